@@ -1,0 +1,35 @@
+# Everything runs from .venv, which the first target that needs it makes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check screenshots bench clean
+
+demo: $(STAMP)
+	@$(BIN)/redis-oom-tui demo
+
+test: check
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+screenshots: $(STAMP)
+	@$(BIN)/python screenshots/draw.py
+
+bench: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "redis-oom-tui needs Python 3.11 or newer: say which with 'make PYTHON=python3.12 ...'" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: on Debian, 'apt install python3-venv'" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

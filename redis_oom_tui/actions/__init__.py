@@ -1,0 +1,1 @@
+"""The circle that every change goes round: preview, confirm, act, verify, record."""

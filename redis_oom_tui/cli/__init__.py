@@ -1,0 +1,1 @@
+"""The commands: thin, on the same store and rules as the screens."""

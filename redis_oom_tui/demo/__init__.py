@@ -1,0 +1,1 @@
+"""An embedded server, really at its limit."""

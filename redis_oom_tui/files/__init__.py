@@ -1,0 +1,1 @@
+"""What is kept on the local disk: the audit file, backups, plans, scans, configuration."""

@@ -1,0 +1,93 @@
+"""Where a server is, and how to get in."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class Secret:
+    """A string that no repr, traceback or log line gives away.
+
+    >>> Secret("hunter2")
+    Secret(***)
+    >>> Secret("hunter2").reveal()
+    'hunter2'
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The string itself, for the moment in which it is sent."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A TCP endpoint, or a unix socket when `socket_path` is set.
+
+    >>> str(Address())
+    '127.0.0.1:6379'
+    >>> str(Address("::1", 7000))
+    '[::1]:7000'
+    >>> str(Address(socket_path="/run/redis.sock"))
+    'unix:/run/redis.sock'
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 6379
+    socket_path: str | None = None
+
+    def __str__(self) -> str:
+        if self.socket_path is not None:
+            return f"unix:{self.socket_path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to speak TLS: files as redis-cli takes them; `verify=False` is `--insecure`."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinel:
+    """Sentinels to ask for the master called `master`."""
+
+    addresses: tuple[Address, ...]
+    master: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Everything that `store` needs to reach a server. Times are in seconds.
+
+    `db` is None where all databases are meant, as they are for a scan without `-n`.
+    """
+
+    address: Address = field(default_factory=Address)
+    username: str | None = None
+    password: Secret | None = None
+    db: int | None = None
+    tls: Tls | None = None
+    cluster: bool = False
+    sentinel: Sentinel | None = None
+    read_only: bool = False
+    connect_timeout_seconds: float = 3.0
+    read_timeout_seconds: float = 3.0

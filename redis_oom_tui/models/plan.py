@@ -1,0 +1,136 @@
+"""A cleanup: what is looked for, what was found and frozen, and what became of each key."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from redis_oom_tui.models.keys import KeyId
+
+
+class TtlFilter(StrEnum):
+    """Which keys, by whether they can expire."""
+
+    ANY = "any"
+    WITH = "with"
+    WITHOUT = "without"
+
+
+class Order(StrEnum):
+    """Which keys first, where a limit lets only some of them in."""
+
+    LARGEST = "largest"
+    OLDEST = "oldest"
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What a cleanup looks for; all that is given must hold. Patterns are globs, and any one of them suffices.
+
+    `keys`, when given, are the marked rows: only they are looked at, by identity.
+    """
+
+    patterns: tuple[bytes, ...] = ()
+    types: tuple[str, ...] = ()
+    databases: tuple[int, ...] | None = None
+    idle_over_seconds: int | None = None
+    ttl: TtlFilter = TtlFilter.ANY
+    larger_than_bytes: int | None = None
+    keys: tuple[KeyId, ...] = ()
+    max_keys: int | None = None
+    max_bytes: int | None = None
+    order: Order = Order.LARGEST
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedKey:
+    """A key as it was when the plan was frozen: what the deletion compares again before it acts."""
+
+    id: KeyId
+    type: str
+    size: int | None
+    ttl_ms: int | None = None
+    idle_seconds: int | None = None
+    frequency: int | None = None
+
+
+class Deed(StrEnum):
+    """What a plan does to its keys."""
+
+    DELETE = "delete"
+    EXPIRE = "expire"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A frozen list of keys: what runs is exactly this. Times are Unix seconds.
+
+    `expire_seconds` is the span over which an EXPIRE plan spreads the ends of its keys. `flags` are sentences to read
+    before confirming (idle times that cannot be trusted, data that looks like a queue). `run_id` is the server's when
+    the plan was made; `keyspace_keys` is how many keys there were then.
+    """
+
+    keys: tuple[PlannedKey, ...]
+    criteria: Criteria
+    made_at: float
+    server: str
+    run_id: str | None = None
+    deed: Deed = Deed.DELETE
+    expire_seconds: int | None = None
+    keyspace_keys: int = 0
+    scanned_keys: int = 0
+    complete: bool = True
+    flags: tuple[str, ...] = ()
+    hash: str = ""
+
+    @property
+    def size(self) -> int:
+        """The sum of the sizes that the server told."""
+        return sum(key.size or 0 for key in self.keys)
+
+
+class Outcome(StrEnum):
+    """What became of one key."""
+
+    DELETED = "deleted"
+    EXPIRING = "expiring"
+    GONE = "gone"
+    CHANGED = "changed"
+    FAILED = "failed"
+    NOT_ATTEMPTED = "not attempted"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOutcome:
+    """One key and what became of it; `detail` says what had changed, or the server's refusal."""
+
+    id: KeyId
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A plan while it runs, or after: counts by outcome, bytes freed by the plan's own figures, and the server's.
+
+    `ended` is None while it runs, else one sentence. `headroom_bytes` is what used_memory fell by.
+    """
+
+    total_keys: int
+    counts: Mapping[Outcome, int] = field(default_factory=lambda: MappingProxyType({}))
+    planned_bytes: int = 0
+    freed_bytes: int = 0
+    used_before_bytes: int | None = None
+    used_now_bytes: int | None = None
+    lazyfree_pending_objects: int | None = None
+    elapsed_seconds: float = 0.0
+    keys_per_second: float = 0.0
+    backup_path: str | None = None
+    phase: str = "starting"
+    ended: str | None = None
+    failed: bool = False
+
+    @property
+    def done_keys(self) -> int:
+        """Keys whose reply was read."""
+        return sum(n for outcome, n in self.counts.items() if outcome is not Outcome.NOT_ATTEMPTED)

@@ -1,0 +1,136 @@
+"""A scan: what was asked, and what it shows at any moment."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from redis_oom_tui.models.keys import KeyRow
+
+
+class Pace(StrEnum):
+    """How hard a scan may lean on the server."""
+
+    GENTLE = "gentle"
+    NORMAL = "normal"
+    FULL_SPEED = "full-speed"
+
+
+class ScanState(StrEnum):
+    """Where a scan is. Each state but RUNNING and PAUSED is final, and each keeps the result so far."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    SAMPLED = "sampled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """What to scan. `databases` None means all that hold keys; `sample` ends the scan early after so many keys."""
+
+    databases: tuple[int, ...] | None = None
+    match: bytes | None = None
+    type: str | None = None
+    pace: Pace = Pace.NORMAL
+    top: int = 1000
+    sample: int | None = None
+    idle: bool = False
+    delimiters: bytes = b":"
+    max_patterns: int = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % interval; low == value == high where it was counted."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class PatternRow:
+    """One family of keys, as `user:*:cart`. `error` bounds what merging small families may have moved, as a share.
+
+    `match` is a glob for SCAN MATCH, in which everything literal is escaped; `level` counts the parts of the name, 1 at
+    the top of the tree. `share` is of all bytes scanned. `types` and `idle_quantiles` (p10, p50, p90, seconds) may be
+    empty where they were not asked for.
+    """
+
+    pattern: bytes
+    match: bytes
+    keys: int
+    size: int
+    share: float
+    no_ttl_keys: int
+    db: int | None = None
+    level: int = 1
+    parent: bytes | None = None
+    error: float = 0.0
+    types: tuple[tuple[str, int], ...] = ()
+    idle_quantiles: tuple[int, int, int] | None = None
+    estimated_bytes: Interval | None = None
+    estimated_keys: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRow:
+    """The keys and bytes of one type."""
+
+    type: str
+    keys: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """What the scan costs and how it holds itself back: `share` of the server's one core, the probe's p99 in ms."""
+
+    share: float | None = None
+    probe_ms: float | None = None
+    baseline_ms: float | None = None
+    braking: bool = False
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanView:
+    """A scan at one moment: frozen, bounded in size, cheap to draw.
+
+    `total_keys` is DBSIZE of the scanned databases when last asked; `top` is sorted by bytes, largest first.
+    `volatile_keys` and `volatile_bytes` are the scanned keys with a TTL. `explained_share` is bytes_seen over
+    used_memory once complete. Keys that went away, or that this user may not read, are counted.
+    """
+
+    state: ScanState
+    scanned_keys: int = 0
+    total_keys: int = 0
+    bytes_seen: int = 0
+    volatile_keys: int = 0
+    volatile_bytes: int = 0
+    elapsed_seconds: float = 0.0
+    keys_per_second: float = 0.0
+    remaining_seconds: float | None = None
+    top: tuple[KeyRow, ...] = ()
+    patterns: tuple[PatternRow, ...] = ()
+    types: tuple[TypeRow, ...] = ()
+    vanished_keys: int = 0
+    refused_keys: int = 0
+    estimated_bytes: Interval | None = None
+    explained_share: float | None = None
+    brake: Brake = field(default_factory=Brake)
+    pace: Pace = Pace.NORMAL
+    error: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every key that was there all the while has been seen."""
+        return self.state is ScanState.COMPLETE
+
+    @property
+    def share_scanned(self) -> float:
+        """From 0.0 to 1.0, by key count."""
+        if self.complete:
+            return 1.0
+        return min(1.0, self.scanned_keys / self.total_keys) if self.total_keys else 0.0

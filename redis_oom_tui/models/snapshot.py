@@ -1,0 +1,172 @@
+"""One look at a server: everything that INFO says and the product uses, at one moment.
+
+Every figure that a server may leave out is None where it did: unknown is never 0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from redis_oom_tui.models.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Who answered. `flavour` is redis, valkey or other; `mode` is standalone, cluster or sentinel."""
+
+    flavour: str
+    version: str
+    role: str
+    address: Address
+    mode: str = "standalone"
+    run_id: str | None = None
+    uptime_seconds: int | None = None
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """INFO memory. Sizes in bytes; `maxmemory_bytes` is None where no limit is set."""
+
+    used_bytes: int
+    maxmemory_bytes: int | None = None
+    policy: str = "unknown"
+    rss_bytes: int | None = None
+    peak_bytes: int | None = None
+    fragmentation_ratio: float | None = None
+    not_counted_bytes: int = 0
+    startup_bytes: int | None = None
+    overhead_bytes: int | None = None
+    dataset_bytes: int | None = None
+    clients_normal_bytes: int | None = None
+    clients_replicas_bytes: int | None = None
+    replication_backlog_bytes: int | None = None
+    replication_buffers_bytes: int | None = None
+    aof_buffer_bytes: int | None = None
+    cluster_links_bytes: int | None = None
+    lua_bytes: int | None = None
+    scripts_bytes: int | None = None
+    functions_bytes: int | None = None
+    allocator: str | None = None
+    allocator_active_bytes: int | None = None
+    allocator_resident_bytes: int | None = None
+    lazyfree_pending_objects: int | None = None
+    lazyfreed_objects_total: int | None = None
+    host_bytes: int | None = None
+
+    @property
+    def counted_bytes(self) -> int:
+        """What the server compares with maxmemory: used_memory less what it does not count for eviction."""
+        return max(0, self.used_bytes - self.not_counted_bytes)
+
+    @property
+    def pressure(self) -> float | None:
+        """The share of maxmemory in use, 1.0 at the limit; None without a limit (evict.c, getMaxmemoryState).
+
+        >>> Memory(used_bytes=75, maxmemory_bytes=100).pressure
+        0.75
+        >>> Memory(used_bytes=75).pressure is None
+        True
+        """
+        if self.maxmemory_bytes is None:
+            return None
+        return self.counted_bytes / self.maxmemory_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A line of INFO keyspace: how many keys, and how many of them can expire."""
+
+    db: int
+    keys: int
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Totals since the server started or CONFIG RESETSTAT; compare two snapshots for what happened between them.
+
+    `refused_writes_total` is errorstat_OOM; a lower bound where `refused_is_lower_bound` (6.2 books refused scripts
+    elsewhere). `refused_by_command` counts commandstats' rejected_calls, whatever the reason of the refusal.
+    `eviction_exceeded_ms` is how long the server has been over its limit without a break; 0 when it is not.
+    """
+
+    refused_writes_total: int | None = None
+    refused_is_lower_bound: bool = False
+    refused_by_command: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    evicted_keys_total: int | None = None
+    evicted_clients_total: int | None = None
+    expired_keys_total: int | None = None
+    expired_stale_percent: float | None = None
+    eviction_exceeded_ms: int | None = None
+    commands_total: int | None = None
+    commands_per_second: int | None = None
+    keyspace_hits_total: int | None = None
+    keyspace_misses_total: int | None = None
+    cpu_main_thread_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What else goes on: clients, replicas, and the states in which figures or commands cannot be trusted."""
+
+    connected_clients: int | None = None
+    blocked_clients: int | None = None
+    connected_replicas: int | None = None
+    loading: bool = False
+    saving: bool = False
+    rewriting_aof: bool = False
+    last_save_failed: bool = False
+    master_link_up: bool | None = None
+
+    @property
+    def has_child(self) -> bool:
+        """Whether a BGSAVE or AOF child lives: reads and writes leave no LRU mark meanwhile."""
+        return self.saving or self.rewriting_aof
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One poll of one server.
+
+    `taken_monotonic` and `taken_at` are the tool's clocks, in seconds, when the reply had been read; the second is
+    the time of day (Unix). `took_seconds` is the round trip.
+    """
+
+    taken_monotonic: float
+    taken_at: float
+    server: Server
+    memory: Memory
+    databases: tuple[Database, ...] = ()
+    counters: Counters = field(default_factory=Counters)
+    activity: Activity = field(default_factory=Activity)
+    took_seconds: float | None = None
+
+    @property
+    def keys(self) -> int:
+        """Keys in all databases."""
+        return sum(database.keys for database in self.databases)
+
+    @property
+    def expires(self) -> int:
+        """Keys with a TTL, in all databases: all that a volatile-* policy may evict."""
+        return sum(database.expires for database in self.databases)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientBuffer:
+    """A line of CLIENT LIST: who holds how much outside the data. Sizes in bytes, ages in seconds."""
+
+    id: int
+    address: str
+    name: bytes = b""
+    library: bytes = b""
+    user: bytes = b""
+    command: bytes = b""
+    flags: str = ""
+    total_bytes: int = 0
+    output_bytes: int = 0
+    query_bytes: int = 0
+    age_seconds: int = 0
+    idle_seconds: int = 0
+    subscriptions: int = 0

@@ -1,0 +1,64 @@
+"""What is wrong, in one sentence, and what would mend it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How bad it is. OOM is: writes are being refused now."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    OOM = "oom"
+    UNKNOWN = "unknown"
+
+    @property
+    def exit_code(self) -> int:
+        """As monitoring plugins have it: 0 ok, 1 warning, 2 critical, 3 unknown."""
+        return {Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2, Level.OOM: 2, Level.UNKNOWN: 3}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Shares of maxmemory at which a warning and a critical verdict begin."""
+
+    warn: float = 0.80
+    crit: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One sentence with its evidence. `rule` names the rule that spoke; `first_step` is what to do first, or ''."""
+
+    level: Level
+    reason: str
+    rule: str
+    evidence: tuple[str, ...] = ()
+    first_step: str = ""
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lever:
+    """Where in the product a finding is mended: the pane, and the plan or setting that it fills in there."""
+
+    pane: str
+    match: bytes | None = None
+    setting: str | None = None
+    value: str | None = None
+    client_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One cause or saving, ranked. `saves_bytes` is (low, high), None where no figure is honest."""
+
+    id: str
+    level: Level
+    title: str
+    advice: str
+    evidence: tuple[str, ...] = ()
+    saves_bytes: tuple[int, int] | None = None
+    lever: Lever | None = None
+    in_the_application: str = ""

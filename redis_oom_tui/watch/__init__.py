@@ -1,0 +1,1 @@
+"""The loop that looks when nobody else does: thresholds, events and hooks."""
