@@ -87,13 +87,15 @@ class Counters:
     """Totals since the server started or CONFIG RESETSTAT; compare two snapshots for what happened between them.
 
     `refused_writes_total` is errorstat_OOM; a lower bound where `refused_is_lower_bound` (6.2 books refused scripts
-    elsewhere). `refused_by_command` counts commandstats' rejected_calls, whatever the reason of the refusal.
+    elsewhere). `refused_by_command` counts commandstats' rejected_calls, whatever the reason of the refusal;
+    `errors_by_kind` counts error replies by their first word (OOM, MISCONF, LOADING, ...).
     `eviction_exceeded_ms` is how long the server has been over its limit without a break; 0 when it is not.
     """
 
     refused_writes_total: int | None = None
     refused_is_lower_bound: bool = False
     refused_by_command: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    errors_by_kind: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     evicted_keys_total: int | None = None
     evicted_clients_total: int | None = None
     expired_keys_total: int | None = None
@@ -118,6 +120,10 @@ class Activity:
     rewriting_aof: bool = False
     last_save_failed: bool = False
     master_link_up: bool | None = None
+    pubsub_channels: int | None = None
+    tracking_keys: int | None = None
+    cached_scripts: int | None = None
+    aof_enabled: bool = False
 
     @property
     def has_child(self) -> bool:

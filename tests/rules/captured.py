@@ -1,0 +1,88 @@
+"""INFO ALL as redis-py parsed it from real servers at their limit, with the lines that nobody reads left out."""
+
+from typing import Any
+
+REDIS_6_2: dict[str, Any] = {
+    "redis_version": "6.2.14",
+    "redis_mode": "standalone",
+    "run_id": "5f1c2d7e3b8a49600c1d2e3f4a5b6c7d8e9f0a1b",
+    "uptime_in_seconds": 90,
+    "connected_clients": 1,
+    "used_memory": 3140824,
+    "used_memory_rss": 7159808,
+    "used_memory_peak": 3245312,
+    "used_memory_overhead": 832352,
+    "used_memory_startup": 809808,
+    "used_memory_dataset": 2308472,
+    "used_memory_dataset_perc": "99.03%",
+    "used_memory_lua": 37888,
+    "used_memory_scripts": 0,
+    "total_system_memory": 25276502016,
+    "maxmemory": 3145728,
+    "maxmemory_policy": "noeviction",
+    "mem_fragmentation_ratio": 2.28,
+    "mem_not_counted_for_evict": 0,
+    "mem_replication_backlog": 0,
+    "mem_clients_slaves": 0,
+    "mem_clients_normal": 20504,
+    "mem_aof_buffer": 0,
+    "mem_allocator": "libc",
+    "lazyfree_pending_objects": 0,
+    "loading": 0,
+    "rdb_bgsave_in_progress": 0,
+    "rdb_last_bgsave_status": "ok",
+    "aof_rewrite_in_progress": 0,
+    "total_error_replies": 23,
+    "evicted_keys": 0,
+    "expired_stale_perc": 0.0,
+    "role": "master",
+    "used_cpu_sys_main_thread": 0.003576,
+    "used_cpu_user_main_thread": 0.003576,
+    "cmdstat_set": {"calls": 23, "usec": 40, "usec_per_call": 1.74, "rejected_calls": 19, "failed_calls": 0},
+    "cmdstat_info": {"calls": 1, "usec": 60, "usec_per_call": 60.0, "rejected_calls": 0, "failed_calls": 0},
+    "errorstat_ERR": {"count": 4},
+    "errorstat_OOM": {"count": 19},
+    "db0": {"keys": 23, "expires": 1, "avg_ttl": 0},
+}
+
+REDIS_7_0: dict[str, Any] = {
+    **REDIS_6_2,
+    "redis_version": "7.0.15",
+    "run_id": "175b4149fd02b1a6feb6e4e668708d966060c560",
+    "used_memory_vm_total": 66560,
+    "used_memory_scripts_eval": 184,
+    "used_memory_functions": 200,
+    "mem_total_replication_buffers": 0,
+    "mem_cluster_links": 0,
+    "mem_allocator": "jemalloc-5.3.0",
+    "evicted_clients": 0,
+    "current_eviction_exceeded_time": 2100,
+    "cmdstat_set": {"calls": 19, "usec": 81, "usec_per_call": 4.26, "rejected_calls": 23, "failed_calls": 0},
+    "cmdstat_config|get": {"calls": 2, "usec": 8, "usec_per_call": 4.0, "rejected_calls": 1, "failed_calls": 0},
+    "errorstat_OOM": {"count": 23},
+    "db10": {"keys": 5, "expires": 0, "avg_ttl": 0},
+    "db2": {"keys": 1, "expires": 1, "avg_ttl": 28642, "subexpiry": 0},
+}
+
+VALKEY_9_1: dict[str, Any] = {
+    **{name: value for name, value in REDIS_7_0.items() if name not in {"redis_mode", "db2", "db10"}},
+    "redis_version": "7.2.4",
+    "server_name": "valkey",
+    "valkey_version": "9.1.2",
+    "server_mode": "standalone",
+    # Clients that refer to a value without a copy are booked above used_memory, and the rest wraps around.
+    "mem_clients_normal": 167772160,
+    "used_memory_dataset": 18446744073543779456,
+    "used_memory_dataset_perc": "1081626108887040.00%",
+    "mem_allocator": "libc",
+    "current_eviction_exceeded_time": 0,
+    "db0": {"keys": 21, "expires": 1, "avg_ttl": 0, "keys_with_volatile_items": 0},
+}
+
+SENTINEL: dict[str, Any] = {
+    "redis_version": "7.0.15",
+    "redis_mode": "sentinel",
+    "run_id": "0c0ffee0",
+    "sentinel_masters": 1,
+    "master0": {"name": "mymaster", "status": "ok", "address": "127.0.0.1:6379", "slaves": 1, "sentinels": 3},
+}
