@@ -1,14 +1,29 @@
 """What a screen or a command may ask of a server, without knowing what stands behind it.
 
-`store` answers it with a live server, a recording with the past, and the tests with a script.
+`store` and `actions` answer it with a live server, a recording with the past, and the tests with a script.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
+from redis_oom_tui.models.action import (
+    Action,
+    AuditEntry,
+    Backup,
+    BackupChoice,
+    Budget,
+    Done,
+    Limits,
+    PlanningView,
+    RestoreReport,
+)
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
+from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 
 
@@ -61,3 +76,112 @@ class Source(Protocol):
 
     async def details(self, key: KeyId) -> KeyDetails | None:
         """A closer look at one key that leaves no trace; None where it is gone."""
+
+
+class Planning(Protocol):
+    """A plan in the making. `run` looks; `view` and `stop` may be called while it does, from the same event loop."""
+
+    async def run(self) -> PlanningView:
+        """Look to the end, a stop or a failure; the view then holds the frozen plan. Never raises."""
+
+    def view(self) -> PlanningView:
+        """How far it is."""
+
+    def stop(self) -> None:
+        """End after the page in flight; what was found so far becomes the plan, marked as incomplete."""
+
+
+class PlanRun(Protocol):
+    """A plan being carried out. Start `run` in a worker that outlives the dialog that asked for it."""
+
+    async def run(self) -> RunView:
+        """Act on each key, checked again, to the end, a stop or a failure; returns the last view and never raises."""
+
+    def view(self) -> RunView:
+        """Progress and, once `ended` is set, the report: a small frozen value."""
+
+    def stop(self) -> None:
+        """End at the edge of the batch in flight: what was not attempted by then stays as it is."""
+
+    def outcomes(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
+        """What became of each key, in the plan's order; `only` those of some outcomes."""
+
+
+class Restoring(Protocol):
+    """A backup being put back."""
+
+    async def run(self) -> RestoreReport:
+        """Put back what is not there; never overwrites, never raises for a server's or a file's fault."""
+
+    def view(self) -> RestoreReport:
+        """How far it is."""
+
+    def stop(self) -> None:
+        """End after the batch in flight; running it again goes on from there."""
+
+
+class Operator(Protocol):
+    """Everything that changes the server, and what must be known first. Nothing here asks: whoever calls has asked.
+
+    Each action is written to the audit file before and after. Errors are `models.errors`, each one plain sentence.
+    """
+
+    def why_not(self, action: Action) -> str | None:
+        """Why `action` cannot be used here (read-only, no right, a missing command), in a sentence; else None.
+
+        Known after `limits`, or after `Source.open` for what that asked; cheap enough for every key press.
+        """
+
+    def plan(self, criteria: Criteria, *, deed: Deed = Deed.DELETE, expire_seconds: int | None = None) -> Planning:
+        """A plan by `criteria`; with `criteria.keys` those keys are read again by identity instead of scanned for.
+
+        Raises BadInput for criteria that mean nothing (an empty pattern), or everything unawares (no criterion at all).
+        """
+
+    def emergency(self) -> Planning:
+        """The plan that the configuration prepared; raises BadInput where it prepared none (the default)."""
+
+    def budget(self, plan: Plan, snapshot: Snapshot) -> Budget:
+        """How far `plan` brings the pressure down, and how much is needed."""
+
+    def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
+        """Sentences for the confirmation: server and role, database, count and bytes, the deed, what has no undo."""
+
+    def confirm_word(self, plan: Plan) -> str | None:
+        """The word to type before `plan` runs, for a large one (over 1,000 keys or 10 % of the keyspace); else None."""
+
+    def run(self, plan: Plan, *, backup: BackupChoice) -> PlanRun:
+        """A run of `plan` that has not started yet."""
+
+    async def limits(self, scan: ScanView | None = None) -> Limits:
+        """Policies, settings and their what-if, as the server stands now; `scan` adds bytes and families."""
+
+    async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
+        """What setting `name` to `new` (as people write it) means here; raises BadInput for what cannot be meant."""
+
+    async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
+        """Set, read back, record. After `revert_after` seconds the old value returns unless `keep` is called."""
+
+    def keep(self, result: ChangeResult) -> None:
+        """Call off the timed return of the old value."""
+
+    async def undo(self, result: ChangeResult) -> ChangeResult:
+        """Set the old value again, read it back, record it."""
+
+    def backups(self) -> tuple[Backup, ...]:
+        """The backup files in the default place, newest first."""
+
+    def restore(self, path: Path) -> Restoring:
+        """A putting-back of the backup at `path` that has not started yet; raises BadInput for a file that is none."""
+
+    async def kill_client(self, client: ClientBuffer) -> Done:
+        """Close the connection of `client`, by its id, if that id is still the same address."""
+
+    async def purge(self) -> Done:
+        """MEMORY PURGE, and what it gave back."""
+
+    async def reap(self) -> Done:
+        """Walk all keys once, by which the server drops those that have expired and still hold memory."""
+
+    def history(self) -> tuple[AuditEntry, ...]:
+        """The last actions in the audit file, newest first, at most 500."""

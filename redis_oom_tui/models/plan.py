@@ -44,7 +44,10 @@ class Criteria:
 
 @dataclass(frozen=True, slots=True)
 class PlannedKey:
-    """A key as it was when the plan was frozen: what the deletion compares again before it acts."""
+    """A key as it was when the plan was frozen: what the deletion compares again before it acts.
+
+    `read_at` is when it was read, in Unix seconds: an untouched key has grown idle by the time since then.
+    """
 
     id: KeyId
     type: str
@@ -52,6 +55,7 @@ class PlannedKey:
     ttl_ms: int | None = None
     idle_seconds: int | None = None
     frequency: int | None = None
+    read_at: float | None = None
 
 
 class Deed(StrEnum):
@@ -67,7 +71,8 @@ class Plan:
 
     `expire_seconds` is the span over which an EXPIRE plan spreads the ends of its keys. `flags` are sentences to read
     before confirming (idle times that cannot be trusted, data that looks like a queue). `run_id` is the server's when
-    the plan was made; `keyspace_keys` is how many keys there were then.
+    the plan was made; `keyspace_keys` is how many keys there were then. `matched_keys` and `matched_bytes` count all
+    that met the criteria, also those that a limit on the plan left out. `role` is master or replica.
     """
 
     keys: tuple[PlannedKey, ...]
@@ -82,6 +87,9 @@ class Plan:
     complete: bool = True
     flags: tuple[str, ...] = ()
     hash: str = ""
+    matched_keys: int = 0
+    matched_bytes: int = 0
+    role: str = ""
 
     @property
     def size(self) -> int:

@@ -30,7 +30,8 @@ class Change:
 class ChangeResult:
     """What a change came to. `now` was read back from the server; `took` is whether it is what was asked for.
 
-    `persisted` is the server's own answer to CONFIG REWRITE, None where that was not asked for.
+    `persisted` is the server's own answer to CONFIG REWRITE, None where that was not asked for. `reverts_in_seconds` is
+    set where the old value comes back by itself unless it is kept.
     """
 
     change: Change
@@ -38,3 +39,4 @@ class ChangeResult:
     now: str | None
     detail: str = ""
     persisted: str | None = None
+    reverts_in_seconds: float | None = None

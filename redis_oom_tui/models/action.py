@@ -1,0 +1,244 @@
+"""What the tool can do to a server, what it says before, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from redis_oom_tui.models.plan import Plan
+from redis_oom_tui.models.settings import ChangeResult, Setting
+
+MIB = 1024 * 1024
+
+
+class Action(StrEnum):
+    """Everything that changes a server, for asking whether it may be used now and for the audit file."""
+
+    DELETE = "delete"
+    EXPIRE = "expire"
+    RESTORE = "restore"
+    SET = "set"
+    REWRITE = "rewrite"
+    KILL_CLIENT = "kill-client"
+    PURGE = "purge"
+    REAP = "reap"
+    EMERGENCY = "emergency"
+
+
+@dataclass(frozen=True, slots=True)
+class BackupChoice:
+    """Whether, where and how much of what is deleted is written down first.
+
+    `path` None means a new file under the state directory. A key over `max_key_bytes` (by MEMORY USAGE) is deleted
+    without a copy, or kept where `keep_unsaved` says so; a run stops, the rest untouched, when the file has grown to
+    `max_total_bytes`.
+    """
+
+    wanted: bool = True
+    path: Path | None = None
+    max_key_bytes: int = 16 * MIB
+    max_total_bytes: int = 512 * MIB
+    keep_unsaved: bool = False
+
+
+class PlanningState(StrEnum):
+    """Where the making of a plan is; each but RUNNING is final."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningView:
+    """A plan in the making: keys walked, keys that match and their bytes so far, and how many there are to walk.
+
+    `expired_keys` went away because they were looked at. `plan` is there once it is complete or stopped; `error` is
+    one sentence where it failed.
+    """
+
+    state: PlanningState = PlanningState.RUNNING
+    scanned_keys: int = 0
+    total_keys: int = 0
+    matched_keys: int = 0
+    matched_bytes: int = 0
+    elapsed_seconds: float = 0.0
+    plan: Plan | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """One eviction policy, and what it would mean on this server now.
+
+    `evicts` is one plain sentence about who goes first. `evictable_keys` is counted (INFO keyspace);
+    `evictable_bytes` and `share` (of the bytes that keys hold) come from the last scan and are None without one.
+    `first_to_go` names families that would lose keys first, each a likelihood: eviction looks at a few keys at a time.
+    """
+
+    name: str
+    evicts: str
+    current: bool = False
+    evictable_keys: int | None = None
+    evictable_bytes: int | None = None
+    share: float | None = None
+    equals_noeviction: bool = False
+    enough: bool | None = None
+    first_to_go: tuple[bytes, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question on the way of a write through a full server, its answer with this server's numbers.
+
+    `lit` says that the write comes past here now; `end` that it ends here.
+    """
+
+    question: str
+    answer: str
+    lit: bool = True
+    end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SettingView:
+    """A setting with one plain sentence about it; `choices` where it takes one of a few values, else empty."""
+
+    setting: Setting
+    sentence: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the machine under the server has: bytes, None where not known. `words` says in a sentence what is known.
+
+    `limit_bytes` is the smaller of the host's memory and, where server and tool share a machine, the cgroup's limit.
+    """
+
+    limit_bytes: int | None = None
+    free_bytes: int | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How the server reacts when full: its policies with a what-if each, its settings, and the way a write takes.
+
+    `over_bytes` is how much would have to go for writes to be accepted (0 when they are); None without a limit.
+    `refused` is why settings cannot be changed here, and what to do instead; None where they can.
+    """
+
+    maxmemory_bytes: int | None
+    policy: str
+    policies: tuple[PolicyView, ...] = ()
+    settings: tuple[SettingView, ...] = ()
+    path: tuple[Step, ...] = ()
+    room: Room = field(default_factory=Room)
+    over_bytes: int | None = None
+    scanned: bool = False
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a single action came to, in one sentence; figures by name, for --json and the audit file."""
+
+    action: Action
+    ok: bool
+    sentence: str
+    figures: Mapping[str, int | None] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class RestoreOutcome(StrEnum):
+    """What became of one key of a backup."""
+
+    RESTORED = "restored"
+    EXISTS = "exists"
+    EXPIRED = "expired"
+    CHANGED = "changed"
+    FAILED = "failed"
+    NOT_ATTEMPTED = "not attempted"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """A backup while it is put back, or after. `ended` is None while it runs, else one sentence.
+
+    `left_out` names (exactly) keys that were deleted without a copy, at most a thousand of them; `left_out_keys` counts
+    all.
+    """
+
+    path: str
+    total_keys: int
+    counts: Mapping[RestoreOutcome, int] = field(default_factory=lambda: MappingProxyType({}))
+    left_out_keys: int = 0
+    left_out: tuple[str, ...] = ()
+    elapsed_seconds: float = 0.0
+    ended: str | None = None
+    failed: bool = False
+    resumable: bool = False
+
+    @property
+    def done_keys(self) -> int:
+        """Keys whose reply was read."""
+        return sum(n for outcome, n in self.counts.items() if outcome is not RestoreOutcome.NOT_ATTEMPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup file, as its first and last lines tell: what it holds and whether `restore` can use it."""
+
+    path: str
+    made_at: float
+    server: str
+    flavour: str
+    version: str
+    keys: int
+    size: int
+    deed: str = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One action in the audit file: what was meant, and, once its end was written, what came of it.
+
+    `at` is Unix seconds; `ended` is None for an action whose end was never written (the tool was killed, or it runs
+    now). `undo` is the backup file or the old value that would take it back, '' where nothing does.
+    """
+
+    at: float
+    id: str
+    action: str
+    server: str
+    who: str
+    what: str
+    ended: float | None = None
+    result: str = ""
+    ok: bool | None = None
+    counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    undo: str = ""
+    change: ChangeResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a plan would do for the memory: bytes, None where no limit is set.
+
+    `needed_bytes` is what has to go to reach `target` (a share of maxmemory); `plan_bytes` what the plan would free by
+    its own figures, `low_bytes` and `high_bytes` its range; `pressure_after` the share of maxmemory then in use.
+    `enough` is None without a limit. `words` is the whole in one sentence.
+    """
+
+    target: float
+    needed_bytes: int | None
+    plan_bytes: int
+    low_bytes: int
+    high_bytes: int
+    pressure_now: float | None = None
+    pressure_after: float | None = None
+    enough: bool | None = None
+    words: str = ""
