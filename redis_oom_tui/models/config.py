@@ -1,0 +1,146 @@
+"""What the configuration file says: profiles, thresholds, hooks, plans and the emergency cleanup.
+
+Lengths of time are in seconds, sizes in bytes, thresholds are shares of maxmemory.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from redis_oom_tui.models.address import Address, Sentinel, Tls
+from redis_oom_tui.models.plan import Criteria, Deed
+from redis_oom_tui.models.verdict import Thresholds
+
+
+class SecretKind(StrEnum):
+    """Where a secret is kept: in the file itself, or by name in a better place."""
+
+    LITERAL = "literal"
+    ENVIRONMENT = "env"
+    FILE = "file"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """A secret not yet fetched. `place` is a variable's name, a path or a command; a literal one is not in the repr."""
+
+    kind: SecretKind
+    place: str = field(repr=False)
+
+
+class WebhookFormat(StrEnum):
+    """The body that a webhook is sent: the event as JSON, or the `text` that Slack-compatible receivers take."""
+
+    JSON = "json"
+    SLACK = "slack"
+
+
+@dataclass(frozen=True, slots=True)
+class HookSettings:
+    """Who is told of an event, and how patiently.
+
+    `command` is an argv, or one line for /bin/sh where `shell`. `min_gap_seconds` is the least time between two
+    deliveries by the same hook once `burst` of them were free; events wait for their turn, they are not lost.
+    """
+
+    command: tuple[str, ...] = ()
+    shell: bool = False
+    webhook: SecretSource | None = None
+    webhook_format: WebhookFormat = WebhookFormat.JSON
+    timeout_seconds: float = 10.0
+    retries: int = 3
+    burst: int = 10
+    min_gap_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """When an alert begins and ends.
+
+    A level begins after `hold_seconds` without a break at or above its threshold, and ends after as long below it by
+    `hysteresis` or more. Refused writes need no holding. `quiet_seconds` without a refusal end an OOM.
+    """
+
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    interval_seconds: float = 5.0
+    hysteresis: float = 0.03
+    hold_seconds: float = 10.0
+    quiet_seconds: float = 30.0
+    lost_seconds: float = 15.0
+    bell: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPlan:
+    """A cleanup by name: what it looks for, and whether it deletes or spreads expiry over `expire_seconds`."""
+
+    name: str
+    criteria: Criteria
+    deed: Deed = Deed.DELETE
+    expire_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """The half of the armed cleanup that the file gives; the other is `watch --on-critical` with the same plan.
+
+    The cleanup runs once the state has been critical for `after_seconds`, at most every `cooldown_seconds`, and never
+    takes more than these keys and bytes per run and in any hour.
+    """
+
+    plan: str | None = None
+    armed: bool = False
+    after_seconds: float = 60.0
+    cooldown_seconds: float = 300.0
+    max_keys: int = 10_000
+    max_bytes: int = 256 * 1024**2
+    max_keys_per_hour: int = 50_000
+    max_bytes_per_hour: int = 1024**3
+    backup: bool = True
+
+
+class Colour(StrEnum):
+    """What marks a profile on the screen."""
+
+    RED = "red"
+    YELLOW = "yellow"
+    GREEN = "green"
+    BLUE = "blue"
+    MAGENTA = "magenta"
+    CYAN = "cyan"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A server by name, and how to treat it. `production` asks for a warning that cannot be overlooked."""
+
+    name: str
+    address: Address = field(default_factory=Address)
+    username: str | None = None
+    password: SecretSource | None = None
+    db: int | None = None
+    tls: Tls | None = None
+    cluster: bool = False
+    sentinel: Sentinel | None = None
+    read_only: bool = False
+    production: bool = False
+    colour: Colour | None = None
+    connect_timeout_seconds: float = 3.0
+    read_timeout_seconds: float = 3.0
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    hooks: HookSettings = field(default_factory=HookSettings)
+    emergency: Emergency = field(default_factory=Emergency)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole file: what holds without a profile, the profiles by name, and the plans by name."""
+
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    hooks: HookSettings = field(default_factory=HookSettings)
+    emergency: Emergency = field(default_factory=Emergency)
+    profiles: Mapping[str, Profile] = field(default_factory=lambda: MappingProxyType({}))
+    plans: Mapping[str, NamedPlan] = field(default_factory=lambda: MappingProxyType({}))
+    default_profile: str | None = None

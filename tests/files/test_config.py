@@ -1,0 +1,283 @@
+"""The configuration file: what it says, what it refuses, and where it says the fault is."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redis_oom_tui.files import config
+from redis_oom_tui.files.config.lines import key_lines
+from redis_oom_tui.models.address import Address, Secret, Sentinel
+from redis_oom_tui.models.config import Colour, SecretKind, WebhookFormat
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.plan import Deed, Order, TtlFilter
+
+FULL = """\
+default_profile = "prod"
+
+[watch]
+warn = 70
+crit = 90
+interval = "10s"
+hysteresis = 5
+hold = 20
+bell = true
+
+[hooks]
+exec = "/usr/local/bin/page --team 'cache people'"
+timeout = 5
+
+[emergency]
+armed = true
+plan = "cache"
+max_keys = 500
+max_bytes = "64mb"
+
+[plans.cache]
+match = ["cache:*", "tmp:\\\\xff*"]
+type = "string"
+ttl = "without"
+larger_than = "1kb"
+idle_over = "7d"
+max_keys = 1000
+order = "oldest"
+
+[plans.later]
+match = "session:*"
+expire = "10m"
+
+[profiles.prod]
+host = "cache-1"
+port = 7000
+username = "sre"
+password_env = "CACHE_PASSWORD"
+tls = { ca = "ca.pem", verify = false }
+production = true
+
+[profiles.prod.watch]
+crit = 99
+
+[profiles."odd.name"]
+socket = "/run/redis.sock"
+colour = "blue"
+
+[profiles.ha]
+sentinels = ["s1:26379", "[::1]:26380"]
+master = "mymaster"
+"""
+
+
+def written(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def complaint(tmp_path: Path, text: str) -> str:
+    with pytest.raises(BadInput) as caught:
+        config.load(written(tmp_path, text))
+    return str(caught.value).removeprefix(str(tmp_path / "config.toml"))
+
+
+def test_everything_that_the_file_can_say_is_read(tmp_path: Path) -> None:
+    settings = config.load(written(tmp_path, FULL)).settings
+    assert (settings.watch.thresholds.warn, settings.watch.thresholds.crit) == (0.70, 0.90)
+    assert (settings.watch.interval_seconds, settings.watch.hold_seconds, settings.watch.bell) == (10.0, 20.0, True)
+    assert settings.hooks.command == ("/usr/local/bin/page", "--team", "cache people")
+    assert (settings.emergency.armed, settings.emergency.max_bytes) == (True, 64 * 1024**2)
+    cache = settings.plans["cache"]
+    assert cache.criteria.patterns == (b"cache:*", b"tmp:\xff*")
+    assert cache.criteria.ttl is TtlFilter.WITHOUT
+    assert cache.criteria.order is Order.OLDEST
+    assert (cache.criteria.idle_over_seconds, cache.criteria.larger_than_bytes) == (7 * 86400, 1024)
+    assert (settings.plans["later"].deed, settings.plans["later"].expire_seconds) == (Deed.EXPIRE, 600)
+
+
+def test_a_profile_takes_over_what_it_leaves_out_but_is_armed_only_in_its_own_table(tmp_path: Path) -> None:
+    profile = config.load(written(tmp_path, FULL)).profile()
+    assert profile.name == "prod"
+    assert (profile.watch.thresholds.warn, profile.watch.thresholds.crit) == (0.70, 0.99)
+    assert profile.hooks.command[0] == "/usr/local/bin/page"
+    assert (profile.emergency.max_keys, profile.emergency.armed) == (500, False)
+    assert (profile.production, profile.colour) == (True, Colour.RED)
+
+
+def test_a_connection_is_made_of_a_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE_PASSWORD", "hunter2")
+    configuration = config.load(written(tmp_path, FULL))
+    connection = configuration.connection("prod")
+    assert connection.address == Address("cache-1", 7000)
+    assert connection.password == Secret("hunter2")
+    assert connection.tls is not None
+    assert (connection.tls.ca_file, connection.tls.verify) == (tmp_path / "ca.pem", False)
+    assert configuration.connection("odd.name").address == Address(socket_path="/run/redis.sock")
+    sentinels = (Address("s1", 26379), Address("::1", 26380))
+    assert configuration.connection("ha").sentinel == Sentinel(sentinels, "mymaster")
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert config.load().path is None
+    assert config.load().connection().address == Address()
+    assert config.load().profile().watch.thresholds.warn == 0.80
+    path = tmp_path / "redis-oom-tui" / "config.toml"
+    path.parent.mkdir()
+    path.write_text("[watch]\nwarn = 50\n")
+    assert config.default_path() == path
+    assert config.load().profile().watch.thresholds.warn == 0.50
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[watch]\n\nwarn = 'high'\n", ", line 3: watch.warn must be a percentage from 0 to 100"),
+        ("[watch]\nwarn = 97\n", ", line 2: watch.warn must leave warn above 0 and below crit"),
+        ("[watch]\ncrit = true\n", ", line 2: watch.crit must be a percentage from 0 to 100"),
+        ("[watch]\nwran = 80\n", ", line 2: watch.wran is not known here; did you mean warn?"),
+        ("[watch]\ninterval = '5 bananas'\n", ", line 2: watch.interval '5 bananas' is not a length of time: "),
+        ("[watch]\ninterval = 0.1\n", ", line 2: watch.interval must be at least half a second"),
+        ("watch = 3\n", ", line 1: watch must be a table of keys"),
+        ('[hooks]\nexec = "page \'me"\n', ", line 2: hooks.exec cannot be split into words (No closing quotation)"),
+        ("[hooks]\nwebhook_format = 'teams'\n", ", line 2: hooks.webhook_format must be one of json, slack"),
+        ("[plans.x]\ntype = 'hash'\n", ", line 1: plans.x.match is needed: "),
+        ("[plans.x]\nmatch = 'a\\xzz'\n", ", line 2: plans.x.match "),
+        ("[plans.x]\nmatch='a'\nmax_bytes = '1tb'\n", ", line 3: plans.x.max_bytes '1tb' is not a size: "),
+        ("[plans.x]\nmatch='a'\nmax_keys = 0\n", ", line 3: plans.x.max_keys must be a whole number from 1 to "),
+        ("[profiles.p]\n\n\nport = 70000\n", ", line 4: profiles.p.port must be a whole number from 1 to 65535"),
+        ("[profiles.p]\nsocket='/s'\nhost='h'\n", ", line 3: profiles.p.host has no meaning beside socket"),
+        ("[profiles.p]\nmaster='m'\n", ", line 2: profiles.p.master needs both sentinels and master"),
+        (
+            "[profiles.p]\nmaster='m'\nsentinels='s'\n",
+            ", line 3: profiles.p.sentinels must hold addresses as host:port",
+        ),
+        ("[profiles.p]\npassword_env='A'\npassword_file='B'\n", "profiles.p.password is given more than once"),
+        ("[profiles.p]\ntls = { verfy = false }\n", ", line 2: profiles.p.tls.verfy is not known here; did you mean"),
+        ("default_profile = 'q'\n[profiles.p]\n", ", line 1: default_profile names no profile of this file; it has p"),
+        ("[emergency]\narmed = true\n", ", line 2: emergency.armed needs a plan beside it"),
+        ("[emergency]\nplan = 'gone'\n", ", line 2: emergency.plan names no plan of this file; it has none"),
+        (
+            "[plans.a]\nmatch='a'\n[profiles.p]\nread_only=true\nemergency={armed=true, plan='a'}\n",
+            ", line 4: profiles.p.read_only and an armed emergency cleanup exclude each other",
+        ),
+        ("[watch\n", ", line 1: not valid TOML: "),
+        ("a = 1\nb = \n", ", line 2: not valid TOML: invalid value"),
+        ("a = '''\n\n", ", line 3: not valid TOML: "),
+        ("[profiles.p]\nhost = 3\n[profiles.q]\nhost = 3\n", "(and 1 more: run `redis-oom-tui config check`)"),
+    ],
+)
+def test_a_fault_is_one_sentence_with_file_line_and_key(tmp_path: Path, text: str, expected: str) -> None:
+    sentence = complaint(tmp_path, text)
+    assert expected in sentence
+    assert "\n" not in sentence
+
+
+def test_all_faults_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    found = config.problems(written(tmp_path, "[profiles.p]\nhost = 3\nport = 0\n[watch]\nwarn = 200\nfoo = 1\n"))
+    assert [sentence.split(": ")[1].split()[0] for sentence in found] == [
+        "profiles.p.host",
+        "profiles.p.port",
+        "watch.warn",
+        "watch.foo",
+    ]
+
+
+def test_a_password_in_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    text = "[profiles.p]\npassword = 'hunter2'\n"
+    assert config.load(written(tmp_path, text)).connection("p").password == Secret("hunter2")
+    for mode in (0o640, 0o604):
+        with pytest.raises(BadInput, match=r"line 2: profiles\.p\.password may be read by others") as caught:
+            config.load(written(tmp_path, text, mode))
+        assert "hunter2" not in str(caught.value)
+    assert config.load(written(tmp_path, "[profiles.p]\npassword_env = 'X'\n", 0o644)).settings.profiles
+
+
+def test_a_file_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="written by everybody"):
+        config.load(written(tmp_path, "", 0o666))
+
+
+def test_secrets_come_from_better_places_and_never_show(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("from-file\n")
+    command = f"{sys.executable} -c 'print(1234)'"
+    text = f"[profiles.f]\npassword_file = 'pw'\n[profiles.c]\npassword_command = \"{command}\"\n"
+    configuration = config.load(written(tmp_path, text + "[profiles.l]\npassword = 'literal!'\n"))
+    assert configuration.connection("f").password == Secret("from-file")
+    assert configuration.connection("c").password == Secret("1234")
+    assert "literal!" not in repr(configuration)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("password_env = 'SURELY_NOT_SET'", "environment variable SURELY_NOT_SET, which is not set"),
+        ("password_file = 'absent'", "No such file"),
+        ("password_command = 'false'", "ended with status 1"),
+        ("password_command = 'true'", "is empty"),
+        ("password_command = '/no/such/program'", "No such file"),
+    ],
+)
+def test_a_secret_that_cannot_be_fetched_is_one_sentence(tmp_path: Path, line: str, expected: str) -> None:
+    configuration = config.load(written(tmp_path, f"[profiles.p]\n{line}\n"))
+    with pytest.raises(BadInput, match="the password of profile 'p'") as caught:
+        configuration.connection("p")
+    assert expected in str(caught.value)
+
+
+def test_unknown_profiles_and_unreadable_files_are_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"has no profile 'x'; it has ha, odd\.name, prod"):
+        config.load(written(tmp_path, FULL)).profile("x")
+    with pytest.raises(BadInput, match="name another file with --config"):
+        config.load(tmp_path / "absent.toml")
+    with pytest.raises(BadInput, match="cannot be read"):
+        config.load(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b"a = 1\nb = '\xe9'\n")
+    with pytest.raises(BadInput, match=r"line 2: not UTF-8"):
+        config.load(tmp_path / "latin.toml")
+    (tmp_path / "big.toml").write_bytes(b"#" * (1024 * 1024 + 1))
+    with pytest.raises(BadInput, match="larger than a configuration"):
+        config.load(tmp_path / "big.toml")
+
+
+def test_webhooks_may_be_kept_elsewhere(tmp_path: Path) -> None:
+    text = "[hooks]\nwebhook_env = 'HOOK_URL'\nwebhook_format = 'slack'\n"
+    hooks = config.load(written(tmp_path, text)).settings.hooks
+    assert hooks.webhook is not None
+    assert (hooks.webhook.kind, hooks.webhook.place) == (SecretKind.ENVIRONMENT, "HOOK_URL")
+    assert hooks.webhook_format is WebhookFormat.SLACK
+
+
+def test_relative_secret_files_start_where_the_file_is(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("x")
+    path = written(tmp_path, "[profiles.p]\npassword_file = 'pw'\n")
+    before = Path.cwd()
+    os.chdir("/")
+    try:
+        assert config.load(path).connection("p").password == Secret("x")
+    finally:
+        os.chdir(before)
+
+
+NAMES = st.from_regex(r"[a-z]{1,6}", fullmatch=True)
+
+
+@given(st.dictionaries(NAMES, st.dictionaries(NAMES, st.integers(), max_size=4), max_size=5), st.integers(0, 3))
+def test_each_key_is_found_on_its_line(tables: dict[str, dict[str, int]], gap: int) -> None:
+    lines: list[str] = []
+    expected = {}
+    for table, keys in tables.items():
+        lines += ["# [not.a.table]"] * gap + [f"[outer.{table}]"]
+        expected["outer", table] = len(lines)
+        for key, value in keys.items():
+            lines += [f"{key} = [", f"  {value},", "]"]
+            expected["outer", table, key] = len(lines) - 2
+    found = key_lines("\n".join(lines))
+    assert {path: found[path] for path in expected} == expected
+
+
+def test_a_text_over_several_lines_is_not_taken_for_keys() -> None:
+    lines = key_lines('a = """\nb = 1\n[c]\n"""\nb = 2\n')
+    assert lines == {("a",): 1, ("b",): 5}
