@@ -1,0 +1,164 @@
+"""redis-cli's options and environment, read into one `Connection`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
+from redis_oom_tui.models.errors import BadInput
+
+_FORMS = "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://... for TLS, or unix://PATH[?db=N]"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """The options as they were given; None where one was not."""
+
+    host: str | None = None
+    port: int | None = None
+    socket: str | None = None
+    url: str | None = None
+    password: Secret | None = None
+    user: str | None = None
+    db: int | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str | None = None
+    insecure: bool = False
+    cluster: bool = False
+    sentinels: tuple[str, ...] = ()
+    master: str | None = None
+    read_only: bool = False
+
+
+def resolve(
+    options: ConnectionOptions, environment: Mapping[str, str] = os.environ, base: Connection | None = None
+) -> Connection:
+    """The connection that the options mean: over REDIS_URL and REDISCLI_AUTH, over a profile (`base`).
+
+    Raises BadInput with one sentence where they contradict each other or cannot be read.
+    """
+    _check(options)
+    connection = base or Connection()
+    addressed = options.host is not None or options.socket is not None
+    url = options.url if options.url is not None else None if addressed or base else environment.get("REDIS_URL")
+    if url:
+        connection = from_url(url, connection)
+    connection = _with_address(options, connection)
+    if options.user is not None:
+        connection = replace(connection, username=options.user)
+    if options.password is not None:
+        connection = replace(connection, password=options.password)
+    elif connection.password is None and environment.get("REDISCLI_AUTH"):
+        connection = replace(connection, password=Secret(environment["REDISCLI_AUTH"]))
+    if options.db is not None:
+        connection = replace(connection, db=options.db)
+    return replace(
+        connection,
+        tls=_tls(options, connection.tls),
+        cluster=options.cluster or connection.cluster,
+        sentinel=_sentinel(options) or connection.sentinel,
+        read_only=options.read_only or connection.read_only,
+    )
+
+
+def from_url(url: str, base: Connection | None = None) -> Connection:
+    """The connection that a URL names; its errors never repeat the URL, which may hold a password.
+
+    >>> connection = from_url("rediss://sre:pw@cache-1:7000/2")
+    >>> str(connection.address), connection.username, connection.db, connection.tls is not None
+    ('cache-1:7000', 'sre', 2, True)
+    """
+    base = base or Connection()
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise BadInput(f"the URL cannot be read: write {_FORMS}") from None
+    if parts.scheme not in ("redis", "rediss", "valkey", "valkeys", "unix"):
+        raise BadInput(f"the URL does not start as a Redis URL does: write {_FORMS}")
+    username = unquote(parts.username) if parts.username else base.username
+    password = Secret(unquote(parts.password)) if parts.password else base.password
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise BadInput(f"the URL names no socket: write {_FORMS}")
+        address = Address(socket_path=unquote(parts.path))
+        db = _db(query.get("db"), base.db)
+        return replace(base, address=address, username=username, password=password, db=db)
+    db = _db(parts.path.strip("/") or query.get("db"), base.db)
+    tls = (base.tls or Tls()) if parts.scheme in ("rediss", "valkeys") else base.tls
+    address = Address(host or "127.0.0.1", port or 6379)
+    return replace(base, address=address, username=username, password=password, db=db, tls=tls)
+
+
+def parse_host_port(text: str, default_port: int) -> Address:
+    """`HOST:PORT`, `[V6]:PORT` or `HOST`.
+
+    >>> str(parse_host_port("[::1]:26379", 26379)), str(parse_host_port("a", 26379))
+    ('[::1]:26379', 'a:26379')
+    """
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host:
+        raise BadInput(f"{text!r} is not an address: write HOST:PORT")
+    return Address(host, port or default_port)
+
+
+def _check(options: ConnectionOptions) -> None:
+    if options.url is not None and (options.host is not None or options.socket is not None):
+        raise BadInput("-u already says where the server is: leave out -h and -s")
+    if options.socket is not None and (options.host is not None or options.port is not None):
+        raise BadInput("-s names a unix socket: leave out -h and -p")
+    if bool(options.sentinels) != bool(options.master):
+        raise BadInput("--sentinel and --master belong together: name the Sentinels and the master they watch")
+    if (options.cert_file is None) != (options.key_file is None):
+        raise BadInput("--cert and --key belong together: name the certificate and its key")
+    for option, path in (("--cacert", options.ca_file), ("--cert", options.cert_file), ("--key", options.key_file)):
+        if path is not None and not path.is_file():
+            raise BadInput(f"{option}: there is no file {str(path)!r}")
+
+
+def _with_address(options: ConnectionOptions, connection: Connection) -> Connection:
+    if options.socket is not None:
+        return replace(connection, address=Address(socket_path=options.socket))
+    if options.host is None and options.port is None:
+        return connection
+    known = connection.address
+    host = options.host if options.host is not None else known.host
+    return replace(connection, address=Address(host, options.port or (6379 if options.host else known.port)))
+
+
+def _tls(options: ConnectionOptions, known: Tls | None) -> Tls | None:
+    asked = options.tls or options.insecure or options.ca_file or options.cert_file or options.server_name
+    if not asked:
+        return known
+    known = known or Tls()
+    return Tls(
+        ca_file=options.ca_file or known.ca_file,
+        cert_file=options.cert_file or known.cert_file,
+        key_file=options.key_file or known.key_file,
+        server_name=options.server_name or known.server_name,
+        verify=known.verify and not options.insecure,
+    )
+
+
+def _sentinel(options: ConnectionOptions) -> Sentinel | None:
+    if not options.sentinels or options.master is None:
+        return None
+    return Sentinel(tuple(parse_host_port(text, 26379) for text in options.sentinels), options.master)
+
+
+def _db(text: str | None, default: int | None) -> int | None:
+    if text is None or text == "":
+        return default
+    if not text.isdigit():
+        raise BadInput(f"the URL's database is not a number: write {_FORMS}")
+    return int(text)

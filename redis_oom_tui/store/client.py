@@ -1,0 +1,153 @@
+"""Connections: redis-py's own, gated, polite, and quick to say that a server is silent."""
+
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+
+from redis_oom_tui.models import address
+from redis_oom_tui.store.gate import Gate
+
+CLIENT_NAME = "redis-oom-tui"
+
+# Sent on every new connection, as the server forgets them with the old one. Without NO-EVICT, maxmemory-clients may
+# drop the tool itself; without NO-TOUCH, some reads would make cold keys look hot.
+_MANNERS = (
+    ("CLIENT", "SETNAME", CLIENT_NAME),
+    ("CLIENT", "NO-EVICT", "ON"),
+    ("CLIENT", "NO-TOUCH", "ON"),
+)
+
+
+class _Gated(AbstractConnection):
+    """What every connection of ours adds to redis-py's: the gate, the manners, and what became of them."""
+
+    def __init__(self, *, gate: Gate, server_name: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.gate = gate
+        self.server_name = server_name
+        self.refused_manners: dict[str, str] = {}
+        self.untouched = False
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        self.gate.admit(args, untouched=self.untouched)
+        return super().pack_command(*args)
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        self.untouched = False
+        await super().on_connect_check_health(check_health=check_health)
+        for manner in _MANNERS:
+            await self.send_command(*manner, check_health=False)
+        refused = {}
+        for manner in _MANNERS:
+            try:
+                await self.read_response()
+            except exceptions.ResponseError as error:
+                refused[" ".join(manner[:2])] = str(error)
+        self.refused_manners = refused
+        self.untouched = "CLIENT NO-TOUCH" not in refused
+
+
+class GatedConnection(_Gated, Connection):
+    """Over TCP."""
+
+
+class GatedUnixConnection(_Gated, UnixDomainSocketConnection):
+    """Over a unix socket."""
+
+
+class GatedTlsConnection(_Gated, SSLConnection):
+    """Over TLS; `server_name` is what the certificate is checked for, where it is not the host."""
+
+    def _connection_arguments(self) -> Any:
+        arguments = dict(super()._connection_arguments())
+        if self.server_name is not None:
+            arguments["server_hostname"] = self.server_name
+        return arguments
+
+
+class _Login(CredentialProvider):
+    """The user and password, kept out of redis-py's own attributes, which its reprs and tracebacks show."""
+
+    def __init__(self, connection: address.Connection) -> None:
+        self._connection = connection
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        password = self._connection.password
+        revealed = "" if password is None else password.reveal()
+        if self._connection.username is None:
+            return (revealed,)
+        return (self._connection.username, revealed)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        return self.get_credentials()
+
+
+def make_client(
+    connection: address.Connection,
+    *,
+    db: int = 0,
+    gate: Gate | None = None,
+    max_connections: int = 8,
+    **options: Any,
+) -> "Redis":
+    """A client of database `db`: RESP2, bytes in and out, no retries, the connection's own timeouts.
+
+    Nothing connects yet. `gate` is a reader's by default. `options` reach the connection class (`parser_class`).
+    """
+    pool = ConnectionPool(
+        connection_class=connection_class(connection),
+        max_connections=max_connections,
+        db=db,
+        gate=gate or Gate(read_only=connection.read_only),
+        **connection_options(connection),
+        **options,
+    )
+    return Redis.from_pool(pool)
+
+
+def connection_class(connection: address.Connection) -> type[_Gated]:
+    """The class of connection that `connection` asks for."""
+    if connection.address.socket_path is not None:
+        return GatedUnixConnection
+    return GatedConnection if connection.tls is None else GatedTlsConnection
+
+
+def connection_options(connection: address.Connection) -> dict[str, Any]:
+    """What redis-py's connection classes take, database and gate aside."""
+    options: dict[str, Any] = {
+        "socket_connect_timeout": connection.connect_timeout_seconds,
+        "socket_timeout": connection.read_timeout_seconds,
+        # A retry would hide a lost reply, and for a write it could act twice: the callers decide instead.
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,
+    }
+    if connection.username is not None or connection.password is not None:
+        options["credential_provider"] = _Login(connection)
+    where = connection.address
+    if where.socket_path is not None:
+        return options | {"path": where.socket_path}
+    options |= {"host": where.host, "port": where.port}
+    return options if connection.tls is None else options | _tls_options(connection.tls)
+
+
+def _tls_options(tls: address.Tls) -> dict[str, Any]:
+    return {
+        "ssl_ca_certs": None if tls.ca_file is None else str(tls.ca_file),
+        "ssl_certfile": None if tls.cert_file is None else str(tls.cert_file),
+        "ssl_keyfile": None if tls.key_file is None else str(tls.key_file),
+        "ssl_cert_reqs": "required" if tls.verify else "none",
+        "ssl_check_hostname": tls.verify,
+        "server_name": tls.server_name,
+    }

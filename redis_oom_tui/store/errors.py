@@ -1,0 +1,85 @@
+"""Where redis-py's errors become ours: each one plain sentence of what, where and what to try."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+from redis import exceptions
+
+from redis_oom_tui.models import errors
+from redis_oom_tui.words.hostile import safe_text
+
+_ABSENT = re.compile(
+    r"unknown (sub)?command|unsupported config|try (config|client|object|memory|acl) help", re.IGNORECASE
+)
+_LOGIN = re.compile(r"WRONGPASS|NOAUTH|invalid username-password|^authentication required", re.IGNORECASE)
+_BLOCKED = ("MISCONF", "NOREPLICAS", "READONLY")
+
+
+@contextlib.contextmanager
+def translated(where: object, doing: str = "") -> Iterator[None]:
+    """Raise one of `models.errors` for anything that redis-py raises inside; `where` is the server's address."""
+    try:
+        yield
+    except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
+        raise as_ours(error, where, doing) from None
+
+
+def as_ours(error: BaseException, where: object, doing: str = "") -> errors.TriageError:
+    """The error of our own family for one of redis-py's; `doing` names the command where it is known."""
+    text = safe_text(str(error), 300)
+    if isinstance(error, exceptions.BusyLoadingError):
+        return errors.ServerBusy(f"{where} is loading its data from disk: it answers when that is done")
+    # The pool hands a refused login on as a plain ConnectionError: then only its text tells.
+    if isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError)) or _LOGIN.search(text):
+        return _login(text, where)
+    if isinstance(error, exceptions.ResponseError):
+        return _refusal(error, text, where, doing)
+    if isinstance(error, exceptions.InvalidResponse) or "protocol error" in text.lower():
+        return errors.NotRedis(f"{where} answers, but not as Redis does: check the port, and whether it wants --tls")
+    if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
+        return errors.ServerUnreachable(
+            f"{where} did not answer in time: it may be blocked, or a firewall drops packets"
+        )
+    return errors.ServerUnreachable(_unreachable(text, where))
+
+
+def _login(text: str, where: object) -> errors.TriageError:
+    if "WRONGPASS" in text or "invalid" in text.lower():
+        return errors.LoginRefused(f"{where} refused this user name or password: check --user, -a and REDISCLI_AUTH")
+    return errors.LoginRefused(f"{where} wants a password: give it by REDISCLI_AUTH, -a or --user with -a")
+
+
+def _refusal(
+    error: exceptions.ResponseError, text: str, where: object, doing: str
+) -> errors.CommandRefused | errors.ServerBusy:
+    what = doing or "a command"
+    said = {"command": doing, "text": text}
+    if isinstance(error, exceptions.NoPermissionError):
+        return errors.PermissionRefused(f"{where} does not let this user run {what}: {text}", **said)
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return errors.OutOfMemory(f"{where} refused {what}: it is over maxmemory", **said)
+    if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_BLOCKED):
+        return errors.WritesBlocked(f"{where} accepts no writes now: {text}", **said)
+    if text.startswith("BUSY "):
+        return errors.ServerBusy(f"{where} is busy running a script: {text}")
+    if _ABSENT.search(text):
+        return errors.CommandMissing(f"{where} has no {what}: {text}", **said)
+    return errors.CommandRefused(f"{where} refused {what}: {text}", **said)
+
+
+def _unreachable(text: str, where: object) -> str:
+    lowered = text.lower()
+    if "certificate" in lowered:
+        return f"{where} has a TLS certificate that cannot be trusted: name its authority with --cacert ({text})"
+    if "ssl" in lowered:
+        return f"{where} does not speak TLS as asked: check the port, --tls, --cert and --key ({text})"
+    if "refused" in lowered or "error 111" in lowered:
+        return f"{where} refuses connections: is the server up, and are host and port right?"
+    if "no such file" in lowered:
+        return f"{where} does not exist: is the server up, and is the socket's path right?"
+    if "name or service" in lowered or "resolution" in lowered or "getaddrinfo" in lowered:
+        return f"{where} has no address: the host name is not known here"
+    if "closed" in lowered or "reset" in lowered:
+        return f"{where} closed the connection: it may be restarting, full of clients, or want --tls"
+    return f"{where} cannot be reached: {text}"

@@ -1,0 +1,67 @@
+"""How redis-cli's options, a URL and the environment come together."""
+
+import pytest
+
+from redis_oom_tui.cli.connecting import ConnectionOptions, from_url, resolve
+from redis_oom_tui.models.address import Address, Secret
+from redis_oom_tui.models.errors import BadInput
+
+
+def test_the_defaults_are_redis_clis() -> None:
+    connection = resolve(ConnectionOptions(), {})
+    assert connection.address == Address("127.0.0.1", 6379)
+    assert connection.db is None
+    assert connection.tls is None
+
+
+def test_options_stand_over_the_environment() -> None:
+    environment = {"REDIS_URL": "redis://elsewhere:1/5", "REDISCLI_AUTH": "from-env"}
+    connection = resolve(ConnectionOptions(host="here", password=Secret("given")), environment)
+    assert connection.address == Address("here", 6379)
+    assert connection.password == Secret("given")
+    assert resolve(ConnectionOptions(), environment).address == Address("elsewhere", 1)
+    assert resolve(ConnectionOptions(), environment).password == Secret("from-env")
+
+
+def test_a_unix_url() -> None:
+    connection = from_url("unix:///run/redis.sock?db=3")
+    assert connection.address == Address(socket_path="/run/redis.sock")
+    assert connection.db == 3
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://u:hunter2@cache:6379",
+        "redis://u:hunter2@cache:port",
+        "redis://u:hunter2@cache/first",
+        "hunter2@cache:6379",
+        "unix://hunter2@",
+        "redis://u:hunter2@[::1",
+    ],
+)
+def test_a_bad_url_is_one_sentence_without_its_secret(url: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        from_url(url)
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ConnectionOptions(url="redis://a", host="b"),
+        ConnectionOptions(socket="/s", port=1),
+        ConnectionOptions(sentinels=("a:1",)),
+        ConnectionOptions(master="m"),
+        ConnectionOptions(sentinels=("a:x",), master="m"),
+    ],
+)
+def test_options_that_contradict_each_other(options: ConnectionOptions) -> None:
+    with pytest.raises(BadInput):
+        resolve(options, {})
+
+
+def test_insecure_means_tls_without_checking() -> None:
+    tls = resolve(ConnectionOptions(insecure=True), {}).tls
+    assert tls is not None
+    assert not tls.verify

@@ -1,0 +1,27 @@
+"""Fixtures that every belt of the tests shares."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.servers import RunningServer, available, started
+
+
+@pytest.fixture(params=available())
+def flavour(request: pytest.FixtureRequest) -> str:
+    """Each server that this machine has, in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def server(flavour: str) -> Iterator[RunningServer]:
+    """A fresh, empty server of each flavour."""
+    with started(flavour) as running:
+        yield running
+
+
+@pytest.fixture
+def valkey() -> Iterator[RunningServer]:
+    """A fresh, empty Valkey: for what does not differ between servers."""
+    with started("valkey") as running:
+        yield running

