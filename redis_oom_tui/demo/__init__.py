@@ -1,1 +1,1 @@
-"""An embedded server, really at its limit."""
+"""An embedded server with believable data, really at its limit."""

