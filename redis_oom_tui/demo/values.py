@@ -76,7 +76,7 @@ def session(rng: Random) -> Steps:
 
 def task_result(rng: Random) -> Steps:
     """What a task queue keeps of a finished task, for ever."""
-    data = {"status": "SUCCESS", "result": text(rng, rng.randint(40, 260)), "traceback": None, "children": []}
+    data = {"status": "SUCCESS", "result": text(rng, rng.randint(40, 260)), "traceback": None, "date_done": "2026-11"}
     yield "SET", json.dumps(data)
 
 

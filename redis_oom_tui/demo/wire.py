@@ -102,7 +102,7 @@ class Wire:
     def _read_bulk(self, length: int) -> bytes | None:
         if length < 0:
             return None
-        data = self._reader.read(length + 2)
+        data: bytes = self._reader.read(length + 2)
         if len(data) < length + 2:
             raise EOFError("the server closed the connection")
         return data[:-2]
