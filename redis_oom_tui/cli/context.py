@@ -1,18 +1,74 @@
 """What the options before the subcommand come to: one value that every command is given."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from redis_oom_tui.models.address import Connection
+import click
+
+from redis_oom_tui.cli.connecting import ConnectionOptions, names_a_server, resolve
+from redis_oom_tui.files.config import Configuration, load
+from redis_oom_tui.models.address import Connection, Secret
+from redis_oom_tui.models.config import Profile, Settings
 from redis_oom_tui.models.screen import ScreenOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One run of the command: where to connect, how to draw, where to write things down."""
+    """One run of the command: where to connect, how to draw, what the file says, where to write things down.
+
+    `profile` is the one in force; a nameless one where none is.
+    """
 
     connection: Connection = field(default_factory=Connection)
     screen: ScreenOptions = field(default_factory=ScreenOptions)
+    configuration: Configuration = field(default_factory=lambda: Configuration(Settings()))
+    profile: Profile = field(default_factory=lambda: Profile(""))
     config_path: Path | None = None
     audit_path: Path | None = None
-    record_path: Path | None = None
+
+
+def read_invocation(given: Mapping[str, Any]) -> Invocation:
+    """The invocation that these options, by their names, amount to. Raises BadInput."""
+    options = _connection_options(given)
+    configuration = load(given["config_path"])
+    named: str | None = given["profile"]
+    # Without --profile, a server named by option or REDIS_URL must not be sent the default profile's password.
+    if named is None and (names_a_server(options) or configuration.settings.default_profile is None):
+        settings = configuration.settings
+        profile = Profile("", watch=settings.watch, hooks=settings.hooks, emergency=settings.emergency)
+        base = None
+    else:
+        profile = configuration.profile(named)
+        base = configuration.connection(named)
+    return Invocation(
+        connection=resolve(options, base=base),
+        screen=_screen(given),
+        configuration=configuration,
+        profile=profile,
+        config_path=given["config_path"],
+        audit_path=given["audit_path"],
+    )
+
+
+def _connection_options(given: Mapping[str, Any]) -> ConnectionOptions:
+    password = given["password"]
+    if given["askpass"]:
+        password = click.prompt("Password", hide_input=True, err=True)
+    names = ConnectionOptions.__dataclass_fields__.keys() - {"password"}
+    return ConnectionOptions(
+        password=None if password is None else Secret(password), **{name: given[name] for name in names}
+    )
+
+
+def _screen(given: Mapping[str, Any]) -> ScreenOptions:
+    return ScreenOptions(
+        interval_seconds=given["interval"],
+        color=given["color"],
+        ascii=given["ascii_only"],
+        mouse=not given["no_mouse"],
+        theme=given["theme"],
+        plain=given["plain"],
+        diff=not given["no_diff"],
+    )

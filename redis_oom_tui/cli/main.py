@@ -5,18 +5,14 @@ Commands are imported when they are called: `--help` and `check` never pay for t
 
 import importlib
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from redis_oom_tui import __version__
-from redis_oom_tui.cli.connecting import ConnectionOptions, resolve
-from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.models.address import Secret
+from redis_oom_tui.cli.context import Invocation, read_invocation
+from redis_oom_tui.cli.options import connection_options, file_options, screen_options
 from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.models.screen import ScreenOptions
 
 # name -> (module, what it does). A command's function stands in its module under its own name.
 COMMANDS: dict[str, tuple[str, str]] = {}
@@ -26,6 +22,8 @@ EXIT_UNKNOWN = 3
 EXIT_INTERRUPTED = 130
 # For these, 2 already means a critical server: a wrong option must not page anybody.
 _MONITORS = frozenset({"check", "watch"})
+# These speak to no server, and must work where the configuration file is broken.
+_WITHOUT_SERVER = frozenset({"completion", "config", "demo", "replay"})
 
 
 class _Commands(click.Group):
@@ -44,107 +42,28 @@ class _Commands(click.Group):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
 
-def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def apply(function: Any) -> Any:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return apply
-
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
-
-_connection_options = _options(
-    click.option("-h", "--host", "host", metavar="HOST", help="Server host (127.0.0.1)."),
-    click.option("-p", "--port", "port", type=click.IntRange(1, 65535), metavar="PORT", help="Server port (6379)."),
-    click.option("-s", "--socket", "socket", metavar="PATH", help="Unix socket, in place of host and port."),
-    click.option("-u", "--url", "url", metavar="URL", help="redis://, rediss:// or unix:// URL (or REDIS_URL)."),
-    click.option("-a", "--pass", "password", metavar="PASSWORD", help="Password; REDISCLI_AUTH keeps it off the list."),
-    click.option("--user", "user", metavar="NAME", help="ACL user name."),
-    click.option("--askpass", is_flag=True, help="Ask for the password on the terminal."),
-    click.option("-n", "--db", "db", type=click.IntRange(0), metavar="DB", help="One database; without it, all."),
-    click.option("--tls", is_flag=True, help="Speak TLS."),
-    click.option("--cacert", "ca_file", type=_FILE, metavar="FILE", help="Authority to trust."),
-    click.option("--cert", "cert_file", type=_FILE, metavar="FILE", help="Client certificate."),
-    click.option("--key", "key_file", type=_FILE, metavar="FILE", help="Its private key."),
-    click.option("--sni", "server_name", metavar="NAME", help="Server name for TLS, where it is not the host."),
-    click.option("--insecure", is_flag=True, help="Speak TLS without checking the certificate."),
-    click.option("-c", "--cluster", "cluster", is_flag=True, help="The server is a node of a cluster: show them all."),
-    click.option("--sentinel", "sentinels", multiple=True, metavar="HOST:PORT", help="Ask this Sentinel (repeatable)."),
-    click.option("--master", "master", metavar="NAME", help="The master that the Sentinels watch."),
-    click.option("--read-only", is_flag=True, help="Refuse every change, in the tool as well."),
-)
-
-_screen_options = _options(
-    click.option(
-        "--interval", type=click.FloatRange(0.1, 3600), default=1.0, metavar="SECONDS", help="Between polls (1)."
-    ),
-    click.option("--color/--no-color", "color", default=None, help="Force or drop colours (NO_COLOR is honoured)."),
-    click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII only."),
-    click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
-    click.option("--theme", metavar="NAME", help="dark, light, high-contrast, ansi-dark or ansi-light."),
-    click.option("--plain", is_flag=True, help="A line a tick in place of the screen."),
-    click.option("--no-diff", is_flag=True, help="Send whole frames (for a terminal that loses cells)."),
-)
-
-_file_options = _options(
-    click.option("--config", "config_path", type=_FILE, metavar="FILE", help="Configuration file (TOML)."),
-    click.option("--audit", "audit_path", type=_FILE, metavar="FILE", help="Where actions are written down."),
-)
-
-
 @click.group(
     cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["--help"], "max_content_width": 100},
 )
-@_connection_options
-@_screen_options
-@_file_options
+@connection_options
+@screen_options
+@file_options
 @click.version_option(__version__, prog_name="redis-oom-tui")
 @click.pass_context
-def cli(
-    ctx: click.Context,
-    /,
-    *,
-    interval: float,
-    color: bool | None,
-    ascii_only: bool,
-    no_mouse: bool,
-    theme: str | None,
-    plain: bool,
-    no_diff: bool,
-    config_path: Path | None,
-    audit_path: Path | None,
-    askpass: bool,
-    password: str | None,
-    **connection: Any,
-) -> None:
+def cli(ctx: click.Context, /, **given: Any) -> None:
     """Triage for Redis and Valkey at their memory limit.
 
     Without a command it opens the screen. Options stand before the command:
 
+    \b
         redis-oom-tui -h cache-1 hogs --top 20
     """
-    secret = None if password is None else Secret(password)
-    if askpass:
-        secret = Secret(click.prompt("Password", hide_input=True, err=True))
-    options = ConnectionOptions(password=secret, **connection)
-    ctx.obj = Invocation(
-        connection=resolve(options),
-        screen=ScreenOptions(
-            interval_seconds=interval,
-            color=color,
-            ascii=ascii_only,
-            mouse=not no_mouse,
-            theme=theme,
-            plain=plain,
-            diff=not no_diff,
-        ),
-        config_path=config_path,
-        audit_path=audit_path,
-    )
+    if ctx.invoked_subcommand in _WITHOUT_SERVER:
+        ctx.obj = Invocation(config_path=given["config_path"])
+        return
+    ctx.obj = read_invocation(given)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

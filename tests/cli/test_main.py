@@ -1,0 +1,89 @@
+"""The front door: what it imports, what it says to bad input, and how it exits."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.cli.main import COMMANDS
+
+HEAVY = ("textual", "rich")
+
+
+def run(*arguments: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if name not in ("REDIS_URL", "REDISCLI_AUTH")}
+    return subprocess.run(
+        [sys.executable, "-m", "redis_oom_tui", *arguments],
+        env=clean | {"XDG_CONFIG_HOME": str(home), "XDG_STATE_HOME": str(home)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def imported_by(arguments: list[str]) -> list[str]:
+    """What a run of the command has imported of the heavy packages when it ends."""
+    script = (
+        "import sys, json, atexit\n"
+        f"atexit.register(lambda: print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]), file=sys.stderr))\n"
+        f"from redis_oom_tui.cli.main import main; main({arguments!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    names: list[str] = json.loads(done.stderr.splitlines()[-1])
+    return names
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
+def test_help_never_imports_the_screen(arguments: list[str]) -> None:
+    assert imported_by(arguments) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-u", "http://x"], "does not start as a Redis URL"),
+        (["--port", "seven"], "not a valid integer"),
+        (["-s", "/s", "-h", "x"], "leave out -h and -p"),
+        (["--sentinel", "a:1"], "belong together"),
+        (["--cacert", "/no/such/file"], "no file"),
+        (["--config", "/no/such/file"], "/no/such/file"),
+        (["--profile", "nobody"], "nobody"),
+        (["no-such-command"], "No such command"),
+    ],
+)
+def test_bad_input_is_told_in_words(arguments: list[str], words: str, tmp_path: Path) -> None:
+    done = run(*arguments, home=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_wrong_option_pages_nobody(tmp_path: Path) -> None:
+    assert run("--port", "seven", "check", home=tmp_path).returncode == 3
+
+
+def test_the_default_profiles_password_goes_to_its_own_server_only(tmp_path: Path) -> None:
+    from redis_oom_tui.cli.context import read_invocation
+    from redis_oom_tui.cli.main import cli
+    from redis_oom_tui.models.address import Secret
+
+    file = tmp_path / "config.toml"
+    file.write_text(
+        'default_profile = "prod"\n[profiles.prod]\nhost = "cache-1"\npassword_env = "PROD_PASSWORD"\n',
+        encoding="utf-8",
+    )
+    file.chmod(0o600)
+    os.environ["PROD_PASSWORD"] = "hunter2"
+    try:
+        given = cli.make_context("x", ["--config", str(file)], resilient_parsing=True).params
+        ours = read_invocation(given | {"config_path": file})
+        foreign = read_invocation(given | {"config_path": file, "host": "elsewhere"})
+    finally:
+        del os.environ["PROD_PASSWORD"]
+    assert ours.connection.password == Secret("hunter2")
+    assert foreign.connection.password is None
