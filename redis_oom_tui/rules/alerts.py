@@ -1,0 +1,194 @@
+"""When an alert begins and when it ends: one step of a state machine for each look at the server.
+
+A level begins with a reading at or above it, when the readings since another such one, at least the holding time ago,
+were not clearly below it, which is by the hysteresis. It ends once they have been clearly below it for as long. So
+what swings about a threshold is told once, and a single peak never. Refused writes are told at once. A gap in the
+readings longer than the time after which a server counts as lost is a break: nothing is concluded across it.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from redis_oom_tui.models.alert import Event, EventKind, Figures, Reading, Silence
+from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
+from redis_oom_tui.words.sizes import duration
+
+_LADDER = (Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM)
+_RANK = {level: rank for rank, level in enumerate(_LADDER)}
+_ALARMS = {Level.WARNING: EventKind.WARNING, Level.CRITICAL: EventKind.CRITICAL, Level.OOM: EventKind.OOM}
+_NEVER: tuple[float | None, ...] = (None, None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What must be remembered between two looks. `above[n]` and `below[n]` are since when, for the n-th level."""
+
+    server: str
+    level: Level = Level.OK
+    since: float | None = None
+    events_total: int = 0
+    above: tuple[float | None, ...] = _NEVER
+    below: tuple[float | None, ...] = _NEVER
+    last: Reading | None = None
+    silent_since: float | None = None
+    lost: bool = False
+
+
+@dataclass(slots=True)
+class _Step:
+    """A step being taken: the state so far and the events that it set off."""
+
+    state: State
+    events: list[Event] = field(default_factory=list)
+
+    def tell(self, kind: EventKind, look: Reading | Silence, reason: str, *, level: Level, began: float | None) -> None:
+        last = look if isinstance(look, Reading) else self.state.last
+        self.state = replace(self.state, events_total=self.state.events_total + 1)
+        self.events.append(
+            Event(
+                number=self.state.events_total,
+                kind=kind,
+                at=look.at,
+                server=self.state.server,
+                level=level,
+                before=self.state.level,
+                reason=reason,
+                rule=look.rule if isinstance(look, Reading) else "",
+                figures=last.figures if last is not None else Figures(),
+                lasted_seconds=None if began is None else max(0.0, look.monotonic - began),
+            )
+        )
+
+
+def step(state: State, look: Reading | Silence, settings: WatchSettings) -> tuple[State, tuple[Event, ...]]:
+    """The state after `look`, and the events that it set off, in their order."""
+    taken = _Step(state)
+    if isinstance(look, Silence):
+        _hear_nothing(taken, look, settings)
+    else:
+        _hear(taken, look, settings)
+    return taken.state, tuple(taken.events)
+
+
+def lowered(thresholds: Thresholds, hysteresis: float) -> Thresholds:
+    """The thresholds below which an alert may end.
+
+    >>> lowered(Thresholds(0.75, 0.95), 0.25)
+    Thresholds(warn=0.5, crit=0.7)
+    """
+    return Thresholds(max(0.0, thresholds.warn - hysteresis), max(0.0, thresholds.crit - hysteresis))
+
+
+def reading(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> Reading | Silence:
+    """A snapshot as the alerts see it; a Silence where it could not be judged. `staying` is the lenient verdict."""
+    if Level.UNKNOWN in (verdict.level, staying.level):
+        return Silence(snapshot.taken_monotonic, snapshot.taken_at, verdict.reason)
+    return Reading(
+        monotonic=snapshot.taken_monotonic,
+        at=snapshot.taken_at,
+        rising=verdict.level,
+        staying=staying.level,
+        reason=verdict.reason,
+        rule=verdict.rule,
+        figures=figures(snapshot),
+        run_id=snapshot.server.run_id,
+        uptime_seconds=snapshot.server.uptime_seconds,
+    )
+
+
+def figures(snapshot: Snapshot) -> Figures:
+    """The numbers that an event carries."""
+    return Figures(
+        used_bytes=snapshot.memory.used_bytes,
+        maxmemory_bytes=snapshot.memory.maxmemory_bytes,
+        pressure=snapshot.memory.pressure,
+        policy=snapshot.memory.policy,
+        refused_writes_total=snapshot.counters.refused_writes_total,
+        evicted_keys_total=snapshot.counters.evicted_keys_total,
+    )
+
+
+def restarted(before: Reading | None, now: Reading) -> bool:
+    """Whether another process answers than before: another run_id or, where that is hidden, a younger one."""
+    if before is None:
+        return False
+    if before.run_id is not None and now.run_id is not None:
+        return before.run_id != now.run_id
+    if before.uptime_seconds is None or now.uptime_seconds is None:
+        return False
+    return now.uptime_seconds < before.uptime_seconds
+
+
+def _hear_nothing(taken: _Step, look: Silence, settings: WatchSettings) -> None:
+    state = taken.state
+    since = look.monotonic if state.silent_since is None else state.silent_since
+    taken.state = replace(state, silent_since=since)
+    if not state.lost and look.monotonic - since >= settings.lost_seconds:
+        taken.tell(EventKind.LOST, look, look.reason, level=Level.UNKNOWN, began=None)
+        taken.state = replace(taken.state, lost=True)
+
+
+def _hear(taken: _Step, look: Reading, settings: WatchSettings) -> None:
+    before = taken.state.last
+    if taken.state.lost:
+        began = taken.state.silent_since
+        away = duration(None if began is None else look.monotonic - began)
+        reason = f"The server answers again after {away}. {look.reason}".strip()
+        taken.tell(EventKind.BACK, look, reason, level=taken.state.level, began=began)
+    anew = restarted(before, look)
+    if anew:
+        reason = (
+            "Another process answers than before: the server restarted or failed over, and its counters began anew."
+        )
+        taken.tell(EventKind.RESTARTED, look, reason, level=taken.state.level, began=None)
+    gap = before is not None and look.monotonic - before.monotonic > max(
+        settings.lost_seconds, 2 * settings.interval_seconds
+    )
+    state = replace(taken.state, silent_since=None, lost=False, last=look)
+    if state.since is None:
+        state = replace(state, since=look.monotonic)
+    if anew or gap:
+        state = replace(state, above=_NEVER, below=_NEVER)
+    taken.state = _timed(state, look)
+    _climb_or_descend(taken, look, settings)
+
+
+def _timed(state: State, look: Reading) -> State:
+    """Since when the readings have been about or above, and clearly below, each level."""
+    rising, staying, now = _RANK[look.rising], _RANK[look.staying], look.monotonic
+    above = tuple(
+        (now if rising >= rank else None) if since is None else (since if staying >= rank else None)
+        for rank, since in enumerate(state.above)
+    )
+    below = tuple(
+        (now if since is None else since) if staying < rank else None for rank, since in enumerate(state.below)
+    )
+    return replace(state, above=above, below=below)
+
+
+def _climb_or_descend(taken: _Step, look: Reading, settings: WatchSettings) -> None:
+    state = taken.state
+    here = _RANK[state.level]
+    reached = max(rank for rank in range(len(_LADDER)) if rank == 0 or _held(state.above, rank, look, settings))
+    if reached > here:
+        taken.tell(_ALARMS[_LADDER[reached]], look, look.reason, level=_LADDER[reached], began=None)
+    elif here and _left(state.below, here, look, settings):
+        reached = max(rank for rank in range(here) if rank == 0 or not _left(state.below, rank, look, settings))
+        kind = EventKind.EASED if reached else EventKind.RECOVERED
+        taken.tell(kind, look, look.reason, level=_LADDER[reached], began=state.since)
+    else:
+        return
+    taken.state = replace(taken.state, level=_LADDER[reached], since=look.monotonic)
+
+
+def _held(above: tuple[float | None, ...], rank: int, look: Reading, settings: WatchSettings) -> bool:
+    needed = 0.0 if _LADDER[rank] is Level.OOM else settings.hold_seconds
+    since = above[rank]
+    return since is not None and _RANK[look.rising] >= rank and look.monotonic - since >= needed
+
+
+def _left(below: tuple[float | None, ...], rank: int, look: Reading, settings: WatchSettings) -> bool:
+    needed = settings.quiet_seconds if _LADDER[rank] is Level.OOM else settings.hold_seconds
+    since = below[rank]
+    return since is not None and look.monotonic - since >= needed
