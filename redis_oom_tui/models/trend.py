@@ -1,0 +1,83 @@
+"""What changed between two looks at a server, and where that leads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a server's counters gained over `seconds`; None where they cannot be compared.
+
+    `restarted` says that the server was another process before, `reset` that CONFIG RESETSTAT zeroed its counters:
+    a gain then counts from that moment, so it is a lower bound.
+    """
+
+    seconds: float = 0.0
+    refused_writes: int | None = None
+    refused_by_command: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    errors_by_kind: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    evicted_keys: int | None = None
+    evicted_clients: int | None = None
+    expired_keys: int | None = None
+    commands: int | None = None
+    keyspace_hits: int | None = None
+    keyspace_misses: int | None = None
+    growth_bytes: int | None = None
+    restarted: bool = False
+    reset: bool = False
+
+    def per_second(self, gain: int | None) -> float | None:
+        """`gain`, one of the counts above, as a rate; None where it is unknown or no time has passed."""
+        return None if gain is None or self.seconds <= 0 else gain / self.seconds
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """The share of look-ups that found their key; None without any."""
+        if self.keyspace_hits is None or self.keyspace_misses is None:
+            return None
+        looked_up = self.keyspace_hits + self.keyspace_misses
+        return self.keyspace_hits / looked_up if looked_up else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One point of the history. The totals count from when the tool began to watch, across resets and restarts."""
+
+    monotonic: float
+    at: float
+    used_bytes: int
+    counted_bytes: int
+    maxmemory_bytes: int | None = None
+    rss_bytes: int | None = None
+    keys: int = 0
+    clients_bytes: int | None = None
+    refused_writes: int = 0
+    evicted_keys: int = 0
+    restarted: bool = False
+
+
+class Trend(StrEnum):
+    """Which way used memory goes, as far as the samples can tell."""
+
+    GROWING = "growing"
+    SHRINKING = "shrinking"
+    NONE = "no trend"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Growth in bytes per second, and how long until the limit, in seconds, each as a range.
+
+    `seconds_to_limit` is None without a limit or without growth; its upper end is None where growth may also stop.
+    `watched_seconds` is the span that it rests on.
+    """
+
+    trend: Trend = Trend.UNKNOWN
+    slope: float | None = None
+    slope_low: float | None = None
+    slope_high: float | None = None
+    seconds_to_limit: tuple[float, float | None] | None = None
+    watched_seconds: float = 0.0

@@ -1,0 +1,118 @@
+"""What the rules of the verdict look at: one snapshot, what changed lately, and what follows from both."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.trend import Forecast, Rates
+from redis_oom_tui.models.verdict import Level, Thresholds
+from redis_oom_tui.rules.breakdown import counted_buffers
+
+# Under a volatile-* policy with fewer keys to evict than this share, the limit is as hard as under noeviction.
+FEW_EVICTABLE = 0.10
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The evidence. `host_bytes` is the memory that the server's host or container really has, None where unknown."""
+
+    now: Snapshot
+    thresholds: Thresholds
+    rates: Rates = field(default_factory=Rates)
+    forecast: Forecast | None = None
+    host_bytes: int | None = None
+
+    @property
+    def policy(self) -> str:
+        """maxmemory-policy, by its own name."""
+        return self.now.memory.policy
+
+    @property
+    def pressure(self) -> float | None:
+        """The counted share of maxmemory; None without a limit."""
+        return self.now.memory.pressure
+
+    @property
+    def can_evict(self) -> bool:
+        """Whether the policy finds any key that it may throw away."""
+        if self.policy.startswith("allkeys-"):
+            return self.now.keys > 0
+        return self.policy.startswith("volatile-") and self.now.expires > 0
+
+    @property
+    def few_evictable(self) -> bool:
+        """Whether eviction would soon run out of keys, though it has some now."""
+        return self.policy.startswith("volatile-") and self.now.expires < FEW_EVICTABLE * self.now.keys
+
+    @property
+    def limit_is_hard(self) -> bool:
+        """Whether being close to the limit means that writes will be refused, not that keys make room."""
+        return not self.can_evict or self.few_evictable
+
+    @property
+    def is_replica(self) -> bool:
+        """A replica ignores its own limit by default and is written to by its master only."""
+        return self.now.server.role == "replica"
+
+    @cached_property
+    def buffer_bytes(self) -> int:
+        """Client and replication buffers that count towards the limit."""
+        return counted_buffers(self.now.memory)
+
+    @property
+    def buffers_hold_it(self) -> bool:
+        """Whether buffers, and not data, are most of what the limit counts beyond the empty server."""
+        counted = self.now.memory.counted_bytes
+        return 2 * self.buffer_bytes > max(counted - (self.now.memory.startup_bytes or 0), counted / 2)
+
+    @property
+    def empty_server_fills_it(self) -> bool:
+        """Whether the limit is hardly more than what the server takes without any data."""
+        startup, limit = self.now.memory.startup_bytes, self.now.memory.maxmemory_bytes
+        return startup is not None and limit is not None and startup >= 0.8 * limit
+
+    @property
+    def over_limit_seconds(self) -> float | None:
+        """How long without a break; 0.0 when it is not over, None where the server has no such clock (6.2)."""
+        exceeded = self.now.counters.eviction_exceeded_ms
+        return None if exceeded is None else exceeded / 1000
+
+    @property
+    def over_limit(self) -> bool:
+        """Whether the next write would be refused unless eviction makes room.
+
+        Without the clock, used memory itself must do; it flickers across the limit from call to call.
+        """
+        if self.pressure is None:
+            return False
+        if self.over_limit_seconds is not None:
+            return self.over_limit_seconds > 0
+        return self.pressure >= 1.0
+
+    @property
+    def refused(self) -> int:
+        """Writes refused for lack of memory between the two looks."""
+        return self.rates.refused_writes or 0
+
+    @property
+    def refusing(self) -> bool:
+        """Whether it refuses writes now: seen, or certain for the next one."""
+        return self.refused > 0 or (self.over_limit and not self.can_evict and not self.is_replica)
+
+    @property
+    def near(self) -> Level:
+        """Where the pressure stands between the thresholds."""
+        if self.pressure is None or self.pressure < self.thresholds.warn:
+            return Level.OK
+        return Level.CRITICAL if self.pressure >= self.thresholds.crit else Level.WARNING
+
+    @property
+    def host(self) -> int | None:
+        """The memory there is: what the caller knows of the container, else what the server says of its host."""
+        return self.host_bytes or self.now.memory.host_bytes
+
+    @property
+    def since(self) -> float | None:
+        """When it went over its limit, by the server's own clock; None where that cannot be told."""
+        seconds = self.over_limit_seconds
+        return self.now.taken_at - seconds if seconds else None

@@ -1,0 +1,261 @@
+"""The rules of the verdict, in the order in which they are asked: the first that has something to say speaks.
+
+Each takes the facts and returns its verdict, or None.
+"""
+
+from collections.abc import Callable
+
+from redis_oom_tui.models.trend import Trend
+from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.verdict.facts import Facts
+from redis_oom_tui.rules.verdict.phrases import evidence, in_use, refusals, refused_so_far, why_full
+from redis_oom_tui.words.sizes import count, duration, percent, size
+
+Rule = Callable[[Facts], Verdict | None]
+
+_MIB = 2**20
+_GIB = 2**30
+# On a small server RSS is all allocator and code, and its ratios mean nothing: seen 8.0 on an empty one.
+_FRAGMENTED_FROM = _GIB
+_SWAPPED_FROM = 64 * _MIB
+# Growth that meets the limit later than this is nobody's page.
+_SOON_SECONDS = 3600.0
+# An evicting cache in which keys live shorter than this, and most look-ups miss, is too small for its work.
+_CHURN_SECONDS = 60.0
+_FREE_SOME = "Find the largest keys in Hogs, free some in Cleanup, or raise maxmemory in Limits."
+_BUFFERS_FIRST = "See in Triage which client holds the buffers and close it; deleting keys or evicting does not help."
+
+
+def loading(facts: Facts) -> Verdict | None:
+    """Every command but a few is answered with LOADING."""
+    if not facts.now.activity.loading:
+        return None
+    reason = (
+        f"Loading its data set into memory, {size(facts.now.memory.used_bytes)} so far: it serves nobody until done."
+    )
+    return _say(facts, Level.CRITICAL, "loading", reason, "Wait for the end of loading before you change anything.")
+
+
+def refusing(facts: Facts) -> Verdict | None:
+    """It is OOM: writes are refused, or the next one will be."""
+    if not facts.refusing:
+        return None
+    seen = refusals(facts)
+    reason = f"Refusing writes at {in_use(facts)}: {why_full(facts)}{'; ' if seen else ''}{seen}."
+    return _say(facts, Level.OOM, f"refusing-{_cause(facts)}", reason, _first_step(facts), facts.since)
+
+
+def writes_blocked(facts: Facts) -> Verdict | None:
+    """MISCONF and NOREPLICAS refuse every write, deletions too, whatever the memory."""
+    errors = facts.rates.errors_by_kind
+    if errors.get("MISCONF") or (
+        facts.now.activity.last_save_failed and facts.now.counters.errors_by_kind.get("MISCONF")
+    ):
+        reason = "Refusing every write, also deletions, with MISCONF: its last save to disk failed."
+        step = "Look at the disk and at the memory for the fork (server log); deletions work again after a good save."
+        return _say(facts, Level.CRITICAL, "misconf", reason, step)
+    if errors.get("NOREPLICAS"):
+        reason = "Refusing every write, also deletions, with NOREPLICAS: too few replicas are in touch."
+        return _say(
+            facts, Level.CRITICAL, "noreplicas", reason, "Bring the replicas back, or lower min-replicas-to-write."
+        )
+    return None
+
+
+def buffers(facts: Facts) -> Verdict | None:
+    """Close to the limit by what clients have not read, so that making room among the keys is in vain."""
+    if facts.near is Level.OK or not facts.buffers_hold_it or facts.is_replica:
+        return None
+    loss = f"; {facts.policy} evicts keys in vain" if facts.can_evict else ""
+    reason = f"At {in_use(facts)}, but {why_full(facts)}{loss}."
+    return _say(facts, facts.near, "buffers", reason, _BUFFERS_FIRST)
+
+
+def over_limit(facts: Facts) -> Verdict | None:
+    """Over the limit for seconds although the policy may evict: it is losing the race."""
+    if not facts.over_limit or facts.is_replica or (facts.over_limit_seconds or 0.0) < 1.0:
+        return None
+    reason = f"Over its limit for {duration(facts.over_limit_seconds)} at {in_use(facts)}: {why_full(facts)}."
+    return _say(facts, Level.CRITICAL, "behind", reason, "Raise maxmemory in Limits, or slow the writers.", facts.since)
+
+
+def close_to_limit(facts: Facts) -> Verdict | None:
+    """Close to a limit that no eviction softens."""
+    if facts.near is Level.OK or not facts.limit_is_hard or facts.is_replica:
+        return None
+    if facts.can_evict:
+        why = f"only {count(facts.now.expires)} of {count(facts.now.keys)} keys may be evicted by {facts.policy}"
+    else:
+        why = why_full(facts)
+    so_far = refused_so_far(facts)
+    reason = f"Close to its limit at {in_use(facts)}: {why}{', and ' if so_far else ''}{so_far}."
+    return _say(facts, facts.near, f"close-{facts.near.value}", reason, _first_step(facts))
+
+
+def replica(facts: Facts) -> Verdict | None:
+    """A replica out of touch, or one that would evict or refuse the moment it is promoted."""
+    if not facts.is_replica:
+        return None
+    if facts.now.activity.master_link_up is False:
+        reason = "A replica that has lost its master: its data and figures are getting old."
+        return _say(facts, Level.WARNING, "replica-link", reason, "Look at the link and at the master's own state.")
+    if facts.pressure is not None and facts.pressure > 1.0:
+        then = "evict keys" if facts.can_evict else "refuse writes"
+        reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} once promoted."
+        return _say(
+            facts, Level.WARNING, "replica-limit", reason, "Give it its master's maxmemory before any failover."
+        )
+    return None
+
+
+def last_save_failed(facts: Facts) -> Verdict | None:
+    """The step before MISCONF, which default settings take at the next write."""
+    if not facts.now.activity.last_save_failed:
+        return None
+    reason = "Its last save to disk failed: unless told otherwise, it then refuses every write with MISCONF."
+    return _say(facts, Level.WARNING, "save-failed", reason, "Look at the disk and the server log.")
+
+
+def host_full(facts: Facts) -> Verdict | None:
+    """Where no limit below the host's memory stops it first, the kernel will."""
+    memory, host = facts.now.memory, facts.host
+    taken = memory.rss_bytes or memory.used_bytes
+    if not host or (memory.maxmemory_bytes or host) < 0.95 * host or taken < facts.thresholds.warn * host:
+        return None
+    level = Level.CRITICAL if taken >= facts.thresholds.crit * host else Level.WARNING
+    limit = "No limit is set" if memory.maxmemory_bytes is None else "The limit is the host's whole memory"
+    reason = f"{limit}, and it takes {percent(taken / host)} of {size(host)} there is: beyond that the kernel kills it."
+    return _say(
+        facts, level, "host-full", reason, "Set maxmemory in Limits, with room for a fork, or free memory first."
+    )
+
+
+def swapped(facts: Facts) -> Verdict | None:
+    """Less resident than allocated: the rest is on disk, or was never touched (an empty backlog)."""
+    memory = facts.now.memory
+    touched = memory.used_bytes - (memory.replication_backlog_bytes or 0)
+    if memory.rss_bytes is None or touched < _SWAPPED_FROM or memory.rss_bytes >= 0.8 * touched:
+        return None
+    reason = f"Probably swapping: only {size(memory.rss_bytes)} of {size(memory.used_bytes)} used is in RAM."
+    return _say(facts, Level.WARNING, "swapped", reason, "Look at the host's swap; free memory there or here.")
+
+
+def fragmented(facts: Facts) -> Verdict | None:
+    """Judged by bytes: a large ratio on a small server is noise."""
+    memory = facts.now.memory
+    waste = (memory.rss_bytes or 0) - memory.used_bytes
+    if waste < _FRAGMENTED_FROM or waste < memory.used_bytes / 2 or waste < 0.1 * (facts.host or 0):
+        return None
+    reason = (
+        f"Holds {size(memory.rss_bytes)} of RAM for {size(memory.used_bytes)} used: {size(waste)} is fragmentation."
+    )
+    return _say(facts, Level.WARNING, "fragmented", reason, "It does not count towards maxmemory; see the findings.")
+
+
+def churning(facts: Facts) -> Verdict | None:
+    """Evicting so hard that keys go before they are of use."""
+    per_second = facts.rates.per_second(facts.rates.evicted_keys)
+    hits = facts.rates.hit_ratio
+    if not per_second or hits is None or hits > 0.5 or facts.now.keys > _CHURN_SECONDS * per_second:
+        return None
+    lives = duration(facts.now.keys / per_second)
+    reason = (
+        f"Evicting hard: {per_second:,.0f} keys/s, a key lives about {lives}, and only {percent(hits)} of look-ups hit."
+    )
+    return _say(facts, Level.WARNING, "churning", reason, "Raise maxmemory in Limits, or cache less.")
+
+
+def growing(facts: Facts) -> Verdict | None:
+    """On its way to a hard limit within the hour."""
+    trend = facts.forecast
+    if trend is None or trend.trend is not Trend.GROWING or trend.seconds_to_limit is None or not facts.limit_is_hard:
+        return None
+    soonest, latest = trend.seconds_to_limit
+    if soonest > _SOON_SECONDS:
+        return None
+    until = f"to {duration(latest)}" if latest is not None else "or more"
+    reason = (
+        f"Growing: at {in_use(facts)} and full in {duration(soonest)} {until} at this rate; {why_full(facts)} then."
+    )
+    return _say(facts, Level.WARNING, "growing", reason, _FREE_SOME)
+
+
+def evicting(facts: Facts) -> Verdict | None:
+    """A full cache at work."""
+    per_second = facts.rates.per_second(facts.rates.evicted_keys)
+    if not per_second:
+        return None
+    rate = f"{per_second:,.0f}" if per_second >= 1 else "under 1"
+    reason = f"Full and evicting as {facts.policy} should: {rate} keys/s at {in_use(facts)}, no write refused."
+    return _say(facts, Level.OK, "evicting", reason)
+
+
+def full_cache(facts: Facts) -> Verdict | None:
+    """Nearly full, with eviction ready to make room."""
+    if facts.near is Level.OK or facts.is_replica:
+        return None
+    reason = f"At {in_use(facts)}, which is how a full cache looks: {facts.policy} makes room by evicting."
+    return _say(facts, Level.OK, "full-cache", reason)
+
+
+def no_limit(facts: Facts) -> Verdict | None:
+    """Nothing but the host stops it, and that is far."""
+    if facts.pressure is not None:
+        return None
+    of = f" of the {size(facts.host)} its host has" if facts.host else ""
+    reason = f"No limit is set: it uses {size(facts.now.memory.used_bytes)}{of}, and writes are accepted."
+    return _say(facts, Level.OK, "no-limit", reason)
+
+
+def healthy(facts: Facts) -> Verdict:
+    """Nothing above spoke."""
+    earlier = refused_so_far(facts)
+    reason = f"Healthy: at {in_use(facts)} with room to write{'; ' if earlier else ''}{earlier}."
+    return _say(facts, Level.OK, "healthy", reason)
+
+
+RULES: tuple[Rule, ...] = (
+    loading,
+    refusing,
+    writes_blocked,
+    buffers,
+    over_limit,
+    close_to_limit,
+    replica,
+    last_save_failed,
+    host_full,
+    swapped,
+    fragmented,
+    churning,
+    growing,
+    evicting,
+    full_cache,
+    no_limit,
+)
+
+
+def _cause(facts: Facts) -> str:
+    if facts.buffers_hold_it:
+        return "buffers"
+    if facts.empty_server_fills_it:
+        return "tiny-limit"
+    if facts.policy.startswith("volatile-") and not facts.now.expires:
+        return "no-ttl"
+    return "behind" if facts.can_evict else "noeviction"
+
+
+def _first_step(facts: Facts) -> str:
+    steps = {
+        "buffers": _BUFFERS_FIRST,
+        "tiny-limit": "Raise maxmemory in Limits: nothing that could be freed would suffice.",
+        "no-ttl": "Give keys a TTL, or choose another policy in Limits; first free some memory in Cleanup.",
+        "behind": "Raise maxmemory in Limits, or slow the writers, until eviction keeps up.",
+        "noeviction": _FREE_SOME,
+    }
+    return steps[_cause(facts)]
+
+
+def _say(
+    facts: Facts, level: Level, rule: str, reason: str, first_step: str = "", since: float | None = None
+) -> Verdict:
+    return Verdict(level, reason, rule, evidence(facts), first_step, since)

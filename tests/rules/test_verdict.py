@@ -1,0 +1,279 @@
+"""Each row of the verdict's table speaks when it should, says the truth in one sentence, and is silent otherwise."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.trend import Forecast, Trend
+from redis_oom_tui.models.verdict import Level, Thresholds
+from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.verdict import follow, judge, unknown
+from tests.rules.looks import GIB, MIB, look
+
+FULL: dict[str, Any] = {"used": 1000 * MIB + 5, "limit": 1000 * MIB}
+BACKLOG = {"replication_backlog_bytes": 900 * MIB, "overhead_bytes": 910 * MIB}
+HOGS = {"clients_normal_bytes": 900 * MIB, "overhead_bytes": 910 * MIB}
+
+
+def second(first: Snapshot, *, later: float = 10.0, counters: dict[str, Any] | None = None, **memory: Any) -> Snapshot:
+    """The same server some seconds after."""
+    return replace(
+        first,
+        taken_monotonic=first.taken_monotonic + later,
+        taken_at=first.taken_at + later,
+        memory=replace(first.memory, **memory),
+        counters=replace(first.counters, **(counters or {})),
+    )
+
+
+def test_refused_writes_are_counted_by_rate_and_command() -> None:
+    before = look(**FULL, refused=100, over_ms=5000, counters={"refused_by_command": {"set": 90}})
+    gained = {"refused_writes_total": 512, "refused_by_command": {"set": 400, "hset": 20}}
+    verdict = judge(second(before, counters=gained), before)
+    assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-noeviction")
+    assert verdict.reason == (
+        "Refusing writes at 100.0 % of 1000 MiB: noeviction evicts nothing;"
+        " 412 refused in the last 10s, mostly SET HSET."
+    )
+    assert verdict.since == before.taken_at + 10 - 5
+    assert "512 writes refused since its counters began" in verdict.evidence
+
+
+def test_one_look_suffices_where_the_server_has_a_clock() -> None:
+    assert judge(look(**FULL, over_ms=300)).level is Level.OOM
+    assert judge(look(**FULL, over_ms=0)).rule == "close-critical"
+
+
+def test_one_look_at_an_old_server_goes_by_its_memory() -> None:
+    verdict = judge(look(**FULL, over_ms=None, counters={"refused_is_lower_bound": True}, refused=7))
+    assert verdict.level is Level.OOM
+    assert "at least 7 writes refused since its counters began" in verdict.evidence
+
+
+def test_a_single_large_write_may_be_refused_well_below_the_limit() -> None:
+    before = look(used=960 * MIB)
+    verdict = judge(second(before, counters={"refused_writes_total": 1}), before)
+    assert verdict.level is Level.OOM
+    assert "96 % of 1000 MiB" in verdict.reason
+
+
+def test_volatile_policy_without_ttl_is_noeviction_by_another_name() -> None:
+    verdict = judge(look(**FULL, policy="volatile-lru", over_ms=100, keys=22_000))
+    assert verdict.rule == "refusing-no-ttl"
+    assert "volatile-lru may evict only keys with a TTL, and none of 22,000 has one" in verdict.reason
+    assert judge(look(used=900 * MIB, policy="volatile-lru", keys=22_000)).rule == "close-warning"
+
+
+@pytest.mark.parametrize(("memory", "policy"), [(HOGS, "noeviction"), (HOGS, "allkeys-lru"), (BACKLOG, "noeviction")])
+def test_buffers_are_named_before_the_policy(memory: dict[str, Any], policy: str) -> None:
+    before = look(**FULL, policy=policy, over_ms=100, memory=memory)
+    verdict = judge(second(before, counters={"refused_writes_total": 3}), before)
+    assert verdict.rule == "refusing-buffers"
+    assert re.search(r"hold 900\.\d MiB of it, not data", verdict.reason)
+    near = judge(look(used=960 * MIB, policy=policy, memory=memory))
+    assert (near.level, near.rule) == (Level.CRITICAL, "buffers")
+    assert ("evicts keys in vain" in near.reason) == (policy == "allkeys-lru")
+
+
+def test_buffers_that_do_not_count_are_not_blamed() -> None:
+    memory = {"clients_replicas_bytes": 1800 * MIB, "overhead_bytes": 1810 * MIB, "not_counted_bytes": 1790 * MIB}
+    verdict = judge(look(used=1900 * MIB, memory=memory))
+    assert (verdict.level, verdict.rule) == (Level.OK, "healthy")
+
+
+def test_clients_booked_above_used_memory_are_not_believed() -> None:
+    memory = {"clients_normal_bytes": 160 * MIB, "overhead_bytes": 161 * MIB}
+    assert judge(look(used=int(2.6 * MIB), limit=64 * MIB, memory=memory)).rule == "healthy"
+
+
+def test_a_limit_below_the_empty_server() -> None:
+    verdict = judge(look(used=1_100_000, limit=1_000_000, over_ms=2000, keys=0, policy="allkeys-lru"))
+    assert verdict.rule == "refusing-tiny-limit"
+    assert "the empty server alone takes 1.0 MiB" in verdict.reason
+
+
+def test_nothing_left_to_evict() -> None:
+    memory = {"overhead_bytes": 900 * MIB, "scripts_bytes": 880 * MIB}
+    verdict = judge(look(**FULL, policy="allkeys-lru", keys=0, over_ms=2000, memory=memory))
+    assert verdict.level is Level.OOM
+    assert "no key is left to evict" in verdict.reason
+
+
+def test_evicting_too_slowly() -> None:
+    before = look(**FULL, policy="allkeys-lru", over_ms=2500)
+    assert judge(before).rule == "behind"
+    assert judge(before).level is Level.CRITICAL
+    verdict = judge(second(before, counters={"refused_writes_total": 4}), before)
+    assert verdict.rule == "refusing-behind"
+    assert "allkeys-lru does not make room fast enough; 4 refused" in verdict.reason
+
+
+def test_a_full_cache_that_evicts_is_no_outage() -> None:
+    before = look(used=999 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10})
+    verdict = judge(second(before, counters={"evicted_keys_total": 5010}), before)
+    assert (verdict.level, verdict.rule) == (Level.OK, "evicting")
+    assert "500 keys/s at 99.9 % of 1000 MiB, no write refused" in verdict.reason
+    assert judge(before).rule == "full-cache"
+    assert judge(before).level is Level.OK
+
+
+def test_evicting_so_hard_that_nothing_hits() -> None:
+    started = {"evicted_keys_total": 0, "keyspace_hits_total": 0, "keyspace_misses_total": 0}
+    before = look(used=999 * MIB, policy="allkeys-lru", counters=started)
+    gained = {"evicted_keys_total": 5000, "keyspace_hits_total": 100, "keyspace_misses_total": 900}
+    verdict = judge(second(before, counters=gained), before)
+    assert (verdict.level, verdict.rule) == (Level.WARNING, "churning")
+    assert "a key lives about 2s, and only 10 % of look-ups hit" in verdict.reason
+    useful = {**gained, "keyspace_hits_total": 9000}
+    assert judge(second(before, counters=useful), before).rule == "evicting"
+
+
+@pytest.mark.parametrize(
+    ("share", "level"), [(0.5, Level.OK), (0.79, Level.OK), (0.81, Level.WARNING), (0.951, Level.CRITICAL)]
+)
+def test_closeness_to_a_hard_limit(share: float, level: Level) -> None:
+    assert judge(look(used=int(share * 1000 * MIB))).level is level
+
+
+def test_thresholds_are_the_callers() -> None:
+    assert judge(look(used=750 * MIB), thresholds=Thresholds(0.7, 0.9)).level is Level.WARNING
+
+
+def test_few_keys_to_evict_make_no_soft_limit() -> None:
+    verdict = judge(look(used=960 * MIB, policy="volatile-ttl", keys=1000, expires=20))
+    assert verdict.level is Level.CRITICAL
+    assert "only 20 of 1,000 keys may be evicted by volatile-ttl" in verdict.reason
+    assert judge(look(used=960 * MIB, policy="volatile-ttl", keys=1000, expires=900)).rule == "full-cache"
+
+
+def test_no_limit_is_said_and_is_no_alarm() -> None:
+    verdict = judge(look(limit=None))
+    assert (verdict.level, verdict.rule) == (Level.OK, "no-limit")
+    assert verdict.reason == "No limit is set: it uses 100.0 MiB of the 64.0 GiB its host has, and writes are accepted."
+
+
+@pytest.mark.parametrize("limit", [None, 64 * GIB])
+@pytest.mark.parametrize(("rss", "level"), [(55 * GIB, Level.WARNING), (62 * GIB, Level.CRITICAL)])
+def test_a_full_host_without_a_limit_below_it(limit: int | None, rss: int, level: Level) -> None:
+    verdict = judge(look(used=45 * GIB, limit=limit, memory={"rss_bytes": rss}))
+    assert (verdict.level, verdict.rule) == (level, "host-full")
+
+
+def test_the_container_counts_for_more_than_the_host() -> None:
+    assert judge(look(used=950 * MIB, limit=None), host_bytes=GIB).rule == "host-full"
+
+
+def test_small_servers_are_not_called_fragmented() -> None:
+    assert judge(look(used=MIB, memory={"rss_bytes": 10 * MIB, "fragmentation_ratio": 10.0})).rule == "healthy"
+    wasteful = look(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": 12 * GIB})
+    assert judge(wasteful).rule == "fragmented"
+
+
+def test_swapping_shows_as_less_resident_than_used() -> None:
+    swapping = look(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": GIB})
+    assert judge(swapping).rule == "swapped"
+    untouched = {"rss_bytes": GIB, "replication_backlog_bytes": 3 * GIB}
+    assert judge(look(used=4 * GIB, limit=32 * GIB, memory=untouched)).rule == "healthy"
+
+
+def test_growth_towards_a_hard_limit_is_told_in_time() -> None:
+    soon = Forecast(Trend.GROWING, 1e6, 8e5, 2e6, (1200.0, 2400.0), 600.0)
+    verdict = judge(look(used=700 * MIB), forecast=soon)
+    assert (verdict.level, verdict.rule) == (Level.WARNING, "growing")
+    assert "full in 20m00s to 40m00s at this rate; noeviction evicts nothing then" in verdict.reason
+    assert judge(look(used=700 * MIB, policy="allkeys-lru"), forecast=soon).rule == "healthy"
+    late = replace(soon, seconds_to_limit=(90_000.0, None))
+    assert judge(look(used=700 * MIB), forecast=late).rule == "healthy"
+
+
+def test_a_failed_save_blocks_writes_whatever_the_memory() -> None:
+    before = look(activity={"last_save_failed": True})
+    assert judge(before).rule == "save-failed"
+    verdict = judge(second(before, counters={"errors_by_kind": {"MISCONF": 3}}), before)
+    assert (verdict.level, verdict.rule) == (Level.CRITICAL, "misconf")
+    quiet = look(counters={"errors_by_kind": {"NOREPLICAS": 2}})
+    assert judge(quiet).rule == "healthy"
+    assert judge(second(quiet, counters={"errors_by_kind": {"NOREPLICAS": 9}}), quiet).rule == "noreplicas"
+
+
+def test_a_loading_server_serves_nobody() -> None:
+    verdict = judge(look(**FULL, activity={"loading": True}, over_ms=100))
+    assert (verdict.level, verdict.rule) == (Level.CRITICAL, "loading")
+
+
+def test_a_replica_is_not_refusing_but_may_be_once_promoted() -> None:
+    verdict = judge(look(used=2000 * MIB, role="replica", policy="allkeys-lru", over_ms=None))
+    assert (verdict.level, verdict.rule) == (Level.WARNING, "replica-limit")
+    assert "would evict keys once promoted" in verdict.reason
+    assert judge(look(role="replica", activity={"master_link_up": False})).rule == "replica-link"
+    assert judge(look(used=960 * MIB, role="replica", activity={"master_link_up": True})).level is Level.OK
+
+
+def test_earlier_refusals_do_not_make_a_healthy_server_sick() -> None:
+    verdict = judge(look(refused=400))
+    assert verdict.reason == (
+        "Healthy: at 10 % of 1000 MiB with room to write; 400 writes refused since its counters began."
+    )
+    assert judge(look(used=960 * MIB, refused=400)).reason.endswith("and 400 writes refused since its counters began.")
+
+
+def test_a_restart_begins_the_count_again() -> None:
+    before = look(refused=500)
+    after = second(look(refused=3, run_id="r2", uptime=4))
+    rates = between(before, after)
+    assert rates.restarted
+    assert rates.refused_writes is None
+    verdict = judge(after, before)
+    assert verdict.rule == "healthy"
+    assert "the server restarted 4s ago" in verdict.evidence
+
+
+def test_a_reset_of_the_counters_is_noticed() -> None:
+    before = look(**FULL, refused=500, over_ms=10, counters={"commands_total": 900})
+    verdict = judge(second(before, counters={"refused_writes_total": 8, "commands_total": 20}), before)
+    assert "at least 8 refused" in verdict.reason
+    assert "its counters were reset meanwhile, so counts are lower bounds" in verdict.evidence
+
+
+def test_an_uptime_that_fell_is_a_restart_where_no_run_id_is_told() -> None:
+    anonymous = replace(look(), server=replace(look().server, run_id=None, uptime_seconds=5))
+    before = replace(look(at=900.0), server=replace(look().server, run_id=None))
+    assert between(before, anonymous).restarted
+
+
+def test_since_is_carried_while_the_verdict_stays() -> None:
+    first = follow(judge(look()), None, 50.0)
+    assert first.since == 50.0
+    assert follow(judge(look()), first, 60.0).since == 50.0
+    assert follow(judge(look(used=960 * MIB)), first, 60.0).since == 60.0
+    told = judge(look(**FULL, over_ms=3000))
+    assert follow(told, first, 60.0).since == told.since
+
+
+def test_an_unreachable_server_is_unknown() -> None:
+    verdict = unknown("cache-1:6379 does not answer.")
+    assert verdict.level.exit_code == 3
+
+
+@given(
+    used=st.integers(0, 2**50),
+    limit=st.none() | st.integers(1, 2**50),
+    policy=st.sampled_from(["noeviction", "volatile-ttl", "allkeys-lfu", "unknown", "allkeys-lrm"]),
+    keys=st.integers(0, 10**9),
+    clients=st.none() | st.integers(0, 2**50),
+    rss=st.none() | st.integers(0, 2**50),
+    over_ms=st.none() | st.integers(0, 10**9),
+)
+def test_there_is_always_one_sentence(
+    used: int, limit: int | None, policy: str, keys: int, clients: int | None, rss: int | None, over_ms: int | None
+) -> None:
+    memory = {"clients_normal_bytes": clients, "rss_bytes": rss}
+    verdict = judge(look(used, limit, policy, keys=keys, over_ms=over_ms, memory=memory))
+    assert verdict.reason.endswith(".")
+    assert "\n" not in verdict.reason
+    assert verdict.evidence
