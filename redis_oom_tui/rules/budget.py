@@ -1,0 +1,106 @@
+"""How much must go, how much a plan frees, and how firmly it has to be confirmed."""
+
+from redis_oom_tui.models.action import BackupChoice, Budget
+from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.words.sizes import count, duration, percent, size
+
+TARGET = 0.80
+_WORD_ABOVE_KEYS = 1000
+_WORD_ABOVE_SHARE = 0.10
+# Sizes from a few sampled elements miss by far more than those of strings and compact encodings.
+_ESTIMATED = frozenset({"hash", "set", "zset", "list", "stream"})
+_EXACT_BELOW = 4096
+
+
+def budget(plan: Plan, snapshot: Snapshot, target: float = TARGET) -> Budget:
+    """What `plan` would do for the pressure of `snapshot`, towards `target` (a share of maxmemory)."""
+    memory = snapshot.memory
+    freed = 0 if plan.deed is Deed.EXPIRE else plan.size
+    spread = sum(_uncertainty(key) for key in plan.keys) if freed else 0
+    low, high = max(0, freed - spread), freed + spread
+    if memory.maxmemory_bytes is None:
+        words = f"No limit is set, so nothing has to go; this plan frees about {size(freed)}."
+        return Budget(target, None, freed, low, high, words=words)
+    needed = max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
+    after = max(0, memory.counted_bytes - freed) / memory.maxmemory_bytes
+    return Budget(
+        target=target,
+        needed_bytes=needed,
+        plan_bytes=freed,
+        low_bytes=low,
+        high_bytes=high,
+        pressure_now=memory.pressure,
+        pressure_after=after,
+        enough=freed >= needed,
+        words=_words(plan, target, needed, spread, memory.pressure, after),
+    )
+
+
+def _uncertainty(key: PlannedKey) -> int:
+    if key.size is None or key.type not in _ESTIMATED or key.size <= _EXACT_BELOW:
+        return 0
+    return key.size // 4
+
+
+def _words(plan: Plan, target: float, needed: int, spread: int, now: float | None, after: float) -> str:
+    need = f"To reach {percent(target)}, {size(needed)} must go" if needed else f"It is below {percent(target)} already"
+    if plan.deed is Deed.EXPIRE:
+        return (
+            f"{need}; this plan frees about {size(plan.size)} within {duration(plan.expire_seconds)}, nothing at once."
+        )
+    about = f"{size(plan.size)} (± {size(spread)})" if spread else size(plan.size)
+    change = f"from {percent(now, 1)} to about {percent(after, 1)}"
+    short = "" if plan.size >= needed else f": {size(needed - plan.size)} too little"
+    return f"{need}; this plan frees {about}, {change}{short}."
+
+
+def confirm_word(plan: Plan) -> str | None:
+    """The word that has to be typed before a large plan runs, else None.
+
+    >>> from redis_oom_tui.models.keys import KeyId
+    >>> from redis_oom_tui.models.plan import Criteria
+    >>> key = PlannedKey(KeyId(0, b"k"), "string", 1)
+    >>> confirm_word(Plan((key,), Criteria(), 0.0, "s", keyspace_keys=100))
+    >>> confirm_word(Plan((key,), Criteria(), 0.0, "s", keyspace_keys=9))
+    'delete'
+    """
+    share = len(plan.keys) / plan.keyspace_keys if plan.keyspace_keys else 0.0
+    if len(plan.keys) > _WORD_ABOVE_KEYS or share > _WORD_ABOVE_SHARE:
+        return plan.deed.value
+    return None
+
+
+def unsaved(plan: Plan, backup: BackupChoice) -> tuple[int, int]:
+    """How many keys of `plan`, of how many bytes, the backup would not hold because each is over its cap."""
+    if not backup.wanted or plan.deed is Deed.EXPIRE:
+        return 0, 0
+    sizes = [key.size for key in plan.keys if key.size is not None and key.size > backup.max_key_bytes]
+    return len(sizes), sum(sizes)
+
+
+def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
+    """What a person has to read before saying yes to `plan`, the deed and its place first."""
+    databases = sorted({key.id.db for key in plan.keys})
+    where = f"database {databases[0]}" if len(databases) == 1 else f"databases {', '.join(map(str, databases))}"
+    verb = "Delete" if plan.deed is Deed.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
+    role = f" ({plan.role})" if plan.role else ""
+    first = f"{verb} {count(len(plan.keys))} keys ({size(plan.size)}) in {where} of {plan.server}{role}."
+    return (first, *_undo_words(plan, backup), *plan.flags)
+
+
+def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
+    if not backup.wanted:
+        return ("No backup: this cannot be undone.",)
+    if plan.deed is Deed.EXPIRE:
+        return ("The present expiry of each key is written down, so this can be undone until the keys are due.",)
+    words = ["Each key is written to the backup before it is deleted; restoring needs room below maxmemory."]
+    number, held = unsaved(plan, backup)
+    cap = size(backup.max_key_bytes)
+    if number and backup.keep_unsaved:
+        words.append(f"{count(number)} keys ({size(held)}) are over {cap} each, too large to save: they are kept.")
+    elif number:
+        words.append(f"{count(number)} keys ({size(held)}) are over {cap} each, too large to save: no undo for them.")
+    if plan.size - held > backup.max_total_bytes:
+        words.append(f"The backup may reach its cap of {size(backup.max_total_bytes)}; the run would stop there.")
+    return tuple(words)

@@ -1,0 +1,134 @@
+"""The maxmemory guard: what a new limit would refuse, evict or endanger here, before it is set."""
+
+from redis_oom_tui.models.action import Room
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.settings import Change
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
+from redis_oom_tui.words.sizes import count, parse_size, percent, size
+
+UNLIMITED = "unlimited"
+# A fork copies the pages that are written to while it lives, and RSS runs ahead of used_memory.
+_FORK_SHARE = 0.75
+_COMFORT = 0.95
+
+
+def parse_limit(text: str) -> int:
+    """The bytes that `text` means, 0 for `unlimited`; raises BadInput for an empty one, and for a 0 that is a slip.
+
+    >>> parse_limit("4gb"), parse_limit("unlimited")
+    (4294967296, 0)
+    """
+    if text.strip().lower() == UNLIMITED:
+        return 0
+    if not text.strip():
+        raise BadInput("An empty maxmemory would lift the limit: write a size such as 4gb, or unlimited")
+    value = parse_size(text)
+    if value == 0:
+        raise BadInput("maxmemory 0 means no limit at all: write unlimited if that is meant")
+    return value
+
+
+def propose_limit(old: str | None, new: int, snapshot: Snapshot, room: Room) -> Change:
+    """maxmemory from `old` to `new` bytes (0: unlimited), with its consequence and warnings on this server."""
+    return Change(
+        name="maxmemory",
+        old=old,
+        new=str(new),
+        consequence=_consequence(new, snapshot),
+        warnings=(*_losses(new, snapshot), *_machine(new, snapshot, room), *_replication(new, snapshot)),
+    )
+
+
+def _consequence(new: int, snapshot: Snapshot) -> str:
+    memory = snapshot.memory
+    if new == 0:
+        return "No limit: writes are never refused, and memory grows until the machine has none left."
+    after = memory.counted_bytes / new
+    fill = f"{size(memory.counted_bytes)} in use would be {percent(after, 1)} of {size(new)}"
+    over = memory.counted_bytes - new
+    if over <= 0:
+        was_over = memory.maxmemory_bytes is not None and memory.counted_bytes > memory.maxmemory_bytes
+        ending = "; writes are accepted again." if was_over else "."
+        return f"{fill}{ending}"
+    if memory.policy == NOEVICTION or (is_volatile(memory.policy) and snapshot.expires == 0):
+        return f"{fill}: under {memory.policy} every write is refused at once until {size(over)} have gone."
+    return f"{fill}: {memory.policy} evicts {size(over)} of data at once."
+
+
+def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
+    """What lowering the limit below what is in use would cost."""
+    memory = snapshot.memory
+    over = memory.counted_bytes - new
+    if new == 0 or over <= 0:
+        return ()
+    if memory.policy == NOEVICTION:
+        return (f"This is a write outage for {size(over)}: nothing is evicted under noeviction.",)
+    fixed = sum(
+        part or 0 for part in (memory.startup_bytes, memory.clients_normal_bytes, memory.replication_backlog_bytes)
+    )
+    if new <= fixed:
+        return (
+            (
+                f"{size(fixed)} are the server itself, buffers and backlog, which cannot be evicted: every key that may"
+                " be evicted would be, and writes still refused."
+            ),
+        )
+    return (_evicted_words(over, snapshot),)
+
+
+def _evicted_words(over: int, snapshot: Snapshot) -> str:
+    memory = snapshot.memory
+    pool = snapshot.expires if is_volatile(memory.policy) else snapshot.keys
+    data = max(1, memory.counted_bytes - (memory.startup_bytes or 0))
+    estimate = min(pool, round(over * max(1, snapshot.keys) / data))
+    if is_volatile(memory.policy) and estimate >= pool:
+        return (
+            f"All {count(pool)} keys with a TTL may be evicted within about a second, and writes refused after that;"
+            " there is no undo."
+        )
+    return f"About {count(estimate)} of {count(pool)} keys would be evicted within about a second; there is no undo."
+
+
+def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
+    limit = room.limit_bytes or snapshot.memory.host_bytes
+    raised = new == 0 or new > (snapshot.memory.maxmemory_bytes or 0)
+    if not raised:
+        return ()
+    if new == 0:
+        return ("Without a limit the kernel ends the server when the machine runs out, and takes all data with it.",)
+    said = [room.words] if room.words else []
+    if limit is None:
+        return (*said, "How much memory the machine has is not known: look before raising.")
+    if new > limit:
+        return (*said, f"{size(new)} is more than the {size(limit)} there are: the kernel would kill the server first.")
+    if new > limit * _FORK_SHARE:
+        said.append(
+            f"{size(new)} is {percent(new / limit)} of {size(limit)}: a BGSAVE, an AOF rewrite or a replica's sync"
+            " needs room for the pages written meanwhile."
+        )
+    rss = snapshot.memory.rss_bytes
+    if rss is not None and room.free_bytes is not None:
+        growth = new - snapshot.memory.counted_bytes
+        if growth > room.free_bytes:
+            said.append(
+                f"It may grow by {size(growth)}, but only {size(room.free_bytes)} are free on this machine now."
+            )
+    return tuple(said)
+
+
+def _replication(new: int, snapshot: Snapshot) -> tuple[str, ...]:
+    found: list[str] = []
+    replicas = snapshot.activity.connected_replicas
+    if snapshot.server.role in {"slave", "replica"}:
+        found.append("This is a replica: the setting is its own, and takes effect when it is promoted.")
+    elif replicas:
+        found.append(
+            f"{count(replicas)} replicas have limits of their own: set them as well, when raising before this one, or a"
+            " failover brings the trouble back."
+        )
+    if snapshot.server.mode == "cluster":
+        found.append("maxmemory is per node: the other nodes keep theirs.")
+    if new and snapshot.memory.counted_bytes <= new < snapshot.memory.counted_bytes / _COMFORT:
+        found.append("That is hardly more than what is in use: it would be full again at once.")
+    return tuple(found)

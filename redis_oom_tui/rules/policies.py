@@ -1,0 +1,56 @@
+"""Eviction policies in plain words (evict.c; the lrm pair exists since Redis 8.6)."""
+
+NOEVICTION = "noeviction"
+
+# In the order in which they are shown where the server does not list its own.
+KNOWN = (
+    "noeviction",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+)
+
+_FIRST = {
+    "lru": "those not used for longest go first",
+    "lfu": "those used least often go first",
+    "lrm": "those not changed for longest go first",
+    "random": "chosen at random",
+    "ttl": "those that expire soonest go first",
+}
+
+
+def evicts(policy: str) -> str:
+    """Who goes first under `policy`, as one sentence.
+
+    >>> evicts("noeviction")
+    'Nothing is evicted: when the limit is reached, writes are refused.'
+    >>> evicts("volatile-ttl")
+    'Only keys with a TTL are evicted; those that expire soonest go first.'
+    """
+    if policy == NOEVICTION:
+        return "Nothing is evicted: when the limit is reached, writes are refused."
+    who, _, how = policy.partition("-")
+    first = _FIRST.get(how)
+    if who not in {"allkeys", "volatile"} or first is None:
+        return "A policy of this server that this version of the tool does not know."
+    whom = "Any key may be evicted" if who == "allkeys" else "Only keys with a TTL are evicted"
+    return f"{whom}; {first}."
+
+
+def is_volatile(policy: str) -> bool:
+    """Whether only keys with a TTL can be evicted."""
+    return policy.startswith("volatile-")
+
+
+def is_allkeys(policy: str) -> bool:
+    """Whether any key can be evicted."""
+    return policy.startswith("allkeys-")
+
+
+def is_lfu(policy: str) -> bool:
+    """Whether the server keeps access frequencies instead of idle times."""
+    return policy.endswith("-lfu")

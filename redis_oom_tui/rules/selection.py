@@ -1,0 +1,127 @@
+"""Which keys a cleanup takes: the criteria, checked and applied to what a scan reads."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
+from redis_oom_tui.rules.globs import compiled
+
+# A plan is held in memory, on a machine that may have little of it: about 400 bytes a key.
+MOST_KEYS = 200_000
+
+
+def check(criteria: Criteria) -> None:
+    """Raise BadInput for criteria that mean nothing, or that mean every key without saying so."""
+    if any(not pattern for pattern in criteria.patterns):
+        raise BadInput("An empty pattern matches no key: write * for all keys, or leave the pattern out")
+    for what, value in (
+        ("idle time", criteria.idle_over_seconds),
+        ("size", criteria.larger_than_bytes),
+        ("number of keys", criteria.max_keys),
+        ("number of bytes", criteria.max_bytes),
+    ):
+        if value is not None and value < (0 if what in {"idle time", "size"} else 1):
+            raise BadInput(f"A {what} of {value} selects nothing: give a larger one")
+    if not _narrows(criteria):
+        raise BadInput("A cleanup needs to be told which keys: a pattern, a type, an idle time, a TTL, a size or marks")
+
+
+def _narrows(criteria: Criteria) -> bool:
+    return bool(
+        criteria.patterns
+        or criteria.types
+        or criteria.keys
+        or criteria.idle_over_seconds
+        or criteria.larger_than_bytes
+        or criteria.ttl is not TtlFilter.ANY
+    )
+
+
+def server_match(criteria: Criteria) -> bytes | None:
+    """The pattern that SCAN itself can apply: the only one there is."""
+    return criteria.patterns[0] if len(criteria.patterns) == 1 else None
+
+
+def server_type(criteria: Criteria) -> str | None:
+    """The type that SCAN itself can apply."""
+    return criteria.types[0] if len(criteria.types) == 1 else None
+
+
+def name_matches(criteria: Criteria, name: bytes) -> bool:
+    """Whether any of the patterns, or no pattern at all, lets this name in."""
+    return not criteria.patterns or any(compiled(pattern).fullmatch(name) for pattern in criteria.patterns)
+
+
+def ttl_matches(wanted: TtlFilter, ttl_ms: int | None) -> bool:
+    """Whether a key with this PTTL (None: it never expires) is wanted."""
+    if wanted is TtlFilter.ANY:
+        return True
+    return (ttl_ms is not None) == (wanted is TtlFilter.WITH)
+
+
+def matches(criteria: Criteria, row: KeyRow) -> bool:
+    """Whether all that the criteria say holds for `row`; what is unknown (a size, an idle time) does not hold.
+
+    >>> from redis_oom_tui.models.keys import KeyId
+    >>> row = KeyRow(KeyId(0, b"cache:1"), "string", size=100, idle_seconds=50)
+    >>> matches(Criteria(patterns=(b"cache:*",), idle_over_seconds=49), row)
+    True
+    >>> matches(Criteria(larger_than_bytes=100), row), matches(Criteria(ttl=TtlFilter.WITH), row)
+    (False, False)
+    """
+    if criteria.types and row.type not in criteria.types:
+        return False
+    if criteria.databases is not None and row.id.db not in criteria.databases:
+        return False
+    if criteria.larger_than_bytes is not None and (row.size is None or row.size <= criteria.larger_than_bytes):
+        return False
+    if criteria.idle_over_seconds and (row.idle_seconds is None or row.idle_seconds <= criteria.idle_over_seconds):
+        return False
+    if criteria.keys and row.id not in criteria.keys:
+        return False
+    return ttl_matches(criteria.ttl, row.ttl_ms) and name_matches(criteria, row.id.key)
+
+
+class Chosen:
+    """The keys of a plan as they are found: all of them, or the first by `criteria.order` up to its limits."""
+
+    def __init__(self, criteria: Criteria, most: int = MOST_KEYS) -> None:
+        self._limit = min(most, criteria.max_keys or most)
+        self._max_bytes = criteria.max_bytes
+        self._order = criteria.order
+        self._heap: list[tuple[int, bytes, int, str, PlannedKey]] = []
+        self.matched_keys = 0
+        self.matched_bytes = 0
+
+    def add(self, key: PlannedKey) -> None:
+        """Take one key that met the criteria; of more than the limit the least fitting goes."""
+        self.matched_keys += 1
+        self.matched_bytes += key.size or 0
+        entry = (self._rank(key), key.id.key, key.id.db, key.id.node, key)
+        if len(self._heap) < self._limit:
+            heapq.heappush(self._heap, entry)
+        elif entry[:4] > self._heap[0][:4]:
+            heapq.heapreplace(self._heap, entry)
+
+    def _rank(self, key: PlannedKey) -> int:
+        if self._order is Order.OLDEST:
+            return key.idle_seconds or 0
+        return key.size or 0
+
+    def keys(self) -> tuple[PlannedKey, ...]:
+        """The chosen keys, first by the order; a key that SCAN showed twice is there once."""
+        ordered = (entry[-1] for entry in sorted(self._heap, key=lambda entry: entry[:4], reverse=True))
+        unique = list({key.id: key for key in ordered}.values())
+        return tuple(unique if self._max_bytes is None else within(unique, self._max_bytes))
+
+
+def within(keys: Sequence[PlannedKey], max_bytes: int) -> Iterable[PlannedKey]:
+    """The first of `keys` that together free at least `max_bytes`, and no more of them than that takes."""
+    total = 0
+    for key in keys:
+        if total >= max_bytes:
+            return
+        total += key.size or 0
+        yield key

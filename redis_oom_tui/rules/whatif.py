@@ -1,0 +1,180 @@
+"""What each eviction policy would mean here: from the keyspace, which is counted, and the scan, which is sampled."""
+
+from collections.abc import Iterable
+
+from redis_oom_tui.models.action import PolicyView, Step
+from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.snapshot import Memory, Snapshot
+from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, evicts, is_allkeys, is_lfu, is_volatile
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import count, percent, size
+
+# Words in names that stand for data whose silent loss breaks an application (sidekiq and bullmq are known cases).
+_PRECIOUS = {
+    "a queue": (b"queue", b"bull:", b"sidekiq", b"resque", b"celery", b"kombu", b"rq:", b"job"),
+    "a lock": (b"lock", b"mutex", b"semaphore", b"lease"),
+    "sessions": (b"session", b"sess:", b"login", b"token"),
+}
+_SHOWN = 3
+
+
+def over_bytes(memory: Memory) -> int | None:
+    """How much has to go before the server accepts writes again; None without a limit."""
+    if memory.maxmemory_bytes is None:
+        return None
+    return max(0, memory.counted_bytes - memory.maxmemory_bytes)
+
+
+def precious(rows: Iterable[PatternRow]) -> tuple[str, ...]:
+    """Sentences about families that look like queues, locks or sessions, the largest first; one for each kind."""
+    found: dict[str, PatternRow] = {}
+    for row in sorted(rows, key=lambda row: row.size, reverse=True):
+        kind = _kind(row)
+        if kind is not None:
+            found.setdefault(kind, row)
+    return tuple(
+        f"{safe_text(row.pattern, 40)} ({count(row.keys)} keys) looks like {kind}: losing one of its keys may break"
+        " the application that uses it."
+        for kind, row in found.items()
+    )
+
+
+def _kind(row: PatternRow) -> str | None:
+    name = row.pattern.lower()
+    for kind, words in _PRECIOUS.items():
+        if any(word in name for word in words):
+            return kind
+    if any(type_name == "stream" for type_name, _ in row.types):
+        return "a stream"
+    return None
+
+
+def policy_views(names: Iterable[str], snapshot: Snapshot, scan: ScanView | None) -> tuple[PolicyView, ...]:
+    """A view of each policy that the server accepts (or, where it did not say, of those that all servers know)."""
+    return tuple(policy_view(name, snapshot, scan) for name in (tuple(names) or KNOWN))
+
+
+def policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyView:
+    """What `name` could evict here now, who would go first, and what to think of before it is chosen."""
+    keys = _evictable_keys(name, snapshot)
+    held = _evictable_bytes(name, snapshot, scan)
+    over = over_bytes(snapshot.memory)
+    enough = None
+    if held is not None and over is not None:
+        enough = held >= over
+    elif keys == 0 and over is not None:
+        enough = over == 0
+    families = () if scan is None else _families(name, scan)
+    return PolicyView(
+        name=name,
+        evicts=evicts(name),
+        current=name == snapshot.memory.policy,
+        evictable_keys=keys,
+        evictable_bytes=held,
+        share=held / scan.bytes_seen if scan and scan.bytes_seen and held is not None and scan.complete else None,
+        equals_noeviction=is_volatile(name) and keys == 0,
+        enough=enough,
+        first_to_go=tuple(row.pattern for row in families[:_SHOWN]),
+        warnings=_warnings(name, snapshot, families, enough),
+    )
+
+
+def _evictable_keys(name: str, snapshot: Snapshot) -> int | None:
+    if name == NOEVICTION:
+        return 0
+    if is_volatile(name):
+        return snapshot.expires
+    return snapshot.keys if is_allkeys(name) else None
+
+
+def _evictable_bytes(name: str, snapshot: Snapshot, scan: ScanView | None) -> int | None:
+    """Bytes that could go, scaled up where the scan saw only a part of the keys; an upper bound."""
+    keys = _evictable_keys(name, snapshot)
+    if keys == 0:
+        return 0
+    if scan is None or not scan.scanned_keys or keys is None:
+        return None
+    seen_keys, seen_bytes = scan.scanned_keys, scan.bytes_seen
+    if is_volatile(name):
+        seen_keys, seen_bytes = scan.volatile_keys, scan.volatile_bytes
+    if not seen_keys:
+        return None
+    return seen_bytes if scan.complete else round(seen_bytes * keys / seen_keys)
+
+
+def _families(name: str, scan: ScanView) -> tuple[PatternRow, ...]:
+    """The families that would lose most keys first: the idlest where idle times were read, else the largest."""
+    if name == NOEVICTION:
+        return ()
+    rows = [row for row in scan.patterns if not is_volatile(name) or row.no_ttl_keys < row.keys]
+    lowest = min((row.level for row in rows), default=0)
+    rows = [row for row in rows if row.level == lowest]
+    if name.endswith("-lru") and all(row.idle_quantiles for row in rows):
+        return tuple(sorted(rows, key=lambda row: row.idle_quantiles or (0, 0, 0), reverse=True))
+    return tuple(sorted(rows, key=lambda row: row.keys, reverse=True))
+
+
+def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], enough: bool | None) -> tuple[str, ...]:
+    if name == NOEVICTION:
+        return ()
+    found: list[str] = []
+    if is_volatile(name) and snapshot.expires == 0:
+        found.append(f"No key has a TTL, so {name} can evict nothing here: it equals noeviction.")
+    elif enough is False:
+        found.append(
+            f"All that it can evict is less than the {size(over_bytes(snapshot.memory))} that must go: those keys would"
+            " be lost and writes still refused."
+        )
+    if is_lfu(name) and not is_lfu(snapshot.memory.policy):
+        found.append(
+            "Frequencies are counted only from the switch on: at first it evicts almost at random, busy keys included."
+        )
+    if not is_lfu(name) and is_lfu(snapshot.memory.policy) and name.endswith("-lru"):
+        found.append("Idle times are wrong for keys used under an LFU policy: at first it evicts almost at random.")
+    found.extend(_buffers(snapshot))
+    found.extend(precious(families))
+    return tuple(found)
+
+
+def _buffers(snapshot: Snapshot) -> tuple[str, ...]:
+    """The warning that what fills the memory is not data."""
+    memory = snapshot.memory
+    held = (memory.clients_normal_bytes or 0) + (memory.replication_backlog_bytes or 0)
+    if memory.maxmemory_bytes is None or held <= memory.maxmemory_bytes / 4 or held > memory.used_bytes:
+        return ()
+    return (
+        (
+            f"{size(held)} are buffers of clients and replication, which no policy can evict: keys would be lost in"
+            " their place."
+        ),
+    )
+
+
+def write_path(snapshot: Snapshot) -> tuple[Step, ...]:
+    """The way that a write takes here, each question with this server's answer; what it does not reach is not lit."""
+    memory = snapshot.memory
+    if memory.maxmemory_bytes is None:
+        return (Step("Is a limit set?", "no (maxmemory 0): the write is accepted", end=True),)
+    steps = [Step("Is a limit set?", f"yes: {size(memory.maxmemory_bytes)}")]
+    over = over_bytes(memory) or 0
+    used = f"{size(memory.counted_bytes)} in use, {percent(memory.pressure, 1)}"
+    steps.append(Step("Is it over the limit?", _over_words(used, over), end=over == 0))
+    lit = over > 0
+    if memory.policy == NOEVICTION:
+        steps.append(Step("Which policy?", "noeviction: the write is refused with OOM", lit=lit, end=True))
+        return tuple(steps)
+    steps.append(Step("Which policy?", f"{memory.policy}: {evicts(memory.policy)[:-1].lower()}", lit=lit))
+    keys = _evictable_keys(memory.policy, snapshot)
+    whose = "keys with a TTL" if is_volatile(memory.policy) else "keys"
+    if keys == 0:
+        answer = f"no: there are no {whose}, so the write is refused with OOM"
+    else:
+        answer = f"yes: {count(keys)} {whose} are evicted until it fits, then the write is accepted"
+        if is_volatile(memory.policy):
+            answer = f"yes: up to {count(keys)} {whose} go; once they are gone, writes are refused with OOM"
+    steps.append(Step("Is there anything to evict?", answer, lit=lit, end=True))
+    return tuple(steps)
+
+
+def _over_words(used: str, over: int) -> str:
+    return f"yes, by {size(over)} ({used})" if over else f"no ({used}): the write is accepted"
