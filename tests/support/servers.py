@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from redis_oom_tui.models.address import Address, Connection
 
@@ -48,8 +50,11 @@ class RunningServer:
         self.connection = Connection(Address(socket_path=self.socket_path))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it, or start it again on the same socket and folder, and wait until it answers."""
+    def start(self, *, loading_will_do: bool = False) -> None:
+        """Start it, or start it again on the same socket and folder, and wait until it answers.
+
+        `loading_will_do` takes -LOADING for an answer: the server stays in that state when this returns.
+        """
         lines = ["port 0", f"unixsocket {self.socket_path}", f"dir {self.folder}", 'save ""', *self.config]
         file = self.folder / "server.conf"
         if not file.exists():
@@ -59,17 +64,20 @@ class RunningServer:
                 [str(binaries()[self.flavour]), str(file)], stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
         deadline = time.monotonic() + 20
-        while not self._answers():
+        while not self._answers(loading_will_do):
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise RuntimeError((self.folder / "log").read_text(errors="replace")[-2000:])
             time.sleep(0.01)
 
-    def _answers(self) -> bool:
+    def _answers(self, loading_will_do: bool) -> bool:
         try:
-            with self.client(socket_timeout=5) as client:
+            # Retries would sit a loading server out.
+            with self.client(socket_timeout=5, retry=Retry(NoBackoff(), 0)) as client:
                 client.ping()
         except redis.AuthenticationError:
             return True
+        except redis.BusyLoadingError:
+            return loading_will_do
         except (redis.ConnectionError, redis.ResponseError) as error:
             return "CONFIG" in str(error) or "NOPERM" in str(error) or "unknown command" in str(error)
         return True

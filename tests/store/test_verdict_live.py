@@ -1,0 +1,265 @@
+"""The verdict on live servers, each really brought into the state that it should name."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+
+from redis_oom_tui.models.address import Secret
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.breakdown import break_down
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.store.live import LiveServer
+from tests.support.servers import RunningServer, started
+
+MIB = 2**20
+
+
+@asynccontextmanager
+async def watched(server: RunningServer) -> AsyncIterator[LiveServer]:
+    live = LiveServer(server.connection)
+    try:
+        await live.open()
+        yield live
+    finally:
+        await live.close()
+
+
+async def looked_at(server: RunningServer, meanwhile: str = "") -> tuple[Verdict, Snapshot]:
+    """The verdict of two looks, with one write by somebody else between them where `meanwhile` names a key."""
+    async with watched(server) as live:
+        before = await live.snapshot()
+        if meanwhile:
+            write(server, meanwhile)
+        after = await live.snapshot()
+        return judge(after, before), after
+
+
+def write(server: RunningServer, key: str, size: int = 20_000) -> bool:
+    """Whether the server took it."""
+    with server.client() as client:
+        try:
+            client.set(key, b"x" * size)
+        except redis.OutOfMemoryError:
+            return False
+        return True
+
+
+def fill(server: RunningServer, share: float, *, ttl: int | None = None) -> None:
+    """Bring used_memory to `share` of the limit by keys of 10 KB; past 1.0, until a write is refused or evicts."""
+    with server.client() as client:
+        limit = int(client.info("memory")["maxmemory"])
+        for number in range(100_000):
+            memory = client.info("memory")
+            if memory["used_memory"] >= share * limit:
+                return
+            step = min(64, max(1, int((share * limit - memory["used_memory"]) / 12_000)))
+            try:
+                for part in range(step):
+                    client.set(f"cache:{number}:{part}", b"x" * 10_000, ex=ttl)
+            except redis.OutOfMemoryError:
+                return
+            if client.info("stats")["evicted_keys"]:
+                return
+
+
+@contextmanager
+def limited(flavour: str, policy: str = "noeviction", *config: str, mib: int = 10) -> Iterator[RunningServer]:
+    with started(flavour, f"maxmemory {mib}mb", f"maxmemory-policy {policy}", *config) as server:
+        yield server
+
+
+async def test_healthy(flavour: str) -> None:
+    with limited(flavour) as server:
+        fill(server, 0.5)
+        verdict, snapshot = await looked_at(server, meanwhile="k")
+        assert (verdict.level, verdict.rule) == (Level.OK, "healthy")
+        assert sum(part.size for part in break_down(snapshot.memory).parts) == snapshot.memory.used_bytes
+
+
+async def test_no_limit(server: RunningServer) -> None:
+    write(server, "k", 3 * MIB)
+    verdict, snapshot = await looked_at(server)
+    assert (verdict.level, verdict.rule) == (Level.OK, "no-limit")
+    assert snapshot.memory.pressure is None
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.85, Level.WARNING), (0.965, Level.CRITICAL)])
+async def test_close_to_the_limit(flavour: str, share: float, level: Level) -> None:
+    with limited(flavour) as server:
+        fill(server, share)
+        verdict, _ = await looked_at(server)
+        assert (verdict.level, verdict.rule) == (level, f"close-{level.value}")
+
+
+async def test_refusing_writes_under_noeviction(flavour: str) -> None:
+    with limited(flavour) as server:
+        fill(server, 2.0)
+        verdict, snapshot = await looked_at(server, meanwhile="one-more")
+        assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-noeviction")
+        assert "refused in the last" in verdict.reason
+        assert "SET" in verdict.reason
+        assert snapshot.counters.refused_is_lower_bound == (flavour == "redis6")
+
+
+async def test_a_lowered_limit_is_seen_without_any_write(flavour: str) -> None:
+    with limited(flavour) as server:
+        fill(server, 0.5)
+        with server.client() as client:
+            client.config_set("maxmemory", 3 * MIB)
+        await asyncio.sleep(0.3)
+        verdict, _ = await looked_at(server)
+        assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-noeviction")
+
+
+async def test_volatile_policy_without_any_ttl(flavour: str) -> None:
+    with limited(flavour, "volatile-lru") as server:
+        fill(server, 2.0)
+        verdict, _ = await looked_at(server, meanwhile="one-more")
+        assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-no-ttl")
+        assert "volatile-lru may evict only keys with a TTL" in verdict.reason
+
+
+async def test_a_full_cache_that_evicts_is_busy_and_no_outage(flavour: str) -> None:
+    with limited(flavour, "allkeys-lru") as server:
+        fill(server, 2.0)
+        async with watched(server) as live:
+            before = await live.snapshot()
+            assert all(write(server, f"more:{number}") for number in range(50))
+            verdict = judge(await live.snapshot(), before)
+        assert (verdict.level, verdict.rule) == (Level.OK, "evicting")
+        assert "no write refused" in verdict.reason
+
+
+async def test_a_full_volatile_cache_that_evicts_is_no_outage(flavour: str) -> None:
+    with limited(flavour, "volatile-lru") as server:
+        fill(server, 2.0, ttl=1000)
+        verdict, _ = await looked_at(server)
+        assert (verdict.level, verdict.rule) == (Level.OK, "full-cache")
+
+
+async def test_client_buffers_hold_the_memory(flavour: str) -> None:
+    """Half-sent writes lie in query buffers, which count on every server."""
+    with limited(flavour, "allkeys-lru", mib=24) as server, ExitStack() as stack:
+        write(server, "data", 500_000)
+        for _ in range(4):
+            hog = stack.enter_context(socket.socket(socket.AF_UNIX))
+            hog.connect(server.socket_path)
+            hog.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$9000000\r\n" + b"x" * 7_000_000)
+        verdict, snapshot = await looked_at(server)
+        for _ in range(100):
+            if verdict.level is not Level.OK and (snapshot.memory.clients_normal_bytes or 0) > 20 * MIB:
+                break
+            await asyncio.sleep(0.05)
+            verdict, snapshot = await looked_at(server, meanwhile="one-more")
+        assert verdict.level in (Level.OOM, Level.CRITICAL)
+        assert verdict.rule in ("refusing-buffers", "buffers")
+        assert "hold" in verdict.reason
+        assert "not data" in verdict.reason
+
+
+async def test_a_tiny_server_with_a_huge_fragmentation_ratio_is_healthy(flavour: str) -> None:
+    with limited(flavour, mib=100) as server:
+        verdict, snapshot = await looked_at(server)
+        assert (snapshot.memory.fragmentation_ratio or 0.0) > 1.5
+        assert verdict.rule == "healthy"
+
+
+async def test_without_config_the_verdict_is_the_same(flavour: str) -> None:
+    with limited(flavour, "noeviction", "rename-command CONFIG ''") as server:
+        fill(server, 2.0)
+        verdict, _ = await looked_at(server, meanwhile="one-more")
+        assert verdict.rule == "refusing-noeviction"
+
+
+async def test_a_user_who_may_only_read_info(flavour: str) -> None:
+    with limited(flavour) as server:
+        fill(server, 0.85)
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "watcher", "on", ">pw", "+info")
+        server.connection = replace(server.connection, username="watcher", password=Secret("pw"))
+        verdict, _ = await looked_at(server)
+        assert verdict.rule == "close-warning"
+
+
+async def test_a_server_that_is_loading(flavour: str) -> None:
+    """While it loads, it looks at its clients once every 2 MB: the file is made large enough, and each key slow."""
+    with started(flavour, "rdbcompression no", "key-load-delay 1000") as server:
+        with server.client() as client:
+            for start in range(0, 2000, 200):
+                client.mset({f"k{number}": b"x" * 15_000 for number in range(start, start + 200)})
+            client.save()
+        server.kill()
+        server.start(loading_will_do=True)
+        live = LiveServer(server.connection)
+        verdict = judge(await live.snapshot())
+        await live.close()
+        assert (verdict.level, verdict.rule) == (Level.CRITICAL, "loading")
+
+
+async def test_a_server_that_was_killed_and_came_back(flavour: str) -> None:
+    with limited(flavour) as server:
+        fill(server, 2.0)
+        async with watched(server) as live:
+            write(server, "one-more")
+            before = await live.snapshot()
+            server.kill()
+            with pytest.raises(TriageError):
+                await live.snapshot()
+            server.start()
+            after = await live.snapshot()
+        verdict = judge(after, before)
+        assert verdict.rule == "healthy"
+        assert any(text.startswith("the server restarted") for text in verdict.evidence)
+
+
+async def test_reset_counters_do_not_hide_a_refusal(flavour: str) -> None:
+    with limited(flavour) as server:
+        fill(server, 2.0)
+        async with watched(server) as live:
+            for number in range(5):
+                write(server, f"more{number}")
+            before = await live.snapshot()
+            with server.client() as client:
+                client.config_resetstat()
+            write(server, "after")
+            verdict = judge(await live.snapshot(), before)
+        assert verdict.level is Level.OOM
+        assert "at least 1 refused" in verdict.reason
+
+
+async def test_a_failed_save_is_told_apart_from_memory(flavour: str, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with limited(flavour, "noeviction", f"dir {gone}") as server:
+        gone.rmdir()
+        with server.client() as client:
+            client.config_set("save", "3600 1")
+            client.bgsave()
+            for _ in range(200):
+                if client.info("persistence")["rdb_last_bgsave_status"] == "err":
+                    break
+                await asyncio.sleep(0.02)
+            verdict, _ = await looked_at(server)
+            assert verdict.rule == "save-failed"
+            with pytest.raises(redis.ResponseError, match="MISCONF"):
+                client.set("k", "v")
+        verdict, _ = await looked_at(server)
+        assert (verdict.level, verdict.rule) == (Level.CRITICAL, "misconf")
+
+
+async def test_a_replica_over_its_limit_is_no_outage(flavour: str) -> None:
+    with limited(flavour, "allkeys-lru") as server:
+        fill(server, 0.5)
+        with server.client() as client:
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+            client.config_set("maxmemory", 3 * MIB)
+        verdict, _ = await looked_at(server)
+        assert (verdict.level, verdict.rule) == (Level.WARNING, "replica-link")
