@@ -1,0 +1,290 @@
+"""The application: it owns the poller, the scan and the panes, and routes what the panes ask for."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.events import Event, Key
+from textual.message import Message
+from textual.reactive import reactive
+from textual.screen import ModalScreen, Screen
+from textual.timer import Timer
+from textual.widgets import ContentSwitcher
+from textual.worker import Worker, WorkerState
+
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.ports import Source
+from redis_oom_tui.tui.draw import Pen
+from redis_oom_tui.tui.glyphs import FULL, glyphs
+from redis_oom_tui.tui.intents import MakePlan, PullLever, ShowPane
+from redis_oom_tui.tui.looks import LOOKS, Look
+from redis_oom_tui.tui.options import Appearance, ScreenOptions
+from redis_oom_tui.tui.panes.base import Pane
+from redis_oom_tui.tui.panes.cleanup import CleanupPane
+from redis_oom_tui.tui.panes.hogs import HogsPane
+from redis_oom_tui.tui.panes.limits import LimitsPane
+from redis_oom_tui.tui.panes.log import LogPane
+from redis_oom_tui.tui.panes.triage import TriagePane
+from redis_oom_tui.tui.poller import Poller
+from redis_oom_tui.tui.reading import Clock, Link, Reading
+from redis_oom_tui.tui.screens.help import HelpScreen
+from redis_oom_tui.tui.widgets.header import PANES, Header
+from redis_oom_tui.tui.widgets.keybar import KeyBar
+
+_LOW_BELOW = 20
+_MESSAGE_SECONDS = 10.0
+
+
+class Polled(Message):
+    """A tick's reading, from the poller to the screen."""
+
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self.reading = reading
+
+
+class TriageApp(App[int]):
+    """Five panes over one server. `operator` acts on it; None where nothing can be changed."""
+
+    CSS_PATH = Path(__file__).with_name("styles.tcss")
+    TITLE = "redis-oom-tui"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"show_pane('{name}')", f"Show {name}", show=False, id=f"pane.{name}")
+            for number, name in enumerate(PANES, 1)
+        ),
+        Binding("right_square_bracket", "next_pane(1)", "Next pane", show=False, id="pane.next"),
+        Binding("left_square_bracket", "next_pane(-1)", "Previous pane", show=False, id="pane.previous"),
+        Binding("f", "freeze", "freeze", id="freeze", tooltip="Hold the screen still; polling goes on"),
+        Binding("question_mark,f1", "show_help", "help", id="help", tooltip="All keys, and the safety rules"),
+        Binding("q", "quit", "quit", id="quit", tooltip="Leave; the terminal comes back as it was"),
+        Binding("escape", "back", "Back one step", show=False, id="back"),
+        Binding("ctrl+c", "interrupt", "Leave, or cancel a dialog", show=False, priority=True, id="interrupt"),
+        Binding("ctrl+l", "repaint", "Paint the screen anew", show=False, priority=True, id="repaint"),
+        Binding("ctrl+z", "suspend_process", "Suspend to the shell", show=False, id="suspend"),
+    ]
+
+    reading: reactive[Reading | None] = reactive(None, init=False)
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        operator: object | None = None,
+        options: ScreenOptions | None = None,
+        appearance: Appearance | None = None,
+        clock: Clock | None = None,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        self.appearance = appearance or Appearance()
+        look = LOOKS[self.appearance.look]
+        # Said at construction: a look of the terminal's own colours set later is black on black under NO_COLOR.
+        super().__init__(driver_class=driver_class, ansi_color=look.theme.ansi)
+        for known in LOOKS.values():
+            self.register_theme(known.theme)
+        self.theme = self.appearance.look
+        self.source = source
+        self.operator = operator
+        self.options = options or ScreenOptions()
+        self.clock = clock or Clock()
+        self.frozen = False
+        self._hush: Timer | None = None
+        self.pane = PANES[0]
+        self.header, self.keys, self.switcher = Header(), KeyBar(), ContentSwitcher(initial=PANES[0])
+        kinds: tuple[type[Pane], ...] = (TriagePane, HogsPane, LimitsPane, CleanupPane, LogPane)
+        self.panes: dict[str, Pane] = {kind.pane: kind(id=kind.pane) for kind in kinds}
+        self._pen = Pen(glyphs(self.appearance.glyphs), look.tracks)
+
+    @property
+    def look(self) -> Look:
+        """The look in use."""
+        return LOOKS.get(self.theme, LOOKS["dark"])
+
+    @property
+    def pen(self) -> Pen:
+        """What bars are drawn with."""
+        return Pen(self._pen.glyphs, self.look.tracks and self._pen.glyphs is FULL)
+
+    def compose(self) -> ComposeResult:
+        """Header, panes, keys."""
+        yield self.header
+        with self.switcher:
+            yield from self.panes.values()
+        yield self.keys
+
+    def on_mount(self) -> None:
+        """Start polling at once: the first paint does not wait for the server."""
+        self.reading = Reading(address=self.source.address)
+        self.set_interval(1.0, self._count_on)
+        self.start_polling()
+        self.active_pane.entered()
+
+    async def on_unmount(self) -> None:
+        """Let go of the server."""
+        await self.source.close()
+
+    def start_polling(self) -> None:
+        """Run the poller in a worker of its own."""
+        poller = Poller(
+            self.source,
+            self._publish,
+            self._judge,
+            interval=self.options.interval,
+            clock=self.clock,
+        )
+        self.run_worker(poller.run(), name="poll", group="poll", exit_on_error=False)
+
+    def _publish(self, reading: Reading) -> None:
+        self.post_message(Polled(reading))
+
+    def _judge(self, snapshot: Snapshot, previous: Snapshot | None) -> tuple[Verdict | None, tuple[Finding, ...]]:
+        del snapshot, previous
+        return None, ()
+
+    @on(Polled)
+    def _polled(self, message: Polled) -> None:
+        self.reading = message.reading
+
+    def watch_reading(self, reading: Reading | None) -> None:
+        """Draw a new reading, unless the screen is frozen and the server answers."""
+        if reading is None or (self.frozen and reading.link is Link.LIVE):
+            return
+        with self.batch_update():
+            self.header.show(reading, self.pane, frozen=self.frozen)
+            self.active_pane.show_reading(reading)
+
+    def _count_on(self) -> None:
+        """A lost link shows its age and the time to the next try, second by second."""
+        if self.reading is not None and self.reading.link is not Link.LIVE:
+            self.header.redraw()
+
+    @property
+    def active_pane(self) -> Pane:
+        """The pane on screen."""
+        return self.panes[self.pane]
+
+    def on_resize(self) -> None:
+        """In a terminal of few lines the header gives way first."""
+        self.screen_stack[0].set_class(self.size.height < _LOW_BELOW, "-low")
+
+    def action_show_pane(self, pane: str) -> None:
+        """Switch to a pane."""
+        self.pane = pane
+        self.switcher.current = pane
+        active = self.active_pane
+        if self.reading is not None:
+            self.header.show(self.reading, pane, frozen=self.frozen)
+            active.show_reading(self.reading)
+        active.entered()
+
+    def action_next_pane(self, step: int) -> None:
+        """Switch to the neighbouring pane, round the corner too."""
+        self.action_show_pane(PANES[(PANES.index(self.pane) + step) % len(PANES)])
+
+    @on(ShowPane)
+    def _show_pane(self, message: ShowPane) -> None:
+        self.action_show_pane(message.pane)
+
+    @on(PullLever)
+    def _pull_lever(self, message: PullLever) -> None:
+        self.action_show_pane(message.lever.pane)
+        self.active_pane.pull(message.lever)
+
+    @on(MakePlan)
+    def _make_plan(self, message: MakePlan) -> None:
+        self.action_show_pane("cleanup")
+        self.active_pane.take_criteria(message.criteria, message.origin)
+
+    def action_freeze(self) -> None:
+        """Hold the screen still, or let it go on."""
+        self.frozen = not self.frozen
+        if self.reading is not None:
+            self.header.show(self.reading, self.pane, frozen=self.frozen)
+            self.active_pane.show_reading(self.reading)
+
+    def action_show_help(self) -> None:
+        """All keys, and the safety rules."""
+        self.push_screen(HelpScreen())
+
+    async def action_back(self) -> None:
+        """Undo one step inside the pane."""
+        self.active_pane.back()
+
+    def action_interrupt(self) -> None:
+        """Ctrl+C: cancels a dialog, or leaves."""
+        if isinstance(self.screen, ModalScreen):
+            self.simulate_key("escape")
+        else:
+            self.exit(0)
+
+    def action_repaint(self) -> None:
+        """Paint everything anew, for when something else wrote over it."""
+        self.refresh(layout=True)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """What the command palette offers: everything that has a key, and the looks."""
+        del screen
+        for name in PANES:
+            yield SystemCommand(f"Show {name}", f"Go to the {name} pane", lambda name=name: self.action_show_pane(name))
+        yield SystemCommand("Freeze or go on", "Hold the screen still; polling goes on", self.action_freeze)
+        yield SystemCommand("Help", "All keys, and the safety rules", self.action_show_help)
+        yield SystemCommand("Repaint", "Paint the screen anew", self.action_repaint)
+        yield SystemCommand("Quit", "Leave; the terminal comes back as it was", self.action_quit)
+        if self.appearance.color:
+            for name in LOOKS:
+                yield SystemCommand(f"Look: {name}", "Change the colours", lambda name=name: self.wear(name))
+
+    def wear(self, look: str) -> None:
+        """Change the look."""
+        self.ansi_color = LOOKS[look].theme.ansi
+        self.theme = look
+
+    @on(Worker.StateChanged)
+    def _worker_changed(self, event: Worker.StateChanged) -> None:
+        """The one place where a failed worker comes to light."""
+        if event.state is not WorkerState.ERROR:
+            return
+        error = event.worker.error
+        self.tell(f"{event.worker.name} stopped: {type(error).__name__}: {error}", bad=True)
+        if event.worker.name == "poll":
+            self.set_timer(5.0, self.start_polling)
+
+    @property
+    def crash(self) -> BaseException | None:
+        """The defect that ended the app."""
+        return self._exception
+
+    def leave(self, code: int) -> None:
+        """End in good order, from any thread or a signal handler."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(lambda: self.exit(code, return_code=code))
+
+    def panic(self, *renderables: object) -> None:
+        """End after a defect. What Textual would print holds the values of variables, so it is not kept."""
+        del renderables
+        self._return_code = 1
+        self._close_messages_no_wait()
+
+    def _fatal_error(self) -> None:
+        self.panic()
+
+    def tell(self, sentence: str, *, bad: bool = False) -> None:
+        """Answer an action of the user in one sentence, shown until the next key, ten seconds at most."""
+        self.keys.say(sentence, "crit" if bad else "ok")
+        if self._hush is not None:
+            self._hush.stop()
+        self._hush = self.set_timer(_MESSAGE_SECONDS, self.keys.hush)
+
+    async def on_event(self, event: Event) -> None:
+        """Any key ends a message, then does what it does."""
+        if isinstance(event, Key) and self._hush is not None:
+            self._hush.stop()
+            self._hush = None
+            self.keys.hush()
+        await super().on_event(event)

@@ -1,0 +1,103 @@
+"""Which characters draw bars, marks and states: the full set, what a Linux console has, and plain ASCII."""
+
+from dataclasses import dataclass
+
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.tui.options import GlyphSet
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """A set of characters, each one cell wide.
+
+    `eighths` fill a cell from the left, `heights` from below, both from least to whole; `track` is the empty part of a
+    bar where colour does not show it.
+    """
+
+    eighths: str
+    heights: str
+    track: str
+    tick: str
+    rule: str
+    column: str
+    cursor: str
+    marked: str
+    up: str
+    down: str
+    bullet: str
+    dash: str
+    ok: str
+    unknown: str
+    paused: str
+    running: str
+    right: str
+
+    def state(self, level: Level) -> str:
+        """The symbol of a level, always shown beside its word."""
+        return {Level.OK: self.ok, Level.WARNING: "!", Level.UNKNOWN: self.unknown}.get(level, "!!")
+
+
+FULL = Glyphs(
+    eighths="▏▎▍▌▋▊▉█",
+    heights="▁▂▃▄▅▆▇█",
+    track="░",
+    tick="│",
+    rule="─",
+    column="│",
+    cursor="▌",
+    marked="●",
+    up="▲",
+    down="▼",
+    bullet="•",
+    dash="-",
+    ok="✓",
+    unknown="?",
+    paused="‖",
+    running="▶",
+    right="→",
+)
+CP437 = Glyphs(
+    eighths="▌█",
+    heights="▄█",
+    track="░",
+    tick="│",
+    rule="─",
+    column="│",
+    cursor="▌",
+    marked="■",
+    up="▲",
+    down="▼",
+    bullet="·",
+    dash="-",
+    ok="√",
+    unknown="?",
+    paused="║",
+    running="►",
+    right="→",
+)
+ASCII = Glyphs(
+    eighths="#",
+    heights="_.-=#",
+    track="-",
+    tick="|",
+    rule="-",
+    column="|",
+    cursor=">",
+    marked="*",
+    up="^",
+    down="v",
+    bullet="-",
+    dash="-",
+    ok="+",
+    unknown="?",
+    paused="=",
+    running=">",
+    right=">",
+)
+
+_SETS: dict[str, Glyphs] = {"full": FULL, "cp437": CP437, "ascii": ASCII}
+
+
+def glyphs(name: GlyphSet) -> Glyphs:
+    """The set of that name."""
+    return _SETS[name]

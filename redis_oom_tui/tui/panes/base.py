@@ -1,0 +1,72 @@
+"""What a pane is, and how it gets its data."""
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.containers import Vertical
+from textual.widget import Widget
+
+from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.verdict import Lever
+from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.widgets.canvas import Canvas
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.app import TriageApp
+
+
+class Pane(Vertical, can_focus=True):
+    """One of the five panes.
+
+    The app calls `show_reading` with the frozen reading of each tick and `show_scan` with the scan as it stands (None
+    before the first scan), but only while the pane is on screen; it calls both once more, then `entered`, when the pane
+    comes back. So a pane keeps no copy of the server's state beyond what it draws, and a hidden pane costs nothing.
+    What a pane wants done it posts as one of `tui.intents`.
+    """
+
+    pane: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+
+    @property
+    def triage(self) -> "TriageApp":
+        """The app, with its own type: `triage.reading`, `triage.scan`, `triage.source`, `triage.operator`."""
+        return cast("TriageApp", self.app)
+
+    def show_reading(self, reading: Reading) -> None:
+        """Draw the figures of a tick."""
+
+    def show_scan(self, view: ScanView | None) -> None:
+        """Draw the scan as it stands."""
+
+    def entered(self) -> None:
+        """The pane has come on screen: put the focus where the hands expect it."""
+        self.main_widget.focus()
+
+    def pull(self, lever: Lever) -> None:
+        """Fill in what a finding proposes."""
+
+    def take_criteria(self, criteria: Criteria, origin: str) -> None:
+        """Begin a plan that another pane asked for."""
+
+    def back(self) -> bool:
+        """Undo one step inside the pane (a filter, a drill); False where there is none."""
+        return False
+
+    @property
+    def main_widget(self) -> Widget:
+        """What has the focus when the pane comes on screen."""
+        return self
+
+
+class Words(Canvas):
+    """A few fixed lines of text."""
+
+    def __init__(self, *texts: str) -> None:
+        super().__init__()
+        self._texts = texts
+
+    def lines(self, width: int, height: int) -> tuple[Line, ...]:
+        """The texts, a line each."""
+        del width, height
+        return ((), *(((f"  {text}", "dim"),) for text in self._texts))

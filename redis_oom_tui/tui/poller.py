@@ -1,0 +1,109 @@
+"""Asks the server for its figures, tick by tick, and goes on through failures. Knows nothing of the screen."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.ports import Source
+from redis_oom_tui.tui.reading import Clock, Link, Reading
+
+Judge: TypeAlias = Callable[[Snapshot, Snapshot | None], tuple[Verdict | None, tuple[Finding, ...]]]
+
+_HISTORY_SECONDS = 15 * 60
+_LONGEST_WAIT = 10.0
+_CLIENTS_EVERY = 5.0
+
+
+def backoff(attempts: int) -> float:
+    """Seconds to wait after so many failures in a row: quick at first, never more than ten.
+
+    >>> [backoff(n) for n in (1, 2, 3, 4, 5, 50)]
+    [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    """
+    return min(_LONGEST_WAIT, 2.0 ** min(attempts - 1, 10))
+
+
+class Poller:
+    """Publishes a Reading per tick. A slow answer delays the next tick instead of piling up requests."""
+
+    def __init__(
+        self,
+        source: Source,
+        publish: Callable[[Reading], None],
+        judge: Judge,
+        *,
+        interval: float = 1.0,
+        clock: Clock | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._source = source
+        self._publish = publish
+        self._judge = judge
+        self._interval = interval
+        self._clock = clock or Clock()
+        self._sleep = sleep
+        self._history: deque[Snapshot] = deque(maxlen=max(2, round(_HISTORY_SECONDS / interval)))
+        self._reading = Reading(address=source.address)
+        self._opened = False
+        self._clients_due = 0.0
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            started = self._clock.monotonic()
+            wait = await self.tick()
+            spent = self._clock.monotonic() - started
+            # A tick that took longer than its interval is followed by a whole pause: never back to back.
+            await self._sleep(wait - spent if spent < wait else wait)
+
+    async def tick(self) -> float:
+        """Ask once, publish what came of it, and return the seconds until the next tick."""
+        try:
+            if not self._opened:
+                await self._source.open()
+                self._opened = True
+            snapshot = await self._source.snapshot()
+            capabilities = await self._source.capabilities()
+            clients = await self._clients(snapshot)
+        except TriageError as error:
+            return self._failed(error)
+        self._history.append(snapshot)
+        history = tuple(self._history)
+        verdict, findings = self._judge(snapshot, history[-2] if len(history) > 1 else None)
+        self._reading = Reading(
+            address=self._source.address,
+            link=Link.LIVE,
+            snapshot=snapshot,
+            history=history,
+            verdict=verdict,
+            findings=findings,
+            clients=clients,
+            capabilities=capabilities,
+        )
+        self._publish(self._reading)
+        return self._interval
+
+    async def _clients(self, snapshot: Snapshot) -> tuple[ClientBuffer, ...] | None:
+        known = self._reading.clients
+        if snapshot.taken_monotonic < self._clients_due or not self._reading.capabilities.has(Feature.CLIENT_LIST):
+            return known
+        self._clients_due = snapshot.taken_monotonic + _CLIENTS_EVERY
+        try:
+            return await self._source.clients()
+        except CommandRefused:
+            return None
+
+    def _failed(self, error: TriageError) -> float:
+        attempts = self._reading.attempts + 1
+        wait = max(self._interval, backoff(attempts))
+        link = Link.LOST if self._reading.snapshot is not None else Link.CONNECTING
+        next_try = self._clock.monotonic() + wait
+        self._reading = replace(self._reading, link=link, error=str(error), next_try=next_try, attempts=attempts)
+        self._publish(self._reading)
+        return wait

@@ -1,0 +1,34 @@
+"""Runs the screen. Nothing here imports Textual before the environment that it reads at import is settled."""
+
+import os
+import sys
+
+from redis_oom_tui.ports import Source
+from redis_oom_tui.tui.options import ScreenOptions
+from redis_oom_tui.tui.reading import Clock
+from redis_oom_tui.tui.terminal.environment import refusal, settle
+
+
+def run_app(
+    source: Source,
+    *,
+    options: ScreenOptions | None = None,
+    operator: object | None = None,
+    clock: Clock | None = None,
+) -> int:
+    """Show the screen until it is left, and return the exit code.
+
+    0 after quitting, 1 after a crash, 2 where no screen can be shown (said in one sentence on stderr), 128 + n after
+    signal n. `source` may be open already; it is closed at the end.
+    """
+    options = options or ScreenOptions()
+    sentence = refusal(os.environ, sys.__stdin__, sys.__stderr__)
+    if sentence is not None:
+        sys.stderr.write(f"{sentence}\n")
+        return 2
+    appearance = settle(options)
+    from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415
+    from redis_oom_tui.tui.terminal import safe  # noqa: PLC0415
+
+    app = TriageApp(source, operator=operator, options=options, appearance=appearance, clock=clock)
+    return safe.run(app, mouse=options.mouse)

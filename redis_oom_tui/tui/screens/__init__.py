@@ -1,0 +1,1 @@
+"""Screens that cover the panes for a moment: help, and the details of a key."""

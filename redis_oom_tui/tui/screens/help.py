@@ -1,0 +1,93 @@
+"""The help: every key that works, read from the live bindings so that it cannot go stale, and the safety rules."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import ActiveBinding, Binding, BindingType
+from textual.screen import ModalScreen, Screen
+
+from redis_oom_tui.tui.draw import Line, pad, wrap
+from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.widgets.keybar import key_name
+
+SAFETY = (
+    "Nothing on the server changes without a confirmation; Cancel has the focus, no single letter confirms.",
+    "What runs is exactly the list that was shown; each key is checked again in the moment it is deleted.",
+    "Reading leaves no trace: no command here resets idle times or frequencies.",
+    "What is deleted is backed up first unless declined; a setting can be put back with one key.",
+    "Every action leaves a line in the audit file.",
+)
+
+
+class HelpText(Canvas, can_focus=True):
+    """Scrolls by the line and by the page."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "scroll(1)", "Down", show=False),
+        Binding("up,k", "scroll(-1)", "Up", show=False),
+        Binding("pagedown,space", "scroll(10)", "Page down", show=False),
+        Binding("pageup", "scroll(-10)", "Page up", show=False),
+    ]
+
+    def __init__(self, sections: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
+        super().__init__()
+        self._sections = sections
+        self._top = 0
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """What fits, from where it is scrolled to."""
+        text = self._text(width)
+        self._top = max(0, min(self._top, len(text) - height))
+        return text[self._top : self._top + height]
+
+    def action_scroll(self, by: int) -> None:
+        """Move by so many lines."""
+        self._top += by
+        self.redraw()
+
+    def _text(self, width: int) -> list[Line]:
+        out: list[Line] = []
+        for title, entries in self._sections:
+            out.append(((f" {title}", "title"),))
+            out += [((f"  {pad(keys, 16)} ", "key"), (words, "text")) for keys, words in entries]
+            out.append(())
+        out.append(((" Safety", "title"),))
+        for rule in SAFETY:
+            out += [((f"  {line}", "text"),) for line in wrap(rule, width - 4)]
+        out += [(), ((" Esc closes this.", "dim"),)]
+        return out
+
+
+class HelpScreen(ModalScreen[None]):
+    """Covers the panes until Escape."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "dismiss", "close")]
+
+    def compose(self) -> ComposeResult:
+        """The text, made from the bindings of the screen below."""
+        below = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else self
+        yield HelpText(sections(list(below.active_bindings.values())))
+
+
+def sections(bindings: Sequence[ActiveBinding]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Bindings by the place where they are declared, the keys of one action together."""
+    grouped: dict[str, dict[str, tuple[list[str], str]]] = {}
+    for active in bindings:
+        binding = active.binding
+        if not binding.description or binding.system:
+            continue
+        place = grouped.setdefault(_place(active), {})
+        words = binding.tooltip or binding.description
+        keys, _ = place.setdefault(binding.action, ([], words))
+        keys.append(key_name(binding.key))
+    return [
+        (place, [(" ".join(keys[:4]), words) for keys, words in actions.values()]) for place, actions in grouped.items()
+    ]
+
+
+def _place(active: ActiveBinding) -> str:
+    title = getattr(active.node, "title", "")
+    if isinstance(active.node, (App, Screen)):
+        return "Everywhere"
+    return f"In {title}" if isinstance(title, str) and title else "In the list"

@@ -1,0 +1,84 @@
+"""What the environment says about the terminal, settled before Textual is imported, which reads it at import."""
+
+import codecs
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import TextIO
+
+from redis_oom_tui.tui.options import Appearance, GlyphSet, ScreenOptions
+
+# Terminals that say so have 16 colours or fewer: a theme in RGB would be rounded to mud.
+_FEW_COLOURS = frozenset({"linux", "vt100", "vt102", "vt220", "ansi", "cons25", "xterm", "xterm-color", "screen", ""})
+_DEFAULTS = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "20", "TEXTUAL_SMOOTH_SCROLL": "0"}
+_SSH_ESCAPE_DELAY_MS = "350"
+
+
+def refusal(environ: Mapping[str, str], stdin: TextIO | None, stderr: TextIO | None) -> str | None:
+    """Why no screen can be shown here, as one sentence; None where one can.
+
+    Textual reads from stdin and draws on stderr, so both must be terminals: with stdin from /dev/null it spins and
+    cannot be left, with stderr in a file nobody sees it.
+    """
+    hint = "use --plain for a line a tick, or the check and hogs commands"
+    if stdin is None or not stdin.isatty():
+        return f"The screen needs a terminal on standard input, and this is none: {hint}."
+    if stderr is None or not stderr.isatty():
+        return f"The screen is drawn on standard error, and that is no terminal: {hint}."
+    if environ.get("TERM") == "dumb":
+        return f"TERM=dumb cannot show a screen: {hint}."
+    return None
+
+
+def prepare(environ: MutableMapping[str, str], over_ssh: bool | None = None) -> None:
+    """Set what Textual reads at import, where the user has not: no animation, few frames, patience with Escape.
+
+    Over SSH the bytes of one key may arrive apart; a short delay would take an arrow key for Escape and letters.
+    """
+    for name, value in _DEFAULTS.items():
+        environ.setdefault(name, value)
+    if over_ssh if over_ssh is not None else bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY")):
+        environ.setdefault("ESCDELAY", _SSH_ESCAPE_DELAY_MS)
+
+
+def appearance(options: ScreenOptions, environ: Mapping[str, str], encoding: str | None) -> Appearance:
+    """The look and the glyphs for this terminal: the user's word first, then TERM, the encoding and NO_COLOR.
+
+    >>> appearance(ScreenOptions(), {"TERM": "linux"}, "utf-8")
+    Appearance(look='ansi', glyphs='cp437', color=True)
+    >>> appearance(ScreenOptions(), {"TERM": "xterm-256color", "NO_COLOR": "1"}, "utf-8")
+    Appearance(look='ansi', glyphs='full', color=False)
+    >>> appearance(ScreenOptions(), {"TERM": "xterm-256color"}, "iso-8859-1")
+    Appearance(look='dark', glyphs='ascii', color=True)
+    """
+    term = environ.get("TERM", "")
+    color = options.color if options.color is not None else "NO_COLOR" not in environ
+    few = term in _FEW_COLOURS and "COLORTERM" not in environ
+    look = options.theme or ("ansi" if few else "dark")
+    if not color:
+        look = "ansi-light" if look in ("light", "ansi-light") else "ansi"
+    return Appearance(look=look, glyphs=_glyphs(options, term, encoding), color=color)
+
+
+def _glyphs(options: ScreenOptions, term: str, encoding: str | None) -> GlyphSet:
+    if options.ascii or not _is_utf8(encoding):
+        return "ascii"
+    return "cp437" if term == "linux" else "full"
+
+
+def _is_utf8(encoding: str | None) -> bool:
+    try:
+        return codecs.lookup(encoding or "ascii").name == "utf-8"
+    except LookupError:
+        return False
+
+
+def settle(options: ScreenOptions) -> Appearance:
+    """`prepare` and `appearance` for this process; afterwards NO_COLOR says what was settled."""
+    fits = appearance(options, os.environ, getattr(sys.__stderr__, "encoding", None))
+    prepare(os.environ)
+    if fits.color:
+        os.environ.pop("NO_COLOR", None)
+    else:
+        os.environ["NO_COLOR"] = "1"
+    return fits

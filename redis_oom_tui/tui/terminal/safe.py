@@ -1,0 +1,112 @@
+"""The terminal is given back clean, however the app ends: by key, by signal, by a crash, by a link that stalled."""
+
+import contextlib
+import os
+import signal
+import sys
+import termios
+import traceback
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Protocol
+
+from redis_oom_tui.words.hostile import safe_text
+
+# Everything that Textual or this product may have switched on, off again. Leaving ?1016h on garbles the next program's
+# mouse; the keyboard protocol is popped before the alternate screen is left.
+RESTORE = (
+    b"\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[<u\x1b[?1003l\x1b[?1000l\x1b[?1015l\x1b[?1006l\x1b[?1016l\x1b[?2048l"
+    b"\x1b[?1004l\x1b[0m\x1b[?1049l\x1b[?25h"
+)
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_GRACE_SECONDS = 2.0
+
+
+class Leavable(Protocol):
+    """An app as the safe run sees it."""
+
+    @property
+    def crash(self) -> BaseException | None:
+        """The defect that ended it."""
+
+    def run(self, *, mouse: bool = True) -> object:
+        """Run until it ends."""
+
+    def leave(self, code: int) -> None:
+        """End in good order, from any thread; does not wait."""
+
+    @property
+    def return_code(self) -> int | None:
+        """What it ended with."""
+
+
+def run(app: Leavable, *, mouse: bool = True) -> int:
+    """Run the app and return its exit code: 0, 1 after a crash, 128 + n after signal n."""
+    saved = _attributes()
+    code: list[int] = []
+    with _signals(app, code, saved):
+        app.run(mouse=mouse)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    _give_back(saved)
+    if app.crash is not None:
+        sys.stderr.write(f"{crash_report(app.crash)}\n")
+        return 1
+    return code[0] if code else (app.return_code or 0)
+
+
+@contextlib.contextmanager
+def _signals(app: Leavable, code: list[int], saved: list[Any] | None) -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        code.append(128 + number)
+        signal.setitimer(signal.ITIMER_REAL, _GRACE_SECONDS)
+        app.leave(128 + number)
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        _write_what_fits(RESTORE)
+        _give_back(saved)
+        os._exit(code[0] if code else 1)
+
+    # Under nohup a hangup is ignored; the end of the input is then what tells of it.
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(signal.SIGALRM, signal.signal(signal.SIGALRM, give_up))]
+    before += [(number, signal.signal(number, end)) for number in heeded]
+    try:
+        yield
+    finally:
+        for known, handler in before:
+            signal.signal(known, handler)
+
+
+def _attributes() -> list[Any] | None:
+    try:
+        return termios.tcgetattr(0)
+    except termios.error:
+        return None
+
+
+def _give_back(saved: list[Any] | None) -> None:
+    if saved is not None:
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(0, termios.TCSANOW, saved)
+
+
+def _write_what_fits(data: bytes) -> None:
+    """A stalled link must not hold the end up: what it does not take now is let go."""
+    with contextlib.suppress(OSError):
+        os.set_blocking(2, False)
+        os.write(2, data)
+        os.set_blocking(2, True)
+
+
+def crash_report(error: BaseException) -> str:
+    """What is told of a defect: where and what, but no values of variables, which may be secrets or control codes."""
+    frames = traceback.extract_tb(error.__traceback__)[-12:]
+    return "\n".join(
+        (
+            "redis-oom-tui stopped because of a defect in itself; nothing more was sent to the server.",
+            *(f"  {safe_text(frame.filename)}:{frame.lineno} in {frame.name}" for frame in frames),
+            f"{type(error).__name__}: {safe_text(str(error), 300)}",
+        )
+    )

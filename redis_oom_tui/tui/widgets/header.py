@@ -1,0 +1,177 @@
+"""The top of every pane: who is watched, where we are, the verdict, and the memory strip."""
+
+import time
+from collections.abc import Sequence
+
+from textual import events
+
+from redis_oom_tui.models.snapshot import Memory, Snapshot
+from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, merged, pad, spread, width, wrap
+from redis_oom_tui.tui.glyphs import Glyphs
+from redis_oom_tui.tui.intents import ShowPane
+from redis_oom_tui.tui.reading import Link, Reading
+from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.words import sizes
+from redis_oom_tui.words.hostile import safe_text
+
+PANES = ("triage", "hogs", "limits", "cleanup", "log")
+
+_BLOCKS = {Level.OK: "ok_block", Level.WARNING: "warn_block", Level.UNKNOWN: "warn_block"}
+_COMPACT_BELOW = 20
+
+
+def level_word(level: Level, glyphs: Glyphs) -> str:
+    """A state as symbol and word: colour alone tells nobody."""
+    return f"{glyphs.state(level)} {level.value.upper()}"
+
+
+def level_role(level: Level) -> str:
+    """The role in which a level's words are drawn."""
+    return {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn"}.get(level, "crit")
+
+
+def pressure_role(memory: Memory, warn: float, crit: float) -> str:
+    """The role of a bar that shows how full the server is."""
+    pressure = memory.pressure
+    if pressure is None or pressure < warn:
+        return "bar_ok"
+    return "bar_crit" if pressure >= crit else "bar_warn"
+
+
+class Header(Canvas):
+    """Five lines: title, panes, the verdict in two, the memory strip. Three in a terminal of few lines."""
+
+    reading: Reading | None = None
+    pane = "triage"
+    frozen = False
+
+    def show(self, reading: Reading, pane: str, *, frozen: bool) -> None:
+        """Draw this reading."""
+        self.reading, self.pane, self.frozen = reading, pane, frozen
+        self.redraw()
+
+    @staticmethod
+    def height_for(rows: int) -> int:
+        """The lines it takes in a terminal of so many."""
+        return 5 if rows >= _COMPACT_BELOW else 3
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """Title, panes, verdict, strip."""
+        reading = self.reading
+        if reading is None:
+            return ()
+        verdict = self._verdict(reading, width, 2 if height >= 5 else 1)
+        strip = self._strip(reading, width)
+        tabs = self._tabs(width)
+        return (self._title(reading, width), tabs, *verdict, strip) if height >= 5 else (tabs, *verdict, strip)
+
+    def _title(self, reading: Reading, width: int) -> Line:
+        left: list[Piece] = [(" redis-oom-tui ", "title"), (f" {safe_text(str(reading.address), 40)}", "text")]
+        snapshot = reading.snapshot
+        if snapshot is not None:
+            server = snapshot.server
+            version = safe_text(f"{server.flavour} {server.version}", 24)
+            left.append((f"  {version} {safe_text(server.role, 12)}", "dim"))
+            if server.uptime_seconds is not None:
+                left.append((f"  up {sizes.duration(server.uptime_seconds)}", "dim"))
+        return spread(left, self._link(reading), width)
+
+    def _link(self, reading: Reading) -> list[Piece]:
+        now = self.triage.clock.monotonic()
+        if reading.link is Link.LIVE and reading.snapshot is not None:
+            at = time.strftime("%H:%M:%S", time.localtime(reading.snapshot.taken_at))
+            words = "frozen" if self.frozen else "live"
+            return [(f"{words} ", "warn" if self.frozen else "ok"), (f"{at} ", "dim")]
+        wait = max(0, round((reading.next_try or now) - now))
+        if reading.link is Link.CONNECTING:
+            words = f"connecting, next try in {wait}s " if reading.error else "connecting "
+            return [(words, "warn" if reading.error else "dim")]
+        return [(f" stale {sizes.duration(reading.age(now))}, next try in {wait}s ", "crit_block")]
+
+    def _tabs(self, width: int) -> Line:
+        line: list[Piece] = []
+        for number, name, text in self._tab_texts(width):
+            line.append((text, "tab_active" if name == self.pane else "tab"))
+            del number
+        return spread(line, [], width, "tab")
+
+    def _tab_texts(self, width: int) -> list[tuple[int, str, str]]:
+        full = [(i, name, f" {i} {name.title()} ") for i, name in enumerate(PANES, 1)]
+        if sum(len(text) for _, _, text in full) <= width:
+            return full
+        return [(i, name, f" {i} {name.title()} " if name == self.pane else f" {i} ") for i, name, _ in full]
+
+    def _verdict(self, reading: Reading, width: int, rows: int) -> list[Line]:
+        verdict = shown_verdict(reading)
+        word = f" {level_word(verdict.level, self.pen.glyphs)} "
+        badge: Piece = (word, _BLOCKS.get(verdict.level, "crit_block"))
+        room = max(8, width - len(word) - 2)
+        sentence = wrap(safe_text(verdict.reason, 400), room)
+        first = clip(((" " * 0, "text"), badge, (" " + self._fitted(sentence, rows), "title")), width)
+        if rows == 1:
+            return [first]
+        indent = " " * (len(word) + 1)
+        if len(sentence) > 1:
+            rest: Piece = (" ".join(sentence[1:]), "title")
+        else:
+            step = safe_text(verdict.first_step, 300)
+            rest = (f"{self.pen.glyphs.right} {step}" if step else "", "dim")
+        return [first, clip(((indent, "text"), rest), width)]
+
+    @staticmethod
+    def _fitted(sentence: list[str], rows: int) -> str:
+        return sentence[0] if rows > 1 or len(sentence) == 1 else " ".join(sentence)
+
+    def _strip(self, reading: Reading, width: int) -> Line:
+        if reading.snapshot is None:
+            return ((" memory ?", "dim"),)
+        return strip(reading.snapshot, width, self.pen, self.triage.options.thresholds.warn, self.crit)
+
+    @property
+    def crit(self) -> float:
+        """The share of maxmemory at which it is critical."""
+        return self.triage.options.thresholds.crit
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a pane's name shows it."""
+        row = 1 if self.size.height >= 5 else 0
+        if event.y != row:
+            return
+        x = 0
+        for _, name, text in self._tab_texts(self.size.width):
+            if x <= event.x < x + len(text):
+                self.post_message(ShowPane(name))
+                return
+            x += len(text)
+
+
+def shown_verdict(reading: Reading) -> Verdict:
+    """The verdict to show: the server's, or why there is none to give."""
+    if reading.link is not Link.LIVE and reading.error is not None:
+        return Verdict(Level.UNKNOWN, reading.error, rule="unreachable")
+    if reading.verdict is not None:
+        return reading.verdict
+    return Verdict(Level.UNKNOWN, "Waiting for the server's first figures", rule="no-figures")
+
+
+def strip(snapshot: Snapshot, room: int, pen: Pen, warn: float, crit: float) -> Line:
+    """The memory strip: a bar against maxmemory with its marks, the numbers beside it, and the policy."""
+    memory = snapshot.memory
+    pressure = memory.pressure
+    left: list[Piece] = [(" mem ", "dim")]
+    if pressure is None:
+        words: list[Piece] = [(f" {sizes.size(memory.used_bytes)} used, no limit", "title")]
+    else:
+        share = f"{pad(sizes.percent(pressure, 1), 8, 'right')} "
+        amount = f" {sizes.size(memory.counted_bytes)} of {sizes.size(memory.maxmemory_bytes)}"
+        role = {"bar_ok": "ok", "bar_warn": "warn"}.get(pressure_role(memory, warn, crit), "crit")
+        words = [(share, role), (amount.strip(), "text")]
+    policy: list[Piece] = [(f"  {safe_text(memory.policy, 20)} ", "dim")]
+    if room < 60:
+        policy = []
+    taken = width(left) + width(words) + width(policy)
+    gauge = bar(pressure or 0.0, max(4, room - taken), pen, pressure_role(memory, warn, crit), (warn, crit))
+    if pressure is None:
+        gauge = bar(0.0, max(4, room - taken), pen, "bar_ok")
+    return clip(merged((*left, *gauge, *words, *policy)), room)

@@ -1,0 +1,124 @@
+"""The bottom line: the keys that work here, from the live bindings; repainted only when they change."""
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.binding import ActiveBinding
+
+from redis_oom_tui.tui.draw import Line, Piece, spread, width, wrap
+from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.words.hostile import safe_text
+
+# Short and calm: a key's own sign rather than its name.
+_NAMES = {
+    "question_mark": "?",
+    "slash": "/",
+    "escape": "Esc",
+    "enter": "Enter",
+    "space": "Space",
+    "tab": "Tab",
+    "plus": "+",
+    "minus": "-",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "asterisk": "*",
+    "full_stop": ".",
+    "comma": ",",
+}
+
+
+def key_name(key: str) -> str:
+    """A key as it stands on the keyboard.
+
+    >>> key_name("question_mark"), key_name("ctrl+p"), key_name("x"), key_name("upper_s")
+    ('?', '^P', 'x', 'S')
+    """
+    if key.startswith("ctrl+"):
+        return f"^{key_name(key[5:]).upper()}"
+    if key.startswith("upper_"):
+        return key[6:].upper()
+    return _NAMES.get(key, key)
+
+
+class KeyBar(Canvas):
+    """Pane keys from the left, the keys that work everywhere at the right; what does not fit is in the help."""
+
+    always = ("show_help", "quit")
+    _message: tuple[str, str] | None = None
+
+    def on_mount(self) -> None:
+        """Follow the bindings, as focus moves them."""
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.redraw())
+
+    def say(self, sentence: str, role: str) -> None:
+        """Show a sentence in place of the keys, in as many lines as it needs, until `hush`."""
+        self._message = (safe_text(sentence, 600), role)
+        self.styles.height = min(4, len(wrap(self._message[0], max(8, self.size.width - 4))))
+        self.redraw()
+
+    def hush(self) -> None:
+        """Show the keys again."""
+        if self._message is not None:
+            self._message = None
+            self.styles.height = 1
+            self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """The one line of keys, or the message."""
+        if self._message is not None:
+            sentence, role = self._message
+            return [((" ", role), (line, role)) for line in wrap(sentence, max(8, width - 4))][:height]
+        left, _ = self._entries()
+        shown: list[Piece] = []
+        right = self._pieces(self._fixed())
+        room = width - _cells(right) - 1
+        for entry in left:
+            pieces = self._pieces([entry])
+            if _cells(shown) + _cells(pieces) > room:
+                break
+            shown += pieces
+        return (spread(shown, right, width),)
+
+    def _entries(self) -> tuple[list[ActiveBinding], list[ActiveBinding]]:
+        seen: dict[str, ActiveBinding] = {}
+        for active in self.screen.active_bindings.values():
+            if active.binding.show and active.enabled:
+                seen.setdefault(active.binding.action, active)
+        left = [active for action, active in seen.items() if action not in self.always]
+        return left, [seen[action] for action in self.always if action in seen]
+
+    def _fixed(self) -> list[ActiveBinding]:
+        return self._entries()[1]
+
+    @staticmethod
+    def _pieces(entries: list[ActiveBinding]) -> list[Piece]:
+        pieces: list[Piece] = []
+        for active in entries:
+            binding = active.binding
+            pieces.append((f" {binding.key_display or key_name(binding.key)}", "key"))
+            pieces.append((f" {binding.description} ", "dim"))
+        return pieces
+
+    async def on_click(self, event: events.Click) -> None:
+        """A click on a key's name does what the key does."""
+        x = 0
+        left, right = self._entries()
+        for active in left:
+            x += _cells(self._pieces([active]))
+            if event.x < x:
+                await self.app.run_action(active.binding.action, active.node)
+                return
+        x = self.size.width - _cells(self._pieces(right))
+        for active in right:
+            x += _cells(self._pieces([active]))
+            if event.x < x:
+                await self.app.run_action(active.binding.action, active.node)
+                return
+
+
+def _cells(pieces: Sequence[Piece]) -> int:
+    return width(pieces)

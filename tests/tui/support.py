@@ -1,0 +1,44 @@
+"""An app on a scripted server, and how to read its screen as text."""
+
+from redis_oom_tui.tui.app import TriageApp
+from redis_oom_tui.tui.options import Appearance, ScreenOptions
+from redis_oom_tui.tui.reading import Clock
+from tests.support.scripted import FakeClock, ScriptedSource
+
+
+def an_app(
+    source: ScriptedSource | None = None,
+    *,
+    operator: object | None = None,
+    options: ScreenOptions | None = None,
+    appearance: Appearance | None = None,
+    clock: FakeClock | None = None,
+) -> TriageApp:
+    """The real app with a script behind it and a clock that stands still."""
+    clock = clock or FakeClock()
+    return TriageApp(
+        source or ScriptedSource(clock=clock),
+        operator=operator,
+        options=options or ScreenOptions(interval=0.05),
+        appearance=appearance,
+        clock=Clock(clock.monotonic, clock.wall),
+    )
+
+
+def rows(app: TriageApp) -> list[str]:
+    """What stands on the screen, line by line."""
+    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+
+
+def screen_text(app: TriageApp) -> str:
+    """What stands on the screen."""
+    return "\n".join(rows(app))
+
+
+async def until(pilot, true) -> None:
+    """Let the app work until `true()` holds; the test's own timeout ends it otherwise."""
+    for _ in range(400):
+        await pilot.pause(0.01)
+        if true():
+            return
+    raise AssertionError(f"it never came true; the screen shows:\n{screen_text(pilot.app)}")

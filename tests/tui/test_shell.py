@@ -1,0 +1,129 @@
+"""The app shell: panes by number, header always on top, lost servers, freeze, help, and how it is left."""
+
+import pytest
+
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.tui.reading import Link
+from redis_oom_tui.tui.widgets.header import PANES
+from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
+from tests.tui.support import an_app, rows, screen_text, until
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+async def test_a_number_shows_its_pane_under_the_same_header(number):
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "of 512.0 MiB" in screen_text(app))
+        header = rows(app)[2:5]
+        await pilot.press(str(number))
+        await pilot.pause()
+        assert app.pane == PANES[number - 1]
+        assert app.active_pane.display
+        assert rows(app)[2:5] == header
+
+
+async def test_neighbouring_panes_go_round():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("left_square_bracket")
+        assert app.pane == "log"
+        await pilot.press("right_square_bracket")
+        assert app.pane == "triage"
+
+
+async def test_a_lost_server_is_stale_counts_down_and_comes_back():
+    clock = FakeClock()
+    gone = ServerUnreachable("No answer from 127.0.0.1:6379: is the server up?")
+    source = ScriptedSource([a_snapshot(), gone, a_snapshot(used=400 * 1024 * 1024)], clock=clock)
+    app = an_app(source, clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.reading is not None and app.reading.link is Link.LOST)
+        clock.move(7)
+        app._count_on()
+        await pilot.pause()
+        assert "stale 7s, next try in 0s" in rows(app)[0]
+        assert "No answer from 127.0.0.1:6379" in screen_text(app)
+        assert "509.0 MiB" in screen_text(app), "the last figures stay, marked as old"
+        await until(pilot, lambda: app.reading.link is Link.LIVE)
+        await until(pilot, lambda: "400.0 MiB" in screen_text(app))
+        assert "stale" not in screen_text(app)
+
+
+async def test_a_server_never_reached_is_a_sentence_not_a_crash():
+    source = ScriptedSource([ServerUnreachable("Nothing listens on 127.0.0.1:6379.")])
+    app = an_app(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Nothing listens" in screen_text(app))
+        assert "UNKNOWN" in screen_text(app)
+        assert "connecting, next try in 1s" in rows(app)[0]
+
+
+async def test_freeze_holds_the_screen_while_polling_goes_on():
+    clock = FakeClock()
+    source = ScriptedSource([a_snapshot(), a_snapshot(used=300 * 1024 * 1024)], clock=clock)
+    app = an_app(source, clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "509.0 MiB" in screen_text(app))
+        app.action_freeze()
+        held = screen_text(app)
+        await until(pilot, lambda: app.reading.snapshot.memory.used_bytes == 300 * 1024 * 1024)
+        if "300.0 MiB" in held:
+            pytest.fail("the second tick came before the freeze")
+        assert "frozen" in rows(app)[0]
+        await pilot.press("f")
+        await until(pilot, lambda: "300.0 MiB" in screen_text(app))
+
+
+async def test_help_shows_the_live_keys_and_escape_closes_it():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("question_mark")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "Everywhere" in text
+        assert "Hold the screen still" in text
+        await pilot.press("escape")
+        await pilot.pause()
+        assert len(app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q", "ctrl+c"])
+async def test_each_way_out_ends_with_0_and_lets_the_server_go(key):
+    source = ScriptedSource()
+    app = an_app(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(key)
+        await pilot.pause()
+    assert app.return_code == 0
+    assert source.closed == 1
+
+
+async def test_ctrl_c_in_a_dialog_closes_only_the_dialog():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("question_mark")
+        await pilot.press("ctrl+c")
+        await pilot.pause()
+        assert len(app.screen_stack) == 1
+        assert app.is_running
+
+
+async def test_a_worker_that_fails_is_told_and_the_app_goes_on():
+    class Broken(ScriptedSource):
+        async def snapshot(self):
+            raise ValueError("[/boom] \x1b[2J")
+
+    app = an_app(Broken())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "poll stopped: ValueError: [/boom] \\x1b[2J" in screen_text(app))
+        assert app.is_running
+
+
+@pytest.mark.parametrize("size", [(200, 60), (120, 36), (80, 24), (40, 12), (10, 3), (1, 1)])
+async def test_every_size_is_borne(size):
+    app = an_app()
+    async with app.run_test(size=size) as pilot:
+        for number in "12345":
+            await pilot.press(number)
+            await pilot.pause()
+        assert len(rows(app)) == size[1]
