@@ -1,0 +1,132 @@
+"""README's promises that can be run are run."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from redis_oom_tui.store.gate import CHANGES, LOOKS, READS
+from tests.support.servers import RunningServer
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+# Arguments that pass each command's own checks, so that the ACL is what decides, and that change nothing of weight.
+ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "SELECT": (0,),
+    "CLIENT SETNAME": ("probe",),
+    "CLIENT SETINFO": ("LIB-NAME", "probe"),
+    "CLIENT NO-EVICT": ("ON",),
+    "CLIENT NO-TOUCH": ("ON",),
+    "CLIENT KILL": ("ID", "999999"),
+    "CONFIG GET": ("maxmemory",),
+    "CONFIG SET": ("maxmemory-samples", "5"),
+    "SCAN": (0,),
+    "EVAL": ("return 1", 0),
+    "EVALSHA": ("0" * 40, 0),
+    "GETRANGE": ("k", 0, 1),
+    "HSCAN": ("h", 0),
+    "SSCAN": ("s", 0),
+    "ZSCAN": ("z", 0),
+    "LRANGE": ("l", 0, 1),
+    "XRANGE": ("x", "-", "+"),
+    "HDEL": ("h", "f"),
+    "LTRIM": ("l", 0, 1),
+    "PEXPIREAT": ("k", 1),
+    "RESTORE": ("k", 0, "payload"),
+    "XTRIM": ("x", "MAXLEN", 1),
+    "ZREMRANGEBYRANK": ("z", 0, 1),
+}
+ON_A_KEY = (
+    "TYPE TTL PTTL EXISTS STRLEN HLEN LLEN SCARD ZCARD XLEN DUMP PERSIST SPOP UNLINK MEMORY_USAGE OBJECT_ENCODING "
+    "OBJECT_FREQ OBJECT_IDLETIME XINFO_STREAM"
+)
+ARGUMENTS |= {command.replace("_", " "): ("k",) for command in ON_A_KEY.split()}
+
+
+def block(language: str) -> str:
+    """The text of README's only code block in this language."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert len(found) == 1, language
+    return str(found[0])
+
+
+def answer(client: Any, command: str) -> str:
+    """What the server says to the command: an error's text, or nothing of interest."""
+    try:
+        client.execute_command(*command.split(), *ARGUMENTS.get(command, ()))
+    except redis.exceptions.NoPermissionError:
+        return "not permitted"
+    except redis.ResponseError as error:
+        return str(error).lower()
+    return ""
+
+
+def refused(client: Any, command: str) -> bool:
+    """Whether the ACL refuses the command; any other answer is the server's own business."""
+    said = answer(client, command)
+    assert "wrong number of arguments for" not in said or "unknown subcommand" in said, command
+    return said == "not permitted"
+
+
+def grant(client: redis.Redis, *languages: str) -> None:
+    """Run README's lines for one user; what a server does not know is only forgiven in the block that says so."""
+    for language in languages:
+        for line in block(language).splitlines():
+            said = answer(client, re.sub("oom-(reader|operator)", "oom", line))
+            assert said == "" or language == "acl-new", (line, said)
+
+
+@pytest.fixture
+def oom_user(server: RunningServer) -> Iterator[redis.Redis]:
+    with server.client() as admin:
+        grant(admin, "acl", "acl-new")
+    with server.client(username="oom", password="PASSWORD") as client:
+        yield client
+
+
+def on_this_server(server: RunningServer, commands: frozenset[str]) -> list[str]:
+    """Those it knows: old servers lack some, Sentinel's are another server's, and anybody may AUTH."""
+    elsewhere = ("AUTH", "SENTINEL")
+    with server.client() as admin:
+        said = {command: answer(admin, command) for command in sorted(commands) if not command.startswith(elsewhere)}
+    return [command for command, text in said.items() if "unknown" not in text]
+
+
+def test_the_reader_may_send_every_read_and_no_change(server: RunningServer, oom_user: redis.Redis) -> None:
+    reads = on_this_server(server, READS)
+    assert len(reads) > 30
+    assert [command for command in reads if refused(oom_user, command)] == []
+    assert [command for command in sorted(CHANGES | LOOKS) if not refused(oom_user, command)] == []
+
+
+def test_the_looker_may_send_every_look_but_dump(server: RunningServer, oom_user: redis.Redis) -> None:
+    with server.client() as admin:
+        grant(admin, "acl-look")
+    assert [command for command in sorted(LOOKS) if refused(oom_user, command)] == ["DUMP"]
+
+
+def test_the_operator_may_send_every_change(server: RunningServer, oom_user: redis.Redis) -> None:
+    with server.client() as admin:
+        grant(admin, "acl-act")
+    assert [command for command in sorted(CHANGES | {"DUMP"}) if refused(oom_user, command)] == []
+    assert refused(oom_user, "FLUSHALL")
+
+
+def test_the_example_for_applications(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server.client() as admin:
+        admin.set("template", b"x" * 5000)
+        payload = admin.dump("template")
+        assert payload is not None
+        for number in range(200):
+            admin.restore(f"cache:{number}", 7_200_000, payload, idletime=7200)  # type: ignore[arg-type]
+        admin.config_set("maxmemory", int(admin.info("memory")["used_memory"]) - 100_000)
+        with pytest.raises(redis.ResponseError):
+            admin.set("order:1001", "paid")
+        monkeypatch.setattr(redis, "Redis", lambda host: admin)
+        exec(compile(block("python"), "README.md", "exec"), {})
+        assert admin.get("order:1001") == b"paid"
+        assert admin.get("orders") == b"1"
+        assert admin.dbsize() < 200
