@@ -153,12 +153,12 @@ async def test_client_buffers_hold_the_memory(flavour: str) -> None:
             hog = stack.enter_context(socket.socket(socket.AF_UNIX))
             hog.connect(server.socket_path)
             hog.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$9000000\r\n" + b"x" * 7_000_000)
-        verdict, snapshot = await looked_at(server)
-        for _ in range(100):
-            if verdict.level is not Level.OK and (snapshot.memory.clients_normal_bytes or 0) > 20 * MIB:
+        verdict, _ = await looked_at(server)
+        for _ in range(100):  # the server counts each client's buffers only when its cron comes round to it
+            if verdict.rule in ("refusing-buffers", "buffers"):
                 break
             await asyncio.sleep(0.05)
-            verdict, snapshot = await looked_at(server, meanwhile="one-more")
+            verdict, _ = await looked_at(server, meanwhile="one-more")
         assert verdict.level in (Level.OOM, Level.CRITICAL)
         assert verdict.rule in ("refusing-buffers", "buffers")
         assert "hold" in verdict.reason
