@@ -52,7 +52,7 @@ class _Commands(click.Group):
 @file_options
 @click.version_option(__version__, prog_name="redis-oom-tui")
 @click.pass_context
-def cli(ctx: click.Context, /, **given: Any) -> None:
+def cli(ctx: click.Context, /, **given: Any) -> int | None:
     """Triage for Redis and Valkey at their memory limit.
 
     Without a command it opens the screen. Options stand before the command:
@@ -62,10 +62,13 @@ def cli(ctx: click.Context, /, **given: Any) -> None:
     """
     if ctx.invoked_subcommand in _WITHOUT_SERVER:
         ctx.obj = Invocation(config_path=given["config_path"])
-        return
+        return None
     ctx.obj = read_invocation(given)
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+    if ctx.invoked_subcommand is not None:
+        return None
+    from redis_oom_tui.cli.screen import show
+
+    return show(ctx.obj)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,14 +16,15 @@ from textual.timer import Timer
 from textual.widgets import ContentSwitcher
 from textual.worker import Worker, WorkerState
 
-from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.ports import Source
 from redis_oom_tui.tui.draw import Pen
 from redis_oom_tui.tui.glyphs import FULL, glyphs
 from redis_oom_tui.tui.intents import MakePlan, PullLever, ShowPane
 from redis_oom_tui.tui.looks import LOOKS, Look
-from redis_oom_tui.tui.options import Appearance, ScreenOptions
+from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
 from redis_oom_tui.tui.panes.hogs import HogsPane
@@ -78,6 +79,8 @@ class TriageApp(App[int]):
         *,
         operator: object | None = None,
         options: ScreenOptions | None = None,
+        thresholds: Thresholds | None = None,
+        read_only: bool = False,
         appearance: Appearance | None = None,
         clock: Clock | None = None,
         driver_class: type[Driver] | None = None,
@@ -92,8 +95,11 @@ class TriageApp(App[int]):
         self.source = source
         self.operator = operator
         self.options = options or ScreenOptions()
+        self.thresholds = thresholds or Thresholds()
+        self.read_only = read_only
         self.clock = clock or Clock()
         self.frozen = False
+        self._opened = False
         self._hush: Timer | None = None
         self.pane = PANES[0]
         self.header, self.keys, self.switcher = Header(), KeyBar(), ContentSwitcher(initial=PANES[0])
@@ -110,6 +116,20 @@ class TriageApp(App[int]):
     def pen(self) -> Pen:
         """What bars are drawn with."""
         return Pen(self._pen.glyphs, self.look.tracks and self._pen.glyphs is FULL)
+
+    async def serve(self, *, mouse: bool) -> None:
+        """Open the source, then show the screen until it is left.
+
+        In this order, so that a refused login is a sentence at the prompt, and no late answer of the terminal to a
+        screen that ended at once is typed into the shell.
+        """
+        try:
+            await self.source.open()
+        except TriageError:
+            await self.source.close()
+            raise
+        self._opened = True
+        await self.run_async(mouse=mouse)
 
     def compose(self) -> ComposeResult:
         """Header, panes, keys."""
@@ -134,18 +154,15 @@ class TriageApp(App[int]):
         poller = Poller(
             self.source,
             self._publish,
-            self._judge,
-            interval=self.options.interval,
+            opened=self._opened,
+            thresholds=self.thresholds,
+            interval=self.options.interval_seconds,
             clock=self.clock,
         )
         self.run_worker(poller.run(), name="poll", group="poll", exit_on_error=False)
 
     def _publish(self, reading: Reading) -> None:
         self.post_message(Polled(reading))
-
-    def _judge(self, snapshot: Snapshot, previous: Snapshot | None) -> tuple[Verdict | None, tuple[Finding, ...]]:
-        del snapshot, previous
-        return None, ()
 
     @on(Polled)
     def _polled(self, message: Polled) -> None:

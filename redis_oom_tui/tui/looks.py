@@ -204,7 +204,7 @@ LOOKS: dict[str, Look] = {
     "dark": Look(_theme("dark", _DARK, dark=True), _roles(_DARK)),
     "light": Look(_theme("light", _LIGHT, dark=False), _roles(_LIGHT)),
     "high-contrast": Look(_theme("high-contrast", _CONTRAST, dark=True), _roles(_CONTRAST)),
-    "ansi": Look(_ansi_theme("ansi", "ansi_cyan", dark=True), _ansi_roles("cyan", "yellow"), tracks=False),
+    "ansi-dark": Look(_ansi_theme("ansi-dark", "ansi_cyan", dark=True), _ansi_roles("cyan", "yellow"), tracks=False),
     "ansi-light": Look(
         _ansi_theme("ansi-light", "ansi_blue", dark=False), _ansi_roles("blue", "magenta"), tracks=False
     ),

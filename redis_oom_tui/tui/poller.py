@@ -2,22 +2,24 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.models.trend import Rates
+from redis_oom_tui.models.verdict import Thresholds, Verdict
 from redis_oom_tui.ports import Source
+from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.verdict import follow, judge
 from redis_oom_tui.tui.reading import Clock, Link, Reading
-
-Judge: TypeAlias = Callable[[Snapshot, Snapshot | None], tuple[Verdict | None, tuple[Finding, ...]]]
 
 _HISTORY_SECONDS = 15 * 60
 _LONGEST_WAIT = 10.0
 _CLIENTS_EVERY = 5.0
+# Rates over this span: long enough to be steady, short enough to show at once that a cleanup helped.
+_RATE_SECONDS = 10.0
 
 
 def backoff(attempts: int) -> float:
@@ -29,6 +31,16 @@ def backoff(attempts: int) -> float:
     return min(_LONGEST_WAIT, 2.0 ** min(attempts - 1, 10))
 
 
+def span_start(history: Sequence[Snapshot], seconds: float) -> Snapshot | None:
+    """The oldest snapshot of the last `seconds`, the newest not counted; None where there is but one."""
+    oldest: Snapshot | None = None
+    for snapshot in reversed(history[:-1]):
+        if oldest is not None and history[-1].taken_monotonic - snapshot.taken_monotonic > seconds:
+            break
+        oldest = snapshot
+    return oldest
+
+
 class Poller:
     """Publishes a Reading per tick. A slow answer delays the next tick instead of piling up requests."""
 
@@ -36,21 +48,22 @@ class Poller:
         self,
         source: Source,
         publish: Callable[[Reading], None],
-        judge: Judge,
         *,
+        opened: bool = False,
+        thresholds: Thresholds | None = None,
         interval: float = 1.0,
         clock: Clock | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._source = source
         self._publish = publish
-        self._judge = judge
+        self._thresholds = thresholds or Thresholds()
         self._interval = interval
         self._clock = clock or Clock()
         self._sleep = sleep
         self._history: deque[Snapshot] = deque(maxlen=max(2, round(_HISTORY_SECONDS / interval)))
         self._reading = Reading(address=source.address)
-        self._opened = False
+        self._opened = opened
         self._clients_due = 0.0
 
     async def run(self) -> None:
@@ -75,14 +88,14 @@ class Poller:
             return self._failed(error)
         self._history.append(snapshot)
         history = tuple(self._history)
-        verdict, findings = self._judge(snapshot, history[-2] if len(history) > 1 else None)
+        rates = between(span_start(history, _RATE_SECONDS), snapshot)
         self._reading = Reading(
             address=self._source.address,
             link=Link.LIVE,
             snapshot=snapshot,
             history=history,
-            verdict=verdict,
-            findings=findings,
+            rates=rates,
+            verdict=self._verdict(snapshot, rates),
             clients=clients,
             capabilities=capabilities,
         )
@@ -98,6 +111,10 @@ class Poller:
             return await self._source.clients()
         except CommandRefused:
             return None
+
+    def _verdict(self, snapshot: Snapshot, rates: Rates) -> Verdict:
+        verdict = judge(snapshot, thresholds=self._thresholds, rates=rates)
+        return follow(verdict, self._reading.verdict, snapshot.taken_at)
 
     def _failed(self, error: TriageError) -> float:
         attempts = self._reading.attempts + 1

@@ -8,6 +8,7 @@ from enum import StrEnum
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Finding, Verdict
 
 
@@ -33,13 +34,14 @@ class Reading:
 
     `history` holds the snapshots of the last minutes, oldest first; the last of them is `snapshot`. When the link is
     LOST, everything is from before, `error` says why in one sentence and `next_try` when it is tried again (monotonic
-    seconds). `clients` is None until CLIENT LIST answered.
+    seconds). `rates` are over the last ten seconds. `clients` is None until CLIENT LIST answered.
     """
 
     address: Address
     link: Link = Link.CONNECTING
     snapshot: Snapshot | None = None
     history: tuple[Snapshot, ...] = ()
+    rates: Rates = field(default_factory=Rates)
     verdict: Verdict | None = None
     findings: tuple[Finding, ...] = ()
     clients: tuple[ClientBuffer, ...] | None = None

@@ -3,8 +3,9 @@
 import os
 import sys
 
+from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.ports import Source
-from redis_oom_tui.tui.options import ScreenOptions
 from redis_oom_tui.tui.reading import Clock
 from redis_oom_tui.tui.terminal.environment import refusal, settle
 
@@ -14,12 +15,14 @@ def run_app(
     *,
     options: ScreenOptions | None = None,
     operator: object | None = None,
+    thresholds: Thresholds | None = None,
+    read_only: bool = False,
     clock: Clock | None = None,
 ) -> int:
-    """Show the screen until it is left, and return the exit code.
+    """Open `source`, show the screen until it is left, close `source`, and return the exit code.
 
     0 after quitting, 1 after a crash, 2 where no screen can be shown (said in one sentence on stderr), 128 + n after
-    signal n. `source` may be open already; it is closed at the end.
+    signal n. What keeps `source` from opening (a TriageError) is raised before the screen begins.
     """
     options = options or ScreenOptions()
     sentence = refusal(os.environ, sys.__stdin__, sys.__stderr__)
@@ -30,5 +33,13 @@ def run_app(
     from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415
     from redis_oom_tui.tui.terminal import safe  # noqa: PLC0415
 
-    app = TriageApp(source, operator=operator, options=options, appearance=appearance, clock=clock)
+    app = TriageApp(
+        source,
+        operator=operator,
+        options=options,
+        thresholds=thresholds,
+        read_only=read_only,
+        appearance=appearance,
+        clock=clock,
+    )
     return safe.run(app, mouse=options.mouse)

@@ -1,7 +1,8 @@
 """An app on a scripted server, and how to read its screen as text."""
 
+from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.tui.app import TriageApp
-from redis_oom_tui.tui.options import Appearance, ScreenOptions
+from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.reading import Clock
 from tests.support.scripted import FakeClock, ScriptedSource
 
@@ -19,7 +20,7 @@ def an_app(
     return TriageApp(
         source or ScriptedSource(clock=clock),
         operator=operator,
-        options=options or ScreenOptions(interval=0.05),
+        options=options or ScreenOptions(interval_seconds=0.05),
         appearance=appearance,
         clock=Clock(clock.monotonic, clock.wall),
     )

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import TextIO
 
-from redis_oom_tui.tui.options import Appearance, GlyphSet, ScreenOptions
+from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.tui.options import Appearance, GlyphSet
 
 # Terminals that say so have 16 colours or fewer: a theme in RGB would be rounded to mud.
 _FEW_COLOURS = frozenset({"linux", "vt100", "vt102", "vt220", "ansi", "cons25", "xterm", "xterm-color", "screen", ""})
@@ -45,18 +46,18 @@ def appearance(options: ScreenOptions, environ: Mapping[str, str], encoding: str
     """The look and the glyphs for this terminal: the user's word first, then TERM, the encoding and NO_COLOR.
 
     >>> appearance(ScreenOptions(), {"TERM": "linux"}, "utf-8")
-    Appearance(look='ansi', glyphs='cp437', color=True)
+    Appearance(look='ansi-dark', glyphs='cp437', color=True)
     >>> appearance(ScreenOptions(), {"TERM": "xterm-256color", "NO_COLOR": "1"}, "utf-8")
-    Appearance(look='ansi', glyphs='full', color=False)
+    Appearance(look='ansi-dark', glyphs='full', color=False)
     >>> appearance(ScreenOptions(), {"TERM": "xterm-256color"}, "iso-8859-1")
     Appearance(look='dark', glyphs='ascii', color=True)
     """
     term = environ.get("TERM", "")
     color = options.color if options.color is not None else "NO_COLOR" not in environ
     few = term in _FEW_COLOURS and "COLORTERM" not in environ
-    look = options.theme or ("ansi" if few else "dark")
+    look = options.theme or ("ansi-dark" if few else "dark")
     if not color:
-        look = "ansi-light" if look in ("light", "ansi-light") else "ansi"
+        look = "ansi-light" if look in ("light", "ansi-light") else "ansi-dark"
     return Appearance(look=look, glyphs=_glyphs(options, term, encoding), color=color)
 
 

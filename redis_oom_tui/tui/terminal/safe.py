@@ -1,5 +1,6 @@
 """The terminal is given back clean, however the app ends: by key, by signal, by a crash, by a link that stalled."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -29,7 +30,7 @@ class Leavable(Protocol):
     def crash(self) -> BaseException | None:
         """The defect that ended it."""
 
-    def run(self, *, mouse: bool = True) -> object:
+    async def serve(self, *, mouse: bool) -> None:
         """Run until it ends."""
 
     def leave(self, code: int) -> None:
@@ -45,7 +46,7 @@ def run(app: Leavable, *, mouse: bool = True) -> int:
     saved = _attributes()
     code: list[int] = []
     with _signals(app, code, saved):
-        app.run(mouse=mouse)
+        asyncio.run(app.serve(mouse=mouse))
     signal.setitimer(signal.ITIMER_REAL, 0)
     _give_back(saved)
     if app.crash is not None:

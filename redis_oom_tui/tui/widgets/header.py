@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from textual import events
 
 from redis_oom_tui.models.snapshot import Memory, Snapshot
-from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, merged, pad, spread, width, wrap
 from redis_oom_tui.tui.glyphs import Glyphs
 from redis_oom_tui.tui.intents import ShowPane
@@ -31,12 +31,12 @@ def level_role(level: Level) -> str:
     return {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn"}.get(level, "crit")
 
 
-def pressure_role(memory: Memory, warn: float, crit: float) -> str:
+def pressure_role(memory: Memory, thresholds: Thresholds) -> str:
     """The role of a bar that shows how full the server is."""
     pressure = memory.pressure
-    if pressure is None or pressure < warn:
+    if pressure is None or pressure < thresholds.warn:
         return "bar_ok"
-    return "bar_crit" if pressure >= crit else "bar_warn"
+    return "bar_crit" if pressure >= thresholds.crit else "bar_warn"
 
 
 class Header(Canvas):
@@ -126,12 +126,7 @@ class Header(Canvas):
     def _strip(self, reading: Reading, width: int) -> Line:
         if reading.snapshot is None:
             return ((" memory ?", "dim"),)
-        return strip(reading.snapshot, width, self.pen, self.triage.options.thresholds.warn, self.crit)
-
-    @property
-    def crit(self) -> float:
-        """The share of maxmemory at which it is critical."""
-        return self.triage.options.thresholds.crit
+        return strip(reading.snapshot, width, self.pen, self.triage.thresholds)
 
     def on_click(self, event: events.Click) -> None:
         """A click on a pane's name shows it."""
@@ -155,7 +150,7 @@ def shown_verdict(reading: Reading) -> Verdict:
     return Verdict(Level.UNKNOWN, "Waiting for the server's first figures", rule="no-figures")
 
 
-def strip(snapshot: Snapshot, room: int, pen: Pen, warn: float, crit: float) -> Line:
+def strip(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> Line:
     """The memory strip: a bar against maxmemory with its marks, the numbers beside it, and the policy."""
     memory = snapshot.memory
     pressure = memory.pressure
@@ -165,13 +160,19 @@ def strip(snapshot: Snapshot, room: int, pen: Pen, warn: float, crit: float) -> 
     else:
         share = f"{pad(sizes.percent(pressure, 1), 8, 'right')} "
         amount = f" {sizes.size(memory.counted_bytes)} of {sizes.size(memory.maxmemory_bytes)}"
-        role = {"bar_ok": "ok", "bar_warn": "warn"}.get(pressure_role(memory, warn, crit), "crit")
+        role = {"bar_ok": "ok", "bar_warn": "warn"}.get(pressure_role(memory, thresholds), "crit")
         words = [(share, role), (amount.strip(), "text")]
     policy: list[Piece] = [(f"  {safe_text(memory.policy, 20)} ", "dim")]
     if room < 60:
         policy = []
     taken = width(left) + width(words) + width(policy)
-    gauge = bar(pressure or 0.0, max(4, room - taken), pen, pressure_role(memory, warn, crit), (warn, crit))
+    gauge = bar(
+        pressure or 0.0,
+        max(4, room - taken),
+        pen,
+        pressure_role(memory, thresholds),
+        (thresholds.warn, thresholds.crit),
+    )
     if pressure is None:
         gauge = bar(0.0, max(4, room - taken), pen, "bar_ok")
     return clip(merged((*left, *gauge, *words, *policy)), room)

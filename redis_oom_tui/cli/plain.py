@@ -1,0 +1,73 @@
+"""`--plain`: a line a tick, no screen control, for dumb terminals, logs, screen readers and stalled links."""
+
+import asyncio
+import time
+from typing import cast
+
+import click
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.models.address import Connection
+from redis_oom_tui.ports import Source
+from redis_oom_tui.tui.poller import Poller
+from redis_oom_tui.tui.reading import Clock, Link, Reading
+from redis_oom_tui.words import sizes
+from redis_oom_tui.words.hostile import safe_text
+
+
+def watch_plainly(invocation: Invocation, connection: Connection | None = None) -> int:
+    """Print lines until interrupted."""
+    from redis_oom_tui.store.live import LiveServer
+
+    asyncio.run(_watch(cast("Source", LiveServer(connection or invocation.connection)), invocation))
+    return 0
+
+
+async def _watch(source: Source, invocation: Invocation) -> None:
+    clock = Clock()
+    try:
+        await source.open()
+        poller = Poller(
+            source,
+            lambda reading: click.echo(line(reading, clock.wall())),
+            opened=True,
+            thresholds=invocation.profile.watch.thresholds,
+            interval=invocation.screen.interval_seconds,
+            clock=clock,
+        )
+        await poller.run()
+    finally:
+        await source.close()
+
+
+def line(reading: Reading, now: float) -> str:
+    """One tick in words: time, state, memory, what was refused and evicted, and the verdict's sentence."""
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+    snapshot = reading.snapshot
+    if reading.link is not Link.LIVE or snapshot is None or reading.verdict is None:
+        age = "" if snapshot is None else f" (last figures {sizes.duration(now - snapshot.taken_at)} old)"
+        return f"{at}  UNKNOWN  {safe_text(reading.error or 'connecting')}{age}"
+    memory, rates = snapshot.memory, reading.rates
+    limit = "no limit" if memory.maxmemory_bytes is None else f"of {sizes.size(memory.maxmemory_bytes)}"
+    figures = [
+        reading.verdict.level.value.upper().ljust(8),
+        f"{sizes.size(memory.counted_bytes)} {limit}",
+        "" if memory.pressure is None else sizes.percent(memory.pressure, 1),
+        safe_text(memory.policy),
+        f"refused {rate(rates.per_second(rates.refused_writes))}",
+        f"evicted {rate(rates.per_second(rates.evicted_keys))}",
+        f"keys {sizes.count(snapshot.keys)}",
+        safe_text(reading.verdict.reason),
+    ]
+    return "  ".join((at, *(figure for figure in figures if figure)))
+
+
+def rate(per_second: float | None) -> str:
+    """A rate for people.
+
+    >>> rate(None), rate(0.0), rate(0.25), rate(1234.5)
+    ('?/s', '0/s', '0.2/s', '1,234/s')
+    """
+    if per_second is None:
+        return "?/s"
+    return f"{per_second:,.0f}/s" if per_second >= 10 or per_second == 0 else f"{per_second:.1f}/s"

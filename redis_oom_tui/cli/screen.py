@@ -1,0 +1,29 @@
+"""The screen, or with --plain a line a tick: what the command does when no subcommand is given."""
+
+from typing import cast
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.models.address import Connection
+from redis_oom_tui.ports import Source
+
+
+def show(invocation: Invocation, connection: Connection | None = None) -> int:
+    """Watch the invocation's server, or `connection` in its place, until left; returns the exit code.
+
+    Raises TriageError where the server cannot be reached at the start.
+    """
+    if invocation.screen.plain:
+        from redis_oom_tui.cli.plain import watch_plainly
+
+        return watch_plainly(invocation, connection)
+    from redis_oom_tui.tui.run import run_app
+
+    connection = connection or invocation.connection
+    from redis_oom_tui.store.live import LiveServer
+
+    return run_app(
+        cast("Source", LiveServer(connection)),
+        options=invocation.screen,
+        thresholds=invocation.profile.watch.thresholds,
+        read_only=connection.read_only,
+    )
