@@ -15,7 +15,10 @@ from redis_oom_tui.cli.options import connection_options, file_options, screen_o
 from redis_oom_tui.models.errors import BadInput, TriageError
 
 # name -> (module, what it does). A command's function stands in its module under its own name.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "watch": ("redis_oom_tui.cli.watch", "Look at an interval; alerts, hooks, an armed cleanup."),
+    "config": ("redis_oom_tui.cli.config", "Check the configuration file."),
+}
 
 EXIT_USAGE = 2
 EXIT_UNKNOWN = 3

@@ -81,8 +81,11 @@ def lowered(thresholds: Thresholds, hysteresis: float) -> Thresholds:
 
 
 def reading(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> Reading | Silence:
-    """A snapshot as the alerts see it; a Silence where it could not be judged. `staying` is the lenient verdict."""
-    if Level.UNKNOWN in (verdict.level, staying.level):
+    """A snapshot as the alerts see it; a Silence where it could not be judged. `staying` is the lenient verdict.
+
+    A server that loads its data after a restart serves nobody: that is silence, not memory that ran out.
+    """
+    if snapshot.activity.loading or Level.UNKNOWN in (verdict.level, staying.level):
         return Silence(snapshot.taken_monotonic, snapshot.taken_at, verdict.reason)
     return Reading(
         monotonic=snapshot.taken_monotonic,

@@ -1,1 +1,1 @@
-"""The loop that looks when nobody else does: thresholds, events and hooks."""
+"""Watching a server when nobody looks: the loop, whom it tells, and the cleanup that was armed for it."""

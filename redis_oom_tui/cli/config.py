@@ -1,0 +1,88 @@
+"""`config`: the configuration file, looked at without any server."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.files.config import default_path, load, problems
+from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import percent
+
+
+@click.group()
+def config() -> None:
+    """Look at the configuration file."""
+
+
+@config.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--secrets", is_flag=True, help="Fetch each profile's password too, to see that it can be (not shown).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_obj
+def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: bool) -> int:
+    """Check FILE, else --config's, else the default one; exit 0 where it is good, 1 where it is not.
+
+    It speaks to no server and changes nothing.
+    """
+    path = file or invocation.config_path or default_path()
+    if file is None and invocation.config_path is None and not path.exists():
+        _say(
+            {"path": None, "problems": [], "profiles": []}, [f"no configuration at {path}: the defaults hold"], as_json
+        )
+        return 0
+    found = list(problems(path))
+    settings = Settings() if found else load(path).settings
+    if secrets and not found:
+        found += _unfetched(path, settings)
+    lines = found or [f"{path} is good", *(_profile_line(profile) for profile in settings.profiles.values())]
+    _say({"path": str(path), "problems": found, "profiles": sorted(settings.profiles)}, lines, as_json)
+    return 1 if found else 0
+
+
+@config.command()
+def path() -> None:
+    """Print where the configuration file is looked for."""
+    click.echo(str(default_path()))
+
+
+def _say(document: dict[str, Any], lines: list[str], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        for line in lines:
+            click.echo(line)
+
+
+def _profile_line(profile: Profile) -> str:
+    thresholds = profile.watch.thresholds
+    words = [
+        f"profile {safe_text(profile.name, 40)}: {profile.address}",
+        f"warn {percent(thresholds.warn)}, crit {percent(thresholds.crit)}",
+        f"password {_place(profile.password)}",
+    ]
+    words += [word for word, holds in (("production", profile.production), ("read-only", profile.read_only)) if holds]
+    if profile.emergency.armed and profile.emergency.plan is not None:
+        words.append(f"may be armed with plan {safe_text(profile.emergency.plan, 60)}")
+    return "; ".join(words)
+
+
+def _place(source: SecretSource | None) -> str:
+    if source is None:
+        return "none"
+    return "in the file itself" if source.kind is SecretKind.LITERAL else f"by {source.kind.value}"
+
+
+def _unfetched(path: Path, settings: Settings) -> list[str]:
+    configuration = load(path)
+    found = []
+    for name in settings.profiles:
+        try:
+            configuration.connection(name)
+        except TriageError as error:
+            found.append(str(error))
+    return found

@@ -1,0 +1,98 @@
+"""`watch`: thresholds, alerts and their hooks, for as long as it is let."""
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.verdict import Thresholds
+from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.watch.clock import RealClock
+from redis_oom_tui.watch.looking import Looking
+from redis_oom_tui.watch.loop import Watch
+from redis_oom_tui.watch.output import JsonLines, Lines, Output
+from redis_oom_tui.words.sizes import parse_duration
+
+_PERCENT = click.FloatRange(0, 100)
+
+
+@click.command()
+@click.option("--warn", type=_PERCENT, metavar="PERCENT", help="A warning from this share of maxmemory on (80).")
+@click.option("--crit", type=_PERCENT, metavar="PERCENT", help="Critical from this share on (95).")
+@click.option("--interval", type=click.FloatRange(0.5, 86400), metavar="SECONDS", help="Between two looks (5).")
+@click.option("--hold", metavar="TIME", help="How long a level must last before it is told (10s).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option(
+    "--once", is_flag=True, help="One line, then leave as `check` does: 0 ok, 1 warning, 2 critical, 3 unknown."
+)
+@click.option("--bell", is_flag=True, help="Ring the terminal's bell at each alarm.")
+@click.option("--plain", is_flag=True, help="No colours.")
+@click.pass_obj
+def watch(invocation: Invocation, /, **given: Any) -> int:
+    """Look at the server at an interval; tell what changes, once.
+
+    A line a tick on stdout, and each event beside it. Thresholds, hooks and the rest may stand in the configuration
+    file; an option goes before it. SIGTERM and Ctrl+C end it cleanly.
+    """
+    settings = watch_settings(invocation.profile.watch, given)
+    return asyncio.run(_watch(invocation, settings, given))
+
+
+def watch_settings(base: WatchSettings, given: dict[str, Any]) -> WatchSettings:
+    """The file's settings with the options over them. Raises BadInput where they make no sense together."""
+    thresholds = base.thresholds
+    warn = thresholds.warn if given["warn"] is None else given["warn"] / 100
+    crit = thresholds.crit if given["crit"] is None else given["crit"] / 100
+    if not 0 < warn < crit:
+        raise BadInput(f"--warn {warn * 100:g} must be above 0 and below --crit {crit * 100:g}")
+    return replace(
+        base,
+        thresholds=Thresholds(warn, crit),
+        interval_seconds=given["interval"] or base.interval_seconds,
+        hold_seconds=base.hold_seconds if given["hold"] is None else float(parse_duration(given["hold"])),
+        bell=given["bell"] or base.bell,
+    )
+
+
+async def _watch(invocation: Invocation, settings: WatchSettings, given: dict[str, Any]) -> int:
+    clock = RealClock()
+    source = LiveServer(invocation.connection)
+    server = invocation.profile.name or str(source.address)
+    looking = Looking(source, settings, clock)
+    loop = Watch(looking, AlertBook(server, settings), _output(invocation, settings, given, server), clock)
+    if given["once"]:
+        return await loop.once()
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    await loop.run(stop)
+    return 0
+
+
+def _output(invocation: Invocation, settings: WatchSettings, given: dict[str, Any], server: str) -> Output:
+    bell = sys.stderr if settings.bell and sys.stderr.isatty() else None
+    if given["as_json"]:
+        return JsonLines(sys.stdout, server=server, bell=bell)
+    wanted = invocation.screen.color
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ if wanted is None else wanted
+    plain = given["plain"] or invocation.screen.plain
+    return Lines(sys.stdout, journal="JOURNAL_STREAM" in os.environ, colour=colour and not plain, bell=bell)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """The first signal ends the watch cleanly; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def asked(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, asked, number)

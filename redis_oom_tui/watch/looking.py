@@ -1,0 +1,99 @@
+"""One look at a server per tick, judged; what goes wrong becomes a sentence, and the next look starts anew."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.alert import Reading, Silence
+from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.trend import Rates
+from redis_oom_tui.models.verdict import Verdict
+from redis_oom_tui.rules.alerts import lowered, reading
+from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.verdict import judge, unknown
+from redis_oom_tui.watch.clock import Clock
+
+# A look that takes longer than this is given up, whatever the driver's own timeouts add up to.
+_PATIENCE_SECONDS = 10.0
+
+
+class Watched(Protocol):
+    """The part of `ports.Source` that a watch needs."""
+
+    @property
+    def address(self) -> Address:
+        """Where it is, for people."""
+
+    async def open(self) -> None:
+        """Connect; raises one of `models.errors`."""
+
+    async def close(self) -> None:
+        """Let go of every connection; never raises. It may be opened again."""
+
+    async def snapshot(self) -> Snapshot:
+        """One INFO, parsed; raises one of `models.errors`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a tick came to. `snapshot` is None where the server did not answer."""
+
+    heard: Reading | Silence
+    verdict: Verdict
+    snapshot: Snapshot | None = None
+    rates: Rates = field(default_factory=Rates)
+
+
+class Looking:
+    """Looks at `source` again and again, and opens it anew after a failure or a change of role."""
+
+    def __init__(self, source: Watched, settings: WatchSettings, clock: Clock) -> None:
+        self.source = source
+        self.settings = settings
+        self._clock = clock
+        self._open = False
+        self._last: Snapshot | None = None
+
+    async def look(self) -> Look:
+        """One look; never raises for a server's fault."""
+        try:
+            async with asyncio.timeout(max(_PATIENCE_SECONDS, self.settings.interval_seconds)):
+                snapshot = await self._snapshot()
+        except TriageError as error:
+            return await self._failed(str(error))
+        except TimeoutError:
+            return await self._failed(f"{self.source.address} did not answer in time: look at its load and the network")
+        return self._judged(snapshot)
+
+    async def close(self) -> None:
+        """Let go of the server."""
+        self._open = False
+        await self.source.close()
+
+    async def _snapshot(self) -> Snapshot:
+        if not self._open:
+            await self.source.open()
+            self._open = True
+        snapshot = await self.source.snapshot()
+        if self._last is not None and snapshot.server.role != self._last.server.role:
+            # After a failover the one that answers here may no longer be the master: ask again who is.
+            await self.close()
+            await self.source.open()
+            self._open = True
+            snapshot = await self.source.snapshot()
+        return snapshot
+
+    async def _failed(self, reason: str) -> Look:
+        await self.close()
+        return Look(Silence(self._clock.monotonic(), self._clock.wall(), reason), unknown(reason))
+
+    def _judged(self, snapshot: Snapshot) -> Look:
+        rates = between(self._last, snapshot)
+        self._last = snapshot
+        thresholds = self.settings.thresholds
+        verdict = judge(snapshot, thresholds=thresholds, rates=rates)
+        staying = judge(snapshot, thresholds=lowered(thresholds, self.settings.hysteresis), rates=rates)
+        return Look(reading(snapshot, verdict, staying), verdict, snapshot, rates)

@@ -1,0 +1,125 @@
+"""The loop: look, judge, write a line, tell whoever listens, wait for the next tick."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from redis_oom_tui.models.alert import Event, EventKind, Silence
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.watch.clock import Clock
+from redis_oom_tui.watch.looking import Look, Looking
+from redis_oom_tui.watch.output import Note, Output, Tick
+from redis_oom_tui.words.sizes import count, duration
+
+# A single look knows no rates; a second one so soon after tells whether writes are being refused right now.
+_SECOND_LOOK_SECONDS = 1.0
+
+
+class Listener(Protocol):
+    """Somebody who is told of every look and event, and who never makes the loop wait."""
+
+    def seen(self, look: Look, book: AlertBook) -> None:
+        """A tick has passed. Returns at once."""
+
+    def told(self, event: Event) -> None:
+        """An event has happened. Returns at once."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Do the work that `seen` and `told` left, until `stop` is set and, for a short while, what is left then."""
+
+
+class Watch:
+    """A watch over one server; the interval is from the start of a look to the start of the next."""
+
+    def __init__(
+        self, looking: Looking, book: AlertBook, output: Output, clock: Clock, *, listeners: Sequence[Listener] = ()
+    ) -> None:
+        self.looks_total = 0
+        self._looking = looking
+        self._book = book
+        self._output = output
+        self._clock = clock
+        self._listeners = tuple(listeners)
+        self._heard_at: float | None = None
+
+    async def once(self) -> int:
+        """Look, twice where the first was answered, write one line, and return what a monitoring plugin would."""
+        try:
+            look = await self._looking.look()
+            if look.snapshot is not None:
+                await self._clock.wait(asyncio.Event(), _SECOND_LOOK_SECONDS)
+                look = await self._looking.look()
+            self._output.tick(Tick(look, look.verdict.level))
+        finally:
+            await self._looking.close()
+        return look.verdict.level.exit_code
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch until `stop` is set, then say so in a last line. Raises BrokenPipeError once nobody reads the lines."""
+        began = self._clock.monotonic()
+        broken: BrokenPipeError | None = None
+        async with asyncio.TaskGroup() as tasks:
+            for listener in self._listeners:
+                tasks.create_task(listener.run(stop), name=type(listener).__name__)
+            try:
+                await self._tick_until(stop)
+            except BrokenPipeError as error:
+                broken = error
+            stop.set()
+        await self._looking.close()
+        if broken is not None:
+            raise broken
+        self._last_line(self._clock.monotonic() - began)
+
+    async def _tick_until(self, stop: asyncio.Event) -> None:
+        interval = self._looking.settings.interval_seconds
+        due = self._clock.monotonic()
+        while not stop.is_set():
+            await self._tick(stop)
+            now = self._clock.monotonic()
+            # A look that took longer than its interval makes the missed ones fall out; they are not made up for.
+            due += interval * (1 + max(0, int((now - due) // interval)))
+            await self._clock.wait(stop, due - now)
+
+    async def _tick(self, stop: asyncio.Event) -> None:
+        look = await self._look_or_stop(stop)
+        if look is None:
+            return
+        self.looks_total += 1
+        events = self._book.observe(look.heard)
+        self._output.tick(Tick(look, self._alert(), self._silence(look)))
+        for event in events:
+            self._output.event(event)
+            for listener in self._listeners:
+                listener.told(event)
+        for listener in self._listeners:
+            listener.seen(look, self._book)
+
+    async def _look_or_stop(self, stop: asyncio.Event) -> Look | None:
+        """The look, or None where it was asked to stop before an answer came: a silent server delays no farewell."""
+        looking = asyncio.ensure_future(self._looking.look())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return looking.result() if looking.done() else None
+        finally:
+            for task in (looking, stopping):
+                task.cancel()
+            await asyncio.gather(looking, stopping, return_exceptions=True)
+
+    def _alert(self) -> Level:
+        return Level.UNKNOWN if self._book.lost else self._book.level
+
+    def _silence(self, look: Look) -> float:
+        """For how long nothing was heard: since the last answer or, where there was none, the first look."""
+        now = look.heard.monotonic
+        if self._heard_at is None or not isinstance(look.heard, Silence):
+            self._heard_at = now
+        return now - self._heard_at
+
+    def _last_line(self, seconds: float) -> None:
+        events = sum(event.kind is not EventKind.CLEANUP for event in self._book.timeline)
+        text = f"stopped as asked after {duration(seconds)} and {count(self.looks_total)} looks"
+        figures = {"looks": self.looks_total, "events": events, "alert": self._alert().value}
+        self._output.note(Note("end", text, self._clock.wall(), figures=figures))

@@ -1,0 +1,85 @@
+"""`config`: the file, judged without a server."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from redis_oom_tui.cli.main import cli
+
+
+def call(*arguments: str) -> tuple[int, Result]:
+    result = CliRunner().invoke(cli, list(arguments), standalone_mode=False)
+    assert result.exception is None, result.exception
+    return result.return_value or 0, result
+
+
+def written(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_a_good_file_is_told_profile_by_profile(tmp_path: Path) -> None:
+    text = """
+[plans.cache]
+match = "cache:*"
+[profiles.prod]
+host = "cache-1"
+password = "hunter2"
+production = true
+[profiles.prod.emergency]
+armed = true
+plan = "cache"
+[profiles.dev]
+read_only = true
+"""
+    code, result = call("config", "check", written(tmp_path, text))
+    assert code == 0
+    assert "is good" in result.stdout
+    assert "profile prod: cache-1:6379; warn 80 %, crit 95 %; password in the file itself; production" in result.stdout
+    assert "may be armed with plan cache" in result.stdout
+    assert "profile dev: 127.0.0.1:6379; warn 80 %, crit 95 %; password none; read-only" in result.stdout
+    assert "hunter2" not in result.output
+
+
+def test_every_fault_is_a_line_and_the_exit_code_says_so(tmp_path: Path) -> None:
+    code, result = call("config", "check", written(tmp_path, "[watch]\nwarn = 200\nfoo = 1\n"))
+    assert code == 1
+    assert [line.split(", ")[1].split(" ")[:2] for line in result.stdout.splitlines()] == [
+        ["line", "2:"],
+        ["line", "3:"],
+    ]
+
+
+def test_it_works_where_the_file_given_for_everything_is_broken(tmp_path: Path) -> None:
+    broken = written(tmp_path, "[watch\n")
+    code, result = call("--config", broken, "config", "check")
+    assert code == 1
+    assert "not valid TOML" in result.stdout
+
+
+def test_json_is_one_document(tmp_path: Path) -> None:
+    code, result = call("config", "check", written(tmp_path, "[profiles.p]\nport = 0\n"), "--json")
+    document = json.loads(result.stdout)
+    assert code == 1
+    assert document["problems"][0].endswith("profiles.p.port must be a whole number from 1 to 65535")
+
+
+def test_secrets_are_tried_only_when_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, "[profiles.p]\npassword_env = 'SURELY_NOT_SET'\n")
+    assert call("config", "check", path)[0] == 0
+    code, result = call("config", "check", path, "--secrets")
+    assert code == 1
+    assert "SURELY_NOT_SET, which is not set" in result.stdout
+
+
+def test_without_any_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    code, result = call("config", "check")
+    assert code == 0
+    assert "the defaults hold" in result.stdout
+    _, result = call("config", "path")
+    assert result.stdout.strip() == str(tmp_path / "redis-oom-tui" / "config.toml")

@@ -1,0 +1,156 @@
+"""`watch` as a process, on a real server: its lines, its signals, its exit codes."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+
+from tests.support.servers import RunningServer, started
+
+COMMAND = [sys.executable, "-m", "redis_oom_tui"]
+QUICK = ["--interval", "0.5", "--hold", "1"]
+
+
+class Watching:
+    """A watch that runs, and its lines as they come."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        clean = {name: value for name, value in os.environ.items() if name not in ("JOURNAL_STREAM", "REDIS_URL")}
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**clean, **environment},
+        )
+        self.lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+
+    def until(self, wanted: Callable[[str], bool]) -> str:
+        while True:
+            line = self.lines.get(timeout=30)
+            if wanted(line):
+                return line
+
+    def event(self, kind: str) -> dict[str, Any]:
+        line = self.until(lambda line: f'"event":"{kind}"' in line)
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def end(self, number: signal.Signals) -> tuple[int, list[str], str]:
+        """Send the signal; the exit code, the lines that were left, and stderr."""
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self._reader.join(30)
+        assert self.process.stderr is not None
+        left = [self.lines.get_nowait() for _ in range(self.lines.qsize())]
+        return code, left, self.process.stderr.read()
+
+
+@contextmanager
+def watching(*arguments: str, **environment: str) -> Iterator[Watching]:
+    running = Watching(*arguments, **environment)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+        for stream in (running.process.stdout, running.process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+def fill(server: RunningServer) -> None:
+    """Write until the server refuses."""
+    with server.client() as client, pytest.raises(redis.exceptions.OutOfMemoryError):
+        _write(client)
+
+
+def _write(client: redis.Redis) -> None:
+    for number in range(100_000):
+        client.set(f"cache:{number}", "x" * 5000)
+
+
+def test_an_outage_and_its_end_are_told_once_each(flavour: str) -> None:
+    with (
+        started(flavour, "maxmemory 5mb") as server,
+        watching("-s", server.socket_path, "watch", "--json", *QUICK) as running,
+    ):
+        running.until(lambda line: '"verdict":"ok"' in line)
+        fill(server)
+        event = running.event("oom")
+        assert event["maxmemory_bytes"] == 5 * 1024 * 1024
+        assert event["refused_writes_total"] >= 1
+        assert event["pressure"] > 0.95
+        code, left, errors = running.end(signal.SIGTERM)
+        assert (code, errors) == (0, "")
+        objects = [json.loads(line) for line in left]
+        assert objects[-1]["type"] == "end"
+        assert [item["event"] for item in objects if item["type"] == "event"] in ([], ["eased"])
+
+
+def test_a_server_that_dies_is_survived_and_its_return_is_told() -> None:
+    with started("valkey") as server, watching("-s", server.socket_path, "watch", *QUICK) as running:
+        running.until(lambda line: "  ok  " in line)
+        server.kill()
+        running.until(lambda line: "unknown" in line and "no answer" in line)
+        server.start()
+        running.until(lambda line: "restarted" in line)
+        running.until(lambda line: "  ok  " in line)
+        code, left, errors = running.end(signal.SIGINT)
+        assert (code, errors) == (0, "")
+        assert "end: stopped as asked" in left[-1]
+
+
+def test_journald_gets_priorities_and_no_clock() -> None:
+    with (
+        started("valkey") as server,
+        watching("-s", server.socket_path, "watch", *QUICK, JOURNAL_STREAM="8:1") as running,
+    ):
+        assert running.lines.get(timeout=30).startswith("<6>ok")
+        running.end(signal.SIGTERM)
+
+
+def test_a_single_look_has_the_exit_codes_of_a_monitoring_plugin() -> None:
+    def once(*arguments: str) -> tuple[int, str, str]:
+        done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    with started("valkey", "maxmemory 5mb") as server:
+        assert once("-s", server.socket_path, "watch", "--once")[0] == 0
+        fill(server)
+        code, out, _ = once("-s", server.socket_path, "watch", "--once", "--json")
+        assert code == 2
+        assert json.loads(out)["verdict"] in ("critical", "oom")
+        assert once("-s", server.socket_path, "watch", "--once", "--warn", "99.8", "--crit", "99.9")[0] in (0, 1, 2)
+    code, out, errors = once("-s", server.socket_path, "watch", "--once")
+    assert (code, errors) == (3, "")
+    assert "no answer" in out
+    code, out, errors = once("watch", "--warn", "96")
+    assert (code, out) == (3, "")
+    assert errors == "redis-oom-tui: --warn 96 must be above 0 and below --crit 95\n"
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word() -> None:
+    with started("valkey") as server:
+        command = " ".join([*COMMAND, "-s", server.socket_path, "watch", *QUICK])
+        done = subprocess.run(
+            f"{command} | head -n 1", shell=True, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.stderr == ""
+        assert len(done.stdout.splitlines()) == 1
