@@ -42,7 +42,8 @@ def judge(
 
 def unknown(reason: str) -> Verdict:
     """No verdict, since the server could not be asked: `reason` is the sentence that says why."""
-    return Verdict(Level.UNKNOWN, reason, "unknown")
+    end = "" if reason.endswith((".", "?", "!")) else "."
+    return Verdict(Level.UNKNOWN, f"{reason}{end}", "unknown")
 
 
 def follow(verdict: Verdict, last: Verdict | None, now: float) -> Verdict:

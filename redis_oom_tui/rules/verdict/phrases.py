@@ -66,7 +66,7 @@ def evidence(facts: Facts) -> tuple[str, ...]:
         f"buffers of clients and replicas {size(facts.buffer_bytes)}",
         refused_so_far(facts),
     ]
-    if facts.over_limit_seconds:
+    if (facts.over_limit_seconds or 0.0) >= 1.0:
         told.append(f"over its limit for {duration(facts.over_limit_seconds)} without a break")
     if memory.not_counted_bytes:
         told.append(f"{size(memory.not_counted_bytes)} of replica and AOF buffers do not count towards the limit")

@@ -1,0 +1,97 @@
+"""`check`: one verdict, for monitoring and for people; exit 0 ok, 1 warning, 2 critical, 3 unknown."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+import click
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.verdict import judge, unknown
+from redis_oom_tui.words.check_document import check_document
+from redis_oom_tui.words.sizes import count, percent, size
+
+# Between its two looks: long enough to see writes being refused, short enough for a monitoring plugin.
+_GAP_SECONDS = 0.1
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    verdict: Verdict
+    snapshot: Snapshot
+    findings: tuple[Finding, ...]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def check(invocation: Invocation, *, as_json: bool) -> int:
+    """One verdict on the server: exit 0 ok, 1 warning, 2 critical or refusing writes, 3 unknown."""
+    try:
+        answer = asyncio.run(_ask(invocation))
+    except TriageError as error:
+        verdict = unknown(str(error))
+        if as_json:
+            click.echo(json.dumps(check_document(verdict, invocation.connection.address)))
+        else:
+            click.echo(f"{verdict.level.value.upper()}: {verdict.reason}")
+        return verdict.level.exit_code
+    if as_json:
+        document = check_document(answer.verdict, answer.snapshot.server.address, answer.snapshot, answer.findings)
+        click.echo(json.dumps(document))
+    else:
+        click.echo("\n".join(_lines(answer)))
+    return answer.verdict.level.exit_code
+
+
+async def _ask(invocation: Invocation) -> _Answer:
+    from redis_oom_tui.store.live import LiveServer
+    from redis_oom_tui.store.told import read_settings
+
+    thresholds = invocation.profile.watch.thresholds
+    server = LiveServer(invocation.connection)
+    try:
+        await server.open()
+        before = await server.snapshot()
+        settings = await read_settings(server.client()) if not before.activity.loading else {}
+        clients = await _clients(server.clients())
+        await asyncio.sleep(max(0.0, _GAP_SECONDS - (time.monotonic() - before.taken_monotonic)))
+        now = await server.snapshot()
+    finally:
+        await server.close()
+    verdict = judge(now, before, thresholds)
+    return _Answer(verdict, now, find(now, None, clients, Capabilities(), settings=settings, thresholds=thresholds))
+
+
+async def _clients(asked: Awaitable[tuple[ClientBuffer, ...]]) -> tuple[ClientBuffer, ...]:
+    try:
+        return await asked
+    except CommandRefused:
+        return ()
+
+
+def _lines(answer: _Answer) -> list[str]:
+    verdict, snapshot = answer.verdict, answer.snapshot
+    server, memory = snapshot.server, snapshot.memory
+    limit = "no limit" if memory.maxmemory_bytes is None else size(memory.maxmemory_bytes)
+    counters = snapshot.counters
+    use = f"used {size(memory.used_bytes)} of {limit} ({percent(memory.pressure)}), rss {size(memory.rss_bytes)}"
+    totals = f"refused writes {count(counters.refused_writes_total)}, evicted keys {count(counters.evicted_keys_total)}"
+    lines = [
+        f"{verdict.level.value.upper()}: {verdict.reason}",
+        f"  {server.address}  {server.flavour} {server.version}, {server.role}",
+        f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
+        f"  {totals}, {count(snapshot.keys)} keys, {count(snapshot.expires)} with a TTL",
+    ]
+    if verdict.first_step:
+        lines.append(f"  First: {verdict.first_step}")
+    lines += [f"  - {finding.title}. {finding.advice}" for finding in answer.findings[:_SHOWN]]
+    return lines

@@ -1,0 +1,72 @@
+"""Which clients hold buffers, and why: from CLIENT LIST, the largest first."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import duration, size
+
+# Every connection takes some KB of buffers; what holds less than this is nobody's hog.
+HOG_BYTES = 2**20
+
+
+class ClientKind(StrEnum):
+    """What a client does that fills its buffers."""
+
+    MONITOR = "a MONITOR"
+    REPLICA = "a replica"
+    SUBSCRIBER = "a subscriber"
+    SENDER = "a writer of unfinished commands"
+    READER = "a client that does not read its replies"
+    ORDINARY = "a client"
+
+
+@dataclass(frozen=True, slots=True)
+class Hog:
+    """A client with what it holds and what it is."""
+
+    client: ClientBuffer
+    kind: ClientKind
+
+    @property
+    def words(self) -> str:
+        """Who it is, as far as it said: `a subscriber named feed from 10.0.0.7:4431 (lib jedis, last SUBSCRIBE)`."""
+        client = self.client
+        name = f" named {safe_text(client.name, 32)}" if client.name else ""
+        told = [
+            f"lib {safe_text(client.library, 24)}" if client.library else "",
+            f"last {safe_text(client.command.upper(), 24)}" if client.command not in (b"", b"NULL") else "",
+            f"user {safe_text(client.user, 24)}" if client.user not in (b"", b"default") else "",
+        ]
+        more = ", ".join(text for text in told if text)
+        return f"{self.kind}{name} from {safe_text(client.address, 40)}{f' ({more})' if more else ''}"
+
+    @property
+    def holding(self) -> str:
+        """What it holds, as one clause."""
+        client = self.client
+        return (
+            f"{size(client.total_bytes)} (output {size(client.output_bytes)}, query {size(client.query_bytes)}),"
+            f" idle {duration(client.idle_seconds)}"
+        )
+
+
+def rank(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
+    """All clients, those that hold most first; a forgotten MONITOR comes before others of its size."""
+    hogs = [Hog(client, kind_of(client)) for client in clients]
+    return tuple(sorted(hogs, key=lambda hog: (-hog.client.total_bytes, hog.kind is not ClientKind.MONITOR)))
+
+
+def kind_of(client: ClientBuffer) -> ClientKind:
+    """By its flags (networking.c, catClientInfoString: O is MONITOR, S a replica, P a subscriber) and its buffers."""
+    if "O" in client.flags:
+        return ClientKind.MONITOR
+    if "S" in client.flags:
+        return ClientKind.REPLICA
+    if "P" in client.flags or client.subscriptions:
+        return ClientKind.SUBSCRIBER
+    if client.total_bytes < HOG_BYTES:
+        return ClientKind.ORDINARY
+    return ClientKind.SENDER if client.query_bytes > client.output_bytes else ClientKind.READER

@@ -1,0 +1,73 @@
+"""Findings: causes and savings from this server's own data, those that matter most first."""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.models.verdict import Finding, Level, Thresholds
+from redis_oom_tui.rules.findings import buffers, limits
+from redis_oom_tui.rules.findings.case import Case
+
+__all__ = ["RULES", "Case", "examine", "find"]
+
+RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+    buffers.forgotten_monitor,
+    buffers.hogs,
+    buffers.no_client_limit,
+    buffers.backlog,
+    buffers.scripts,
+    buffers.channels,
+    limits.no_limit,
+    limits.limit_over_host,
+    limits.raise_limit,
+    limits.volatile_without_ttl,
+    limits.cache_without_eviction,
+    limits.store_with_eviction,
+    limits.samples,
+    limits.blocking_frees,
+    limits.fragmentation,
+)
+
+_SEVERITY = {Level.OOM: 0, Level.CRITICAL: 1, Level.WARNING: 2, Level.UNKNOWN: 3, Level.OK: 4}
+
+
+def find(
+    snapshot: Snapshot,
+    scan: ScanView | None = None,
+    clients: tuple[ClientBuffer, ...] = (),
+    capabilities: Capabilities | None = None,
+    *,
+    settings: Mapping[str, str] | None = None,
+    values: tuple[FamilySample, ...] = (),
+    before: ScanView | None = None,
+    thresholds: Thresholds | None = None,
+) -> tuple[Finding, ...]:
+    """All that can be said about a server by what is known of it: the gravest first, then what saves most.
+
+    `settings` is what CONFIG GET told, `values` small samples of families, `before` an earlier scan: all may be absent.
+    """
+    return examine(
+        Case(
+            now=snapshot,
+            scan=scan,
+            before=before,
+            clients=clients,
+            capabilities=capabilities or Capabilities(),
+            settings=settings or MappingProxyType({}),
+            values=values,
+            thresholds=thresholds or Thresholds(),
+        )
+    )
+
+
+def examine(case: Case) -> tuple[Finding, ...]:
+    """The findings of one case, in their order."""
+    found = [finding for rule in RULES for finding in rule(case)]
+    return tuple(sorted(found, key=lambda finding: (_SEVERITY[finding.level], -_expected(finding))))
+
+
+def _expected(finding: Finding) -> int:
+    return sum(finding.saves_bytes) // 2 if finding.saves_bytes else 0

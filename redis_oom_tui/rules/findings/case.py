@@ -1,0 +1,66 @@
+"""What is known about a server when its findings are sought; each part may be missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.snapshot import ClientBuffer, Memory, Snapshot
+from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.models.verdict import Level, Thresholds
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The evidence. `settings` is what CONFIG GET told, by name; `before` an earlier scan of the same server."""
+
+    now: Snapshot
+    scan: ScanView | None = None
+    before: ScanView | None = None
+    clients: tuple[ClientBuffer, ...] = ()
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    values: tuple[FamilySample, ...] = ()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    @property
+    def memory(self) -> Memory:
+        """INFO memory."""
+        return self.now.memory
+
+    @property
+    def policy(self) -> str:
+        """maxmemory-policy, by its own name."""
+        return self.now.memory.policy
+
+    @property
+    def host(self) -> int | None:
+        """The memory there is, as far as anybody says."""
+        return self.now.memory.host_bytes
+
+    @property
+    def near(self) -> Level:
+        """Where the pressure stands between the thresholds."""
+        pressure = self.now.memory.pressure
+        if pressure is None or pressure < self.thresholds.warn:
+            return Level.OK
+        return Level.CRITICAL if pressure >= self.thresholds.crit else Level.WARNING
+
+    def matters(self, size: float, share: float = 0.01) -> bool:
+        """Whether `size` bytes are worth a line: a share of what is used, and not next to nothing."""
+        return size >= max(share * self.now.memory.used_bytes, 64 * 1024)
+
+    @property
+    def families(self) -> tuple[PatternRow, ...]:
+        """The families of the scan, the largest first."""
+        return () if self.scan is None else tuple(sorted(self.scan.patterns, key=lambda row: -row.size))
+
+    @property
+    def scale(self) -> float:
+        """By how much figures of an unfinished scan fall short of the whole; 1.0 for a complete one."""
+        if self.scan is None or self.scan.complete or not self.scan.scanned_keys:
+            return 1.0
+        return max(1.0, self.scan.total_keys / self.scan.scanned_keys)

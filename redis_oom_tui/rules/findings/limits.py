@@ -1,0 +1,177 @@
+"""Limit, policy and settings that do not fit this server's data or host."""
+
+from collections.abc import Iterator
+
+from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.rules.breakdown import counted_buffers
+from redis_oom_tui.rules.findings.case import MIB, Case
+from redis_oom_tui.rules.policies import is_allkeys, is_volatile
+from redis_oom_tui.rules.whatif import precious
+from redis_oom_tui.words.sizes import count, percent, size
+
+_TTL_ON_WRITE = "Give each key a TTL where it is written (SET key value EX seconds), also on the rewrite: SET drops it."
+
+
+def no_limit(case: Case) -> Iterator[Finding]:
+    """Without a limit the kernel is the one who ends it."""
+    memory, host = case.memory, case.host
+    taken = memory.rss_bytes or memory.used_bytes
+    if memory.maxmemory_bytes is not None or not host or taken < 0.25 * host:
+        return
+    wanted = int(0.75 * host)
+    yield Finding(
+        id="no-limit",
+        level=Level.WARNING if taken >= 0.5 * host else Level.OK,
+        title=f"No limit is set, and {percent(taken / host)} of the host's memory is taken",
+        advice="Set maxmemory below the host's or container's memory, with room for a fork, before the kernel does it.",
+        evidence=(f"rss {size(taken)} of {size(host)} that the server's host has",),
+        lever=Lever("limits", setting="maxmemory", value=str(max(wanted, memory.used_bytes))),
+    )
+
+
+def limit_over_host(case: Case) -> Iterator[Finding]:
+    """A limit that the host cannot honour."""
+    limit, host = case.memory.maxmemory_bytes, case.host
+    if limit is None or not host or limit <= 0.9 * host:
+        return
+    yield Finding(
+        id="limit-over-host",
+        level=Level.WARNING,
+        title=f"maxmemory is {size(limit)}, and there is only {size(host)}",
+        advice="Lower it to what the host can give, less a quarter for forks, buffers and fragmentation.",
+        evidence=(f"maxmemory {size(limit)}", f"memory of the host {size(host)}"),
+        lever=Lever("limits", setting="maxmemory", value=str(int(0.75 * host))),
+    )
+
+
+def raise_limit(case: Case) -> Iterator[Finding]:
+    """The quickest cure, where the host has room and data fills the limit."""
+    memory, host = case.memory, case.host
+    limit = memory.maxmemory_bytes
+    if limit is None or case.near is Level.OK or not host or is_allkeys(case.policy):
+        return
+    wanted = max(limit + limit // 2, memory.counted_bytes + memory.counted_bytes // 4)
+    if wanted > 0.7 * host or 2 * counted_buffers(memory) > memory.counted_bytes:
+        return
+    yield Finding(
+        id="raise-limit",
+        level=case.near,
+        title=f"The host has room: maxmemory could go from {size(limit)} to {size(wanted)}",
+        advice="Raise it in Limits for relief now, then find what grew; check a container's own limit first.",
+        evidence=(f"the server sees {size(host)} of memory and takes {size(memory.rss_bytes)} of it",),
+        lever=Lever("limits", setting="maxmemory", value=str(wanted)),
+    )
+
+
+def volatile_without_ttl(case: Case) -> Iterator[Finding]:
+    """A volatile-* policy on keys that never expire."""
+    if case.memory.maxmemory_bytes is None or not is_volatile(case.policy) or case.now.expires or not case.now.keys:
+        return
+    yield Finding(
+        id="volatile-no-ttl",
+        level=max(case.near, Level.WARNING, key=_rank),
+        title=f"{case.policy} can evict nothing: no key has a TTL",
+        advice="Give a TTL to what may go, or choose allkeys-lru if every key may (a cache).",
+        evidence=(f"{count(case.now.keys)} keys, 0 with a TTL",),
+        lever=Lever("limits", setting="maxmemory-policy", value="allkeys-lru"),
+        in_the_application=_TTL_ON_WRITE,
+    )
+
+
+def cache_without_eviction(case: Case) -> Iterator[Finding]:
+    """noeviction on what looks like a cache: most keys expire anyway."""
+    keys, expires = case.now.keys, case.now.expires
+    if case.policy != "noeviction" or case.near is Level.OK or keys < 100 or expires < 0.5 * keys:
+        return
+    held = case.scan.volatile_bytes if case.scan is not None else 0
+    yield Finding(
+        id="cache-noeviction",
+        level=case.near,
+        title=f"{percent(expires / keys)} of the keys expire anyway, and noeviction refuses writes instead",
+        advice="If they are a cache, volatile-lru lets the longest unused of them go early; the others stay.",
+        evidence=(f"{count(expires)} of {count(keys)} keys have a TTL", f"they hold {size(held) if held else '?'}"),
+        saves_bytes=(0, int(held * case.scale)) if held else None,
+        lever=Lever("limits", setting="maxmemory-policy", value="volatile-lru"),
+    )
+
+
+def store_with_eviction(case: Case) -> Iterator[Finding]:
+    """allkeys-* on queues, locks or sessions loses them without a word."""
+    if not is_allkeys(case.policy) or case.memory.maxmemory_bytes is None or case.scan is None:
+        return
+    found = precious(case.scan.patterns)
+    if not found:
+        return
+    yield Finding(
+        id="store-allkeys",
+        level=Level.WARNING,
+        title=f"{case.policy} may evict data that applications count on",
+        advice="Move such data to a server of its own under noeviction, or choose volatile-lru and TTLs for the rest.",
+        evidence=found,
+        lever=Lever("limits", setting="maxmemory-policy", value="volatile-lru"),
+        in_the_application="Keep queues, locks and caches on separate servers: the policy is one per server.",
+    )
+
+
+def samples(case: Case) -> Iterator[Finding]:
+    """maxmemory-samples far from the usual, while it matters."""
+    told = case.settings.get("maxmemory-samples", "")
+    if not told.isdigit() or 5 <= int(told) <= 10 or case.policy == "noeviction" or case.near is Level.OK:
+        return
+    effect = "chooses its victims badly" if int(told) < 5 else "spends CPU on choosing its victims"
+    yield Finding(
+        id="samples",
+        level=Level.OK,
+        title=f"maxmemory-samples is {told}: eviction {effect}",
+        advice="5 is the usual; 10 comes close to a true LRU.",
+        evidence=(f"maxmemory-samples {told}",),
+        lever=Lever("limits", setting="maxmemory-samples", value="5" if int(told) < 5 else "10"),
+    )
+
+
+def blocking_frees(case: Case) -> Iterator[Finding]:
+    """A huge key that is evicted or expires blocks everybody unless it is freed in the background."""
+    if case.scan is None:
+        return
+    huge = [row for row in case.scan.top if (row.size or 0) >= 32 * MIB and row.type != "string" and not row.suspect]
+    for setting, applies in (
+        ("lazyfree-lazy-eviction", case.policy != "noeviction" and case.memory.maxmemory_bytes is not None),
+        ("lazyfree-lazy-expire", any(row.ttl_ms is not None for row in huge)),
+    ):
+        if huge and applies and case.settings.get(setting) == "no":
+            yield Finding(
+                id=setting,
+                level=Level.OK,
+                title=f"{setting} is no, and a key of {size(huge[0].size)} would block the server when it goes",
+                advice="Set it to yes: freeing then happens in the background (seconds of blocking were measured).",
+                evidence=(f"{count(len(huge))} collections of 32 MiB or more",),
+                lever=Lever("limits", setting=setting, value="yes"),
+            )
+
+
+def fragmentation(case: Case) -> Iterator[Finding]:
+    """RSS far above what is used, in bytes that matter."""
+    memory = case.memory
+    waste = (memory.rss_bytes or 0) - memory.used_bytes
+    if waste < 100 * MIB or waste < 0.4 * memory.used_bytes:
+        return
+    defrag = case.settings.get("activedefrag") == "no" and "jemalloc" in (memory.allocator or "")
+    advice = (
+        "Try activedefrag yes (it needs the server's own jemalloc, and says so if it is not), or MEMORY PURGE."
+        if defrag
+        else "MEMORY PURGE may give some back; a failover to a fresh replica gives back all."
+    )
+    yield Finding(
+        id="fragmentation",
+        level=Level.WARNING if case.host and (memory.rss_bytes or 0) > 0.8 * case.host else Level.OK,
+        title=f"{size(waste)} of RAM is held beyond what is used",
+        advice=f"{advice} It does not count towards maxmemory: this mends the host, not refused writes.",
+        evidence=(
+            f"rss {size(memory.rss_bytes)}, used {size(memory.used_bytes)}, {memory.allocator or 'allocator ?'}",
+        ),
+        lever=Lever("limits", setting="activedefrag", value="yes") if defrag else None,
+    )
+
+
+def _rank(level: Level) -> int:
+    return level.exit_code

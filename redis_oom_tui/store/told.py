@@ -1,0 +1,32 @@
+"""The settings that a diagnosis looks at, as CONFIG GET tells them: a handful, and never one that holds a secret."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from redis.asyncio import Redis
+
+# Redis 6.2 takes one pattern per CONFIG GET; these reach only sizes, counts and choices.
+_PATTERNS = (
+    "maxmemory*",
+    "lazyfree-lazy-*",
+    "*-max-[lzi]*",
+    "act*",
+    "repl-backlog-size",
+    "replica-ignore-maxmemory",
+)
+
+
+async def read_settings(client: "Redis") -> Mapping[str, str]:
+    """Settings by name; those that may not be read are left out, all of them where CONFIG is not to be had."""
+    pipeline = client.pipeline(transaction=False)
+    for pattern in _PATTERNS:
+        pipeline.execute_command("CONFIG GET", pattern)
+    settings: dict[str, str] = {}
+    for reply in await pipeline.execute(raise_on_error=False):
+        pairs = reply.items() if isinstance(reply, dict) else ()
+        settings |= {_text(name): _text(value) for name, value in pairs}
+    return MappingProxyType(settings)
+
+
+def _text(word: object) -> str:
+    return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)

@@ -1,0 +1,81 @@
+"""The JSON document of `check`: its names and units are a promise, and what is not known is null."""
+
+from typing import Any
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.snapshot import Memory, Snapshot
+from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.words.hostile import exact, safe_text
+
+
+def check_document(
+    verdict: Verdict, address: Address, snapshot: Snapshot | None = None, findings: tuple[Finding, ...] = ()
+) -> dict[str, Any]:
+    """What `check --json` prints; without a snapshot every figure is null."""
+    counters = None if snapshot is None else snapshot.counters
+    return {
+        "verdict": verdict.level.value,
+        "reason": verdict.reason,
+        "rule": verdict.rule,
+        "evidence": list(verdict.evidence),
+        "first_step": verdict.first_step or None,
+        "since_unix_seconds": verdict.since,
+        "server": server_fields(address, snapshot),
+        "memory": memory_fields(None if snapshot is None else snapshot.memory),
+        "keys_total": None if snapshot is None else snapshot.keys,
+        "keys_with_ttl_total": None if snapshot is None else snapshot.expires,
+        "refused_writes_total": None if counters is None else counters.refused_writes_total,
+        "refused_writes_is_lower_bound": None if counters is None else counters.refused_is_lower_bound,
+        "evicted_keys_total": None if counters is None else counters.evicted_keys_total,
+        "findings": [finding_fields(finding) for finding in findings],
+    }
+
+
+def server_fields(address: Address, snapshot: Snapshot | None) -> dict[str, Any]:
+    """Who it is; only the address where nobody answered."""
+    server = None if snapshot is None else snapshot.server
+    return {
+        "flavour": None if server is None else server.flavour,
+        "version": None if server is None else server.version,
+        "role": None if server is None else server.role,
+        "mode": None if server is None else server.mode,
+        "run_id": None if server is None else server.run_id,
+        "uptime_seconds": None if server is None else server.uptime_seconds,
+        "address": str(address),
+    }
+
+
+def memory_fields(memory: Memory | None) -> dict[str, Any]:
+    """Sizes in bytes; `pressure` is the share of maxmemory in use as the server counts it."""
+    return {
+        "used_bytes": None if memory is None else memory.used_bytes,
+        "counted_bytes": None if memory is None else memory.counted_bytes,
+        "peak_bytes": None if memory is None else memory.peak_bytes,
+        "rss_bytes": None if memory is None else memory.rss_bytes,
+        "maxmemory_bytes": None if memory is None else memory.maxmemory_bytes,
+        "pressure": None if memory is None or memory.pressure is None else round(memory.pressure, 4),
+        "fragmentation_ratio": None if memory is None else memory.fragmentation_ratio,
+        "policy": None if memory is None or memory.policy == "unknown" else memory.policy,
+    }
+
+
+def finding_fields(finding: Finding) -> dict[str, Any]:
+    """One finding; `saves_bytes` is the middle of its range, which stands beside it."""
+    saves = finding.saves_bytes
+    lever = finding.lever
+    return {
+        "id": finding.id,
+        "severity": finding.level.value,
+        "title": finding.title,
+        "advice": finding.advice,
+        "in_the_application": finding.in_the_application or None,
+        "evidence": list(finding.evidence),
+        "saves_bytes": None if saves is None else sum(saves) // 2,
+        "saves_low_bytes": None if saves is None else saves[0],
+        "saves_high_bytes": None if saves is None else saves[1],
+        "pane": None if lever is None else lever.pane,
+        "match": None if lever is None or lever.match is None else exact(lever.match),
+        "setting": None if lever is None else lever.setting,
+        "value": None if lever is None or lever.value is None else safe_text(lever.value),
+        "client_id": None if lever is None else lever.client_id,
+    }

@@ -1,0 +1,158 @@
+"""`check` as a monitoring system calls it: exit codes, the promised JSON, few commands, one sentence on failure."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from redis_oom_tui.cli.main import main
+from tests.support.servers import RunningServer, started
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("REDIS_URL", "REDISCLI_AUTH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments])
+    return int(str(ended.value.code)), capsys.readouterr().out
+
+
+def fill(server: RunningServer, share: float) -> None:
+    """A limit that what is there fills to `share`."""
+    with server.client() as client:
+        for number in range(300):
+            client.set(f"k{number}", b"x" * 10_000)
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
+
+
+@pytest.mark.parametrize(
+    ("share", "code", "verdict"), [(0.5, 0, "ok"), (0.85, 1, "warning"), (0.97, 2, "critical"), (1.3, 2, "oom")]
+)
+def test_exit_codes_are_those_of_monitoring_plugins(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], share: float, code: int, verdict: str
+) -> None:
+    fill(valkey, share)
+    assert checked(capsys, "-s", valkey.socket_path, "check")[0] == code
+    ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
+    assert (ended, json.loads(out)["verdict"]) == (code, verdict)
+
+
+def test_the_document_is_as_promised(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(server, 1.2)
+    _, out = checked(capsys, "-s", server.socket_path, "check", "--json")
+    document = json.loads(out)
+    assert document["server"]["flavour"] == ("valkey" if server.flavour == "valkey" else "redis")
+    assert document["server"]["role"] == "master"
+    memory = document["memory"]
+    assert memory["policy"] == "noeviction"
+    assert memory["used_bytes"] > memory["maxmemory_bytes"] > 0
+    assert memory["pressure"] == pytest.approx(1.2, abs=0.15)
+    for name in ("peak_bytes", "rss_bytes", "fragmentation_ratio"):
+        assert memory[name] is not None
+    assert document["refused_writes_total"] == 0
+    assert document["evicted_keys_total"] == 0
+    assert {"id", "severity", "title", "advice", "saves_bytes"} <= set(document["findings"][0])
+    assert document["findings"][0]["id"] == "raise-limit"
+
+
+def test_no_limit_is_null_and_not_zero(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
+    document = json.loads(out)
+    assert ended == 0
+    assert document["memory"]["maxmemory_bytes"] is None
+    assert document["memory"]["pressure"] is None
+    assert document["findings"] == []
+
+
+def test_it_sends_fewer_than_twenty_commands(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    with server.client() as client:
+        before = calls(client)
+        checked(capsys, "-s", server.socket_path, "check")
+        sent = sum(calls(client).values()) - sum(before.values()) - 1  # the INFO of `calls`
+    assert 0 < sent < 20
+
+
+def calls(client: redis.Redis) -> dict[str, int]:
+    stats: dict[str, Any] = client.info("commandstats")
+    return {name: figures["calls"] for name, figures in stats.items()}
+
+
+def test_writes_refused_during_the_check_are_counted(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(server, 1.05)
+    script = (
+        "import redis, sys\n"
+        "r = redis.Redis(unix_socket_path=sys.argv[1])\n"
+        "print('ready', flush=True)\n"
+        "while True:\n"
+        "    try: r.set('k', 'v')\n"
+        "    except redis.OutOfMemoryError: pass\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, server.socket_path], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        try:
+            ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
+        finally:
+            writer.kill()
+    document = json.loads(out)
+    assert ended == 2
+    assert "refused in the last" in document["reason"]
+    assert document["refused_writes_total"] > 0
+
+
+def test_a_server_that_is_not_there_is_unknown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    socket = str(tmp_path / "none")
+    ended, out = checked(capsys, "-s", socket, "check", "--json")
+    document = json.loads(out)
+    assert (ended, document["verdict"]) == (3, "unknown")
+    assert document["reason"].startswith(f"unix:{socket} does not exist")
+    assert document["server"]["address"] == f"unix:{socket}"
+    assert document["memory"]["used_bytes"] is None
+    ended, out = checked(capsys, "-s", socket, "check")
+    assert ended == 3
+    assert out.startswith("UNKNOWN: unix:")
+    assert len(out.splitlines()) == 1
+
+
+def test_a_user_without_info_is_unknown_and_one_with_it_is_judged(
+    server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "blind", "on", ">pw", "+ping")
+        client.execute_command("ACL", "SETUSER", "seeing", "on", ">pw", "+info")
+    ended, out = checked(capsys, "-s", server.socket_path, "--user", "blind", "-a", "pw", "check", "--json")
+    assert (ended, json.loads(out)["verdict"]) == (3, "unknown")
+    assert "INFO" in json.loads(out)["reason"]
+    assert checked(capsys, "-s", server.socket_path, "--user", "seeing", "-a", "pw", "check")[0] == 0
+    ended, out = checked(capsys, "-s", server.socket_path, "--user", "seeing", "-a", "no", "check", "--json")
+    assert ended == 3
+    assert "password" in json.loads(out)["reason"]
+
+
+def test_a_hog_among_the_clients_is_named(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with started(flavour) as server, server.client() as client:
+        monitor = client.monitor()
+        with monitor:
+            _, out = checked(capsys, "-s", server.socket_path, "check", "--json")
+    assert [finding["id"] for finding in json.loads(out)["findings"]] == ["monitor"]
+
+
+def test_it_never_imports_the_screen(valkey: RunningServer) -> None:
+    script = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print([m for m in ('textual', 'rich') if m in sys.modules]))\n"
+        f"from redis_oom_tui.cli.main import main; main(['-s', {valkey.socket_path!r}, 'check', '--json'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.returncode == 0
