@@ -30,13 +30,13 @@ def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
 def fill(server: RunningServer, share: float) -> None:
     """A limit that what is there fills to `share`."""
     with server.client() as client:
-        for number in range(300):
+        for number in range(1500):
             client.set(f"k{number}", b"x" * 10_000)
         client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
 
 
 @pytest.mark.parametrize(
-    ("share", "code", "verdict"), [(0.5, 0, "ok"), (0.85, 1, "warning"), (0.97, 2, "critical"), (1.3, 2, "oom")]
+    ("share", "code", "verdict"), [(0.5, 0, "ok"), (0.85, 1, "warning"), (0.96, 2, "critical"), (1.3, 2, "oom")]
 )
 def test_exit_codes_are_those_of_monitoring_plugins(
     valkey: RunningServer, capsys: pytest.CaptureFixture[str], share: float, code: int, verdict: str
