@@ -68,10 +68,12 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Sentinel:
-    """Sentinels to ask for the master called `master`."""
+    """Sentinels to ask for the master called `master`; their user and password are their own, not the data's."""
 
     addresses: tuple[Address, ...]
     master: str
+    username: str | None = None
+    password: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)

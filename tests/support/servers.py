@@ -84,6 +84,8 @@ class RunningServer:
 
     def client(self, **options: object) -> redis.Redis:
         """A plain synchronous client for the test's own hands: bytes in and out."""
+        # redis-py would repeat a refused login ten times, which takes four seconds.
+        options = {"retry": Retry(NoBackoff(), 0), **options}
         return redis.Redis(unix_socket_path=self.socket_path, protocol=2, driver_info=None, **options)  # type: ignore[arg-type]
 
     def kill(self) -> None:

@@ -1,0 +1,155 @@
+"""A cluster of primaries with a replica each, on the loopback, from the bundled Valkey."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from redis_oom_tui.models.address import Address, Connection
+from tests.support.ports import free_ports
+from tests.support.servers import RunningServer, started
+from tests.support.waiting import until
+
+SLOTS = 16384
+
+
+@dataclass
+class Node:
+    """One server of the cluster; `server` is also on its unix socket, for the test's own hands."""
+
+    server: RunningServer
+    port: int
+    bus: int
+
+    @property
+    def name(self) -> str:
+        """As the product calls it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def id(self) -> str:
+        """The node's own id."""
+        with self.server.client() as client:
+            return str(client.execute_command("CLUSTER MYID"), "ascii")
+
+    def role(self) -> str:
+        """master or slave, as the node itself sees it."""
+        with self.server.client() as client:
+            return str(client.info("replication")["role"])
+
+
+@dataclass
+class RunningCluster:
+    """`nodes` are the primaries in the order of their slots, then a replica of each, in the same order."""
+
+    primaries: list[Node]
+    replicas: list[Node]
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All of them."""
+        return [*self.primaries, *self.replicas]
+
+    @property
+    def connection(self) -> Connection:
+        """How the product is given it: one node, and -c."""
+        return Connection(Address(port=self.primaries[0].port), cluster=True)
+
+    def owner(self, slot: int) -> Node:
+        """The primary that was given `slot` at the start."""
+        return self.primaries[min(slot * len(self.primaries) // SLOTS, len(self.primaries) - 1)]
+
+
+def slot_range(index: int, count: int) -> tuple[int, int]:
+    """The first and last slot of primary `index` of `count`."""
+    return -(-index * SLOTS // count), -(-(index + 1) * SLOTS // count) - 1
+
+
+@contextmanager
+def clustered(count: int = 3, *config: str, replicas: bool = True, timeout_ms: int = 1500) -> Iterator[RunningCluster]:
+    """A cluster that is up: every node knows every other, every replica is in step."""
+    lines = ("bind 127.0.0.1", "cluster-enabled yes", f"cluster-node-timeout {timeout_ms}", *config)
+    lines += ("repl-diskless-sync yes", "repl-diskless-sync-delay 0", "cluster-require-full-coverage no")
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(_node(lines)) for _ in range(count * (2 if replicas else 1))]
+        cluster = RunningCluster(nodes[:count], nodes[count:])
+        _join(cluster)
+        yield cluster
+
+
+@contextmanager
+def _node(lines: tuple[str, ...]) -> Iterator[Node]:
+    port, bus = free_ports(2)
+    with started("valkey", f"port {port}", f"cluster-port {bus}", *lines) as server:
+        yield Node(server, port, bus)
+
+
+def _join(cluster: RunningCluster) -> None:
+    first = cluster.primaries[0]
+    for epoch, node in enumerate(cluster.nodes, start=1):
+        with node.server.client() as client:
+            client.execute_command("CLUSTER SET-CONFIG-EPOCH", epoch)
+            if node is not first:
+                client.execute_command("CLUSTER MEET", "127.0.0.1", first.port, first.bus)
+    for index, node in enumerate(cluster.primaries):
+        with node.server.client() as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", *slot_range(index, len(cluster.primaries)))
+    until(lambda: all(_knows(node, len(cluster.nodes)) for node in cluster.nodes), "the nodes to meet")
+    for primary, node in zip(cluster.primaries, cluster.replicas, strict=False):
+        with node.server.client() as client:
+            client.execute_command("CLUSTER REPLICATE", primary.id)
+    until(lambda: all(_ready(node) for node in cluster.nodes), "the cluster to be ready")
+    until(lambda: all(_in_step(node) for node in cluster.replicas), "the replicas in step")
+    until(lambda: all(_sees_replicas(node, cluster) for node in cluster.nodes), "all to know the replicas")
+
+
+def _lines(node: Node) -> list[str]:
+    with node.server.client() as client:
+        client.response_callbacks.pop("CLUSTER NODES", None)
+        return str(client.execute_command("CLUSTER NODES"), "ascii").splitlines()
+
+
+def _knows(node: Node, count: int) -> bool:
+    lines = _lines(node)
+    return len(lines) == count and not any("handshake" in line or "noaddr" in line for line in lines)
+
+
+def _ready(node: Node) -> bool:
+    with node.server.client() as client:
+        info = client.execute_command("CLUSTER INFO")
+    return info.get("cluster_state") == "ok" and info.get("cluster_slots_ok") == str(SLOTS)
+
+
+def _in_step(node: Node) -> bool:
+    with node.server.client() as client:
+        return str(client.info("replication").get("master_link_status")) == "up"
+
+
+def _sees_replicas(node: Node, cluster: RunningCluster) -> bool:
+    return sum(" slave " in line or ",slave" in line for line in _lines(node)) == len(cluster.replicas)
+
+
+def moved_slot(cluster: RunningCluster, slot: int, target: Node) -> None:
+    """Move `slot` and its keys from its first owner to `target`, as a resharding does, and wait until all know."""
+    source = cluster.owner(slot)
+    with source.server.client() as old, target.server.client() as new:
+        new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
+        old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
+        while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
+            old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+        for node in (new, old):
+            node.execute_command("CLUSTER SETSLOT", slot, "NODE", target.id)
+    until(lambda: all(_owns(node, slot, target) for node in cluster.primaries), "the slot's new owner to be known")
+
+
+def _owns(node: Node, slot: int, owner: Node) -> bool:
+    with node.server.client() as client:
+        client.response_callbacks.pop("CLUSTER SLOTS", None)
+        for start, end, primary, *_ in client.execute_command("CLUSTER SLOTS"):
+            if start <= slot <= end:
+                return int(primary[1]) == owner.port
+    return False
+
+
+def through(cluster: RunningCluster, connection: Connection, node: Node) -> Connection:
+    """`connection`, led to `node`."""
+    return replace(connection, address=Address(port=node.port))
