@@ -32,6 +32,8 @@ class ConnectionOptions:
     cluster: bool = False
     sentinels: tuple[str, ...] = ()
     master: str | None = None
+    sentinel_user: str | None = None
+    sentinel_password: Secret | None = None
     read_only: bool = False
 
 
@@ -67,7 +69,7 @@ def resolve(
         connection,
         tls=_tls(options, connection.tls),
         cluster=options.cluster or connection.cluster,
-        sentinel=_sentinel(options) or connection.sentinel,
+        sentinel=_sentinel(options, environment, connection.sentinel),
         read_only=options.read_only or connection.read_only,
     )
 
@@ -156,10 +158,18 @@ def _tls(options: ConnectionOptions, known: Tls | None) -> Tls | None:
     )
 
 
-def _sentinel(options: ConnectionOptions) -> Sentinel | None:
-    if not options.sentinels or options.master is None:
+def _sentinel(options: ConnectionOptions, environment: Mapping[str, str], known: Sentinel | None) -> Sentinel | None:
+    sentinel = known
+    if options.sentinels and options.master is not None:
+        sentinel = Sentinel(tuple(parse_host_port(text, 26379) for text in options.sentinels), options.master)
+    if sentinel is None:
+        if options.sentinel_user is not None or options.sentinel_password is not None:
+            raise BadInput("--sentinel-user and --sentinel-pass go with --sentinel and --master")
         return None
-    return Sentinel(tuple(parse_host_port(text, 26379) for text in options.sentinels), options.master)
+    password = options.sentinel_password or sentinel.password
+    if password is None and environment.get("REDIS_SENTINEL_AUTH"):
+        password = Secret(environment["REDIS_SENTINEL_AUTH"])
+    return replace(sentinel, username=options.sentinel_user or sentinel.username, password=password)
 
 
 def _db(text: str | None, default: int | None) -> int | None:

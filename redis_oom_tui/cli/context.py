@@ -9,8 +9,10 @@ import click
 
 from redis_oom_tui.cli.connecting import ConnectionOptions, names_a_server, resolve
 from redis_oom_tui.files.config import Configuration, load
+from redis_oom_tui.files.config.secrets import fetch
 from redis_oom_tui.models.address import Connection, Secret
-from redis_oom_tui.models.config import Profile, Settings
+from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.screen import ScreenOptions
 
 
@@ -53,13 +55,27 @@ def read_invocation(given: Mapping[str, Any]) -> Invocation:
 
 
 def _connection_options(given: Mapping[str, Any]) -> ConnectionOptions:
-    password = given["password"]
-    if given["askpass"]:
-        password = click.prompt("Password", hide_input=True, err=True)
-    names = ConnectionOptions.__dataclass_fields__.keys() - {"password"}
+    names = ConnectionOptions.__dataclass_fields__.keys() - {"password", "sentinel_password"}
+    sentinel_password: str | None = given["sentinel_password"]
     return ConnectionOptions(
-        password=None if password is None else Secret(password), **{name: given[name] for name in names}
+        password=_password(given),
+        sentinel_password=None if sentinel_password is None else Secret(sentinel_password),
+        **{name: given[name] for name in names},
     )
+
+
+def _password(given: Mapping[str, Any]) -> Secret | None:
+    """From the one option that says where it is; the environment is looked at later."""
+    ways = [name for name in ("password", "askpass", "password_file", "password_command") if given[name]]
+    if len(ways) > 1:
+        raise BadInput("the password is given in two ways: keep one of -a, --askpass, --pass-file and --pass-command")
+    if given["askpass"]:
+        return Secret(click.prompt("Password", hide_input=True, err=True))
+    if given["password_file"]:
+        return fetch(SecretSource(SecretKind.FILE, str(given["password_file"])), "--pass-file: the password")
+    if given["password_command"]:
+        return fetch(SecretSource(SecretKind.COMMAND, given["password_command"]), "--pass-command: the password")
+    return None if given["password"] is None else Secret(given["password"])
 
 
 def _screen(given: Mapping[str, Any]) -> ScreenOptions:

@@ -113,7 +113,9 @@ def _complain(error: TriageError, code: int) -> int:
 def _hide_secrets(given: list[str]) -> None:
     """Take a password off the process list, where redis-cli's users would otherwise leave it."""
     if not any(
-        word in ("-a", "--pass", "-u", "--url") or word.startswith(("-a", "--pass=", "--url=", "-u")) for word in given
+        word in ("--pass", "--url", "--sentinel-pass")
+        or word.startswith(("-a", "-u", "--pass=", "--url=", "--sentinel-pass="))
+        for word in given
     ):
         return
     import setproctitle

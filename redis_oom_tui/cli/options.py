@@ -26,6 +26,8 @@ connection_options = _options(
     click.option("-a", "--pass", "password", metavar="PASSWORD", help="Password; REDISCLI_AUTH keeps it off the list."),
     click.option("--user", "user", metavar="NAME", help="ACL user name."),
     click.option("--askpass", is_flag=True, help="Ask for the password on the terminal."),
+    click.option("--pass-file", "password_file", type=_FILE, metavar="FILE", help="Read the password from a file."),
+    click.option("--pass-command", "password_command", metavar="CMD", help="Run a command that prints the password."),
     click.option("-n", "--db", "db", type=click.IntRange(0), metavar="DB", help="One database; without it, all."),
     click.option("--tls", is_flag=True, help="Speak TLS."),
     click.option("--cacert", "ca_file", type=_FILE, metavar="FILE", help="Authority to trust."),
@@ -36,6 +38,10 @@ connection_options = _options(
     click.option("-c", "--cluster", "cluster", is_flag=True, help="The server is a node of a cluster: show them all."),
     click.option("--sentinel", "sentinels", multiple=True, metavar="HOST:PORT", help="Ask this Sentinel (repeatable)."),
     click.option("--master", "master", metavar="NAME", help="The master that the Sentinels watch."),
+    click.option("--sentinel-user", "sentinel_user", metavar="NAME", help="The Sentinels' own ACL user name."),
+    click.option(
+        "--sentinel-pass", "sentinel_password", metavar="PASSWORD", help="Their own password (or REDIS_SENTINEL_AUTH)."
+    ),
     click.option("--read-only", is_flag=True, help="Refuse every change, in the tool as well."),
 )
 

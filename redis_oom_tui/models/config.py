@@ -124,6 +124,7 @@ class Profile:
     tls: Tls | None = None
     cluster: bool = False
     sentinel: Sentinel | None = None
+    sentinel_password: SecretSource | None = None
     read_only: bool = False
     production: bool = False
     colour: Colour | None = None

@@ -136,7 +136,8 @@ class Snapshot:
     """One poll of one server.
 
     `taken_monotonic` and `taken_at` are the tool's clocks, in seconds, when the reply had been read; the second is
-    the time of day (Unix). `took_seconds` is the round trip.
+    the time of day (Unix). `took_seconds` is the round trip. `notes` are sentences on what became of the connection
+    since the snapshot before: a failover that was followed, a node that was lost.
     """
 
     taken_monotonic: float
@@ -147,6 +148,7 @@ class Snapshot:
     counters: Counters = field(default_factory=Counters)
     activity: Activity = field(default_factory=Activity)
     took_seconds: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def keys(self) -> int:

@@ -70,16 +70,25 @@ def _refusal(
 
 def _unreachable(text: str, where: object) -> str:
     lowered = text.lower()
-    if "certificate" in lowered:
-        return f"{where} has a TLS certificate that cannot be trusted: name its authority with --cacert ({text})"
-    if "ssl" in lowered:
-        return f"{where} does not speak TLS as asked: check the port, --tls, --cert and --key ({text})"
+    if "certificate" in lowered or "ssl" in lowered:
+        return _untrusted(text, where)
     if "refused" in lowered or "error 111" in lowered:
         return f"{where} refuses connections: is the server up, and are host and port right?"
     if "no such file" in lowered:
         return f"{where} does not exist: is the server up, and is the socket's path right?"
     if "name or service" in lowered or "resolution" in lowered or "getaddrinfo" in lowered:
         return f"{where} has no address: the host name is not known here"
-    if "closed" in lowered or "reset" in lowered:
+    if any(word in lowered for word in ("closed", "reset", "lost", "broken pipe")):
         return f"{where} closed the connection: it may be restarting, full of clients, or want --tls"
     return f"{where} cannot be reached: {text}"
+
+
+def _untrusted(text: str, where: object) -> str:
+    lowered = text.lower()
+    if "mismatch" in lowered or "is not valid for" in lowered:
+        return f"{where} has a TLS certificate for another name: give the name that it is for with --sni ({text})"
+    if "certificate_required" in lowered or "certificate required" in lowered or "unknown ca" in lowered:
+        return f"{where} wants a client certificate that it trusts: give one with --cert and --key ({text})"
+    if "certificate" in lowered:
+        return f"{where} has a TLS certificate that cannot be trusted: name its authority with --cacert ({text})"
+    return f"{where} does not speak TLS as asked: check the port, --tls, --cert and --key ({text})"

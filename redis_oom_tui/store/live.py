@@ -9,13 +9,15 @@ from redis.asyncio import Redis
 
 from redis_oom_tui.models import address as addresses
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import NotRedis, TriageError
+from redis_oom_tui.models.errors import NotRedis, ServerUnreachable, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.store import probing
 from redis_oom_tui.store.client import make_client
 from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.fleet import sentinels
 from redis_oom_tui.store.gate import Gate
+from redis_oom_tui.words.hostile import safe_text
 
 
 class LiveServer:
@@ -36,6 +38,7 @@ class LiveServer:
         self._wall = wall
         self._clients: dict[tuple[int, bool], Redis] = {}
         self._capabilities: Capabilities | None = None
+        self._notes: tuple[str, ...] = ()
 
     @property
     def address(self) -> addresses.Address:
@@ -56,7 +59,7 @@ class LiveServer:
         Raises one of `models.errors`.
         """
         if self.connection.sentinel is not None:
-            await self._ask_sentinels(self.connection.sentinel)
+            await self._find_master()
         with translated(self.address, "INFO"):
             info = await self.client().info("server")
         if info.get("redis_mode", info.get("server_mode")) == "sentinel":
@@ -86,7 +89,19 @@ class LiveServer:
         self._capabilities = capabilities
 
     async def snapshot(self) -> Snapshot:
-        """One INFO, parsed."""
+        """One INFO, parsed. Behind Sentinels a lost or demoted master is looked for again, once."""
+        try:
+            snapshot = await self._look()
+        except ServerUnreachable:
+            if not await self._followed():
+                raise
+            snapshot = await self._look()
+        if snapshot.server.role == "replica" and await self._followed():
+            snapshot = await self._look()
+        notes, self._notes = self._notes, ()
+        return replace(snapshot, notes=notes)
+
+    async def _look(self) -> Snapshot:
         started = self._monotonic()
         with translated(self.address, "INFO"):
             info: dict[str, Any] = await self.client().info("all")
@@ -102,23 +117,32 @@ class LiveServer:
         buffers = [_client_buffer(line) for line in lines]
         return tuple(sorted(buffers, key=lambda buffer: -buffer.total_bytes))
 
-    async def _ask_sentinels(self, sentinel: addresses.Sentinel) -> None:
-        failure: TriageError | None = None
-        for where in sentinel.addresses:
-            asked = make_client(replace(self.connection, address=where, sentinel=None, username=None, password=None))
-            try:
-                with translated(where, "SENTINEL GET-MASTER-ADDR-BY-NAME"):
-                    found = await asked.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", sentinel.master)
-            except TriageError as error:
-                failure = error
-                continue
-            finally:
-                await asked.aclose()
-            if found is not None:
-                master = addresses.Address(str(found[0], "ascii"), int(found[1]))
-                self.connection = replace(self.connection, address=master)
-                return
-        raise failure or NotRedis(f"no Sentinel knows a master named {sentinel.master!r}: check --master")
+    async def _find_master(self) -> bool:
+        """Ask the Sentinels again; True where they name another address than before, which is then ours."""
+        if self.connection.sentinel is None:
+            return False
+        before = self.address
+        master = await sentinels.master_of(self.connection, self.connection.sentinel)
+        if master == before:
+            return False
+        await self.close()
+        self.connection = replace(self.connection, address=master)
+        self._capabilities = None
+        return True
+
+    async def _followed(self) -> bool:
+        """Whether a failover was found and followed: the next snapshot then says so."""
+        before = self.address
+        try:
+            moved = await self._find_master()
+        except TriageError:
+            return False
+        if moved and self.connection.sentinel is not None:
+            name = safe_text(self.connection.sentinel.master, 80)
+            self._notes = (
+                f"failover: the Sentinels now name {self.address} as master of {name}, in place of {before}",
+            )
+        return moved
 
 
 def _client_buffer(line: dict[str, str]) -> ClientBuffer:

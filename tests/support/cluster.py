@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from redis_oom_tui.models.address import Address, Connection
 from tests.support.ports import free_ports
@@ -115,7 +116,7 @@ def _knows(node: Node, count: int) -> bool:
 
 def _ready(node: Node) -> bool:
     with node.server.client() as client:
-        info = client.execute_command("CLUSTER INFO")
+        info: dict[str, str] = client.execute_command("CLUSTER INFO")
     return info.get("cluster_state") == "ok" and info.get("cluster_slots_ok") == str(SLOTS)
 
 
@@ -144,10 +145,8 @@ def moved_slot(cluster: RunningCluster, slot: int, target: Node) -> None:
 def _owns(node: Node, slot: int, owner: Node) -> bool:
     with node.server.client() as client:
         client.response_callbacks.pop("CLUSTER SLOTS", None)
-        for start, end, primary, *_ in client.execute_command("CLUSTER SLOTS"):
-            if start <= slot <= end:
-                return int(primary[1]) == owner.port
-    return False
+        ranges: list[list[Any]] = client.execute_command("CLUSTER SLOTS")
+    return any(start <= slot <= end and int(primary[1]) == owner.port for start, end, primary, *_ in ranges)
 
 
 def through(cluster: RunningCluster, connection: Connection, node: Node) -> Connection:

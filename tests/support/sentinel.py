@@ -61,7 +61,7 @@ def watched(flavour: str, *, password: str | None = None, sentinel_password: str
 
 
 def failed_over(watched: Watched, password: str | None = None) -> None:
-    """Kill the master and wait until the replica serves in its place."""
+    """Kill the master and wait until the replica serves in its place, and the Sentinel says so."""
     watched.master.kill()
 
     def promoted() -> bool:
@@ -69,6 +69,14 @@ def failed_over(watched: Watched, password: str | None = None) -> None:
             return str(client.info("replication")["role"]) == "master"
 
     until(promoted, "the promotion")
+    until(lambda: _named(watched) == watched.replica_port, "the Sentinel to name the new master")
+
+
+def _named(watched: Watched) -> int:
+    asked = watched.connection.sentinel
+    secret = asked.password.reveal() if asked is not None and asked.password is not None else None
+    with redis.Redis(port=watched.sentinel_port, password=secret, protocol=2, driver_info=None) as asker:
+        return int(asker.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", MASTER)[1])
 
 
 def _in_step(replica: RunningServer, password: str | None) -> bool:

@@ -3,7 +3,7 @@
 import re
 import stat
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
@@ -12,7 +12,7 @@ from redis_oom_tui.files.config.lines import key_lines
 from redis_oom_tui.files.config.reader import Problem, Problems, Section
 from redis_oom_tui.files.config.secrets import fetch
 from redis_oom_tui.files.config.sections import read_settings
-from redis_oom_tui.models.address import Connection, Secret
+from redis_oom_tui.models.address import Connection, Secret, Sentinel
 from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.words.hostile import safe_text
@@ -59,11 +59,17 @@ class Configuration:
             db=profile.db,
             tls=profile.tls,
             cluster=profile.cluster,
-            sentinel=profile.sentinel,
+            sentinel=self._sentinel(profile),
             read_only=profile.read_only,
             connect_timeout_seconds=profile.connect_timeout_seconds,
             read_timeout_seconds=profile.read_timeout_seconds,
         )
+
+    def _sentinel(self, profile: Profile) -> Sentinel | None:
+        if profile.sentinel is None:
+            return None
+        what = f"the Sentinels' password of profile {profile.name!r}"
+        return replace(profile.sentinel, password=self.secret(profile.sentinel_password, what))
 
     def secret(self, source: SecretSource | None, what: str) -> Secret | None:
         """The secret kept at `source`; None where there is none. Raises BadInput in which `what` names it."""

@@ -152,6 +152,7 @@ def read_profile(section: Section, around: Settings, folder: Path) -> Profile:
         tls=_tls(section, folder),
         cluster=section.flag("cluster"),
         sentinel=_sentinel(section),
+        sentinel_password=read_secret(section, "sentinel_password", folder),
         read_only=section.flag("read_only"),
         production=production,
         colour=section.choice("colour", Colour) or (Colour.RED if production else None),
@@ -210,13 +211,14 @@ def _tls(section: Section, folder: Path) -> Tls | None:
 
 def _sentinel(section: Section) -> Sentinel | None:
     hosts, master = section.strings("sentinels"), section.text("master")
-    if not hosts and master is None:
+    username = section.text("sentinel_username")
+    if not hosts and master is None and username is None:
         return None
     if not hosts or master is None:
         section.wrong("sentinels" if hosts else "master", "needs both sentinels and master")
         return None
     try:
-        return Sentinel(tuple(_endpoint(text) for text in hosts), master)
+        return Sentinel(tuple(_endpoint(text) for text in hosts), master, username)
     except BadInput as error:
         section.wrong("sentinels", str(error))
         return None

@@ -1,0 +1,61 @@
+"""Asking Sentinels for the master: all at once, and believing the answer that most of them give."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+
+from redis_oom_tui.models.address import Address, Connection, Sentinel
+from redis_oom_tui.models.errors import LoginRefused, NotRedis, TriageError
+from redis_oom_tui.store.client import make_client
+from redis_oom_tui.store.errors import translated
+from redis_oom_tui.words.hostile import safe_text
+
+_ASK = "SENTINEL GET-MASTER-ADDR-BY-NAME"
+
+
+async def master_of(connection: Connection, sentinel: Sentinel) -> Address:
+    """Where the Sentinels say that the master is; a Sentinel cut off from the others is outvoted.
+
+    TLS and the timeouts are those of `connection`, user and password the Sentinels' own. Returns as soon as more than
+    half agree, in any case after one connect and one read timeout. Raises what the last of them failed with, or
+    NotRedis where none knows the name.
+    """
+    asking = {asyncio.ensure_future(_ask(connection, sentinel, where)) for where in sentinel.addresses}
+    votes: Counter[Address] = Counter()
+    failure: TriageError | None = None
+    try:
+        while asking:
+            answered, asking = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+            for answer in answered:
+                named = answer.result()
+                if isinstance(named, TriageError):
+                    failure = named
+                elif named is not None:
+                    votes[named] += 1
+            if votes and votes.most_common(1)[0][1] * 2 > len(sentinel.addresses):
+                break
+    finally:
+        for unfinished in asking:
+            unfinished.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+    if votes:
+        return votes.most_common(1)[0][0]
+    raise failure or NotRedis(f"no Sentinel knows a master named {safe_text(sentinel.master, 80)}: check --master")
+
+
+async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Address | TriageError | None:
+    asked = make_client(
+        replace(connection, address=where, sentinel=None, username=sentinel.username, password=sentinel.password)
+    )
+    try:
+        with translated(where, _ASK):
+            found = await asked.execute_command(_ASK, sentinel.master)
+    except LoginRefused:
+        return LoginRefused(
+            f"{where}, a Sentinel, refused the login: its own go with --sentinel-user and --sentinel-pass"
+        )
+    except TriageError as error:
+        return error
+    finally:
+        await asked.aclose()
+    return None if found is None else Address(str(found[0], "utf-8", "replace"), int(found[1]))

@@ -1,0 +1,86 @@
+"""Behind Sentinels: the master is found with their own password, and followed when it fails over."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel
+from redis_oom_tui.models.errors import LoginRefused, NotRedis, ServerUnreachable
+from redis_oom_tui.store.live import LiveServer
+from tests.support.ports import free_ports
+from tests.support.sentinel import MASTER, failed_over, watched
+
+
+@contextlib.asynccontextmanager
+async def _opened(connection: Connection) -> AsyncIterator[LiveServer]:
+    live = LiveServer(connection)
+    try:
+        await live.open()
+        yield live
+    finally:
+        await live.close()
+
+
+async def _refusal(connection: Connection, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        async with _opened(connection):
+            pass
+
+
+def _asking(connection: Connection, *addresses: Address, master: str = MASTER) -> Connection:
+    return replace(connection, sentinel=Sentinel(addresses, master))
+
+
+async def test_a_failover_is_followed_and_said(flavour: str) -> None:
+    with watched(flavour, password="for-data", sentinel_password="for-sentinels") as them:
+        async with _opened(them.connection) as live:
+            assert live.address == Address(port=them.master_port)
+            assert (await live.snapshot()).notes == ()
+            failed_over(them, "for-data")
+            snapshot, again = await live.snapshot(), await live.snapshot()
+    assert snapshot.server.role == "master"
+    assert snapshot.server.address == Address(port=them.replica_port)
+    now, before = f"127.0.0.1:{them.replica_port}", f"127.0.0.1:{them.master_port}"
+    said = f"failover: the Sentinels now name {now} as master of cache, in place of {before}"
+    assert snapshot.notes == (said,)
+    assert again.notes == ()
+
+
+async def test_a_master_that_came_back_as_a_replica_is_left() -> None:
+    with watched("valkey") as them:
+        async with _opened(them.connection) as live:
+            failed_over(them)
+            them.master.start()
+            with them.master.client() as client:
+                client.replicaof("127.0.0.1", them.replica_port)
+            snapshot = await live.snapshot()
+    assert (snapshot.server.role, snapshot.server.address.port) == ("master", them.replica_port)
+
+
+async def test_one_dead_sentinel_among_those_asked() -> None:
+    with watched("valkey") as them:
+        dead, alive = Address(port=free_ports()[0]), Address(port=them.sentinel_port)
+        async with _opened(_asking(them.connection, dead, alive)) as live:
+            assert live.address.port == them.master_port
+
+
+async def test_what_the_sentinels_refuse_is_said() -> None:
+    with watched("valkey", sentinel_password="right") as them:
+        where = Address(port=them.sentinel_port)
+        for wrong in (None, Secret("wrong")):
+            sentinel = Sentinel((where,), MASTER, password=wrong)
+            await _refusal(replace(them.connection, sentinel=sentinel), LoginRefused, "--sentinel-pass")
+        known = Sentinel((where,), "no-such-master", password=Secret("right"))
+        await _refusal(replace(them.connection, sentinel=known), NotRedis, "no-such-master")
+
+
+async def test_no_sentinel_at_all() -> None:
+    nobody = [Address(port=port) for port in free_ports(2)]
+    await _refusal(_asking(Connection(), *nobody), ServerUnreachable, "refuses connections")
+
+
+async def test_a_sentinel_given_as_the_server() -> None:
+    with watched("valkey") as them:
+        await _refusal(Connection(Address(port=them.sentinel_port)), NotRedis, "--sentinel")

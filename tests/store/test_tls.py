@@ -1,0 +1,86 @@
+"""TLS on every server here that speaks it: authorities, client certificates, server names."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.models.address import Connection, Secret, Tls
+from redis_oom_tui.models.errors import LoginRefused, ServerUnreachable, TriageError
+from redis_oom_tui.store.live import LiveServer
+from tests.support.servers import RunningServer
+from tests.support.tls import SERVER_NAME, Papers, issue, speaking_tls, started_tls
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return issue(tmp_path_factory.mktemp("papers"), "127.0.0.1")
+
+
+@pytest.fixture(params=speaking_tls())
+def secured(request: pytest.FixtureRequest, papers: Papers) -> Iterator[tuple[RunningServer, Connection]]:
+    with started_tls(request.param, papers, client_certificates=True) as pair:
+        yield pair
+
+
+async def _keys(connection: Connection) -> int:
+    live = LiveServer(connection)
+    try:
+        await live.open()
+        return (await live.snapshot()).keys
+    finally:
+        await live.close()
+
+
+def _with(connection: Connection, **tls: object) -> Connection:
+    return replace(connection, tls=replace(connection.tls or Tls(), **tls))
+
+
+def _as_client(connection: Connection, papers: Papers) -> Connection:
+    return _with(connection, cert_file=papers.client_cert_file, key_file=papers.client_key_file)
+
+
+async def test_a_client_certificate_lets_in(secured: tuple[RunningServer, Connection], papers: Papers) -> None:
+    running, connection = secured
+    with running.client() as client:
+        client.set("k", "v")
+    assert await _keys(_as_client(connection, papers)) == 1
+
+
+async def test_without_a_client_certificate_it_is_said(secured: tuple[RunningServer, Connection]) -> None:
+    with pytest.raises(ServerUnreachable, match="--cert"):
+        await _keys(secured[1])
+
+
+async def test_a_stranger_s_authority_is_not_trusted(secured: tuple[RunningServer, Connection], papers: Papers) -> None:
+    stranger = _with(_as_client(secured[1], papers), ca_file=papers.stranger_ca_file)
+    with pytest.raises(ServerUnreachable, match="--cacert"):
+        await _keys(stranger)
+    assert await _keys(_with(stranger, verify=False)) == 0
+
+
+async def test_plain_talk_to_a_tls_port_and_the_reverse(
+    secured: tuple[RunningServer, Connection], papers: Papers
+) -> None:
+    with pytest.raises(TriageError, match="--tls"):
+        await _keys(replace(secured[1], tls=None))
+
+
+@pytest.mark.parametrize("flavour", speaking_tls())
+async def test_a_certificate_for_a_name(flavour: str, tmp_path: Path) -> None:
+    papers = issue(tmp_path, SERVER_NAME)
+    with started_tls(flavour, papers) as (_, connection):
+        with pytest.raises(ServerUnreachable, match="--sni"):
+            await _keys(connection)
+        assert await _keys(_with(connection, server_name=SERVER_NAME)) == 0
+
+
+@pytest.mark.parametrize("flavour", speaking_tls())
+async def test_an_acl_user_over_tls(flavour: str, papers: Papers) -> None:
+    with started_tls(flavour, papers, "user sre on >pw +@all ~*", "user default off") as (_, connection):
+        assert await _keys(replace(connection, username="sre", password=Secret("pw"))) == 0
+        with pytest.raises(LoginRefused):
+            await _keys(replace(connection, username="sre", password=Secret("no")))
+        with pytest.raises(LoginRefused):
+            await _keys(connection)
