@@ -1,0 +1,190 @@
+"""A table on screen whose rows keep their identity while they move: cursor and marks stay on their row."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, ClassVar, Generic
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from redis_oom_tui.tui.draw import Line, Piece, merged
+from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.widgets.columns import Column, R, cells_of, column_at, fitting, header
+from redis_oom_tui.tui.widgets.table_model import TableModel
+
+_MARGIN = 2
+_WHEEL = 3
+
+
+class LiveTable(Canvas, Generic[R], can_focus=True):
+    """Rows under columns, sorted by any of them. `model` holds rows, order, cursor and marks.
+
+    `show` hands it new rows as often as one likes: it repaints the lines that changed.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("pagedown,ctrl+d", "page(1)", "A page down", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", "A page up", show=False),
+        Binding("home,g", "move(-1000000)", "To the first row", show=False),
+        Binding("end,G", "move(1000000)", "To the last row", show=False),
+        Binding("s,greater_than_sign", "sort(1)", "sort", id="table.sort", tooltip="Sort by the next column"),
+        Binding("less_than_sign", "sort(-1)", "Sort by the previous column", show=False, id="table.sort_back"),
+        Binding("S", "turn", "Sort the other way round", show=False, id="table.turn"),
+        Binding("enter", "choose", "open", id="table.choose", tooltip="Open what the cursor is on"),
+        Binding("space", "mark", "mark", id="table.mark", tooltip="Mark or unmark, and go one down"),
+        Binding("u", "unmark", "Unmark all", show=False, id="table.unmark"),
+    ]
+
+    class Chosen(Message):
+        """Enter, or a second click, on a row."""
+
+        def __init__(self, table: "LiveTable[Any]", row: object) -> None:
+            super().__init__()
+            self.table = table
+            self.row = row
+
+        @property
+        def control(self) -> "LiveTable[Any]":
+            """The table."""
+            return self.table
+
+    class Changed(Message):
+        """The cursor went to another row, the order was changed, or the marks."""
+
+        def __init__(self, table: "LiveTable[Any]") -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> "LiveTable[Any]":
+            """The table."""
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column[R]],
+        identify: Callable[[R], Hashable],
+        *,
+        sort: str,
+        marking: bool = True,
+        empty: str = "",
+        id: str | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(id=id)
+        self.model = TableModel(columns, identify, sort)
+        self._marking = marking
+        self._empty = empty
+
+    def show(self, rows: Sequence[R], empty: str | None = None) -> None:
+        """Show these rows in place of the last ones; `empty` is said where there are none."""
+        if empty is not None:
+            self._empty = empty
+        self.model.update(rows, self._now())
+        self.redraw()
+
+    def sort_by(self, column: str, *, falling: bool | None = None) -> None:
+        """Sort by that column now."""
+        self.model.sort_by(column, falling)
+        self._changed()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """The header and the rows in view."""
+        model = self.model
+        shown = fitting(model.columns, width - _MARGIN)
+        titles = header(shown, model.sort, model.falling, self.pen.glyphs)
+        head: Line = merged(((" " * _MARGIN, "head"), *titles))
+        if not model.rows:
+            return [head, (), ((f"  {self._empty}", "dim"),)]
+        model.room = max(1, height - 1)
+        model.into_view()
+        cursor = model.place
+        in_view = range(model.top, min(model.top + model.room, len(model.rows)))
+        return [head, *(self._line(model.rows[place], shown, here=place == cursor) for place in in_view)]
+
+    def _line(self, row: R, shown: Sequence[tuple[Column[R], int]], *, here: bool) -> Line:
+        marked = self.model.is_marked(row)
+        role = ("cursor" if self.has_focus else "cursor_away") if here else None
+        sign = self.pen.glyphs.marked if marked else " "
+        edge: Piece = (f"{sign} ", role or "marked")
+        return merged((edge, *cells_of(row, shown, role or ("marked" if marked else None))))
+
+    def _now(self) -> float:
+        return self.triage.clock.monotonic()
+
+    def _changed(self) -> None:
+        self.redraw()
+        self.post_message(self.Changed(self))
+
+    def action_move(self, by: int) -> None:
+        """The cursor, by so many rows."""
+        self.model.move_to(self.model.place + by, self._now())
+        self._changed()
+
+    def action_page(self, by: int) -> None:
+        """The cursor, by a screenful."""
+        self.action_move(by * max(1, self.model.room - 1))
+
+    def action_sort(self, by: int) -> None:
+        """Sort by the next column shown, or the one before."""
+        ids = [column.id for column, _ in fitting(self.model.columns, self.size.width - _MARGIN)]
+        here = ids.index(self.model.sort) if self.model.sort in ids else -1
+        self.sort_by(ids[(here + by) % len(ids)])
+
+    def action_turn(self) -> None:
+        """The same column, the other way round."""
+        self.sort_by(self.model.sort, falling=not self.model.falling)
+
+    def action_choose(self) -> None:
+        """Tell that this row was chosen."""
+        row = self.model.current
+        if row is not None:
+            self.post_message(self.Chosen(self, row))
+
+    def action_mark(self) -> None:
+        """Mark the row under the cursor, or take its mark away, and go one down."""
+        row = self.model.current
+        if row is not None:
+            self.model.toggle(row)
+            self.action_move(1)
+
+    def action_unmark(self) -> None:
+        """Take all marks away."""
+        self.model.unmark()
+        self._changed()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A table without marks has no keys for them."""
+        del parameters
+        return self._marking or action not in ("mark", "unmark")
+
+    def on_focus(self, _: events.Focus) -> None:
+        """The cursor is drawn brighter."""
+        self.redraw()
+
+    def on_blur(self, _: events.Blur) -> None:
+        """The cursor is drawn fainter."""
+        self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a title sorts by it, again turns it; on a row it moves the cursor, twice chooses."""
+        model = self.model
+        if event.y == 0:
+            column = column_at(fitting(model.columns, self.size.width - _MARGIN), event.x - _MARGIN)
+            if column is not None:
+                self.sort_by(column.id, falling=not model.falling if column.id == model.sort else None)
+        elif model.top + event.y - 1 < len(model.rows):
+            self.action_move(model.top + event.y - 1 - model.place)
+            if event.chain == 2:
+                self.action_choose()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel moves the cursor."""
+        event.stop()
+        self.action_move(_WHEEL)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel moves the cursor."""
+        event.stop()
+        self.action_move(-_WHEEL)

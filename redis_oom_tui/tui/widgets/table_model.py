@@ -1,0 +1,113 @@
+"""Which rows a live table shows, in which order, and where its cursor and marks are: by identity, never by position."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Generic
+
+from redis_oom_tui.tui.widgets.columns import Column, R, ordered
+
+HOLD_SECONDS = 2.0
+
+
+class TableModel(Generic[R]):
+    """Rows, order, cursor and marks of a table of which `room` lines are in view from `top` on.
+
+    `identify` gives what a row is, whatever its figures are now. For two seconds after the cursor was moved the order
+    holds still, so that nothing moves away under the finger; `now` is monotonic seconds.
+    """
+
+    def __init__(self, columns: Sequence[Column[R]], identify: Callable[[R], Hashable], sort: str) -> None:
+        self.columns = tuple(columns)
+        self.sort = sort
+        self.falling = self.column(sort).falling
+        self.rows: list[R] = []
+        self.top = 0
+        self.room = 1
+        self._identify = identify
+        self._places: dict[Hashable, int] = {}
+        self._cursor: Hashable | None = None
+        self._held_until = 0.0
+        self._marks: dict[Hashable, R] = {}
+
+    def column(self, name: str) -> Column[R]:
+        """The column of that id."""
+        return next(column for column in self.columns if column.id == name)
+
+    def update(self, rows: Sequence[R], now: float) -> None:
+        """New rows in place of the old ones, sorted unless the order holds."""
+        for row in rows:
+            identity = self._identify(row)
+            if identity in self._marks:
+                self._marks[identity] = row
+        if now < self._held_until:
+            unseen = len(self._places)
+            self._take(sorted(rows, key=lambda row: self._places.get(self._identify(row), unseen)))
+        else:
+            self._take(ordered(rows, self.column(self.sort), self.falling))
+
+    def sort_by(self, name: str, falling: bool | None = None) -> None:
+        """Sort by that column now, whatever holds the order."""
+        self.sort = name
+        self.falling = self.column(name).falling if falling is None else falling
+        self._held_until = 0.0
+        self._take(ordered(self.rows, self.column(name), self.falling))
+
+    def _take(self, rows: list[R]) -> None:
+        """The cursor stays on its row, and that row on its line of the screen."""
+        before = self.place
+        line = before - self.top
+        self.rows = rows
+        self._places = {self._identify(row): place for place, row in enumerate(rows)}
+        if rows and self._cursor not in self._places:
+            # Its row is gone: the cursor stays where it was on the screen.
+            self._cursor = self._identify(rows[min(before, len(rows) - 1)])
+        self.top = self.place - line
+        self.into_view()
+
+    @property
+    def place(self) -> int:
+        """The index of the cursor's row; 0 where there is none."""
+        return self._places.get(self._cursor, 0)
+
+    @property
+    def current(self) -> R | None:
+        """The row under the cursor."""
+        return self.rows[self.place] if self.rows else None
+
+    def move_to(self, place: int, now: float) -> None:
+        """Put the cursor on the row at that index, or the nearest there is, and hold the order."""
+        self._held_until = now + HOLD_SECONDS
+        if self.rows:
+            self._cursor = self._identify(self.rows[max(0, min(place, len(self.rows) - 1))])
+            self.into_view()
+
+    def go_to(self, identity: Hashable, now: float) -> bool:
+        """Put the cursor on that row; False where it is not among the rows."""
+        if identity not in self._places:
+            return False
+        self.move_to(self._places[identity], now)
+        return True
+
+    def into_view(self) -> None:
+        """Scroll as little as brings the cursor into view, and never past the end."""
+        place = self.place
+        self.top = max(place - self.room + 1, min(self.top, place))
+        self.top = max(0, min(self.top, len(self.rows) - self.room))
+
+    @property
+    def marked(self) -> Mapping[Hashable, R]:
+        """The marked rows in the order of marking, with their last figures, whether among the rows now or not."""
+        return self._marks
+
+    def is_marked(self, row: R) -> bool:
+        """Whether that row is marked."""
+        return self._identify(row) in self._marks
+
+    def toggle(self, row: R) -> None:
+        """Mark that row, or take its mark away."""
+        identity = self._identify(row)
+        if self._marks.pop(identity, None) is None:
+            self._marks[identity] = row
+
+    def unmark(self) -> None:
+        """Take all marks away."""
+        self._marks.clear()
