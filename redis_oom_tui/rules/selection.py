@@ -4,9 +4,10 @@ import heapq
 from collections.abc import Iterable, Sequence
 
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
 from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.words.sizes import count
 
 # A plan is held in memory, on a machine that may have little of it: about 400 bytes a key.
 MOST_KEYS = 200_000
@@ -61,8 +62,10 @@ def ttl_matches(wanted: TtlFilter, ttl_ms: int | None) -> bool:
     return (ttl_ms is not None) == (wanted is TtlFilter.WITH)
 
 
-def matches(criteria: Criteria, row: KeyRow) -> bool:
+def matches(criteria: Criteria, row: KeyRow, wanted: frozenset[KeyId] | None = None) -> bool:
     """Whether all that the criteria say holds for `row`; what is unknown (a size, an idle time) does not hold.
+
+    `wanted` is `criteria.keys` as a set, for whoever asks about many rows.
 
     >>> from redis_oom_tui.models.keys import KeyId
     >>> row = KeyRow(KeyId(0, b"cache:1"), "string", size=100, idle_seconds=50)
@@ -79,7 +82,7 @@ def matches(criteria: Criteria, row: KeyRow) -> bool:
         return False
     if criteria.idle_over_seconds and (row.idle_seconds is None or row.idle_seconds <= criteria.idle_over_seconds):
         return False
-    if criteria.keys and row.id not in criteria.keys:
+    if criteria.keys and row.id not in (wanted or criteria.keys):
         return False
     return ttl_matches(criteria.ttl, row.ttl_ms) and name_matches(criteria, row.id.key)
 
@@ -125,3 +128,15 @@ def within(keys: Sequence[PlannedKey], max_bytes: int) -> Iterable[PlannedKey]:
             return
         total += key.size or 0
         yield key
+
+
+def left_out(chosen: Chosen, refused_keys: int) -> tuple[str, ...]:
+    """Sentences about matching keys that are not in the plan: over the most that a plan holds, or refused to us."""
+    found = []
+    if chosen.matched_keys > MOST_KEYS:
+        found.append(
+            f"{count(chosen.matched_keys)} keys match; a plan holds {count(MOST_KEYS)}: plan again for the rest."
+        )
+    if refused_keys:
+        found.append(f"This user may not look at {count(refused_keys)} of the keys, so they are not in the plan.")
+    return tuple(found)

@@ -31,6 +31,7 @@ READS = frozenset(
         "DBSIZE",
         "ROLE",
         "COMMAND",
+        "ACL DRYRUN",
         "ACL WHOAMI",
         "CLIENT ID",
         "CLIENT LIST",

@@ -1,0 +1,154 @@
+"""From criteria to a frozen plan: the first half of the circle, in which nothing is changed."""
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+
+from redis_oom_tui.models.action import PlanningState, PlanningView
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.plan import Criteria, Deed, Plan, PlannedKey
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules import selection, trust
+from redis_oom_tui.rules.freezing import frozen
+from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.store.changing import reading
+from redis_oom_tui.store.changing.channel import Channel
+from redis_oom_tui.store.live import LiveServer
+
+_REREAD_AT_ONCE = 500
+
+
+class PlanMaker:
+    """A plan in the making. Implements `ports.Planning`."""
+
+    def __init__(
+        self,
+        server: LiveServer,
+        criteria: Criteria,
+        *,
+        deed: Deed = Deed.DELETE,
+        expire_seconds: int | None = None,
+        lfu_before: bool = False,
+        more_flags: Callable[[], tuple[str, ...]] = tuple,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._server = server
+        self._criteria = criteria
+        self._deed = deed
+        self._expire_seconds = expire_seconds
+        self._lfu_before = lfu_before
+        self._more_flags = more_flags
+        self._wall = wall
+        self._chosen = selection.Chosen(criteria)
+        self._wanted = frozenset(criteria.keys)
+        self._view = PlanningView()
+        self._refused_keys = 0
+        self._started = time.monotonic()
+        self._stop = False
+
+    def view(self) -> PlanningView:
+        """How far it is."""
+        return self._view
+
+    def stop(self) -> None:
+        """End after the page in flight."""
+        self._stop = True
+
+    async def run(self) -> PlanningView:
+        """Look, freeze, and return the view that holds the plan."""
+        self._started = time.monotonic()
+        try:
+            snapshot = await self._server.snapshot()
+            trust.refuse_idle(self._criteria, snapshot)
+            await self._look(snapshot)
+        except TriageError as error:
+            self._show(PlanningState.FAILED, error=str(error))
+        else:
+            state = PlanningState.STOPPED if self._stop else PlanningState.COMPLETE
+            self._show(state, plan=self._freeze(snapshot))
+        return self._view
+
+    async def _look(self, snapshot: Snapshot) -> None:
+        for db in self._databases(snapshot):
+            total = sum(database.keys for database in snapshot.databases if database.db == db)
+            walk = contextlib.aclosing(self._pages(db, frequencies=is_lfu(snapshot.memory.policy)))
+            before = self._view.scanned_keys
+            async with walk as found:
+                async for page in found:
+                    self._take(page)
+                    walked = self._view.scanned_keys + page.walked
+                    self._view = replace(self._view, scanned_keys=min(walked, before + total) if total else walked)
+                    self._show(PlanningState.RUNNING)
+                    if self._stop:
+                        return
+            if not self._wanted:
+                self._view = replace(self._view, scanned_keys=before + total)
+
+    def _databases(self, snapshot: Snapshot) -> list[int]:
+        if self._wanted:
+            return sorted({key.db for key in self._wanted})
+        held = {database.db: database.keys for database in snapshot.databases if database.keys}
+        asked = self._criteria.databases
+        chosen = [db for db in held if asked is None or db in asked]
+        self._view = replace(self._view, total_keys=sum(held[db] for db in chosen))
+        return sorted(chosen)
+
+    async def _pages(self, db: int, *, frequencies: bool) -> AsyncGenerator[reading.Page, None]:
+        channel = Channel(self._server, db)
+        try:
+            if not self._wanted:
+                async for page in reading.pages(channel, self._criteria, frequencies=frequencies, wall=self._wall):
+                    yield page
+                return
+            names = reading.by_database(self._wanted)[db]
+            self._view = replace(self._view, total_keys=len(self._wanted))
+            for at in range(0, len(names), _REREAD_AT_ONCE):
+                some = names[at : at + _REREAD_AT_ONCE]
+                yield await reading.rows(channel, some, self._criteria, frequencies=frequencies, wall=self._wall)
+        finally:
+            await channel.close()
+
+    def _take(self, page: reading.Page) -> None:
+        self._refused_keys += page.refused_keys
+        for row in page.rows:
+            if selection.matches(self._criteria, row, self._wanted):
+                self._chosen.add(_planned(row, page.read_at))
+
+    def _show(self, state: PlanningState, *, plan: Plan | None = None, error: str | None = None) -> None:
+        self._view = replace(
+            self._view,
+            state=state,
+            matched_keys=self._chosen.matched_keys,
+            matched_bytes=self._chosen.matched_bytes,
+            elapsed_seconds=time.monotonic() - self._started,
+            plan=plan,
+            error=error,
+        )
+
+    def _freeze(self, snapshot: Snapshot) -> Plan:
+        keys = self._chosen.keys()
+        flags = trust.flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
+        return frozen(
+            Plan(
+                keys=keys,
+                criteria=self._criteria,
+                made_at=self._wall(),
+                server=str(self._server.address),
+                run_id=snapshot.server.run_id,
+                deed=self._deed,
+                expire_seconds=self._expire_seconds,
+                keyspace_keys=snapshot.keys,
+                scanned_keys=self._view.scanned_keys,
+                complete=not self._stop,
+                flags=(*flags, *selection.left_out(self._chosen, self._refused_keys), *self._more_flags()),
+                matched_keys=self._chosen.matched_keys,
+                matched_bytes=self._chosen.matched_bytes,
+                role=snapshot.server.role,
+            )
+        )
+
+
+def _planned(row: KeyRow, read_at: float) -> PlannedKey:
+    return PlannedKey(row.id, row.type, row.size, row.ttl_ms, row.idle_seconds, row.frequency, read_at)

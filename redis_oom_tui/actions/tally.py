@@ -1,0 +1,53 @@
+"""What became of each key of a plan, in a byte a key."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from redis_oom_tui.models.plan import KeyOutcome, Outcome, PlannedKey
+
+_CODES = tuple(Outcome)
+_NUMBER = {outcome: number for number, outcome in enumerate(_CODES)}
+
+
+class Tally:
+    """Outcomes by position in the plan; a key of which nothing is said was not attempted."""
+
+    def __init__(self, keys: Sequence[PlannedKey]) -> None:
+        self._keys = keys
+        self._codes = bytearray([_NUMBER[Outcome.NOT_ATTEMPTED]]) * len(keys)
+        self._details: dict[int, str] = {}
+        self._counts: Counter[Outcome] = Counter({Outcome.NOT_ATTEMPTED: len(keys)})
+        self.freed_bytes = 0
+
+    def put(self, at: int, outcome: Outcome, detail: str = "") -> None:
+        """The key at position `at` came to this."""
+        before = self.outcome(at)
+        self._counts[before] -= 1
+        self._counts[outcome] += 1
+        self._codes[at] = _NUMBER[outcome]
+        if outcome is Outcome.DELETED and before is not Outcome.DELETED:
+            self.freed_bytes += self._keys[at].size or 0
+        if detail:
+            self._details[at] = detail
+        else:
+            self._details.pop(at, None)
+
+    def outcome(self, at: int) -> Outcome:
+        """What became of the key at position `at`."""
+        return _CODES[self._codes[at]]
+
+    def detail(self, at: int) -> str:
+        """What had changed about it, or the refusal."""
+        return self._details.get(at, "")
+
+    def counts(self) -> Mapping[Outcome, int]:
+        """How many keys came to what; an outcome that no key came to is left out."""
+        return MappingProxyType({outcome: number for outcome, number in self._counts.items() if number})
+
+    def each(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
+        """What became of each key, in the plan's order."""
+        for at, key in enumerate(self._keys):
+            outcome = self.outcome(at)
+            if only is None or outcome in only:
+                yield KeyOutcome(key.id, outcome, self.detail(at))

@@ -1,0 +1,219 @@
+"""The backup file: what a plan is about to delete, a JSON line per key, on disk before the key goes.
+
+First line: where it comes from. Then a line per key: its name and its DUMP in base64, type, absolute expiry, idle time
+or frequency, and a checksum over them; or, for a key deleted without a copy, its name and why. A plan that sets
+expiries writes each key's old and new one instead. A last line tells that the file is whole; without it the tool was
+cut off, and all whole lines still count.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from redis_oom_tui.models.action import Backup
+from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Deed, Plan
+from redis_oom_tui.models.snapshot import Server
+from redis_oom_tui.words.hostile import safe_text
+
+_FORMAT = "redis-oom-tui backup 1"
+
+
+class BackupFailed(TriageError):
+    """The backup cannot be written, so what it was to hold is not deleted."""
+
+
+class Record(NamedTuple):
+    """A key in a backup. Times are Unix milliseconds; `due_ms` is the expiry that an EXPIRE plan gave it.
+
+    `payload` is None in the backup of an EXPIRE plan, and for a key that was left out: `left_out` then says why.
+    """
+
+    id: KeyId
+    type: str
+    payload: bytes | None
+    expires_ms: int | None = None
+    idle_seconds: int | None = None
+    frequency: int | None = None
+    saved_ms: int = 0
+    due_ms: int | None = None
+    left_out: str = ""
+
+
+def new_path(folder: Path, plan: Plan, wall: float) -> Path:
+    """A file name for the backup of `plan` that says when and where."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
+    place = re.sub(r"[^A-Za-z0-9.-]+", "_", plan.server)[-60:]
+    return folder / f"{stamp}-{place}-{plan.hash[:8]}.jsonl"
+
+
+class BackupWriter:
+    """Writes a new file at `path`; raises BackupFailed wherever that fails, also for one that exists already."""
+
+    def __init__(self, path: Path, plan: Plan, server: Server, wall: float) -> None:
+        self.path = path
+        self.keys = 0
+        self.size = 0
+        head = {
+            "format": _FORMAT,
+            "made_at": round(wall, 3),
+            "server": plan.server,
+            "flavour": server.flavour,
+            "version": server.version,
+            "run_id": server.run_id,
+            "plan": plan.hash,
+            "deed": plan.deed.value,
+            "keys": len(plan.keys),
+        }
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._failed(error) from None
+        self._file = os.fdopen(handle, "wb")
+        self._digest = hashlib.sha256()
+        self._line(head)
+        self.flush()
+
+    def add(self, record: Record) -> None:
+        """Add a key; it is on disk after the next `flush`."""
+        self._line(_fields(record))
+        if not record.left_out:
+            self.keys += 1
+
+    def flush(self) -> None:
+        """Bring all that was added to the disk."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def close(self) -> None:
+        """Write the last line and close. A file that cannot be finished keeps its whole lines."""
+        if self._file.closed:
+            return
+        with contextlib.suppress(BackupFailed):
+            self._line({"end": True, "keys": self.keys, "sha256": self._digest.hexdigest()})
+            self.flush()
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def _line(self, fields: dict[str, Any]) -> None:
+        data = json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise self._failed(error) from None
+        self._digest.update(data)
+        self.size += len(data)
+
+    def _failed(self, error: OSError) -> BackupFailed:
+        return BackupFailed(f"The backup {safe_text(str(self.path), 200)} cannot be written: {error.strerror}")
+
+
+def read_head(path: Path) -> Backup:
+    """What the file at `path` says of itself. Raises BadInput for one that is not a backup of this tool."""
+    name = safe_text(str(path), 200)
+    try:
+        with path.open("rb") as file:
+            head = json.loads(file.readline(65536))
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise BadInput(f"{name} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise BadInput(f"{name} is not a backup that this tool wrote") from None
+    if not isinstance(head, dict) or head.get("format") != _FORMAT:
+        raise BadInput(f"{name} is not a backup that this tool wrote")
+    return Backup(
+        path=str(path),
+        made_at=float(head["made_at"]),
+        server=str(head["server"]),
+        flavour=str(head["flavour"]),
+        version=str(head["version"]),
+        keys=int(head["keys"]),
+        size=size,
+        deed=str(head.get("deed", Deed.DELETE.value)),
+    )
+
+
+def read_records(path: Path) -> Iterator[Record | None]:
+    """The keys in the file, in order; None for a damaged or cut line. Raises BadInput as `read_head`."""
+    read_head(path)
+    with path.open("rb") as file:
+        file.readline()
+        for line in file:
+            try:
+                fields = json.loads(line)
+                if not fields.get("end"):
+                    yield _record(fields)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                yield None
+
+
+def backups(folder: Path) -> tuple[Backup, ...]:
+    """The backups in `folder`, newest first; files that are none are passed over."""
+    found = []
+    for path in folder.glob("*.jsonl"):
+        try:
+            found.append(read_head(path))
+        except (BadInput, KeyError, TypeError, ValueError):
+            continue
+    return tuple(sorted(found, key=lambda backup: backup.made_at, reverse=True))
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    fields: dict[str, Any] = {"db": record.id.db, "k": _text(record.id.key), "t": record.type}
+    if record.id.node:
+        fields["node"] = record.id.node
+    if record.left_out:
+        return fields | {"left_out": record.left_out}
+    optional = {
+        "x": record.expires_ms,
+        "i": record.idle_seconds,
+        "f": record.frequency,
+        "due": record.due_ms,
+        "p": None if record.payload is None else _text(record.payload),
+    }
+    fields |= {"s": record.saved_ms} | {name: value for name, value in optional.items() if value is not None}
+    return fields | {"sum": _checksum(fields)}
+
+
+def _record(fields: dict[str, Any]) -> Record:
+    key = KeyId(fields["db"], _bytes(fields["k"]), fields.get("node", ""))
+    if "left_out" in fields:
+        return Record(key, fields["t"], None, left_out=str(fields["left_out"]))
+    if fields.pop("sum") != _checksum(fields):
+        raise ValueError("checksum")
+    payload = fields.get("p")
+    return Record(
+        id=key,
+        type=fields["t"],
+        payload=None if payload is None else _bytes(payload),
+        expires_ms=fields.get("x"),
+        idle_seconds=fields.get("i"),
+        frequency=fields.get("f"),
+        saved_ms=fields["s"],
+        due_ms=fields.get("due"),
+    )
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return hashlib.sha256(canonical).hexdigest()[:16]
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

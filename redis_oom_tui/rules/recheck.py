@@ -1,0 +1,76 @@
+"""What an unchanged key must look like now: worked out from the plan, compared on the server or, at worst, here."""
+
+from typing import NamedTuple
+
+from redis_oom_tui.models.plan import PlannedKey
+
+# The server tells idle times in whole seconds, from a clock that it renews at least once a second.
+_IDLE_SLACK = 2
+TTL_SLACK_MS = 5000
+# Above this, sizes of collections are estimates from a few elements, which rehashing may shift.
+_EXACT_BELOW = 4096
+_EXACT_TYPES = frozenset({"string"})
+
+
+class Expected(NamedTuple):
+    """How a key looks if nobody changed it: -1 where a comparison is left out; `ttl_ms` -1 for no expiry.
+
+    `digest` is the SHA-1 of its DUMP, '' where it was not saved.
+    """
+
+    type: str
+    ttl_ms: int
+    least_idle: int
+    smallest: int
+    largest: int
+    digest: str = ""
+
+
+def expected(key: PlannedKey, now: float, digest: str = "") -> Expected:
+    """What `key` must look like at `now` (Unix seconds). Untouched, it grew idle by all the time since it was read.
+
+    Where a digest is known it stands for idle time and size: on servers without NO-TOUCH the saving itself was a read.
+
+    >>> from redis_oom_tui.models.keys import KeyId
+    >>> expected(PlannedKey(KeyId(0, b"k"), "string", 90, idle_seconds=5, read_at=100.0), 110.0)
+    Expected(type='string', ttl_ms=-1, least_idle=13, smallest=90, largest=90, digest='')
+    """
+    elapsed = max(0.0, now - key.read_at) if key.read_at is not None else 0.0
+    ttl_ms = -1 if key.ttl_ms is None else max(0, round(key.ttl_ms - elapsed * 1000))
+    if digest:
+        return Expected(key.type, ttl_ms, -1, -1, -1, digest)
+    idle = -1
+    if key.idle_seconds is not None:
+        idle = max(0, int(key.idle_seconds + elapsed) - _IDLE_SLACK)
+    smallest, largest = size_class(key)
+    return Expected(key.type, ttl_ms, idle, smallest, largest)
+
+
+def size_class(key: PlannedKey) -> tuple[int, int]:
+    """The least and the largest MEMORY USAGE that still count as unchanged; (-1, -1) where the size is not known."""
+    if key.size is None:
+        return -1, -1
+    if key.type in _EXACT_TYPES or key.size <= _EXACT_BELOW:
+        return key.size, key.size
+    return key.size // 2, key.size * 2
+
+
+def difference(want: Expected, kind: str | None, ttl_ms: int | None, idle: int | None, size: int | None) -> str | None:
+    """What the script says, from replies read one by one: 'gone', 'type', 'ttl', 'used', 'size', or None if unchanged.
+
+    `kind` is None for a key that is not there; `ttl_ms` None for one that does not expire; unknown `idle` and `size`
+    are None and not compared.
+    """
+    if kind is None:
+        return "gone"
+    if kind != want.type:
+        return "type"
+    if (want.ttl_ms < 0) != (ttl_ms is None):
+        return "ttl"
+    if ttl_ms is not None and abs(want.ttl_ms - ttl_ms) > TTL_SLACK_MS:
+        return "ttl"
+    if idle is not None and idle < want.least_idle:
+        return "used"
+    if size is not None and want.smallest >= 0 and not want.smallest <= size <= want.largest:
+        return "size"
+    return None

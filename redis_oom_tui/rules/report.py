@@ -1,0 +1,36 @@
+"""The report of a run, in one sentence, and what the replies about each key mean."""
+
+from collections.abc import Mapping
+
+from redis_oom_tui.models.plan import Deed, Outcome
+from redis_oom_tui.words.sizes import count, size
+
+_REST = (
+    (Outcome.CHANGED, "had changed and were kept"),
+    (Outcome.GONE, "were gone already"),
+    (Outcome.FAILED, "failed"),
+    (Outcome.NOT_ATTEMPTED, "were not attempted"),
+)
+
+
+def report(deed: Deed, counts: Mapping[Outcome, int], total: int, fell: int | None) -> str:
+    """What a run came to; `fell` is by how many bytes used_memory is lower than before it.
+
+    >>> report(Deed.DELETE, {Outcome.DELETED: 8, Outcome.CHANGED: 2}, 10, 2048)
+    'Deleted 8 of 10 keys; 2 had changed and were kept; used memory fell by 2.0 KiB.'
+    """
+    verb, done = ("Deleted", Outcome.DELETED) if deed is Deed.DELETE else ("Gave an expiry to", Outcome.EXPIRING)
+    parts = [f"{verb} {count(counts.get(done, 0))} of {count(total)} keys"]
+    parts += [f"{count(counts[outcome])} {words}" for outcome, words in _REST if counts.get(outcome)]
+    if deed is Deed.DELETE and fell is not None:
+        parts.append(f"used memory {'fell' if fell >= 0 else 'grew'} by {size(abs(fell))}")
+    return "; ".join(parts) + "."
+
+
+def blocks_writes(refusal: str) -> bool:
+    """Whether a refusal of one write, from inside a script, means that all writes are refused.
+
+    >>> blocks_writes("-MISCONF Redis is configured to save RDB snapshots"), blocks_writes("NOPERM this user")
+    (True, False)
+    """
+    return any(word in refusal[:200] for word in ("MISCONF", "NOREPLICAS", "READONLY"))

@@ -1,0 +1,47 @@
+"""Whether idle times can be trusted as a reason to delete (REDIS_FACTS: the LRU clock and what resets it)."""
+
+from collections.abc import Iterable
+
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.plan import Criteria, Order, PlannedKey
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.words.sizes import count, duration
+
+# The clock has 24 bits of seconds: what is idle for longer reads as if it were used lately.
+CLOCK_SECONDS = 2**24
+
+
+def refuse_idle(criteria: Criteria, snapshot: Snapshot) -> None:
+    """Raise BadInput where the criteria lean on idle times that this server does not keep."""
+    leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
+    if leans and is_lfu(snapshot.memory.policy):
+        raise BadInput(
+            f"Under {snapshot.memory.policy} the server keeps frequencies and no idle times: choose by pattern, type or"
+            " size"
+        )
+    if (criteria.idle_over_seconds or 0) >= CLOCK_SECONDS:
+        raise BadInput(f"Idle times wrap at {duration(CLOCK_SECONDS)}: no key can be idle for longer than that")
+
+
+def flags(criteria: Criteria, snapshot: Snapshot, keys: Iterable[PlannedKey], *, lfu_before: bool) -> tuple[str, ...]:
+    """Sentences to read before a plan is confirmed. `lfu_before`: an LFU policy was on since the start."""
+    found: list[str] = []
+    leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
+    listed = tuple(keys)
+    if leans and lfu_before:
+        found.append("The policy was an LFU one since the server started: keys used meanwhile show wrong idle times.")
+    if leans and snapshot.server.role in {"slave", "replica"}:
+        found.append("Idle times on a replica are not the master's: keys that look idle here may be busy there.")
+    if leans and snapshot.server.uptime_seconds is not None:
+        older = sum(1 for key in listed if (key.idle_seconds or 0) > snapshot.server.uptime_seconds + 5)
+        if older:
+            found.append(f"{count(older)} keys claim to be idle for longer than the server runs: look before deleting.")
+    if snapshot.activity.has_child:
+        found.append("A BGSAVE or AOF rewrite runs: meanwhile keys that are used keep looking idle.")
+    if listed and not any(key.idle_seconds is not None for key in listed):
+        found.append(
+            "The server tells no idle times: a key that is used or changed after this preview is recognised only by its"
+            " type, expiry and size."
+        )
+    return tuple(found)

@@ -1,0 +1,82 @@
+"""One connection, held for a whole action: commands in order, replies in order, and no silent second try.
+
+redis-py reconnects by itself when a command is sent on a connection that was lost. After a failover that would be
+another server, so here a lost connection stays lost, and the caller decides.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio.connection import AbstractConnection
+
+from redis_oom_tui.models.errors import ServerUnreachable, TriageError
+from redis_oom_tui.store.errors import as_ours, translated
+from redis_oom_tui.store.live import LiveServer
+
+Word = bytes | str | int
+Command = tuple[Word, ...]
+
+
+class Channel:
+    """A connection to database `db` of `server`; `changing` for a confirmed action. Close it when done."""
+
+    def __init__(self, server: LiveServer, db: int = 0, *, changing: bool = False) -> None:
+        self._server = server
+        self.db = db
+        self._changing = changing
+        self._connection: AbstractConnection | None = None
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Take a connection of its own out of the pool. Raises one of `models.errors`."""
+        if self._connection is None:
+            self._pool = self._server.client(self.db, changing=self._changing).connection_pool
+            with translated(self._server.address):
+                self._connection = await self._pool.get_connection()
+
+    async def close(self) -> None:
+        """Give the connection back; one in the middle of an exchange has been closed already."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.release(connection)
+
+    async def call(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to `commands`, in order; a refusal stands in its place as an error of ours.
+
+        Raises ServerUnreachable where the connection was lost or silent: then nobody knows which commands ran.
+        """
+        if not commands:
+            return []
+        await self.open()
+        connection = self._connection
+        if connection is None or not connection.is_connected:
+            raise ServerUnreachable(f"{self._server.address} closed the connection")
+        try:
+            with translated(self._server.address):
+                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+                return [await self._reply(connection, command) for command in commands]
+        except BaseException:
+            # Replies may still be on their way: nobody must read them as the answer to something else.
+            await connection.disconnect(nowait=True)
+            raise
+
+    async def _reply(self, connection: AbstractConnection, command: Command) -> Any:
+        try:
+            return await connection.read_response()
+        except exceptions.ResponseError as error:
+            return as_ours(error, self._server.address, _named(command))
+
+    async def one(self, *command: Word) -> Any:
+        """The reply to one command; raises what it was refused with."""
+        reply = (await self.call([command]))[0]
+        if isinstance(reply, TriageError):
+            raise reply
+        return reply
+
+
+def _named(command: Command) -> str:
+    """The command as a sentence may name it: no keys, no values."""
+    words = [word.decode("latin-1") if isinstance(word, bytes) else str(word) for word in command[:2]]
+    containers = {"CONFIG", "CLIENT", "MEMORY", "OBJECT", "ACL"}
+    return " ".join(words) if words[0].upper() in containers else words[0]

@@ -1,0 +1,77 @@
+"""A connection for acting that is known to reach the same server as before, and can be taken up again after a loss."""
+
+import asyncio
+
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.store.changing.channel import Channel
+from redis_oom_tui.store.live import LiveServer
+
+_TRIES = 12
+_FIRST_WAIT = 0.1
+_LONGEST_WAIT = 2.0
+
+
+class OtherServer(TriageError):
+    """The address is answered by another server now, or by the same one restarted: what was known does not hold."""
+
+
+class Line:
+    """The changing connection to database `db`. `run_id` is the server's that it must be, None if not told."""
+
+    def __init__(self, server: LiveServer, db: int, run_id: str | None) -> None:
+        self._server = server
+        self._run_id = run_id
+        self._client_id: int | None = None
+        self.db = db
+        self.channel = Channel(server, db, changing=True)
+
+    async def open(self) -> None:
+        """Connect and make sure of the server. Raises OtherServer, or another of `models.errors`."""
+        channel = Channel(self._server, self.db, changing=True)
+        try:
+            info, client_id = await channel.call([("INFO", "server"), ("CLIENT", "ID")])
+        except TriageError:
+            await channel.close()
+            raise
+        now = _run_id(info) if isinstance(info, bytes) else None
+        if self._run_id is not None and now is not None and now != self._run_id:
+            await channel.close()
+            raise OtherServer(
+                f"{self._server.address} is another server than before, or was restarted (its run id changed): look"
+                " again before acting"
+            )
+        self._run_id = self._run_id or now
+        self._client_id = client_id if isinstance(client_id, int) else None
+        self.channel = channel
+
+    async def reopen(self) -> None:
+        """After a loss: connect again, patiently, and see to it that nothing sent on the old connection can still run.
+
+        Raises OtherServer, or ServerUnreachable when the server did not come back within about twenty seconds.
+        """
+        lost, wait = self._client_id, _FIRST_WAIT
+        await self.channel.close()
+        for left in reversed(range(_TRIES)):
+            try:
+                await self.open()
+                break
+            except OtherServer:
+                raise
+            except TriageError:
+                if not left:
+                    raise
+            await asyncio.sleep(wait)
+            wait = min(_LONGEST_WAIT, 2 * wait)
+        if lost is not None:
+            await self.channel.call([("CLIENT", "KILL", "ID", lost)])
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self.channel.close()
+
+
+def _run_id(info: bytes) -> str | None:
+    for line in info.decode("utf-8", "replace").splitlines():
+        if line.startswith("run_id:"):
+            return line[7:].strip()
+    return None

@@ -1,0 +1,153 @@
+"""The scripts that check a key and act on it in one step.
+
+They have no shebang: at OOM, servers from 7.0 on refuse scripts that have one, even those that only delete, while a
+script without is refused only when it writes more. Checked on Redis 6.2, 7.0 and Valkey 9.1.
+
+Each key takes FIELDS arguments, all compared as text or whole numbers, where -1 leaves a comparison out:
+type, PTTL (-1: it must not expire; else within SLACK_MS), least idle time, least and largest MEMORY USAGE, SHA-1 of
+its DUMP (or ''). A reply per key: a whole number of Reply, or the text of the server's refusal.
+"""
+
+from enum import IntEnum
+
+FIELDS = 6
+SLACK_MS = 5000
+
+
+class Reply(IntEnum):
+    """What a script says of one key."""
+
+    DONE = 1
+    EARLIER = 2
+    GONE = 0
+    TYPE = -1
+    TTL = -2
+    USED = -3
+    SIZE = -4
+    CONTENT = -5
+
+
+CHANGED_WORDS = {
+    Reply.TYPE: "its type is another now",
+    Reply.TTL: "its expiry was changed",
+    Reply.USED: "it was used since the preview",
+    Reply.SIZE: "its size is another now",
+    Reply.CONTENT: "its content was changed after it was saved",
+    Reply.EARLIER: "it expires sooner than that already",
+}
+
+_CHECK = """
+local function differs(key, at)
+  local kind = redis.call('TYPE', key)
+  kind = kind.ok or kind
+  if kind == 'none' then return 0 end
+  if kind ~= ARGV[at] then return -1 end
+  local wanted, ttl = tonumber(ARGV[at + 1]), redis.call('PTTL', key)
+  if ttl == -2 then return 0 end
+  if (wanted < 0) ~= (ttl < 0) then return -2 end
+  if wanted >= 0 and math.abs(wanted - ttl) > 5000 then return -2 end
+  local least = tonumber(ARGV[at + 2])
+  if least >= 0 then
+    local idle = redis.pcall('OBJECT', 'IDLETIME', key)
+    if type(idle) == 'number' and idle < least then return -3 end
+  end
+  local smallest = tonumber(ARGV[at + 3])
+  if smallest >= 0 then
+    local size = redis.pcall('MEMORY', 'USAGE', key)
+    if type(size) == 'number' and (size < smallest or size > tonumber(ARGV[at + 4])) then return -4 end
+  end
+  local digest = ARGV[at + 5]
+  if digest ~= '' and redis.sha1hex(redis.call('DUMP', key)) ~= digest then return -5 end
+  return nil
+end
+local function said(reply)
+  if type(reply) == 'table' and reply.err then return reply.err end
+  return nil
+end
+"""
+
+DELETE = (
+    _CHECK
+    + """
+local out = {}
+for i, key in ipairs(KEYS) do
+  local code = differs(key, (i - 1) * 6 + 1)
+  if not code then
+    local reply = redis.pcall('UNLINK', key)
+    code = said(reply) or reply
+  end
+  out[i] = code
+end
+return out
+"""
+)
+
+# Two more arguments a key, behind all the others: when it is due, in Unix milliseconds, and in how many from now.
+EXPIRE = (
+    _CHECK
+    + """
+local out = {}
+for i, key in ipairs(KEYS) do
+  local code = differs(key, (i - 1) * 6 + 1)
+  if not code then
+    local ttl = redis.call('PTTL', key)
+    if ttl >= 0 and ttl <= tonumber(ARGV[#KEYS * 6 + 2 * i]) then
+      code = 2
+    else
+      local reply = redis.pcall('PEXPIREAT', key, ARGV[#KEYS * 6 + 2 * i - 1])
+      code = said(reply) or reply
+    end
+  end
+  out[i] = code
+end
+return out
+"""
+)
+
+# Each unchanged key's DUMP, PTTL and idle time (or frequency) in place of a number.
+SAVE = (
+    _CHECK
+    + """
+local out = {}
+for i, key in ipairs(KEYS) do
+  local code = differs(key, (i - 1) * 6 + 1)
+  if not code then
+    local idle = redis.pcall('OBJECT', 'IDLETIME', key)
+    local freq = -1
+    if type(idle) ~= 'number' then
+      idle = -1
+      freq = redis.pcall('OBJECT', 'FREQ', key)
+      if type(freq) ~= 'number' then freq = -1 end
+    end
+    local ttl = redis.call('PTTL', key)
+    local dump = redis.pcall('DUMP', key)
+    code = said(dump) or {dump, ttl, idle, freq}
+  end
+  out[i] = code
+end
+return out
+"""
+)
+
+# Takes an expiry back: type, the PTTL it should have now, and the old expiry in Unix milliseconds (-1: none).
+UNEXPIRE = """
+local out = {}
+for i, key in ipairs(KEYS) do
+  local at = (i - 1) * 3 + 1
+  local kind = redis.call('TYPE', key)
+  kind = kind.ok or kind
+  local ttl = redis.call('PTTL', key)
+  local code = 1
+  if kind == 'none' then code = 0
+  elseif kind ~= ARGV[at] then code = -1
+  elseif ttl < 0 or math.abs(ttl - tonumber(ARGV[at + 1])) > 5000 then code = -2
+  else
+    local reply
+    if ARGV[at + 2] == '-1' then reply = redis.pcall('PERSIST', key)
+    else reply = redis.pcall('PEXPIREAT', key, ARGV[at + 2]) end
+    if type(reply) == 'table' and reply.err then code = reply.err end
+  end
+  out[i] = code
+end
+return out
+"""
