@@ -31,7 +31,7 @@ CONFIG = {
 
 def private_directory() -> Path:
     """A new directory that only this user can enter (mkdtemp makes it 0700)."""
-    prefix = "redis-oom-tui-demo-"
+    prefix = "oom-demo-"
     base = tempfile.gettempdir()
     if len(base) + len(prefix) + len("/12345678/valkey.sock") > LONGEST_SOCKET_PATH:
         base = "/tmp"  # noqa: S108 - mkdtemp makes a private directory in it
