@@ -46,7 +46,7 @@ def read_invocation(given: Mapping[str, Any]) -> Invocation:
         base = configuration.connection(named)
     return Invocation(
         connection=resolve(options, base=base),
-        screen=_screen(given),
+        screen=read_screen(given),
         configuration=configuration,
         profile=profile,
         config_path=given["config_path"],
@@ -78,7 +78,8 @@ def _password(given: Mapping[str, Any]) -> Secret | None:
     return None if given["password"] is None else Secret(given["password"])
 
 
-def _screen(given: Mapping[str, Any]) -> ScreenOptions:
+def read_screen(given: Mapping[str, Any]) -> ScreenOptions:
+    """How the screen is to be; this needs neither a server nor a configuration file."""
     return ScreenOptions(
         interval_seconds=given["interval"],
         color=given["color"],

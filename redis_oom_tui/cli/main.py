@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from redis_oom_tui import __version__
-from redis_oom_tui.cli.context import Invocation, read_invocation
+from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.options import connection_options, file_options, screen_options
 from redis_oom_tui.models.errors import BadInput, TriageError
 
@@ -18,6 +18,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("redis_oom_tui.cli.check", "One verdict; exit 0 ok, 1 warning, 2 critical, 3 unknown."),
     "watch": ("redis_oom_tui.cli.watch", "Look at an interval; alerts, hooks, an armed cleanup."),
+    "demo": ("redis_oom_tui.cli.demo", "The screen on an embedded server that is out of memory."),
     "config": ("redis_oom_tui.cli.config", "Check the configuration file."),
 }
 
@@ -65,7 +66,9 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
         redis-oom-tui -h cache-1 hogs --top 20
     """
     if ctx.invoked_subcommand in _WITHOUT_SERVER:
-        ctx.obj = Invocation(config_path=given["config_path"])
+        ctx.obj = Invocation(
+            screen=read_screen(given), config_path=given["config_path"], audit_path=given["audit_path"]
+        )
         return None
     ctx.obj = read_invocation(given)
     if ctx.invoked_subcommand is not None:

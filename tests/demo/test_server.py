@@ -14,7 +14,7 @@ import pytest
 from redis_oom_tui.demo.families import HOSTILE_NAMES, SINGLES
 from redis_oom_tui.demo.server import DemoServer
 from redis_oom_tui.demo.wire import Refused, Wire
-from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.errors import TriageError
 
 KEYS = 6000
 
@@ -127,7 +127,7 @@ def test_progress_ends_at_its_total() -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(BadInput, match=r"pip install 'redis-oom-tui\[demo\]'"):
+    with pytest.raises(TriageError, match=r"pip install 'redis-oom-tui\[demo\]'"):
         DemoServer().launch()
 
 

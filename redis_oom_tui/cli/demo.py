@@ -1,0 +1,51 @@
+"""`redis-oom-tui demo`: the screen on a server of our own that is really out of memory."""
+
+import sys
+from typing import Self
+
+import click
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.demo.server import KEYS, DemoServer
+
+
+@click.command()
+@click.option(
+    "--keys", type=click.IntRange(1000, 5_000_000), default=KEYS, metavar="N", help=f"About how many keys ({KEYS})."
+)
+@click.pass_obj
+def demo(invocation: Invocation, /, *, keys: int) -> int:
+    """Open the screen on an embedded Valkey at its memory limit, with an application whose writes it refuses.
+
+    The server listens on a private unix socket, writes nothing to disk, and is gone when the screen is left.
+    """
+    from redis_oom_tui.cli.screen import show
+
+    with DemoServer() as server:
+        with Progress() as progress:
+            server.start(keys=keys, on_progress=progress.show)
+        return show(invocation, server.connection)
+
+
+class Progress:
+    """One line on stderr: rewritten on a terminal, written once elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._shown = -1
+
+    def __enter__(self) -> Self:
+        sys.stderr.write("Starting a demo server and filling it ...")
+        sys.stderr.flush()
+        return self
+
+    def show(self, done: int, total: int) -> None:
+        """So many of so many keys are there."""
+        percent = 100 * done // total
+        if self._live and percent != self._shown:
+            self._shown = percent
+            sys.stderr.write(f"\rStarting a demo server and filling it: {percent:3d} %")
+            sys.stderr.flush()
+
+    def __exit__(self, *_: object) -> None:
+        sys.stderr.write("\n")
