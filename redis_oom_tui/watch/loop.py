@@ -58,18 +58,21 @@ class Watch:
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set, then say so in a last line. Raises BrokenPipeError once nobody reads the lines."""
         began = self._clock.monotonic()
-        broken: BrokenPipeError | None = None
-        async with asyncio.TaskGroup() as tasks:
-            for listener in self._listeners:
-                tasks.create_task(listener.run(stop), name=type(listener).__name__)
-            try:
-                await self._tick_until(stop)
-            except BrokenPipeError as error:
-                broken = error
-            stop.set()
-        await self._looking.close()
-        if broken is not None:
-            raise broken
+        broken = False
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for listener in self._listeners:
+                    tasks.create_task(listener.run(stop), name=type(listener).__name__)
+                try:
+                    await self._tick_until(stop)
+                finally:
+                    stop.set()
+        except* BrokenPipeError:
+            broken = True
+        finally:
+            await self._looking.close()
+        if broken:
+            raise BrokenPipeError
         self._last_line(self._clock.monotonic() - began)
 
     async def _tick_until(self, stop: asyncio.Event) -> None:
