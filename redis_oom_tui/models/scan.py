@@ -100,7 +100,8 @@ class ScanView:
 
     `total_keys` is DBSIZE of the scanned databases when last asked; `top` is sorted by bytes, largest first.
     `volatile_keys` and `volatile_bytes` are the scanned keys with a TTL. `explained_share` is bytes_seen over
-    used_memory once complete. Keys that went away, or that this user may not read, are counted.
+    used_memory once complete. Keys that went away, or that this user may not read, are counted. `walked_share` is how
+    far SCAN's cursor has come, None where it does not tell; `notes` are sentences on what these figures leave out.
     """
 
     state: ScanState
@@ -122,6 +123,8 @@ class ScanView:
     brake: Brake = field(default_factory=Brake)
     pace: Pace = Pace.NORMAL
     error: str | None = None
+    walked_share: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -130,7 +133,9 @@ class ScanView:
 
     @property
     def share_scanned(self) -> float:
-        """From 0.0 to 1.0, by key count."""
+        """From 0.0 to 1.0: by SCAN's cursor, or by key count where that does not tell."""
         if self.complete:
             return 1.0
+        if self.walked_share is not None:
+            return self.walked_share
         return min(1.0, self.scanned_keys / self.total_keys) if self.total_keys else 0.0

@@ -1,0 +1,122 @@
+"""Which parts of a key's name vary: numbers, dates, UUIDs, hashes, hex and base64 tokens become `*`."""
+
+import re
+from functools import lru_cache
+
+from redis_oom_tui.words.hostile import escape_glob
+
+# What a variable part becomes while names are worked on: a byte that is rare in names, unlike `*`. A name that has it
+# anyway gets a `*` there, which still matches.
+VARIABLE = b"\0"
+# Beyond these a name tells nothing more about its family, and one odd key must not cost megabytes.
+LONGEST_PART = 64
+DEEPEST = 8
+LONGEST_NAME = 512
+
+_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_JOINS = b"-._/"
+_TOKEN_SPECIALS = b"+/_-"
+
+
+def shape(name: bytes) -> bytes:
+    """`name` with every digit as 0: names of one shape nearly always belong to one family, and a dict finds it.
+
+    >>> shape(b"user:42:cart")
+    b'user:00:cart'
+    """
+    return name.translate(_DIGITS_TO_ZERO)
+
+
+def shapes(names: list[bytes]) -> list[bytes]:
+    """`shape` of each, in one pass over all of them: a fifth of the time."""
+    found = b"\n".join(names).translate(_DIGITS_TO_ZERO).split(b"\n")
+    return found if len(found) == len(names) else [shape(name) for name in names]
+
+
+def settled(normal: bytes) -> bool:
+    """Whether all names of the same shape share this family: not where a digit was left standing, as in `v2`.
+
+    >>> settled(b"api:v2:x"), settled(b"user:\\0")
+    (False, True)
+    """
+    return normal.translate(_DIGITS_TO_ZERO).find(b"0") < 0
+
+
+def normalise(names: list[bytes], delimiters: bytes = b":") -> list[bytes]:
+    r"""Each name with its variable parts as `VARIABLE`.
+
+    >>> normalise([b"user:42:cart", b"log:2024-01-31", b"api:v2:item7"])
+    [b'user:\x00:cart', b'log:\x00', b'api:v2:item\x00']
+    """
+    pattern = _variable(delimiters)
+    found = pattern.sub(VARIABLE, b"\n".join(names)).split(b"\n")
+    return found if len(found) == len(names) else [pattern.sub(VARIABLE, name) for name in names]
+
+
+def parts(normal: bytes, delimiters: bytes = b":") -> list[bytes]:
+    r"""A normalised name in its parts, each with the delimiter that ends it; bounded in number and length.
+
+    >>> parts(b"user:\0:cart")
+    [b'user:', b'\x00:', b'cart']
+    """
+    found: list[bytes] = _splitter(delimiters).findall(normal[:LONGEST_NAME]) or [b""]
+    if len(normal) > LONGEST_NAME:
+        found = [*found[: DEEPEST - 1], VARIABLE]
+    elif len(found) > DEEPEST:
+        found = [*found[: DEEPEST - 1], VARIABLE]
+    return [_shortened(part, delimiters) if len(part) > LONGEST_PART else part for part in found]
+
+
+def shown(normal: bytes) -> bytes:
+    r"""A normalised name as people write it.
+
+    >>> shown(b"user:\0:cart")
+    b'user:*:cart'
+    """
+    return normal.replace(VARIABLE, b"*")
+
+
+def glob(normal: bytes) -> bytes:
+    r"""A glob for SCAN MATCH: literal parts escaped, variable ones `*`.
+
+    >>> glob(b"a[1]:\0")
+    b'a\\[1\\]:*'
+    """
+    return b"*".join(escape_glob(literal) for literal in normal.split(VARIABLE))
+
+
+def _shortened(part: bytes, delimiters: bytes) -> bytes:
+    return VARIABLE + part[-1:] if part[-1] in delimiters else VARIABLE
+
+
+@lru_cache(maxsize=16)
+def _splitter(delimiters: bytes) -> re.Pattern[bytes]:
+    if not delimiters:
+        return re.compile(rb".+", re.DOTALL)
+    inside = re.escape(delimiters)
+    return re.compile(rb"[^%b]*[%b]|[^%b]+" % (inside, inside, inside))
+
+
+@lru_cache(maxsize=16)
+def _variable(delimiters: bytes) -> re.Pattern[bytes]:
+    """What varies, most telling first. A number may stand anywhere but in a version such as `v2`; the others must be
+    whole tokens. A random token is told from a CamelCase word by how often letters and digits alternate in it."""
+    joins = re.escape(bytes(char for char in _JOINS if char not in delimiters))
+    specials = re.escape(bytes(char for char in _TOKEN_SPECIALS if char not in delimiters))
+    token = b"A-Za-z0-9" + specials
+    turn = rb"(?:[A-Za-z][0-9]|[0-9][A-Za-z])"
+    number = rb"[0-9]+(?:[%bT][0-9]+)*" % joins
+    whole = [
+        rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
+        rb"(?=[a-f]*[0-9])[0-9a-f]{8,}",
+        rb"(?=[A-F]*[0-9])[0-9A-F]{8,}",
+        rb"(?=(?:[a-z0-9]*?%b){3})[a-z0-9]{16,}" % turn,
+        rb"(?=(?:[A-Z0-9]*?%b){3})[A-Z0-9]{16,}" % turn,
+        rb"(?=[A-Z0-9]*[a-z])(?=[a-z0-9]*[A-Z])(?=(?:[A-Za-z0-9]*?%b){2})[A-Za-z0-9]{16,}={0,2}" % turn,
+        rb"(?=[%b]*[a-z])(?=[%b]*[A-Z])(?=(?:[%b]*?%b){3})[%b]{20,}={0,2}" % (token, token, token, turn, token),
+    ]
+    version = rb"(?<!(?<![A-Za-z0-9])v)"
+    return re.compile(
+        rb"(?<![A-Za-z0-9])(?:%b)(?![A-Za-z0-9])" % b"|".join(whole)
+        + rb"|(?<![0-9])(?:%b|(?![0-9]{1,3}(?![A-Za-z0-9])))%b" % (version, number)
+    )

@@ -1,0 +1,203 @@
+"""The roll-up: every family of keys at every level of its name, in bounded memory."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from operator import add
+
+from redis_oom_tui.rules import patterns
+
+GROUPS = 16
+"""Pages are dealt into so many groups; how the groups differ tells how far an estimate may be off."""
+
+_CACHED_SHAPES = 20_000
+# Folding begins where most names stand side by side: that is where a name, not a family, makes them differ.
+_CROWDS = (1024, 256, 64, 2)
+
+
+class Node:
+    """One part of a name under its parent. Its own figures are of the keys that end here."""
+
+    __slots__ = ("children", "counts", "crowded", "error", "folded", "idle", "name", "no_ttl", "parent", "sizes", "types")
+
+    def __init__(self, name: bytes, parent: "Node | None") -> None:
+        self.name = name
+        self.parent = parent
+        self.children: dict[bytes, Node] = {}
+        self.counts: list[int] = []
+        self.sizes: list[int] = []
+        self.types: defaultdict[bytes, int] = defaultdict(int)
+        self.idle: list[int] = []
+        self.no_ttl = 0
+        self.folded = 0
+        self.error = 0
+        self.crowded = False
+
+    def begin(self) -> "Node":
+        """Ready to count keys that end here."""
+        if not self.counts:
+            self.counts = [0] * GROUPS
+            self.sizes = [0] * GROUPS
+        return self
+
+    def absorb(self, other: "Node") -> int:
+        """Take over all of `other`, part by part; returns how many nodes that saved."""
+        if other.counts:
+            self.begin()
+            self.counts = list(map(add, self.counts, other.counts))
+            self.sizes = list(map(add, self.sizes, other.sizes))
+        self.no_ttl += other.no_ttl
+        for kind, keys in other.types.items():
+            self.types[kind] += keys
+        if other.idle:
+            self.idle = list(map(add, self.idle, other.idle)) if self.idle else other.idle
+        saved = 1
+        for name, child in other.children.items():
+            mine = self.children.get(name)
+            if mine is None:
+                child.parent = self
+                self.children[name] = child
+            else:
+                saved += mine.absorb(child)
+        other.children = {}
+        return saved
+
+    def path(self) -> bytes:
+        """The normalised name up to and with this part."""
+        names = []
+        node: Node | None = self
+        while node is not None:
+            names.append(node.name)
+            node = node.parent
+        return b"".join(reversed(names))
+
+
+class PatternTree:
+    """Counts keys by family. At most `max_nodes` families are kept: the smallest are folded into a `*` beside them."""
+
+    def __init__(self, delimiters: bytes = b":", max_nodes: int = 5000) -> None:
+        self.delimiters = delimiters
+        self.max_nodes = max(64, max_nodes)
+        self.roots: dict[int, Node] = {}
+        self.nodes = 0
+        self._leaves: dict[int, dict[bytes, Node]] = {}
+
+    def add(
+        self,
+        db: int,
+        names: list[bytes],
+        sizes: Sequence[int],
+        ttls: Sequence[int],
+        types: Sequence[bytes],
+        group: int,
+    ) -> list[Node]:
+        """Count one page of keys (`ttls` as PTTL answers); returns the family of each."""
+        leaves = self._families(db, names)
+        for leaf, size, ttl, kind in zip(leaves, sizes, ttls, types, strict=True):
+            leaf.counts[group] += 1
+            leaf.sizes[group] += size
+            leaf.types[kind] += 1
+            if ttl < 0:
+                leaf.no_ttl += 1
+        if self.nodes > self.max_nodes:
+            self._fold()
+        return leaves
+
+    def find(self, db: int, name: bytes) -> Node | None:
+        """The family that `name` is counted in by now."""
+        node = self.roots.get(db)
+        for part in patterns.parts(patterns.normalise([name], self.delimiters)[0], self.delimiters):
+            if node is None:
+                return None
+            node = node.children.get(part) or node.children.get(self._wild(part))
+        return node
+
+    def correct(self, db: int, name: bytes, difference: int, group: int) -> None:
+        """A key's size was read again and differs by so many bytes."""
+        node = self.find(db, name)
+        if node is not None:
+            node.begin().sizes[group] += difference
+
+    def _families(self, db: int, names: list[bytes]) -> list[Node]:
+        known = self._leaves.setdefault(db, {})
+        shapes = patterns.shapes(names)
+        found = [known.get(shape) for shape in shapes]
+        missing = [index for index, node in enumerate(found) if node is None]
+        if missing:
+            normal = patterns.normalise([names[index] for index in missing], self.delimiters)
+            if len(known) > _CACHED_SHAPES:
+                known.clear()
+            for index, name in zip(missing, normal, strict=True):
+                node = self._leaf(db, name)
+                found[index] = node
+                if len(name) <= patterns.LONGEST_NAME and patterns.settled(name):
+                    known[shapes[index]] = node
+        return [node for node in found if node is not None]
+
+    def _leaf(self, db: int, normal: bytes) -> Node:
+        node = self.roots.get(db)
+        if node is None:
+            node = self.roots[db] = Node(b"", None)
+        for part in patterns.parts(normal, self.delimiters):
+            node = node.children.get(part) or self._child(node, part)
+        return node.begin()
+
+    def _child(self, parent: Node, part: bytes) -> Node:
+        wild = self._wild(part)
+        if parent.crowded and part != wild:
+            found = parent.children.get(wild)
+            if found is not None:
+                return found
+            part = wild
+        child = parent.children[part] = Node(part, parent)
+        child.error = parent.error + parent.folded
+        self.nodes += 1
+        return child
+
+    def _wild(self, part: bytes) -> bytes:
+        return patterns.VARIABLE + part[-1:] if part and part[-1] in self.delimiters else patterns.VARIABLE
+
+    def _fold(self) -> None:
+        """Fold the smallest families into a `*` beside them until a quarter is free again."""
+        totals = {id(node): total for node, total in self._subtotals()}
+        nodes = [node for root in self.roots.values() for node in _below(root)]
+        nodes.sort(key=lambda node: totals[id(node)])
+        for least in _CROWDS:
+            for node in nodes:
+                if self.nodes <= self.max_nodes * 3 // 4:
+                    break
+                self._fold_one(node, totals[id(node)], least)
+        for known in self._leaves.values():
+            known.clear()
+
+    def _fold_one(self, node: Node, size: int, least: int) -> None:
+        parent = node.parent
+        wild = self._wild(node.name)
+        gone = parent is None or parent.children.get(node.name) is not node
+        if parent is None or gone or node.name == wild or len(parent.children) < least:
+            return
+        del parent.children[node.name]
+        target = parent.children.get(wild)
+        if target is None:
+            node.name = wild
+            parent.children[wild] = node
+        else:
+            self.nodes -= target.absorb(node)
+        parent.folded += size
+        parent.crowded = parent.crowded or least > _CROWDS[-1]
+
+    def _subtotals(self) -> Iterator[tuple[Node, int]]:
+        for root in self.roots.values():
+            totals: dict[int, int] = {}
+            for node in reversed([root, *_below(root)]):
+                total = sum(node.sizes) + sum(totals[id(child)] for child in node.children.values())
+                totals[id(node)] = total
+                yield node, total
+
+
+def _below(root: Node) -> Iterator[Node]:
+    """Every node under `root`, each after its parent."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield from node.children.values()
+        waiting.extend(node.children.values())

@@ -1,0 +1,155 @@
+"""The lanes at work on one database: as many as the pace allows, each following one walk at a time."""
+
+import asyncio
+import time
+from collections import deque
+
+from typing import Any, Protocol
+
+from redis_oom_tui.models.address import Connection
+from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.scan.ladder import Step
+from redis_oom_tui.store.scan.lane import Lane
+from redis_oom_tui.store.scan.tally import Columns
+from redis_oom_tui.store.scan.walks import Walk
+from redis_oom_tui.store.scan.wire import Column, Walker, packed
+
+
+class Foreman(Protocol):
+    """What the lanes ask whoever runs them."""
+
+    @property
+    def step(self) -> Step:
+        """How many lanes, and how large a page, right now."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether to end after the page in flight."""
+
+    async def ready(self) -> None:
+        """Return when the next page may be sent."""
+
+    def count(self, db: int, names: list[bytes], columns: Columns) -> None:
+        """Take one page of replies."""
+
+
+class Crew:
+    """Walks `walks`, all of one database, to their ends."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        walks: list[Walk],
+        foreman: Foreman,
+        *,
+        walker: Walker,
+        columns: tuple[Column, ...],
+        bulk: bool = True,
+    ) -> None:
+        self._connection = connection
+        self._foreman = foreman
+        self._walker = walker
+        self._columns = columns
+        self._bulk = bulk
+        self._all = walks
+        self._waiting = deque(walk for walk in walks if not walk.done)
+        self._lanes: dict[asyncio.Task[None], int] = {}
+
+    async def work(self) -> None:
+        """Until every walk is done, or the foreman stops it. Raises one of `models.errors` when a lane breaks.
+
+        Whatever ends it, no walk loses its place: another crew may go on with the same walks.
+        """
+        try:
+            while True:
+                self._hire()
+                if not self._lanes:
+                    return
+                done, _ = await asyncio.wait(self._lanes, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    del self._lanes[task]
+                    task.result()
+        finally:
+            await self._dismiss()
+
+    def _hire(self) -> None:
+        if self._foreman.stopping:
+            return
+        places = set(range(self._foreman.step.lanes)) - set(self._lanes.values())
+        for place in sorted(places)[: len(self._waiting)]:
+            self._lanes[asyncio.create_task(self._lane(place), name=f"scan lane {place}")] = place
+
+    async def _dismiss(self) -> None:
+        for task in self._lanes:
+            task.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+        self._lanes.clear()
+
+    async def _lane(self, place: int) -> None:
+        if not self._waiting:
+            return
+        lane = Lane(self._connection, self._all[0].db, self._walker, bulk=self._bulk)
+        try:
+            with translated(self._connection.address, "SCAN"):
+                await lane.open()
+                while self._waiting and self._wanted(place):
+                    await self._follow(lane, self._waiting.popleft(), place)
+        finally:
+            await lane.close()
+
+    def _wanted(self, place: int) -> bool:
+        return not self._foreman.stopping and place < self._foreman.step.lanes
+
+    async def _follow(self, lane: Lane, walk: Walk, place: int) -> None:
+        try:
+            while not walk.done:
+                await self._foreman.ready()
+                if not self._wanted(place):
+                    break
+                started = time.perf_counter()
+                await self._turn(lane, walk)
+                rest = self._foreman.step.rest
+                # Even without a rest the event loop gets its turn: keys are to be painted meanwhile.
+                await asyncio.sleep(rest * (time.perf_counter() - started) if rest else 0)
+        finally:
+            if not walk.done:
+                self._waiting.appendleft(walk)
+
+    async def _turn(self, lane: Lane, walk: Walk) -> None:
+        """Ask about the keys at hand and, in the same write, for the next ones."""
+        names = walk.page
+        buffer = packed(self._columns, names)
+        replies = len(self._columns) * len(names)
+        if not walk.ended:
+            buffer += self._walker.packed(walk.cursor, self._foreman.step.count)
+            replies += 1
+        answers = await lane.ask(buffer, replies)
+        walk.page = []
+        if not walk.ended:
+            self._advance(walk, answers[-1])
+        if names:
+            self._foreman.count(walk.db, names, self._sorted_out(answers, len(names)))
+
+    def _advance(self, walk: Walk, answer: Any) -> None:
+        if isinstance(answer, Exception):
+            raise answer
+        walk.advance(int(answer[0]), answer[1])
+        if walk.ended:
+            following = next((other for other in self._all if other.before is walk), None)
+            if following is not None:
+                walk.cross(following)
+
+    def _sorted_out(self, answers: list[Any], size: int) -> Columns:
+        found = {
+            column: answers[index * size : (index + 1) * size] for index, column in enumerate(self._columns)
+        }
+        frequency = Column.FREQUENCY in found
+        return Columns(
+            sizes=found.get(Column.SIZE),
+            types=found.get(Column.TYPE),
+            ttls=found.get(Column.TTL),
+            idles=found.get(Column.FREQUENCY if frequency else Column.IDLE),
+            frequencies=frequency,
+        )
+
+

@@ -1,0 +1,141 @@
+"""A closer look at one key that leaves no trace: its row read again and, where that is safe, the start of its value."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from redis import exceptions
+from redis.asyncio import Redis
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
+from redis_oom_tui.store.errors import translated
+from redis_oom_tui.words.sizes import size as size_words
+
+_LENGTHS = {"string": "STRLEN", "list": "LLEN", "hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "stream": "XLEN"}
+_ELEMENTS = 5
+_BYTES = 256
+# A first look must not pull a giant element through a slow link, nor block the server while it is copied.
+_LARGEST_LOOK = 64 * 1024
+
+
+class Server(Protocol):
+    """What a closer look needs of a live server."""
+
+    @property
+    def address(self) -> Address:
+        """Where it is, for people."""
+
+    def client(self, db: int = 0) -> Redis:
+        """The client of one database."""
+
+    async def capabilities(self) -> Capabilities:
+        """What may be read here."""
+
+
+async def details(server: Server, key: KeyId) -> KeyDetails | None:
+    """The key as it is now; None where it is gone. Raises one of `models.errors`."""
+    client = server.client(key.db)
+    with translated(server.address, "TYPE"):
+        row = await _row(client, key)
+        if row is None:
+            return None
+        why_not = (await server.capabilities()).why_not(Feature.NO_TOUCH)
+        if why_not is not None:
+            return KeyDetails(
+                row, preview_withheld="reading the value would reset its idle time: this server has no CLIENT NO-TOUCH"
+            )
+        return await _with_value(client, row)
+
+
+async def _row(client: Redis, key: KeyId) -> KeyRow | None:
+    asked = (
+        ("TYPE", key.key),
+        ("MEMORY", "USAGE", key.key),
+        ("PTTL", key.key),
+        ("OBJECT", "ENCODING", key.key),
+        ("OBJECT", "IDLETIME", key.key),
+        ("OBJECT", "FREQ", key.key),
+    )
+    kind, size, ttl, encoding, idle, frequency = await _answers(client, asked)
+    if isinstance(kind, Exception):
+        raise kind
+    if _text(kind) in (None, "none") or ttl == -2:
+        return None
+    return KeyRow(
+        key,
+        _text(kind) or "?",
+        _number(size),
+        None if not isinstance(ttl, int) or ttl < 0 else ttl,
+        idle_seconds=_number(idle),
+        frequency=_number(frequency),
+        encoding=_text(encoding),
+    )
+
+
+async def _with_value(client: Redis, row: KeyRow) -> KeyDetails:
+    length = _LENGTHS.get(row.type)
+    if length is None:
+        return KeyDetails(row, preview_withheld=f"a value of type {row.type} is not shown")
+    elements = _number((await _answers(client, ((length, row.id.key),)))[0])
+    counted = replace(row, elements=elements)
+    each = (row.size or 0) / max(1, elements or 1)
+    if row.type != "string" and (row.size is None or each > _LARGEST_LOOK):
+        return KeyDetails(
+            counted, preview_withheld=f"its elements are about {size_words(int(each))} each: too much for a first look"
+        )
+    answer = (await _answers(client, (_look(row),)))[0]
+    if isinstance(answer, Exception):
+        return KeyDetails(counted, preview_withheld=f"the server did not show it: {answer}")
+    return KeyDetails(counted, preview=tuple(part[:_BYTES] for part in _parts(row.type, answer)))
+
+
+def _look(row: KeyRow) -> tuple[Any, ...]:
+    key = row.id.key
+    looks: dict[str, tuple[Any, ...]] = {
+        "string": ("GETRANGE", key, 0, _BYTES - 1),
+        "list": ("LRANGE", key, 0, _ELEMENTS - 1),
+        "hash": ("HSCAN", key, 0, "COUNT", _ELEMENTS),
+        "set": ("SSCAN", key, 0, "COUNT", _ELEMENTS),
+        "zset": ("ZSCAN", key, 0, "COUNT", _ELEMENTS),
+        "stream": ("XRANGE", key, "-", "+", "COUNT", _ELEMENTS),
+    }
+    return looks[row.type]
+
+
+def _parts(kind: str, answer: Any) -> list[bytes]:
+    """The first elements, flat: fields beside their values, members beside their scores."""
+    if kind == "string":
+        return [answer]
+    if kind == "stream":
+        return [part for entry in answer[:_ELEMENTS] for part in (entry[0], *entry[1])]
+    if kind == "list":
+        return list(answer)
+    pairs = 1 if kind == "set" else 2
+    return list(answer[1][: _ELEMENTS * pairs])
+
+
+async def _answers(client: Redis, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The raw answers, refusals in their places: redis-py would turn some into its own shapes."""
+    connection = await client.connection_pool.get_connection()
+    try:
+        await connection.send_packed_command(connection.pack_commands(asked))
+        return [await _answer(connection) for _ in asked]
+    finally:
+        await client.connection_pool.release(connection)
+
+
+async def _answer(connection: Any) -> Any:
+    try:
+        return await connection.read_response(disconnect_on_error=False)
+    except exceptions.ResponseError as error:
+        return error
+
+
+def _number(answer: Any) -> int | None:
+    return answer if isinstance(answer, int) else None
+
+
+def _text(answer: Any) -> str | None:
+    return answer.decode("latin-1") if isinstance(answer, bytes) else None

@@ -1,0 +1,98 @@
+"""One connection of the scan: a page of commands goes out in one write, its replies come back in one list."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import connection as driver
+
+from redis_oom_tui.models.address import Connection
+from redis_oom_tui.store.client import connection_class, connection_options
+from redis_oom_tui.store.gate import Gate
+from redis_oom_tui.store.scan.wire import Walker, admit_all
+
+try:
+    from redis._parsers import _AsyncHiredisParser
+except ImportError:  # a redis-py that keeps it elsewhere: the replies are then read one by one
+    _AsyncHiredisParser = None  # type: ignore[assignment,misc,unused-ignore]
+
+_READ_SIZE = 256 * 1024
+
+
+def _bulk_parser() -> type[Any] | None:
+    """redis-py's hiredis parser, able to take the next replies for one array; None where that cannot work."""
+    if _AsyncHiredisParser is None or driver.DefaultParser is not _AsyncHiredisParser:
+        return None
+
+    class BulkParser(_AsyncHiredisParser):
+        """Replies are cheapest as one array that hiredis builds in C. The server sends no such array: we do."""
+
+        def expect(self, replies: int) -> None:
+            """Let the next `replies` replies come as one list, errors in their places."""
+            self._reader.feed(b"*%d\r\n" % replies)
+
+    return BulkParser
+
+
+class Lane:
+    """A gated connection of one database. `bulk=False` reads the replies one by one, by public API alone."""
+
+    def __init__(self, connection: Connection, db: int, walker: Walker, *, bulk: bool = True) -> None:
+        gate = Gate(read_only=connection.read_only)
+        admit_all(gate, walker)
+        parser = _bulk_parser() if bulk and not connection.cluster else None
+        options = connection_options(connection)
+        if parser is not None:
+            options |= {"parser_class": parser, "socket_read_size": _READ_SIZE}
+        self.patience: float = connection.read_timeout_seconds
+        self._connection = connection_class(connection)(gate=gate, db=db, **options)
+        self._expect: Callable[[int], None] | None = None
+
+    @property
+    def bulk(self) -> bool:
+        """Whether the replies come as one list."""
+        return self._expect is not None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether CLIENT NO-TOUCH holds here."""
+        return self._connection.untouched
+
+    async def open(self) -> None:
+        """Connect."""
+        await self._connection.connect()
+        self._expect = getattr(self._connection._get_parser(), "expect", None)
+        # One timeout stands around a whole page below; redis-py's own, for each write and read, would double the cost.
+        self._connection.socket_timeout = None
+
+    async def close(self) -> None:
+        """Disconnect; never raises for a connection that is already gone."""
+        try:
+            await self._connection.disconnect(nowait=True)
+        except (exceptions.RedisError, OSError):
+            return
+
+    async def ask(self, buffer: bytes, replies: int) -> list[Any]:
+        """Send `buffer`, return its `replies`; a refusal of one command stands in its place as an exception.
+
+        Raises redis-py's errors; a timeout, or a cancellation half-way, ends the connection.
+        """
+        connection = self._connection
+        try:
+            async with asyncio.timeout(self.patience):
+                await connection.send_packed_command(buffer, check_health=False)
+                if self._expect is not None:
+                    self._expect(replies)
+                    answer: list[Any] = await connection.read_response()
+                    return answer
+                return [await self._reply() for _ in range(replies)]
+        except TimeoutError:
+            await self.close()
+            raise exceptions.TimeoutError("Timeout reading a page") from None
+
+    async def _reply(self) -> Any:
+        try:
+            return await self._connection.read_response(disconnect_on_error=False)
+        except exceptions.ResponseError as error:
+            return error

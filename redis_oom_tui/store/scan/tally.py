@@ -1,0 +1,252 @@
+"""What the scan has seen so far: totals, types, the largest keys and the families, in bounded memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.scan import Interval, PatternRow, ScanOptions, TypeRow
+from redis_oom_tui.rules import estimate
+from redis_oom_tui.rules.patterns_rows import IDLE_STEPS, idle_step, rows
+from redis_oom_tui.rules.patterns_tree import GROUPS, PatternTree
+
+_NONE = b"none"
+_UNKNOWN = b"?"
+
+
+@dataclass(slots=True)
+class Top:
+    """One of the largest keys. `size` is what counts in the sums; `row` is what is shown."""
+
+    row: KeyRow
+    size: int
+    group: int
+    asked: bool = False
+    measured: bool = False
+
+
+class Tally:
+    """Sums over pages. `limit` is what no key can weigh more than (used_memory): a figure above it is a wrong one."""
+
+    def __init__(self, options: ScanOptions) -> None:
+        self.options = options
+        self.tree = PatternTree(options.delimiters, options.max_patterns)
+        self.limit: int | None = None
+        self.keys = 0
+        self.bytes = 0
+        self.volatile_keys = 0
+        self.volatile_bytes = 0
+        self.vanished = 0
+        self.refused = 0
+        self.group_keys = [0] * GROUPS
+        self.group_bytes = [0] * GROUPS
+        self.top: dict[tuple[int, bytes], Top] = {}
+        self._types: dict[bytes, list[int]] = {}
+        self._threshold = -1
+        self._pages = 0
+
+    def page(self, db: int, names: list[bytes], columns: "Columns") -> None:
+        """Count one page."""
+        page = _clean(names, columns, self.limit, self)
+        if not page.names:
+            return
+        group = self._pages % GROUPS
+        self._pages += 1
+        self._admit(db, page, group)
+        self._sum(page)
+        leaves = self.tree.add(db, page.names, page.sizes, page.ttls, page.types, group)
+        self.group_keys[group] += len(page.names)
+        self.group_bytes[group] += sum(page.sizes)
+        if page.idles is not None:
+            for leaf, idle in zip(leaves, page.idles, strict=True):
+                if not leaf.idle:
+                    leaf.idle = [0] * IDLE_STEPS
+                leaf.idle[idle_step(idle)] += 1
+
+    def correct(self, top: Top, row: KeyRow) -> None:
+        """A top key was read again: its new figure replaces the old one in every sum."""
+        size = 0 if row.suspect or row.size is None else row.size
+        difference = size - top.size
+        top.row = row
+        if not difference:
+            return
+        top.size = size
+        self.bytes += difference
+        self.group_bytes[top.group] += difference
+        if row.ttl_ms is not None:
+            self.volatile_bytes += difference
+        self._types.setdefault(row.type.encode("latin-1"), [0, 0])[1] += difference
+        self.tree.correct(row.id.db, row.id.key, difference, top.group)
+
+    def largest(self) -> list[Top]:
+        """The largest keys seen, as many as were asked for, largest first."""
+        return sorted(self.top.values(), key=_weight)[: self.options.top]
+
+    def types(self) -> tuple[TypeRow, ...]:
+        """Keys and bytes of each type, most bytes first."""
+        made = (TypeRow(kind.decode("latin-1"), keys, size) for kind, (keys, size) in self._types.items())
+        return tuple(sorted(made, key=lambda row: (-row.size, row.type)))
+
+    def sample(self, total_keys: int) -> estimate.Sample:
+        """How much of `total_keys` was seen, by groups of pages."""
+        return estimate.Sample(tuple(self.group_keys), max(total_keys, self.keys))
+
+    def patterns(self, sample: estimate.Sample | None, limit: int = 500) -> tuple[PatternRow, ...]:
+        """The families; with estimates while the scan is a fair `sample`."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for top in self._giants() if sample is not None else ():
+            node = self.tree.find(top.row.id.db, top.row.id.key)
+            if node is not None:
+                found.setdefault(id(node), []).append((top.size, top.group))
+        return rows(self.tree, limit=limit, sample=sample, giants=found)
+
+    def estimated_bytes(self, sample: estimate.Sample) -> Interval | None:
+        """All bytes of all keys."""
+        amounts = list(self.group_bytes)
+        huge = self._giants()
+        for top in huge:
+            amounts[top.group] -= top.size
+        return estimate.extrapolated(amounts, sample, [top.size for top in huge])
+
+    def _giants(self) -> list[Top]:
+        ordered = self.largest()
+        return ordered[: len(estimate.giants([top.size for top in ordered], self.bytes))]
+
+    def _sum(self, page: "_Page") -> None:
+        volatile = [ttl >= 0 for ttl in page.ttls]
+        self.keys += len(page.names)
+        self.bytes += sum(page.sizes)
+        self.volatile_keys += sum(volatile)
+        self.volatile_bytes += sum(compress(page.sizes, volatile))
+        for kind in set(page.types):
+            same = [other == kind for other in page.types]
+            counted = self._types.setdefault(kind, [0, 0])
+            counted[0] += sum(same)
+            counted[1] += sum(compress(page.sizes, same))
+
+    def _admit(self, db: int, page: "_Page", group: int) -> None:
+        """Keep those that belong among the largest; a key that SCAN gives twice is dropped from the page."""
+        threshold = self._threshold
+        again = []
+        for index, size in enumerate(page.sizes):
+            if size <= threshold and index not in page.suspects:
+                continue
+            identity = (db, page.names[index])
+            if identity in self.top:
+                again.append(index)
+                continue
+            row = page.row(db, index)
+            self.top[identity] = Top(row, size, group)
+        for index in reversed(again):
+            page.drop(index)
+        if len(self.top) > 2 * self.options.top + 64:
+            kept = sorted(self.top.values(), key=_weight)[: max(1, self.options.top)]
+            self.top = {(top.row.id.db, top.row.id.key): top for top in kept}
+            self._threshold = kept[-1].size
+
+
+def _weight(top: Top) -> tuple[bool, int, bytes]:
+    """Suspects first: what may be enormous must not hide behind what is known."""
+    return (not top.row.suspect, -top.size, top.row.id.key)
+
+
+@dataclass(slots=True)
+class Columns:
+    """The replies of one page, each column as the server gave it; None where it was not asked for."""
+
+    sizes: list[Any] | None
+    types: list[Any] | None
+    ttls: list[Any] | None
+    idles: list[Any] | None = None
+    frequencies: bool = False
+
+
+@dataclass(slots=True)
+class _Page:
+    """A page without the keys that are gone or refused, and with a figure in every place.
+
+    `suspects` holds the figures that cannot be true, by place; 0 stands for them in the sums.
+    """
+
+    names: list[bytes]
+    sizes: list[int]
+    types: list[bytes]
+    ttls: list[int]
+    idles: list[int] | None
+    suspects: dict[int, int]
+    sized: bool = True
+    frequencies: bool = False
+
+    def row(self, db: int, index: int) -> KeyRow:
+        ttl = self.ttls[index]
+        suspect = self.suspects.get(index)
+        known = suspect if suspect is not None else self.sizes[index]
+        idle = None if self.idles is None else self.idles[index]
+        return KeyRow(
+            KeyId(db, self.names[index]),
+            self.types[index].decode("latin-1"),
+            known if self.sized else None,
+            None if ttl < 0 else ttl,
+            idle_seconds=None if self.frequencies else idle,
+            frequency=idle if self.frequencies else None,
+            suspect=suspect is not None,
+        )
+
+    def drop(self, index: int) -> None:
+        for column in (self.names, self.sizes, self.types, self.ttls, self.idles):
+            if column is not None:
+                del column[index]
+
+
+def _clean(names: list[bytes], columns: Columns, limit: int | None, counts: Tally) -> _Page:
+    """A page as it can be summed up; what cannot be is counted in `counts`."""
+    size = len(names)
+    sizes = [0] * size if columns.sizes is None else columns.sizes
+    types = [_UNKNOWN] * size if columns.types is None else columns.types
+    ttls = [-1] * size if columns.ttls is None else columns.ttls
+    idles = columns.idles
+    if not (_plain(sizes, int) and _plain(types, bytes) and _plain(ttls, int) and _NONE not in types):
+        kept = []
+        for index in range(size):
+            fate = _fate(sizes[index], types[index], ttls[index])
+            counts.vanished += fate == "vanished"
+            counts.refused += fate == "refused"
+            if fate == "seen":
+                kept.append(index)
+        names, sizes, types = _at(names, kept), _at(sizes, kept), _at(types, kept)
+        ttls = _at(ttls, kept)
+        idles = None if idles is None else _at(idles, kept)
+    suspects = _suspects(sizes, limit)
+    if suspects:
+        sizes = [0 if index in suspects else value for index, value in enumerate(sizes)]
+    return _Page(
+        list(names), sizes, types, ttls, _numbers(idles), suspects, columns.sizes is not None, columns.frequencies
+    )
+
+
+def _plain(column: Sequence[Any], kind: type) -> bool:
+    return set(map(type, column)) <= {kind}
+
+
+def _fate(size: Any, kind: Any, ttl: Any) -> str:
+    if isinstance(size, Exception) or isinstance(kind, Exception) or isinstance(ttl, Exception):
+        return "refused"
+    return "vanished" if size is None or kind == _NONE or ttl == -2 else "seen"
+
+
+def _suspects(sizes: Sequence[int], limit: int | None) -> dict[int, int]:
+    if limit is None or not sizes or max(sizes) <= limit:
+        return {}
+    return {index: size for index, size in enumerate(sizes) if size > limit}
+
+
+def _at(column: Sequence[Any], places: Sequence[int]) -> list[Any]:
+    return [column[place] for place in places]
+
+
+def _numbers(idles: Sequence[Any] | None) -> list[int] | None:
+    """Idle times or frequencies; a key that went away meanwhile reads as just used."""
+    if idles is None:
+        return None
+    return [idle if isinstance(idle, int) else 0 for idle in idles]
