@@ -60,9 +60,7 @@ def parts(normal: bytes, delimiters: bytes = b":") -> list[bytes]:
     [b'user:', b'\x00:', b'cart']
     """
     found: list[bytes] = _splitter(delimiters).findall(normal[:LONGEST_NAME]) or [b""]
-    if len(normal) > LONGEST_NAME:
-        found = [*found[: DEEPEST - 1], VARIABLE]
-    elif len(found) > DEEPEST:
+    if len(normal) > LONGEST_NAME or len(found) > DEEPEST:
         found = [*found[: DEEPEST - 1], VARIABLE]
     return [_shortened(part, delimiters) if len(part) > LONGEST_PART else part for part in found]
 

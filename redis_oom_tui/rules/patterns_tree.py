@@ -17,7 +17,19 @@ _CROWDS = (1024, 256, 64, 2)
 class Node:
     """One part of a name under its parent. Its own figures are of the keys that end here."""
 
-    __slots__ = ("children", "counts", "crowded", "error", "folded", "idle", "name", "no_ttl", "parent", "sizes", "types")
+    __slots__ = (
+        "children",
+        "counts",
+        "crowded",
+        "error",
+        "folded",
+        "idle",
+        "name",
+        "no_ttl",
+        "parent",
+        "sizes",
+        "types",
+    )
 
     def __init__(self, name: bytes, parent: "Node | None") -> None:
         self.name = name

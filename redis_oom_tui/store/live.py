@@ -10,6 +10,8 @@ from redis.asyncio import Redis
 from redis_oom_tui.models import address as addresses
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import NotRedis, ServerUnreachable, TriageError
+from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.store import probing
@@ -17,6 +19,8 @@ from redis_oom_tui.store.client import make_client
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet import sentinels
 from redis_oom_tui.store.gate import Gate
+from redis_oom_tui.store.scan.details import details
+from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 from redis_oom_tui.words.hostile import safe_text
 
 
@@ -116,6 +120,14 @@ class LiveServer:
             lines: list[dict[str, str]] = await self.client().client_list()
         buffers = [_client_buffer(line) for line in lines]
         return tuple(sorted(buffers, key=lambda buffer: -buffer.total_bytes))
+
+    def scan(self, options: ScanOptions) -> KeyspaceScan:
+        """A scan that has not started yet."""
+        return KeyspaceScan(self, options)
+
+    async def details(self, key: KeyId) -> KeyDetails | None:
+        """A closer look at one key that leaves no trace; None where it is gone."""
+        return await details(self, key)
 
     async def _find_master(self) -> bool:
         """Ask the Sentinels again; True where they name another address than before, which is then ours."""

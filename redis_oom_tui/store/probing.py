@@ -30,6 +30,8 @@ _ABSENT = re.compile(
     r"unknown (sub)?command|unsupported|no permissions|NOPERM|not allowed|disabled|not supported|command not found",
     re.IGNORECASE,
 )
+# This user may run the command, only not on the key that was asked about.
+_OTHER_KEYS = re.compile(r"permissions to access (a|one of the) keys?", re.IGNORECASE)
 _POLICIES = re.compile(r"one of the following: (.+)$")
 KNOWN_POLICIES = (
     "noeviction",
@@ -84,6 +86,8 @@ async def probe_changes(client: "Redis", known: Capabilities) -> Capabilities:
 
 def _refusal(reply: object) -> str | None:
     """The server's words where `reply` says that a command is not to be had; None where it is."""
+    if isinstance(reply, exceptions.ResponseError) and _OTHER_KEYS.search(str(reply)):
+        return None
     if isinstance(reply, exceptions.NoPermissionError):
         return safe_text(str(reply), 200)
     if isinstance(reply, exceptions.ResponseError) and _ABSENT.search(str(reply)):

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections import deque
-
 from typing import Any, Protocol
 
 from redis_oom_tui.models.address import Connection
@@ -140,9 +139,7 @@ class Crew:
                 walk.cross(following)
 
     def _sorted_out(self, answers: list[Any], size: int) -> Columns:
-        found = {
-            column: answers[index * size : (index + 1) * size] for index, column in enumerate(self._columns)
-        }
+        found = {column: answers[index * size : (index + 1) * size] for index, column in enumerate(self._columns)}
         frequency = Column.FREQUENCY in found
         return Columns(
             sizes=found.get(Column.SIZE),
@@ -151,5 +148,3 @@ class Crew:
             idles=found.get(Column.FREQUENCY if frequency else Column.IDLE),
             frequencies=frequency,
         )
-
-

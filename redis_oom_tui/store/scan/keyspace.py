@@ -276,9 +276,7 @@ class KeyspaceScan:
         return self._patterns
 
 
-def _choose(
-    known: Capabilities, options: ScanOptions, policy: str
-) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+def _choose(known: Capabilities, options: ScanOptions, policy: str) -> tuple[tuple[Column, ...], tuple[str, ...]]:
     """What can be asked of each key on this server, and what has to be left out, in sentences."""
     columns = []
     notes = []

@@ -30,7 +30,8 @@ def _bulk_parser() -> type[Any] | None:
 
         def expect(self, replies: int) -> None:
             """Let the next `replies` replies come as one list, errors in their places."""
-            self._reader.feed(b"*%d\r\n" % replies)
+            reader: Any = self._reader
+            reader.feed(b"*%d\r\n" % replies)
 
     return BulkParser
 
@@ -61,7 +62,7 @@ class Lane:
 
     async def open(self) -> None:
         """Connect."""
-        await self._connection.connect()
+        await self._connection.connect()  # type: ignore[no-untyped-call]
         self._expect = getattr(self._connection._get_parser(), "expect", None)
         # One timeout stands around a whole page below; redis-py's own, for each write and read, would double the cost.
         self._connection.socket_timeout = None
