@@ -1,7 +1,9 @@
 """A Valkey server of our own, filled and then held under its own weight, gone when we are gone."""
 
+import contextlib
 import importlib.util
 import selectors
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from redis_oom_tui.demo import filling
-from redis_oom_tui.demo.wire import Wire
+from redis_oom_tui.demo.wire import Refused, Wire
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 
@@ -40,7 +42,7 @@ class DemoServer:
     def socket_path(self) -> Path:
         """The server's socket, once started."""
         if self._socket_path is None:
-            raise ServerUnreachable("The demo server has not been started.")
+            raise ServerUnreachable("the demo server has not been started")
         return self._socket_path
 
     @property
@@ -77,14 +79,18 @@ class DemoServer:
         answer = _first_line(self._supervisor, START_SECONDS)
         if not answer.startswith("/"):
             self.stop()
-            raise ServerUnreachable(f"The demo server did not start: {answer or 'no answer from it'}.")
+            raise ServerUnreachable(f"the demo server did not start: {answer or 'it said nothing'}")
         self._socket_path = Path(answer)
 
     def stop(self) -> None:
         """End everything and wait until the directory is gone; safe to call twice."""
-        for process in (self._supervisor, self._traffic):
-            if process is not None:
-                _end(process)
+        if self._supervisor is not None:
+            _end(self._supervisor)
+        if self._socket_path is not None and self._socket_path.parent.exists():
+            _sweep(self._socket_path)
+        # Without their server, the clients end by themselves.
+        if self._traffic is not None:
+            _end(self._traffic)
         self._supervisor = self._traffic = self._socket_path = None
 
     def __enter__(self) -> Self:
@@ -98,7 +104,7 @@ class DemoServer:
     def _start_traffic(self) -> None:
         self._traffic = _spawn("redis_oom_tui.demo.traffic", str(self.socket_path))
         if _first_line(self._traffic, START_SECONDS) != "ready":
-            raise ServerUnreachable("The demo's clients did not start.")
+            raise ServerUnreachable("the demo's clients did not start")
 
 
 def _spawn(module: str, *arguments: str) -> subprocess.Popen[str]:
@@ -135,6 +141,13 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait(5)
 
 
+def _sweep(socket_path: Path) -> None:
+    """Do the supervisor's work where it was killed before it could."""
+    with contextlib.suppress(OSError, EOFError, Refused), Wire(socket_path) as wire:
+        wire.call("SHUTDOWN", "NOSAVE")
+    shutil.rmtree(socket_path.parent, ignore_errors=True)
+
+
 def _hold_under_its_weight(wire: Wire) -> None:
     used = _info_number(wire, "memory", "used_memory")
     limit = (used - MARGIN_BYTES) // MEGABYTE * MEGABYTE
@@ -145,7 +158,7 @@ def _wait_for_refusals(wire: Wire) -> None:
     end = time.monotonic() + REFUSAL_SECONDS
     while b"errorstat_OOM" not in _info(wire, "errorstats"):
         if time.monotonic() > end:
-            raise ServerUnreachable("The demo server was filled but refuses no writes.")
+            raise ServerUnreachable("the demo server was filled but refuses no writes")
         time.sleep(0.02)
 
 

@@ -47,24 +47,26 @@ def main() -> int:
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(ignored, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
-    directory = private_directory()
+    directory: Path | None = None
     server: ValkeyServer | None = None
     try:
+        directory = private_directory()
         socket_path = directory / "valkey.sock"
         # Port 0: no TCP at all.
         server = ValkeyServer(port=0, data_dir=directory, unix_socket_path=socket_path, persist=True, config=CONFIG)
         server.start()
         print(socket_path, flush=True)  # noqa: T201 - how the parent learns where it is
         sys.stdin.buffer.read()
-    except ValkeyServerError as error:
-        print(f"error: {error}".splitlines()[0], flush=True)  # noqa: T201 - the parent reads it
+    except (ValkeyServerError, OSError) as error:
+        print(f"error: {error}".partition("\n")[0], flush=True)  # noqa: T201 - the parent reads it
         return 1
     finally:
         # Once more SIGTERM must not interrupt the cleaning.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if server is not None:
             server.terminate()
-        shutil.rmtree(directory, ignore_errors=True)
+        if directory is not None:
+            shutil.rmtree(directory, ignore_errors=True)
     return 0
 
 

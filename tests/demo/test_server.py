@@ -151,6 +151,23 @@ def test_stop_leaves_nothing() -> None:
     assert_gone(directory, pids)
 
 
+def test_a_killed_supervisor_leaves_nothing_either() -> None:
+    server = DemoServer()
+    server.start(keys=500)
+    directory = server.socket_path.parent
+    pids = server_pids(server.socket_path)
+    assert server._supervisor is not None
+    server._supervisor.kill()
+    server.stop()
+    assert_gone(directory, pids)
+
+
+def test_a_server_that_cannot_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with DemoServer() as server, pytest.raises(TriageError, match="did not start"):
+        server.launch()
+
+
 @pytest.mark.parametrize(
     "ending", ["stdin", signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, "crash"], ids=str
 )
