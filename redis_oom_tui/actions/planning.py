@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 
 from redis_oom_tui.models.action import PlanningState, PlanningView
@@ -18,6 +18,8 @@ from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.store.live import LiveServer
 
 _REREAD_AT_ONCE = 500
+Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
+"""Tells, before the walk, whether an LFU policy was on since the server started, and more flags for the plan."""
 
 
 class PlanMaker:
@@ -30,16 +32,16 @@ class PlanMaker:
         *,
         deed: Deed = Deed.DELETE,
         expire_seconds: int | None = None,
-        lfu_before: bool = False,
-        more_flags: Callable[[], tuple[str, ...]] = tuple,
+        prepare: Prepare | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._server = server
         self._criteria = criteria
         self._deed = deed
         self._expire_seconds = expire_seconds
-        self._lfu_before = lfu_before
-        self._more_flags = more_flags
+        self._prepare = prepare
+        self._lfu_before = False
+        self._more_flags: tuple[str, ...] = ()
         self._wall = wall
         self._chosen = selection.Chosen(criteria)
         self._wanted = frozenset(criteria.keys)
@@ -62,6 +64,8 @@ class PlanMaker:
         try:
             snapshot = await self._server.snapshot()
             trust.refuse_idle(self._criteria, snapshot)
+            if self._prepare is not None:
+                self._lfu_before, self._more_flags = await self._prepare(snapshot)
             await self._look(snapshot)
         except TriageError as error:
             self._show(PlanningState.FAILED, error=str(error))
@@ -142,7 +146,7 @@ class PlanMaker:
                 keyspace_keys=snapshot.keys,
                 scanned_keys=self._view.scanned_keys,
                 complete=not self._stop,
-                flags=(*flags, *selection.left_out(self._chosen, self._refused_keys), *self._more_flags()),
+                flags=(*flags, *selection.left_out(self._chosen, self._refused_keys), *self._more_flags),
                 matched_keys=self._chosen.matched_keys,
                 matched_bytes=self._chosen.matched_bytes,
                 role=snapshot.server.role,

@@ -2,44 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from redis_oom_tui.actions.batch import Worker
+from redis_oom_tui.actions.desk import Desk
 from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.saving import Saver
 from redis_oom_tui.actions.tally import Tally
-from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.files.plans import criteria_fields
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.store.changing.line import Line, OtherServer
-from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.words.sizes import count, size
 
 _POLL_SECONDS = 0.5
 _FREEING_POLL_SECONDS = 0.1
 _FREEING_LONGEST_SECONDS = 30.0
 _PROBES_FIRST = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What a run needs beside the plan: the server, where to write things down, who acts, and what may be used."""
-
-    server: LiveServer
-    audit: AuditFile
-    who: str
-    backups: Path
-    capabilities: Capabilities = field(default_factory=Capabilities)
-    wall: Callable[[], float] = time.time
 
 
 class PlanRunner:

@@ -15,19 +15,25 @@ from typing import Any
 
 import platformdirs
 
-from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.action import AuditEntry, RestoreOutcome
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.words.hostile import exact, safe_text
 
-LETTERS = {
+LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
     Outcome.DELETED: "d",
     Outcome.EXPIRING: "e",
     Outcome.GONE: "g",
     Outcome.CHANGED: "c",
     Outcome.FAILED: "f",
     Outcome.NOT_ATTEMPTED: "n",
+    RestoreOutcome.RESTORED: "r",
+    RestoreOutcome.EXISTS: "x",
+    RestoreOutcome.EXPIRED: "o",
+    RestoreOutcome.CHANGED: "c",
+    RestoreOutcome.FAILED: "f",
+    RestoreOutcome.NOT_ATTEMPTED: "n",
 }
 _TAIL = 32 * 1024 * 1024
 
@@ -68,7 +74,13 @@ class AuditFile:
         keys = [[db, exact(name)] for db, name in names]
         self._write({"phase": "batch", "id": action_id, "batch": number, "keys": keys}, sync=True)
 
-    def done(self, action_id: str, number: int, outcomes: Sequence[Outcome], details: Mapping[int, str]) -> None:
+    def done(
+        self,
+        action_id: str,
+        number: int,
+        outcomes: Sequence[Outcome | RestoreOutcome],
+        details: Mapping[int, str],
+    ) -> None:
         """Write down what became of the keys of a batch, in its order; it is on disk by the next line that is."""
         letters = "".join(LETTERS[outcome] for outcome in outcomes)
         line: dict[str, Any] = {"phase": "done", "id": action_id, "batch": number, "outcomes": letters}

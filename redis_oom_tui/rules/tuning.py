@@ -88,9 +88,11 @@ KNOBS: Mapping[str, Knob] = {
 }
 
 
-def settable(name: str) -> bool:
-    """Whether the tool offers to change `name`; all others it leaves alone."""
-    return name in KNOBS or name in {"maxmemory", "maxmemory-policy"}
+def check_name(name: str) -> None:
+    """Raise BadInput for a setting that the tool does not change: all but these it leaves alone."""
+    names = ("maxmemory", "maxmemory-policy", *KNOBS)
+    if name not in names:
+        raise BadInput(f"{name!r} is not a setting that this tool changes; it changes {', '.join(names)}")
 
 
 def propose(
@@ -108,10 +110,8 @@ def propose(
         return propose_limit(old, parse_limit(text), snapshot, room)
     if name == "maxmemory-policy":
         return _propose_policy(old, text, snapshot, policies=policies, scan=scan)
-    knob = KNOBS.get(name)
-    if knob is None:
-        names = ", ".join(("maxmemory", "maxmemory-policy", *KNOBS))
-        raise BadInput(f"{name!r} is not a setting that this tool changes; it changes {names}")
+    check_name(name)
+    knob = KNOBS[name]
     return Change(name=name, old=old, new=knob.read(text), consequence=knob.sentence)
 
 

@@ -59,11 +59,7 @@ def policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyV
     keys = _evictable_keys(name, snapshot)
     held = _evictable_bytes(name, snapshot, scan)
     over = over_bytes(snapshot.memory)
-    enough = None
-    if held is not None and over is not None:
-        enough = held >= over
-    elif keys == 0 and over is not None:
-        enough = over == 0
+    enough = None if name == NOEVICTION or held is None or over is None else held >= over
     families = () if scan is None else _families(name, scan)
     return PolicyView(
         name=name,

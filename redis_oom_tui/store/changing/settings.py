@@ -37,6 +37,20 @@ async def _from_info(channel: Channel) -> dict[str, str]:
     return {name: lines[field] for name, field in _IN_INFO.items() if field in lines}
 
 
+async def process_id(server: LiveServer) -> int | None:
+    """The server's own process id on its machine, as INFO tells it; None where it does not."""
+    channel = Channel(server)
+    try:
+        raw = (await channel.call([("INFO", "server")]))[0]
+    finally:
+        await channel.close()
+    if isinstance(raw, bytes):
+        for line in raw.decode("utf-8", "replace").splitlines():
+            if line.startswith("process_id:") and line[11:].strip().isdigit():
+                return int(line[11:])
+    return None
+
+
 async def set_one(server: LiveServer, name: str, value: str) -> str | None:
     """CONFIG SET `name`, and what the server says it is afterwards (from INFO where CONFIG GET is refused).
 

@@ -1,0 +1,22 @@
+"""What every action needs beside its own order: the server, where to write things down, and who acts."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redis_oom_tui.files.audit import AuditFile
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.store.live import LiveServer
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`who` is the person as the audit file names them; `backups` the folder for backups; `wall` tells Unix seconds."""
+
+    server: LiveServer
+    audit: AuditFile
+    who: str
+    backups: Path
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    wall: Callable[[], float] = time.time

@@ -1,0 +1,88 @@
+"""The small levers: closing a client's connection, MEMORY PURGE, and reaping keys that have expired."""
+
+from collections.abc import Awaitable, Callable
+
+from redis_oom_tui.actions.desk import Desk
+from redis_oom_tui.models.action import Action, Done
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.store.changing import settings
+from redis_oom_tui.store.changing.channel import Channel
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import count, size
+
+_PAGE = 1000
+
+
+async def kill_client(desk: Desk, client: ClientBuffer) -> Done:
+    """CLIENT KILL by id, if that id still is at the address that was shown."""
+    who = f"client {client.id} ({safe_text(client.address, 60)}, {safe_text(client.name, 40) or 'no name'})"
+
+    async def act() -> Done:
+        now = {one.id: one for one in await desk.server.clients()}.get(client.id)
+        if now is None or now.address != client.address:
+            return Done(Action.KILL_CLIENT, False, f"{who} is gone already; nothing was done.")
+        if not await settings.kill_client(desk.server, client.id):
+            return Done(Action.KILL_CLIENT, False, f"{who} was gone when it was to be closed.")
+        held = size(now.total_bytes)
+        return Done(Action.KILL_CLIENT, True, f"{who} was closed; it held {held}.", {"held_bytes": now.total_bytes})
+
+    return await _recorded(desk, Action.KILL_CLIENT, f"close {who}", act)
+
+
+async def purge(desk: Desk) -> Done:
+    """MEMORY PURGE: gives free pages back to the system, and does not lower what maxmemory counts."""
+
+    async def act() -> Done:
+        before = (await desk.server.snapshot()).memory.rss_bytes
+        await settings.purge(desk.server)
+        after = (await desk.server.snapshot()).memory.rss_bytes
+        figures = {"rss_before_bytes": before, "rss_after_bytes": after}
+        if before is None or after is None:
+            return Done(Action.PURGE, True, "The server purged what it could.", figures)
+        words = f"RSS went from {size(before)} to {size(after)}; what maxmemory counts is as it was."
+        return Done(Action.PURGE, True, words, figures)
+
+    return await _recorded(desk, Action.PURGE, "MEMORY PURGE", act)
+
+
+async def reap(desk: Desk) -> Done:
+    """SCAN every database once: a master drops the expired keys that it meets."""
+
+    async def act() -> Done:
+        before = await desk.server.snapshot()
+        for database in before.databases:
+            await _walk(desk, database.db)
+        after = await desk.server.snapshot()
+        started, ended = before.counters.expired_keys_total, after.counters.expired_keys_total
+        reaped = None if started is None or ended is None else max(0, ended - started)
+        freed = before.memory.used_bytes - after.memory.used_bytes
+        words = f"{count(reaped)} expired keys were dropped; used memory went from {size(before.memory.used_bytes)} to"
+        figures = {"expired_keys": reaped, "freed_bytes": freed}
+        return Done(Action.REAP, True, f"{words} {size(after.memory.used_bytes)}.", figures)
+
+    return await _recorded(desk, Action.REAP, "walk all keys, so that expired ones are dropped", act)
+
+
+async def _walk(desk: Desk, db: int) -> None:
+    channel = Channel(desk.server, db)
+    try:
+        cursor: bytes | int = 0
+        while True:
+            cursor, _ = await channel.one("SCAN", cursor, "COUNT", _PAGE)
+            if int(cursor) == 0:
+                return
+    finally:
+        await channel.close()
+
+
+async def _recorded(desk: Desk, action: Action, what: str, act: Callable[[], Awaitable[Done]]) -> Done:
+    """Write `what` down, do it, and write down what came of it; raises what `act` raised, written down as well."""
+    action_id = desk.audit.intent(action.value, server=str(desk.server.address), who=desk.who, what=what)
+    try:
+        done = await act()
+    except TriageError as error:
+        desk.audit.result(action_id, ok=False, result=str(error))
+        raise
+    desk.audit.result(action_id, ok=done.ok, result=done.sentence, **done.figures)
+    return done

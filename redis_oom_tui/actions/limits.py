@@ -1,0 +1,177 @@
+"""Settings: shown with what they would do, set with the old value in hand, read back, and taken back."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+from redis_oom_tui.actions.desk import Desk
+from redis_oom_tui.files.audit import change_fields
+from redis_oom_tui.files.machine import room
+from redis_oom_tui.models.action import Limits, Room, SettingView
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.errors import BadInput, CommandRefused, TriageError
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.settings import Change, ChangeResult, Setting
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules import tuning, whatif
+from redis_oom_tui.store.changing import settings
+
+_ELSEWHERE = (
+    "where the server is managed, set it in the provider's console or parameter group; else in the server's own"
+    " configuration file"
+)
+_NO_CHANGE = (
+    "The server answered OK and kept the old value: it is managed elsewhere, so set it in the provider's console"
+    " or parameter group."
+)
+
+
+class Tuner:
+    """Reads and sets the settings of one server."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._server = desk.server
+        self._returns: dict[str, asyncio.Task[None]] = {}
+
+    async def limits(self, snapshot: Snapshot, capabilities: Capabilities, scan: ScanView | None) -> Limits:
+        """Policies, settings and what-if as the server stands."""
+        names = ("maxmemory", "maxmemory-policy", *tuning.KNOBS)
+        found = await settings.read_settings(self._server, names)
+        return Limits(
+            maxmemory_bytes=snapshot.memory.maxmemory_bytes,
+            policy=snapshot.memory.policy,
+            policies=whatif.policy_views(capabilities.policies, snapshot, scan),
+            settings=tuple(_view(setting, capabilities.policies) for setting in found),
+            path=whatif.write_path(snapshot),
+            room=await self._room(snapshot),
+            over_bytes=whatif.over_bytes(snapshot.memory),
+            scanned=scan is not None,
+            refused=why_not_set(self._server.connection.read_only, capabilities),
+        )
+
+    async def _room(self, snapshot: Snapshot) -> Room:
+        pid = await settings.process_id(self._server)
+        return room(self._server.address, pid, snapshot.memory.host_bytes)
+
+    async def propose(
+        self, name: str, new: str, snapshot: Snapshot, capabilities: Capabilities, scan: ScanView | None
+    ) -> Change:
+        """Setting `name` to `new` as a change with its consequence; raises BadInput for what cannot be meant."""
+        asked = name.strip().lower()
+        tuning.check_name(asked)
+        found = await settings.read_settings(self._server, [asked])
+        if not found:
+            raise BadInput(f"This server has no setting {asked!r}: it is too old, or of another family")
+        return tuning.propose(
+            asked,
+            found[0].value,
+            new,
+            snapshot,
+            policies=capabilities.policies,
+            room=await self._room(snapshot),
+            scan=scan,
+        )
+
+    async def apply(self, change: Change, *, persist: bool, revert_after: float | None) -> ChangeResult:
+        """Set it, read it back, write it down; raises BadInput where the old value is another by now."""
+        await self._still(change)
+        self._call_off(change.name)
+        result = await self._set(change, "set", persist=persist)
+        if revert_after is None or not result.took or change.old is None:
+            return result
+        self._returns[change.name] = asyncio.create_task(self._return_later(result, revert_after))
+        return replace(result, reverts_in_seconds=revert_after)
+
+    def keep(self, result: ChangeResult) -> None:
+        """Call off the timed return of the old value."""
+        self._call_off(result.change.name)
+
+    async def undo(self, result: ChangeResult) -> ChangeResult:
+        """Set the old value again; raises BadInput where it was never known, or the value is another by now."""
+        change = result.change
+        if change.old is None:
+            raise BadInput(f"The old value of {change.name} was not readable, so it cannot be set again")
+        self._call_off(change.name)
+        back = Change(change.name, result.now or change.new, change.old, consequence="The old value again.")
+        await self._still(back)
+        return await self._set(back, "undo", persist=False)
+
+    async def close(self) -> None:
+        """Bring every timed return forward: who leaves without saying keep gets the old values back."""
+        for task in list(self._returns.values()):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._returns.clear()
+
+    async def _still(self, change: Change) -> None:
+        found = await settings.read_settings(self._server, [change.name])
+        now = found[0].value if found else None
+        if now is not None and change.old is not None and now != change.old:
+            raise BadInput(f"{change.name} is {now} by now, not {change.old} as it was shown: look again")
+
+    async def _set(self, change: Change, action: str, *, persist: bool) -> ChangeResult:
+        action_id = self._desk.audit.intent(
+            action,
+            server=str(self._server.address),
+            who=self._desk.who,
+            what=f"{change.name}: {change.old if change.old is not None else '?'} to {change.new}",
+            before=change.old,
+            persist=persist,
+        )
+        try:
+            result = await self._asked(change)
+            if persist and result.took:
+                result = replace(result, persisted=await settings.rewrite(self._server))
+        except TriageError as error:
+            self._desk.audit.result(action_id, ok=False, result=str(error))
+            raise
+        said = result.detail or f"{change.name} is {result.now if result.now is not None else change.new} now"
+        self._desk.audit.result(action_id, ok=result.took, result=said, after=result.now, change=change_fields(result))
+        return result
+
+    async def _asked(self, change: Change) -> ChangeResult:
+        try:
+            now = await settings.set_one(self._server, change.name, change.new)
+        except CommandRefused as error:
+            return ChangeResult(change, took=False, now=change.old, detail=f"{error}")
+        if now is None:
+            return ChangeResult(
+                change, took=True, now=None, detail="The server answered OK; it cannot be read back here."
+            )
+        took = now.lower() == change.new.lower()
+        return ChangeResult(change, took=took, now=now, detail="" if took else _NO_CHANGE)
+
+    async def _return_later(self, result: ChangeResult, seconds: float) -> None:
+        """Wait, or be cancelled by `close`, then set the old value again; `keep` takes the task out first."""
+        name = result.change.name
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(seconds)
+        if self._returns.pop(name, None) is None:
+            return
+        # Whoever changed it since knows better than this timer.
+        with contextlib.suppress(TriageError):
+            await self.undo(result)
+
+    def _call_off(self, name: str) -> None:
+        task = self._returns.pop(name, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+
+def why_not_set(read_only: bool, capabilities: Capabilities) -> str | None:
+    """Why settings cannot be changed here, and what to do instead; None where they can."""
+    if read_only:
+        return "The tool runs with --read-only: nothing on the server is changed"
+    reason = capabilities.why_not(Feature.CONFIG_SET)
+    return None if reason is None else f"CONFIG SET is refused here ({reason}): {_ELSEWHERE}"
+
+
+def _view(setting: Setting, policies: tuple[str, ...]) -> SettingView:
+    if setting.name == "maxmemory":
+        return SettingView(setting, "How much the server may hold before it evicts or refuses; 0 is no limit.")
+    if setting.name == "maxmemory-policy":
+        return SettingView(setting, "What the server does with a write when it is full.", policies)
+    knob = tuning.KNOBS[setting.name]
+    return SettingView(setting, knob.sentence, knob.choices)

@@ -1,0 +1,230 @@
+"""Undo: a backup's keys put back where nothing newer stands, as far as the server has room."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from redis_oom_tui.actions.desk import Desk
+from redis_oom_tui.files.backup import Record, read_head, read_records
+from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageError, WritesBlocked
+from redis_oom_tui.models.plan import Deed
+from redis_oom_tui.models.snapshot import Server, Snapshot
+from redis_oom_tui.rules.policies import NOEVICTION
+from redis_oom_tui.store.changing.line import Line
+from redis_oom_tui.store.changing.restoring import Expiry, Told, Value, put_back, take_back
+from redis_oom_tui.words.hostile import exact
+from redis_oom_tui.words.sizes import count, size
+
+_KEYS_AT_ONCE = 100
+_BYTES_AT_ONCE = 4 * 1024 * 1024
+_NAMED = 1000
+# A value takes about this many times its DUMP in memory (REDIS_FACTS: 24.6 MB against 61 to 77 MB).
+_SWELLS = 3
+
+
+class BackupRestorer:
+    """A backup being put back. Implements `ports.Restoring`; making it raises BadInput for a file that is none."""
+
+    def __init__(self, desk: Desk, path: Path) -> None:
+        self._desk = desk
+        self._path = path
+        self._head = read_head(path)
+        self._view = RestoreReport(str(path), self._head.keys)
+        self._counts: Counter[RestoreOutcome] = Counter()
+        self._line: Line | None = None
+        self._action_id: str | None = None
+        self._batches = 0
+        self._stop = False
+        self._started = time.monotonic()
+
+    def stop(self) -> None:
+        """End after the batch in flight."""
+        self._stop = True
+
+    def view(self) -> RestoreReport:
+        """How far it is."""
+        counts = dict(self._counts)
+        known = sum(counts.values()) + self._view.left_out_keys
+        if known < self._view.total_keys:
+            counts[RestoreOutcome.NOT_ATTEMPTED] = self._view.total_keys - known
+        elapsed = self._view.elapsed_seconds if self._view.ended else time.monotonic() - self._started
+        return replace(self._view, counts=MappingProxyType(counts), elapsed_seconds=elapsed)
+
+    async def run(self) -> RestoreReport:
+        """Put back what is not there, batch by batch."""
+        self._started = time.monotonic()
+        failure: TriageError | None = None
+        try:
+            snapshot = await self._desk.server.snapshot()
+            self._action_id = self._desk.audit.intent(
+                "restore",
+                server=str(self._desk.server.address),
+                who=self._desk.who,
+                what=f"put back {count(self._head.keys)} keys of a backup from {self._head.server}",
+                run_id=snapshot.server.run_id,
+                backup=str(self._path),
+            )
+            await self._each_batch(snapshot.server)
+        except TriageError as error:
+            failure = error
+        except asyncio.CancelledError:
+            self._end(ServerUnreachable("The tool ended while this ran"))
+            raise
+        finally:
+            if self._line is not None:
+                await self._line.close()
+        self._end(failure)
+        return self.view()
+
+    async def _each_batch(self, server: Server) -> None:
+        for batch in self._read():
+            if self._stop:
+                return
+            self._make_room_known(await self._desk.server.snapshot(), batch)
+            line = await self._at(batch[0].id.db, server.run_id)
+            self._batches += 1
+            audit, action_id = self._desk.audit, self._action_id or ""
+            audit.batch(action_id, self._batches, [(record.id.db, record.id.key) for record in batch])
+            told = await self._batch(line, batch, old_idle_bug=server.version.startswith("6."))
+            details = {at: one.detail for at, one in enumerate(told) if one.detail}
+            audit.done(action_id, self._batches, [one.outcome for one in told], details)
+            self._counts.update(one.outcome for one in told if one.outcome is not RestoreOutcome.NOT_ATTEMPTED)
+            stop = next((one.stop for one in told if one.stop is not None), None)
+            if stop is not None:
+                raise stop
+        # The plan may have had more keys: changed, gone, or never come to. The file holds those that were saved.
+        self._view = replace(self._view, total_keys=sum(self._counts.values()) + self._view.left_out_keys)
+
+    def _read(self) -> Iterator[list[Record]]:
+        """The file's keys in batches of one database each; what was left out or is damaged is counted on the way."""
+        batch: list[Record] = []
+        held = 0
+        for record in read_records(self._path):
+            if record is None:
+                self._counts[RestoreOutcome.FAILED] += 1
+                continue
+            if record.left_out:
+                self._left_out(record)
+                continue
+            held += len(record.payload or b"")
+            if batch and (len(batch) >= _KEYS_AT_ONCE or held > _BYTES_AT_ONCE or record.id.db != batch[0].id.db):
+                yield batch
+                batch, held = [], len(record.payload or b"")
+            batch.append(record)
+        if batch:
+            yield batch
+
+    def _left_out(self, record: Record) -> None:
+        named = self._view.left_out
+        if len(named) < _NAMED:
+            named = (*named, exact(record.id.key))
+        self._view = replace(self._view, left_out_keys=self._view.left_out_keys + 1, left_out=named)
+
+    def _make_room_known(self, snapshot: Snapshot, batch: Sequence[Record]) -> None:
+        """Raise OutOfMemory before a server that evicts would evict other keys for these."""
+        memory = snapshot.memory
+        needed = _SWELLS * sum(len(record.payload or b"") for record in batch)
+        if memory.maxmemory_bytes is None or memory.policy == NOEVICTION or not needed:
+            return
+        if memory.counted_bytes + needed > memory.maxmemory_bytes:
+            raise OutOfMemory(
+                f"There is no room for {size(needed)} more: {memory.policy} would evict other keys for them"
+            )
+
+    async def _at(self, db: int, run_id: str | None) -> Line:
+        if self._line is None or self._line.db != db:
+            if self._line is not None:
+                await self._line.close()
+            self._line = Line(self._desk.server, db, run_id)
+            await self._line.open()
+        return self._line
+
+    async def _batch(self, line: Line, batch: Sequence[Record], *, old_idle_bug: bool) -> list[Told]:
+        try:
+            return await self._put(line, batch, old_idle_bug=old_idle_bug)
+        except ServerUnreachable:
+            # Nothing is overwritten, so trying again is safe: what the lost try put back reads as there already.
+            await line.reopen()
+            return await self._put(line, batch, old_idle_bug=old_idle_bug)
+
+    async def _put(self, line: Line, batch: Sequence[Record], *, old_idle_bug: bool) -> list[Told]:
+        now_ms = round(self._desk.wall() * 1000)
+        told = [Told(RestoreOutcome.EXPIRED, "it would have expired since")] * len(batch)
+        live = [at for at, record in enumerate(batch) if record.expires_ms is None or record.expires_ms > now_ms]
+        if self._head.deed == Deed.EXPIRE.value:
+            expiries = [_expiry(batch[at]) for at in live]
+            scripted = self._desk.capabilities.has(Feature.SCRIPT)
+            replies = await take_back(line.channel, expiries, now_ms, scripted=scripted) if live else []
+        else:
+            values = [_value(batch[at], now_ms) for at in live]
+            replies = await put_back(line.channel, values, old_idle_bug=old_idle_bug)
+        for at, reply in zip(live, replies, strict=True):
+            told[at] = reply
+        return told
+
+    def _end(self, failure: TriageError | None) -> None:
+        sentence = self._sentence(failure)
+        resumable = isinstance(failure, (OutOfMemory, WritesBlocked, ServerUnreachable)) or self._stop
+        if self._action_id is not None:
+            try:
+                counts = {outcome.value: number for outcome, number in self.view().counts.items()}
+                self._desk.audit.result(self._action_id, ok=failure is None, result=sentence, counts=counts)
+            except TriageError as error:
+                sentence = f"{sentence} {error}"
+        self._view = replace(
+            self._view,
+            elapsed_seconds=time.monotonic() - self._started,
+            ended=sentence,
+            failed=failure is not None,
+            resumable=resumable,
+        )
+
+    def _sentence(self, failure: TriageError | None) -> str:
+        counts = self.view().counts
+        parts = [f"Put back {count(counts.get(RestoreOutcome.RESTORED, 0))} of {count(self._view.total_keys)} keys"]
+        for outcome, words in _WORDS:
+            if counts.get(outcome):
+                parts.append(f"{count(counts[outcome])} {words}")
+        if self._view.left_out_keys:
+            parts.append(f"{count(self._view.left_out_keys)} were deleted without a copy")
+        sentence = "; ".join(parts) + "."
+        if failure is None:
+            return f"Stopped. {sentence}" if self._stop else sentence
+        return f"{self._why(failure)} {sentence}"
+
+    def _why(self, failure: TriageError) -> str:
+        text = f"{str(failure).rstrip('.')}."
+        if isinstance(failure, OutOfMemory):
+            return f"{text} Raise maxmemory or free more, then restore again: it goes on from there."
+        if "payload version or checksum" in text:
+            here = self._desk.server.address
+            return (
+                f"The backup was made by {self._head.flavour} {self._head.version}, whose values {here} cannot read:"
+                " restore it to a server of that version or a newer one of the same family."
+            )
+        return text
+
+
+_WORDS = (
+    (RestoreOutcome.EXISTS, "are there already and were left alone"),
+    (RestoreOutcome.EXPIRED, "would have expired since"),
+    (RestoreOutcome.CHANGED, "were changed since and were left alone"),
+    (RestoreOutcome.FAILED, "failed"),
+    (RestoreOutcome.NOT_ATTEMPTED, "were not attempted"),
+)
+
+
+def _value(record: Record, now_ms: int) -> Value:
+    since = max(0, now_ms - record.saved_ms) // 1000
+    idle = None if record.idle_seconds is None else record.idle_seconds + since
+    return Value(record.id.key, record.payload or b"", record.expires_ms, idle, record.frequency)
+
+
+def _expiry(record: Record) -> Expiry:
+    return Expiry(record.id.key, record.type, record.due_ms or 0, record.expires_ms)

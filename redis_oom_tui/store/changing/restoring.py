@@ -1,0 +1,129 @@
+"""Putting keys and expiries back: RESTORE without REPLACE, and an expiry only where it is still the one we set."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from redis_oom_tui.models.action import RestoreOutcome
+from redis_oom_tui.models.errors import CommandRefused, OutOfMemory, TriageError, WritesBlocked
+from redis_oom_tui.rules.recheck import TTL_SLACK_MS
+from redis_oom_tui.store.changing import scripts
+from redis_oom_tui.store.changing.channel import Channel, Command
+from redis_oom_tui.store.changing.scripts import Reply
+
+# RESTORE IDLETIME of seven days or more reads back as 97 days on Redis 6.2.
+_OLD_IDLE_LIMIT = 7 * 86400 - 1
+_IDLE_LIMIT = 2**24 - 1
+
+
+class Value(NamedTuple):
+    """A key to put back: DUMP's bytes, its expiry in Unix milliseconds (None: none), idle time or frequency."""
+
+    key: bytes
+    payload: bytes
+    expires_ms: int | None
+    idle_seconds: int | None
+    frequency: int | None
+
+
+class Expiry(NamedTuple):
+    """An expiry to take back: the key's type, when it is due now, and when it was due before (None: never)."""
+
+    key: bytes
+    type: str
+    due_ms: int
+    expires_ms: int | None
+
+
+class Told(NamedTuple):
+    """What became of one key; `stop` is set where the same refusal would meet all others."""
+
+    outcome: RestoreOutcome
+    detail: str = ""
+    stop: TriageError | None = None
+
+
+async def put_back(channel: Channel, values: Sequence[Value], *, old_idle_bug: bool) -> list[Told]:
+    """RESTORE each value where no key stands. Raises ServerUnreachable where replies were lost."""
+    told = [_told(reply) for reply in await channel.call([_restore(value, old_idle_bug) for value in values])]
+    # A service without IDLETIME and FREQ (MemoryDB) calls them a syntax error: the value is worth more than its age.
+    plain = [at for at, one in enumerate(told) if "syntax error" in one.detail.lower()]
+    bare = [values[at]._replace(idle_seconds=None, frequency=None) for at in plain]
+    again = await channel.call([_restore(value, old_idle_bug) for value in bare])
+    for at, reply in zip(plain, again, strict=True):
+        told[at] = _told(reply)
+    return told
+
+
+def _restore(value: Value, old_idle_bug: bool) -> Command:
+    command: Command = ("RESTORE", value.key, value.expires_ms or 0, value.payload, "ABSTTL")
+    if value.idle_seconds is not None:
+        idle = min(value.idle_seconds, _OLD_IDLE_LIMIT if old_idle_bug else _IDLE_LIMIT)
+        return (*command, "IDLETIME", idle)
+    if value.frequency is not None:
+        return (*command, "FREQ", value.frequency)
+    return command
+
+
+def _told(reply: Any) -> Told:
+    if isinstance(reply, (OutOfMemory, WritesBlocked)):
+        return Told(RestoreOutcome.NOT_ATTEMPTED, str(reply), stop=reply)
+    if isinstance(reply, CommandRefused):
+        if "BUSYKEY" in reply.text:
+            return Told(RestoreOutcome.EXISTS)
+        if "payload version or checksum" in reply.text:
+            return Told(RestoreOutcome.FAILED, reply.text, stop=reply)
+        return Told(RestoreOutcome.FAILED, str(reply))
+    if isinstance(reply, TriageError):
+        return Told(RestoreOutcome.FAILED, str(reply), stop=reply)
+    return Told(RestoreOutcome.RESTORED)
+
+
+async def take_back(channel: Channel, expiries: Sequence[Expiry], now_ms: int, *, scripted: bool) -> list[Told]:
+    """Give each key its old expiry again, if type and present expiry are still those that the plan left."""
+    if not scripted:
+        return await _take_back_in_steps(channel, expiries, now_ms)
+    words: list[bytes | str | int] = ["EVAL", scripts.UNEXPIRE, len(expiries), *(expiry.key for expiry in expiries)]
+    for expiry in expiries:
+        old = -1 if expiry.expires_ms is None else expiry.expires_ms
+        words += [expiry.type, expiry.due_ms - now_ms, old]
+    reply = (await channel.call([tuple(words)]))[0]
+    if isinstance(reply, TriageError):
+        return [_told(reply) for _ in expiries]
+    return [_taken(one) for one in reply]
+
+
+def _taken(reply: Any) -> Told:
+    if isinstance(reply, bytes):
+        return Told(RestoreOutcome.FAILED, reply.decode("utf-8", "replace"))
+    if reply == Reply.GONE:
+        return Told(RestoreOutcome.EXPIRED, "it is gone")
+    if reply < 0:
+        return Told(RestoreOutcome.CHANGED, scripts.CHANGED_WORDS[Reply(reply)])
+    return Told(RestoreOutcome.RESTORED)
+
+
+async def _take_back_in_steps(channel: Channel, expiries: Sequence[Expiry], now_ms: int) -> list[Told]:
+    reads: list[Command] = []
+    for expiry in expiries:
+        reads += [("TYPE", expiry.key), ("PTTL", expiry.key)]
+    replies = await channel.call(reads)
+    told = []
+    for at, expiry in enumerate(expiries):
+        kind, ttl = replies[2 * at : 2 * at + 2]
+        if isinstance(kind, TriageError) or isinstance(ttl, TriageError):
+            told.append(_told(kind if isinstance(kind, TriageError) else ttl))
+        elif ttl == -2:
+            told.append(_taken(Reply.GONE))
+        elif kind.decode("ascii", "replace") != expiry.type:
+            told.append(_taken(Reply.TYPE))
+        elif ttl < 0 or abs(ttl - (expiry.due_ms - now_ms)) > TTL_SLACK_MS:
+            told.append(_taken(Reply.TTL))
+        else:
+            told.append(_told((await channel.call([_old(expiry)]))[0]))
+    return told
+
+
+def _old(expiry: Expiry) -> Command:
+    if expiry.expires_ms is None:
+        return ("PERSIST", expiry.key)
+    return ("PEXPIREAT", expiry.key, expiry.expires_ms)
