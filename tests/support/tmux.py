@@ -28,7 +28,8 @@ class Terminal:
         self, tmux: str, folder: Path, command: list[str], size: tuple[int, int], env: Mapping[str, str]
     ) -> None:
         self._tmux = [tmux, "-S", str(folder / "tmux"), "-f", "/dev/null"]
-        script = f"{shlex.join(command)}; printf '\\nEXIT=%s\\n' $?; exec sleep 600"
+        # The shell outlives a Ctrl+C to tell how the command ended.
+        script = f"trap : INT; {shlex.join(command)}; printf '\\nEXIT=%s\\n' $?; exec sleep 600"
         self._environment = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **env}
         for name in ("NO_COLOR", "REDIS_URL", "REDISCLI_AUTH", "TMUX"):
             self._environment.pop(name, None)
