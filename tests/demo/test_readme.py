@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from redis_oom_tui.cli.main import cli
 from redis_oom_tui.store.gate import CHANGES, LOOKS, READS
 from tests.support.servers import RunningServer
 
@@ -130,3 +131,11 @@ def test_the_example_for_applications(server: RunningServer, monkeypatch: pytest
         assert admin.get("order:1001") == b"paid"
         assert admin.get("orders") == b"1"
         assert admin.dbsize() < 200
+
+
+def test_every_option_in_the_tables_exists() -> None:
+    named = set(re.findall(r"^\| (`-.*?) \|", README, re.MULTILINE))
+    words = {word for cell in named for word in re.findall(r"`(--?[\w-]+)", cell)}
+    known = {option for parameter in cli.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert words <= known
+    assert len(words) > 30
