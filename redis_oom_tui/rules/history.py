@@ -1,0 +1,92 @@
+"""The samples that a trend rests on: bounded in number, dense where recent, thinned where old."""
+
+from collections.abc import Sequence
+
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.trend import Rates, Sample
+from redis_oom_tui.rules.rates import between
+
+_MAX_SAMPLES = 720
+# At one poll a second, these stay as they came; what is older gives up every other sample each time space is needed.
+_KEPT_DENSE = 240
+# A span of rates this long bridges the pauses in which clients wait before they try to write again.
+RATE_SECONDS = 10.0
+
+
+class History:
+    """What was seen of one server. Not safe to share between threads; everything that it hands out is frozen."""
+
+    def __init__(self, max_samples: int = _MAX_SAMPLES) -> None:
+        self._max = max(8, max_samples)
+        self._samples: list[Sample] = []
+        self._recent: list[Snapshot] = []
+
+    def add(self, snapshot: Snapshot) -> Rates:
+        """Take in the next snapshot; returns what happened since the one before."""
+        previous = self._recent[-1] if self._recent else None
+        gained = between(previous, snapshot)
+        if gained.restarted or gained.reset:
+            self._recent.clear()
+        self._recent.append(snapshot)
+        self._forget_old_snapshots()
+        self._samples.append(_sample(snapshot, gained, self._samples[-1] if self._samples else None))
+        if len(self._samples) > self._max:
+            self._thin()
+        return gained
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """All that is kept, the oldest first."""
+        return tuple(self._samples)
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The last snapshot; None before the first."""
+        return self._recent[-1] if self._recent else None
+
+    def rates(self) -> Rates:
+        """What happened over the last ten seconds or so (less after a restart or a reset of the counters)."""
+        return between(self._recent[0], self._recent[-1]) if len(self._recent) > 1 else Rates()
+
+    def recent(self, seconds: float) -> tuple[Sample, ...]:
+        """The samples of the last `seconds`, for a sparkline."""
+        if not self._samples:
+            return ()
+        since = self._samples[-1].monotonic - seconds
+        return tuple(sample for sample in self._samples if sample.monotonic >= since)
+
+    def _forget_old_snapshots(self) -> None:
+        """Keep one snapshot at or beyond the span of the rates, and those within it."""
+        newest = self._recent[-1].taken_monotonic
+        while len(self._recent) > 2 and newest - self._recent[1].taken_monotonic >= RATE_SECONDS:
+            self._recent.pop(0)
+
+    def _thin(self) -> None:
+        dense = min(_KEPT_DENSE, self._max // 3)
+        old, new = self._samples[:-dense], self._samples[-dense:]
+        self._samples = [sample for index, sample in enumerate(old) if index % 2 == 0 or sample.restarted] + new
+
+
+def since_last_restart(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """The samples of the process that runs now: memory from before its start says nothing about its growth."""
+    for index in range(len(samples) - 1, -1, -1):
+        if samples[index].restarted:
+            return tuple(samples[index:])
+    return tuple(samples)
+
+
+def _sample(snapshot: Snapshot, gained: Rates, last: Sample | None) -> Sample:
+    memory = snapshot.memory
+    return Sample(
+        monotonic=snapshot.taken_monotonic,
+        at=snapshot.taken_at,
+        used_bytes=memory.used_bytes,
+        counted_bytes=memory.counted_bytes,
+        maxmemory_bytes=memory.maxmemory_bytes,
+        rss_bytes=memory.rss_bytes,
+        keys=snapshot.keys,
+        clients_bytes=memory.clients_normal_bytes,
+        refused_writes=(last.refused_writes if last else 0) + (gained.refused_writes or 0),
+        evicted_keys=(last.evicted_keys if last else 0) + (gained.evicted_keys or 0),
+        restarted=gained.restarted,
+    )

@@ -1,0 +1,99 @@
+"""The forecast's range covers the truth on simulated curves whose future is known, and says "no trend" of the rest."""
+
+from dataclasses import replace
+
+import pytest
+
+from redis_oom_tui.models.trend import Forecast, Sample, Trend
+from redis_oom_tui.rules.forecast import forecast
+from tests.rules.curves import KINDS, MIB, simulate
+
+TRIALS = 60
+
+
+def line(rate: float, count: int = 60, start: float = 100 * MIB, step: float = 1.0) -> list[Sample]:
+    values = [int(start + rate * step * number) for number in range(count)]
+    return [Sample(step * n, step * n, value, value, 1000 * MIB) for n, value in enumerate(values)]
+
+
+def covers(told: Forecast, truth: float | None) -> bool:
+    if told.seconds_to_limit is None:
+        return truth is None
+    low, high = told.seconds_to_limit
+    return high is None if truth is None else low <= truth and (high is None or truth <= high)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_range_covers_the_truth_nine_times_in_ten(kind: str) -> None:
+    trials = [simulate(kind, seed) for seed in range(TRIALS)]
+    told = [(forecast(samples, limit), truth) for samples, limit, truth in trials]
+    # A curve on its way down, as half of each daily wave, has no time to the limit to be right or wrong about.
+    judged = [(f, truth) for f, truth in told if kind != "wave" or f.trend is Trend.GROWING]
+    assert len(judged) >= TRIALS / 3
+    right = sum(covers(f, truth) for f, truth in judged)
+    assert right >= 0.9 * len(judged)
+
+
+@pytest.mark.parametrize("kind", ["steady", "noisy", "stepped"])
+def test_the_range_is_narrow_enough_to_act_on(kind: str) -> None:
+    """A range from now to never would always be right, and of no use."""
+    lows = []
+    for seed in range(TRIALS):
+        samples, limit, truth = simulate(kind, seed)
+        told = forecast(samples, limit)
+        if told.seconds_to_limit is not None and truth:
+            lows.append(told.seconds_to_limit[0] / truth)
+    lows.sort()
+    assert lows[len(lows) // 2] > {"steady": 0.6, "noisy": 0.4, "stepped": 0.35}[kind]
+
+
+def test_a_straight_line_is_told_to_the_second_or_so() -> None:
+    told = forecast(line(MIB))
+    assert told.trend is Trend.GROWING
+    assert told.slope == pytest.approx(MIB, rel=0.01)
+    assert told.seconds_to_limit is not None
+    low, _ = told.seconds_to_limit
+    assert 0.7 * 841 < low <= 841
+    near = forecast(line(12 * MIB))
+    assert near.seconds_to_limit is not None
+    low, high = near.seconds_to_limit
+    assert low < 16 < (high or 0) < 30
+
+
+def test_one_jump_is_no_growth() -> None:
+    samples = line(0.0, 120)
+    jumped = [replace(s, counted_bytes=s.counted_bytes + (50 * MIB if n > 60 else 0)) for n, s in enumerate(samples)]
+    told = forecast(jumped)
+    assert told.seconds_to_limit is None or told.seconds_to_limit[1] is None
+    assert (told.slope or 0.0) < MIB
+
+
+def test_what_is_too_short_or_empty_has_an_unknown_trend() -> None:
+    assert forecast([]).trend is Trend.UNKNOWN
+    assert forecast(line(MIB, 5)).trend is Trend.UNKNOWN
+    assert forecast(line(MIB, 60, step=0.1)).trend is Trend.UNKNOWN
+
+
+def test_shrinking_and_unlimited_have_no_time_to_the_limit() -> None:
+    assert forecast(line(-MIB)).trend is Trend.SHRINKING
+    assert forecast(line(-MIB)).seconds_to_limit is None
+    unlimited = [replace(sample, maxmemory_bytes=None) for sample in line(MIB)]
+    assert forecast(unlimited).trend is Trend.GROWING
+    assert forecast(unlimited).seconds_to_limit is None
+
+
+def test_memory_from_before_a_restart_is_forgotten() -> None:
+    before, after = line(MIB, 60), line(0.0, 60)
+    after = [replace(s, monotonic=s.monotonic + 100, restarted=n == 0) for n, s in enumerate(after)]
+    assert forecast([*before, *after]).trend is Trend.NONE
+
+
+def test_recent_growth_is_not_hidden_by_a_long_calm() -> None:
+    calm = line(0.0, 300, step=60.0)
+    last = calm[-1].monotonic
+    burst = [replace(s, monotonic=s.monotonic + last + 1) for s in line(4 * MIB, 120)]
+    told = forecast([*calm, *burst])
+    assert told.trend is Trend.GROWING
+    assert told.watched_seconds <= 301
+    assert told.seconds_to_limit is not None
+    assert told.seconds_to_limit[0] < 110

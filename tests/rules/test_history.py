@@ -1,0 +1,64 @@
+"""The history is bounded, keeps its ends, and counts across resets and restarts."""
+
+from dataclasses import replace
+
+from redis_oom_tui.rules.history import History, since_last_restart
+from tests.rules.looks import look
+
+
+def test_it_is_bounded_dense_where_recent_and_keeps_its_first_sample() -> None:
+    history = History(max_samples=90)
+    for second in range(1000):
+        history.add(look(at=float(second)))
+    times = [sample.monotonic for sample in history.samples]
+    assert len(times) <= 90
+    assert times[0] == 0.0
+    assert times[-30:] == [float(second) for second in range(970, 1000)]
+    assert times == sorted(times)
+    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    assert max(gaps) <= 320
+
+
+def test_rates_are_taken_over_ten_seconds() -> None:
+    history = History()
+    for second in range(60):
+        history.add(look(at=float(second), refused=second * 3))
+    rates = history.rates()
+    assert rates.seconds == 10.0
+    assert rates.refused_writes == 30
+    assert len(history.recent(5.0)) == 6
+
+
+def test_one_snapshot_has_no_rates() -> None:
+    history = History()
+    assert history.rates().refused_writes is None
+    history.add(look())
+    assert history.rates().refused_writes is None
+    assert history.latest is not None
+
+
+def test_totals_go_on_across_a_reset_and_a_restart() -> None:
+    history = History()
+    history.add(look(at=0.0, refused=100))
+    history.add(look(at=1.0, refused=110))
+    history.add(look(at=2.0, refused=4))
+    assert history.samples[-1].refused_writes == 14
+    assert history.rates().refused_writes is None
+    history.add(look(at=3.0, refused=5, run_id="r2"))
+    assert history.samples[-1].restarted
+    assert history.samples[-1].refused_writes == 14
+    assert [s.monotonic for s in since_last_restart(history.samples)] == [3.0]
+
+
+def test_a_restart_is_never_thinned_away() -> None:
+    history = History(max_samples=30)
+    for second in range(500):
+        history.add(look(at=float(second), run_id="old" if second < 7 else "new"))
+    assert [sample.monotonic for sample in history.samples if sample.restarted] == [7.0]
+
+
+def test_slow_polls_still_have_rates() -> None:
+    history = History()
+    for minute in range(3):
+        history.add(replace(look(at=minute * 60.0, refused=minute)))
+    assert history.rates().seconds == 60.0
