@@ -11,7 +11,7 @@ Curve = Callable[[float], float]
 
 
 def simulate(kind: str, seed: int) -> tuple[list[Sample], int, float | None]:
-    """One curve of `kind`, watched for a while; the limit lies where it would be met within 0.2 to 2 spans, or never."""
+    """One curve of `kind`, watched for a while; the limit is met within 0.2 to 2 times that, or never."""
     rng = random.Random(f"{kind}{seed}")
     watched = rng.choice([60.0, 300.0, 1200.0, 7200.0])
     level = _CURVES[kind](rng, watched)

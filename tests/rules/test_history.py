@@ -1,6 +1,7 @@
 """The history is bounded, keeps its ends, and counts across resets and restarts."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 from redis_oom_tui.rules.history import History, since_last_restart
 from tests.rules.looks import look
@@ -15,7 +16,7 @@ def test_it_is_bounded_dense_where_recent_and_keeps_its_first_sample() -> None:
     assert times[0] == 0.0
     assert times[-30:] == [float(second) for second in range(970, 1000)]
     assert times == sorted(times)
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert max(gaps) <= 320
 
 
