@@ -22,9 +22,11 @@ _SPANS = 10
 # Student's t for nine degrees of freedom, 95 % two-sided; Mann and Kendall's z for 99 % two-sided.
 _T = 2.26
 _Z = 2.58
-# Nothing is said of a time further ahead than this many times what was watched.
+# A stretch tells enough when it tells of no more than this many times itself; an end is told for less than that.
 _REACH = 3.0
 _VOUCHED = 1.4
+# Times ahead that are tried, in units of what was watched: 3 % apart, up to a thousandfold.
+_STEPS = (0.0, *(0.01 * 1.03**power for power in range(390)))
 _WINDOWS = (300.0, 1800.0, 10_800.0, math.inf)
 
 Point = tuple[float, float]
@@ -44,10 +46,14 @@ def forecast(samples: Sequence[Sample], limit_bytes: int | None = None) -> Forec
     told = Forecast()
     for window in _WINDOWS:
         told = _over(_last(points, window), limit)
-        near = told.seconds_to_limit is not None and told.seconds_to_limit[1] is not None
-        if window >= watched or (told.trend is Trend.GROWING and near):
+        if window >= watched or _within_reach(told):
             break
     return told
+
+
+def _within_reach(told: Forecast) -> bool:
+    soonest = told.seconds_to_limit
+    return soonest is not None and soonest[0] <= _REACH * told.watched_seconds
 
 
 def _last(points: list[Point], seconds: float) -> list[Point]:
@@ -148,7 +154,7 @@ def _time_to(points: list[Point], slope: float, course: _Course, limit: int) -> 
     level = statistics.median(value for _, value in points[-3:])
     least = max(0.0, limit - level - course.noise)
     most = max(0.0, limit - level + course.noise)
-    steps = [_REACH * watched * step / 300 for step in range(301)]
+    steps = [watched * step for step in _STEPS]
     fast, slow = max(slope, course.recent), min(slope, course.recent)
     soonest = next((t for t in steps if _fastest(t, course, fast) >= least), steps[-1])
     latest = next((t for t in steps if _slowest(t, course, slow) >= most), None)

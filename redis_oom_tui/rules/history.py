@@ -7,7 +7,7 @@ from redis_oom_tui.models.trend import Rates, Sample
 from redis_oom_tui.rules.rates import between
 
 _MAX_SAMPLES = 720
-# At one poll a second, these stay as they came; what is older gives up every other sample each time space is needed.
+# At one poll a second, these stay as they came; what is older is thinned.
 _KEPT_DENSE = 240
 # A span of rates this long bridges the pauses in which clients wait before they try to write again.
 RATE_SECONDS = 10.0
@@ -62,9 +62,19 @@ class History:
             self._recent.pop(0)
 
     def _thin(self) -> None:
+        """Drop the sample that is missed least: spacing grows in proportion to age, so no past goes dark."""
+        samples, now = self._samples, self._samples[-1].monotonic
         dense = min(_KEPT_DENSE, self._max // 3)
-        old, new = self._samples[:-dense], self._samples[-dense:]
-        self._samples = [sample for index, sample in enumerate(old) if index % 2 == 0 or sample.restarted] + new
+        inner = [index for index in range(1, len(samples) - dense) if not samples[index].restarted]
+        if inner:
+            del samples[min(inner, key=lambda index: _missed(samples, index, now))]
+        else:
+            del samples[0]
+
+
+def _missed(samples: Sequence[Sample], index: int, now: float) -> float:
+    gap = samples[index + 1].monotonic - samples[index - 1].monotonic
+    return gap / max(1.0, now - samples[index].monotonic)
 
 
 def since_last_restart(samples: Sequence[Sample]) -> tuple[Sample, ...]:

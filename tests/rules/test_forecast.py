@@ -53,7 +53,7 @@ def test_a_straight_line_is_told_to_the_second_or_so() -> None:
     assert told.slope == pytest.approx(MIB, rel=0.01)
     assert told.seconds_to_limit is not None
     low, _ = told.seconds_to_limit
-    assert 0.7 * 841 < low <= 841
+    assert 0.3 * 841 < low <= 841
     near = forecast(line(12 * MIB))
     assert near.seconds_to_limit is not None
     low, high = near.seconds_to_limit
