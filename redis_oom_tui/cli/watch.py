@@ -67,7 +67,7 @@ async def _watch(invocation: Invocation, settings: WatchSettings, given: dict[st
     source = LiveServer(invocation.connection)
     server = invocation.profile.name or str(source.address)
     looking = Looking(source, settings, clock)
-    loop = Watch(looking, AlertBook(server, settings), _output(invocation, settings, given, server), clock)
+    loop = Watch(looking, AlertBook(server, settings), _output(invocation, settings, given), clock)
     if given["once"]:
         return await loop.once()
     stop = asyncio.Event()
@@ -76,10 +76,10 @@ async def _watch(invocation: Invocation, settings: WatchSettings, given: dict[st
     return 0
 
 
-def _output(invocation: Invocation, settings: WatchSettings, given: dict[str, Any], server: str) -> Output:
+def _output(invocation: Invocation, settings: WatchSettings, given: dict[str, Any]) -> Output:
     bell = sys.stderr if settings.bell and sys.stderr.isatty() else None
     if given["as_json"]:
-        return JsonLines(sys.stdout, server=server, bell=bell)
+        return JsonLines(sys.stdout, address=invocation.connection.address, bell=bell)
     wanted = invocation.screen.color
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ if wanted is None else wanted
     plain = given["plain"] or invocation.screen.plain

@@ -35,6 +35,11 @@ class AlertBook:
         self._snoozed_until: float | None = None
 
     @property
+    def server(self) -> str:
+        """Whose alerts these are."""
+        return self._state.server
+
+    @property
     def level(self) -> Level:
         """The level that stands, held and with hysteresis; OK before the first alarm."""
         return self._state.level

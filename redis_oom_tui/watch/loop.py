@@ -19,7 +19,7 @@ _SECOND_LOOK_SECONDS = 1.0
 class Listener(Protocol):
     """Somebody who is told of every look and event, and who never makes the loop wait."""
 
-    def seen(self, look: Look, book: AlertBook) -> None:
+    def seen(self, look: Look) -> None:
         """A tick has passed. Returns at once."""
 
     def told(self, event: Event) -> None:
@@ -97,7 +97,7 @@ class Watch:
             for listener in self._listeners:
                 listener.told(event)
         for listener in self._listeners:
-            listener.seen(look, self._book)
+            listener.seen(look)
 
     async def _look_or_stop(self, stop: asyncio.Event) -> Look | None:
         """The look, or None where it was asked to stop before an answer came: a silent server delays no farewell."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.watch.looking import Look
@@ -106,9 +107,9 @@ class Lines:
 class JsonLines:
     """For machines: one object a line, `type` says which."""
 
-    def __init__(self, stream: TextIO, *, server: str, bell: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO, *, address: Address, bell: TextIO | None = None) -> None:
         self._stream = stream
-        self._server = server
+        self._address = address
         self._bell = bell
 
     def tick(self, tick: Tick) -> None:
@@ -117,7 +118,7 @@ class JsonLines:
         if look.snapshot is not None:
             self._write(tick_object(look.snapshot, look.verdict, look.rates, alert=tick.alert))
         elif tick.silence is not None:
-            self._write(silence_object(tick.silence, tick.silent_seconds, server=self._server, alert=tick.alert))
+            self._write(silence_object(tick.silence, tick.silent_seconds, address=self._address, alert=tick.alert))
 
     def event(self, event: Event) -> None:
         """An event, as hooks are given it."""

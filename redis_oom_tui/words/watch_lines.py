@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Figures, Silence
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.words.check_document import memory_fields, server_fields
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, duration, percent, size
 
@@ -60,7 +62,7 @@ def event_line(event: Event) -> str:
 
 def tick_object(snapshot: Snapshot, verdict: Verdict, rates: Rates, *, alert: Level) -> dict[str, object]:
     """One look, for machines: the fields of `check --json`, with what happened since the last one."""
-    server, memory, counters = snapshot.server, snapshot.memory, snapshot.counters
+    address, counters = snapshot.server.address, snapshot.counters
     return {
         "type": "tick",
         "at": iso(snapshot.taken_at),
@@ -68,24 +70,10 @@ def tick_object(snapshot: Snapshot, verdict: Verdict, rates: Rates, *, alert: Le
         "rule": verdict.rule,
         "reason": safe_text(verdict.reason),
         "alert": alert.value,
-        "server": {
-            "flavour": server.flavour,
-            "version": safe_text(server.version),
-            "role": safe_text(server.role),
-            "address": str(server.address),
-        },
-        "memory": {
-            "used_bytes": memory.used_bytes,
-            "counted_bytes": memory.counted_bytes,
-            "peak_bytes": memory.peak_bytes,
-            "rss_bytes": memory.rss_bytes,
-            "maxmemory_bytes": memory.maxmemory_bytes,
-            "pressure": memory.pressure,
-            "fragmentation_ratio": memory.fragmentation_ratio,
-            "policy": safe_text(memory.policy),
-        },
-        "keys": snapshot.keys,
-        "keys_with_ttl": snapshot.expires,
+        "server": server_fields(address, snapshot),
+        "memory": memory_fields(snapshot.memory),
+        "keys_total": snapshot.keys,
+        "keys_with_ttl_total": snapshot.expires,
         "refused_writes_total": counters.refused_writes_total,
         "evicted_keys_total": counters.evicted_keys_total,
         "since_last": {
@@ -99,7 +87,7 @@ def tick_object(snapshot: Snapshot, verdict: Verdict, rates: Rates, *, alert: Le
     }
 
 
-def silence_object(silence: Silence, waiting: float, *, server: str, alert: Level) -> dict[str, object]:
+def silence_object(silence: Silence, waiting: float, *, address: Address, alert: Level) -> dict[str, object]:
     """A tick without an answer, for machines."""
     return {
         "type": "tick",
@@ -108,8 +96,8 @@ def silence_object(silence: Silence, waiting: float, *, server: str, alert: Leve
         "rule": "unknown",
         "reason": safe_text(silence.reason),
         "alert": alert.value,
-        "server": {"flavour": None, "version": None, "role": None, "address": server},
-        "memory": None,
+        "server": server_fields(address, None),
+        "memory": memory_fields(None),
         "silent_seconds": waiting,
     }
 

@@ -30,7 +30,7 @@ class Recorder:
         self.events: list[Event] = []
         self.ended = False
 
-    def seen(self, look: Look, book: AlertBook) -> None:
+    def seen(self, look: Look) -> None:
         self.looks += 1
 
     def told(self, event: Event) -> None:

@@ -9,7 +9,6 @@ from typing import Protocol
 from redis_oom_tui.models.alert import Event, EventKind
 from redis_oom_tui.models.config import HookSettings
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.looking import Look
 from redis_oom_tui.watch.output import Note
@@ -59,7 +58,7 @@ class Courier:
         self._allowance = float(settings.burst)
         self._counted_at = clock.monotonic()
 
-    def seen(self, look: Look, book: AlertBook) -> None:
+    def seen(self, look: Look) -> None:
         """Looks are not delivered."""
 
     def told(self, event: Event) -> None:
