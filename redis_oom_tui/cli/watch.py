@@ -1,6 +1,7 @@
 """`watch`: thresholds, alerts and their hooks, for as long as it is let."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.telling import couriers, hook_settings, metrics, telling_options
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Thresholds
@@ -18,7 +20,7 @@ from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.watch.clock import RealClock
 from redis_oom_tui.watch.looking import Looking
 from redis_oom_tui.watch.loop import Watch
-from redis_oom_tui.watch.output import JsonLines, Lines, Output
+from redis_oom_tui.watch.output import JsonLines, Lines, Note, Output
 from redis_oom_tui.words.sizes import parse_duration
 
 _PERCENT = click.FloatRange(0, 100)
@@ -35,6 +37,7 @@ _PERCENT = click.FloatRange(0, 100)
 )
 @click.option("--bell", is_flag=True, help="Ring the terminal's bell at each alarm.")
 @click.option("--plain", is_flag=True, help="No colours.")
+@telling_options
 @click.pass_obj
 def watch(invocation: Invocation, /, **given: Any) -> int:
     """Look at the server at an interval; tell what changes, once.
@@ -65,14 +68,23 @@ def watch_settings(base: WatchSettings, given: dict[str, Any]) -> WatchSettings:
 async def _watch(invocation: Invocation, settings: WatchSettings, given: dict[str, Any]) -> int:
     clock = RealClock()
     source = LiveServer(invocation.connection)
-    server = invocation.profile.name or str(source.address)
     looking = Looking(source, settings, clock)
-    loop = Watch(looking, AlertBook(server, settings), _output(invocation, settings, given), clock)
-    if given["once"]:
-        return await loop.once()
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
-    await loop.run(stop)
+    book = AlertBook(invocation.profile.name or str(source.address), settings)
+    output = _output(invocation, settings, given)
+    hooks = hook_settings(invocation.profile.hooks, given)
+    with contextlib.ExitStack() as cleanup:
+        if given["once"]:
+            return await Watch(looking, book, output, clock).once()
+
+        def log(note: Note) -> None:
+            # Where nobody reads any more, the next tick ends the watch; a delivery must not fail over it.
+            with contextlib.suppress(BrokenPipeError):
+                output.note(note)
+
+        listeners = [*couriers(hooks, invocation.configuration, clock, log), *metrics(given, book, log, cleanup)]
+        stop = asyncio.Event()
+        _stop_on_signals(stop)
+        await Watch(looking, book, output, clock, listeners=listeners).run(stop)
     return 0
 
 

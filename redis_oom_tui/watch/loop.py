@@ -65,10 +65,11 @@ class Watch:
                     tasks.create_task(listener.run(stop), name=type(listener).__name__)
                 try:
                     await self._tick_until(stop)
+                except BrokenPipeError:
+                    # Nobody reads the lines any more; what hooks still have to deliver is delivered.
+                    broken = True
                 finally:
                     stop.set()
-        except* BrokenPipeError:
-            broken = True
         finally:
             await self._looking.close()
         if broken:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,3 +155,39 @@ def test_a_reader_that_goes_away_ends_it_without_a_word() -> None:
         )
         assert done.stderr == ""
         assert len(done.stdout.splitlines()) == 1
+
+
+def test_hooks_and_metrics_are_told_of_an_outage(tmp_path: Path) -> None:
+    out, prom = tmp_path / "events", tmp_path / "redis.prom"
+    options = ["--exec", f"cat >> {out}", "--exec-shell", "--prometheus", "0", "--prometheus-file", str(prom)]
+    with (
+        started("valkey", "maxmemory 5mb") as server,
+        watching("-s", server.socket_path, "watch", "--json", *QUICK, *options) as running,
+    ):
+        running.until(lambda line: '"verdict":"ok"' in line)
+        fill(server)
+        running.event("oom")
+        delivery = json.loads(running.until(lambda line: '"type":"hook"' in line))
+        assert (delivery["hook"], delivery["number"], delivery["ok"]) == ("exec", 1, True)
+        code, _, errors = running.end(signal.SIGTERM)
+        assert (code, errors) == (0, "")
+    assert json.loads(out.read_text().splitlines()[0])["event"] == "oom"
+    assert "redis_oom_refused_writes_total" in prom.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--exec", "page 'me"], "--exec cannot be split into words (No closing quotation): close its quotes"),
+        (["--exec-shell"], "--exec-shell says how to run --exec: name a command there"),
+        (["--webhook", "ftp://x"], "the webhook's URL must start with https:// or http:// and name a host"),
+        (["--prometheus", "host:x"], "'host:x' is not an address: write HOST:PORT"),
+        (["--prometheus-file", "/no/such/folder/x.prom"], "--prometheus-file: there is no directory /no/such/folder"),
+        (["--hold", "soon"], "'soon' is not a length of time"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_one_sentence(arguments: list[str], expected: str) -> None:
+    done = subprocess.run([*COMMAND, "watch", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"redis-oom-tui: {expected}")
+    assert len(done.stderr.splitlines()) == 1
