@@ -17,6 +17,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 # name -> (module, what it does). A command's function stands in its module under its own name.
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("redis_oom_tui.cli.check", "One verdict; exit 0 ok, 1 warning, 2 critical, 3 unknown."),
+    "hogs": ("redis_oom_tui.cli.hogs", "The largest keys and families of keys."),
     "watch": ("redis_oom_tui.cli.watch", "Look at an interval; alerts, hooks, an armed cleanup."),
     "demo": ("redis_oom_tui.cli.demo", "The screen on an embedded server that is out of memory."),
     "config": ("redis_oom_tui.cli.config", "Check the configuration file."),

@@ -139,3 +139,56 @@ class ScanView:
         if self.walked_share is not None:
             return self.walked_share
         return min(1.0, self.scanned_keys / self.total_keys) if self.total_keys else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SavedScan:
+    """A scan that was kept: its last view, when it ended (Unix seconds), and of which server (`run_id` its own)."""
+
+    view: ScanView
+    taken_at: float
+    server: str
+    run_id: str | None = None
+    match: bytes | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatternChange:
+    """What became of one family between two scans; a side is None where that scan could not tell.
+
+    `certain` is False where the scans were partial and their intervals overlap.
+    """
+
+    pattern: bytes
+    db: int | None
+    keys_before: int | None
+    keys_now: int | None
+    bytes_before: int | None
+    bytes_now: int | None
+    certain: bool = True
+
+    @property
+    def bytes_grown(self) -> int | None:
+        """Bytes now less bytes before."""
+        if self.bytes_before is None or self.bytes_now is None:
+            return None
+        return self.bytes_now - self.bytes_before
+
+    @property
+    def keys_grown(self) -> int | None:
+        """Keys now less keys before."""
+        if self.keys_before is None or self.keys_now is None:
+            return None
+        return self.keys_now - self.keys_before
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two scans of one server: the families whose bytes changed most first; `notes` are sentences on what misleads."""
+
+    before_at: float
+    now_at: float
+    whole: PatternChange
+    patterns: tuple[PatternChange, ...]
+    notes: tuple[str, ...] = ()

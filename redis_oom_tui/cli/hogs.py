@@ -1,0 +1,169 @@
+"""`hogs`: the scan without a screen; the largest keys and families, in words, JSON or CSV."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.files.scans import load_scan, save_scan
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
+from redis_oom_tui.rules.compare import compare
+from redis_oom_tui.words import hogs_lines
+from redis_oom_tui.words.hogs_document import hogs_document, keys_csv, patterns_csv
+from redis_oom_tui.words.hostile import from_exact
+
+_KEPT = 1000
+_EXIT_FAILED = 3
+_EXIT_INTERRUPTED = 130
+_SORTS: dict[str, Callable[[KeyRow], Any]] = {
+    "bytes": lambda row: -(row.size or 0),
+    "idle": lambda row: (row.idle_seconds is None, -(row.idle_seconds or 0)),
+    "freq": lambda row: (row.frequency is None, row.frequency or 0),
+    "ttl": lambda row: (row.ttl_ms is not None, -(row.ttl_ms or 0)),
+    "type": lambda row: (row.type, -(row.size or 0)),
+    "key": lambda row: (row.id.key, row.id.db),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What to print."""
+
+    top: int
+    sort: str
+    patterns: bool
+    form: str
+
+
+@click.command()
+@click.option("--top", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many rows to print.")
+@click.option("--sort", type=click.Choice(list(_SORTS)), default="bytes", show_default=True)
+@click.option("--match", metavar="GLOB", help="Only keys that match; odd bytes as \\xNN.")
+@click.option("--type", "kind", metavar="TYPE", help="Only keys of this type: string, hash, list, set, zset, stream.")
+@click.option("--patterns", is_flag=True, help="Families of keys in place of keys.")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="Stop after N keys; figures are then estimates.")
+@click.option("--idle", is_flag=True, help="Idle times (or frequencies) of all keys, for the families too.")
+@click.option("--delimiter", default=":", show_default=True, help="What separates the parts of a name: any of these.")
+@click.option("--json", "form", flag_value="json", help="Print one JSON document.")
+@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
+@click.option("--save", type=click.Path(path_type=Path), metavar="FILE", help="Keep the scan in a new file.")
+@click.option("--compare", "older", type=click.Path(path_type=Path), metavar="FILE", help="What grew since that scan.")
+@click.option("--gentle", "pace", flag_value=Pace.GENTLE.value, help="Hardly to be noticed by other clients.")
+@click.option("--normal", "pace", flag_value=Pace.NORMAL.value, help="Other clients keep their latency (the default).")
+@click.option("--full-speed", "pace", flag_value=Pace.FULL_SPEED.value, help="As fast as the server can.")
+@click.pass_obj
+def hogs(invocation: Invocation, /, **given: Any) -> int:
+    """The largest keys, and the families that hold the memory.
+
+    Leaves no trace in idle times or frequencies. Ctrl+C ends it and prints what was found so far.
+    """
+    older = None if given["older"] is None else load_scan(given["older"])
+    if given["save"] is not None and given["save"].exists():
+        raise BadInput(f"{given['save']} exists already: a scan is saved to a new file")
+    wish = _Wish(given["top"], given["sort"], given["patterns"], given["form"] or "words")
+    scan = asyncio.run(_scan(invocation, _options(invocation, given)))
+    if given["save"] is not None:
+        save_scan(scan, given["save"])
+    comparison = None if older is None else compare(older, scan)
+    if scan.view.error is not None:
+        click.echo(f"redis-oom-tui: {scan.view.error}", err=True)
+    click.echo(_printed(scan.view, comparison, wish), nl=False)
+    return _exit_code(scan.view)
+
+
+def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
+    if given["match"] is not None and not given["match"]:
+        raise BadInput("--match with an empty pattern matches nothing: leave it out, or give a glob such as 'user:*'")
+    db = invocation.connection.db
+    return ScanOptions(
+        databases=None if db is None else (db,),
+        match=None if given["match"] is None else from_glob(given["match"]),
+        type=None if given["kind"] is None else given["kind"].lower(),
+        pace=Pace(given["pace"] or Pace.NORMAL.value),
+        top=max(_KEPT, given["top"]),
+        sample=given["sample"],
+        idle=given["idle"],
+        delimiters=given["delimiter"].encode("utf-8", "surrogateescape"),
+    )
+
+
+def from_glob(text: str) -> bytes:
+    r"""A glob as typed: `\xNN` is a byte, any other backslash is the glob's own.
+
+    >>> from_glob("a\\*\\xff")
+    b'a\\*\xff'
+    """
+    parts = text.split("\\x")
+    out = parts[0].encode("utf-8", "surrogateescape")
+    for part in parts[1:]:
+        out += from_exact("\\x" + part[:2]) + part[2:].encode("utf-8", "surrogateescape")
+    return out
+
+
+async def _scan(invocation: Invocation, options: ScanOptions) -> SavedScan:
+    from redis_oom_tui.store.live import LiveServer
+
+    server = LiveServer(invocation.connection)
+    try:
+        await server.open()
+        run_id = (await server.snapshot()).server.run_id
+        scan = server.scan(options)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _once(loop, number, scan.stop))
+        shown = asyncio.create_task(_progress(scan.view)) if sys.stderr.isatty() else None
+        view = await scan.run()
+        if shown is not None:
+            shown.cancel()
+            click.echo("\r\x1b[K", nl=False, err=True)
+    finally:
+        await server.close()
+    return SavedScan(view, time.time(), str(server.address), run_id, options.match, options.type)
+
+
+def _once(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: Callable[[], None]) -> Callable[[], None]:
+    """The first signal ends the scan, a second one the process."""
+
+    def asked() -> None:
+        stop()
+        loop.remove_signal_handler(number)
+
+    return asked
+
+
+async def _progress(view: Callable[[], ScanView]) -> None:
+    while True:
+        await asyncio.sleep(0.5)
+        click.echo("\r\x1b[K" + hogs_lines.progress(view())[:78], nl=False, err=True)
+
+
+def _printed(view: ScanView, comparison: Comparison | None, wish: _Wish) -> str:
+    keys = sorted(view.top, key=_SORTS[wish.sort])[: wish.top]
+    if wish.form == "json":
+        return json.dumps(hogs_document(view, keys, comparison)) + "\n"
+    if wish.form == "csv":
+        return patterns_csv(view.patterns[: wish.top]) if wish.patterns else keys_csv(keys)
+    lines = hogs_lines.summary(view)
+    if comparison is not None:
+        lines += ["", *hogs_lines.changes(comparison, wish.top)]
+    elif wish.patterns:
+        lines += ["", *hogs_lines.patterns(view.patterns[: wish.top])]
+    else:
+        lines += ["", *hogs_lines.keys(keys, view)]
+    return "\n".join(lines) + "\n"
+
+
+def _exit_code(view: ScanView) -> int:
+    if view.state is ScanState.FAILED:
+        return _EXIT_FAILED
+    return _EXIT_INTERRUPTED if view.state is ScanState.STOPPED else 0

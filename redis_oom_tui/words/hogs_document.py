@@ -1,0 +1,157 @@
+"""What `hogs` says to scripts: one JSON document, or CSV. Names and units are a promise; what is not known is null."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, ScanView
+from redis_oom_tui.words.hostile import exact, key_fields
+
+_KEY_COLUMNS = (
+    "key",
+    "key_base64",
+    "db",
+    "type",
+    "bytes",
+    "ttl_seconds",
+    "idle_seconds",
+    "frequency",
+    "encoding",
+    "elements",
+    "measured",
+    "suspect",
+)
+_PATTERN_COLUMNS = ("pattern", "match", "db", "level", "keys", "bytes", "share", "no_ttl_keys", "error")
+
+
+def hogs_document(
+    view: ScanView, keys: Sequence[KeyRow] | None = None, comparison: Comparison | None = None
+) -> dict[str, Any]:
+    """What `hogs --json` prints; `keys` are the rows to print where they are not the view's own."""
+    document: dict[str, Any] = {
+        "scanned_keys": view.scanned_keys,
+        "total_keys": view.total_keys,
+        "complete": view.complete,
+        "state": view.state.value,
+        "error": view.error,
+        "notes": list(view.notes),
+        "elapsed_seconds": round(view.elapsed_seconds, 3),
+        "share_scanned": round(view.share_scanned, 4),
+        "bytes": view.bytes_seen,
+        "estimated_bytes": _interval(view.estimated_bytes),
+        "explained_share": None if view.explained_share is None else round(view.explained_share, 4),
+        "volatile_keys": view.volatile_keys,
+        "volatile_bytes": view.volatile_bytes,
+        "vanished_keys": view.vanished_keys,
+        "refused_keys": view.refused_keys,
+        "server_share": None if view.brake.share is None else round(view.brake.share, 4),
+        "keys": [key_document(row) for row in (view.top if keys is None else keys)],
+        "patterns": [pattern_document(row) for row in view.patterns],
+        "types": [{"type": row.type, "keys": row.keys, "bytes": row.size} for row in view.types],
+    }
+    if comparison is not None:
+        document["comparison"] = comparison_document(comparison)
+    return document
+
+
+def key_document(row: KeyRow) -> dict[str, Any]:
+    """One key."""
+    text, base64 = key_fields(row.id.key)
+    return {
+        "key": text,
+        "key_base64": base64,
+        "db": row.id.db,
+        "type": row.type,
+        "bytes": row.size,
+        "ttl_seconds": None if row.ttl_ms is None else row.ttl_ms / 1000,
+        "idle_seconds": row.idle_seconds,
+        "frequency": row.frequency,
+        "encoding": row.encoding,
+        "elements": row.elements,
+        "measured": row.measured,
+        "suspect": row.suspect,
+    }
+
+
+def pattern_document(row: PatternRow) -> dict[str, Any]:
+    """One family; `match` is the glob for SCAN MATCH, with odd bytes as \\xNN."""
+    idle = row.idle_quantiles
+    return {
+        "pattern": key_fields(row.pattern)[0],
+        "match": exact(row.match),
+        "db": row.db,
+        "level": row.level,
+        "parent": None if row.parent is None else key_fields(row.parent)[0],
+        "keys": row.keys,
+        "bytes": row.size,
+        "share": round(row.share, 6),
+        "no_ttl_keys": row.no_ttl_keys,
+        "error": round(row.error, 6),
+        "average_bytes": row.size // row.keys if row.keys else None,
+        "types": dict(row.types),
+        "idle_p10_seconds": None if idle is None else idle[0],
+        "idle_p50_seconds": None if idle is None else idle[1],
+        "idle_p90_seconds": None if idle is None else idle[2],
+        "estimated_bytes": _interval(row.estimated_bytes),
+        "estimated_keys": _interval(row.estimated_keys),
+    }
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """What changed between two scans."""
+    return {
+        "before_unix_seconds": comparison.before_at,
+        "now_unix_seconds": comparison.now_at,
+        "notes": list(comparison.notes),
+        "all": _change(comparison.whole),
+        "patterns": [_change(change) for change in comparison.patterns],
+    }
+
+
+def keys_csv(rows: Sequence[KeyRow]) -> str:
+    """The keys as CSV with a header; empty where a fact is not known."""
+    return _csv(_KEY_COLUMNS, [key_document(row) for row in rows])
+
+
+def patterns_csv(rows: Sequence[PatternRow]) -> str:
+    """The families as CSV with a header."""
+    return _csv(_PATTERN_COLUMNS, [pattern_document(row) for row in rows])
+
+
+def _change(change: PatternChange) -> dict[str, Any]:
+    return {
+        "pattern": key_fields(change.pattern)[0],
+        "db": change.db,
+        "keys_before": change.keys_before,
+        "keys_now": change.keys_now,
+        "keys_grown": change.keys_grown,
+        "bytes_before": change.bytes_before,
+        "bytes_now": change.bytes_now,
+        "bytes_grown": change.bytes_grown,
+        "certain": change.certain,
+    }
+
+
+def _interval(interval: Interval | None) -> dict[str, int] | None:
+    if interval is None:
+        return None
+    return {"value": round(interval.value), "low": round(interval.low), "high": round(interval.high)}
+
+
+def _csv(columns: Sequence[str], documents: Sequence[dict[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(document[name]) for name in columns} for document in documents)
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A cell that a spreadsheet takes for text or a number, never for a formula."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")):
+        return "'" + value
+    return value

@@ -1,0 +1,104 @@
+"""What `hogs` says to people: a summary, a table of keys or families, what grew, and a line of progress."""
+
+from collections.abc import Sequence
+
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import count, duration, percent, short_size, size
+
+_NAME = 200
+
+
+def progress(view: ScanView) -> str:
+    """The scan in one line while it runs."""
+    left = "" if view.remaining_seconds is None else f", about {duration(view.remaining_seconds)} left"
+    cost = f", {view.brake.words}" if view.brake.words else ""
+    speed = f"{count(round(view.keys_per_second))} keys/s"
+    return f"{percent(view.share_scanned)}: {count(view.scanned_keys)} keys, {speed}{left}{cost}"
+
+
+def summary(view: ScanView) -> list[str]:
+    """What was seen, how much of everything that is, and what was left out."""
+    lines = [f"{count(view.scanned_keys)} keys, {size(view.bytes_seen)}, {_reach(view)}"]
+    if view.estimated_bytes is not None and not view.complete:
+        whole = view.estimated_bytes
+        lines.append(
+            f"all keys together: about {size(round(whole.value))}, "
+            f"with 95 % certainty {size(round(whole.low))} to {size(round(whole.high))}"
+        )
+    if view.explained_share is not None:
+        lines.append(f"{percent(view.explained_share)} of used_memory is in these keys")
+    if view.scanned_keys:
+        share = view.volatile_keys / view.scanned_keys
+        lines.append(f"{count(view.volatile_keys)} keys ({percent(share)}) have a TTL, {size(view.volatile_bytes)}")
+    if view.types:
+        kinds = ", ".join(f"{safe_text(row.type, 20)} {size(row.size)} in {count(row.keys)}" for row in view.types)
+        lines.append(f"by type: {kinds}")
+    if view.vanished_keys:
+        lines.append(f"{count(view.vanished_keys)} keys went away while they were looked at")
+    if view.refused_keys:
+        lines.append(f"{count(view.refused_keys)} keys may not be read by this user")
+    return lines + [safe_text(note) for note in view.notes]
+
+
+def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
+    """A table of keys; `~` marks a size estimated from a few elements, `!` one that cannot be true."""
+    several = len({row.id.db for row in rows}) > 1
+    lines = [f"{'bytes':>8}  {'share':>5}  {'type':<7} {'ttl':>7} {'idle':>7}  {'db ' if several else ''}key"]
+    for row in rows:
+        share = None if not view.bytes_seen or row.size is None or row.suspect else row.size / view.bytes_seen
+        ttl = "-" if row.ttl_ms is None else duration(row.ttl_ms / 1000)
+        idle = f"f{row.frequency}" if row.frequency is not None else duration(row.idle_seconds)
+        mark = "!" if row.suspect else " "
+        db = f"{row.id.db:<2} " if several else ""
+        kind = safe_text(row.type, 7)
+        figures = f"{short_size(row.size):>7}{mark}  {percent(share):>5}  {kind:<7} {ttl:>7} {idle:>7}"
+        lines.append(f"{figures}  {db}{safe_text(row.id.key, _NAME)}")
+    return lines
+
+
+def patterns(rows: Sequence[PatternRow]) -> list[str]:
+    """A table of families, each level indented under the one that holds it."""
+    several = len({row.db for row in rows}) > 1
+    lines = [f"{'bytes':>8}  {'share':>5} {'keys':>12} {'average':>8} {'no ttl':>6}  {'db ' if several else ''}pattern"]
+    for row in rows:
+        average = row.size // row.keys if row.keys else None
+        no_ttl = row.no_ttl_keys / row.keys if row.keys else None
+        db = f"{row.db if row.db is not None else '':<2} " if several else ""
+        figures = f"{short_size(row.size):>8}  {percent(row.share):>5} {count(row.keys):>12} {short_size(average):>8}"
+        lines.append(f"{figures} {percent(no_ttl):>6}  {db}{'  ' * (row.level - 1)}{safe_text(row.pattern, _NAME)}")
+    return lines
+
+
+def changes(comparison: Comparison, top: int) -> list[str]:
+    """What grew and what shrank since an earlier scan."""
+    since = duration(max(0.0, comparison.now_at - comparison.before_at))
+    lines = [f"since the earlier scan, {since} ago:", *(f"note: {safe_text(note)}" for note in comparison.notes)]
+    lines.append(f"{'grown by':>9} {'keys':>12} {'bytes now':>9}  pattern")
+    return lines + [_changed(change) for change in (comparison.whole, *comparison.patterns[:top])]
+
+
+def _changed(change: PatternChange) -> str:
+    grown = "?" if change.bytes_grown is None else f"{'+' if change.bytes_grown > 0 else ''}{_signed(change)}"
+    more = "?" if change.keys_grown is None else f"{change.keys_grown:+,}"
+    doubt = "" if change.certain else "  (within the error)"
+    return f"{grown:>9} {more:>12} {short_size(change.bytes_now):>9}  {safe_text(change.pattern, _NAME)}{doubt}"
+
+
+def _signed(change: PatternChange) -> str:
+    grown = change.bytes_grown or 0
+    return f"-{short_size(-grown)}" if grown < 0 else short_size(grown)
+
+
+def _reach(view: ScanView) -> str:
+    took = f"in {view.elapsed_seconds:.1f} s"
+    if view.complete:
+        return f"all of them, {took}"
+    of = f"{percent(view.share_scanned)} of {count(view.total_keys)} keys, {took}"
+    ended = {
+        ScanState.SAMPLED: "a sample",
+        ScanState.STOPPED: "stopped early",
+        ScanState.FAILED: "broken off",
+    }.get(view.state, "so far")
+    return f"{ended}: {of}"

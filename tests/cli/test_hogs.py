@@ -1,0 +1,174 @@
+"""`hogs` as a process, on real servers: what it prints, and how it ends."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redis_oom_tui.cli.hogs import from_glob
+from tests.support.servers import RunningServer, started
+
+COMMAND = [sys.executable, "-m", "redis_oom_tui"]
+
+
+def run(server: RunningServer, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("REDIS")}
+    return subprocess.run(
+        [*COMMAND, "-s", server.socket_path, "hogs", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        check=False,
+    )
+
+
+def fill(server: RunningServer) -> None:
+    with server.client() as client:
+        pipe = client.pipeline(transaction=False)
+        for number in range(400):
+            pipe.set(b"session:%d" % number, b"x" * 50, ex=3600)
+        for number in range(40):
+            pipe.hset(b"cart:%d:items" % number, mapping={b"a": b"b" * 30})
+        pipe.set(b"report", b"x" * 50_000)
+        pipe.set(b"\xff\x1b[31m", b"x" * 20_000)
+        pipe.execute()
+    with server.client(db=3) as client:
+        client.set(b"other", b"v")
+
+
+@pytest.fixture(scope="module")
+def filled() -> Any:
+    with started("valkey") as server:
+        fill(server)
+        yield server
+
+
+def test_the_promised_json(server: RunningServer) -> None:
+    fill(server)
+    done = run(server, "--json", "--top", "3")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found["complete"] is True
+    assert found["scanned_keys"] == found["total_keys"] == 443
+    assert found["vanished_keys"] == found["refused_keys"] == 0
+    assert [row["key"] for row in found["keys"][:2]] == ["report", "\\xff\\x1b[31m"]
+    assert found["keys"][0]["key_base64"] is None
+    assert found["keys"][1]["key_base64"] == "/xtbMzFt"
+    assert found["keys"][0]["ttl_seconds"] is None
+    assert found["keys"][0]["bytes"] > 50_000
+    patterns = {row["pattern"]: row for row in found["patterns"]}
+    assert patterns["session:*"]["keys"] == 400
+    assert patterns["session:*"]["no_ttl_keys"] == 0
+    assert patterns["cart:*:items"]["no_ttl_keys"] == 40
+    assert patterns["cart:*:items"]["types"] == {"hash": 40}
+    assert {row["type"] for row in found["types"]} == {"string", "hash"}
+
+
+def test_words_csv_and_patterns(filled: RunningServer) -> None:
+    words = run(filled)
+    assert "443 keys" in words.stdout
+    assert "report" in words.stdout
+    assert "\x1b" not in words.stdout
+    assert words.stderr == ""
+    rows = list(csv.DictReader(io.StringIO(run(filled, "--csv", "--top", "2").stdout)))
+    assert [row["key"] for row in rows] == ["report", "\\xff\\x1b[31m"]
+    assert rows[0]["ttl_seconds"] == ""
+    families = list(csv.DictReader(io.StringIO(run(filled, "--csv", "--patterns").stdout)))
+    assert {"session:*", "cart:*:items"} <= {row["pattern"] for row in families}
+    assert "session:*" in run(filled, "--patterns").stdout
+
+
+def test_filters_sorting_and_one_database(filled: RunningServer) -> None:
+    found = json.loads(run(filled, "--json", "--match", "cart:*", "--sort", "key", "--top", "2").stdout)
+    assert [row["key"] for row in found["keys"]] == ["cart:0:items", "cart:10:items"]
+    assert found["scanned_keys"] == 40
+    assert json.loads(run(filled, "--json", "--match", "\\xff*").stdout)["scanned_keys"] == 1
+    assert json.loads(run(filled, "--json", "--type", "hash").stdout)["scanned_keys"] == 40
+    arguments = [*COMMAND, "-s", filled.socket_path, "-n", "3", "hogs", "--json"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True)
+    assert [row["key"] for row in json.loads(done.stdout)["keys"]] == ["other"]
+
+
+def test_a_scan_is_kept_and_compared(filled: RunningServer, tmp_path: Path) -> None:
+    kept = tmp_path / "scan.json"
+    assert run(filled, "--save", str(kept)).returncode == 0
+    assert kept.stat().st_mode & 0o777 == 0o600
+    again = run(filled, "--save", str(kept))
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    with filled.client() as client:
+        for number in range(100):
+            client.set(b"leak:%d" % number, b"x" * 1000)
+        try:
+            done = run(filled, "--compare", str(kept), "--json")
+            grown = json.loads(done.stdout)["comparison"]["patterns"][0]
+            assert grown["pattern"] == "leak:*"
+            assert grown["keys_grown"] == 100
+            assert grown["bytes_before"] == 0
+            assert grown["certain"] is True
+            assert "leak:*" in run(filled, "--compare", str(kept)).stdout
+        finally:
+            client.delete(*[b"leak:%d" % number for number in range(100)])
+
+
+def test_ctrl_c_keeps_what_was_found(valkey: RunningServer) -> None:
+    with valkey.client() as client:
+        pipe = client.pipeline(transaction=False)
+        for number in range(40_000):
+            pipe.set(b"k:%d" % number, b"v")
+        pipe.execute()
+    command = [*COMMAND, "-s", valkey.socket_path, "hogs", "--gentle", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with valkey.client() as client:
+        while not any(line.get("cmd") in ("scan", "pttl", "type") for line in client.client_list()):
+            time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    found = json.loads(out)
+    assert found["complete"] is False
+    assert found["state"] == "stopped"
+    assert "Traceback" not in errors
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "-s", str(tmp_path / "none"), "hogs"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--match", ""], ["--compare", "/nowhere/x"], ["--top", "0"], ["--sort", "beauty"]]
+)
+def test_bad_input_is_told_in_a_sentence(filled: RunningServer, arguments: list[str]) -> None:
+    done = run(filled, *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_globs_as_typed() -> None:
+    assert from_glob("a\\*b\\x00*") == b"a\\*b\x00*"
+    assert from_glob("plain*") == b"plain*"
+
+
+def test_neither_hogs_nor_its_help_imports_the_screens() -> None:
+    code = (
+        "import sys; from redis_oom_tui.cli.main import main\ntry: main(['hogs', '--help'])\nexcept SystemExit: pass\n"
+    )
+    code += "assert not {'textual', 'rich'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False).returncode == 0
