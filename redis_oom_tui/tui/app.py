@@ -17,12 +17,22 @@ from textual.widgets import ContentSwitcher
 from textual.worker import Worker, WorkerState
 
 from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.ports import Source
 from redis_oom_tui.tui.draw import Pen
 from redis_oom_tui.tui.glyphs import FULL, glyphs
-from redis_oom_tui.tui.intents import MakePlan, PullLever, ShowPane
+from redis_oom_tui.tui.intents import (
+    MakePlan,
+    PauseScan,
+    PullLever,
+    SetPace,
+    ShowDetails,
+    ShowPane,
+    StartScan,
+    StopScan,
+)
 from redis_oom_tui.tui.looks import LOOKS, Look
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.panes.base import Pane
@@ -33,6 +43,8 @@ from redis_oom_tui.tui.panes.log import LogPane
 from redis_oom_tui.tui.panes.triage import TriagePane
 from redis_oom_tui.tui.poller import Poller
 from redis_oom_tui.tui.reading import Clock, Link, Reading
+from redis_oom_tui.tui.scanning import ScanDesk
+from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.screens.help import HelpScreen
 from redis_oom_tui.tui.widgets.header import PANES, Header
 from redis_oom_tui.tui.widgets.keybar import KeyBar
@@ -72,6 +84,7 @@ class TriageApp(App[int]):
     ]
 
     reading: reactive[Reading | None] = reactive(None, init=False)
+    scan: reactive[ScanView | None] = reactive(None, init=False)
 
     def __init__(
         self,
@@ -99,6 +112,7 @@ class TriageApp(App[int]):
         self.read_only = read_only
         self.clock = clock or Clock()
         self.frozen = False
+        self.desk = ScanDesk(self)
         self._opened = False
         self._hush: Timer | None = None
         self.pane = PANES[0]
@@ -176,6 +190,11 @@ class TriageApp(App[int]):
             self.header.show(reading, self.pane, frozen=self.frozen)
             self.active_pane.show_reading(reading)
 
+    def watch_scan(self, view: ScanView | None) -> None:
+        """Draw the scan as it stands, unless the screen is frozen."""
+        if not self.frozen:
+            self.active_pane.show_scan(view)
+
     def _count_on(self) -> None:
         """A lost link shows its age and the time to the next try, second by second."""
         if self.reading is not None and self.reading.link is not Link.LIVE:
@@ -198,6 +217,7 @@ class TriageApp(App[int]):
         if self.reading is not None:
             self.header.show(self.reading, pane, frozen=self.frozen)
             active.show_reading(self.reading)
+        active.show_scan(self.scan)
         active.entered()
 
     def action_next_pane(self, step: int) -> None:
@@ -218,12 +238,33 @@ class TriageApp(App[int]):
         self.action_show_pane("cleanup")
         self.active_pane.take_criteria(message.criteria, message.origin)
 
+    @on(StartScan)
+    def _start_scan(self, message: StartScan) -> None:
+        self.desk.start(message.options)
+
+    @on(PauseScan)
+    def _pause_scan(self) -> None:
+        self.desk.pause_or_resume()
+
+    @on(StopScan)
+    def _stop_scan(self) -> None:
+        self.desk.stop()
+
+    @on(SetPace)
+    def _set_pace(self, message: SetPace) -> None:
+        self.desk.set_pace(message.pace)
+
+    @on(ShowDetails)
+    def _show_details(self, message: ShowDetails) -> None:
+        self.push_screen(DetailsScreen(message.key))
+
     def action_freeze(self) -> None:
         """Hold the screen still, or let it go on."""
         self.frozen = not self.frozen
         if self.reading is not None:
             self.header.show(self.reading, self.pane, frozen=self.frozen)
             self.active_pane.show_reading(self.reading)
+            self.active_pane.show_scan(self.scan)
 
     def action_show_help(self) -> None:
         """All keys, and the safety rules."""
@@ -268,7 +309,9 @@ class TriageApp(App[int]):
         if event.state is not WorkerState.ERROR:
             return
         error = event.worker.error
-        self.tell(f"{event.worker.name} stopped: {type(error).__name__}: {error}", bad=True)
+        sentence = f"{event.worker.name} stopped: {type(error).__name__}: {error}"
+        self.tell(sentence, bad=True)
+        self.desk.failed(event.worker, sentence)
         if event.worker.name == "poll":
             self.set_timer(5.0, self.start_polling)
 

@@ -1,16 +1,255 @@
-"""Pane: What holds the memory: keys and patterns, by bytes."""
+"""Pane 2, Hogs: what holds the memory. Keys and patterns by bytes, live while the scan runs."""
 
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events, on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 
-from redis_oom_tui.tui.panes.base import Pane, Words
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.scan import Pace, PatternRow, ScanState, ScanView
+from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.tui.intents import MakePlan, PauseScan, SetPace, ShowDetails, StartScan, StopScan
+from redis_oom_tui.tui.panes.base import Pane
+from redis_oom_tui.tui.panes.hogs_columns import PATTERN_COLUMNS, key_columns
+from redis_oom_tui.tui.panes.hogs_progress import ScanProgress
+from redis_oom_tui.tui.widgets.filter_line import FilterLine, matcher
+from redis_oom_tui.tui.widgets.live_table import LiveTable
+from redis_oom_tui.words.hostile import safe_text
+
+_WIDE = 116
+_PACES = (Pace.GENTLE, Pace.NORMAL, Pace.FULL_SPEED)
+_INVITATION = (
+    "No scan yet. Press r to read the size, type and TTL of every key: it leaves no trace on the server, "
+    "and slows down when the server does."
+)
 
 
 class HogsPane(Pane):
-    """What holds the memory: keys and patterns, by bytes."""
+    """Keys, and beside them (or in their place, in a narrow terminal) the patterns that they fall into."""
 
     pane = "hogs"
     title = "Hogs"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "scan", "scan", id="hogs.scan", tooltip="Scan the keyspace, or again"),
+        Binding("p", "pause", "pause", id="hogs.pause", tooltip="Pause the scan, or go on"),
+        Binding("e", "end", "End the scan and keep what it found", show=False, id="hogs.end"),
+        Binding("slash", "filter", "filter", id="hogs.filter", tooltip="Show only names with this part, or by a glob"),
+        Binding("tab", "other", "patterns", id="hogs.other", tooltip="To the patterns, and back to the keys"),
+        Binding("x", "plan", "plan", id="hogs.plan", tooltip="Plan a cleanup of what is marked, or of this pattern"),
+        Binding("l,right", "deeper", "Into the pattern's own patterns", show=False, id="hogs.deeper"),
+        Binding("h,left", "upward", "Out of the pattern", show=False, id="hogs.upward"),
+        Binding("plus,equals_sign", "pace(1)", "Lean harder on the server", show=False, id="hogs.faster"),
+        Binding("minus", "pace(-1)", "Lean less on the server", show=False, id="hogs.slower"),
+    ]
+
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._view: ScanView | None = None
+        self._family: PatternRow | None = None
+        self._level: tuple[PatternRow, ...] = ()
+        self._filter = ""
+        self.keys: LiveTable[KeyRow] = LiveTable(
+            key_columns(self._used, databases=False), lambda row: row.id, sort="size", empty=_INVITATION, id="keys"
+        )
+        self.patterns: LiveTable[PatternRow] = LiveTable(
+            PATTERN_COLUMNS, _pattern_id, sort="size", marking=False, empty=_INVITATION, id="patterns"
+        )
+        self.progress = ScanProgress()
+        self.filter_line = FilterLine()
 
     def compose(self) -> ComposeResult:
-        """What it will hold."""
-        yield Words("What holds the memory: keys and patterns, by bytes.")
+        """Progress, tables, filter."""
+        yield self.progress
+        with Horizontal():
+            yield self.keys
+            yield self.patterns
+        yield self.filter_line
+
+    @property
+    def main_widget(self) -> LiveTable[KeyRow] | LiveTable[PatternRow]:
+        """The table that is being worked in."""
+        return self.patterns if self.has_class("-patterns") else self.keys
+
+    def show_scan(self, view: ScanView | None) -> None:
+        """Draw the scan as it stands."""
+        self._view = view
+        self._draw()
+
+    def _draw(self) -> None:
+        view = self._view
+        if view is not None:
+            places = {(row.id.node, row.id.db) for row in view.top}
+            self.keys.model.columns = key_columns(self._used, databases=places not in ({("", 0)}, set()))
+            self.keys.show(self._keys(view), self._nothing(view))
+            self.patterns.show(self._patterns(view), self._nothing(view))
+        self.progress.show(view, self._used(), self._note())
+
+    def _used(self) -> int | None:
+        reading = self.triage.reading if self.is_attached else None
+        return None if reading is None or reading.snapshot is None else reading.snapshot.memory.used_bytes
+
+    def _keys(self, view: ScanView) -> list[KeyRow]:
+        wanted = self._wanted()
+        family = self._family
+        if family is None:
+            return [row for row in view.top if wanted(row.id.key)]
+        inside = compiled(family.match)
+        return [
+            row
+            for row in view.top
+            if (family.db is None or family.db == row.id.db) and inside.fullmatch(row.id.key) and wanted(row.id.key)
+        ]
+
+    def _patterns(self, view: ScanView) -> list[PatternRow]:
+        wanted = self._wanted()
+        above = self._level[-1] if self._level else None
+        parent = None if above is None else above.pattern
+        return [
+            row
+            for row in view.patterns
+            if row.parent == parent and (above is None or row.db == above.db) and wanted(row.pattern)
+        ]
+
+    def _wanted(self) -> Callable[[bytes], bool]:
+        return matcher(self._filter) if self._filter else lambda _: True
+
+    def _nothing(self, view: ScanView) -> str:
+        if self._filter:
+            return "Nothing here matches the filter; Esc drops it."
+        if view.state is ScanState.FAILED:
+            return safe_text(view.error or "The scan failed.", 300)
+        if self._family is not None:
+            return f"None of the {len(view.top):,} largest keys is of this pattern; x plans all of its keys."
+        return "The first keys are being read." if view.state is ScanState.RUNNING else "The scan found no key."
+
+    def _note(self) -> str:
+        told = []
+        if self.keys.model.marked:
+            told.append(f"{len(self.keys.model.marked):,} marked")
+        within = self._family or (self._level[-1] if self._level else None)
+        if within is not None:
+            told.append(f"in {safe_text(within.pattern, 30)}")
+        if self._filter:
+            told.append(f"/{safe_text(self._filter, 20)}")
+        return "  ".join(told)
+
+    # What the keys do
+
+    def action_scan(self) -> None:
+        """Scan again, from the start."""
+        self.post_message(StartScan(self.triage.desk.options))
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self.post_message(PauseScan())
+
+    def action_end(self) -> None:
+        """End the scan and keep what it found."""
+        self.post_message(StopScan())
+
+    def action_pace(self, by: int) -> None:
+        """Lean harder, or less hard, on the server."""
+        at = _PACES.index(self.triage.desk.options.pace) + by
+        self.post_message(SetPace(_PACES[max(0, min(at, len(_PACES) - 1))]))
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.filter_line.open()
+
+    def action_other(self) -> None:
+        """To the patterns, or back to the keys."""
+        self._work_in(patterns=not self.has_class("-patterns"))
+
+    def _work_in(self, *, patterns: bool) -> None:
+        self.set_class(patterns, "-patterns")
+        self.main_widget.focus()
+
+    def action_deeper(self) -> None:
+        """Show what a pattern itself is made of."""
+        row = self.patterns.model.current
+        if self.main_widget is not self.patterns or row is None or self._view is None:
+            return
+        if any(other.parent == row.pattern and other.db == row.db for other in self._view.patterns):
+            self._level = (*self._level, row)
+            self._draw()
+
+    def action_upward(self) -> None:
+        """Out of the pattern again."""
+        if self.main_widget is self.patterns and self._level:
+            left = self._level[-1]
+            self._level = self._level[:-1]
+            self._draw()
+            self.patterns.model.go_to(_pattern_id(left), self.triage.clock.monotonic())
+            self.patterns.redraw()
+
+    def action_plan(self) -> None:
+        """Begin a cleanup plan: of the marked keys, else of the pattern in hand, else of the key under the cursor."""
+        marked = tuple(row.id for row in self.keys.model.marked.values())
+        pattern = self.patterns.model.current if self.main_widget is self.patterns else self._family
+        key = self.keys.model.current
+        if marked:
+            self.post_message(MakePlan(Criteria(keys=marked), f"{len(marked):,} marked in Hogs"))
+        elif pattern is not None:
+            databases = None if pattern.db is None else (pattern.db,)
+            criteria = Criteria(patterns=(pattern.match,), databases=databases)
+            self.post_message(MakePlan(criteria, f"pattern {safe_text(pattern.pattern, 40)}"))
+        elif key is not None:
+            self.post_message(MakePlan(Criteria(keys=(key.id,)), "one key of Hogs"))
+        else:
+            self.triage.tell("There is nothing to plan a cleanup of yet: scan with r, then mark keys with Space.")
+
+    def back(self) -> bool:
+        """Drop the filter, leave the pattern, take the marks away: one step at a time."""
+        if self.filter_line.is_open or self._filter:
+            self.filter_line.close(drop=True)
+            self.main_widget.focus()
+        elif self._family is not None:
+            self._family = None
+            self._work_in(patterns=True)
+        elif self._level:
+            self.action_upward()
+        elif self.keys.model.marked:
+            self.keys.action_unmark()
+        else:
+            return False
+        self._draw()
+        return True
+
+    # What the tables and the filter tell
+
+    @on(LiveTable.Chosen, "#keys")
+    def _key_chosen(self, message: LiveTable.Chosen) -> None:
+        if isinstance(message.row, KeyRow):
+            self.post_message(ShowDetails(message.row.id))
+
+    @on(LiveTable.Chosen, "#patterns")
+    def _pattern_chosen(self, message: LiveTable.Chosen) -> None:
+        if isinstance(message.row, PatternRow):
+            self._family = message.row
+            self._work_in(patterns=False)
+            self._draw()
+
+    @on(LiveTable.Changed)
+    def _table_changed(self) -> None:
+        self.progress.show(self._view, self._used(), self._note())
+
+    @on(FilterLine.Filtered)
+    def _filtered(self, message: FilterLine.Filtered) -> None:
+        self._filter = message.text
+        self._draw()
+
+    @on(FilterLine.Closed)
+    def _filter_closed(self) -> None:
+        self.main_widget.focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Wide terminals show keys and patterns side by side."""
+        self.set_class(event.size.width >= _WIDE, "-wide")
+
+
+def _pattern_id(row: PatternRow) -> tuple[int | None, int, bytes]:
+    return row.db, row.level, row.pattern

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from textual import events
+from textual.app import App
 from textual.binding import ActiveBinding
 
 from redis_oom_tui.tui.draw import Line, Piece, spread, width, wrap
@@ -88,7 +89,7 @@ class KeyBar(Canvas):
         for active in self.screen.active_bindings.values():
             if active.binding.show and active.enabled:
                 seen.setdefault(active.binding.action, active)
-        left = [active for action, active in seen.items() if action not in self.always]
+        left = sorted((active for action, active in seen.items() if action not in self.always), key=_rank)
         return left, [seen[action] for action in self.always if action in seen]
 
     def _fixed(self) -> list[ActiveBinding]:
@@ -118,6 +119,11 @@ class KeyBar(Canvas):
             if event.x < x:
                 await self.app.run_action(active.binding.action, active.node)
                 return
+
+
+def _rank(active: ActiveBinding) -> int:
+    """What a pane is for stands before how its tables are moved in, and that before what works everywhere."""
+    return 2 if isinstance(active.node, App) else 1 if isinstance(active.node, Canvas) else 0
 
 
 def _cells(pieces: Sequence[Piece]) -> int:

@@ -7,7 +7,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from redis_oom_tui.tui.draw import Line, Piece, merged
+from redis_oom_tui.tui.draw import Line, Piece, merged, wrap
 from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.tui.widgets.columns import Column, R, cells_of, column_at, fitting, header
 from redis_oom_tui.tui.widgets.table_model import TableModel
@@ -96,7 +96,7 @@ class LiveTable(Canvas, Generic[R], can_focus=True):
         titles = header(shown, model.sort, model.falling, self.pen.glyphs)
         head: Line = merged(((" " * _MARGIN, "head"), *titles))
         if not model.rows:
-            return [head, (), ((f"  {self._empty}", "dim"),)]
+            return [head, (), *(((f"  {text}", "dim"),) for text in wrap(self._empty, max(8, width - 4)))]
         model.room = max(1, height - 1)
         model.into_view()
         cursor = model.place

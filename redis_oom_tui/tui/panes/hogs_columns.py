@@ -1,0 +1,92 @@
+"""The columns of Hogs: keys on one side, patterns on the other."""
+
+from collections.abc import Callable
+
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.tui.widgets.columns import Column
+from redis_oom_tui.words import sizes
+from redis_oom_tui.words.hostile import safe_text
+
+_LARGE_SHARE = 0.10
+
+
+def key_columns(used_bytes: Callable[[], int | None], *, databases: bool) -> tuple[Column[KeyRow], ...]:
+    """Columns of keys; `used_bytes` is what a key's share is of. `databases` adds the key's database and node."""
+
+    def share(row: KeyRow) -> float | None:
+        used = used_bytes()
+        return row.size / used if row.size is not None and used else None
+
+    def role(row: KeyRow) -> str:
+        return "warn" if (share(row) or 0.0) >= _LARGE_SHARE else "text"
+
+    places: tuple[Column[KeyRow], ...] = (
+        Column("db", "DB", 4, _place, lambda row: (row.id.node, row.id.db), "right", yields=8, falling=False),
+    )
+    return (
+        Column("size", "BYTES", 7, _size, lambda row: row.size, "right", role),
+        Column("share", "%", 6, lambda row, _: _share(share(row)), share, "right", role, yields=6),
+        Column("type", "TYPE", 6, lambda row, w: safe_text(row.type, w), lambda row: row.type, falling=False, yields=3),
+        Column("ttl", "TTL", 7, _ttl, lambda row: row.ttl_ms, "right", yields=4, falling=False),
+        Column("idle", "IDLE", 7, _idle, _idle_order, "right", yields=5),
+        *(places if databases else ()),
+        Column("key", "KEY", 0, lambda row, w: safe_text(row.id.key, w), lambda row: row.id.key, falling=False),
+    )
+
+
+def _size(row: KeyRow, _: int) -> str:
+    text = sizes.short_size(row.size)
+    return f"{text}?" if row.suspect else text
+
+
+def _share(share: float | None) -> str:
+    return "?" if share is None else f"{share * 100:.1f}"
+
+
+def _ttl(row: KeyRow, _: int) -> str:
+    return "none" if row.ttl_ms is None else sizes.duration(row.ttl_ms / 1000)
+
+
+def _idle(row: KeyRow, _: int) -> str:
+    if row.idle_seconds is None and row.frequency is not None:
+        return f"freq {row.frequency}"
+    return sizes.duration(row.idle_seconds)
+
+
+def _idle_order(row: KeyRow) -> int | None:
+    """A key that is seldom used stands with those that are long idle."""
+    if row.idle_seconds is None and row.frequency is not None:
+        return -row.frequency
+    return row.idle_seconds
+
+
+def _place(row: KeyRow, width: int) -> str:
+    return safe_text(row.id.node, width) if row.id.node else str(row.id.db)
+
+
+def _mean(row: PatternRow) -> int | None:
+    return row.size // row.keys if row.keys else None
+
+
+def _no_ttl(row: PatternRow) -> str:
+    return sizes.percent(row.no_ttl_keys / row.keys) if row.keys else "?"
+
+
+def _main_type(row: PatternRow, width: int) -> str:
+    if not row.types:
+        return ""
+    name, count = row.types[0]
+    mixed = len(row.types) > 1 and count < 0.9 * row.keys
+    return safe_text(f"{name}+" if mixed else name, width)
+
+
+PATTERN_COLUMNS: tuple[Column[PatternRow], ...] = (
+    Column("size", "BYTES", 7, lambda row, _: sizes.short_size(row.size), lambda row: row.size, "right"),
+    Column("share", "%", 6, lambda row, _: _share(row.share), lambda row: row.share, "right"),
+    Column("keys", "KEYS", 9, lambda row, _: sizes.count(row.keys), lambda row: row.keys, "right", yields=4),
+    Column("mean", "MEAN", 7, lambda row, _: sizes.short_size(_mean(row)), _mean, "right", yields=7),
+    Column("no_ttl", "NO TTL", 7, lambda row, _: _no_ttl(row), lambda row: row.no_ttl_keys, "right", yields=5),
+    Column("type", "TYPE", 6, _main_type, lambda row: _main_type(row, 20), yields=8),
+    Column("pattern", "PATTERN", 0, lambda row, w: safe_text(row.pattern, w), lambda row: row.pattern, falling=False),
+)

@@ -1,0 +1,90 @@
+"""What a scan is doing, in two lines: how far, how fast, how hard it leans on the server; and bytes by type."""
+
+from collections.abc import Sequence
+
+from redis_oom_tui.models.scan import Pace, ScanState, ScanView
+from redis_oom_tui.tui.draw import Line, Piece, bar, clip, spread, width
+from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.words import sizes
+from redis_oom_tui.words.hostile import safe_text
+
+_WORDS = {
+    ScanState.RUNNING: ("scanning", "ok"),
+    ScanState.PAUSED: ("PAUSED", "warn"),
+    ScanState.COMPLETE: ("COMPLETE", "ok"),
+    ScanState.STOPPED: ("STOPPED", "warn"),
+    ScanState.SAMPLED: ("SAMPLE", "ok"),
+    ScanState.FAILED: ("FAILED", "crit"),
+}
+
+
+class ScanProgress(Canvas):
+    """Two lines about the scan; `note` is what the tables show of it, as a filter."""
+
+    view: ScanView | None = None
+    used_bytes: int | None = None
+    note = ""
+
+    def show(self, view: ScanView | None, used_bytes: int | None, note: str) -> None:
+        """Draw the scan as it stands."""
+        self.view, self.used_bytes, self.note = view, used_bytes, note
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """How far, and what."""
+        del height
+        if self.view is None:
+            return (((" no scan yet", "dim"),),)
+        return (self._progress(self.view, width), self._totals(self.view, width))
+
+    def _progress(self, view: ScanView, room: int) -> Line:
+        word, role = _WORDS[view.state]
+        sign = {ScanState.RUNNING: self.pen.glyphs.running, ScanState.PAUSED: self.pen.glyphs.paused}.get(
+            view.state, ""
+        )
+        left: list[Piece] = [(f" {sign} {word}" if sign else f" {word}", role), ("  ", "text")]
+        if view.state is ScanState.FAILED and view.error:
+            return clip((*left, (safe_text(view.error, 300), "text")), room)
+        right = _pace(view)
+        keys = f"{sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"
+        told: list[Piece] = [(f" {sizes.percent(view.share_scanned)} ", "title"), (f" {keys}", "text"), *_speed(view)]
+        gauge_room = room - width(left) - width(told) - width(right) - 2
+        if gauge_room >= 6:
+            left += bar(view.share_scanned, min(24, gauge_room), self.pen, "bar_ok")
+        return spread((*left, *told), right, room)
+
+    def _totals(self, view: ScanView, room: int) -> Line:
+        pieces: list[Piece] = [(" ", "text")]
+        for row in view.types:
+            pieces += [(f"{safe_text(row.type, 12)} ", "dim"), (f"{sizes.short_size(row.size)}  ", "text")]
+        lost = [f"{sizes.count(count)} {word}" for count, word in _uncounted(view) if count]
+        if lost:
+            pieces.append((", ".join(lost), "dim"))
+        note: list[Piece] = [(f"{self.note} ", "key")] if self.note else []
+        return spread(pieces, note, room)
+
+
+def _uncounted(view: ScanView) -> tuple[tuple[int, str], ...]:
+    return (view.vanished_keys, "went away"), (view.refused_keys, "not readable")
+
+
+def _speed(view: ScanView) -> list[Piece]:
+    if view.state is ScanState.RUNNING:
+        left = "" if view.remaining_seconds is None else f", {sizes.duration(view.remaining_seconds)} left"
+        return [(f"  {view.keys_per_second / 1000:.1f}k/s{left}", "dim")]
+    if view.complete and view.explained_share is not None:
+        return [(f"  in {sizes.duration(view.elapsed_seconds)}, {sizes.percent(view.explained_share)} of used", "dim")]
+    return [(f"  in {sizes.duration(view.elapsed_seconds)}", "dim")]
+
+
+def _pace(view: ScanView) -> list[Piece]:
+    if view.state not in (ScanState.RUNNING, ScanState.PAUSED):
+        return []
+    brake = view.brake
+    words: list[Piece] = []
+    if brake.braking:
+        words.append((f"{safe_text(brake.words or 'braking', 40)} ", "warn"))
+    elif brake.share is not None:
+        words.append((f"costs {sizes.percent(brake.share)} ", "dim"))
+    role = "warn" if view.pace is Pace.FULL_SPEED else "dim"
+    return [*words, (f"{view.pace.value} ", role)]

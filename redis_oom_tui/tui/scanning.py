@@ -1,0 +1,88 @@
+"""The one scan that the app runs: it outlives the pane that asked for it, and is looked at twice a second."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from textual.timer import Timer
+from textual.worker import Worker
+
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.ports import Scan
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.app import TriageApp
+
+LOOKS_PER_SECOND = 2.0
+_ACTIVE = (ScanState.RUNNING, ScanState.PAUSED)
+
+
+class ScanDesk:
+    """Starts, pauses and ends the scan, and puts its views into `app.scan`."""
+
+    def __init__(self, app: "TriageApp") -> None:
+        self._app = app
+        self._scan: Scan | None = None
+        self._worker: Worker[ScanView] | None = None
+        self._timer: Timer | None = None
+        self.options = ScanOptions()
+
+    @property
+    def active(self) -> bool:
+        """Whether a scan runs or is paused."""
+        view = self._app.scan
+        return self._scan is not None and view is not None and view.state in _ACTIVE
+
+    def start(self, options: ScanOptions) -> None:
+        """Begin, in place of the scan that may run: that one ends after the page in flight."""
+        if self._scan is not None and self.active:
+            self._scan.stop()
+        self.options = options
+        self._scan = self._app.source.scan(options)
+        self._worker = self._app.run_worker(self._scan.run(), name="scan", group="scan", exit_on_error=False)
+        self._look()
+        if self._timer is None:
+            self._timer = self._app.set_interval(1 / LOOKS_PER_SECOND, self._look)
+        self._timer.resume()
+
+    def pause_or_resume(self) -> None:
+        """Pause what runs, go on with what is paused."""
+        view = self._app.scan
+        if self._scan is None or view is None or not self.active:
+            return
+        if view.state is ScanState.PAUSED:
+            self._scan.resume()
+        else:
+            self._scan.pause()
+        self._look()
+
+    def stop(self) -> None:
+        """End the scan and keep what it found."""
+        if self._scan is not None and self.active:
+            self._scan.stop()
+            self._look()
+
+    def set_pace(self, pace: Pace) -> None:
+        """From the next page on, and for the next scan."""
+        self.options = replace(self.options, pace=pace)
+        if self._scan is not None and self.active:
+            self._scan.set_pace(pace)
+            self._look()
+
+    def failed(self, worker: Worker[object], sentence: str) -> None:
+        """The scan met a defect of ours: its view says so, with what it had found."""
+        view = self._app.scan
+        if worker is self._worker and view is not None:
+            self._scan = None
+            self._app.scan = replace(view, state=ScanState.FAILED, error=sentence)
+            self._pause_timer()
+
+    def _look(self) -> None:
+        if self._scan is None:
+            return
+        self._app.scan = self._scan.view()
+        if self._app.scan.state not in _ACTIVE:
+            self._pause_timer()
+
+    def _pause_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.pause()

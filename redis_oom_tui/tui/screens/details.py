@@ -1,0 +1,142 @@
+"""A closer look at one key: its exact name, its figures read again, and the first of its value."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+from textual.worker import Worker, WorkerState
+
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.tui.draw import Line, pad, wrap
+from redis_oom_tui.tui.intents import MakePlan
+from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.widgets.keybar import KeyBar
+from redis_oom_tui.words import sizes
+from redis_oom_tui.words.hostile import exact, safe_text
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.app import TriageApp
+
+_LONGEST_NAME = 1024
+
+
+class DetailsText(Canvas, can_focus=True):
+    """What is known of the key so far."""
+
+    def __init__(self, key: KeyId) -> None:
+        super().__init__()
+        self._key = key
+        self._told = "Reading it again."
+        self._details: KeyDetails | None = None
+
+    def show(self, details: KeyDetails | None, told: str = "") -> None:
+        """Show what was read, or the sentence that says why there is nothing."""
+        self._details, self._told = details, told
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """Name, figures, value."""
+        out: list[Line] = [((" Key ", "title"), (self._where(), "dim")), ()]
+        name = exact(self._key.key[:_LONGEST_NAME])
+        room = max(8, width - 4)
+        chunks = [name[at : at + room] for at in range(0, len(name), room)][: max(1, height - 16)]
+        out += [((f"  {chunk}", "text"),) for chunk in chunks or ['""']]
+        if len(chunks) * room < len(name) or len(self._key.key) > _LONGEST_NAME:
+            out.append(((f"  and so on: the name is {sizes.size(len(self._key.key))} long", "dim"),))
+        out.append(())
+        if self._details is None:
+            return [*out, *(((f"  {line}", "dim"),) for line in wrap(self._told, room))]
+        out += [((f"  {pad(word, 12)} ", "dim"), (value, "text")) for word, value in facts(self._details)]
+        return [*out, (), *self._value(self._details, width)]
+
+    def _where(self) -> str:
+        node = f" on {safe_text(self._key.node, 40)}" if self._key.node else ""
+        return f" in database {self._key.db}{node}; its exact bytes, \\xNN where they are not printable"
+
+    @staticmethod
+    def _value(details: KeyDetails, width: int) -> list[Line]:
+        if details.preview_withheld:
+            return [((f"  {line}", "dim"),) for line in wrap(safe_text(details.preview_withheld, 400), width - 4)]
+        if not details.preview:
+            return []
+        return [
+            ((" The first of its value", "title"),),
+            *(((f"  {safe_text(part, max(8, width - 4))}", "text"),) for part in details.preview),
+        ]
+
+
+def facts(details: KeyDetails) -> list[tuple[str, str]]:
+    """What was read, as names and values."""
+    row = details.row
+    measured = "of all elements" if row.measured else "estimated from a few elements where it has many"
+    told = [
+        ("type", safe_text(row.type, 30)),
+        ("memory", f"{sizes.size(row.size)} ({sizes.count(row.size)} bytes), {measured}"),
+        ("TTL", "none: it never expires" if row.ttl_ms is None else sizes.duration(row.ttl_ms / 1000)),
+    ]
+    if row.idle_seconds is not None:
+        told.append(("idle", sizes.duration(row.idle_seconds)))
+    if row.frequency is not None:
+        told.append(("frequency", f"{row.frequency} of 255, logarithmic"))
+    if row.encoding is not None:
+        told.append(("encoding", safe_text(row.encoding, 30)))
+    if row.elements is not None:
+        told.append(("elements", sizes.count(row.elements)))
+    if row.suspect:
+        told.append(("beware", "this size cannot be true; the server's own count is wrong"))
+    return told
+
+
+class DetailsScreen(ModalScreen[None]):
+    """Covers the panes until Escape. What it reads leaves no trace on the key."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss", "close"),
+        Binding("x", "plan", "plan", tooltip="Plan the cleanup of this key"),
+        Binding("c", "copy", "copy", tooltip="Copy the name, with \\xNN for odd bytes"),
+    ]
+
+    def __init__(self, key: KeyId) -> None:
+        super().__init__()
+        self._key = key
+        self._text = DetailsText(key)
+
+    @property
+    def triage(self) -> "TriageApp":
+        """The app, with its own type."""
+        return cast("TriageApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The text and its keys."""
+        yield self._text
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Read the key again."""
+        self.run_worker(self._read(), name="details", group="details", exit_on_error=False)
+
+    async def _read(self) -> None:
+        try:
+            details = await self.triage.source.details(self._key)
+        except TriageError as error:
+            self._text.show(None, str(error))
+            return
+        self._text.show(details, "" if details else "It is gone: expired, evicted or deleted since the scan saw it.")
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A defect is told here, since this screen covers the other messages."""
+        if event.state is WorkerState.ERROR:
+            self._text.show(None, f"It could not be read: {safe_text(str(event.worker.error), 200)}")
+
+    def action_plan(self) -> None:
+        """Plan the cleanup of this key."""
+        self.dismiss()
+        self.app.post_message(MakePlan(Criteria(keys=(self._key,)), "one key of Hogs"))
+
+    def action_copy(self) -> None:
+        """Copy the name."""
+        self.app.copy_to_clipboard(exact(self._key.key))

@@ -1,0 +1,242 @@
+"""Pane 2: each state of a scan looks right, the cursor stays on its key, and what is planned is what was marked."""
+
+import pytest
+
+from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
+from redis_oom_tui.models.scan import Brake, Pace, PatternRow, ScanState
+from redis_oom_tui.tui.intents import MakePlan
+from tests.support.scripted import FakeClock, ScriptedSource, a_view, some_rows
+from tests.tui.support import an_app, rows, screen_text, until
+
+HOSTILE = (
+    b"[/x]",
+    b"[red]k",
+    b"\x1b]0;pwned\x07",
+    b"\xff\xfe",
+    b"",
+    b"k" * 100_000,
+    "\u202eevil".encode(),
+    "\u732b:\u72ac".encode(),
+)
+
+
+async def scanning(pilot, *keys):
+    await pilot.press("2", "r", *keys)
+    await pilot.pause()
+
+
+def hogs(app):
+    return app.panes["hogs"]
+
+
+async def test_before_a_scan_it_says_how_to_begin_and_what_it_costs():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
+        await pilot.pause()
+        assert "Press r to read the size" in screen_text(app)
+        await pilot.press("x")
+        await pilot.pause()
+        assert "nothing to plan" in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (ScanState.RUNNING, "scanning"),
+        (ScanState.PAUSED, "PAUSED"),
+        (ScanState.COMPLETE, "COMPLETE"),
+        (ScanState.STOPPED, "STOPPED"),
+        (ScanState.SAMPLED, "SAMPLE"),
+        (ScanState.FAILED, "FAILED"),
+    ],
+)
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (40, 12)])
+async def test_each_state_reads_as_itself(state, words, size):
+    source = ScriptedSource(views=[a_view(state, error="The server went away." if state is ScanState.FAILED else None)])
+    app = an_app(source)
+    async with app.run_test(size=size) as pilot:
+        await scanning(pilot)
+        text = screen_text(app)
+        assert words in text
+        assert "session:10000" in text, "what was found so far stays"
+        if state is ScanState.FAILED:
+            assert "The server went away." in text
+        assert all(len(line) <= size[0] for line in rows(app))
+
+
+async def test_a_braking_scan_says_so():
+    view = a_view(brake=Brake(share=0.5, braking=True, words="server slow: 4 ms"))
+    app = an_app(ScriptedSource(views=[view]))
+    async with app.run_test(size=(100, 24)) as pilot:
+        await scanning(pilot)
+        assert "server slow: 4 ms" in screen_text(app)
+
+
+async def test_pause_end_and_pace_reach_the_scan():
+    source = ScriptedSource()
+    app = an_app(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "p", "p", "minus", "plus", "plus", "plus", "e")
+        assert source.scans[0][1].calls == ["pause", "resume", "gentle", "normal", "full-speed", "full-speed", "stop"]
+        await until(pilot, lambda: "STOPPED" in screen_text(app))
+        await pilot.press("r")
+        assert len(source.scans) == 2
+        assert source.scans[1][0].pace is Pace.FULL_SPEED
+
+
+async def test_a_scan_goes_on_while_another_pane_is_shown():
+    views = [a_view(), a_view(scanned_keys=200_000, top=some_rows(3))]
+    app = an_app(ScriptedSource(views=views))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "1")
+        await until(pilot, lambda: app.scan.scanned_keys == 200_000)
+        await pilot.press("2")
+        await pilot.pause()
+        assert "200,000 of" in screen_text(app)
+
+
+async def test_the_cursor_stays_on_its_key_when_larger_ones_come():
+    first = some_rows(10)
+    larger = tuple(KeyRow(KeyId(0, f"new{n}".encode()), "string", 10**9 + n) for n in range(5))
+    clock = FakeClock()
+    source = ScriptedSource(views=[a_view(top=first), a_view(top=first), a_view(top=larger + first)], clock=clock)
+    app = an_app(source, clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "j", "j")
+        key = hogs(app).keys.model.current.id
+        clock.move(3)
+        await until(pilot, lambda: len(hogs(app).keys.model.rows) == 15)
+        assert hogs(app).keys.model.current.id == key
+        await pilot.press("enter")
+        await pilot.pause()
+        assert key.key.decode() in screen_text(app), "the key that is opened is the one that was under the cursor"
+
+
+async def test_every_column_sorts_from_the_keyboard_and_by_a_click():
+    app = an_app()
+    async with app.run_test(size=(100, 24)) as pilot:
+        await scanning(pilot)
+        model = hogs(app).keys.model
+        seen = [model.sort]
+        for _ in range(5):
+            await pilot.press("s")
+            seen.append(model.sort)
+        assert seen == ["size", "share", "type", "ttl", "idle", "key"]
+        assert model.rows[0].id.key == min(row.id.key for row in model.rows)
+        await pilot.press("S")
+        assert model.rows[0].id.key == max(row.id.key for row in model.rows)
+        await pilot.click("#keys", offset=(5, 0))
+        assert (model.sort, model.falling) == ("size", True)
+        await pilot.click("#keys", offset=(5, 0))
+        assert (model.sort, model.falling) == ("size", False)
+
+
+async def test_a_filter_narrows_and_escape_gives_back():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "slash", *"QUEUE")
+        assert {row.id.key[:5] for row in hogs(app).keys.model.rows} == {b"queue"}
+        await pilot.press("enter")
+        assert "/QUEUE" in screen_text(app)
+        await pilot.press("j", "escape")
+        assert len(hogs(app).keys.model.rows) == 200
+
+
+async def test_digits_typed_into_the_filter_do_not_switch_panes():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "slash", "1", "q")
+        assert app.pane == "hogs"
+        assert hogs(app).filter_line.value == "1q"
+
+
+async def test_a_pattern_leads_to_its_keys_and_escape_leads_back():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "tab")
+        assert "cart:*:items" in screen_text(app)
+        await pilot.press("j", "enter")
+        await pilot.pause()
+        assert "in cart:*:items" in screen_text(app)
+        assert {row.id.key[:5] for row in hogs(app).keys.model.rows} == {b"cart:"}
+        await pilot.press("escape")
+        await pilot.pause()
+        assert hogs(app).main_widget is hogs(app).patterns
+
+
+async def test_patterns_open_level_by_level():
+    tree = (
+        PatternRow(b"user:*", b"user:*", 100, 9000, 0.9, 0, db=0),
+        PatternRow(b"user:*:cart", b"user:*:cart", 60, 6000, 0.6, 0, db=0, level=2, parent=b"user:*"),
+        PatternRow(b"other", b"other", 1, 1000, 0.1, 0, db=0),
+    )
+    app = an_app(ScriptedSource(views=[a_view(patterns=tree)]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "tab")
+        model = hogs(app).patterns.model
+        assert [row.pattern for row in model.rows] == [b"user:*", b"other"]
+        await pilot.press("l")
+        assert [row.pattern for row in model.rows] == [b"user:*:cart"]
+        await pilot.press("l", "h")
+        assert model.current.pattern == b"user:*"
+
+
+async def plan_of(keys):
+    app = an_app()
+    plans = []
+    async with app.run_test(
+        size=(80, 24), message_hook=lambda m: plans.append(m) if isinstance(m, MakePlan) else None
+    ) as pilot:
+        await scanning(pilot, *keys, "x")
+        await pilot.pause()
+        assert app.pane == "cleanup"
+    return plans[0].criteria
+
+
+async def test_x_plans_the_marked_keys_before_all_else():
+    criteria = await plan_of(["space", "j", "space"])
+    top = some_rows()
+    assert criteria.keys == (top[0].id, top[2].id)
+
+
+async def test_x_on_a_pattern_plans_its_glob():
+    criteria = await plan_of(["tab", "j"])
+    assert criteria.patterns == (b"cart:*:items",)
+    assert not criteria.keys
+
+
+async def test_x_plans_the_key_under_the_cursor():
+    assert (await plan_of(["j"])).keys == (some_rows()[1].id,)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 24), (40, 12)])
+async def test_hostile_names_are_harmless_everywhere(size):
+    top = tuple(KeyRow(KeyId(0, name), "string", 1000 - n) for n, name in enumerate(HOSTILE))
+    patterns = tuple(PatternRow(name, name, 1, 1000 - n, 0.1, 0) for n, name in enumerate(HOSTILE))
+    source = ScriptedSource(
+        views=[a_view(top=top, patterns=patterns)],
+        details=lambda key: KeyDetails(KeyRow(key, "string", 10), preview=HOSTILE[:7]),
+    )
+    app = an_app(source)
+    async with app.run_test(size=size) as pilot:
+        await scanning(pilot)
+        for _ in range(len(HOSTILE)):
+            await pilot.press("enter")
+            await pilot.pause()
+            assert all(char.isprintable() for line in rows(app) for char in line)
+            await pilot.press("escape", "j")
+        await pilot.press("tab", "enter")
+        await pilot.pause()
+        for line in rows(app):
+            assert all(char.isprintable() and char != "\u202e" for char in line)
+
+
+async def test_details_show_the_exact_bytes_and_say_when_a_key_is_gone():
+    top = (KeyRow(KeyId(3, b"a\\b\xff"), "string", 1000),)
+    app = an_app(ScriptedSource(views=[a_view(top=top)], details=lambda key: None))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "enter")
+        await until(pilot, lambda: "It is gone" in screen_text(app))
+        assert "a\\\\b\\xff" in screen_text(app)
+        assert "database 3" in screen_text(app)
