@@ -30,6 +30,7 @@ clean:
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "redis-oom-tui needs Python 3.11 or newer: say which with 'make PYTHON=python3.12 ...'" >&2; exit 1; }
+	@echo "Making $(VENV) and installing what is needed into it: this takes about a minute, once." >&2
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: on Debian, 'apt install python3-venv'" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@

@@ -1,5 +1,6 @@
 """README's promises that can be run are run."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from redis_oom_tui.cli.main import cli
+from redis_oom_tui.cli.main import cli, main
 from redis_oom_tui.store.gate import CHANGES, LOOKS, READS
 from tests.support.servers import RunningServer
 
@@ -140,3 +141,29 @@ def test_every_option_in_the_tables_exists() -> None:
     known = {option for parameter in cli.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert words <= known
     assert len(words) >= 30
+
+
+def documented(command: str) -> list[str]:
+    """The fields that README's table for this command promises."""
+    _, _, table = README.partition(f"| Field of `{command} --json` |")
+    table = table.partition("\n\n")[0]
+    return [
+        field for row in table.splitlines() for field in re.findall(r"`([a-z_.]+)`", row.split("|")[1] if row else "")
+    ]
+
+
+def test_check_tells_every_field_that_is_promised(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    with server.client() as admin:
+        admin.config_set("maxmemory", 1)
+    with pytest.raises(SystemExit):
+        main(["-s", server.socket_path, "check", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    fields = documented("check")
+    assert len(fields) >= 15
+    for field in fields:
+        value = document
+        for name in field.split("."):
+            assert name in value, field
+            value = value[name]
+    for finding in document["findings"]:
+        assert {"id", "severity", "title", "advice", "saves_bytes"} <= finding.keys()
