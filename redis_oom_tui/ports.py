@@ -20,6 +20,7 @@ from redis_oom_tui.models.action import (
 )
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.fleet import FleetView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
@@ -76,6 +77,19 @@ class Source(Protocol):
 
     async def details(self, key: KeyId) -> KeyDetails | None:
         """A closer look at one key that leaves no trace; None where it is gone."""
+
+
+class Fleet(Source, Protocol):
+    """A cluster: a source whose snapshots show the worst primary, and each of its nodes."""
+
+    async def fleet(self) -> FleetView:
+        """Every node asked at once, worst first; one that did not answer is there with the reason."""
+
+    async def node_snapshots(self) -> tuple[Snapshot, ...]:
+        """A snapshot of every node that answered, worst first."""
+
+    def node(self, name: str) -> Source:
+        """The node called `name`, as a source of its own."""
 
 
 class Planning(Protocol):

@@ -16,6 +16,8 @@ from redis_oom_tui.models.verdict import Finding, Verdict
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.words.check_document import check_document
+from redis_oom_tui.words.fleet_lines import node_lines
+from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, percent, size
 
 # Between its two looks: long enough to see writes being refused, short enough for a monitoring plugin.
@@ -53,11 +55,11 @@ def check(invocation: Invocation, *, as_json: bool) -> int:
 
 
 async def _ask(invocation: Invocation) -> _Answer:
-    from redis_oom_tui.store.live import LiveServer
+    from redis_oom_tui.store.opening import source_for
     from redis_oom_tui.store.told import read_settings
 
     thresholds = invocation.profile.watch.thresholds
-    server = LiveServer(invocation.connection)
+    server = source_for(invocation.connection)
     try:
         await server.open()
         before = await server.snapshot()
@@ -91,6 +93,9 @@ def _lines(answer: _Answer) -> list[str]:
         f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
         f"  {totals}, {count(snapshot.keys)} keys, {count(snapshot.expires)} with a TTL",
     ]
+    lines += [f"  ! {safe_text(note)}" for note in snapshot.notes]
+    if snapshot.fleet is not None:
+        lines += [f"  {line}" for line in node_lines(snapshot.fleet)]
     if verdict.first_step:
         lines.append(f"  First: {verdict.first_step}")
     lines += [f"  - {finding.title}. {finding.advice}" for finding in answer.findings[:_SHOWN]]

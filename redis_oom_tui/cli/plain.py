@@ -17,9 +17,9 @@ from redis_oom_tui.words.hostile import safe_text
 
 def watch_plainly(invocation: Invocation, connection: Connection | None = None) -> int:
     """Print lines until interrupted."""
-    from redis_oom_tui.store.live import LiveServer
+    from redis_oom_tui.store.opening import source_for
 
-    asyncio.run(_watch(cast("Source", LiveServer(connection or invocation.connection)), invocation))
+    asyncio.run(_watch(cast("Source", source_for(connection or invocation.connection)), invocation))
     return 0
 
 

@@ -19,10 +19,10 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
     from redis_oom_tui.tui.run import run_app
 
     connection = connection or invocation.connection
-    from redis_oom_tui.store.live import LiveServer
+    from redis_oom_tui.store.opening import source_for
 
     return run_app(
-        cast("Source", LiveServer(connection)),
+        cast("Source", source_for(connection)),
         options=invocation.screen,
         thresholds=invocation.profile.watch.thresholds,
         read_only=connection.read_only,

@@ -16,7 +16,7 @@ from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.alert_book import AlertBook
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.opening import source_for
 from redis_oom_tui.watch.clock import RealClock
 from redis_oom_tui.watch.looking import Looking
 from redis_oom_tui.watch.loop import Watch
@@ -67,7 +67,7 @@ def watch_settings(base: WatchSettings, given: dict[str, Any]) -> WatchSettings:
 
 async def _watch(invocation: Invocation, settings: WatchSettings, given: dict[str, Any]) -> int:
     clock = RealClock()
-    source = LiveServer(invocation.connection)
+    source = source_for(invocation.connection)
     looking = Looking(source, settings, clock)
     book = AlertBook(invocation.profile.name or str(source.address), settings)
     output = _output(invocation, settings, given)

@@ -6,8 +6,12 @@ Every figure that a server may leave out is None where it did: unknown is never 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from redis_oom_tui.models.address import Address
+
+if TYPE_CHECKING:
+    from redis_oom_tui.models.fleet import FleetView
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,8 @@ class Snapshot:
 
     `taken_monotonic` and `taken_at` are the tool's clocks, in seconds, when the reply had been read; the second is
     the time of day (Unix). `took_seconds` is the round trip. `notes` are sentences on what became of the connection
-    since the snapshot before: a failover that was followed, a node that was lost.
+    since the snapshot before: a failover that was followed, a node that was lost. `fleet` is there for a cluster:
+    the rest of the snapshot is then its worst primary's.
     """
 
     taken_monotonic: float
@@ -149,6 +154,7 @@ class Snapshot:
     activity: Activity = field(default_factory=Activity)
     took_seconds: float | None = None
     notes: tuple[str, ...] = ()
+    fleet: "FleetView | None" = None
 
     @property
     def keys(self) -> int:
@@ -163,7 +169,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class ClientBuffer:
-    """A line of CLIENT LIST: who holds how much outside the data. Sizes in bytes, ages in seconds."""
+    """A line of CLIENT LIST: who holds how much outside the data. Sizes in bytes, ages in seconds.
+
+    `node` names the server that it is connected to, in a cluster.
+    """
 
     id: int
     address: str
@@ -178,3 +187,4 @@ class ClientBuffer:
     age_seconds: int = 0
     idle_seconds: int = 0
     subscriptions: int = 0
+    node: str = ""

@@ -8,8 +8,8 @@ from redis_oom_tui.models.trend import Rates
 
 
 def between(before: Snapshot | None, now: Snapshot) -> Rates:
-    """The gains from `before` to `now`; empty without a `before` or where no time has passed."""
-    if before is None or now.taken_monotonic <= before.taken_monotonic:
+    """The gains from `before` to `now`; empty without a `before`, where no time has passed, or between two nodes."""
+    if before is None or now.taken_monotonic <= before.taken_monotonic or before.server.node != now.server.node:
         return Rates()
     seconds = now.taken_monotonic - before.taken_monotonic
     if _restarted(before, now):

@@ -5,6 +5,7 @@ from typing import Any
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.words.fleet_lines import node_documents
 from redis_oom_tui.words.hostile import exact, safe_text
 
 
@@ -28,6 +29,8 @@ def check_document(
         "refused_writes_is_lower_bound": None if counters is None else counters.refused_is_lower_bound,
         "evicted_keys_total": None if counters is None else counters.evicted_keys_total,
         "findings": [finding_fields(finding) for finding in findings],
+        "notes": [] if snapshot is None else list(snapshot.notes),
+        "nodes": None if snapshot is None or snapshot.fleet is None else node_documents(snapshot.fleet),
     }
 
 

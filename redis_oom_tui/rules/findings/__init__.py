@@ -10,6 +10,7 @@ from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Thresholds
 from redis_oom_tui.rules.findings import buffers, limits
 from redis_oom_tui.rules.findings.case import Case
+from redis_oom_tui.rules.fleet import fleet_findings
 
 __all__ = ["RULES", "Case", "examine", "find"]
 
@@ -66,6 +67,8 @@ def find(
 def examine(case: Case) -> tuple[Finding, ...]:
     """The findings of one case, in their order."""
     found = [finding for rule in RULES for finding in rule(case)]
+    if case.now.fleet is not None:
+        found += fleet_findings(case.now.fleet)
     return tuple(sorted(found, key=lambda finding: (_SEVERITY[finding.level], -_expected(finding))))
 
 

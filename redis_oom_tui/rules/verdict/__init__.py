@@ -5,6 +5,7 @@ from dataclasses import replace
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
+from redis_oom_tui.rules.fleet import for_the_cluster
 from redis_oom_tui.rules.rates import between
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.table import RULES, healthy
@@ -36,8 +37,8 @@ def judge(
     for rule in RULES:
         verdict = rule(facts)
         if verdict is not None:
-            return verdict
-    return healthy(facts)
+            return for_the_cluster(verdict, snapshot)
+    return for_the_cluster(healthy(facts), snapshot)
 
 
 def unknown(reason: str) -> Verdict:

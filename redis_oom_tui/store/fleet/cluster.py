@@ -1,0 +1,220 @@
+"""A whole cluster as one source: every node asked at once, the worst primary in front."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from redis.asyncio import Redis
+
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable, TriageError
+from redis_oom_tui.models.fleet import FleetView
+from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.rules.fleet import shown, told_apart, worst_first
+from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.fleet.polling import Round
+from redis_oom_tui.store.fleet.topology import Topology, discover
+from redis_oom_tui.store.live import LiveServer
+
+# Who serves what changes rarely; a lost node or a changed role asks for it at once.
+_TOPOLOGY_EVERY = 10.0
+
+
+class ClusterSource:
+    """All nodes of a cluster behind one of them. Implements `ports.Fleet`.
+
+    Every node is a `LiveServer` of its own, so its connections are gated, polite and timed like any other. Its
+    snapshots are those of the worst primary, with all others in `Snapshot.fleet`.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.connection = connection
+        self._monotonic = monotonic
+        self._wall = wall
+        self._servers: dict[Address, LiveServer] = {}
+        self._topology: Topology | None = None
+        self._topology_due = 0.0
+        self._round = Round(self.server_at, monotonic)
+        self._view: FleetView | None = None
+        self._shown = ""
+        self._notes: list[str] = []
+
+    @property
+    def address(self) -> Address:
+        """The node that was given."""
+        return self.connection.address
+
+    @property
+    def topology(self) -> Topology:
+        """Who serves what, as last asked."""
+        return self._topology or Topology(())
+
+    async def open(self) -> None:
+        """Connect to the node that was given, and find the others. Raises one of `models.errors`."""
+        seed = self.server_at(self.address)
+        await seed.open()
+        await self._discover(seed)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        servers, self._servers = list(self._servers.values()), {}
+        for server in servers:
+            await server.close()
+
+    def server_at(self, address: Address) -> LiveServer:
+        """The server at `address`, made on first use."""
+        if address not in self._servers:
+            alone = replace(self.connection, address=address, cluster=False, sentinel=None, db=0)
+            self._servers[address] = LiveServer(alone, monotonic=self._monotonic, wall=self._wall)
+        return self._servers[address]
+
+    def node(self, name: str) -> LiveServer:
+        """The node called `name`, as a source of its own. Raises ServerUnreachable where there is none."""
+        known = self.topology.by_name(name)
+        if known is None:
+            raise ServerUnreachable(f"the cluster has no node {name}: it was removed, or has another address now")
+        return self.server_at(known.address)
+
+    def primaries(self) -> tuple[LiveServer, ...]:
+        """The servers that serve slots, in the order of their slots."""
+        return tuple(self.server_at(node.address) for node in self.topology.primaries)
+
+    def client(self, db: int = 0, *, changing: bool = False) -> "Redis":
+        """The client of the node that is shown; for the others go through `node`."""
+        name = self._shown
+        server = self.node(name) if name else self.server_at(self.address)
+        return server.client(db, changing=changing)
+
+    async def fleet(self) -> FleetView:
+        """Every node asked at once; primaries that changed hands are followed. Raises where no node answers."""
+        if self._topology is None or self._monotonic() >= self._topology_due:
+            await self.refresh()
+        views = await self._round.ask(self.topology.nodes)
+        if any(view.node.serves and _strayed(view.snapshot, view.error) for view in views) and await self.refresh():
+            self._round.forgive()
+            views = await self._round.ask(self.topology.nodes)
+        ordered = worst_first(views)
+        primaries = [view for view in ordered if view.node.serves]
+        self._view = FleetView(ordered, told_apart(primaries), self.topology.open_slots)
+        return self._view
+
+    async def node_snapshots(self) -> tuple[Snapshot, ...]:
+        """A snapshot of every node that answered, worst first."""
+        return tuple(view.snapshot for view in (await self.fleet()).nodes if view.snapshot is not None)
+
+    async def snapshot(self) -> Snapshot:
+        """The worst primary's INFO, with every node in `fleet`; it is nobody's single process, so it has no run_id."""
+        fleet = await self.fleet()
+        chosen = shown(fleet, self._shown)
+        if chosen is None or chosen.snapshot is None:
+            raise ServerUnreachable(_nobody(fleet, self.address))
+        self._shown = chosen.name
+        notes, self._notes = tuple(self._notes), []
+        server = replace(chosen.snapshot.server, node=chosen.name, run_id=None, uptime_seconds=None)
+        return replace(chosen.snapshot, server=server, fleet=fleet, notes=notes)
+
+    async def capabilities(self) -> Capabilities:
+        """What may be used on every primary: what one of them lacks counts as missing."""
+        together = Capabilities()
+        for known in await asyncio.gather(*(_capabilities(server) for server in self.primaries())):
+            for feature, reason in known.missing.items():
+                together = together.without(feature, reason)
+        return together
+
+    async def clients(self) -> tuple[ClientBuffer, ...]:
+        """CLIENT LIST of every primary, the largest holders of memory first, each with its node."""
+        servers = self.primaries()
+        held = await asyncio.gather(*(_clients(server) for server in servers))
+        return tuple(sorted((line for lines in held for line in lines), key=lambda line: -line.total_bytes))
+
+    async def details(self, key: KeyId) -> KeyDetails | None:
+        """A closer look at one key, on the node that serves its slot now."""
+        owner = self.topology.owners().of_key(key.key)
+        if owner is None:
+            raise ServerUnreachable("no node of the cluster serves this key's slot now")
+        found = await self.server_at(owner.address).details(replace(key, node=""))
+        if found is None:
+            return None
+        return replace(found, row=replace(found.row, id=replace(found.row.id, node=owner.name)))
+
+    async def refresh(self) -> bool:
+        """Ask who serves what, of the first node that answers; True where that changed since. Raises if none does."""
+        failure: TriageError | None = None
+        for address in self._whom_to_ask():
+            try:
+                return await self._discover(self.server_at(address))
+            except TriageError as error:
+                failure = error
+        raise failure or ServerUnreachable(f"no node of the cluster behind {self.address} answers")
+
+    def _whom_to_ask(self) -> list[Address]:
+        """Nodes that answered last time first; the one that was given is always among them."""
+        views = () if self._view is None else self._view.nodes
+        answered = [view.node.address for view in views if view.snapshot is not None]
+        rest = [node.address for node in self.topology.nodes]
+        return list(dict.fromkeys([*answered, self.address, *rest]))
+
+    async def _discover(self, server: LiveServer) -> bool:
+        try:
+            with translated(server.address, "CLUSTER SLOTS"):
+                found = await discover(server.client(), server.address)
+        except CommandRefused as error:
+            if "cluster support disabled" in error.text.lower():
+                raise NotRedis(f"{server.address} is not part of a cluster: leave out -c") from None
+            raise
+        if not found.primaries:
+            raise NotRedis(f"{server.address} knows no node that serves slots: it was never joined to a cluster")
+        before, self._topology = self._topology, found
+        self._topology_due = self._monotonic() + _TOPOLOGY_EVERY
+        if before is None or before == found:
+            return False
+        self._notes += _what_changed(before, found)
+        return True
+
+
+def _strayed(snapshot: Snapshot | None, error: str | None) -> bool:
+    """Whether a primary is lost, or says that it is a replica by now."""
+    return error is not None or (snapshot is not None and snapshot.server.role == "replica")
+
+
+def _what_changed(before: Topology, now: Topology) -> list[str]:
+    old, new = ({node.name: node for node in each.primaries} for each in (before, now))
+    notes = []
+    for name in new.keys() - old.keys():
+        known = before.by_name(name)
+        replaced = None if known is None or known.is_primary else known.primary
+        taken = f" in place of {replaced}" if replaced in old and replaced not in new else ""
+        notes.append(f"{name} is a primary now{taken}")
+    notes += [f"{name} is no primary any more" for name in old.keys() - new.keys()]
+    moved = sum(new[name].slots != old[name].slots for name in new.keys() & old.keys())
+    if moved:
+        notes.append(f"slots moved: {moved} primaries serve other slots than before")
+    return sorted(notes)
+
+
+def _nobody(fleet: FleetView, address: Address) -> str:
+    errors = [view.error for view in fleet.nodes if view.error is not None]
+    return errors[0] if errors else f"no primary of the cluster behind {address} answers"
+
+
+async def _capabilities(server: LiveServer) -> Capabilities:
+    try:
+        return await server.capabilities()
+    except ServerUnreachable:
+        return Capabilities()
+
+
+async def _clients(server: LiveServer) -> list[ClientBuffer]:
+    try:
+        return [replace(line, node=str(server.address)) for line in await server.clients()]
+    except ServerUnreachable:
+        return []

@@ -1,0 +1,41 @@
+"""`check -c`: one verdict for the cluster, each node with its own."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from redis_oom_tui.cli import main as entry
+from tests.support.cluster import RunningCluster, clustered
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RunningCluster]:
+    with clustered(replicas=False) as running:
+        with running.primaries[2].server.client() as client:
+            client.config_set("maxmemory", 1_000_000)
+        yield running
+
+
+def _check(cluster: RunningCluster, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        entry.main(["-c", "-p", str(cluster.primaries[0].port), "check", *words])
+    return int(ended.value.code or 0), capsys.readouterr().out
+
+
+def test_in_words(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = _check(cluster, capsys)
+    full = cluster.primaries[2].name
+    assert code == 2
+    assert out.startswith(f"OOM: {full}, the worst of 3 primaries: ")
+    assert sum(" slots  " in line for line in out.splitlines()) == 3
+    assert "The primaries differ in maxmemory" in out
+
+
+def test_as_json(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out = _check(cluster, capsys, "--json")
+    document = json.loads(out)
+    assert document["verdict"] == "oom"
+    assert [node["verdict"] for node in document["nodes"]] == ["oom", "ok", "ok"]
+    assert document["nodes"][0]["node"] == cluster.primaries[2].name
+    assert document["nodes"][1]["maxmemory_bytes"] is None

@@ -1,0 +1,114 @@
+"""A cluster of three primaries and three replicas, looked at as one."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+
+from redis_oom_tui.models.errors import NotAllowed, NotRedis
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.store.fleet.cluster import ClusterSource
+from tests.support.cluster import RunningCluster, clustered
+from tests.support.servers import RunningServer
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RunningCluster]:
+    with clustered() as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def opened(cluster: RunningCluster) -> AsyncIterator[ClusterSource]:
+    source = ClusterSource(cluster.connection)
+    try:
+        await source.open()
+        yield source
+    finally:
+        await source.close()
+
+
+async def test_every_node_is_found_with_its_slots(cluster: RunningCluster) -> None:
+    async with opened(cluster) as source:
+        topology = source.topology
+    assert [node.name for node in topology.primaries] == [node.name for node in cluster.primaries]
+    assert topology.open_slots == 0
+    copies = {node.name: node.primary for node in topology.nodes if not node.is_primary}
+    assert copies == {b.name: a.name for a, b in zip(cluster.primaries, cluster.replicas, strict=True)}
+    owners = topology.owners()
+    for slot in (0, 5461, 5462, 16383):
+        owner = owners.of_slot(slot)
+        assert owner is not None
+        assert owner.name == cluster.owner(slot).name
+
+
+async def test_the_full_shard_comes_first_and_speaks_for_the_cluster(cluster: RunningCluster) -> None:
+    full = cluster.primaries[1]
+    with full.server.client() as client:
+        client.config_set("maxmemory", 1_000_000)
+    try:
+        async with opened(cluster) as source:
+            snapshot = await source.snapshot()
+    finally:
+        with full.server.client() as client:
+            client.config_set("maxmemory", 0)
+    assert snapshot.server.node == full.name
+    assert snapshot.fleet is not None
+    assert snapshot.fleet.nodes[0].name == full.name
+    assert [view.error for view in snapshot.fleet.nodes] == [None] * 6
+    verdict = judge(snapshot)
+    assert verdict.level is Level.OOM
+    assert full.name in verdict.reason
+    assert "differs-maxmemory" in {finding.id for finding in find(snapshot)}
+
+
+async def test_keys_are_the_sum_of_the_primaries(cluster: RunningCluster) -> None:
+    async with opened(cluster) as source:
+        fleet = await source.fleet()
+    held = []
+    for node in cluster.primaries:
+        with node.server.client() as client:
+            held.append(client.dbsize())
+    assert fleet.keys == sum(held)
+
+
+async def test_a_replica_with_a_smaller_limit_is_found(cluster: RunningCluster) -> None:
+    replica = cluster.replicas[2]
+    with replica.server.client() as client:
+        client.config_set("maxmemory", 1_000_000)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        async with opened(cluster) as source:
+            found = find(await source.snapshot())
+    finally:
+        with replica.server.client() as client:
+            client.config_set("maxmemory", 0)
+            client.config_set("maxmemory-policy", "noeviction")
+    risk = next(finding for finding in found if finding.id == "replica-promotion")
+    assert replica.name in risk.title
+    assert "evict" in risk.title
+
+
+async def test_the_gate_holds_on_every_node(cluster: RunningCluster) -> None:
+    async with opened(cluster) as source:
+        for server in source.primaries():
+            with pytest.raises(NotAllowed):
+                await server.client().execute_command("FLUSHALL")
+
+
+async def test_clients_of_all_nodes_know_theirs(cluster: RunningCluster) -> None:
+    async with opened(cluster) as source:
+        lines = await source.clients()
+        capabilities = await source.capabilities()
+    assert {line.node for line in lines} == {node.name for node in cluster.primaries}
+    assert not capabilities.missing
+
+
+async def test_a_server_that_is_no_cluster_is_told_so(valkey: RunningServer) -> None:
+    source = ClusterSource(replace(valkey.connection, cluster=True))
+    with pytest.raises(NotRedis, match="leave out -c"):
+        await source.open()
+    await source.close()

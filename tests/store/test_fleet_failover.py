@@ -1,0 +1,83 @@
+"""A primary killed under the eyes of the tool, a slot that moves, and what is said of both."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.store.fleet.cluster import ClusterSource
+from tests.support.cluster import RunningCluster, clustered, moved_slot
+
+
+@pytest.fixture
+def cluster() -> Iterator[RunningCluster]:
+    with clustered() as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def opened(cluster: RunningCluster) -> AsyncIterator[ClusterSource]:
+    source = ClusterSource(cluster.connection)
+    try:
+        await source.open()
+        yield source
+    finally:
+        await source.close()
+
+
+async def test_a_killed_primary_is_told_and_its_replica_followed(cluster: RunningCluster) -> None:
+    lost, heir = cluster.primaries[2], cluster.replicas[2]
+    async with opened(cluster) as source:
+        await source.snapshot()
+        lost.server.kill()
+        dark = await source.snapshot()
+        healed = await _until_promoted(source, heir.name)
+        calm = await source.snapshot()
+    verdict = judge(dark)
+    assert verdict.level is Level.UNKNOWN
+    assert f"{lost.name} did not answer" in verdict.reason
+    assert dark.fleet is not None
+    assert dark.fleet.keys is None
+    assert f"{heir.name} is a primary now in place of {lost.name}" in healed.notes
+    assert healed.fleet is not None
+    assert healed.fleet.keys == 0
+    assert judge(calm).level is Level.OK
+    assert any(finding.id == "node-lost" and lost.name in finding.title for finding in find(calm))
+
+
+async def _until_promoted(source: ClusterSource, name: str) -> Snapshot:
+    async with asyncio.timeout(30):
+        while True:
+            snapshot = await source.snapshot()
+            if any(name in note for note in snapshot.notes):
+                return snapshot
+            await asyncio.sleep(0.05)
+
+
+async def test_the_node_that_was_given_may_die(cluster: RunningCluster) -> None:
+    async with opened(cluster) as source:
+        await source.snapshot()
+        cluster.primaries[0].server.kill()
+        snapshot = await _until_promoted(source, cluster.replicas[0].name)
+    assert snapshot.fleet is not None
+    assert snapshot.fleet.open_slots == 0
+
+
+async def test_a_slot_that_moved_is_noticed(cluster: RunningCluster) -> None:
+    now = [0.0]
+    source = ClusterSource(cluster.connection, monotonic=lambda: now[0])
+    await source.open()
+    await source.snapshot()
+    moved_slot(cluster, 5, cluster.primaries[1])
+    now[0] += 60
+    snapshot = await source.snapshot()
+    await source.close()
+    assert snapshot.notes == ("slots moved: 2 primaries serve other slots than before",)
+    owner = source.topology.owners().of_slot(5)
+    assert owner is not None
+    assert owner.name == cluster.primaries[1].name
