@@ -20,7 +20,9 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.verdict import Thresholds
-from redis_oom_tui.ports import Source
+from redis_oom_tui.ports import Operator, Source
+from redis_oom_tui.tui.acting.desk import ActionDesk
+from redis_oom_tui.tui.acting.intents import COMMANDS, Ask, BuildEmergency
 from redis_oom_tui.tui.draw import Pen
 from redis_oom_tui.tui.glyphs import FULL, glyphs
 from redis_oom_tui.tui.intents import (
@@ -75,6 +77,7 @@ class TriageApp(App[int]):
         Binding("right_square_bracket", "next_pane(1)", "Next pane", show=False, id="pane.next"),
         Binding("left_square_bracket", "next_pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("f", "freeze", "freeze", id="freeze", tooltip="Hold the screen still; polling goes on"),
+        Binding("E", "emergency", "emergency", show=False, id="emergency", tooltip="The prepared cleanup, to look at"),
         Binding("question_mark,f1", "show_help", "help", id="help", tooltip="All keys, and the safety rules"),
         Binding("q", "quit", "quit", id="quit", tooltip="Leave; the terminal comes back as it was"),
         Binding("escape", "back", "Back one step", show=False, id="back"),
@@ -90,7 +93,7 @@ class TriageApp(App[int]):
         self,
         source: Source,
         *,
-        operator: object | None = None,
+        operator: Operator | None = None,
         options: ScreenOptions | None = None,
         thresholds: Thresholds | None = None,
         read_only: bool = False,
@@ -106,7 +109,7 @@ class TriageApp(App[int]):
             self.register_theme(known.theme)
         self.theme = self.appearance.look
         self.source = source
-        self.operator = operator
+        self.deeds = ActionDesk(self, operator)
         self.options = options or ScreenOptions()
         self.thresholds = thresholds or Thresholds()
         self.read_only = read_only
@@ -160,7 +163,8 @@ class TriageApp(App[int]):
         self.active_pane.entered()
 
     async def on_unmount(self) -> None:
-        """Let go of the server."""
+        """End at an edge what goes on, and let go of the server."""
+        await self.deeds.close()
         await self.source.close()
 
     def start_polling(self) -> None:
@@ -258,6 +262,18 @@ class TriageApp(App[int]):
     def _show_details(self, message: ShowDetails) -> None:
         self.push_screen(DetailsScreen(message.key))
 
+    @on(Ask)
+    def _asked(self, message: Ask) -> None:
+        self.deeds.handle(message)
+
+    def action_emergency(self) -> None:
+        """Look for what the prepared cleanup would take; running it is another question."""
+        self.deeds.handle(BuildEmergency())
+
+    async def action_quit(self) -> None:
+        """Leave, but not in the middle of a deed without a question."""
+        self.deeds.leave()
+
     def action_freeze(self) -> None:
         """Hold the screen still, or let it go on."""
         self.frozen = not self.frozen
@@ -279,7 +295,7 @@ class TriageApp(App[int]):
         if isinstance(self.screen, ModalScreen):
             self.simulate_key("escape")
         else:
-            self.exit(0)
+            self.deeds.leave()
 
     def action_repaint(self) -> None:
         """Paint everything anew, for when something else wrote over it."""
@@ -291,6 +307,9 @@ class TriageApp(App[int]):
         for name in PANES:
             yield SystemCommand(f"Show {name}", f"Go to the {name} pane", lambda name=name: self.action_show_pane(name))
         yield SystemCommand("Freeze or go on", "Hold the screen still; polling goes on", self.action_freeze)
+        for title, words, ask in COMMANDS:
+            if self.deeds.why_not(ask().needs) is None:
+                yield SystemCommand(title, words, lambda ask=ask: self.deeds.handle(ask()))
         yield SystemCommand("Help", "All keys, and the safety rules", self.action_show_help)
         yield SystemCommand("Repaint", "Paint the screen anew", self.action_repaint)
         yield SystemCommand("Quit", "Leave; the terminal comes back as it was", self.action_quit)

@@ -5,7 +5,7 @@ import sys
 
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.verdict import Thresholds
-from redis_oom_tui.ports import Source
+from redis_oom_tui.ports import Operator, Source
 from redis_oom_tui.tui.reading import Clock
 from redis_oom_tui.tui.terminal.environment import refusal, settle
 
@@ -14,7 +14,7 @@ def run_app(
     source: Source,
     *,
     options: ScreenOptions | None = None,
-    operator: object | None = None,
+    operator: Operator | None = None,
     thresholds: Thresholds | None = None,
     read_only: bool = False,
     clock: Clock | None = None,

@@ -1,6 +1,7 @@
 """An app on a scripted server, and how to read its screen as text."""
 
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.ports import Operator
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.reading import Clock
@@ -10,7 +11,7 @@ from tests.support.scripted import FakeClock, ScriptedSource
 def an_app(
     source: ScriptedSource | None = None,
     *,
-    operator: object | None = None,
+    operator: Operator | None = None,
     options: ScreenOptions | None = None,
     appearance: Appearance | None = None,
     clock: FakeClock | None = None,

@@ -30,7 +30,7 @@ class Pane(Vertical, can_focus=True):
 
     @property
     def triage(self) -> "TriageApp":
-        """The app, with its own type: `triage.reading`, `triage.scan`, `triage.source`, `triage.operator`."""
+        """The app, with its own type: `triage.reading`, `triage.scan`, `triage.source`, `triage.deeds`."""
         return cast("TriageApp", self.app)
 
     def show_reading(self, reading: Reading) -> None:
@@ -48,6 +48,9 @@ class Pane(Vertical, can_focus=True):
 
     def take_criteria(self, criteria: Criteria, origin: str) -> None:
         """Begin a plan that another pane asked for."""
+
+    def deeds_changed(self) -> None:
+        """What the desk holds (a cleanup, the settings, the audit file) has moved on; called as `show_reading` is."""
 
     def back(self) -> bool:
         """Undo one step inside the pane (a filter, a drill); False where there is none."""

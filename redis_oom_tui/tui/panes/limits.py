@@ -1,16 +1,190 @@
-"""Pane: The eviction policy, maxmemory and the settings that decide what a full server does."""
+"""Pane 3: the eviction policy, maxmemory and the settings that decide what a full server does."""
 
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
 
-from redis_oom_tui.tui.panes.base import Pane, Words
+from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.verdict import Lever
+from redis_oom_tui.tui.acting.intents import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
+from redis_oom_tui.tui.dialogs.reader import ReadDialog
+from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.panes.base import Pane
+from redis_oom_tui.tui.panes.limits_draw import POLICY, Row, draw, meaning, notices, rows, write_way
+from redis_oom_tui.tui.reading import Link, Reading
+from redis_oom_tui.tui.widgets.canvas import Canvas
+
+_READ_EVERY = 10.0
+
+
+class LimitsView(Canvas, can_focus=True):
+    """Policies and settings with a cursor; the cursor stays on its name when the list is read anew."""
+
+    at = 0
+
+    @property
+    def row(self) -> Row | None:
+        """The row under the cursor."""
+        every = rows(self.triage.deeds.limits.limits)
+        return every[min(self.at, len(every) - 1)] if every else None
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """As `limits_draw` has it."""
+        state = self.triage.deeds.limits
+        every = rows(state.limits)
+        self.at = max(0, min(self.at, len(every) - 1))
+        reason = self.triage.deeds.why_not(None)
+        if reason is not None:
+            return (((f" {reason}", "dim"),),)
+        return draw(state, self.at, width, height, self.pen, self.triage.clock.monotonic())
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor to what was clicked."""
+        line = self._drawn[event.y] if event.y < len(self._drawn) else ()
+        text = "".join(piece for piece, _ in line)
+        for n, row in enumerate(rows(self.triage.deeds.limits.limits)):
+            name = row.policy.name if row.policy is not None else row.setting
+            if name in text[:40].split():
+                self.at = n
+                self.redraw()
+                return
 
 
 class LimitsPane(Pane):
-    """The eviction policy, maxmemory and the settings that decide what a full server does."""
+    """What the server does when it is full, and how to change that."""
 
     pane = "limits"
     title = "Limits"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "change", "change", id="limits.change", tooltip="Change what the cursor is on; asks first"),
+        Binding("z", "undo", "undo", id="limits.undo", tooltip="Put the last change back; asks first"),
+        Binding("s", "keep", "keep", id="limits.keep", tooltip="Keep a setting that would go back by itself"),
+        Binding("i", "inform", "more", id="limits.inform", tooltip="All about what the cursor is on"),
+        Binding("r", "read", "read anew", id="limits.read", tooltip="Read the settings again"),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("pagedown", "move(8)", "Page down", show=False),
+        Binding("pageup", "move(-8)", "Page up", show=False),
+        Binding("home", "move(-99)", "First", show=False),
+        Binding("end", "move(99)", "Last", show=False),
+    ]
+    _acting: ClassVar[dict[str, str]] = {"enter": "change", "z": "undo"}
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.view = LimitsView()
+        self._read_at: float | None = None
+        self._wanted: str | None = None
 
     def compose(self) -> ComposeResult:
-        """What it will hold."""
-        yield Words("The eviction policy, maxmemory and the settings that decide what a full server does.")
+        """One canvas."""
+        yield self.view
+
+    @property
+    def main_widget(self) -> Widget:
+        """The list."""
+        return self.view
+
+    def entered(self) -> None:
+        """Read at once."""
+        super().entered()
+        self.action_read()
+
+    def show_reading(self, reading: Reading) -> None:
+        """Count down, and read the settings again every ten seconds."""
+        now = self.triage.clock.monotonic()
+        due = self.triage.deeds.limits.reverts_at
+        if due is not None and now >= due + 1.0:
+            self.post_message(KeepSetting(over=True))
+        if reading.link is Link.LIVE and (self._read_at is None or now - self._read_at >= _READ_EVERY):
+            self.action_read()
+        self.view.redraw()
+
+    def deeds_changed(self) -> None:
+        """New settings: draw them, and let go of a wish that waited for them."""
+        if self._wanted is not None and self.triage.deeds.limits.limits is not None:
+            self._point_at(self._wanted)
+            self._wanted = None
+        self.view.redraw()
+        self.refresh_bindings()
+
+    def pull(self, lever: Lever) -> None:
+        """Put the cursor on what a finding is about; with a value, propose it."""
+        self._wanted = lever.value if lever.setting == POLICY and lever.value else lever.setting
+        self.deeds_changed()
+        if lever.setting and lever.value:
+            self.post_message(ChangeSetting(lever.setting, lever.value))
+
+    def _point_at(self, name: str) -> None:
+        for n, row in enumerate(rows(self.triage.deeds.limits.limits)):
+            if name in {row.setting if row.policy is None else None, row.policy.name if row.policy else None}:
+                self.view.at = n
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Grey out what cannot be done here."""
+        del parameters
+        desk = self.triage.deeds
+        if action in {"change", "undo"} and desk.why_not(Action.SET) is not None:
+            return None
+        if action == "undo" and not desk.limits.changes:
+            return False
+        return action != "keep" or desk.limits.reverting is not None
+
+    def on_key(self, event: events.Key) -> None:
+        """A greyed key says why."""
+        if event.key in self._acting:
+            reason = self.triage.deeds.why_not(Action.SET)
+            if reason is not None:
+                event.stop()
+                self.triage.tell(f"Not here: {reason}", bad=True)
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor."""
+        self.view.at = max(0, min(len(rows(self.triage.deeds.limits.limits)) - 1, self.view.at + by))
+        self.view.redraw()
+
+    def action_read(self) -> None:
+        """Ask for the settings."""
+        self._read_at = self.triage.clock.monotonic()
+        self.post_message(ReadLimits())
+
+    def action_change(self) -> None:
+        """Change what the cursor is on, by the name that it is on now."""
+        row = self.view.row
+        if row is not None:
+            self.post_message(ChangeSetting(row.setting, row.policy.name if row.policy is not None else None))
+
+    def action_undo(self) -> None:
+        """Put the last change back."""
+        self.post_message(UndoSetting())
+
+    def action_keep(self) -> None:
+        """Call off the timed return."""
+        self.post_message(KeepSetting())
+
+    def action_inform(self) -> None:
+        """All about the row, and the way of a write, to scroll."""
+        row, limits = self.view.row, self.triage.deeds.limits.limits
+        if row is not None and limits is not None:
+            self.app.push_screen(MeaningDialog(row))
+
+
+class MeaningDialog(ReadDialog):
+    """A policy or setting in full, with the way of a write below."""
+
+    def __init__(self, row: Row) -> None:
+        super().__init__("What this means here", ())
+        self.row = row
+
+    def body(self, width: int) -> Sequence[Line]:
+        """The same words as beside the list, none of them cut."""
+        desk = self.triage.deeds
+        limits = desk.limits.limits
+        if limits is None:
+            return ()
+        head = notices(desk.limits, width, self.triage.clock.monotonic())
+        return [*head, *meaning(limits, self.row, width), (), *write_way(limits.path, width, self.triage.pen)]

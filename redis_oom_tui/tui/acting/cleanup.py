@@ -1,0 +1,134 @@
+"""Cleanups: planning, the one confirmation, the run, its report, and putting back."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.plan import Outcome, Plan, RunView
+from redis_oom_tui.tui.acting import intents
+from redis_oom_tui.tui.acting.state import CleanupState, Stage
+from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
+from redis_oom_tui.tui.dialogs.plan import PlanDialog
+from redis_oom_tui.tui.dialogs.restore import RestoreDialog
+from redis_oom_tui.tui.panes.log_words import moment
+from redis_oom_tui.words.sizes import count, size
+
+if TYPE_CHECKING:
+    from redis_oom_tui.ports import Planning
+    from redis_oom_tui.tui.acting.desk import ActionDesk
+
+_LISTED = 500
+_UNDONE = frozenset({Outcome.FAILED, Outcome.CHANGED, Outcome.GONE, Outcome.NOT_ATTEMPTED})
+_BUSY = "A cleanup is under way already: let it end, or stop it with Esc"
+
+
+async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
+    """What was asked for about cleanups."""
+    if desk.cleanup.working:
+        raise BadInput(_BUSY)
+    match ask:
+        case intents.BuildPlan():
+            planning = desk.operator.plan(ask.criteria, deed=ask.deed, expire_seconds=ask.expire_seconds)
+            await plan(desk, planning, hidden=ask.hidden)
+        case intents.BuildEmergency():
+            planning = desk.operator.emergency()
+            desk.app.action_show_pane("cleanup")
+            await plan(desk, planning)
+        case intents.RunPlan():
+            await run(desk, ask.plan, hidden=ask.hidden)
+        case intents.RestoreBackup():
+            await restore(desk, ask.path)
+
+
+async def plan(desk: "ActionDesk", planning: "Planning", *, hidden: int = 0) -> None:
+    """Look for keys until the plan is frozen, or it fails, or is stopped."""
+
+    def publish(view: PlanningView) -> None:
+        desk.show_cleanup(CleanupState(Stage.PLANNING, planning=view, hidden=hidden))
+
+    ended = CleanupState(error="The search broke off.")
+    try:
+        view = await desk.follow(planning, publish)
+        if view.state is PlanningState.FAILED or view.plan is None:
+            ended = CleanupState(error=view.error or "The search found no plan.")
+        elif not view.plan.keys:
+            ended = CleanupState(error=f"No key matches; {count(view.scanned_keys)} were looked at.")
+        else:
+            ended = CleanupState(Stage.PREVIEW, planning=view, plan=view.plan, hidden=hidden)
+    finally:
+        desk.show_cleanup(ended)
+
+
+async def run(desk: "ActionDesk", frozen: Plan, *, hidden: int = 0) -> None:
+    """Confirm exactly this plan, carry it out, and show what became of each key."""
+    operator = desk.operator
+    snapshot = desk.snapshot
+    dialog = PlanDialog(
+        frozen,
+        lambda choice: operator.consent(frozen, choice),
+        budget=operator.budget(frozen, snapshot).words if snapshot is not None else "",
+        hidden=hidden,
+        word=operator.confirm_word(frozen),
+    )
+    choice = await desk.ask(dialog)
+    if choice is None:
+        return
+    job = operator.run(frozen, backup=choice)
+
+    def publish(view: RunView) -> None:
+        desk.show_cleanup(CleanupState(Stage.RUNNING, plan=frozen, run=view))
+
+    broken = replace(job.view(), ended="The run broke off; the audit file tells how far it came.", failed=True)
+    ended = CleanupState(Stage.REPORT, plan=frozen, run=broken)
+    try:
+        view = await desk.follow(job, publish)
+        undone = job.outcomes(_UNDONE)
+        listed = tuple(itertools.islice(undone, _LISTED))
+        ended = CleanupState(Stage.REPORT, plan=frozen, run=view, outcomes=listed, more=sum(1 for _ in undone))
+        desk.app.tell(view.ended or "The run has ended.", bad=view.failed)
+    finally:
+        desk.show_cleanup(ended)
+
+
+async def restore(desk: "ActionDesk", path: Path | None) -> None:
+    """Pick a backup, confirm, and put it back."""
+    known = desk.operator.backups()
+    if path is None:
+        path = await _pick(desk, known)
+        if path is None:
+            return
+    backup = next((one for one in known if one.path == str(path)), None)
+    restoring = desk.operator.restore(path)
+    if await desk.ask(RestoreDialog(str(path), desk.where, backup, desk.snapshot)) is None:
+        return
+    desk.app.action_show_pane("cleanup")
+
+    def publish(view: RestoreReport) -> None:
+        desk.show_cleanup(CleanupState(Stage.RESTORING, restoring=view))
+
+    broken = replace(restoring.view(), ended="Putting back broke off; it can be started again.", failed=True)
+    ended = CleanupState(Stage.RESTORED, restoring=broken)
+    try:
+        view = await desk.follow(restoring, publish)
+        ended = CleanupState(Stage.RESTORED, restoring=view)
+        desk.app.tell(view.ended or "Putting back has ended.", bad=view.failed)
+    finally:
+        desk.show_cleanup(ended)
+
+
+async def _pick(desk: "ActionDesk", known: tuple[Backup, ...]) -> Path | None:
+    if not known:
+        raise BadInput("There is no backup in the usual place: give a file to 'redis-oom-tui restore FILE'")
+    options = [
+        Option(
+            one.path,
+            f"{moment(one.made_at)}  {count(one.keys)} keys  {size(one.size)}",
+            f"{one.deed} on {one.server}, {one.flavour} {one.version}: {Path(one.path).name}",
+        )
+        for one in known
+    ]
+    picked = await desk.ask(PickDialog("Which backup?", "Nothing is put back before another question.", options))
+    return None if picked is None else Path(picked)

@@ -1,0 +1,184 @@
+"""Takes what the panes ask for, refuses what cannot be, and runs the rest in workers of the app."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from textual.screen import ModalScreen
+
+from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.ports import Operator
+from redis_oom_tui.tui.acting import cleanup, intents, limits, others
+from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, LogState
+from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
+from redis_oom_tui.words.hostile import safe_text
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.app import TriageApp
+
+_V = TypeVar("_V")
+_V_co = TypeVar("_V_co", covariant=True)
+_R = TypeVar("_R")
+
+NO_OPERATOR = "nothing can be changed from this screen, it only looks"
+_LOOK_SECONDS = 0.5
+_LEAVE_SECONDS = 1.5
+
+
+class Job(Protocol[_V_co]):
+    """A planning, a run or a restoring."""
+
+    async def run(self) -> _V_co:
+        """To the end."""
+
+    def view(self) -> _V_co:
+        """How far it is."""
+
+    def stop(self) -> None:
+        """End at the next edge."""
+
+
+class ActionDesk:
+    """The app's side of every deed. `operator` is None where nothing can be changed.
+
+    A deed is a coroutine that asks its questions and then acts; it runs in a worker of the app, so that no dialog takes
+    it along. Jobs run in tasks of their own, which end at an edge and are waited for when the app is left.
+    """
+
+    def __init__(self, app: "TriageApp", operator: Operator | None) -> None:
+        self.app = app
+        self._operator = operator
+        self.cleanup = CleanupState()
+        self.limits = LimitsState()
+        self.log = LogState()
+        self._jobs: dict[asyncio.Task[object], Callable[[], None]] = {}
+
+    @property
+    def operator(self) -> Operator:
+        """The operator, where there is one: `why_not` has been asked before."""
+        if self._operator is None:
+            raise TriageError(f"{NO_OPERATOR.capitalize()}.")
+        return self._operator
+
+    def why_not(self, action: Action | None) -> str | None:
+        """Why `action` cannot be used here, in a sentence; None where it can."""
+        if self._operator is None:
+            return NO_OPERATOR.capitalize()
+        return None if action is None else self._operator.why_not(action)
+
+    @property
+    def where(self) -> str:
+        """The server, for a question: address, role and kind."""
+        address = safe_text(str(self.app.source.address), 80)
+        snapshot = self.snapshot
+        if snapshot is None:
+            return address
+        server = snapshot.server
+        return (
+            f"{address} ({safe_text(server.role, 12)}, {safe_text(server.flavour, 12)} {safe_text(server.version, 12)})"
+        )
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The latest figures."""
+        return self.app.reading.snapshot if self.app.reading is not None else None
+
+    @property
+    def scan(self) -> ScanView | None:
+        """The scan as it stands, or None before the first."""
+        return self.app.scan
+
+    def handle(self, ask: intents.Ask) -> None:
+        """Begin what was asked for, or say why not."""
+        reason = self.why_not(ask.needs)
+        if reason is not None:
+            if not isinstance(ask, intents.ReadLimits | intents.ReadHistory):
+                self.app.tell(f"Not here: {reason}", bad=True)
+            return
+        if isinstance(ask, intents.StopWork):
+            self.stop()
+        elif isinstance(ask, intents.NewPlan):
+            self.show_cleanup(CleanupState())
+        elif not isinstance(self.app.screen, ModalScreen):
+            self._begin(type(ask).__name__, self._deed(ask))
+
+    def _deed(self, ask: intents.Ask) -> Coroutine[object, object, None]:
+        match ask:
+            case intents.ReadLimits() | intents.ChangeSetting() | intents.UndoSetting() | intents.KeepSetting():
+                return limits.deed(self, ask)
+            case intents.BuildPlan() | intents.BuildEmergency() | intents.RunPlan() | intents.RestoreBackup():
+                return cleanup.deed(self, ask)
+            case _:
+                return others.deed(self, ask)
+
+    def _begin(self, name: str, deed: Coroutine[object, object, None]) -> None:
+        self.app.run_worker(self._told(deed), name=name, group="deeds", exit_on_error=False)
+
+    async def _told(self, deed: Coroutine[object, object, None]) -> None:
+        try:
+            await deed
+        except TriageError as error:
+            self.app.tell(str(error), bad=True)
+
+    async def ask(self, dialog: ModalScreen[_R]) -> _R:
+        """Show a dialog and wait for its answer."""
+        return await self.app.push_screen_wait(dialog)
+
+    async def follow(self, job: Job[_V], publish: Callable[[_V], None]) -> _V:
+        """Run a job to its end, publishing how far it is twice a second."""
+        task = asyncio.create_task(job.run())
+        self._jobs[task] = job.stop
+        try:
+            while not task.done():
+                publish(job.view())
+                await asyncio.wait({task}, timeout=_LOOK_SECONDS)
+        finally:
+            if task.done():
+                del self._jobs[task]
+        return task.result()
+
+    def leave(self) -> None:
+        """Leave the app; in the middle of a job only after a question."""
+        if not self.working:
+            self.app.exit(0)
+        elif not isinstance(self.app.screen, ModalScreen):
+            self._begin("leave", self._leave())
+
+    async def _leave(self) -> None:
+        lines = ("Something is under way. It ends at the edge of its batch, in a known state that is written down.",)
+        if await self.ask(ConfirmDialog(Question("Stop it and leave?", lines, "Stop and leave"))):
+            self.app.exit(0)
+
+    @property
+    def working(self) -> bool:
+        """Whether a job goes on."""
+        return bool(self._jobs)
+
+    def stop(self) -> None:
+        """End every job at its next edge."""
+        for stop in list(self._jobs.values()):
+            stop()
+
+    async def close(self) -> None:
+        """The app is being left: end what goes on in a known state."""
+        self.stop()
+        if self._jobs:
+            await asyncio.wait(set(self._jobs), timeout=_LEAVE_SECONDS)
+
+    def show_cleanup(self, state: CleanupState) -> None:
+        """The cleanup has moved on."""
+        self.cleanup = state
+        self.app.active_pane.deeds_changed()
+
+    def show_limits(self, state: LimitsState) -> None:
+        """The settings, or what is known of them, have changed."""
+        self.limits = state
+        self.app.active_pane.deeds_changed()
+
+    def show_log(self, state: LogState) -> None:
+        """The audit file was read."""
+        self.log = state
+        self.app.active_pane.deeds_changed()

@@ -1,0 +1,165 @@
+"""Changing settings: value, confirmation, change, read-back, and the way back."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.models.action import Action, SettingView
+from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.settings import Change, ChangeResult, Setting
+from redis_oom_tui.tui.acting import intents
+from redis_oom_tui.tui.dialogs.change import ChangeDialog
+from redis_oom_tui.tui.dialogs.keep import KeepDialog
+from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
+from redis_oom_tui.tui.dialogs.value import ValueDialog
+from redis_oom_tui.tui.panes.limits_words import shown_value
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import size
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.acting.desk import ActionDesk
+
+
+async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
+    """What was asked for about settings."""
+    match ask:
+        case intents.ChangeSetting():
+            await change(desk, ask.name, ask.value)
+        case intents.UndoSetting():
+            await undo(desk)
+        case intents.KeepSetting():
+            forget(desk) if ask.over else keep(desk)
+    await read(desk)
+
+
+async def read(desk: "ActionDesk") -> None:
+    """Read settings and policies; what was known stays where that fails."""
+    try:
+        found = await desk.operator.limits(desk.scan)
+    except TriageError as error:
+        desk.show_limits(replace(desk.limits, error=str(error)))
+    else:
+        desk.show_limits(replace(desk.limits, limits=found, error=""))
+
+
+async def change(desk: "ActionDesk", name: str, value: str | None) -> None:
+    """From the wish to the change, with every question in between."""
+    proposed = await _proposal(desk, name, value)
+    if proposed is None:
+        return
+    if proposed.new == proposed.old:
+        _notice(desk, f"{name} is {shown_value(name, proposed.old)} already")
+        return
+    choice = await desk.ask(
+        ChangeDialog(proposed, where=desk.where, why_not_persist=desk.operator.why_not(Action.REWRITE))
+    )
+    if choice is None:
+        return
+    result = await desk.operator.apply(proposed, persist=choice.persist, revert_after=choice.revert_after)
+    _tell(desk, result)
+    if not result.took:
+        return
+    desk.show_limits(replace(desk.limits, changes=(*desk.limits.changes, result)))
+    if result.reverts_in_seconds is not None:
+        until = desk.app.clock.monotonic() + result.reverts_in_seconds
+        desk.show_limits(replace(desk.limits, reverting=result, reverts_at=until))
+        await read(desk)
+        if await desk.ask(KeepDialog(result, until)):
+            keep(desk)
+
+
+async def _proposal(desk: "ActionDesk", name: str, value: str | None) -> Change | None:
+    if value is not None:
+        return await desk.operator.propose(name, value, desk.scan)
+    view = _view(desk, name)
+    if view.choices:
+        options = [Option(choice, choice) for choice in view.choices]
+        at = view.choices.index(view.setting.value) if view.setting.value in view.choices else 0
+        picked = await desk.ask(PickDialog(f"New value of {name}", view.sentence, options, at=at))
+        return None if picked is None else await desk.operator.propose(name, picked, desk.scan)
+
+    async def propose(text: str) -> Change:
+        return await desk.operator.propose(name, text, desk.scan)
+
+    return await desk.ask(ValueDialog(view, propose, _hints(desk, name)))
+
+
+def _view(desk: "ActionDesk", name: str) -> SettingView:
+    found = desk.limits.limits
+    for view in found.settings if found is not None else ():
+        if view.setting.name == name:
+            return view
+    return SettingView(Setting(name, None), "")
+
+
+def _hints(desk: "ActionDesk", name: str) -> list[str]:
+    if name != "maxmemory":
+        return []
+    hints = ["A size with its unit, as 4gb or 512mb; unlimited lifts the limit."]
+    found = desk.limits.limits
+    if found is not None and found.room.words:
+        hints.append(found.room.words)
+    if desk.snapshot is not None:
+        hints.append(f"In use now: {size(desk.snapshot.memory.counted_bytes)}.")
+    return hints
+
+
+async def undo(desk: "ActionDesk") -> None:
+    """Put the last change back, with what that would mean."""
+    if not desk.limits.changes:
+        _notice(desk, "Nothing was changed from here yet")
+        return
+    *before, last = desk.limits.changes
+    old, new = last.change.old, last.now
+    back = Change(last.change.name, new, old or "")
+    if old is not None:
+        try:
+            back = replace(
+                await desk.operator.propose(last.change.name, _typed(last.change.name, old), desk.scan), old=new
+            )
+        except BadInput:
+            back = Change(last.change.name, new, old)
+    if await desk.ask(ChangeDialog(back, where=desk.where, undo=True)) is None:
+        return
+    result = await desk.operator.undo(last)
+    _tell(desk, result)
+    if result.took:
+        desk.show_limits(replace(desk.limits, changes=tuple(before), reverting=None, reverts_at=None))
+
+
+def keep(desk: "ActionDesk") -> None:
+    """Call off the timed return."""
+    held = desk.limits.reverting
+    if held is None:
+        return
+    desk.operator.keep(held)
+    now = shown_value(held.change.name, held.now)
+    desk.show_limits(replace(desk.limits, reverting=None, reverts_at=None, notice=f"{held.change.name} stays {now}"))
+
+
+def forget(desk: "ActionDesk") -> None:
+    """The time is up: the operator has put the old value back, so there is nothing left to undo."""
+    held = desk.limits.reverting
+    if held is not None:
+        left = tuple(one for one in desk.limits.changes if one is not held)
+        notice = f"{held.change.name} went back to {shown_value(held.change.name, held.change.old)}"
+        desk.show_limits(replace(desk.limits, reverting=None, reverts_at=None, changes=left, notice=notice))
+
+
+def _typed(name: str, value: str) -> str:
+    return "unlimited" if name == "maxmemory" and value == "0" else value
+
+
+def _tell(desk: "ActionDesk", result: ChangeResult) -> None:
+    name = safe_text(result.change.name, 40)
+    arrow = f"{shown_value(name, result.change.old)} {desk.app.pen.glyphs.right} {shown_value(name, result.now)}"
+    notice = f"{name}: {arrow}, read back" if result.took else f"{name} was not changed: it reads {result.now}"
+    if result.detail:
+        notice += f"; {result.detail}"
+    if result.persisted is not None:
+        notice += f"; CONFIG REWRITE answered: {result.persisted}"
+    _notice(desk, notice, bad=not result.took)
+
+
+def _notice(desk: "ActionDesk", notice: str, *, bad: bool = False) -> None:
+    desk.show_limits(replace(desk.limits, notice=notice, went_wrong=bad))
+    desk.app.tell(notice, bad=bad)

@@ -1,0 +1,61 @@
+"""Where the deeds stand: frozen values that the panes draw."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from redis_oom_tui.models.action import AuditEntry, Limits, PlanningView, RestoreReport
+from redis_oom_tui.models.plan import KeyOutcome, Plan, RunView
+from redis_oom_tui.models.settings import ChangeResult
+
+
+class Stage(StrEnum):
+    """Where a cleanup is."""
+
+    FORM = "form"
+    PLANNING = "planning"
+    PREVIEW = "preview"
+    RUNNING = "running"
+    REPORT = "report"
+    RESTORING = "restoring"
+    RESTORED = "restored"
+
+
+@dataclass(frozen=True, slots=True)
+class CleanupState:
+    """A cleanup. `outcomes` are the keys that were not done as planned, `more` how many of them are not listed."""
+
+    stage: Stage = Stage.FORM
+    planning: PlanningView | None = None
+    plan: Plan | None = None
+    hidden: int = 0
+    run: RunView | None = None
+    outcomes: tuple[KeyOutcome, ...] = ()
+    more: int = 0
+    restoring: RestoreReport | None = None
+    error: str = ""
+
+    @property
+    def working(self) -> bool:
+        """Whether something goes on that can be stopped."""
+        return self.stage in {Stage.PLANNING, Stage.RUNNING, Stage.RESTORING}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsState:
+    """The settings as last read. `notice` tells what the last change came to; `reverts_at` is monotonic seconds."""
+
+    limits: Limits | None = None
+    error: str = ""
+    notice: str = ""
+    went_wrong: bool = False
+    changes: tuple[ChangeResult, ...] = ()
+    reverting: ChangeResult | None = None
+    reverts_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """The audit file as last read."""
+
+    entries: tuple[AuditEntry, ...] = ()
+    error: str = ""

@@ -1,0 +1,78 @@
+"""Changing a setting: old and new, what follows, and whether it is kept in the file or only for a minute."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from textual.widget import Widget
+
+from redis_oom_tui.models.settings import Change
+from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.parts import Toggle, marked, paragraph
+from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.panes.limits_words import shown_value
+from redis_oom_tui.words.hostile import safe_text
+
+REVERT_SECONDS = 60.0
+_REWRITE = (
+    "CONFIG REWRITE freezes every setting that was changed since the server started into its file, not only this one."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeChoice:
+    """Yes, and how: written to the server's file too, and taken back by itself after so many seconds."""
+
+    persist: bool = False
+    revert_after: float | None = None
+
+
+class ChangeDialog(Dialog[ChangeChoice]):
+    """Asks before a setting is changed. `why_not_persist` is why CONFIG REWRITE cannot be offered here."""
+
+    def __init__(self, change: Change, *, where: str, why_not_persist: str | None = None, undo: bool = False) -> None:
+        name = safe_text(change.name, 40)
+        title = f"Put {name} back?" if undo else f"Change {name}?"
+        super().__init__(title, act="Put back" if undo else "Change it", danger=bool(change.warnings))
+        self.change = change
+        self.where = where
+        self.why_not_persist = why_not_persist
+        self.undo = undo
+
+    def body(self, width: int) -> Sequence[Line]:
+        """The place, old and new, the consequence, the warnings."""
+        arrow = self.triage.pen.glyphs.right
+        change = self.change
+        old = shown_value(change.name, change.old)
+        new = shown_value(change.name, change.new)
+        lines: list[Line] = [*paragraph(f"On {safe_text(self.where)}", width, "dim"), ()]
+        lines += paragraph(f"{safe_text(change.name)}: {old} {arrow} {new}", width, "title")
+        if change.consequence:
+            lines += paragraph(safe_text(change.consequence), width)
+        for warning in change.warnings:
+            lines += marked("! ", safe_text(warning), width, "text", "warn")
+        if self.why_not_persist is not None and not self.undo:
+            lines += paragraph(f"Only until the server restarts: {safe_text(self.why_not_persist)}", width, "dim")
+        elif self._persists:
+            lines += marked("! ", _REWRITE, width, "text", "warn")
+        return lines
+
+    def fields(self) -> Iterable[Widget]:
+        """Persist, and the timed return."""
+        if self.undo:
+            return
+        if self.why_not_persist is None:
+            yield Toggle("write it to the server's file too (CONFIG REWRITE)", on=False, id="persist")
+        yield Toggle(f"take it back in {REVERT_SECONDS:.0f} s unless I keep it", on=False, id="revert")
+
+    @property
+    def _persists(self) -> bool:
+        return any(toggle.on for toggle in self.query("#persist").results(Toggle))
+
+    def on_toggle_turned(self) -> None:
+        """The warning about CONFIG REWRITE comes with its choice."""
+        self.refit()
+
+    def answer(self) -> ChangeChoice:
+        """Both choices."""
+        reverts = any(toggle.on for toggle in self.query("#revert").results(Toggle))
+        return ChangeChoice(persist=self._persists, revert_after=REVERT_SECONDS if reverts else None)

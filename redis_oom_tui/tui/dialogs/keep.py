@@ -1,0 +1,44 @@
+"""A setting that goes back by itself: how long is left, and a way to keep it."""
+
+from collections.abc import Sequence
+
+from redis_oom_tui.models.settings import ChangeResult
+from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.parts import paragraph
+from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.panes.limits_words import shown_value
+from redis_oom_tui.words.hostile import safe_text
+
+
+class KeepDialog(Dialog[bool]):
+    """Answers True to keep it. Left, or when the time is up, the old value returns."""
+
+    CANCEL = "Let it go back"
+
+    def __init__(self, result: ChangeResult, until: float) -> None:
+        super().__init__(f"Keep {safe_text(result.change.name, 40)}?", act="Keep it")
+        self.result = result
+        self.until = until
+
+    def body(self, width: int) -> Sequence[Line]:
+        """What it is now, what it goes back to, and when."""
+        change = self.result.change
+        left = max(0, round(self.until - self.triage.clock.monotonic()))
+        lines = paragraph(f"Now: {shown_value(change.name, self.result.now)}", width, "title")
+        old = shown_value(change.name, change.old)
+        return [*lines, *paragraph(f"It goes back to {old} in {left} s unless you keep it.", width)]
+
+    def on_mount(self) -> None:
+        """Count down."""
+        super().on_mount()
+        self.set_interval(1.0, self._count)
+
+    def _count(self) -> None:
+        if self.triage.clock.monotonic() >= self.until:
+            self.dismiss(None)
+        else:
+            self.refit()
+
+    def answer(self) -> bool | None:
+        """Keep it."""
+        return True

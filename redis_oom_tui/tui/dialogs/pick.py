@@ -1,0 +1,71 @@
+"""One of a few: a value of a setting, a backup."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.parts import ScrollText, paragraph
+from redis_oom_tui.tui.draw import Line, pad
+from redis_oom_tui.words.hostile import safe_text
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What may be picked: `value` is what the dialog answers with."""
+
+    value: str
+    label: str
+    note: str = ""
+
+
+class PickDialog(Dialog[str]):
+    """Up and Down choose, Enter picks; nothing happens yet, a confirmation follows."""
+
+    CANCEL = "Back"
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "pick", show=False)]
+
+    def __init__(self, title: str, intro: str, options: Sequence[Option], *, at: int = 0) -> None:
+        super().__init__(title, act=None)
+        self.intro = intro
+        self.options = tuple(options)
+        self.at = max(0, min(at, len(options) - 1))
+
+    def body(self, width: int) -> Sequence[Line]:
+        """The options, the chosen one marked."""
+        lines: list[Line] = list(paragraph(safe_text(self.intro), width))
+        cursor = self.triage.pen.glyphs.cursor
+        for n, option in enumerate(self.options):
+            mark, role = (cursor, "cursor") if n == self.at else (" ", "text")
+            lines.append(((pad(f"{mark} {safe_text(option.label)}", width), role),))
+            if option.note:
+                lines += paragraph(safe_text(option.note), width, "dim", "    ")
+        return lines
+
+    def action_scroll_text(self, lines: int) -> None:
+        """Choose the next one."""
+        self.at = max(0, min(len(self.options) - 1, self.at + lines))
+        self._follow()
+
+    def action_scroll_page(self, pages: int) -> None:
+        """Choose one further away."""
+        self.action_scroll_text(pages * 5)
+
+    def _follow(self) -> None:
+        text = self.query_one(ScrollText)
+        width = max(1, text.size.width - 2)
+        rows = self.body(width)
+        cursor = next((n for n, line in enumerate(rows) if line and line[0][1] == "cursor"), 0)
+        text.top = max(0, min(cursor - 1, text.top), cursor + 2 - text.size.height)
+        text.redraw()
+        self._show_rest()
+
+    def action_pick(self) -> None:
+        """Answer with the one that is marked; with Back in focus, go back."""
+        if self.focused is not None and self.focused.id == "cancel":
+            self.action_leave()
+        elif self.options:
+            self.dismiss(self.options[self.at].value)

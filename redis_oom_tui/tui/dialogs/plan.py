@@ -1,0 +1,92 @@
+"""The confirmation of a plan: what is done to which keys of which server, and whether they are written down first."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from textual.widget import Widget
+
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.plan import Deed, Plan
+from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.parts import Toggle, marked, paragraph, quoted
+from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import count, duration, short_size
+
+_SAMPLES = 5
+
+
+class PlanDialog(Dialog[BackupChoice]):
+    """Answers with the choice of a backup. The plan is frozen: nothing that happens behind the dialog changes it.
+
+    `consent` says what has to be read, for a choice of backup; `budget` what the plan does for the memory; `hidden`
+    how many of the keys were marked rows that a filter hides.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        consent: Callable[[BackupChoice], Sequence[str]],
+        *,
+        budget: str = "",
+        hidden: int = 0,
+        word: str | None = None,
+    ) -> None:
+        keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
+        verb = "Delete" if plan.deed is Deed.DELETE else "Expire"
+        super().__init__(f"{verb} {keys}?", act=f"{verb} {keys}", danger=True, word=word)
+        self.plan = plan
+        self.consent = consent
+        self.budget = budget
+        self.hidden = hidden
+        self.choice = BackupChoice()
+
+    def body(self, width: int) -> Sequence[Line]:
+        """What is done where, the way back, the flags, sample names."""
+        sentences = [safe_text(text) for text in self.consent(self.choice)]
+        lines: list[Line] = list(paragraph(sentences[0], width, "title")) if sentences else []
+        for sentence in sentences[1:]:
+            lines += marked("! " if sentence in self._flags() else "", sentence, width, "text", "warn")
+        if self.budget:
+            lines += paragraph(safe_text(self.budget), width)
+        if self.hidden:
+            words = f"{count(self.hidden)} of them are marked rows that the filter hides at the moment."
+            lines += marked("! ", words, width, "text", "warn")
+        if not self.plan.complete:
+            words = "The search was stopped early: more keys may match, and they are not in this plan."
+            lines += marked("! ", words, width, "text", "warn")
+        return [*lines, *self._samples(width)]
+
+    def _flags(self) -> set[str]:
+        return {safe_text(flag) for flag in self.plan.flags}
+
+    def _samples(self, width: int) -> list[Line]:
+        keys = self.plan.keys[:_SAMPLES]
+        rest = len(self.plan.keys) - len(keys)
+        lines: list[Line] = []
+        for key in keys:
+            ttl = "no TTL" if key.ttl_ms is None else f"TTL {duration(key.ttl_ms / 1000)}"
+            facts = f"db {key.id.db}  {safe_text(key.type, 12)}  {short_size(key.size)}  {ttl}"
+            lines += paragraph(facts, width, "dim")
+            lines += quoted(key.id.key, width, most=2)
+        if rest:
+            lines += paragraph(
+                f"and {count(rest)} more: Esc, and the list behind this shows each of them.", width, "dim"
+            )
+        return lines
+
+    def fields(self) -> Iterable[Widget]:
+        """The backup."""
+        label = "write each key to a backup file first"
+        if self.plan.deed is Deed.EXPIRE:
+            label = "write down the present expiry of each key first"
+        yield Toggle(label, on=self.choice.wanted, id="backup")
+
+    def on_toggle_turned(self) -> None:
+        """Without a backup there is no way back, and the text says so."""
+        self.choice = replace(self.choice, wanted=self.query_one("#backup", Toggle).on)
+        self.refit()
+
+    def answer(self) -> BackupChoice:
+        """The choice."""
+        return self.choice

@@ -1,0 +1,199 @@
+"""The Limits pane in lines: policies and settings, and beside them what the chosen one means and the way of a write."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis_oom_tui.models.action import Limits, PolicyView, SettingView, Step
+from redis_oom_tui.tui.acting.state import LimitsState
+from redis_oom_tui.tui.dialogs.parts import marked, paragraph
+from redis_oom_tui.tui.draw import Line, Pen, clip, pad, width
+from redis_oom_tui.tui.panes.limits_words import short_value, shown_value
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import count, percent, short_size, size
+
+POLICY = "maxmemory-policy"
+_TWO_COLUMNS_FROM = 74
+_LIST = 44
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line that the cursor can stand on: a policy, or a setting."""
+
+    setting: str
+    policy: PolicyView | None = None
+    view: SettingView | None = None
+
+
+def rows(limits: Limits | None) -> tuple[Row, ...]:
+    """Policies first, then maxmemory and the other settings."""
+    if limits is None:
+        return ()
+    policies = tuple(Row(POLICY, policy=view) for view in limits.policies)
+    return (*policies, *(Row(view.setting.name, view=view) for view in limits.settings if view.setting.name != POLICY))
+
+
+def draw(state: LimitsState, at: int, room: int, height: int, pen: Pen, now: float) -> list[Line]:
+    """The whole pane, the cursor on row `at`; `now` is monotonic, for the timed return."""
+    top = notices(state, room, now)
+    if state.limits is None:
+        return top or [((" Reading the settings", "dim"),)]
+    height -= len(top)
+    if room >= _TWO_COLUMNS_FROM:
+        left = _list(state.limits, at, _LIST, height, pen)
+        right = beside(state.limits, at, room - _LIST - 3, height, pen)
+        return [*top, *_side_by_side(left, right, height, pen)]
+    below = paragraph(_sentence(rows(state.limits)[at]), room - 2, "dim", " ")[: 2 if height < 12 else 4]
+    return [*top, *_list(state.limits, at, room, height - len(below), pen), *below]
+
+
+def notices(state: LimitsState, room: int, now: float) -> list[Line]:
+    """What has to be seen before all else: a refusal, an error, a timed return, what the last change came to."""
+    lines: list[Line] = []
+    refused = state.limits.refused if state.limits is not None else None
+    if state.error:
+        lines += marked(" ! ", safe_text(state.error, 300), room - 1, "crit")
+    if refused:
+        lines += marked(" ! ", f"Settings cannot be changed here: {safe_text(refused, 400)}", room - 1, "warn")
+    if state.reverting is not None and state.reverts_at is not None:
+        change = state.reverting.change
+        left = max(0, round(state.reverts_at - now))
+        words = f"{change.name} goes back to {shown_value(change.name, change.old)} in {left} s; s keeps it"
+        lines += marked(" ! ", words, room - 1, "warn")
+    elif state.notice:
+        lines += marked(" ", safe_text(state.notice, 300), room - 1, "crit" if state.went_wrong else "ok")
+    return lines[:4]
+
+
+def _list(limits: Limits, at: int, room: int, height: int, pen: Pen) -> list[Line]:
+    """Both lists with their headings, scrolled so that the cursor is in sight."""
+    lines: list[Line] = []
+    place = 0
+    every = rows(limits)
+    for n, row in enumerate(every):
+        if n == 0 or (row.policy is None and every[n - 1].policy is not None):
+            lines.append(_heading(limits, row, room))
+        if n == at:
+            place = len(lines)
+        lines.append(
+            _policy_line(row.policy, n == at, room, pen) if row.policy else _setting_line(row, n == at, room, pen)
+        )
+    top = max(0, min(place - height // 2, len(lines) - height))
+    return lines[top : top + height]
+
+
+def _heading(limits: Limits, row: Row, room: int) -> Line:
+    if row.policy is None:
+        return ((pad(f"   Setting{'value'.rjust(room - 11)}", room), "head"),)
+    text = f"   {'Eviction policy':<17}{'may evict':>9}{'bytes':>8}{'share':>6}"
+    if not limits.scanned:
+        text = f"   {'Eviction policy':<17}{'may evict':>9}  bytes: scan"
+    return ((pad(text, room), "head"),)
+
+
+def _policy_line(view: PolicyView, here: bool, room: int, pen: Pen) -> Line:
+    mark = pen.glyphs.marked if view.current else " "
+    flag = "!" if view.equals_noeviction or view.warnings else " "
+    name = pad(safe_text(view.name), 17)
+    keys = count(view.evictable_keys) if view.evictable_keys != 0 else "nothing"
+    figures = f"{keys:>9}"
+    if view.evictable_keys != 0:
+        held = short_size(view.evictable_bytes) if view.evictable_bytes is not None else "?"
+        figures += f"{held:>8}{percent(view.share):>6}"
+    cursor = pen.glyphs.cursor if here else " "
+    if here:
+        return ((pad(f"{cursor}{mark}{flag}{name}{figures}", room), "cursor"),)
+    role = "title" if view.current else "text"
+    return clip(
+        ((f" {mark}", "ok"), (flag, "warn"), (name, role), (figures, "dim" if view.equals_noeviction else role)), room
+    )
+
+
+def _setting_line(row: Row, here: bool, room: int, pen: Pen) -> Line:
+    setting = row.view.setting if row.view is not None else None
+    value = short_value(row.setting, setting.value if setting is not None else None)
+    text = f"  {safe_text(row.setting, 32)}"
+    line = pad(text, max(8, room - len(value) - 3)) + f" {value} "
+    return ((pad((pen.glyphs.cursor if here else " ") + line, room), "cursor" if here else "text"),)
+
+
+def beside(limits: Limits, at: int, room: int, height: int, pen: Pen) -> list[Line]:
+    """What the chosen row means, and below it the way of a write; `i` shows what does not fit."""
+    way = write_way(limits.path, room, pen)
+    about = meaning(limits, rows(limits)[at], room)
+    space = height - min(len(way), max(height // 2, height - len(about) - 1)) - 1
+    if len(about) > space:
+        about = [*about[: max(0, space - 1)], (("i shows the rest", "key"),)]
+    about += [()] * (space - len(about))
+    return [*about, ((pen.glyphs.rule * room, "rule"),), *way][:height]
+
+
+def meaning(limits: Limits, row: Row, room: int) -> list[Line]:
+    """A policy or setting in full: the sentence, what it may evict here and now, every warning."""
+    name = row.policy.name if row.policy is not None else row.setting
+    lines = paragraph(safe_text(name, 60), room, "title")
+    lines += paragraph(_sentence(row), room)
+    if row.view is not None:
+        setting = row.view.setting
+        lines += paragraph(f"Now: {shown_value(setting.name, setting.value)}", room, "title")
+        if setting.why:
+            lines += paragraph(safe_text(setting.why), room, "warn")
+        if setting.name == "maxmemory" and limits.room.words:
+            lines += paragraph(safe_text(limits.room.words), room, "dim")
+        return lines
+    view = row.policy
+    if view is None:
+        return lines
+    if view.current:
+        lines += paragraph("This is the policy now.", room, "ok")
+    for warning in view.warnings:
+        lines += marked("! ", safe_text(warning), room, "text", "warn")
+    return lines + _evictable(view, limits, room)
+
+
+def _evictable(view: PolicyView, limits: Limits, room: int) -> list[Line]:
+    lines: list[Line] = []
+    if view.evictable_keys:
+        held = f", about {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
+        share = f" ({percent(view.share)} of the data)" if view.share is not None else ""
+        lines += paragraph(f"May evict here: {count(view.evictable_keys)} keys{held}{share}.", room)
+        if limits.over_bytes:
+            verdict = {True: "that is enough", False: "that is not enough", None: "unknown whether enough"}[view.enough]
+            lines += paragraph(f"{size(limits.over_bytes)} must go: {verdict}.", room, "ok" if view.enough else "warn")
+    if view.first_to_go:
+        names = ", ".join(safe_text(name, 30) for name in view.first_to_go[:3])
+        lines += paragraph(f"Likely first: {names}.", room)
+    if not limits.scanned and view.evictable_keys:
+        lines += paragraph("Bytes and families come with a scan (pane 2).", room, "dim")
+    return lines
+
+
+def _sentence(row: Row) -> str:
+    if row.policy is not None:
+        return safe_text(row.policy.evicts)
+    return safe_text(row.view.sentence) if row.view is not None else ""
+
+
+def write_way(path: Sequence[Step], room: int, pen: Pen) -> list[Line]:
+    """The way that a write takes, as a small diagram: each question, its answer here, the branch taken now lit."""
+    glyphs = pen.glyphs
+    lines: list[Line] = [(("The way of a write, now", "title"),)]
+    for step in path:
+        arrived = step.lit and step.end
+        question, answer = ("text", "text") if step.lit else ("dim", "dim")
+        if arrived:
+            answer = "crit" if "refused" in step.answer else "ok"
+        lines += marked(f"{glyphs.bullet} ", safe_text(step.question), room, question)
+        mark = f"  {glyphs.right if step.end else glyphs.column} "
+        lines += marked(mark, safe_text(step.answer), room, answer, answer if arrived else "rule")
+    return lines
+
+
+def _side_by_side(left: list[Line], right: list[Line], height: int, pen: Pen) -> list[Line]:
+    lines: list[Line] = []
+    for n in range(height):
+        start = clip(left[n], _LIST) if n < len(left) else ()
+        gap = " " * (_LIST - width(start))
+        end = right[n] if n < len(right) else ()
+        lines.append((*start, (gap, "text"), (f"{pen.glyphs.column} ", "rule"), *end))
+    return lines

@@ -1,0 +1,219 @@
+"""Dialogs: the safe answer has the focus, nothing that a slow link may type acts, Tab and Enter do."""
+
+import pytest
+
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.rules import budget
+from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
+from redis_oom_tui.tui.dialogs.kill import KillDialog
+from redis_oom_tui.tui.dialogs.plan import PlanDialog
+from redis_oom_tui.tui.dialogs.reader import ReadDialog
+from tests.support.scripted_operator import HOSTILE, a_plan, some_keys
+from tests.tui.support import an_app, screen_text, until
+
+QUESTION = Question("Delete it?", ("One sentence.",), "Delete", warnings=("Beware.",))
+
+# What a terminal's replies, arrows, mouse reports and pastes come apart into when the link splits them.
+SPLIT = (
+    ("[", "B"),
+    ("[", "D"),
+    ("[", "question_mark", "2", "0", "2", "6", "semicolon", "2", "dollar_sign", "y"),
+    ("[", "less_than_sign", "0", "semicolon", "1", "0", "semicolon", "5", "M"),
+    ("[", "2", "0", "1", "tilde"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _listening_at_once(monkeypatch):
+    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+
+
+def shown(app, dialog):
+    answers = []
+    app.push_screen(dialog, answers.append)
+    return answers
+
+
+async def opened(pilot, dialog):
+    answers = shown(pilot.app, dialog)
+    await until(pilot, lambda: pilot.app.screen is dialog and pilot.app.focused is not None)
+    return answers
+
+
+def a_plan_dialog(keys=None, **changes):
+    plan = a_plan(keys)
+    return PlanDialog(plan, lambda choice: budget.consent(plan, choice), word=budget.confirm_word(plan), **changes)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 12)])
+@pytest.mark.parametrize("make", [lambda: ConfirmDialog(QUESTION), a_plan_dialog])
+async def test_cancel_has_the_focus_and_enter_on_it_changes_nothing(make, size):
+    app = an_app()
+    async with app.run_test(size=size) as pilot:
+        answers = await opened(pilot, make())
+        assert app.focused.id == "cancel"
+        assert "[ Cancel ]" in screen_text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: answers == [None])
+
+
+async def test_tab_and_enter_act():
+    app = an_app()
+    async with app.run_test() as pilot:
+        answers = await opened(pilot, ConfirmDialog(QUESTION))
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: answers == [True])
+
+
+async def test_escape_leaves():
+    app = an_app()
+    async with app.run_test() as pilot:
+        answers = await opened(pilot, ConfirmDialog(QUESTION))
+        await pilot.press("tab", "escape")
+        await until(pilot, lambda: answers == [None])
+
+
+async def test_no_letter_digit_or_sign_answers_wherever_the_focus_is():
+    app = an_app()
+    async with app.run_test() as pilot:
+        dialog = ConfirmDialog(QUESTION)
+        answers = await opened(pilot, dialog)
+        for focus in ("cancel", "act"):
+            dialog.query_one(f"#{focus}").focus()
+            await pilot.press(*"yYnNdDABCFHMRcuo019", "space", "tilde", "dollar_sign")
+        await pilot.pause()
+        assert answers == []
+        assert app.screen is dialog
+
+
+@pytest.mark.parametrize("keys", SPLIT)
+async def test_a_split_sequence_does_not_act(keys):
+    app = an_app()
+    async with app.run_test() as pilot:
+        dialog = ConfirmDialog(QUESTION)
+        answers = await opened(pilot, dialog)
+        dialog.query_one("#act").focus()
+        await pilot.press(*keys)
+        await pilot.pause()
+        assert answers == []
+
+
+async def test_keys_meant_for_what_was_there_before_are_ignored(monkeypatch):
+    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 30.0)
+    app = an_app()
+    async with app.run_test() as pilot:
+        dialog = ConfirmDialog(QUESTION)
+        answers = await opened(pilot, dialog)
+        await pilot.press("tab", "enter", "escape", "enter")
+        await pilot.click("#act")
+        await pilot.pause()
+        assert answers == []
+        assert app.focused.id == "cancel"
+        dialog._listen()
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: answers == [True])
+
+
+async def test_a_word_must_be_typed_whole():
+    app = an_app()
+    async with app.run_test() as pilot:
+        answers = await opened(pilot, ConfirmDialog(Question("Delete?", ("All.",), "Delete", word="delete")))
+        await pilot.press("tab")
+        assert app.focused.id == "word"
+        await pilot.press(*"delet", "enter")
+        await pilot.pause()
+        assert answers == []
+        await pilot.press("tab")
+        assert app.focused.id == "cancel", "what acts cannot be reached before the word is there"
+        await pilot.press("tab", "e", "enter")
+        await until(pilot, lambda: answers == [True])
+
+
+async def test_a_plan_names_what_it_does_where_and_how_to_undo():
+    app = an_app()
+    async with app.run_test(size=(80, 30)) as pilot:
+        await opened(pilot, a_plan_dialog(hidden=3, budget="To reach 80 %, 1 MiB must go."))
+        text = screen_text(app)
+        for words in ("Delete 40 keys", "127.0.0.1:6379", "master", "database 0", "session:000000", "backup"):
+            assert words in text, words
+        assert "3 of them are marked rows" in text
+        assert "1 MiB must go" in text
+
+
+async def test_a_large_plan_wants_its_word():
+    app = an_app()
+    async with app.run_test() as pilot:
+        answers = await opened(pilot, a_plan_dialog(some_keys(1001)))
+        assert app.screen.query_one("#act").disabled
+        await pilot.press("tab", *"delete", "enter")
+        await until(pilot, lambda: answers == [BackupChoice()])
+
+
+async def test_without_a_backup_it_says_that_nothing_comes_back():
+    app = an_app()
+    async with app.run_test() as pilot:
+        answers = await opened(pilot, a_plan_dialog())
+        app.screen.query_one("#backup").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "cannot be undone" in screen_text(app))
+        app.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: answers == [BackupChoice(wanted=False)])
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_names_are_shown_exactly_and_harmlessly(name):
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, a_plan_dialog(some_keys(0, hostile=True)[HOSTILE.index(name) :][:1]))
+        text = screen_text(app)
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "\x9b" not in text
+        assert "[ Cancel ]" in text
+        assert "Delete 1 key" in text
+        if name == b"two  spaces ":
+            assert '"two  spaces "' in text
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 12), (30, 10)])
+async def test_small_terminals_cut_off_no_button(size):
+    app = an_app()
+    async with app.run_test(size=size) as pilot:
+        dialog = a_plan_dialog(some_keys(2000, hostile=True), hidden=5)
+        await opened(pilot, dialog)
+        await pilot.pause()
+        for button in ("cancel", "act"):
+            region = dialog.query_one(f"#{button}").region
+            assert region.bottom <= size[1]
+            assert region.x >= 0
+            assert region.height == 1
+        assert dialog.query_one("#word").region.bottom <= size[1]
+        if size[1] < 24:
+            before = screen_text(app)
+            await pilot.press("pagedown")
+            await until(pilot, lambda: screen_text(app) != before)
+
+
+async def test_text_longer_than_the_screen_says_so_and_scrolls_to_its_end():
+    app = an_app()
+    async with app.run_test(size=(60, 14)) as pilot:
+        await opened(pilot, ReadDialog("Long", [(f"line {n}", "text") for n in range(60)]))
+        await until(pilot, lambda: "more, PgDn" in screen_text(app))
+        for _ in range(12):
+            await pilot.press("pagedown")
+        await until(pilot, lambda: "line 59" in screen_text(app))
+
+
+async def test_closing_a_client_names_it_by_what_it_is():
+    client = ClientBuffer(
+        id=77, address="10.0.0.9:5123", name=b"\x1b[2Jreports", command=b"monitor", flags="O", total_bytes=9 * 1024**2
+    )
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, KillDialog(client, "127.0.0.1:6379 (master)"))
+        text = screen_text(app)
+        for words in ("client 77", "10.0.0.9:5123", "\\x1b[2Jreports", "9.0 MiB", "127.0.0.1:6379"):
+            assert words in text, words

@@ -1,0 +1,257 @@
+"""Pane 3: what each policy would do here, a change with its confirmation, the way back, and what cannot be done."""
+
+import pytest
+
+from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.errors import PermissionRefused
+from redis_oom_tui.models.verdict import Lever
+from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.change import ChangeDialog
+from redis_oom_tui.tui.dialogs.keep import KeepDialog
+from redis_oom_tui.tui.intents import PullLever
+from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
+from tests.support.scripted_operator import ScriptedOperator
+from tests.tui.support import an_app, rows, screen_text, until
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(autouse=True)
+def _listening_at_once(monkeypatch):
+    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+
+
+async def on_limits(pilot, words="allkeys-lru"):
+    await pilot.press("3")
+    await until(pilot, lambda: words in screen_text(pilot.app))
+
+
+async def to_dialog(pilot, kind=ChangeDialog):
+    await until(pilot, lambda: isinstance(pilot.app.screen, kind) and pilot.app.focused is not None)
+
+
+async def test_every_policy_with_what_it_may_evict_and_the_current_one_marked():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        lines = rows(app)
+        assert any("●" in line and "noeviction" in line and "nothing" in line for line in lines)
+        assert any("allkeys-lru" in line and "413,200" in line for line in lines)
+        assert any("volatile-ttl" in line and "60,000" in line for line in lines)
+        assert "The way of a write, now" in screen_text(app)
+
+
+async def test_a_policy_that_can_evict_nothing_says_that_it_equals_noeviction():
+    snapshot = a_snapshot()
+    bare = type(snapshot)(
+        **{
+            **{name: getattr(snapshot, name) for name in snapshot.__slots__},
+            "databases": (type(snapshot.databases[0])(0, 500, 0),),
+        }
+    )
+    app = an_app(operator=ScriptedOperator(snapshot=bare))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await on_limits(pilot, "volatile-lru")
+        await pilot.press(*["down"] * 4)
+        await until(pilot, lambda: "equals noeviction" in screen_text(app).replace("\n", " "))
+        assert any("!" in line and "volatile-lru" in line and "nothing" in line for line in rows(app))
+
+
+async def test_a_refused_write_is_the_lit_branch():
+    app = an_app(operator=ScriptedOperator(snapshot=a_snapshot(used=513 * MIB)))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await on_limits(pilot)
+        lit = [piece for line in app.panes["limits"].view._drawn for piece in line if piece[1] == "crit"]
+        assert any("refused with OOM" in text for text, _ in lit)
+
+
+async def test_choosing_a_policy_asks_then_sets_then_tells_what_was_read_back():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        await pilot.press("down", "enter")
+        await to_dialog(pilot)
+        assert "noeviction → allkeys-lru" in screen_text(app)
+        assert app.focused.id == "cancel"
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: operator.calls == ["set maxmemory-policy=allkeys-lru persist=False revert=None"])
+        await until(pilot, lambda: "noeviction → allkeys-lru, read back" in screen_text(app))
+
+
+@pytest.mark.parametrize("keys", [("enter",), ("escape",), ("y",), ("1", "escape"), ("tab", "escape")])
+async def test_nothing_is_set_unconfirmed(keys):
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        await pilot.press("down", "enter")
+        await to_dialog(pilot)
+        await pilot.press(*keys)
+        await pilot.pause()
+        assert operator.calls == []
+
+
+async def test_persisting_warns_of_all_else_that_it_freezes_and_shows_the_servers_answer():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        await pilot.press("down", "enter")
+        await to_dialog(pilot)
+        app.screen.query_one("#persist").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "freezes every setting" in screen_text(app))
+        app.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "Permission denied" in screen_text(app))
+        assert operator.calls == ["set maxmemory-policy=allkeys-lru persist=True revert=None"]
+
+
+async def test_maxmemory_is_typed_as_people_write_it_and_nonsense_is_a_sentence():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        await pilot.press(*["down"] * 8, "enter")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "value")
+        await pilot.press(*"50%", "enter")
+        await until(pilot, lambda: "is not a size" in screen_text(app))
+        await pilot.press(*["backspace"] * 3, *"1gb", "enter")
+        await to_dialog(pilot)
+        assert "512.0 MiB (536,870,912 bytes) → 1.0 GiB (1,073,741,824 bytes)" in screen_text(app)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: operator.calls == ["set maxmemory=1073741824 persist=False revert=None"])
+
+
+async def test_a_yes_or_no_is_picked_from_a_list():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        app.panes["limits"]._point_at("lazyfree-lazy-eviction")
+        await pilot.press("enter")
+        await until(pilot, lambda: "New value of lazyfree" in screen_text(app))
+        await pilot.press("up", "enter")
+        await to_dialog(pilot)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: operator.calls == ["set lazyfree-lazy-eviction=yes persist=False revert=None"])
+
+
+async def test_a_timed_return_counts_down_and_can_be_kept():
+    clock = FakeClock()
+    operator = ScriptedOperator()
+    app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        await pilot.press("down", "enter")
+        await to_dialog(pilot)
+        app.screen.query_one("#revert").focus()
+        await pilot.press("enter")
+        app.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        await to_dialog(pilot, KeepDialog)
+        assert "goes back to noeviction in 60 s" in screen_text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: "s keeps it" in screen_text(app))
+        clock.move(20)
+        await until(pilot, lambda: "in 40 s" in screen_text(app))
+        await pilot.press("s")
+        await until(pilot, lambda: "keep maxmemory-policy" in operator.calls)
+        assert "stays allkeys-lru" in screen_text(app)
+
+
+async def test_when_the_time_is_up_it_says_that_the_old_value_is_back():
+    clock = FakeClock()
+    operator = ScriptedOperator()
+    app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        await pilot.press("down", "enter")
+        await to_dialog(pilot)
+        app.screen.query_one("#revert").focus()
+        await pilot.press("enter")
+        app.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        await to_dialog(pilot, KeepDialog)
+        await pilot.press("escape")
+        clock.move(62)
+        await until(pilot, lambda: "went back to noeviction" in screen_text(app))
+        assert app.deeds.limits.changes == ()
+
+
+async def test_undo_asks_and_puts_the_old_value_back():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        await pilot.press("down", "enter")
+        await to_dialog(pilot)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: len(app.deeds.limits.changes) == 1)
+        await pilot.press("z")
+        await to_dialog(pilot)
+        assert "Put maxmemory-policy back?" in screen_text(app)
+        assert "allkeys-lru → noeviction" in screen_text(app)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: operator.calls[-1] == "undo maxmemory-policy=noeviction")
+        await until(pilot, lambda: app.deeds.limits.changes == ())
+
+
+async def test_where_config_is_refused_the_reason_stands_there_and_the_key_is_dead():
+    reason = "CONFIG is renamed away here: change the parameter group of the service instead"
+    operator = ScriptedOperator(refusals={Action.SET: reason})
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        assert "CONFIG is renamed away here" in screen_text(app)
+        assert "Enter change" not in rows(app)[-1]
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "Not here: CONFIG" in screen_text(app))
+        assert not isinstance(app.screen, Dialog)
+        titles = [command.title for command in app.get_system_commands(app.screen)]
+        assert "Put the last setting back" not in titles
+        assert operator.calls == []
+
+
+async def test_without_an_operator_it_only_looks():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot, "only looks")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not isinstance(app.screen, Dialog)
+
+
+async def test_settings_that_cannot_be_read_are_an_error_not_a_blank():
+    operator = ScriptedOperator()
+    operator.error = PermissionRefused("This user may not run CONFIG GET.")
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot, "may not run CONFIG GET")
+
+
+async def test_a_finding_leads_to_its_setting_with_the_value_proposed():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.reading.snapshot is not None)
+        app.post_message(PullLever(Lever("limits", setting="maxmemory-policy", value="allkeys-lru")))
+        await to_dialog(pilot)
+        assert "noeviction → allkeys-lru" in screen_text(app)
+        assert operator.calls == []
+
+
+async def test_forty_columns_show_every_row_and_what_it_means():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(40, 12)) as pilot:
+        await on_limits(pilot)
+        seen = ""
+        for _ in range(18):
+            seen += screen_text(app)
+            await pilot.press("down")
+            await pilot.pause()
+        for name in ("volatile-ttl", "maxmemory ", "maxmemory-eviction-tenacity", "activedefrag", "Enter change"):
+            assert name in seen, name
+        await pilot.press("i")
+        await until(pilot, lambda: "What this means here" in screen_text(app))
