@@ -18,6 +18,9 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("redis_oom_tui.cli.check", "One verdict; exit 0 ok, 1 warning, 2 critical, 3 unknown."),
     "hogs": ("redis_oom_tui.cli.hogs", "The largest keys and families of keys."),
+    "limits": ("redis_oom_tui.cli.limits", "How it reacts when full; set maxmemory, policy and more, confirmed."),
+    "cleanup": ("redis_oom_tui.cli.cleanup", "A plan of keys to delete or let expire; runs only with --yes."),
+    "restore": ("redis_oom_tui.cli.restore", "Undo a cleanup from its backup file."),
     "watch": ("redis_oom_tui.cli.watch", "Look at an interval; alerts, hooks, an armed cleanup."),
     "demo": ("redis_oom_tui.cli.demo", "The screen on an embedded server that is out of memory."),
     "config": ("redis_oom_tui.cli.config", "Check the configuration file."),

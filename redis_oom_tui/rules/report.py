@@ -23,8 +23,14 @@ def report(deed: Deed, counts: Mapping[Outcome, int], total: int, fell: int | No
     parts = [f"{verb} {count(counts.get(done, 0))} of {count(total)} keys"]
     parts += [f"{count(counts[outcome])} {words}" for outcome, words in _REST if counts.get(outcome)]
     if deed is Deed.DELETE and fell is not None:
-        parts.append(f"used memory {'fell' if fell >= 0 else 'grew'} by {size(abs(fell))}")
+        parts.append(_memory_words(fell))
     return "; ".join(parts) + "."
+
+
+def _memory_words(fell: int) -> str:
+    if fell >= 0:
+        return f"used memory fell by {size(fell)}"
+    return f"used memory is {size(-fell)} higher than before: others wrote meanwhile, or buffers grew"
 
 
 def blocks_writes(refusal: str) -> bool:

@@ -1,0 +1,201 @@
+"""`cleanup`: a plan, printed; and, only when told --yes, run."""
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.cli.acting import Ticker, acting, must, stopping
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.files.plans import load_plan, save_plan
+from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningView
+from redis_oom_tui.models.errors import BadInput, ServerUnreachable
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Order, Outcome, Plan, PlannedKey, RunView, TtlFilter
+from redis_oom_tui.words.hostile import exact, from_exact, safe_text
+from redis_oom_tui.words.plan_document import plan_document
+from redis_oom_tui.words.sizes import count, duration, parse_duration, parse_size, short_size
+
+_SHOWN = 20
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_TYPES = ("string", "hash", "list", "set", "zset", "stream")
+EXIT_INCOMPLETE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    plan: Plan
+    budget: Budget
+    consent: tuple[str, ...]
+    run: RunView | None = None
+    outcomes: tuple[KeyOutcome, ...] = ()
+
+
+@click.command()
+@click.option("--match", "matches", multiple=True, metavar="GLOB", help="Keys whose name matches (repeatable).")
+@click.option(
+    "--key", "names", multiple=True, metavar="NAME", help="This very key, as the tool prints it (repeatable)."
+)
+@click.option(
+    "--type", "types", multiple=True, metavar="TYPE", help="string, hash, list, set, zset, stream or a module's."
+)
+@click.option("--idle-over", metavar="TIME", help="Not used for longer than this, such as 30d.")
+@click.option("--no-ttl", is_flag=True, help="Only keys that never expire.")
+@click.option("--with-ttl", is_flag=True, help="Only keys that expire.")
+@click.option("--larger-than", metavar="SIZE", help="Larger than this, such as 1mb.")
+@click.option("--max-keys", type=click.IntRange(1), metavar="N", help="At most so many keys.")
+@click.option("--max-bytes", metavar="SIZE", help="No more keys than free this much.")
+@click.option("--oldest", is_flag=True, help="With a limit: the longest idle first, not the largest.")
+@click.option("--emergency", is_flag=True, help="The plan that the configuration prepared.")
+@click.option("--expire", metavar="TIME", help="Let the keys expire, spread over this time, instead of deleting them.")
+@click.option("--backup", "backup_path", type=_FILE, metavar="FILE", help="Write the backup to this new file.")
+@click.option("--no-backup", is_flag=True, help="Keep no copy: there will be no undo.")
+@click.option(
+    "--max-key-backup", default="16mb", metavar="SIZE", help="Keys over this are deleted without a copy (16mb)."
+)
+@click.option("--max-backup", default="512mb", metavar="SIZE", help="Stop when the backup is this large (512mb).")
+@click.option("--keep-unsaved", is_flag=True, help="Keep the keys that are too large for the backup.")
+@click.option("--save-plan", type=_FILE, metavar="FILE", help="Write the plan to a new file.")
+@click.option(
+    "--plan", "plan_path", type=_FILE, metavar="FILE", help="Take the plan from a file; no other choice applies."
+)
+@click.option("--hash", "plan_hash", metavar="HEX", help="Go on only if the plan's hash begins like this.")
+@click.option("--yes", is_flag=True, help="Run the plan; without it, it is only printed.")
+@click.option("--all", "show_all", is_flag=True, help="Print every key of the plan.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bool, **given: Any) -> int:
+    """Plan a cleanup and print it; with --yes, run exactly what was planned."""
+    backup = _backup(given)
+    result = asyncio.run(_clean(invocation, given, backup, yes=yes))
+    if as_json:
+        document = plan_document(result.plan, result.budget, result.consent, result.run, result.outcomes)
+        click.echo(json.dumps(document))
+    else:
+        click.echo("\n".join(_lines(result, show_all=show_all)))
+    return _exit_code(result.run)
+
+
+def _exit_code(run: RunView | None) -> int:
+    if run is None:
+        return 0
+    undone = run.counts.get(Outcome.FAILED, 0) + run.counts.get(Outcome.NOT_ATTEMPTED, 0)
+    return EXIT_INCOMPLETE if run.failed or undone else 0
+
+
+async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupChoice, *, yes: bool) -> _Result:
+    deed = Deed.EXPIRE if given["expire"] else Deed.DELETE
+    read_only = invocation.connection.read_only
+    async with acting(invocation) as (server, operator):
+        if yes:
+            await must(operator, Action(deed.value), read_only=read_only)
+        plan = await _plan(operator, {**given, "db": invocation.connection.db or 0}, deed)
+        if given["plan_hash"] and not plan.hash.startswith(given["plan_hash"].lower()):
+            raise BadInput(f"The plan's hash is {plan.hash[:12]}..., not {given['plan_hash']}: nothing was done")
+        if given["save_plan"] is not None:
+            save_plan(plan, given["save_plan"])
+        budget = operator.budget(plan, await server.snapshot())
+        result = _Result(plan, budget, operator.consent(plan, backup))
+        if not yes or not plan.keys:
+            return result
+        return await _run(operator, result, backup)
+
+
+async def _run(operator: LiveOperator, result: _Result, backup: BackupChoice) -> _Result:
+    await operator.learn()
+    run = operator.run(result.plan, backup=backup)
+    with stopping(run.stop):
+        async with Ticker(lambda: _progress(run.view())):
+            view = await run.run()
+    return _Result(result.plan, result.budget, result.consent, view, tuple(run.outcomes()))
+
+
+def _progress(view: RunView) -> str:
+    return f"{view.phase}: {count(view.done_keys)} of {count(view.total_keys)} keys, {view.keys_per_second:,.0f}/s"
+
+
+async def _plan(operator: LiveOperator, given: dict[str, Any], deed: Deed) -> Plan:
+    if given["plan_path"] is not None:
+        return load_plan(given["plan_path"])
+    if given["emergency"]:
+        planning = operator.emergency()
+    else:
+        seconds = parse_duration(given["expire"]) if given["expire"] else None
+        planning = operator.plan(_criteria(given), deed=deed, expire_seconds=seconds)
+    with stopping(planning.stop):
+        async with Ticker(lambda: _planning_words(planning.view())):
+            view = await planning.run()
+    if view.plan is None:
+        raise ServerUnreachable(view.error or "The plan could not be made")
+    return view.plan
+
+
+def _planning_words(view: PlanningView) -> str:
+    return f"looking: {count(view.scanned_keys)} of {count(view.total_keys)} keys, {count(view.matched_keys)} match"
+
+
+def _criteria(given: dict[str, Any]) -> Criteria:
+    if given["no_ttl"] and given["with_ttl"]:
+        raise BadInput("--no-ttl and --with-ttl exclude each other")
+    ttl = TtlFilter.WITHOUT if given["no_ttl"] else TtlFilter.WITH if given["with_ttl"] else TtlFilter.ANY
+    return Criteria(
+        patterns=tuple(os.fsencode(pattern) for pattern in given["matches"]),
+        types=tuple(kind.lower() if kind.lower() in _TYPES else kind for kind in given["types"]),
+        idle_over_seconds=parse_duration(given["idle_over"]) if given["idle_over"] else None,
+        ttl=ttl,
+        larger_than_bytes=parse_size(given["larger_than"]) if given["larger_than"] else None,
+        keys=tuple(KeyId(given["db"], from_exact(name)) for name in given["names"]),
+        max_keys=given["max_keys"],
+        max_bytes=parse_size(given["max_bytes"]) if given["max_bytes"] else None,
+        order=Order.OLDEST if given["oldest"] else Order.LARGEST,
+    )
+
+
+def _backup(given: dict[str, Any]) -> BackupChoice:
+    if given["no_backup"] and given["backup_path"] is not None:
+        raise BadInput("--backup and --no-backup exclude each other")
+    return BackupChoice(
+        wanted=not given["no_backup"],
+        path=given["backup_path"],
+        max_key_bytes=parse_size(given["max_key_backup"]),
+        max_total_bytes=parse_size(given["max_backup"]),
+        keep_unsaved=given["keep_unsaved"],
+    )
+
+
+def _lines(result: _Result, *, show_all: bool) -> list[str]:
+    plan = result.plan
+    if not plan.keys:
+        return [f"No key of {count(plan.scanned_keys)} matches: there is nothing to do.", *plan.flags]
+    shown = plan.keys if show_all else plan.keys[:_SHOWN]
+    lines = [_key_line(key) for key in shown]
+    if len(shown) < len(plan.keys):
+        lines.append(f"... and {count(len(plan.keys) - len(shown))} more (--all prints them)")
+    lines += ["", *result.consent, result.budget.words, f"Plan {plan.hash}"]
+    if result.run is None:
+        return [*lines, "Nothing was done: --yes runs it."]
+    lines += ["", str(result.run.ended)]
+    lines += [
+        f"{outcome.outcome.value}: {exact(outcome.id.key)}: {safe_text(outcome.detail) or '-'}"
+        for outcome in _notable(result.outcomes)
+    ]
+    if result.run.backup_path is not None:
+        lines.append(f"Backup: {safe_text(result.run.backup_path)} (put back by: redis-oom-tui restore FILE)")
+    return lines
+
+
+def _key_line(key: PlannedKey) -> str:
+    ttl = "no ttl" if key.ttl_ms is None else f"ttl {duration(key.ttl_ms / 1000)}"
+    idle = f"idle {duration(key.idle_seconds)}"
+    return f"{short_size(key.size):>7}  {key.type:<6}  {idle:<11}  {ttl:<10}  db{key.id.db}  {exact(key.id.key)}"
+
+
+def _notable(outcomes: tuple[KeyOutcome, ...]) -> list[KeyOutcome]:
+    """The keys that did not come to what was planned and are worth a line each, at most twenty."""
+    notable = [outcome for outcome in outcomes if outcome.outcome in (Outcome.CHANGED, Outcome.FAILED)]
+    return notable[:_SHOWN]

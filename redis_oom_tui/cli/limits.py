@@ -1,0 +1,140 @@
+"""`limits`: how the server reacts when full, and, after a confirmation, otherwise."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import click
+
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.cli.acting import acting, agreed, must
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.models.action import Action, Limits, PolicyView
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.words.plan_document import limits_document
+from redis_oom_tui.words.sizes import count, size
+
+EXIT_NOT_TAKEN = 1
+
+
+@click.command()
+@click.option("--maxmemory", metavar="SIZE", help="Set the limit, such as 4gb; unlimited for none.")
+@click.option("--policy", metavar="NAME", help="Set the eviction policy.")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set another setting (repeatable).")
+@click.option("--persist", is_flag=True, help="Then write the server's settings to its file (CONFIG REWRITE).")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def limits(
+    invocation: Invocation,
+    /,
+    *,
+    maxmemory: str | None,
+    policy: str | None,
+    pairs: tuple[str, ...],
+    persist: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Show the limit, the policies and what each would evict here; change settings after a confirmation."""
+    wanted = [("maxmemory", maxmemory), ("maxmemory-policy", policy), *map(_pair, pairs)]
+    asked = [(name, value) for name, value in wanted if value is not None]
+    if persist and not asked:
+        raise BadInput("--persist goes with a change: --maxmemory, --policy or --set")
+    shown, results = asyncio.run(_limits(invocation, asked, persist=persist, yes=yes))
+    if as_json:
+        click.echo(json.dumps(limits_document(shown, results)))
+    else:
+        click.echo("\n".join(_result_lines(results) if asked else _lines(shown)))
+    return 0 if len(results) == len(asked) and all(result.took for result in results) else EXIT_NOT_TAKEN
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise BadInput(f"{text!r} is not KEY=VALUE")
+    return name.strip(), value.strip()
+
+
+async def _limits(
+    invocation: Invocation, asked: Sequence[tuple[str, str]], *, persist: bool, yes: bool
+) -> tuple[Limits, list[ChangeResult]]:
+    async with acting(invocation) as (_, operator):
+        if asked:
+            await must(operator, Action.SET, read_only=invocation.connection.read_only)
+        results = await _change(operator, asked, persist=persist, yes=yes)
+        return await operator.limits(), results
+
+
+async def _change(
+    operator: LiveOperator, asked: Sequence[tuple[str, str]], *, persist: bool, yes: bool
+) -> list[ChangeResult]:
+    """Each change that was agreed to; the first that is declined or does not take ends it."""
+    results: list[ChangeResult] = []
+    for number, (name, value) in enumerate(asked, start=1):
+        change = await operator.propose(name, value)
+        last = number == len(asked)
+        if not yes and not agreed(_question(change, persist=persist and last)):
+            click.echo(f"{change.name} was left as it is.", err=True)
+            return results
+        results.append(await operator.apply(change, persist=persist and last))
+        if not results[-1].took:
+            return results
+    return results
+
+
+def _question(change: Change, *, persist: bool) -> list[str]:
+    lines = [
+        f"{change.name}: {_shown(change.name, change.old)} -> {_shown(change.name, change.new)}",
+        change.consequence,
+    ]
+    lines += [f"! {warning}" for warning in change.warnings]
+    if persist:
+        lines.append("! CONFIG REWRITE writes every setting that was changed at run time, not only this one.")
+    return lines
+
+
+def _shown(name: str, value: str | None) -> str:
+    if value is None:
+        return "?"
+    if name == "maxmemory" and value.isdigit():
+        return f"{value} ({size(int(value))})" if int(value) else "0 (no limit)"
+    return value
+
+
+def _result_lines(results: Sequence[ChangeResult]) -> list[str]:
+    lines = []
+    for result in results:
+        change = result.change
+        if result.took:
+            lines.append(
+                f"{change.name} is {_shown(change.name, result.now)} now; it was {_shown(change.name, change.old)}."
+            )
+        else:
+            lines.append(f"{change.name} was not changed: {result.detail}")
+        if result.persisted is not None:
+            lines.append(f"CONFIG REWRITE: {result.persisted}")
+    return lines or ["Nothing was changed."]
+
+
+def _lines(shown: Limits) -> list[str]:
+    limit = "no limit" if shown.maxmemory_bytes is None else size(shown.maxmemory_bytes)
+    lines = [f"maxmemory {limit}, {shown.policy}", "", "A write comes this way:"]
+    lines += [f"  {'>' if step.lit else ' '} {step.question} {step.answer}" for step in shown.path]
+    lines += ["", "Policies:"]
+    for view in shown.policies:
+        lines += _policy_lines(view)
+    lines += ["", "Settings:"]
+    for setting in shown.settings:
+        value = setting.setting.value if setting.setting.value is not None else f"? ({setting.setting.why})"
+        lines.append(f"  {setting.setting.name} {_shown(setting.setting.name, value)}: {setting.sentence}")
+    lines += ["", shown.room.words]
+    return [*lines, shown.refused] if shown.refused else lines
+
+
+def _policy_lines(view: PolicyView) -> list[str]:
+    mark = "*" if view.current else " "
+    held = f", {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
+    can = "nothing" if not view.evictable_keys else f"up to {count(view.evictable_keys)} keys{held}"
+    return [f"{mark} {view.name}: {view.evicts} Here: {can}.", *(f"    ! {warning}" for warning in view.warnings)]

@@ -1,0 +1,75 @@
+"""`restore`: a backup's keys put back where nothing newer stands."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import click
+
+from redis_oom_tui.actions.restoring import BackupRestorer
+from redis_oom_tui.cli.acting import Ticker, acting, agreed, must, stopping
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.files.backup import read_head
+from redis_oom_tui.models.action import Action, Backup, RestoreOutcome, RestoreReport
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.plan_document import restore_document
+from redis_oom_tui.words.sizes import count, size
+
+EXIT_INCOMPLETE = 1
+EXIT_DECLINED = 1
+_SHOWN = 20
+
+
+@click.command()
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def restore(invocation: Invocation, /, *, path: Path, yes: bool, as_json: bool) -> int:
+    """Undo a cleanup: put a backup's keys back where nothing newer stands."""
+    head = read_head(path)
+    report = asyncio.run(_restore(invocation, path, head, yes=yes))
+    if report is None:
+        click.echo("Nothing was put back.", err=True)
+        return EXIT_DECLINED
+    if as_json:
+        click.echo(json.dumps(restore_document(report)))
+    else:
+        click.echo("\n".join(_lines(report)))
+    undone = report.counts.get(RestoreOutcome.FAILED, 0) + report.counts.get(RestoreOutcome.NOT_ATTEMPTED, 0)
+    return EXIT_INCOMPLETE if report.failed or undone else 0
+
+
+async def _restore(invocation: Invocation, path: Path, head: Backup, *, yes: bool) -> RestoreReport | None:
+    async with acting(invocation) as (server, operator):
+        await must(operator, Action.RESTORE, read_only=invocation.connection.read_only)
+        if not yes and not agreed(_question(head, str(server.address))):
+            return None
+        restoring: BackupRestorer = operator.restore(path)
+        with stopping(restoring.stop):
+            async with Ticker(lambda: _progress(restoring.view())):
+                return await restoring.run()
+
+
+def _progress(report: RestoreReport) -> str:
+    return f"putting back: {count(report.done_keys)} of {count(report.total_keys)} keys"
+
+
+def _question(head: Backup, address: str) -> list[str]:
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at))
+    what = "expiries" if head.deed == "expire" else "keys"
+    lines = [f"Put back the {what} of a backup of {when}, {size(head.size)}, from {head.server}, at {address}."]
+    if head.server != address:
+        lines.append(f"! The backup is from {head.server}, not from {address}.")
+    return [*lines, "What stands there by now is left alone."]
+
+
+def _lines(report: RestoreReport) -> list[str]:
+    lines = [str(report.ended)]
+    if report.left_out:
+        lines.append("Deleted without a copy:")
+        lines += [f"  {name}" for name in report.left_out[:_SHOWN]]
+    if report.resumable:
+        lines.append(f"To go on: redis-oom-tui restore {safe_text(report.path)}")
+    return lines
