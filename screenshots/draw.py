@@ -1,4 +1,4 @@
-"""Draw every pane from the real app on the demo server: SVG and PNG, at two sizes. Run by `make screenshots`."""
+"""Draw each scene from the real app on the demo server: SVG and PNG, at two sizes. Run by `make screenshots`."""
 
 import asyncio
 import sys
@@ -12,24 +12,32 @@ from redis_oom_tui.tui.app import TriageApp
 
 HERE = Path(__file__).parent
 SIZES = ((120, 36), (80, 24))
-PANES = ("triage", "hogs", "limits", "cleanup", "log")
+# Each scene is what is pressed for it, after the one before it. A number is a wait in seconds.
+SCENES: dict[str, tuple[str | float, ...]] = {
+    "triage": (6.0,),
+    "hogs": ("2", "r", 5.0),
+    "patterns": ("tab", 1.0),
+    "limits": ("3", 2.0),
+    "cleanup": ("4", 2.0),
+    "log": ("5", 2.0),
+}
 KEYS = 300_000
 # Rich's drawing asks for a web font, which a renderer without network has not.
 FONT = "DejaVu Sans Mono"
-# The live server is polled and scanned meanwhile.
-SETTLE_SECONDS = 3.0
 
 
 async def draw(server: DemoServer, size: tuple[int, int], only: set[str]) -> None:
-    """One run of the app at one size, through all panes."""
+    """One run of the app at one size, through all scenes."""
     app = TriageApp(LiveServer(server.connection))
     async with app.run_test(size=size) as pilot:
-        await asyncio.sleep(SETTLE_SECONDS)
-        for number, pane in enumerate(PANES, 1):
-            await pilot.press(str(number))
-            await asyncio.sleep(SETTLE_SECONDS)
-            if not only or pane in only:
-                save(app.export_screenshot(title="redis-oom-tui"), f"{pane}-{size[0]}x{size[1]}")
+        for scene, steps in SCENES.items():
+            for step in steps:
+                if isinstance(step, str):
+                    await pilot.press(step)
+                else:
+                    await asyncio.sleep(step)
+            if not only or scene in only:
+                save(app.export_screenshot(title="redis-oom-tui"), f"{scene}-{size[0]}x{size[1]}")
 
 
 def save(svg: str, name: str) -> None:
@@ -41,7 +49,7 @@ def save(svg: str, name: str) -> None:
 
 
 async def main() -> None:
-    """All panes, or those named on the command line."""
+    """All scenes, or those named on the command line."""
     with DemoServer() as server:
         server.start(keys=KEYS)
         for size in SIZES:

@@ -33,6 +33,18 @@ def test_the_cursor_stays_on_its_row_and_line_when_the_order_turns_over():
     assert model.place - model.top == line
 
 
+def test_until_the_cursor_is_moved_the_top_of_the_order_stays_in_view():
+    model = a_model(some(3))
+    assert model.current == ("k2", 2)
+    model.update([*some(3), ("big", 90), ("bigger", 91)], now=200.0)
+    assert (model.top, model.place, model.current) == (0, 2, ("k2", 2)), "in view, it stays on its row"
+    model.update([*some(3), *((f"big{n}", 90 + n) for n in range(9))], now=201.0)
+    assert (model.top, model.current) == (0, ("big8", 98))
+    model.move_to(0, now=300.0)
+    model.update([*some(3), *((f"big{n}", 99 - n) for n in range(9))], now=400.0)
+    assert model.current == ("big8", 91)
+
+
 def test_the_order_holds_for_two_seconds_after_a_cursor_key_and_figures_still_move():
     model = a_model(some(10))
     model.move_to(3, now=100.0)

@@ -25,6 +25,7 @@ class TableModel(Generic[R]):
         self._identify = identify
         self._places: dict[Hashable, int] = {}
         self._cursor: Hashable | None = None
+        self._moved = False
         self._held_until = 0.0
         self._marks: dict[Hashable, R] = {}
 
@@ -60,8 +61,17 @@ class TableModel(Generic[R]):
         if rows and self._cursor not in self._places:
             # Its row is gone: the cursor stays where it was on the screen.
             self._cursor = self._identify(rows[min(before, len(rows) - 1)])
-        self.top = self.place - line
+        if self._moved:
+            self.top = self.place - line
+        else:
+            self._show_top()
         self.into_view()
+
+    def _show_top(self) -> None:
+        """Until somebody moves the cursor, what leads the order is what is looked for: it stays in view."""
+        self.top = 0
+        if self.place >= self.room:
+            self._cursor = self._identify(self.rows[0])
 
     @property
     def place(self) -> int:
@@ -75,6 +85,7 @@ class TableModel(Generic[R]):
 
     def move_to(self, place: int, now: float) -> None:
         """Put the cursor on the row at that index, or the nearest there is, and hold the order."""
+        self._moved = True
         self._held_until = now + HOLD_SECONDS
         if self.rows:
             self._cursor = self._identify(self.rows[max(0, min(place, len(self.rows) - 1))])
