@@ -111,9 +111,9 @@ def from_glob(text: str) -> bytes:
 
 
 async def _scan(invocation: Invocation, options: ScanOptions) -> SavedScan:
-    from redis_oom_tui.store.live import LiveServer
+    from redis_oom_tui.store.opening import source_for
 
-    server = LiveServer(invocation.connection)
+    server = source_for(invocation.connection)
     try:
         await server.open()
         run_id = (await server.snapshot()).server.run_id

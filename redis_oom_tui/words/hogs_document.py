@@ -22,6 +22,7 @@ _KEY_COLUMNS = (
     "elements",
     "measured",
     "suspect",
+    "node",
 )
 _PATTERN_COLUMNS = ("pattern", "match", "db", "level", "keys", "bytes", "share", "no_ttl_keys", "error")
 
@@ -72,6 +73,7 @@ def key_document(row: KeyRow) -> dict[str, Any]:
         "elements": row.elements,
         "measured": row.measured,
         "suspect": row.suspect,
+        "node": row.id.node or None,
     }
 
 

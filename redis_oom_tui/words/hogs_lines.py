@@ -54,7 +54,8 @@ def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
         db = f"{row.id.db:<2} " if several else ""
         kind = safe_text(row.type, 7)
         figures = f"{short_size(row.size):>7}{mark}  {percent(share):>5}  {kind:<7} {ttl:>7} {idle:>7}"
-        lines.append(f"{figures}  {db}{safe_text(row.id.key, _NAME)}")
+        node = f"  @{safe_text(row.id.node, 60)}" if row.id.node else ""
+        lines.append(f"{figures}  {db}{safe_text(row.id.key, _NAME)}{node}")
     return lines
 
 

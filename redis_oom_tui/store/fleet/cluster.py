@@ -12,10 +12,12 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable, TriageError
 from redis_oom_tui.models.fleet import FleetView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.rules.fleet import shown, told_apart, worst_first
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet.polling import Round
+from redis_oom_tui.store.fleet.scanning import ClusterScan
 from redis_oom_tui.store.fleet.topology import Topology, discover
 from redis_oom_tui.store.live import LiveServer
 
@@ -145,6 +147,10 @@ class ClusterSource:
         if found is None:
             return None
         return replace(found, row=replace(found.row, id=replace(found.row.id, node=owner.name)))
+
+    def scan(self, options: ScanOptions) -> ClusterScan:
+        """A scan of all primaries that has not started yet."""
+        return ClusterScan(self, options)
 
     async def refresh(self) -> bool:
         """Ask who serves what, of the first node that answers; True where that changed since. Raises if none does."""

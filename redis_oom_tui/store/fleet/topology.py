@@ -60,6 +60,14 @@ class Owners:
         return self.of_slot(key_slot(key))
 
 
+async def slots_on_their_way(client: "Redis") -> frozenset[int]:
+    """The slots that this node is handing over; none where it does not tell."""
+    try:
+        return migrating(_text(await client.execute_command("CLUSTER", "NODES")))
+    except exceptions.RedisError:
+        return frozenset()
+
+
 async def discover(client: "Redis", asked: Address) -> Topology:
     """The cluster as the node at `asked` sees it. Raises redis-py's errors; one that is no cluster refuses.
 
@@ -119,6 +127,16 @@ def from_nodes(text: str, asked: Address) -> list[ClusterNode]:
             )
         )
     return nodes
+
+
+def migrating(text: str) -> frozenset[int]:
+    """The slots that the node whose CLUSTER NODES this is hands to another just now: some of their keys have gone.
+
+    >>> sorted(migrating("e7d1 :1@2 myself,master - 0 0 1 connected 0-99 [7->-67ed] [8-<-67ed]"))
+    [7]
+    """
+    own = next((line for line in text.splitlines() if "myself" in line), "")
+    return frozenset(int(word[1:].partition("->-")[0]) for word in own.split(" ") if "->-" in word)
 
 
 def _listed(word: str, asked: Address) -> Address:

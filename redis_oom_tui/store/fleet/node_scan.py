@@ -1,0 +1,107 @@
+"""The scan of one node's share of a cluster: its own slots only, counted into one tally for all."""
+
+from collections.abc import Iterable
+
+from redis import exceptions
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+
+from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.scan.keyspace import KeyspaceScan
+from redis_oom_tui.store.scan.tally import Columns, Tally
+
+# Fewer keys on a page than this tell nothing about the order in which the server walks.
+_TELLING = 16
+
+
+class NodeTally(Tally):
+    """What one node gave, counted into `shared`, with a count of its own."""
+
+    def __init__(self, shared: Tally) -> None:
+        super().__init__(shared.options)
+        self._shared = shared
+
+    def page(self, db: int, names: list[bytes], columns: Columns) -> None:
+        """Count one page."""
+        before = self._shared.keys
+        self._shared.limit = self.limit
+        self._shared.page(db, names, columns)
+        self.keys += self._shared.keys - before
+
+
+class NodeScan(KeyspaceScan):
+    """Scans `server` for the keys of `slots`; keys of other slots are on their way between nodes, and not its own.
+
+    Servers since Redis 7.4 and Valkey 8 walk slot by slot in a cluster: `by_slot` is what was seen, not guessed; then a
+    scan that broke off knows which slots it has behind it.
+    """
+
+    def __init__(self, server: LiveServer, options: ScanOptions, slots: Iterable[int], shared: Tally) -> None:
+        super().__init__(server, options, patience_seconds=2.0)
+        self.node = str(server.address)
+        self.slots = frozenset(slots)
+        self.seen: set[int] = set()
+        self.last_slot: int | None = None
+        self.by_slot = True
+        self.moved_keys = 0
+        self._own = bytearray(REDIS_CLUSTER_HASH_SLOTS)
+        for slot in self.slots:
+            self._own[slot] = 1
+        self._tally = NodeTally(shared)
+
+    @property
+    def keys(self) -> int:
+        """Keys counted so far."""
+        return self._tally.keys
+
+    @property
+    def held_keys(self) -> int:
+        """Keys that the node has, as far as known."""
+        return self._total_keys()
+
+    @property
+    def used_bytes(self) -> int | None:
+        """The node's used_memory when its scan began."""
+        return None if self._snapshot is None else self._snapshot.memory.used_bytes
+
+    def finished_slots(self) -> frozenset[int]:
+        """The slots of which every key was counted, although the scan broke off; none where that cannot be known."""
+        if not self.by_slot or self.last_slot is None:
+            return frozenset()
+        return frozenset(slot for slot in self.slots if slot < self.last_slot)
+
+    def count(self, db: int, names: list[bytes], columns: Columns) -> None:
+        """Take one page of replies, less the keys that are not this node's."""
+        slots = [key_slot(name) for name in names]
+        if len(slots) >= _TELLING and slots != sorted(slots):
+            self.by_slot = False
+        kept = [index for index, slot in enumerate(slots) if self._own[slot]]
+        for column in (columns.sizes, columns.types, columns.ttls):
+            if column is not None:
+                kept = [index for index in kept if not _elsewhere(column[index])]
+        self.moved_keys += sum(self._own[slot] for slot in slots) - len(kept)
+        if len(kept) < len(names):
+            names, columns = [names[index] for index in kept], _at(columns, kept)
+        self.seen.update(slots)
+        if slots:
+            self.last_slot = slots[-1]
+        if names:
+            super().count(db, names, columns)
+
+
+def _elsewhere(reply: object) -> bool:
+    """Whether the key went to another node between being listed and being asked about."""
+    return isinstance(reply, (exceptions.MovedError, exceptions.AskError))
+
+
+def _at(columns: Columns, kept: list[int]) -> Columns:
+    def these(column: list[object] | None) -> list[object] | None:
+        return None if column is None else [column[index] for index in kept]
+
+    return Columns(
+        sizes=these(columns.sizes),
+        types=these(columns.types),
+        ttls=these(columns.ttls),
+        idles=these(columns.idles),
+        frequencies=columns.frequencies,
+    )

@@ -1,0 +1,307 @@
+"""The scan of a whole cluster: all primaries at the same time, through failovers and slots that move."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Protocol
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
+
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.scan import Brake, Pace, PatternRow, ScanOptions, ScanState, ScanView
+from redis_oom_tui.store.fleet.node_scan import NodeScan
+from redis_oom_tui.store.fleet.topology import Owners, Topology, slots_on_their_way
+from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.scan.tally import Tally
+from redis_oom_tui.words.sizes import count
+
+# One client core reads what about this many gentle servers send; more would only wait for it.
+_AT_ONCE = 32
+# Rounds after the first are for slots that changed hands meanwhile.
+_ROUNDS = 4
+# Slots counted in part that are still few enough to call the whole complete: one in a hundred.
+_FEW_SLOTS = REDIS_CLUSTER_HASH_SLOTS // 100
+# How long the slots of a lost node may stay without an heir: several times a usual cluster-node-timeout.
+_PATIENCE_SECONDS = 30.0
+_PATTERNS_EVERY_SECONDS = 0.5
+
+
+class Nodes(Protocol):
+    """What the scan needs of a cluster."""
+
+    @property
+    def topology(self) -> Topology:
+        """Who serves what, as last asked."""
+
+    async def refresh(self) -> bool:
+        """Ask who serves what; whether it changed."""
+
+    def node(self, name: str) -> LiveServer:
+        """The node called `name`."""
+
+
+class ClusterScan:
+    """A scan of every primary of `nodes`. Implements `ports.Scan`; each node has its own brake, all share one tally.
+
+    Every slot is counted on the one node that served it when its walk began, so no key counts twice while slots move.
+    """
+
+    def __init__(
+        self,
+        nodes: Nodes,
+        options: ScanOptions,
+        *,
+        patience_seconds: float = _PATIENCE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._nodes = nodes
+        self._options = options
+        self._patience = patience_seconds
+        self._clock = clock
+        self._tally = Tally(options)
+        self._remaining = set(range(REDIS_CLUSTER_HASH_SLOTS))
+        self._doubtful: set[int] = set()
+        self._owners = Owners(())
+        self._scans: list[NodeScan] = []
+        self._past_keys = 0
+        self._moved_keys = 0
+        self._notes: dict[str, None] = {}
+        self._state = ScanState.RUNNING
+        self._pace = options.pace
+        self._stop_asked = False
+        self._error: str | None = None
+        self._started: float | None = None
+        self._elapsed = 0.0
+        self._used = 0
+        self._failure = "no node serves them"
+        self._unseen_keys = 0
+        self._patterns: tuple[PatternRow, ...] = ()
+        self._patterns_at = -1.0
+
+    # What a screen calls.
+
+    async def run(self) -> ScanView:
+        """Scan to the end, a stop or a failure, and return the last view. Never raises for a server's fault."""
+        if self._state is ScanState.COMPLETE:
+            return self.view()
+        self._state, self._error, self._stop_asked = ScanState.RUNNING, None, False
+        self._started = self._clock()
+        try:
+            await self._nodes.refresh()
+            for _ in range(_ROUNDS):
+                await self._round()
+                if not self._remaining or self._ending or not await self._heirs():
+                    break
+            self._state = self._ended()
+        except TriageError as error:
+            self._state, self._error = ScanState.FAILED, str(error)
+        finally:
+            if self._state in (ScanState.RUNNING, ScanState.PAUSED):
+                self._state = ScanState.STOPPED
+            self._elapsed += self._clock() - self._started
+            self._started = None
+        return self.view()
+
+    def view(self) -> ScanView:
+        """The scan as it stands. Estimates are left out: the nodes walk at different speeds, and many slot by slot."""
+        tally = self._tally
+        elapsed = self._elapsed + (0.0 if self._started is None else self._clock() - self._started)
+        complete = self._state is ScanState.COMPLETE
+        held = self._past_keys + self._unseen_keys + sum(scan.held_keys for scan in self._scans)
+        total = max(tally.keys, held)
+        walked = 1.0 if complete else tally.keys / total if total else None
+        return ScanView(
+            state=self._state,
+            scanned_keys=tally.keys,
+            total_keys=total,
+            bytes_seen=tally.bytes,
+            volatile_keys=tally.volatile_keys,
+            volatile_bytes=tally.volatile_bytes,
+            elapsed_seconds=elapsed,
+            keys_per_second=tally.keys / elapsed if elapsed > 0 else 0.0,
+            remaining_seconds=None if complete or not walked else elapsed * (1 - walked) / walked,
+            top=tuple(self._placed(top.row) for top in tally.largest()),
+            patterns=self._families(),
+            types=tally.types(),
+            vanished_keys=tally.vanished,
+            refused_keys=tally.refused,
+            explained_share=self._explained() if complete else None,
+            brake=_together([scan.view().brake for scan in self._scans]),
+            pace=self._pace,
+            error=self._error,
+            walked_share=walked,
+            notes=tuple(self._notes),
+        )
+
+    def pause(self) -> None:
+        """Send nothing more until `resume`."""
+        if self._state is ScanState.RUNNING:
+            self._state = ScanState.PAUSED
+            for scan in self._scans:
+                scan.pause()
+
+    def resume(self) -> None:
+        """Go on where it paused."""
+        if self._state is ScanState.PAUSED:
+            self._state = ScanState.RUNNING
+        for scan in self._scans:
+            scan.resume()
+
+    def stop(self) -> None:
+        """End after the pages in flight; the result so far is kept."""
+        self._stop_asked = True
+        for scan in self._scans:
+            scan.stop()
+
+    def set_pace(self, pace: Pace) -> None:
+        """Change how hard it leans on each node from the next page on."""
+        self._pace = pace
+        for scan in self._scans:
+            scan.set_pace(pace)
+
+    # The run itself.
+
+    @property
+    def _ending(self) -> bool:
+        return self._stop_asked or self._sampled()
+
+    def _sampled(self) -> bool:
+        return self._options.sample is not None and self._tally.keys >= self._options.sample
+
+    async def _round(self) -> None:
+        """One scan of each node that serves slots not yet counted, all at once; or those that a stop broke off."""
+        if not self._scans:
+            self._assign()
+        gate = asyncio.Semaphore(_AT_ONCE)
+        watch = asyncio.create_task(self._watch_sample())
+        try:
+            views = await asyncio.gather(*(self._one(scan, gate) for scan in self._scans))
+        finally:
+            watch.cancel()
+        if self._ending and not all(view.complete for view in views):
+            return
+        await self._nodes.refresh()
+        now = self._nodes.topology.owners()
+        for scan, view in zip(self._scans, views, strict=True):
+            self._settle(scan, view, now)
+        self._past_keys += sum(scan.keys for scan in self._scans)
+        self._scans = []
+
+    def _assign(self) -> None:
+        self._unseen_keys = 0
+        self._owners = owners = self._nodes.topology.owners()
+        shares: dict[str, list[int]] = defaultdict(list)
+        for slot in self._remaining:
+            owner = owners.of_slot(slot)
+            if owner is not None:
+                shares[owner.name].append(slot)
+        options = replace(self._options, sample=None, pace=self._pace)
+        self._scans = [NodeScan(self._nodes.node(name), options, slots, self._tally) for name, slots in shares.items()]
+
+    async def _one(self, scan: NodeScan, gate: asyncio.Semaphore) -> ScanView:
+        async with gate:
+            if self._ending:
+                return scan.view()
+            running = asyncio.ensure_future(scan.run())
+            await asyncio.sleep(0)
+            if self._state is ScanState.PAUSED:
+                scan.pause()
+            view = await running
+            if not self._ending:
+                self._doubtful |= await slots_on_their_way(self._nodes.node(scan.node).client()) & scan.slots
+            return view
+
+    async def _watch_sample(self) -> None:
+        while self._options.sample is not None:
+            if self._sampled():
+                for scan in self._scans:
+                    scan.stop()
+                return
+            await asyncio.sleep(0.02)
+
+    def _settle(self, scan: NodeScan, view: ScanView, now: Owners) -> None:
+        """Which of the scan's slots are behind us, which are to be looked for elsewhere, and which nobody can tell."""
+        self._notes.update(dict.fromkeys(f"{scan.node}: {note}" for note in view.notes))
+        self._moved_keys += scan.moved_keys
+        if view.state is ScanState.COMPLETE:
+            self._used += scan.used_bytes or 0
+            gone = {slot for slot in scan.slots if (owner := now.of_slot(slot)) is None or owner.name != scan.node}
+            self._doubtful |= gone & scan.seen
+            self._remaining -= scan.slots - (gone - scan.seen)
+            return
+        finished = scan.finished_slots()
+        begun = (scan.seen & scan.slots) - finished
+        self._doubtful |= begun
+        self._remaining -= finished | begun
+        if view.error is not None:
+            self._notes[f"{view.error} (after {count(scan.keys)} keys)"] = None
+            self._failure = view.error
+            self._unseen_keys += max(0, scan.held_keys - scan.keys)
+
+    async def _heirs(self) -> bool:
+        """Wait until the remaining slots are served by nodes that answer; False if they are not in time."""
+        deadline = self._clock() + self._patience
+        while self._clock() < deadline and not self._stop_asked:
+            await self._nodes.refresh()
+            owners = self._nodes.topology.owners()
+            found = {slot: owners.of_slot(slot) for slot in self._remaining}
+            names = {owner.name for owner in found.values() if owner is not None}
+            if None not in found.values() and all([await _answers(self._nodes.node(name)) for name in names]):
+                return True
+            await asyncio.sleep(0.2)
+        return False
+
+    def _ended(self) -> ScanState:
+        if self._moved_keys:
+            self._notes[f"keys that moved away while they were read, left out: {count(self._moved_keys)}"] = None
+        if self._stop_asked:
+            return ScanState.STOPPED
+        if self._sampled() and self._remaining:
+            return ScanState.SAMPLED
+        if self._doubtful:
+            doubtful = count(len(self._doubtful))
+            self._notes[f"slots that changed hands, of whose keys some may be missing: {doubtful}"] = None
+        if self._remaining:
+            self._error = f"{count(len(self._remaining))} of 16,384 slots could not be scanned: {self._failure}"
+            return ScanState.FAILED
+        if len(self._doubtful) > _FEW_SLOTS:
+            self._error = f"{count(len(self._doubtful))} of 16,384 slots were counted only in part: scan again"
+            return ScanState.FAILED
+        return ScanState.COMPLETE
+
+    # Figures for the view.
+
+    def _placed(self, row: KeyRow) -> KeyRow:
+        owner = self._owners.of_key(row.id.key)
+        return row if owner is None else replace(row, id=replace(row.id, node=owner.name))
+
+    def _explained(self) -> float | None:
+        filtered = self._options.match is not None or self._options.type is not None
+        return None if filtered or not self._used or not self._tally.bytes else self._tally.bytes / self._used
+
+    def _families(self) -> tuple[PatternRow, ...]:
+        """The patterns, made anew at most twice a second while it runs."""
+        now = self._clock()
+        running = self._state in (ScanState.RUNNING, ScanState.PAUSED)
+        if not running or now - self._patterns_at >= _PATTERNS_EVERY_SECONDS:
+            made = self._tally.patterns(None)
+            if self._state is not ScanState.COMPLETE:
+                made = tuple(replace(row, estimated_bytes=None, estimated_keys=None) for row in made)
+            self._patterns, self._patterns_at = made, now
+        return self._patterns
+
+
+def _together(brakes: Iterable[Brake]) -> Brake:
+    """The node that suffers most speaks for all."""
+    return max(brakes, key=lambda brake: (brake.braking, brake.probe_ms or 0.0, brake.share or 0.0), default=Brake())
+
+
+async def _answers(server: LiveServer) -> bool:
+    try:
+        await server.snapshot()
+    except TriageError:
+        return False
+    return True

@@ -1,0 +1,34 @@
+"""`hogs -c`: one table of the whole cluster, each key with its node."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from redis_oom_tui.cli import main as entry
+from tests.support.cluster import RunningCluster, clustered
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RunningCluster]:
+    with clustered(replicas=False) as running:
+        yield running
+
+
+def test_the_largest_keys_of_all_nodes(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, node in enumerate(cluster.primaries, start=1):
+        tag = next(tag for tag in map(str, range(1000)) if cluster.owner(_slot(tag)) is node)
+        with node.server.client() as client:
+            client.set("hog:{" + tag + "}", "v" * 10_000 * number)
+    with pytest.raises(SystemExit) as ended:
+        entry.main(["-c", "-p", str(cluster.primaries[0].port), "hogs", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 0
+    assert document["complete"] is True
+    assert [key["node"] for key in document["keys"]] == [node.name for node in reversed(cluster.primaries)]
+
+
+def _slot(tag: str) -> int:
+    from redis.crc import key_slot
+
+    return key_slot(tag.encode())

@@ -1,0 +1,167 @@
+"""A scan of a whole cluster: totals are the sum of the nodes, also while primaries die and slots move."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.crc import key_slot
+
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
+from redis_oom_tui.store.fleet.cluster import ClusterSource
+from redis_oom_tui.store.fleet.scanning import ClusterScan
+from tests.support.cluster import RunningCluster, clustered, moved_slot
+
+KEYS = 12_000
+
+
+def fill(cluster: RunningCluster, keys: int = KEYS) -> dict[str, int]:
+    """So many keys, each on its node, replicas in step; how many there are on each primary."""
+    names = [b"user:%d:cart" % number for number in range(keys)]
+    held: dict[str, int] = {}
+    for node in cluster.primaries:
+        with node.server.client() as client, client.pipeline(transaction=False) as pipeline:
+            mine = [name for name in names if cluster.owner(key_slot(name)) is node]
+            for name in mine:
+                pipeline.set(name, "v" * (10 + len(name)))
+            pipeline.execute()
+            if cluster.replicas:
+                client.execute_command("WAIT", 1, 10_000)
+            held[node.name] = len(mine)
+    return held
+
+
+@contextlib.asynccontextmanager
+async def opened(cluster: RunningCluster) -> AsyncIterator[ClusterSource]:
+    source = ClusterSource(cluster.connection)
+    try:
+        await source.open()
+        yield source
+    finally:
+        await source.close()
+
+
+@pytest.fixture(scope="module")
+def still() -> Iterator[RunningCluster]:
+    """A cluster in which nothing changes."""
+    with clustered(replicas=False) as running:
+        fill(running)
+        yield running
+
+
+@pytest.fixture
+def cluster() -> Iterator[RunningCluster]:
+    """A cluster that a test may break."""
+    with clustered() as running:
+        yield running
+
+
+async def test_totals_are_the_sum_of_the_nodes(still: RunningCluster) -> None:
+    async with opened(still) as source:
+        view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED, top=100)).run()
+    assert (view.state, view.error, view.notes) == (ScanState.COMPLETE, None, ())
+    assert view.scanned_keys == view.total_keys == KEYS
+    assert [row.pattern for row in view.patterns] == [b"user:*:cart"]
+    assert view.patterns[0].keys == KEYS
+    assert view.bytes_seen == sum(row.size for row in view.types)
+    assert len(view.top) == 100
+    for row in view.top:
+        assert row.id.node == still.owner(key_slot(row.id.key)).name
+
+
+async def test_sizes_are_those_that_the_nodes_tell(still: RunningCluster) -> None:
+    told = 0
+    for node in still.primaries:
+        with node.server.client() as client:
+            told += sum(client.memory_usage(key) for key in client.scan_iter(match="user:1*", count=1000))
+    async with opened(still) as source:
+        view = await source.scan(ScanOptions(match=b"user:1*")).run()
+    assert view.bytes_seen == told
+    assert view.explained_share is None
+
+
+async def test_a_sample_ends_early_and_estimates_nothing(still: RunningCluster) -> None:
+    async with opened(still) as source:
+        view = await source.scan(ScanOptions(sample=500, pace=Pace.GENTLE)).run()
+    assert view.state is ScanState.SAMPLED
+    assert 500 <= view.scanned_keys < KEYS
+    assert view.estimated_bytes is None
+    assert all(row.estimated_bytes is None for row in view.patterns)
+
+
+async def test_stopped_and_gone_on_with_it_counts_every_key_once(still: RunningCluster) -> None:
+    async with opened(still) as source:
+        scan = source.scan(ScanOptions(pace=Pace.GENTLE))
+        running = asyncio.create_task(scan.run())
+        await _underway(scan)
+        scan.stop()
+        stopped = await running
+        again = await scan.run()
+    assert stopped.state is ScanState.STOPPED
+    assert 0 < stopped.scanned_keys < KEYS
+    assert (again.state, again.scanned_keys) == (ScanState.COMPLETE, KEYS)
+
+
+async def _underway(scan: ClusterScan) -> None:
+    async with asyncio.timeout(20):
+        while not scan.view().scanned_keys:
+            await asyncio.sleep(0.001)
+
+
+async def _paused(scan: ClusterScan) -> "asyncio.Task[object]":
+    """A scan that has begun on every node, and waits."""
+    running = asyncio.create_task(scan.run())
+    await _underway(scan)
+    scan.pause()
+    await asyncio.sleep(0.1)
+    assert 0 < scan.view().scanned_keys < KEYS
+    return running
+
+
+async def test_a_primary_killed_in_the_middle(cluster: RunningCluster) -> None:
+    fill(cluster)
+    async with opened(cluster) as source:
+        scan = source.scan(ScanOptions(pace=Pace.GENTLE))
+        running = await _paused(scan)
+        cluster.primaries[1].server.kill()
+        scan.resume()
+        await running
+        view = scan.view()
+    assert view.state is ScanState.COMPLETE, view.error
+    assert any(cluster.primaries[1].name in note for note in view.notes)
+    # All of what was in the one slot at which the walk broke off may be missing; nothing counts twice.
+    assert KEYS - 20 <= view.scanned_keys <= KEYS
+
+
+async def test_a_primary_without_a_replica_killed_in_the_middle(still: RunningCluster) -> None:
+    with clustered(replicas=False) as cluster:
+        held = fill(cluster)
+        async with opened(cluster) as source:
+            scan = ClusterScan(source, ScanOptions(pace=Pace.GENTLE), patience_seconds=0.5)
+            running = await _paused(scan)
+            cluster.primaries[1].server.kill()
+            scan.resume()
+            await running
+            view = scan.view()
+    assert view.state is ScanState.FAILED
+    assert cluster.primaries[1].name in (view.error or "")
+    assert view.scanned_keys >= KEYS - held[cluster.primaries[1].name]
+
+
+@pytest.mark.parametrize("index", [0, 2])
+async def test_a_slot_that_moves_in_the_middle_counts_once(cluster: RunningCluster, index: int) -> None:
+    fill(cluster)
+    slots = sorted({key_slot(b"user:%d:cart" % number) for number in range(KEYS)})
+    mine = [slot for slot in slots if cluster.owner(slot) is cluster.primaries[index]]
+    async with opened(cluster) as source:
+        scan = source.scan(ScanOptions(pace=Pace.GENTLE))
+        running = await _paused(scan)
+        for slot in (mine[0], mine[-1]):
+            moved_slot(cluster, slot, cluster.primaries[1])
+        scan.resume()
+        await running
+        view = scan.view()
+    assert view.state is ScanState.COMPLETE, view.error
+    assert KEYS - 5 <= view.scanned_keys <= KEYS
+    if view.scanned_keys < KEYS:
+        assert any("changed hands" in note for note in view.notes)
