@@ -87,7 +87,8 @@ class Emergency:
     """The half of the armed cleanup that the file gives; the other is `watch --on-critical` with the same plan.
 
     The cleanup runs once the state has been critical for `after_seconds`, at most every `cooldown_seconds`, and never
-    takes more than these keys and bytes per run and in any hour.
+    takes more than these keys and bytes per run and in any hour. `trust_idle` is the operator's word that the policy
+    was no *-lfu one since the server started: without it, no plan that goes by idle times runs.
     """
 
     plan: str | None = None
@@ -99,6 +100,7 @@ class Emergency:
     max_keys_per_hour: int = 50_000
     max_bytes_per_hour: int = 1024**3
     backup: bool = True
+    trust_idle: bool = False
 
 
 class Colour(StrEnum):

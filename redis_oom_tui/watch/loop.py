@@ -40,8 +40,16 @@ class Watch:
         self._book = book
         self._output = output
         self._clock = clock
-        self._listeners = tuple(listeners)
+        self._listeners = list(listeners)
         self._heard_at: float | None = None
+
+    def add(self, listener: Listener) -> None:
+        """One more listener, before the watch runs."""
+        self._listeners.append(listener)
+
+    def tell(self, event: Event) -> None:
+        """An event that a listener has brought about, told as any other."""
+        self._announce(self._book.note(event))
 
     async def once(self) -> int:
         """Look, twice where the first was answered, write one line, and return what a monitoring plugin would."""
@@ -94,11 +102,14 @@ class Watch:
         events = self._book.observe(look.heard)
         self._output.tick(Tick(look, self._alert(), self._silence(look)))
         for event in events:
-            self._output.event(event)
-            for listener in self._listeners:
-                listener.told(event)
+            self._announce(event)
         for listener in self._listeners:
             listener.seen(look)
+
+    def _announce(self, event: Event) -> None:
+        self._output.event(event)
+        for listener in self._listeners:
+            listener.told(event)
 
     async def _look_or_stop(self, stop: asyncio.Event) -> Look | None:
         """The look, or None where it was asked to stop before an answer came: a silent server delays no farewell."""

@@ -108,6 +108,7 @@ def read_emergency(section: Section, base: Emergency) -> Emergency:
         max_keys_per_hour=_or_whole(section.whole("max_keys_per_hour", 1, _MANY), base.max_keys_per_hour),
         max_bytes_per_hour=_or_whole(section.size("max_bytes_per_hour"), base.max_bytes_per_hour),
         backup=section.flag("backup", base.backup),
+        trust_idle=section.flag("trust_idle", base.trust_idle),
     )
     if emergency.armed and emergency.plan is None:
         section.wrong("armed", "needs a plan beside it: only a plan named here may run unattended")

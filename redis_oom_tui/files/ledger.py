@@ -1,0 +1,84 @@
+"""What unattended cleanups have taken lately, on disk: a restarted watch must not begin a new hour.
+
+One small file, replaced whole, in which only the last hour is kept; held by a lock while a cleanup runs, so that two
+watches never act at once.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.rules.emergency import HOUR_SECONDS, Spent
+from redis_oom_tui.words.hostile import safe_text
+
+
+class Ledger:
+    """The ledger at `path`. Every method raises BadInput where the file cannot be read or written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the ledger: nobody else may act on it meanwhile. Raises BadInput where somebody does."""
+        with self._sentences(), contextlib.ExitStack() as stack:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BadInput("Another watch runs its emergency cleanup now: this one waits for its turn") from None
+            kept = stack.pop_all()
+        with kept:
+            yield
+
+    def spent(self, server: str, now: float) -> tuple[Spent, ...]:
+        """What was taken from `server` in the last hour."""
+        return tuple(spent for name, spent in self._entries() if name == server and now - spent.at < HOUR_SECONDS)
+
+    def put(self, server: str, spent: Spent, *, instead_of: Spent | None = None) -> None:
+        """Write down what a run takes, before it runs; and, `instead_of` that, what it took in the end."""
+        entries = [(name, item) for name, item in self._entries() if spent.at - item.at < HOUR_SECONDS]
+        if instead_of is not None and (server, instead_of) in entries:
+            entries.remove((server, instead_of))
+        entries.append((server, spent))
+        text = json.dumps([{"server": name, **asdict(item)} for name, item in entries])
+        with self._sentences():
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = self._path.with_suffix(".new")
+            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._path)
+
+    def _entries(self) -> list[tuple[str, Spent]]:
+        try:
+            values = json.loads(self._path.read_text(encoding="ascii"))
+            return [(str(v["server"]), Spent(float(v["at"]), int(v["keys"]), int(v["size"]))) for v in values]
+        except FileNotFoundError:
+            return []
+        except (ValueError, KeyError, TypeError):
+            raise BadInput(
+                f"{self._name} is damaged, so what the last hour took is not known: look at it, then remove it"
+            ) from None
+        except OSError as error:
+            raise BadInput(f"{self._name} cannot be read: {error.strerror}") from None
+
+    @contextlib.contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise BadInput(f"{self._name} cannot be written: {error.strerror}") from None
+
+    @property
+    def _name(self) -> str:
+        return safe_text(str(self._path), 200)

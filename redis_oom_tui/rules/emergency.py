@@ -1,0 +1,113 @@
+"""The bounds of a cleanup that nobody watches: how much it may take, and when it must not even begin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from redis_oom_tui.models.config import Emergency, NamedPlan
+from redis_oom_tui.models.plan import Criteria, Order, Plan, PlannedKey
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules import trust
+from redis_oom_tui.rules.freezing import frozen
+from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.words.sizes import duration
+
+HOUR_SECONDS = 3600.0
+
+# The rules of the verdict under which memory that keys give back is what is missing. Under any other, deleting is in
+# vain: client buffers hold the memory, the disk refuses every write, the limit is below what an empty server takes.
+_HELPED = frozenset({"close-critical", "behind", "refusing-noeviction", "refusing-no-ttl", "refusing-behind"})
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run has taken, or may be taking: `at` is Unix seconds."""
+
+    at: float
+    keys: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much a run may take now."""
+
+    keys: int
+    size: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether it may take nothing."""
+        return self.keys <= 0 or self.size <= 0
+
+
+def allowance(emergency: Emergency, spent: Sequence[Spent], now: float) -> Allowance:
+    """What is left of the bounds per run and per hour. What seems to lie ahead of `now` counts as just spent.
+
+    >>> allowance(Emergency(max_keys=10, max_keys_per_hour=15), [Spent(0.0, 12, 0)], 60.0).keys
+    3
+    """
+    recent = [item for item in spent if now - item.at < HOUR_SECONDS]
+    keys = emergency.max_keys_per_hour - sum(item.keys for item in recent)
+    size = emergency.max_bytes_per_hour - sum(item.size for item in recent)
+    return Allowance(max(0, min(emergency.max_keys, keys)), max(0, min(emergency.max_bytes, size)))
+
+
+def criteria_within(plan: NamedPlan, allowed: Allowance) -> Criteria:
+    """What to look for: no more keys than are allowed. Bytes are held by `trimmed`, which counts them exactly."""
+    most = allowed.keys if plan.criteria.max_keys is None else min(allowed.keys, plan.criteria.max_keys)
+    return replace(plan.criteria, max_keys=most, max_bytes=None)
+
+
+def trimmed(plan: Plan, allowed: Allowance, max_bytes: int | None = None) -> Plan:
+    """The plan with only so many of its first keys as fit the allowance; a key too large for what is left is passed by.
+
+    A key whose size the server does not tell fits no bound in bytes, and is left out.
+    """
+    left = allowed.size if max_bytes is None else min(allowed.size, max_bytes)
+    keys: list[PlannedKey] = []
+    for key in plan.keys:
+        if len(keys) >= allowed.keys:
+            break
+        if key.size is not None and key.size <= left:
+            keys.append(key)
+            left -= key.size
+    return plan if len(keys) == len(plan.keys) else frozen(replace(plan, keys=tuple(keys)))
+
+
+def leans_on_idle(criteria: Criteria) -> bool:
+    """Whether idle times decide which keys go."""
+    return bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
+
+
+def in_vain(rule: str) -> bool:
+    """Whether, under this rule of the verdict, deleting keys does not help."""
+    return rule not in _HELPED
+
+
+def why_not_idle(criteria: Criteria, emergency: Emergency, snapshot: Snapshot, *, lfu_seen: bool) -> str | None:
+    """Why idle times cannot be trusted here without somebody who looks, in a sentence; None where they can."""
+    if not leans_on_idle(criteria):
+        return None
+    uptime = snapshot.server.uptime_seconds
+    if not emergency.trust_idle:
+        return (
+            "The plan goes by idle times, and trust_idle is not set: nobody has said that the policy was no LFU one"
+            " since the server started."
+        )
+    if lfu_seen or is_lfu(snapshot.memory.policy):
+        return "The plan goes by idle times, and the policy is or was an LFU one: under it idle times are not kept."
+    if snapshot.activity.has_child:
+        return "The plan goes by idle times, and a BGSAVE or AOF rewrite runs: meanwhile keys that are used look idle."
+    if uptime is None or uptime < (criteria.idle_over_seconds or 0):
+        return (
+            f"The plan goes by idle times of {duration(criteria.idle_over_seconds)}, and the server runs for"
+            f" {duration(uptime)}: it cannot have seen that."
+        )
+    return None
+
+
+def doubts(plan: Plan, snapshot: Snapshot) -> tuple[str, ...]:
+    """What speaks against the idle times of the plan's own keys; empty for a plan that does not go by them."""
+    if not leans_on_idle(plan.criteria):
+        return ()
+    return trust.flags(plan.criteria, snapshot, plan.keys, lfu_before=False)

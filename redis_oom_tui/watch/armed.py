@@ -1,0 +1,261 @@
+"""The cleanup that runs when nobody is there: armed in two places, bounded, refused at every doubt, written down."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from redis_oom_tui.files.ledger import Ledger
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.alert import Event, EventKind, Reading
+from redis_oom_tui.models.config import Emergency, NamedPlan
+from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.plan import Deed, Outcome, Plan, RunView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.ports import Operator
+from redis_oom_tui.rules import emergency as bounds
+from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.alerts import figures
+from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.watch.clock import Clock
+from redis_oom_tui.watch.looking import Look, Watched
+from redis_oom_tui.watch.output import Note
+from redis_oom_tui.words.hostile import exact
+from redis_oom_tui.words.sizes import count, size
+
+_SEVERE = frozenset({Level.CRITICAL, Level.OOM})
+# How long a run that was asked to stop may take to reach the edge of its batch.
+_PATIENCE_SECONDS = 60.0
+_SAMPLE_NAMES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What may be done: a plan to look for, or one that was saved; within which bounds; or only said (`dry_run`).
+
+    `hire` gives a server of the job's own, and who acts on it: both anew for each run.
+    """
+
+    name: str
+    plan: NamedPlan | Plan
+    emergency: Emergency
+    hire: Callable[[], tuple[Watched, Operator]]
+    dry_run: bool = False
+
+
+def armed(option: str | None, emergency: Emergency, *, dry_run: bool, read_only: bool) -> bool:
+    """Whether option and configuration both arm the same plan. Raises BadInput where only one of them does.
+
+    >>> armed("cache", Emergency(plan="cache", armed=True), dry_run=False, read_only=False)
+    True
+    """
+    if option is None:
+        return False
+    if dry_run:
+        return True
+    if read_only:
+        raise BadInput("--on-critical deletes keys, which --read-only refuses: leave out one of them, or add --dry-run")
+    if not emergency.armed or emergency.plan != option:
+        raise BadInput(
+            f"--on-critical {option} is not armed: the configuration must say so too, by armed = true and"
+            f' plan = "{option}" under [emergency] of this profile; --dry-run shows what it would do'
+        )
+    return True
+
+
+class ArmedCleanup:
+    """Runs `job` once the state has been critical for long enough. A `Listener`.
+
+    `log` takes what it says, `tell` an event that hooks should hear of.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        book: AlertBook,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        log: Callable[[Note], None],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._job = job
+        self._book = book
+        self._ledger = ledger
+        self._clock = clock
+        self._log = log
+        self._tell = tell
+        self._critical_since: float | None = None
+        self._next_at = clock.monotonic()
+        self._lfu_seen = False
+        self._due: Look | None = None
+        self._wake = asyncio.Event()
+        self._eased = asyncio.Event()
+        self._busy = False
+
+    def seen(self, look: Look) -> None:
+        """Note whether the state is critical, and for how long; set a run off once it has been for long enough."""
+        if look.snapshot is not None:
+            self._lfu_seen = self._lfu_seen or is_lfu(look.snapshot.memory.policy)
+        if not isinstance(look.heard, Reading):
+            return
+        now = look.heard.monotonic
+        if self._book.level not in _SEVERE:
+            self._critical_since = None
+        elif self._critical_since is None:
+            self._critical_since = now
+        if look.heard.staying not in _SEVERE:
+            self._eased.set()
+            return
+        self._eased.clear()
+        lasted = self._critical_since is not None and now - self._critical_since >= self._job.emergency.after_seconds
+        if lasted and look.heard.rising in _SEVERE and now >= self._next_at and not self._busy:
+            self._next_at = now + self._job.emergency.cooldown_seconds
+            self._due = look
+            self._wake.set()
+
+    def told(self, event: Event) -> None:
+        """It goes by looks, not by events."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Clean up whenever it is due, until `stop` is set; a run under way is then ended at the edge of its batch."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                waking = asyncio.create_task(self._wake.wait())
+                await asyncio.wait((waking, stopping), return_when=asyncio.FIRST_COMPLETED)
+                waking.cancel()
+                self._wake.clear()
+                look, self._due = self._due, None
+                if look is not None and look.snapshot is not None and not stop.is_set():
+                    await self.clean(look.snapshot, look.verdict.rule, stop)
+        finally:
+            stopping.cancel()
+
+    async def clean(self, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:
+        """One cleanup, or the sentence that says why there is none."""
+        self._busy = True
+        server, operator = self._job.hire()
+        try:
+            with self._ledger.held():
+                await server.open()
+                await self._clean(operator, snapshot, rule, stop)
+        except TriageError as error:
+            self._say(f"not begun: {error}", level=Level.WARNING)
+        finally:
+            self._busy = False
+            await server.close()
+
+    async def _clean(self, operator: Operator, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:
+        now = self._clock.wall()
+        where = self._book.server
+        allowed = bounds.allowance(self._job.emergency, self._ledger.spent(where, now), now)
+        refusal = self._why_not(snapshot, rule, allowed)
+        if refusal is not None:
+            self._say(f"not begun: {refusal}", level=Level.WARNING)
+            return
+        plan = await self._planned(operator, snapshot, allowed)
+        if not plan.keys:
+            self._say("nothing to do: no key of the plan is there, or none fits what may still be taken this hour.")
+            return
+        if self._job.dry_run:
+            self._say(f"would {_deed(plan)}: {_names(plan)}.", plan)
+            return
+        taking = bounds.Spent(now, len(plan.keys), plan.size)
+        self._ledger.put(where, taking)
+        view = await self._carried_out(operator, plan, stop)
+        self._ledger.put(where, _taken(now, plan, view), instead_of=taking)
+        self._report(view, snapshot)
+
+    def _why_not(self, snapshot: Snapshot, rule: str, allowed: bounds.Allowance) -> str | None:
+        job = self._job
+        if snapshot.server.role not in ("master", "primary"):
+            return f"{snapshot.server.address} is a {snapshot.server.role}: only a master is cleaned up."
+        if bounds.in_vain(rule) and not job.dry_run:
+            return f"deleting keys would not help while the verdict is '{rule}'."
+        if allowed.empty:
+            return "what may be taken in an hour has been taken."
+        return bounds.why_not_idle(job.plan.criteria, job.emergency, snapshot, lfu_seen=self._lfu_seen)
+
+    async def _planned(self, operator: Operator, snapshot: Snapshot, allowed: bounds.Allowance) -> Plan:
+        """The plan within its bounds. Raises BadInput where it cannot be made, or cannot be trusted."""
+        wanted = self._job.plan
+        if isinstance(wanted, Plan):
+            if bounds.trimmed(wanted, allowed) is not wanted:
+                raise BadInput("the saved plan holds more keys or bytes than may be taken now, or keys of unknown size")
+            plan = wanted
+        else:
+            criteria = bounds.criteria_within(wanted, allowed)
+            view = await operator.plan(criteria, deed=wanted.deed, expire_seconds=wanted.expire_seconds).run()
+            if view.plan is None or view.error is not None:
+                raise BadInput(view.error or "the plan was not completed")
+            plan = bounds.trimmed(view.plan, allowed, wanted.criteria.max_bytes)
+        doubts = bounds.doubts(plan, snapshot)
+        if doubts:
+            raise BadInput(doubts[0])
+        return plan
+
+    async def _carried_out(self, operator: Operator, plan: Plan, stop: asyncio.Event) -> RunView:
+        """Run the plan; stop it early once the state is no longer critical, or the watch is asked to end."""
+        run = operator.run(plan, backup=BackupChoice(wanted=self._job.emergency.backup))
+        self._say(f"begins to {_deed(plan)}: {_names(plan)}.", plan, level=Level.WARNING)
+        running = asyncio.create_task(run.run())
+        waiting = [asyncio.create_task(event.wait()) for event in (stop, self._eased)]
+        try:
+            await asyncio.wait((running, *waiting), return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                run.stop()
+                await asyncio.wait((running,), timeout=_PATIENCE_SECONDS)
+        finally:
+            for task in (running, *waiting):
+                task.cancel()
+            await asyncio.wait((running, *waiting))
+        return run.view() if running.cancelled() else running.result()
+
+    def _report(self, view: RunView, snapshot: Snapshot) -> None:
+        counts = ", ".join(f"{count(number)} {outcome.value}" for outcome, number in view.counts.items() if number)
+        before, after = size(view.used_before_bytes), size(view.used_now_bytes)
+        text = f"{counts or 'nothing done'}; {size(view.freed_bytes)} by their own figures; used {before} -> {after}"
+        if view.ended:
+            text += f". {view.ended}"
+        if view.backup_path:
+            text += f" Undo: restore {view.backup_path}"
+        level = self._book.level
+        event = Event(
+            number=0,
+            kind=EventKind.CLEANUP,
+            at=self._clock.wall(),
+            server=self._book.server,
+            level=level,
+            before=level,
+            reason=f"Emergency cleanup {self._job.name}: {text}",
+            rule="emergency",
+            figures=figures(snapshot),
+            lasted_seconds=view.elapsed_seconds,
+        )
+        self._tell(event)
+
+    def _say(self, text: str, plan: Plan | None = None, *, level: Level = Level.OK) -> None:
+        mode = " (dry run)" if self._job.dry_run else ""
+        figures = {"plan": self._job.name, "dry_run": self._job.dry_run}
+        if plan is not None:
+            figures |= {"keys": len(plan.keys), "bytes": plan.size, "hash": plan.hash}
+        self._log(Note("cleanup", f"{self._job.name}{mode} {text}", self._clock.wall(), level, figures))
+
+
+def _deed(plan: Plan) -> str:
+    verb = "delete" if plan.deed is Deed.DELETE else f"let expire within {plan.expire_seconds} s"
+    return f"{verb} {count(len(plan.keys))} keys, {size(plan.size)}"
+
+
+def _names(plan: Plan) -> str:
+    first = ", ".join(exact(key.id.key)[:60] for key in plan.keys[:_SAMPLE_NAMES])
+    return f"{first}{', ...' if len(plan.keys) > _SAMPLE_NAMES else ''}"
+
+
+def _taken(at: float, plan: Plan, view: RunView) -> bounds.Spent:
+    """What counts against the hour: all that may be gone, also keys whose fate is not known."""
+    spared = (Outcome.GONE, Outcome.CHANGED, Outcome.NOT_ATTEMPTED)
+    keys = len(plan.keys) - sum(view.counts.get(outcome, 0) for outcome in spared)
+    unsure = view.counts.get(Outcome.FAILED, 0) > 0 or not view.counts
+    return bounds.Spent(at, keys, plan.size if unsure else min(plan.size, view.freed_bytes))
