@@ -10,13 +10,17 @@ from typing import Any
 
 import click
 
+from redis_oom_tui.cli.arming import arming_options, job_from
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.telling import couriers, hook_settings, metrics, telling_options
+from redis_oom_tui.files.audit import state_folder
+from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.store.opening import source_for
+from redis_oom_tui.watch.armed import ArmedCleanup
 from redis_oom_tui.watch.clock import RealClock
 from redis_oom_tui.watch.looking import Looking
 from redis_oom_tui.watch.loop import Watch
@@ -38,6 +42,7 @@ _PERCENT = click.FloatRange(0, 100)
 @click.option("--bell", is_flag=True, help="Ring the terminal's bell at each alarm.")
 @click.option("--plain", is_flag=True, help="No colours.")
 @telling_options
+@arming_options
 @click.pass_obj
 def watch(invocation: Invocation, /, **given: Any) -> int:
     """Look at the server at an interval; tell what changes, once.
@@ -68,24 +73,35 @@ def watch_settings(base: WatchSettings, given: dict[str, Any]) -> WatchSettings:
 async def _watch(invocation: Invocation, settings: WatchSettings, given: dict[str, Any]) -> int:
     clock = RealClock()
     source = source_for(invocation.connection)
-    looking = Looking(source, settings, clock)
     book = AlertBook(invocation.profile.name or str(source.address), settings)
     output = _output(invocation, settings, given)
+
+    def log(note: Note) -> None:
+        # Where nobody reads any more, the next tick ends the watch; a delivery must not fail over it.
+        with contextlib.suppress(BrokenPipeError):
+            output.note(note)
+
+    job = job_from(invocation, given)
     hooks = hook_settings(invocation.profile.hooks, given)
-    with contextlib.ExitStack() as cleanup:
-        if given["once"]:
-            return await Watch(looking, book, output, clock).once()
-
-        def log(note: Note) -> None:
-            # Where nobody reads any more, the next tick ends the watch; a delivery must not fail over it.
-            with contextlib.suppress(BrokenPipeError):
-                output.note(note)
-
-        listeners = [*couriers(hooks, invocation.configuration, clock, log), *metrics(given, book, log, cleanup)]
-        stop = asyncio.Event()
-        _stop_on_signals(stop)
-        await Watch(looking, book, output, clock, listeners=listeners).run(stop)
+    loop = Watch(Looking(source, settings, clock), book, output, clock)
+    cleanup = None if job is None else ArmedCleanup(job, book, _ledger(), clock, log=log, tell=loop.tell)
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    if given["once"]:
+        look = await loop.once()
+        if cleanup is not None and look.snapshot is not None:
+            await cleanup.clean(look.snapshot, look.verdict.rule, stop)
+        return look.verdict.level.exit_code
+    with contextlib.ExitStack() as resources:
+        told = [*couriers(hooks, invocation.configuration, clock, log), *metrics(given, book, log, resources)]
+        for listener in (*told, *(() if cleanup is None else (cleanup,))):
+            loop.add(listener)
+        await loop.run(stop)
     return 0
+
+
+def _ledger() -> Ledger:
+    return Ledger(state_folder() / "emergency.json")
 
 
 def _output(invocation: Invocation, settings: WatchSettings, given: dict[str, Any]) -> Output:

@@ -9,15 +9,18 @@ from redis_oom_tui.models.alert import Reading, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.trend import Rates
+from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Verdict
 from redis_oom_tui.rules.alerts import lowered, reading
-from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.forecast import forecast
+from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.watch.clock import Clock
 
 # A look that takes longer than this is given up, whatever the driver's own timeouts add up to.
 _PATIENCE_SECONDS = 10.0
+# A forecast costs milliseconds and changes slowly.
+_FORECAST_EVERY_SECONDS = 30.0
 
 
 class Watched(Protocol):
@@ -45,6 +48,7 @@ class Look:
     verdict: Verdict
     snapshot: Snapshot | None = None
     rates: Rates = field(default_factory=Rates)
+    forecast: Forecast | None = None
 
 
 class Looking:
@@ -55,7 +59,9 @@ class Looking:
         self.settings = settings
         self._clock = clock
         self._open = False
-        self._last: Snapshot | None = None
+        self._history = History()
+        self._forecast: Forecast | None = None
+        self._forecast_due = 0.0
 
     async def look(self) -> Look:
         """One look; never raises for a server's fault."""
@@ -78,7 +84,8 @@ class Looking:
             await self.source.open()
             self._open = True
         snapshot = await self.source.snapshot()
-        if self._last is not None and snapshot.server.role != self._last.server.role:
+        before = self._history.latest
+        if before is not None and snapshot.server.role != before.server.role:
             # After a failover the one that answers here may no longer be the master: ask again who is.
             await self.close()
             await self.source.open()
@@ -91,9 +98,12 @@ class Looking:
         return Look(Silence(self._clock.monotonic(), self._clock.wall(), reason), unknown(reason))
 
     def _judged(self, snapshot: Snapshot) -> Look:
-        rates = between(self._last, snapshot)
-        self._last = snapshot
+        rates = self._history.add(snapshot)
+        if snapshot.taken_monotonic >= self._forecast_due:
+            self._forecast = forecast(self._history.samples)
+            self._forecast_due = snapshot.taken_monotonic + _FORECAST_EVERY_SECONDS
         thresholds = self.settings.thresholds
-        verdict = judge(snapshot, thresholds=thresholds, rates=rates)
-        staying = judge(snapshot, thresholds=lowered(thresholds, self.settings.hysteresis), rates=rates)
-        return Look(reading(snapshot, verdict, staying), verdict, snapshot, rates)
+        lenient = lowered(thresholds, self.settings.hysteresis)
+        verdict = judge(snapshot, thresholds=thresholds, rates=rates, forecast=self._forecast)
+        staying = judge(snapshot, thresholds=lenient, rates=rates, forecast=self._forecast)
+        return Look(reading(snapshot, verdict, staying), verdict, snapshot, rates, self._forecast)

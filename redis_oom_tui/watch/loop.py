@@ -13,7 +13,7 @@ from redis_oom_tui.watch.output import Note, Output, Tick
 from redis_oom_tui.words.sizes import count, duration
 
 # A single look knows no rates; a second one so soon after tells whether writes are being refused right now.
-_SECOND_LOOK_SECONDS = 1.0
+_SECOND_LOOK_SECONDS = 0.5
 
 
 class Listener(Protocol):
@@ -51,8 +51,8 @@ class Watch:
         """An event that a listener has brought about, told as any other."""
         self._announce(self._book.note(event))
 
-    async def once(self) -> int:
-        """Look, twice where the first was answered, write one line, and return what a monitoring plugin would."""
+    async def once(self) -> Look:
+        """Look, twice where the first was answered, write one line, and return the last look."""
         try:
             look = await self._looking.look()
             if look.snapshot is not None:
@@ -61,7 +61,7 @@ class Watch:
             self._output.tick(Tick(look, look.verdict.level))
         finally:
             await self._looking.close()
-        return look.verdict.level.exit_code
+        return look
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set, then say so in a last line. Raises BrokenPipeError once nobody reads the lines."""

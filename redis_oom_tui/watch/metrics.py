@@ -18,7 +18,6 @@ from redis_oom_tui.models.alert import Event, EventKind
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.trend import Forecast
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.watch.looking import Look
@@ -39,16 +38,14 @@ class Exposed:
     alert: Level = Level.OK
     looks: int = 0
     events: tuple[tuple[EventKind, int], ...] = ()
-    forecast: Forecast | None = None
     scan: ScanView | None = None
 
 
 class Metrics:
     """The exposed value as Prometheus sees it. A `Listener`, and what `prometheus_client` calls a collector."""
 
-    def __init__(self, book: AlertBook, forecast: Callable[[], Forecast | None] = lambda: None) -> None:
+    def __init__(self, book: AlertBook) -> None:
         self._book = book
-        self._forecast = forecast
         self._looks = 0
         self._events: Counter[EventKind] = Counter()
         self._lock = threading.Lock()
@@ -58,7 +55,7 @@ class Metrics:
         """Expose this look."""
         self._looks += 1
         alert = Level.UNKNOWN if self._book.lost else self._book.level
-        self._expose(look=look, alert=alert, looks=self._looks, forecast=self._forecast())
+        self._expose(look=look, alert=alert, looks=self._looks)
 
     def told(self, event: Event) -> None:
         """Count the event."""
@@ -79,8 +76,8 @@ class Metrics:
         look = exposed.look
         if look is not None and look.snapshot is not None:
             yield from _server(exposed.server, look.snapshot)
-        if exposed.forecast is not None and exposed.forecast.seconds_to_limit is not None:
-            low, high = exposed.forecast.seconds_to_limit
+        if look is not None and look.forecast is not None and look.forecast.seconds_to_limit is not None:
+            low, high = look.forecast.seconds_to_limit
             values: Values = [(("low",), low)] if high is None else [(("low",), low), (("high",), high)]
             yield _gauge("seconds_to_limit", "Time to maxmemory at this growth", exposed.server, values, ("end",))
         if exposed.scan is not None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,10 +44,12 @@ class Watching:
             self.lines.put(line.rstrip("\n"))
 
     def until(self, wanted: Callable[[str], bool]) -> str:
-        while True:
+        deadline = time.monotonic() + 45
+        while time.monotonic() < deadline:
             line = self.lines.get(timeout=30)
             if wanted(line):
                 return line
+        raise AssertionError("the line that was waited for did not come")
 
     def event(self, kind: str) -> dict[str, Any]:
         line = self.until(lambda line: f'"event":"{kind}"' in line)

@@ -92,8 +92,8 @@ def test_events_are_counted_by_kind() -> None:
 
 
 def test_time_to_full_and_patterns_are_there_once_they_are_known() -> None:
-    metrics = Metrics(book(), forecast=lambda: Forecast(Trend.GROWING, seconds_to_limit=(60.0, None)))
-    metrics.seen(look(snapshot(50)))
+    metrics = Metrics(book())
+    metrics.seen(replace(look(snapshot(50)), forecast=Forecast(Trend.GROWING, seconds_to_limit=(60.0, None))))
     metrics.scanned(ScanView(ScanState.COMPLETE, patterns=(PatternRow(b"a\xff:*", b"", 3, 4096, 0.5, 3),)))
     found = samples(metrics)
     assert found["seconds_to_limit{end=low}"] == 60

@@ -1,0 +1,127 @@
+"""`watch --on-critical` on a real server: bounded there too, and idle unless armed in both places."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_watch import COMMAND, fill, watching
+from tests.support.servers import RunningServer, started
+
+ARMED = """
+[watch]
+interval = 0.5
+hold = 0
+[plans.cache]
+match = "cache:*"
+[emergency]
+armed = {armed}
+plan = "cache"
+after = 0
+cooldown = "1h"
+max_keys = 50
+max_bytes = "200kb"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(ARMED.format(armed="true"))
+    path.chmod(0o600)
+    return path
+
+
+def full(server: RunningServer) -> int:
+    """A server that refuses writes, with some keys that no plan names; how many keys there are."""
+    with server.client() as client:
+        client.mset({f"session:{number}": "x" * 5000 for number in range(50)})
+    fill(server)
+    with server.client() as client:
+        return int(client.dbsize())
+
+
+def arguments(server: RunningServer, config: Path, *rest: str) -> list[str]:
+    return ["-s", server.socket_path, "--config", str(config), "watch", "--json", *rest]
+
+
+def test_it_deletes_what_it_may_and_no_more(flavour: str, config: Path, tmp_path: Path) -> None:
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    with started(flavour, "maxmemory 8mb") as server:
+        before = full(server)
+        with watching(*arguments(server, config, "--on-critical", "cache"), **state) as running:
+            event = running.event("cleanup")
+            code, _, errors = running.end(signal.SIGTERM)
+        assert (code, errors) == (0, "")
+        with server.client() as client:
+            gone = before - client.dbsize()
+            assert client.exists(*[f"session:{number}" for number in range(50)]) == 50
+    assert 0 < gone <= 50
+    assert gone * 5000 <= 200 * 1024
+    assert f"{gone} deleted" in event["reason"]
+    ledger = json.loads((tmp_path / "state" / "redis-oom-tui" / "emergency.json").read_text())
+    assert [entry["keys"] for entry in ledger] == [gone]
+
+
+def test_a_single_look_with_a_dry_run_says_it_in_advance(config: Path, tmp_path: Path) -> None:
+    with started("valkey", "maxmemory 8mb") as server:
+        before = full(server)
+        done = subprocess.run(
+            [*COMMAND, *arguments(server, config, "--once", "--on-critical", "cache", "--dry-run")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={"XDG_STATE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        )
+        with server.client() as client:
+            assert client.dbsize() == before
+    assert (done.returncode, done.stderr) == (2, "")
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [item["type"] for item in said] == ["tick", "cleanup"]
+    assert said[1]["text"].startswith("cache (dry run) would delete ")
+    assert 0 < said[1]["keys"] <= 50
+    assert said[1]["bytes"] <= 200 * 1024
+
+
+@pytest.mark.parametrize(
+    ("armed", "options", "expected"),
+    [
+        ("false", ["--on-critical", "cache"], "--on-critical cache is not armed"),
+        ("true", ["--on-critical", "other"], "--on-critical other is not armed"),
+        ("true", ["--on-critical", "other", "--dry-run"], "there is no plan 'other'; the configuration has cache"),
+        ("true", ["--on-critical", "/no/plan", "--dry-run"], "/no/plan cannot be read: No such file"),
+        ("true", ["--dry-run"], "--dry-run says what --on-critical would do"),
+        ("true", ["--on-critical", "cache", "--once"], "--once does not wait"),
+    ],
+)
+def test_half_an_arming_is_refused_before_anything_begins(
+    config: Path, armed: str, options: list[str], expected: str
+) -> None:
+    config.write_text(ARMED.format(armed=armed))
+    done = subprocess.run(
+        [sys.executable, "-m", "redis_oom_tui", "--config", str(config), "watch", *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_armed_by_the_configuration_alone_it_does_nothing(config: Path, tmp_path: Path) -> None:
+    with started("valkey", "maxmemory 8mb") as server:
+        before = full(server)
+        with watching(*arguments(server, config), XDG_STATE_HOME=str(tmp_path)) as running:
+            running.until(lambda line: '"event":"critical"' in line or '"event":"oom"' in line)
+            for _ in range(4):
+                running.until(lambda line: '"type":"tick"' in line)
+            running.end(signal.SIGTERM)
+        with server.client() as client:
+            assert client.dbsize() == before
+    assert list(tmp_path.glob("redis-oom-tui")) == []
