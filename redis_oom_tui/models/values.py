@@ -6,23 +6,39 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
-class FamilySample:
-    """A few keys of one pattern. Lengths are means in bytes; shares are of the sampled strings, None without any.
+class SampledKey:
+    """One key of a sample. `length` is STRLEN, or the number of a collection's parts; `head` its first bytes, or one
+    member of a set.
 
-    `key_bytes` is the mean MEMORY USAGE. `zlib_ratio` and `zstd_ratio` are compressed over plain bytes, of values
-    long enough to be worth it (`large_share` of the bytes); None where none was read. `integer_text_share` counts
-    values that are whole numbers but not stored as such. `elements` is the mean number of a collection's parts.
+    Both are None where they could not be read without resetting the key's idle time.
+    """
+
+    name: bytes
+    size: int | None = None
+    encoding: str | None = None
+    length: int | None = None
+    head: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FamilySample:
+    """A few keys of one pattern. Lengths are means in bytes; None where nothing could be read.
+
+    `key_bytes` is the mean MEMORY USAGE. `zlib_ratios` and `zstd_ratios` are the (lowest, mean, highest) share of
+    their size that values keep when compressed; only values worth it count, and they hold `large_share` of the bytes.
+    `integer_text_share` is of the sampled strings, or sets by one member: numbers but not stored as such. `elements`
+    is the mean number of a collection's parts.
     """
 
     pattern: bytes
+    type: str
     sampled_keys: int
-    type: str = "string"
     key_bytes: float = 0.0
     name_bytes: float = 0.0
     value_bytes: float | None = None
-    zlib_ratio: float | None = None
-    zlib_ratio_high: float | None = None
-    zstd_ratio: float | None = None
+    longest_value: int | None = None
+    zlib_ratios: tuple[float, float, float] | None = None
+    zstd_ratios: tuple[float, float, float] | None = None
     large_share: float | None = None
     json_share: float | None = None
     integer_text_share: float | None = None

@@ -8,7 +8,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Thresholds
-from redis_oom_tui.rules.findings import buffers, limits
+from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, packing, shape
 from redis_oom_tui.rules.findings.case import Case
 from redis_oom_tui.rules.fleet import fleet_findings
 
@@ -30,6 +30,17 @@ RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     limits.samples,
     limits.blocking_frees,
     limits.fragmentation,
+    giants.giants,
+    giants.growth,
+    expiry.stragglers,
+    expiry.passing_data,
+    expiry.long_ttls,
+    expiry.unreaped,
+    shape.hash_grouping,
+    shape.long_names,
+    shape.numbers_as_text,
+    packing.over_the_limit,
+    packing.compressible,
 )
 
 _SEVERITY = {Level.OOM: 0, Level.CRITICAL: 1, Level.WARNING: 2, Level.UNKNOWN: 3, Level.OK: 4}

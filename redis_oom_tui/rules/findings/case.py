@@ -59,6 +59,16 @@ class Case:
         return () if self.scan is None else tuple(sorted(self.scan.patterns, key=lambda row: -row.size))
 
     @property
+    def leaves(self) -> tuple[PatternRow, ...]:
+        """The families that no smaller one divides, the largest first: their bytes count once."""
+        parents = {(row.db, row.parent) for row in self.families}
+        return tuple(row for row in self.families if (row.db, row.pattern) not in parents)
+
+    def sample_of(self, row: PatternRow) -> FamilySample | None:
+        """The sample of a family, where one was read."""
+        return next((sample for sample in self.values if sample.pattern == row.pattern), None)
+
+    @property
     def scale(self) -> float:
         """By how much figures of an unfinished scan fall short of the whole; 1.0 for a complete one."""
         if self.scan is None or self.scan.complete or not self.scan.scanned_keys:

@@ -1,0 +1,112 @@
+"""Keys that stay longer than they are of use: no TTL, TTLs far beyond use, expired but still held."""
+
+from collections.abc import Iterator
+
+from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.rules.findings.case import Case
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import count, duration, percent, size
+
+_PASSING = (b"cache", b"session", b"sess:", b"tmp", b"temp", b"token", b"otp", b"rate", b"throttle", b"nonce")
+_DAY = 86_400
+_SHOWN = 3
+_SET_TTL = "Write it with its TTL (SET key value EX seconds, or EXPIRE in the same pipeline); a later SET drops a TTL."
+
+
+def stragglers(case: Case) -> Iterator[Finding]:
+    """Keys without a TTL in families that mostly have one: a code path that forgets it."""
+    rows = [row for row in case.leaves if row.keys >= 50 and 0 < row.no_ttl_keys <= 0.3 * row.keys]
+    held = [(row, int(row.size * row.no_ttl_keys / row.keys * case.scale)) for row in rows]
+    held = [(row, amount) for row, amount in held if case.matters(amount, 0.005)]
+    for row, amount in held[:_SHOWN]:
+        yield Finding(
+            id="no-ttl-stragglers",
+            level=Level.WARNING,
+            title=f"{count(row.no_ttl_keys)} of {count(row.keys)} keys {safe_text(row.pattern, 40)} never expire",
+            advice="Expire or delete those without a TTL in Cleanup; the others of their family go by themselves.",
+            evidence=(f"{percent(1 - row.no_ttl_keys / row.keys)} of the family has a TTL", f"about {size(amount)}"),
+            # Which of the family's keys they are is known, their own sizes are not.
+            saves_bytes=(amount // 3, amount * 2),
+            lever=Lever("cleanup", match=row.match),
+            in_the_application=_SET_TTL,
+        )
+
+
+def passing_data(case: Case) -> Iterator[Finding]:
+    """Whole families without any TTL whose names say that they are of passing use."""
+    rows = [row for row in case.leaves if row.no_ttl_keys == row.keys >= 50 and _is_passing(row)]
+    for row in rows[:_SHOWN]:
+        held = int(row.size * case.scale)
+        if case.matters(held, 0.02):
+            yield Finding(
+                id="no-ttl-family",
+                level=Level.WARNING,
+                title=f"None of {count(row.keys)} keys {safe_text(row.pattern, 40)} expires",
+                advice="If their use passes, as their name says, expire them in Cleanup over some minutes.",
+                evidence=(f"{count(row.keys)} keys, {size(row.size)}, no TTL", *_idle(row)),
+                saves_bytes=(0, held),
+                lever=Lever("cleanup", match=row.match),
+                in_the_application=_SET_TTL,
+            )
+
+
+def long_ttls(case: Case) -> Iterator[Finding]:
+    """TTLs far beyond the time for which anybody still asks, among the largest keys, whose idle times were read."""
+    if case.scan is None:
+        return
+    late = [
+        row
+        for row in case.scan.top
+        if row.ttl_ms is not None
+        and row.idle_seconds is not None
+        and row.idle_seconds > _DAY
+        and row.ttl_ms / 1000 > max(7 * _DAY, 5 * row.idle_seconds)
+    ]
+    held = sum(row.size or 0 for row in late)
+    if not case.matters(held, 0.02):
+        return
+    idlest = max(late, key=lambda row: row.idle_seconds or 0)
+    yield Finding(
+        id="long-ttl",
+        level=Level.OK,
+        title=f"{count(len(late))} large keys lie idle and keep a TTL of over {duration(7 * _DAY)}",
+        advice="Shorten their TTL in Cleanup (expire in place of delete), and where they are written.",
+        evidence=(f"{size(held)} in all", f"one idle for {duration(idlest.idle_seconds)}"),
+        saves_bytes=(0, held),
+        lever=Lever("cleanup"),
+        in_the_application="Take the TTL from how long a value is asked for, not from how long it might be.",
+    )
+
+
+def unreaped(case: Case) -> Iterator[Finding]:
+    """Expired keys that still hold memory: the server's own cycle takes its time below a tenth of them."""
+    stale, expires = (case.now.counters.expired_stale_percent or 0.0) / 100, case.now.expires
+    dead = int(stale * expires)
+    if case.scan is not None and case.scan.complete and case.scan.volatile_keys:
+        # The scan itself has dropped what it met: the figure is from before.
+        return
+    if stale < 0.03 or dead < 1000:
+        return
+    each = case.memory.used_bytes / max(1, case.now.keys)
+    yield Finding(
+        id="expired-unreaped",
+        level=Level.OK,
+        title=f"About {count(dead)} keys have expired and still hold memory",
+        advice="Walk all keys once (a scan in Hogs, or reap in Cleanup): the server drops the expired ones it meets.",
+        evidence=(f"expired_stale_perc {stale * 100:.1f} of {count(expires)} keys with a TTL",),
+        saves_bytes=(int(dead * each / 4), int(dead * each * 2)),
+        lever=Lever("cleanup"),
+    )
+
+
+def _is_passing(row: PatternRow) -> bool:
+    name = row.pattern.lower()
+    return any(word in name for word in _PASSING)
+
+
+def _idle(row: PatternRow) -> tuple[str, ...]:
+    if row.idle_quantiles is None:
+        return ()
+    _, middle, high = row.idle_quantiles
+    return (f"half of them idle for {duration(middle)} or more, a tenth for {duration(high)}",)

@@ -1,0 +1,103 @@
+"""Single keys that hold too much: forgotten giants, streams without a trim, queues nobody drains, sorted-set logs."""
+
+from collections.abc import Iterator
+
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.rules.findings.case import MIB, Case
+from redis_oom_tui.words.hostile import escape_glob, safe_text
+from redis_oom_tui.words.sizes import duration, percent, size
+
+_GIANT_SHARE = 0.05
+_SHOWN = 5
+_ADVICE = {
+    "stream": (
+        "stream-untrimmed",
+        "is a stream that nothing seems to trim",
+        "Trim it by hand (XTRIM key MAXLEN ~ N) once you know how much of it is still wanted.",
+        "Write with XADD key MAXLEN ~ N, and acknowledge (XACK) what was worked off.",
+    ),
+    "list": (
+        "queue-growing",
+        "is a list that nobody drains",
+        "See whether its consumers live; LTRIM by hand keeps the newest.",
+        "Give queues a limit (LTRIM after LPUSH), and watch their length.",
+    ),
+    "zset": (
+        "zset-log",
+        "is a sorted set that only grows, as logs and timelines do",
+        "Drop its old end by hand (ZREMRANGEBYRANK or ZREMRANGEBYSCORE).",
+        "Trim by score where you write, or use a stream with MAXLEN.",
+    ),
+    "hash": (
+        "giant-key",
+        "is one giant hash",
+        "Look at it in Hogs; if it can go, Cleanup frees it in the background.",
+        "Split it by a part of the field's name, so that parts can expire and be evicted.",
+    ),
+    "set": (
+        "giant-key",
+        "is one giant set",
+        "Look at it in Hogs; if it can go, Cleanup frees it in the background.",
+        "Split it, or count with PFADD where only the number is wanted.",
+    ),
+}
+_PLAIN = (
+    "giant-key",
+    "is one giant key",
+    "Look at it in Hogs; if it can go, Cleanup frees it in the background.",
+    "Keep large values elsewhere (a file, an object store), or in parts, or compressed.",
+)
+
+
+def giants(case: Case) -> Iterator[Finding]:
+    """Keys that each hold a good part of the memory."""
+    if case.scan is None:
+        return
+    floor = max(MIB, _GIANT_SHARE * case.memory.used_bytes)
+    found = [row for row in case.scan.top if (row.size or 0) >= floor and not row.suspect]
+    for row in found[:_SHOWN]:
+        yield _giant(case, row)
+
+
+def growth(case: Case) -> Iterator[Finding]:
+    """What grew between two scans, by family: the answer to "what changed?"."""
+    if case.scan is None or case.before is None or not (case.scan.complete and case.before.complete):
+        return
+    earlier = {(row.db, row.pattern): row for row in case.before.patterns}
+    for row in case.leaves:
+        known = earlier.get((row.db, row.pattern))
+        gained = row.size - (known.size if known else 0)
+        if case.matters(gained, 0.05):
+            yield Finding(
+                id="grew",
+                level=Level.WARNING,
+                title=f"{safe_text(row.pattern, 40)} grew by {size(gained)} since the scan before",
+                advice="Find its writer: what grows this fast fills the next limit as well.",
+                evidence=(
+                    f"{size(known.size if known else 0)} before, {size(row.size)} now",
+                    f"{known.keys if known else 0:,} keys before, {row.keys:,} now",
+                ),
+                saves_bytes=(0, gained),
+                lever=Lever("hogs", match=row.match),
+            )
+            return
+
+
+def _giant(case: Case, row: KeyRow) -> Finding:
+    id_, what, advice, application = _ADVICE.get(row.type, _PLAIN)
+    held = row.size or 0
+    share = held / max(1, case.memory.used_bytes)
+    measured = "measured" if row.measured or row.type == "string" else "estimated from a few elements"
+    idle = (f"idle for {duration(row.idle_seconds)}",) if row.idle_seconds is not None else ()
+    expires = "never expires" if row.ttl_ms is None else f"expires in {duration(row.ttl_ms / 1000)}"
+    return Finding(
+        id=id_,
+        level=Level.WARNING if share < 0.25 else max(case.near, Level.WARNING, key=lambda level: level.exit_code),
+        title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}, {percent(share)} of all that is used",
+        advice=advice,
+        evidence=(f"{row.type}, {size(held)} ({measured})", expires, *idle),
+        saves_bytes=(0, held),
+        lever=Lever("hogs", match=escape_glob(row.id.key)),
+        in_the_application=application,
+    )

@@ -1,0 +1,121 @@
+"""A small sample of the largest families, read without a trace: names, sizes and encodings; values where allowed."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.values import FamilySample, SampledKey
+from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.rules.values import summarize
+from redis_oom_tui.store.errors import translated
+
+_FAMILIES = 24
+_KEYS_EACH = 40
+_PAGE = 500
+_MAX_PAGES = 60
+_HEAD_BYTES = 8192
+# A command and what follows the key: first those that never leave a mark, then those for NO-TOUCH only.
+_SAFE: tuple[tuple[Any, ...], ...] = (("MEMORY USAGE",), ("OBJECT ENCODING",))
+_LOOKS: dict[str, tuple[tuple[Any, ...], ...]] = {
+    "string": (("STRLEN",), ("GETRANGE", 0, _HEAD_BYTES - 1)),
+    "hash": (("HLEN",),),
+    "list": (("LLEN",),),
+    "set": (("SCARD",), ("SSCAN", 0, "COUNT", 4)),
+    "zset": (("ZCARD",),),
+}
+
+
+class _Server(Protocol):
+    @property
+    def address(self) -> Address: ...
+
+    def client(self, db: int = 0) -> Redis: ...
+
+    async def capabilities(self) -> Capabilities: ...
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A family, and the names found of it."""
+
+    row: PatternRow
+    kind: str
+    matcher: re.Pattern[bytes]
+    names: list[bytes] = field(default_factory=list)
+
+
+async def sample_families(server: _Server, scan: ScanView) -> tuple[FamilySample, ...]:
+    """Samples of the largest families of `scan`: at most 24 families, 40 keys each, 8 KiB a value, 60 pages a database.
+
+    Values and lengths are read only where CLIENT NO-TOUCH keeps their idle times. Raises one of `models.errors`.
+    """
+    capabilities = await server.capabilities()
+    wanted = _largest(scan.patterns)
+    found: list[FamilySample] = []
+    for db in sorted({family.row.db or 0 for family in wanted}):
+        here = [family for family in wanted if (family.row.db or 0) == db]
+        client = server.client(db)
+        with translated(server.address, "SCAN"):
+            await _gather(client, here)
+            reads = capabilities.has(Feature.NO_TOUCH)
+            found += [await _sample(client, family, reads=reads) for family in here if family.names]
+    return tuple(found)
+
+
+def _largest(rows: Sequence[PatternRow]) -> list[_Wanted]:
+    """The largest families that no smaller row divides, and that are of one type."""
+    parents = {(row.db, row.parent) for row in rows if row.parent is not None}
+    leaves = [row for row in rows if (row.db, row.pattern) not in parents and row.types]
+    leaves.sort(key=lambda row: -row.size)
+    wanted: list[_Wanted] = []
+    for row in leaves:
+        kind, count = max(row.types, key=lambda item: item[1])
+        if kind in _LOOKS and count >= 0.9 * row.keys and len(wanted) < _FAMILIES:
+            wanted.append(_Wanted(row, kind, compiled(row.match)))
+    return wanted
+
+
+async def _gather(client: "Redis", families: list[_Wanted]) -> None:
+    """One walk for all of them, until each has its keys or enough pages were read."""
+    cursor: Any = 0
+    for _ in range(_MAX_PAGES):
+        cursor, names = await client.execute_command("SCAN", cursor, "COUNT", _PAGE)
+        for name in names:
+            for family in families:
+                if len(family.names) < _KEYS_EACH and family.matcher.fullmatch(name):
+                    family.names.append(name)
+                    break
+        short = [family for family in families if len(family.names) < min(_KEYS_EACH, family.row.keys)]
+        if not int(cursor) or not short:
+            return
+
+
+async def _sample(client: "Redis", family: _Wanted, *, reads: bool) -> FamilySample:
+    asked = (*_SAFE, *(_LOOKS[family.kind] if reads else ()))
+    pipeline = client.pipeline(transaction=False)
+    for name in family.names:
+        for command, *more in asked:
+            pipeline.execute_command(command, name, *more)
+    replies = await pipeline.execute(raise_on_error=False)
+    width = len(asked)
+    keys = [_key(name, replies[n * width : (n + 1) * width]) for n, name in enumerate(family.names)]
+    return summarize(family.row.pattern, family.kind, keys)
+
+
+def _key(name: bytes, replies: list[Any]) -> SampledKey:
+    size, encoding, length, head = (*replies, None, None)[:4]
+    if isinstance(head, list | tuple):
+        head = next(iter(head[1]), None)
+    return SampledKey(
+        name=name,
+        size=size if isinstance(size, int) else None,
+        encoding=encoding.decode("ascii", "replace") if isinstance(encoding, bytes) else None,
+        length=length if isinstance(length, int) else None,
+        head=head if isinstance(head, bytes) else None,
+    )
