@@ -240,7 +240,7 @@ class TriageApp(App[int]):
     @on(MakePlan)
     def _make_plan(self, message: MakePlan) -> None:
         self.action_show_pane("cleanup")
-        self.active_pane.take_criteria(message.criteria, message.origin)
+        self.active_pane.take_criteria(message.criteria, message.origin, hidden=message.hidden)
 
     @on(StartScan)
     def _start_scan(self, message: StartScan) -> None:

@@ -25,12 +25,16 @@ class PullLever(Message):
 
 
 class MakePlan(Message):
-    """Begin a cleanup plan that looks for this; `origin` says in a few words where it comes from."""
+    """Begin a cleanup plan that looks for this; `origin` says in a few words where it comes from.
 
-    def __init__(self, criteria: Criteria, origin: str) -> None:
+    `hidden` is how many of the marked keys a filter keeps out of sight.
+    """
+
+    def __init__(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:
         super().__init__()
         self.criteria = criteria
         self.origin = origin
+        self.hidden = hidden
 
 
 class StartScan(Message):

@@ -46,7 +46,7 @@ class Pane(Vertical, can_focus=True):
     def pull(self, lever: Lever) -> None:
         """Fill in what a finding proposes."""
 
-    def take_criteria(self, criteria: Criteria, origin: str) -> None:
+    def take_criteria(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:
         """Begin a plan that another pane asked for."""
 
     def deeds_changed(self) -> None:

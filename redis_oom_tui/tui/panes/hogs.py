@@ -192,7 +192,9 @@ class HogsPane(Pane):
         pattern = self.patterns.model.current if self.main_widget is self.patterns else self._family
         key = self.keys.model.current
         if marked:
-            self.post_message(MakePlan(Criteria(keys=marked), f"{len(marked):,} marked in Hogs"))
+            seen = {row.id for row in self.keys.model.rows}
+            hidden = sum(key not in seen for key in marked)
+            self.post_message(MakePlan(Criteria(keys=marked), f"{len(marked):,} marked in Hogs", hidden=hidden))
         elif pattern is not None:
             databases = None if pattern.db is None else (pattern.db,)
             criteria = Criteria(patterns=(pattern.match,), databases=databases)

@@ -1,0 +1,231 @@
+"""The Cleanup pane in lines: the form, the search, the frozen plan with every key, the run, and its report."""
+
+from collections.abc import Sequence
+
+from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
+from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.tui.acting.state import CleanupState
+from redis_oom_tui.tui.dialogs.parts import marked, paragraph
+from redis_oom_tui.tui.draw import Line, Pen, bar, clip, pad
+from redis_oom_tui.tui.panes.cleanup_form import Form, entries, summary, value
+from redis_oom_tui.words.hostile import cut, exact, safe_text
+from redis_oom_tui.words.sizes import count, duration, percent, short_size, size
+
+_LABEL = 16
+
+
+def form_lines(form: Form, at: int, room: int, height: int, pen: Pen, *, error: str, refused: str | None) -> list[Line]:
+    """The form with the cursor on line `at`; its last line begins the search."""
+    lines: list[Line] = []
+    if refused:
+        lines += marked(" ! ", f"Nothing can be deleted here: {safe_text(refused, 300)}", room - 1, "warn")
+    if error:
+        lines += marked(" ! ", safe_text(error, 300), room - 1, "crit")
+    head = "What to look for; nothing is touched before you have seen the keys and said yes"
+    if form.marks:
+        head = f"{count(len(form.marks))} marked rows (u forgets them); what is filled in below applies to them as well"
+    elif form.origin:
+        head = f"From {safe_text(form.origin, 60)}"
+    lines += paragraph(head, room - 1, "dim", " ")[: 1 if height < 12 else 2]
+    rows = [_entry_line(form, n, at, room, pen) for n in range(len(entries(form)))]
+    rows.append(_go_line(pen, here=at == len(rows)))
+    space = max(1, height - len(lines))
+    top = max(0, min(at - space // 2, len(rows) - space))
+    lines += rows[top : top + space]
+    hint = entries(form)[at].hint if at < len(entries(form)) else ""
+    if hint and height - len(lines) >= 3:
+        lines += [(), *paragraph(hint[0].upper() + hint[1:], room - 1, "dim", "   ")]
+    return lines[:height]
+
+
+def _entry_line(form: Form, n: int, at: int, room: int, pen: Pen) -> Line:
+    entry = entries(form)[n]
+    here = n == at
+    text = safe_text(value(form, entry)) or pen.glyphs.dash
+    if entry.choices:
+        text = f"< {text} >" if here else text
+    label = f"{pen.glyphs.cursor if here else ' '} {pad(entry.label, _LABEL)}"
+    shown = cut(text, max(4, room - len(label) - 1))
+    if here:
+        return ((pad(label + shown, room), "cursor"),)
+    return clip(((label, "dim"), (shown, "title")), room)
+
+
+def _go_line(pen: Pen, *, here: bool) -> Line:
+    label = "[ Look for these keys ]" if here else "  Look for these keys  "
+    return ((f"{pen.glyphs.cursor if here else ' '} ", "text"), (label, "tab_active" if here else "tab"))
+
+
+def planning_lines(view: PlanningView | None, room: int, pen: Pen) -> list[Line]:
+    """How far the search is."""
+    if view is None:
+        return [((" Looking", "text"),)]
+    share = view.scanned_keys / view.total_keys if view.total_keys else 0.0
+    return [
+        ((" Looking for keys; nothing is touched. Esc stops, and what was found becomes the plan.", "dim"),),
+        (),
+        ((" ", "text"), *bar(share, max(10, room - 12), pen, "bar_ok"), (f" {percent(share)}", "text")),
+        ((f" {count(view.scanned_keys)} of {count(view.total_keys)} keys looked at", "text"),),
+        ((f" {count(view.matched_keys)} match, {size(view.matched_bytes)}", "title"),),
+    ]
+
+
+def plan_lines(
+    plan: Plan, budget: Budget | None, at: int, room: int, height: int, pen: Pen, *, hidden: int = 0
+) -> list[Line]:
+    """The frozen plan: its sum, what it does for the memory, its flags, and the list of its keys from the cursor on."""
+    lines = paragraph(_sum(plan), room - 1, "title", " ")
+    if budget is not None and budget.words:
+        role = "text" if budget.enough is not False else "warn"
+        lines += paragraph(safe_text(budget.words, 300), room - 1, role, " ")
+    flags = [*plan.flags, *(_limits_words(plan))]
+    if hidden:
+        flags.append(f"{count(hidden)} of them are marked rows that the filter in Hogs hides.")
+    for flag in flags:
+        lines += marked(" ! ", safe_text(flag, 400), room - 1, "text", "warn")
+    lines = lines[: max(2, height - 4)]
+    return [*lines, *key_list(plan.keys, at, room, height - len(lines), pen)]
+
+
+def _sum(plan: Plan) -> str:
+    verb = "delete" if plan.deed is Deed.DELETE else f"expire within {duration(plan.expire_seconds)}"
+    keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
+    return f"To {verb}: {keys}, {size(plan.size)} ({safe_text(summary(plan.criteria), 120)})"
+
+
+def _limits_words(plan: Plan) -> list[str]:
+    words = []
+    if not plan.complete:
+        words.append(f"The search was stopped after {count(plan.scanned_keys)} keys: more may match.")
+    left = plan.matched_keys - len(plan.keys)
+    if left > 0:
+        rest = size(max(0, plan.matched_bytes - plan.size))
+        words.append(f"{count(left)} more keys match ({rest}); the limit of the plan leaves them out.")
+    return words
+
+
+def key_list(keys: Sequence[PlannedKey], at: int, room: int, height: int, pen: Pen) -> list[Line]:
+    """A heading and as many keys as fit, the exact bytes of each name, the cursor among them."""
+    narrow = room < 60
+    head = f"  {'bytes':>7} {'TTL':>7} key" if narrow else f"  {'bytes':>7} {'type':<7}{'TTL':>7}{'idle':>8} db key"
+    space = max(1, height - 1)
+    top = max(0, min(at - space // 2, len(keys) - space))
+    shown = range(top, min(len(keys), top + space))
+    return [((pad(head, room), "head"),), *(_key_line(keys[n], n == at, room, pen, narrow=narrow) for n in shown)]
+
+
+def _key_line(key: PlannedKey, here: bool, room: int, pen: Pen, *, narrow: bool) -> Line:
+    ttl = "none" if key.ttl_ms is None else duration(key.ttl_ms / 1000)
+    idle = "?" if key.idle_seconds is None else duration(key.idle_seconds)
+    facts = f" {short_size(key.size):>7} "
+    facts += f"{ttl:>7} " if narrow else f"{safe_text(key.type, 6):<7}{ttl:>7}{idle:>8} {key.id.db:>2} "
+    text = facts + shown_name(key.id.key, max(4, room - len(facts) - 1))
+    if here:
+        return ((pad(pen.glyphs.cursor + text, room), "cursor"),)
+    return clip(((f" {text}", "text"),), room)
+
+
+def facts(key: PlannedKey) -> tuple[str, ...]:
+    """What is known of a planned key, as sentences."""
+    ttl = "never expires" if key.ttl_ms is None else f"expires in {duration(key.ttl_ms / 1000)}"
+    idle = "" if key.idle_seconds is None else f", idle for {duration(key.idle_seconds)}"
+    seldom = "" if key.frequency is None else f", frequency {key.frequency}"
+    return (f"A {key.type} of {size(key.size)}; it {ttl}{idle}{seldom} when the plan was made.",)
+
+
+def shown_name(name: bytes, room: int) -> str:
+    """The exact bytes of a name in quotes, the middle of a long one given up."""
+    if len(name) > 4 * room:
+        name = name[: 2 * room] + b"~" + name[-2 * room :]
+    return cut(f'"{exact(name)}"', room)
+
+
+def run_lines(state: CleanupState, at: int, room: int, height: int, pen: Pen) -> list[Line]:
+    """A run while it goes on, and after it the report."""
+    view = state.run
+    if view is None:
+        return []
+    share = view.done_keys / view.total_keys if view.total_keys else 1.0
+    verb = "Expiring" if state.plan is not None and state.plan.deed is Deed.EXPIRE else "Deleting"
+    lines: list[Line] = []
+    if view.ended is None:
+        lines.append(((f" {verb}. Esc stops at the edge of the batch.", "dim"),))
+        head = f" {count(view.done_keys)} of {count(view.total_keys)} keys, {count(round(view.keys_per_second))}/s"
+        lines.append(((head, "title"), (f"  {safe_text(view.phase, 80)}", "warn")))
+    else:
+        lines += paragraph(safe_text(view.ended, 400), room - 1, "crit" if view.failed else "ok", " ")
+    lines.append(((" ", "text"), *bar(share, max(10, room - 10), pen, "bar_ok"), (f" {percent(share)}", "text")))
+    lines += _counts(view, room)
+    lines += _freed(view, room)
+    if view.backup_path:
+        lines += paragraph(f"Backup: {safe_text(view.backup_path, 400)}", room - 1, "dim", " ")
+    if view.ended is None:
+        return lines[:height]
+    return [*lines, *outcome_list(state.outcomes, state.more, at, room, height - len(lines), pen)][:height]
+
+
+def _counts(view: RunView, room: int) -> list[Line]:
+    roles = {Outcome.FAILED: "crit", Outcome.CHANGED: "warn"}
+    pieces = []
+    for outcome in Outcome:
+        number = view.counts.get(outcome, 0)
+        if number or outcome in {Outcome.DELETED, Outcome.NOT_ATTEMPTED}:
+            role = roles.get(outcome, "text") if number else "dim"
+            pieces.append((f" {outcome.value} {count(number)} ", role))
+    lines: list[Line] = [()]
+    taken = 0
+    for text, role in pieces:
+        if taken + len(text) > room:
+            lines.append(())
+            taken = 0
+        lines[-1] = (*lines[-1], (text, role))
+        taken += len(text)
+    return lines
+
+
+def _freed(view: RunView, room: int) -> list[Line]:
+    text = f"By the plan's figures {size(view.freed_bytes)} freed."
+    if view.used_before_bytes is not None and view.used_now_bytes is not None:
+        before, now = size(view.used_before_bytes), size(view.used_now_bytes)
+        text += f" The server: {before} before, {now} now."
+    if view.lazyfree_pending_objects:
+        text += f" Freeing in the background: {count(view.lazyfree_pending_objects)} objects to go."
+    return paragraph(text, room - 1, "text", " ")
+
+
+def outcome_list(outcomes: Sequence[KeyOutcome], more: int, at: int, room: int, height: int, pen: Pen) -> list[Line]:
+    """The keys that were not done as planned, each with what had changed."""
+    if not outcomes or height < 2:
+        return []
+    total = len(outcomes) + more
+    lines: list[Line] = [((pad(f"  Left alone, and why: {count(total)}", room), "head"),)]
+    space = height - 1
+    top = max(0, min(at - space // 2, len(outcomes) - space))
+    for n in range(top, min(len(outcomes), top + space)):
+        one = outcomes[n]
+        facts = f"{one.outcome.value:<14}{safe_text(one.detail, 40):<24} "
+        text = facts + shown_name(one.id.key, max(8, room - len(facts) - 2))
+        cursor = pen.glyphs.cursor if n == at else " "
+        lines.append(((pad(cursor + text, room), "cursor" if n == at else "text"),))
+    return lines
+
+
+def restore_lines(view: RestoreReport | None, room: int, pen: Pen) -> list[Line]:
+    """A backup being put back, and after it what came of it."""
+    if view is None:
+        return []
+    share = view.done_keys / view.total_keys if view.total_keys else 1.0
+    lines: list[Line] = paragraph(f"Putting back {safe_text(view.path, 400)}", room - 1, "dim", " ")
+    if view.ended is not None:
+        lines += paragraph(safe_text(view.ended, 400), room - 1, "crit" if view.failed else "ok", " ")
+    lines.append(((" ", "text"), *bar(share, max(10, room - 10), pen, "bar_ok"), (f" {percent(share)}", "text")))
+    counts = "  ".join(f"{outcome.value} {count(number)}" for outcome, number in view.counts.items() if number)
+    lines += paragraph(counts or "nothing yet", room - 1, "text", " ")
+    if view.left_out_keys:
+        lines += marked(" ! ", f"{count(view.left_out_keys)} keys were deleted without a copy:", room - 1, "warn")
+        lines += [clip(((f"   {safe_text(name, 200)}", "text"),), room) for name in view.left_out[:20]]
+    if view.ended is None:
+        lines.append(((" Esc stops after the batch; running it again goes on from there.", "dim"),))
+    elif view.resumable:
+        lines.append(((" It can be run again, and goes on from there: z", "dim"),))
+    return lines

@@ -1,0 +1,169 @@
+"""The form of a cleanup: what a person fills in, line by line, and the criteria that it means."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Deed, Order, TtlFilter
+from redis_oom_tui.words.hostile import exact, from_exact
+from redis_oom_tui.words.sizes import count, parse_duration, parse_size, size
+
+ANY = "any"
+TYPES = (ANY, "string", "hash", "list", "set", "zset", "stream")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form as it stands, in the words that were typed; `marks` are marked rows, to which the rest then applies."""
+
+    match: str = ""
+    type: str = ANY
+    database: str = ""
+    idle: str = ""
+    ttl: str = TtlFilter.ANY.value
+    larger: str = ""
+    max_keys: str = ""
+    max_bytes: str = ""
+    order: str = Order.LARGEST.value
+    deed: str = Deed.DELETE.value
+    within: str = "10m"
+    marks: tuple[KeyId, ...] = ()
+    hidden: int = 0
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the form: its field, what it is called, what may be typed or chosen there."""
+
+    field: str
+    label: str
+    hint: str
+    choices: tuple[str, ...] = ()
+
+
+ENTRIES = (
+    Entry("match", "Names matching", "globs such as session:*, a comma between several; odd bytes as \\xNN"),
+    Entry("type", "Type", "", TYPES),
+    Entry("database", "Database", "a number, or several with commas; empty is all"),
+    Entry("idle", "Idle over", "as 30d or 12h; only where idle times can be trusted"),
+    Entry("ttl", "TTL", "", tuple(TtlFilter)),
+    Entry("larger", "Larger than", "a size, as 1mb"),
+    Entry("max_keys", "At most keys", "a number"),
+    Entry("max_bytes", "At most bytes", "a size, as 2gb"),
+    Entry("order", "Take first", "", tuple(Order)),
+    Entry("deed", "Do with them", "", tuple(Deed)),
+    Entry("within", "Expire within", "their ends are spread over this time, as 10m"),
+)
+
+
+def entries(form: Form) -> tuple[Entry, ...]:
+    """The lines that apply: a time to expire within only where keys expire, an order only where there is a limit."""
+    left_out = set()
+    if form.deed != Deed.EXPIRE:
+        left_out.add("within")
+    if not form.max_keys and not form.max_bytes:
+        left_out.add("order")
+    return tuple(entry for entry in ENTRIES if entry.field not in left_out)
+
+
+def value(form: Form, entry: Entry) -> str:
+    """What stands in a line."""
+    return str(getattr(form, entry.field))
+
+
+def with_value(form: Form, entry: Entry, text: str) -> Form:
+    """The form with another text in that line. Raises BadInput where the text means nothing there."""
+    changed = _replaced(form, entry, text if entry.field == "match" else text.strip())
+    criteria(changed)
+    expire_seconds(changed)
+    return changed
+
+
+def turned(form: Form, entry: Entry, by: int = 1) -> Form:
+    """The form with the next choice in that line."""
+    at = entry.choices.index(value(form, entry))
+    return _replaced(form, entry, entry.choices[(at + by) % len(entry.choices)])
+
+
+def _replaced(form: Form, entry: Entry, text: str) -> Form:
+    changes: dict[str, Any] = {entry.field: text}
+    return replace(form, **changes)
+
+
+def from_criteria(found: Criteria, *, origin: str = "", hidden: int = 0) -> Form:
+    """The form that means these criteria."""
+    return Form(
+        match=",".join(exact(pattern).replace(",", "\\x2c") for pattern in found.patterns),
+        type=found.types[0] if len(found.types) == 1 else ANY,
+        database=",".join(map(str, found.databases or ())),
+        idle=f"{found.idle_over_seconds}s" if found.idle_over_seconds is not None else "",
+        ttl=found.ttl.value,
+        larger=str(found.larger_than_bytes) if found.larger_than_bytes is not None else "",
+        max_keys=str(found.max_keys) if found.max_keys is not None else "",
+        max_bytes=str(found.max_bytes) if found.max_bytes is not None else "",
+        order=found.order.value,
+        marks=found.keys,
+        hidden=hidden,
+        origin=origin,
+    )
+
+
+def criteria(form: Form) -> Criteria:
+    """What the form means. Raises BadInput for a line that means nothing."""
+    return Criteria(
+        patterns=tuple(from_exact(piece.strip()) for piece in form.match.split(",") if piece.strip()),
+        types=() if form.type == ANY else (form.type,),
+        databases=_databases(form.database),
+        idle_over_seconds=_optional(form.idle, parse_duration),
+        ttl=TtlFilter(form.ttl),
+        larger_than_bytes=_optional(form.larger, parse_size),
+        keys=form.marks,
+        max_keys=_optional(form.max_keys, _whole),
+        max_bytes=_optional(form.max_bytes, parse_size),
+        order=Order(form.order),
+    )
+
+
+def expire_seconds(form: Form) -> int | None:
+    """The span over which keys expire, where they are to."""
+    return parse_duration(form.within) if form.deed == Deed.EXPIRE else None
+
+
+def summary(found: Criteria) -> str:
+    """What is looked for, in one line.
+
+    >>> summary(Criteria(patterns=(b"s:*",), types=("hash",), larger_than_bytes=1024))
+    's:*, hash, over 1.0 KiB'
+    """
+    words = []
+    if found.keys:
+        words.append(f"{count(len(found.keys))} marked rows")
+    words += [exact(pattern) for pattern in found.patterns]
+    words += found.types
+    if found.databases is not None:
+        words.append("db " + ",".join(map(str, found.databases)))
+    if found.idle_over_seconds is not None:
+        words.append(f"idle over {count(found.idle_over_seconds)} s")
+    if found.ttl is not TtlFilter.ANY:
+        words.append(f"{found.ttl.value} TTL")
+    if found.larger_than_bytes is not None:
+        words.append(f"over {size(found.larger_than_bytes)}")
+    return ", ".join(words)
+
+
+def _optional(text: str, read: Callable[[str], int]) -> int | None:
+    return read(text) if text.strip() else None
+
+
+def _whole(text: str) -> int:
+    if not text.strip().isascii() or not text.strip().isdigit():
+        raise BadInput(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _databases(text: str) -> tuple[int, ...] | None:
+    pieces = [piece for piece in text.split(",") if piece.strip()]
+    return tuple(_whole(piece) for piece in pieces) or None
