@@ -1,0 +1,270 @@
+"""Each finding speaks in its state, with evidence and a way to mend it, and is silent on a healthy server."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.values import FamilySample, SampledKey
+from redis_oom_tui.models.verdict import Finding, Level
+from redis_oom_tui.rules.clients import ClientKind, rank
+from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.values import summarize
+from tests.rules.looks import GIB, MIB, look
+
+DAY = 86_400
+
+
+def family(pattern: bytes, keys: int, size: int, *, no_ttl: int = 0, kind: str = "string", **more: Any) -> PatternRow:
+    return PatternRow(pattern, pattern, keys, size, 0.0, no_ttl, types=((kind, keys),), **more)
+
+
+def giant(key: bytes, kind: str, size: int, **more: Any) -> KeyRow:
+    return KeyRow(KeyId(0, key), kind, size, **more)
+
+
+def scanned(*families: PatternRow, top: tuple[KeyRow, ...] = (), **more: Any) -> ScanView:
+    keys = sum(row.keys for row in families)
+    figures = {"scanned_keys": keys, "total_keys": keys, "state": ScanState.COMPLETE, **more}
+    return ScanView(patterns=families, top=top, bytes_seen=sum(row.size for row in families), **figures)
+
+
+def told(snapshot: Snapshot, scan: ScanView | None = None, **more: Any) -> dict[str, Finding]:
+    found = find(snapshot, scan, **more)
+    for finding in found:
+        assert finding.title
+        assert finding.advice.endswith(".")
+        assert finding.evidence
+        if finding.saves_bytes is not None:
+            assert 0 <= finding.saves_bytes[0] <= finding.saves_bytes[1]
+    return {finding.id: finding for finding in found}
+
+
+HEALTHY_SCAN = scanned(
+    family(b"user:*", 900, 50 * MIB, kind="hash"),
+    family(b"session:*", 100, 10 * MIB, no_ttl=0),
+    top=(giant(b"user:7", "hash", 30_000), giant(b"session:3", "string", 20_000, ttl_ms=3_600_000, idle_seconds=60)),
+)
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        look(),
+        look(limit=None),
+        look(used=MIB, memory={"rss_bytes": 9 * MIB, "fragmentation_ratio": 8.0}),
+        look(used=999 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10**6}),
+        look(expires=990, policy="volatile-lru"),
+    ],
+)
+def test_a_healthy_server_has_no_findings(snapshot: Snapshot) -> None:
+    settings = {"maxmemory-clients": "0", "maxmemory-samples": "5", "lazyfree-lazy-eviction": "no"}
+    ordinary = (ClientBuffer(1, "10.0.0.1:5", total_bytes=22_000), ClientBuffer(2, "10.0.0.2:5", flags="P"))
+    assert find(snapshot, HEALTHY_SCAN, ordinary, settings=settings) == ()
+
+
+def test_the_gravest_come_first_and_then_what_saves_most() -> None:
+    scan = scanned(top=(giant(b"a", "hash", 60 * MIB), giant(b"b", "stream", 90 * MIB)))
+    monitor = ClientBuffer(9, "10.0.0.9:1", flags="O", total_bytes=800 * MIB)
+    found = find(look(used=960 * MIB), scan, (monitor,))
+    assert found[0].level is Level.CRITICAL
+    levels = [finding.level.exit_code for finding in found]
+    assert levels == sorted(levels, reverse=True)
+    warnings = [finding.id for finding in found if finding.level is Level.WARNING]
+    assert warnings.index("stream-untrimmed") < warnings.index("giant-key")
+
+
+def test_who_holds_buffers() -> None:
+    monitor = ClientBuffer(5, "10.0.0.5:9", flags="O", total_bytes=20_000, command=b"monitor")
+    slow = ClientBuffer(6, "10.0.0.6:9", b"feed", b"jedis", flags="P", total_bytes=300 * MIB, output_bytes=299 * MIB)
+    sender = ClientBuffer(7, "10.0.0.7:9", total_bytes=90 * MIB, query_bytes=90 * MIB, command=b"NULL")
+    assert [hog.kind for hog in rank((monitor, slow, sender))] == [
+        ClientKind.SUBSCRIBER,
+        ClientKind.SENDER,
+        ClientKind.MONITOR,
+    ]
+    memory = {"clients_normal_bytes": 390 * MIB, "overhead_bytes": 400 * MIB}
+    found = told(look(used=900 * MIB, memory=memory), None, clients=(monitor, slow, sender))
+    assert found["monitor"].lever is not None
+    assert found["monitor"].lever.client_id == 5
+    hogs = found["client-hogs"]
+    assert hogs.title == "2 clients hold 390.0 MiB of buffers"
+    assert "a subscriber named feed from 10.0.0.6:9 (lib jedis) holds 300.0 MiB" in hogs.evidence[0]
+    assert "stream" in hogs.in_the_application
+    assert "maxmemory-clients" not in found
+    assert "maxmemory-clients" in told(look(used=900 * MIB, memory=memory), settings={"maxmemory-clients": "0"})
+
+
+def test_a_hostile_client_name_is_harmless() -> None:
+    hog = ClientBuffer(1, "10.0.0.1:1", b"\x1b[2J", b"[red]", total_bytes=500 * MIB, output_bytes=500 * MIB)
+    evidence = told(look(), None, clients=(hog,))["client-hogs"].evidence[0]
+    assert "\x1b" not in evidence
+
+
+def test_memory_that_is_no_data() -> None:
+    found = told(look(used=900 * MIB, memory={"replication_backlog_bytes": 600 * MIB, "overhead_bytes": 610 * MIB}))
+    assert found["backlog"].level is Level.CRITICAL
+    found = told(look(memory={"scripts_bytes": 5 * MIB}, activity={"cached_scripts": 9000}))
+    assert found["scripts"].title == "9,000 cached scripts take 5.0 MiB"
+    found = told(look(activity={"pubsub_channels": 50_000, "tracking_keys": 80_000}))
+    assert {"channels", "tracking"} <= set(found)
+
+
+def test_limits_that_do_not_fit_the_host() -> None:
+    assert told(look(used=20 * GIB, limit=None))["no-limit"].level is Level.OK
+    assert told(look(used=40 * GIB, limit=None))["no-limit"].level is Level.WARNING
+    assert "limit-over-host" in told(look(limit=64 * GIB))
+    raised = told(look(used=960 * MIB))["raise-limit"]
+    assert raised.lever is not None
+    assert raised.lever.value == str(1500 * MIB)
+    assert "raise-limit" not in told(look(used=960 * MIB, memory={"host_bytes": 2 * GIB}))
+    over = told(look(used=3000 * MIB))["raise-limit"].lever
+    assert over is not None
+    assert int(over.value or 0) > 3000 * MIB
+
+
+def test_policies_that_do_not_fit_the_data() -> None:
+    useless = told(look(used=960 * MIB, policy="volatile-lru"))["volatile-no-ttl"]
+    assert useless.level is Level.CRITICAL
+    cache = told(look(used=900 * MIB, expires=900), scanned(volatile_keys=900, volatile_bytes=400 * MIB))
+    assert cache["cache-noeviction"].saves_bytes == (0, 400 * MIB)
+    queues = scanned(family(b"queue:*", 500, 50 * MIB, kind="list", no_ttl=500), family(b"page:*", 500, 50 * MIB))
+    store = told(look(policy="allkeys-lru"), queues)["store-allkeys"]
+    assert "queue:*" in store.evidence[0]
+    assert "store-allkeys" not in told(look(policy="noeviction"), queues)
+
+
+def test_settings_far_from_the_usual() -> None:
+    busy = look(used=960 * MIB, policy="allkeys-lru")
+    assert told(busy, settings={"maxmemory-samples": "1"})["samples"].lever is not None
+    assert "samples" in told(busy, settings={"maxmemory-samples": "64"})
+    scan = scanned(top=(giant(b"g", "hash", 40 * MIB, ttl_ms=1000),))
+    lazy = {"lazyfree-lazy-eviction": "no", "lazyfree-lazy-expire": "no"}
+    assert {"lazyfree-lazy-eviction", "lazyfree-lazy-expire"} <= set(told(busy, scan, settings=lazy))
+
+
+def test_fragmentation_by_bytes() -> None:
+    wasteful = look(used=GIB, limit=8 * GIB, memory={"rss_bytes": 2 * GIB, "allocator": "jemalloc-5.3.0"})
+    found = told(wasteful, settings={"activedefrag": "no"})["fragmentation"]
+    assert found.level is Level.OK
+    assert found.lever is not None
+    assert "does not count towards maxmemory" in found.advice
+    full_host = replace(wasteful, memory=replace(wasteful.memory, host_bytes=2 * GIB))
+    assert told(full_host)["fragmentation"].level is Level.WARNING
+
+
+def test_keys_that_stay_too_long() -> None:
+    forgetful = scanned(family(b"session:*", 10_000, 50 * MIB, no_ttl=800))
+    straggling = told(look(), forgetful)["no-ttl-stragglers"]
+    assert "800 of 10,000 keys session:* never expire" in straggling.title
+    assert straggling.lever is not None
+    assert straggling.lever.match == b"session:*"
+    assert straggling.saves_bytes is not None
+    assert straggling.saves_bytes[0] < 4 * MIB < straggling.saves_bytes[1]
+    passing = told(look(), scanned(family(b"cache:page:*", 500, 30 * MIB, no_ttl=500)))
+    assert "no-ttl-family" in passing
+    assert "no-ttl-family" not in told(look(), scanned(family(b"user:*", 500, 30 * MIB, no_ttl=500)))
+    late = giant(b"report:1", "string", 4 * MIB, ttl_ms=90 * DAY * 1000, idle_seconds=5 * DAY)
+    assert "long-ttl" in told(look(), scanned(top=(late,)))
+
+
+def test_expired_keys_that_still_hold_memory() -> None:
+    stale = look(keys=100_000, expires=60_000, counters={"expired_stale_percent": 8.0})
+    found = told(stale)["expired-unreaped"]
+    assert "About 4,800 keys" in found.title
+    assert "expired-unreaped" not in told(look(keys=100_000, expires=60_000))
+
+
+@pytest.mark.parametrize(
+    ("kind", "id_"),
+    [
+        ("stream", "stream-untrimmed"),
+        ("list", "queue-growing"),
+        ("zset", "zset-log"),
+        ("hash", "giant-key"),
+        ("set", "giant-key"),
+        ("string", "giant-key"),
+        ("ReJSON-RL", "giant-key"),
+    ],
+)
+def test_giants_by_type(kind: str, id_: str) -> None:
+    found = told(look(), scanned(top=(giant(b"x[1]", kind, 30 * MIB, idle_seconds=3 * DAY),)))[id_]
+    assert "30 % of all that is used" in found.title
+    assert found.lever is not None
+    assert found.lever.match == b"x\\[1\\]"
+    assert told(look(), scanned(top=(giant(b"x", kind, 30 * MIB, suspect=True),))) == {}
+
+
+def test_what_grew_between_two_scans() -> None:
+    before = scanned(family(b"user:*", 900, 10 * MIB), family(b"event:*", 100, 10 * MIB))
+    after = scanned(family(b"user:*", 900, 10 * MIB), family(b"event:*", 900, 40 * MIB))
+    assert "event:* grew by 30.0 MiB" in told(look(), after, before=before)["grew"].title
+    assert "grew" not in told(look(), before, before=before)
+
+
+def test_children_are_counted_once() -> None:
+    whole = family(b"session:*", 10_000, 50 * MIB, no_ttl=800)
+    part = family(b"session:web:*", 10_000, 50 * MIB, no_ttl=800, parent=b"session:*")
+    found = [f for f in find(look(), scanned(whole, part)) if f.id == "no-ttl-stragglers"]
+    assert [f.lever.match for f in found if f.lever] == [b"session:web:*"]
+
+
+def sample(pattern: bytes, **figures: Any) -> FamilySample:
+    return FamilySample(pattern, figures.pop("type", "string"), 40, **figures)
+
+
+def test_separate_keys_that_could_be_one_hash() -> None:
+    parts = (b"name", b"email", b"plan")
+    rows = [family(b"user:*:" + part, 100_000, 70 * 100_000, no_ttl=100_000) for part in parts]
+    values = tuple(
+        sample(row.pattern, key_bytes=70.0, name_bytes=14.0, value_bytes=8.0, longest_value=9) for row in rows
+    )
+    found = told(look(), scanned(*rows), values=values)["hash-grouping"]
+    assert "user:*:{name,email,plan}" in found.title
+    assert found.saves_bytes is not None
+    assert found.saves_bytes[0] > 3 * MIB
+    assert found.lever is not None
+    assert found.lever.match == b"user:*:*"
+    long = tuple(replace(value, longest_value=500) for value in values)
+    assert "hash-grouping" not in told(look(), scanned(*rows), values=long)
+    assert "hash-grouping" not in told(look(), scanned(*rows))
+
+
+def test_a_partial_scan_is_scaled_up() -> None:
+    row = family(b"session:*", 1000, 50 * MIB, no_ttl=100)
+    whole = told(look(), scanned(row))["no-ttl-stragglers"].saves_bytes
+    half = scanned(row, state=ScanState.STOPPED, total_keys=2000)
+    partial = told(look(), half)["no-ttl-stragglers"].saves_bytes
+    assert whole is not None
+    assert partial is not None
+    assert partial[1] == pytest.approx(2 * whole[1], rel=0.01)
+
+
+def test_encoding_limits_are_read_from_the_server() -> None:
+    row = family(b"basket:*", 500, 30 * MIB, kind="hash")
+    table = sample(b"basket:*", type="hash", elements=150.0, key_bytes=9000.0, encodings={"hashtable": 40})
+    settings = {"hash-max-listpack-entries": "128"}
+    found = told(look(), scanned(row), values=(table,), settings=settings)["encoding-limit"]
+    assert "hash-max-listpack-entries 128" in found.title
+    assert "encoding-limit" not in told(look(), scanned(row), values=(table,), settings={})
+    far = replace(table, elements=5000.0, key_bytes=300_000.0)
+    assert "encoding-limit" not in told(look(), scanned(row), values=(far,), settings=settings)
+
+
+def test_values_are_summed_up() -> None:
+    text = b'{"name": "x", "tags": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]}' * 20
+    keys = [SampledKey(b"cart:%d" % n, 1400, "raw", len(text), text) for n in range(5)]
+    summed = summarize(b"cart:*", "string", keys)
+    assert summed.zlib_ratios is not None
+    assert summed.zlib_ratios[1] < 0.2
+    assert summed.large_share == 1.0
+    assert summed.name_bytes == 6.0
+    numbers = [SampledKey(b"n", 72, "embstr", 5, b"00042"), SampledKey(b"m", 64, "int", 2, b"42")]
+    assert summarize(b"*", "string", numbers).integer_text_share == 0.5
+    assert summarize(b"*", "string", numbers).zlib_ratios is None
+    unread = summarize(b"*", "hash", [SampledKey(b"h", 900, "hashtable")])
+    assert unread.elements is None
+    assert unread.encodings == {"hashtable": 1}
