@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from redis_oom_tui.rules.values import summarize
 
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
@@ -13,6 +12,7 @@ from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import ClientKind, rank
 from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.values import summarize
 from tests.rules.looks import GIB, MIB, look
 
 DAY = 86_400
