@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from redis_oom_tui.cli.main import cli, main
+from redis_oom_tui.cli.main import COMMANDS, cli, main
 from redis_oom_tui.store.gate import CHANGES, LOOKS, READS
 from tests.support.servers import RunningServer
 
@@ -146,24 +147,62 @@ def test_every_option_in_the_tables_exists() -> None:
 def documented(command: str) -> list[str]:
     """The fields that README's table for this command promises."""
     _, _, table = README.partition(f"| Field of `{command} --json` |")
-    table = table.partition("\n\n")[0]
-    return [
-        field for row in table.splitlines() for field in re.findall(r"`([a-z_.]+)`", row.split("|")[1] if row else "")
-    ]
+    first_cells = [row.split("|")[1] for row in table.partition("\n\n")[0].splitlines() if row.startswith("|")]
+    return [field for cell in first_cells for field in re.findall(r"`([a-z_.\[\]]+)`", cell)]
 
 
-def test_check_tells_every_field_that_is_promised(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
-    with server.client() as admin:
+def assert_told(document: Any, field: str) -> None:
+    """That this field stands in the document, in every element of a list on the way."""
+    name, _, rest = field.partition(".")
+    if name.endswith("[]"):
+        elements = document[name[:-2]]
+        assert elements, field
+    else:
+        assert name in document, field
+        elements = [document[name]]
+    for element in elements if rest else ():
+        assert_told(element, rest)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "promised"),
+    [(["check"], 17), (["hogs"], 19), (["limits"], 10), (["cleanup", "--match", "k*"], 15)],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_every_field_that_is_promised_is_told(
+    valkey: RunningServer, arguments: list[str], promised: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with valkey.client() as admin:
+        admin.mset({f"k:{number}": "v" for number in range(100)})
         admin.config_set("maxmemory", 1)
     with pytest.raises(SystemExit):
-        main(["-s", server.socket_path, "check", "--json"])
+        main(["-s", valkey.socket_path, *arguments, "--json"])
     document = json.loads(capsys.readouterr().out)
-    fields = documented("check")
-    assert len(fields) >= 15
+    fields = documented(arguments[0])
+    assert len(fields) >= promised
     for field in fields:
-        value = document
-        for name in field.split("."):
-            assert name in value, field
-            value = value[name]
-    for finding in document["findings"]:
-        assert {"id", "severity", "title", "advice", "saves_bytes"} <= finding.keys()
+        assert_told(document, field)
+
+
+def test_every_command_in_the_table_exists_and_none_is_left_out() -> None:
+    _, _, table = README.partition("| Command | Does |")
+    named = re.findall(r"^\| `([a-z]+)` \|", table.partition("\n\n")[0], re.MULTILINE)
+    assert set(named) <= set(COMMANDS)
+
+
+def examples() -> list[str]:
+    """The command lines of README's console blocks."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [line[2:].partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("line", examples())
+def test_every_example_is_understood(line: str) -> None:
+    """Its options exist and its values are accepted; what it does is the other tests' business."""
+    program, *words = shlex.split(line)
+    assert program == "redis-oom-tui"
+    context = cli.make_context("redis-oom-tui", words, resilient_parsing=False)
+    name, command, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
+    assert name in COMMANDS
+    assert command is not None
+    command.make_context(str(name), rest, parent=context)
