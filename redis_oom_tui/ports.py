@@ -3,9 +3,9 @@
 `store` and `actions` answer it with a live server, a recording with the past, and the tests with a script.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from redis_oom_tui.models.action import (
     Action,
@@ -90,6 +90,14 @@ class Fleet(Source, Protocol):
 
     def node(self, name: str) -> Source:
         """The node called `name`, as a source of its own."""
+
+
+@runtime_checkable
+class TellsSettings(Protocol):
+    """A source that also tells the settings which a diagnosis looks at."""
+
+    async def settings(self) -> Mapping[str, str]:
+        """Settings by name, those that may not be read left out: empty where CONFIG is not to be had."""
 
 
 class Planning(Protocol):

@@ -13,6 +13,7 @@ from redis_oom_tui.tui.poller import Poller
 from redis_oom_tui.tui.reading import Clock, Link, Reading
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.rates import per_second
 
 
 def watch_plainly(invocation: Invocation, connection: Connection | None = None) -> int:
@@ -54,20 +55,9 @@ def line(reading: Reading, now: float) -> str:
         f"{sizes.size(memory.counted_bytes)} {limit}",
         "" if memory.pressure is None else sizes.percent(memory.pressure, 1),
         safe_text(memory.policy),
-        f"refused {rate(rates.per_second(rates.refused_writes))}",
-        f"evicted {rate(rates.per_second(rates.evicted_keys))}",
+        f"refused {per_second(rates.per_second(rates.refused_writes))}",
+        f"evicted {per_second(rates.per_second(rates.evicted_keys))}",
         f"keys {sizes.count(snapshot.keys)}",
         safe_text(reading.verdict.reason),
     ]
     return "  ".join((at, *(figure for figure in figures if figure)))
-
-
-def rate(per_second: float | None) -> str:
-    """A rate for people.
-
-    >>> rate(None), rate(0.0), rate(0.25), rate(1234.5)
-    ('?/s', '0/s', '0.2/s', '1,234/s')
-    """
-    if per_second is None:
-        return "?/s"
-    return f"{per_second:,.0f}/s" if per_second >= 10 or per_second == 0 else f"{per_second:.1f}/s"

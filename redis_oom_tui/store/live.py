@@ -1,7 +1,7 @@
 """A live server, as screens and commands see it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from redis_oom_tui.store.fleet import sentinels
 from redis_oom_tui.store.gate import Gate
 from redis_oom_tui.store.scan.details import details
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
+from redis_oom_tui.store.told import read_settings
 from redis_oom_tui.words.hostile import safe_text
 
 
@@ -120,6 +121,11 @@ class LiveServer:
             lines: list[dict[str, str]] = await self.client().client_list()
         buffers = [_client_buffer(line) for line in lines]
         return tuple(sorted(buffers, key=lambda buffer: -buffer.total_bytes))
+
+    async def settings(self) -> Mapping[str, str]:
+        """The settings that a diagnosis looks at; empty where CONFIG is not to be had."""
+        with translated(self.address, "CONFIG GET"):
+            return await read_settings(self.client())
 
     def scan(self, options: ScanOptions) -> KeyspaceScan:
         """A scan that has not started yet."""

@@ -91,6 +91,20 @@ def bar(share: float, room: int, pen: Pen, role: str, ticks: Sequence[float] = (
     return merged(line)
 
 
+def line_bar(share: float, room: int, pen: Pen, role: str, ticks: Sequence[float] = ()) -> Line:
+    """A thin bar, for several of them one below the other: blocks would run together."""
+    if room <= 0:
+        return ()
+    marks = {min(room - 1, int(tick * room)) for tick in ticks}
+    filled = min(room, max(1 if share > 0 else 0, round(share * room)))
+    line: list[Piece] = []
+    for cell in range(room):
+        inside = cell < filled
+        glyph = pen.glyphs.crossing if cell in marks else pen.glyphs.line if inside else pen.glyphs.line_track
+        line.append((glyph, role if inside else "text" if cell in marks else "rule"))
+    return merged(line)
+
+
 def _fill(share: float, room: int, steps: int) -> tuple[int, int]:
     filled = int(share * room * steps)
     if share > 0:
@@ -116,19 +130,23 @@ def stacked(shares: Sequence[tuple[float, str]], room: int, pen: Pen) -> Line:
     return merged(line)
 
 
-def sparkline(values: Sequence[float | None], room: int, pen: Pen, *, low: float, high: float) -> str:
-    """The last `room` values as columns between `low` and `high`; a gap where a value is unknown."""
+def columns(values: Sequence[float | None], room: int, rows: int, pen: Pen, *, low: float, high: float) -> list[str]:
+    """The last `room` values as columns over `rows` lines, between `low` and `high`; a gap where one is unknown."""
     heights = pen.glyphs.heights
     span = high - low
     shown = [None] * max(0, room - len(values)) + list(values[-room:] if room > 0 else [])
-    out = []
-    for value in shown:
-        if value is None:
-            out.append(" ")
-        else:
-            share = (value - low) / span if span > 0 else 0.0
-            out.append(heights[min(len(heights) - 1, max(0, int(share * len(heights))))])
-    return "".join(out)
+    steps = rows * len(heights) - 1
+    levels = [None if value is None else 1 + round(_share_of(value - low, span) * steps) for value in shown]
+    return ["".join(_cell(level, row, heights) for level in levels) for row in reversed(range(rows))]
+
+
+def _share_of(value: float, span: float) -> float:
+    return min(1.0, max(0.0, value / span)) if span > 0 else 0.0
+
+
+def _cell(level: int | None, row: int, heights: str) -> str:
+    here = 0 if level is None else level - row * len(heights)
+    return " " if here <= 0 else heights[min(here, len(heights)) - 1]
 
 
 def merged(line: Iterable[Piece]) -> Line:

@@ -11,13 +11,16 @@ class Glyphs:
     """A set of characters, each one cell wide.
 
     `eighths` fill a cell from the left, `heights` from below, both from least to whole; `track` is the empty part of a
-    bar where colour does not show it.
+    bar where colour does not show it. `line` and `line_track` make thin bars, `crossing` their marks.
     """
 
     eighths: str
     heights: str
     track: str
     tick: str
+    line: str
+    line_track: str
+    crossing: str
     rule: str
     column: str
     cursor: str
@@ -42,6 +45,9 @@ FULL = Glyphs(
     heights="▁▂▃▄▅▆▇█",
     track="░",
     tick="│",
+    line="━",
+    line_track="─",
+    crossing="┃",
     rule="─",
     column="│",
     cursor="▌",
@@ -61,6 +67,9 @@ CP437 = Glyphs(
     heights="▄█",
     track="░",
     tick="│",
+    line="■",
+    line_track="·",
+    crossing="│",
     rule="─",
     column="│",
     cursor="▌",
@@ -80,6 +89,9 @@ ASCII = Glyphs(
     heights="_.-=#",
     track="-",
     tick="|",
+    line="=",
+    line_track="-",
+    crossing="|",
     rule="-",
     column="|",
     cursor=">",

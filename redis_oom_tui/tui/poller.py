@@ -1,25 +1,23 @@
 """Asks the server for its figures, tick by tick, and goes on through failures. Knows nothing of the screen."""
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.models.trend import Rates
+from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Thresholds, Verdict
-from redis_oom_tui.ports import Source
-from redis_oom_tui.rules.rates import between
+from redis_oom_tui.ports import Source, TellsSettings
+from redis_oom_tui.rules.forecast import forecast
+from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import follow, judge
 from redis_oom_tui.tui.reading import Clock, Link, Reading
 
-_HISTORY_SECONDS = 15 * 60
 _LONGEST_WAIT = 10.0
 _CLIENTS_EVERY = 5.0
-# Rates over this span: long enough to be steady, short enough to show at once that a cleanup helped.
-_RATE_SECONDS = 10.0
+_SETTINGS_EVERY = 30.0
 
 
 def backoff(attempts: int) -> float:
@@ -29,16 +27,6 @@ def backoff(attempts: int) -> float:
     [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
     """
     return min(_LONGEST_WAIT, 2.0 ** min(attempts - 1, 10))
-
-
-def span_start(history: Sequence[Snapshot], seconds: float) -> Snapshot | None:
-    """The oldest snapshot of the last `seconds`, the newest not counted; None where there is but one."""
-    oldest: Snapshot | None = None
-    for snapshot in reversed(history[:-1]):
-        if oldest is not None and history[-1].taken_monotonic - snapshot.taken_monotonic > seconds:
-            break
-        oldest = snapshot
-    return oldest
 
 
 class Poller:
@@ -61,10 +49,10 @@ class Poller:
         self._interval = interval
         self._clock = clock or Clock()
         self._sleep = sleep
-        self._history: deque[Snapshot] = deque(maxlen=max(2, round(_HISTORY_SECONDS / interval)))
+        self._history = History()
         self._reading = Reading(address=source.address)
         self._opened = opened
-        self._clients_due = 0.0
+        self._clients_due = self._settings_due = 0.0
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -82,29 +70,40 @@ class Poller:
                 await self._source.open()
                 self._opened = True
             snapshot = await self._source.snapshot()
-            capabilities = await self._source.capabilities()
-            clients = await self._clients(snapshot)
+            await self._take_in(snapshot)
         except TriageError as error:
             return self._failed(error)
-        self._history.append(snapshot)
-        history = tuple(self._history)
-        rates = between(span_start(history, _RATE_SECONDS), snapshot)
+        self._publish(self._reading)
+        return self._interval
+
+    async def _take_in(self, snapshot: Snapshot) -> None:
+        capabilities = await self._source.capabilities()
+        clients = await self._clients(snapshot, capabilities)
+        settings = await self._settings(snapshot)
+        self._history.add(snapshot)
+        rates, told = self._history.rates(), forecast(self._history.samples)
         self._reading = Reading(
             address=self._source.address,
             link=Link.LIVE,
             snapshot=snapshot,
-            history=history,
+            samples=self._history.samples,
             rates=rates,
-            verdict=self._verdict(snapshot, rates),
+            verdict=self._verdict(snapshot, rates, told),
+            forecast=told,
             clients=clients,
             capabilities=capabilities,
+            settings=settings,
         )
-        self._publish(self._reading)
-        return self._interval
 
-    async def _clients(self, snapshot: Snapshot) -> tuple[ClientBuffer, ...] | None:
+    async def _settings(self, snapshot: Snapshot) -> Mapping[str, str]:
+        if snapshot.taken_monotonic < self._settings_due or not isinstance(self._source, TellsSettings):
+            return self._reading.settings
+        self._settings_due = snapshot.taken_monotonic + _SETTINGS_EVERY
+        return await self._source.settings()
+
+    async def _clients(self, snapshot: Snapshot, capabilities: Capabilities) -> tuple[ClientBuffer, ...] | None:
         known = self._reading.clients
-        if snapshot.taken_monotonic < self._clients_due or not self._reading.capabilities.has(Feature.CLIENT_LIST):
+        if snapshot.taken_monotonic < self._clients_due or not capabilities.has(Feature.CLIENT_LIST):
             return known
         self._clients_due = snapshot.taken_monotonic + _CLIENTS_EVERY
         try:
@@ -112,8 +111,8 @@ class Poller:
         except CommandRefused:
             return None
 
-    def _verdict(self, snapshot: Snapshot, rates: Rates) -> Verdict:
-        verdict = judge(snapshot, thresholds=self._thresholds, rates=rates)
+    def _verdict(self, snapshot: Snapshot, rates: Rates, told: Forecast) -> Verdict:
+        verdict = judge(snapshot, thresholds=self._thresholds, rates=rates, forecast=told)
         return follow(verdict, self._reading.verdict, snapshot.taken_at)
 
     def _failed(self, error: TriageError) -> float:

@@ -1,15 +1,16 @@
 """What the poller hands to the screen at each tick: one frozen value, with the state of the link in it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.models.trend import Rates
-from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.models.trend import Forecast, Rates, Sample
+from redis_oom_tui.models.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +33,24 @@ class Link(StrEnum):
 class Reading:
     """All that the screen knows of the server at one moment.
 
-    `history` holds the snapshots of the last minutes, oldest first; the last of them is `snapshot`. When the link is
-    LOST, everything is from before, `error` says why in one sentence and `next_try` when it is tried again (monotonic
-    seconds). `rates` are over the last ten seconds. `clients` is None until CLIENT LIST answered.
+    `samples` are the trend of the last minutes to hours, oldest first; `rates` are over the last ten seconds. When the
+    link is LOST, everything is from before, `error` says why in one sentence and `next_try` when it is tried again
+    (monotonic seconds). `clients` is None until CLIENT LIST answered; `settings` are the few that a diagnosis looks at.
     """
 
     address: Address
     link: Link = Link.CONNECTING
     snapshot: Snapshot | None = None
-    history: tuple[Snapshot, ...] = ()
+    samples: tuple[Sample, ...] = ()
     rates: Rates = field(default_factory=Rates)
     verdict: Verdict | None = None
-    findings: tuple[Finding, ...] = ()
+    forecast: Forecast = field(default_factory=Forecast)
     clients: tuple[ClientBuffer, ...] | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
+    settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     error: str | None = None
     next_try: float | None = None
     attempts: int = 0
-
-    @property
-    def previous(self) -> Snapshot | None:
-        """The snapshot one tick before, None at the first."""
-        return self.history[-2] if len(self.history) > 1 else None
 
     def age(self, now: float) -> float | None:
         """Seconds since the figures were read, `now` being monotonic; None before the first."""

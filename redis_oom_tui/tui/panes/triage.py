@@ -1,16 +1,78 @@
-"""Pane: Is it out of memory, why, and what next."""
+"""Pane 1, Triage: is it out of memory, why, and what next."""
 
+from textual import events
 from textual.app import ComposeResult
+from textual.containers import Horizontal
 
-from redis_oom_tui.tui.panes.base import Pane, Words
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.rules.findings import find
+from redis_oom_tui.tui.panes.base import Pane
+from redis_oom_tui.tui.panes.triage_findings import Clients, Findings
+from redis_oom_tui.tui.panes.triage_vitals import Vitals, Whereabouts
+from redis_oom_tui.tui.reading import Reading
+
+_WIDE = 116
+_TALL = 28
+_SHORT = 16
 
 
 class TriagePane(Pane):
-    """Is it out of memory, why, and what next."""
+    """Figures above, findings below; client hogs beside or under them where there is room."""
 
     pane = "triage"
     title = "Triage"
 
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.vitals = Vitals()
+        self.whereabouts = Whereabouts()
+        self.findings = Findings()
+        self.clients = Clients()
+
     def compose(self) -> ComposeResult:
-        """What it will hold."""
-        yield Words("Is it out of memory, why, and what next.")
+        """Figures, then what follows from them."""
+        yield self.vitals
+        yield self.whereabouts
+        with Horizontal():
+            yield self.findings
+            yield self.clients
+
+    @property
+    def main_widget(self) -> Findings:
+        """The findings: the only thing here to move in."""
+        return self.findings
+
+    def show_reading(self, reading: Reading) -> None:
+        """Draw the figures of a tick, and what follows from them."""
+        self.vitals.show(reading)
+        self.whereabouts.show(reading)
+        self.clients.show(reading.clients)
+        self._find(reading, self.triage.scan)
+
+    def show_scan(self, view: ScanView | None) -> None:
+        """A scan knows more: look for findings again once it ends."""
+        reading = self.triage.reading
+        if reading is not None and view is not None and view.complete:
+            self._find(reading, view)
+
+    def _find(self, reading: Reading, view: ScanView | None) -> None:
+        if reading.snapshot is None:
+            return
+        self.findings.show(
+            find(
+                reading.snapshot,
+                view,
+                reading.clients or (),
+                reading.capabilities,
+                settings=reading.settings,
+                thresholds=self.triage.thresholds,
+            )
+        )
+
+    def on_resize(self, event: events.Resize) -> None:
+        """What gives way where: first the clients, then the breakdown and the trend."""
+        size = event.size
+        self.set_class(size.width >= _WIDE, "-wide")
+        self.set_class(size.height >= _TALL, "-tall")
+        self.set_class(size.height < _SHORT, "-short")
+        self.set_class(size.width < 70, "-narrow")

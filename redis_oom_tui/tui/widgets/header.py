@@ -66,16 +66,22 @@ class Header(Canvas):
         tabs = self._tabs(width)
         return (self._title(reading, width), tabs, *verdict, strip) if height >= 5 else (tabs, *verdict, strip)
 
-    def _title(self, reading: Reading, width: int) -> Line:
-        left: list[Piece] = [(" redis-oom-tui ", "title"), (f" {safe_text(str(reading.address), 40)}", "text")]
-        snapshot = reading.snapshot
-        if snapshot is not None:
-            server = snapshot.server
-            version = safe_text(f"{server.flavour} {server.version}", 24)
-            left.append((f"  {version} {safe_text(server.role, 12)}", "dim"))
-            if server.uptime_seconds is not None:
-                left.append((f"  up {sizes.duration(server.uptime_seconds)}", "dim"))
-        return spread(left, self._link(reading), width)
+    def _title(self, reading: Reading, room: int) -> Line:
+        link, more = self._link(reading), self._server(reading)
+        name: Piece = (" redis-oom-tui ", "title")
+        rest = room - width((name, *link, *more)) - 2
+        if rest < 12:
+            rest, more = rest + width(more), []
+        address: Piece = (f" {safe_text(str(reading.address), max(8, rest))}", "text")
+        return spread((name, address, *more), link, room)
+
+    @staticmethod
+    def _server(reading: Reading) -> list[Piece]:
+        if reading.snapshot is None:
+            return []
+        server = reading.snapshot.server
+        up = "" if server.uptime_seconds is None else f"  up {sizes.duration(server.uptime_seconds)}"
+        return [(f"  {safe_text(f'{server.flavour} {server.version}', 24)} {safe_text(server.role, 12)}{up}", "dim")]
 
     def _link(self, reading: Reading) -> list[Piece]:
         now = self.triage.clock.monotonic()

@@ -1,0 +1,207 @@
+"""The ranked findings of pane 1, each leading to where it is mended, and the clients that hold most."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.verdict import Finding, Level
+from redis_oom_tui.rules.clients import rank
+from redis_oom_tui.tui.draw import Line, Piece, clip, merged, pad, spread, wrap
+from redis_oom_tui.tui.intents import PullLever
+from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.widgets.header import level_role
+from redis_oom_tui.tui.widgets.keybar import KeyBar
+from redis_oom_tui.words import sizes
+from redis_oom_tui.words.hostile import safe_text
+
+
+class Findings(Canvas, can_focus=True):
+    """A line each, the gravest first; the cursor stays on its finding while others come and go."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("enter", "explain", "explain", id="findings.explain", tooltip="The finding with its evidence"),
+        Binding("m", "mend", "mend", id="findings.mend", tooltip="Go where it is mended; nothing changes yet"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.findings: tuple[Finding, ...] = ()
+        self._cursor = ""
+        self._top = 0
+
+    def show(self, findings: tuple[Finding, ...]) -> None:
+        """Draw these."""
+        self.findings = findings
+        self.redraw()
+
+    @property
+    def place(self) -> int:
+        """The cursor's line; the first where its finding is gone."""
+        return next((at for at, finding in enumerate(self.findings) if finding.id == self._cursor), 0)
+
+    @property
+    def current(self) -> Finding | None:
+        """The finding under the cursor."""
+        return self.findings[self.place] if self.findings else None
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """A title, and as many as fit round the cursor."""
+        count = len(self.findings)
+        more = f" {count} " if count > height - 1 else ""
+        title = spread(((" Findings", "title"), (more, "dim")), (), width)
+        if not count:
+            return [title, ((" Nothing stands out.", "dim"),)]
+        room = max(1, height - 1)
+        place = self.place
+        self._top = max(0, place - room + 1, min(self._top, place, count - room))
+        shown = self.findings[self._top : self._top + room]
+        return [title, *(self._line(finding, width, at + self._top == place) for at, finding in enumerate(shown))]
+
+    def _line(self, finding: Finding, room: int, here: bool) -> Line:
+        role = "cursor" if here and self.has_focus else None
+        glyphs = self.pen.glyphs
+        sign = {Level.OK: glyphs.bullet}.get(finding.level, glyphs.state(finding.level))
+        left: list[Piece] = [
+            (f" {pad(sign, 2)} ", role or (level_role(finding.level) if finding.level is not Level.OK else "dim")),
+            (safe_text(finding.title, 200), role or "text"),
+        ]
+        right: list[Piece] = []
+        if finding.saves_bytes is not None:
+            right.append((f"saves {saving(finding)} ", role or "ok"))
+        if finding.lever is not None:
+            right.append((f"{glyphs.right} {finding.lever.pane.title()} ", role or "link"))
+        return merged(spread(left, right, room, role or "text"))
+
+    def action_move(self, by: int) -> None:
+        """The cursor, by so many lines."""
+        if self.findings:
+            self._cursor = self.findings[max(0, min(self.place + by, len(self.findings) - 1))].id
+            self.redraw()
+
+    def action_explain(self) -> None:
+        """Show the finding whole."""
+        finding = self.current
+        if finding is not None:
+            self.app.push_screen(FindingScreen(finding))
+
+    def action_mend(self) -> None:
+        """Go where it is mended."""
+        finding = self.current
+        if finding is not None and finding.lever is not None:
+            self.post_message(PullLever(finding.lever))
+
+    def on_focus(self, _: events.Focus) -> None:
+        """The cursor shows."""
+        self.redraw()
+
+    def on_blur(self, _: events.Blur) -> None:
+        """The cursor hides."""
+        self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor, twice explains."""
+        if 0 < event.y <= len(self.findings) - self._top:
+            self._cursor = self.findings[self._top + event.y - 1].id
+            self.redraw()
+            if event.chain == 2:
+                self.action_explain()
+
+
+def saving(finding: Finding) -> str:
+    """What it saves, as a range."""
+    if finding.saves_bytes is None:
+        return ""
+    low, high = finding.saves_bytes
+    return sizes.short_size(low) if low == high else f"{sizes.short_size(low)}-{sizes.short_size(high)}"
+
+
+class FindingText(Canvas):
+    """A finding with all that is known of it."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__()
+        self._finding = finding
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """Title, advice, evidence, what the application can do."""
+        finding, room = self._finding, max(8, width - 4)
+        out: list[Line] = [((f" {self.pen.glyphs.state(finding.level)} ", level_role(finding.level)), ("", "text"))]
+        title = wrap(safe_text(finding.title, 400), room)
+        out = [clip((*out[0], (title[0], "title")), width), *(((f"    {line}", "title"),) for line in title[1:]), ()]
+        out += _paragraph("What to do", finding.advice, room)
+        if finding.saves_bytes is not None:
+            out += _paragraph("What it saves", saving(finding), room)
+        if finding.evidence:
+            out.append(((" Evidence", "dim"),))
+            for told in finding.evidence:
+                out += [((f"  {line}", "text"),) for line in wrap(safe_text(told, 300), room)]
+            out.append(())
+        out += _paragraph("In the application", finding.in_the_application, room)
+        return out[:height]
+
+
+def _paragraph(word: str, text: str, room: int) -> list[Line]:
+    if not text:
+        return []
+    return [((f" {word}", "dim"),), *(((f"  {line}", "text"),) for line in wrap(safe_text(text, 900), room)), ()]
+
+
+class FindingScreen(ModalScreen[None]):
+    """Covers the panes until Escape."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss", "close"),
+        Binding("m", "mend", "mend", tooltip="Go where it is mended; nothing changes yet"),
+    ]
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__()
+        self._finding = finding
+
+    def compose(self) -> ComposeResult:
+        """The text and the keys."""
+        yield FindingText(self._finding)
+        yield KeyBar()
+
+    def action_mend(self) -> None:
+        """Go where it is mended."""
+        self.dismiss()
+        if self._finding.lever is not None:
+            self.app.post_message(PullLever(self._finding.lever))
+
+
+class Clients(Canvas):
+    """The clients that hold most memory, by CLIENT LIST."""
+
+    clients: tuple[ClientBuffer, ...] | None = None
+
+    def show(self, clients: tuple[ClientBuffer, ...] | None) -> None:
+        """Draw these."""
+        self.clients = clients
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """A title, and as many as fit."""
+        title: Line = ((" Client hogs", "title"),)
+        if self.clients is None:
+            return [title, ((" CLIENT LIST may not be read here.", "dim"),)]
+        return [
+            title,
+            *(
+                clip(
+                    (
+                        (f" {pad(sizes.short_size(hog.client.total_bytes), 7, 'right')}  ", "text"),
+                        (hog.words, "dim"),
+                    ),
+                    width,
+                )
+                for hog in rank(self.clients)[: max(0, height - 1)]
+            ),
+        ]

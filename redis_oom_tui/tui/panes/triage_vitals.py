@@ -1,0 +1,235 @@
+"""The figures of pane 1: gauges on one scale, counters with their rates, where the memory is, and its trend."""
+
+from collections.abc import Sequence
+
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.trend import Forecast, Sample, Trend
+from redis_oom_tui.models.verdict import Thresholds
+from redis_oom_tui.rules.breakdown import Breakdown, Share, break_down
+from redis_oom_tui.tui.draw import Line, Pen, Piece, clip, columns, line_bar, merged, pad, spread, stacked, width
+from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.widgets.header import pressure_role
+from redis_oom_tui.words import sizes
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.rates import per_second
+
+_LABEL = 15
+_WORD = 14
+_TAIL = 9
+_SIDE_BY_SIDE = 70
+_SPANS = (60.0, 300.0, 900.0, 3600.0)
+_PARTS = {
+    Share.DATA: "part0",
+    Share.TABLES: "part1",
+    Share.CLIENTS: "part2",
+    Share.REPLICATION: "part3",
+    Share.SCRIPTS: "part4",
+}
+
+
+class Vitals(Canvas):
+    """Gauges at the left, counters at the right; one below the other where there is no room for both."""
+
+    reading: Reading | None = None
+
+    def show(self, reading: Reading) -> None:
+        """Draw these figures."""
+        self.reading = reading
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """Six lines, or as many as there are."""
+        reading = self.reading
+        if reading is None or reading.snapshot is None:
+            return ()
+        beside = width >= _SIDE_BY_SIDE
+        right_room = min(44, max(35, width // 3)) if beside else width - 1
+        left = gauges(reading.snapshot, width - right_room - 3 if beside else width, self.pen, self.triage.thresholds)
+        right = counters(reading, right_room)
+        if not beside:
+            return [*left, *right][:height]
+        across = width - right_room - 1
+        return [merged((*spread(one, (), across), *other)) for one, other in zip(left, right, strict=True)]
+
+
+def gauges(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> list[Line]:
+    """Used, peak and RSS on one scale with the limit marked on it; pressure on its own, with the thresholds."""
+    memory = snapshot.memory
+    limit = memory.maxmemory_bytes
+    scale = max(memory.used_bytes, memory.peak_bytes or 0, memory.rss_bytes or 0, limit or 0, 1)
+    role = pressure_role(memory, thresholds).removeprefix("bar_")
+    ticks = (limit / scale,) if limit is not None and limit < scale else ()
+    gauge_room = max(0, room - _LABEL - 12)
+
+    def gauge(word: str, size: int | None, line_role: str) -> Line:
+        share = 0.0 if size is None else size / scale
+        return _row(word, sizes.size(size), line_bar(share, gauge_room, pen, line_role, ticks), room)
+
+    pressure = line_bar(memory.pressure or 0.0, gauge_room, pen, role, (thresholds.warn, thresholds.crit))
+    frag = "?" if memory.fragmentation_ratio is None else f"{memory.fragmentation_ratio:.2f}"
+    limit_words: Line = (
+        (("no limit is set", "dim"),) if limit is None else line_bar(limit / scale, gauge_room, pen, "dim")
+    )
+    return [
+        _row("pressure", "no limit" if limit is None else sizes.percent(memory.pressure, 1), pressure, room),
+        gauge("used", memory.used_bytes, role),
+        _row("maxmemory", "none" if limit is None else sizes.size(limit), limit_words, room),
+        gauge("peak", memory.peak_bytes, "ok"),
+        gauge("rss", memory.rss_bytes, "ok"),
+        _row("fragmentation", frag, _outside(memory.rss_bytes, memory.used_bytes), room),
+    ]
+
+
+def _row(word: str, value: str, rest: Line, room: int) -> Line:
+    return clip(merged(((f" {pad(word, _LABEL - 1)}", "dim"), (f"{pad(value, 10, 'right')}  ", "title"), *rest)), room)
+
+
+def _outside(rss: int | None, used: int) -> Line:
+    """A ratio alone misleads on a small server: the bytes stand beside it."""
+    if rss is None:
+        return ()
+    words = f"{sizes.short_size(rss - used)} over used" if rss >= used else f"{sizes.short_size(used - rss)} not in RAM"
+    return ((words, "dim"),)
+
+
+def counters(reading: Reading, room: int) -> list[Line]:
+    """Policy, what was refused and evicted in all and per second, keys and TTLs, clients."""
+    snapshot = reading.snapshot
+    if snapshot is None:
+        return []
+    told, rates, activity = snapshot.counters, reading.rates, snapshot.activity
+    refused, evicted = rates.per_second(rates.refused_writes), rates.per_second(rates.evicted_keys)
+    refusals = (">" if told.refused_is_lower_bound else "") + sizes.count(told.refused_writes_total)
+    keys, volatile = snapshot.keys, snapshot.expires
+    blocked = f"{activity.blocked_clients} blkd" if activity.blocked_clients else ""
+    policy = f"{safe_text(snapshot.memory.policy, 20)}{' ' * _TAIL}"
+    return [
+        spread(((pad("policy", _WORD), "dim"),), ((policy, "title"),), room),
+        _pair("refused writes", refusals, per_second(refused), room, "crit" if refused else ""),
+        _pair(
+            "evicted keys", sizes.count(told.evicted_keys_total), per_second(evicted), room, "warn" if evicted else ""
+        ),
+        _pair("keys", sizes.count(keys), f"{len(snapshot.databases)} db", room),
+        _pair("with a TTL", sizes.count(volatile), sizes.percent(volatile / keys) if keys else "", room),
+        _pair("clients", sizes.count(activity.connected_clients), blocked, room),
+    ]
+
+
+def _pair(word: str, value: str, more: str, room: int, role: str = "") -> Line:
+    """A word, a number under the numbers above, and a smaller one; `role` makes both stand out."""
+    number = pad(value, max(6, room - _WORD - _TAIL), "right")
+    tail = pad(more, _TAIL - 1, "right")
+    return clip(((pad(word, _WORD), "dim"), (number, role or "title"), (f" {tail}", role or "dim")), room)
+
+
+class Whereabouts(Canvas):
+    """Where used_memory is, as one bar with its legend, and how it went in the last minutes."""
+
+    reading: Reading | None = None
+
+    def show(self, reading: Reading) -> None:
+        """Draw these figures."""
+        self.reading = reading
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """The bar, its legend, the trend; with a blank line between where there is room."""
+        reading = self.reading
+        if reading is None or reading.snapshot is None:
+            return ()
+        return [
+            (),
+            *breakdown(break_down(reading.snapshot.memory), width, self.pen),
+            *(((),) if height > 6 else ()),
+            *trend(reading.samples, reading.forecast, width, self.pen, max(1, height - (4 if height > 6 else 3))),
+        ]
+
+
+def breakdown(split: Breakdown, room: int, pen: Pen) -> list[Line]:
+    """The parts as a bar of one line, and a legend that names each with its bytes."""
+    whole = sum(part.size for part in split.parts) or 1
+    across = max(0, room - _LABEL - 1)
+    # What is less than a quarter of a cell would look larger than it is: the legend has it.
+    seen = [part for part in split.parts if part.size * across * 4 >= whole]
+    line = stacked([(part.size / whole, _PARTS.get(part.share, "part5")) for part in seen], across, pen)
+    legend: list[Piece] = [(" " * (_LABEL), "text")]
+    square = pen.glyphs.marked if not pen.tracks else pen.glyphs.eighths[-1]
+    for part in sorted(split.parts, key=lambda part: -part.size):
+        legend += [
+            (square, _PARTS.get(part.share, "part5")),
+            (f" {part.share.value} ", "dim"),
+            (f"{sizes.short_size(part.size)}  ", "text"),
+        ]
+    return [merged(((f" {pad('where it is', _LABEL - 1)}", "dim"), *line)), _whole_pieces(legend, room)]
+
+
+def _whole_pieces(legend: Sequence[Piece], room: int) -> Line:
+    """As many entries of three pieces as fit: half a name helps nobody."""
+    kept = list(legend[:1])
+    for at in range(1, len(legend), 3):
+        if width([*kept, *legend[at : at + 3]]) > room + 2:
+            break
+        kept += legend[at : at + 3]
+    return clip(kept, room)
+
+
+def trend(samples: Sequence[Sample], told: Forecast, room: int, pen: Pen, rows: int) -> list[Line]:
+    """used_memory over the shortest of a few spans that holds what was watched, with its ends named."""
+    if not samples:
+        return []
+    watched = samples[-1].monotonic - samples[0].monotonic
+    span = next((span for span in _SPANS if watched <= span), _SPANS[-1])
+    right_room = 24 if room >= _SIDE_BY_SIDE else 0
+    across = max(1, room - _LABEL - right_room - 11)
+    values = bucketed(samples, span, across)
+    known = [value for value in values if value is not None]
+    low, high = min(known), max(known)
+    # A flat line in the middle rather than noise blown up to the whole height.
+    margin = max((high - low) * 0.1, high * 0.005)
+    drawn = columns(values, across, rows, pen, low=low - margin, high=high + margin)
+    label = ("last minute", "last 5 min", "last 15 min", "last hour")[_SPANS.index(span)]
+    out: list[Line] = []
+    for row, text in enumerate(drawn):
+        word = label if row == 0 else ""
+        scale = sizes.short_size(round(high)) if row == 0 else sizes.short_size(round(low)) if row == rows - 1 else ""
+        side = _outlook(told)[row] if right_room and row < 2 else ""
+        out.append(
+            spread(
+                ((f" {pad(word, _LABEL - 1)}", "dim"), (text, "spark"), (f" {pad(scale, 9)}", "dim")),
+                ((f"{side} ", "text"),) if side else (),
+                room,
+            )
+        )
+    return out
+
+
+def bucketed(samples: Sequence[Sample], span: float, count: int) -> list[float | None]:
+    """The largest used_memory in each of `count` equal stretches of the last `span` seconds; None before the first."""
+    out: list[float | None] = [None] * count
+    newest = samples[-1].monotonic
+    for sample in samples:
+        place = count - 1 - int((newest - sample.monotonic) / span * count)
+        if place >= 0:
+            out[place] = max(out[place] or 0.0, float(sample.used_bytes))
+    # Fewer samples than stretches leave gaps that are no news.
+    last: float | None = None
+    for place, value in enumerate(out):
+        last = value if value is not None else last
+        out[place] = last
+    return out
+
+
+def _outlook(told: Forecast) -> tuple[str, str]:
+    """Which way it goes, and when it is full."""
+    if told.trend is Trend.UNKNOWN or told.slope is None:
+        return ("watching the trend", "")
+    if told.trend is Trend.NONE:
+        return ("steady", "")
+    sign = "+" if told.slope >= 0 else "-"
+    slope = f"{sign}{sizes.short_size(abs(round(told.slope * 60)))}/min"
+    if told.seconds_to_limit is None:
+        return (slope, "")
+    soonest, latest = told.seconds_to_limit
+    until = f" to {sizes.duration(latest)}" if latest is not None else " or more"
+    return (slope, f"full in {sizes.duration(soonest)}{until}")

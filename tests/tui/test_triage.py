@@ -1,0 +1,121 @@
+"""Pane 1 at every size: figures that are right, unknowns that say so, findings that lead on."""
+
+import pytest
+
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.snapshot import ClientBuffer, Counters
+from redis_oom_tui.models.trend import Sample
+from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.tui.draw import Pen, bar, columns, line_bar, stacked, width
+from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
+from redis_oom_tui.tui.panes.triage_vitals import bucketed
+from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
+from tests.tui.support import an_app, rows, screen_text, until
+
+MIB = 1024 * 1024
+FINDINGS = tuple(
+    Finding(f"f{n}", Level.WARNING, f"Finding number {n}", f"Do {n}", lever=Lever("limits", setting="maxmemory"))
+    for n in range(12)
+)
+
+
+async def shown(source, size=(80, 24)):
+    app = an_app(source)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.reading is not None and len(app.reading.samples) > 1)
+        await pilot.pause()
+        return screen_text(app)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (79, 24), (60, 24)])
+async def test_the_figures_stand_there_uncut(size):
+    text = await shown(
+        ScriptedSource(clock=FakeClock(), clients=[ClientBuffer(1, "10.0.0.1:1", total_bytes=9 * MIB)]), size
+    )
+    for words in (
+        "99.4 %",
+        "509.0 MiB",
+        "512.0 MiB",
+        "511.0 MiB",
+        "544.6 MiB",
+        "1.07",
+        "1,284",
+        "413,200",
+        "60,000",
+        "15 %",
+    ):
+        assert words in text
+    assert "noeviction" in text
+    assert all(len(line) <= size[0] for line in text.splitlines())
+
+
+async def test_no_limit_reads_as_no_limit_everywhere():
+    text = await shown(ScriptedSource([a_snapshot(maxmemory=None)]))
+    assert "no limit" in text
+    assert "0 B" not in text
+    assert "inf" not in text.lower()
+
+
+async def test_unknown_is_a_question_mark_and_never_0():
+    snapshot = a_snapshot()
+    bare = type(snapshot)(1000.0, 0.0, snapshot.server, type(snapshot.memory)(used_bytes=5 * MIB), counters=Counters())
+    text = await shown(ScriptedSource([bare]))
+    for word in ("peak", "rss", "fragmentation", "refused writes", "evicted keys"):
+        line = next(line for line in text.splitlines() if word in line)
+        assert "?" in line.split(word)[1], line
+
+
+async def test_figures_from_before_a_failure_stay_and_are_marked():
+    clock = FakeClock()
+    source = ScriptedSource([a_snapshot(), ServerUnreachable("It hung up.")], clock=clock)
+    app = an_app(source, clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "It hung up." in screen_text(app))
+        assert "stale" in rows(app)[0]
+        assert "544.6 MiB" in screen_text(app)
+
+
+async def test_findings_scroll_explain_and_lead_to_their_pane():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.frozen = True
+        findings = app.panes["triage"].findings
+        findings.show(FINDINGS)
+        await pilot.press(*["j"] * 11)
+        await pilot.pause()
+        assert "Finding number 11" in screen_text(app)
+        findings.show(FINDINGS[6:])
+        assert findings.current.id == "f11", "the cursor stays on its finding"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "Do 11" in screen_text(app)
+        await pilot.press("m")
+        await pilot.pause()
+        assert app.pane == "limits"
+
+
+@pytest.mark.parametrize("glyphs", [FULL, CP437, ASCII])
+@pytest.mark.parametrize("tracks", [True, False])
+@pytest.mark.parametrize("share", [-1.0, 0.0, 0.001, 0.5, 0.999, 1.0, 7.0])
+def test_bars_have_their_width_whatever_the_share(glyphs, tracks, share):
+    pen = Pen(glyphs, tracks)
+    for room in (0, 1, 7, 40):
+        assert width(bar(share, room, pen, "ok", (0.8, 0.95))) == room
+        assert width(line_bar(share, room, pen, "ok", (0.8, 0.95))) == room
+        assert width(stacked([(share, "part0"), (0.0, "part1"), (0.2, "part2")], room, pen)) == room
+    full = bar(share, 40, pen, "ok")
+    assert (full[0][1] == "ok") == (share > 0), "something is never drawn as nothing"
+
+
+def test_a_bar_is_full_only_when_it_is_full():
+    assert "".join(text for text, role in bar(0.999, 10, Pen(), "ok") if role == "ok") != "█" * 10
+    assert bar(1.0, 10, Pen(), "ok") == (("█" * 10, "ok"),)
+
+
+def test_columns_rise_over_rows_and_gaps_stay_open():
+    assert columns([None, 0, 5, 10], 5, 2, Pen(), low=0, high=10) == ["   ▁█", "  ▁██"]
+
+
+def test_buckets_take_the_largest_and_carry_on():
+    samples = [Sample(t, 0.0, used_bytes=used, counted_bytes=0) for t, used in ((0, 5), (1, 9), (10, 3))]
+    assert bucketed(samples, 20.0, 4) == [None, 5.0, 9.0, 3.0]
