@@ -4,6 +4,7 @@ from typing import cast
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.address import Connection
+from redis_oom_tui.ports import Source
 
 
 def show(invocation: Invocation, connection: Connection | None = None) -> int:
