@@ -9,9 +9,17 @@ from typing import Any
 
 import pytest
 import redis
+from textual.app import App
+from textual.binding import Binding
+from textual.widget import Widget
 
 from redis_oom_tui.cli.main import COMMANDS, cli, main
 from redis_oom_tui.store.gate import CHANGES, LOOKS, READS
+from redis_oom_tui.tui.app import TriageApp
+from redis_oom_tui.tui.panes.cleanup import CleanupPane
+from redis_oom_tui.tui.panes.hogs import HogsPane
+from redis_oom_tui.tui.panes.limits import LimitsPane
+from redis_oom_tui.tui.widgets.live_table import LiveTable
 from tests.support.servers import RunningServer
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -206,3 +214,32 @@ def test_every_example_is_understood(line: str) -> None:
     assert name in COMMANDS
     assert command is not None
     command.make_context(str(name), rest, parent=context)
+
+
+SPELLED = {"Esc": "escape", "+": "plus", "-": "minus", "/": "slash", "?": "question_mark", "Ctrl+P": "ctrl+p"}
+SPELLED |= {"Ctrl+L": "ctrl+l", "[": "left_square_bracket", "]": "right_square_bracket"}
+
+
+@pytest.mark.parametrize(
+    ("title", "kinds"),
+    [
+        ("", [TriageApp]),
+        (" in Hogs", [HogsPane, LiveTable]),
+        (" in Limits", [LimitsPane]),
+        (" in Cleanup", [CleanupPane]),
+    ],
+)
+def test_every_key_in_the_tables_is_bound(title: str, kinds: list[type[App[int]] | type[Widget]]) -> None:
+    bound = {key for kind in kinds for binding in bindings(kind) for key in binding.key.split(",")}
+    bound.add(TriageApp.COMMAND_PALETTE_BINDING)
+    _, _, table = README.partition(f"| Key{title} | Does |")
+    cells = [row.split("|")[1] for row in table.partition("\n\n")[0].splitlines()[2:]]
+    keys = [key for cell in cells for key in re.findall(r"`(.+?)`", cell)]
+    assert len(keys) >= 4
+    assert [key for key in keys if SPELLED.get(key, key.lower() if len(key) > 1 else key) not in bound] == []
+
+
+def bindings(kind: type[App[int]] | type[Widget]) -> list[Binding]:
+    """The bindings that a class and its bases declare."""
+    declared = [item for cls in kind.__mro__ for item in cls.__dict__.get("BINDINGS", ())]
+    return [item if isinstance(item, Binding) else Binding(*item) for item in declared]
