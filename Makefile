@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check screenshots bench clean
+.PHONY: demo test check man screenshots bench clean
 
 demo: $(STAMP)
 	@$(BIN)/redis-oom-tui demo
@@ -17,6 +17,11 @@ check: $(STAMP)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+man: $(STAMP)
+	@mkdir -p build
+	@$(BIN)/python -m redis_oom_tui.cli.manual > build/redis-oom-tui.1
+	@echo build/redis-oom-tui.1
 
 screenshots: $(STAMP)
 	@$(BIN)/python screenshots/draw.py

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("redis_oom_tui.cli.watch", "Look at an interval; alerts, hooks, an armed cleanup."),
     "demo": ("redis_oom_tui.cli.demo", "The screen on an embedded server that is out of memory."),
     "config": ("redis_oom_tui.cli.config", "Check the configuration file."),
+    "completion": ("redis_oom_tui.cli.completion", "Complete commands and options in bash, zsh or fish."),
 }
 
 EXIT_USAGE = 2

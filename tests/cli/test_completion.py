@@ -1,0 +1,67 @@
+"""Completion and the manual page: both come from the declarations, so both know every command."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from redis_oom_tui.cli.main import COMMANDS, cli
+from redis_oom_tui.cli.manual import page
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_a_script_that_asks_us_back(shell: str) -> None:
+    result = CliRunner().invoke(cli, ["completion", shell], standalone_mode=False)
+    assert result.exception is None
+    assert f"_REDIS_OOM_TUI_COMPLETE={shell}_complete" in result.stdout
+    binary = shutil.which(shell)
+    if binary is not None:
+        done = subprocess.run([binary, "-n"], input=result.stdout, text=True, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "current", "expected"),
+    [("redis-oom-tui ", "", "watch"), ("redis-oom-tui watch --on", "--on", "--on-critical")],
+)
+def test_commands_and_options_are_completed(words: str, current: str, expected: str) -> None:
+    environment = {
+        **os.environ,
+        "_REDIS_OOM_TUI_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - bool(current)),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "redis_oom_tui"],
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert expected in [line.split(",")[1] for line in done.stdout.splitlines()]
+
+
+def test_another_shell_is_refused() -> None:
+    with pytest.raises(click.UsageError):
+        cli.main(["completion", "csh"], standalone_mode=False)
+
+
+def test_the_manual_page_knows_every_command_and_option() -> None:
+    text = page()
+    plain = text.replace("\\-", "-")
+    for name in COMMANDS:
+        assert f".SS redis-oom-tui {name}" in plain
+    for option in ("--sentinel", "--on-critical", "--webhook", "--profile"):
+        assert option in plain
+    assert not re.findall(r"^(?!\.(?:TH|SH|SS|TP|PP|nf|fi)\b)[.'].*", text, re.MULTILINE)
+    groff = shutil.which("groff")
+    if groff is not None:
+        done = subprocess.run([groff, "-man", "-Tutf8", "-ww"], input=text, text=True, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
