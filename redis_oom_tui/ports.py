@@ -207,3 +207,6 @@ class Operator(Protocol):
 
     def history(self) -> tuple[AuditEntry, ...]:
         """The last actions in the audit file, newest first, at most 500."""
+
+    async def close(self) -> None:
+        """Settle what still waits: a setting whose timed return was not called off goes back now. Never raises."""

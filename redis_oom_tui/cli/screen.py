@@ -19,10 +19,14 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
     from redis_oom_tui.tui.run import run_app
 
     connection = connection or invocation.connection
+    from redis_oom_tui.cli.acting import make_operator
+    from redis_oom_tui.store.live import LiveServer
     from redis_oom_tui.store.opening import source_for
 
+    source = source_for(connection)
     return run_app(
-        cast("Source", source_for(connection)),
+        cast("Source", source),
+        operator=make_operator(invocation, source) if isinstance(source, LiveServer) else None,
         options=invocation.screen,
         thresholds=invocation.profile.watch.thresholds,
         read_only=connection.read_only,

@@ -188,6 +188,8 @@ class TriageApp(App[int]):
 
     def watch_reading(self, reading: Reading | None) -> None:
         """Draw a new reading, unless the screen is frozen and the server answers."""
+        if reading is not None and reading.link is Link.LIVE:
+            self.deeds.first_look()
         if reading is None or (self.frozen and reading.link is Link.LIVE):
             return
         with self.batch_update():

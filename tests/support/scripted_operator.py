@@ -375,3 +375,7 @@ class ScriptedOperator:
     def history(self) -> tuple[AuditEntry, ...]:
         """As scripted."""
         return tuple(self.entries)
+
+    async def close(self) -> None:
+        """Noted."""
+        self.calls.append("close")

@@ -1,6 +1,7 @@
 """Dialogs: the safe answer has the focus, nothing that a slow link may type acts, Tab and Enter do."""
 
 import pytest
+from textual import events
 
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.snapshot import ClientBuffer
@@ -65,6 +66,16 @@ async def test_tab_and_enter_act():
         answers = await opened(pilot, ConfirmDialog(QUESTION))
         await pilot.press("tab", "enter")
         await until(pilot, lambda: answers == [True])
+
+
+@pytest.mark.parametrize(("keys", "answer"), [(("tab", "enter"), True), (("tab", "shift+tab", "enter"), None)])
+async def test_keys_that_arrive_in_one_packet_are_taken_in_their_order(keys, answer):
+    app = an_app()
+    async with app.run_test() as pilot:
+        answers = await opened(pilot, ConfirmDialog(QUESTION))
+        for key in keys:
+            app.post_message(events.Key(key, None))
+        await until(pilot, lambda: answers == [answer])
 
 
 async def test_escape_leaves():

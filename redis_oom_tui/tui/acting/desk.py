@@ -54,6 +54,7 @@ class ActionDesk:
         self.cleanup = CleanupState()
         self.limits = LimitsState()
         self.log = LogState()
+        self._looked = False
         self._jobs: dict[asyncio.Task[object], Callable[[], None]] = {}
 
     @property
@@ -167,6 +168,14 @@ class ActionDesk:
         self.stop()
         if self._jobs:
             await asyncio.wait(set(self._jobs), timeout=_LEAVE_SECONDS)
+        if self._operator is not None:
+            await self._operator.close()
+
+    def first_look(self) -> None:
+        """The server has answered for the first time: find out what may be changed here."""
+        if not self._looked:
+            self._looked = True
+            self.handle(intents.ReadLimits())
 
     def show_cleanup(self, state: CleanupState) -> None:
         """The cleanup has moved on."""

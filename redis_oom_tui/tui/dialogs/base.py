@@ -159,7 +159,8 @@ class Dialog(ModalScreen[T | None], Generic[T]):
         """Move the focus."""
         order = [widget for widget in self.order() if not widget.disabled]
         at = order.index(self.focused) if self.focused in order else -1
-        order[(at + by) % len(order)].focus()
+        # At once, unlike Widget.focus: an Enter right behind a Tab must find the focus where the Tab has put it.
+        self.set_focus(order[(at + by) % len(order)], scroll_visible=False)
 
     def action_scroll_text(self, lines: int) -> None:
         """Move the text by a line."""

@@ -79,6 +79,7 @@ class LimitsPane(Pane):
         self.view = LimitsView()
         self._read_at: float | None = None
         self._wanted: str | None = None
+        self._pointed = False
 
     def compose(self) -> ComposeResult:
         """One canvas."""
@@ -106,9 +107,11 @@ class LimitsPane(Pane):
 
     def deeds_changed(self) -> None:
         """New settings: draw them, and let go of a wish that waited for them."""
-        if self._wanted is not None and self.triage.deeds.limits.limits is not None:
-            self._point_at(self._wanted)
-            self._wanted = None
+        limits = self.triage.deeds.limits.limits
+        if limits is not None:
+            if self._wanted is not None or not self._pointed:
+                self._point_at(self._wanted or limits.policy)
+            self._wanted, self._pointed = None, True
         self.view.redraw()
         self.refresh_bindings()
 
