@@ -41,7 +41,9 @@ class Hog:
             f"user {safe_text(client.user, 24)}" if client.user not in (b"", b"default") else "",
         ]
         more = ", ".join(text for text in told if text)
-        return f"{self.kind}{name} from {safe_text(client.address, 40)}{f' ({more})' if more else ''}"
+        # Over a unix socket, the server tells the socket's own path for everybody.
+        origin = "" if "/" in client.address else f" from {safe_text(client.address, 40)}"
+        return f"{self.kind}{name}{origin}{f' ({more})' if more else ''}"
 
     @property
     def holding(self) -> str:
