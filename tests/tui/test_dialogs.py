@@ -78,6 +78,16 @@ async def test_keys_that_arrive_in_one_packet_are_taken_in_their_order(keys, ans
         await until(pilot, lambda: answers == [answer])
 
 
+async def test_the_focus_is_seen_where_it_is():
+    app = an_app()
+    async with app.run_test() as pilot:
+        await opened(pilot, ConfirmDialog(QUESTION))
+        await until(pilot, lambda: "[ Cancel ]" in screen_text(app))
+        await pilot.press("tab")
+        await until(pilot, lambda: "[ Delete ]" in screen_text(app))
+        assert "[ Cancel ]" not in screen_text(app)
+
+
 async def test_escape_leaves():
     app = an_app()
     async with app.run_test() as pilot:

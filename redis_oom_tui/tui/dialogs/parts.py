@@ -166,14 +166,6 @@ class PushButton(Canvas, can_focus=True):
         if self.check_action("press", ()):
             self.action_press()
 
-    def on_focus(self) -> None:
-        """Show it."""
-        self.redraw()
-
-    def on_blur(self) -> None:
-        """Show it."""
-        self.redraw()
-
     def watch_disabled(self, disabled: bool) -> None:
         """Show it."""
         super().watch_disabled(disabled)
@@ -221,14 +213,6 @@ class Toggle(Canvas, can_focus=True):
         event.stop()
         if self.check_action("turn", ()):
             self.action_turn()
-
-    def on_focus(self) -> None:
-        """Show it."""
-        self.redraw()
-
-    def on_blur(self) -> None:
-        """Show it."""
-        self.redraw()
 
 
 class Field(Input):

@@ -74,6 +74,11 @@ class Canvas(Widget):
         self._drawn = ()
         self.redraw()
 
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """What has the focus may look different; only here is `has_focus` true to what has just happened."""
+        super().watch_has_focus(has_focus)
+        self.redraw()
+
     def on_show(self, _: events.Show) -> None:
         """What came while it was hidden is drawn now."""
         self.redraw()
