@@ -96,7 +96,10 @@ def _unseen(count: int, fraction: float) -> tuple[float, float, float]:
     if not count:
         return 0.0, 0.0, 0.0
     odds = (1 - fraction) / fraction
-    return _poisson_low(count) * odds, (count - 1) * odds, _poisson_high(count) * odds
+    # Of a fixed number of giants, so many were met by chance: the error is the binomial's, 1/sqrt(1 - f) wider.
+    wider = odds / math.sqrt(1 - fraction)
+    low = count * odds + (_poisson_low(count) - count) * wider
+    return max(0.0, low), (count - 1) * odds, count * odds + (_poisson_high(count) - count) * wider
 
 
 def _poisson_low(count: int) -> float:

@@ -1,5 +1,7 @@
 """From the roll-up to rows: totals of every level, largest first, with their estimates while the scan is partial."""
 
+import heapq
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,28 +40,32 @@ def rows(
     limit: int = 500,
     sample: estimate.Sample | None = None,
     giants: Giants | None = None,
+    exact: bool = False,
 ) -> tuple[PatternRow, ...]:
     """The `limit` largest families of all levels, largest first, each after the family that holds it.
 
     A level at which nothing branches is left out: `user:*:cart` stands for itself where all of `user:` are carts.
-    `sample` is given while the scan is partial and its order is fair: the rows then carry estimates.
+    `sample` is given while the scan is partial and its order is fair: the rows then carry estimates. `exact` says that
+    everything was counted.
     """
     found: list[PatternRow] = []
     tops = [_totals(root, db, giants or {}) for db, root in tree.roots.items()]
     whole = sum(top.size for top in tops)
-    waiting: list[tuple[_Total, PatternRow | None]] = [
-        (total, None) for top in tops for total in ([top] if sum(top.node.counts) else top.children)
-    ]
     names: set[tuple[int, bytes]] = set()
+    # The largest first: a family is never larger than the one that holds it, so these are the largest of all.
+    order = itertools.count()
+    waiting: list[tuple[int, int, _Total, PatternRow | None]] = []
+    for top in tops:
+        for total in [top] if sum(top.node.counts) else top.children:
+            heapq.heappush(waiting, (-total.size, next(order), total, None))
     while waiting and len(found) < limit:
-        waiting.sort(key=lambda item: item[0].size, reverse=True)
-        batch, waiting = waiting[:limit], []
-        for total, parent in batch:
-            inner = _branching(total)
-            row = _row(inner, parent, whole, names, sample)
-            found.append(row)
-            waiting.extend((child, row) for child in inner.children)
-    return tuple(sorted(found, key=lambda row: (-row.size, row.level))[:limit])
+        _, _, total, parent = heapq.heappop(waiting)
+        inner = _branching(total)
+        row = _row(inner, parent, whole, names, (sample, exact))
+        found.append(row)
+        for child in inner.children:
+            heapq.heappush(waiting, (-child.size, next(order), child, row))
+    return tuple(found)
 
 
 def _branching(total: _Total) -> _Total:
@@ -105,9 +111,9 @@ def _row(
     parent: PatternRow | None,
     whole: int,
     names: set[tuple[int, bytes]],
-    sample: estimate.Sample | None,
+    reach: tuple[estimate.Sample | None, bool],
 ) -> PatternRow:
-    path = total.node.path() + (patterns.VARIABLE if total.children else b"")
+    path = _inner_path(total.node) if total.children else total.node.path()
     keys = sum(total.counts)
     size = total.size
     types = sorted(total.types.items(), key=lambda item: -item[1])
@@ -124,9 +130,17 @@ def _row(
         error=total.node.error / whole if whole else 0.0,
         types=tuple((kind.decode("latin-1"), count) for kind, count in types),
         idle_quantiles=quantiles(total.idle),
-        estimated_bytes=_estimated_bytes(total, sample),
-        estimated_keys=estimate.extrapolated(total.counts, sample) if sample else estimate.counted(keys),
+        estimated_bytes=_estimated_bytes(total, *reach),
+        estimated_keys=_estimated(total.counts, (), *reach),
     )
+
+
+def _inner_path(node: Node) -> bytes:
+    """`user:*` for the node `user:*:`, under which all of `user:` branches: the shorter name holds the same keys."""
+    parent = node.parent
+    while parent is not None and len(parent.children) == 1 and not parent.counts and node.name[:1] == patterns.VARIABLE:
+        node, parent = parent, parent.parent
+    return node.path() + patterns.VARIABLE
 
 
 def _name(path: bytes, total: _Total, names: set[tuple[int, bytes]]) -> bytes:
@@ -141,13 +155,19 @@ def _name(path: bytes, total: _Total, names: set[tuple[int, bytes]]) -> bytes:
     return name
 
 
-def _estimated_bytes(total: _Total, sample: estimate.Sample | None) -> Interval | None:
-    if sample is None:
-        return estimate.counted(total.size)
+def _estimated_bytes(total: _Total, sample: estimate.Sample | None, exact: bool) -> Interval | None:
     amounts = list(total.sizes)
     for size, group in total.giants:
         amounts[group] -= size
-    return estimate.extrapolated(amounts, sample, [size for size, _ in total.giants])
+    return _estimated(amounts, [size for size, _ in total.giants], sample, exact)
+
+
+def _estimated(
+    amounts: Sequence[int], huge: Sequence[int], sample: estimate.Sample | None, exact: bool
+) -> Interval | None:
+    if exact:
+        return estimate.counted(sum(amounts) + sum(huge))
+    return None if sample is None else estimate.extrapolated(amounts, sample, huge)
 
 
 # Four steps to each doubling, so that a quantile is right within a fifth.

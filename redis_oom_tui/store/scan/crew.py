@@ -1,7 +1,6 @@
 """The lanes at work on one database: as many as the pace allows, each following one walk at a time."""
 
 import asyncio
-import time
 from collections import deque
 from typing import Any, Protocol
 
@@ -33,7 +32,7 @@ class Foreman(Protocol):
 
 
 class Crew:
-    """Walks `walks`, all of one database, to their ends."""
+    """Walks `walks`, all of one database of about `keys`, to their ends."""
 
     def __init__(
         self,
@@ -43,12 +42,14 @@ class Crew:
         *,
         walker: Walker,
         columns: tuple[Column, ...],
+        keys: int = 0,
         bulk: bool = True,
     ) -> None:
         self._connection = connection
         self._foreman = foreman
         self._walker = walker
         self._columns = columns
+        self._keys = keys
         self._bulk = bulk
         self._all = walks
         self._waiting = deque(walk for walk in walks if not walk.done)
@@ -105,11 +106,9 @@ class Crew:
                 await self._foreman.ready()
                 if not self._wanted(place):
                     break
-                started = time.perf_counter()
                 await self._turn(lane, walk)
-                rest = self._foreman.step.rest
                 # Even without a rest the event loop gets its turn: keys are to be painted meanwhile.
-                await asyncio.sleep(rest * (time.perf_counter() - started) if rest else 0)
+                await asyncio.sleep(self._foreman.step.rest)
         finally:
             if not walk.done:
                 self._waiting.appendleft(walk)
@@ -120,7 +119,7 @@ class Crew:
         buffer = packed(self._columns, names)
         replies = len(self._columns) * len(names)
         if not walk.ended:
-            buffer += self._walker.packed(walk.cursor, self._foreman.step.count)
+            buffer += self._walker.packed(walk.cursor, walk.count(self._foreman.step.count, self._keys))
             replies += 1
         answers = await lane.ask(buffer, replies)
         walk.page = []

@@ -7,26 +7,96 @@ from redis_oom_tui.models.scan import Pace
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """So many connections, so many keys a page, and a rest after each page as a multiple of the page's own time."""
+    """So many connections, so many keys a page, and a rest after each page, in seconds."""
 
     lanes: int
     count: int
     rest: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a pace may cost: a share of the server's one core, and seconds that others may wait longer."""
+
+    share: float | None
+    delay: float
+    hold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was measured: seconds by which a PING takes longer than at rest, its time at rest, the scan's share of the
+    server's core, how busy that core is in all, and the commands a second of everybody else."""
+
+    delay: float
+    round_trip: float
+    share: float | None = None
+    busy: float | None = None
+    others: float | None = None
+
+
 # What hurts others is the batch that one connection has in the server's queue, not the rate: so first more lanes.
 LADDERS: dict[Pace, tuple[Step, ...]] = {
-    Pace.GENTLE: (Step(1, 8, 8.0), Step(1, 16, 4.0), Step(1, 16, 2.0), Step(1, 16, 1.0), Step(1, 32, 1.0)),
+    Pace.GENTLE: (
+        Step(1, 8, 0.02),
+        Step(1, 16, 0.005),
+        Step(1, 16, 0.001),
+        Step(1, 32, 0.001),
+        Step(2, 32, 0.001),
+        Step(8, 32),
+    ),
     Pace.NORMAL: (
-        Step(1, 16, 2.0),
-        Step(1, 32, 1.0),
+        Step(1, 16, 0.005),
+        Step(1, 32, 0.001),
         Step(1, 32),
         Step(2, 32),
         Step(2, 64),
-        Step(4, 64),
+        Step(2, 128),
+        Step(4, 128),
         Step(8, 64),
         Step(16, 64),
     ),
-    Pace.FULL_SPEED: (Step(2, 250), Step(4, 500), Step(4, 1000), Step(8, 1000)),
+    Pace.FULL_SPEED: (Step(1, 250), Step(2, 500), Step(4, 1000), Step(8, 1000), Step(16, 1000)),
 }
-STARTS: dict[Pace, int] = {Pace.GENTLE: 2, Pace.NORMAL: 3, Pace.FULL_SPEED: 2}
+STARTS: dict[Pace, int] = {Pace.GENTLE: 3, Pace.NORMAL: 3, Pace.FULL_SPEED: 2}
+BUDGETS: dict[Pace, Budget] = {
+    Pace.GENTLE: Budget(0.15, 0.0003, 0.1),
+    Pace.NORMAL: Budget(0.5, 0.0006, 0.25),
+    Pace.FULL_SPEED: Budget(None, 0.05, 1.0),
+}
+# Above these steps a scan goes only where nobody else is at work, or the way is so long that pages wait on it.
+_SHARED: dict[Pace, int] = {Pace.GENTLE: 3, Pace.NORMAL: 3, Pace.FULL_SPEED: 2}
+_ALONE: dict[Pace, int] = {Pace.GENTLE: 3, Pace.NORMAL: 6, Pace.FULL_SPEED: 2}
+_OTHERS_AT_WORK = 200.0
+_LONG_WAY = 0.003
+
+
+def next_rung(pace: Pace, rung: int, reading: Reading) -> int:
+    """The next step on the ladder of `pace`: down when others wait or the budget is spent, up when there is room.
+
+    >>> next_rung(Pace.NORMAL, 3, Reading(delay=0.005, round_trip=0.0002))
+    1
+    >>> next_rung(Pace.NORMAL, 3, Reading(delay=0.0, round_trip=0.0002, others=0.0))
+    4
+    """
+    budget = BUDGETS[pace]
+    # On a long way the round trip itself trembles: that is not the server.
+    allowed = max(budget.delay, 0.2 * reading.round_trip)
+    spent = budget.share is not None and reading.share is not None and reading.share > budget.share
+    full = budget.share is not None and reading.busy is not None and reading.busy > 0.92
+    if reading.delay > 4 * allowed:
+        return max(0, rung - 2)
+    if reading.delay > allowed or spent or full:
+        return max(0, rung - 1)
+    highest = _highest(pace, reading)
+    if rung > highest:
+        return rung - 1
+    room = budget.share is None or reading.share is None or reading.share < 0.8 * budget.share
+    return min(highest, rung + 1) if room and reading.delay < allowed / 2 else rung
+
+
+def _highest(pace: Pace, reading: Reading) -> int:
+    if reading.round_trip > _LONG_WAY:
+        return len(LADDERS[pace]) - 1
+    alone = reading.others is not None and reading.others < _OTHERS_AT_WORK
+    return _ALONE[pace] if alone else _SHARED[pace]

@@ -1,7 +1,7 @@
 """One connection of the scan: a page of commands goes out in one write, its replies come back in one list."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis import exceptions
@@ -59,6 +59,10 @@ class Lane:
     def untouched(self) -> bool:
         """Whether CLIENT NO-TOUCH holds here."""
         return self._connection.untouched
+
+    def admit(self, words: Sequence[bytes]) -> None:
+        """Pass a command that is packed by hand through the gate; raises NotAllowed where it may not be sent."""
+        self._connection.gate.admit(words, untouched=self.untouched)
 
     async def open(self) -> None:
         """Connect."""

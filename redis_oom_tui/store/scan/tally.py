@@ -92,14 +92,14 @@ class Tally:
         """How much of `total_keys` was seen, by groups of pages."""
         return estimate.Sample(tuple(self.group_keys), max(total_keys, self.keys))
 
-    def patterns(self, sample: estimate.Sample | None, limit: int = 500) -> tuple[PatternRow, ...]:
-        """The families; with estimates while the scan is a fair `sample`."""
+    def patterns(self, sample: estimate.Sample | None, *, exact: bool, limit: int = 500) -> tuple[PatternRow, ...]:
+        """The families, with estimates from a fair `sample`; `exact` says that everything was counted."""
         found: dict[int, list[tuple[int, int]]] = {}
         for top in self._giants() if sample is not None else ():
             node = self.tree.find(top.row.id.db, top.row.id.key)
             if node is not None:
                 found.setdefault(id(node), []).append((top.size, top.group))
-        return rows(self.tree, limit=limit, sample=sample, giants=found)
+        return rows(self.tree, limit=limit, sample=sample, giants=found, exact=exact)
 
     def estimated_bytes(self, sample: estimate.Sample) -> Interval | None:
         """All bytes of all keys."""

@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 _BITS = 64
-# A walk's first keys are remembered until its neighbour has ended: the neighbour's last page may reach into them.
-_SEAM = 4096
+# A walk's first keys are remembered until its neighbour has ended, whose last page may reach into them: twice as many
+# as a page may hold.
+_SEAM = 2048
+_FEWEST = 10
+# So many keys make it worth while to divide a database in four, eight or sixteen.
+_DIVISIONS = ((400_000, 4), (100_000, 3), (20_000, 2))
 
 
 def reversed_bits(cursor: int) -> int:
@@ -32,7 +36,7 @@ class Walk:
     ended: bool = False
     page: list[bytes] = field(default_factory=list)
     head: set[bytes] | None = field(default_factory=set)
-    tail: set[bytes] = field(default_factory=set)
+    given: frozenset[bytes] = frozenset()
     before: "Walk | None" = None
 
     def __post_init__(self) -> None:
@@ -52,27 +56,39 @@ class Walk:
         start = reversed_bits(self.part)
         return min(1.0, (reversed_bits(self.cursor) - start) / (1 << (_BITS - self.bits)))
 
+    def count(self, count: int, keys: int) -> int:
+        """COUNT for the next page of a database of `keys`: less at the end, so as not to reach far into the next part.
+
+        >>> Walk(0).count(1000, 5000), Walk(0, part=0, bits=4).count(1000, 5000)
+        (1000, 328)
+        """
+        if not self.bits:
+            return count
+        left = (1.0 - self.share) * keys / (1 << self.bits)
+        return min(count, max(_FEWEST, int(left * 1.05)))
+
     def advance(self, cursor: int, keys: list[bytes]) -> None:
         """SCAN answered: the next cursor, and keys to ask about."""
         self.ended = cursor == 0 or (cursor & ((1 << self.bits) - 1)) != self.part
         self.cursor = cursor
         self.page = self._unseen(keys) if self.bits else keys
 
-    def _unseen(self, keys: list[bytes]) -> list[bytes]:
-        """`keys` without those that the neighbouring walks have given: pages reach over the seam between two parts."""
-        if self.head is not None and len(self.head) < _SEAM:
-            new = set(keys)
-            self.head |= new
-            if self.before is not None and self.before.tail:
-                tail = self.before.tail
-                keys = [key for key in keys if key not in tail]
-        return keys
-
     def cross(self, following: "Walk") -> None:
         """This walk has ended inside `following`: drop from its last page what that one has given already."""
-        self.tail = set(self.page)
-        head = following.head or set()
-        self.page = [key for key in self.page if key not in head]
+        if following.head is not None:
+            self.page = [key for key in self.page if key not in following.head]
+            following.given = frozenset(self.page)
+            following.head = None if len(following.head) >= _SEAM else following.head
+
+    def _unseen(self, keys: list[bytes]) -> list[bytes]:
+        """`keys` without those that the neighbour's last page gave, and remembered for it while it has not ended."""
+        if self.head is None or self.before is None:
+            return keys
+        self.head.update(keys)
+        kept = [key for key in keys if key not in self.given]
+        if len(self.head) >= _SEAM and self.before.ended:
+            self.head = None
+        return kept
 
 
 def whole(db: int) -> list[Walk]:
@@ -80,8 +96,11 @@ def whole(db: int) -> list[Walk]:
     return [Walk(db)]
 
 
-def divided(db: int, bits: int) -> list[Walk]:
-    """A database in 2^bits walks, in the order in which one walk would reach them."""
+def divided(db: int, keys: int) -> list[Walk]:
+    """A database of `keys` in several walks, in the order in which a single one would reach them."""
+    bits = next((bits for least, bits in _DIVISIONS if keys >= least), 0)
+    if not bits:
+        return whole(db)
     walks = [Walk(db, part=reversed_bits(order << (_BITS - bits)), bits=bits) for order in range(1 << bits)]
     for before, walk in pairwise(walks):
         walk.before = before
@@ -91,3 +110,12 @@ def divided(db: int, bits: int) -> list[Walk]:
 def share_walked(walks: Sequence[Walk]) -> float:
     """How much of the cursor space of all `walks` is behind them."""
     return sum(walk.share for walk in walks) / len(walks) if walks else 1.0
+
+
+def counts_in_reversed_bits(cursor: int, count: int, keys: int) -> bool:
+    """Whether the cursor after a first page of `count` out of `keys` is where such a walk would be by then.
+
+    A server that only speaks Redis's protocol may count otherwise, and must not be walked in parts.
+    """
+    walked = reversed_bits(cursor) / (1 << _BITS)
+    return cursor != 0 and 0 < walked < 20 * count / max(1, keys)

@@ -1,0 +1,133 @@
+"""The brake: a scan watches how the server answers others, and leans on it no harder than its pace allows."""
+
+import asyncio
+import math
+from collections import deque
+from statistics import median
+
+from redis_oom_tui.models.scan import Brake, Pace
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.store.scan.ladder import BUDGETS, LADDERS, STARTS, Reading, Step, next_rung
+from redis_oom_tui.words.sizes import percent
+
+_KEPT_PROBES = 40
+
+
+class Braking:
+    """Turns what was measured into the step to take. Pure: whoever probes the server hands the figures in."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._rung = STARTS[pace]
+        self._probes: deque[float] = deque(maxlen=_KEPT_PROBES)
+        self._recent: list[float] = []
+        self._baseline = math.inf
+        self._share: float | None = None
+        self._others: float | None = None
+        self._busy: float | None = None
+        self._before: Snapshot | None = None
+        self._sent_before = 0
+        self._lowered = False
+        self.free = asyncio.Event()
+        self.free.set()
+
+    @property
+    def hold_after(self) -> float:
+        """Seconds without an answer after which the scan holds."""
+        return BUDGETS[self._pace].hold
+
+    def hold(self) -> None:
+        """A PING has had no answer for too long: send nothing until one has."""
+        self.free.clear()
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing may be sent for now."""
+        return not self.free.is_set()
+
+    @property
+    def pace(self) -> Pace:
+        """How hard it may lean."""
+        return self._pace
+
+    def set_pace(self, pace: Pace) -> None:
+        """Lean harder, or less, from the next page on."""
+        self._pace = pace
+        self._rung = STARTS[pace]
+        self._lowered = False
+
+    @property
+    def step(self) -> Step:
+        """How many lanes, and how large a page, right now."""
+        return LADDERS[self._pace][self._rung]
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds to the server and back while it was least disturbed."""
+        return None if math.isinf(self._baseline) else self._baseline
+
+    def probed(self, seconds: float) -> None:
+        """A PING took so long."""
+        if seconds <= self.hold_after:
+            self.free.set()
+        self._probes.append(seconds)
+        self._recent.append(seconds)
+
+    def at_rest(self) -> None:
+        """The probes so far were taken before the scan began: they are what it is measured against."""
+        if self._recent:
+            self._baseline = min(self._baseline, median(self._recent))
+        self._recent = []
+
+    def informed(self, snapshot: Snapshot, sent: int) -> None:
+        """INFO came; `sent` is how many commands this scan has sent in all."""
+        before, self._before = self._before, snapshot
+        ours, self._sent_before = sent - self._sent_before, sent
+        if before is None:
+            return
+        seconds = snapshot.taken_monotonic - before.taken_monotonic
+        commands = _difference(snapshot.counters.commands_total, before.counters.commands_total)
+        cpu = _difference(snapshot.counters.cpu_main_thread_seconds, before.counters.cpu_main_thread_seconds)
+        if seconds <= 0 or commands is None:
+            return
+        self._others = max(0.0, commands - ours) / seconds
+        if cpu is not None:
+            self._busy = min(1.0, cpu / seconds)
+            # Commands cost about the same, so the scan's part of them is its part of the server's time.
+            self._share = self._busy * min(1.0, ours / commands) if commands else 0.0
+
+    def decide(self) -> None:
+        """Move on the ladder by what was measured since the last time."""
+        if not self._recent:
+            return
+        now = median(self._recent)
+        self._recent = []
+        self._baseline = min(self._baseline, now)
+        before = self._rung
+        reading = Reading(now - self._baseline, self._baseline, self._share, self._busy, self._others)
+        self._rung = next_rung(self._pace, self._rung, reading)
+        self._lowered = self._rung < before or (self._lowered and self._rung == before)
+
+    def shown(self) -> Brake:
+        """For people."""
+        slowest = sorted(self._probes)[int(len(self._probes) * 0.99)] if self._probes else None
+        braking = self._lowered or self.held
+        return Brake(
+            share=self._share,
+            probe_ms=None if slowest is None else slowest * 1000,
+            baseline_ms=None if math.isinf(self._baseline) else self._baseline * 1000,
+            braking=braking,
+            words=self._words(braking=braking),
+        )
+
+    def _words(self, *, braking: bool) -> str:
+        if self.held:
+            return "holding: the server answers too slowly"
+        budget = BUDGETS[self._pace].share
+        limit = "" if budget is None else f" (budget {percent(budget)})"
+        using = "" if self._share is None else f"using {percent(self._share)} of the server{limit}"
+        return f"{using}, braking".lstrip(", ") if braking else using
+
+
+def _difference(now: float | None, before: float | None) -> float | None:
+    return None if now is None or before is None else max(0.0, now - before)

@@ -1,0 +1,167 @@
+"""The view of a scan under way, made from what was counted and how far the walks have come."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules import estimate
+from redis_oom_tui.store.scan.tally import Tally
+from redis_oom_tui.store.scan.walks import Walk, share_walked
+
+_PATTERNS_EVERY_SECONDS = 0.5
+_RATE_SECONDS = 3.0
+_PATTERN_ROWS = 500
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where a scan stands, apart from what it has counted. `fair` says that SCAN's order is that of a fair sample."""
+
+    state: ScanState = ScanState.RUNNING
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    walks: dict[int, list[Walk]] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+    fair: bool = True
+    sized: bool = True
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it runs, or would go on."""
+        return self.state in (ScanState.RUNNING, ScanState.PAUSED)
+
+
+class Picture:
+    """Makes views of one scan; remembers what is dear to make anew, and how fast it went lately."""
+
+    def __init__(self, options: ScanOptions, tally: Tally, standing: Standing, clock: Callable[[], float]) -> None:
+        self._options = options
+        self._tally = tally
+        self._standing = standing
+        self._clock = clock
+        self._started: float | None = None
+        self._elapsed = 0.0
+        self._marks: deque[tuple[float, int]] = deque()
+        self._patterns: tuple[PatternRow, ...] = ()
+        self._patterns_of: tuple[float, int, ScanState] | None = None
+
+    def start(self) -> None:
+        """The clock runs."""
+        self._started = self._clock()
+        self._marks.clear()
+
+    def stop(self) -> None:
+        """The clock stands."""
+        self._elapsed = self.elapsed
+        self._started = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that it ran."""
+        return self._elapsed + (0.0 if self._started is None else self._clock() - self._started)
+
+    @property
+    def total_keys(self) -> int:
+        """DBSIZE of the scanned databases."""
+        return sum(self._held().values())
+
+    def view(self, brake: Brake, pace: Pace) -> ScanView:
+        """The scan as it stands."""
+        tally, standing = self._tally, self._standing
+        complete = standing.state is ScanState.COMPLETE
+        walked = self._walked()
+        rate = self._rate()
+        sample = self._sample(walked)
+        return ScanView(
+            state=standing.state,
+            scanned_keys=tally.keys,
+            total_keys=self.total_keys,
+            bytes_seen=tally.bytes,
+            volatile_keys=tally.volatile_keys,
+            volatile_bytes=tally.volatile_bytes,
+            elapsed_seconds=self.elapsed,
+            keys_per_second=rate,
+            remaining_seconds=self._remaining(walked, rate),
+            top=tuple(top.row for top in tally.largest()),
+            patterns=self._families(sample),
+            types=tally.types(),
+            vanished_keys=tally.vanished,
+            refused_keys=tally.refused,
+            estimated_bytes=self._whole(sample),
+            explained_share=self._explained() if complete else None,
+            brake=brake,
+            pace=pace,
+            error=standing.error,
+            walked_share=walked,
+            notes=standing.notes,
+        )
+
+    def _held(self) -> Mapping[int, int]:
+        snapshot = self._standing.snapshot
+        held = {} if snapshot is None else {database.db: database.keys for database in snapshot.databases}
+        wanted = self._options.databases
+        return held if wanted is None else {db: held.get(db, 0) for db in wanted}
+
+    def _walked(self) -> float | None:
+        """By the cursors, each database weighed by its keys; by the count of keys where the cursors do not tell."""
+        walks = self._standing.walks
+        if not walks:
+            return None
+        if not self._standing.fair:
+            total = self.total_keys
+            return None if self._filtered() or not total else min(1.0, self._tally.keys / total)
+        held = self._held()
+        weights = {db: held.get(db, 0) + 1 for db in walks}
+        return sum(weights[db] * share_walked(walks[db]) for db in walks) / sum(weights.values())
+
+    def _filtered(self) -> bool:
+        return self._options.match is not None or self._options.type is not None
+
+    def _sample(self, walked: float | None) -> estimate.Sample | None:
+        """What the keys seen are a sample of; None where the scan is complete, or its order is not a fair one."""
+        if self._standing.state is ScanState.COMPLETE or not self._standing.fair or not walked:
+            return None
+        total = round(self._tally.keys / walked) if self._filtered() else self.total_keys
+        return self._tally.sample(total)
+
+    def _whole(self, sample: estimate.Sample | None) -> Interval | None:
+        if self._standing.state is ScanState.COMPLETE:
+            return estimate.counted(self._tally.bytes)
+        return None if sample is None else self._tally.estimated_bytes(sample)
+
+    def _rate(self) -> float:
+        """Keys a second of late; over all of the run where it has ended."""
+        now, keys = self._clock(), self._tally.keys
+        if not self._standing.under_way or self._started is None:
+            return keys / self._elapsed if self._elapsed > 0 else 0.0
+        marks = self._marks
+        marks.append((now, keys))
+        while len(marks) > 2 and now - marks[1][0] > _RATE_SECONDS:
+            marks.popleft()
+        since, before = marks[0]
+        if now - since < 0.2:
+            return keys / self.elapsed if self.elapsed > 0 else 0.0
+        return (keys - before) / (now - since)
+
+    def _remaining(self, walked: float | None, rate: float) -> float | None:
+        if not self._standing.under_way or not walked or rate <= 0:
+            return None
+        return self._tally.keys / walked * (1 - walked) / rate
+
+    def _explained(self) -> float | None:
+        used = self._tally.limit
+        return self._tally.bytes / used if used and self._standing.sized and not self._filtered() else None
+
+    def _families(self, sample: estimate.Sample | None) -> tuple[PatternRow, ...]:
+        """The patterns, made anew at most twice a second while it runs: they cost the most of a view."""
+        now, keys, state = self._clock(), self._tally.keys, self._standing.state
+        last = self._patterns_of
+        fresh = last is not None and last[1:] == (keys, state)
+        recent = last is not None and self._standing.under_way and now - last[0] < _PATTERNS_EVERY_SECONDS
+        if not (fresh or recent):
+            complete = state is ScanState.COMPLETE
+            self._patterns = self._tally.patterns(sample, exact=complete, limit=_PATTERN_ROWS)
+            self._patterns_of = (now, keys, state)
+        return self._patterns

@@ -1,0 +1,87 @@
+"""Who watches the server while it is scanned: a connection of its own that pings, and a look at INFO now and then."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from redis import exceptions
+
+from redis_oom_tui.models.address import Connection
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.store.scan.brake import Braking
+from redis_oom_tui.store.scan.lane import Lane
+from redis_oom_tui.store.scan.wire import Walker, packed_words
+
+_PING = (b"PING",)
+_PINGS_AT_REST = 6
+_PROBE_EVERY = 0.05
+_DECIDE_EVERY = 0.25
+_INFORM_EVERY = 1.0
+
+
+class Watchman:
+    """Feeds `braking` until it is cancelled. `sent` counts the commands of the scan so far."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        braking: Braking,
+        snapshot: Callable[[], Awaitable[Snapshot]],
+        sent: Callable[[], int],
+        going: asyncio.Event,
+    ) -> None:
+        self._connection = connection
+        self._braking = braking
+        self._snapshot = snapshot
+        self._sent = sent
+        self._going = going
+        self._lane: Lane | None = None
+
+    async def measure_at_rest(self) -> None:
+        """How fast the server answers before the scan begins. Raises redis-py's errors."""
+        for _ in range(_PINGS_AT_REST):
+            await self._probe()
+        self._braking.at_rest()
+
+    async def watch(self) -> None:
+        """Probe, decide and ask INFO, until cancelled. A lost connection is made again: the scan itself reports it."""
+        decided = informed = time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(_PROBE_EVERY)
+                await self._going.wait()
+                try:
+                    await self._probe()
+                    now = time.monotonic()
+                    if now - informed >= _INFORM_EVERY:
+                        informed = now
+                        self._braking.informed(await self._snapshot(), self._sent())
+                    if now - decided >= _DECIDE_EVERY:
+                        decided = now
+                        self._braking.decide()
+                except (exceptions.RedisError, OSError, TriageError):
+                    await self.close()
+                    await asyncio.sleep(_DECIDE_EVERY)
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            await lane.close()
+
+    async def _probe(self) -> None:
+        if self._lane is None:
+            lane = Lane(self._connection, 0, Walker())
+            await lane.open()
+            lane.admit(_PING)
+            self._lane = lane
+        alarm = asyncio.get_running_loop().call_later(self._braking.hold_after, self._braking.hold)
+        started = time.perf_counter()
+        try:
+            await self._lane.ask(packed_words(_PING), 1)
+        finally:
+            alarm.cancel()
+        self._braking.probed(time.perf_counter() - started)

@@ -1,0 +1,190 @@
+"""Names become families: what varies, what does not, and the roll-up in bounded memory."""
+
+import os
+import random
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.rules import patterns
+from redis_oom_tui.rules.patterns_rows import idle_step, quantiles, rows
+from redis_oom_tui.rules.patterns_tree import PatternTree
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        (b"user:42:cart", b"user:*:cart"),
+        (b"user123", b"user*"),
+        (b"session:9f86d081884c7d659a2feaa0c55ad015", b"session:*"),
+        (b"s:3f2504e0-4f89-11d3-9a0c-0305e82c3301", b"s:*"),
+        (b"S:3F2504E0-4F89-11D3-9A0C-0305E82C3301", b"S:*"),
+        (b"log:2024-01-31", b"log:*"),
+        (b"log:2024-01-31T10", b"log:*"),
+        (b"net:10.0.0.1", b"net:*"),
+        (b"token:V1StGXR8_Z5jdHi6B-myT", b"token:*"),
+        (b"token:aGVsbG8gd29ybGQxMjM0NTY3OA==", b"token:*"),
+        (b"01ARZ3NDEKTSV4RRFFQ69G5FAV", b"*"),
+        (b"api:v2:item:7", b"api:v2:item:*"),
+        (b"cafe:feed", b"cafe:feed"),
+        (b"UserProfileCacheEntry", b"UserProfileCacheEntry"),
+        (b"{user:7}:cart", b"{user:*}:cart"),
+        (b"feature-flags", b"feature-flags"),
+        (b"", b""),
+        (b":", b":"),
+        (b"a\nb:5", b"a\nb:*"),
+    ],
+)
+def test_what_varies(name: bytes, family: bytes) -> None:
+    assert patterns.shown(patterns.normalise([name])[0]) == family
+
+
+def test_one_odd_name_does_not_disturb_its_neighbours() -> None:
+    assert patterns.normalise([b"a:1", b"x\ny:2", b"b:3"]) == [b"a:\0", b"x\ny:\0", b"b:\0"]
+    assert patterns.shapes([b"a:1", b"x\n2"]) == [b"a:0", b"x\n0"]
+
+
+@given(st.lists(st.binary(max_size=30), max_size=20))
+def test_many_at_once_are_as_one_by_one(names: list[bytes]) -> None:
+    assert patterns.normalise(names) == [patterns.normalise([name])[0] for name in names]
+
+
+@given(st.binary(max_size=2000))
+def test_parts_are_bounded(name: bytes) -> None:
+    parts = patterns.parts(patterns.normalise([name])[0])
+    assert 1 <= len(parts) <= patterns.DEEPEST
+    assert all(len(part) <= patterns.LONGEST_PART for part in parts)
+
+
+def test_globs_escape_what_is_literal() -> None:
+    assert patterns.glob(b"a*[b]:\0") == b"a\\*\\[b\\]:*"
+
+
+def filled(names: list[bytes], *, sizes: list[int] | None = None, max_nodes: int = 5000) -> PatternTree:
+    tree = PatternTree(max_nodes=max_nodes)
+    for start in range(0, len(names), 1000):
+        page = names[start : start + 1000]
+        figures = [100] * len(page) if sizes is None else sizes[start : start + 1000]
+        tree.add(0, page, figures, [-1] * len(page), [b"string"] * len(page), (start // 1000) % 16)
+    return tree
+
+
+def by_name(found: tuple[PatternRow, ...]) -> dict[bytes, PatternRow]:
+    assert len({row.pattern for row in found}) == len(found)
+    return {row.pattern: row for row in found}
+
+
+def test_every_level_with_its_parent_and_no_level_that_says_nothing() -> None:
+    names = [b"user:%d:cart" % n for n in range(300)] + [b"user:%d:profile" % n for n in range(100)]
+    names += [b"job:%d:log:%d" % (n, n) for n in range(50)]
+    found = by_name(rows(filled(names)))
+    assert set(found) == {b"user:*", b"user:*:cart", b"user:*:profile", b"job:*:log:*"}
+    assert found[b"user:*"].keys == 400
+    assert found[b"user:*"].level == 1
+    assert found[b"user:*:cart"].parent == b"user:*"
+    assert found[b"user:*:cart"].level == 2
+    assert found[b"job:*:log:*"].parent is None
+    assert sum(row.share for row in found.values() if row.level == 1) == pytest.approx(1.0)
+
+
+def test_a_family_beside_its_parent_has_a_name_of_its_own() -> None:
+    names = [b"user:%d" % n for n in range(100)] + [b"user:config", b"user:<id>", b"user:*", b"user:#"]
+    found = by_name(rows(filled(names)))
+    assert found[b"user:*"].keys == 104
+    assert sum(row.keys for row in found.values() if row.parent == b"user:*") == 104
+
+
+def test_databases_are_kept_apart() -> None:
+    tree = PatternTree()
+    for db in (0, 5):
+        tree.add(db, [b"a:1"], [10], [1000], [b"hash"], 0)
+    assert {(row.db, row.pattern, row.no_ttl_keys, row.types) for row in rows(tree)} == {
+        (0, b"a:*", 0, (("hash", 1),)),
+        (5, b"a:*", 0, (("hash", 1),)),
+    }
+
+
+@given(st.lists(st.lists(st.sampled_from([b"a", b"b", b"1", b"22", b"x" * 9, b""]), max_size=4).map(b":".join)))
+def test_nothing_is_lost_or_counted_twice(names: list[bytes]) -> None:
+    found = rows(filled(names), limit=10_000)
+    assert sum(row.keys for row in found if row.level == 1) == len(names)
+    assert sum(row.size for row in found if row.level == 1) == 100 * len(names)
+    children: dict[bytes | None, int] = {}
+    for row in found:
+        children[row.parent] = children.get(row.parent, 0) + row.keys
+    assert all(children.get(row.pattern, 0) <= row.keys for row in found)
+
+
+def test_memory_stays_bounded_and_the_large_families_right() -> None:
+    chance = random.Random(7)
+    names, sizes = [], []
+    truth: dict[bytes, int] = {}
+    for number in range(60_000):
+        kind = min(int(chance.paretovariate(0.6)), 10_000)
+        family = b"family-%s" % _word(kind)
+        size = chance.randrange(50, 500)
+        names.append(family + b":%d" % number)
+        sizes.append(size)
+        truth[family + b":*"] = truth.get(family + b":*", 0) + size
+    tree = filled(names, sizes=sizes, max_nodes=1000)
+    assert tree.nodes <= 1000
+    found = by_name(rows(tree, limit=2000))
+    whole = sum(sizes)
+    for family, size in sorted(truth.items(), key=lambda item: -item[1])[:50]:
+        assert abs(found[family].size - size) <= found[family].error * whole
+    assert sum(row.size for row in found.values() if row.level == 1) == whole
+
+
+def test_names_that_only_people_tell_apart_become_one_family() -> None:
+    names = [b"user:%s:%s" % (_word(number), part) for number in range(20_000) for part in (b"cart", b"seen")]
+    names += [b"flag:%s" % _word(number) for number in range(20)]
+    tree = filled(names, max_nodes=2000)
+    assert tree.nodes <= 2000
+    found = by_name(rows(tree))
+    assert found[b"user:*"].keys == 40_000
+    assert found[b"user:*:cart"].keys > 18_000
+    assert found[b"flag:*"].keys == 20
+
+
+def _word(number: int) -> bytes:
+    letters = []
+    for _ in range(5):
+        number, letter = divmod(number, 20)
+        letters.append(b"bcdfghjklmnpqrstvwxz"[letter])
+    return bytes(letters)
+
+
+def test_random_names_of_every_kind_stay_few_families() -> None:
+    kinds = [
+        lambda: b"session:" + os.urandom(16).hex().encode(),
+        lambda: b"cart:" + str(uuid.uuid4()).encode(),
+        lambda: b"count:%d" % random.randrange(10**9),
+    ]
+    found = by_name(rows(filled([kind() for kind in kinds for _ in range(2000)])))
+    assert {name: row.keys for name, row in found.items()} == {b"session:*": 2000, b"cart:*": 2000, b"count:*": 2000}
+
+
+def test_a_corrected_size_reaches_its_family() -> None:
+    tree = filled([b"a:1", b"b:1"])
+    tree.correct(0, b"a:1", 900, 0)
+    assert by_name(rows(tree))[b"a:*"].size == 1000
+
+
+@given(st.lists(st.integers(0, 2**24), min_size=1))
+def test_idle_quantiles_are_right_within_a_quarter(idles: list[int]) -> None:
+    histogram = [0] * 136
+    for idle in idles:
+        histogram[idle_step(idle)] += 1
+    found = quantiles(histogram)
+    assert found is not None
+    ordered = sorted(idles)
+    for share, value in zip((0.1, 0.5, 0.9), found, strict=True):
+        exact = ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+        assert value <= exact <= value * 1.25 + 1
+
+
+def test_no_quantiles_without_idle_times() -> None:
+    assert quantiles([]) is None
