@@ -253,3 +253,96 @@ async def test_giant_elements_are_not_pulled_through_the_link(valkey: RunningSer
     assert found is not None
     assert found.preview == ()
     assert found.preview_withheld is not None
+
+
+async def test_every_row_shown_tells_its_idle_time_and_encoding(server: RunningServer) -> None:
+    fill(server, 300)
+    async with live(server) as source:
+        view = await source.scan(ScanOptions(top=50)).run()
+    assert len(view.top) == 50
+    assert all(row.idle_seconds is not None and row.idle_seconds < 60 for row in view.top)
+    assert all(row.encoding is not None for row in view.top)
+    assert all((row.elements is not None) == (server.flavour == "valkey") for row in view.top)
+    assert all(row.measured for row in view.top)
+
+
+async def test_a_size_that_cannot_be_true_is_flagged_or_mended(server: RunningServer) -> None:
+    with server.client() as client:
+        client.rpush(b"list", b"x" * 3_000_000, *[b"y" * 200] * 5000)
+        client.zadd(b"zset", {b"x" * 3_000_000: -1.0} | {b"member:%d" % n: float(n) for n in range(5000)})
+        client.set(b"honest", b"x" * 1000)
+        estimated = max(client.memory_usage(b"list"), client.memory_usage(b"zset"))
+        used = client.info("memory")["used_memory"]
+        assert estimated > used
+    async with live(server) as source:
+        view = await source.scan(ScanOptions()).run()
+    assert view.bytes_seen < used
+    by_key = {row.id.key: row for row in view.top}
+    for row in by_key.values():
+        assert row.suspect == ((row.size or 0) > used)
+    if server.flavour == "valkey":
+        # Lengths may be asked for there, so that all elements of these could be measured.
+        assert not any(row.suspect for row in view.top)
+        assert by_key[b"zset"].measured
+        assert 3_000_000 < (by_key[b"zset"].size or 0) < 7_000_000
+    assert sum(row.size for row in view.types) == view.bytes_seen
+    assert sum(row.size for row in view.patterns if row.level == 1) == view.bytes_seen
+
+
+async def test_large_databases_are_walked_in_parts_and_counted_once(server: RunningServer) -> None:
+    with server.client() as client:
+        for start in range(0, 30_000, 10_000):
+            client.mset({b"key:%d" % number: b"v" for number in range(start, start + 10_000)})
+    async with live(server) as source:
+        scan = KeyspaceScan(source, ScanOptions(pace=Pace.FULL_SPEED))
+        view = await scan.run()
+    assert view.complete
+    assert view.scanned_keys == 30_000
+    assert [row.keys for row in view.patterns] == [30_000]
+
+
+async def test_partial_figures_are_estimates_with_an_interval(server: RunningServer) -> None:
+    fill(server, 9000, size=100)
+    async with live(server) as source:
+        view = await source.scan(ScanOptions(sample=3000)).run()
+        whole = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+    assert view.estimated_bytes is not None
+    width = view.estimated_bytes.high - view.estimated_bytes.low
+    assert abs(view.estimated_bytes.value - whole.bytes_seen) < 2 * width
+    carts = next(row for row in view.patterns if row.pattern == b"user:*:cart")
+    assert carts.estimated_keys is not None
+    assert carts.estimated_keys.low < carts.estimated_keys.value < carts.estimated_keys.high
+    assert 7500 < carts.estimated_keys.value < 10500
+
+
+async def test_keys_that_come_and_go_are_no_trouble(server: RunningServer) -> None:
+    fill(server, 5000)
+    async with live(server) as source:
+        scan = source.scan(ScanOptions(pace=Pace.NORMAL))
+        running = asyncio.create_task(scan.run())
+        with server.client() as client:
+            for number in range(5000):
+                if running.done():
+                    break
+                client.unlink(b"user:%d:cart" % number)
+                client.set(b"profile:%d" % number, b"now a string")
+                await asyncio.sleep(0)
+        view = await running
+    assert view.complete, view.error
+    assert view.refused_keys == 0
+
+
+async def test_it_says_what_it_costs(valkey: RunningServer) -> None:
+    fill(valkey, 20_000)
+    async with live(valkey) as source:
+        scan = source.scan(ScanOptions(pace=Pace.GENTLE))
+        running = asyncio.create_task(scan.run())
+        while scan.view().brake.share is None and not running.done():
+            await asyncio.sleep(0.02)
+        brake = scan.view().brake
+        scan.stop()
+        await running
+    assert brake.share is not None
+    assert 0.0 <= brake.share <= 1.0
+    assert brake.baseline_ms is not None
+    assert "of the server (budget 15 %)" in brake.words

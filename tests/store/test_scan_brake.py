@@ -1,0 +1,87 @@
+"""The brake: what moves a scan on its ladder, without a server."""
+
+from dataclasses import replace
+
+import pytest
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.models.snapshot import Counters, Memory, Server, Snapshot
+from redis_oom_tui.store.scan.brake import Braking
+from redis_oom_tui.store.scan.ladder import BUDGETS, LADDERS, STARTS, Reading, next_rung
+
+QUIET = Reading(delay=0.0, round_trip=0.0002, share=0.05, busy=0.1, others=0.0)
+
+
+def snapshot(at: float, commands: int, cpu: float) -> Snapshot:
+    counters = Counters(commands_total=commands, cpu_main_thread_seconds=cpu)
+    return Snapshot(at, at, Server("redis", "7.0.0", "master", Address()), Memory(1), counters=counters)
+
+
+@pytest.mark.parametrize("pace", list(Pace))
+def test_a_waiting_server_is_left_alone_step_by_step(pace: Pace) -> None:
+    rung = len(LADDERS[pace]) - 1
+    for _ in range(len(LADDERS[pace])):
+        rung = next_rung(pace, rung, replace(QUIET, delay=BUDGETS[pace].delay * 2))
+    assert rung == 0
+
+
+@pytest.mark.parametrize("pace", [Pace.GENTLE, Pace.NORMAL])
+def test_a_spent_budget_is_a_reason_too(pace: Pace) -> None:
+    share = (BUDGETS[pace].share or 0) * 1.2
+    assert next_rung(pace, STARTS[pace], replace(QUIET, share=share)) == STARTS[pace] - 1
+    assert next_rung(pace, STARTS[pace], replace(QUIET, busy=0.95)) == STARTS[pace] - 1
+
+
+def test_large_pages_only_where_nobody_else_is_at_work() -> None:
+    def top(reading: Reading) -> int:
+        rung = 0
+        for _ in range(20):
+            rung = next_rung(Pace.NORMAL, rung, reading)
+        return rung
+
+    alone, shared = top(QUIET), top(replace(QUIET, others=5000.0))
+    assert LADDERS[Pace.NORMAL][shared].count <= 32
+    assert alone > shared
+    # On a long way many small pages are under way at a time.
+    far = LADDERS[Pace.NORMAL][top(replace(QUIET, others=5000.0, round_trip=0.02))]
+    assert far.lanes > 4
+    assert far.count <= 64
+
+
+def test_no_page_is_ever_above_a_thousand() -> None:
+    assert max(step.count for ladder in LADDERS.values() for step in ladder) <= 1000
+
+
+def test_the_share_is_the_scans_part_of_the_main_threads_time() -> None:
+    braking = Braking(Pace.NORMAL)
+    braking.informed(snapshot(100.0, 1000, 10.0), 0)
+    braking.informed(snapshot(101.0, 5000, 10.5), 3000)
+    assert braking.shown().share == pytest.approx(0.375)
+    assert braking.shown().words == "using 38 % of the server (budget 50 %)"
+
+
+def test_it_brakes_by_the_probe_and_says_so() -> None:
+    braking = Braking(Pace.NORMAL)
+    for _ in range(5):
+        braking.probed(0.0002)
+    braking.at_rest()
+    before = braking.step
+    for _ in range(5):
+        braking.probed(0.004)
+    braking.decide()
+    assert braking.step != before
+    assert braking.shown().braking
+    assert "braking" in braking.shown().words
+    assert braking.shown().probe_ms == pytest.approx(4.0)
+
+
+def test_without_an_answer_it_holds_until_there_is_one() -> None:
+    braking = Braking(Pace.NORMAL)
+    braking.hold()
+    assert not braking.free.is_set()
+    assert "holding" in braking.shown().words
+    braking.probed(1.0)
+    assert braking.held
+    braking.probed(0.001)
+    assert not braking.held
