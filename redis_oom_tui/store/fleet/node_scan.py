@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from redis import exceptions
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
+from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
-from redis_oom_tui.store.scan.tally import Columns, Tally
+from redis_oom_tui.store.scan.tally import Columns, Tally, Top
 
 # Fewer keys on a page than this tell nothing about the order in which the server walks.
 _TELLING = 16
@@ -17,9 +18,10 @@ _TELLING = 16
 class NodeTally(Tally):
     """What one node gave, counted into `shared`, with a count of its own."""
 
-    def __init__(self, shared: Tally) -> None:
+    def __init__(self, shared: Tally, own: bytearray) -> None:
         super().__init__(shared.options)
         self._shared = shared
+        self._own = own
 
     def page(self, db: int, names: list[bytes], columns: Columns) -> None:
         """Count one page."""
@@ -27,6 +29,18 @@ class NodeTally(Tally):
         self._shared.limit = self.limit
         self._shared.page(db, names, columns)
         self.keys += self._shared.keys - before
+
+    def to_look_at(self) -> list[Top]:
+        """Those of the largest keys of all that this node holds."""
+        return [
+            top
+            for top in self._shared.largest()
+            if not (top.asked and top.row.measured) and self._own[key_slot(top.row.id.key)]
+        ]
+
+    def correct(self, top: Top, row: KeyRow) -> None:
+        """A top key was read again."""
+        self._shared.correct(top, row)
 
 
 class NodeScan(KeyspaceScan):
@@ -37,17 +51,18 @@ class NodeScan(KeyspaceScan):
     """
 
     def __init__(self, server: LiveServer, options: ScanOptions, slots: Iterable[int], shared: Tally) -> None:
-        super().__init__(server, options, patience_seconds=2.0)
+        own = bytearray(REDIS_CLUSTER_HASH_SLOTS)
+        tally = NodeTally(shared, own)
+        super().__init__(server, options, tally=tally, patience_seconds=2.0)
         self.node = str(server.address)
         self.slots = frozenset(slots)
         self.seen: set[int] = set()
         self.last_slot: int | None = None
         self.by_slot = True
         self.moved_keys = 0
-        self._own = bytearray(REDIS_CLUSTER_HASH_SLOTS)
+        self._own = own
         for slot in self.slots:
-            self._own[slot] = 1
-        self._tally = NodeTally(shared)
+            own[slot] = 1
 
     @property
     def keys(self) -> int:
@@ -57,12 +72,14 @@ class NodeScan(KeyspaceScan):
     @property
     def held_keys(self) -> int:
         """Keys that the node has, as far as known."""
-        return self._total_keys()
+        snapshot = self.standing.snapshot
+        return 0 if snapshot is None else snapshot.keys
 
     @property
     def used_bytes(self) -> int | None:
         """The node's used_memory when its scan began."""
-        return None if self._snapshot is None else self._snapshot.memory.used_bytes
+        snapshot = self.standing.snapshot
+        return None if snapshot is None else snapshot.memory.used_bytes
 
     def finished_slots(self) -> frozenset[int]:
         """The slots of which every key was counted, although the scan broke off; none where that cannot be known."""

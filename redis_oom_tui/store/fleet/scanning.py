@@ -129,7 +129,7 @@ class ClusterScan:
             vanished_keys=tally.vanished,
             refused_keys=tally.refused,
             explained_share=self._explained() if complete else None,
-            brake=_together([scan.view().brake for scan in self._scans]),
+            brake=_together([scan.brake for scan in self._scans]),
             pace=self._pace,
             error=self._error,
             walked_share=walked,
@@ -287,10 +287,8 @@ class ClusterScan:
         now = self._clock()
         running = self._state in (ScanState.RUNNING, ScanState.PAUSED)
         if not running or now - self._patterns_at >= _PATTERNS_EVERY_SECONDS:
-            made = self._tally.patterns(None)
-            if self._state is not ScanState.COMPLETE:
-                made = tuple(replace(row, estimated_bytes=None, estimated_keys=None) for row in made)
-            self._patterns, self._patterns_at = made, now
+            self._patterns = self._tally.patterns(None, exact=self._state is ScanState.COMPLETE)
+            self._patterns_at = now
         return self._patterns
 
 

@@ -53,16 +53,16 @@ class Closer:
 
     async def refresh(self) -> None:
         """Look at the largest rows that were not looked at yet, a bounded number of them. Raises redis-py's errors."""
-        waiting = [top for top in self._tally.largest() if not top.asked]
+        waiting = [top for top in self._tally.to_look_at() if not top.asked]
         for batch in _batches(waiting[:_AT_ONCE]):
             await self._look(batch)
 
     async def finish(self) -> None:
         """Look at every row that is kept, then measure again what is large and was only estimated."""
-        for batch in _batches([top for top in self._tally.largest() if not top.asked]):
+        for batch in _batches([top for top in self._tally.to_look_at() if not top.asked]):
             await self._look(batch)
         if self._sized:
-            for top in self._tally.largest()[:_MEASURED_ROWS]:
+            for top in self._tally.to_look_at()[:_MEASURED_ROWS]:
                 if not top.row.measured:
                     await self._measure(top)
 

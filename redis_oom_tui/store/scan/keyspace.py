@@ -9,7 +9,7 @@ from typing import Protocol
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
-from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.scan import Brake, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.scan.brake import Braking
@@ -48,8 +48,8 @@ class Server(Protocol):
 class KeyspaceScan:
     """A scan of `server`. Implements `ports.Scan`; `run` may be called again to go on after a stop or a failure.
 
-    `patience_seconds` is how long a lost server may stay away before the scan gives up. `bulk=False` keeps to
-    redis-py's public ways.
+    `tally` is given where several scans count into one. `patience_seconds` is how long a lost server may stay away
+    before the scan gives up. `bulk=False` keeps to redis-py's public ways.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class KeyspaceScan:
         server: Server,
         options: ScanOptions,
         *,
+        tally: Tally | None = None,
         patience_seconds: float = 10.0,
         bulk: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -66,7 +67,7 @@ class KeyspaceScan:
         self._patience = patience_seconds
         self._bulk = bulk
         self._clock = clock
-        self._tally = Tally(options)
+        self._tally = Tally(options) if tally is None else tally
         self._standing = Standing()
         self._picture = Picture(options, self._tally, self._standing, clock)
         self._braking = Braking(options.pace)
@@ -125,6 +126,16 @@ class KeyspaceScan:
     def set_pace(self, pace: Pace) -> None:
         """Change how hard it leans on the server from the next page on."""
         self._braking.set_pace(pace)
+
+    @property
+    def standing(self) -> Standing:
+        """Where it stands, apart from what it has counted."""
+        return self._standing
+
+    @property
+    def brake(self) -> Brake:
+        """What it costs: a small part of the view."""
+        return self._braking.shown()
 
     # What the lanes ask.
 

@@ -42,7 +42,7 @@ class Lane:
     def __init__(self, connection: Connection, db: int, walker: Walker, *, bulk: bool = True) -> None:
         gate = Gate(read_only=connection.read_only)
         admit_all(gate, walker)
-        parser = _bulk_parser() if bulk and not connection.cluster else None
+        parser = _bulk_parser() if bulk else None
         options = connection_options(connection)
         if parser is not None:
             options |= {"parser_class": parser, "socket_read_size": _READ_SIZE}

@@ -83,6 +83,10 @@ class Tally:
         """The largest keys seen, as many as were asked for, largest first."""
         return sorted(self.top.values(), key=_weight)[: self.options.top]
 
+    def to_look_at(self) -> list[Top]:
+        """The largest keys, for a closer look by this scan."""
+        return self.largest()
+
     def types(self) -> tuple[TypeRow, ...]:
         """Keys and bytes of each type, most bytes first."""
         made = (TypeRow(kind.decode("latin-1"), keys, size) for kind, (keys, size) in self._types.items())
@@ -92,7 +96,9 @@ class Tally:
         """How much of `total_keys` was seen, by groups of pages."""
         return estimate.Sample(tuple(self.group_keys), max(total_keys, self.keys))
 
-    def patterns(self, sample: estimate.Sample | None, *, exact: bool, limit: int = 500) -> tuple[PatternRow, ...]:
+    def patterns(
+        self, sample: estimate.Sample | None, *, exact: bool = False, limit: int = 500
+    ) -> tuple[PatternRow, ...]:
         """The families, with estimates from a fair `sample`; `exact` says that everything was counted."""
         found: dict[int, list[tuple[int, int]]] = {}
         for top in self._giants() if sample is not None else ():
