@@ -19,6 +19,7 @@ from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, CommandMissing, ReadOnlyMode
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
@@ -196,10 +197,10 @@ class LiveOperator:
         """The backup files in the default place, newest first."""
         return backup_files.backups(self._desk.backups)
 
-    def restore(self, path: Path) -> BackupRestorer:
-        """A putting-back of the backup at `path` that has not started yet."""
+    def restore(self, path: Path, mine: Callable[[KeyId], bool] | None = None) -> BackupRestorer:
+        """A putting-back of the backup at `path` that has not started yet, of the keys that are `mine` or of all."""
         self._must(Action.RESTORE)
-        return BackupRestorer(self._desk, path)
+        return BackupRestorer(self._desk, path, mine)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`."""

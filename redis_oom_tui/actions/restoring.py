@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from redis_oom_tui.files.backup import Record, read_head, read_records
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageError, WritesBlocked
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION
@@ -29,10 +30,14 @@ _SWELLS = 3
 
 
 class BackupRestorer:
-    """A backup being put back. Implements `ports.Restoring`; making it raises BadInput for a file that is none."""
+    """A backup being put back. Implements `ports.Restoring`; making it raises BadInput for a file that is none.
 
-    def __init__(self, desk: Desk, path: Path) -> None:
+    `mine` leaves out keys that are another node's.
+    """
+
+    def __init__(self, desk: Desk, path: Path, mine: Callable[[KeyId], bool] | None = None) -> None:
         self._desk = desk
+        self._mine = mine
         self._path = path
         self._head = read_head(path)
         self._view = RestoreReport(str(path), self._head.keys)
@@ -108,6 +113,8 @@ class BackupRestorer:
         for record in read_records(self._path):
             if record is None:
                 self._counts[RestoreOutcome.FAILED] += 1
+                continue
+            if self._mine is not None and not self._mine(record.id):
                 continue
             if record.left_out:
                 self._left_out(record)

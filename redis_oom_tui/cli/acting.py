@@ -9,19 +9,26 @@ from dataclasses import replace
 
 import click
 
+from redis_oom_tui.actions.fleet.operator import FleetOperator
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.errors import BadInput, CommandMissing, ReadOnlyMode
 from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.opening import source_for
 
 _YES = "yes"
+AnyOperator = LiveOperator | FleetOperator
+"""Of one server, or of a cluster."""
 
 
-def make_operator(invocation: Invocation, server: LiveServer) -> LiveOperator:
+def make_operator(invocation: Invocation, server: LiveServer | ClusterSource) -> AnyOperator:
     """The operator of this run: its audit file, and the emergency plan of its configuration."""
+    if isinstance(server, ClusterSource):
+        return FleetOperator(server, audit_path=invocation.audit_path, emergency=emergency_plan(invocation))
     return LiveOperator(server, audit_path=invocation.audit_path, emergency=emergency_plan(invocation))
 
 
@@ -44,9 +51,9 @@ def _capped(named: NamedPlan, emergency: Emergency) -> Criteria:
 
 
 @contextlib.asynccontextmanager
-async def acting(invocation: Invocation) -> AsyncIterator[tuple[LiveServer, LiveOperator]]:
+async def acting(invocation: Invocation) -> AsyncIterator[tuple[LiveServer | ClusterSource, AnyOperator]]:
     """A connected server and its operator, let go of at the end."""
-    server = LiveServer(invocation.connection)
+    server = source_for(invocation.connection)
     operator = make_operator(invocation, server)
     try:
         await server.open()
@@ -56,7 +63,7 @@ async def acting(invocation: Invocation) -> AsyncIterator[tuple[LiveServer, Live
         await server.close()
 
 
-async def must(operator: LiveOperator, action: Action, *, read_only: bool) -> None:
+async def must(operator: AnyOperator, action: Action, *, read_only: bool) -> None:
     """Raise, for exit code 3, where `action` cannot be used here; under --read-only before anything is asked."""
     if not read_only:
         await operator.learn()

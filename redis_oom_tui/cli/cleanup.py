@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.cli.acting import Ticker, acting, must, stopping
+from redis_oom_tui.cli.acting import AnyOperator, Ticker, acting, must, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningView
@@ -106,7 +105,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         return await _run(operator, result, backup)
 
 
-async def _run(operator: LiveOperator, result: _Result, backup: BackupChoice) -> _Result:
+async def _run(operator: AnyOperator, result: _Result, backup: BackupChoice) -> _Result:
     await operator.learn()
     run = operator.run(result.plan, backup=backup)
     with stopping(run.stop):
@@ -119,7 +118,7 @@ def _progress(view: RunView) -> str:
     return f"{view.phase}: {count(view.done_keys)} of {count(view.total_keys)} keys, {view.keys_per_second:,.0f}/s"
 
 
-async def _plan(operator: LiveOperator, given: dict[str, Any], deed: Deed) -> Plan:
+async def _plan(operator: AnyOperator, given: dict[str, Any], deed: Deed) -> Plan:
     if given["plan_path"] is not None:
         return load_plan(given["plan_path"])
     if given["emergency"]:

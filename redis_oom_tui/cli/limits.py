@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.cli.acting import acting, agreed, must
+from redis_oom_tui.cli.acting import AnyOperator, acting, agreed, must
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.action import Action, Limits, PolicyView
 from redis_oom_tui.models.errors import BadInput
@@ -68,7 +67,7 @@ async def _limits(
 
 
 async def _change(
-    operator: LiveOperator, asked: Sequence[tuple[str, str]], *, persist: bool, yes: bool
+    operator: AnyOperator, asked: Sequence[tuple[str, str]], *, persist: bool, yes: bool
 ) -> list[ChangeResult]:
     """Each change that was agreed to; the first that is declined or does not take ends it."""
     results: list[ChangeResult] = []

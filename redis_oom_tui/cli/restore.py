@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from redis_oom_tui.actions.restoring import BackupRestorer
 from redis_oom_tui.cli.acting import Ticker, acting, agreed, must, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.backup import read_head
@@ -46,7 +45,7 @@ async def _restore(invocation: Invocation, path: Path, head: Backup, *, yes: boo
         await must(operator, Action.RESTORE, read_only=invocation.connection.read_only)
         if not yes and not agreed(_question(head, str(server.address))):
             return None
-        restoring: BackupRestorer = operator.restore(path)
+        restoring = operator.restore(path)
         with stopping(restoring.stop):
             async with Ticker(lambda: _progress(restoring.view())):
                 return await restoring.run()

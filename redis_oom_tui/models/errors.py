@@ -38,6 +38,13 @@ class PermissionRefused(CommandRefused):
     """This user may not run that command, or may not touch that key (NOPERM)."""
 
 
+MOVED = "served by another node"
+
+
+class KeyMoved(CommandRefused):
+    """This node does not serve the key (MOVED, ASK, TRYAGAIN): nothing was done to it. Its text holds `MOVED`."""
+
+
 class CommandMissing(CommandRefused):
     """This server has no such command: too old, renamed away, or managed."""
 

@@ -61,6 +61,9 @@ def _refusal(
         return errors.OutOfMemory(f"{where} refused {what}: it is over maxmemory", **said)
     if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_BLOCKED):
         return errors.WritesBlocked(f"{where} accepts no writes now: {text}", **said)
+    # A MovedError is an AskError in redis-py.
+    if isinstance(error, (exceptions.AskError, exceptions.TryAgainError)):
+        return errors.KeyMoved(f"the key is {errors.MOVED} now, or on its way there ({text})", **said)
     if text.startswith("BUSY "):
         return errors.ServerBusy(f"{where} is busy running a script: {text}")
     if _ABSENT.search(text):

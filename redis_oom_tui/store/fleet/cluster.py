@@ -18,7 +18,7 @@ from redis_oom_tui.rules.fleet import shown, told_apart, worst_first
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet.polling import Round
 from redis_oom_tui.store.fleet.scanning import ClusterScan
-from redis_oom_tui.store.fleet.topology import Topology, discover
+from redis_oom_tui.store.fleet.topology import Owners, Topology, discover
 from redis_oom_tui.store.live import LiveServer
 
 # Who serves what changes rarely; a lost node or a changed role asks for it at once.
@@ -45,6 +45,7 @@ class ClusterSource:
         self._servers: dict[Address, LiveServer] = {}
         self._topology: Topology | None = None
         self._topology_due = 0.0
+        self._owners: Owners | None = None
         self._round = Round(self.server_at, monotonic)
         self._view: FleetView | None = None
         self._shown = ""
@@ -54,6 +55,11 @@ class ClusterSource:
     def address(self) -> Address:
         """The node that was given."""
         return self.connection.address
+
+    @property
+    def shown(self) -> str:
+        """The name of the primary whose figures the last snapshot showed; '' before the first."""
+        return self._shown
 
     @property
     def topology(self) -> Topology:
@@ -85,6 +91,13 @@ class ClusterSource:
         if known is None:
             raise ServerUnreachable(f"the cluster has no node {name}: it was removed, or has another address now")
         return self.server_at(known.address)
+
+    def owner(self, key: bytes) -> str | None:
+        """The name of the node that serves `key`, as last asked; None where none does."""
+        if self._owners is None:
+            self._owners = self.topology.owners()
+        found = self._owners.of_key(key)
+        return None if found is None else found.name
 
     def primaries(self) -> tuple[LiveServer, ...]:
         """The servers that serve slots, in the order of their slots."""
@@ -179,7 +192,7 @@ class ClusterSource:
             raise
         if not found.primaries:
             raise NotRedis(f"{server.address} knows no node that serves slots: it was never joined to a cluster")
-        before, self._topology = self._topology, found
+        before, self._topology, self._owners = self._topology, found, None
         self._topology_due = self._monotonic() + _TOPOLOGY_EVERY
         if before is None or before == found:
             return False

@@ -1,0 +1,251 @@
+"""The one who acts on a cluster: an operator for each node, and one sentence for all of them."""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from redis_oom_tui.actions.fleet import settings
+from redis_oom_tui.actions.fleet.planning import FleetPlanMaker
+from redis_oom_tui.actions.fleet.restoring import FleetRestorer
+from redis_oom_tui.actions.fleet.running import FleetRun
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.actions.planning import PlanMaker
+from redis_oom_tui.actions.restoring import BackupRestorer
+from redis_oom_tui.actions.run import PlanRunner
+from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, Budget, Done, Limits
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.config import NamedPlan
+from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Deed, Plan
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.rules import budget, selection
+from redis_oom_tui.store.fleet.cluster import ClusterSource
+from redis_oom_tui.words.sizes import count
+
+
+class FleetOperator:
+    """Changes a cluster. Implements `ports.Operator`; the arguments are those of `LiveOperator`."""
+
+    def __init__(
+        self,
+        source: ClusterSource,
+        *,
+        audit_path: Path | None = None,
+        emergency: NamedPlan | None = None,
+        folder: Path | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._source = source
+        self._audit_path = audit_path
+        self._emergency = emergency
+        self._folder = folder
+        self._wall = wall
+        self._operators: dict[str, LiveOperator] = {}
+        self._applied: dict[Change, dict[str, ChangeResult]] = {}
+
+    def _at(self, name: str) -> LiveOperator:
+        if name not in self._operators:
+            self._operators[name] = LiveOperator(
+                self._source.node(name),
+                audit_path=self._audit_path,
+                emergency=self._emergency,
+                folder=self._folder,
+                wall=self._wall,
+            )
+        return self._operators[name]
+
+    @property
+    def _primaries(self) -> list[str]:
+        return [node.name for node in self._source.topology.primaries]
+
+    @property
+    def _replicas(self) -> list[str]:
+        return [node.name for node in self._source.topology.nodes if not node.is_primary and not node.failed]
+
+    def _shown(self) -> LiveOperator:
+        """The operator of the node that the source shows; before its first snapshot, of any."""
+        names = self._primaries
+        name = self._source.shown if self._source.shown in names else names[0]
+        return self._at(name)
+
+    async def learn(self) -> Capabilities:
+        """Find out, once, what may be changed on every primary; one that does not answer counts for nothing."""
+        together: Capabilities | None = None
+        failure: TriageError | None = None
+        for name in self._primaries:
+            try:
+                known = await self._at(name).learn()
+            except TriageError as error:
+                failure = error
+                continue
+            together = known if together is None else _both(together, known)
+        if together is None:
+            raise failure or BadInput("the cluster has no primary to act on")
+        return together
+
+    def why_not(self, action: Action) -> str | None:
+        """Why `action` cannot be used on some primary, in a sentence; else None."""
+        for name in self._primaries:
+            if reason := self._at(name).why_not(action):
+                return reason
+        return None
+
+    def plan(
+        self, criteria: Criteria, *, deed: Deed = Deed.DELETE, expire_seconds: int | None = None
+    ) -> FleetPlanMaker:
+        """A plan by `criteria` over all primaries; raises BadInput for criteria that mean nothing."""
+        selection.check(criteria)
+        if deed is Deed.EXPIRE and not expire_seconds:
+            raise BadInput("To let keys expire, say within how long: a span such as 10m")
+
+        def makers() -> dict[str, PlanMaker]:
+            made = {}
+            for name in self._primaries:
+                own = self._share(criteria, name)
+                if own is not None:
+                    made[name] = self._at(name).plan(own, deed=deed, expire_seconds=expire_seconds)
+            return made
+
+        return FleetPlanMaker(str(self._source.address), criteria, makers, self._wall)
+
+    def _share(self, criteria: Criteria, name: str) -> Criteria | None:
+        """The part of `criteria` that concerns the node; None where its marked keys are all elsewhere."""
+        if not criteria.keys:
+            return criteria
+        own = tuple(KeyId(key.db, key.key) for key in criteria.keys if self._source.owner(key.key) == name)
+        return replace(criteria, keys=own) if own else None
+
+    def emergency(self) -> FleetPlanMaker:
+        """The plan that the configuration prepared; raises BadInput where it prepared none."""
+        if self._emergency is None:
+            raise BadInput(str(self._shown().why_not(Action.EMERGENCY)))
+        named = self._emergency
+        return self.plan(named.criteria, deed=named.deed, expire_seconds=named.expire_seconds)
+
+    def budget(self, plan: Plan, snapshot: Snapshot) -> Budget:
+        """How far `plan` brings down the pressure of the node that `snapshot` shows: the worst one."""
+        node = snapshot.server.node
+        if not node:
+            return budget.budget(plan, snapshot)
+        there = replace(plan, keys=tuple(key for key in plan.keys if key.id.node == node))
+        found = budget.budget(there, snapshot)
+        return replace(found, words=f"{node}, the worst: {count(len(there.keys))} of the keys. {found.words}")
+
+    def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
+        """Sentences for the confirmation, the count on each node among them."""
+        first, *others = budget.consent(plan, backup)
+        on = Counter(key.id.node or "?" for key in plan.keys)
+        each = ", ".join(f"{node} {count(number)}" for node, number in on.most_common())
+        return (first, f"By node: {each}.", *others)
+
+    def confirm_word(self, plan: Plan) -> str | None:
+        """The word to type before `plan` runs, if it is a large one."""
+        return budget.confirm_word(plan)
+
+    def run(self, plan: Plan, *, backup: BackupChoice) -> FleetRun:
+        """A run of `plan` by slot; raises ReadOnlyMode or CommandMissing where it may not be."""
+        self._shown().run(plan, backup=backup)
+
+        def runner(name: str, part: Plan, choice: BackupChoice) -> PlanRunner:
+            return self._at(name).run(part, backup=choice)
+
+        return FleetRun(self._source, runner, plan, backup)
+
+    async def limits(self, scan: ScanView | None = None) -> Limits:
+        """Policies, settings and their what-if on the worst primary."""
+        await self._source.snapshot()
+        return await self._shown().limits(scan)
+
+    async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
+        """What setting `name` to `new` means on the worst primary, and where it is another on other nodes."""
+        await self._source.snapshot()
+        shown = self._shown()
+        change = await shown.propose(name, new, scan)
+        others = {node: self._at(node) for node in (*self._primaries, *self._replicas)}
+        return await settings.widened(change, {node: each for node, each in others.items() if each is not shown})
+
+    async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
+        """Set it on every node, read it back on each, and say where it did not take."""
+        order = settings.in_order(change, self._primaries, self._replicas)
+        told = await settings.on_each(
+            change, {name: self._at(name) for name in order}, persist=persist, revert_after=revert_after
+        )
+        self._applied[change] = {name: result for name, result in told.items() if isinstance(result, ChangeResult)}
+        return settings.together(change, told)
+
+    def keep(self, result: ChangeResult) -> None:
+        """Call off the timed return of the old values."""
+        for name, own in self._applied.get(result.change, {}).items():
+            self._at(name).keep(own)
+
+    async def undo(self, result: ChangeResult) -> ChangeResult:
+        """Set each node's own old value again; raises BadInput where this run of the tool did not change it."""
+        own = {name: each for name, each in self._applied.get(result.change, {}).items() if each.took}
+        if not own:
+            raise BadInput(f"{result.change.name} was not set by this run of the tool: set it on each node")
+        told = await settings.undone(own, {name: self._at(name) for name in own})
+        change = result.change
+        back = Change(change.name, change.new, change.old or "", "The old value of each node again.")
+        return settings.together(back, told)
+
+    def backups(self) -> tuple[Backup, ...]:
+        """The backup files in the default place, newest first."""
+        return self._shown().backups()
+
+    def restore(self, path: Path) -> FleetRestorer:
+        """A putting-back of the backup at `path`, each key on the node that serves it now."""
+        self._shown().restore(path)
+
+        def restorers() -> dict[str, BackupRestorer]:
+            return {name: self._at(name).restore(path, self._mine(name)) for name in self._primaries}
+
+        return FleetRestorer(path, restorers, self._source.refresh)
+
+    def _mine(self, name: str) -> Callable[[KeyId], bool]:
+        return lambda key: self._source.owner(key.key) == name
+
+    async def kill_client(self, client: ClientBuffer) -> Done:
+        """Close the connection of `client`, on its node."""
+        return await (self._at(client.node) if client.node else self._shown()).kill_client(client)
+
+    async def purge(self) -> Done:
+        """MEMORY PURGE on every primary."""
+        return await self._all(Action.PURGE, LiveOperator.purge)
+
+    async def reap(self) -> Done:
+        """Walk all keys of every primary once."""
+        return await self._all(Action.REAP, LiveOperator.reap)
+
+    async def _all(self, action: Action, act: Callable[[LiveOperator], Awaitable[Done]]) -> Done:
+        sentences, fine = [], True
+        for name in self._primaries:
+            try:
+                done = await act(self._at(name))
+                sentences.append(f"{name}: {done.sentence}")
+                fine = fine and done.ok
+            except TriageError as error:
+                sentences.append(f"{name}: {error}")
+                fine = False
+        return Done(action, fine, " ".join(sentences))
+
+    def history(self) -> tuple[AuditEntry, ...]:
+        """The last actions in the audit file, newest first."""
+        return self._shown().history()
+
+    async def close(self) -> None:
+        """Settle what still waits on any node."""
+        for operator in self._operators.values():
+            await operator.close()
+
+
+def _both(one: Capabilities, other: Capabilities) -> Capabilities:
+    """What both can do."""
+    for feature, reason in other.missing.items():
+        one = one.without(feature, reason)
+    shared = tuple(policy for policy in one.policies if not other.policies or policy in other.policies)
+    return replace(one, policies=shared or other.policies)

@@ -1,0 +1,225 @@
+"""A plan carried out on a cluster: by slot, on every node at once, and again where slots have changed hands."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from redis_oom_tui.actions.run import PlanRunner
+from redis_oom_tui.actions.tally import Tally
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.errors import MOVED, BadInput, TriageError
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.rules.freezing import frozen
+from redis_oom_tui.rules.report import report
+from redis_oom_tui.words.sizes import count
+
+_ROUNDS = 4
+# How long a lost primary's replica may take to be promoted.
+_PATIENCE_SECONDS = 20.0
+
+
+class Nodes(Protocol):
+    """What a run needs of the cluster."""
+
+    async def refresh(self) -> bool:
+        """Ask who serves what; whether it changed."""
+
+    def owner(self, key: bytes) -> str | None:
+        """The name of the node that serves `key` now."""
+
+
+class _Part(NamedTuple):
+    """One node's share: where its keys stand in the plan, and the run over them."""
+
+    node: str
+    positions: list[int]
+    runner: PlanRunner
+
+
+Runners = Callable[[str, Plan, BackupChoice], PlanRunner]
+"""Makes a run on the node called so."""
+
+
+class FleetRun:
+    """A run of one plan on the nodes that serve its keys. Implements `ports.PlanRun`.
+
+    A key whose slot moved was refused, not touched: it is tried again at its new node. After a failover what was not
+    attempted goes on at the promoted node; not where idle times chose the keys, as a replica never knew them.
+    """
+
+    def __init__(self, nodes: Nodes, runners: Runners, plan: Plan, backup: BackupChoice) -> None:
+        self._nodes = nodes
+        self._runners = runners
+        self._plan = plan
+        self._backup = backup
+        self._tally = Tally(plan.keys)
+        self._parts: list[_Part] = []
+        self._past: list[RunView] = []
+        self._tried: dict[int, set[str]] = defaultdict(set)
+        self._failures: dict[str, None] = {}
+        self._ended: str | None = None
+        self._failed = False
+        self._stop = False
+        self._files = 0
+        self._started = time.monotonic()
+        self._elapsed: float | None = None
+
+    def stop(self) -> None:
+        """End at the edge of the batches in flight."""
+        self._stop = True
+        for part in self._parts:
+            part.runner.stop()
+
+    def outcomes(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
+        """What became of each key, in the plan's order."""
+        return self._tally.each(only)
+
+    def view(self) -> RunView:
+        """The run as it stands, all nodes together."""
+        live = [part.runner.view() for part in self._parts]
+        views = [*self._past, *live]
+        counts = dict(self._tally.counts())
+        for view in live:
+            for outcome, number in view.counts.items():
+                counts[outcome] = counts.get(outcome, 0) + number
+                counts[Outcome.NOT_ATTEMPTED] = counts.get(Outcome.NOT_ATTEMPTED, 0) - number
+        elapsed = time.monotonic() - self._started if self._elapsed is None else self._elapsed
+        done = sum(number for outcome, number in counts.items() if outcome is not Outcome.NOT_ATTEMPTED)
+        paths = [view.backup_path for view in views if view.backup_path is not None]
+        return RunView(
+            total_keys=len(self._plan.keys),
+            counts={outcome: number for outcome, number in counts.items() if number > 0},
+            planned_bytes=self._plan.size,
+            freed_bytes=self._tally.freed_bytes + sum(view.freed_bytes for view in live),
+            used_before_bytes=_sum([view.used_before_bytes for view in views]),
+            used_now_bytes=_sum([view.used_now_bytes for view in views]),
+            lazyfree_pending_objects=_sum([view.lazyfree_pending_objects for view in live]),
+            elapsed_seconds=elapsed,
+            keys_per_second=done / elapsed if elapsed > 0 else 0.0,
+            backup_path=", ".join(paths) or None,
+            phase="ended" if self._ended else _phase(live),
+            ended=self._ended,
+            failed=self._failed,
+        )
+
+    async def run(self) -> RunView:
+        """Carry out the plan on every node, follow what moved meanwhile, and report."""
+        self._started = time.monotonic()
+        left = list(range(len(self._plan.keys)))
+        try:
+            await self._nodes.refresh()
+            for number in range(_ROUNDS):
+                shares = self._shares(left, first=not number)
+                if not shares:
+                    break
+                await self._round(shares)
+                left = self._again()
+                if not left or self._stop or not await self._found_heirs(left):
+                    break
+        except TriageError as error:
+            self._failures[str(error)] = None
+        self._end()
+        return self.view()
+
+    def _shares(self, left: Sequence[int], *, first: bool) -> dict[str, list[int]]:
+        shares: dict[str, list[int]] = defaultdict(list)
+        for at in left:
+            owner = self._nodes.owner(self._plan.keys[at].id.key)
+            if owner is not None and owner not in self._tried[at]:
+                shares[owner].append(at)
+            elif owner is None and first:
+                self._tally.put(at, Outcome.NOT_ATTEMPTED, "no node serves its slot")
+        return shares
+
+    async def _round(self, shares: Mapping[str, list[int]]) -> None:
+        self._parts = []
+        for node, positions in shares.items():
+            keys = tuple(_alone(self._plan.keys[at]) for at in positions)
+            for at in positions:
+                self._tried[at].add(node)
+            part = frozen(replace(self._plan, keys=keys, server=node, run_id=None))
+            self._parts.append(_Part(node, positions, self._runners(node, part, self._choice())))
+        await asyncio.gather(*(part.runner.run() for part in self._parts))
+        for node, positions, runner in self._parts:
+            outcomes = list(runner.outcomes())
+            for at, told in zip(positions, outcomes, strict=True):
+                self._tally.put(at, told.outcome, told.detail)
+            view = runner.view()
+            self._past.append(view)
+            if view.failed:
+                self._failures[f"{node}: {view.ended}"] = None
+        self._parts = []
+
+    def _choice(self) -> BackupChoice:
+        """Each run writes a file of its own: beside the one that was named, with a number."""
+        path = self._backup.path
+        if path is None:
+            return self._backup
+        self._files += 1
+        return replace(self._backup, path=path if self._files == 1 else _numbered(path, self._files))
+
+    def _again(self) -> list[int]:
+        """The keys that another node may take: moved ones, and what a lost node was never asked for."""
+        by_idle = self._plan.criteria.idle_over_seconds is not None
+        left = []
+        for at in range(len(self._plan.keys)):
+            outcome, detail = self._tally.outcome(at), self._tally.detail(at)
+            moved = outcome is Outcome.FAILED and MOVED in detail
+            if moved or (outcome is Outcome.NOT_ATTEMPTED and not by_idle):
+                left.append(at)
+        return left
+
+    async def _found_heirs(self, left: Sequence[int]) -> bool:
+        """Wait until every key that is left has an owner that was not tried; False if that is not in time."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline and not self._stop:
+            await self._nodes.refresh()
+            owners = [self._nodes.owner(self._plan.keys[at].id.key) for at in left]
+            if all(owner is not None and owner not in self._tried[at] for at, owner in zip(left, owners, strict=True)):
+                return True
+            await asyncio.sleep(0.2)
+        return False
+
+    def _end(self) -> None:
+        self._elapsed = time.monotonic() - self._started
+        counts = self._tally.counts()
+        before = _sum([view.used_before_bytes for view in self._past])
+        now = _sum([view.used_now_bytes for view in self._past])
+        fell = None if before is None or now is None else before - now
+        sentence = report(self._plan.deed, counts, len(self._plan.keys), fell)
+        missed = counts.get(Outcome.NOT_ATTEMPTED, 0) + counts.get(Outcome.FAILED, 0)
+        self._failed = bool(self._failures) and bool(missed)
+        if self._stop:
+            sentence = f"Stopped. {sentence}"
+        nodes = len({key.id.node for key in self._plan.keys})
+        told = " ".join(self._failures)
+        self._ended = f"On {count(nodes)} nodes: {sentence}" + (f" {told}" if told else "")
+
+
+def _alone(key: PlannedKey) -> PlannedKey:
+    return replace(key, id=KeyId(key.id.db, key.id.key))
+
+
+def _numbered(path: Path, number: int) -> Path:
+    numbered = path.with_name(f"{path.stem}.{number}{path.suffix}")
+    if numbered.exists():
+        raise BadInput(f"{numbered} exists already: name a new file for the backup")
+    return numbered
+
+
+def _sum(figures: Sequence[int | None]) -> int | None:
+    """The sum, unknown where one of them is."""
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if figures and len(known) == len(figures) else None
+
+
+def _phase(views: Sequence[RunView]) -> str:
+    busy = [view for view in views if view.ended is None]
+    if not busy:
+        return "looking who serves the rest"
+    return f"{busy[0].phase} ({count(len(busy))} nodes)"
