@@ -35,9 +35,9 @@ def make_operator(invocation: Invocation, server: LiveServer | ClusterSource) ->
 def emergency_plan(invocation: Invocation) -> NamedPlan | None:
     """The plan that the configuration names for emergencies, held to the caps it sets; None where it names none."""
     emergency = invocation.profile.emergency
-    if emergency.plan is None:
+    named = invocation.configuration.settings.plans.get(emergency.plan or "")
+    if named is None:  # or it names a saved plan by its path, which only `watch` runs
         return None
-    named = invocation.configuration.settings.plans[emergency.plan]
     return replace(named, criteria=_capped(named, emergency))
 
 

@@ -1,20 +1,20 @@
 """`--on-critical`: an unattended cleanup, put together only where option and configuration both arm it."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.cli.acting import acting
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.ports import Operator
-from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.watch.armed import Job, armed
-from redis_oom_tui.watch.looking import Watched
 from redis_oom_tui.words.hostile import safe_text
 
 
@@ -44,9 +44,10 @@ def job_from(invocation: Invocation, given: dict[str, Any]) -> Job | None:
     if given["once"] and not dry_run:
         raise BadInput("--once does not wait for anything to last: leave out --on-critical, or add --dry-run")
 
-    def hire() -> tuple[Watched, Operator]:
-        server = LiveServer(invocation.connection)
-        return server, LiveOperator(server, audit_path=invocation.audit_path)
+    @contextlib.asynccontextmanager
+    async def hire() -> AsyncIterator[Operator]:
+        async with acting(invocation) as (_, operator):
+            yield operator
 
     return Job(option, _plan(invocation, option), emergency, hire, dry_run=dry_run)
 

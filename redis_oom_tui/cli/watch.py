@@ -25,7 +25,9 @@ from redis_oom_tui.watch.clock import RealClock
 from redis_oom_tui.watch.looking import Looking
 from redis_oom_tui.watch.loop import Watch
 from redis_oom_tui.watch.output import JsonLines, Lines, Note, Output
+from redis_oom_tui.watch.patience import PatientStream
 from redis_oom_tui.words.sizes import parse_duration
+from redis_oom_tui.words.watch_lines import missing_line, missing_object
 
 _PERCENT = click.FloatRange(0, 100)
 
@@ -71,32 +73,43 @@ def watch_settings(base: WatchSettings, given: dict[str, Any]) -> WatchSettings:
 
 
 async def _watch(invocation: Invocation, settings: WatchSettings, given: dict[str, Any]) -> int:
+    stop = asyncio.Event()
+    with contextlib.ExitStack() as resources:
+        output = _output(invocation, settings, given, resources)
+        _stop_on_signals(stop)
+        return await _watch_until(stop, invocation, settings, given, output, resources)
+
+
+async def _watch_until(
+    stop: asyncio.Event,
+    invocation: Invocation,
+    settings: WatchSettings,
+    given: dict[str, Any],
+    output: Output,
+    resources: contextlib.ExitStack,
+) -> int:
     clock = RealClock()
     source = source_for(invocation.connection)
     book = AlertBook(invocation.profile.name or str(source.address), settings)
-    output = _output(invocation, settings, given)
 
     def log(note: Note) -> None:
         # Where nobody reads any more, the next tick ends the watch; a delivery must not fail over it.
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, BadInput):
             output.note(note)
 
     job = job_from(invocation, given)
     hooks = hook_settings(invocation.profile.hooks, given)
     loop = Watch(Looking(source, settings, clock), book, output, clock)
     cleanup = None if job is None else ArmedCleanup(job, book, _ledger(), clock, log=log, tell=loop.tell)
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
     if given["once"]:
         look = await loop.once()
         if cleanup is not None and look.snapshot is not None:
             await cleanup.clean(look.snapshot, look.verdict.rule, stop)
         return look.verdict.level.exit_code
-    with contextlib.ExitStack() as resources:
-        told = [*couriers(hooks, invocation.configuration, clock, log), *metrics(given, book, log, resources)]
-        for listener in (*told, *(() if cleanup is None else (cleanup,))):
-            loop.add(listener)
-        await loop.run(stop)
+    told = [*couriers(hooks, invocation.configuration, clock, log), *metrics(given, book, log, resources)]
+    for listener in (*told, *(() if cleanup is None else (cleanup,))):
+        loop.add(listener)
+    await loop.run(stop)
     return 0
 
 
@@ -104,14 +117,24 @@ def _ledger() -> Ledger:
     return Ledger(state_folder() / "emergency.json")
 
 
-def _output(invocation: Invocation, settings: WatchSettings, given: dict[str, Any]) -> Output:
-    bell = sys.stderr if settings.bell and sys.stderr.isatty() else None
-    if given["as_json"]:
-        return JsonLines(sys.stdout, address=invocation.connection.address, bell=bell)
+def _output(
+    invocation: Invocation, settings: WatchSettings, given: dict[str, Any], resources: contextlib.ExitStack
+) -> Output:
+    as_json: bool = given["as_json"]
+    stream = PatientStream(
+        sys.stdout.fileno(), encoding=sys.stdout.encoding, missing=missing_object if as_json else missing_line
+    )
+    resources.callback(stream.close)
+    bell = None
+    if settings.bell and sys.stderr.isatty():
+        bell = PatientStream(sys.stderr.fileno())
+        resources.callback(bell.close)
+    if as_json:
+        return JsonLines(stream, address=invocation.connection.address, bell=bell)
     wanted = invocation.screen.color
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ if wanted is None else wanted
     plain = given["plain"] or invocation.screen.plain
-    return Lines(sys.stdout, journal="JOURNAL_STREAM" in os.environ, colour=colour and not plain, bell=bell)
+    return Lines(stream, journal="JOURNAL_STREAM" in os.environ, colour=colour and not plain, bell=bell)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from redis_oom_tui.files.ledger import Ledger
@@ -18,7 +19,7 @@ from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import figures
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.watch.clock import Clock
-from redis_oom_tui.watch.looking import Look, Watched
+from redis_oom_tui.watch.looking import Look
 from redis_oom_tui.watch.output import Note
 from redis_oom_tui.words.hostile import exact
 from redis_oom_tui.words.sizes import count, size
@@ -33,13 +34,13 @@ _SAMPLE_NAMES = 5
 class Job:
     """What may be done: a plan to look for, or one that was saved; within which bounds; or only said (`dry_run`).
 
-    `hire` gives a server of the job's own, and who acts on it: both anew for each run.
+    `hire` connects anew for each run, gives who acts, and lets go at the end; it raises one of `models.errors`.
     """
 
     name: str
     plan: NamedPlan | Plan
     emergency: Emergency
-    hire: Callable[[], tuple[Watched, Operator]]
+    hire: Callable[[], AbstractAsyncContextManager[Operator]]
     dry_run: bool = False
 
 
@@ -135,16 +136,14 @@ class ArmedCleanup:
     async def clean(self, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:
         """One cleanup, or the sentence that says why there is none."""
         self._busy = True
-        server, operator = self._job.hire()
         try:
             with self._ledger.held():
-                await server.open()
-                await self._clean(operator, snapshot, rule, stop)
+                async with self._job.hire() as operator:
+                    await self._clean(operator, snapshot, rule, stop)
         except TriageError as error:
             self._say(f"not begun: {error}", level=Level.WARNING)
         finally:
             self._busy = False
-            await server.close()
 
     async def _clean(self, operator: Operator, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:
         now = self._clock.wall()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from redis_oom_tui.models.alert import Event, EventKind, Silence
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.watch.clock import Clock
@@ -64,24 +65,24 @@ class Watch:
         return look
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Watch until `stop` is set, then say so in a last line. Raises BrokenPipeError once nobody reads the lines."""
+        """Watch until `stop` is set, then say so in a last line. Raises what the output raises."""
         began = self._clock.monotonic()
-        broken = False
+        broken: BrokenPipeError | BadInput | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 for listener in self._listeners:
                     tasks.create_task(listener.run(stop), name=type(listener).__name__)
                 try:
                     await self._tick_until(stop)
-                except BrokenPipeError:
+                except (BrokenPipeError, BadInput) as error:
                     # Nobody reads the lines any more; what hooks still have to deliver is delivered.
-                    broken = True
+                    broken = error
                 finally:
                     stop.set()
         finally:
             await self._looking.close()
-        if broken:
-            raise BrokenPipeError
+        if broken is not None:
+            raise broken
         self._last_line(self._clock.monotonic() - began)
 
     async def _tick_until(self, stop: asyncio.Event) -> None:

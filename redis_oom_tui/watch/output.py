@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
@@ -53,7 +53,7 @@ class Note:
 
 
 class Output(Protocol):
-    """What the watch has to say. Raises BrokenPipeError once nobody reads it."""
+    """What the watch has to say. Raises BrokenPipeError once nobody reads it, BadInput where it cannot be written."""
 
     def tick(self, tick: Tick) -> None:
         """A look has been taken."""
@@ -65,11 +65,18 @@ class Output(Protocol):
         """Something else has happened."""
 
 
+class Writer(Protocol):
+    """Where lines go, one whole line at a time."""
+
+    def write(self, line: str, /) -> object:
+        """Take one line, its newline included."""
+
+
 class Lines:
     """For people: the time of day first; under journald, which has its own clock, a priority instead."""
 
     def __init__(
-        self, stream: TextIO, *, journal: bool = False, colour: bool = False, bell: TextIO | None = None
+        self, stream: Writer, *, journal: bool = False, colour: bool = False, bell: Writer | None = None
     ) -> None:
         self._stream = stream
         self._colour = colour
@@ -90,7 +97,6 @@ class Lines:
         self._write(event_line(event), event.at, event.level)
         if self._bell is not None and event.kind in _RINGS:
             self._bell.write("\a")
-            self._bell.flush()
 
     def note(self, note: Note) -> None:
         """A line that names its kind."""
@@ -101,13 +107,12 @@ class Lines:
         if self._colour and level in _COLOURS:
             line = f"\x1b[{_COLOURS[level]}m{line}\x1b[0m"
         self._stream.write(f"{start}{line}\n")
-        self._stream.flush()
 
 
 class JsonLines:
     """For machines: one object a line, `type` says which."""
 
-    def __init__(self, stream: TextIO, *, address: Address, bell: TextIO | None = None) -> None:
+    def __init__(self, stream: Writer, *, address: Address, bell: Writer | None = None) -> None:
         self._stream = stream
         self._address = address
         self._bell = bell
@@ -125,7 +130,6 @@ class JsonLines:
         self._write(event_object(event))
         if self._bell is not None and event.kind in _RINGS:
             self._bell.write("\a")
-            self._bell.flush()
 
     def note(self, note: Note) -> None:
         """Anything else, with its figures."""
@@ -134,4 +138,3 @@ class JsonLines:
 
     def _write(self, value: dict[str, object]) -> None:
         self._stream.write(json_line(value) + "\n")
-        self._stream.flush()

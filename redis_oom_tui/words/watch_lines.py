@@ -131,6 +131,16 @@ def figures_object(figures: Figures) -> dict[str, object]:
     }
 
 
+def missing_line(lines: int) -> str:
+    """What stands where lines fell out because nobody took them, for people."""
+    return f"({count(lines)} lines fell out here: nobody read them in time)\n"
+
+
+def missing_object(lines: int) -> str:
+    """The same for machines, as a whole line."""
+    return json_line({"type": "missing", "lines": lines}) + "\n"
+
+
 def event_title(event: Event) -> str:
     """An event in one line that stands alone, for a chat or a subject.
 

@@ -1,5 +1,6 @@
 """`watch` as a process, on a real server: its lines, its signals, its exit codes."""
 
+import contextlib
 import json
 import os
 import queue
@@ -194,3 +195,30 @@ def test_an_option_that_cannot_be_used_is_one_sentence(arguments: list[str], exp
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith(f"redis-oom-tui: {expected}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_output_that_nobody_takes_holds_up_neither_hooks_nor_the_end(tmp_path: Path) -> None:
+    out = tmp_path / "events"
+    with started("valkey", "maxmemory 5mb") as server:
+        readable, writable = os.pipe()
+        os.set_blocking(writable, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writable, b"x" * 4096)
+        os.set_blocking(writable, True)
+        hook = ["--exec", f"cat >> {out}", "--exec-shell"]
+        process = subprocess.Popen([*COMMAND, "-s", server.socket_path, "watch", *QUICK, *hook], stdout=writable)
+        os.close(writable)
+        try:
+            fill(server)
+            deadline = time.monotonic() + 30
+            while not (out.exists() and out.read_text().endswith("\n")):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.wait()
+            os.close(readable)
+    assert json.loads(out.read_text().splitlines()[0])["event"] in ("oom", "critical")

@@ -1,9 +1,10 @@
 """The armed cleanup on a scripted operator: only when armed twice, only within bounds, never at a doubt."""
 
 import asyncio
+import contextlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -55,18 +56,13 @@ class Keyspace:
     idle_seconds: int | None = None
     hold: asyncio.Event | None = None
 
-    @property
-    def address(self) -> object:
-        return ADDRESS
-
-    async def open(self) -> None:
+    @contextlib.asynccontextmanager
+    async def hire(self) -> AsyncIterator["Keyspace"]:
         self.opened += 1
-
-    async def close(self) -> None:
-        self.opened -= 1
-
-    async def snapshot(self) -> Snapshot:
-        return snapshot(96)
+        try:
+            yield self
+        finally:
+            self.opened -= 1
 
     def plan(self, criteria: Criteria, *, deed: Deed = Deed.DELETE, expire_seconds: int | None = None) -> "_Planning":
         self.asked.append(criteria)
@@ -137,7 +133,7 @@ class Watching:
         self.notes: list[Note] = []
         self.events: list[Event] = []
         self.keyspace = keyspace
-        job = Job("cache", CACHE, BOUNDS, lambda: (keyspace, keyspace))  # type: ignore[arg-type, return-value]
+        job = Job("cache", CACHE, BOUNDS, keyspace.hire)  # type: ignore[arg-type]
         self.job = replace(job, **changes)  # type: ignore[arg-type]
         self.armed = ArmedCleanup(
             self.job,
@@ -315,9 +311,10 @@ async def test_a_failure_is_a_line_and_the_watch_goes_on(tmp_path: Path) -> None
 
 async def test_a_server_that_cannot_be_reached_is_a_line(tmp_path: Path) -> None:
     class Away(Keyspace):
-        async def open(self) -> None:
-            self.opened += 1
+        @contextlib.asynccontextmanager
+        async def hire(self) -> AsyncIterator[Keyspace]:
             raise ServerUnreachable("cache-1:6379 refuses connections")
+            yield self
 
     watching = Watching(tmp_path, Away())
     await watching.see(*[snapshot(96)] * 16)
