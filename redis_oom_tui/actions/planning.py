@@ -132,7 +132,7 @@ class PlanMaker:
         )
 
     def _freeze(self, snapshot: Snapshot) -> Plan:
-        keys = self._chosen.keys()
+        keys = self._chosen.taken()
         flags = trust.flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
         return frozen(
             Plan(

@@ -32,7 +32,9 @@ def compiled(pattern: bytes) -> re.Pattern[bytes]:
             else:
                 pieces[-1] += b"." if char == b"?" else re.escape(char)
             position += 1
-    return re.compile(_joined(pieces), re.DOTALL)
+    # The server matches the empty name with * alone: its loop over the pattern never begins for any other.
+    begin = b"" if pattern in (b"", b"*") else b"(?=.)"
+    return re.compile(begin + _joined(pieces), re.DOTALL)
 
 
 def _joined(pieces: list[bytes]) -> bytes:

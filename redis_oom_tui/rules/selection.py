@@ -113,7 +113,7 @@ class Chosen:
             return key.idle_seconds or 0
         return key.size or 0
 
-    def keys(self) -> tuple[PlannedKey, ...]:
+    def taken(self) -> tuple[PlannedKey, ...]:
         """The chosen keys, first by the order; a key that SCAN showed twice is there once."""
         ordered = (entry[-1] for entry in sorted(self._heap, key=lambda entry: entry[:4], reverse=True))
         unique = list({key.id: key for key in ordered}.values())

@@ -1,0 +1,93 @@
+"""Safety rule 5: every action leaves a line, before and after, that nobody else can read and no crash can spoil."""
+
+import json
+import multiprocessing
+import stat
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.files.audit import AuditFailed, AuditFile, change_fields
+from redis_oom_tui.models.plan import Outcome
+from redis_oom_tui.models.settings import Change, ChangeResult
+
+
+def audit(path: Path) -> AuditFile:
+    return AuditFile(path / "state" / "audit.jsonl", wall=lambda: 1000.0)
+
+
+def test_an_action_reads_back_as_one_entry(tmp_path: Path) -> None:
+    file = audit(tmp_path)
+    action = file.intent("delete", server="s:1", who="sre@host", what="delete 2 keys", backup="/b")
+    file.batch(action, 1, [(0, b"a"), (3, b"\xff\n")])
+    file.done(action, 1, [Outcome.DELETED, Outcome.CHANGED], {1: "it was used"})
+    file.result(action, ok=True, result="Deleted 1", counts={"deleted": 1})
+    (entry,) = file.history()
+    assert (entry.action, entry.server, entry.who, entry.what) == ("delete", "s:1", "sre@host", "delete 2 keys")
+    assert (entry.ok, entry.result, dict(entry.counts), entry.undo) == (True, "Deleted 1", {"deleted": 1}, "/b")
+    lines = [json.loads(line) for line in file.path.read_text().splitlines()]
+    assert [line["phase"] for line in lines] == ["intent", "batch", "done", "result"]
+    assert lines[1]["keys"] == [[0, "a"], [3, "\\xff\\x0a"]]
+    assert (lines[2]["outcomes"], lines[2]["details"]) == ("dc", {"1": "it was used"})
+
+
+def test_an_action_that_was_cut_off_has_no_end(tmp_path: Path) -> None:
+    file = audit(tmp_path)
+    file.intent("purge", server="s", who="w", what="MEMORY PURGE")
+    (entry,) = file.history()
+    assert (entry.ended, entry.ok, entry.result) == (None, None, "")
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    file = audit(tmp_path)
+    file.intent("purge", server="s", who="w", what="x")
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
+
+
+def test_a_line_behind_a_torn_one_stands_on_its_own(tmp_path: Path) -> None:
+    file = audit(tmp_path)
+    file.intent("purge", server="s", who="w", what="first")
+    with file.path.open("ab") as raw:
+        raw.write(b'{"v":1,"at":1000,"phase":"inte')
+    file.intent("purge", server="s", who="w", what="second")
+    assert sorted(entry.what for entry in file.history()) == ["first", "second"]
+
+
+def test_lines_that_are_not_ours_are_passed_over(tmp_path: Path) -> None:
+    file = audit(tmp_path)
+    file.path.parent.mkdir()
+    file.path.write_bytes(b'\xff\xfe\n[]\n{"phase":"intent","id":"x"}\n\n{"at":"soon","phase":"intent","id":"y"}\n')
+    file.intent("purge", server="s", who="w", what="ours")
+    assert [entry.what for entry in file.history()] == ["ours"]
+
+
+def test_a_change_reads_back_for_undo(tmp_path: Path) -> None:
+    file = audit(tmp_path)
+    result = ChangeResult(Change("maxmemory", "100", "200"), took=True, now="200")
+    action = file.intent("set", server="s", who="w", what="maxmemory")
+    file.result(action, ok=True, result="done", change=change_fields(result))
+    assert file.history()[0].change == result
+
+
+def test_what_cannot_be_written_down_must_not_happen(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("in the way")
+    with pytest.raises(AuditFailed, match="--audit"):
+        audit(tmp_path).intent("delete", server="s", who="w", what="x")
+
+
+def _write(path: Path, who: str) -> None:
+    file = AuditFile(path, wall=lambda: 1000.0)
+    for number in range(50):
+        file.intent("purge", server="s", who=who, what="x" * 3000 + str(number))
+
+
+def test_two_writers_do_not_tear_each_others_lines(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write, args=(path, who)) for who in ("a", "b")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 100

@@ -1,0 +1,71 @@
+"""How much must go, how far a plan comes, and what is read before it is confirmed."""
+
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Deed, Plan, PlannedKey
+from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
+from redis_oom_tui.rules.budget import budget, confirm_word, consent, unsaved
+
+MIB = 1024 * 1024
+
+
+def plan(*sizes: int | None, deed: Deed = Deed.DELETE, keyspace: int = 1_000_000, kind: str = "string") -> Plan:
+    keys = tuple(PlannedKey(KeyId(0, b"%d" % at), kind, size) for at, size in enumerate(sizes))
+    span = 600 if deed is Deed.EXPIRE else None
+    return Plan(
+        keys, Criteria(), 0.0, "cache-1:6379", deed=deed, expire_seconds=span, keyspace_keys=keyspace, role="master"
+    )
+
+
+def snapshot(limit: int | None = 100 * MIB) -> Snapshot:
+    memory = Memory(used_bytes=100 * MIB, maxmemory_bytes=limit)
+    return Snapshot(0.0, 0.0, Server("redis", "7", "master", Address()), memory)
+
+
+def test_a_plan_that_is_enough() -> None:
+    found = budget(plan(15 * MIB, 15 * MIB), snapshot())
+    assert (found.needed_bytes, found.plan_bytes, found.enough) == (20 * MIB, 30 * MIB, True)
+    assert found.pressure_after == 0.7
+    assert "20.0 MiB must go" in found.words
+
+
+def test_a_plan_that_is_too_little_says_by_how_much() -> None:
+    found = budget(plan(5 * MIB), snapshot())
+    assert found.enough is False
+    assert "15.0 MiB too little" in found.words
+
+
+def test_sizes_from_samples_have_a_range() -> None:
+    found = budget(plan(8 * MIB, kind="hash"), snapshot())
+    assert (found.low_bytes, found.high_bytes) == (6 * MIB, 10 * MIB)
+    assert "± 2.0 MiB" in found.words
+
+
+def test_without_a_limit_nothing_has_to_go() -> None:
+    found = budget(plan(MIB), snapshot(None))
+    assert (found.needed_bytes, found.pressure_after, found.enough) == (None, None, None)
+
+
+def test_expiring_frees_nothing_at_once() -> None:
+    found = budget(plan(30 * MIB, deed=Deed.EXPIRE), snapshot())
+    assert (found.plan_bytes, found.enough) == (0, False)
+    assert "within 10m00s, nothing at once" in found.words
+
+
+def test_a_large_plan_wants_a_word() -> None:
+    assert confirm_word(plan(*[1] * 1000)) is None
+    assert confirm_word(plan(*[1] * 1001)) == "delete"
+    assert confirm_word(plan(1, 1, keyspace=19)) == "delete"
+    assert confirm_word(plan(1, 1, keyspace=19, deed=Deed.EXPIRE)) == "expire"
+
+
+def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:
+    words = consent(plan(MIB, 50 * MIB), BackupChoice())
+    assert words[0] == "Delete 2 keys (51.0 MiB) in database 0 of cache-1:6379 (master)."
+    assert any("1 keys (50.0 MiB) are over 16.0 MiB each" in sentence and "no undo" in sentence for sentence in words)
+    assert "cannot be undone" in consent(plan(MIB), BackupChoice(wanted=False))[1]
+
+
+def test_keys_of_unknown_size_are_not_called_too_large() -> None:
+    assert unsaved(plan(None, 17 * MIB), BackupChoice()) == (1, 17 * MIB)

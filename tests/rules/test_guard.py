@@ -1,0 +1,138 @@
+"""The maxmemory guard: no change of the limit without its consequence in words and numbers."""
+
+from dataclasses import replace
+
+import pytest
+
+from redis_oom_tui.models.action import Room
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.settings import Change
+from redis_oom_tui.models.snapshot import Activity, Database, Memory, Server, Snapshot
+from redis_oom_tui.rules import tuning
+from redis_oom_tui.rules.guard import parse_limit, propose_limit
+
+MIB = 1024 * 1024
+ROOM = Room(limit_bytes=1000 * MIB, free_bytes=500 * MIB)
+
+
+def snapshot(
+    *, policy: str = "noeviction", used: int = 100 * MIB, limit: int | None = 90 * MIB, **more: object
+) -> Snapshot:
+    memory = Memory(used_bytes=used, maxmemory_bytes=limit, policy=policy, startup_bytes=MIB)
+    server = Server("redis", "7.0.15", "master", Address())
+    return Snapshot(0.0, 0.0, server, memory, databases=(Database(0, 1000, 400),), **more)  # type: ignore[arg-type]
+
+
+def proposed(new: int, seen: Snapshot, room: Room = ROOM) -> Change:
+    return propose_limit("94371840", new, seen, room)
+
+
+@pytest.mark.parametrize("text", ["", " ", "0", "50%", "1e9", "-1", "4GiB", "0x10"])
+def test_what_cannot_be_meant_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse_limit(text)
+
+
+def test_lifting_the_limit_takes_a_word() -> None:
+    assert parse_limit(" Unlimited ") == 0
+
+
+def test_raising_above_what_is_used_cures() -> None:
+    change = proposed(200 * MIB, snapshot())
+    assert "writes are accepted again" in change.consequence
+    assert "50.0 %" in change.consequence
+    assert change.new == str(200 * MIB)
+
+
+def test_under_noeviction_a_limit_below_what_is_used_is_called_an_outage() -> None:
+    change = proposed(50 * MIB, snapshot())
+    assert "every write is refused" in change.consequence
+    assert any("write outage for 50.0 MiB" in warning for warning in change.warnings)
+
+
+def test_under_allkeys_it_says_how_many_keys_go_and_that_there_is_no_undo() -> None:
+    change = proposed(50 * MIB, snapshot(policy="allkeys-lru"))
+    assert any("About 505 of 1,000 keys" in warning and "no undo" in warning for warning in change.warnings)
+
+
+def test_under_volatile_the_keys_with_a_ttl_are_the_most_that_can_go() -> None:
+    change = proposed(10 * MIB, snapshot(policy="volatile-lru"))
+    assert any("All 400 keys with a TTL" in warning and "refused after that" in warning for warning in change.warnings)
+
+
+def test_below_what_can_never_be_evicted_everything_goes() -> None:
+    seen = snapshot(policy="allkeys-lru")
+    seen = replace(seen, memory=replace(seen.memory, clients_normal_bytes=60 * MIB))
+    assert any("every key that may be evicted would be" in warning for warning in proposed(50 * MIB, seen).warnings)
+
+
+def test_raising_above_the_machine_is_warned_of() -> None:
+    assert any("kernel would kill" in warning for warning in proposed(2000 * MIB, snapshot()).warnings)
+
+
+def test_raising_near_the_machine_asks_for_room_to_fork() -> None:
+    assert any("BGSAVE" in warning for warning in proposed(800 * MIB, snapshot()).warnings)
+
+
+def test_an_unknown_machine_is_said_to_be_unknown() -> None:
+    assert any("not known" in warning for warning in proposed(200 * MIB, snapshot(), Room()).warnings)
+
+
+def test_no_limit_at_all_is_warned_of() -> None:
+    assert any("kernel" in warning for warning in proposed(0, snapshot()).warnings)
+
+
+def test_replicas_are_named() -> None:
+    seen = snapshot(activity=Activity(connected_replicas=2))
+    assert any("2 replicas have limits of their own" in warning for warning in proposed(200 * MIB, seen).warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sent"),
+    [
+        ("maxmemory-samples", " 10 ", "10"),
+        ("maxmemory-eviction-tenacity", "100", "100"),
+        ("maxmemory-clients", "5 %", "5%"),
+        ("maxmemory-clients", "1gb", "1073741824"),
+        ("lazyfree-lazy-expire", "YES", "yes"),
+        ("active-expire-effort", "10", "10"),
+    ],
+)
+def test_other_settings_are_read_as_people_write_them(name: str, text: str, sent: str) -> None:
+    change = tuning.propose(name, "x", text, snapshot(), policies=(), room=ROOM, scan=None)
+    assert (change.name, change.new) == (name, sent)
+    assert change.consequence
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("maxmemory-samples", "0"),
+        ("maxmemory-samples", "many"),
+        ("maxmemory-eviction-tenacity", "101"),
+        ("maxmemory-clients", "101%"),
+        ("activedefrag", "perhaps"),
+        ("maxmemory-policy", "allkeys-lrx"),
+        ("requirepass", "x"),
+        ("save", ""),
+    ],
+)
+def test_settings_that_cannot_be_meant_or_are_not_ours_are_refused(name: str, text: str) -> None:
+    with pytest.raises(BadInput):
+        tuning.propose(name, "x", text, snapshot(), policies=(), room=ROOM, scan=None)
+
+
+def test_a_policy_that_this_server_lists_is_taken_even_if_unknown_to_us() -> None:
+    seen = snapshot()
+    change = tuning.propose(
+        "maxmemory-policy",
+        "noeviction",
+        "allkeys-lrm",
+        seen,
+        policies=("noeviction", "allkeys-lrm"),
+        room=ROOM,
+        scan=None,
+    )
+    assert change.new == "allkeys-lrm"
+    assert any("begins at once" in warning for warning in change.warnings)

@@ -1,0 +1,119 @@
+"""What each policy would mean: who can go, whether that is enough, and what not to overlook."""
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.models.snapshot import Database, Memory, Server, Snapshot
+from redis_oom_tui.rules.policies import KNOWN
+from redis_oom_tui.rules.whatif import policy_view, policy_views, precious, write_path
+
+MIB = 1024 * 1024
+
+
+def snapshot(*, policy: str = "noeviction", expires: int = 0, limit: int | None = 90 * MIB, **memory: int) -> Snapshot:
+    return Snapshot(
+        0.0,
+        0.0,
+        Server("redis", "7.0.15", "master", Address()),
+        Memory(used_bytes=100 * MIB, maxmemory_bytes=limit, policy=policy, **memory),
+        databases=(Database(0, 1000, expires),),
+    )
+
+
+def scan(**fields: object) -> ScanView:
+    return ScanView(ScanState.COMPLETE, scanned_keys=1000, bytes_seen=80 * MIB, **fields)  # type: ignore[arg-type]
+
+
+def family(pattern: bytes, **fields: object) -> PatternRow:
+    given = {"keys": 10, "size": 100, "share": 0.1, "no_ttl_keys": 10, **fields}
+    return PatternRow(pattern, pattern, **given)  # type: ignore[arg-type]
+
+
+def test_volatile_without_a_ttl_anywhere_equals_noeviction() -> None:
+    view = policy_view("volatile-lru", snapshot(), None)
+    assert view.equals_noeviction
+    assert view.evictable_keys == 0
+    assert view.enough is False
+    assert any("equals noeviction" in warning for warning in view.warnings)
+
+
+def test_volatile_counts_the_keys_with_a_ttl_and_their_bytes_from_the_scan() -> None:
+    view = policy_view("volatile-ttl", snapshot(expires=400), scan(volatile_keys=400, volatile_bytes=20 * MIB))
+    assert (view.evictable_keys, view.evictable_bytes, view.enough) == (400, 20 * MIB, True)
+
+
+def test_less_than_is_needed_is_said() -> None:
+    view = policy_view("volatile-ttl", snapshot(expires=4), scan(volatile_keys=4, volatile_bytes=4 * MIB))
+    assert view.enough is False
+    assert any("less than the 10.0 MiB that must go" in warning for warning in view.warnings)
+
+
+def test_a_partial_scan_is_scaled_to_the_counted_keys() -> None:
+    partial = ScanView(ScanState.STOPPED, scanned_keys=100, bytes_seen=8 * MIB, volatile_keys=10, volatile_bytes=MIB)
+    assert policy_view("allkeys-lru", snapshot(), partial).evictable_bytes == 80 * MIB
+    assert policy_view("volatile-lru", snapshot(expires=50), partial).evictable_bytes == 5 * MIB
+
+
+def test_without_a_scan_bytes_are_unknown_and_not_zero() -> None:
+    assert policy_view("allkeys-lru", snapshot(), None).evictable_bytes is None
+
+
+def test_a_switch_to_lfu_is_near_random_at_first() -> None:
+    assert any("almost at random" in warning for warning in policy_view("allkeys-lfu", snapshot(), None).warnings)
+    stays = policy_view("allkeys-lfu", snapshot(policy="volatile-lfu"), None)
+    assert not any("at random" in warning for warning in stays.warnings)
+
+
+def test_a_switch_from_lfu_to_lru_is_near_random_too() -> None:
+    view = policy_view("allkeys-lru", snapshot(policy="allkeys-lfu"), None)
+    assert any("at random" in warning for warning in view.warnings)
+
+
+def test_buffers_cannot_be_evicted() -> None:
+    view = policy_view("allkeys-lru", snapshot(clients_normal_bytes=60 * MIB), None)
+    assert any("60.0 MiB are buffers" in warning for warning in view.warnings)
+
+
+def test_queues_locks_and_sessions_are_flagged_once_a_kind() -> None:
+    rows = [
+        family(b"bull:mail:*"),
+        family(b"lock:*"),
+        family(b"session:*", keys=3),
+        family(b"sess:*"),
+        family(b"cache:*"),
+    ]
+    said = precious(rows)
+    assert len(said) == 3
+    assert any("bull:mail:*" in sentence and "queue" in sentence for sentence in said)
+
+
+def test_a_stream_is_flagged_whatever_its_name() -> None:
+    assert "stream" in precious([family(b"x:*", types=(("stream", 10),))])[0]
+
+
+def test_families_without_a_ttl_are_not_flagged_under_volatile() -> None:
+    rows = (family(b"queue:*", no_ttl_keys=10), family(b"cache:*", no_ttl_keys=0))
+    view = policy_view("volatile-lru", snapshot(expires=10), scan(patterns=rows, volatile_keys=10, volatile_bytes=1))
+    assert view.first_to_go == (b"cache:*",)
+    assert not any("queue" in warning for warning in view.warnings)
+
+
+def test_where_the_server_does_not_list_policies_the_common_ones_are_shown() -> None:
+    assert [view.name for view in policy_views((), snapshot(), None)] == list(KNOWN)
+    assert [view.name for view in policy_views(("a", "noeviction"), snapshot(), None)] == ["a", "noeviction"]
+
+
+def test_the_path_of_a_write_ends_where_this_server_ends_it() -> None:
+    assert [step.end for step in write_path(snapshot(limit=None))] == [True]
+    refused = write_path(snapshot())
+    assert refused[-1].lit
+    assert "refused with OOM" in refused[-1].answer
+    evicting = write_path(snapshot(policy="allkeys-lru"))
+    assert "1,000 keys are evicted" in evicting[-1].answer
+    nothing = write_path(snapshot(policy="volatile-lru"))
+    assert "refused with OOM" in nothing[-1].answer
+
+
+def test_below_the_limit_the_rest_of_the_path_is_not_lit() -> None:
+    steps = write_path(snapshot(policy="allkeys-lru", limit=200 * MIB))
+    assert [step.lit for step in steps] == [True, True, False, False]
+    assert "the write is accepted" in steps[1].answer
