@@ -117,7 +117,8 @@ class PlanRunner:
     def _hire(self, *, alone: bool) -> Worker:
         saver = None
         if self._writer is not None:
-            saver = Saver(self._plan, self._backup, self._writer, self._tally)
+            untouched = self._desk.capabilities.has(Feature.NO_TOUCH)
+            saver = Saver(self._plan, self._backup, self._writer, self._tally, untouched=untouched)
         scripted = self._desk.capabilities.has(Feature.SCRIPT)
         return Worker(self._plan, self._tally, saver, scripted=scripted, alone=alone, wall=self._desk.wall)
 

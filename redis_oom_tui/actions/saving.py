@@ -31,13 +31,20 @@ def outcome_of(said: Said, done: Outcome) -> tuple[Outcome, str]:
 
 
 class Saver:
-    """Writes what a plan is about to delete through `writer`, as `choice` says."""
+    """Writes what a plan is about to delete through `writer`, as `choice` says.
 
-    def __init__(self, plan: Plan, choice: BackupChoice, writer: BackupWriter, tally: Tally) -> None:
+    `untouched` tells that the server knows CLIENT NO-TOUCH: then a key that is read by others between its saving and
+    its deletion is noticed, too.
+    """
+
+    def __init__(
+        self, plan: Plan, choice: BackupChoice, writer: BackupWriter, tally: Tally, *, untouched: bool
+    ) -> None:
         self._keys = plan.keys
         self._choice = choice
         self._writer = writer
         self._tally = tally
+        self._untouched = untouched
 
     def _fits(self, key: PlannedKey) -> bool:
         return key.size is None or key.size <= self._choice.max_key_bytes
@@ -58,7 +65,8 @@ class Saver:
             key = self._keys[batch[at]]
             if isinstance(reply, Saved):
                 self._writer.add(_record(key, reply, now))
-                ready.append((batch[at], Check(key.id, expected(key, now, reply.digest))))
+                want = expected(key, now, reply.digest, saved_untouched=self._untouched)
+                ready.append((batch[at], Check(key.id, want)))
             else:
                 outcome, detail = outcome_of(reply, Outcome.FAILED)
                 prefix = "not saved, so not deleted: " if outcome is Outcome.FAILED else ""

@@ -26,10 +26,10 @@ class Expected(NamedTuple):
     digest: str = ""
 
 
-def expected(key: PlannedKey, now: float, digest: str = "") -> Expected:
+def expected(key: PlannedKey, now: float, digest: str = "", *, saved_untouched: bool = False) -> Expected:
     """What `key` must look like at `now` (Unix seconds). Untouched, it grew idle by all the time since it was read.
 
-    Where a digest is known it stands for idle time and size: on servers without NO-TOUCH the saving itself was a read.
+    A digest stands for the size; and for the idle time as well, unless saving it left no mark (CLIENT NO-TOUCH).
 
     >>> from redis_oom_tui.models.keys import KeyId
     >>> expected(PlannedKey(KeyId(0, b"k"), "string", 90, idle_seconds=5, read_at=100.0), 110.0)
@@ -37,13 +37,11 @@ def expected(key: PlannedKey, now: float, digest: str = "") -> Expected:
     """
     elapsed = max(0.0, now - key.read_at) if key.read_at is not None else 0.0
     ttl_ms = -1 if key.ttl_ms is None else max(0, round(key.ttl_ms - elapsed * 1000))
-    if digest:
-        return Expected(key.type, ttl_ms, -1, -1, -1, digest)
     idle = -1
-    if key.idle_seconds is not None:
+    if key.idle_seconds is not None and (not digest or saved_untouched):
         idle = max(0, int(key.idle_seconds + elapsed) - _IDLE_SLACK)
-    smallest, largest = size_class(key)
-    return Expected(key.type, ttl_ms, idle, smallest, largest)
+    smallest, largest = (-1, -1) if digest else size_class(key)
+    return Expected(key.type, ttl_ms, idle, smallest, largest, digest)
 
 
 def size_class(key: PlannedKey) -> tuple[int, int]:

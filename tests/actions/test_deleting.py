@@ -1,0 +1,238 @@
+"""Safety rule 3: what runs is what was read; a key that changed since is kept, on every server, at its limit."""
+
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Outcome
+from redis_oom_tui.words.hostile import escape_glob
+from tests.support.acting import (
+    NO_BACKUP,
+    audited,
+    fill,
+    fill_to_the_limit,
+    names_of,
+    operating,
+    planned,
+    stepped,
+)
+from tests.support.servers import RunningServer
+
+MANY = 20_000
+CACHE = Criteria(patterns=(b"cache:*",))
+HOSTILE = (b"", b"[/x]", b"user[1]*", b"\x1b]0;x\x07", b"\xff\xfe\x80", "\u202ek".encode(), b"a b\r\nc", b"n" * 100_000)
+
+
+class Meddler(threading.Thread):
+    """A second client that changes random keys while they are being deleted, and remembers which it changed for sure.
+
+    Each change succeeds only on a key that is there, so a key it changed must be there ever after. `reading` counts
+    a mere read as well.
+    """
+
+    def __init__(self, server: RunningServer, names: list[bytes], seed: int, *, reading: bool) -> None:
+        super().__init__(daemon=True)
+        self._client = server.client()
+        self._names = names
+        self._random = random.Random(seed)
+        self._reading = reading
+        self.changed: set[bytes] = set()
+        self.enough = threading.Event()
+
+    def run(self) -> None:
+        changes: list[Callable[[bytes], object]] = [
+            lambda name: self._client.expire(name, 100_000),
+            self._client.lpop,
+            lambda name: self._client.lset(name, 0, b"z"),
+        ]
+        if self._reading:
+            changes.append(lambda name: self._client.lindex(name, 0))
+        while not self.enough.is_set():
+            name = self._random.choice(self._names)
+            try:
+                if self._random.choice(changes)(name):
+                    self.changed.add(name)
+            except redis.ResponseError:
+                continue
+        self._client.close()
+
+
+@pytest.mark.parametrize("backup", [False, True], ids=["no backup", "backup"])
+async def test_not_one_key_that_changed_after_the_preview_is_lost(
+    server: RunningServer, tmp_path: Path, backup: bool
+) -> None:
+    names = [b"cache:%d" % n for n in range(MANY)]
+    with server.client() as client:
+        client.rpush(b"model", *[b"value%d" % n for n in range(100)])
+        fill(client, names)
+        fill_to_the_limit(client)
+        # Without NO-TOUCH the saving is itself a read: then only what alters the key can be told.
+        reading = not backup or server.flavour == "valkey"
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            assert len(plan.keys) == MANY
+            meddlers = [Meddler(server, names, seed, reading=reading) for seed in (1, 2)]
+            for meddler in meddlers:
+                meddler.start()
+            run = operator.run(plan, backup=BackupChoice(wanted=backup))
+            view = await run.run()
+            for meddler in meddlers:
+                meddler.enough.set()
+                meddler.join()
+            assert not view.failed, view.ended
+        changed = set().union(*(meddler.changed for meddler in meddlers))
+        assert len(changed) > 50
+        there = set(client.scan_iter(b"cache:*", count=5000))
+        assert changed <= there
+        assert there == names_of(run, Outcome.CHANGED)
+        assert set(names) - there == names_of(run, Outcome.DELETED)
+        said, in_doubt = audited(tmp_path / "audit.jsonl")
+        assert {name for name, letter in said.items() if letter == "d"} == set(names) - there
+        assert not in_doubt
+
+
+CHANGES: dict[str, Callable[[redis.Redis, bytes], object]] = {
+    "written with the same size": lambda client, name: client.set(name, b"y" * 100),
+    "written with another size": lambda client, name: client.append(name, b"y" * 900),
+    "read": lambda client, name: client.get(name),
+    "given an expiry": lambda client, name: client.expire(name, 1000),
+    "made another type": lambda client, name: (client.delete(name), client.sadd(name, b"x")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("backup", [False, True], ids=["no backup", "backup"])
+async def test_a_key_that_was_changed_is_kept(server: RunningServer, tmp_path: Path, change: str, backup: bool) -> None:
+    with server.client() as client:
+        fill(client, [b"cache:1", b"cache:2"])
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            CHANGES[change](client, b"cache:1")
+            run = operator.run(plan, backup=BackupChoice(wanted=backup))
+            await run.run()
+        assert client.keys() == [b"cache:1"]
+        (kept,) = run.outcomes(frozenset({Outcome.CHANGED}))
+        assert kept.id.key == b"cache:1"
+        assert kept.detail
+
+
+async def test_a_key_that_lost_its_expiry_or_got_another_is_kept(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"cache:1", b"cache:2", b"cache:3"])
+        for name in (b"cache:1", b"cache:2", b"cache:3"):
+            client.expire(name, 5000)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            client.persist(b"cache:1")
+            client.expire(b"cache:2", 9000)
+            run = operator.run(plan, backup=NO_BACKUP)
+            await run.run()
+        assert set(client.keys()) == {b"cache:1", b"cache:2"}
+
+
+async def test_a_key_that_went_away_is_called_gone(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"cache:1", b"cache:2"])
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            client.delete(b"cache:1")
+            run = operator.run(plan, backup=BackupChoice())
+            view = await run.run()
+        assert dict(view.counts) == {Outcome.GONE: 1, Outcome.DELETED: 1}
+
+
+async def test_hostile_names_are_deleted_exactly_and_no_others(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [*HOSTILE, b"user1x", b"x", b"n" * 99_999])
+        async with operating(server.connection, tmp_path) as operator:
+            marked = Criteria(keys=tuple(KeyId(0, name) for name in HOSTILE))
+            plan = await planned(operator, marked)
+            assert {key.id.key for key in plan.keys} == set(HOSTILE)
+            run = operator.run(plan, backup=BackupChoice())
+            view = await run.run()
+            assert dict(view.counts) == {Outcome.DELETED: len(HOSTILE)}
+        assert set(client.keys()) == {b"user1x", b"x", b"n" * 99_999}
+        said, _ = audited(tmp_path / "audit.jsonl")
+        assert set(said) == set(HOSTILE)
+
+
+async def test_a_pattern_made_from_a_literal_name_takes_that_name_alone(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"user[1]*:a", b"user1:a", b"user1x:a"])
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, Criteria(patterns=(escape_glob(b"user[1]*") + b":*",)))
+        assert [key.id.key for key in plan.keys] == [b"user[1]*:a"]
+
+
+async def test_keys_of_several_databases_are_deleted_where_they_are(server: RunningServer, tmp_path: Path) -> None:
+    for db in (0, 3):
+        with server.client(db=db) as client:
+            fill(client, [b"cache:1", b"cache:2", b"other"])
+    async with operating(server.connection, tmp_path) as operator:
+        plan = await planned(operator, Criteria(patterns=(b"cache:*",)))
+        assert {key.id.db for key in plan.keys} == {0, 3}
+        await operator.run(plan, backup=BackupChoice()).run()
+    for db in (0, 3):
+        with server.client(db=db) as client:
+            assert client.keys() == [b"other"]
+
+
+async def test_a_stop_ends_at_the_edge_of_a_batch_and_the_plan_can_go_on(server: RunningServer, tmp_path: Path) -> None:
+    names = [b"cache:%d" % n for n in range(3000)]
+    with server.client() as client:
+        fill(client, names)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            run = await stepped(operator, plan, after=lambda number: run.stop())
+            view = await run.run()
+            done, left = view.counts[Outcome.DELETED], view.counts[Outcome.NOT_ATTEMPTED]
+            assert (done + left, client.dbsize()) == (3000, left)
+            assert view.ended is not None
+            assert view.ended.startswith("Stopped. Deleted")
+            view = await operator.run(plan, backup=NO_BACKUP).run()
+        assert dict(view.counts) == {Outcome.DELETED: left, Outcome.GONE: done}
+        assert client.dbsize() == 0
+
+
+async def test_what_is_freed_in_the_background_is_waited_for(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        for start in range(0, 300_000, 10_000):
+            client.hset(b"cache:giant", mapping={b"f%d" % n: b"v" * 20 for n in range(start, start + 10_000)})
+        before = client.info("memory")["used_memory"]
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            view = await operator.run(plan, backup=NO_BACKUP).run()
+        assert view.lazyfree_pending_objects == 0
+        assert view.used_now_bytes is not None
+        assert view.used_now_bytes < before / 2
+
+
+async def test_under_lfu_there_is_no_idle_time_and_the_plan_says_what_that_means(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lfu")
+        fill(client, [b"cache:1"])
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            assert any("no idle times" in flag for flag in plan.flags)
+            view = await operator.run(plan, backup=BackupChoice()).run()
+            assert dict(view.counts) == {Outcome.DELETED: 1}
+            refused = await operator.plan(Criteria(idle_over_seconds=5)).run()
+            assert refused.plan is None
+            assert "frequencies" in str(refused.error)
+
+
+async def test_marked_keys_are_read_again_when_the_plan_is_made(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        fill(client, [b"a", b"b"])
+        client.delete(b"b")
+        async with operating(valkey.connection, tmp_path) as operator:
+            plan = await planned(operator, Criteria(keys=(KeyId(0, b"a"), KeyId(0, b"b"), KeyId(0, b"c"))))
+    assert [key.id.key for key in plan.keys] == [b"a"]
