@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 from redis_oom_tui.actions.saving import Saver, outcome_of
 from redis_oom_tui.actions.tally import Tally
-from redis_oom_tui.models.errors import CommandMissing, PermissionRefused, ServerUnreachable, TriageError, WritesBlocked
+from redis_oom_tui.models.errors import (
+    CommandMissing,
+    CommandRefused,
+    PermissionRefused,
+    ServerUnreachable,
+    TriageError,
+    WritesBlocked,
+)
 from redis_oom_tui.models.plan import Deed, Outcome, Plan
 from redis_oom_tui.rules.recheck import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.report import blocks_writes
@@ -50,6 +57,7 @@ class Worker:
         self._wall = wall
         self._chance = chance
         self._done = Outcome.DELETED if plan.deed is Deed.DELETE else Outcome.EXPIRING
+        self._command = "UNLINK" if plan.deed is Deed.DELETE else "PEXPIREAT"
         self._began = wall()
         self.blocked: TriageError | None = None
 
@@ -143,8 +151,13 @@ class Worker:
                 self.blocked = reply
             elif isinstance(reply, str) and blocks_writes(reply):
                 self.blocked = WritesBlocked(f"The server accepts no writes now: {reply}", text=reply)
-        if all(isinstance(reply, (PermissionRefused, CommandMissing)) for reply in replies):
-            self.blocked = next(reply for reply in replies if isinstance(reply, TriageError))
+        if self.blocked is None and all(
+            isinstance(reply, (PermissionRefused, CommandMissing, str)) for reply in replies
+        ):
+            said = next(iter(replies))
+            self.blocked = (
+                said if isinstance(said, TriageError) else CommandRefused(f"{self._command} was refused: {said}")
+            )
 
     def _unknown(self, tasks: Sequence[Task]) -> None:
         for task in tasks:

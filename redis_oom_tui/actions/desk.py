@@ -1,8 +1,8 @@
 """What every action needs beside its own order: the server, where to write things down, and who acts."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from redis_oom_tui.files.audit import AuditFile
@@ -12,11 +12,14 @@ from redis_oom_tui.store.live import LiveServer
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`who` is the person as the audit file names them; `backups` the folder for backups; `wall` tells Unix seconds."""
+    """`who` is the person as the audit file names them; `backups` the folder for backups; `wall` tells Unix seconds.
+
+    `learn` finds out, once, what may be used on the server.
+    """
 
     server: LiveServer
     audit: AuditFile
     who: str
     backups: Path
-    capabilities: Capabilities = field(default_factory=Capabilities)
+    learn: Callable[[], Awaitable[Capabilities]]
     wall: Callable[[], float] = time.time

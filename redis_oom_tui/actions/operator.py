@@ -68,6 +68,7 @@ class LiveOperator:
             audit=AuditFile(audit_path or state / "audit.jsonl", wall=wall),
             who=_who(server),
             backups=state / "backups",
+            learn=self.learn,
             wall=wall,
         )
         self._tuner = Tuner(self._desk)
@@ -84,7 +85,6 @@ class LiveOperator:
                 known = await probe_rights(self._server, known)
             self._server.remember(known)
             self._capabilities = known
-            self._desk = replace(self._desk, capabilities=known)
         return self._capabilities
 
     def why_not(self, action: Action) -> str | None:

@@ -13,7 +13,7 @@ from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.files.plans import criteria_fields
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
@@ -84,8 +84,15 @@ class PlanRunner:
         self._end(failure)
         return self.view()
 
+    async def _first_look(self) -> Snapshot:
+        """The server as it stands; asked twice, as a connection that lay idle may have been closed meanwhile."""
+        try:
+            return await self._desk.server.snapshot()
+        except ServerUnreachable:
+            return await self._desk.server.snapshot()
+
     async def _begin(self) -> Worker:
-        snapshot = await self._desk.server.snapshot()
+        snapshot = await self._first_look()
         run_id = snapshot.server.run_id
         if self._plan.run_id is not None and run_id is not None and run_id != self._plan.run_id:
             raise OtherServer(
@@ -112,14 +119,14 @@ class PlanRunner:
         if self._backup.wanted:
             self._writer = BackupWriter(path, self._plan, snapshot.server, self._desk.wall())
             self._view = replace(self._view, backup_path=str(path))
-        return self._hire(alone=snapshot.server.mode == "cluster")
+        return self._hire(await self._desk.learn(), alone=snapshot.server.mode == "cluster")
 
-    def _hire(self, *, alone: bool) -> Worker:
+    def _hire(self, known: Capabilities, *, alone: bool) -> Worker:
         saver = None
         if self._writer is not None:
-            untouched = self._desk.capabilities.has(Feature.NO_TOUCH)
+            untouched = known.has(Feature.NO_TOUCH)
             saver = Saver(self._plan, self._backup, self._writer, self._tally, untouched=untouched)
-        scripted = self._desk.capabilities.has(Feature.SCRIPT)
+        scripted = known.has(Feature.SCRIPT)
         return Worker(self._plan, self._tally, saver, scripted=scripted, alone=alone, wall=self._desk.wall)
 
     async def _each_batch(self, worker: Worker) -> None:
@@ -130,6 +137,7 @@ class PlanRunner:
             pacer = Pacer(min([await _ping(probe) for _ in range(_PROBES_FIRST)]))
             start = 0
             while start < len(positions) and not self._stop:
+                _heed_cancellation()
                 batch = worker.cut(positions, start, pacer.keys)
                 start += len(batch)
                 beside = asyncio.create_task(_ping_quietly(probe))
@@ -237,6 +245,13 @@ class PlanRunner:
         except TriageError as error:
             return f" {error}"
         return ""
+
+
+def _heed_cancellation() -> None:
+    """Raise CancelledError where the task was cancelled: asyncio.wait_for, used by redis-py, may swallow it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _ping(probe: Channel) -> float:

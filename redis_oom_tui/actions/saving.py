@@ -111,4 +111,5 @@ def _record(key: PlannedKey, saved: Saved, now: float) -> Record:
         idle_seconds=saved.idle_seconds,
         frequency=saved.frequency,
         saved_ms=now_ms,
+        size=key.size,
     )

@@ -34,6 +34,7 @@ class BackupFailed(TriageError):
 class Record(NamedTuple):
     """A key in a backup. Times are Unix milliseconds; `due_ms` is the expiry that an EXPIRE plan gave it.
 
+    `size` is its MEMORY USAGE, of which a compressed DUMP tells nothing.
     `payload` is None in the backup of an EXPIRE plan, and for a key that was left out: `left_out` then says why.
     """
 
@@ -45,6 +46,7 @@ class Record(NamedTuple):
     frequency: int | None = None
     saved_ms: int = 0
     due_ms: int | None = None
+    size: int | None = None
     left_out: str = ""
 
 
@@ -181,6 +183,7 @@ def _fields(record: Record) -> dict[str, Any]:
         "i": record.idle_seconds,
         "f": record.frequency,
         "due": record.due_ms,
+        "m": record.size,
         "p": None if record.payload is None else _text(record.payload),
     }
     fields |= {"s": record.saved_ms} | {name: value for name, value in optional.items() if value is not None}
@@ -203,6 +206,7 @@ def _record(fields: dict[str, Any]) -> Record:
         frequency=fields.get("f"),
         saved_ms=fields["s"],
         due_ms=fields.get("due"),
+        size=fields.get("m"),
     )
 
 

@@ -93,7 +93,7 @@ async def stepped(
     await operator.learn()
     desk: Desk = operator._desk
     audit = SteppedAudit(desk.audit.path, wall=desk.wall)
-    audit.before, audit.after = before, after  # type: ignore[method-assign]
+    audit.before, audit.after = before, after
     return PlanRunner(replace(desk, audit=audit), plan, backup)
 
 

@@ -1,0 +1,293 @@
+"""Safety rule 10: whatever is lost half-way, the audit file, the backup and the server agree on what was deleted."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redis_oom_tui.files.backup import read_records
+from redis_oom_tui.files.plans import load_plan
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.plan import Criteria, Outcome
+from redis_oom_tui.store.changing import line as lines
+from redis_oom_tui.store.changing.channel import Channel, Command
+from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, stepped
+from tests.support.servers import RunningServer, started
+from tests.support.waiting import until
+
+CACHE = Criteria(patterns=(b"cache:*",))
+NAMES = [b"cache:%d" % n for n in range(3000)]
+
+
+@pytest.fixture
+def lasting(flavour: str) -> Iterator[RunningServer]:
+    """A server whose data outlives a SIGKILL."""
+    with started(flavour, "appendonly yes", "appendfsync always") as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "_TRIES", 4)
+
+
+def agree(server: RunningServer, folder: Path, backup: Path | None) -> None:
+    """Hold the audit file and the backup against the server: what is said to be deleted is not there, what no batch
+    named is there, and all that is gone is in the backup."""
+    with server.client() as client:
+        there = set(client.scan_iter(b"cache:*", count=5000))
+    said, in_doubt = audited(folder / "audit.jsonl")
+    deleted = {name for name, letter in said.items() if letter == "d"}
+    assert not deleted & there
+    gone = set(NAMES) - there
+    unknown = {name for name, letter in said.items() if letter in "fg"}
+    assert gone <= deleted | in_doubt | unknown
+    if backup is not None:
+        saved = {record.id.key for record in read_records(backup) if record is not None}
+        assert gone <= saved
+
+
+@pytest.mark.parametrize("backup", [False, True], ids=["no backup", "backup"])
+@pytest.mark.parametrize("step", ["before", "after"])
+@pytest.mark.parametrize("number", [1, 3])
+async def test_the_server_is_killed(
+    lasting: RunningServer, tmp_path: Path, backup: bool, step: str, number: int
+) -> None:
+    with lasting.client() as client:
+        fill(client, NAMES)
+
+    def kill(at: int) -> None:
+        if at == number:
+            lasting.kill()
+
+    async with operating(lasting.connection, tmp_path) as operator:
+        plan = await planned(operator, CACHE)
+        hooks: dict[str, Any] = {step: kill}
+        run = await stepped(operator, plan, backup=BackupChoice(wanted=backup), **hooks)
+        view = await run.run()
+        assert view.failed
+        assert "refuses connections" in str(view.ended) or "does not exist" in str(view.ended)
+        lasting.start()
+        agree(lasting, tmp_path, Path(str(view.backup_path)) if backup else None)
+        with lasting.client() as client:
+            assert names_of(run, Outcome.NOT_ATTEMPTED) <= set(client.scan_iter(b"cache:*", count=5000))
+        again = await operator.run(plan, backup=NO_BACKUP).run()
+        assert "make the plan again" in str(again.ended)
+        assert again.counts == {Outcome.NOT_ATTEMPTED: len(NAMES)}
+        await operator.run(await planned(operator, CACHE), backup=NO_BACKUP).run()
+    with lasting.client() as client:
+        assert client.dbsize() == 0
+
+
+@pytest.mark.parametrize("backup", [False, True], ids=["no backup", "backup"])
+async def test_the_connection_is_lost_and_the_run_goes_on(server: RunningServer, tmp_path: Path, backup: bool) -> None:
+    with server.client() as client:
+        fill(client, NAMES)
+        me = client.client_id()
+
+        def cut(number: int) -> None:
+            for other in client.client_list():
+                if int(other["id"]) != me:
+                    client.client_kill_filter(_id=other["id"])
+
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            run = await stepped(operator, plan, before=cut, backup=BackupChoice(wanted=backup))
+            view = await run.run()
+        assert not view.failed, view.ended
+        assert client.dbsize() == 0
+        assert set(view.counts) <= {Outcome.DELETED, Outcome.GONE}
+        agree(server, tmp_path, Path(str(view.backup_path)) if backup else None)
+
+
+class Deaf(Channel):
+    """A connection on which the reply to the next deletion is lost, after the server carried it out."""
+
+    deaf = 0
+
+    async def call(self, commands: Sequence[Command]) -> list[Any]:
+        replies = await super().call(commands)
+        if Deaf.deaf and any("UNLINK" in str(command[1]) for command in commands):
+            Deaf.deaf -= 1
+            assert self._connection is not None
+            await self._connection.disconnect(nowait=True)
+            raise ServerUnreachable("the reply was lost")
+        return replies
+
+
+async def test_after_a_lost_reply_the_keys_are_read_again_and_not_guessed(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "Channel", Deaf)
+    monkeypatch.setattr(Deaf, "deaf", 1)
+    with server.client() as client:
+        fill(client, NAMES)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            run = operator.run(plan, backup=NO_BACKUP)
+            view = await run.run()
+        assert not view.failed, view.ended
+        gone = list(run.outcomes(frozenset({Outcome.GONE})))
+        assert gone
+        assert {one.detail for one in gone} == {"the reply was lost; it is gone now"}
+        assert view.counts[Outcome.DELETED] == len(NAMES) - len(gone)
+        assert client.dbsize() == 0
+
+
+async def test_two_lost_replies_in_a_row_end_the_run_with_what_is_not_known(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "Channel", Deaf)
+    with server.client() as client:
+        fill(client, NAMES)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+
+            def lose(number: int) -> None:
+                Deaf.deaf = 99
+                client.set(b"cache:0", b"changed, so the second try meets it")
+
+            monkeypatch.setattr(Deaf, "deaf", 0)
+            run = await stepped(operator, plan, before=lose)
+            view = await run.run()
+        assert client.get(b"cache:0") is not None
+        assert view.failed or view.counts.get(Outcome.CHANGED) == 1
+        agree(server, tmp_path, None)
+
+
+REFUSALS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "NOREPLICAS": (lambda client: client.config_set("min-replicas-to-write", 1), "NOREPLICAS"),
+    "READONLY": (lambda client: client.execute_command("REPLICAOF", "127.0.0.1", "1"), "no writes"),
+    "NOPERM": (lambda client: client.execute_command("ACL", "SETUSER", "default", "-unlink"), "unlink"),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_a_refusal_met_half_way_ends_in_a_sentence_and_a_report(
+    server: RunningServer, tmp_path: Path, refusal: str
+) -> None:
+    provoke, words = REFUSALS[refusal]
+    with server.client() as client:
+        fill(client, NAMES)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            run = await stepped(operator, plan, before=lambda number: number == 2 and provoke(client))
+            view = await run.run()
+        assert view.failed
+        assert words.lower() in str(view.ended).lower()
+        assert view.counts[Outcome.NOT_ATTEMPTED] > 0
+        assert view.counts[Outcome.FAILED] > 0
+        there = set(client.scan_iter(b"cache:*", count=5000))
+        assert there == names_of(run, Outcome.NOT_ATTEMPTED) | names_of(run, Outcome.FAILED)
+
+
+async def test_a_failed_save_blocks_deletions_and_that_is_said(flavour: str, tmp_path: Path) -> None:
+    with started(flavour, "save 3600 1", "dbfilename blocked.rdb") as server, server.client() as client:
+        fill(client, NAMES)
+        (server.folder / "blocked.rdb" / "x").mkdir(parents=True)
+        client.bgsave()
+        until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "a failed save")
+        async with operating(server.connection, tmp_path) as operator:
+            run = operator.run(await planned(operator, CACHE), backup=BackupChoice())
+            view = await run.run()
+        assert "MISCONF" in str(view.ended)
+        assert Outcome.DELETED not in view.counts
+        assert client.dbsize() == len(NAMES)
+
+
+async def test_a_server_restarted_since_the_plan_is_another_server(lasting: RunningServer, tmp_path: Path) -> None:
+    with lasting.client() as client:
+        fill(client, NAMES[:10])
+    async with operating(lasting.connection, tmp_path) as operator:
+        plan = await planned(operator, CACHE)
+        lasting.kill()
+        lasting.start()
+        view = await operator.run(plan, backup=BackupChoice()).run()
+    assert "run id changed" in str(view.ended)
+    with lasting.client() as client:
+        assert client.dbsize() == 10
+
+
+async def test_a_cancelled_run_is_written_down(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, NAMES)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            run = await stepped(operator, plan, after=lambda number: number == 2 and task.cancel())
+            task = asyncio.ensure_future(run.run())
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            entry = operator.history()[0]
+        assert entry.ok is False
+        assert "The tool ended" in entry.result
+        agree(server, tmp_path, None)
+
+
+def cleanup(server: RunningServer, state: Path, *options: str) -> subprocess.Popen[bytes]:
+    """The command itself, in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "redis_oom_tui", "-s", server.socket_path, "cleanup", *options],
+        env={**os.environ, "XDG_STATE_HOME": str(state)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("number", [0, 1, 4])
+async def test_the_tool_is_killed_and_the_saved_plan_finishes_what_it_began(
+    server: RunningServer, tmp_path: Path, number: int
+) -> None:
+    folder, plan = tmp_path / "redis-oom-tui", tmp_path / "plan"
+    many = [*NAMES, *(b"cache:x%d" % n for n in range(9000))]
+    with server.client() as client:
+        fill(client, many)
+        saved = cleanup(server, tmp_path, "--match", "cache:*", "--save-plan", str(plan))
+        saved.communicate()
+        backup = tmp_path / "backup"
+        tool = cleanup(server, tmp_path, "--plan", str(plan), "--yes", "--backup", str(backup))
+        audit = folder / "audit.jsonl"
+        batches = (b'"phase":"batch"', b'"phase":"done"')[number % 2]
+        deadline = time.monotonic() + 30
+        while tool.poll() is None and time.monotonic() < deadline:
+            if audit.exists() and audit.read_bytes().count(batches) > number // 2:
+                break
+        tool.send_signal(signal.SIGKILL)
+        tool.communicate()
+        there = set(client.scan_iter(b"cache:*", count=5000))
+        said, in_doubt = audited(audit)
+        deleted = {name for name, letter in said.items() if letter == "d"}
+        gone = set(many) - there
+        assert deleted <= gone <= deleted | in_doubt
+        assert gone <= {record.id.key for record in read_records(backup) if record is not None}
+        again = cleanup(
+            server, tmp_path, "--plan", str(plan), "--yes", "--no-backup", "--hash", load_plan(plan).hash[:8]
+        )
+        output = again.communicate()
+        assert again.returncode == 0, output
+        assert client.dbsize() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_stops_at_the_edge_of_a_batch(valkey: RunningServer, tmp_path: Path, number: int) -> None:
+    many = [b"cache:%d" % n for n in range(20_000)]
+    with valkey.client() as client:
+        fill(client, many)
+        tool = cleanup(valkey, tmp_path, "--match", "cache:*", "--yes", "--no-backup")
+        audit = tmp_path / "redis-oom-tui" / "audit.jsonl"
+        until(lambda: audit.exists() and b'"phase":"done"' in audit.read_bytes(), "the first batch")
+        tool.send_signal(number)
+        output, _ = tool.communicate(timeout=30)
+        assert tool.returncode == 1
+        assert b"Stopped. Deleted" in output
+        said, in_doubt = audited(audit)
+        assert not in_doubt
+        assert set(client.scan_iter(b"cache:*", count=5000)) == set(many) - set(said)

@@ -1,0 +1,262 @@
+"""Safety rule 4: what is deleted can come back, and where it cannot, that is said before and after."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from redis_oom_tui.files.backup import BackupWriter, Record, read_records
+from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Deed, Outcome, Plan
+from redis_oom_tui.models.snapshot import Server
+from tests.actions.test_deleting import HOSTILE
+from tests.support.acting import fill, fill_to_the_limit, names_of, operating, planned
+from tests.support.servers import RunningServer
+
+ALL = Criteria(patterns=(b"*",))
+
+
+def one_of_each(client: redis.Redis) -> None:
+    """Keys of every type and encoding, with and without expiry, streams with groups, hostile names."""
+    client.set("int", 12345)
+    client.set("raw", b"\x00\xff" * 500)
+    client.hset("small hash", mapping={"a": 1, "b": "x"})
+    client.hset("large hash", mapping={f"f{n}": "v" * 20 for n in range(1000)})
+    client.rpush("small list", *"abc")
+    client.rpush("large list", *[b"v" * 100] * 1000)
+    client.sadd("intset", 1, 2, 3)
+    client.sadd("large set", *[f"m{n}" for n in range(1000)])
+    client.zadd("small zset", {"a": 1.5, "b": -2})
+    client.zadd("large zset", {f"m{n}": n / 3 for n in range(1000)})
+    client.pfadd("hyperloglog", *range(2000))
+    client.setbit("bitmap", 5000, 1)
+    for n in range(50):
+        client.xadd("stream", {"f": n})
+    client.xgroup_create("stream", "group", id="0")
+    client.xreadgroup("group", "reader", {"stream": ">"}, count=10)
+    client.set("expiring", "x", ex=5000)
+    client.hset("expiring hash", "f", "v")
+    client.pexpire("expiring hash", 7_000_123)
+    for name in HOSTILE:
+        client.set(name, b"hostile")
+
+
+def photograph(client: redis.Redis) -> dict[bytes, tuple[Any, int]]:
+    """Each key's content, in an order that does not depend on its hash table, and its expiry in seconds from now."""
+    readers: dict[bytes, Callable[[bytes], Any]] = {
+        b"hash": client.hgetall,
+        b"set": client.smembers,
+        b"zset": lambda name: client.zrange(name, 0, -1, withscores=True),
+    }
+    return {
+        name: (readers.get(client.type(name), client.dump)(name), round(client.pttl(name) / 1000))
+        for name in client.scan_iter(count=1000)
+    }
+
+
+async def test_backup_delete_restore_gives_the_same_keyspace(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        one_of_each(client)
+        if server.flavour == "valkey":
+            client.execute_command("HSET", "hash with field ttl", "f", "v", "g", "w")
+            client.execute_command("HEXPIRE", "hash with field ttl", 5000, "FIELDS", 1, "f")
+        before, began = photograph(client), time.monotonic()
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            assert dict(view.counts) == {Outcome.DELETED: len(before)}
+            assert client.dbsize() == 0
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert dict(report.counts) == {RestoreOutcome.RESTORED: len(before)}
+        after, passed = photograph(client), time.monotonic() - began
+        if server.flavour == "valkey":
+            (left,) = client.execute_command("HTTL", "hash with field ttl", "FIELDS", 1, "f")
+            assert 4990 <= left <= 5000
+    assert after.keys() == before.keys()
+    for name, (content, ttl) in before.items():
+        assert after[name][0] == content, name
+        assert after[name][1] == ttl if ttl < 0 else ttl - passed - 1 <= after[name][1] <= ttl, name
+
+
+async def test_idle_times_come_back_older_by_what_has_passed(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"k"], idle=5000)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            await operator.restore(Path(str(view.backup_path))).run()
+        assert 4999 <= client.object("idletime", b"k") <= 5100  # type: ignore[operator]
+
+
+async def test_restore_never_overwrites(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"a", b"b"])
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            client.set(b"a", b"newer")
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert dict(report.counts) == {RestoreOutcome.RESTORED: 1, RestoreOutcome.EXISTS: 1}
+        assert client.get(b"a") == b"newer"
+
+
+async def test_at_oom_restore_says_so_and_goes_on_once_there_is_room(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(500)], b"x" * 1000)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            path = Path(str(view.backup_path))
+            fill_to_the_limit(client)
+            report = await operator.restore(path).run()
+            assert report.failed
+            assert report.resumable
+            assert "over maxmemory" in str(report.ended)
+            assert "Raise maxmemory" in str(report.ended)
+            client.config_set("maxmemory", 0)
+            report = await operator.restore(path).run()
+        assert not report.failed
+        assert client.dbsize() == 500
+
+
+async def test_restore_does_not_evict_others_to_make_room(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(300)], b"x" * 1000)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            fill(client, [b"other%d" % n for n in range(300)])
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            client.config_set("maxmemory", int(client.info("memory")["used_memory"]) + 150_000)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert "would evict other keys" in str(report.ended)
+        assert len(client.keys(b"other*")) == 300
+
+
+async def test_a_key_that_would_have_expired_since_stays_away(valkey: RunningServer, tmp_path: Path) -> None:
+    plan = Plan((), Criteria(), 0.0, "s", hash="0")
+    writer = BackupWriter(tmp_path / "b", plan, Server("valkey", "9.1.2", "master", Address()), 0.0)
+    with valkey.client() as client:
+        client.set(b"k", b"v")
+        payload = client.dump(b"k")
+        client.delete(b"k")
+        writer.add(Record(KeyId(0, b"k"), "string", payload, expires_ms=1000, saved_ms=1))  # type: ignore[arg-type]
+        writer.close()
+        async with operating(valkey.connection, tmp_path) as operator:
+            report = await operator.restore(tmp_path / "b").run()
+        assert dict(report.counts) == {RestoreOutcome.EXPIRED: 1}
+        assert client.dbsize() == 0
+
+
+async def test_values_of_another_version_are_refused_in_a_sentence(server: RunningServer, tmp_path: Path) -> None:
+    plan = Plan((), Criteria(), 0.0, "elsewhere:1", hash="0")
+    writer = BackupWriter(tmp_path / "b", plan, Server("redis", "99.0", "master", Address()), 0.0)
+    writer.add(Record(KeyId(0, b"k"), "string", b"\x00\x01v\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00", saved_ms=1))
+    writer.close()
+    async with operating(server.connection, tmp_path) as operator:
+        report = await operator.restore(tmp_path / "b").run()
+    assert "made by redis 99.0" in str(report.ended)
+    assert report.failed
+    assert not report.resumable
+
+
+async def test_keys_over_the_cap_are_named_in_the_plan_and_in_the_backup(server: RunningServer, tmp_path: Path) -> None:
+    choice = BackupChoice(max_key_bytes=10_000)
+    with server.client() as client:
+        client.set(b"giant", b"x" * 50_000)
+        client.set(b"small", b"x")
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, ALL)
+            assert any("1 keys" in words and "no undo" in words for words in operator.consent(plan, choice))
+            view = await operator.run(plan, backup=choice).run()
+            assert client.dbsize() == 0
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert (report.left_out_keys, report.left_out) == (1, ("giant",))
+        assert client.keys() == [b"small"]
+
+
+async def test_keys_over_the_cap_can_be_kept(server: RunningServer, tmp_path: Path) -> None:
+    choice = BackupChoice(max_key_bytes=10_000, keep_unsaved=True)
+    with server.client() as client:
+        client.set(b"giant", b"x" * 50_000)
+        client.set(b"small", b"x")
+        async with operating(server.connection, tmp_path) as operator:
+            run = operator.run(await planned(operator, ALL), backup=choice)
+            await run.run()
+        assert client.keys() == [b"giant"]
+        assert names_of(run, Outcome.FAILED) == {b"giant"}
+
+
+async def test_a_run_stops_when_the_backup_is_full(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(2000)], b"x" * 1000)
+        async with operating(server.connection, tmp_path) as operator:
+            choice = BackupChoice(max_total_bytes=100_000)
+            run = operator.run(await planned(operator, ALL), backup=choice)
+            view = await run.run()
+        assert "reached its cap" in str(view.ended)
+        saved = {record.id.key for record in read_records(Path(str(view.backup_path))) if record}
+        assert names_of(run, Outcome.DELETED) == saved
+        assert client.dbsize() == 2000 - len(saved) > 0
+
+
+async def test_without_room_for_the_backup_nothing_is_deleted(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"a"])
+        (tmp_path / "taken").write_text("precious")
+        async with operating(server.connection, tmp_path) as operator:
+            choice = BackupChoice(path=tmp_path / "taken")
+            view = await operator.run(await planned(operator, ALL), backup=choice).run()
+        assert "cannot be written" in str(view.ended)
+        assert client.dbsize() == 1
+        assert (tmp_path / "taken").read_text() == "precious"
+
+
+async def test_expiring_spreads_the_ends_keeps_earlier_ones_and_can_be_taken_back(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(200)])
+        client.expire(b"k0", 30)
+        client.expire(b"k1", 90_000)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, ALL, deed=Deed.EXPIRE, expire_seconds=3600)
+            client.get(b"k3")
+            run = operator.run(plan, backup=BackupChoice())
+            view = await run.run()
+            counts = dict(view.counts)
+            assert counts[Outcome.EXPIRING] >= 197
+            assert names_of(run, Outcome.CHANGED) <= {b"k0", b"k3"}
+            ends = sorted(client.ttl(b"k%d" % n) for n in range(1, 200) if n != 3)  # type: ignore[type-var]
+            assert ends[0] > 0
+            assert ends[-1] <= 3601
+            assert ends[-1] - ends[0] > 1800
+            assert client.ttl(b"k0") <= 30
+            client.expire(b"k4", 80_000)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        # Besides k4, the two that the plan itself had left alone.
+        assert report.counts[RestoreOutcome.CHANGED] == 3
+        assert client.ttl(b"k5") == -1
+        assert 89_000 < client.ttl(b"k1") <= 90_000  # type: ignore[operator]
+        assert client.ttl(b"k4") > 70_000  # type: ignore[operator]
+
+
+async def test_a_file_that_is_no_backup_changes_nothing(valkey: RunningServer, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("{}")
+    async with operating(valkey.connection, tmp_path) as operator:
+        for path in (tmp_path / "x", tmp_path / "missing"):
+            with pytest.raises(BadInput):
+                operator.restore(path)
+
+
+async def test_backups_are_listed_newest_first(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        async with operating(valkey.connection, tmp_path) as operator:
+            for name in (b"a", b"b"):
+                fill(client, [name])
+                await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            found = operator.backups()
+    assert len(found) == 2
+    assert found[0].made_at >= found[1].made_at
+    assert {backup.server for backup in found} == {str(valkey.connection.address)}
