@@ -32,7 +32,7 @@ class Tuner:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._server = desk.server
-        self._returns: dict[str, asyncio.Task[None]] = {}
+        self._returns: dict[str, tuple[asyncio.Task[None], ChangeResult]] = {}
 
     async def limits(self, snapshot: Snapshot, capabilities: Capabilities, scan: ScanView | None) -> Limits:
         """Policies, settings and what-if as the server stands."""
@@ -80,7 +80,7 @@ class Tuner:
         result = await self._set(change, "set", persist=persist)
         if revert_after is None or not result.took or change.old is None:
             return result
-        self._returns[change.name] = asyncio.create_task(self._return_later(result, revert_after))
+        self._returns[change.name] = asyncio.create_task(self._return_later(result, revert_after)), result
         return replace(result, reverts_in_seconds=revert_after)
 
     def keep(self, result: ChangeResult) -> None:
@@ -99,11 +99,10 @@ class Tuner:
 
     async def close(self) -> None:
         """Bring every timed return forward: who leaves without saying keep gets the old values back."""
-        for task in list(self._returns.values()):
+        for name, (task, result) in list(self._returns.items()):
+            self._returns.pop(name, None)
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        self._returns.clear()
+            await self._return(result)
 
     async def _still(self, change: Change) -> None:
         found = await settings.read_settings(self._server, [change.name])
@@ -144,19 +143,18 @@ class Tuner:
         return ChangeResult(change, took=took, now=now, detail="" if took else _NO_CHANGE)
 
     async def _return_later(self, result: ChangeResult, seconds: float) -> None:
-        """Wait, or be cancelled by `close`, then set the old value again; `keep` takes the task out first."""
-        name = result.change.name
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(seconds)
-        if self._returns.pop(name, None) is None:
-            return
-        # Whoever changed it since knows better than this timer.
+        await asyncio.sleep(seconds)
+        if self._returns.pop(result.change.name, None) is not None:
+            await self._return(result)
+
+    async def _return(self, result: ChangeResult) -> None:
+        """Set the old value again; whoever changed it since knows better than this timer."""
         with contextlib.suppress(TriageError):
             await self.undo(result)
 
     def _call_off(self, name: str) -> None:
-        task = self._returns.pop(name, None)
-        if task is not None and task is not asyncio.current_task():
+        task, _ = self._returns.pop(name, (None, None))
+        if task is not None:
             task.cancel()
 
 

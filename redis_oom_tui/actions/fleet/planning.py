@@ -79,7 +79,7 @@ class FleetPlanMaker:
         return frozen(
             replace(
                 first,
-                keys=chosen.keys(),
+                keys=chosen.taken(),
                 criteria=self._criteria,
                 made_at=self._wall(),
                 server=f"the cluster behind {self._where}",

@@ -1,0 +1,188 @@
+"""Safety rule 6: a setting is changed with its old value in hand, read back, and can be taken back."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.settings import Change
+from tests.support.acting import fill, operating
+from tests.support.proxy import lied_to
+from tests.support.servers import RunningServer, started
+from tests.support.waiting import until
+
+
+async def test_the_limit_is_sent_in_bytes_read_back_and_taken_back(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        async with operating(server.connection, tmp_path) as operator:
+            change = await operator.propose("maxmemory", "4GB")
+            assert (change.old, change.new) == ("0", "4294967296")
+            assert client.config_get("maxmemory") == {"maxmemory": "0"}
+            result = await operator.apply(change)
+            assert (result.took, result.now) == (True, "4294967296")
+            assert client.config_get("maxmemory") == {"maxmemory": "4294967296"}
+            assert (await operator.undo(result)).took
+            assert client.config_get("maxmemory") == {"maxmemory": "0"}
+            undone, done = operator.history()
+        assert (done.what, done.ok) == ("maxmemory: 0 to 4294967296", True)
+        assert undone.action == "undo"
+        assert done.change is not None
+        assert (done.change.change.old, done.change.now) == ("0", "4294967296")
+
+
+async def test_every_policy_that_the_server_lists_can_be_set(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        async with operating(server.connection, tmp_path) as operator:
+            policies = [view.name for view in (await operator.limits()).policies]
+            assert "allkeys-lru" in policies
+            for policy in policies:
+                result = await operator.apply(await operator.propose("maxmemory-policy", policy.upper()))
+                assert result.took
+                assert client.config_get("maxmemory-policy") == {"maxmemory-policy": policy}
+
+
+@pytest.mark.parametrize("text", ["", " ", "0", "50%", "-1", "1tb", "17179869184gb"])
+async def test_a_limit_that_cannot_be_meant_changes_nothing(valkey: RunningServer, tmp_path: Path, text: str) -> None:
+    with valkey.client() as client:
+        client.config_set("maxmemory", "100mb")
+        async with operating(valkey.connection, tmp_path) as operator:
+            with pytest.raises(BadInput):
+                await operator.propose("maxmemory", text)
+        assert client.config_get("maxmemory") == {"maxmemory": "104857600"}
+
+
+async def test_lifting_the_limit_is_possible_by_its_name(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        client.config_set("maxmemory", "100mb")
+        async with operating(valkey.connection, tmp_path) as operator:
+            change = await operator.propose("maxmemory", "unlimited")
+            assert change.warnings
+            assert (await operator.apply(change)).took
+        assert client.config_get("maxmemory") == {"maxmemory": "0"}
+
+
+async def test_a_value_that_moved_since_it_was_shown_is_not_overwritten(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        async with operating(server.connection, tmp_path) as operator:
+            change = await operator.propose("maxmemory", "100mb")
+            client.config_set("maxmemory", "70mb")
+            with pytest.raises(BadInput, match="look again"):
+                await operator.apply(change)
+        assert client.config_get("maxmemory") == {"maxmemory": "73400320"}
+
+
+async def test_a_timed_change_returns_unless_it_is_kept(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+
+        def policy() -> str:
+            return str(client.config_get("maxmemory-policy")["maxmemory-policy"])
+
+        async with operating(valkey.connection, tmp_path) as operator:
+            change = await operator.propose("maxmemory-policy", "allkeys-lru")
+            result = await operator.apply(change, revert_after=0.05)
+            assert (result.reverts_in_seconds, policy()) == (0.05, "allkeys-lru")
+            while policy() != "noeviction":
+                await asyncio.sleep(0.01)
+            result = await operator.apply(change, revert_after=0.05)
+            operator.keep(result)
+            await asyncio.sleep(0.2)
+            assert policy() == "allkeys-lru"
+
+
+async def test_leaving_without_saying_keep_brings_the_old_value_back(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        async with operating(valkey.connection, tmp_path) as operator:
+            await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lru"), revert_after=60)
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+
+async def test_the_answer_of_config_rewrite_is_shown(flavour: str, tmp_path: Path) -> None:
+    with started(flavour) as server, server.client() as client:
+        async with operating(server.connection, tmp_path) as operator:
+            result = await operator.apply(await operator.propose("maxmemory", "100mb"), persist=True)
+            assert result.persisted == "OK"
+            assert "maxmemory" in (server.folder / "server.conf").read_text()
+            (server.folder / "server.conf").unlink()
+            (server.folder / "server.conf").mkdir()
+            result = await operator.apply(await operator.propose("maxmemory", "200mb"), persist=True)
+            assert result.took
+            assert result.persisted not in (None, "OK")
+        assert client.config_get("maxmemory") == {"maxmemory": "209715200"}
+
+
+async def test_a_server_that_says_ok_and_changes_nothing_is_found_out(valkey: RunningServer, tmp_path: Path) -> None:
+    with lied_to(valkey.connection, {"CONFIG SET MAXMEMORY": b"+OK\r\n"}) as liar:
+        async with operating(liar.connection, tmp_path) as operator:
+            result = await operator.apply(await operator.propose("maxmemory", "100mb"))
+    assert not result.took
+    assert "answered OK and kept the old value" in result.detail
+
+
+async def test_what_the_server_refuses_is_told_in_its_words(server: RunningServer, tmp_path: Path) -> None:
+    async with operating(server.connection, tmp_path) as operator:
+        result = await operator.apply(await operator.propose("activedefrag", "yes"))
+        assert not result.took
+        assert "defragmentation" in result.detail
+        assert operator.history()[0].ok is False
+
+
+async def test_where_config_is_renamed_away_limits_still_show_and_say_what_to_do(flavour: str, tmp_path: Path) -> None:
+    with started(flavour, 'rename-command CONFIG ""', "maxmemory 100mb") as server:
+        async with operating(server.connection, tmp_path) as operator:
+            limits = await operator.limits()
+            assert limits.maxmemory_bytes == 104857600
+            assert "provider's console" in str(limits.refused)
+            shown = {view.setting.name: view.setting.value for view in limits.settings}
+            assert (shown["maxmemory"], shown["maxmemory-samples"]) == ("104857600", None)
+            assert len(limits.policies) == 8
+
+
+async def test_what_if_counts_what_is_there(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(100)])
+        for n in range(40):
+            client.expire(b"k%d" % n, 5000)
+        client.config_set("maxmemory", "1mb")
+        async with operating(server.connection, tmp_path) as operator:
+            views = {view.name: view for view in (await operator.limits()).policies}
+    assert views["volatile-ttl"].evictable_keys == 40
+    assert views["allkeys-lru"].evictable_keys == 100
+    assert views["noeviction"].current
+
+
+async def test_the_room_of_a_local_server_is_read(server: RunningServer, tmp_path: Path) -> None:
+    async with operating(server.connection, tmp_path) as operator:
+        room = (await operator.limits()).room
+    assert room.limit_bytes
+    assert room.free_bytes
+
+
+async def test_secrets_do_not_reach_the_audit_file(flavour: str, tmp_path: Path) -> None:
+    """Safety rule 7, for what is written down."""
+    from redis_oom_tui.models.address import Secret
+
+    with started(flavour, "requirepass hunter2-secret") as server:
+        connection = replace(server.connection, password=Secret("hunter2-secret"))
+        async with operating(connection, tmp_path) as operator:
+            await operator.apply(await operator.propose("maxmemory", "100mb"), persist=True)
+            await operator.purge()
+            with pytest.raises(BadInput):
+                await operator.apply(Change("maxmemory", "5", "7"))
+    assert b"hunter2" not in (tmp_path / "audit.jsonl").read_bytes()
+
+
+async def test_a_change_of_the_policy_to_lfu_and_back_flags_idle_plans(valkey: RunningServer, tmp_path: Path) -> None:
+    from redis_oom_tui.models.plan import Criteria
+    from tests.support.acting import planned
+
+    with valkey.client() as client:
+        fill(client, [b"k"])
+        until(lambda: int(client.info("server")["uptime_in_seconds"]) >= 1, "a second")
+        async with operating(valkey.connection, tmp_path) as operator:
+            idle = Criteria(idle_over_seconds=10)
+            assert not any("LFU" in flag for flag in (await planned(operator, idle)).flags)
+            result = await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lfu"))
+            await operator.undo(result)
+            assert any("LFU" in flag for flag in (await planned(operator, idle)).flags)
