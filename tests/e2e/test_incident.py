@@ -1,0 +1,138 @@
+"""One incident in a real terminal, from OOM to another policy; the server itself then tells what happened."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from tests.support.servers import RunningServer, started
+from tests.support.tmux import Terminal, opened, terminals
+
+pytestmark = pytest.mark.e2e
+
+OLD = 600
+CURSOR = "▌"
+
+
+def until(terminal: Terminal, done: Callable[[], bool], what: str, patience: float = 30.0) -> None:
+    end = time.monotonic() + patience
+    while not done():
+        assert time.monotonic() < end, f"{what}:\n{terminal.screen()}"
+        time.sleep(0.05)
+
+
+def cursor_line(terminal: Terminal) -> str:
+    return next((line for line in terminal.screen().splitlines() if line.startswith(CURSOR)), "")
+
+
+def go_to(terminal: Terminal, name: str) -> None:
+    """Down, a line at a time, until the cursor is on the line of this name."""
+    for _ in range(20):
+        here = cursor_line(terminal)
+        if name in here.partition("│")[0]:
+            return
+        terminal.press("Down")
+        until(terminal, lambda here=here: cursor_line(terminal) != here, f"the cursor stands still on {here}")  # type: ignore[misc]
+    pytest.fail(f"the cursor never came to {name}:\n{terminal.screen()}")
+
+
+def press_button(terminal: Terminal, words: str) -> None:
+    """Tab to the button, which is bracketed once it has the focus, and press it."""
+    for _ in range(6):
+        terminal.press("Tab")
+        time.sleep(0.2)
+        if f"[ {words}" in terminal.screen():
+            terminal.press("Enter")
+            return
+    pytest.fail(f"no focus on {words}:\n{terminal.screen()}")
+
+
+def type_word(terminal: Terminal, word: str) -> None:
+    """Tab to the line for it. A dialog is deaf for its first moment, and letters elsewhere do nothing."""
+    for _ in range(6):
+        terminal.press("Tab")
+        terminal.type(word)
+        time.sleep(0.3)
+        if any(f"Type {word}:" in line and line.count(word) == 2 for line in terminal.screen().splitlines()):
+            return
+    pytest.fail(f"nowhere to type {word}:\n{terminal.screen()}")
+
+
+def config(client: redis.Redis) -> dict[bytes, bytes]:
+    answer: list[bytes] = client.execute_command("CONFIG GET", "*")
+    pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+    return {bytes(name, "ascii") if isinstance(name, str) else name: value for name, value in pairs}
+
+
+@pytest.fixture(params=terminals())
+def tmux(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def full(flavour: str) -> Iterator[RunningServer]:
+    """A server that refuses writes, with an old cache to be freed beside keys that must stay."""
+    with started(flavour) as server:
+        with server.client() as client:
+            client.mset({f"cache:old:{number}": "x" * 3000 for number in range(OLD)})
+            client.mset({f"user:{number}": "y" * 100 for number in range(400)})
+            client.mset({"cache:new": "keep", "cache:old": "keep", "[/x]\x1b[31m": "keep"})
+            client.config_set("maxmemory", int(client.info("memory")["used_memory"]) - 500_000)
+            with pytest.raises(redis.ResponseError):
+                client.set("probe", "v")
+        yield server
+
+
+def test_an_incident_from_the_first_look_to_the_cure(tmux: str, full: RunningServer) -> None:
+    with full.client() as client, opened(tmux, "-s", full.socket_path) as terminal:
+        keys_before, config_before = set(client.keys("*")), config(client)
+        terminal.wait_for("OOM", "noeviction")
+
+        clean_up(terminal)
+        until(terminal, lambda: client.dbsize() == len(keys_before) - OLD, "the keys are not gone")
+        terminal.wait_for(f"{OLD}", "elet")
+
+        change_policy(terminal, "volatile-ttl")
+        until(
+            terminal,
+            lambda: client.config_get("maxmemory-policy")["maxmemory-policy"] == "volatile-ttl",
+            "the policy stays",
+        )
+
+        terminal.press("q")
+        terminal.wait_for("EXIT=0")
+        gone = keys_before - set(client.keys("*"))
+        assert gone == {f"cache:old:{number}".encode() for number in range(OLD)}
+        assert set(client.keys("*")) <= keys_before
+        changed = {name for name, value in config(client).items() if value != config_before[name]}
+        assert changed == {b"maxmemory-policy"}
+        assert client.set("probe", "v")
+
+
+def clean_up(terminal: Terminal) -> None:
+    """Through the form, the preview and the question, with the word that a large share of the keyspace wants."""
+    terminal.press("4")
+    terminal.wait_for("Names matching")
+    terminal.press("Enter")
+    terminal.wait_for("Names matching:")
+    terminal.type("cache:old:*")
+    terminal.press("Enter")
+    terminal.wait_for("Names matching  cache:old:*")
+    terminal.press("x")
+    terminal.wait_for(f"{OLD} keys")
+    terminal.press("x")
+    terminal.wait_for(f"Delete {OLD} keys?", "Type delete:")
+    type_word(terminal, "delete")
+    press_button(terminal, f"Delete {OLD} keys")
+
+
+def change_policy(terminal: Terminal, policy: str) -> None:
+    """By the list, the dialog and its second button."""
+    terminal.press("3")
+    terminal.wait_for("Eviction policy", "noeviction")
+    terminal.press("Home")
+    go_to(terminal, policy)
+    terminal.press("Enter")
+    terminal.wait_for("Change maxmemory-policy?", policy)
+    press_button(terminal, "Change it")
