@@ -48,6 +48,7 @@ from redis_oom_tui.tui.reading import Clock, Link, Reading
 from redis_oom_tui.tui.scanning import ScanDesk
 from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.screens.help import HelpScreen
+from redis_oom_tui.tui.timeline import Timeline
 from redis_oom_tui.tui.widgets.header import PANES, Header
 from redis_oom_tui.tui.widgets.keybar import KeyBar
 
@@ -114,6 +115,7 @@ class TriageApp(App[int]):
         self.thresholds = thresholds or Thresholds()
         self.read_only = read_only
         self.clock = clock or Clock()
+        self.timeline = Timeline(str(source.address), self.thresholds, self.options.interval_seconds, self.clock)
         self.frozen = False
         self.desk = ScanDesk(self)
         self._opened = False
@@ -184,6 +186,7 @@ class TriageApp(App[int]):
 
     @on(Polled)
     def _polled(self, message: Polled) -> None:
+        self.timeline.observe(message.reading)
         self.reading = message.reading
 
     def watch_reading(self, reading: Reading | None) -> None:

@@ -1,5 +1,6 @@
 """The small deeds: closing a client, purging, reaping, and looking at the audit file."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.models.action import Done
@@ -25,13 +26,13 @@ async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
         case intents.ReapExpired():
             if await desk.ask(ReapDialog(desk.where, desk.snapshot)):
                 _tell(desk, await desk.operator.reap())
-    read(desk)
+    await read(desk)
 
 
 def _tell(desk: "ActionDesk", done: Done) -> None:
     desk.app.tell(done.sentence, bad=not done.ok)
 
 
-def read(desk: "ActionDesk") -> None:
-    """Read the audit file's end."""
-    desk.show_log(LogState(entries=desk.operator.history()))
+async def read(desk: "ActionDesk") -> None:
+    """Read the audit file's end: beside the loop, for the file may be large and its disk slow."""
+    desk.show_log(LogState(entries=await asyncio.to_thread(desk.operator.history)))

@@ -1,16 +1,184 @@
-"""Pane: The timeline of states, alerts and actions, and the audit trail."""
+"""Pane 5: what happened to the server and what was done to it, in one order of time, each to be read in full."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
 
-from redis_oom_tui.tui.panes.base import Pane, Words
+from redis_oom_tui.models.action import Action
+from redis_oom_tui.tui.acting import intents
+from redis_oom_tui.tui.dialogs.reader import ReadDialog
+from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.panes.base import Pane
+from redis_oom_tui.tui.panes.log_draw import Happening, draw, happenings, in_full
+from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.widgets.canvas import Canvas
+
+_SNOOZE_SECONDS = 1800.0
+_BACKED_UP = frozenset({Action.DELETE.value, Action.EXPIRE.value, Action.RESTORE.value, Action.EMERGENCY.value})
+
+
+class LogView(Canvas, can_focus=True):
+    """The list; the cursor stays on what it is on while newer things arrive above it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.everywhere = False
+        self._on: tuple[str, float, str] | None = None
+
+    @property
+    def every(self) -> list[Happening]:
+        """What is listed."""
+        app = self.triage
+        server = None if self.everywhere else str(app.source.address)
+        return happenings(app.timeline.events, app.deeds.log.entries, server)
+
+    def place(self, every: Sequence[Happening]) -> int:
+        """Where the cursor is; on the newest until it was moved."""
+        return next((n for n, one in enumerate(every) if one.identity == self._on), 0)
+
+    @property
+    def current(self) -> Happening | None:
+        """What the cursor is on."""
+        every = self.every
+        return every[self.place(every)] if every else None
+
+    def move(self, by: int) -> None:
+        """Move the cursor."""
+        every = self.every
+        if every:
+            place = max(0, min(len(every) - 1, self.place(every) + by))
+            self._on = every[place].identity if place else None
+            self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """As `log_draw` has it."""
+        every = self.every
+        app = self.triage
+        standing = app.timeline.standing()
+        return draw(every, self.place(every), standing, width, height, self.pen, now=app.clock.wall())
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor by as many lines as it is away from it."""
+        cursor = next((y for y, line in enumerate(self._drawn) if line and line[0][1] == "cursor"), None)
+        if cursor is not None and event.y >= 2:
+            self.move(event.y - cursor)
 
 
 class LogPane(Pane):
-    """The timeline of states, alerts and actions, and the audit trail."""
+    """Events of the server and actions on it."""
 
     pane = "log"
     title = "Log"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "read", "details", id="log.read", tooltip="All that is known of this entry"),
+        Binding("z", "undo", "put back", id="log.undo", tooltip="Put back what this entry took away; asks first"),
+        Binding("b", "backups", "backups", id="log.backups", tooltip="Put back any of the backups; asks first"),
+        Binding("a", "acknowledge", "seen", id="log.acknowledge", tooltip="Quiet until it gets worse, or comes anew"),
+        Binding("s", "snooze", "snooze", id="log.snooze", tooltip="Quiet for half an hour, unless it gets worse"),
+        Binding("w", "everywhere", "all servers", id="log.everywhere", tooltip="Actions on every server, or this one"),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("pagedown", "move(10)", "Page down", show=False),
+        Binding("pageup", "move(-10)", "Page up", show=False),
+        Binding("home,g", "move(-1000)", "Newest", show=False),
+        Binding("end,G", "move(1000)", "Oldest", show=False),
+    ]
+
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.view = LogView()
 
     def compose(self) -> ComposeResult:
-        """What it will hold."""
-        yield Words("The timeline of states, alerts and actions, and the audit trail.")
+        """The list."""
+        yield self.view
+
+    @property
+    def main_widget(self) -> Widget:
+        """The list."""
+        return self.view
+
+    def entered(self) -> None:
+        """Read the audit file's end."""
+        super().entered()
+        self.post_message(intents.ReadHistory())
+
+    def show_reading(self, reading: Reading) -> None:
+        """Something may have happened."""
+        del reading
+        self.view.redraw()
+        self.refresh_bindings()
+
+    def deeds_changed(self) -> None:
+        """The audit file was read."""
+        self.view.redraw()
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Each key where it means something."""
+        del parameters
+        if action in {"undo", "backups"}:
+            if action == "undo" and self._backup() is None:
+                return False
+            return None if self.triage.deeds.why_not(Action.RESTORE) is not None else True
+        if action in {"acknowledge", "snooze"}:
+            standing = self.triage.timeline.standing()
+            return standing is not None and not standing.quiet
+        return True
+
+    def _backup(self) -> Path | None:
+        one = self.view.current
+        entry = one.entry if one is not None else None
+        if entry is None or entry.action not in _BACKED_UP or not entry.undo:
+            return None
+        return Path(entry.undo)
+
+    def on_key(self, event: events.Key) -> None:
+        """A greyed key says why."""
+        reason = self.triage.deeds.why_not(Action.RESTORE) if event.key in {"z", "b"} else None
+        if reason is not None:
+            event.stop()
+            self.triage.tell(f"Not here: {reason}", bad=True)
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor."""
+        self.view.move(by)
+        self.refresh_bindings()
+
+    def action_read(self) -> None:
+        """The entry in full."""
+        one = self.view.current
+        if one is not None:
+            self.app.push_screen(ReadDialog("What happened", in_full(one)))
+
+    def action_undo(self) -> None:
+        """Put the entry's backup back."""
+        self.post_message(intents.RestoreBackup(self._backup()))
+
+    def action_backups(self) -> None:
+        """Pick a backup."""
+        self.post_message(intents.RestoreBackup())
+
+    def action_acknowledge(self) -> None:
+        """Somebody has seen it."""
+        self.triage.timeline.book.acknowledge()
+        self.show_now()
+
+    def action_snooze(self) -> None:
+        """Quiet for a while."""
+        self.triage.timeline.book.snooze(self.triage.clock.wall(), _SNOOZE_SECONDS)
+        self.show_now()
+
+    def action_everywhere(self) -> None:
+        """Actions on every server, or on this one."""
+        self.view.everywhere = not self.view.everywhere
+        self.show_now()
+
+    def show_now(self) -> None:
+        """Draw at once what a key has changed."""
+        self.view.redraw()
+        self.refresh_bindings()

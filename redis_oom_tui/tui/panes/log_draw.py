@@ -1,0 +1,136 @@
+"""The Log pane in lines: events and actions in one order of time, and each of them in full."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.alert import Alert, Event, EventKind
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.tui.draw import Line, Pen, Piece, clip, pad
+from redis_oom_tui.tui.panes.limits_words import shown_value
+from redis_oom_tui.tui.panes.log_words import clock_time, moment
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import count, duration, percent, size
+
+_ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
+_QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something with a time: an event of the server, or an action of ours."""
+
+    at: float
+    event: Event | None = None
+    entry: AuditEntry | None = None
+
+    @property
+    def identity(self) -> tuple[str, float, str]:
+        """What keeps the cursor on it while others arrive."""
+        if self.entry is not None:
+            return ("action", self.at, self.entry.id)
+        return ("event", self.at, str(self.event.number) if self.event is not None else "")
+
+
+def happenings(events: Iterable[Event], entries: Iterable[AuditEntry], server: str | None) -> list[Happening]:
+    """Both, the newest first; with `server`, only the actions on it."""
+    mine = [entry for entry in entries if server is None or entry.server == server]
+    every = [*(Happening(event.at, event=event) for event in events), *(Happening(e.at, entry=e) for e in mine)]
+    return sorted(every, key=lambda one: one.at, reverse=True)
+
+
+def draw(
+    every: Sequence[Happening], at: int, standing: Alert | None, room: int, height: int, pen: Pen, *, now: float
+) -> list[Line]:
+    """What stands, then what happened, the cursor on row `at`; `now` is the time of day."""
+    lines: list[Line] = [clip(_standing(standing, now), room)]
+    lines.append(((pad("  time     what       how it was, or what came of it", room), "head"),))
+    if not every:
+        return [*lines, (("  Nothing has happened yet: events and actions are listed here.", "dim"),)]
+    space = max(1, height - len(lines))
+    top = max(0, min(at - space // 2, len(every) - space))
+    shown = range(top, min(len(every), top + space))
+    return [*lines, *(_row(every[n], n == at, room, pen, now) for n in shown)]
+
+
+def _standing(standing: Alert | None, now: float) -> Line:
+    if standing is None:
+        return ((" No alert stands. ", "ok"),)
+    since = duration(max(0.0, now - standing.since))
+    word = "LOST" if standing.lost else standing.level.value.upper()
+    quiet = ""
+    if standing.snoozed_until is not None:
+        quiet = f" (snoozed until {clock_time(standing.snoozed_until)})"
+    elif standing.quiet:
+        quiet = " (seen)"
+    reason = safe_text(standing.reason, 300)
+    role = _ROLES[standing.level]
+    return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))
+
+
+def _row(one: Happening, here: bool, room: int, pen: Pen, now: float) -> Line:
+    time = clock_time(one.at) if now - one.at < 43_200 else moment(one.at)[5:16].replace(" ", "/")
+    pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one.entry)
+    line: list[Piece] = [(f"{pen.glyphs.cursor if here else ' '} {pad(time, 9)}", "dim"), *pieces]
+    if here:
+        return ((pad("".join(text for text, _ in line), room), "cursor"),)
+    return clip(line, room)
+
+
+def _event_pieces(event: Event) -> list[Piece]:
+    role = "ok" if event.kind in _QUIET else _ROLES[event.level]
+    return [(pad(event.kind.value, 11), role), (safe_text(event.reason, 300), "text")]
+
+
+def _entry_pieces(entry: AuditEntry | None) -> list[Piece]:
+    if entry is None:
+        return []
+    if entry.ended is None:
+        came: Piece = ("its end was not written: it runs now, or was cut off", "warn")
+    else:
+        came = (safe_text(entry.result, 300), "text" if entry.ok else "crit")
+    return [(pad(safe_text(entry.action, 11), 11), "link"), (f"{safe_text(entry.what, 120)}: ", "dim"), came]
+
+
+def in_full(one: Happening) -> list[Piece]:
+    """All that is known of it, a paragraph each."""
+    return _event_in_full(one.event) if one.event is not None else _entry_in_full(one.entry)
+
+
+def _event_in_full(event: Event) -> list[Piece]:
+    figures = event.figures
+    limit = size(figures.maxmemory_bytes) if figures.maxmemory_bytes is not None else "no limit"
+    memory = f"Used {size(figures.used_bytes)} of {limit} ({percent(figures.pressure, 1)}), {figures.policy or '?'}."
+    refused = f"Refused writes so far {count(figures.refused_writes_total)}"
+    pieces: list[Piece] = [
+        (f"{moment(event.at)}  {event.kind.value}", "title"),
+        (event.reason, "text"),
+        (f"Level {event.before.value} before, {event.level.value} then. Server {event.server}.", "dim"),
+        (memory, "text"),
+        (f"{refused}, evicted keys {count(figures.evicted_keys_total)}.", "text"),
+    ]
+    if event.lasted_seconds is not None:
+        pieces.append((f"What it ended had lasted {duration(event.lasted_seconds)}.", "text"))
+    return pieces
+
+
+def _entry_in_full(entry: AuditEntry | None) -> list[Piece]:
+    if entry is None:
+        return []
+    pieces: list[Piece] = [
+        (f"{moment(entry.at)}  {entry.action}", "title"),
+        (f"{entry.what}, by {entry.who}, on {entry.server}", "text"),
+    ]
+    if entry.ended is None:
+        pieces.append(("Its end was not written: it runs now, or the tool was cut off in the middle.", "warn"))
+    else:
+        pieces.append((entry.result, "text" if entry.ok else "crit"))
+        pieces.append((f"It took {duration(max(0.0, entry.ended - entry.at))}.", "dim"))
+    pieces += [(f"{outcome}: {count(number)}", "text") for outcome, number in entry.counts.items()]
+    if entry.change is not None:
+        change = entry.change.change
+        old, new, now = (shown_value(change.name, value) for value in (change.old, change.new, entry.change.now))
+        pieces.append((f"{change.name}: {old}, then {new}; read back {now}", "text"))
+    if entry.undo:
+        pieces.append((f"What would take it back: {entry.undo}", "dim"))
+    return [*pieces, (f"Number {entry.id} in the audit file.", "dim")]

@@ -1,0 +1,42 @@
+"""What happened to the server while the screen was open: the alerts of the watch, fed by the screen's own readings."""
+
+from redis_oom_tui.models import alert
+from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.verdict import Thresholds
+from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.alerts import lowered, reading
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.tui.reading import Clock, Link, Reading
+
+
+class Timeline:
+    """Keeps the alerts and events of one server. Every reading goes through `observe`, on screen or not."""
+
+    def __init__(self, server: str, thresholds: Thresholds, interval: float, clock: Clock) -> None:
+        settings = WatchSettings(thresholds=thresholds, interval_seconds=interval)
+        self.book = AlertBook(server, settings)
+        self._clock = clock
+        self._taken: float | None = None
+
+    @property
+    def events(self) -> tuple[alert.Event, ...]:
+        """The last events, oldest first."""
+        return self.book.timeline
+
+    def standing(self) -> alert.Alert | None:
+        """The alert that stands now."""
+        return self.book.standing(self._clock.wall())
+
+    def observe(self, look: Reading) -> tuple[alert.Event, ...]:
+        """Take a reading into account; returns the events that it set off."""
+        snapshot = look.snapshot
+        if look.link is not Link.LIVE:
+            if look.error is None:
+                return ()
+            return self.book.observe(alert.Silence(self._clock.monotonic(), self._clock.wall(), look.error))
+        if snapshot is None or look.verdict is None or snapshot.taken_monotonic == self._taken:
+            return ()
+        self._taken = snapshot.taken_monotonic
+        lenient = lowered(self.book.settings.thresholds, self.book.settings.hysteresis)
+        staying = judge(snapshot, thresholds=lenient, rates=look.rates, forecast=look.forecast)
+        return self.book.observe(reading(snapshot, look.verdict, staying))

@@ -1,0 +1,199 @@
+"""Pane 5: events and actions in one order of time, the cursor that stays on its entry, undo from an entry."""
+
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.models.action import Action, AuditEntry, Backup
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.restore import RestoreDialog
+from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
+from tests.support.scripted_operator import ScriptedOperator
+from tests.tui.support import an_app, rows, screen_text, until
+
+MIB = 1024 * 1024
+NOW = 1_760_000_000.0
+
+
+@pytest.fixture(autouse=True)
+def _listening_at_once(monkeypatch):
+    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+
+
+def an_entry(n=1, **changes):
+    facts = {
+        "at": NOW - 60 * n,
+        "id": f"id{n}",
+        "action": "delete",
+        "server": "127.0.0.1:6379",
+        "who": "sre@bastion",
+        "what": f"delete {n} keys",
+        "ended": NOW - 60 * n + 2,
+        "result": f"Deleted {n} of {n} keys",
+        "ok": True,
+        "undo": f"/state/backups/{n}.jsonl",
+    }
+    return AuditEntry(**(facts | changes))
+
+
+async def on_log(pilot, words):
+    await until(pilot, lambda: pilot.app.reading.snapshot is not None)
+    await pilot.press("5")
+    await until(pilot, lambda: words in screen_text(pilot.app))
+
+
+async def test_actions_of_this_server_newest_first_and_others_on_demand():
+    operator = ScriptedOperator()
+    operator.entries = [an_entry(1), an_entry(2), an_entry(3, server="10.0.0.1:6379")]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "delete 1 keys")
+        text = screen_text(app)
+        assert text.index("delete 1 keys") < text.index("delete 2 keys")
+        assert "delete 3 keys" not in text
+        await pilot.press("w")
+        await until(pilot, lambda: "delete 3 keys" in screen_text(app))
+
+
+async def test_an_action_whose_end_was_never_written_says_so():
+    operator = ScriptedOperator()
+    operator.entries = [an_entry(1, ended=None, result="", ok=None)]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "its end was not written")
+
+
+async def test_what_happens_to_the_server_is_told_and_the_alert_stands_until_it_ends():
+    clock = FakeClock()
+    at_ease = a_snapshot(used=200 * MIB, refused=0)
+    source = ScriptedSource([at_ease], clock=clock)
+    app = an_app(source, operator=ScriptedOperator(), clock=clock)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "No alert stands")
+        for n in range(1, 6):
+            source.script.append(a_snapshot(used=513 * MIB, refused=100 * n))
+            seen = app.timeline._taken
+            clock.move(1)
+            await until(pilot, lambda seen=seen: app.timeline._taken != seen)
+        await until(pilot, lambda: "OOM for" in screen_text(app))
+        assert any("oom" in line and "Refusing" in line for line in rows(app))
+        await pilot.press("a")
+        await until(pilot, lambda: "(seen)" in screen_text(app))
+        assert "a seen" not in rows(app)[-1]
+
+
+async def test_a_server_lost_for_long_is_an_event():
+    clock = FakeClock()
+    gone = ServerUnreachable("No answer from 127.0.0.1:6379.")
+    source = ScriptedSource([a_snapshot(), gone], clock=clock)
+    app = an_app(source, operator=ScriptedOperator(), clock=clock)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "stands")
+        await until(pilot, lambda: app.reading.error is not None)
+        clock.move(30)
+        app.timeline.observe(app.reading)
+        clock.move(30)
+        app.timeline.observe(app.reading)
+        app.active_pane.show_reading(app.reading)
+        await until(pilot, lambda: "LOST for" in screen_text(app))
+
+
+async def test_the_cursor_stays_on_its_entry_while_newer_ones_arrive():
+    operator = ScriptedOperator()
+    operator.entries = [an_entry(n) for n in range(1, 6)]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "delete 3 keys")
+        view = app.panes["log"].view
+        while view.current.entry is None or view.current.entry.id != "id3":
+            await pilot.press("down")
+        operator.entries.insert(0, an_entry(0, at=NOW + 5))
+        app.active_pane.entered()
+        await until(pilot, lambda: "delete 0 keys" in screen_text(app))
+        assert view.current.entry.id == "id3"
+
+
+async def test_an_entry_in_full_with_a_settings_old_and_new_value():
+    change = Change("maxmemory", str(512 * MIB), str(1024 * MIB))
+    entry = an_entry(
+        1, action="set", what="set maxmemory", change=ChangeResult(change, True, str(1024 * MIB)), undo=str(512 * MIB)
+    )
+    operator = ScriptedOperator()
+    operator.entries = [entry]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "set maxmemory")
+        view = app.panes["log"].view
+        while view.current.entry is None:
+            await pilot.press("down")
+        assert "z put back" not in rows(app)[-1], "an old value is no backup"
+        await pilot.press("enter")
+        await until(pilot, lambda: "1.0 GiB" in screen_text(app))
+        assert "sre@bastion" in screen_text(app)
+        assert "Number id1" in screen_text(app)
+
+
+async def test_an_entry_is_undone_after_a_question():
+    operator = ScriptedOperator()
+    operator.entries = [an_entry(1)]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "delete 1 keys")
+        view = app.panes["log"].view
+        while view.current.entry is None:
+            await pilot.press("down")
+        await pilot.press("z")
+        await until(pilot, lambda: isinstance(app.screen, RestoreDialog) and app.focused is not None)
+        assert "/state/backups/1.jsonl" in screen_text(app)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: "38 of 40 keys are back" in screen_text(app))
+        assert operator.restores[0].path == Path("/state/backups/1.jsonl")
+
+
+async def test_any_backup_can_be_picked():
+    operator = ScriptedOperator()
+    operator.some_backups = (
+        Backup("/b/new.jsonl", NOW, "127.0.0.1:6379", "valkey", "9.1.2", 40, 12 * MIB),
+        Backup("/b/old.jsonl", NOW - 9999, "127.0.0.1:6379", "valkey", "9.1.2", 7, MIB),
+    )
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_log(pilot, "stands")
+        await pilot.press("b")
+        await until(pilot, lambda: "Which backup?" in screen_text(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, RestoreDialog) and app.focused is not None)
+        assert "/b/old.jsonl" in screen_text(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert [str(one.path) for one in operator.restores if one.done.is_set()] == ["/b/old.jsonl"]
+        assert app.pane == "log", "nothing was put back"
+
+
+async def test_hostile_words_in_the_audit_file_are_harmless():
+    operator = ScriptedOperator()
+    operator.entries = [
+        an_entry(1, what="delete \x1b]0;x\x07[/red]", result="\u202e[@click=app.quit]x[/]", who="\x9b2J")
+    ]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "[/red]")
+        view = app.panes["log"].view
+        while view.current.entry is None:
+            await pilot.press("down")
+        await pilot.press("enter")
+        await until(pilot, lambda: "What happened" in screen_text(app))
+        assert not any(odd in screen_text(app) for odd in ("\x1b", "\x9b", "\u202e"))
+
+
+async def test_without_the_right_to_restore_the_keys_say_why():
+    operator = ScriptedOperator(refusals={Action.RESTORE: "The tool runs with --read-only"})
+    operator.entries = [an_entry(1)]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(40, 12)) as pilot:
+        await until(pilot, lambda: app.reading.snapshot is not None)
+        await pilot.press("5", "b")
+        await until(pilot, lambda: "--read-only" in screen_text(app))
+        assert not isinstance(app.screen, Dialog)
