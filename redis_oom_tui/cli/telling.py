@@ -2,7 +2,7 @@
 
 import contextlib
 import shlex
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,21 @@ from typing import Any
 import click
 
 from redis_oom_tui.cli.connecting import parse_host_port
+from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.config import Configuration
 from redis_oom_tui.models.config import HookSettings, SecretKind, SecretSource, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.ports import Source
 from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.store.opening import source_for
 from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.hooks.command import CommandHook
 from redis_oom_tui.watch.hooks.courier import Courier, Hook
 from redis_oom_tui.watch.hooks.webhook import Webhook
 from redis_oom_tui.watch.loop import Listener
 from redis_oom_tui.watch.output import Note
+from redis_oom_tui.watch.scanning import Scanning
 
 _DEFAULT_PORT = 9121
 
@@ -59,12 +64,12 @@ def couriers(
 
 def metrics(
     given: dict[str, Any], book: AlertBook, log: Callable[[Note], None], cleanup: contextlib.ExitStack
-) -> list[Listener]:
-    """The metrics and whatever shows them; none where they are not asked for. Raises BadInput."""
+) -> tuple[list[Listener], Callable[[ScanView], None]]:
+    """The metrics and whatever shows them, and who takes a scan into them; none unasked. Raises BadInput."""
     endpoint: str | None = given["prometheus"]
     file: Path | None = given["prometheus_file"]
     if endpoint is None and file is None:
-        return []
+        return [], lambda _: None
     try:
         from redis_oom_tui.watch.metrics import Endpoint, Metrics, TextFile
     except ImportError:
@@ -78,7 +83,29 @@ def metrics(
         cleanup.callback(Endpoint(collector, host, port).close)
     if file is not None:
         listeners.append(TextFile(collector, file, log))
-    return listeners
+    return listeners, collector.scanned
+
+
+def scanning(
+    invocation: Invocation,
+    every_seconds: float,
+    clock: Clock,
+    log: Callable[[Note], None],
+    take: Callable[[ScanView], None],
+) -> Listener:
+    """The scan beside the watch, on connections of its own."""
+
+    @contextlib.asynccontextmanager
+    async def connect() -> AsyncIterator[Source]:
+        source = source_for(invocation.connection)
+        try:
+            await source.open()
+            yield source
+        finally:
+            await source.close()
+
+    db = invocation.connection.db
+    return Scanning(connect, every_seconds, clock, databases=None if db is None else (db,), log=log, take=take)
 
 
 def listening_address(text: str) -> tuple[str, int]:

@@ -12,7 +12,7 @@ import click
 
 from redis_oom_tui.cli.arming import arming_options, job_from
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.telling import couriers, hook_settings, metrics, telling_options
+from redis_oom_tui.cli.telling import couriers, hook_settings, metrics, scanning, telling_options
 from redis_oom_tui.files.audit import state_folder
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.models.config import WatchSettings
@@ -29,6 +29,7 @@ from redis_oom_tui.watch.patience import PatientStream
 from redis_oom_tui.words.sizes import parse_duration
 from redis_oom_tui.words.watch_lines import missing_line, missing_object
 
+_SHORTEST_SCAN_SECONDS = 60.0
 _PERCENT = click.FloatRange(0, 100)
 
 
@@ -37,6 +38,7 @@ _PERCENT = click.FloatRange(0, 100)
 @click.option("--crit", type=_PERCENT, metavar="PERCENT", help="Critical from this share on (95).")
 @click.option("--interval", type=click.FloatRange(0.5, 86400), metavar="SECONDS", help="Between two looks (5).")
 @click.option("--hold", metavar="TIME", help="How long a level must last before it is told (10s).")
+@click.option("--scan-every", metavar="TIME", help="A gentle scan beside it this often: what holds the memory.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option(
     "--once", is_flag=True, help="One line, then leave as `check` does: 0 ok, 1 warning, 2 critical, 3 unknown."
@@ -69,7 +71,15 @@ def watch_settings(base: WatchSettings, given: dict[str, Any]) -> WatchSettings:
         interval_seconds=given["interval"] or base.interval_seconds,
         hold_seconds=base.hold_seconds if given["hold"] is None else float(parse_duration(given["hold"])),
         bell=given["bell"] or base.bell,
+        scan_seconds=base.scan_seconds if given["scan_every"] is None else _scan_seconds(given["scan_every"]),
     )
+
+
+def _scan_seconds(text: str) -> float:
+    seconds = float(parse_duration(text))
+    if seconds < _SHORTEST_SCAN_SECONDS:
+        raise BadInput("--scan-every must be at least a minute: a scan costs the server some of its time")
+    return seconds
 
 
 async def _watch(invocation: Invocation, settings: WatchSettings, given: dict[str, Any]) -> int:
@@ -106,8 +116,13 @@ async def _watch_until(
         if cleanup is not None and look.snapshot is not None:
             await cleanup.clean(look.snapshot, look.verdict.rule, stop)
         return look.verdict.level.exit_code
-    told = [*couriers(hooks, invocation.configuration, clock, log), *metrics(given, book, log, resources)]
-    for listener in (*told, *(() if cleanup is None else (cleanup,))):
+    shown, take = metrics(given, book, log, resources)
+    told = [*couriers(hooks, invocation.configuration, clock, log), *shown]
+    if settings.scan_seconds is not None:
+        told.append(scanning(invocation, settings.scan_seconds, clock, log, take))
+    if cleanup is not None:
+        told.append(cleanup)
+    for listener in told:
         loop.add(listener)
     await loop.run(stop)
     return 0

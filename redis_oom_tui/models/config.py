@@ -60,7 +60,8 @@ class WatchSettings:
     """When an alert begins and ends.
 
     A level begins after `hold_seconds` without a break at or above its threshold, and ends after as long below it by
-    `hysteresis` or more. Refused writes need no holding. `quiet_seconds` without a refusal end an OOM.
+    `hysteresis` or more. Refused writes need no holding. `quiet_seconds` without a refusal end an OOM. `scan_seconds`
+    is the time between two scans beside the watch; None for none.
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -70,6 +71,7 @@ class WatchSettings:
     quiet_seconds: float = 30.0
     lost_seconds: float = 15.0
     bell: bool = False
+    scan_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,11 +147,14 @@ def _server(server: str, snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _patterns(server: str, view: ScanView) -> Iterator[Metric]:
-    top = view.patterns[:_TOP_PATTERNS]
-    sizes: Values = [((safe_text(row.pattern, 100),), float(row.size)) for row in top]
-    yield _gauge("pattern_bytes", "Bytes by key pattern, in the last scan", server, sizes, ("pattern",))
-    keys: Values = [((safe_text(row.pattern, 100),), float(row.keys)) for row in top]
-    yield _gauge("pattern_keys", "Keys by key pattern, in the last scan", server, keys, ("pattern",))
+    # The top of the tree alone: its families do not overlap, so that sums are true.
+    top = sorted((row for row in view.patterns if row.level == 1), key=lambda row: -row.size)[:_TOP_PATTERNS]
+    named = [(safe_text(row.pattern, 100), "" if row.db is None else str(row.db), row) for row in top]
+    labels = ("pattern", "db")
+    sizes: Values = [((name, db), float(row.size)) for name, db, row in named]
+    yield _gauge("pattern_bytes", "Bytes by key pattern, in the last scan", server, sizes, labels)
+    keys: Values = [((name, db), float(row.keys)) for name, db, row in named]
+    yield _gauge("pattern_keys", "Keys by key pattern, in the last scan", server, keys, labels)
     yield _gauge("evictable_bytes", "Bytes of keys with a TTL, in the last scan", server, [((), view.volatile_bytes)])
 
 

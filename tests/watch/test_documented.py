@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from redis_oom_tui.cli.watch import watch
 from redis_oom_tui.models.alert import Event, EventKind
 from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.watch.hooks.command import environment
@@ -46,6 +47,7 @@ def test_the_metrics_named_are_exposed() -> None:
     counters = replace(snapshot().counters, refused_by_command={"set": 1})
     metrics.told(EVENT)
     metrics.seen(look(replace(snapshot(85), counters=counters)))
+    metrics.scanned(ScanView(ScanState.COMPLETE, patterns=(PatternRow(b"a:*", b"", 3, 4096, 0.5, 3),)))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(metrics)
     exposed = {sample.name for family in registry.collect() for sample in family.samples}

@@ -98,7 +98,7 @@ def test_time_to_full_and_patterns_are_there_once_they_are_known() -> None:
     found = samples(metrics)
     assert found["seconds_to_limit{end=low}"] == 60
     assert "seconds_to_limit{end=high}" not in found
-    assert found["pattern_bytes{pattern=a\\xff:*}"] == 4096
+    assert found["pattern_bytes{pattern=a\\xff:*,db=}"] == 4096
 
 
 def test_an_endpoint_answers_a_scrape() -> None:

@@ -58,6 +58,9 @@ def read_watch(section: Section, base: WatchSettings) -> WatchSettings:
     interval = section.seconds("interval")
     if interval is not None and interval < 0.5:
         section.wrong("interval", "must be at least half a second")
+    scan = section.seconds("scan_every")
+    if scan is not None and scan < 60:
+        section.wrong("scan_every", "must be at least a minute")
     settings = WatchSettings(
         thresholds=thresholds,
         interval_seconds=_or(interval, base.interval_seconds),
@@ -66,6 +69,7 @@ def read_watch(section: Section, base: WatchSettings) -> WatchSettings:
         quiet_seconds=_or(section.seconds("quiet"), base.quiet_seconds),
         lost_seconds=_or(section.seconds("lost"), base.lost_seconds),
         bell=section.flag("bell", base.bell),
+        scan_seconds=base.scan_seconds if scan is None else scan,
     )
     section.finish()
     return settings
