@@ -49,6 +49,11 @@ class Pane(Vertical, can_focus=True):
     def take_criteria(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:
         """Begin a plan that another pane asked for."""
 
+    def refresh_bindings(self) -> None:
+        """As Textual has it, but borne by a pane that has just been taken off: a last reading may still come."""
+        if self.is_attached:
+            super().refresh_bindings()
+
     def deeds_changed(self) -> None:
         """What the desk holds (a cleanup, the settings, the audit file) has moved on; called as `show_reading` is."""
 
