@@ -8,22 +8,15 @@ from redis_oom_tui.actions.desk import Desk
 from redis_oom_tui.files.audit import change_fields
 from redis_oom_tui.files.machine import room
 from redis_oom_tui.models.action import Limits, Room, SettingView
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.errors import BadInput, CommandRefused, TriageError
+from redis_oom_tui.models.errors import BadInput, CommandMissing, CommandRefused, PermissionRefused, TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import tuning, whatif
+from redis_oom_tui.rules.providers import instead
 from redis_oom_tui.store.changing import settings
-
-_ELSEWHERE = (
-    "where the server is managed, set it in the provider's console or parameter group; else in the server's own"
-    " configuration file"
-)
-_NO_CHANGE = (
-    "The server answered OK and kept the old value: it is managed elsewhere, so set it in the provider's console"
-    " or parameter group."
-)
 
 
 class Tuner:
@@ -47,7 +40,7 @@ class Tuner:
             room=await self._room(snapshot),
             over_bytes=whatif.over_bytes(snapshot.memory),
             scanned=scan is not None,
-            refused=why_not_set(self._server.connection.read_only, capabilities),
+            refused=why_not_set(self._server.connection.read_only, capabilities, self._server.address),
         )
 
     async def _room(self, snapshot: Snapshot) -> Room:
@@ -134,13 +127,17 @@ class Tuner:
         try:
             now = await settings.set_one(self._server, change.name, change.new)
         except CommandRefused as error:
-            return ChangeResult(change, took=False, now=change.old, detail=f"{error}")
+            where = instead(self._server.address, change.name, change.new)
+            hint = f": {where}" if isinstance(error, (CommandMissing, PermissionRefused)) else ""
+            return ChangeResult(change, took=False, now=change.old, detail=f"{error}{hint}")
         if now is None:
             return ChangeResult(
                 change, took=True, now=None, detail="The server answered OK; it cannot be read back here."
             )
         took = now.lower() == change.new.lower()
-        return ChangeResult(change, took=took, now=now, detail="" if took else _NO_CHANGE)
+        where = instead(self._server.address, change.name, change.new)
+        kept = f"The server answered OK and kept the old value: it is managed elsewhere, so {where}."
+        return ChangeResult(change, took=took, now=now, detail="" if took else kept)
 
     async def _return_later(self, result: ChangeResult, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -158,12 +155,12 @@ class Tuner:
             task.cancel()
 
 
-def why_not_set(read_only: bool, capabilities: Capabilities) -> str | None:
+def why_not_set(read_only: bool, capabilities: Capabilities, address: Address) -> str | None:
     """Why settings cannot be changed here, and what to do instead; None where they can."""
     if read_only:
         return "The tool runs with --read-only: nothing on the server is changed"
     reason = capabilities.why_not(Feature.CONFIG_SET)
-    return None if reason is None else f"CONFIG SET is refused here ({reason}): {_ELSEWHERE}"
+    return None if reason is None else f"CONFIG SET is refused here ({reason}): {instead(address, 'maxmemory-policy')}"
 
 
 def _view(setting: Setting, policies: tuple[str, ...]) -> SettingView:

@@ -97,7 +97,7 @@ class LiveOperator:
             return f"{self._server.address} is a replica and takes no writes: connect to its master"
         known = self._capabilities or Capabilities()
         if action is Action.SET:
-            return why_not_set(False, known)
+            return why_not_set(False, known, self._server.address)
         asked: Action = action
         if action is Action.EMERGENCY and self._emergency is not None:
             asked = Action(self._emergency.deed.value)

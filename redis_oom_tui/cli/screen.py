@@ -20,13 +20,12 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
 
     connection = connection or invocation.connection
     from redis_oom_tui.cli.acting import make_operator
-    from redis_oom_tui.store.live import LiveServer
     from redis_oom_tui.store.opening import source_for
 
     source = source_for(connection)
     return run_app(
         cast("Source", source),
-        operator=make_operator(invocation, source) if isinstance(source, LiveServer) else None,
+        operator=make_operator(invocation, source),
         options=invocation.screen,
         thresholds=invocation.profile.watch.thresholds,
         read_only=connection.read_only,

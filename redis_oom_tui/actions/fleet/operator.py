@@ -50,8 +50,9 @@ class FleetOperator:
 
     def _at(self, name: str) -> LiveOperator:
         if name not in self._operators:
+            given = name == str(self._source.address)
             self._operators[name] = LiveOperator(
-                self._source.node(name),
+                self._source.server_at(self._source.address) if given else self._source.node(name),
                 audit_path=self._audit_path,
                 emergency=self._emergency,
                 folder=self._folder,
@@ -68,10 +69,11 @@ class FleetOperator:
         return [node.name for node in self._source.topology.nodes if not node.is_primary and not node.failed]
 
     def _shown(self) -> LiveOperator:
-        """The operator of the node that the source shows; before its first snapshot, of any."""
+        """The operator of the node that the source shows; before its first snapshot, of the one that was given."""
         names = self._primaries
-        name = self._source.shown if self._source.shown in names else names[0]
-        return self._at(name)
+        if self._source.shown in names:
+            return self._at(self._source.shown)
+        return self._at(names[0] if names else str(self._source.address))
 
     async def learn(self) -> Capabilities:
         """Find out, once, what may be changed on every primary; one that does not answer counts for nothing."""
