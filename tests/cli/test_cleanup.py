@@ -1,0 +1,277 @@
+"""`cleanup` and `restore` on the command line: shown first, run only when told, and honest in their exit codes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redis_oom_tui.cli import main as entry
+from redis_oom_tui.words.hostile import exact
+from tests.support.acting import calls, fill, fill_to_the_limit
+from tests.support.servers import RunningServer, started
+
+HOSTILE = b"cache:\xff\x1b[2J[red]*"
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    for variable in ("REDIS_URL", "REDISCLI_AUTH"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+class Tool:
+    """The command on one server, run in this process."""
+
+    def __init__(self, server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+        self._server = server
+        self._capsys = capsys
+
+    def __call__(self, *words: str, before: tuple[str, ...] = ()) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr."""
+        with pytest.raises(SystemExit) as ended:
+            entry.main(["-s", self._server.socket_path, *before, *words])
+        said = self._capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    def json(self, *words: str) -> tuple[int, Any]:
+        """Exit code, and the one JSON document on stdout."""
+        code, out, _ = self(*words, "--json")
+        return code, json.loads(out)
+
+
+@pytest.fixture
+def tool(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> Tool:
+    return Tool(server, capsys)
+
+
+@pytest.fixture
+def valkey_tool(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> Tool:
+    return Tool(valkey, capsys)
+
+
+def test_a_cleanup_only_tells_unless_told_to_act(server: RunningServer, tool: Tool) -> None:
+    with server.client() as client:
+        fill(client, [b"cache:1", b"cache:2", b"other", HOSTILE])
+        code, out, _ = tool("cleanup", "--match", "cache:*")
+        assert code == 0
+        assert "Delete 3 keys" in out
+        assert "Nothing was done" in out
+        assert exact(HOSTILE) in out
+        assert "\x1b" not in out
+        assert client.dbsize() == 4
+        assert calls(client, "unlink") <= 1  # on 6.2, of a key that is not there: whether this user may
+
+
+def test_a_cleanup_at_oom_deletes_reports_and_is_undone(server: RunningServer, tool: Tool, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    with server.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(1500)] + [b"other"], b"x" * 1000)
+        fill_to_the_limit(client)
+        code, document = tool.json("cleanup", "--match", "cache:*", "--backup", str(backup), "--yes")
+        assert code == 0
+        assert document["report"]["counts"] == {"deleted": 1500}
+        assert {key["outcome"] for key in document["keys"]} == {"deleted"}
+        assert document["plan"]["keys_total"] == 1500
+        assert document["budget"]["needed_bytes"] > 0
+        assert client.keys() == [b"other"]
+        client.set(b"writes work again", b"x" * 1000)
+        client.config_set("maxmemory", 0)
+        code, document = tool.json("restore", str(backup), "--yes")
+        assert (code, document["counts"]) == (0, {"restored": 1500})
+        assert client.dbsize() == 1502
+
+
+def test_a_saved_plan_runs_by_its_hash(server: RunningServer, tool: Tool, tmp_path: Path) -> None:
+    plan = tmp_path / "plan"
+    with server.client() as client:
+        fill(client, [b"cache:1", b"cache:2"])
+        _, document = tool.json("cleanup", "--match", "cache:*", "--save-plan", str(plan))
+        fill(client, [b"cache:3"])
+        code, _, err = tool("cleanup", "--plan", str(plan), "--hash", "0000", "--yes")
+        assert (code, client.dbsize()) == (2, 3)
+        assert "nothing was done" in err
+        code, _, _ = tool("cleanup", "--plan", str(plan), "--hash", document["plan"]["hash"][:12], "--yes")
+        assert (code, client.keys()) == (0, [b"cache:3"])
+
+
+def test_a_very_key_is_named_as_the_tool_prints_it(valkey: RunningServer, valkey_tool: Tool) -> None:
+    with valkey.client() as client:
+        fill(client, [HOSTILE, b"cache:x", b"cache:"])
+        code, _, _ = valkey_tool("cleanup", "--key", exact(HOSTILE), "--yes")
+        assert code == 0
+        assert set(client.keys()) == {b"cache:x", b"cache:"}
+
+
+def test_all_that_narrows_a_plan(valkey: RunningServer, valkey_tool: Tool) -> None:
+    with valkey.client() as client:
+        fill(client, [b"a:old", b"b:old"], idle=5000)
+        client.set(b"a:new", b"x")
+        client.set(b"a:big", b"x" * 50_000)
+        client.hset(b"a:hash", "f", "v")
+        client.set(b"a:ttl", b"x", ex=5000)
+
+        def chosen(*words: str) -> set[str]:
+            _, document = valkey_tool.json("cleanup", *words)
+            return {key["key"] for key in document["keys"]}
+
+        assert chosen("--match", "a:*", "--match", "b:*", "--idle-over", "1h") == {"a:old", "b:old"}
+        assert chosen("--type", "HASH") == {"a:hash"}
+        assert chosen("--larger-than", "10kb") == {"a:big"}
+        assert chosen("--with-ttl") == {"a:ttl"}
+        assert chosen("--no-ttl", "--match", "a:*") == {"a:old", "a:new", "a:big", "a:hash"}
+        assert chosen("--match", "*", "--max-keys", "1") == {"a:big"}
+        assert chosen("--match", "?:old", "--max-keys", "1", "--oldest") < {"a:old", "b:old"}
+        assert chosen("--match", "*", "--max-bytes", "1") == {"a:big"}
+
+
+def test_expiring_in_place_of_deleting(server: RunningServer, tool: Tool) -> None:
+    with server.client() as client:
+        fill(client, [b"cache:1"])
+        code, document = tool.json("cleanup", "--match", "cache:*", "--expire", "10m", "--yes")
+        assert (code, document["report"]["counts"]) == (0, {"expiring": 1})
+        assert 0 < client.ttl(b"cache:1") <= 601  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--match", ""],
+        ["--match", "a", "--max-keys", "0"],
+        ["--larger-than", "50%"],
+        ["--idle-over", "soon"],
+        ["--no-ttl", "--with-ttl"],
+        ["--match", "a", "--backup", "x", "--no-backup"],
+        ["--match", "a", "--expire", "0"],
+        ["--key", "\\x"],
+        ["--plan", "missing"],
+        ["--emergency"],
+        ["--idle-over", "300d"],
+    ],
+)
+def test_bad_input_is_one_sentence_and_changes_nothing(
+    valkey: RunningServer, valkey_tool: Tool, words: list[str]
+) -> None:
+    with valkey.client() as client:
+        fill(client, [b"a"])
+        code, out, err = valkey_tool("cleanup", "--yes", *words)
+        assert code in (2, 3)
+        assert out == ""
+        assert "Traceback" not in err
+        assert client.dbsize() == 1
+
+
+def test_read_only_exits_3_and_sends_no_write(server: RunningServer, tool: Tool, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    with server.client() as client:
+        fill(client, [b"cache:1", b"cache:2"])
+        tool("cleanup", "--match", "cache:2", "--yes", "--backup", str(backup))
+        writes = ("eval", "unlink", "pexpireat", "restore", "config|set", "config")
+        before = calls(client, *writes)
+        for words in (
+            ["cleanup", "--match", "cache:*", "--yes"],
+            ["cleanup", "--match", "cache:*", "--expire", "10m", "--yes"],
+            ["restore", str(backup), "--yes"],
+            ["limits", "--maxmemory", "100mb", "--yes"],
+            ["limits", "--policy", "allkeys-lru", "--yes", "--persist"],
+        ):
+            code, out, err = tool(*words, before=("--read-only",))
+            assert (code, out) == (3, "")
+            assert "--read-only" in err
+        assert calls(client, *writes) == before
+        assert tool("cleanup", "--match", "cache:*", before=("--read-only",))[0] == 0
+        assert client.dbsize() == 1
+
+
+def test_a_user_who_may_not_write_exits_3(server: RunningServer, tool: Tool) -> None:
+    with server.client() as client:
+        fill(client, [b"cache:1"])
+        client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@read", "+info", "+client", "+acl")
+        login = ("--user", "reader", "-a", "pw")
+        code, _, err = tool("cleanup", "--match", "*", "--yes", before=login)
+        assert (code, "UNLINK is refused here" in err) == (3, True)
+        code, _, err = tool("limits", "--maxmemory", "1gb", "--yes", before=login)
+        assert (code, "CONFIG SET is refused here" in err) == (3, True)
+        assert "pw" not in err.replace("pwd", "")
+        assert client.dbsize() == 1
+
+
+def test_a_key_that_changed_is_named_and_is_no_failure(
+    valkey: RunningServer, valkey_tool: Tool, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan"
+    with valkey.client() as client:
+        fill(client, [b"cache:1", b"cache:2"])
+        valkey_tool("cleanup", "--match", "cache:*", "--save-plan", str(plan))
+        client.append(b"cache:1", b"more")
+        code, out, _ = valkey_tool("cleanup", "--plan", str(plan), "--yes")
+    assert code == 0
+    assert "1 had changed and were kept" in out
+    assert "changed: cache:1: it was used since the preview" in out
+
+
+def test_a_run_that_could_not_finish_exits_1(valkey: RunningServer, valkey_tool: Tool) -> None:
+    with valkey.client() as client:
+        fill(client, [b"cache:1"])
+        client.config_set("min-replicas-to-write", 1)
+        code, out, _ = valkey_tool("cleanup", "--match", "cache:*", "--yes")
+    assert code == 1
+    assert "NOREPLICAS" in out
+
+
+def test_where_nothing_matches_nothing_is_asked(valkey: RunningServer, valkey_tool: Tool) -> None:
+    code, out, _ = valkey_tool("cleanup", "--match", "nothing*", "--yes")
+    assert code == 0
+    assert "there is nothing to do" in out
+
+
+def test_no_server_exits_3_with_one_sentence(valkey: RunningServer, valkey_tool: Tool) -> None:
+    valkey.kill()
+    for words in (["cleanup", "--match", "*", "--yes"], ["limits"]):
+        code, out, err = valkey_tool(*words)
+        assert (code, out) == (3, "")
+        assert err.count("\n") == 1
+
+
+def test_restore_asks_and_nobody_there_means_no(valkey: RunningServer, valkey_tool: Tool, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    with valkey.client() as client:
+        fill(client, [b"cache:1"])
+        valkey_tool("cleanup", "--match", "cache:*", "--yes", "--backup", str(backup))
+        code, _, err = valkey_tool("restore", str(backup))
+        assert (code, client.dbsize()) == (2, 0)
+        assert "add --yes" in err
+        code, _, err = valkey_tool("restore", str(tmp_path / "missing"), "--yes")
+        assert (code, "cannot be read" in err) == (2, True)
+
+
+def test_an_emergency_runs_the_prepared_plan_within_its_caps(
+    valkey: RunningServer, valkey_tool: Tool, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[plans.caches]\nmatch = "cache:*"\n\n[emergency]\nplan = "caches"\nmax_keys = 2\n')
+    with valkey.client() as client:
+        fill(client, [b"cache:1", b"cache:2", b"cache:3", b"other"])
+        code, _, _ = valkey_tool("cleanup", "--emergency", before=("--config", str(config)))
+        assert (code, client.dbsize()) == (0, 4)
+        code, out, _ = valkey_tool("cleanup", "--emergency", "--yes", before=("--config", str(config)))
+        assert (code, client.dbsize()) == (0, 2), out
+        assert client.exists(b"other")
+
+
+def test_the_audit_option_says_where(valkey: RunningServer, valkey_tool: Tool, tmp_path: Path) -> None:
+    audit = tmp_path / "elsewhere" / "audit"
+    with valkey.client() as client:
+        fill(client, [b"cache:1"])
+    valkey_tool("cleanup", "--match", "cache:*", "--yes", before=("--audit", str(audit)))
+    assert b'"deleted":1' in audit.read_bytes()
+
+
+def test_config_away_is_no_hindrance_to_a_cleanup(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with started(flavour, 'rename-command CONFIG ""') as server, server.client() as client:
+        fill(client, [b"cache:1"])
+        assert Tool(server, capsys)("cleanup", "--match", "cache:*", "--yes")[0] == 0
+        assert client.dbsize() == 0

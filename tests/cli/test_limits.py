@@ -1,0 +1,128 @@
+"""`limits` on the command line: shown, asked on a terminal, set, read back."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.cli import main as entry
+from tests.support.acting import fill, fill_to_the_limit
+from tests.support.servers import RunningServer
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+
+
+def run(server: RunningServer, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        entry.main(["-s", server.socket_path, "limits", *words])
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+def test_shown_with_the_way_of_a_write_and_each_policy(
+    server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(3000)])
+        fill_to_the_limit(client)
+    code, out, _ = run(server, capsys)
+    assert code == 0
+    assert "noeviction: the write is refused with OOM" in out
+    assert "allkeys-lru" in out
+    assert "up to 3,000 keys" in out
+    assert "equals noeviction" in out
+
+
+def test_raising_the_limit_cures_oom(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(3000)])
+        fill_to_the_limit(client)
+        code, out, _ = run(server, capsys, "--maxmemory", "100mb", "--yes")
+        assert code == 0
+        assert "maxmemory is 104857600 (100.0 MiB) now" in out
+        client.set(b"accepted", b"x" * 1000)
+
+
+def test_several_settings_and_json(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--maxmemory", "100mb", "--policy", "allkeys-lru", "--set", "maxmemory-samples=10", "--yes", "--json")
+    code, out, _ = run(server, capsys, *words)
+    document = json.loads(out)
+    assert code == 0
+    assert [(change["name"], change["now"]) for change in document["changes"]] == [
+        ("maxmemory", "104857600"),
+        ("maxmemory-policy", "allkeys-lru"),
+        ("maxmemory-samples", "10"),
+    ]
+    assert (document["maxmemory_bytes"], document["policy"]) == (104857600, "allkeys-lru")
+    assert len(document["policies"]) >= 8
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--maxmemory", ""],
+        ["--maxmemory", "0"],
+        ["--maxmemory", "50%"],
+        ["--policy", "allkeys-lrx"],
+        ["--policy", ""],
+        ["--set", "maxmemory"],
+        ["--set", "requirepass=x"],
+        ["--persist"],
+    ],
+)
+def test_bad_input_is_one_sentence_and_changes_nothing(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    code, out, err = run(valkey, capsys, "--yes", *words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    with valkey.client() as client:
+        assert client.config_get("maxmemory*")["maxmemory-policy"] == "noeviction"
+
+
+def test_without_a_terminal_nothing_is_changed_unconfirmed(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Path(os.devnull).open())  # noqa: SIM115
+    code, _, err = run(valkey, capsys, "--maxmemory", "100mb")
+    sys.stdin.close()
+    assert code == 2
+    assert "add --yes" in err
+    with valkey.client() as client:
+        assert client.config_get("maxmemory") == {"maxmemory": "0"}
+
+
+def on_a_terminal(server: RunningServer, answer: bytes, *words: str) -> tuple[int, bytes]:
+    """The command on a terminal of its own, on which `answer` is typed."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "redis_oom_tui", "-s", server.socket_path, "limits", *words]
+    tool = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, close_fds=True)
+    os.close(slave)
+    said = b""
+    try:
+        while chunk := os.read(master, 4096):
+            said += chunk
+            if b"Type yes" in said and answer:
+                os.write(master, answer)
+                answer = b""
+    except OSError:  # Linux's way of saying that the other end is closed
+        pass
+    os.close(master)
+    return tool.wait(timeout=30), said
+
+
+@pytest.mark.parametrize(("answer", "now"), [(b"yes\r", "104857600"), (b"y\r", "0"), (b"\r", "0"), (b"\x1b[B\r", "0")])
+def test_a_terminal_is_asked_for_a_whole_word(valkey: RunningServer, answer: bytes, now: str) -> None:
+    code, said = on_a_terminal(valkey, answer, "--maxmemory", "100mb")
+    assert b"maxmemory: 0 (no limit) -> 104857600 (100.0 MiB)" in said
+    assert code == (0 if now != "0" else 1)
+    with valkey.client() as client:
+        assert client.config_get("maxmemory") == {"maxmemory": now}
