@@ -22,7 +22,11 @@ class History:
         self._recent: list[Snapshot] = []
 
     def add(self, snapshot: Snapshot) -> Rates:
-        """Take in the next snapshot; returns what happened since the one before."""
+        """Take in the next snapshot; returns what happened since the one before.
+
+        One from an earlier time, as when a recording is wound back, ends the past there.
+        """
+        self._wind_back(snapshot.taken_monotonic)
         previous = self._recent[-1] if self._recent else None
         gained = between(previous, snapshot)
         if gained.restarted or gained.reset:
@@ -54,6 +58,12 @@ class History:
             return ()
         since = self._samples[-1].monotonic - seconds
         return tuple(sample for sample in self._samples if sample.monotonic >= since)
+
+    def _wind_back(self, to: float) -> None:
+        while self._recent and self._recent[-1].taken_monotonic >= to:
+            self._recent.pop()
+        while self._samples and self._samples[-1].monotonic >= to:
+            self._samples.pop()
 
     def _forget_old_snapshots(self) -> None:
         """Keep one snapshot at or beyond the span of the rates, and those within it."""

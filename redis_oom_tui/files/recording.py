@@ -1,0 +1,113 @@
+"""A source that is written down while it is watched: everything passes through unchanged."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis_oom_tui.files.record import Moment, Recorder
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.ports import Scan, Source
+
+Note = Callable[..., None]
+
+
+class RecordingSource:
+    """`inner`, with each answer of it kept by `recorder`. Implements `ports.Source`, and whatever else `inner` does."""
+
+    def __init__(
+        self,
+        inner: Source,
+        recorder: Recorder,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._inner = inner
+        self._recorder = recorder
+        self._monotonic = monotonic
+        self._wall = wall
+        self._known: Capabilities | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        # What only some sources can do (settings, nodes) is neither known nor kept here.
+        return getattr(self._inner, name)
+
+    @property
+    def address(self) -> Address:
+        """Where it is, for people."""
+        return self._inner.address
+
+    async def open(self) -> None:
+        """Open the source."""
+        await self._inner.open()
+
+    async def close(self) -> None:
+        """Close the source and the file."""
+        await self._inner.close()
+        self._recorder.close()
+
+    async def capabilities(self) -> Capabilities:
+        """Kept each time they change."""
+        capabilities = await self._inner.capabilities()
+        if capabilities != self._known:
+            self._known = capabilities
+            self._note(capabilities=capabilities)
+        return capabilities
+
+    async def snapshot(self) -> Snapshot:
+        """Kept, as is the sentence of a failure."""
+        try:
+            snapshot = await self._inner.snapshot()
+        except TriageError as error:
+            self._note(lost=str(error))
+            raise
+        self._recorder.add(Moment(snapshot.taken_monotonic, snapshot.taken_at, snapshot=snapshot))
+        return snapshot
+
+    async def clients(self) -> tuple[ClientBuffer, ...]:
+        """Kept, the largest fifty."""
+        clients = await self._inner.clients()
+        self._note(clients=clients)
+        return clients
+
+    def scan(self, options: ScanOptions) -> Scan:
+        """Kept once it ends."""
+        return _RecordingScan(self._inner.scan(options), self._note)
+
+    async def details(self, key: KeyId) -> KeyDetails | None:
+        """Not kept: a preview of a value has no place in a file."""
+        return await self._inner.details(key)
+
+    def _note(self, **what: Any) -> None:
+        self._recorder.add(Moment(self._monotonic(), self._wall(), **what))
+
+
+class _RecordingScan:
+    def __init__(self, inner: Scan, note: Note) -> None:
+        self._inner = inner
+        self._note = note
+
+    async def run(self) -> ScanView:
+        view = await self._inner.run()
+        self._note(scan=view)
+        return view
+
+    def view(self) -> ScanView:
+        return self._inner.view()
+
+    def pause(self) -> None:
+        self._inner.pause()
+
+    def resume(self) -> None:
+        self._inner.resume()
+
+    def stop(self) -> None:
+        self._inner.stop()
+
+    def set_pace(self, pace: Pace) -> None:
+        self._inner.set_pace(pace)

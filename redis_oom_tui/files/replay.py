@@ -1,0 +1,138 @@
+"""A recording as a source: each poll is answered with the next moment, and the time line can be moved along."""
+
+from collections.abc import Iterator
+
+from redis_oom_tui.files.record import Moment, Recording
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+
+_NO_CHANGES = "this is a recording: nothing can be changed in the past"
+_CHANGES = (
+    Feature.CONFIG_SET,
+    Feature.CONFIG_REWRITE,
+    Feature.CLIENT_KILL,
+    Feature.MEMORY_PURGE,
+    Feature.SCRIPT,
+    Feature.UNLINK,
+    Feature.EXPIRE,
+    Feature.RESTORE,
+)
+
+
+class ReplaySource:
+    """The past of one server. Implements `ports.Source` and `ports.Timeline`.
+
+    A poll is a moment with a snapshot, or one in which the server was lost. Its clocks are those of the recording.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._polls = [n for n, m in enumerate(recording.moments) if m.snapshot is not None or m.lost is not None]
+        self._at = 0
+        self._shown = False
+        self.held = False
+
+    @property
+    def address(self) -> Address:
+        """Where the recorded server was."""
+        return self._recording.address
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Which poll is shown, from 1, and how many there are."""
+        return self._at + 1, len(self._polls)
+
+    def monotonic(self) -> float:
+        """The recorder's clock at the moment shown."""
+        return self._moment.monotonic
+
+    def wall(self) -> float:
+        """The time of day at the moment shown (Unix seconds)."""
+        return self._moment.at
+
+    def move(self, polls: int) -> None:
+        """Go forward or back by so many polls; the next answer is from there."""
+        self._at = max(0, min(len(self._polls) - 1, self._at + polls))
+        self._shown = False
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def capabilities(self) -> Capabilities:
+        """What could be read then; nothing can be changed now."""
+        known = next((m.capabilities for m in self._so_far() if m.capabilities is not None), Capabilities())
+        for feature in _CHANGES:
+            known = known.without(feature, _NO_CHANGES)
+        return known
+
+    async def snapshot(self) -> Snapshot:
+        """The moment shown, or the next one where it was already told and the time line runs on."""
+        if self._shown and not self.held and self._at + 1 < len(self._polls):
+            self._at += 1
+        self._shown = True
+        moment = self._moment
+        if moment.snapshot is None:
+            raise ServerUnreachable(moment.lost or "the server was lost")
+        return moment.snapshot
+
+    async def clients(self) -> tuple[ClientBuffer, ...]:
+        """The last list told by then."""
+        return next((moment.clients for moment in self._so_far() if moment.clients is not None), ())
+
+    def scan(self, options: ScanOptions) -> "ReplayScan":  # noqa: ARG002 - the port asks for it
+        """The last scan that had ended by then, whatever `options` ask for."""
+        missing = ScanView(ScanState.FAILED, error="no scan was recorded up to this moment")
+        return ReplayScan(self._last_scan() or missing)
+
+    async def details(self, key: KeyId) -> KeyDetails | None:
+        """What the scan told of the key; its value was never kept."""
+        view = self._last_scan()
+        row = next((row for row in view.top if row.id == key), None) if view else None
+        return None if row is None else KeyDetails(row, preview_withheld="A recording keeps no values.")
+
+    @property
+    def _moment(self) -> Moment:
+        return self._recording.moments[self._polls[self._at]]
+
+    def _so_far(self) -> Iterator[Moment]:
+        """The moments up to the one shown, the latest first; what was asked right after a poll belongs to it."""
+        polls = self._polls
+        end = polls[self._at + 1] if self._at + 1 < len(polls) else len(self._recording.moments)
+        return reversed(self._recording.moments[:end])
+
+    def _last_scan(self) -> ScanView | None:
+        return next((moment.scan for moment in self._so_far() if moment.scan is not None), None)
+
+
+class ReplayScan:
+    """A scan that ended long ago."""
+
+    def __init__(self, view: ScanView) -> None:
+        self._view = view
+
+    async def run(self) -> ScanView:
+        """The view that it ended with."""
+        return self._view
+
+    def view(self) -> ScanView:
+        """The same."""
+        return self._view
+
+    def pause(self) -> None:
+        """It does not run."""
+
+    def resume(self) -> None:
+        """It does not run."""
+
+    def stop(self) -> None:
+        """It has ended."""
+
+    def set_pace(self, pace: Pace) -> None:
+        """It has ended."""
