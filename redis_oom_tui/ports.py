@@ -93,6 +93,28 @@ class Fleet(Source, Protocol):
 
 
 @runtime_checkable
+class Timeline(Protocol):
+    """A source whose moments can be moved along: a recording."""
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Which poll is shown, from 1, and how many there are."""
+
+    @property
+    def held(self) -> bool:
+        """Whether it stays at the moment shown."""
+
+    def hold(self, held: bool) -> None:
+        """Stay at the moment shown, or run on from it."""
+
+    def move(self, polls: int) -> None:
+        """Go forward or back by so many polls."""
+
+    def wall(self) -> float:
+        """The time of day then (Unix seconds)."""
+
+
+@runtime_checkable
 class TellsSettings(Protocol):
     """A source that also tells the settings which a diagnosis looks at."""
 

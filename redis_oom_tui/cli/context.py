@@ -29,6 +29,7 @@ class Invocation:
     profile: Profile = field(default_factory=lambda: Profile(""))
     config_path: Path | None = None
     audit_path: Path | None = None
+    record_path: Path | None = None
 
 
 def read_invocation(given: Mapping[str, Any]) -> Invocation:
@@ -51,6 +52,7 @@ def read_invocation(given: Mapping[str, Any]) -> Invocation:
         profile=profile,
         config_path=given["config_path"],
         audit_path=given["audit_path"],
+        record_path=given["record_path"],
     )
 
 

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cleanup": ("redis_oom_tui.cli.cleanup", "A plan of keys to delete or let expire; runs only with --yes."),
     "restore": ("redis_oom_tui.cli.restore", "Undo a cleanup from its backup file."),
     "watch": ("redis_oom_tui.cli.watch", "Look at an interval; alerts, hooks, an armed cleanup."),
+    "replay": ("redis_oom_tui.cli.replay", "The screen on a file that --record kept."),
     "demo": ("redis_oom_tui.cli.demo", "The screen on an embedded server that is out of memory."),
     "config": ("redis_oom_tui.cli.config", "Check the configuration file."),
     "completion": ("redis_oom_tui.cli.completion", "Complete commands and options in bash, zsh or fish."),
@@ -72,7 +73,10 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
     """
     if ctx.invoked_subcommand in _WITHOUT_SERVER:
         ctx.obj = Invocation(
-            screen=read_screen(given), config_path=given["config_path"], audit_path=given["audit_path"]
+            screen=read_screen(given),
+            config_path=given["config_path"],
+            audit_path=given["audit_path"],
+            record_path=given["record_path"],
         )
         return None
     ctx.obj = read_invocation(given)

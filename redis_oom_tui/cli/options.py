@@ -61,4 +61,5 @@ file_options = _options(
     click.option("--config", "config_path", type=_FILE, metavar="FILE", help="Configuration file (TOML)."),
     click.option("--profile", "profile", metavar="NAME", help="Profile in the configuration file."),
     click.option("--audit", "audit_path", type=_FILE, metavar="FILE", help="Where actions are written down."),
+    click.option("--record", "record_path", type=_FILE, metavar="FILE", help="Keep what is shown, for `replay`."),
 )

@@ -7,6 +7,7 @@ from typing import cast
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.recording import recorded
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.ports import Source
 from redis_oom_tui.tui.poller import Poller
@@ -20,7 +21,8 @@ def watch_plainly(invocation: Invocation, connection: Connection | None = None) 
     """Print lines until interrupted."""
     from redis_oom_tui.store.opening import source_for
 
-    asyncio.run(_watch(cast("Source", source_for(connection or invocation.connection)), invocation))
+    source = cast("Source", source_for(connection or invocation.connection))
+    asyncio.run(_watch(recorded(source, invocation), invocation))
     return 0
 
 

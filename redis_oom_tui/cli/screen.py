@@ -3,6 +3,7 @@
 from typing import cast
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.recording import recorded
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.ports import Source
 
@@ -24,7 +25,7 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
 
     source = source_for(connection)
     return run_app(
-        cast("Source", source),
+        recorded(cast("Source", source), invocation),
         operator=make_operator(invocation, source),
         options=invocation.screen,
         thresholds=invocation.profile.watch.thresholds,

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.fleet import FleetView
 from redis_oom_tui.words.hostile import exact, from_exact
 
 T = TypeVar("T")
@@ -80,7 +81,9 @@ def _scalar(kind: Any, data: Any) -> Any:
 @functools.cache
 def _hints(kind: type) -> dict[str, Any]:
     names = {field.name for field in dataclasses.fields(kind)}
-    return {name: hint for name, hint in get_type_hints(kind).items() if name in names}
+    # A snapshot names the fleet that it stands for, which is made of snapshots: that one name is told here.
+    hints = get_type_hints(kind, localns={"FleetView": FleetView})
+    return {name: hint for name, hint in hints.items() if name in names}
 
 
 @functools.cache

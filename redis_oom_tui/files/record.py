@@ -6,6 +6,7 @@ No password and no value is in one; names of keys are, so the file is for its ow
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -35,6 +36,7 @@ class Moment:
     clients: tuple[ClientBuffer, ...] | None = None
     scan: ScanView | None = None
     capabilities: Capabilities | None = None
+    settings: Mapping[str, str] | None = None
     lost: str | None = None
 
 

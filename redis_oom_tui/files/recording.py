@@ -1,7 +1,7 @@
 """A source that is written down while it is watched: everything passes through unchanged."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis_oom_tui.files.record import Moment, Recorder
@@ -11,7 +11,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.ports import Scan, Source
+from redis_oom_tui.ports import Scan, Source, TellsSettings
 
 Note = Callable[..., None]
 
@@ -32,9 +32,10 @@ class RecordingSource:
         self._monotonic = monotonic
         self._wall = wall
         self._known: Capabilities | None = None
+        self._told: Mapping[str, str] = {}
 
     def __getattr__(self, name: str) -> Any:
-        # What only some sources can do (settings, nodes) is neither known nor kept here.
+        # What only some sources can do is neither known nor kept here.
         return getattr(self._inner, name)
 
     @property
@@ -74,6 +75,14 @@ class RecordingSource:
         clients = await self._inner.clients()
         self._note(clients=clients)
         return clients
+
+    async def settings(self) -> Mapping[str, str]:
+        """Kept each time they change; empty where the source does not tell them."""
+        told = await self._inner.settings() if isinstance(self._inner, TellsSettings) else {}
+        if told != self._told:
+            self._told = told
+            self._note(settings=told)
+        return told
 
     def scan(self, options: ScanOptions) -> Scan:
         """Kept once it ends."""

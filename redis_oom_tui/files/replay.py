@@ -1,6 +1,7 @@
 """A recording as a source: each poll is answered with the next moment, and the time line can be moved along."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 
 from redis_oom_tui.files.record import Moment, Recording
 from redis_oom_tui.models.address import Address
@@ -29,12 +30,14 @@ class ReplaySource:
     A poll is a moment with a snapshot, or one in which the server was lost. Its clocks are those of the recording.
     """
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, clock: Callable[[], float] = time.monotonic) -> None:
         self._recording = recording
+        self._clock = clock
         self._polls = [n for n, m in enumerate(recording.moments) if m.snapshot is not None or m.lost is not None]
         self._at = 0
+        self._since = clock()
         self._shown = False
-        self.held = False
+        self._held = False
 
     @property
     def address(self) -> Address:
@@ -46,17 +49,27 @@ class ReplaySource:
         """Which poll is shown, from 1, and how many there are."""
         return self._at + 1, len(self._polls)
 
+    @property
+    def held(self) -> bool:
+        """Whether it stays at the moment shown."""
+        return self._held
+
+    def hold(self, held: bool) -> None:
+        """Stay at the moment shown, or run on from it."""
+        self._held = held
+        self._since = self._clock()
+
     def monotonic(self) -> float:
-        """The recorder's clock at the moment shown."""
-        return self._moment.monotonic
+        """The recorder's clock: that of the moment shown, running on until the next one is."""
+        return self._moment.monotonic + self._passed
 
     def wall(self) -> float:
-        """The time of day at the moment shown (Unix seconds)."""
-        return self._moment.at
+        """The time of day then (Unix seconds)."""
+        return self._moment.at + self._passed
 
     def move(self, polls: int) -> None:
         """Go forward or back by so many polls; the next answer is from there."""
-        self._at = max(0, min(len(self._polls) - 1, self._at + polls))
+        self._go(max(0, min(len(self._polls) - 1, self._at + polls)))
         self._shown = False
 
     async def open(self) -> None:
@@ -74,8 +87,8 @@ class ReplaySource:
 
     async def snapshot(self) -> Snapshot:
         """The moment shown, or the next one where it was already told and the time line runs on."""
-        if self._shown and not self.held and self._at + 1 < len(self._polls):
-            self._at += 1
+        if self._shown and not self._held and self._at + 1 < len(self._polls):
+            self._go(self._at + 1)
         self._shown = True
         moment = self._moment
         if moment.snapshot is None:
@@ -85,6 +98,10 @@ class ReplaySource:
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """The last list told by then."""
         return next((moment.clients for moment in self._so_far() if moment.clients is not None), ())
+
+    async def settings(self) -> Mapping[str, str]:
+        """The settings as last told by then."""
+        return next((moment.settings for moment in self._so_far() if moment.settings is not None), {})
 
     def scan(self, options: ScanOptions) -> "ReplayScan":  # noqa: ARG002 - the port asks for it
         """The last scan that had ended by then, whatever `options` ask for."""
@@ -100,6 +117,15 @@ class ReplaySource:
     @property
     def _moment(self) -> Moment:
         return self._recording.moments[self._polls[self._at]]
+
+    @property
+    def _passed(self) -> float:
+        at_the_end = self._at + 1 == len(self._polls)
+        return 0.0 if self._held or at_the_end else self._clock() - self._since
+
+    def _go(self, at: int) -> None:
+        self._at = at
+        self._since = self._clock()
 
     def _so_far(self) -> Iterator[Moment]:
         """The moments up to the one shown, the latest first; what was asked right after a poll belongs to it."""

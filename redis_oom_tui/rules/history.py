@@ -60,9 +60,9 @@ class History:
         return tuple(sample for sample in self._samples if sample.monotonic >= since)
 
     def _wind_back(self, to: float) -> None:
-        while self._recent and self._recent[-1].taken_monotonic >= to:
+        while self._recent and self._recent[-1].taken_monotonic > to:
             self._recent.pop()
-        while self._samples and self._samples[-1].monotonic >= to:
+        while self._samples and self._samples[-1].monotonic > to:
             self._samples.pop()
 
     def _forget_old_snapshots(self) -> None:

@@ -119,6 +119,7 @@ class TriageApp(App[int]):
         self.frozen = False
         self.desk = ScanDesk(self)
         self._opened = False
+        self.poller: Poller | None = None
         self._hush: Timer | None = None
         self.pane = PANES[0]
         self.header, self.keys, self.switcher = Header(), KeyBar(), ContentSwitcher(initial=PANES[0])
@@ -171,7 +172,7 @@ class TriageApp(App[int]):
 
     def start_polling(self) -> None:
         """Run the poller in a worker of its own."""
-        poller = Poller(
+        self.poller = Poller(
             self.source,
             self._publish,
             opened=self._opened,
@@ -179,7 +180,7 @@ class TriageApp(App[int]):
             interval=self.options.interval_seconds,
             clock=self.clock,
         )
-        self.run_worker(poller.run(), name="poll", group="poll", exit_on_error=False)
+        self.run_worker(self.poller.run(), name="poll", group="poll", exit_on_error=False)
 
     def _publish(self, reading: Reading) -> None:
         self.post_message(Polled(reading))

@@ -5,7 +5,7 @@ import sys
 
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.verdict import Thresholds
-from redis_oom_tui.ports import Operator, Source
+from redis_oom_tui.ports import Operator, Source, Timeline
 from redis_oom_tui.tui.reading import Clock
 from redis_oom_tui.tui.terminal.environment import refusal, settle
 
@@ -31,9 +31,10 @@ def run_app(
         return 2
     appearance = settle(options)
     from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415
+    from redis_oom_tui.tui.replay import ReplayApp  # noqa: PLC0415
     from redis_oom_tui.tui.terminal import safe  # noqa: PLC0415
 
-    app = TriageApp(
+    app = (ReplayApp if isinstance(source, Timeline) else TriageApp)(
         source,
         operator=operator,
         options=options,

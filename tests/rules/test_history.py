@@ -68,6 +68,6 @@ def test_winding_back_forgets_what_lay_ahead() -> None:
     history = History()
     for second in range(10):
         history.add(look(at=float(second), refused=second))
-    history.add(look(at=4.0, refused=4))
-    assert [sample.monotonic for sample in history.samples] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    history.add(look(at=4.5, refused=4))
+    assert [sample.monotonic for sample in history.samples] == [0.0, 1.0, 2.0, 3.0, 4.0, 4.5]
     assert history.rates().refused_writes == 4

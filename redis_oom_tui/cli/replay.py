@@ -1,0 +1,60 @@
+"""`replay FILE`: the screen on a recording, without a server."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.ports import Source
+
+if TYPE_CHECKING:
+    from redis_oom_tui.files.replay import ReplaySource
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def replay(invocation: Invocation, /, file: Path) -> int:
+    """Open the screen on what `--record FILE` kept.
+
+    , and . move one poll back and on, { and } a tenth of the whole; t holds the time line or lets it run.
+    """
+    from redis_oom_tui.files.record import load
+    from redis_oom_tui.files.replay import ReplaySource
+
+    recording = load(file)
+    if not recording.whole:
+        click.echo(f"{file} ends in the middle of a line: what came before it is shown.", err=True)
+    source = ReplaySource(recording)
+    if invocation.screen.plain:
+        asyncio.run(_lines(source, invocation))
+        return 0
+    from redis_oom_tui.tui.reading import Clock
+    from redis_oom_tui.tui.run import run_app
+
+    return run_app(
+        cast("Source", source),
+        options=invocation.screen,
+        thresholds=invocation.profile.watch.thresholds,
+        read_only=True,
+        clock=Clock(source.monotonic, source.wall),
+    )
+
+
+async def _lines(source: "ReplaySource", invocation: Invocation) -> None:
+    """With --plain: a line for each poll, at once."""
+    from redis_oom_tui.cli.plain import line
+    from redis_oom_tui.tui.poller import Poller
+    from redis_oom_tui.tui.reading import Clock
+
+    poller = Poller(
+        cast("Source", source),
+        lambda reading: click.echo(line(reading, source.wall())),
+        opened=True,
+        thresholds=invocation.profile.watch.thresholds,
+        clock=Clock(source.monotonic, source.wall),
+    )
+    for _ in range(source.position[1]):
+        await poller.tick()

@@ -1,0 +1,48 @@
+"""The screen on a recording: the same five panes, and keys to move along the time line."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from redis_oom_tui.ports import Timeline
+from redis_oom_tui.tui.app import TriageApp
+
+_LEAP = 10
+
+
+class ReplayApp(TriageApp):
+    """What was, as it was shown then; nothing can be changed in it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("comma", "rewind(-1)", "back", id="replay.back", tooltip="One poll back, and stay there"),
+        Binding("full_stop", "rewind(1)", "on", id="replay.on", tooltip="One poll forward, and stay there"),
+        Binding("left_curly_bracket", "leap(-1)", "Back by a tenth", show=False, id="replay.leap_back"),
+        Binding("right_curly_bracket", "leap(1)", "Forward by a tenth", show=False, id="replay.leap_on"),
+        Binding("t", "hold", "hold/run", id="replay.hold", tooltip="Let the time line run, or hold it"),
+    ]
+
+    async def action_rewind(self, polls: int) -> None:
+        """Move by so many polls and stay there."""
+        if isinstance(self.source, Timeline):
+            self.source.hold(True)
+            self.source.move(polls)
+            await self._tell_where()
+
+    async def action_leap(self, direction: int) -> None:
+        """Move by a tenth of the whole."""
+        if isinstance(self.source, Timeline):
+            await self.action_rewind(direction * max(1, self.source.position[1] // _LEAP))
+
+    async def action_hold(self) -> None:
+        """Hold the time line, or let it run on."""
+        if isinstance(self.source, Timeline):
+            self.source.hold(not self.source.held)
+            await self._tell_where()
+
+    async def _tell_where(self) -> None:
+        if isinstance(self.source, Timeline) and self.poller is not None:
+            await self.poller.tick()
+            at, of = self.source.position
+            then = datetime.fromtimestamp(self.source.wall()).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            self.tell(f"Recording: {then}, poll {at} of {of}, {'held' if self.source.held else 'running'}")

@@ -1,0 +1,50 @@
+"""`--record FILE` and `replay FILE` on the command line, from a real server to a file and back."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.cli.main import main
+from redis_oom_tui.files.record import load
+from tests.support.servers import RunningServer
+
+
+def test_what_plain_showed_is_shown_again(
+    valkey: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with valkey.client() as client:
+        client.execute_command("ACL", "SETUSER", "sre", "on", ">s3cretword", "~*", "+@all")
+        client.config_set("maxmemory", 100_000)
+    file = tmp_path / "incident.jsonl"
+    login = ("-s", valkey.socket_path, "--user", "sre", "-a", "s3cretword")
+    command = (sys.executable, "-m", "redis_oom_tui", *login, "--record", str(file), "--plain", "--interval", "0.1")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as shown:
+        assert shown.stdout is not None
+        lines = [shown.stdout.readline() for _ in range(4)]
+        shown.send_signal(signal.SIGINT)
+        shown.wait(20)
+    assert all("OOM" in line for line in lines)
+    assert len(load(file).snapshots) >= 4
+    assert b"s3cretword" not in file.read_bytes()
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--plain", "replay", str(file)])
+    assert not ended.value.code
+    again = capsys.readouterr().out.splitlines()
+    assert again[0].split()[2:] == lines[0].split()[2:]
+    assert len(again) == len(load(file).snapshots)
+
+
+@pytest.mark.parametrize("content", [None, "garbage\n"])
+def test_a_file_that_is_none_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "r").write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", str(tmp_path / "r")])
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

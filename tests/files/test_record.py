@@ -1,0 +1,185 @@
+"""What is recorded comes back as it was; a recording answers as the server did; damaged files are refused in words."""
+
+import json
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.files.codec import decode, encode
+from redis_oom_tui.files.record import Moment, Recorder, load
+from redis_oom_tui.files.recording import RecordingSource
+from redis_oom_tui.files.replay import ReplaySource
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
+from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView, TypeRow
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.ports import TellsSettings, Timeline
+from redis_oom_tui.rules.info import snapshot_from_info
+from tests.rules.captured import REDIS_6_2, REDIS_7_0, VALKEY_9_1
+from tests.rules.looks import look
+from tests.support.scripted import ScriptedSource
+
+HOSTILE = b"\xff\x1b[31m[red]\x00"
+VIEW = ScanView(
+    ScanState.COMPLETE,
+    scanned_keys=3,
+    top=tuple(KeyRow(KeyId(2, HOSTILE + b"%d" % n), "hash", 900 - n, ttl_ms=5, idle_seconds=7) for n in range(300)),
+    patterns=(PatternRow(b"user:*", b"user:*", 3, 900, 1.0, 2, db=0, types=(("hash", 3),), idle_quantiles=(1, 2, 3)),),
+    types=(TypeRow("hash", 3, 900),),
+    estimated_bytes=Interval(900.0, 800.0, 1000.0),
+    pace=Pace.GENTLE,
+)
+
+
+@pytest.mark.parametrize("info", [REDIS_6_2, REDIS_7_0, VALKEY_9_1])
+def test_snapshots_survive_the_file(info: dict[str, object]) -> None:
+    snapshot = snapshot_from_info(info, address=Address("::1", 7000), monotonic=5.5, wall=1000.25, took=0.1)
+    assert decode(Snapshot, json.loads(json.dumps(encode(snapshot)))) == snapshot
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        VIEW,
+        Moment(1.0, 2.0, clients=(ClientBuffer(1, "[::1]:5", HOSTILE, total_bytes=9),)),
+        Moment(1.0, 2.0, capabilities=Capabilities().without(Feature.SCRIPT, "renamed away")),
+        Moment(1.0, 2.0, settings={"maxmemory-samples": "5"}),
+        Moment(1.0, 2.0, lost="gone"),
+        Address(socket_path="/run/s"),
+    ],
+)
+def test_whatever_is_kept_comes_back_equal(value: object) -> None:
+    assert decode(type(value), json.loads(json.dumps(encode(value)))) == value
+
+
+HEAD = '{"format": "redis-oom-tui recording", "version": 1, "address": {}, "made_at": 0}\n'
+
+
+def record(path: Path, *moments: Moment) -> Path:
+    recorder = Recorder(path, Address("cache-1"))
+    for moment in moments:
+        recorder.add(moment)
+    recorder.close()
+    return path
+
+
+def poll(at: float, **figures: int) -> Moment:
+    snapshot = look(at=at, **figures)  # type: ignore[arg-type]
+    return Moment(snapshot.taken_monotonic, snapshot.taken_at, snapshot=snapshot)
+
+
+def test_a_file_is_its_owners_and_never_written_over(tmp_path: Path) -> None:
+    path = record(tmp_path / "r", poll(1.0))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(BadInput, match="cannot be written as a new file"):
+        Recorder(path, Address())
+    assert len(load(path).snapshots) == 1
+
+
+def test_it_stops_at_its_limit(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "r", Address(), max_bytes=20_000)
+    for second in range(500):
+        recorder.add(poll(float(second)))
+    recorder.close()
+    assert (tmp_path / "r").stat().st_size <= 20_000
+    assert load(tmp_path / "r").whole
+
+
+def test_only_the_largest_rows_are_kept(tmp_path: Path) -> None:
+    path = record(tmp_path / "r", poll(1.0), Moment(2.0, 2.0, scan=VIEW))
+    kept = load(path).moments[-1].scan
+    assert kept is not None
+    assert kept.top == VIEW.top[:200]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "no recording"),
+        ("{}\n", "no recording"),
+        ("garbage\n", "no recording"),
+        ('{"format": "redis-oom-tui recording", "version": 99}\n', "another version"),
+        (HEAD, "no poll"),
+        (HEAD + '{"monotonic": 1, "at": 1, "snapshot": {"server": 5}}\n', "line 2"),
+    ],
+)
+def test_other_files_are_refused_in_words(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "r").write_text(content)
+    with pytest.raises(BadInput, match=words):
+        load(tmp_path / "r")
+    with pytest.raises(BadInput, match="cannot be read"):
+        load(tmp_path / "none")
+
+
+def test_a_line_cut_off_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
+    path = record(tmp_path / "r", poll(1.0), poll(2.0))
+    path.write_bytes(path.read_bytes()[:-30])
+    recording = load(path)
+    assert len(recording.snapshots) == 1
+    assert not recording.whole
+
+
+async def test_a_watched_source_replays_as_it_was(tmp_path: Path) -> None:
+    inner = ScriptedSource()
+    source = RecordingSource(inner, Recorder(tmp_path / "r", inner.address))
+    await source.open()
+    told = [await source.snapshot(), await source.capabilities(), await source.clients(), await source.snapshot()]
+    scan = source.scan(ScanOptions())
+    scan.stop()
+    view = await scan.run()
+    await source.close()
+    replayed = ReplaySource(load(tmp_path / "r"))
+    assert replayed.address == inner.address
+    assert await replayed.snapshot() == told[0]
+    assert await replayed.clients() == told[2]
+    assert await replayed.snapshot() == told[3]
+    assert await replayed.snapshot() == told[3]
+    again = await replayed.scan(ScanOptions()).run()
+    assert again == replace(view, top=view.top[:200])
+    details = await replayed.details(view.top[0].id)
+    assert details is not None
+    assert details.preview_withheld
+    assert not (await replayed.capabilities()).has(Feature.UNLINK)
+
+
+async def test_failures_are_part_of_the_past(tmp_path: Path) -> None:
+    class Failing(ScriptedSource):
+        async def snapshot(self) -> Snapshot:
+            raise ServerUnreachable("cache-1 closed the connection")
+
+    source = RecordingSource(Failing(), Recorder(tmp_path / "r", Address()))
+    with pytest.raises(TriageError):
+        await source.snapshot()
+    await source.close()
+    with (tmp_path / "r").open() as file:
+        assert json.loads(file.readlines()[-1])["lost"] == "cache-1 closed the connection"
+
+
+async def test_the_time_line_moves_and_holds(tmp_path: Path) -> None:
+    moments = [poll(float(n), refused=n) for n in range(10)]
+    moments.insert(5, Moment(4.5, 4.5, lost="gone for a moment"))
+    now = [100.0]
+    source = ReplaySource(load(record(tmp_path / "r", *moments)), clock=lambda: now[0])
+    assert isinstance(source, Timeline)
+    assert isinstance(source, TellsSettings)
+    assert (await source.snapshot()).taken_monotonic == 0.0
+    now[0] += 0.5
+    assert source.monotonic() == 0.5
+    assert (await source.snapshot()).taken_monotonic == 1.0
+    source.hold(True)
+    now[0] += 50
+    assert (await source.snapshot()).taken_monotonic == 1.0
+    assert source.monotonic() == 1.0
+    source.move(4)
+    with pytest.raises(ServerUnreachable, match="gone for a moment"):
+        await source.snapshot()
+    source.move(1000)
+    assert (await source.snapshot()).taken_monotonic == 9.0
+    assert source.position == (11, 11)
+    source.hold(False)
+    source.move(-1000)
+    assert (await source.snapshot()).taken_monotonic == 0.0
