@@ -240,8 +240,9 @@ class TriageApp(App[int]):
 
     @on(PullLever)
     def _pull_lever(self, message: PullLever) -> None:
-        self.action_show_pane(message.lever.pane)
-        self.active_pane.pull(message.lever)
+        if not self.deeds.pull(message.lever):
+            self.action_show_pane(message.lever.pane)
+            self.active_pane.pull(message.lever)
 
     @on(MakePlan)
     def _make_plan(self, message: MakePlan) -> None:

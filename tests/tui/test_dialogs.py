@@ -5,13 +5,16 @@ from textual import events
 
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.rules import budget
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.tui.dialogs.kill import KillDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
-from tests.support.scripted_operator import HOSTILE, a_plan, some_keys
+from redis_oom_tui.tui.intents import PullLever
+from tests.support.scripted import ScriptedSource
+from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys
 from tests.tui.support import an_app, screen_text, until
 
 QUESTION = Question("Delete it?", ("One sentence.",), "Delete", warnings=("Beware.",))
@@ -238,3 +241,52 @@ async def test_closing_a_client_names_it_by_what_it_is():
         text = screen_text(app)
         for words in ("client 77", "10.0.0.9:5123", "\\x1b[2Jreports", "9.0 MiB", "127.0.0.1:6379"):
             assert words in text, words
+
+
+async def test_a_client_is_picked_asked_about_and_closed_by_its_id():
+    clients = [ClientBuffer(id=n, address=f"10.0.0.{n}:5000", total_bytes=n * 1024**2) for n in range(1, 4)]
+    operator = ScriptedOperator()
+    app = an_app(ScriptedSource(clients=clients), operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.reading.clients)
+        await pilot.press("c")
+        await until(pilot, lambda: "Which client?" in screen_text(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, KillDialog) and app.focused is not None)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert operator.calls == []
+        app.post_message(PullLever(Lever("triage", client_id=3)))
+        await until(pilot, lambda: isinstance(app.screen, KillDialog) and app.focused is not None)
+        assert "10.0.0.3:5000" in screen_text(app)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: operator.calls == ["kill 3"])
+
+
+async def test_a_client_that_has_gone_is_told():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.reading.snapshot is not None)
+        app.post_message(PullLever(Lever("triage", client_id=99)))
+        await until(pilot, lambda: "Client 99 is gone already" in screen_text(app))
+
+
+async def test_without_an_operator_the_key_is_grey_and_says_why():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.reading.snapshot is not None)
+        await pilot.press("c")
+        await until(pilot, lambda: "Not here: Nothing can be changed" in screen_text(app))
+
+
+async def test_memory_is_purged_from_the_palette_after_a_question():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.reading.snapshot is not None)
+        commands = {command.title: command for command in app.get_system_commands(app.screen)}
+        commands["Purge free memory"].callback()
+        await until(pilot, lambda: "Purge free memory?" in screen_text(app) and app.focused is not None)
+        assert "never used_memory" in screen_text(app)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: operator.calls == ["purge"])

@@ -75,7 +75,7 @@ async def test_freeze_holds_the_screen_while_polling_goes_on():
 
 async def test_help_shows_the_live_keys_and_escape_closes_it():
     app = an_app()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 40)) as pilot:
         await pilot.press("question_mark")
         await pilot.pause()
         text = screen_text(app)

@@ -10,9 +10,11 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.ports import Operator
 from redis_oom_tui.tui.acting import cleanup, intents, limits, others
 from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, LogState
+from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.words.hostile import safe_text
 
@@ -103,8 +105,21 @@ class ActionDesk:
             self.stop()
         elif isinstance(ask, intents.NewPlan):
             self.show_cleanup(CleanupState())
-        elif not isinstance(self.app.screen, ModalScreen):
+        elif not isinstance(self.app.screen, Dialog):
             self._begin(type(ask).__name__, self._deed(ask))
+
+    def pull(self, lever: Lever) -> bool:
+        """Begin the closing of the client that a finding is about; False where it is about something else."""
+        if lever.client_id is None:
+            return False
+        reading = self.app.reading
+        known = reading.clients if reading is not None and reading.clients else ()
+        client = next((one for one in known if one.id == lever.client_id), None)
+        if client is None:
+            self.app.tell(f"Client {lever.client_id} is gone already")
+        else:
+            self.handle(intents.KillClient(client))
+        return True
 
     def _deed(self, ask: intents.Ask) -> Coroutine[object, object, None]:
         match ask:
@@ -145,7 +160,7 @@ class ActionDesk:
         """Leave the app; in the middle of a job only after a question."""
         if not self.working:
             self.app.exit(0)
-        elif not isinstance(self.app.screen, ModalScreen):
+        elif not isinstance(self.app.screen, Dialog):
             self._begin("leave", self._leave())
 
     async def _leave(self) -> None:

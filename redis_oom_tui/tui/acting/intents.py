@@ -111,6 +111,12 @@ class KillClient(Ask):
         self.client = client
 
 
+class PickClient(Ask):
+    """Close the connection of one of the clients that hold most; asks which."""
+
+    action = Action.KILL_CLIENT
+
+
 class PurgeMemory(Ask):
     """MEMORY PURGE."""
 
@@ -133,5 +139,6 @@ COMMANDS: tuple[tuple[str, str, type[Ask]], ...] = (
     ("Restore a backup", "Put deleted keys back where nothing newer stands", RestoreBackup),
     ("Put the last setting back", "Undo the last change made here", UndoSetting),
     ("Remove expired keys", "Walk all keys, so that the server drops those that have expired", ReapExpired),
+    ("Close a client", "Pick one of the clients that hold most memory; closing it is another question", PickClient),
     ("Purge free memory", "MEMORY PURGE: the allocator gives unused pages back", PurgeMemory),
 )

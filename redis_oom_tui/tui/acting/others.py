@@ -4,22 +4,34 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.models.action import Done
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.rules.clients import rank
 from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.acting.state import LogState
 from redis_oom_tui.tui.dialogs.kill import KillDialog
+from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.purge import PurgeDialog
 from redis_oom_tui.tui.dialogs.reap import ReapDialog
+from redis_oom_tui.words.hostile import exact
+from redis_oom_tui.words.sizes import short_size
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.acting.desk import ActionDesk
+
+
+_OFFERED = 20
 
 
 async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
     """Ask, act, tell."""
     match ask:
         case intents.KillClient():
-            if await desk.ask(KillDialog(ask.client, desk.where)):
-                _tell(desk, await desk.operator.kill_client(ask.client))
+            await kill(desk, ask.client)
+        case intents.PickClient():
+            client = await pick(desk)
+            if client is not None:
+                await kill(desk, client)
         case intents.PurgeMemory():
             if await desk.ask(PurgeDialog(desk.where, desk.snapshot)):
                 _tell(desk, await desk.operator.purge())
@@ -27,6 +39,29 @@ async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
             if await desk.ask(ReapDialog(desk.where, desk.snapshot)):
                 _tell(desk, await desk.operator.reap())
     await read(desk)
+
+
+async def pick(desk: "ActionDesk") -> ClientBuffer | None:
+    """One of the clients that hold most, as last listed; it is closed later by what was shown of it."""
+    reading = desk.app.reading
+    known = rank(reading.clients)[:_OFFERED] if reading is not None and reading.clients else ()
+    if not known:
+        raise BadInput("No client is known here: CLIENT LIST is refused, or has not answered yet")
+    clients = {str(hog.client.id): hog.client for hog in known}
+    options = [Option(number, _label(client)) for number, client in clients.items()]
+    picked = await desk.ask(PickDialog("Which client?", "Nothing is closed before another question.", options))
+    return None if picked is None else clients[picked]
+
+
+def _label(client: ClientBuffer) -> str:
+    name = f'"{exact(client.name)}"' if client.name else "no name"
+    return f"{short_size(client.total_bytes):>7}  {client.address}  {name}  {exact(client.command)}"
+
+
+async def kill(desk: "ActionDesk", client: ClientBuffer) -> None:
+    """Ask, and close the connection."""
+    if await desk.ask(KillDialog(client, desk.where)):
+        _tell(desk, await desk.operator.kill_client(client))
 
 
 def _tell(desk: "ActionDesk", done: Done) -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.containers import Vertical
+from textual.events import Key
 from textual.widget import Widget
 
 from redis_oom_tui.models.plan import Criteria
@@ -48,6 +49,21 @@ class Pane(Vertical, can_focus=True):
 
     def take_criteria(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:
         """Begin a plan that another pane asked for."""
+
+    def why_not(self, action: str) -> str | None:
+        """Why an action of this pane is greyed, in a sentence; None where it is not."""
+        del action
+        return None
+
+    def on_key(self, event: Key) -> None:
+        """A greyed key says why."""
+        active = self.screen.active_bindings.get(event.key)
+        if active is None or active.node is not self or active.enabled:
+            return
+        reason = self.why_not(active.binding.action)
+        if reason is not None:
+            event.stop()
+            self.triage.tell(f"Not here: {reason}", bad=True)
 
     def refresh_bindings(self) -> None:
         """As Textual has it, but borne by a pane that has just been taken off: a last reading may still come."""

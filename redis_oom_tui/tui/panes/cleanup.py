@@ -95,7 +95,7 @@ class CleanupPane(Pane):
         Binding("z", "undo", "put back", id="cleanup.undo", tooltip="Put a backup's keys back; asks first"),
         Binding("n", "anew", "new", id="cleanup.anew", tooltip="Begin with an empty form"),
         Binding("u", "unmark", "forget marks", id="cleanup.unmark", tooltip="Look at all keys, not only marked ones"),
-        Binding("R", "reap", "expired", show=False, id="cleanup.reap", tooltip="Remove expired keys; asks first"),
+        Binding("e", "reap", "expired", id="cleanup.reap", tooltip="Remove expired keys; asks first"),
         Binding("delete,backspace", "clear", "Empty the line", show=False, id="cleanup.clear"),
         Binding("right,space", "turn(1)", "Next choice", show=False),
         Binding("left", "turn(-1)", "Previous choice", show=False),
@@ -228,14 +228,6 @@ class CleanupPane(Pane):
         if needs is None and action != "look":
             return None
         return self.triage.deeds.why_not(needs)
-
-    def on_key(self, event: events.Key) -> None:
-        """A greyed key says why."""
-        run = "run" if self.stage is Stage.PREVIEW else "look"
-        action = {"x": run, "z": "undo", "R": "reap"}.get(event.key)
-        if action is not None and self.check_action(action, ()) is None:
-            event.stop()
-            self.triage.tell(f"Not here: {self.why_not(action)}", bad=True)
 
     def action_move(self, by: int) -> None:
         """Move the cursor in the form or the list."""

@@ -72,7 +72,6 @@ class LimitsPane(Pane):
         Binding("home", "move(-99)", "First", show=False),
         Binding("end", "move(99)", "Last", show=False),
     ]
-    _acting: ClassVar[dict[str, str]] = {"enter": "change", "z": "undo"}
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -130,20 +129,16 @@ class LimitsPane(Pane):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what cannot be done here."""
         del parameters
-        desk = self.triage.deeds
-        if action in {"change", "undo"} and desk.why_not(Action.SET) is not None:
+        limits = self.triage.deeds.limits
+        if self.why_not(action) is not None:
             return None
-        if action == "undo" and not desk.limits.changes:
+        if action == "undo" and not limits.changes:
             return False
-        return action != "keep" or desk.limits.reverting is not None
+        return action != "keep" or limits.reverting is not None
 
-    def on_key(self, event: events.Key) -> None:
-        """A greyed key says why."""
-        if event.key in self._acting:
-            reason = self.triage.deeds.why_not(Action.SET)
-            if reason is not None:
-                event.stop()
-                self.triage.tell(f"Not here: {reason}", bad=True)
+    def why_not(self, action: str) -> str | None:
+        """Why nothing can be changed here."""
+        return self.triage.deeds.why_not(Action.SET) if action in {"change", "undo"} else None
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""

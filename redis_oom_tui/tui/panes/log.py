@@ -124,7 +124,7 @@ class LogPane(Pane):
         if action in {"undo", "backups"}:
             if action == "undo" and self._backup() is None:
                 return False
-            return None if self.triage.deeds.why_not(Action.RESTORE) is not None else True
+            return None if self.why_not(action) is not None else True
         if action in {"acknowledge", "snooze"}:
             standing = self.triage.timeline.standing()
             return standing is not None and not standing.quiet
@@ -137,12 +137,9 @@ class LogPane(Pane):
             return None
         return Path(entry.undo)
 
-    def on_key(self, event: events.Key) -> None:
-        """A greyed key says why."""
-        reason = self.triage.deeds.why_not(Action.RESTORE) if event.key in {"z", "b"} else None
-        if reason is not None:
-            event.stop()
-            self.triage.tell(f"Not here: {reason}", bad=True)
+    def why_not(self, action: str) -> str | None:
+        """Why nothing can be put back here."""
+        return self.triage.deeds.why_not(Action.RESTORE) if action in {"undo", "backups"} else None
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""

@@ -1,11 +1,16 @@
 """Pane 1, Triage: is it out of memory, why, and what next."""
 
+from typing import ClassVar
+
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
+from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.rules.findings import find
+from redis_oom_tui.tui.acting.intents import PickClient
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.triage_findings import Clients, Findings
 from redis_oom_tui.tui.panes.triage_vitals import Vitals, Whereabouts
@@ -21,6 +26,9 @@ class TriagePane(Pane):
 
     pane = "triage"
     title = "Triage"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "clients", "clients", id="triage.clients", tooltip="Pick a client to close; asks first")
+    ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -68,6 +76,19 @@ class TriagePane(Pane):
                 thresholds=self.triage.thresholds,
             )
         )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Grey out what may not be done here."""
+        del parameters
+        return None if self.why_not(action) is not None else True
+
+    def why_not(self, action: str) -> str | None:
+        """Why no client can be closed here."""
+        return self.triage.deeds.why_not(Action.KILL_CLIENT) if action == "clients" else None
+
+    def action_clients(self) -> None:
+        """Pick one of the clients that hold most, to close it."""
+        self.post_message(PickClient())
 
     def on_resize(self, event: events.Resize) -> None:
         """What gives way where: first the clients, then the breakdown and the trend."""

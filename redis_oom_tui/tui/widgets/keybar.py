@@ -87,7 +87,7 @@ class KeyBar(Canvas):
     def _entries(self) -> tuple[list[ActiveBinding], list[ActiveBinding]]:
         seen: dict[str, ActiveBinding] = {}
         for active in self.screen.active_bindings.values():
-            if active.binding.show and active.enabled:
+            if active.binding.show:
                 seen.setdefault(active.binding.action, active)
         left = sorted((active for action, active in seen.items() if action not in self.always), key=_rank)
         return left, [seen[action] for action in self.always if action in seen]
@@ -100,8 +100,8 @@ class KeyBar(Canvas):
         pieces: list[Piece] = []
         for active in entries:
             binding = active.binding
-            pieces.append((f" {binding.key_display or key_name(binding.key)}", "key"))
-            pieces.append((f" {binding.description} ", "dim"))
+            pieces.append((f" {binding.key_display or key_name(binding.key)}", "key" if active.enabled else "rule"))
+            pieces.append((f" {binding.description} ", "dim" if active.enabled else "rule"))
         return pieces
 
     async def on_click(self, event: events.Click) -> None:
