@@ -1,6 +1,8 @@
 """`config`: the configuration file, looked at without any server."""
 
 import json
+import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,10 @@ def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: boo
     settings = Settings() if found else load(path).settings
     if secrets and not found:
         found += _unfetched(path, settings)
+    notes = [] if found else _notes(path, settings)
     lines = found or [f"{path} is good", *(_profile_line(profile) for profile in settings.profiles.values())]
-    _say({"path": str(path), "problems": found, "profiles": sorted(settings.profiles)}, lines, as_json)
+    document = {"path": str(path), "problems": found, "notes": notes, "profiles": sorted(settings.profiles)}
+    _say(document, [*lines, *(f"note: {note}" for note in notes)], as_json)
     return 1 if found else 0
 
 
@@ -61,7 +65,7 @@ def _say(document: dict[str, Any], lines: list[str], as_json: bool) -> None:
 def _profile_line(profile: Profile) -> str:
     thresholds = profile.watch.thresholds
     words = [
-        f"profile {safe_text(profile.name, 40)}: {profile.address}",
+        f"profile {safe_text(profile.name, 40)}: {_where(profile)}",
         f"warn {percent(thresholds.warn)}, crit {percent(thresholds.crit)}",
         f"password {_place(profile.password)}",
     ]
@@ -69,6 +73,26 @@ def _profile_line(profile: Profile) -> str:
     if profile.emergency.armed and profile.emergency.plan is not None:
         words.append(f"may be armed with plan {safe_text(profile.emergency.plan, 60)}")
     return "; ".join(words)
+
+
+def _where(profile: Profile) -> str:
+    if profile.sentinel is not None:
+        asked = ", ".join(map(str, profile.sentinel.addresses))
+        return f"master {safe_text(profile.sentinel.master, 60)} by the Sentinels {asked}"
+    return f"{profile.address}{' and its cluster' if profile.cluster else ''}"
+
+
+def _notes(path: Path, settings: Settings) -> list[str]:
+    """What is no fault, but may not be as it was meant."""
+    named = [("hooks", settings.hooks)] + [(f"profiles.{p.name}.hooks", p.hooks) for p in settings.profiles.values()]
+    notes: dict[str, None] = {}
+    for where, hooks in named:
+        if hooks.command and not hooks.shell and shutil.which(hooks.command[0]) is None:
+            notes.setdefault(f"{safe_text(hooks.command[0], 100)}, the command of {where}, is not on this machine")
+        literal = hooks.webhook is not None and hooks.webhook.kind is SecretKind.LITERAL
+        if literal and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            notes.setdefault(f"others on this machine may read the webhook's URL in {where}: webhook_env keeps it away")
+    return list(notes)
 
 
 def _place(source: SecretSource | None) -> str:

@@ -125,8 +125,8 @@ def _complain(error: TriageError, code: int) -> int:
 def _hide_secrets(given: list[str]) -> None:
     """Take a password off the process list, where redis-cli's users would otherwise leave it."""
     if not any(
-        word in ("--pass", "--url", "--sentinel-pass")
-        or word.startswith(("-a", "-u", "--pass=", "--url=", "--sentinel-pass="))
+        word in ("--pass", "--url", "--sentinel-pass", "--webhook")
+        or word.startswith(("-a", "-u", "--pass=", "--url=", "--sentinel-pass=", "--webhook="))
         for word in given
     ):
         return

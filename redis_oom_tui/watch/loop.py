@@ -102,6 +102,8 @@ class Watch:
         self.looks_total += 1
         events = self._book.observe(look.heard)
         self._output.tick(Tick(look, self._alert(), self._silence(look)))
+        for text in () if look.snapshot is None else look.snapshot.notes:
+            self._output.note(Note("server", text, look.heard.at))
         for event in events:
             self._announce(event)
         for listener in self._listeners:

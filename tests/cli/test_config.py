@@ -83,3 +83,21 @@ def test_without_any_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.
     assert "the defaults hold" in result.stdout
     _, result = call("config", "path")
     assert result.stdout.strip() == str(tmp_path / "redis-oom-tui" / "config.toml")
+
+
+def test_what_may_not_be_as_it_was_meant_is_noted(tmp_path: Path) -> None:
+    text = "[hooks]\nexec = '/no/such/pager'\nwebhook = 'https://hooks.example.com/SECRET'\n"
+    path = written(tmp_path, text)
+    Path(path).chmod(0o644)
+    code, result = call("config", "check", path)
+    assert code == 0
+    assert "note: /no/such/pager, the command of hooks, is not on this machine" in result.stdout
+    assert "note: others on this machine may read the webhook's URL in hooks" in result.stdout
+    assert "SECRET" not in result.output
+
+
+def test_sentinels_and_clusters_are_told_as_such(tmp_path: Path) -> None:
+    text = "[profiles.a]\nsentinels = ['s1:26379']\nmaster = 'm'\n[profiles.b]\nhost = 'n1'\ncluster = true\n"
+    _, result = call("config", "check", written(tmp_path, text))
+    assert "profile a: master m by the Sentinels s1:26379;" in result.stdout
+    assert "profile b: n1:6379 and its cluster;" in result.stdout

@@ -143,6 +143,11 @@ async def test_after_a_failover_it_asks_again_who_the_master_is() -> None:
     assert script.opened == 2
 
 
+async def test_what_a_cluster_says_of_itself_is_in_the_log() -> None:
+    output, _, _ = await run([snapshot(50), replace(snapshot(50), notes=("b is a primary now in place of a",))])
+    assert ("server", "b is a primary now in place of a") in [(note.kind, note.text) for note in output.notes]
+
+
 async def test_a_slow_look_makes_ticks_fall_out_instead_of_piling_up() -> None:
     clock = TurnedClock()
     script = Script(itertools.repeat(snapshot(50)), clock)
