@@ -2,25 +2,31 @@
 
 import asyncio
 import sys
+import tempfile
 from pathlib import Path
 
 import resvg_py
 
+from redis_oom_tui.cli.acting import make_operator
+from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.demo.server import DemoServer
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 
 HERE = Path(__file__).parent
 SIZES = ((120, 36), (80, 24))
-# Each scene is what is pressed for it, after the one before it. A number is a wait in seconds.
+# Each scene is what is done for it, after the one before it: keys to press, seconds to wait, or `~word` to wait for.
 SCENES: dict[str, tuple[str | float, ...]] = {
-    "triage": (6.0,),
-    "hogs": ("2", "r", 5.0),
+    "hogs": ("2", "r", "~COMPLETE", 1.0),
     "patterns": ("tab", 1.0),
-    "limits": ("3", 2.0),
-    "cleanup": ("4", 2.0),
-    "log": ("5", 2.0),
+    "triage": ("1", 20.0),
+    "limits": ("3", "~Eviction", "home", "down", "down", "down", "down", 1.0),
+    "policy": ("enter", 1.0),
+    "cleanup": ("escape", "4", "enter", *"cache:v1:*", "enter", 0.5, "x", "~delete:", 1.0),
+    "confirm": ("x", 1.0),
+    "log": ("escape", "5", 2.0),
 }
+PATIENCE_SECONDS = 90
 KEYS = 300_000
 # Rich's drawing asks for a web font, which a renderer without network has not.
 FONT = "DejaVu Sans Mono"
@@ -28,16 +34,32 @@ FONT = "DejaVu Sans Mono"
 
 async def draw(server: DemoServer, size: tuple[int, int], only: set[str]) -> None:
     """One run of the app at one size, through all scenes."""
-    app = TriageApp(LiveServer(server.connection))
+    source = LiveServer(server.connection)
+    with tempfile.TemporaryDirectory() as folder:
+        operator = make_operator(Invocation(audit_path=Path(folder) / "audit.jsonl"), source)
+        await press_through(TriageApp(source, operator=operator), size, only)
+
+
+async def press_through(app: TriageApp, size: tuple[int, int], only: set[str]) -> None:
+    """Each scene in its turn."""
     async with app.run_test(size=size) as pilot:
         for scene, steps in SCENES.items():
             for step in steps:
-                if isinstance(step, str):
-                    await pilot.press(step)
-                else:
+                if not isinstance(step, str):
                     await asyncio.sleep(step)
+                elif step.startswith("~"):
+                    await wait_for(app, step[1:])
+                else:
+                    await pilot.press(step)
             if not only or scene in only:
                 save(app.export_screenshot(title="redis-oom-tui"), f"{scene}-{size[0]}x{size[1]}")
+
+
+async def wait_for(app: TriageApp, word: str) -> None:
+    """Until the word stands on the screen."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while word not in app.export_screenshot():  # noqa: ASYNC110 - it is the drawing that tells
+            await asyncio.sleep(0.5)
 
 
 def save(svg: str, name: str) -> None:

@@ -127,6 +127,10 @@ def test_the_operator_may_send_every_change(server: RunningServer, oom_user: red
     assert refused(oom_user, "FLUSHALL")
 
 
+def test_what_is_never_sent_is_on_no_list() -> None:
+    assert {"KEYS", "MONITOR", "FLUSHALL", "FLUSHDB", "DEBUG"}.isdisjoint(READS | LOOKS | CHANGES)
+
+
 def test_the_example_for_applications(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     with server.client() as admin:
         admin.set("template", b"x" * 5000)
