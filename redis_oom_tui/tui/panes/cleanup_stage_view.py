@@ -1,0 +1,79 @@
+"""A cleanup after its form: the search, the frozen list, the run, its report, the putting back."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from redis_oom_tui.tui.acting.state import CleanupState, Stage
+from redis_oom_tui.tui.dialogs.name import NameDialog
+from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.panes import cleanup_draw
+from redis_oom_tui.tui.widgets.canvas import Canvas
+
+
+class StageView(Canvas, can_focus=True):
+    """Draws whatever stage the cleanup is at; where there is a list, the cursor moves in it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "name", "whole name", id="cleanup.name", tooltip="The whole name of the key, by its bytes"),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("pagedown,space", "page(1)", "Page down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("home,g", "move(-1000000)", "First", show=False),
+        Binding("end,G", "move(1000000)", "Last", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = 0
+
+    @property
+    def state(self) -> CleanupState:
+        """Where the cleanup is."""
+        return self.triage.deeds.cleanup
+
+    @property
+    def listed(self) -> int:
+        """How many rows the cursor may stand on."""
+        state = self.state
+        if state.stage is Stage.PREVIEW and state.plan is not None:
+            return len(state.plan.keys)
+        return len(state.outcomes)
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """As `cleanup_draw` has it; the budget of a plan is taken from the latest figures."""
+        state, deeds = self.state, self.triage.deeds
+        if state.stage is Stage.PLANNING:
+            return cleanup_draw.planning_lines(state.planning, width, self.pen)
+        if state.stage is Stage.PREVIEW and state.plan is not None:
+            budget = deeds.operator.budget(state.plan, deeds.snapshot) if deeds.snapshot is not None else None
+            return cleanup_draw.plan_lines(state.plan, budget, self.at, width, height, self.pen, hidden=state.hidden)
+        if state.stage in {Stage.RESTORING, Stage.RESTORED}:
+            return cleanup_draw.restore_lines(state.restoring, width, self.pen)
+        return cleanup_draw.run_lines(state, self.at, width, height, self.pen)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A name needs a list."""
+        del parameters
+        return action != "name" or self.listed > 0
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor."""
+        self.at = max(0, min(self.listed - 1, self.at + by))
+        self.redraw()
+
+    def action_page(self, pages: int) -> None:
+        """Move by what fits on the screen."""
+        self.action_move(pages * max(1, self.size.height - 5))
+
+    def action_name(self) -> None:
+        """The whole name of the key under the cursor."""
+        state = self.state
+        if state.stage is Stage.PREVIEW and state.plan is not None:
+            key = state.plan.keys[min(self.at, len(state.plan.keys) - 1)]
+            self.app.push_screen(NameDialog(key.id, cleanup_draw.facts(key)))
+        else:
+            one = state.outcomes[min(self.at, len(state.outcomes) - 1)]
+            self.app.push_screen(NameDialog(one.id, (f"{one.outcome.value}. {one.detail}",)))
