@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual import on
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
@@ -48,6 +49,7 @@ from redis_oom_tui.tui.reading import Clock, Link, Reading
 from redis_oom_tui.tui.scanning import ScanDesk
 from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.screens.help import HelpScreen
+from redis_oom_tui.tui.terminal.output import Output
 from redis_oom_tui.tui.timeline import Timeline
 from redis_oom_tui.tui.widgets.header import PANES, Header
 from redis_oom_tui.tui.widgets.keybar import KeyBar
@@ -118,6 +120,7 @@ class TriageApp(App[int]):
         self.timeline = Timeline(str(source.address), self.thresholds, self.options.interval_seconds, self.clock)
         self.frozen = False
         self.desk = ScanDesk(self)
+        self.output = Output(self, enabled=self.options.diff)
         self._opened = False
         self.poller: Poller | None = None
         self._hush: Timer | None = None
@@ -162,6 +165,7 @@ class TriageApp(App[int]):
         """Start polling at once: the first paint does not wait for the server."""
         self.reading = Reading(address=self.source.address)
         self.set_interval(1.0, self._count_on)
+        self.app_resume_signal.subscribe(self, lambda _: self.action_repaint())
         self.start_polling()
         self.active_pane.entered()
 
@@ -217,6 +221,7 @@ class TriageApp(App[int]):
 
     def on_resize(self) -> None:
         """In a terminal of few lines the header gives way first."""
+        self.output.forget()
         self.screen_stack[0].set_class(self.size.height < _LOW_BELOW, "-low")
 
     def action_show_pane(self, pane: str) -> None:
@@ -306,6 +311,7 @@ class TriageApp(App[int]):
 
     def action_repaint(self) -> None:
         """Paint everything anew, for when something else wrote over it."""
+        self.output.forget()
         self.refresh(layout=True)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -345,6 +351,11 @@ class TriageApp(App[int]):
     def crash(self) -> BaseException | None:
         """The defect that ended the app."""
         return self._exception
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Send what changed; Textual's own way where that is not to be had."""
+        if not self.output.display(screen, renderable):
+            super()._display(screen, renderable)
 
     def leave(self, code: int) -> None:
         """End in good order, from any thread or a signal handler."""

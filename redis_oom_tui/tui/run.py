@@ -33,6 +33,7 @@ def run_app(
     from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415
     from redis_oom_tui.tui.replay import ReplayApp  # noqa: PLC0415
     from redis_oom_tui.tui.terminal import safe  # noqa: PLC0415
+    from redis_oom_tui.tui.terminal.driver import TriageDriver  # noqa: PLC0415
 
     app = (ReplayApp if isinstance(source, Timeline) else TriageApp)(
         source,
@@ -42,5 +43,6 @@ def run_app(
         read_only=read_only,
         appearance=appearance,
         clock=clock,
+        driver_class=TriageDriver,
     )
     return safe.run(app, mouse=options.mouse)

@@ -24,7 +24,7 @@ class ScanDesk:
         self._scan: Scan | None = None
         self._worker: Worker[ScanView] | None = None
         self._timer: Timer | None = None
-        self.options = ScanOptions()
+        self.options = ScanOptions(idle=True)
 
     @property
     def active(self) -> bool:

@@ -42,7 +42,11 @@ class Pane(Vertical, can_focus=True):
 
     def entered(self) -> None:
         """The pane has come on screen: put the focus where the hands expect it."""
-        self.main_widget.focus()
+        self.put_focus(self.main_widget)
+
+    def put_focus(self, widget: Widget) -> None:
+        """Give the focus to `widget` now: `Widget.focus` does it a moment later, and a key typed meanwhile is lost."""
+        self.screen.set_focus(widget, scroll_visible=False)
 
     def pull(self, lever: Lever) -> None:
         """Fill in what a finding proposes."""

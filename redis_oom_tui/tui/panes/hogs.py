@@ -21,6 +21,8 @@ from redis_oom_tui.tui.widgets.live_table import LiveTable
 from redis_oom_tui.words.hostile import safe_text
 
 _WIDE = 116
+# A little less than a second, so that every second look at the scan is drawn.
+_TABLE_SECONDS = 0.9
 _PACES = (Pace.GENTLE, Pace.NORMAL, Pace.FULL_SPEED)
 _INVITATION = (
     "No scan yet. Press r to read the size, type and TTL of every key: it leaves no trace on the server, "
@@ -52,6 +54,7 @@ class HogsPane(Pane):
         self._family: PatternRow | None = None
         self._level: tuple[PatternRow, ...] = ()
         self._filter = ""
+        self._tables_due = 0.0
         self.keys: LiveTable[KeyRow] = LiveTable(
             key_columns(self._used, databases=False), lambda row: row.id, sort="size", empty=_INVITATION, id="keys"
         )
@@ -75,12 +78,23 @@ class HogsPane(Pane):
         return self.patterns if self.has_class("-patterns") else self.keys
 
     def show_scan(self, view: ScanView | None) -> None:
-        """Draw the scan as it stands."""
-        self._view = view
+        """Draw the scan as it stands: its progress each time, the tables once a second while it runs."""
+        before, self._view = self._view, view
+        now = self.triage.clock.monotonic()
+        steady = view is not None and before is not None and view.state is before.state is ScanState.RUNNING
+        if steady and before is not None and before.top and now < self._tables_due:
+            self.progress.show(view, self._used(), self._note())
+        else:
+            self._draw()
+
+    def entered(self) -> None:
+        """Come on screen with the tables as they stand now."""
         self._draw()
+        super().entered()
 
     def _draw(self) -> None:
         view = self._view
+        self._tables_due = self.triage.clock.monotonic() + _TABLE_SECONDS
         if view is not None:
             places = {(row.id.node, row.id.db) for row in view.top}
             self.keys.model.columns = key_columns(self._used, databases=places not in ({("", 0)}, set()))
@@ -166,7 +180,7 @@ class HogsPane(Pane):
 
     def _work_in(self, *, patterns: bool) -> None:
         self.set_class(patterns, "-patterns")
-        self.main_widget.focus()
+        self.put_focus(self.main_widget)
 
     def action_deeper(self) -> None:
         """Show what a pattern itself is made of."""
@@ -208,7 +222,7 @@ class HogsPane(Pane):
         """Drop the filter, leave the pattern, take the marks away: one step at a time."""
         if self.filter_line.is_open or self._filter:
             self.filter_line.close(drop=True)
-            self.main_widget.focus()
+            self.put_focus(self.main_widget)
         elif self._family is not None:
             self._family = None
             self._work_in(patterns=True)
@@ -246,7 +260,7 @@ class HogsPane(Pane):
 
     @on(FilterLine.Closed)
     def _filter_closed(self) -> None:
-        self.main_widget.focus()
+        self.put_focus(self.main_widget)
 
     def on_resize(self, event: events.Resize) -> None:
         """Wide terminals show keys and patterns side by side."""

@@ -50,7 +50,7 @@ class FilterLine(Input):
     def open(self) -> None:
         """Show the line and type into it."""
         self.add_class("-open")
-        self.focus()
+        self.screen.set_focus(self, scroll_visible=False)
 
     def close(self, *, drop: bool) -> None:
         """Hide the line; `drop` empties it."""

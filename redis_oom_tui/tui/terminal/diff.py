@@ -1,0 +1,178 @@
+"""Only what changed goes down the line: a frame is compared with what the terminal shows, cell by cell.
+
+Textual sends each changed widget whole, with a full set of attributes per segment; over a slow link that is seconds.
+This leans on the compositor (`textual>=8.2.8,<9`); `--no-diff` does without.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+from rich.color import ColorSystem
+from rich.segment import Segment
+from rich.style import Style
+
+from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
+from redis_oom_tui.words.hostile import cells
+
+Row: TypeAlias = tuple[tuple[str, str], ...]
+Cell: TypeAlias = tuple[str, str]
+
+SYSTEMS = {
+    None: None,
+    "standard": ColorSystem.STANDARD,
+    "256": ColorSystem.EIGHT_BIT,
+    "truecolor": ColorSystem.TRUECOLOR,
+    "windows": ColorSystem.WINDOWS,
+}
+# A gap of unchanged cells as short as this costs no more than the sequence that would jump it.
+_BRIDGE = 3
+_OURS = frozenset(
+    "".join(str(getattr(kind, name)) for kind in (FULL, CP437, ASCII) for name in kind.__slots__)
+    + "".join(map(chr, range(0x2500, 0x25A0)))
+)
+_MARK = "\0"
+UNKNOWN = "?"
+_LONG_FLAGS = frozenset({"21", "51", "52", "53"})
+
+
+class _Attributes(NamedTuple):
+    flags: frozenset[str]
+    front: str
+    back: str
+
+
+def _is_sure(text: str) -> bool:
+    """Whether every terminal draws it in the cells that were counted: ASCII, and the glyphs that we draw with."""
+    return text.isascii() or all(char.isascii() or char in _OURS for char in text)
+
+
+@lru_cache(maxsize=1024)
+def sgr(style: Style | None, system: ColorSystem | None) -> str:
+    """The parameters that set `style` on a terminal that has been reset; '' for none. Links are not sent."""
+    if style is None or system is None:
+        return ""
+    rendered = style.update_link(None).render(_MARK, color_system=system)
+    before = rendered.split(_MARK)[0]
+    return before[2:-1] if before.startswith("\x1b[") else ""
+
+
+class FrameDiff:
+    """Knows what the terminal shows, and says what to send to make it show something else."""
+
+    def __init__(self, system: ColorSystem | None) -> None:
+        self._system = system
+        self._shown: list[Row] = []
+        self._pen = UNKNOWN
+
+    def forget(self) -> None:
+        """Something else may have written to the terminal: the next frame is sent whole."""
+        self._shown = []
+        self._pen = UNKNOWN
+
+    def encode(self, strips: Sequence[Iterable[Segment]]) -> str:
+        """What turns the screen shown last into these rows; '' where it shows them already."""
+        rows = [self._row(strip) for strip in strips]
+        before = self._shown if len(self._shown) == len(rows) else [()] * len(rows)
+        self._shown = rows
+        runs = (
+            run
+            for y, (old, new) in enumerate(zip(before, rows, strict=True))
+            if old != new
+            for run in _runs(y, old, new)
+        )
+        sent, self._pen = _sent(runs, self._pen)
+        return sent
+
+    def _row(self, segments: Iterable[Segment]) -> Row:
+        row: list[tuple[str, str]] = []
+        for segment in segments:
+            if segment.control or not segment.text:
+                continue
+            look = sgr(segment.style, self._system)
+            if row and row[-1][1] == look:
+                row[-1] = (row[-1][0] + segment.text, look)
+            else:
+                row.append((segment.text, look))
+        return tuple(row)
+
+
+def _runs(y: int, old: Row, new: Row) -> list[tuple[int, int, list[Cell]]]:
+    """The changed stretches of a row as (y, x, cells). A row of which the width is in doubt is sent whole."""
+    if not old or not all(_is_sure(text) for text, _ in (*old, *new)):
+        return [(y, 0, _cells(new))]
+    was, now = _cells(old), _cells(new)
+    if len(was) != len(now):
+        return [(y, 0, now)]
+    runs: list[tuple[int, int, list[Cell]]] = []
+    start = end = -1
+    for x, (a, b) in enumerate(zip(was, now, strict=True)):
+        if a == b:
+            continue
+        if start >= 0 and x - end <= _BRIDGE:
+            end = x + 1
+            continue
+        if start >= 0:
+            runs.append((y, start, now[start:end]))
+        start, end = x, x + 1
+    if start >= 0:
+        runs.append((y, start, now[start:end]))
+    return runs
+
+
+def _cells(row: Row) -> list[Cell]:
+    return [(char, look) for text, look in row for char in text]
+
+
+def _sent(runs: Iterable[tuple[int, int, list[Cell]]], pen: str) -> tuple[str, str]:
+    """The runs as bytes to send, and the attributes that the terminal is left with."""
+    out: list[str] = []
+    at_y, at_x = -1, 0
+    for y, x, run in runs:
+        if y == at_y and x > at_x:
+            out.append(f"\x1b[{x - at_x}C")
+        elif (y, x) != (at_y, at_x):
+            out.append(f"\x1b[{y + 1};{x + 1}H")
+        for char, look in run:
+            if look != pen:
+                out.append(turn(pen, look))
+                pen = look
+            out.append(char)
+        at_y, at_x = y, x + cells("".join(char for char, _ in run))
+    return "".join(out), pen
+
+
+@lru_cache(maxsize=4096)
+def turn(pen: str, look: str) -> str:
+    r"""The shortest sequence from one set of attributes to another.
+
+    >>> turn("1;38;5;2;48;5;9", "1;38;5;3;48;5;9"), turn("1;31", "31"), turn("31", "")
+    ('\x1b[38;5;3m', '\x1b[0;31m', '\x1b[m')
+    """
+    if not look:
+        return "\x1b[m"
+    old, new = _attributes(pen), _attributes(look)
+    lost = (old.front and not new.front) or (old.back and not new.back) or old.flags - new.flags
+    if pen == UNKNOWN or lost:
+        return f"\x1b[0;{look}m"
+    changed = sorted(new.flags - old.flags)
+    changed += [now for was, now in ((old.front, new.front), (old.back, new.back)) if now != was]
+    return f"\x1b[{';'.join(changed)}m"
+
+
+@lru_cache(maxsize=1024)
+def _attributes(look: str) -> _Attributes:
+    """The parameters of a look, apart: flags such as bold, foreground, background."""
+    flags: set[str] = set()
+    colors = {"3": "", "4": ""}
+    words = iter(look.split(";")) if look and look != UNKNOWN else iter(())
+    for word in words:
+        if word in ("38", "48"):
+            kind = next(words)
+            more = [next(words) for _ in range(3 if kind == "2" else 1)]
+            colors[word[0]] = ";".join((word, kind, *more))
+        elif len(word) == 1 or word in _LONG_FLAGS:
+            flags.add(word)
+        else:
+            colors["3" if word[0] in "39" else "4"] = word
+    return _Attributes(frozenset(flags), colors["3"], colors["4"])

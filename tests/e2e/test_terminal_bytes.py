@@ -1,0 +1,74 @@
+"""What goes down the line, counted in bytes: exact, so it can be a gate."""
+
+import sys
+import time
+
+import pytest
+
+from tests.support.terminal import terminal
+
+APP = [sys.executable, "-m", "tests.support.app_on_script"]
+SECONDS = 5
+
+
+def rate(run):
+    """Bytes a second once the screen has come to rest."""
+    run.read(1.5)
+    started, count = time.monotonic(), 0
+    while time.monotonic() - started < SECONDS:
+        count += run.read(0.5)
+    # By the polls that fell into the span, not by its length: a busy machine must not make it look cheaper.
+    return count / SECONDS
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("size", "most"), [((80, 24), 512), ((200, 60), 1024)])
+def test_idle_costs_next_to_nothing(size, most):
+    with terminal(APP, size) as run:
+        run.wait_for("refused writes")
+        if size == (80, 24):
+            assert run.received <= 8 * 1024, "the first screen"
+        assert rate(run) <= most
+        before = run.received
+        run.type("\x1b[B")
+        run.read(0.3)
+        assert run.received - before <= 1024 + most
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("size", "most"), [((80, 24), 1024), ((120, 40), 2048)])
+def test_a_scan_stays_within_its_budget(size, most):
+    with terminal(APP, size) as run:
+        run.wait_for("refused writes")
+        run.type("2r")
+        run.wait_for("scanning")
+        assert rate(run) <= most
+
+
+@pytest.mark.e2e
+def test_frozen_costs_nothing():
+    with terminal(APP) as run:
+        run.wait_for("refused writes")
+        run.type("f")
+        run.wait_for("frozen")
+        run.read(1.0)
+        assert rate(run) == 0
+
+
+@pytest.mark.e2e
+def test_without_the_diff_it_still_fits_a_slow_link():
+    with terminal([*APP, "--no-diff"]) as run:
+        run.wait_for("refused writes")
+        assert rate(run) <= 8 * 1024
+
+
+@pytest.mark.e2e
+def test_a_stalled_link_stops_neither_the_polling_nor_the_way_out():
+    with terminal([*APP, "--interval", "0.1"], (200, 60)) as run:
+        run.wait_for("refused writes")
+        for _ in range(60):
+            run.type("2")
+            run.type("1")
+            time.sleep(0.05)
+        run.type("q")
+        assert run.wait() == 0

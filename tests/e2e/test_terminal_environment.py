@@ -1,0 +1,106 @@
+"""Whatever terminal is there: colours, glyphs, sizes, and a plain refusal where no screen can be."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.terminal import ROOT, terminal
+
+APP = [sys.executable, "-m", "tests.support.app_on_script"]
+COLOUR = re.compile(rb"\x1b\[[0-9;]*(?:\b(?:3[0-8]|4[0-8]|9[0-7]|10[0-7]))[0-9;]*m")
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "screen-256color", "tmux-256color", "linux", "vt100", "xterm"])
+@pytest.mark.parametrize("size", [(80, 24), (40, 12)])
+def test_each_terminal_shows_the_figures(term, size):
+    with terminal(APP, size, TERM=term) as run:
+        text = run.wait_for("OOM")
+        assert "%" in text
+        assert "\ufffd" not in text
+        run.type("2")
+        run.wait_for("KEY")
+
+
+def test_the_linux_console_gets_glyphs_that_its_font_has():
+    with terminal(APP, TERM="linux") as run:
+        run.wait_for("refused writes")
+        drawn = {char for char in bytes(run.raw).decode() if not char.isascii()}
+        for char in drawn:
+            char.encode("cp437")
+
+
+@pytest.mark.parametrize(
+    "how", [{"LC_ALL": "en_US.ISO-8859-1", "PYTHONIOENCODING": "latin-1"}, {"PYTHONIOENCODING": "ascii"}]
+)
+def test_without_utf_8_it_draws_in_ascii(how):
+    with terminal(APP, LANG=None, **how) as run:
+        run.wait_for("refused writes")
+        assert bytes(run.raw).isascii()
+        assert b"\\u" not in run.raw
+
+
+def test_ascii_by_option():
+    with terminal([*APP, "--ascii"]) as run:
+        run.wait_for("refused writes")
+        assert bytes(run.raw).isascii()
+
+
+@pytest.mark.parametrize(("arguments", "environ"), [([], {"NO_COLOR": "1"}), (["--no-color"], {})])
+def test_no_colour_means_none_and_states_still_read(arguments, environ):
+    with terminal([*APP, *arguments], **environ) as run:
+        text = run.wait_for("refused writes")
+        run.type("2rjj")
+        run.wait_for("scanning")
+        assert not COLOUR.search(bytes(run.raw))
+        assert "!! OOM" in text
+        assert b"\x1b[0;7m" in run.raw or b";7m" in run.raw or b"[7m" in run.raw, "the cursor shows by reverse video"
+
+
+@pytest.mark.parametrize("theme", ["light", "high-contrast", "ansi-light"])
+def test_themes_by_name(theme):
+    with terminal([*APP, "--theme", theme]) as run:
+        run.wait_for("refused writes")
+
+
+def test_a_storm_of_resizes_ends_in_a_whole_screen():
+    with terminal(APP) as run:
+        run.wait_for("refused writes")
+        for n in range(60):
+            run.resize(1 + n * 7 % 190, 1 + n * 5 % 58)
+            run.read(0.01)
+        run.resize(80, 24)
+        run.screen.reset()
+        run.type("\x0c")
+        text = run.wait_for("refused writes")
+        assert "redis-oom-tui" in text
+        assert "q quit" in run.wait_for("q quit")
+
+
+def refused(stdin, stderr, **environ):
+    plain = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TERM": "xterm", **environ}
+    return subprocess.run(APP, stdin=stdin, stderr=stderr, env=plain, cwd=ROOT, timeout=60, check=False)
+
+
+def test_without_a_terminal_it_says_so_and_ends():
+    run = refused(subprocess.DEVNULL, subprocess.PIPE)
+    assert run.returncode == 2
+    assert run.stderr.count(b"\n") == 1
+    assert b"--plain" in run.stderr
+
+
+def test_a_dumb_terminal_is_told_of_the_plain_way():
+    with terminal(APP, TERM="dumb") as run:
+        assert run.wait() == 2
+        assert b"--plain" in run.raw
+        assert b"\x1b" not in run.raw
+
+
+def test_with_stderr_in_a_file_it_does_not_draw_there(tmp_path):
+    target = tmp_path / "err"
+    script = f"import subprocess,sys; sys.exit(subprocess.run({APP!r}, stderr=open({str(target)!r}, 'wb')).returncode)"
+    with terminal(script) as run:
+        assert run.wait() == 2
+    assert b"\x1b" not in target.read_bytes()
