@@ -1,6 +1,7 @@
 """Which parts of a key's name vary: numbers, dates, UUIDs, hashes, hex and base64 tokens become `*`."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from redis_oom_tui.words.hostile import escape_glob
@@ -15,6 +16,8 @@ LONGEST_NAME = 512
 
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _JOINS = b"-._/"
+_HEX = b"0123456789abcdefABCDEF-"
+_KNOWN_WORDS = 4096
 _TOKEN_SPECIALS = b"+/_-"
 
 
@@ -42,15 +45,55 @@ def settled(normal: bytes) -> bool:
     return normal.translate(_DIGITS_TO_ZERO).find(b"0") < 0
 
 
-def normalise(names: list[bytes], delimiters: bytes = b":") -> list[bytes]:
-    r"""Each name with its variable parts as `VARIABLE`.
+class Normaliser:
+    r"""Finds the variable parts of names, and puts `VARIABLE` for them.
 
-    >>> normalise([b"user:42:cart", b"log:2024-01-31", b"api:v2:item7"])
+    >>> Normaliser().names([b"user:42:cart", b"log:2024-01-31", b"api:v2:item7"])
     [b'user:\x00:cart', b'log:\x00', b'api:v2:item\x00']
     """
-    pattern = _variable(delimiters)
-    found = pattern.sub(VARIABLE, b"\n".join(names)).split(b"\n")
-    return found if len(found) == len(names) else [pattern.sub(VARIABLE, name) for name in names]
+
+    def __init__(self, delimiters: bytes = b":") -> None:
+        self.delimiters = delimiters
+        # Where one delimiter stands alone between parts, a part can be judged by itself, and known words at once.
+        self._single = delimiters if len(delimiters) == 1 and delimiters in b":/.|#@,;" else None
+        self._words: dict[bytes, bytes] = {}
+
+    def names(self, names: Sequence[bytes]) -> list[bytes]:
+        """Each of `names`, normalised."""
+        return [self.name(name) for name in names]
+
+    def name(self, name: bytes) -> bytes:
+        """`name`, normalised."""
+        if self._single is None or len(name) > LONGEST_NAME:
+            return _variable(self.delimiters).sub(VARIABLE, name)
+        words = self._words
+        found = []
+        for part in name.split(self._single):
+            known = words.get(part)
+            found.append(self._part(part) if known is None else known)
+        return self._single.join(found)
+
+    def _part(self, part: bytes) -> bytes:
+        """One part that is no known word. What random tokens look like is told by what is left without hex digits."""
+        if part.isdigit():
+            return VARIABLE
+        if not part.translate(None, _HEX) and _is_token(part):
+            return VARIABLE
+        normal = _variable(self.delimiters).sub(VARIABLE, part)
+        if normal != VARIABLE:
+            if len(self._words) >= _KNOWN_WORDS:
+                self._words.clear()
+            self._words[part] = normal
+        return normal
+
+
+def _is_token(part: bytes) -> bool:
+    """Whether hex digits and dashes make a hash or a UUID."""
+    if len(part) == 36:
+        return part[8] == part[13] == part[18] == part[23] == 45 and part.count(b"-") == 4
+    if len(part) < 8 or b"-" in part or part.isalpha():
+        return False
+    return part.islower() or part.isupper()
 
 
 def parts(normal: bytes, delimiters: bytes = b":") -> list[bytes]:

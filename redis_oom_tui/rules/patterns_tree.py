@@ -3,13 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from operator import add
+from typing import cast
 
 from redis_oom_tui.rules import patterns
 
 GROUPS = 16
 """Pages are dealt into so many groups; how the groups differ tells how far an estimate may be off."""
 
-_CACHED_SHAPES = 20_000
+_CACHED = 30_000
+_SHAPES_OF_ONE = 64
 # Folding begins where most names stand side by side: that is where a name, not a family, makes them differ.
 _CROWDS = (1024, 256, 64, 2)
 
@@ -27,6 +29,7 @@ class Node:
         "name",
         "no_ttl",
         "parent",
+        "shapes",
         "sizes",
         "types",
     )
@@ -43,6 +46,7 @@ class Node:
         self.folded = 0
         self.error = 0
         self.crowded = False
+        self.shapes = 0
 
     def begin(self) -> "Node":
         """Ready to count keys that end here."""
@@ -91,7 +95,10 @@ class PatternTree:
         self.max_nodes = max(64, max_nodes)
         self.roots: dict[int, Node] = {}
         self.nodes = 0
-        self._leaves: dict[int, dict[bytes, Node]] = {}
+        self._normaliser = patterns.Normaliser(delimiters)
+        # A name is found by its shape, and failing that by what it normalises to.
+        self._by_shape: dict[int, dict[bytes, Node]] = {}
+        self._by_normal: dict[int, dict[bytes, Node]] = {}
 
     def add(
         self,
@@ -117,7 +124,7 @@ class PatternTree:
     def find(self, db: int, name: bytes) -> Node | None:
         """The family that `name` is counted in by now."""
         node = self.roots.get(db)
-        for part in patterns.parts(patterns.normalise([name], self.delimiters)[0], self.delimiters):
+        for part in patterns.parts(self._normaliser.name(name), self.delimiters):
             if node is None:
                 return None
             node = node.children.get(part) or node.children.get(self._wild(part))
@@ -130,20 +137,26 @@ class PatternTree:
             node.begin().sizes[group] += difference
 
     def _families(self, db: int, names: list[bytes]) -> list[Node]:
-        known = self._leaves.setdefault(db, {})
+        known = self._by_shape.setdefault(db, {})
+        normals = self._by_normal.setdefault(db, {})
         shapes = patterns.shapes(names)
         found = [known.get(shape) for shape in shapes]
-        missing = [index for index, node in enumerate(found) if node is None]
-        if missing:
-            normal = patterns.normalise([names[index] for index in missing], self.delimiters)
-            if len(known) > _CACHED_SHAPES:
-                known.clear()
-            for index, name in zip(missing, normal, strict=True):
-                node = self._leaf(db, name)
-                found[index] = node
-                if len(name) <= patterns.LONGEST_NAME and patterns.settled(name):
-                    known[shapes[index]] = node
-        return [node for node in found if node is not None]
+        if None not in found:
+            return cast("list[Node]", found)
+        for index in [index for index, node in enumerate(found) if node is None]:
+            normal = self._normaliser.name(names[index])
+            node = normals.get(normal)
+            if node is None:
+                node = normals[normal] = self._leaf(db, normal)
+            found[index] = node
+            # Numbers come in few shapes; random letters never come in the same one again.
+            if node.shapes < _SHAPES_OF_ONE and len(normal) <= patterns.LONGEST_NAME and patterns.settled(normal):
+                known[shapes[index]] = node
+                node.shapes += 1
+        if len(known) + len(normals) > _CACHED:
+            known.clear()
+            normals.clear()
+        return cast("list[Node]", found)
 
     def _leaf(self, db: int, normal: bytes) -> Node:
         node = self.roots.get(db)
@@ -178,8 +191,8 @@ class PatternTree:
                 if self.nodes <= self.max_nodes * 3 // 4:
                     break
                 self._fold_one(node, totals[id(node)], least)
-        for known in self._leaves.values():
-            known.clear()
+        self._by_shape.clear()
+        self._by_normal.clear()
 
     def _fold_one(self, node: Node, size: int, least: int) -> None:
         parent = node.parent

@@ -1,0 +1,1 @@
+"""Speed, measured side by side in one run: figures drift with the machine, ratios much less."""

@@ -39,22 +39,24 @@ from redis_oom_tui.rules.patterns_tree import PatternTree
     ],
 )
 def test_what_varies(name: bytes, family: bytes) -> None:
-    assert patterns.shown(patterns.normalise([name])[0]) == family
+    assert patterns.shown(patterns.Normaliser().name(name)) == family
 
 
 def test_one_odd_name_does_not_disturb_its_neighbours() -> None:
-    assert patterns.normalise([b"a:1", b"x\ny:2", b"b:3"]) == [b"a:\0", b"x\ny:\0", b"b:\0"]
+    assert patterns.Normaliser().names([b"a:1", b"x\ny:2", b"b:3"]) == [b"a:\0", b"x\ny:\0", b"b:\0"]
     assert patterns.shapes([b"a:1", b"x\n2"]) == [b"a:0", b"x\n0"]
 
 
-@given(st.lists(st.binary(max_size=30), max_size=20))
-def test_many_at_once_are_as_one_by_one(names: list[bytes]) -> None:
-    assert patterns.normalise(names) == [patterns.normalise([name])[0] for name in names]
+@given(st.lists(st.text("ab1:-{}_fF", max_size=12).map(str.encode), max_size=20))
+def test_names_are_judged_alike_part_by_part_and_whole(names: list[bytes]) -> None:
+    part_by_part = patterns.Normaliser(b":").names(names)
+    assert part_by_part == patterns.Normaliser(b"::").names(names)
+    assert part_by_part == [patterns.Normaliser().name(name) for name in names]
 
 
 @given(st.binary(max_size=2000))
 def test_parts_are_bounded(name: bytes) -> None:
-    parts = patterns.parts(patterns.normalise([name])[0])
+    parts = patterns.parts(patterns.Normaliser().name(name))
     assert 1 <= len(parts) <= patterns.DEEPEST
     assert all(len(part) <= patterns.LONGEST_PART for part in parts)
 

@@ -1,5 +1,6 @@
 """What the scan has seen so far: totals, types, the largest keys and the families, in bounded memory."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -42,7 +43,8 @@ class Tally:
         self.group_keys = [0] * GROUPS
         self.group_bytes = [0] * GROUPS
         self.top: dict[tuple[int, bytes], Top] = {}
-        self._types: dict[bytes, list[int]] = {}
+        self._types: defaultdict[bytes, int] = defaultdict(int)
+        self._type_keys: defaultdict[bytes, int] = defaultdict(int)
         self._threshold = -1
         self._pages = 0
 
@@ -76,7 +78,7 @@ class Tally:
         self.group_bytes[top.group] += difference
         if row.ttl_ms is not None:
             self.volatile_bytes += difference
-        self._types.setdefault(row.type.encode("latin-1"), [0, 0])[1] += difference
+        self._types[row.type.encode("latin-1")] += difference
         self.tree.correct(row.id.db, row.id.key, difference, top.group)
 
     def largest(self) -> list[Top]:
@@ -89,7 +91,7 @@ class Tally:
 
     def types(self) -> tuple[TypeRow, ...]:
         """Keys and bytes of each type, most bytes first."""
-        made = (TypeRow(kind.decode("latin-1"), keys, size) for kind, (keys, size) in self._types.items())
+        made = (TypeRow(kind.decode("latin-1"), keys, self._types[kind]) for kind, keys in self._type_keys.items())
         return tuple(sorted(made, key=lambda row: (-row.size, row.type)))
 
     def sample(self, total_keys: int) -> estimate.Sample:
@@ -120,30 +122,33 @@ class Tally:
         return ordered[: len(estimate.giants([top.size for top in ordered], self.bytes))]
 
     def _sum(self, page: "_Page") -> None:
-        volatile = [ttl >= 0 for ttl in page.ttls]
-        self.keys += len(page.names)
-        self.bytes += sum(page.sizes)
-        self.volatile_keys += sum(volatile)
-        self.volatile_bytes += sum(compress(page.sizes, volatile))
-        for kind in set(page.types):
-            same = [other == kind for other in page.types]
-            counted = self._types.setdefault(kind, [0, 0])
-            counted[0] += sum(same)
-            counted[1] += sum(compress(page.sizes, same))
+        kinds = self._types
+        for kind, size in zip(page.types, page.sizes, strict=True):
+            kinds[kind] += size
+        for kind, keys in Counter(page.types).items():
+            self._type_keys[kind] += keys
+        lasting = page.ttls.count(-1)
+        keys = len(page.names)
+        whole = sum(page.sizes)
+        self.keys += keys
+        self.bytes += whole
+        self.volatile_keys += keys - lasting
+        if lasting == 0:
+            self.volatile_bytes += whole
+        elif lasting < keys:
+            self.volatile_bytes += sum(compress(page.sizes, [ttl != -1 for ttl in page.ttls]))
 
     def _admit(self, db: int, page: "_Page", group: int) -> None:
         """Keep those that belong among the largest; a key that SCAN gives twice is dropped from the page."""
         threshold = self._threshold
+        large = [index for index, size in enumerate(page.sizes) if size > threshold]
         again = []
-        for index, size in enumerate(page.sizes):
-            if size <= threshold and index not in page.suspects:
-                continue
+        for index in sorted({*large, *page.suspects}):
             identity = (db, page.names[index])
             if identity in self.top:
                 again.append(index)
-                continue
-            row = page.row(db, index)
-            self.top[identity] = Top(row, size, group)
+            else:
+                self.top[identity] = Top(page.row(db, index), page.sizes[index], group)
         for index in reversed(again):
             page.drop(index)
         if len(self.top) > 2 * self.options.top + 64:

@@ -1,0 +1,58 @@
+"""Other people's work: a load of GETs at a steady rate, and a client that measures how long its own GETs take."""
+
+import socket
+import sys
+import threading
+import time
+
+_GET = b"*2\r\n$3\r\nGET\r\n$6\r\nabsent\r\n"
+
+
+def load(path: str, rate: int) -> None:
+    """`rate` GETs a second, in small bursts on four connections, until killed."""
+    links = [_connected(path) for _ in range(4)]
+    for link in links:
+        threading.Thread(target=_drain, args=(link,), daemon=True).start()
+    burst = _GET * max(1, rate // 1000 // len(links) + 1)
+    each = burst.count(_GET)
+    sent, started = 0, time.perf_counter()
+    while True:
+        for link in links:
+            link.sendall(burst)
+            sent += each
+        wait = started + sent / rate - time.perf_counter()
+        if wait > 0:
+            time.sleep(wait)
+
+
+def probe(path: str, seconds: float) -> None:
+    """Print p50 and p99 of a GET every two milliseconds, in microseconds."""
+    link = _connected(path)
+    took = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        link.sendall(_GET)
+        link.recv(64)
+        took.append(time.perf_counter() - started)
+        time.sleep(0.002)
+    took.sort()
+    print(int(took[len(took) // 2] * 1e6), int(took[int(len(took) * 0.99)] * 1e6))
+
+
+def _connected(path: str) -> socket.socket:
+    link = socket.socket(socket.AF_UNIX)
+    link.connect(path)
+    return link
+
+
+def _drain(link: socket.socket) -> None:
+    while link.recv(65536):
+        pass
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "load":
+        load(sys.argv[2], int(sys.argv[3]))
+    else:
+        probe(sys.argv[2], float(sys.argv[3]))
