@@ -4,6 +4,7 @@ import argparse
 import json
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--load", type=int, default=15_000, help="GETs a second in the foreground")
     given = parser.parse_args()
     print(f"{time.strftime('%Y-%m-%d')}  {platform.machine()}, Python {platform.python_version()}, {given.server}")
-    with started(given.server) as server:
+    with started(given.server, f"port {_free_port()}") as server:
         began = time.perf_counter()
         fill(server, given.keys)
         print(f"{given.keys:,} keys written in {time.perf_counter() - began:.0f} s\n", flush=True)
@@ -55,7 +56,7 @@ def speed(server: RunningServer, given: argparse.Namespace) -> None:
                 if name in peers:
                     took.append(_timed(peers[name]))
                 else:
-                    found = _scan(server.socket_path, *ours[name])
+                    found = _scan(_tcp(server), *ours[name])
                     told[name].append(found)
                     took.append(found["seconds"])
             busy[name].append(used[0] / took[-1])
@@ -85,12 +86,12 @@ def latency(server: RunningServer, given: argparse.Namespace) -> None:
         for _ in range(given.runs):
             for name, felt in figures.items():
                 if name in paces:
-                    command = [sys.executable, "-m", "tests.benchmarks.one_scan", server.socket_path, paces[name]]
+                    command = [sys.executable, "-m", "tests.benchmarks.one_scan", _tcp(server), paces[name]]
                 else:
                     command = peers[name] or []
                 felt.append(_felt(server, command, settle=1.5 if name in paces else 0.3))
         for name, pace in paces.items():
-            rates[name].append(_rate(server.socket_path, pace))
+            rates[name].append(_rate(_tcp(server), pace))
     finally:
         load.kill()
         load.wait()
@@ -114,12 +115,24 @@ def distance(server: RunningServer, given: argparse.Namespace) -> None:
 def _peers(server: RunningServer) -> dict[str, list[str]]:
     if _CLI is None:
         return {}
-    base = [_CLI, "-s", server.socket_path]
+    base = [_CLI, "-p", _tcp(server).rpartition(":")[2]]
     known = subprocess.run([_CLI, "--help"], capture_output=True, text=True, check=False)
     peers = {"redis-cli --memkeys": [*base, "--memkeys"], "redis-cli --bigkeys": [*base, "--bigkeys"]}
     if "--keystats" in known.stdout + known.stderr:
         peers["redis-cli --keystats --count 1000"] = [*base, "--keystats", "--count", "1000"]
     return peers
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _tcp(server: RunningServer) -> str:
+    with server.client() as client:
+        return f"127.0.0.1:{int(client.config_get('port')['port'])}"
 
 
 def _timed(command: list[str]) -> float:

@@ -28,6 +28,8 @@ class Braking:
         self._before: Snapshot | None = None
         self._sent_before = 0
         self._lowered = False
+        self._resting = False
+        self.held = False
         self.free = asyncio.Event()
         self.free.set()
 
@@ -38,12 +40,8 @@ class Braking:
 
     def hold(self) -> None:
         """A PING has had no answer for too long: send nothing until one has."""
+        self.held = True
         self.free.clear()
-
-    @property
-    def held(self) -> bool:
-        """Whether nothing may be sent for now."""
-        return not self.free.is_set()
 
     @property
     def pace(self) -> Pace:
@@ -69,15 +67,27 @@ class Braking:
     def probed(self, seconds: float) -> None:
         """A PING took so long."""
         if seconds <= self.hold_after:
-            self.free.set()
+            self.held = False
+            if not self._resting:
+                self.free.set()
         self._probes.append(seconds)
         self._recent.append(seconds)
 
-    def at_rest(self) -> None:
-        """The probes so far were taken before the scan began: they are what it is measured against."""
-        if self._recent:
-            self._baseline = min(self._baseline, median(self._recent))
+    def rest(self) -> None:
+        """The scan stands still for a moment, to see how the server answers without it."""
+        self._resting = True
+        self.free.clear()
         self._recent = []
+
+    def at_rest(self) -> None:
+        """The probes since were taken at rest: others' load comes and goes, and only the difference is the scan's."""
+        if self._recent:
+            now = median(self._recent)
+            self._baseline = now if math.isinf(self._baseline) else (self._baseline + now) / 2
+        self._recent = []
+        self._resting = False
+        if not self.held:
+            self.free.set()
 
     def informed(self, snapshot: Snapshot, sent: int) -> None:
         """INFO came; `sent` is how many commands this scan has sent in all."""
@@ -102,9 +112,8 @@ class Braking:
             return
         now = median(self._recent)
         self._recent = []
-        self._baseline = min(self._baseline, now)
         before = self._rung
-        reading = Reading(now - self._baseline, self._baseline, self._share, self._busy, self._others)
+        reading = Reading(max(0.0, now - self._baseline), self._baseline, self._share, self._busy, self._others)
         self._rung = next_rung(self._pace, self._rung, reading)
         self._lowered = self._rung < before or (self._lowered and self._rung == before)
 

@@ -8,6 +8,7 @@ from redis import exceptions
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.store.scan.brake import Braking
 from redis_oom_tui.store.scan.lane import Lane
@@ -15,9 +16,12 @@ from redis_oom_tui.store.scan.wire import Walker, packed_words
 
 _PING = (b"PING",)
 _PINGS_AT_REST = 6
+_HOMEWARD = 0.002
 _PROBE_EVERY = 0.05
 _DECIDE_EVERY = 0.25
 _INFORM_EVERY = 1.0
+_REST_EVERY = 1.0
+_PINGS_IN_A_REST = 3
 
 
 class Watchman:
@@ -46,7 +50,7 @@ class Watchman:
 
     async def watch(self) -> None:
         """Probe, decide and ask INFO, until cancelled. A lost connection is made again: the scan itself reports it."""
-        decided = informed = time.monotonic()
+        decided = informed = rested = time.monotonic()
         try:
             while True:
                 await asyncio.sleep(_PROBE_EVERY)
@@ -60,11 +64,24 @@ class Watchman:
                     if now - decided >= _DECIDE_EVERY:
                         decided = now
                         self._braking.decide()
+                    if now - rested >= _REST_EVERY and self._braking.pace is not Pace.FULL_SPEED:
+                        await self._rest()
+                        rested = time.monotonic()
                 except (exceptions.RedisError, OSError, TriageError):
                     await self.close()
                     await asyncio.sleep(_DECIDE_EVERY)
         finally:
             await self.close()
+
+    async def _rest(self) -> None:
+        """Let the pages in flight come home, then see how the server answers without them."""
+        self._braking.rest()
+        try:
+            await asyncio.sleep(_HOMEWARD + 2 * (self._braking.round_trip or 0.0))
+            for _ in range(_PINGS_IN_A_REST):
+                await self._probe()
+        finally:
+            self._braking.at_rest()
 
     async def close(self) -> None:
         """Let go of the connection."""
