@@ -6,14 +6,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from redis_oom_tui.files.ledger import Ledger
-from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.action import BackupChoice, PlanningView
 from redis_oom_tui.models.alert import Event, EventKind, Reading
 from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Deed, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.ports import Operator
+from redis_oom_tui.ports import Operator, Planning
 from redis_oom_tui.rules import emergency as bounds
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import figures
@@ -28,6 +28,8 @@ _SEVERE = frozenset({Level.CRITICAL, Level.OOM})
 # How long a run that was asked to stop may take to reach the edge of its batch.
 _PATIENCE_SECONDS = 60.0
 _SAMPLE_NAMES = 5
+# An emergency is no time for the best choice among all keys: what was found by then is what the plan is made of.
+_SEARCH_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +155,12 @@ class ArmedCleanup:
         if refusal is not None:
             self._say(f"not begun: {refusal}", level=Level.WARNING)
             return
-        plan = await self._planned(operator, snapshot, allowed)
+        plan = await self._planned(operator, snapshot, allowed, stop)
         if not plan.keys:
             self._say("nothing to do: no key of the plan is there, or none fits what may still be taken this hour.")
+            return
+        if stop.is_set() or self._eased.is_set():
+            self._say("not begun: the watch ends." if stop.is_set() else "not begun: it has eased meanwhile.")
             return
         if self._job.dry_run:
             self._say(f"would {_deed(plan)}: {_names(plan)}.", plan)
@@ -176,7 +181,9 @@ class ArmedCleanup:
             return "what may be taken in an hour has been taken."
         return bounds.why_not_idle(job.plan.criteria, job.emergency, snapshot, lfu_seen=self._lfu_seen)
 
-    async def _planned(self, operator: Operator, snapshot: Snapshot, allowed: bounds.Allowance) -> Plan:
+    async def _planned(
+        self, operator: Operator, snapshot: Snapshot, allowed: bounds.Allowance, stop: asyncio.Event
+    ) -> Plan:
         """The plan within its bounds. Raises BadInput where it cannot be made, or cannot be trusted."""
         wanted = self._job.plan
         if isinstance(wanted, Plan):
@@ -185,7 +192,8 @@ class ArmedCleanup:
             plan = wanted
         else:
             criteria = bounds.criteria_within(wanted, allowed)
-            view = await operator.plan(criteria, deed=wanted.deed, expire_seconds=wanted.expire_seconds).run()
+            planning = operator.plan(criteria, deed=wanted.deed, expire_seconds=wanted.expire_seconds)
+            view = await self._searched(planning, stop)
             if view.plan is None or view.error is not None:
                 raise BadInput(view.error or "the plan was not completed")
             plan = bounds.trimmed(view.plan, allowed, wanted.criteria.max_bytes)
@@ -193,6 +201,21 @@ class ArmedCleanup:
         if doubts:
             raise BadInput(doubts[0])
         return plan
+
+    async def _searched(self, planning: Planning, stop: asyncio.Event) -> PlanningView:
+        """The planning at its end: all keys seen, or stopped after a while, or since it is not needed any more."""
+        running = asyncio.create_task(planning.run())
+        waiting = [asyncio.create_task(event.wait()) for event in (stop, self._eased)]
+        try:
+            await asyncio.wait((running, *waiting), timeout=_SEARCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            while not running.done() and not (stop.is_set() or self._eased.is_set() or planning.view().matched_keys):
+                await asyncio.wait((running, *waiting), timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            planning.stop()
+            return await running
+        finally:
+            for task in (running, *waiting):
+                task.cancel()
+            await asyncio.wait((running, *waiting))
 
     async def _carried_out(self, operator: Operator, plan: Plan, stop: asyncio.Event) -> RunView:
         """Run the plan; stop it early once the state is no longer critical, or the watch is asked to end."""
@@ -213,10 +236,8 @@ class ArmedCleanup:
 
     def _report(self, view: RunView, snapshot: Snapshot) -> None:
         counts = ", ".join(f"{count(number)} {outcome.value}" for outcome, number in view.counts.items() if number)
-        before, after = size(view.used_before_bytes), size(view.used_now_bytes)
-        text = f"{counts or 'nothing done'}; {size(view.freed_bytes)} by their own figures; used {before} -> {after}"
-        if view.ended:
-            text += f". {view.ended}"
+        used = f"Used memory {size(view.used_before_bytes)} -> {size(view.used_now_bytes)}."
+        text = f"{counts or 'nothing done'}; {size(view.freed_bytes)} by their own figures. {view.ended or used}"
         if view.backup_path:
             text += f" Undo: restore {view.backup_path}"
         level = self._book.level

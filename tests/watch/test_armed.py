@@ -55,6 +55,8 @@ class Keyspace:
     error: str | None = None
     idle_seconds: int | None = None
     hold: asyncio.Event | None = None
+    endless: bool = False
+    matched: int = 0
 
     @contextlib.asynccontextmanager
     async def hire(self) -> AsyncIterator["Keyspace"]:
@@ -78,8 +80,17 @@ class Keyspace:
 class _Planning:
     keyspace: Keyspace
     criteria: Criteria
+    stopped: bool = False
+
+    def view(self) -> PlanningView:
+        return PlanningView(matched_keys=self.keyspace.matched)
+
+    def stop(self) -> None:
+        self.stopped = True
 
     async def run(self) -> PlanningView:
+        while self.keyspace.endless and not self.stopped:
+            await asyncio.sleep(0)
         if self.keyspace.error is not None:
             return PlanningView(PlanningState.FAILED, error=self.keyspace.error)
         found = min(self.keyspace.candidates, self.criteria.max_keys or 10**9)
@@ -187,7 +198,7 @@ async def test_its_report_is_an_event_that_hooks_hear_of(tmp_path: Path) -> None
     (event,) = watching.events
     assert (event.kind, event.level.value, event.number) == (EventKind.CLEANUP, "critical", 2)
     assert event.reason == (
-        "Emergency cleanup cache: 100 deleted; 4.9 KiB by their own figures; used 1000 B -> 900 B"
+        "Emergency cleanup cache: 100 deleted; 4.9 KiB by their own figures. Used memory 1000 B -> 900 B."
         " Undo: restore /backups/1"
     )
     assert "cache begins to delete 100 keys, 4.9 KiB: cache:0, cache:1" in watching.said
@@ -248,6 +259,23 @@ async def test_it_stops_once_the_state_eases(tmp_path: Path) -> None:
     assert keyspace.deleted_keys == 0
     assert "100 not attempted" in watching.events[0].reason
     assert Ledger(tmp_path / "emergency.json").spent("cache-1", watching.clock.wall())[0].keys == 0
+
+
+async def test_a_search_that_takes_too_long_makes_do_with_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redis_oom_tui.watch.armed._SEARCH_SECONDS", 0.0)
+    watching = Watching(tmp_path, Keyspace(endless=True, matched=7))
+    await watching.see(*[snapshot(96)] * 16)
+    assert watching.keyspace.runs == [100]
+
+
+@pytest.mark.parametrize(("after", "expected"), [(0, "the watch ends"), (3, "it has eased meanwhile")])
+async def test_a_search_that_is_not_needed_any_more_ends_in_nothing(tmp_path: Path, after: int, expected: str) -> None:
+    watching = Watching(tmp_path, Keyspace(endless=True))
+    await watching.see(*[snapshot(96)] * 16, *[snapshot(60)] * after)
+    assert watching.keyspace.runs == []
+    assert expected in watching.said
 
 
 async def test_it_stops_when_the_watch_is_asked_to_end(tmp_path: Path) -> None:
