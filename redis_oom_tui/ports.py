@@ -26,6 +26,7 @@ from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Outcome, Plan,
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.values import FamilySample
 
 
 class Scan(Protocol):
@@ -90,6 +91,14 @@ class Fleet(Source, Protocol):
 
     def node(self, name: str) -> Source:
         """The node called `name`, as a source of its own."""
+
+
+@runtime_checkable
+class SamplesValues(Protocol):
+    """A source that also reads small samples of the largest families, where that leaves no trace."""
+
+    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+        """A few keys of each of the largest families of `scan`, boiled down to figures: bounded, traceless."""
 
 
 @runtime_checkable

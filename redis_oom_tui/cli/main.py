@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cleanup": ("redis_oom_tui.cli.cleanup", "A plan of keys to delete or let expire; runs only with --yes."),
     "restore": ("redis_oom_tui.cli.restore", "Undo a cleanup from its backup file."),
     "watch": ("redis_oom_tui.cli.watch", "Look at an interval; alerts, hooks, an armed cleanup."),
+    "report": ("redis_oom_tui.cli.report", "An incident report, as Markdown or JSON."),
     "replay": ("redis_oom_tui.cli.replay", "The screen on a file that --record kept."),
     "demo": ("redis_oom_tui.cli.demo", "The screen on an embedded server that is out of memory."),
     "config": ("redis_oom_tui.cli.config", "Check the configuration file."),

@@ -17,6 +17,7 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.values import FamilySample
 
 FORMAT = "redis-oom-tui recording"
 VERSION = 1
@@ -37,6 +38,7 @@ class Moment:
     scan: ScanView | None = None
     capabilities: Capabilities | None = None
     settings: Mapping[str, str] | None = None
+    samples: tuple[FamilySample, ...] | None = None
     lost: str | None = None
 
 

@@ -11,7 +11,8 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.ports import Scan, Source, TellsSettings
+from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.ports import SamplesValues, Scan, Source, TellsSettings
 
 Note = Callable[..., None]
 
@@ -83,6 +84,12 @@ class RecordingSource:
             self._told = told
             self._note(settings=told)
         return told
+
+    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+        """Kept: figures only; none where the source reads no samples."""
+        samples = await self._inner.samples(scan) if isinstance(self._inner, SamplesValues) else ()
+        self._note(samples=samples)
+        return samples
 
     def scan(self, options: ScanOptions) -> Scan:
         """Kept once it ends."""

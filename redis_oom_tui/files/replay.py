@@ -10,6 +10,7 @@ from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.values import FamilySample
 
 _NO_CHANGES = "this is a recording: nothing can be changed in the past"
 _CHANGES = (
@@ -102,6 +103,10 @@ class ReplaySource:
     async def settings(self) -> Mapping[str, str]:
         """The settings as last told by then."""
         return next((moment.settings for moment in self._so_far() if moment.settings is not None), {})
+
+    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:  # noqa: ARG002 - the port asks for it
+        """The samples last read by then."""
+        return next((moment.samples for moment in self._so_far() if moment.samples is not None), ())
 
     def scan(self, options: ScanOptions) -> "ReplayScan":  # noqa: ARG002 - the port asks for it
         """The last scan that had ended by then, whatever `options` ask for."""

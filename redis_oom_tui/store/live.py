@@ -11,8 +11,9 @@ from redis_oom_tui.models import address as addresses
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import NotRedis, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId
-from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.store import probing
 from redis_oom_tui.store.client import make_client
@@ -22,6 +23,7 @@ from redis_oom_tui.store.gate import Gate
 from redis_oom_tui.store.scan.details import details
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 from redis_oom_tui.store.told import read_settings
+from redis_oom_tui.store.values import sample_families
 from redis_oom_tui.words.hostile import safe_text
 
 
@@ -126,6 +128,10 @@ class LiveServer:
         """The settings that a diagnosis looks at; empty where CONFIG is not to be had."""
         with translated(self.address, "CONFIG GET"):
             return await read_settings(self.client())
+
+    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+        """A few keys of each of the largest families, boiled down to figures."""
+        return await sample_families(self, scan)
 
     def scan(self, options: ScanOptions) -> KeyspaceScan:
         """A scan that has not started yet."""

@@ -1,0 +1,175 @@
+"""`report`: the incident as Markdown or JSON, from the live server or from a recording of it."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.files.audit import AuditFile, state_folder
+from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.errors import BadInput, CommandRefused, TriageError
+from redis_oom_tui.models.report import IncidentReport
+from redis_oom_tui.models.scan import ScanOptions, ScanView
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.ports import SamplesValues, TellsSettings
+from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.forecast import forecast
+from redis_oom_tui.rules.history import History
+from redis_oom_tui.rules.incident import episodes, nameless_clients, without_names
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.words.report import document, markdown
+
+_LOOK_SECONDS = 1.0
+_AUDIT_HOURS = 24.0
+
+
+@click.command()
+@click.option("--from", "recording", type=click.Path(path_type=Path), metavar="FILE", help="Of a recording (--record).")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a new file.")
+@click.option("--no-names", is_flag=True, help="Leave out names of keys and clients.")
+@click.option("--no-scan", is_flag=True, help="Do not walk the keys.")
+@click.option(
+    "--hours", type=click.FloatRange(0), default=_AUDIT_HOURS, show_default=True, help="Actions that long before."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document in place of Markdown.")
+@click.pass_obj
+def report(
+    invocation: Invocation,
+    /,
+    recording: Path | None,
+    output: Path | None,
+    no_names: bool,
+    no_scan: bool,
+    hours: float,
+    as_json: bool,
+) -> int:
+    """An incident report: verdicts, figures before and after, findings, what holds the memory, what was done.
+
+    From the live server it looks for a moment and walks the keys; from a recording, it tells the whole of it. Without
+    secrets, and with --no-names without names of keys.
+    """
+    gathered = _recorded(recording) if recording is not None else asyncio.run(_live(invocation, scan=not no_scan))
+    since = gathered.snapshots[0].taken_at - 3600 * hours
+    made = _report(gathered, invocation, names=not no_names, actions=_actions(invocation, gathered, since))
+    text = json.dumps(document(made), indent=2) + "\n" if as_json else markdown(made)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        _write(output, text)
+    return 0
+
+
+class Gathered:
+    """What a report is made of, from wherever it came."""
+
+    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
+        self.snapshots = snapshots
+        self.clients: tuple[ClientBuffer, ...] = ()
+        self.settings: dict[str, str] = {}
+        self.scan: ScanView | None = None
+        self.values: tuple[FamilySample, ...] = ()
+
+
+async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
+    from redis_oom_tui.store.opening import source_for
+
+    source = source_for(invocation.connection)
+    try:
+        await source.open()
+        before = await source.snapshot()
+        await asyncio.sleep(_LOOK_SECONDS)
+        gathered = Gathered([before, await source.snapshot()])
+        if isinstance(source, TellsSettings):
+            gathered.settings = dict(await source.settings())
+        try:
+            gathered.clients = await source.clients()
+        except CommandRefused as error:
+            click.echo(f"redis-oom-tui: {error}", err=True)
+        if scan:
+            click.echo("redis-oom-tui: walking the keys ...", err=True)
+            gathered.scan = await source.scan(ScanOptions(databases=_databases(invocation), idle=True)).run()
+            gathered.values = await _sampled(source, gathered.scan)
+        gathered.snapshots = [*gathered.snapshots, await source.snapshot()]
+    finally:
+        await source.close()
+    return gathered
+
+
+async def _sampled(source: object, scan: ScanView) -> tuple[FamilySample, ...]:
+    try:
+        return await source.samples(scan) if isinstance(source, SamplesValues) and scan.error is None else ()
+    except TriageError as error:
+        click.echo(f"redis-oom-tui: {error}", err=True)
+        return ()
+
+
+def _databases(invocation: Invocation) -> tuple[int, ...] | None:
+    return None if invocation.connection.db is None else (invocation.connection.db,)
+
+
+def _recorded(path: Path) -> Gathered:
+    from redis_oom_tui.files.record import load
+
+    moments = load(path).moments
+    gathered = Gathered([moment.snapshot for moment in moments if moment.snapshot is not None])
+    for moment in moments:
+        gathered.clients = moment.clients or gathered.clients
+        gathered.settings = dict(moment.settings or gathered.settings)
+        gathered.scan = moment.scan or gathered.scan
+        gathered.values = moment.samples or gathered.values
+    return gathered
+
+
+def _actions(invocation: Invocation, gathered: Gathered, since: float) -> tuple[AuditEntry, ...]:
+    path = invocation.audit_path or state_folder() / "audit.jsonl"
+    address = str(gathered.snapshots[-1].server.address)
+    entries = AuditFile(path, wall=time.time).history()
+    return tuple(entry for entry in reversed(entries) if address in entry.server and entry.at >= since)
+
+
+def _report(
+    gathered: Gathered, invocation: Invocation, *, names: bool, actions: tuple[AuditEntry, ...]
+) -> IncidentReport:
+    thresholds = invocation.profile.watch.thresholds
+    history = History()
+    for snapshot in gathered.snapshots:
+        history.add(snapshot)
+    last = gathered.snapshots[-1]
+    told = forecast(history.samples)
+    scan, clients = gathered.scan, gathered.clients
+    if not names:
+        scan, clients = scan and without_names(scan), nameless_clients(clients)
+    return IncidentReport(
+        made_at=time.time(),
+        first=gathered.snapshots[0],
+        last=last,
+        verdict=judge(last, thresholds=thresholds, rates=history.rates(), forecast=told),
+        episodes=episodes(gathered.snapshots, thresholds),
+        findings=find(
+            last,
+            scan,
+            clients,
+            settings=gathered.settings,
+            values=gathered.values if names else (),
+            thresholds=thresholds,
+        ),
+        forecast=told,
+        scan=scan,
+        actions=actions,
+        names=names,
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written as a new file: {error.strerror or error}") from None

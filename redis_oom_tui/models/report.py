@@ -1,0 +1,43 @@
+"""An incident as a whole: what the verdicts were over time, what holds the memory, what was done about it."""
+
+from dataclasses import dataclass
+
+from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.trend import Forecast
+from redis_oom_tui.models.verdict import Finding, Level, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A stretch of time with one verdict. Unix seconds; `reason` is the verdict's own sentence as it began.
+
+    `peak_pressure` is the highest share of maxmemory met, `refused_writes` how many were seen being refused.
+    """
+
+    began: float
+    ended: float
+    level: Level
+    rule: str
+    reason: str
+    peak_pressure: float | None = None
+    refused_writes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentReport:
+    """What goes into the report. `first` and `last` are the snapshots at its ends, one and the same where one was
+    taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown.
+    """
+
+    made_at: float
+    first: Snapshot
+    last: Snapshot
+    verdict: Verdict
+    episodes: tuple[Episode, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    forecast: Forecast | None = None
+    scan: ScanView | None = None
+    actions: tuple[AuditEntry, ...] = ()
+    names: bool = True

@@ -1,0 +1,278 @@
+"""The incident report: Markdown for people, one JSON document for programs. It holds no secret."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.report import Episode, IncidentReport
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.trend import Forecast, Trend
+from redis_oom_tui.models.verdict import Finding
+from redis_oom_tui.words.check_document import finding_fields, memory_fields, server_fields
+from redis_oom_tui.words.hostile import key_fields, safe_text
+from redis_oom_tui.words.sizes import count, duration, percent, size
+
+_ROWS = 15
+# Snapshots closer together than this show one state, not a before and an after.
+_ONE_LOOK_SECONDS = 60.0
+# What is markup anywhere in a line, and what viewers make links of unasked.
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&!@]|(?<=:)/(?=/)|(?<=www)\.)")
+
+
+def markdown(report: IncidentReport) -> str:
+    """The report as Markdown; names are escaped, so none of them can become markup, a link or an image."""
+    parts = [
+        _heading(report),
+        _figures(report),
+        _timeline(report.episodes),
+        _findings(report.findings),
+        _families(report),
+        _keys(report),
+        _actions(report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(report: IncidentReport) -> str:
+    server, verdict = report.last.server, report.verdict
+    kind = f"{_plain(server.flavour)} {_plain(server.version)}, {_plain(server.role)}"
+    lines = [
+        f"# Memory incident report: {_plain(str(server.address))}",
+        f"Made {_time(report.made_at)} by redis-oom-tui. Server: {kind}, up {duration(server.uptime_seconds)}.",
+        f"**{verdict.level.value.upper()}: {_plain(verdict.reason)}**",
+    ]
+    if verdict.first_step:
+        lines.append(f"First step: {_plain(verdict.first_step)}")
+    lines.append("\n".join(f"- {_plain(text)}" for text in verdict.evidence))
+    lines.append(_outlook(report.forecast))
+    return "\n\n".join(line for line in lines if line)
+
+
+def _outlook(forecast: Forecast | None) -> str:
+    if forecast is None or forecast.trend is Trend.UNKNOWN:
+        return ""
+    watched = duration(forecast.watched_seconds)
+    if forecast.seconds_to_limit is None or forecast.slope is None:
+        return f"Trend over {watched}: {forecast.trend.value}."
+    low, high = forecast.seconds_to_limit
+    until = f"to {duration(high)}" if high is not None else "or more"
+    return f"Trend over {watched}: {size(int(forecast.slope * 60))} a minute; full in {duration(low)} {until}."
+
+
+def _figures(report: IncidentReport) -> str:
+    first, last = report.first, report.last
+    rows = [
+        ("used_memory", size(first.memory.used_bytes), size(last.memory.used_bytes)),
+        ("maxmemory", _limit(first), _limit(last)),
+        ("pressure", percent(first.memory.pressure, 1), percent(last.memory.pressure, 1)),
+        ("maxmemory-policy", _plain(first.memory.policy), _plain(last.memory.policy)),
+        ("rss", size(first.memory.rss_bytes), size(last.memory.rss_bytes)),
+        ("keys", count(first.keys), count(last.keys)),
+        ("keys with a TTL", count(first.expires), count(last.expires)),
+        ("refused writes", count(first.counters.refused_writes_total), count(last.counters.refused_writes_total)),
+        ("evicted keys", count(first.counters.evicted_keys_total), count(last.counters.evicted_keys_total)),
+    ]
+    header = ("", _time(first.taken_at), _time(last.taken_at))
+    if last.taken_at - first.taken_at < _ONE_LOOK_SECONDS:
+        return "## Figures\n\n" + _table(("", header[2]), ((name, now) for name, _, now in rows))
+    return "## Before and after\n\n" + _table(header, rows)
+
+
+def _timeline(episodes: Sequence[Episode]) -> str:
+    if len(episodes) < 2:
+        return ""
+    rows = (
+        (
+            _time(episode.began),
+            duration(episode.ended - episode.began),
+            episode.level.value,
+            percent(episode.peak_pressure),
+            count(episode.refused_writes),
+            _plain(episode.reason),
+        )
+        for episode in episodes
+    )
+    return "## Verdicts over time\n\n" + _table(("began", "lasted", "level", "peak", "refused", "verdict"), rows)
+
+
+def _findings(findings: Sequence[Finding]) -> str:
+    return "## Findings\n\n" + "\n\n".join(map(_finding, findings)) if findings else ""
+
+
+def _finding(finding: Finding) -> str:
+    saves = finding.saves_bytes
+    worth = f" Saves {size(saves[0])} to {size(saves[1])}." if saves and saves[1] else ""
+    lines = [f"### {_plain(finding.title)}", f"{_plain(finding.advice)}{worth}"]
+    if finding.in_the_application:
+        lines.append(f"In the application: {_plain(finding.in_the_application)}")
+    lines.append("\n".join(f"- {_plain(text)}" for text in finding.evidence))
+    return "\n\n".join(lines)
+
+
+def _families(report: IncidentReport) -> str:
+    scan = report.scan
+    if scan is None or not scan.patterns:
+        return ""
+    shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
+    rows = (
+        (_code(row.pattern), count(row.keys), size(row.size), percent(row.share, 1), count(row.no_ttl_keys))
+        for row in shown
+    )
+    whole = "all keys" if scan.complete else f"{percent(scan.share_scanned)} of the keys"
+    title = (
+        f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {size(scan.bytes_seen)}).\n\n"
+    )
+    return title + _table(("family", "keys", "bytes", "share", "without TTL"), rows)
+
+
+def _keys(report: IncidentReport) -> str:
+    if report.scan is None or not report.scan.top:
+        return ""
+    rows = (
+        (
+            _code(row.id.key),
+            str(row.id.db),
+            _plain(row.type),
+            size(row.size),
+            "never" if row.ttl_ms is None else duration(row.ttl_ms / 1000),
+            duration(row.idle_seconds),
+        )
+        for row in report.scan.top[:_ROWS]
+    )
+    return "## Largest keys\n\n" + _table(("key", "db", "type", "bytes", "expires in", "idle"), rows)
+
+
+def _actions(report: IncidentReport) -> str:
+    if not report.actions:
+        return ""
+    rows = (
+        (
+            _time(entry.at),
+            _plain(entry.who),
+            _plain(entry.action),
+            _plain(entry.what) if report.names else "",
+            _plain(_result(entry, names=report.names)),
+        )
+        for entry in report.actions
+    )
+    return "## What was done\n\n" + _table(("when", "who", "action", "what", "result"), rows)
+
+
+def _result(entry: AuditEntry, *, names: bool) -> str:
+    if entry.ended is None:
+        return "its end was never written"
+    counts = ", ".join(f"{name} {count(number)}" for name, number in entry.counts.items())
+    change = f"{entry.change.change.old} to {entry.change.now}" if entry.change else ""
+    words = entry.result if names else "done" if entry.ok else "failed"
+    return "; ".join(part for part in (words, counts, change) if part)
+
+
+def document(report: IncidentReport) -> dict[str, Any]:
+    """The report as one JSON document; what is not known is null, times are Unix seconds."""
+    return {
+        "made_at_unix_seconds": report.made_at,
+        "server": server_fields(report.last.server.address, report.last),
+        "verdict": {
+            "level": report.verdict.level.value,
+            "rule": report.verdict.rule,
+            "reason": report.verdict.reason,
+            "evidence": list(report.verdict.evidence),
+            "first_step": report.verdict.first_step or None,
+        },
+        "before": _state(report.first),
+        "after": _state(report.last),
+        "episodes": [_episode_fields(episode) for episode in report.episodes],
+        "findings": [finding_fields(finding) for finding in report.findings],
+        "scan": None if report.scan is None else _scan_fields(report.scan),
+        "actions": [_action_fields(entry, names=report.names) for entry in report.actions],
+    }
+
+
+def _scan_fields(scan: ScanView) -> dict[str, Any]:
+    return {
+        "complete": scan.complete,
+        "scanned_keys": scan.scanned_keys,
+        "scanned_bytes": scan.bytes_seen,
+        "patterns": [
+            {"pattern": safe_text(row.pattern), "keys": row.keys, "bytes": row.size, "no_ttl_keys": row.no_ttl_keys}
+            for row in scan.patterns[:100]
+        ],
+        "keys": [_key_fields_of(row.id.key, row.id.db, row.type, row.size) for row in scan.top[:100]],
+    }
+
+
+def _state(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "at_unix_seconds": snapshot.taken_at,
+        "memory": memory_fields(snapshot.memory),
+        "keys_total": snapshot.keys,
+        "keys_with_ttl_total": snapshot.expires,
+        "refused_writes_total": snapshot.counters.refused_writes_total,
+        "evicted_keys_total": snapshot.counters.evicted_keys_total,
+    }
+
+
+def _episode_fields(episode: Episode) -> dict[str, Any]:
+    return {
+        "began_unix_seconds": episode.began,
+        "ended_unix_seconds": episode.ended,
+        "level": episode.level.value,
+        "rule": episode.rule,
+        "reason": episode.reason,
+        "peak_pressure": episode.peak_pressure,
+        "refused_writes": episode.refused_writes,
+    }
+
+
+def _key_fields_of(key: bytes, db: int, kind: str, held: int | None) -> dict[str, Any]:
+    text, encoded = key_fields(key)
+    return {"key": text, "key_base64": encoded, "db": db, "type": kind, "bytes": held}
+
+
+def _action_fields(entry: AuditEntry, *, names: bool) -> dict[str, Any]:
+    return {
+        "at_unix_seconds": entry.at,
+        "ended_unix_seconds": entry.ended,
+        "action": entry.action,
+        "who": entry.who,
+        "what": entry.what if names else None,
+        "result": entry.result if names else None,
+        "ok": entry.ok,
+        "counts": dict(entry.counts),
+    }
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(_lines(header, rows))
+
+
+def _lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'---|' * len(header)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _limit(snapshot: Snapshot) -> str:
+    limit = snapshot.memory.maxmemory_bytes
+    return "no limit" if limit is None else size(limit)
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _plain(text: str) -> str:
+    r"""`text` with everything escaped that Markdown or HTML might take for more.
+
+    >>> print(_plain("[x](y) <b>|user:*"))
+    \[x\](y) \<b\>\|user:\*
+    """
+    return _SPECIAL.sub(r"\\\1", safe_text(text))
+
+
+def _code(name: bytes) -> str:
+    return _plain(safe_text(name, 80)) or "(empty name)"
