@@ -26,6 +26,7 @@ from redis_oom_tui.watch.looking import Looking
 from redis_oom_tui.watch.loop import Watch
 from redis_oom_tui.watch.output import JsonLines, Lines, Note, Output
 from redis_oom_tui.watch.patience import PatientStream
+from redis_oom_tui.watch.service import Service
 from redis_oom_tui.words.sizes import parse_duration
 from redis_oom_tui.words.watch_lines import missing_line, missing_object
 
@@ -120,10 +121,9 @@ async def _watch_until(
     told = [*couriers(hooks, invocation.configuration, clock, log), *shown]
     if settings.scan_seconds is not None:
         told.append(scanning(invocation, settings.scan_seconds, clock, log, take))
-    if cleanup is not None:
-        told.append(cleanup)
-    for listener in told:
-        loop.add(listener)
+    for listener in (*told, cleanup, Service.from_environment()):
+        if listener is not None:
+            loop.add(listener)
     await loop.run(stop)
     return 0
 

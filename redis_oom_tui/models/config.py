@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from redis_oom_tui.models.address import Address, Sentinel, Tls
+from redis_oom_tui.models.alert import EventKind
 from redis_oom_tui.models.plan import Criteria, Deed
 from redis_oom_tui.models.verdict import Thresholds
 
@@ -42,7 +43,8 @@ class HookSettings:
     """Who is told of an event, and how patiently.
 
     `command` is an argv, or one line for /bin/sh where `shell`. `min_gap_seconds` is the least time between two
-    deliveries by the same hook once `burst` of them were free; events wait for their turn, they are not lost.
+    deliveries by the same hook once `burst` of them were free; events wait for their turn, they are not lost. `events`
+    are the kinds that are delivered.
     """
 
     command: tuple[str, ...] = ()
@@ -53,6 +55,7 @@ class HookSettings:
     retries: int = 3
     burst: int = 10
     min_gap_seconds: float = 10.0
+    events: tuple[EventKind, ...] = tuple(kind for kind in EventKind if kind is not EventKind.RESTARTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
         ("watch = 3\n", ", line 1: watch must be a table of keys"),
         ('[hooks]\nexec = "page \'me"\n', ", line 2: hooks.exec cannot be split into words (No closing quotation)"),
         ("[hooks]\nwebhook_format = 'teams'\n", ", line 2: hooks.webhook_format must be one of json, slack"),
+        ("[hooks]\nevents = ['oom', 'fire']\n", ", line 2: hooks.events must be one of warning, critical, oom, "),
         ("[plans.x]\ntype = 'hash'\n", ", line 1: plans.x.match is needed: "),
         ("[plans.x]\nmatch = 'a\\xzz'\n", ", line 2: plans.x.match "),
         ("[plans.x]\nmatch='a'\nmax_bytes = '1tb'\n", ", line 3: plans.x.max_bytes '1tb' is not a size: "),
@@ -248,6 +249,12 @@ def test_webhooks_may_be_kept_elsewhere(tmp_path: Path) -> None:
     assert hooks.webhook is not None
     assert (hooks.webhook.kind, hooks.webhook.place) == (SecretKind.ENVIRONMENT, "HOOK_URL")
     assert hooks.webhook_format is WebhookFormat.SLACK
+
+
+def test_a_hook_is_told_of_what_it_asks_for(tmp_path: Path) -> None:
+    hooks = config.load(written(tmp_path, "[hooks]\nevents = ['oom', 'restarted']\n")).settings.hooks
+    assert [kind.value for kind in hooks.events] == ["oom", "restarted"]
+    assert "restarted" not in [kind.value for kind in config.load(written(tmp_path, "")).settings.hooks.events]
 
 
 def test_relative_secret_files_start_where_the_file_is(tmp_path: Path) -> None:

@@ -169,14 +169,22 @@ async def test_deliveries_are_paced_beyond_the_first_few() -> None:
     assert delivered == [0, 0, 0, 10, 20, 30]
 
 
-async def test_a_restart_is_nobodys_page() -> None:
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [(ROOMY, list(range(8))), (replace(ROOMY, events=(EventKind.OOM, EventKind.RESTARTED)), [2, 7])],
+    ids=["all but restarts", "as asked"],
+)
+async def test_a_hook_is_told_of_the_kinds_it_asks_for(settings: HookSettings, expected: list[int]) -> None:
+    order = [kind for kind in EventKind if kind is not EventKind.RESTARTED]
+    kinds = [*order[:7], EventKind.CLEANUP if settings is ROOMY else EventKind.RESTARTED]
     hook = Scripted()
-    courier = Courier(hook, ROOMY, RealClock(), lambda _: None)
-    courier.told(replace(EVENT, kind=EventKind.RESTARTED))
+    courier = Courier(hook, settings, RealClock(), lambda _: None)
+    for number, kind in enumerate(kinds):
+        courier.told(replace(EVENT, number=number, kind=kind))
     stop = asyncio.Event()
     stop.set()
     await courier.run(stop)
-    assert hook.got == []
+    assert hook.got == expected
 
 
 def python(program: str, **changes: object) -> CommandHook:

@@ -102,6 +102,10 @@ class Section:
         """One of an enumeration's values."""
         return self._read(key, lambda value: _choice(value, kind))
 
+    def choices(self, key: str, kind: type[E]) -> tuple[E, ...]:
+        """Some of an enumeration's values."""
+        return self._read(key, lambda value: tuple(_choice(item, kind) for item in _list(value))) or ()
+
     def convert(self, key: str, convert: Callable[[str], T]) -> T | None:
         """What `convert` makes of a string; it raises BadInput with the reason."""
         return self._read(key, lambda value: convert(_text(value)))

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from redis_oom_tui.files.config.reader import Section
 from redis_oom_tui.models.address import Address, Sentinel, Tls
+from redis_oom_tui.models.alert import EventKind
 from redis_oom_tui.models.config import (
     Colour,
     Emergency,
@@ -95,6 +96,7 @@ def read_hooks(section: Section, base: HookSettings, folder: Path) -> HookSettin
         retries=_or_whole(section.whole("retries", 0, 10), base.retries),
         burst=_or_whole(section.whole("burst", 1, 1000), base.burst),
         min_gap_seconds=_or(section.seconds("min_gap"), base.min_gap_seconds),
+        events=section.choices("events", EventKind) or base.events,
     )
     section.finish()
     return settings

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from redis_oom_tui.models.alert import Event, EventKind
+from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.config import HookSettings
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.watch.clock import Clock
@@ -62,8 +62,8 @@ class Courier:
         """Looks are not delivered."""
 
     def told(self, event: Event) -> None:
-        """Put the event in the queue. A restart is no alarm, and is not delivered."""
-        if event.kind is EventKind.RESTARTED:
+        """Put the event in the queue, if it is of a kind that the hook is told of."""
+        if event.kind not in self._settings.events:
             return
         if len(self._waiting) >= WAITING_EVENTS:
             lost = self._waiting.popleft()
