@@ -40,6 +40,10 @@ def test_until_the_cursor_is_moved_the_top_of_the_order_stays_in_view():
     assert (model.top, model.place, model.current) == (0, 2, ("k2", 2)), "in view, it stays on its row"
     model.update([*some(3), *((f"big{n}", 90 + n) for n in range(9))], now=201.0)
     assert (model.top, model.current) == (0, ("big8", 98))
+    model.update([*some(3), ("later", 99)], now=202.0)
+    model.update([*some(3), ("later", 99)], now=203.0, moving=False)
+    assert model.current == ("later", 99), "once they stand still, it goes to the first"
+    model.update([*some(3), *((f"big{n}", 90 + n) for n in range(9))], now=204.0, moving=False)
     model.move_to(0, now=300.0)
     model.update([*some(3), *((f"big{n}", 99 - n) for n in range(9))], now=400.0)
     assert model.current == ("big8", 91)

@@ -98,8 +98,9 @@ class HogsPane(Pane):
         if view is not None:
             places = {(row.id.node, row.id.db) for row in view.top}
             self.keys.model.columns = key_columns(self._used, databases=places not in ({("", 0)}, set()))
-            self.keys.show(self._keys(view), self._nothing(view))
-            self.patterns.show(self._patterns(view), self._nothing(view))
+            moving = view.state is ScanState.RUNNING
+            self.keys.show(self._keys(view), self._nothing(view), moving=moving)
+            self.patterns.show(self._patterns(view), self._nothing(view), moving=moving)
         self.progress.show(view, self._used(), self._note())
 
     def _used(self) -> int | None:

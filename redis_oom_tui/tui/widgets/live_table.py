@@ -77,11 +77,11 @@ class LiveTable(Canvas, Generic[R], can_focus=True):
         self._marking = marking
         self._empty = empty
 
-    def show(self, rows: Sequence[R], empty: str | None = None) -> None:
+    def show(self, rows: Sequence[R], empty: str | None = None, *, moving: bool = True) -> None:
         """Show these rows in place of the last ones; `empty` is said where there are none."""
         if empty is not None:
             self._empty = empty
-        self.model.update(rows, self._now())
+        self.model.update(rows, self._now(), moving=moving)
         self.redraw()
 
     def sort_by(self, column: str, *, falling: bool | None = None) -> None:

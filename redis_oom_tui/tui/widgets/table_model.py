@@ -26,6 +26,7 @@ class TableModel(Generic[R]):
         self._places: dict[Hashable, int] = {}
         self._cursor: Hashable | None = None
         self._moved = False
+        self._moving = True
         self._held_until = 0.0
         self._marks: dict[Hashable, R] = {}
 
@@ -33,8 +34,9 @@ class TableModel(Generic[R]):
         """The column of that id."""
         return next(column for column in self.columns if column.id == name)
 
-    def update(self, rows: Sequence[R], now: float) -> None:
-        """New rows in place of the old ones, sorted unless the order holds."""
+    def update(self, rows: Sequence[R], now: float, *, moving: bool = True) -> None:
+        """New rows in place of the old ones, sorted unless the order holds; `moving` while more of them may come."""
+        self._moving = moving
         for row in rows:
             identity = self._identify(row)
             if identity in self._marks:
@@ -68,9 +70,12 @@ class TableModel(Generic[R]):
         self.into_view()
 
     def _show_top(self) -> None:
-        """Until somebody moves the cursor, what leads the order is what is looked for: it stays in view."""
+        """Until somebody moves the cursor, what leads the order is what is looked for.
+
+        It stays in view. Once the rows stand still the cursor goes there: no key then acts on another row than meant.
+        """
         self.top = 0
-        if self.place >= self.room:
+        if self.rows and (self.place >= self.room or not self._moving):
             self._cursor = self._identify(self.rows[0])
 
     @property
