@@ -92,6 +92,9 @@ class Fleet(Source, Protocol):
     def node(self, name: str) -> Source:
         """The node called `name`, as a source of its own."""
 
+    def pin(self, name: str | None) -> None:
+        """Let the snapshots show the node called `name` from the next one on; None for the worst primary again."""
+
 
 @runtime_checkable
 class SamplesValues(Protocol):

@@ -78,13 +78,21 @@ def for_the_cluster(verdict: Verdict, snapshot: Snapshot) -> Verdict:
     if fleet is None:
         return verdict
     node, many = safe_text(snapshot.server.node, 80), count(len(fleet.primaries))
-    if verdict.level is Level.OK and not fleet.lost and not fleet.open_slots:
-        return replace(verdict, reason=f"All {many} primaries are well; the fullest, {node}: {verdict.reason}")
+    if not fleet.lost and not fleet.open_slots and _all_well(fleet) and verdict.level is Level.OK:
+        return replace(verdict, reason=f"All {many} primaries are well; {node}: {verdict.reason}")
     if fleet.lost and verdict.level in (Level.OK, Level.WARNING):
-        reason = f"{_lost(fleet)} The worst of the others, {node}: {verdict.reason}"
+        reason = f"{_lost(fleet)} {node}: {verdict.reason}"
         return replace(verdict, level=Level.UNKNOWN, rule="node-lost", reason=reason)
     reason = f"{node}, the worst of {many} primaries: {verdict.reason}"
+    if fleet.nodes[0].name != snapshot.server.node:
+        worst = fleet.nodes[0]
+        level = Level.UNKNOWN if worst.verdict is None else worst.verdict.level
+        reason = f"{node}: {verdict.reason} The worst of {many} primaries, {safe_text(worst.name, 80)}, is {level}."
     return replace(verdict, reason=f"{reason} {_lost(fleet)}" if fleet.lost else reason)
+
+
+def _all_well(fleet: FleetView) -> bool:
+    return all(view.verdict is None or view.verdict.level is Level.OK for view in fleet.primaries)
 
 
 def _lost(fleet: FleetView) -> str:
@@ -195,7 +203,7 @@ def _promotion(view: NodeView, replica: Snapshot, primary: Snapshot) -> Iterator
     yield Finding(
         id="replica-promotion",
         level=Level.CRITICAL if over else Level.WARNING,
-        title=f"The replica {safe_text(view.name, 80)} is set differently from its primary: {risk}",
+        title=f"Replica {safe_text(view.name, 80)}: {risk}",
         advice="Give it the primary's maxmemory and policy now; CONFIG SET on a primary never reaches its replicas.",
         evidence=(
             f"replica: maxmemory {_shown_value('maxmemory', _limit(replica))}, {safe_text(replica.memory.policy, 40)}",

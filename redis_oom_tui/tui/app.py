@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from rich.console import RenderableType
 from textual import on
@@ -21,12 +21,13 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.verdict import Thresholds
-from redis_oom_tui.ports import Operator, Source
+from redis_oom_tui.ports import Fleet, Operator, Source
 from redis_oom_tui.tui.acting.desk import ActionDesk
 from redis_oom_tui.tui.acting.intents import COMMANDS, Ask, BuildEmergency
 from redis_oom_tui.tui.draw import Pen
 from redis_oom_tui.tui.glyphs import FULL, glyphs
 from redis_oom_tui.tui.intents import (
+    LookAtNode,
     MakePlan,
     PauseScan,
     PullLever,
@@ -53,6 +54,7 @@ from redis_oom_tui.tui.terminal.output import Output
 from redis_oom_tui.tui.timeline import Timeline
 from redis_oom_tui.tui.widgets.header import PANES, Header
 from redis_oom_tui.tui.widgets.keybar import KeyBar
+from redis_oom_tui.words.hostile import safe_text
 
 _LOW_BELOW = 20
 _MESSAGE_SECONDS = 10.0
@@ -122,6 +124,7 @@ class TriageApp(App[int]):
         self.desk = ScanDesk(self)
         self.output = Output(self, enabled=self.options.diff)
         self._opened = False
+        self._pinned: str | None = None
         self.poller: Poller | None = None
         self._hush: Timer | None = None
         self.pane = PANES[0]
@@ -193,6 +196,9 @@ class TriageApp(App[int]):
     def _polled(self, message: Polled) -> None:
         self.timeline.observe(message.reading)
         self.reading = message.reading
+        snapshot = message.reading.snapshot
+        if snapshot is not None and snapshot.notes and message.reading.link is Link.LIVE:
+            self.tell("; ".join(safe_text(note, 200) for note in snapshot.notes))
 
     def watch_reading(self, reading: Reading | None) -> None:
         """Draw a new reading, unless the screen is frozen and the server answers."""
@@ -253,6 +259,12 @@ class TriageApp(App[int]):
     def _make_plan(self, message: MakePlan) -> None:
         self.action_show_pane("cleanup")
         self.active_pane.take_criteria(message.criteria, message.origin, hidden=message.hidden)
+
+    @on(LookAtNode)
+    def _look_at_node(self, message: LookAtNode) -> None:
+        self._pinned = None if message.name == self._pinned else message.name
+        cast("Fleet", self.source).pin(self._pinned)
+        self.tell("The worst is shown" if self._pinned is None else f"{safe_text(message.name, 80)} is shown")
 
     @on(StartScan)
     def _start_scan(self, message: StartScan) -> None:

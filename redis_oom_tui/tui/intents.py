@@ -61,6 +61,14 @@ class SetPace(Message):
         self.pace = pace
 
 
+class LookAtNode(Message):
+    """Show this node of the cluster, or the worst again where it is shown by choice already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
 class ShowDetails(Message):
     """Look at one key more closely."""
 

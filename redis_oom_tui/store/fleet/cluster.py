@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable, TriageError
-from redis_oom_tui.models.fleet import FleetView
+from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
@@ -49,6 +49,7 @@ class ClusterSource:
         self._round = Round(self.server_at, monotonic)
         self._view: FleetView | None = None
         self._shown = ""
+        self._pinned: str | None = None
         self._notes: list[str] = []
 
     @property
@@ -129,13 +130,27 @@ class ClusterSource:
     async def snapshot(self) -> Snapshot:
         """The worst primary's INFO, with every node in `fleet`; it is nobody's single process, so it has no run_id."""
         fleet = await self.fleet()
-        chosen = shown(fleet, self._shown)
+        chosen = self._the_pinned(fleet) or shown(fleet, self._shown)
         if chosen is None or chosen.snapshot is None:
             raise ServerUnreachable(_nobody(fleet, self.address))
         self._shown = chosen.name
         notes, self._notes = tuple(self._notes), []
         server = replace(chosen.snapshot.server, node=chosen.name, run_id=None, uptime_seconds=None)
         return replace(chosen.snapshot, server=server, fleet=fleet, notes=notes)
+
+    def pin(self, name: str | None) -> None:
+        """Let the snapshots show the node called `name` from the next one on; None for the worst primary again."""
+        self._pinned = name
+
+    def _the_pinned(self, fleet: FleetView) -> NodeView | None:
+        if self._pinned is None:
+            return None
+        view = next((view for view in fleet.nodes if view.name == self._pinned), None)
+        if view is not None and view.snapshot is not None:
+            return view
+        self._notes.append(f"{self._pinned} did not answer: the worst of the others is shown again")
+        self._pinned = None
+        return None
 
     async def capabilities(self) -> Capabilities:
         """What may be used on every primary: what one of them lacks counts as missing."""

@@ -13,6 +13,7 @@ from redis_oom_tui.rules.findings import find
 from redis_oom_tui.tui.acting.intents import PickClient
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.triage_findings import Clients, Findings
+from redis_oom_tui.tui.panes.triage_nodes import Nodes
 from redis_oom_tui.tui.panes.triage_vitals import Vitals, Whereabouts
 from redis_oom_tui.tui.reading import Reading
 
@@ -34,6 +35,7 @@ class TriagePane(Pane):
         super().__init__(id=id)
         self.vitals = Vitals()
         self.whereabouts = Whereabouts()
+        self.nodes = Nodes()
         self.findings = Findings()
         self.clients = Clients()
 
@@ -41,6 +43,7 @@ class TriagePane(Pane):
         """Figures, then what follows from them."""
         yield self.vitals
         yield self.whereabouts
+        yield self.nodes
         with Horizontal():
             yield self.findings
             yield self.clients
@@ -54,6 +57,10 @@ class TriagePane(Pane):
         """Draw the figures of a tick, and what follows from them."""
         self.vitals.show(reading)
         self.whereabouts.show(reading)
+        fleet = None if reading.snapshot is None else reading.snapshot.fleet
+        self.set_class(fleet is not None, "-fleet")
+        if fleet is not None and reading.snapshot is not None:
+            self.nodes.show(fleet, reading.snapshot.server.node)
         self.clients.show(reading.clients)
         self._find(reading, self.triage.scan)
 

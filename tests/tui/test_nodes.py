@@ -1,0 +1,69 @@
+"""A cluster in pane 1: its nodes worst first, and one of them looked at alone."""
+
+from dataclasses import replace
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.fleet import ClusterNode, FleetView, NodeView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.fleet import worst_first
+from redis_oom_tui.rules.verdict import judge, unknown
+from tests.support.scripted import ScriptedSource, a_snapshot
+from tests.tui.support import an_app, rows, screen_text, until
+
+MIB = 2**20
+SIZE = (100, 30)
+
+
+class ScriptedFleet(ScriptedSource):
+    """A source that remembers which node it was told to show."""
+
+    pinned: str | None = None
+
+    def pin(self, name: str | None) -> None:
+        self.pinned = name
+
+
+def a_fleet() -> Snapshot:
+    views = []
+    for port, used in ((7001, 40), (7002, 101), (7003, 60)):
+        snapshot = a_snapshot()
+        memory = replace(snapshot.memory, used_bytes=used * MIB, maxmemory_bytes=100 * MIB, not_counted_bytes=0)
+        snapshot = replace(snapshot, memory=memory, server=replace(snapshot.server, address=Address("n", port)))
+        node = ClusterNode(f"n:{port}", str(port), Address("n", port), f"n:{port}", ((port, port + 99),))
+        views.append(NodeView(node, snapshot, judge(snapshot)))
+    lost = ClusterNode("n:7004", "7004", Address("n", 7004), "n:7001")
+    views.append(NodeView(lost, error="n:7004 refuses connections", verdict=unknown("gone")))
+    fleet = FleetView(worst_first(views))
+    worst = fleet.nodes[0]
+    assert worst.snapshot is not None
+    server = replace(worst.snapshot.server, node=worst.name, run_id=None)
+    return replace(worst.snapshot, server=server, fleet=fleet, notes=("n:7002 is a primary now",))
+
+
+async def test_the_nodes_stand_worst_first() -> None:
+    app = an_app(ScriptedFleet([a_fleet()]))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        lines = [line for line in rows(app) if " n:700" in line and ("slots" in line or "refuses" in line)]
+        assert [line.split("n:")[1][:4] for line in lines] == ["7002", "7003", "7001", "7004"]
+        assert "refuses connections" in lines[-1]
+        assert "n:7002 is a primary now" in screen_text(app)
+
+
+async def test_enter_looks_at_one_node_and_again_at_the_worst() -> None:
+    source = ScriptedFleet([a_fleet()])
+    app = an_app(source)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        app.panes["triage"].nodes.focus()  # type: ignore[attr-defined]
+        await pilot.press("down", "enter")
+        assert source.pinned == "n:7003"
+        await pilot.press("enter")
+        assert source.pinned is None
+
+
+async def test_a_single_server_has_no_such_list() -> None:
+    app = an_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.reading is not None and app.reading.snapshot is not None)
+        assert "Nodes" not in screen_text(app)
