@@ -139,7 +139,6 @@ def terminal(
         "TERM": "xterm-256color",
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     for name, value in environ.items():
         if value is None:

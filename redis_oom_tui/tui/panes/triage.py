@@ -17,13 +17,12 @@ from redis_oom_tui.tui.panes.triage_nodes import Nodes
 from redis_oom_tui.tui.panes.triage_vitals import Vitals, Whereabouts
 from redis_oom_tui.tui.reading import Reading
 
-_WIDE = 116
 _TALL = 28
 _SHORT = 16
 
 
 class TriagePane(Pane):
-    """Figures above, findings below; client hogs beside or under them where there is room."""
+    """Figures above, findings below; client hogs under them where there is room."""
 
     pane = "triage"
     title = "Triage"
@@ -100,7 +99,6 @@ class TriagePane(Pane):
     def on_resize(self, event: events.Resize) -> None:
         """What gives way where: first the clients, then the breakdown and the trend."""
         size = event.size
-        self.set_class(size.width >= _WIDE, "-wide")
         self.set_class(size.height >= _TALL, "-tall")
         self.set_class(size.height < _SHORT, "-short")
         self.set_class(size.width < 70, "-narrow")

@@ -19,6 +19,8 @@ from redis_oom_tui.tui.widgets.keybar import KeyBar
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import safe_text
 
+_ROOMY = 100
+
 
 class Findings(Canvas, can_focus=True):
     """A line each, the gravest first; the cursor stays on its finding while others come and go."""
@@ -74,7 +76,7 @@ class Findings(Canvas, can_focus=True):
         ]
         right: list[Piece] = []
         if finding.saves_bytes is not None:
-            right.append((f"saves {saving(finding)} ", role or "ok"))
+            right.append((f"{'saves ' if room >= _ROOMY else ''}{saving(finding)} ", role or "ok"))
         if finding.lever is not None:
             right.append((f"{glyphs.right} {finding.lever.pane.title()} ", role or "link"))
         return merged(spread(left, right, room, role or "text"))
@@ -119,6 +121,8 @@ def saving(finding: Finding) -> str:
     if finding.saves_bytes is None:
         return ""
     low, high = finding.saves_bytes
+    if not low:
+        return f"up to {sizes.short_size(high)}"
     return sizes.short_size(low) if low == high else f"{sizes.short_size(low)}-{sizes.short_size(high)}"
 
 

@@ -18,7 +18,7 @@ _LABEL = 15
 _WORD = 14
 _TAIL = 9
 _SIDE_BY_SIDE = 70
-_SPANS = (60.0, 300.0, 900.0, 3600.0)
+_SPANS = {15.0: "last 15 s", 60.0: "last minute", 300.0: "last 5 min", 900.0: "last 15 min", 3600.0: "last hour"}
 _PARTS = {
     Share.DATA: "part0",
     Share.TABLES: "part1",
@@ -179,7 +179,7 @@ def trend(samples: Sequence[Sample], told: Forecast, room: int, pen: Pen, rows: 
     if not samples:
         return []
     watched = samples[-1].monotonic - samples[0].monotonic
-    span = next((span for span in _SPANS if watched <= span), _SPANS[-1])
+    span = next((span for span in _SPANS if watched <= span), max(_SPANS))
     right_room = 24 if room >= _SIDE_BY_SIDE else 0
     across = max(1, room - _LABEL - right_room - 11)
     values = bucketed(samples, span, across)
@@ -188,12 +188,14 @@ def trend(samples: Sequence[Sample], told: Forecast, room: int, pen: Pen, rows: 
     # A flat line in the middle rather than noise blown up to the whole height.
     margin = max((high - low) * 0.1, high * 0.005)
     drawn = columns(values, across, rows, pen, low=low - margin, high=high + margin)
-    label = ("last minute", "last 5 min", "last 15 min", "last hour")[_SPANS.index(span)]
+    top, bottom = sizes.short_size(round(high)), sizes.short_size(round(low))
+    limit = samples[-1].maxmemory_bytes
+    outlook = _outlook(told, full=limit is not None and samples[-1].counted_bytes >= limit)
     out: list[Line] = []
     for row, text in enumerate(drawn):
-        word = label if row == 0 else ""
-        scale = sizes.short_size(round(high)) if row == 0 else sizes.short_size(round(low)) if row == rows - 1 else ""
-        side = _outlook(told)[row] if right_room and row < 2 else ""
+        word = _SPANS[span] if row == 0 else ""
+        scale = top if row == 0 else bottom if row == rows - 1 and bottom != top else ""
+        side = outlook[row] if right_room and row < 2 else ""
         out.append(
             spread(
                 ((f" {pad(word, _LABEL - 1)}", "dim"), (text, "spark"), (f" {pad(scale, 9)}", "dim")),
@@ -220,8 +222,10 @@ def bucketed(samples: Sequence[Sample], span: float, count: int) -> list[float |
     return out
 
 
-def _outlook(told: Forecast) -> tuple[str, str]:
+def _outlook(told: Forecast, *, full: bool) -> tuple[str, str]:
     """Which way it goes, and when it is full."""
+    if full:
+        return ("at its limit now", "")
     if told.trend is Trend.UNKNOWN or told.slope is None:
         return ("watching the trend", "")
     if told.trend is Trend.NONE:
