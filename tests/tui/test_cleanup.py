@@ -27,10 +27,19 @@ def enabled_keys(app):
     return {key for key, active in app.screen.active_bindings.items() if active.enabled}
 
 
+MARKS = {Stage.PREVIEW: "To ", Stage.REPORT: "not attempted", Stage.RESTORED: "Putting back"}
+
+
+async def at(pilot, stage):
+    """The cleanup is at that stage, and the screen shows it."""
+    app = pilot.app
+    await until(pilot, lambda: app.deeds.cleanup.stage is stage and MARKS[stage] in screen_text(app))
+
+
 async def to_preview(pilot, *, pattern="session:*"):
     await until(pilot, lambda: pilot.app.reading.snapshot is not None)
     await pilot.press("4", "enter", *pattern, "enter", "x")
-    await until(pilot, lambda: pilot.app.deeds.cleanup.stage is Stage.PREVIEW)
+    await at(pilot, Stage.PREVIEW)
 
 
 async def to_dialog(pilot, kind=PlanDialog):
@@ -57,7 +66,7 @@ async def test_a_plan_from_the_form_to_the_report():
         await to_dialog(pilot)
         assert app.focused.id == "cancel"
         await pilot.press("tab", "enter")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.REPORT)
+        await at(pilot, Stage.REPORT)
         assert operator.calls == ["plan delete", "run delete 40 backup=True"]
         text = screen_text(app)
         for words in (
@@ -104,7 +113,7 @@ async def test_marked_rows_of_hogs_are_planned_by_identity_and_the_hidden_ones_a
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.reading.snapshot is not None)
         app.post_message(MakePlan(Criteria(keys=marks), "8 marked in Hogs", hidden=3))
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW)
+        await at(pilot, Stage.PREVIEW)
         assert app.pane == "cleanup"
         assert operator.criteria == [Criteria(keys=marks)]
         assert "3 of them are marked rows" in screen_text(app)
@@ -156,7 +165,7 @@ async def test_expire_in_place_of_delete():
         view.at = [entry.field for entry in _entries(view.form)].index("deed")
         await pilot.press("right", "down", "enter")
         await pilot.press(*["backspace"] * 3, *"1h", "enter", "x")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW)
+        await at(pilot, Stage.PREVIEW)
         plan = app.deeds.cleanup.plan
         assert (plan.deed, plan.expire_seconds) == (Deed.EXPIRE, 3600)
         assert "To expire within 1h00m" in screen_text(app)
@@ -206,7 +215,7 @@ async def test_escape_stops_the_search_and_what_was_found_is_a_plan_that_says_so
         await pilot.press("4", "enter", *"s*", "enter", "x")
         await until(pilot, lambda: "200,000 of 413,200" in screen_text(app))
         await pilot.press("escape")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW)
+        await at(pilot, Stage.PREVIEW)
         assert "The search was stopped" in screen_text(app)
 
 
@@ -217,7 +226,7 @@ async def test_a_run_shows_how_far_it_is_and_stops_at_an_edge():
         await pilot.press("4", "enter", *"s*", "enter", "x")
         await until(pilot, lambda: operator.plannings)
         operator.plannings[0].done.set()
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW)
+        await at(pilot, Stage.PREVIEW)
         await pilot.press("x")
         await to_dialog(pilot)
         await pilot.press("tab", "enter")
@@ -229,7 +238,7 @@ async def test_a_run_shows_how_far_it_is_and_stops_at_an_edge():
         assert "braking: the server answers in 40 ms" in screen_text(app)
         await pilot.press("1", "4")
         await pilot.press("escape")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.REPORT)
+        await at(pilot, Stage.REPORT)
         assert "Stopped by you" in screen_text(app)
         assert "not attempted 30" in screen_text(app)
 
@@ -241,7 +250,7 @@ async def test_leaving_in_the_middle_of_a_run_asks_and_then_waits_for_its_edge()
         await pilot.press("4", "enter", *"s*", "enter", "x")
         await until(pilot, lambda: operator.plannings)
         operator.plannings[0].done.set()
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW)
+        await at(pilot, Stage.PREVIEW)
         await pilot.press("x")
         await to_dialog(pilot)
         await pilot.press("tab", "enter")
@@ -258,7 +267,7 @@ async def test_undo_of_a_run_asks_and_puts_its_backup_back():
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await run_it(pilot)
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.REPORT)
+        await at(pilot, Stage.REPORT)
         await pilot.press("z")
         await to_dialog(pilot, RestoreDialog)
         assert "never overwritten" in screen_text(app)
@@ -269,7 +278,7 @@ async def test_undo_of_a_run_asks_and_puts_its_backup_back():
         await pilot.press("z")
         await to_dialog(pilot, RestoreDialog)
         await pilot.press("tab", "enter")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.RESTORED)
+        await at(pilot, Stage.RESTORED)
         assert "38 of 40 keys are back" in screen_text(app)
         assert operator.restores[-1].path == Path("/state/backups/one.oomb")
 
@@ -297,7 +306,7 @@ async def test_hostile_names_come_through_every_stage():
         await to_dialog(pilot)
         texts.append(screen_text(app))
         await pilot.press("tab", "enter")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.REPORT)
+        await at(pilot, Stage.REPORT)
         texts.append(screen_text(app))
         assert not any(odd in text for text in texts for odd in ("\x1b", "\x9b", "\u202e", "\x07"))
         assert "[red]k[/red]" in texts[0]
@@ -314,7 +323,7 @@ async def test_forty_columns_show_the_form_the_list_and_the_question():
         await to_dialog(pilot)
         assert "[ Cancel ]" in screen_text(app)
         await pilot.press("tab", *"delete", "enter")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.REPORT)
+        await at(pilot, Stage.REPORT)
         assert "deleted 1,080" in screen_text(app)
 
 
@@ -327,7 +336,7 @@ async def test_where_deleting_is_refused_the_keys_are_dead_and_say_why():
         await pilot.press("4")
         await until(pilot, lambda: "Nothing can be deleted here: This user may not run UNLINK" in screen_text(app))
         await pilot.press("enter", *"s*", "enter", "x")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW)
+        await at(pilot, Stage.PREVIEW)
         assert "x" not in enabled_keys(app)
         await pilot.press("x")
         await until(pilot, lambda: f"Not here: {reason}" in screen_text(app))
@@ -346,7 +355,7 @@ async def test_the_emergency_plan_is_looked_for_shown_and_asked_about():
         await until(pilot, lambda: "No emergency plan is prepared" in screen_text(app))
         operator.armed = True
         await pilot.press("E")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW)
+        await at(pilot, Stage.PREVIEW)
         assert app.pane == "cleanup"
         await pilot.press("x")
         await to_dialog(pilot)
@@ -372,7 +381,7 @@ async def test_a_run_that_crashes_is_told_and_leaves_a_report():
     async with app.run_test(size=(80, 24)) as pilot:
         await run_it(pilot)
         await until(pilot, lambda: "a defect [/red]" in screen_text(app))
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.REPORT)
+        await at(pilot, Stage.REPORT)
         await pilot.press("down")
         await until(pilot, lambda: "The run broke off" in screen_text(app))
 

@@ -88,7 +88,7 @@ async def run(desk: "ActionDesk", frozen: Plan, *, hidden: int = 0) -> None:
         undone = job.outcomes(_UNDONE)
         listed = tuple(itertools.islice(undone, _LISTED))
         ended = CleanupState(Stage.REPORT, plan=frozen, run=view, outcomes=listed, more=sum(1 for _ in undone))
-        desk.app.tell(view.ended or "The run has ended.", bad=view.failed)
+        desk.tell("cleanup", view.ended or "The run has ended.", bad=view.failed)
     finally:
         desk.show_cleanup(ended)
 
@@ -114,7 +114,7 @@ async def restore(desk: "ActionDesk", path: Path | None) -> None:
     try:
         view = await desk.follow(restoring, publish)
         ended = CleanupState(Stage.RESTORED, restoring=view)
-        desk.app.tell(view.ended or "Putting back has ended.", bad=view.failed)
+        desk.tell("cleanup", view.ended or "Putting back has ended.", bad=view.failed)
     finally:
         desk.show_cleanup(ended)
 

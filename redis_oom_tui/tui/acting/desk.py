@@ -186,6 +186,11 @@ class ActionDesk:
         if self._operator is not None:
             await self._operator.close()
 
+    def tell(self, pane: str, sentence: str, *, bad: bool = False) -> None:
+        """Say what came of a deed, unless the pane that shows it is the one on screen."""
+        if self.app.pane != pane:
+            self.app.tell(sentence, bad=bad)
+
     def first_look(self) -> None:
         """The server has answered for the first time: find out what may be changed here."""
         if not self._looked:

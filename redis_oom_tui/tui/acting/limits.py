@@ -162,4 +162,4 @@ def _tell(desk: "ActionDesk", result: ChangeResult) -> None:
 
 def _notice(desk: "ActionDesk", notice: str, *, bad: bool = False) -> None:
     desk.show_limits(replace(desk.limits, notice=notice, went_wrong=bad))
-    desk.app.tell(notice, bad=bad)
+    desk.tell("limits", notice, bad=bad)

@@ -26,14 +26,31 @@ def paragraph(text: str, room: int, role: str = "text", indent: str = "") -> lis
     return [((indent, role), (piece, role)) if indent else ((piece, role),) for piece in pieces]
 
 
-def quoted(raw: bytes, room: int, indent: str = "  ", most: int | None = None) -> list[Line]:
-    """A name by its exact bytes, in quotes, over as many lines as it takes, or `most` and then said to go on."""
+def quoted(raw: bytes, room: int, before: str = "  ", most: int | None = None) -> list[Line]:
+    """A name by its exact bytes, in quotes, over as many lines as it takes, or `most` and then said to go on.
+
+    `before` stands before the first of them, and as much room is left before the others.
+    """
     text = f'"{exact(raw)}"'
-    width = max(1, room - cells(indent))
+    width = max(1, room - cells(before))
     pieces = [text[start : start + width] for start in range(0, len(text), width)]
     if most is not None and len(pieces) > most:
-        pieces = [*pieces[:most], f"({count(len(raw))} bytes long; Enter on its row shows it whole)"]
-    return [((indent, "text"), (piece, "text")) for piece in pieces]
+        pieces = [*pieces[:most], cut_end(f"({count(len(raw))} bytes; Enter on its row shows all)", width)]
+    blank = " " * cells(before)
+    return [((before if n == 0 else blank, "dim"), (piece, "text")) for n, piece in enumerate(pieces)]
+
+
+def cut_end(text: str, room: int) -> str:
+    """`text` in at most `room` cells, its end given up for a `~`: right for sentences, as the middle is for names.
+
+    >>> cut_end("It was refused.", 8), cut_end("short", 8)
+    ('It was ~', 'short')
+    """
+    if cells(text) <= room:
+        return text
+    while text and cells(text) > room - 1:
+        text = text[: max(0, min(len(text) - 1, room - 1))]
+    return f"{text}~"
 
 
 def _breakable(word: str, width: int) -> str:
@@ -144,7 +161,7 @@ class PushButton(Canvas, can_focus=True):
         if self.disabled:
             return (clip(((f"  {self.label}  ", "rule"),), width),)
         if not self.has_focus:
-            return (clip(((f"  {self.label}  ", "tab"),), width),)
+            return (clip(((f"  {self.label}  ", "cursor_away"),), width),)
         return (clip(((f"[ {self.label} ]", "crit_block" if self._danger else "tab_active"),), width),)
 
     def action_press(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from textual.widget import Widget
 
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.plan import Deed, Plan
+from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.parts import Toggle, marked, paragraph, quoted
 from redis_oom_tui.tui.draw import Line
@@ -14,6 +14,7 @@ from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, duration, short_size
 
 _SAMPLES = 5
+_ONE_LINE_FROM = 56
 
 
 class PlanDialog(Dialog[BackupChoice]):
@@ -62,13 +63,20 @@ class PlanDialog(Dialog[BackupChoice]):
 
     def _samples(self, width: int) -> list[Line]:
         keys = self.plan.keys[:_SAMPLES]
+        several = len({key.id.db for key in self.plan.keys}) > 1
+
+        def place(key: PlannedKey) -> str:
+            return f"db {key.id.db:<3}" if several else ""
+
         rest = len(self.plan.keys) - len(keys)
-        lines: list[Line] = []
+        lines: list[Line] = [()]
         for key in keys:
             ttl = "no TTL" if key.ttl_ms is None else f"TTL {duration(key.ttl_ms / 1000)}"
-            facts = f"db {key.id.db}  {safe_text(key.type, 12)}  {short_size(key.size)}  {ttl}"
-            lines += paragraph(facts, width, "dim")
-            lines += quoted(key.id.key, width, most=2)
+            facts = f"{place(key)}{short_size(key.size):>7} {safe_text(key.type, 7):<7} {ttl:<10}"
+            if width >= _ONE_LINE_FROM:
+                lines += quoted(key.id.key, width, facts, most=2)
+            else:
+                lines += [((facts, "dim"),), *quoted(key.id.key, width, most=2)]
         if rest:
             lines += paragraph(
                 f"and {count(rest)} more: Esc, and the list behind this shows each of them.", width, "dim"

@@ -179,13 +179,15 @@ def write_way(path: Sequence[Step], room: int, pen: Pen) -> list[Line]:
     glyphs = pen.glyphs
     lines: list[Line] = [(("The way of a write, now", "title"),)]
     for step in path:
-        arrived = step.lit and step.end
-        question, answer = ("text", "text") if step.lit else ("dim", "dim")
-        if arrived:
-            answer = "crit" if "refused" in step.answer else "ok"
-        lines += marked(f"{glyphs.bullet} ", safe_text(step.question), room, question)
-        mark = f"  {glyphs.right if step.end else glyphs.column} "
-        lines += marked(mark, safe_text(step.answer), room, answer, answer if arrived else "rule")
+        lit = "link" if step.lit else "rule"
+        lines += marked(f"{glyphs.bullet} ", safe_text(step.question), room, "text" if step.lit else "dim", lit)
+        answer = "text" if step.lit else "dim"
+        if step.lit and step.end:
+            lit = answer = "crit" if "refused" in step.answer else "ok"
+        mark = f"{glyphs.right} " if step.end else f"{glyphs.column}   "
+        lines += [((mark, lit), *line) for line in paragraph(safe_text(step.answer), room - len(mark), answer)[:1]]
+        rest = paragraph(safe_text(step.answer), room - len(mark), answer)[1:]
+        lines += [((f"{' ' if step.end else glyphs.column}{' ' * (len(mark) - 1)}", lit), *line) for line in rest]
     return lines
 
 

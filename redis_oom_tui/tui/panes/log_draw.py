@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.alert import Alert, Event, EventKind
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.tui.draw import Line, Pen, Piece, clip, pad
+from redis_oom_tui.tui.dialogs.parts import cut_end
+from redis_oom_tui.tui.draw import Line, Pen, Piece, clip, pad, width
 from redis_oom_tui.tui.panes.limits_words import shown_value
 from redis_oom_tui.tui.panes.log_words import clock_time, moment
 from redis_oom_tui.words.hostile import safe_text
@@ -43,7 +44,7 @@ def draw(
     every: Sequence[Happening], at: int, standing: Alert | None, room: int, height: int, pen: Pen, *, now: float
 ) -> list[Line]:
     """What stands, then what happened, the cursor on row `at`; `now` is the time of day."""
-    lines: list[Line] = [clip(_standing(standing, now), room)]
+    lines: list[Line] = [_fitted(_standing(standing, now), room)]
     lines.append(((pad("  time     what       how it was, or what came of it", room), "head"),))
     if not every:
         return [*lines, (("  Nothing has happened yet: events and actions are listed here.", "dim"),)]
@@ -73,8 +74,15 @@ def _row(one: Happening, here: bool, room: int, pen: Pen, now: float) -> Line:
     pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one.entry)
     line: list[Piece] = [(f"{pen.glyphs.cursor if here else ' '} {pad(time, 9)}", "dim"), *pieces]
     if here:
-        return ((pad("".join(text for text, _ in line), room), "cursor"),)
-    return clip(line, room)
+        return ((pad(cut_end("".join(text for text, _ in line), room), room), "cursor"),)
+    return _fitted(line, room)
+
+
+def _fitted(line: Sequence[Piece], room: int) -> Line:
+    """The line in `room` cells; what reaches over loses its end."""
+    *before, (text, role) = line
+    left = clip(before, room)
+    return (*left, (cut_end(text, room - width(left)), role)) if width(left) < room else left
 
 
 def _event_pieces(event: Event) -> list[Piece]:
