@@ -1,6 +1,7 @@
 """Connections: redis-py's own, gated, polite, and quick to say that a server is silent."""
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 from redis import exceptions
 from redis.asyncio import Redis
@@ -20,6 +21,9 @@ from redis_oom_tui.store.gate import Gate
 
 CLIENT_NAME = "redis-oom-tui"
 
+WHOLE_REPLY = 20
+"""A reply that keeps coming may take so many times what silence may: CLIENT LIST over 10 KB/s is slow, not lost."""
+
 # Sent on every new connection, as the server forgets them with the old one. Without NO-EVICT, maxmemory-clients may
 # drop the tool itself; without NO-TOUCH, some reads would make cold keys look hot.
 _MANNERS = (
@@ -29,15 +33,41 @@ _MANNERS = (
 )
 
 
-class _Gated(AbstractConnection):
-    """What every connection of ours adds to redis-py's: the gate, the manners, and what became of them."""
+class _Patient:
+    """A stream whose reads each end by `seconds`: silence is told apart from a long reply over a slow link."""
 
-    def __init__(self, *, gate: Gate, server_name: str | None = None, **options: Any) -> None:
+    def __init__(self, stream: asyncio.StreamReader, seconds: float) -> None:
+        self._patient_stream = stream
+        self._seconds = seconds
+
+    async def read(self, size: int = -1) -> bytes:
+        async with asyncio.timeout(self._seconds):
+            return await self._patient_stream.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._patient_stream, name)
+
+
+class _Gated(AbstractConnection):
+    """What every connection of ours adds to redis-py's: the gate, the manners, and what became of them.
+
+    `silence_seconds` is how long nothing at all may come; redis-py's own timeout stands around a whole reply.
+    """
+
+    def __init__(
+        self, *, gate: Gate, silence_seconds: float = 3.0, server_name: str | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.gate = gate
+        self.silence_seconds = silence_seconds
         self.server_name = server_name
         self.refused_manners: dict[str, str] = {}
         self.untouched = False
+
+    async def _connect(self) -> None:
+        await super()._connect()  # type: ignore[safe-super, no-untyped-call]
+        if self._reader is not None:
+            self._reader = cast("asyncio.StreamReader", _Patient(self._reader, self.silence_seconds))
 
     def pack_command(self, *args: Any) -> list[bytes]:
         self.gate.admit(args, untouched=self.untouched)
@@ -127,7 +157,8 @@ def connection_options(connection: address.Connection) -> dict[str, Any]:
     """What redis-py's connection classes take, database and gate aside."""
     options: dict[str, Any] = {
         "socket_connect_timeout": connection.connect_timeout_seconds,
-        "socket_timeout": connection.read_timeout_seconds,
+        "socket_timeout": WHOLE_REPLY * connection.read_timeout_seconds,
+        "silence_seconds": connection.read_timeout_seconds,
         # A retry would hide a lost reply, and for a write it could act twice: the callers decide instead.
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from redis_oom_tui.models.errors import NotRedis, ServerUnreachable, TriageError
+from redis_oom_tui.models.scan import ScanOptions, ScanState
 from redis_oom_tui.store.live import LiveServer
 from tests.support.proxy import Faults, Wire, wired
 from tests.support.servers import RunningServer
@@ -40,6 +41,19 @@ async def test_a_delay_and_a_trickle_cost_time_and_nothing_else(wire: Wire) -> N
             wire.faults = faults
             await live.open()
             assert (await live.snapshot()).keys == KEYS
+
+
+async def test_a_long_reply_over_a_slow_link_is_slow_and_not_lost(wire: Wire, valkey: RunningServer) -> None:
+    """CLIENT LIST of many clients, and a scan's pages, take several times as long as silence may."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(valkey.client()).ping()
+        async with looking(wire, 0.5) as live:
+            await live.open()
+            wire.faults = Faults(bytes_per_second=10_000)
+            assert len(await live.clients()) >= 60
+            view = await live.scan(ScanOptions()).run()
+    assert (view.state, view.scanned_keys) == (ScanState.COMPLETE, KEYS)
 
 
 @pytest.mark.parametrize("passed", [0, 1, 4, 40, 700, 3000])

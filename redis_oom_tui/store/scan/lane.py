@@ -8,7 +8,7 @@ from redis import exceptions
 from redis.asyncio import connection as driver
 
 from redis_oom_tui.models.address import Connection
-from redis_oom_tui.store.client import connection_class, connection_options
+from redis_oom_tui.store.client import WHOLE_REPLY, connection_class, connection_options
 from redis_oom_tui.store.gate import Gate
 from redis_oom_tui.store.scan.wire import Walker, admit_all
 
@@ -46,7 +46,7 @@ class Lane:
         options = connection_options(connection)
         if parser is not None:
             options |= {"parser_class": parser, "socket_read_size": _READ_SIZE}
-        self.patience: float = connection.read_timeout_seconds
+        self.patience: float = WHOLE_REPLY * connection.read_timeout_seconds
         self._connection = connection_class(connection)(gate=gate, db=db, **options)
         self._expect: Callable[[int], None] | None = None
 
