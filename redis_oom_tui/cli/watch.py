@@ -136,6 +136,8 @@ def _output(
     invocation: Invocation, settings: WatchSettings, given: dict[str, Any], resources: contextlib.ExitStack
 ) -> Output:
     as_json: bool = given["as_json"]
+    if sys.stdout is None:
+        raise BadInput("standard output is closed: send the lines somewhere, as to /dev/null")
     stream = PatientStream(
         sys.stdout.fileno(), encoding=sys.stdout.encoding, missing=missing_object if as_json else missing_line
     )
@@ -161,4 +163,5 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         loop.remove_signal_handler(number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, asked, number)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            loop.add_signal_handler(number, asked, number)

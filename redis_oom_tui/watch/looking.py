@@ -1,6 +1,7 @@
 """One look at a server per tick, judged; what goes wrong becomes a sentence, and the next look starts anew."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from redis_oom_tui.watch.clock import Clock
 
 # A look that takes longer than this is given up, whatever the driver's own timeouts add up to.
 _PATIENCE_SECONDS = 10.0
+_GOODBYE_SECONDS = 3.0
 # A forecast costs milliseconds and changes slowly.
 _FORECAST_EVERY_SECONDS = 30.0
 # Twenty minutes at the usual interval as they came, and thinned what is older.
@@ -77,9 +79,11 @@ class Looking:
         return self._judged(snapshot)
 
     async def close(self) -> None:
-        """Let go of the server."""
+        """Let go of the server; one that does not answer its goodbye is left alone."""
         self._open = False
-        await self.source.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self.source.close()
 
     async def _snapshot(self) -> Snapshot:
         if not self._open:

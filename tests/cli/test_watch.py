@@ -231,3 +231,30 @@ def test_it_never_loads_a_screen_nor_what_it_was_not_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_nohup_keeps_it_alive() -> None:
+    with started("valkey") as server:
+        process = subprocess.Popen(
+            ["nohup", *COMMAND, "-s", server.socket_path, "watch", *QUICK], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            process.send_signal(signal.SIGHUP)
+            assert [process.stdout.readline() for _ in range(3)][-1] != ""
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.read().splitlines()[-1].endswith("looks")
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def test_without_a_standard_output_it_says_so() -> None:
+    done = subprocess.run(
+        f"{' '.join(COMMAND)} watch --once >&-", shell=True, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 3
+    assert done.stderr == "redis-oom-tui: standard output is closed: send the lines somewhere, as to /dev/null\n"

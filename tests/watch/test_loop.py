@@ -211,6 +211,21 @@ async def test_a_hook_that_hangs_delays_no_look_and_loses_no_event() -> None:
     assert delivered == [event.number for event in output.events]
 
 
+async def test_a_goodbye_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redis_oom_tui.watch.looking._GOODBYE_SECONDS", 0.01)
+
+    class Clinging(Script):
+        async def close(self) -> None:
+            await super().close()
+            await asyncio.Event().wait()
+
+    clock = TurnedClock()
+    looking = Looking(Clinging(iter([None, snapshot(50)]), clock), SETTINGS, clock)
+    assert (await looking.look()).snapshot is None
+    assert (await looking.look()).snapshot is not None
+    await looking.close()
+
+
 async def test_when_nobody_reads_any_more_it_lets_go_of_everything() -> None:
     class Broken(Remembered):
         def tick(self, tick: Tick) -> None:
