@@ -48,6 +48,10 @@ def exact(raw: bytes) -> str:
     >>> exact(b"a\\b\xc3\xa9")
     'a\\\\b\\xc3\\xa9'
     """
+    if raw.isascii() and b"\\" not in raw:
+        text = raw.decode("ascii")
+        if text.isprintable():
+            return text
     return "".join(chr(b) if 32 <= b < 127 and b != 92 else "\\\\" if b == 92 else f"\\x{b:02x}" for b in raw)
 
 

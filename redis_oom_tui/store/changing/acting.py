@@ -1,6 +1,7 @@
 """Check each key again, and delete it, let it expire or save it: by script in one step, else as close as it goes."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -166,13 +167,8 @@ class Hands:
 
 
 def _eval(script: str, checks: Sequence[Check], more: Sequence[tuple[int, ...]]) -> Command:
-    words: list[bytes | str | int] = ["EVAL", script, len(checks)]
-    words += [check.id.key for check in checks]
-    for check in checks:
-        words += check.expected
-    for extra in more:
-        words += extra
-    return tuple(words)
+    wants = [(*check.expected, *extra) for check, extra in zip(checks, more or [()] * len(checks), strict=True)]
+    return ("EVAL", script, len(checks), *(check.id.key for check in checks), json.dumps(wants, separators=(",", ":")))
 
 
 def _said(reply: Any) -> Said:

@@ -1,5 +1,6 @@
 """Putting keys and expiries back: RESTORE without REPLACE, and an expiry only where it is still the one we set."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -82,11 +83,12 @@ async def take_back(channel: Channel, expiries: Sequence[Expiry], now_ms: int, *
     """Give each key its old expiry again, if type and present expiry are still those that the plan left."""
     if not scripted:
         return await _take_back_in_steps(channel, expiries, now_ms)
-    words: list[bytes | str | int] = ["EVAL", scripts.UNEXPIRE, len(expiries), *(expiry.key for expiry in expiries)]
-    for expiry in expiries:
-        old = -1 if expiry.expires_ms is None else expiry.expires_ms
-        words += [expiry.type, expiry.due_ms - now_ms, old]
-    reply = (await channel.call([tuple(words)]))[0]
+    wants = [
+        (expiry.type, expiry.due_ms - now_ms, -1 if expiry.expires_ms is None else expiry.expires_ms)
+        for expiry in expiries
+    ]
+    names = (expiry.key for expiry in expiries)
+    reply = (await channel.call([("EVAL", scripts.UNEXPIRE, len(expiries), *names, json.dumps(wants))]))[0]
     if isinstance(reply, TriageError):
         return [_told(reply) for _ in expiries]
     return [_taken(one) for one in reply]
