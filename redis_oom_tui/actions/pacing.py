@@ -1,34 +1,50 @@
-"""The brake of a run: how many keys go at once, and how long it rests, by what a probe beside it had to wait."""
+"""The brake of a run: how many keys go at once, and how long it rests, by what probes beside it had to wait."""
+
+from collections import deque
+from statistics import median_low
 
 from redis_oom_tui.words.sizes import count
 
 _FEWEST = 20
 _MOST = 1000
 _FIRST = 200
-# What a batch may add to the waiting of others: SCAN.md's "2x" plus what a small machine needs to wake up.
-_ADDED_SECONDS = 0.005
+# What batches may add to the waiting of others: an EVAL of 100 keys takes 1 to 3 ms, and a small machine wakes late.
+_ADDED_SECONDS = 0.01
 _TIMES = 3.0
+# By how much the server may become slower, whoever makes it so, before the run holds back.
+_SLOWER_SECONDS = 0.1
+_SLOWER_TIMES = 5.0
+# One late wake-up is no reason to brake: the middle one of so many probes counts.
+_LOOKED_AT = 3
 _TOO_SLOW_SECONDS = 2.0
-_TOO_SLOW_IN_A_ROW = 3
 
 
 class Pacer:
-    """Grows while the probe finds the server quick, halves and rests when not. All times are in seconds."""
+    """Grows while the server answers quickly, halves and rests when not. All times are in seconds.
 
-    def __init__(self, baseline: float) -> None:
-        self._limit = max(_TIMES * baseline, baseline + _ADDED_SECONDS)
-        self._slow = 0
+    `first` is how long a PING waited before the run began.
+    """
+
+    def __init__(self, first: float) -> None:
+        self._overloaded = max(_SLOWER_TIMES * first, first + _SLOWER_SECONDS)
+        self._quiet: deque[float] = deque([first], maxlen=_LOOKED_AT)
+        self._beside: deque[float] = deque(maxlen=_LOOKED_AT)
         self.keys = _FIRST
         self.rest = 0.0
-        self.waited = baseline
 
-    def learn(self, waited: float) -> None:
-        """Take in how long a probe waited while a batch was under way."""
-        self.waited = waited
-        self._slow = self._slow + 1 if waited >= _TOO_SLOW_SECONDS else 0
-        if waited > self._limit:
+    @property
+    def waited(self) -> float:
+        """How long others wait while a batch is under way."""
+        return median_low(self._beside) if self._beside else median_low(self._quiet)
+
+    def learn(self, quiet: float, beside: float) -> None:
+        """Take in how long a PING waited before a batch, with nothing of ours under way, and beside it."""
+        self._quiet.append(quiet)
+        self._beside.append(beside)
+        alone = median_low(self._quiet)
+        if self.waited > max(_TIMES * alone, alone + _ADDED_SECONDS) or alone > self._overloaded:
             self.keys = max(_FEWEST, self.keys // 2)
-            self.rest = min(1.0, 2 * waited)
+            self.rest = min(1.0, 2 * self.waited)
         else:
             self.keys = min(_MOST, self.keys * 3 // 2)
             self.rest = 0.0
@@ -41,13 +57,13 @@ class Pacer:
     @property
     def hopeless(self) -> bool:
         """Whether the server has been so slow, for so long, that the run should stop."""
-        return self._slow >= _TOO_SLOW_IN_A_ROW
+        return len(self._beside) == _LOOKED_AT and min(self._beside) >= _TOO_SLOW_SECONDS
 
     def words(self, doing: str) -> str:
         """The phase as a person reads it.
 
         >>> pacer = Pacer(0.001)
-        >>> pacer.learn(0.04)
+        >>> pacer.learn(0.001, 0.04)
         >>> pacer.words("deleting")
         'deleting, braking: the server takes 40 ms to answer, 100 keys at a time'
         """

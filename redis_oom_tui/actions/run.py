@@ -140,6 +140,7 @@ class PlanRunner:
                 _heed_cancellation()
                 batch = worker.cut(positions, start, pacer.keys)
                 start += len(batch)
+                quiet = await _ping_quietly(probe)
                 beside = asyncio.create_task(_ping_quietly(probe))
                 try:
                     await self._one_batch(worker, batch)
@@ -147,7 +148,9 @@ class PlanRunner:
                     waited = await beside
                 if worker.blocked is not None:
                     raise worker.blocked
-                await self._pace(pacer, waited)
+                if quiet is not None and waited is not None:
+                    pacer.learn(quiet, waited)
+                await self._pace(pacer)
         finally:
             await probe.close()
 
@@ -168,9 +171,7 @@ class PlanRunner:
             await self._lines[db].open()
         return self._lines[db]
 
-    async def _pace(self, pacer: Pacer, waited: float | None) -> None:
-        if waited is not None:
-            pacer.learn(waited)
+    async def _pace(self, pacer: Pacer) -> None:
         doing = "deleting" if self._plan.deed is Deed.DELETE else "setting expiries"
         self._view = replace(self._view, phase=pacer.words(doing))
         if pacer.hopeless:

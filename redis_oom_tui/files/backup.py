@@ -87,8 +87,10 @@ class BackupWriter:
 
     def add(self, record: Record) -> None:
         """Add a key; it is on disk after the next `flush`."""
-        self._line(_fields(record))
-        if not record.left_out:
+        if record.left_out:
+            self._line(_fields(record))
+        else:
+            self._write(_summed(_fields(record)))
             self.keys += 1
 
     def flush(self) -> None:
@@ -110,7 +112,9 @@ class BackupWriter:
             self._file.close()
 
     def _line(self, fields: dict[str, Any]) -> None:
-        data = json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+        self._write(_packed(fields) + b"\n")
+
+    def _write(self, data: bytes) -> None:
         try:
             self._file.write(data)
         except OSError as error:
@@ -156,7 +160,7 @@ def read_records(path: Path) -> Iterator[Record | None]:
             try:
                 fields = json.loads(line)
                 if not fields.get("end"):
-                    yield _record(fields)
+                    yield _record(fields, line)
             except (ValueError, KeyError, TypeError, AttributeError):
                 yield None
 
@@ -186,15 +190,14 @@ def _fields(record: Record) -> dict[str, Any]:
         "m": record.size,
         "p": None if record.payload is None else _text(record.payload),
     }
-    fields |= {"s": record.saved_ms} | {name: value for name, value in optional.items() if value is not None}
-    return fields | {"sum": _checksum(fields)}
+    return fields | {"s": record.saved_ms} | {name: value for name, value in optional.items() if value is not None}
 
 
-def _record(fields: dict[str, Any]) -> Record:
+def _record(fields: dict[str, Any], line: bytes) -> Record:
     key = KeyId(fields["db"], _bytes(fields["k"]), fields.get("node", ""))
     if "left_out" in fields:
         return Record(key, fields["t"], None, left_out=str(fields["left_out"]))
-    if fields.pop("sum") != _checksum(fields):
+    if _summed({name: value for name, value in fields.items() if name != "sum"}) != line:
         raise ValueError("checksum")
     payload = fields.get("p")
     return Record(
@@ -210,9 +213,14 @@ def _record(fields: dict[str, Any]) -> Record:
     )
 
 
-def _checksum(fields: dict[str, Any]) -> str:
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode("ascii")
-    return hashlib.sha256(canonical).hexdigest()[:16]
+def _packed(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode("ascii")
+
+
+def _summed(fields: dict[str, Any]) -> bytes:
+    """A key's line, with a checksum over all that stands before it."""
+    body = _packed(fields)[:-1]
+    return body + b',"sum":"' + hashlib.sha256(body).hexdigest()[:16].encode("ascii") + b'"}\n'
 
 
 def _text(raw: bytes) -> str:
