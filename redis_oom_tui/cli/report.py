@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +10,9 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.audit import AuditFile, state_folder
+from redis_oom_tui.files.fresh import write_new
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.errors import BadInput, CommandRefused, TriageError
+from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.report import IncidentReport
 from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
@@ -61,7 +61,7 @@ def report(
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write(output, text)
+        write_new(output, text)
     return 0
 
 
@@ -164,12 +164,3 @@ def _report(
         actions=actions,
         names=names,
     )
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written as a new file: {error.strerror or error}") from None

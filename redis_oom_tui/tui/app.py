@@ -333,7 +333,7 @@ class TriageApp(App[int]):
             yield SystemCommand(f"Show {name}", f"Go to the {name} pane", lambda name=name: self.action_show_pane(name))
         yield SystemCommand("Freeze or go on", "Hold the screen still; polling goes on", self.action_freeze)
         for title, words, ask in COMMANDS:
-            if self.deeds.why_not(ask().needs) is None:
+            if ask.local or self.deeds.why_not(ask().needs) is None:
                 yield SystemCommand(title, words, lambda ask=ask: self.deeds.handle(ask()))
         yield SystemCommand("Help", "All keys, and the safety rules", self.action_show_help)
         yield SystemCommand("Repaint", "Paint the screen anew", self.action_repaint)

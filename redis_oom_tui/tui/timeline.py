@@ -1,12 +1,21 @@
 """What happened to the server while the screen was open: the alerts of the watch, fed by the screen's own readings."""
 
+from collections import deque
+
 from redis_oom_tui.models import alert
 from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.report import Episode
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import lowered, reading
+from redis_oom_tui.rules.incident import episodes
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.reading import Clock, Link, Reading
+
+# Five hours and a half: counters are totals, so what happens between two of them is not lost.
+_KEEP_EVERY_SECONDS = 10.0
+_KEPT = 2000
 
 
 class Timeline:
@@ -17,6 +26,8 @@ class Timeline:
         self.book = AlertBook(server, settings)
         self._clock = clock
         self._taken: float | None = None
+        self.first: Snapshot | None = None
+        self._kept: deque[Snapshot] = deque(maxlen=_KEPT)
 
     @property
     def events(self) -> tuple[alert.Event, ...]:
@@ -26,6 +37,10 @@ class Timeline:
     def standing(self) -> alert.Alert | None:
         """The alert that stands now."""
         return self.book.standing(self._clock.wall())
+
+    def episodes(self) -> tuple[Episode, ...]:
+        """The verdicts of the last hours, in order."""
+        return episodes(self._kept, self.book.settings.thresholds)
 
     def observe(self, look: Reading) -> tuple[alert.Event, ...]:
         """Take a reading into account; returns the events that it set off."""
@@ -37,6 +52,9 @@ class Timeline:
         if snapshot is None or look.verdict is None or snapshot.taken_monotonic == self._taken:
             return ()
         self._taken = snapshot.taken_monotonic
+        self.first = self.first or snapshot
+        if not self._kept or snapshot.taken_monotonic - self._kept[-1].taken_monotonic >= _KEEP_EVERY_SECONDS:
+            self._kept.append(snapshot)
         lenient = lowered(self.book.settings.thresholds, self.book.settings.hysteresis)
         staying = judge(snapshot, thresholds=lenient, rates=look.rates, forecast=look.forecast)
         return self.book.observe(reading(snapshot, look.verdict, staying))

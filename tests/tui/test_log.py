@@ -197,3 +197,40 @@ async def test_without_the_right_to_restore_the_keys_say_why():
         await pilot.press("5", "b")
         await until(pilot, lambda: "--read-only" in screen_text(app))
         assert not isinstance(app.screen, Dialog)
+
+
+@pytest.mark.parametrize(("name", "begins"), [("report.md", "# Memory incident report"), ("report.json", "{")])
+async def test_the_incident_report_is_written_to_a_new_file_and_only_there(tmp_path, name, begins):
+    path = tmp_path / name
+    operator = ScriptedOperator()
+    operator.entries = [an_entry(1), an_entry(2, server="10.0.0.1:6379", what="delete what is elsewhere")]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "delete 1 keys")
+        await pilot.press("e")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "path")
+        app.focused.value = str(path)
+        await pilot.press("enter")
+        await until(pilot, lambda: "The report is in" in screen_text(app))
+        text = path.read_text("utf-8")
+        assert text.startswith(begins)
+        assert "delete 1 keys" in text
+        assert "elsewhere" not in text
+        assert path.stat().st_mode & 0o077 == 0
+        await pilot.press("e")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "path")
+        app.focused.value = str(path)
+        await pilot.press("enter")
+        await until(pilot, lambda: "exists already" in screen_text(app))
+        assert path.read_text("utf-8") == text
+
+
+async def test_a_report_can_be_written_where_nothing_can_be_changed(tmp_path):
+    app = an_app()
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "stands")
+        await pilot.press("e")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "path")
+        app.focused.value = str(tmp_path / "missing" / "report.md")
+        await pilot.press("enter")
+        await until(pilot, lambda: "cannot be written as a new file" in screen_text(app))

@@ -12,7 +12,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.ports import Operator
-from redis_oom_tui.tui.acting import cleanup, intents, limits, others
+from redis_oom_tui.tui.acting import cleanup, intents, limits, others, report
 from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, LogState
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
@@ -97,7 +97,7 @@ class ActionDesk:
     def handle(self, ask: intents.Ask) -> None:
         """Begin what was asked for, or say why not."""
         reason = self.why_not(ask.needs)
-        if reason is not None:
+        if reason is not None and not ask.local:
             if not isinstance(ask, intents.ReadLimits | intents.ReadHistory):
                 self.app.tell(f"Not here: {reason}", bad=True)
             return
@@ -127,6 +127,8 @@ class ActionDesk:
                 return limits.deed(self, ask)
             case intents.BuildPlan() | intents.BuildEmergency() | intents.RunPlan() | intents.RestoreBackup():
                 return cleanup.deed(self, ask)
+            case intents.ExportReport():
+                return report.export(self)
             case _:
                 return others.deed(self, ask)
 
@@ -167,6 +169,11 @@ class ActionDesk:
         lines = ("Something is under way. It ends at the edge of its batch, in a known state that is written down.",)
         if await self.ask(ConfirmDialog(Question("Stop it and leave?", lines, "Stop and leave"))):
             self.app.exit(0)
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is an operator at all."""
+        return self._operator is not None
 
     @property
     def working(self) -> bool:

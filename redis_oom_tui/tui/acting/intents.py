@@ -11,9 +11,13 @@ from redis_oom_tui.models.snapshot import ClientBuffer
 
 
 class Ask(Message):
-    """Something for the operator. `action` is what must be allowed here for it to make sense, None for a look."""
+    """Something for the operator. `action` is what must be allowed here for it to make sense, None for a look.
+
+    What is `local` needs no server, and works where nothing can be changed.
+    """
 
     action: ClassVar[Action | None] = None
+    local: ClassVar[bool] = False
 
     @property
     def needs(self) -> Action | None:
@@ -133,6 +137,12 @@ class ReadHistory(Ask):
     """Look at the audit file."""
 
 
+class ExportReport(Ask):
+    """Write the incident report to a new file; asks where."""
+
+    local = True
+
+
 # What the command palette offers besides what panes have keys for.
 COMMANDS: tuple[tuple[str, str, type[Ask]], ...] = (
     ("Emergency cleanup", "Look for the keys of the prepared plan; running it is another question", BuildEmergency),
@@ -140,5 +150,6 @@ COMMANDS: tuple[tuple[str, str, type[Ask]], ...] = (
     ("Put the last setting back", "Undo the last change made here", UndoSetting),
     ("Remove expired keys", "Walk all keys, so that the server drops those that have expired", ReapExpired),
     ("Close a client", "Pick one of the clients that hold most memory; closing it is another question", PickClient),
+    ("Write the incident report", "Verdicts, figures, findings and actions as Markdown or JSON", ExportReport),
     ("Purge free memory", "MEMORY PURGE: the allocator gives unused pages back", PurgeMemory),
 )

@@ -78,6 +78,7 @@ class LogPane(Pane):
         Binding("enter", "read", "details", id="log.read", tooltip="All that is known of this entry"),
         Binding("z", "undo", "put back", id="log.undo", tooltip="Put back what this entry took away; asks first"),
         Binding("b", "backups", "backups", id="log.backups", tooltip="Put back any of the backups; asks first"),
+        Binding("e", "export", "report", id="log.export", tooltip="Write the incident report to a new file"),
         Binding("a", "acknowledge", "seen", id="log.acknowledge", tooltip="Quiet until it gets worse, or comes anew"),
         Binding("s", "snooze", "snooze", id="log.snooze", tooltip="Quiet for half an hour, unless it gets worse"),
         Binding("w", "everywhere", "all servers", id="log.everywhere", tooltip="Actions on every server, or this one"),
@@ -159,6 +160,10 @@ class LogPane(Pane):
     def action_backups(self) -> None:
         """Pick a backup."""
         self.post_message(intents.RestoreBackup())
+
+    def action_export(self) -> None:
+        """Write the incident report."""
+        self.post_message(intents.ExportReport())
 
     def action_acknowledge(self) -> None:
         """Somebody has seen it."""
