@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from redis_oom_tui.cli.acting import acting
+from redis_oom_tui.cli.completion import plan_names
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.models.config import NamedPlan
@@ -24,6 +25,7 @@ def arming_options(function: Any) -> Any:
         "--on-critical",
         "on_critical",
         metavar="PLAN",
+        shell_complete=plan_names,
         help="Run this plan once the state has been critical for a while. The configuration must arm it as well.",
     )
     dry_run = click.option("--dry-run", is_flag=True, help="With --on-critical: only say what it would do.")

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from redis_oom_tui.cli.completion import profile_names
+
 
 def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def apply(function: Any) -> Any:
@@ -59,7 +61,13 @@ screen_options = _options(
 
 file_options = _options(
     click.option("--config", "config_path", type=_FILE, metavar="FILE", help="Configuration file (TOML)."),
-    click.option("--profile", "profile", metavar="NAME", help="Profile in the configuration file."),
+    click.option(
+        "--profile",
+        "profile",
+        metavar="NAME",
+        shell_complete=profile_names,
+        help="Profile in the configuration file.",
+    ),
     click.option("--audit", "audit_path", type=_FILE, metavar="FILE", help="Where actions are written down."),
     click.option("--record", "record_path", type=_FILE, metavar="FILE", help="Keep what is shown, for `replay`."),
 )

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -25,13 +26,26 @@ def test_each_shell_gets_a_script_that_asks_us_back(shell: str) -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+CONFIG = "[plans.cache]\nmatch = 'cache:*'\n[profiles.orders]\nhost = 'a'\n[profiles.ordinary]\nhost = 'b'\n"
+
+
 @pytest.mark.parametrize(
     ("words", "current", "expected"),
-    [("redis-oom-tui ", "", "watch"), ("redis-oom-tui watch --on", "--on", "--on-critical")],
+    [
+        ("redis-oom-tui ", "", "watch"),
+        ("redis-oom-tui watch --on", "--on", "--on-critical"),
+        ("redis-oom-tui --profile ord", "ord", "ordinary"),
+        ("redis-oom-tui --profile orders watch --on-critical ", "", "cache"),
+    ],
 )
-def test_commands_and_options_are_completed(words: str, current: str, expected: str) -> None:
+def test_commands_options_profiles_and_plans_are_completed(
+    tmp_path: Path, words: str, current: str, expected: str
+) -> None:
+    (tmp_path / "redis-oom-tui").mkdir()
+    (tmp_path / "redis-oom-tui" / "config.toml").write_text(CONFIG)
     environment = {
         **os.environ,
+        "XDG_CONFIG_HOME": str(tmp_path),
         "_REDIS_OOM_TUI_COMPLETE": "bash_complete",
         "COMP_WORDS": words,
         "COMP_CWORD": str(len(words.split()) - bool(current)),
