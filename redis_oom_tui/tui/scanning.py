@@ -1,13 +1,16 @@
 """The one scan that the app runs: it outlives the pane that asked for it, and is looked at twice a second."""
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.timer import Timer
 from textual.worker import Worker
 
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
-from redis_oom_tui.ports import Scan
+from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.ports import SamplesValues, Scan
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
@@ -24,6 +27,9 @@ class ScanDesk:
         self._scan: Scan | None = None
         self._worker: Worker[ScanView] | None = None
         self._timer: Timer | None = None
+        self._sampled: Scan | None = None
+        self.before: ScanView | None = None
+        self.values: tuple[FamilySample, ...] = ()
         self.options = ScanOptions(idle=True)
 
     @property
@@ -36,6 +42,8 @@ class ScanDesk:
         """Begin, in place of the scan that may run: that one ends after the page in flight."""
         if self._scan is not None and self.active:
             self._scan.stop()
+        if self._app.scan is not None and self._app.scan.complete:
+            self.before = self._app.scan if _alike(options, self.options) else None
         self.options = options
         self._scan = self._app.source.scan(options)
         self._worker = self._app.run_worker(self._scan.run(), name="scan", group="scan", exit_on_error=False)
@@ -82,7 +90,22 @@ class ScanDesk:
         self._app.scan = self._scan.view()
         if self._app.scan.state not in _ACTIVE:
             self._pause_timer()
+            if self._app.scan.complete and self._sampled is not self._scan:
+                self._sampled = self._scan
+                sampling = self._read_values(self._app.scan)
+                self._app.run_worker(sampling, name="values", group="values", exit_on_error=False)
+
+    async def _read_values(self, view: ScanView) -> None:
+        """A few keys of each large family, for the findings of the next tick; without them, there are fewer."""
+        if isinstance(self._app.source, SamplesValues):
+            with contextlib.suppress(TriageError):
+                self.values = await self._app.source.samples(view)
 
     def _pause_timer(self) -> None:
         if self._timer is not None:
             self._timer.pause()
+
+
+def _alike(one: ScanOptions, other: ScanOptions) -> bool:
+    """Whether two scans walk the same keys, so that they can be compared."""
+    return (one.match, one.type, one.databases, one.sample) == (other.match, other.type, other.databases, other.sample)

@@ -57,7 +57,11 @@ def test_a_straight_line_is_told_to_the_second_or_so() -> None:
     near = forecast(line(12 * MIB))
     assert near.seconds_to_limit is not None
     low, high = near.seconds_to_limit
-    assert low < 16 < (high or 0) < 30
+    assert 12 < low < 16 < (high or 0) < 30
+
+
+def test_a_clock_that_stands_still_is_no_division_by_zero() -> None:
+    assert forecast(line(MIB, 200, step=0.0)).trend is Trend.UNKNOWN
 
 
 def test_one_jump_is_no_growth() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from redis_oom_tui.models.capabilities import Capabilities
@@ -13,7 +14,7 @@ from redis_oom_tui.models.verdict import Level, Thresholds
 MIB = 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """The evidence. `settings` is what CONFIG GET told, by name; `before` an earlier scan of the same server."""
 
@@ -53,12 +54,12 @@ class Case:
         """Whether `size` bytes are worth a line: a share of what is used, and not next to nothing."""
         return size >= max(share * self.now.memory.used_bytes, 64 * 1024)
 
-    @property
+    @cached_property
     def families(self) -> tuple[PatternRow, ...]:
         """The families of the scan, the largest first."""
         return () if self.scan is None else tuple(sorted(self.scan.patterns, key=lambda row: -row.size))
 
-    @property
+    @cached_property
     def leaves(self) -> tuple[PatternRow, ...]:
         """The families that no smaller one divides, the largest first: their bytes count once."""
         parents = {(row.db, row.parent) for row in self.families}
@@ -66,7 +67,11 @@ class Case:
 
     def sample_of(self, row: PatternRow) -> FamilySample | None:
         """The sample of a family, where one was read."""
-        return next((sample for sample in self.values if sample.pattern == row.pattern), None)
+        return self._samples.get(row.pattern)
+
+    @cached_property
+    def _samples(self) -> Mapping[bytes, FamilySample]:
+        return {sample.pattern: sample for sample in self.values}
 
     @property
     def scale(self) -> float:

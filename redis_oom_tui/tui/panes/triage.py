@@ -79,6 +79,8 @@ class TriagePane(Pane):
                 reading.clients or (),
                 reading.capabilities,
                 settings=reading.settings,
+                values=self.triage.desk.values,
+                before=self.triage.desk.before,
                 thresholds=self.triage.thresholds,
             )
         )

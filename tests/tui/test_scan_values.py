@@ -1,0 +1,51 @@
+"""Once a scan is complete, small samples of its families are read, and the findings tell of them."""
+
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.scan import PatternRow, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.values import FamilySample
+from tests.support.scripted import MIB, ScriptedScan, ScriptedSource
+from tests.tui.support import an_app, screen_text, until
+
+CARTS = PatternRow(b"cart:*", b"cart:*", 4000, 80 * MIB, 0.3, 0, types=(("string", 4000),))
+VIEW = ScanView(ScanState.COMPLETE, scanned_keys=4000, total_keys=4000, bytes_seen=80 * MIB, patterns=(CARTS,))
+PACKS = FamilySample(
+    b"cart:*", "string", 40, 20_000.0, 9.0, 19_900.0, zlib_ratios=(0.1, 0.2, 0.3), large_share=1.0, json_share=1.0
+)
+
+
+class Sampling(ScriptedSource):
+    sampled = 0
+    fails = False
+
+    def scan(self, options: ScanOptions) -> ScriptedScan:
+        scan = ScriptedScan([VIEW])
+        scan.finish()
+        return scan
+
+    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+        self.sampled += 1
+        if self.fails:
+            raise ServerUnreachable("gone")
+        return (PACKS,)
+
+
+async def test_values_are_sampled_once_and_become_findings() -> None:
+    source = Sampling()
+    app = an_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.desk.start(ScanOptions())
+        await until(pilot, lambda: "pack to 20 % of their size" in screen_text(app))
+        await pilot.pause(1.1)
+        assert source.sampled == 1
+
+
+async def test_a_failure_costs_only_those_findings() -> None:
+    source = Sampling()
+    source.fails = True
+    app = an_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.desk.start(ScanOptions())
+        await until(pilot, lambda: source.sampled == 1)
+        await pilot.pause(0.2)
+        assert app.desk.values == ()
+        assert "stopped" not in screen_text(app)
