@@ -11,9 +11,11 @@ import click
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
-from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.findings import find, ranked
+from redis_oom_tui.rules.fleet import replica_findings
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.words.check_document import check_document
 from redis_oom_tui.words.fleet_lines import node_lines
@@ -67,10 +69,25 @@ async def _ask(invocation: Invocation) -> _Answer:
         clients = await _clients(server.clients())
         await asyncio.sleep(max(0.0, _GAP_SECONDS - (time.monotonic() - before.taken_monotonic)))
         now = await server.snapshot()
+        replicas = await _replicas(server, now)
     finally:
         await server.close()
     verdict = judge(now, before, thresholds)
-    return _Answer(verdict, now, find(now, None, clients, Capabilities(), settings=settings, thresholds=thresholds))
+    found = find(now, None, clients, Capabilities(), settings=settings, thresholds=thresholds)
+    return _Answer(verdict, now, ranked((*found, *replica_findings(now, replicas))))
+
+
+async def _replicas(server: object, snapshot: Snapshot) -> tuple[NodeView, ...]:
+    """The replicas of a master that is no cluster; in a cluster they are among the nodes."""
+    from redis_oom_tui.store.fleet.replicas import replicas_of
+    from redis_oom_tui.store.live import LiveServer
+
+    if not isinstance(server, LiveServer) or not snapshot.activity.connected_replicas:
+        return ()
+    try:
+        return await replicas_of(server)
+    except TriageError:
+        return ()
 
 
 async def _clients(asked: Awaitable[tuple[ClientBuffer, ...]]) -> tuple[ClientBuffer, ...]:

@@ -195,6 +195,20 @@ def promotion_risk(replica: Snapshot, primary: Snapshot) -> str | None:
     return None
 
 
+def replica_findings(primary: Snapshot, replicas: Iterable[NodeView]) -> Iterator[Finding]:
+    """What a failover of a master without a cluster would bring; a replica that did not answer is named."""
+    for view in replicas:
+        if view.snapshot is not None:
+            yield from _promotion(view, view.snapshot, primary)
+        elif view.error is not None:
+            yield Finding(
+                id="replica-unseen",
+                level=Level.OK,
+                title=f"The replica {safe_text(view.name, 80)} could not be looked at from here",
+                advice=f"{safe_text(view.error, 300)}. Compare its limit and policy before a failover.",
+            )
+
+
 def _promotion(view: NodeView, replica: Snapshot, primary: Snapshot) -> Iterator[Finding]:
     risk = promotion_risk(replica, primary)
     if risk is None:

@@ -1,6 +1,6 @@
 """Findings: causes and savings from this server's own data, those that matter most first."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from redis_oom_tui.models.capabilities import Capabilities
@@ -12,7 +12,7 @@ from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, packin
 from redis_oom_tui.rules.findings.case import Case
 from redis_oom_tui.rules.fleet import fleet_findings
 
-__all__ = ["RULES", "Case", "examine", "find"]
+__all__ = ["RULES", "Case", "examine", "find", "ranked"]
 
 RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     buffers.forgotten_monitor,
@@ -80,7 +80,12 @@ def examine(case: Case) -> tuple[Finding, ...]:
     found = [finding for rule in RULES for finding in rule(case)]
     if case.now.fleet is not None:
         found += fleet_findings(case.now.fleet)
-    return tuple(sorted(found, key=lambda finding: (_SEVERITY[finding.level], -_expected(finding))))
+    return ranked(found)
+
+
+def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The gravest first, then what saves most."""
+    return tuple(sorted(findings, key=lambda finding: (_SEVERITY[finding.level], -_expected(finding))))
 
 
 def _expected(finding: Finding) -> int:

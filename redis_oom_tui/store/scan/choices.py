@@ -31,7 +31,7 @@ class Choice:
     notes: tuple[str, ...]
 
 
-def choose(known: Capabilities, options: ScanOptions, policy: str) -> Choice:
+def choose(known: Capabilities, options: ScanOptions, policy: str, role: str = "master") -> Choice:
     """What can be asked here; `notes` are sentences on what cannot."""
     columns = []
     notes = []
@@ -49,6 +49,10 @@ def choose(known: Capabilities, options: ScanOptions, policy: str) -> Choice:
         notes.append(f"{'frequencies' if lfu else 'idle times'} are unknown here: {why}")
     if options.idle and evidence is not None:
         columns.append(evidence)
+    if role == "replica":
+        notes.append("this is a replica: it hides expired keys without freeing them")
+        if options.idle and evidence is not None:
+            notes.append("a replica knows nothing of reads on its master: a key that is idle here may be in use there")
     return Choice(tuple(columns), evidence, tuple(notes))
 
 

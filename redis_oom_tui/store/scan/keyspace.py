@@ -176,7 +176,7 @@ class KeyspaceScan:
         if standing.walks:
             return
         known = await self._server.capabilities()
-        chosen = choose(known, self._options, snapshot.memory.policy)
+        chosen = choose(known, self._options, snapshot.memory.policy, snapshot.server.role)
         self._columns, self._evidence, standing.notes = chosen.columns, chosen.evidence, chosen.notes
         standing.sized = Column.SIZE in chosen.columns
         standing.fair = fair(snapshot.server)

@@ -1,0 +1,51 @@
+"""The replicas of one master, each asked for its own limit and policy: what a failover would bring."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.fleet import ClusterNode, NodeView
+from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.live import LiveServer
+
+# They are asked beside the diagnosis, which must not wait for a replica behind a firewall.
+_PATIENCE_SECONDS = 1.0
+
+
+async def replicas_of(server: LiveServer) -> tuple[NodeView, ...]:
+    """What each replica that `server` names in INFO replication says of itself, with the same login.
+
+    One that does not answer has the reason instead. Raises one of `models.errors` where the master does not answer.
+    """
+    with translated(server.address, "INFO"):
+        info: Mapping[str, object] = await server.client().info("replication")
+    found = [_address(value) for name, value in info.items() if name.startswith("slave") and isinstance(value, Mapping)]
+    addresses = [address for address in found if address is not None]
+    return tuple(await asyncio.gather(*(_look(server.connection, str(server.address), each) for each in addresses)))
+
+
+def _address(line: Mapping[str, object]) -> Address | None:
+    """From `ip=10.0.0.5,port=6379,state=online,...`."""
+    host, port = line.get("ip"), str(line.get("port", ""))
+    return Address(str(host), int(port)) if host and port.isdigit() else None
+
+
+async def _look(connection: Connection, primary: str, where: Address) -> NodeView:
+    node = ClusterNode(str(where), str(where), where, primary)
+    replica = LiveServer(
+        replace(
+            connection,
+            address=where,
+            sentinel=None,
+            connect_timeout_seconds=min(_PATIENCE_SECONDS, connection.connect_timeout_seconds),
+            read_timeout_seconds=min(_PATIENCE_SECONDS, connection.read_timeout_seconds),
+        )
+    )
+    try:
+        return NodeView(node, await replica.snapshot())
+    except TriageError as error:
+        return NodeView(node, error=str(error))
+    finally:
+        await replica.close()
