@@ -66,7 +66,7 @@ def _last(points: list[Point], seconds: float) -> list[Point]:
     width = (end - start) / _POINTS
     buckets: dict[int, list[Point]] = {}
     for point in points:
-        buckets.setdefault(min(_POINTS - 1, int((point[0] - start) / width)), []).append(point)
+        buckets.setdefault(min(_POINTS - 1, int((point[0] - start) / width)) if width else 0, []).append(point)
     return [(statistics.median(t for t, _ in part), statistics.median(v for _, v in part)) for part in buckets.values()]
 
 

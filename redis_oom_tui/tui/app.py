@@ -24,6 +24,7 @@ from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.ports import Fleet, Operator, Source
 from redis_oom_tui.tui.acting.desk import ActionDesk
 from redis_oom_tui.tui.acting.intents import COMMANDS, Ask, BuildEmergency
+from redis_oom_tui.tui.commands import commands
 from redis_oom_tui.tui.draw import Pen
 from redis_oom_tui.tui.glyphs import FULL, glyphs
 from redis_oom_tui.tui.intents import (
@@ -327,20 +328,11 @@ class TriageApp(App[int]):
         self.refresh(layout=True)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What the command palette offers: everything that has a key, and the looks."""
-        del screen
-        for name in PANES:
-            yield SystemCommand(f"Show {name}", f"Go to the {name} pane", lambda name=name: self.action_show_pane(name))
-        yield SystemCommand("Freeze or go on", "Hold the screen still; polling goes on", self.action_freeze)
+        """What the command palette offers: everything that has a key here, what panes offer, and the looks."""
+        yield from commands(self, screen)
         for title, words, ask in COMMANDS:
             if ask.local or self.deeds.why_not(ask().needs) is None:
                 yield SystemCommand(title, words, lambda ask=ask: self.deeds.handle(ask()))
-        yield SystemCommand("Help", "All keys, and the safety rules", self.action_show_help)
-        yield SystemCommand("Repaint", "Paint the screen anew", self.action_repaint)
-        yield SystemCommand("Quit", "Leave; the terminal comes back as it was", self.action_quit)
-        if self.appearance.color:
-            for name in LOOKS:
-                yield SystemCommand(f"Look: {name}", "Change the colours", lambda name=name: self.wear(name))
 
     def wear(self, look: str) -> None:
         """Change the look."""

@@ -3,11 +3,12 @@
 import os
 import sys
 
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.ports import Operator, Source, Timeline
 from redis_oom_tui.tui.reading import Clock
-from redis_oom_tui.tui.terminal.environment import refusal, settle
+from redis_oom_tui.tui.terminal.environment import THEMES, refusal, settle
 
 
 def run_app(
@@ -25,6 +26,8 @@ def run_app(
     signal n. What keeps `source` from opening (a TriageError) is raised before the screen begins.
     """
     options = options or ScreenOptions()
+    if options.theme is not None and options.theme not in THEMES:
+        raise BadInput(f"{options.theme!r} is no theme: choose one of {', '.join(THEMES)}")
     sentence = refusal(os.environ, sys.__stdin__, sys.__stderr__)
     if sentence is not None:
         sys.stderr.write(f"{sentence}\n")

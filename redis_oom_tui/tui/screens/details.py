@@ -31,11 +31,17 @@ class DetailsText(Canvas, can_focus=True):
         super().__init__()
         self._key = key
         self._told = "Reading it again."
+        self._noted = ""
         self._details: KeyDetails | None = None
 
     def show(self, details: KeyDetails | None, told: str = "") -> None:
         """Show what was read, or the sentence that says why there is nothing."""
         self._details, self._told = details, told
+        self.redraw()
+
+    def note(self, told: str) -> None:
+        """Say something below the name."""
+        self._noted = told
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
@@ -47,6 +53,7 @@ class DetailsText(Canvas, can_focus=True):
         out += [((f"  {chunk}", "text"),) for chunk in chunks or ['""']]
         if len(chunks) * room < len(name) or len(self._key.key) > _LONGEST_NAME:
             out.append(((f"  and so on: the name is {sizes.size(len(self._key.key))} long", "dim"),))
+        out += [((f"  {line}", "ok"),) for line in wrap(self._noted, room) if line]
         out.append(())
         if self._details is None:
             return [*out, *(((f"  {line}", "dim"),) for line in wrap(self._told, room))]
@@ -140,3 +147,4 @@ class DetailsScreen(ModalScreen[None]):
     def action_copy(self) -> None:
         """Copy the name."""
         self.app.copy_to_clipboard(exact(self._key.key))
+        self._text.note("Sent to the terminal's clipboard; where the terminal does not allow that, copy it from here.")

@@ -7,9 +7,9 @@ from textual.app import App, ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
+from redis_oom_tui.tui.commands import live, words
 from redis_oom_tui.tui.draw import Line, pad, wrap
 from redis_oom_tui.tui.widgets.canvas import Canvas
-from redis_oom_tui.tui.widgets.keybar import key_name
 
 SAFETY = (
     "Nothing on the server changes without a confirmation; Cancel has the focus, no single letter confirms.",
@@ -71,23 +71,21 @@ class HelpScreen(ModalScreen[None]):
 
 
 def sections(bindings: Sequence[ActiveBinding]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Bindings by the place where they are declared, the keys of one action together."""
-    grouped: dict[str, dict[str, tuple[list[str], str]]] = {}
-    for active in bindings:
-        binding = active.binding
-        if not binding.description or binding.system:
-            continue
-        place = grouped.setdefault(_place(active), {})
-        words = binding.tooltip or binding.description
-        keys, _ = place.setdefault(binding.action, ([], words))
-        keys.append(key_name(binding.key))
-    return [
-        (place, [(" ".join(keys[:4]), words) for keys, words in actions.values()]) for place, actions in grouped.items()
-    ]
+    """Bindings by the place where they are declared: the pane first, then what the focus is in, then everywhere."""
+    grouped: dict[str, list[tuple[str, str]]] = {}
+    for active, keys in sorted(live(bindings), key=lambda item: _rank(item[0])):
+        grouped.setdefault(_place(active), []).append((" ".join(keys[:4]), words(active)))
+    return list(grouped.items())
+
+
+def _rank(active: ActiveBinding) -> int:
+    if isinstance(active.node, (App, Screen)):
+        return 2
+    return 0 if getattr(active.node, "title", "") else 1
 
 
 def _place(active: ActiveBinding) -> str:
-    title = getattr(active.node, "title", "")
     if isinstance(active.node, (App, Screen)):
         return "Everywhere"
+    title = getattr(active.node, "title", "")
     return f"In {title}" if isinstance(title, str) and title else "In the list"

@@ -11,6 +11,7 @@ from redis_oom_tui.tui.options import Appearance, GlyphSet
 
 # Terminals that say so have 16 colours or fewer: a theme in RGB would be rounded to mud.
 _FEW_COLOURS = frozenset({"linux", "vt100", "vt102", "vt220", "ansi", "cons25", "xterm", "xterm-color", "screen", ""})
+THEMES = ("dark", "light", "high-contrast", "ansi-dark", "ansi-light")
 _DEFAULTS = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "20", "TEXTUAL_SMOOTH_SCROLL": "0"}
 _SSH_ESCAPE_DELAY_MS = "350"
 

@@ -1,0 +1,71 @@
+"""The command palette: all that has a key where the hands are now, read from the live bindings, and the looks."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.app import SystemCommand
+from textual.binding import ActiveBinding
+from textual.screen import Screen
+
+from redis_oom_tui.tui.looks import LOOKS
+from redis_oom_tui.tui.widgets.keybar import key_name
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.app import TriageApp
+
+# Moving about is for the fingers, not for a list of things to do.
+_MOVES = ("move", "page", "scroll", "first", "last", "up", "down", "cursor", "home", "end", "step")
+_TEXTUALS = ("app.", "screen.")
+
+
+def is_ours(active: ActiveBinding) -> bool:
+    """Whether this product declares the binding: Textual's own (focus, copying, the palette itself) are left out."""
+    binding = active.binding
+    own = not (isinstance(active.node, Screen) and binding.action.startswith(_TEXTUALS))
+    return bool(binding.description) and not binding.system and own and binding.action != "command_palette"
+
+
+def is_move(active: ActiveBinding) -> bool:
+    """Whether it only moves the cursor or the view."""
+    return active.binding.action.split("(")[0] in _MOVES
+
+
+def live(bindings: Iterable[ActiveBinding]) -> list[tuple[ActiveBinding, list[str]]]:
+    """Our bindings, those of one action together, each with its keys."""
+    found: dict[tuple[int, str], list[ActiveBinding]] = {}
+    for active in bindings:
+        if is_ours(active):
+            found.setdefault((id(active.node), active.binding.action), []).append(active)
+    # Where Textual binds the same action as well, our words for it are the better ones.
+    return [
+        (
+            next((one for one in same if one.binding.id), same[0]),
+            [one.binding.key_display or key_name(one.binding.key) for one in same],
+        )
+        for same in found.values()
+    ]
+
+
+def words(active: ActiveBinding) -> str:
+    """What it does, as a sentence begins."""
+    text = active.tooltip or active.binding.tooltip or active.binding.description
+    return text[:1].upper() + text[1:]
+
+
+def title(active: ActiveBinding) -> str:
+    """What it is called in the palette."""
+    text = active.binding.description
+    return text[:1].upper() + text[1:]
+
+
+def commands(app: "TriageApp", screen: Screen[object]) -> Iterable[SystemCommand]:
+    """Everything that can be done from `screen`, with its keys."""
+    shown: Sequence[tuple[ActiveBinding, list[str]]] = live(screen.active_bindings.values())
+    for active, keys in shown:
+        if active.enabled and not is_move(active):
+            act = partial(app.run_action, active.binding.action, active.node)
+            yield SystemCommand(title(active), f"{words(active)} ({' '.join(keys)})", act)
+    if app.appearance.color:
+        for name in LOOKS:
+            yield SystemCommand(f"Look: {name}", "Change the colours", partial(app.wear, name))

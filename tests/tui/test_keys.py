@@ -1,0 +1,82 @@
+"""Every action has a key that is in the help and in the palette, and no letter or digit does harm."""
+
+import pytest
+from textual.widgets import Input
+
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.tui.commands import is_move, live, title, words
+from redis_oom_tui.tui.looks import LOOKS
+from redis_oom_tui.tui.run import run_app
+from redis_oom_tui.tui.screens.help import sections
+from redis_oom_tui.tui.terminal.environment import THEMES
+from redis_oom_tui.tui.widgets.header import PANES
+from tests.support.scripted import ScriptedSource
+from tests.tui.support import an_app, screen_text, until
+
+
+@pytest.mark.parametrize("pane", PANES)
+async def test_every_binding_leads_to_an_action_and_stands_in_help_and_palette(pane):
+    app = an_app()
+    async with app.run_test(size=(100, 40)) as pilot:
+        app.action_show_pane(pane)
+        await pilot.pause()
+        bindings = live(app.screen.active_bindings.values())
+        assert len(bindings) > 8
+        in_help = {text for _, entries in sections([active for active, _ in bindings]) for _, text in entries}
+        in_palette = {command.title for command in app.get_system_commands(app.screen)}
+        for active, _ in bindings:
+            name = active.binding.action.split("(")[0]
+            assert hasattr(active.node, f"action_{name}"), active.binding
+            assert words(active) in in_help
+            assert title(active) in in_palette or is_move(active) or not active.enabled
+
+
+@pytest.mark.parametrize("pane", PANES)
+async def test_what_a_stray_reply_of_the_terminal_types_never_asks_the_operator_for_anything(pane):
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.action_show_pane(pane)
+        await pilot.pause()
+        for active, _ in live(app.screen.active_bindings.values()):
+            key = active.binding.key
+            if key in ("A", "B", "C", "D", "H", "F", "M", "R", "c", "u", "y", "tilde"):
+                assert not active.binding.action.startswith(("delete", "run", "set", "kill"))
+
+
+async def test_the_palette_does_what_its_line_says():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2", "ctrl+p")
+        await until(pilot, lambda: app.screen.query(Input))
+        await pilot.press(*"freez")
+        await until(pilot, lambda: "Hold the screen still" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.frozen)
+
+
+async def test_a_look_is_worn_at_once():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        for look in LOOKS:
+            app.wear(look)
+            await pilot.pause()
+            assert app.look is LOOKS[look]
+
+
+async def test_keys_can_be_bound_anew_by_their_ids():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.set_keymap({"freeze": "F"})
+        await pilot.press("F")
+        await pilot.pause()
+        assert app.frozen
+
+
+def test_the_themes_that_may_be_named_are_those_there_are():
+    assert set(THEMES) == set(LOOKS)
+
+
+def test_an_unknown_theme_is_one_sentence():
+    with pytest.raises(BadInput, match="'pink' is no theme"):
+        run_app(ScriptedSource(), options=ScreenOptions(theme="pink"))
