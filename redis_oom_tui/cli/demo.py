@@ -1,6 +1,7 @@
 """`redis-oom-tui demo`: the screen on a server of our own that is really out of memory."""
 
 import sys
+from dataclasses import replace
 from typing import Self
 
 import click
@@ -24,7 +25,7 @@ def demo(invocation: Invocation, /, *, keys: int) -> int:
     with DemoServer() as server:
         with Progress() as progress:
             server.start(keys=keys, on_progress=progress.show)
-        return show(invocation, server.connection)
+        return show(invocation, replace(server.connection, read_only=invocation.connection.read_only))
 
 
 class Progress:

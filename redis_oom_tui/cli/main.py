@@ -12,6 +12,7 @@ import click
 from redis_oom_tui import __version__
 from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.options import connection_options, file_options, screen_options
+from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, TriageError
 
 # name -> (module, what it does). A command's function stands in its module under its own name.
@@ -74,6 +75,7 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
     """
     if ctx.invoked_subcommand in _WITHOUT_SERVER:
         ctx.obj = Invocation(
+            connection=Connection(read_only=given["read_only"]),
             screen=read_screen(given),
             config_path=given["config_path"],
             audit_path=given["audit_path"],

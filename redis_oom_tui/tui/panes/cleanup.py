@@ -33,6 +33,8 @@ class CleanupPane(Pane):
     pane = "cleanup"
     title = "Cleanup"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "look", "look", id="cleanup.look", tooltip="Look for these keys and list them; touches nothing"),
+        Binding("enter", "edit", "edit", id="cleanup.edit", tooltip="Edit the line, or turn its choice"),
         Binding("x", "run", "run it", id="cleanup.run", tooltip="Do it to exactly the keys of this list; asks first"),
         Binding("escape", "stop", "stop", id="cleanup.stop", tooltip="End what goes on at its next edge"),
         Binding("escape", "leave", "back", id="cleanup.leave", tooltip="Back to the form, which stays as it is"),
@@ -163,6 +165,8 @@ class CleanupPane(Pane):
             return False
         stage, working = self.state.stage, self.state.working
         here = {
+            "look": stage is Stage.FORM,
+            "edit": stage is Stage.FORM,
             "run": stage is Stage.PREVIEW,
             "stop": working,
             "leave": not working and stage is not Stage.FORM,
@@ -182,7 +186,15 @@ class CleanupPane(Pane):
         needs = {"undo": Action.RESTORE, "reap": Action.REAP}.get(action)
         if action == "run":
             needs = Action.EXPIRE if plan is not None and plan.deed is Deed.EXPIRE else Action.DELETE
-        return None if needs is None else self.triage.deeds.why_not(needs)
+        return None if needs is None and action != "look" else self.triage.deeds.why_not(needs)
+
+    def action_look(self) -> None:
+        """Look for what the form means."""
+        self._look()
+
+    def action_edit(self) -> None:
+        """Type in the line, turn its choice, or begin the search."""
+        self.form_view.begin()
 
     def action_anew(self) -> None:
         """An empty form."""

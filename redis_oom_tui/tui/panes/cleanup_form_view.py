@@ -20,8 +20,6 @@ class FormView(Canvas, can_focus=True):
     """Draws the form and moves in it; what is typed comes from the pane's line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "look", "look", id="cleanup.look", tooltip="Look for these keys and list them; touches nothing"),
-        Binding("enter", "edit", "edit", id="cleanup.edit", tooltip="Edit the line, or turn its choice"),
         Binding("u", "unmark", "forget marks", id="cleanup.unmark", tooltip="Look at all keys, not only marked ones"),
         Binding("delete,backspace", "clear", "Empty the line", show=False, id="cleanup.clear"),
         Binding("right,space,l", "turn(1)", "Next choice", show=False),
@@ -84,10 +82,8 @@ class FormView(Canvas, can_focus=True):
         return lines[self.at] if self.at < len(lines) else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A search needs an operator, and marks are forgotten where there are some."""
+        """Marks are forgotten where there are some."""
         del parameters
-        if action == "look" and self.triage.deeds.why_not(None) is not None:
-            return None
         return action != "unmark" or bool(self.form.marks)
 
     def action_move(self, by: int) -> None:
@@ -95,7 +91,7 @@ class FormView(Canvas, can_focus=True):
         self.at = max(0, min(len(cleanup_form.entries(self.form)), self.at + by))
         self.redraw()
 
-    def action_edit(self) -> None:
+    def begin(self) -> None:
         """Type, turn, or begin the search: whatever the line is for."""
         entry = self.entry
         if entry is None:
@@ -122,10 +118,6 @@ class FormView(Canvas, can_focus=True):
         """Look at all keys, not only at marked ones."""
         self.fill(Form())
         self.screen.refresh_bindings()
-
-    def action_look(self) -> None:
-        """Begin the search."""
-        self.post_message(self.Look())
 
     def on_click(self, event: events.Click) -> None:
         """A click on a line moves there; on the last one it begins the search."""
