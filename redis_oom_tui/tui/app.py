@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
-from textual.widgets import ContentSwitcher
+from textual.widgets import ContentSwitcher, Input
 from textual.worker import Worker, WorkerState
 
 from redis_oom_tui.models.errors import TriageError
@@ -333,6 +333,15 @@ class TriageApp(App[int]):
         for title, words, ask in COMMANDS:
             if ask.local or self.deeds.why_not(ask().needs) is None:
                 yield SystemCommand(title, words, lambda ask=ask: self.deeds.handle(ask()))
+
+    def action_command_palette(self) -> None:
+        """Open the palette, without a blinking cursor: each blink is a frame."""
+        super().action_command_palette()
+        self.call_after_refresh(self._still_cursors)
+
+    def _still_cursors(self) -> None:
+        for line in self.screen.query(Input):
+            line.cursor_blink = False
 
     def wear(self, look: str) -> None:
         """Change the look."""

@@ -65,7 +65,8 @@ def commands(app: "TriageApp", screen: Screen[object]) -> Iterable[SystemCommand
     for active, keys in shown:
         if active.enabled and not is_move(active):
             act = partial(app.run_action, active.binding.action, active.node)
-            yield SystemCommand(title(active), f"{words(active)} ({' '.join(keys)})", act)
+            more = "" if words(active) == title(active) else f"{words(active)}  "
+            yield SystemCommand(title(active), f"{more}[{' '.join(keys)}]", act)
     if app.appearance.color:
         for name in LOOKS:
             yield SystemCommand(f"Look: {name}", "Change the colours", partial(app.wear, name))

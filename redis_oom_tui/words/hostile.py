@@ -12,7 +12,23 @@ import unicodedata
 from redis_oom_tui.models.errors import BadInput
 
 # Printable by Unicode's book, but drawn with another width than counted, or as nothing at all, by real terminals.
-_MISDRAWN = frozenset({0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0x1F3FB, 0x1F400)})
+# Hangul's vowels and finals (0x1160 to 0x11FF, 0xD7B0 to 0xD7FF) join the letter before them and take no cell.
+_MISDRAWN = frozenset(
+    {
+        *(0x115F, 0x2800, 0x3164, 0xFFA0),
+        *range(0x1160, 0x1200),
+        *range(0xD7B0, 0xD800),
+        *range(0xFE00, 0xFE10),
+        *range(0x1F3FB, 0x1F400),
+        *range(0x1F1E6, 0x1F200),
+        # Narrow until Unicode 15, wide since 16: terminals are of both minds.
+        *range(0x2630, 0x2638),
+        *range(0x268A, 0x2690),
+        *range(0x4DC0, 0x4E00),
+        *range(0x1D300, 0x1D357),
+        *range(0x1D360, 0x1D377),
+    }
+)
 _GLOB_SPECIAL = b"*?[]\\"
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
 
 _LONGEST_NAME = 1024
+_COLLECTIONS = frozenset({"hash", "list", "set", "zset", "stream"})
 
 
 class DetailsText(Canvas, can_focus=True):
@@ -79,10 +80,10 @@ class DetailsText(Canvas, can_focus=True):
 def facts(details: KeyDetails) -> list[tuple[str, str]]:
     """What was read, as names and values."""
     row = details.row
-    measured = "of all elements" if row.measured else "estimated from a few elements where it has many"
+    estimate = "" if row.measured or row.type not in _COLLECTIONS else ", estimated from a few elements"
     told = [
         ("type", safe_text(row.type, 30)),
-        ("memory", f"{sizes.size(row.size)} ({sizes.count(row.size)} bytes), {measured}"),
+        ("memory", f"{sizes.size(row.size)} ({sizes.count(row.size)} bytes){estimate}"),
         ("TTL", "none: it never expires" if row.ttl_ms is None else sizes.duration(row.ttl_ms / 1000)),
     ]
     if row.idle_seconds is not None:

@@ -29,6 +29,17 @@ _NAMES = {
     "asterisk": "*",
     "full_stop": ".",
     "comma": ",",
+    "equals_sign": "=",
+    "tilde": "~",
+    "down": "Down",
+    "up": "Up",
+    "left": "Left",
+    "right": "Right",
+    "home": "Home",
+    "end": "End",
+    "delete": "Del",
+    "backspace": "Backspace",
+    "f1": "F1",
 }
 
 

@@ -1,0 +1,97 @@
+"""Names from strangers, by the hundred thousand, through what draws them: no control byte, no wrong width."""
+
+import random
+import unicodedata
+
+import pytest
+from rich.cells import cell_len
+from wcwidth import wcswidth
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
+from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.rules.clients import rank
+from redis_oom_tui.tui.draw import pad
+from redis_oom_tui.tui.panes.hogs_columns import PATTERN_COLUMNS, key_columns
+from redis_oom_tui.tui.reading import Link
+from redis_oom_tui.tui.screens.details import facts
+from redis_oom_tui.tui.widgets.columns import cells_of, fitting
+from redis_oom_tui.words.hostile import cells, exact, safe_text
+from tests.support.scripted import ScriptedSource, a_snapshot
+from tests.tui.support import an_app, screen_text, until
+
+COUNT = 100_000
+TRAPS = [
+    b"\x1b]0;owned\x07", b"\x1b[2J", b"\x9b31m", b"\xc2\x9b31m", b"\x00", b"\x7f", b"[/red]", b"[@click=app.quit]x[/]",
+    b"[link=http://x]", b"\xff\xfe", b"\xed\xa0\x80", b"\t", b"\r\n", b"\\x41", b"",
+    *(text.encode() for text in (
+        "\u202e", "\u2066", "\u200b", "\ufe0f", "\U0001f44d\U0001f3fd", "e\u0301", "\u3164", "\u0915\u094d", "猫",
+        "\U0001f468\u200d\U0001f469", "\U000e0041", "\u0600", "\u00ad", "ﷺ",
+    )),
+]  # fmt: skip
+
+
+def names(count, seed=7):
+    source = random.Random(seed)
+    for _ in range(count):
+        kind = source.random()
+        if kind < 0.3:
+            yield source.randbytes(source.randrange(12))
+        elif kind < 0.6:
+            points = (
+                source.choice((source.randrange(0x20, 0x3000), source.randrange(0x3000, 0x20000))) for _ in range(5)
+            )
+            yield "".join(chr(point) for point in points if not 0xD800 <= point < 0xE000).encode()
+        else:
+            yield b"k:" + source.choice(TRAPS) + b":" + source.choice(TRAPS)
+
+
+def harmless(text):
+    return text.isprintable() and not any(
+        unicodedata.category(char) in ("Cf", "Cc", "Mn", "Me", "Zl", "Zp") for char in text
+    )
+
+
+def test_a_hundred_thousand_names_are_harmless_and_as_wide_as_counted():
+    columns = fitting(key_columns(lambda: None, databases=False)[-1:], 33)
+    for name in names(COUNT):
+        (text, _), (gap, _) = cells_of(KeyRow(KeyId(0, name), "string", 1), columns, None)
+        assert harmless(text), name
+        assert cells(text) == 33
+        assert gap == " "
+
+
+def test_terminals_and_textual_agree_on_the_width_of_every_character_shown():
+    points = (*range(0x20, 0xD800), *range(0xE000, 0x20000))
+    for point in points:
+        text = safe_text(chr(point))
+        assert wcswidth(text) == cells(text) == cell_len(text), hex(point)
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_whatever_else_shows_a_name_shows_it_harmlessly(name):
+    buffer = ClientBuffer(1, name.decode("latin-1"), name, name, name, name, total_bytes=9 << 20, output_bytes=9 << 20)
+    pattern = PatternRow(name, name, 1, 1, 0.1, 0, types=((name.decode("latin-1"), 1),))
+    row = KeyRow(KeyId(0, name, name.decode("latin-1")), name.decode("latin-1"), 1, encoding=name.decode("latin-1"))
+    shown = [rank((buffer,))[0].words, *(value for _, value in facts(KeyDetails(row)))]
+    shown += [text for text, _ in cells_of(pattern, fitting(PATTERN_COLUMNS, 200), None)]
+    shown += [text for text, _ in cells_of(row, fitting(key_columns(lambda: 5, databases=True), 200), None)]
+    assert all(harmless(text) for text in shown), shown
+    assert exact(name).isascii()
+    assert exact(name).isprintable()
+    assert cells(pad(safe_text(name), 7)) == 7
+
+
+async def test_a_hostile_server_writes_nothing_but_text():
+    bad = "[/x]\x1b]0;pwned\x07\u202e"
+    snapshot = a_snapshot(policy=bad)
+    server = type(snapshot.server)(bad, bad, bad, Address(bad), run_id=bad)
+    source = ScriptedSource([type(snapshot)(1.0, 2.0, server, snapshot.memory, counters=snapshot.counters)])
+    app = an_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.reading.link is Link.LIVE)
+        app.tell(f"It said {bad}", bad=True)
+        await pilot.pause()
+        for line in screen_text(app).splitlines():
+            assert harmless(line), ascii(line)
