@@ -91,6 +91,15 @@ async def test_the_focus_is_seen_where_it_is():
         assert "[ Cancel ]" not in screen_text(app)
 
 
+async def test_a_choice_with_the_focus_is_marked_by_more_than_colour():
+    app = an_app()
+    async with app.run_test() as pilot:
+        await opened(pilot, a_plan_dialog())
+        assert " [x] write each key" in screen_text(app)
+        app.screen.query_one("#backup").focus()
+        await until(pilot, lambda: f"{app.pen.glyphs.cursor}[x] write each key" in screen_text(app))
+
+
 async def test_escape_leaves():
     app = an_app()
     async with app.run_test() as pilot:

@@ -204,11 +204,12 @@ class Toggle(Canvas, can_focus=True):
         self.on = on
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        """A box with a cross in it, or none."""
+        """A box with a cross in it, or none; marked where it has the focus, as colour alone tells nobody."""
         del height
         role = "cursor" if self.has_focus else "text"
+        edge = self.pen.glyphs.cursor if self.has_focus else " "
         box = "[x]" if self.on else "[ ]"
-        return (spread(((f" {box} {self._label}", role),), (), width, role),)
+        return (spread(((f"{edge}{box} {self._label}", role),), (), width, role),)
 
     def action_turn(self) -> None:
         """The other way."""
