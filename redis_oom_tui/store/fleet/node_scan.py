@@ -1,5 +1,6 @@
 """The scan of one node's share of a cluster: its own slots only, counted into one tally for all."""
 
+from binascii import crc_hqx
 from collections.abc import Iterable
 
 from redis import exceptions
@@ -13,6 +14,9 @@ from redis_oom_tui.store.scan.tally import Columns, Tally, Top
 
 # Fewer keys on a page than this tell nothing about the order in which the server walks.
 _TELLING = 16
+_SLOT_BITS = REDIS_CLUSTER_HASH_SLOTS - 1
+# The replies about a key that went to another node between being listed and being asked about.
+_MOVED = frozenset({exceptions.MovedError, exceptions.AskError})
 
 
 class NodeTally(Tally):
@@ -89,26 +93,23 @@ class NodeScan(KeyspaceScan):
 
     def count(self, db: int, names: list[bytes], columns: Columns) -> None:
         """Take one page of replies, less the keys that are not this node's."""
-        slots = [key_slot(name) for name in names]
-        if len(slots) >= _TELLING and slots != sorted(slots):
+        # On the way of every key, so in few steps: most names have no hash tag, most pages no stranger.
+        slots = [crc_hqx(name, 0) & _SLOT_BITS if b"{" not in name else key_slot(name) for name in names]
+        if self.by_slot and len(slots) >= _TELLING and slots != sorted(slots):
             self.by_slot = False
-        kept = [index for index, slot in enumerate(slots) if self._own[slot]]
-        for column in (columns.sizes, columns.types, columns.ttls):
-            if column is not None:
-                kept = [index for index in kept if not _elsewhere(column[index])]
-        self.moved_keys += sum(self._own[slot] for slot in slots) - len(kept)
-        if len(kept) < len(names):
-            names, columns = [names[index] for index in kept], _at(columns, kept)
+        own = list(map(self._own.__getitem__, slots))
+        asked = [column for column in (columns.sizes, columns.types, columns.ttls) if column is not None]
+        if 0 in own or any(not _MOVED.isdisjoint(map(type, column)) for column in asked):
+            kept = [
+                at for at, mine in enumerate(own) if mine and not any(type(column[at]) in _MOVED for column in asked)
+            ]
+            self.moved_keys += sum(own) - len(kept)
+            names, columns = [names[at] for at in kept], _at(columns, kept)
         self.seen.update(slots)
         if slots:
             self.last_slot = slots[-1]
         if names:
             super().count(db, names, columns)
-
-
-def _elsewhere(reply: object) -> bool:
-    """Whether the key went to another node between being listed and being asked about."""
-    return isinstance(reply, (exceptions.MovedError, exceptions.AskError))
 
 
 def _at(columns: Columns, kept: list[int]) -> Columns:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from redis_oom_tui.models.address import Address
@@ -20,6 +20,8 @@ _AT_ONCE = 64
 # A node that did not answer is left alone for a while, so that it does not hold up every round by its timeouts.
 _LONGEST_REST = 15.0
 _SETTINGS_EVERY = 60.0
+# Nodes that serve nothing (replicas) are asked less often: in a wide cluster they are half of the work.
+_OTHERS_EVERY = 10.0
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -33,6 +35,8 @@ class _Known:
     rest_until: float = 0.0
     settings: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     settings_due: float = 0.0
+    view: NodeView | None = None
+    fresh_until: float = 0.0
 
 
 class Round:
@@ -51,10 +55,16 @@ class Round:
     def forgive(self) -> None:
         """Ask lost nodes again in the next round, rested or not."""
         for known in self._known.values():
-            known.rest_until = 0.0
+            known.rest_until = known.fresh_until = 0.0
 
     async def _view(self, node: ClusterNode) -> NodeView:
         known = self._known.setdefault(node.name, _Known())
+        if not node.serves and known.view is not None and self._monotonic() < known.fresh_until:
+            return replace(known.view, node=node)
+        known.view, known.fresh_until = await self._look(node, known), self._monotonic() + _OTHERS_EVERY
+        return known.view
+
+    async def _look(self, node: ClusterNode, known: _Known) -> NodeView:
         if self._monotonic() < known.rest_until and known.error is not None:
             return NodeView(node, error=known.error, verdict=unknown(known.error))
         server = self._server_of(node.address)
