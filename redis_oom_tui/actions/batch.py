@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from redis_oom_tui.actions.saving import Saver, outcome_of
@@ -15,6 +15,7 @@ from redis_oom_tui.models.errors import (
     TriageError,
     WritesBlocked,
 )
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, Outcome, Plan
 from redis_oom_tui.rules.recheck import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.report import blocks_writes
@@ -36,7 +37,10 @@ class Task(NamedTuple):
 
 
 class Worker:
-    """Acts on batches of `plan` and writes into `tally`. `blocked` is why nothing more can be done, once that is so."""
+    """Acts on batches of `plan` and writes into `tally`. `blocked` is why nothing more can be done, once that is so.
+
+    `copies` are digests of keys that an earlier run of the plan has saved (`resuming`).
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Worker:
         *,
         scripted: bool,
         alone: bool,
+        copies: Mapping[KeyId, str] | None = None,
         wall: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -54,6 +59,7 @@ class Worker:
         self._saver = saver
         self._scripted = scripted
         self._alone = alone
+        self._copies = copies or {}
         self._wall = wall
         self._chance = chance
         self._done = Outcome.DELETED if plan.deed is Deed.DELETE else Outcome.EXPIRING
@@ -78,7 +84,8 @@ class Worker:
     async def work(self, line: Line, batch: Sequence[int]) -> None:
         """Save and act on the keys of `batch`. Each of them has its outcome afterwards, also when this raises."""
         now = self._wall()
-        checks = [Check(self._plan.keys[at].id, expected(self._plan.keys[at], now)) for at in batch]
+        keys = [self._plan.keys[at] for at in batch]
+        checks = [Check(key.id, expected(key, now, self._copies.get(key.id, ""))) for key in keys]
         tasks = self._timed([*zip(batch, checks, strict=True)])
         if self._saver is not None and self._plan.deed is Deed.EXPIRE:
             self._saver.note(batch, [task.due_ms for task in tasks], now)

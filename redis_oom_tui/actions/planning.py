@@ -1,5 +1,6 @@
 """From criteria to a frozen plan: the first half of the circle, in which nothing is changed."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -14,7 +15,6 @@ from redis_oom_tui.rules import selection, trust
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.store.changing import reading
-from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.store.live import LiveServer
 
 _REREAD_AT_ONCE = 500
@@ -71,7 +71,8 @@ class PlanMaker:
             self._show(PlanningState.FAILED, error=str(error))
         else:
             state = PlanningState.STOPPED if self._stop else PlanningState.COMPLETE
-            self._show(state, plan=self._freeze(snapshot))
+            # Hashing a hundred thousand keys takes a second, in which a screen must still answer.
+            self._show(state, plan=await asyncio.to_thread(self._freeze, snapshot))
         return self._view
 
     async def _look(self, snapshot: Snapshot) -> None:
@@ -100,19 +101,19 @@ class PlanMaker:
         return sorted(chosen)
 
     async def _pages(self, db: int, *, frequencies: bool) -> AsyncGenerator[reading.Page, None]:
-        channel = Channel(self._server, db)
+        reader = reading.Reader(self._server, db, self._criteria, frequencies=frequencies, wall=self._wall)
+        await reader.open()
         try:
             if not self._wanted:
-                async for page in reading.pages(channel, self._criteria, frequencies=frequencies, wall=self._wall):
+                async for page in reader.pages():
                     yield page
                 return
             names = reading.by_database(self._wanted)[db]
             self._view = replace(self._view, total_keys=len(self._wanted))
             for at in range(0, len(names), _REREAD_AT_ONCE):
-                some = names[at : at + _REREAD_AT_ONCE]
-                yield await reading.rows(channel, some, self._criteria, frequencies=frequencies, wall=self._wall)
+                yield await reader.rows(names[at : at + _REREAD_AT_ONCE])
         finally:
-            await channel.close()
+            await reader.close()
 
     def _take(self, page: reading.Page) -> None:
         self._refused_keys += page.refused_keys

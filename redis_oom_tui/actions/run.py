@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from redis_oom_tui.actions.batch import Worker
 from redis_oom_tui.actions.desk import Desk
 from redis_oom_tui.actions.pacing import Pacer
+from redis_oom_tui.actions.resuming import copies
 from redis_oom_tui.actions.saving import Saver
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.files.backup import BackupWriter, new_path
@@ -15,6 +17,7 @@ from redis_oom_tui.files.plans import criteria_fields
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.report import report
@@ -101,33 +104,49 @@ class PlanRunner:
             )
         self._view = replace(self._view, used_before_bytes=snapshot.memory.used_bytes)
         self._notice(snapshot)
-        path = self._backup.path or new_path(self._desk.backups, self._plan, self._desk.wall())
-        self._action_id = self._desk.audit.intent(
-            self._plan.deed.value,
-            server=self._plan.server,
-            who=self._desk.who,
-            what=f"{self._plan.deed.value} {count(len(self._plan.keys))} keys ({size(self._plan.size)})",
-            run_id=run_id,
-            plan=self._plan.hash,
-            criteria=criteria_fields(self._plan.criteria),
-            expire_seconds=self._plan.expire_seconds,
-            keys=len(self._plan.keys),
-            bytes=self._plan.size,
-            backup=str(path) if self._backup.wanted else None,
-            used_memory=snapshot.memory.used_bytes,
-        )
+        known = await self._desk.learn()
+        earlier = {} if known.has(Feature.NO_TOUCH) else await asyncio.to_thread(copies, self._desk.audit, self._plan)
+        path = None
         if self._backup.wanted:
+            path = self._backup.path or new_path(self._desk.backups, self._plan, self._desk.wall())
+        self._action_id = self._intend(snapshot, path)
+        if path is not None:
             self._writer = BackupWriter(path, self._plan, snapshot.server, self._desk.wall())
             self._view = replace(self._view, backup_path=str(path))
-        return self._hire(await self._desk.learn(), alone=snapshot.server.mode == "cluster")
+        return self._hire(known, earlier, alone=snapshot.server.mode == "cluster")
 
-    def _hire(self, known: Capabilities, *, alone: bool) -> Worker:
+    def _intend(self, snapshot: Snapshot, path: Path | None) -> str:
+        plan = self._plan
+        return self._desk.audit.intent(
+            plan.deed.value,
+            server=plan.server,
+            who=self._desk.who,
+            what=f"{plan.deed.value} {count(len(plan.keys))} keys ({size(plan.size)})",
+            run_id=snapshot.server.run_id,
+            plan=plan.hash,
+            criteria=criteria_fields(plan.criteria),
+            expire_seconds=plan.expire_seconds,
+            keys=len(plan.keys),
+            bytes=plan.size,
+            backup=None if path is None else str(path),
+            used_memory=snapshot.memory.used_bytes,
+        )
+
+    def _hire(self, known: Capabilities, earlier: Mapping[KeyId, str], *, alone: bool) -> Worker:
         saver = None
         if self._writer is not None:
             untouched = known.has(Feature.NO_TOUCH)
             saver = Saver(self._plan, self._backup, self._writer, self._tally, untouched=untouched)
         scripted = known.has(Feature.SCRIPT)
-        return Worker(self._plan, self._tally, saver, scripted=scripted, alone=alone, wall=self._desk.wall)
+        return Worker(
+            self._plan,
+            self._tally,
+            saver,
+            scripted=scripted,
+            alone=alone,
+            copies=earlier,
+            wall=self._desk.wall,
+        )
 
     async def _each_batch(self, worker: Worker) -> None:
         keys = self._plan.keys

@@ -19,7 +19,7 @@ from redis_oom_tui.models.action import AuditEntry, RestoreOutcome
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.words.hostile import exact, safe_text
+from redis_oom_tui.words.hostile import exact, from_exact, safe_text
 
 LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
     Outcome.DELETED: "d",
@@ -35,6 +35,7 @@ LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
     RestoreOutcome.FAILED: "f",
     RestoreOutcome.NOT_ATTEMPTED: "n",
 }
+_UNSETTLED = LETTERS[Outcome.FAILED] + LETTERS[Outcome.NOT_ATTEMPTED]
 _TAIL = 32 * 1024 * 1024
 
 
@@ -119,14 +120,32 @@ class AuditFile:
                 entries[action_id] = _ended(entries[action_id], line)
         return tuple(sorted(entries.values(), key=lambda entry: entry.at, reverse=True)[:most])
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def unfinished(self, plan_hash: str) -> dict[str, set[tuple[int, bytes]]]:
+        """By backup file: the keys, as (database, name), to which runs of this plan had come, without settling them."""
+        backups: dict[str, str] = {}
+        pending: dict[tuple[str, int], list[tuple[int, bytes]]] = {}
+        for line in self._lines(batches=True):
+            action_id, batch = str(line.get("id")), (str(line.get("id")), int(line.get("batch", 0)))
+            if line.get("phase") == "intent" and line.get("plan") == plan_hash and line.get("backup"):
+                backups[action_id] = str(line["backup"])
+            elif action_id in backups and line.get("phase") == "batch":
+                pending[batch] = [(db, from_exact(name)) for db, name in line["keys"]]
+            elif batch in pending and line.get("phase") == "done":
+                letters = str(line["outcomes"])
+                pending[batch] = [key for key, said in zip(pending[batch], letters, strict=True) if said in _UNSETTLED]
+        found: dict[str, set[tuple[int, bytes]]] = {}
+        for (action_id, _), keys in pending.items():
+            found.setdefault(backups[action_id], set()).update(keys)
+        return found
+
+    def _lines(self, *, batches: bool = False) -> Iterator[dict[str, Any]]:
         try:
             with self.path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - _TAIL))
                 for raw in file:
                     # Batches are the bulk of the file, and the history does not tell them.
-                    if b'"phase":"batch"' in raw[:80] or b'"phase":"done"' in raw[:80]:
+                    if not batches and (b'"phase":"batch"' in raw[:80] or b'"phase":"done"' in raw[:80]):
                         continue
                     try:
                         line = json.loads(raw)

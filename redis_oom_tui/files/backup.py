@@ -51,10 +51,11 @@ class Record(NamedTuple):
 
 
 def new_path(folder: Path, plan: Plan, wall: float) -> Path:
-    """A file name for the backup of `plan` that says when and where."""
+    """A path for the backup of `plan` that says when and where, and that nothing stands at."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
     place = re.sub(r"[^A-Za-z0-9.-]+", "_", plan.server)[-60:]
-    return folder / f"{stamp}-{place}-{plan.hash[:8]}.jsonl"
+    names = (f"{stamp}-{place}-{plan.hash[:8]}{again}.jsonl" for again in ("", *(f"-{n}" for n in range(2, 1000))))
+    return next(path for name in names if not (path := folder / name).exists())
 
 
 class BackupWriter:

@@ -2,16 +2,20 @@
 
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from redis_oom_tui.models.errors import TriageError
+from redis import exceptions
+
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.rules.selection import name_matches, server_match, server_type, ttl_matches
-from redis_oom_tui.store.changing.channel import Channel, Command
+from redis_oom_tui.store.errors import as_ours, translated
+from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.scan.lane import Lane
+from redis_oom_tui.store.scan.wire import Column, Walker, packed
 
-_COUNT = 500
+_COUNT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,84 +28,101 @@ class Page:
     refused_keys: int = 0
 
 
-async def pages(
-    channel: Channel, criteria: Criteria, *, frequencies: bool, wall: Callable[[], float] = time.time
-) -> AsyncGenerator[Page, None]:
-    """Walk the channel's database by SCAN; what the criteria can settle by name, type and TTL alone is left out.
+class Reader:
+    """Reads the keys of database `db` that may meet `criteria`; what name, type and TTL settle is left out early.
 
-    A walk with MATCH does not tell how many keys it passed: `walked` is then SCAN's COUNT, a good guess. `frequencies`
-    asks for OBJECT FREQ in place of IDLETIME, for the servers that keep those.
+    `frequencies` asks for OBJECT FREQ in place of IDLETIME, for the servers that keep those.
     """
-    match, kind = server_match(criteria), server_type(criteria)
-    cursor: bytes | int = 0
-    while True:
-        command: tuple[Any, ...] = ("SCAN", cursor, "COUNT", _COUNT)
-        if match is not None:
-            command = (*command, "MATCH", match)
-        if kind is not None:
-            command = (*command, "TYPE", kind)
-        cursor, names = await channel.one(*command)
-        wanted = [name for name in names if name_matches(criteria, name)]
-        page = await rows(channel, wanted, criteria, frequencies=frequencies, wall=wall)
-        yield Page(
-            walked=len(names) if match is None and kind is None else _COUNT,
-            rows=page.rows,
-            read_at=page.read_at,
-            refused_keys=page.refused_keys,
-        )
-        if int(cursor) == 0:
-            return
 
+    def __init__(
+        self,
+        server: LiveServer,
+        db: int,
+        criteria: Criteria,
+        *,
+        frequencies: bool,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        kind = server_type(criteria)
+        self._where = server.address
+        self._db = db
+        self._criteria = criteria
+        self._walker = Walker(server_match(criteria), None if kind is None else kind.encode())
+        self._lane = Lane(server.connection, db, self._walker)
+        self._used = Column.FREQUENCY if frequencies else Column.IDLE
+        self._wall = wall
 
-async def rows(
-    channel: Channel,
-    names: Sequence[bytes],
-    criteria: Criteria,
-    *,
-    frequencies: bool,
-    wall: Callable[[], float] = time.time,
-) -> Page:
-    """The keys of `names` that are there and of a wanted type and TTL, read in two round trips."""
-    if not names:
-        return Page(0, read_at=wall())
-    kinds: dict[bytes, tuple[str, int | None]] = {}
-    refused = 0
-    replies = await channel.call([command for name in names for command in (("TYPE", name), ("PTTL", name))])
-    for name, kind, ttl in zip(names, replies[::2], replies[1::2], strict=True):
-        if isinstance(kind, TriageError) or isinstance(ttl, TriageError):
-            refused += 1
-        elif kind != b"none" and ttl != -2:
-            text, ttl_ms = kind.decode("ascii", "replace"), None if ttl < 0 else int(ttl)
-            if (not criteria.types or text in criteria.types) and ttl_matches(criteria.ttl, ttl_ms):
-                kinds[name] = text, ttl_ms
-    found = await _sized(channel, kinds, frequencies=frequencies)
-    return Page(len(names), found, wall(), refused)
+    async def open(self) -> None:
+        """Connect. Raises one of `models.errors`."""
+        with translated(self._where):
+            await self._lane.open()
 
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._lane.close()
 
-async def _sized(channel: Channel, kinds: dict[bytes, tuple[str, int | None]], *, frequencies: bool) -> list[KeyRow]:
-    if not kinds:
-        return []
-    field_name = "FREQ" if frequencies else "IDLETIME"
-    commands: list[Command] = []
-    for name in kinds:
-        commands += [("MEMORY", "USAGE", name), ("OBJECT", field_name, name)]
-    replies = await channel.call(commands)
-    found = []
-    for (name, (kind, ttl_ms)), size, used in zip(kinds.items(), replies[::2], replies[1::2], strict=True):
-        if size is None:
-            continue
-        known = used if isinstance(used, int) else None
-        found.append(
-            KeyRow(
-                id=KeyId(channel.db, name),
-                type=kind,
-                size=size if isinstance(size, int) else None,
-                ttl_ms=ttl_ms,
-                idle_seconds=None if frequencies else known,
-                frequency=known if frequencies else None,
+    async def pages(self) -> AsyncGenerator[Page, None]:
+        """Walk the whole database by SCAN.
+
+        A walk with MATCH or TYPE does not tell how many keys it passed: `walked` is then its COUNT, a good guess.
+        """
+        filtered = self._walker.match is not None or self._walker.type is not None
+        cursor = 0
+        while True:
+            answer = (await self._ask(self._walker.packed(cursor, _COUNT), 1))[0]
+            if isinstance(answer, exceptions.ResponseError):
+                raise as_ours(answer, self._where, "SCAN")
+            cursor, names = int(answer[0]), answer[1]
+            page = await self.rows([name for name in names if name_matches(self._criteria, name)])
+            yield replace(page, walked=_COUNT if filtered else len(names))
+            if cursor == 0:
+                return
+
+    async def rows(self, names: Sequence[bytes]) -> Page:
+        """The keys of `names` that are there and of a wanted type and TTL, read in two round trips."""
+        if not names:
+            return Page(0, read_at=self._wall())
+        replies = await self._ask(packed((Column.TYPE, Column.TTL), names), 2 * len(names))
+        kinds: dict[bytes, tuple[str, int | None]] = {}
+        refused = 0
+        for name, kind, ttl in zip(names, replies[: len(names)], replies[len(names) :], strict=True):
+            if not isinstance(kind, bytes) or not isinstance(ttl, int):
+                refused += 1
+            elif kind != b"none" and ttl != -2:
+                text, ttl_ms = kind.decode("ascii", "replace"), None if ttl < 0 else ttl
+                if self._wants(text, ttl_ms):
+                    kinds[name] = text, ttl_ms
+        return Page(len(names), await self._sized(kinds), self._wall(), refused)
+
+    def _wants(self, kind: str, ttl_ms: int | None) -> bool:
+        return (not self._criteria.types or kind in self._criteria.types) and ttl_matches(self._criteria.ttl, ttl_ms)
+
+    async def _sized(self, kinds: dict[bytes, tuple[str, int | None]]) -> list[KeyRow]:
+        if not kinds:
+            return []
+        replies = await self._ask(packed((Column.SIZE, self._used), list(kinds)), 2 * len(kinds))
+        found = []
+        for (name, (kind, ttl_ms)), size, used in zip(
+            kinds.items(), replies[: len(kinds)], replies[len(kinds) :], strict=True
+        ):
+            if size is None:
+                continue
+            known = used if isinstance(used, int) else None
+            found.append(
+                KeyRow(
+                    id=KeyId(self._db, name),
+                    type=kind,
+                    size=size if isinstance(size, int) else None,
+                    ttl_ms=ttl_ms,
+                    idle_seconds=known if self._used is Column.IDLE else None,
+                    frequency=known if self._used is Column.FREQUENCY else None,
+                )
             )
-        )
-    return found
+        return found
+
+    async def _ask(self, buffer: bytes, replies: int) -> list[Any]:
+        with translated(self._where):
+            return await self._lane.ask(buffer, replies)
 
 
 def by_database(keys: Iterable[KeyId]) -> dict[int, list[bytes]]:
