@@ -162,6 +162,18 @@ def merged(line: Iterable[Piece]) -> Line:
     return tuple(out)
 
 
+def shorten(text: str, room: int) -> str:
+    """Prose in at most `room` cells: its end is given up, since it begins with what matters.
+
+    >>> shorten("Refusing writes at 105 %", 10), shorten("short", 10)
+    ('Refusing~', 'short')
+    """
+    if cells(text) <= room:
+        return text
+    kept = wrap(text, max(1, room - 1))[0]
+    return f"{kept}~" if room > 1 else "~"[:room]
+
+
 def wrap(text: str, room: int) -> list[str]:
     """`text` in lines of at most `room` cells, broken at spaces.
 

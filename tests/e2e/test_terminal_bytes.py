@@ -63,12 +63,37 @@ def test_without_the_diff_it_still_fits_a_slow_link():
 
 
 @pytest.mark.e2e
+def test_what_a_key_costs_until_it_is_painted():
+    """So that on 8 KB/s it is there within a third of a second, and on 2 KB/s within little more than one."""
+    with terminal([*APP, "--interval", "3600"]) as run:
+        run.wait_for("refused writes")
+        run.read(1.0)
+        for keys, shown, most in (
+            ("2", "No scan yet", 2560),
+            ("1", "refused writes", 3072),
+            ("?", "In Triage", 8192),
+            ("\x1b", "refused writes", 8192),
+            ("\x10", "Search for commands", 8192),
+        ):
+            before = run.received
+            run.type(keys)
+            run.wait_for(shown)
+            run.read(0.5)
+            assert run.received - before <= most, keys
+
+
+@pytest.mark.e2e
 def test_a_stalled_link_stops_neither_the_polling_nor_the_way_out():
     with terminal([*APP, "--interval", "0.1"], (200, 60)) as run:
         run.wait_for("refused writes")
+        before = run.received
         for _ in range(60):
             run.type("2")
             run.type("1")
             time.sleep(0.05)
+        run.type("f")
+        run.wait_for("frozen")
+        # What the kernel held, what was on its way, and one frame that says where things stand: not all of them.
+        assert run.received - before <= 160 * 1024
         run.type("q")
         assert run.wait() == 0

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import rank
-from redis_oom_tui.tui.draw import Line, Piece, clip, merged, pad, spread, wrap
+from redis_oom_tui.tui.draw import Line, Piece, clip, merged, pad, shorten, spread, width, wrap
 from redis_oom_tui.tui.intents import PullLever
 from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.tui.widgets.header import level_role
@@ -70,16 +70,14 @@ class Findings(Canvas, can_focus=True):
         role = "cursor" if here and self.has_focus else None
         glyphs = self.pen.glyphs
         sign = {Level.OK: glyphs.bullet}.get(finding.level, glyphs.state(finding.level))
-        left: list[Piece] = [
-            (f" {pad(sign, 2)} ", role or (level_role(finding.level) if finding.level is not Level.OK else "dim")),
-            (safe_text(finding.title, 200), role or "text"),
-        ]
         right: list[Piece] = []
         if finding.saves_bytes is not None:
             right.append((f"{'saves ' if room >= _ROOMY else ''}{saving(finding)} ", role or "ok"))
         if finding.lever is not None:
             right.append((f"{glyphs.right} {finding.lever.pane.title()} ", role or "link"))
-        return merged(spread(left, right, room, role or "text"))
+        state = role or (level_role(finding.level) if finding.level is not Level.OK else "dim")
+        title = shorten(safe_text(finding.title, 200), max(4, room - width(right) - 5))
+        return merged(spread(((f" {pad(sign, 2)} ", state), (title, role or "text")), right, room, role or "text"))
 
     def action_move(self, by: int) -> None:
         """The cursor, by so many lines."""

@@ -48,7 +48,9 @@ class Vitals(Canvas):
         left = gauges(reading.snapshot, width - right_room - 3 if beside else width, self.pen, self.triage.thresholds)
         right = counters(reading, right_room)
         if not beside:
-            return [*left, *right][:height]
+            # What is at stake before what explains it: where there are few lines, these are the first.
+            policy, refused, evicted, *others = (((" ", "text"), *line) for line in right)
+            return [*left[:3], refused, policy, evicted, *left[3:], *others][:height]
         across = width - right_room - 1
         return [merged((*spread(one, (), across), *other)) for one, other in zip(left, right, strict=True)]
 

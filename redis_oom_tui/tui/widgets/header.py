@@ -7,7 +7,7 @@ from textual import events
 
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
-from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, merged, pad, spread, width, wrap
+from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, merged, pad, shorten, spread, width, wrap
 from redis_oom_tui.tui.glyphs import Glyphs
 from redis_oom_tui.tui.intents import ShowPane
 from redis_oom_tui.tui.reading import Link, Reading
@@ -114,20 +114,16 @@ class Header(Canvas):
         badge: Piece = (word, _BLOCKS.get(verdict.level, "crit_block"))
         room = max(8, width - len(word) - 2)
         sentence = wrap(safe_text(verdict.reason, 400), room)
-        first = clip(((" " * 0, "text"), badge, (" " + self._fitted(sentence, rows), "title")), width)
         if rows == 1:
-            return [first]
+            return [clip((badge, (" " + shorten(" ".join(sentence), room), "title")), width)]
+        first = clip((badge, (f" {sentence[0]}", "title")), width)
         indent = " " * (len(word) + 1)
         if len(sentence) > 1:
-            rest: Piece = (" ".join(sentence[1:]), "title")
+            rest: Piece = (shorten(" ".join(sentence[1:]), room), "title")
         else:
             step = safe_text(verdict.first_step, 300)
-            rest = (f"{self.pen.glyphs.right} {step}" if step else "", "dim")
+            rest = (shorten(f"{self.pen.glyphs.right} {step}", room) if step else "", "dim")
         return [first, clip(((indent, "text"), rest), width)]
-
-    @staticmethod
-    def _fitted(sentence: list[str], rows: int) -> str:
-        return sentence[0] if rows > 1 or len(sentence) == 1 else " ".join(sentence)
 
     def _strip(self, reading: Reading, width: int) -> Line:
         if reading.snapshot is None:
