@@ -11,7 +11,8 @@ class Rates:
     """What a server's counters gained over `seconds`; None where they cannot be compared.
 
     `restarted` says that the server was another process before, `reset` that CONFIG RESETSTAT zeroed its counters:
-    a gain then counts from that moment, so it is a lower bound.
+    a gain then counts from that moment, so it is a lower bound. `refused_just_now` is what the last look alone saw of
+    the refused writes, where the span holds several; else None.
     """
 
     seconds: float = 0.0
@@ -27,6 +28,7 @@ class Rates:
     growth_bytes: int | None = None
     restarted: bool = False
     reset: bool = False
+    refused_just_now: int | None = None
 
     def per_second(self, gain: int | None) -> float | None:
         """`gain`, one of the counts above, as a rate; None where it is unknown or no time has passed."""

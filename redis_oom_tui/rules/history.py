@@ -1,6 +1,7 @@
 """The samples that a trend rests on: bounded in number, dense where recent, thinned where old."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Rates, Sample
@@ -50,7 +51,10 @@ class History:
 
     def rates(self) -> Rates:
         """What happened over the last ten seconds or so (less after a restart or a reset of the counters)."""
-        return between(self._recent[0], self._recent[-1]) if len(self._recent) > 1 else Rates()
+        if len(self._recent) < 2:
+            return Rates()
+        just_now = between(self._recent[-2], self._recent[-1]).refused_writes
+        return replace(between(self._recent[0], self._recent[-1]), refused_just_now=just_now)
 
     def recent(self, seconds: float) -> tuple[Sample, ...]:
         """The samples of the last `seconds`, for a sparkline."""

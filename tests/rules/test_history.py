@@ -26,6 +26,7 @@ def test_rates_are_taken_over_ten_seconds() -> None:
     rates = history.rates()
     assert rates.seconds == 10.0
     assert rates.refused_writes == 30
+    assert rates.refused_just_now == 3
     assert len(history.recent(5.0)) == 6
 
 

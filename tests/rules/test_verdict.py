@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.trend import Forecast, Trend
+from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.rules.rates import between
 from redis_oom_tui.rules.verdict import follow, judge, unknown
@@ -42,6 +42,14 @@ def test_refused_writes_are_counted_by_rate_and_command() -> None:
     )
     assert verdict.since == before.taken_at + 10 - 5
     assert "512 writes refused since its counters began" in verdict.evidence
+
+
+def test_a_cure_shows_at_the_next_look() -> None:
+    cured = look(used=400 * MIB, refused=500, over_ms=0)
+    rates = Rates(seconds=10.0, refused_writes=332, refused_just_now=0)
+    assert judge(cured, rates=rates).level is Level.OK
+    assert judge(cured, rates=replace(rates, refused_just_now=3)).level is Level.OOM
+    assert judge(look(used=980 * MIB, refused=500, over_ms=0), rates=rates).level is Level.OOM, "it may come back"
 
 
 def test_one_look_suffices_where_the_server_has_a_clock() -> None:

@@ -95,9 +95,15 @@ class Facts:
         return self.rates.refused_writes or 0
 
     @property
+    def refused_lately(self) -> bool:
+        """Whether refusals were seen, and not only before room was made: a cure shows at the next look."""
+        just_now = self.rates.refused_just_now
+        return self.refused > 0 and (just_now is None or just_now > 0 or self.near is Level.CRITICAL)
+
+    @property
     def refusing(self) -> bool:
         """Whether it refuses writes now: seen, or certain for the next one."""
-        return self.refused > 0 or (self.over_limit and not self.can_evict and not self.is_replica)
+        return self.refused_lately or (self.over_limit and not self.can_evict and not self.is_replica)
 
     @property
     def near(self) -> Level:
