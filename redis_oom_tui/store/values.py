@@ -15,8 +15,8 @@ from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.rules.values import summarize
 from redis_oom_tui.store.errors import translated
 
-_FAMILIES = 24
-_KEYS_EACH = 40
+_FAMILIES = 40
+_KEYS_EACH = 32
 _PAGE = 500
 _MAX_PAGES = 60
 _HEAD_BYTES = 8192
@@ -46,12 +46,13 @@ class _Wanted:
 
     row: PatternRow
     kind: str
+    start: bytes
     matcher: re.Pattern[bytes]
     names: list[bytes] = field(default_factory=list)
 
 
 async def sample_families(server: _Server, scan: ScanView) -> tuple[FamilySample, ...]:
-    """Samples of the largest families of `scan`: at most 24 families, 40 keys each, 8 KiB a value, 60 pages a database.
+    """Samples of the largest families of `scan`: at most 40 families, 32 keys each, 8 KiB a value, 60 pages a database.
 
     Values and lengths are read only where CLIENT NO-TOUCH keeps their idle times. Raises one of `models.errors`.
     """
@@ -77,21 +78,22 @@ def _largest(rows: Sequence[PatternRow]) -> list[_Wanted]:
     for row in leaves:
         kind, count = max(row.types, key=lambda item: item[1])
         if kind in _LOOKS and count >= 0.9 * row.keys and len(wanted) < _FAMILIES:
-            wanted.append(_Wanted(row, kind, compiled(row.match)))
+            start = re.split(rb"[*?\[\\]", row.match, maxsplit=1)[0]
+            wanted.append(_Wanted(row, kind, start, compiled(row.match)))
     return wanted
 
 
 async def _gather(client: "Redis", families: list[_Wanted]) -> None:
     """One walk for all of them, until each has its keys or enough pages were read."""
     cursor: Any = 0
+    short = families
     for _ in range(_MAX_PAGES):
         cursor, names = await client.execute_command("SCAN", cursor, "COUNT", _PAGE)
         for name in names:
-            for family in families:
-                if len(family.names) < _KEYS_EACH and family.matcher.fullmatch(name):
-                    family.names.append(name)
-                    break
-        short = [family for family in families if len(family.names) < min(_KEYS_EACH, family.row.keys)]
+            family = next((one for one in short if name.startswith(one.start) and one.matcher.fullmatch(name)), None)
+            if family is not None:
+                family.names.append(name)
+        short = [family for family in short if len(family.names) < min(_KEYS_EACH, family.row.keys)]
         if not int(cursor) or not short:
             return
 

@@ -8,7 +8,19 @@ from redis_oom_tui.rules.findings.case import Case
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, duration, percent, size
 
-_PASSING = (b"cache", b"session", b"sess:", b"tmp", b"temp", b"token", b"otp", b"rate", b"throttle", b"nonce")
+_PASSING = (
+    b"cache",
+    b"session",
+    b"sess:",
+    b"tmp",
+    b"temp",
+    b"token",
+    b"otp",
+    b"rate",
+    b"throttle",
+    b"nonce",
+    b"task-meta",
+)
 _DAY = 86_400
 _SHOWN = 3
 _SET_TTL = "Write it with its TTL (SET key value EX seconds, or EXPIRE in the same pipeline); a later SET drops a TTL."

@@ -1,12 +1,14 @@
 """Collections just over the compact-encoding limits, and values that compress well."""
 
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Lever
 from redis_oom_tui.rules.findings.case import Case
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.hostile import escape_glob, safe_text
 from redis_oom_tui.words.sizes import count, percent, size
 
 # The setting (new name, old name), its default, and the share of the bytes that the compact form saved when measured
@@ -71,34 +73,60 @@ def _guessed(sample: FamilySample, kind: str, limit: int) -> float:
     return max(guess, limit + 1.0) if guess > 0.6 * limit else guess
 
 
+@dataclass(frozen=True, slots=True)
+class _Packing:
+    """A family whose values pack well: bytes saved, low and high, and the share of their size that stays."""
+
+    row: PatternRow
+    sample: FamilySample
+    low: float
+    high: float
+    ratio: float
+
+
 def compressible(case: Case) -> Iterator[Finding]:
-    """Large values that pack well, by what a small sample of them came to."""
+    """Large values that pack well, by what a small sample of them came to; sister families together."""
+    groups: dict[tuple[int | None, bytes], list[_Packing]] = defaultdict(list)
     for row in case.leaves:
-        sample = case.sample_of(row)
-        if sample is None or sample.zlib_ratios is None or sample.large_share is None or not sample.value_bytes:
-            continue
-        lowest, mean, highest = sample.zlib_ratios
-        if mean > 0.7:
-            continue
-        values = row.keys * sample.value_bytes * sample.large_share * case.scale
-        low = int(values * max(0.0, 1 - highest - _SPREAD))
-        high = int(min(row.size * case.scale, values * (1 - lowest + _SPREAD)))
-        if not case.matters(low, 0.02):
-            continue
-        zstd = f", zstd to {percent(sample.zstd_ratios[1])}" if sample.zstd_ratios else ""
-        json = f", {percent(sample.json_share)} look like JSON" if sample.json_share else ""
-        yield Finding(
-            id="compressible",
-            level=Level.OK,
-            title=f"Values of {safe_text(row.pattern, 40)} pack to {percent(mean)} of their size",
-            advice="Compress them in the application: the server stores what it is given.",
-            evidence=(
-                f"{sample.sampled_keys} sampled, {size(int(sample.value_bytes))} on average{json}",
-                f"zlib to {percent(mean)} ({percent(lowest)} to {percent(highest)}){zstd}",
-                f"{count(row.keys)} keys, {size(row.size)}",
-            ),
-            saves_bytes=(low, high),
-            lever=Lever("hogs", match=row.match),
-            in_the_application="Compress values over 512 bytes (zstd is quicker than zlib at like size), and mark them:"
-            " readers must know both forms while they change.",
-        )
+        packing = _packing(case, row)
+        if packing is not None:
+            groups[row.db, row.parent or row.pattern].append(packing)
+    for (_, parent), group in groups.items():
+        if case.matters(sum(packing.low for packing in group), 0.02):
+            yield _compressed(parent if len(group) > 1 else group[0].row.pattern, group)
+
+
+def _packing(case: Case, row: PatternRow) -> _Packing | None:
+    sample = case.sample_of(row)
+    if sample is None or sample.zlib_ratios is None or sample.large_share is None or not sample.value_bytes:
+        return None
+    lowest, mean, highest = sample.zlib_ratios
+    if mean > 0.7:
+        return None
+    values = row.keys * sample.value_bytes * sample.large_share * case.scale
+    low = values * max(0.0, 1 - highest - _SPREAD)
+    high = min(row.size * case.scale, values * (1 - lowest + _SPREAD))
+    return _Packing(row, sample, low, high, mean)
+
+
+def _compressed(name: bytes, group: list[_Packing]) -> Finding:
+    keys, held = sum(one.row.keys for one in group), sum(one.row.size for one in group)
+    ratio = sum(one.ratio * one.row.size for one in group) / held
+    largest = group[0].sample
+    json = f", {percent(largest.json_share)} look like JSON" if largest.json_share else ""
+    zstd = f", zstd to {percent(largest.zstd_ratios[1])}" if largest.zstd_ratios else ""
+    return Finding(
+        id="compressible",
+        level=Level.OK,
+        title=f"Values of {safe_text(name, 40)} pack to {percent(ratio)} of their size",
+        advice="Compress them in the application: the server stores what it is given.",
+        evidence=(
+            f"{sum(one.sample.sampled_keys for one in group)} sampled{json}",
+            f"{size(int(largest.value_bytes or 0))} on average, zlib to {percent(ratio)}{zstd}",
+            f"{count(keys)} keys, {size(held)}",
+        ),
+        saves_bytes=(int(sum(one.low for one in group)), int(sum(one.high for one in group))),
+        lever=Lever("hogs", match=group[0].row.match if len(group) == 1 else escape_glob(name).replace(b"\\*", b"*")),
+        in_the_application="Compress values over 512 bytes (zstd is quicker than zlib at like size), and mark them:"
+        " readers must know both forms while they change.",
+    )

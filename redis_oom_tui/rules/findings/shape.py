@@ -22,7 +22,9 @@ _FIELD_BYTES = 4
 _HASH_SLACK = 40
 # The default hash-max-listpack-value: a longer value makes the hash a table, which saves nothing.
 _SMALL_VALUE = 64
-_INT_SAVES = {"valkey": (0, 18), "redis": (12, 26)}
+# A key of this size on average may hold such values; whether it does, the sampled ones tell.
+_SMALL_KEY = 160
+_INT_SAVES = {"valkey": (0, 22), "redis": (12, 26)}
 # Bytes freed for each byte less in a name: allocators round.
 _NAME_SAVES = (0.5, 1.6)
 
@@ -36,16 +38,16 @@ def hash_grouping(case: Case) -> Iterator[Finding]:
             groups[row.db, stem].append(row)
     for (_, stem), siblings in groups.items():
         most = max(row.keys for row in siblings)
-        rows = [row for row in siblings if row.keys >= 0.5 * most and row.size < 200 * row.keys]
+        rows = [row for row in siblings if row.keys >= 0.5 * most and row.size < _SMALL_KEY * row.keys]
         if len(rows) >= 2 and most >= 100:
             yield from _grouped(case, stem, rows)
 
 
 def _grouped(case: Case, stem: bytes, rows: list[PatternRow]) -> Iterator[Finding]:
-    samples = [case.sample_of(row) for row in rows]
-    if any(sample is None or (sample.longest_value or 0) > _SMALL_VALUE for sample in samples):
+    samples = [sample for sample in map(case.sample_of, rows) if sample is not None]
+    if not samples or any((sample.longest_value or 0) > _SMALL_VALUE for sample in samples):
         return
-    low, high = _grouping_saves(case, rows, [sample for sample in samples if sample is not None])
+    low, high = _grouping_saves(case, rows, samples)
     low, high = int(low * case.scale), int(high * case.scale)
     if high <= 0 or not case.matters(high):
         return
@@ -74,11 +76,12 @@ def _grouping_saves(case: Case, rows: list[PatternRow], samples: list[FamilySamp
     separate = sum(row.size for row in rows) / entities
     expiring = sum(row.keys - row.no_ttl_keys for row in rows) > 0.5 * sum(row.keys for row in rows)
     hidden = _HIDDEN_TTL if expiring else _HIDDEN
-    field_bytes = sum(len(row.pattern.rpartition(b":")[2]) * row.keys for row in rows) / entities
-    names = sum(sample.name_bytes for sample in samples) / len(samples)
-    stem = names - field_bytes / number - 1
+    field_bytes = sum(_field(row.pattern) * row.keys for row in rows) / entities
+    # The stem is as long for every field: any sample tells it.
+    stem = sum(sample.name_bytes - _field(sample.pattern) - 1 for sample in samples) / len(samples)
+    names = stem + 1 + field_bytes / number
     mean = separate / number
-    around_low, around_high = _around(case, samples, mean)
+    around_low, around_high = _around(case, samples, mean - names)
     values_high = number * (mean - names - around_low)
     values_low = number * (mean - names - around_high)
     fixed = field_bytes + _FIELD_BYTES * number + stem
@@ -87,15 +90,21 @@ def _grouping_saves(case: Case, rows: list[PatternRow], samples: list[FamilySamp
     return min(low, high) * entities, max(low, high) * entities
 
 
-def _around(case: Case, samples: list[FamilySample], mean: float) -> tuple[float, float]:
-    """What surrounds a value: measured here where lengths could be read, else what this flavour is known for."""
+def _field(pattern: bytes) -> int:
+    return len(pattern.rpartition(b":")[2])
+
+
+def _around(case: Case, samples: list[FamilySample], room: float) -> tuple[float, float]:
+    """What surrounds a value in its key: measured here where lengths could be read, else what its flavour is known for.
+
+    `room` is what a key takes on average beyond its name.
+    """
     read = [s.key_bytes - s.name_bytes - s.value_bytes for s in samples if s.value_bytes is not None]
-    if len(read) == len(samples):
+    if read:
         middle = sum(read) / len(read)
-        return middle - 2, middle + 2
-    names = max(s.name_bytes for s in samples)
+        return middle - 3, middle + 3
     low, high = _AROUND.get(case.now.server.flavour, (18, 64))
-    return min(low, mean - names - 1), min(high, mean - names)
+    return min(low, room - 1), min(high, room)
 
 
 def long_names(case: Case) -> Iterator[Finding]:
