@@ -27,7 +27,8 @@ from redis_oom_tui.tui.panes.triage_findings import Findings
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 from tests.support.servers import RunningServer
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 
 # Arguments that pass each command's own checks, so that the ACL is what decides, and that change nothing of weight.
 ARGUMENTS: dict[str, tuple[object, ...]] = {
@@ -130,6 +131,12 @@ def test_the_operator_may_send_every_change(server: RunningServer, oom_user: red
         grant(admin, "acl-act")
     assert [command for command in sorted(CHANGES | {"DUMP"}) if refused(oom_user, command)] == []
     assert refused(oom_user, "FLUSHALL")
+
+
+def test_its_links_lead_to_files() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert len(links) > 5
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_what_is_never_sent_is_on_no_list() -> None:
