@@ -197,8 +197,8 @@ class Operator(Protocol):
     def emergency(self) -> Planning:
         """The plan that the configuration prepared; raises BadInput where it prepared none (the default)."""
 
-    def budget(self, plan: Plan, snapshot: Snapshot) -> Budget:
-        """How far `plan` brings the pressure down, and how much is needed."""
+    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None) -> Budget:
+        """How far `plan` brings the pressure down, and how much is needed; an earlier budget of it saves the sums."""
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """Sentences for the confirmation: server and role, database, count and bytes, the deed, what has no undo."""

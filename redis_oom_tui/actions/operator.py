@@ -151,9 +151,9 @@ class LiveOperator:
         named = self._emergency
         return self.plan(named.criteria, deed=named.deed, expire_seconds=named.expire_seconds)
 
-    def budget(self, plan: Plan, snapshot: Snapshot) -> Budget:
+    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None) -> Budget:
         """How far `plan` brings the pressure down, and how much is needed."""
-        return budget.budget(plan, snapshot)
+        return budget.budget(plan, snapshot, before=before)
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """Sentences for the confirmation."""

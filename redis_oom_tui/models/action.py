@@ -230,7 +230,8 @@ class Budget:
 
     `needed_bytes` is what has to go to reach `target` (a share of maxmemory); `plan_bytes` what the plan would free by
     its own figures, `low_bytes` and `high_bytes` its range; `pressure_after` the share of maxmemory then in use.
-    `enough` is None without a limit. `words` is the whole in one sentence.
+    `enough` is None without a limit. `words` is the whole in one sentence. `held_bytes` is what the keys hold, whatever
+    is done to them.
     """
 
     target: float
@@ -242,3 +243,4 @@ class Budget:
     pressure_after: float | None = None
     enough: bool | None = None
     words: str = ""
+    held_bytes: int = 0

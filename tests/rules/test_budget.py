@@ -1,5 +1,7 @@
 """How much must go, how far a plan comes, and what is read before it is confirmed."""
 
+import pytest
+
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.keys import KeyId
@@ -69,3 +71,11 @@ def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:
 
 def test_keys_of_unknown_size_are_not_called_too_large() -> None:
     assert unsaved(plan(None, 17 * MIB), BackupChoice()) == (1, 17 * MIB)
+
+
+@pytest.mark.parametrize("deed", list(Deed))
+@pytest.mark.parametrize("limits", [(100 * MIB, 50 * MIB), (None, 100 * MIB), (100 * MIB, None)])
+def test_an_earlier_budget_of_the_plan_saves_the_sums_and_changes_nothing(deed: Deed, limits: tuple[int, int]) -> None:
+    made = plan(15 * MIB, 9 * MIB, None, deed=deed, kind="hash")
+    before = budget(made, snapshot(limits[0]))
+    assert budget(made, snapshot(limits[1]), before=before) == budget(made, snapshot(limits[1]))

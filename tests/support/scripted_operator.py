@@ -276,9 +276,9 @@ class ScriptedOperator:
         self.calls.append("plan emergency")
         return self._planning(self.a_plan)
 
-    def budget(self, plan: Plan, snapshot: Snapshot) -> Budget:
+    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None) -> Budget:
         """The product's own."""
-        return budgets.budget(plan, snapshot)
+        return budgets.budget(plan, snapshot, before=before)
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """The product's own."""

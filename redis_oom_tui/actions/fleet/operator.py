@@ -129,11 +129,11 @@ class FleetOperator:
         named = self._emergency
         return self.plan(named.criteria, deed=named.deed, expire_seconds=named.expire_seconds)
 
-    def budget(self, plan: Plan, snapshot: Snapshot) -> Budget:
+    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None) -> Budget:
         """How far `plan` brings down the pressure of the node that `snapshot` shows: the worst one."""
         node = snapshot.server.node
         if not node:
-            return budget.budget(plan, snapshot)
+            return budget.budget(plan, snapshot, before=before)
         there = replace(plan, keys=tuple(key for key in plan.keys if key.id.node == node))
         found = budget.budget(there, snapshot)
         return replace(found, words=f"{node}, the worst: {count(len(there.keys))} of the keys. {found.words}")

@@ -41,10 +41,12 @@ class PlanDialog(Dialog[BackupChoice]):
         self.budget = budget
         self.hidden = hidden
         self.choice = BackupChoice()
+        self._said: tuple[BackupChoice, tuple[str, ...]] | None = None
+        self._several = len({key.id.db for key in plan.keys}) > 1
 
     def body(self, width: int) -> Sequence[Line]:
         """What is done where, the way back, the flags, sample names."""
-        sentences = [safe_text(text) for text in self.consent(self.choice)]
+        sentences = self._sentences()
         lines: list[Line] = list(paragraph(sentences[0], width, "title")) if sentences else []
         for sentence in sentences[1:]:
             lines += marked("! " if sentence in self._flags() else "", sentence, width, "text", "warn")
@@ -58,15 +60,20 @@ class PlanDialog(Dialog[BackupChoice]):
             lines += marked("! ", words, width, "text", "warn")
         return [*lines, *self._samples(width)]
 
+    def _sentences(self) -> tuple[str, ...]:
+        """Asked for once for each choice: they sum over all keys."""
+        if self._said is None or self._said[0] != self.choice:
+            self._said = (self.choice, tuple(safe_text(text) for text in self.consent(self.choice)))
+        return self._said[1]
+
     def _flags(self) -> set[str]:
         return {safe_text(flag) for flag in self.plan.flags}
 
     def _samples(self, width: int) -> list[Line]:
         keys = self.plan.keys[:_SAMPLES]
-        several = len({key.id.db for key in self.plan.keys}) > 1
 
         def place(key: PlannedKey) -> str:
-            return f"db {key.id.db:<3}" if several else ""
+            return f"db {key.id.db:<3}" if self._several else ""
 
         rest = len(self.plan.keys) - len(keys)
         lines: list[Line] = [()]

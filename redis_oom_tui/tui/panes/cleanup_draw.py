@@ -1,6 +1,7 @@
 """The Cleanup pane in lines: the form, the search, the frozen plan with every key, the run, and its report."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, PlannedKey, RunView
@@ -12,6 +13,14 @@ from redis_oom_tui.words.hostile import cut, exact, safe_text
 from redis_oom_tui.words.sizes import count, duration, percent, short_size, size
 
 _LABEL = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSums:
+    """What is summed over all keys of a plan: its bytes, and what it does for the memory."""
+
+    size: int
+    budget: Budget | None = None
 
 
 def form_lines(form: Form, at: int, room: int, height: int, pen: Pen, *, error: str, refused: str | None) -> list[Line]:
@@ -70,15 +79,14 @@ def planning_lines(view: PlanningView | None, room: int, pen: Pen) -> list[Line]
     ]
 
 
-def plan_lines(
-    plan: Plan, budget: Budget | None, at: int, room: int, height: int, pen: Pen, *, hidden: int = 0
-) -> list[Line]:
+def plan_lines(plan: Plan, sums: PlanSums, at: int, room: int, height: int, pen: Pen, *, hidden: int = 0) -> list[Line]:
     """The frozen plan: its sum, what it does for the memory, its flags, and the list of its keys from the cursor on."""
-    lines = paragraph(_sum(plan), room - 1, "title", " ")
+    lines = paragraph(_sum(plan, sums.size), room - 1, "title", " ")
+    budget = sums.budget
     if budget is not None and budget.words:
         role = "text" if budget.enough is not False else "warn"
         lines += paragraph(safe_text(budget.words, 300), room - 1, role, " ")
-    flags = [*plan.flags, *(_limits_words(plan))]
+    flags = [*plan.flags, *(_limits_words(plan, sums.size))]
     if hidden:
         flags.append(f"{count(hidden)} of them are marked rows that the filter in Hogs hides.")
     for flag in flags:
@@ -87,19 +95,19 @@ def plan_lines(
     return [*lines, *key_list(plan.keys, at, room, height - len(lines), pen)]
 
 
-def _sum(plan: Plan) -> str:
+def _sum(plan: Plan, held: int) -> str:
     verb = "delete" if plan.deed is Deed.DELETE else f"expire within {duration(plan.expire_seconds)}"
     keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
-    return f"To {verb}: {keys}, {size(plan.size)} ({safe_text(summary(plan.criteria), 120)})"
+    return f"To {verb}: {keys}, {size(held)} ({safe_text(summary(plan.criteria), 120)})"
 
 
-def _limits_words(plan: Plan) -> list[str]:
+def _limits_words(plan: Plan, held: int) -> list[str]:
     words = []
     if not plan.complete:
         words.append(f"The search was stopped after {count(plan.scanned_keys)} keys: more may match.")
     left = plan.matched_keys - len(plan.keys)
     if left > 0:
-        rest = size(max(0, plan.matched_bytes - plan.size))
+        rest = size(max(0, plan.matched_bytes - held))
         words.append(f"{count(left)} more keys match ({rest}); the limit of the plan leaves them out.")
     return words
 

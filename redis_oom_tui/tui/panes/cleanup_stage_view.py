@@ -5,10 +5,13 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from redis_oom_tui.models.plan import Plan
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.tui.acting.state import CleanupState, Stage
 from redis_oom_tui.tui.dialogs.name import NameDialog
 from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.tui.panes import cleanup_draw
+from redis_oom_tui.tui.panes.cleanup_draw import PlanSums
 from redis_oom_tui.tui.widgets.canvas import Canvas
 
 
@@ -28,6 +31,7 @@ class StageView(Canvas, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self.at = 0
+        self._sums: tuple[Plan, Snapshot | None, PlanSums] | None = None
 
     @property
     def state(self) -> CleanupState:
@@ -48,11 +52,22 @@ class StageView(Canvas, can_focus=True):
         if state.stage is Stage.PLANNING:
             return cleanup_draw.planning_lines(state.planning, width, self.pen)
         if state.stage is Stage.PREVIEW and state.plan is not None:
-            budget = deeds.operator.budget(state.plan, deeds.snapshot) if deeds.snapshot is not None else None
-            return cleanup_draw.plan_lines(state.plan, budget, self.at, width, height, self.pen, hidden=state.hidden)
+            sums = self._summed(state.plan, deeds.snapshot)
+            return cleanup_draw.plan_lines(state.plan, sums, self.at, width, height, self.pen, hidden=state.hidden)
         if state.stage in {Stage.RESTORING, Stage.RESTORED}:
             return cleanup_draw.restore_lines(state.restoring, width, self.pen)
         return cleanup_draw.run_lines(state, self.at, width, height, self.pen)
+
+    def _summed(self, plan: Plan, snapshot: Snapshot | None) -> PlanSums:
+        """What is summed over all keys: a tenth of a second for the largest plan, so not at every key press."""
+        known = self._sums
+        if known is None or known[0] is not plan or known[1] is not snapshot:
+            last = known[2] if known is not None and known[0] is plan else PlanSums(plan.size)
+            budget = last.budget
+            if snapshot is not None:
+                budget = self.triage.deeds.operator.budget(plan, snapshot, before=last.budget)
+            known = self._sums = (plan, snapshot, PlanSums(last.size, budget))
+        return known[2]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A name needs a list."""
