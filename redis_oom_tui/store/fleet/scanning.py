@@ -175,7 +175,8 @@ class ClusterScan:
         """One scan of each node that serves slots not yet counted, all at once; or those that a stop broke off."""
         if not self._scans:
             self._assign()
-        gate = asyncio.Semaphore(_AT_ONCE)
+        # A sample is of every node, or it tells nothing of the cluster.
+        gate = asyncio.Semaphore(_AT_ONCE if self._options.sample is None else max(1, len(self._scans)))
         watch = asyncio.create_task(self._watch_sample())
         try:
             views = await asyncio.gather(*(self._one(scan, gate) for scan in self._scans))
