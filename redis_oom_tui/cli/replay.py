@@ -1,6 +1,7 @@
 """`replay FILE`: the screen on a recording, without a server."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -37,8 +38,8 @@ def replay(invocation: Invocation, /, file: Path) -> int:
     return run_app(
         cast("Source", source),
         options=invocation.screen,
-        thresholds=invocation.profile.watch.thresholds,
-        read_only=True,
+        profile=replace(invocation.profile, read_only=True),
+        keymap=invocation.configuration.settings.keys,
         clock=Clock(source.monotonic, source.wall),
     )
 

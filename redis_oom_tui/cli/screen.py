@@ -1,5 +1,6 @@
 """The screen, or with --plain a line a tick: what the command does when no subcommand is given."""
 
+from dataclasses import replace
 from typing import cast
 
 from redis_oom_tui.cli.context import Invocation
@@ -28,6 +29,6 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         recorded(cast("Source", source), invocation),
         operator=make_operator(invocation, source),
         options=invocation.screen,
-        thresholds=invocation.profile.watch.thresholds,
-        read_only=connection.read_only,
+        profile=replace(invocation.profile, read_only=connection.read_only),
+        keymap=invocation.configuration.settings.keys,
     )

@@ -144,7 +144,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole file: what holds without a profile, the profiles by name, and the plans by name."""
+    """The whole file: what holds without a profile, the profiles and the plans by name, the keys by binding id."""
 
     watch: WatchSettings = field(default_factory=WatchSettings)
     hooks: HookSettings = field(default_factory=HookSettings)
@@ -152,3 +152,4 @@ class Settings:
     profiles: Mapping[str, Profile] = field(default_factory=lambda: MappingProxyType({}))
     plans: Mapping[str, NamedPlan] = field(default_factory=lambda: MappingProxyType({}))
     default_profile: str | None = None
+    keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

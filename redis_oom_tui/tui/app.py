@@ -1,6 +1,6 @@
 """The application: it owns the poller, the scan and the panes, and routes what the panes ask for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -17,10 +17,10 @@ from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
 from textual.worker import Worker, WorkerState
 
+from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.ports import Fleet, Operator, Source
 from redis_oom_tui.tui.acting.desk import ActionDesk
 from redis_oom_tui.tui.acting.intents import COMMANDS, Ask, BuildEmergency
@@ -101,8 +101,8 @@ class TriageApp(App[int]):
         *,
         operator: Operator | None = None,
         options: ScreenOptions | None = None,
-        thresholds: Thresholds | None = None,
-        read_only: bool = False,
+        profile: Profile | None = None,
+        keymap: Mapping[str, str] | None = None,
         appearance: Appearance | None = None,
         clock: Clock | None = None,
         driver_class: type[Driver] | None = None,
@@ -117,8 +117,9 @@ class TriageApp(App[int]):
         self.source = source
         self.deeds = ActionDesk(self, operator)
         self.options = options or ScreenOptions()
-        self.thresholds = thresholds or Thresholds()
-        self.read_only = read_only
+        self.profile = profile or Profile("")
+        self.thresholds = self.profile.watch.thresholds
+        self._keys_given = dict(keymap or {})
         self.clock = clock or Clock()
         self.timeline = Timeline(str(source.address), self.thresholds, self.options.interval_seconds, self.clock)
         self.frozen = False
@@ -168,6 +169,7 @@ class TriageApp(App[int]):
     def on_mount(self) -> None:
         """Start polling at once: the first paint does not wait for the server."""
         self.reading = Reading(address=self.source.address)
+        self.set_keymap(self._keys_given)
         self.set_interval(1.0, self._count_on)
         self.app_resume_signal.subscribe(self, lambda _: self.action_repaint())
         self.start_polling()

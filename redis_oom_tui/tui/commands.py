@@ -1,21 +1,26 @@
 """The command palette: all that has a key where the hands are now, read from the live bindings, and the looks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.app import SystemCommand
-from textual.binding import ActiveBinding
+from textual.binding import ActiveBinding, Binding
 from textual.screen import Screen
 
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.tui.looks import LOOKS
+from redis_oom_tui.tui.panes.base import Pane
+from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.tui.widgets.keybar import key_name
+from redis_oom_tui.words.hostile import safe_text
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
 
 # Moving about is for the fingers, not for a list of things to do.
 _MOVES = ("move", "page", "scroll", "first", "last", "up", "down", "cursor", "home", "end", "step")
+_UNMARKED = {"[": "left bracket", "]": "right bracket"}
 _TEXTUALS = ("app.", "screen.")
 
 
@@ -59,6 +64,35 @@ def title(active: ActiveBinding) -> str:
     return text[:1].upper() + text[1:]
 
 
+def binding_ids() -> frozenset[str]:
+    """The ids by which keys can be bound anew: those of the app, its panes and its lists."""
+    from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415 - the app is what offers the commands
+
+    kinds: list[type] = [TriageApp, *_all_below(Pane), *_all_below(Canvas)]
+    return frozenset(
+        binding.id
+        for kind in kinds
+        for binding in getattr(kind, "BINDINGS", ())
+        if isinstance(binding, Binding) and binding.id is not None
+    )
+
+
+def _all_below(kind: type) -> list[type]:
+    below: list[type] = kind.__subclasses__()
+    return [*below, *(further for one in below for further in _all_below(one))]
+
+
+def check_keymap(keymap: Mapping[str, str]) -> None:
+    """Raise BadInput where `keymap` names what nothing here is called."""
+    known = binding_ids()
+    for name in keymap:
+        if name not in known:
+            raise BadInput(
+                f"[keys] names {safe_text(name, 40)!r}, and nothing is called that; it may be one of: "
+                f"{', '.join(sorted(known))}"
+            )
+
+
 def commands(app: "TriageApp", screen: Screen[object]) -> Iterable[SystemCommand]:
     """Everything that can be done from `screen`, with its keys."""
     shown: Sequence[tuple[ActiveBinding, list[str]]] = live(screen.active_bindings.values())
@@ -66,7 +100,9 @@ def commands(app: "TriageApp", screen: Screen[object]) -> Iterable[SystemCommand
         if active.enabled and not is_move(active):
             act = partial(app.run_action, active.binding.action, active.node)
             more = "" if words(active) == title(active) else f"{words(active)}  "
-            yield SystemCommand(title(active), f"{more}[{' '.join(keys)}]", act)
+            # The palette parses its lines as markup, in which a bracket is no bracket.
+            names = " ".join(_UNMARKED.get(key, key) for key in keys)
+            yield SystemCommand(title(active), f"{more}key {names}", act)
     if app.appearance.color:
         for name in LOOKS:
             yield SystemCommand(f"Look: {name}", "Change the colours", partial(app.wear, name))

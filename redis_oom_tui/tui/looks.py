@@ -26,6 +26,18 @@ class Look:
         return self.styles[role]
 
 
+# What marks a profile: the names that the configuration knows.
+_MARKS = {
+    "red": "#ff5f5f",
+    "yellow": "#ffd75f",
+    "green": "#87d787",
+    "blue": "#87afff",
+    "magenta": "#ff87ff",
+    "cyan": "#5fd7d7",
+}
+_ON_MARK = "#121212"
+
+
 @dataclass(frozen=True, slots=True)
 class _Ink:
     """The colours of a look, from which its roles are mixed."""
@@ -75,6 +87,7 @@ def _roles(ink: _Ink) -> dict[str, Style]:
         "cursor_away": fg(f"{ink.text} on {ink.away}"),
         "marked": fg(f"bold {ink.warn}"),
         **{f"part{i}": fg(f"{color} on {ink.track}") for i, color in enumerate(ink.parts)},
+        **{f"mark_{name}": fg(f"bold {_ON_MARK} on {color}") for name, color in _MARKS.items()},
     }
 
 
@@ -176,7 +189,8 @@ def _ansi_roles(accent: str, warn: str) -> dict[str, Style]:
         "marked": f"bold {warn}",
     }
     parts = {f"part{i}": name for i, name in enumerate((accent, warn, "red", "green", "blue", ""))}
-    return {role: Style.parse(text or "none") for role, text in (plain | parts).items()}
+    marks = {f"mark_{name}": f"bold reverse {name}" for name in _MARKS}
+    return {role: Style.parse(text or "none") for role, text in (plain | parts | marks).items()}
 
 
 def _ansi_theme(name: str, accent: str, *, dark: bool) -> Theme:

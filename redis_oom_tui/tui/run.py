@@ -2,10 +2,11 @@
 
 import os
 import sys
+from collections.abc import Mapping
 
+from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.ports import Operator, Source, Timeline
 from redis_oom_tui.tui.reading import Clock
 from redis_oom_tui.tui.terminal.environment import THEMES, refusal, settle
@@ -16,14 +17,15 @@ def run_app(
     *,
     options: ScreenOptions | None = None,
     operator: Operator | None = None,
-    thresholds: Thresholds | None = None,
-    read_only: bool = False,
+    profile: Profile | None = None,
+    keymap: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> int:
     """Open `source`, show the screen until it is left, close `source`, and return the exit code.
 
     0 after quitting, 1 after a crash, 2 where no screen can be shown (said in one sentence on stderr), 128 + n after
-    signal n. What keeps `source` from opening (a TriageError) is raised before the screen begins.
+    signal n. `profile` gives the thresholds and how the server is marked, `keymap` keys by the ids of what they do.
+    What keeps `source` from opening (a TriageError) is raised before the screen begins.
     """
     options = options or ScreenOptions()
     if options.theme is not None and options.theme not in THEMES:
@@ -34,16 +36,18 @@ def run_app(
         return 2
     appearance = settle(options)
     from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415
+    from redis_oom_tui.tui.commands import check_keymap  # noqa: PLC0415
     from redis_oom_tui.tui.replay import ReplayApp  # noqa: PLC0415
     from redis_oom_tui.tui.terminal import safe  # noqa: PLC0415
     from redis_oom_tui.tui.terminal.driver import TriageDriver  # noqa: PLC0415
 
+    check_keymap(keymap or {})
     app = (ReplayApp if isinstance(source, Timeline) else TriageApp)(
         source,
         operator=operator,
         options=options,
-        thresholds=thresholds,
-        read_only=read_only,
+        profile=profile,
+        keymap=keymap,
         appearance=appearance,
         clock=clock,
         driver_class=TriageDriver,

@@ -288,3 +288,11 @@ def test_each_key_is_found_on_its_line(tables: dict[str, dict[str, int]], gap: i
 def test_a_text_over_several_lines_is_not_taken_for_keys() -> None:
     lines = key_lines('a = """\nb = 1\n[c]\n"""\nb = 2\n')
     assert lines == {("a",): 1, ("b",): 5}
+
+
+def test_keys_are_kept_by_the_id_of_what_they_do(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[keys]\nfreeze = "F"\n"hogs.scan" = "ctrl+r"\n')
+    assert config.load(file).settings.keys == {"freeze": "F", "hogs.scan": "ctrl+r"}
+    file.write_text("[keys]\nfreeze = 5\n")
+    assert "keys.freeze" in config.problems(file)[0]

@@ -1,5 +1,7 @@
 """An app on a scripted server, and how to read its screen as text."""
 
+from typing import Any
+
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.ports import Operator
 from redis_oom_tui.tui.app import TriageApp
@@ -15,6 +17,7 @@ def an_app(
     options: ScreenOptions | None = None,
     appearance: Appearance | None = None,
     clock: FakeClock | None = None,
+    **more: Any,
 ) -> TriageApp:
     """The real app with a script behind it and a clock that stands still."""
     clock = clock or FakeClock()
@@ -24,6 +27,7 @@ def an_app(
         options=options or ScreenOptions(interval_seconds=0.05),
         appearance=appearance,
         clock=Clock(clock.monotonic, clock.wall),
+        **more,
     )
 
 

@@ -3,9 +3,10 @@
 import pytest
 from textual.widgets import Input
 
+from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.tui.commands import is_move, live, title, words
+from redis_oom_tui.tui.commands import check_keymap, is_move, live, title, words
 from redis_oom_tui.tui.looks import LOOKS
 from redis_oom_tui.tui.run import run_app
 from redis_oom_tui.tui.screens.help import sections
@@ -65,12 +66,29 @@ async def test_a_look_is_worn_at_once():
 
 
 async def test_keys_can_be_bound_anew_by_their_ids():
-    app = an_app()
+    app = an_app(keymap={"freeze": "F", "hogs.scan": "ctrl+r"})
     async with app.run_test(size=(80, 24)) as pilot:
-        app.set_keymap({"freeze": "F"})
         await pilot.press("F")
         await pilot.pause()
         assert app.frozen
+        assert "F freeze" in screen_text(app)
+        await pilot.press("f", "2", "ctrl+r")
+        await pilot.pause()
+        assert app.source.scans
+
+
+def test_a_keymap_for_what_is_not_there_is_one_sentence():
+    check_keymap({"freeze": "F", "table.sort": "o"})
+    with pytest.raises(BadInput, match=r"\[keys\] names 'freze', and nothing is called that; .*freeze"):
+        check_keymap({"freze": "F"})
+
+
+async def test_a_production_server_cannot_be_overlooked():
+    app = an_app(profile=Profile("cache-eu", production=True, read_only=True))
+    async with app.run_test(size=(100, 24)) as pilot:
+        await pilot.pause()
+        assert "cache-eu PRODUCTION" in screen_text(app).splitlines()[0]
+        assert "read-only" in screen_text(app).splitlines()[0]
 
 
 def test_the_themes_that_may_be_named_are_those_there_are():

@@ -60,6 +60,10 @@ class Section:
         outer = self.table(key)
         return [outer.table(name) for name in outer._values]
 
+    def names(self) -> tuple[str, ...]:
+        """The keys that the file gives here."""
+        return tuple(self._values)
+
     def has(self, key: str) -> bool:
         """Whether the file gives `key`."""
         self._known.add(key)

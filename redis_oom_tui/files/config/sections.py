@@ -1,6 +1,7 @@
 """The file's tables, each read into its model. What a profile leaves out, the file's own tables give."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -39,8 +40,16 @@ def read_settings(top: Section, folder: Path) -> Settings:
     if default is not None and default not in profiles:
         top.wrong("default_profile", f"names no profile of this file; it has {_names(profiles)}")
     _check_emergencies(top, emergency, profiles, plans)
+    keys = read_keys(top.table("keys"))
     top.finish()
-    return Settings(watch, hooks, emergency, MappingProxyType(profiles), MappingProxyType(plans), default)
+    return Settings(watch, hooks, emergency, MappingProxyType(profiles), MappingProxyType(plans), default, keys)
+
+
+def read_keys(section: Section) -> Mapping[str, str]:
+    """`[keys]`: a key in place of the screen's own, by the id of what it does. The screen knows which ids there are."""
+    given = {name: section.text(name) for name in section.names()}
+    section.finish()
+    return MappingProxyType({name: key for name, key in given.items() if key is not None})
 
 
 def read_watch(section: Section, base: WatchSettings) -> WatchSettings:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from textual import events
 
+from redis_oom_tui.models.config import Colour
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, merged, pad, shorten, spread, width, wrap
@@ -68,12 +69,24 @@ class Header(Canvas):
 
     def _title(self, reading: Reading, room: int) -> Line:
         link, more = self._link(reading), self._server(reading)
-        name: Piece = (" redis-oom-tui ", "title")
-        rest = room - width((name, *link, *more)) - 2
+        name: list[Piece] = [(" redis-oom-tui ", "title"), *self._badges()]
+        rest = room - width((*name, *link, *more)) - 2
         if rest < 12:
             rest, more = rest + width(more), []
         address: Piece = (f" {safe_text(str(reading.address), max(8, rest))}", "text")
-        return spread((name, address, *more), link, room)
+        return spread((*name, address, *more), link, room)
+
+    def _badges(self) -> list[Piece]:
+        """The profile in its colour, a production server in words as well, and that nothing can be changed."""
+        profile = self.triage.profile
+        badges: list[Piece] = []
+        if profile.name or profile.production:
+            words = " ".join(word for word in (safe_text(profile.name, 20), "PRODUCTION" * profile.production) if word)
+            colour = profile.colour or (Colour.RED if profile.production else Colour.BLUE)
+            badges.append((f" {words} ", f"mark_{colour.value}"))
+        if profile.read_only:
+            badges += [(" ", "text"), ("read-only", "warn")]
+        return badges
 
     @staticmethod
     def _server(reading: Reading) -> list[Piece]:
