@@ -5,6 +5,7 @@ from pathlib import Path
 from redis_oom_tui.files.record import Moment, Recorder, load
 from redis_oom_tui.files.replay import ReplaySource
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.tui.reading import Clock
 from redis_oom_tui.tui.replay import ReplayApp
@@ -24,7 +25,7 @@ def an_app(path: Path) -> ReplayApp:
     return ReplayApp(
         source,
         options=ScreenOptions(interval_seconds=0.05),
-        read_only=True,
+        profile=Profile("", read_only=True),
         clock=Clock(source.monotonic, source.wall),
     )
 
