@@ -56,13 +56,6 @@ class History:
         just_now = between(self._recent[-2], self._recent[-1]).refused_writes
         return replace(between(self._recent[0], self._recent[-1]), refused_just_now=just_now)
 
-    def recent(self, seconds: float) -> tuple[Sample, ...]:
-        """The samples of the last `seconds`, for a sparkline."""
-        if not self._samples:
-            return ()
-        since = self._samples[-1].monotonic - seconds
-        return tuple(sample for sample in self._samples if sample.monotonic >= since)
-
     def _wind_back(self, to: float) -> None:
         while self._recent and self._recent[-1].taken_monotonic > to:
             self._recent.pop()

@@ -190,7 +190,7 @@ def assert_told(document: Any, field: str) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "promised"),
-    [(["check"], 17), (["hogs"], 19), (["limits"], 10), (["cleanup", "--match", "k*"], 15)],
+    [(["check"], 17), (["hogs"], 19), (["limits"], 10), (["cleanup", "--match", "k*"], 15), (["report"], 16)],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_every_field_that_is_promised_is_told(

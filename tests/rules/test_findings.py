@@ -171,6 +171,16 @@ def test_keys_that_stay_too_long() -> None:
     assert "long-ttl" in told(look(), scanned(top=(late,)))
 
 
+def test_data_that_nobody_uses_any_more() -> None:
+    old = family(b"invoice:*", 900, 40 * MIB, no_ttl=900, idle_quantiles=(40 * DAY, 72 * DAY, 97 * DAY))
+    found = told(look(), scanned(old))["old-data"]
+    assert "were not used for 72d00h" in found.title
+    assert found.saves_bytes == (32 * MIB, 40 * MIB)
+    used = replace(old, idle_quantiles=(60, 3600, 97 * DAY))
+    assert "old-data" not in told(look(), scanned(used))
+    assert "old-data" not in told(look(activity={"saving": True}), scanned(old))
+
+
 def test_expired_keys_that_still_hold_memory() -> None:
     stale = look(keys=100_000, expires=60_000, counters={"expired_stale_percent": 8.0})
     found = told(stale)["expired-unreaped"]

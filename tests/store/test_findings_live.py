@@ -219,3 +219,17 @@ async def test_ttls_far_beyond_use(flavour: str) -> None:
                 client.restore(f"report:{number}", 90 * DAY * 1000, saved, replace=True, idletime=4 * DAY)
         found, _ = await told(server)
         assert "long-ttl" in found
+
+
+@pytest.mark.parametrize("flavour", [flavour for flavour in available() if flavour != "redis6"])
+async def test_data_that_nobody_uses_any_more(flavour: str) -> None:
+    with started(flavour) as server:
+        with server.client() as client:
+            client.set("x", b"x" * 2000)
+            saved = client.dump("x")
+            pipeline = client.pipeline(transaction=False)
+            for number in range(500):
+                pipeline.restore(f"invoice:{number}", 0, saved, idletime=(60 + number % 9) * DAY)
+            pipeline.execute()
+        found, _ = await told(server)
+        assert "were not used for" in found["old-data"].title

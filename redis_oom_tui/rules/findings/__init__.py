@@ -34,6 +34,7 @@ RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     giants.growth,
     expiry.stragglers,
     expiry.passing_data,
+    expiry.old_data,
     expiry.long_ttls,
     expiry.unreaped,
     shape.hash_grouping,

@@ -23,6 +23,9 @@ _PASSING = (
 )
 _DAY = 86_400
 _SHOWN = 3
+_FAMILIES = 20
+# Not used for so long, most data is not missed; the plan's preview shows it before anything goes.
+_OLD_SECONDS = 30 * _DAY
 _SET_TTL = "Write it with its TTL (SET key value EX seconds, or EXPIRE in the same pipeline); a later SET drops a TTL."
 
 
@@ -60,6 +63,27 @@ def passing_data(case: Case) -> Iterator[Finding]:
                 saves_bytes=(0, held),
                 lever=Lever("cleanup", match=row.match),
                 in_the_application=_SET_TTL,
+            )
+
+
+def old_data(case: Case) -> Iterator[Finding]:
+    """Families that mostly lie idle: data that could be archived or deleted, the oldest first."""
+    for row in [row for row in case.leaves if row.idle_quantiles is not None and row.keys >= 50][:_FAMILIES]:
+        low, middle, _ = row.idle_quantiles or (0, 0, 0)
+        if middle < _OLD_SECONDS or case.now.activity.has_child:
+            continue
+        share = (0.8, 1.0) if low >= _OLD_SECONDS else (0.4, 1.0)
+        held, name = row.size * case.scale, safe_text(row.pattern, 40)
+        if case.matters(share[0] * held, 0.03):
+            yield Finding(
+                id="old-data",
+                level=Level.OK,
+                title=f"Half of {count(row.keys)} keys {name} were not used for {duration(middle)}",
+                advice="Plan a cleanup of what is idle for over 30 days; it shows every key before anything goes.",
+                evidence=_idle(row),
+                saves_bytes=(int(share[0] * held), int(share[1] * held)),
+                lever=Lever("cleanup", match=row.match),
+                in_the_application="Give such data a TTL, or move what must be kept to a store on disk.",
             )
 
 
