@@ -193,7 +193,7 @@ async def test_giants_and_what_they_are(flavour: str) -> None:
     with started(flavour) as server:
         with server.client() as client:
             pipeline = client.pipeline(transaction=False)
-            for number in range(14_000):
+            for number in range(20_000):
                 pipeline.xadd("orders", {"body": b"x" * 100})
                 pipeline.rpush("jobs", b"x" * 80)
                 pipeline.zadd("events", {f"event{number}": number})
