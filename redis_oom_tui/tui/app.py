@@ -9,7 +9,7 @@ from textual import on
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
-from textual.events import Event, Key
+from textual.events import Event, Key, Resize
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
@@ -228,10 +228,11 @@ class TriageApp(App[int]):
         """The pane on screen."""
         return self.panes[self.pane]
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """In a terminal of few lines the header gives way first."""
         self.output.forget()
-        self.screen_stack[0].set_class(self.size.height < _LOW_BELOW, "-low")
+        # The event's own size: the app's is still the one before.
+        self.screen_stack[0].set_class(event.size.height < _LOW_BELOW, "-low")
 
     def action_show_pane(self, pane: str) -> None:
         """Switch to a pane."""
