@@ -8,6 +8,7 @@ of their kind may still be unseen is a Poisson question of its own.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from redis_oom_tui.models.scan import Interval
 
@@ -18,19 +19,19 @@ _GIANT_SHARE = 1 / 64
 _FEWEST_GROUPS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sample:
     """How much of the whole was seen: keys in each group of pages, and how many keys there are in all."""
 
     keys: tuple[int, ...]
     total_keys: int
 
-    @property
+    @cached_property
     def seen(self) -> int:
         """Keys seen."""
         return sum(self.keys)
 
-    @property
+    @cached_property
     def fraction(self) -> float:
         """The share of all keys that was seen, at most 1."""
         return min(1.0, self.seen / self.total_keys) if self.total_keys else 1.0

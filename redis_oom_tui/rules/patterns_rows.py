@@ -2,9 +2,7 @@
 
 import heapq
 import itertools
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from operator import add
 
 from redis_oom_tui.models.scan import Interval, PatternRow
@@ -12,26 +10,7 @@ from redis_oom_tui.rules import estimate, patterns
 from redis_oom_tui.rules.patterns_tree import GROUPS, Node, PatternTree
 
 Giants = Mapping[int, Sequence[tuple[int, int]]]
-"""The giants counted in a node, by the node's id: their sizes and groups."""
-
-
-@dataclass(slots=True)
-class _Total:
-    """A node with everything below it."""
-
-    node: Node
-    db: int
-    counts: list[int]
-    sizes: list[int]
-    no_ttl: int
-    types: dict[bytes, int]
-    idle: list[int]
-    giants: list[tuple[int, int]]
-    children: "list[_Total]" = field(default_factory=list)
-
-    @property
-    def size(self) -> int:
-        return sum(self.sizes)
+"""The giants counted in a node or below it, by the node's id: their sizes and groups."""
 
 
 def rows(
@@ -49,125 +28,127 @@ def rows(
     everything was counted.
     """
     found: list[PatternRow] = []
-    tops = [_totals(root, db, giants or {}) for db, root in tree.roots.items()]
-    whole = sum(top.size for top in tops)
-    names: set[tuple[int, bytes]] = set()
+    for root in tree.roots.values():
+        _sum_up(root)
+    whole = sum(root.whole.size for root in tree.roots.values())
+    maker = _Maker(whole, sample, giants or {}, exact=exact)
     # The largest first: a family is never larger than the one that holds it, so these are the largest of all.
     order = itertools.count()
-    waiting: list[tuple[int, int, _Total, PatternRow | None]] = []
-    for top in tops:
-        for total in [top] if sum(top.node.counts) else top.children:
-            heapq.heappush(waiting, (-total.size, next(order), total, None))
+    waiting: list[tuple[int, int, int, Node, PatternRow | None]] = []
+    for db, root in tree.roots.items():
+        for node in [root] if root.figures else root.children.values():
+            heapq.heappush(waiting, (-node.whole.size, next(order), db, node, None))
     while waiting and len(found) < limit:
-        _, _, total, parent = heapq.heappop(waiting)
-        inner = _branching(total)
-        row = _row(inner, parent, whole, names, (sample, exact))
+        _, _, db, node, parent = heapq.heappop(waiting)
+        inner = _branching(node)
+        row = maker.row(inner, db, parent)
         found.append(row)
-        for child in inner.children:
-            heapq.heappush(waiting, (-child.size, next(order), child, row))
+        for child in inner.children.values():
+            heapq.heappush(waiting, (-child.whole.size, next(order), db, child, row))
     return tuple(found)
 
 
-def _branching(total: _Total) -> _Total:
-    while len(total.children) == 1 and not sum(total.node.counts):
-        total = total.children[0]
-    return total
+def _branching(node: Node) -> Node:
+    while len(node.children) == 1 and not node.figures:
+        (node,) = node.children.values()
+    return node
 
 
-def _totals(root: Node, db: int, giants: Giants) -> _Total:
-    """Totals of `root` and all below, bottom up and without recursion's limits."""
+def _sum_up(root: Node) -> None:
+    """Bring the totals of `root` and all below it up to date, bottom up and without recursion's limits."""
     order = [root]
     for node in order:
         order.extend(node.children.values())
-    made: dict[int, _Total] = {}
     for node in reversed(order):
-        made[id(node)] = _total(node, db, [made.pop(id(child)) for child in node.children.values()], giants)
-    return made[id(root)]
+        _sum_one(node)
 
 
-def _total(node: Node, db: int, children: list[_Total], giants: Giants) -> _Total:
-    if not children:
-        own = list(giants.get(id(node), ()))
-        return _Total(node, db, node.counts, node.sizes, node.no_ttl, node.types, node.idle, own)
-    counts = node.counts or [0] * GROUPS
-    sizes = node.sizes or [0] * GROUPS
-    types: dict[bytes, int] = defaultdict(int, node.types)
+def _sum_one(node: Node) -> None:
+    whole = node.whole
+    if not node.children:
+        whole.figures, whole.no_ttl, whole.types, whole.idle = node.figures, node.no_ttl, node.types, node.idle
+        whole.size = sum(node.figures[GROUPS:])
+        return
+    figures = node.figures or [0] * (2 * GROUPS)
+    types: dict[bytes, int] = dict(node.types)
     idle = node.idle
-    huge = list(giants.get(id(node), ()))
-    for child in children:
-        counts = list(map(add, counts, child.counts))
-        sizes = list(map(add, sizes, child.sizes))
-        for kind, keys in child.types.items():
-            types[kind] += keys
-        if child.idle:
-            idle = list(map(add, idle, child.idle)) if idle else child.idle
-        huge += child.giants
-    no_ttl = node.no_ttl + sum(child.no_ttl for child in children)
-    return _Total(node, db, counts, sizes, no_ttl, types, idle, huge, children)
+    no_ttl = node.no_ttl
+    for child in node.children.values():
+        part = child.whole
+        figures = list(map(add, figures, part.figures))
+        no_ttl += part.no_ttl
+        for kind, keys in part.types.items():
+            types[kind] = types.get(kind, 0) + keys
+        if part.idle:
+            idle = list(map(add, idle, part.idle)) if idle else part.idle
+    whole.figures, whole.no_ttl, whole.types, whole.idle = figures, no_ttl, types, idle
+    whole.size = sum(figures[GROUPS:])
 
 
-def _row(
-    total: _Total,
-    parent: PatternRow | None,
-    whole: int,
-    names: set[tuple[int, bytes]],
-    reach: tuple[estimate.Sample | None, bool],
-) -> PatternRow:
-    path = _inner_path(total.node) if total.children else total.node.path()
-    keys = sum(total.counts)
-    size = total.size
-    types = sorted(total.types.items(), key=lambda item: -item[1])
-    return PatternRow(
-        pattern=_name(path, total, names),
-        match=patterns.glob(path),
-        keys=keys,
-        size=size,
-        share=size / whole if whole else 0.0,
-        no_ttl_keys=total.no_ttl,
-        db=total.db,
-        level=1 if parent is None else parent.level + 1,
-        parent=None if parent is None else parent.pattern,
-        error=total.node.error / whole if whole else 0.0,
-        types=tuple((kind.decode("latin-1"), count) for kind, count in types),
-        idle_quantiles=quantiles(total.idle),
-        estimated_bytes=_estimated_bytes(total, *reach),
-        estimated_keys=_estimated(total.counts, (), *reach),
-    )
+class _Maker:
+    """Makes rows, each with a name that no other row of its database has."""
+
+    def __init__(self, whole: int, sample: estimate.Sample | None, giants: Giants, *, exact: bool) -> None:
+        self._whole = whole
+        self._sample = sample
+        self._giants = giants
+        self._exact = exact
+        self._names: set[tuple[int, bytes]] = set()
+
+    def row(self, node: Node, db: int, parent: PatternRow | None) -> PatternRow:
+        """The row of `node` with all below it."""
+        path = _inner_path(node) if node.children else node.path()
+        total = node.whole
+        keys = sum(total.figures[:GROUPS])
+        types = sorted(total.types.items(), key=lambda item: -item[1])
+        return PatternRow(
+            pattern=self._name(path, db),
+            match=patterns.glob(path),
+            keys=keys,
+            size=total.size,
+            share=total.size / self._whole if self._whole else 0.0,
+            no_ttl_keys=total.no_ttl,
+            db=db,
+            level=1 if parent is None else parent.level + 1,
+            parent=None if parent is None else parent.pattern,
+            error=node.error / self._whole if self._whole else 0.0,
+            types=tuple((kind.decode("latin-1"), count) for kind, count in types),
+            idle_quantiles=quantiles(total.idle),
+            estimated_bytes=self._bytes(node),
+            estimated_keys=self._estimated(total.figures[:GROUPS], ()),
+        )
+
+    def _name(self, path: bytes, db: int) -> bytes:
+        """The pattern as shown: `user:*` holds all of `user:`, `user:<id>` those of its keys whose last part varies."""
+        name = patterns.shown(path)
+        if (db, name) in self._names and path.endswith(patterns.VARIABLE):
+            name = patterns.shown(path[:-1] + b"<id>")
+        while (db, name) in self._names:
+            name += b"~"
+        self._names.add((db, name))
+        return name
+
+    def _bytes(self, node: Node) -> Interval | None:
+        amounts = node.whole.figures[GROUPS:]
+        huge = self._giants.get(id(node), ())
+        for size, group in huge:
+            amounts[group] -= size
+        return self._estimated(amounts, [size for size, _ in huge])
+
+    def _estimated(self, amounts: Sequence[int], huge: Sequence[int]) -> Interval | None:
+        if self._exact:
+            return estimate.counted(sum(amounts) + sum(huge))
+        return None if self._sample is None else estimate.extrapolated(amounts, self._sample, huge)
 
 
 def _inner_path(node: Node) -> bytes:
     """`user:*` for the node `user:*:`, under which all of `user:` branches: the shorter name holds the same keys."""
     parent = node.parent
-    while parent is not None and len(parent.children) == 1 and not parent.counts and node.name[:1] == patterns.VARIABLE:
+    while (
+        parent is not None and len(parent.children) == 1 and not parent.figures and node.name[:1] == patterns.VARIABLE
+    ):
         node, parent = parent, parent.parent
     return node.path() + patterns.VARIABLE
-
-
-def _name(path: bytes, total: _Total, names: set[tuple[int, bytes]]) -> bytes:
-    """The pattern as shown, which no other row of this database has: `user:*` holds all of `user:`, `user:<id>` those
-    of its keys whose last part varies."""
-    name = patterns.shown(path)
-    if (total.db, name) in names and path.endswith(patterns.VARIABLE):
-        name = patterns.shown(path[:-1] + b"<id>")
-    while (total.db, name) in names:
-        name += b"~"
-    names.add((total.db, name))
-    return name
-
-
-def _estimated_bytes(total: _Total, sample: estimate.Sample | None, exact: bool) -> Interval | None:
-    amounts = list(total.sizes)
-    for size, group in total.giants:
-        amounts[group] -= size
-    return _estimated(amounts, [size for size, _ in total.giants], sample, exact)
-
-
-def _estimated(
-    amounts: Sequence[int], huge: Sequence[int], sample: estimate.Sample | None, exact: bool
-) -> Interval | None:
-    if exact:
-        return estimate.counted(sum(amounts) + sum(huge))
-    return None if sample is None else estimate.extrapolated(amounts, sample, huge)
 
 
 # Four steps to each doubling, so that a quantile is right within a fifth.

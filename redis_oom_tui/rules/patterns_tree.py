@@ -1,13 +1,13 @@
 """The roll-up: every family of keys at every level of its name, in bounded memory."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import add
 from typing import cast
 
 from redis_oom_tui.rules import patterns
 
-GROUPS = 16
+GROUPS = 8
 """Pages are dealt into so many groups; how the groups differ tells how far an estimate may be off."""
 
 _CACHED = 30_000
@@ -16,30 +16,43 @@ _SHAPES_OF_ONE = 64
 _CROWDS = (1024, 256, 64, 2)
 
 
+class Whole:
+    """A node's figures with everything below it, as last summed up."""
+
+    __slots__ = ("figures", "idle", "no_ttl", "size", "types")
+
+    def __init__(self) -> None:
+        self.figures: list[int] = []
+        self.types: Mapping[bytes, int] = {}
+        self.idle: list[int] = []
+        self.no_ttl = 0
+        self.size = 0
+
+
 class Node:
     """One part of a name under its parent. Its own figures are of the keys that end here."""
 
     __slots__ = (
         "children",
-        "counts",
         "crowded",
         "error",
+        "figures",
         "folded",
         "idle",
         "name",
         "no_ttl",
         "parent",
         "shapes",
-        "sizes",
         "types",
+        "whole",
     )
 
     def __init__(self, name: bytes, parent: "Node | None") -> None:
         self.name = name
         self.parent = parent
         self.children: dict[bytes, Node] = {}
-        self.counts: list[int] = []
-        self.sizes: list[int] = []
+        # Keys by group, then bytes by group: one list, as the two are always added up together.
+        self.figures: list[int] = []
         self.types: defaultdict[bytes, int] = defaultdict(int)
         self.idle: list[int] = []
         self.no_ttl = 0
@@ -47,20 +60,18 @@ class Node:
         self.error = 0
         self.crowded = False
         self.shapes = 0
+        self.whole = Whole()
 
     def begin(self) -> "Node":
         """Ready to count keys that end here."""
-        if not self.counts:
-            self.counts = [0] * GROUPS
-            self.sizes = [0] * GROUPS
+        if not self.figures:
+            self.figures = [0] * (2 * GROUPS)
         return self
 
     def absorb(self, other: "Node") -> int:
         """Take over all of `other`, part by part; returns how many nodes that saved."""
-        if other.counts:
-            self.begin()
-            self.counts = list(map(add, self.counts, other.counts))
-            self.sizes = list(map(add, self.sizes, other.sizes))
+        if other.figures:
+            self.figures = list(map(add, self.begin().figures, other.figures))
         self.no_ttl += other.no_ttl
         for kind, keys in other.types.items():
             self.types[kind] += keys
@@ -112,8 +123,9 @@ class PatternTree:
         """Count one page of keys (`ttls` as PTTL answers); returns the family of each."""
         leaves = self._families(db, names)
         for leaf, size, ttl, kind in zip(leaves, sizes, ttls, types, strict=True):
-            leaf.counts[group] += 1
-            leaf.sizes[group] += size
+            figures = leaf.figures
+            figures[group] += 1
+            figures[group + GROUPS] += size
             leaf.types[kind] += 1
             if ttl < 0:
                 leaf.no_ttl += 1
@@ -134,7 +146,7 @@ class PatternTree:
         """A key's size was read again and differs by so many bytes."""
         node = self.find(db, name)
         if node is not None:
-            node.begin().sizes[group] += difference
+            node.begin().figures[GROUPS + group] += difference
 
     def _families(self, db: int, names: list[bytes]) -> list[Node]:
         known = self._by_shape.setdefault(db, {})
@@ -214,7 +226,7 @@ class PatternTree:
         for root in self.roots.values():
             totals: dict[int, int] = {}
             for node in reversed([root, *_below(root)]):
-                total = sum(node.sizes) + sum(totals[id(child)] for child in node.children.values())
+                total = sum(node.figures[GROUPS:]) + sum(totals[id(child)] for child in node.children.values())
                 totals[id(node)] = total
                 yield node, total
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.rules import patterns
 from redis_oom_tui.rules.patterns_rows import idle_step, quantiles, rows
-from redis_oom_tui.rules.patterns_tree import PatternTree
+from redis_oom_tui.rules.patterns_tree import GROUPS, PatternTree
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def filled(names: list[bytes], *, sizes: list[int] | None = None, max_nodes: int
     for start in range(0, len(names), 1000):
         page = names[start : start + 1000]
         figures = [100] * len(page) if sizes is None else sizes[start : start + 1000]
-        tree.add(0, page, figures, [-1] * len(page), [b"string"] * len(page), (start // 1000) % 16)
+        tree.add(0, page, figures, [-1] * len(page), [b"string"] * len(page), (start // 1000) % GROUPS)
     return tree
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import deque
-from statistics import median
+from collections.abc import Sequence
 
 from redis_oom_tui.models.scan import Brake, Pace
 from redis_oom_tui.models.snapshot import Snapshot
@@ -82,7 +82,7 @@ class Braking:
     def at_rest(self) -> None:
         """The probes since were taken at rest: others' load comes and goes, and only the difference is the scan's."""
         if self._recent:
-            now = median(self._recent)
+            now = _quick(self._recent)
             self._baseline = now if math.isinf(self._baseline) else (self._baseline + now) / 2
         self._recent = []
         self._resting = False
@@ -110,7 +110,7 @@ class Braking:
         """Move on the ladder by what was measured since the last time."""
         if not self._recent:
             return
-        now = median(self._recent)
+        now = _quick(self._recent)
         self._recent = []
         before = self._rung
         reading = Reading(max(0.0, now - self._baseline), self._baseline, self._share, self._busy, self._others)
@@ -136,6 +136,11 @@ class Braking:
         limit = "" if budget is None else f" (budget {percent(budget)})"
         using = "" if self._share is None else f"using {percent(self._share)} of the server{limit}"
         return f"{using}, braking".lstrip(", ") if braking else using
+
+
+def _quick(probes: Sequence[float]) -> float:
+    """The lower quartile: a PING that waited for this process itself to come round says nothing of the server."""
+    return sorted(probes)[len(probes) // 4]
 
 
 def _difference(now: float | None, before: float | None) -> float | None:

@@ -12,7 +12,10 @@ from redis_oom_tui.store.scan.walks import Walk, share_walked
 
 _PATTERNS_EVERY_SECONDS = 0.5
 _RATE_SECONDS = 3.0
-_PATTERN_ROWS = 500
+# The patterns may take this share of the time, whatever their number: the event loop has keys to paint.
+_PATTERNS_SHARE = 0.03
+_ROWS_MEANWHILE = 200
+_ROWS_AT_THE_END = 1000
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class Picture:
         self._marks: deque[tuple[float, int]] = deque()
         self._patterns: tuple[PatternRow, ...] = ()
         self._patterns_of: tuple[float, int, ScanState] | None = None
+        self._patterns_took = 0.0
 
     def start(self) -> None:
         """The clock runs."""
@@ -155,13 +159,16 @@ class Picture:
         return self._tally.bytes / used if used and self._standing.sized and not self._filtered() else None
 
     def _families(self, sample: estimate.Sample | None) -> tuple[PatternRow, ...]:
-        """The patterns, made anew at most twice a second while it runs: they cost the most of a view."""
+        """The patterns, made anew only now and then while it runs: they cost the most of a view."""
         now, keys, state = self._clock(), self._tally.keys, self._standing.state
         last = self._patterns_of
         fresh = last is not None and last[1:] == (keys, state)
-        recent = last is not None and self._standing.under_way and now - last[0] < _PATTERNS_EVERY_SECONDS
+        under_way = self._standing.under_way
+        pause = max(_PATTERNS_EVERY_SECONDS, self._patterns_took / _PATTERNS_SHARE)
+        recent = last is not None and under_way and now - last[0] < pause
         if not (fresh or recent):
-            complete = state is ScanState.COMPLETE
-            self._patterns = self._tally.patterns(sample, exact=complete, limit=_PATTERN_ROWS)
+            limit = _ROWS_MEANWHILE if under_way else _ROWS_AT_THE_END
+            self._patterns = self._tally.patterns(sample, exact=state is ScanState.COMPLETE, limit=limit)
             self._patterns_of = (now, keys, state)
+            self._patterns_took = self._clock() - now
         return self._patterns

@@ -105,8 +105,9 @@ class Tally:
         found: dict[int, list[tuple[int, int]]] = {}
         for top in self._giants() if sample is not None else ():
             node = self.tree.find(top.row.id.db, top.row.id.key)
-            if node is not None:
+            while node is not None:
                 found.setdefault(id(node), []).append((top.size, top.group))
+                node = node.parent
         return rows(self.tree, limit=limit, sample=sample, giants=found, exact=exact)
 
     def estimated_bytes(self, sample: estimate.Sample) -> Interval | None:
