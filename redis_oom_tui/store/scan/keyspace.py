@@ -27,6 +27,10 @@ _CLOSER_EVERY_SECONDS = 0.5
 _RETRY_SECONDS = 0.2
 
 
+class _AnotherServer(ServerUnreachable):
+    """What answers is not what the scan began on: the cursors mean nothing to it."""
+
+
 class Server(Protocol):
     """What the scan needs of a live server."""
 
@@ -167,8 +171,9 @@ class KeyspaceScan:
         snapshot = await self._server.snapshot()
         before = None if standing.snapshot is None else standing.snapshot.server.run_id
         if before is not None and snapshot.server.run_id != before:
-            raise ServerUnreachable(
-                f"{self._server.address} has restarted since the scan began, so it cannot go on: start a new one"
+            raise _AnotherServer(
+                f"{self._server.address} has restarted or failed over since the scan began, "
+                "so it cannot go on: start a new one"
             )
         standing.snapshot = snapshot
         self._tally.limit = snapshot.memory.used_bytes or None
@@ -258,7 +263,7 @@ class KeyspaceScan:
             try:
                 await self._prepare()
             except (ServerBusy, ServerUnreachable) as error:
-                if "restarted" in str(error) or self._clock() - lost_at > self._patience:
+                if isinstance(error, _AnotherServer) or self._clock() - lost_at > self._patience:
                     raise
             else:
                 return
