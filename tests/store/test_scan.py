@@ -9,7 +9,7 @@ import pytest
 
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 from tests.support.servers import RunningServer, started
@@ -45,6 +45,12 @@ def fill(server: RunningServer, keys: int, *, db: int = 0, size: int = 10) -> No
             if number % 10 == 0:
                 pipe.hset(b"profile:%d" % number, mapping={b"name": b"n" * 20, b"age": b"1"})
         pipe.execute()
+
+
+async def until_seen(scan: KeyspaceScan, running: "asyncio.Task[ScanView]", keys: int) -> None:
+    while scan.view().scanned_keys < keys:
+        assert not running.done(), running.result()
+        await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "one by one"])
@@ -116,8 +122,7 @@ async def test_pause_stop_and_go_on(server: RunningServer) -> None:
     async with live(server) as source:
         scan = source.scan(ScanOptions(pace=Pace.GENTLE))
         running = asyncio.create_task(scan.run())
-        while scan.view().scanned_keys < 100:
-            await asyncio.sleep(0.001)
+        await until_seen(scan, running, 100)
         scan.pause()
         assert scan.view().state is ScanState.PAUSED
         scan.resume()
@@ -136,8 +141,7 @@ async def test_a_server_killed_in_the_middle_leaves_the_partial_result(server: R
     async with live(server) as source:
         scan = KeyspaceScan(source, ScanOptions(pace=Pace.GENTLE), patience_seconds=0.5)
         running = asyncio.create_task(scan.run())
-        while scan.view().scanned_keys < 500:
-            await asyncio.sleep(0.001)
+        await until_seen(scan, running, 500)
         server.kill()
         view = await running
         assert view.state is ScanState.FAILED

@@ -64,6 +64,11 @@ class Braking:
         """Seconds to the server and back while it was least disturbed."""
         return None if math.isinf(self._baseline) else self._baseline
 
+    def release(self) -> None:
+        """The probe itself is lost: whether the server still answers, the lanes will find out."""
+        self.held = False
+        self.free.set()
+
     def probed(self, seconds: float) -> None:
         """A PING took so long."""
         if seconds <= self.hold_after:

@@ -210,14 +210,12 @@ class KeyspaceScan:
         try:
             for walks in self._standing.walks.values():
                 await self._walk(walks)
-            beside.pop().cancel()
+            await _end(beside.pop())
             if not self._stop_asked:
                 with translated(self._server.address, "MEMORY USAGE"):
                     await closer.finish()
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await _end(*beside)
             await closer.close()
             await watchman.close()
 
@@ -275,3 +273,10 @@ class KeyspaceScan:
 
     def _sampled(self) -> bool:
         return self._options.sample is not None and self._tally.keys >= self._options.sample
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel `tasks`, and wait until they have let go of their connections."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -65,8 +65,14 @@ class Lane:
         self._connection.gate.admit(words, untouched=self.untouched)
 
     async def open(self) -> None:
-        """Connect."""
-        await self._connection.connect()  # type: ignore[no-untyped-call]
+        """Connect; cancelled or refused on the way, nothing stays open."""
+        connected = False
+        try:
+            await self._connection.connect()  # type: ignore[no-untyped-call]
+            connected = True
+        finally:
+            if not connected:
+                await self.close()
         self._expect = getattr(self._connection._get_parser(), "expect", None)
         # One timeout stands around a whole page below; redis-py's own, for each write and read, would double the cost.
         self._connection.socket_timeout = None
@@ -83,18 +89,22 @@ class Lane:
 
         Raises redis-py's errors; a timeout, or a cancellation half-way, ends the connection.
         """
-        connection = self._connection
+        answers: list[Any] | None = None
         try:
             async with asyncio.timeout(self.patience):
-                await connection.send_packed_command(buffer, check_health=False)
-                if self._expect is not None:
+                await self._connection.send_packed_command(buffer, check_health=False)
+                if self._expect is None:
+                    answers = [await self._reply() for _ in range(replies)]
+                else:
                     self._expect(replies)
-                    answer: list[Any] = await connection.read_response()
-                    return answer
-                return [await self._reply() for _ in range(replies)]
+                    answers = await self._connection.read_response()
         except TimeoutError:
-            await self.close()
             raise exceptions.TimeoutError("Timeout reading a page") from None
+        finally:
+            if answers is None:
+                # Replies may still be on their way: the next page must not be answered by them.
+                await self.close()
+        return answers
 
     async def _reply(self) -> Any:
         try:

@@ -69,6 +69,7 @@ class Watchman:
                         rested = time.monotonic()
                 except (exceptions.RedisError, OSError, TriageError):
                     await self.close()
+                    self._braking.release()
                     await asyncio.sleep(_DECIDE_EVERY)
         finally:
             await self.close()
