@@ -1,5 +1,6 @@
 """What the fast path uses of redis-py, pinned; and that the public way stands in where it cannot be had."""
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from redis_oom_tui.store.gate import Gate
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan import lane as lanes
 from redis_oom_tui.store.scan.lane import Lane
+from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.store.scan.wire import Column, Walker, admit_all, packed, packed_words
 from tests.support.servers import RunningServer
 
@@ -110,3 +112,23 @@ async def test_nothing_packed_by_hand_passes_by_the_gate(server: RunningServer) 
         else:
             with pytest.raises(NotAllowed):
                 lane.admit((b"HLEN", b"k"))
+
+
+async def test_a_cancellation_that_was_swallowed_is_repeated() -> None:
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed += 1
+                if swallowed > 2:
+                    raise
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await end([task])
+    assert task.cancelled()
+    assert swallowed == 3

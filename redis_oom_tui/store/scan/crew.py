@@ -9,6 +9,7 @@ from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.scan.ladder import Step
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.tally import Columns
+from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.store.scan.walks import Walk
 from redis_oom_tui.store.scan.wire import Column, Walker, packed
 
@@ -70,7 +71,8 @@ class Crew:
                     del self._lanes[task]
                     task.result()
         finally:
-            await self._dismiss()
+            await end(self._lanes)
+            self._lanes.clear()
 
     def _hire(self) -> None:
         if self._foreman.stopping:
@@ -78,12 +80,6 @@ class Crew:
         places = set(range(self._foreman.step.lanes)) - set(self._lanes.values())
         for place in sorted(places)[: len(self._waiting)]:
             self._lanes[asyncio.create_task(self._lane(place), name=f"scan lane {place}")] = place
-
-    async def _dismiss(self) -> None:
-        for task in self._lanes:
-            task.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
-        self._lanes.clear()
 
     async def _lane(self, place: int) -> None:
         if not self._waiting:

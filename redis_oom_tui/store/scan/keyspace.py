@@ -19,6 +19,7 @@ from redis_oom_tui.store.scan.crew import Crew
 from redis_oom_tui.store.scan.ladder import Step
 from redis_oom_tui.store.scan.picture import Picture, Standing
 from redis_oom_tui.store.scan.tally import Columns, Tally
+from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.store.scan.walks import Walk
 from redis_oom_tui.store.scan.watchman import Watchman
 from redis_oom_tui.store.scan.wire import Column, Walker
@@ -210,12 +211,12 @@ class KeyspaceScan:
         try:
             for walks in self._standing.walks.values():
                 await self._walk(walks)
-            await _end(beside.pop())
+            await end([beside.pop()])
             if not self._stop_asked:
                 with translated(self._server.address, "MEMORY USAGE"):
                     await closer.finish()
         finally:
-            await _end(*beside)
+            await end(beside)
             await closer.close()
             await watchman.close()
 
@@ -273,10 +274,3 @@ class KeyspaceScan:
 
     def _sampled(self) -> bool:
         return self._options.sample is not None and self._tally.keys >= self._options.sample
-
-
-async def _end(*tasks: asyncio.Task[None]) -> None:
-    """Cancel `tasks`, and wait until they have let go of their connections."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
