@@ -80,6 +80,7 @@ class Source(Protocol):
         """A closer look at one key that leaves no trace; None where it is gone."""
 
 
+@runtime_checkable
 class Fleet(Source, Protocol):
     """A cluster: a source whose snapshots show the worst primary, and each of its nodes."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from rich.console import RenderableType
 from textual import on
@@ -266,8 +266,11 @@ class TriageApp(App[int]):
 
     @on(LookAtNode)
     def _look_at_node(self, message: LookAtNode) -> None:
+        if not isinstance(self.source, Fleet):
+            self.tell("A recording shows the node that was shown then")
+            return
         self._pinned = None if message.name == self._pinned else message.name
-        cast("Fleet", self.source).pin(self._pinned)
+        self.source.pin(self._pinned)
         self.tell("The worst is shown" if self._pinned is None else f"{safe_text(message.name, 80)} is shown")
 
     @on(StartScan)

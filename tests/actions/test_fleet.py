@@ -74,7 +74,10 @@ async def test_a_plan_is_carried_out_on_every_node_and_taken_back(cluster: Runni
         assert all(key.id.node == cluster.owner(key_slot(key.id.key)).name for key in plan.keys)
         consent = operator.consent(plan, BackupChoice())
         assert all(node.name in consent[1] for node in cluster.primaries)
-        assert "the worst" in operator.budget(plan, await source.snapshot()).words
+        shown = await source.snapshot()
+        first = operator.budget(plan, shown)
+        assert f"On {shown.server.node}, " in first.words
+        assert operator.budget(plan, shown, before=first).plan_bytes == first.plan_bytes
         view = await operator.run(plan, backup=BackupChoice()).run()
         assert (view.counts[Outcome.DELETED], view.failed) == (OLD, False), view.ended
         assert _held(cluster, b"old:") == 0

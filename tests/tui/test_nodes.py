@@ -22,6 +22,15 @@ class ScriptedFleet(ScriptedSource):
     def pin(self, name: str | None) -> None:
         self.pinned = name
 
+    async def fleet(self) -> FleetView:
+        return FleetView(())
+
+    async def node_snapshots(self) -> tuple[Snapshot, ...]:
+        return ()
+
+    def node(self, name: str) -> ScriptedSource:
+        return self
+
 
 def a_fleet() -> Snapshot:
     views = []
@@ -60,6 +69,15 @@ async def test_enter_looks_at_one_node_and_again_at_the_worst() -> None:
         assert source.pinned == "n:7003"
         await pilot.press("enter")
         assert source.pinned is None
+
+
+async def test_a_recording_of_a_cluster_shows_no_other_node() -> None:
+    app = an_app(ScriptedSource([replace(a_fleet(), notes=())]))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        app.panes["triage"].nodes.focus()  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: "A recording shows" in screen_text(app))
 
 
 async def test_a_single_server_has_no_such_list() -> None:

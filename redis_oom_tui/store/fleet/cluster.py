@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from redis.asyncio import Redis
 
@@ -12,14 +13,16 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable, TriageError
 from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
-from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.rules.fleet import shown, told_apart, worst_first
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet.polling import Round
 from redis_oom_tui.store.fleet.scanning import ClusterScan
 from redis_oom_tui.store.fleet.topology import Owners, Topology, discover
 from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.values import sample_families
 
 # Who serves what changes rarely; a lost node or a changed role asks for it at once.
 _TOPOLOGY_EVERY = 10.0
@@ -82,7 +85,7 @@ class ClusterSource:
     def server_at(self, address: Address) -> LiveServer:
         """The server at `address`, made on first use."""
         if address not in self._servers:
-            alone = replace(self.connection, address=address, cluster=False, sentinel=None, db=0)
+            alone = replace(self.connection, address=address, cluster=False, sentinel=None)
             self._servers[address] = LiveServer(alone, monotonic=self._monotonic, wall=self._wall)
         return self._servers[address]
 
@@ -175,6 +178,15 @@ class ClusterSource:
         if found is None:
             return None
         return replace(found, row=replace(found.row, id=replace(found.row.id, node=owner.name)))
+
+    async def settings(self) -> Mapping[str, str]:
+        """The settings of the node that is shown; where nodes differ, `Snapshot.fleet` says so."""
+        view = None if self._view is None else next((one for one in self._view.nodes if one.name == self._shown), None)
+        return MappingProxyType({}) if view is None else view.settings
+
+    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+        """A few keys of each of the largest families, on the node that is shown: families spread over all of them."""
+        return await sample_families(self.node(self._shown) if self._shown else self.server_at(self.address), scan)
 
     def scan(self, options: ScanOptions) -> ClusterScan:
         """A scan of all primaries that has not started yet."""
