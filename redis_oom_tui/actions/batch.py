@@ -19,7 +19,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, Outcome, Plan
 from redis_oom_tui.rules.recheck import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.report import blocks_writes
-from redis_oom_tui.store.changing.acting import Check, Hands, Said
+from redis_oom_tui.store.changing.acting import KEYS_PER_CALL, Check, Hands, Said
 from redis_oom_tui.store.changing.line import Line
 
 _SAVE_AT_ONCE = 4 * 1024 * 1024
@@ -39,7 +39,8 @@ class Task(NamedTuple):
 class Worker:
     """Acts on batches of `plan` and writes into `tally`. `blocked` is why nothing more can be done, once that is so.
 
-    `copies` are digests of keys that an earlier run of the plan has saved (`resuming`).
+    `copies` are digests of keys that an earlier run of the plan has saved (`resuming`). `window` is how many calls may
+    be on their way at once.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Worker:
         self._done = Outcome.DELETED if plan.deed is Deed.DELETE else Outcome.EXPIRING
         self._command = "UNLINK" if plan.deed is Deed.DELETE else "PEXPIREAT"
         self._began = wall()
+        self.window = 1
         self.blocked: TriageError | None = None
 
     def cut(self, positions: Sequence[int], start: int, most: int) -> list[int]:
@@ -91,7 +93,10 @@ class Worker:
             self._saver.note(batch, [task.due_ms for task in tasks], now)
         elif self._saver is not None:
             tasks = self._timed(await self._saved(line, self._saver, batch, checks))
-        await self._act(line, tasks)
+        at_once = self.window * KEYS_PER_CALL
+        for start in range(0, len(tasks), at_once):
+            if self.blocked is None:
+                await self._act(line, tasks[start : start + at_once])
 
     async def _saved(
         self, line: Line, saver: Saver, batch: Sequence[int], checks: Sequence[Check]
@@ -171,4 +176,4 @@ class Worker:
             self._tally.put(task.at, Outcome.FAILED, _LOST)
 
     def _hands(self, line: Line) -> Hands:
-        return Hands(line.channel, scripted=self._scripted, alone=self._alone)
+        return Hands(line.channel, scripted=self._scripted, alone=self._alone, window=self.window)

@@ -17,6 +17,7 @@ _SLOWER_TIMES = 5.0
 # One late wake-up is no reason to brake: the middle one of so many probes counts.
 _LOOKED_AT = 3
 _TOO_SLOW_SECONDS = 2.0
+_SHORT_LINK_SECONDS = 0.003
 
 
 class Pacer:
@@ -48,6 +49,11 @@ class Pacer:
         else:
             self.keys = min(_MOST, self.keys * 3 // 2)
             self.rest = 0.0
+
+    @property
+    def window(self) -> int:
+        """How many calls may be on their way at once: over a short link one keeps the server as busy as ten."""
+        return 1 if median_low(self._quiet) < _SHORT_LINK_SECONDS else _MOST // 100
 
     @property
     def braking(self) -> bool:

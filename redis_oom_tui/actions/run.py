@@ -160,6 +160,7 @@ class PlanRunner:
                 batch = worker.cut(positions, start, pacer.keys)
                 start += len(batch)
                 quiet = await _ping_quietly(probe)
+                worker.window = pacer.window
                 beside = asyncio.create_task(_ping_quietly(probe))
                 try:
                     await self._one_batch(worker, batch)

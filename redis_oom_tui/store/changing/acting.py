@@ -52,13 +52,17 @@ def _digest(payload: bytes) -> str:
 class Hands:
     """Acts on keys of one database. `scripted` is False where EVAL is refused; `alone` sends each key by itself.
 
+    `window` is how many calls may lie in the server's queue at once: it works off all that one client has sent before
+    it turns to others, so over a short link one is kindest, and over a long one more are needed.
+
     Without scripts a key is read again and deleted in two steps: a change within that moment would go unseen.
     """
 
-    def __init__(self, channel: Channel, *, scripted: bool, alone: bool = False) -> None:
+    def __init__(self, channel: Channel, *, scripted: bool, alone: bool = False, window: int = 10) -> None:
         self._channel = channel
         self._scripted = scripted
         self._per_call = 1 if alone else KEYS_PER_CALL
+        self._window = KEYS_PER_CALL if alone else window
 
     async def delete(self, checks: Sequence[Check]) -> list[Said]:
         """UNLINK each key that still looks as expected. Raises ServerUnreachable where replies were lost."""
@@ -93,8 +97,11 @@ class Hands:
         parts = [checks[at : at + self._per_call] for at in range(0, len(checks), self._per_call)]
         extra = [more[at : at + self._per_call] for at in range(0, len(checks), self._per_call)]
         commands = [_eval(script, part, rest) for part, rest in zip(parts, extra, strict=True)]
+        answers: list[Any] = []
+        for at in range(0, len(commands), self._window):
+            answers += await self._channel.call(commands[at : at + self._window])
         replies: list[Any] = []
-        for part, rest, reply in zip(parts, extra, await self._channel.call(commands), strict=True):
+        for part, rest, reply in zip(parts, extra, answers, strict=True):
             if isinstance(reply, PermissionRefused) and len(part) > 1:
                 # One key that this user may not touch refuses the whole call: nothing of it ran.
                 singly = [_eval(script, [check], rest[at : at + 1]) for at, check in enumerate(part)]
