@@ -303,7 +303,7 @@ async def test_the_tool_is_killed_and_the_saved_plan_finishes_what_it_began(
         left = set(client.scan_iter(b"cache:*", count=5000))
         if server.flavour == "valkey":
             assert not left
-        # Without NO-TOUCH, a key that was being saved when the tool was killed looks used: it is kept, and planned anew.
+        # Without NO-TOUCH, a key that was being saved when the tool was killed looks used, and is kept.
         assert left <= in_doubt
         anew = cleanup(server, tmp_path, "--match", "cache:*", "--yes", "--no-backup")
         anew.communicate()
