@@ -17,6 +17,7 @@ from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
 from textual.worker import Worker, WorkerState
 
+from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
@@ -83,7 +84,8 @@ class TriageApp(App[int]):
         Binding("right_square_bracket", "next_pane(1)", "Next pane", show=False, id="pane.next"),
         Binding("left_square_bracket", "next_pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("f", "freeze", "freeze", id="freeze", tooltip="Hold the screen still; polling goes on"),
-        Binding("E", "emergency", "emergency", show=False, id="emergency", tooltip="The prepared cleanup, to look at"),
+        Binding("E", "emergency", "emergency", id="emergency", tooltip="The prepared cleanup, to look at; asks later"),
+        Binding("E", "no_emergency", "Why there is no emergency cleanup", show=False, id="emergency.none"),
         Binding("question_mark,f1", "show_help", "help", id="help", tooltip="All keys, and the safety rules"),
         Binding("q", "quit", "quit", id="quit", tooltip="Leave; the terminal comes back as it was"),
         Binding("escape", "back", "Back one step", show=False, id="back"),
@@ -296,6 +298,17 @@ class TriageApp(App[int]):
     @on(Ask)
     def _asked(self, message: Ask) -> None:
         self.deeds.handle(message)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The footer shows the emergency key only where a plan is prepared; elsewhere the key says why not."""
+        del parameters
+        if action in {"emergency", "no_emergency"}:
+            return (self.deeds.why_not(Action.EMERGENCY) is None) == (action == "emergency")
+        return True
+
+    def action_no_emergency(self) -> None:
+        """Say why."""
+        self.action_emergency()
 
     def action_emergency(self) -> None:
         """Look for what the prepared cleanup would take; running it is another question."""

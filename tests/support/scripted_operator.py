@@ -35,6 +35,8 @@ from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.whatif import over_bytes, policy_views, write_path
 from tests.support.scripted import a_snapshot
 
+_NO_PLAN = "No emergency plan is prepared: name one under [emergency] in the configuration file"
+
 HOSTILE = (
     b"[/x]",
     b"[red]k[/red]",
@@ -248,7 +250,9 @@ class ScriptedOperator:
         }
 
     def why_not(self, action: Action) -> str | None:
-        """As scripted."""
+        """As scripted; no emergency plan unless armed."""
+        if action is Action.EMERGENCY and not self.armed and action not in self.refusals:
+            return _NO_PLAN
         return self.refusals.get(action)
 
     def plan(
@@ -272,7 +276,7 @@ class ScriptedOperator:
     def emergency(self) -> ScriptedPlanning:
         """The scripted plan, where armed."""
         if not self.armed:
-            raise BadInput("No emergency plan is prepared: name one under [emergency] in the configuration file")
+            raise BadInput(_NO_PLAN)
         self.calls.append("plan emergency")
         return self._planning(self.a_plan)
 

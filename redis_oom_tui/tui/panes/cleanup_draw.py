@@ -37,7 +37,7 @@ def form_lines(form: Form, at: int, room: int, height: int, pen: Pen, *, error: 
         head = f"From {safe_text(form.origin, 60)}"
     lines += paragraph(head, room - 1, "dim", " ")[: 1 if height < 12 else 2]
     rows = [_entry_line(form, n, at, room, pen) for n in range(len(entries(form)))]
-    rows.append(_go_line(pen, here=at == len(rows)))
+    rows.append(_go_line(room, pen, here=at == len(rows)))
     space = max(1, height - len(lines))
     top = max(0, min(at - space // 2, len(rows) - space))
     lines += rows[top : top + space]
@@ -60,23 +60,30 @@ def _entry_line(form: Form, n: int, at: int, room: int, pen: Pen) -> Line:
     return clip(((label, "dim"), (shown, "title")), room)
 
 
-def _go_line(pen: Pen, *, here: bool) -> Line:
+def _go_line(room: int, pen: Pen, *, here: bool) -> Line:
     label = "[ Look for these keys ]" if here else "  Look for these keys  "
-    return ((f"{pen.glyphs.cursor if here else ' '} ", "text"), (label, "tab_active" if here else "tab"))
+    line = ((f"{pen.glyphs.cursor if here else ' '} ", "text"), (label, "tab_active" if here else "cursor_away"))
+    return clip(line, room)
 
 
 def planning_lines(view: PlanningView | None, room: int, pen: Pen) -> list[Line]:
     """How far the search is."""
     if view is None:
         return [((" Looking", "text"),)]
+    hint = "Looking for keys; nothing is touched. Esc stops, and what was found becomes the plan."
     share = view.scanned_keys / view.total_keys if view.total_keys else 0.0
     return [
-        ((" Looking for keys; nothing is touched. Esc stops, and what was found becomes the plan.", "dim"),),
+        *paragraph(hint, room - 1, "dim", " "),
         (),
-        ((" ", "text"), *bar(share, max(10, room - 12), pen, "bar_ok"), (f" {percent(share)}", "text")),
-        ((f" {count(view.scanned_keys)} of {count(view.total_keys)} keys looked at", "text"),),
-        ((f" {count(view.matched_keys)} match, {size(view.matched_bytes)}", "title"),),
+        _progress(share, room, pen),
+        *paragraph(f"{count(view.scanned_keys)} of {count(view.total_keys)} keys looked at", room - 1, "text", " "),
+        *paragraph(f"{count(view.matched_keys)} match, {size(view.matched_bytes)}", room - 1, "title", " "),
     ]
+
+
+def _progress(share: float, room: int, pen: Pen) -> Line:
+    share = min(1.0, share)
+    return ((" ", "text"), *bar(share, max(4, room - 10), pen, "bar_ok"), (f" {percent(share)}", "text"))
 
 
 def plan_lines(plan: Plan, sums: PlanSums, at: int, room: int, height: int, pen: Pen, *, hidden: int = 0) -> list[Line]:
@@ -157,12 +164,13 @@ def run_lines(state: CleanupState, at: int, room: int, height: int, pen: Pen) ->
     verb = "Expiring" if state.plan is not None and state.plan.deed is Deed.EXPIRE else "Deleting"
     lines: list[Line] = []
     if view.ended is None:
-        lines.append(((f" {verb}. Esc stops at the edge of the batch.", "dim"),))
-        head = f" {count(view.done_keys)} of {count(view.total_keys)} keys, {count(round(view.keys_per_second))}/s"
-        lines.append(((head, "title"), (f"  {safe_text(view.phase, 80)}", "warn")))
+        lines += paragraph(f"{verb}. Esc stops at the edge of the batch.", room - 1, "dim", " ")
+        rate = f"{count(round(view.keys_per_second))}/s"
+        lines += paragraph(f"{count(view.done_keys)} of {count(view.total_keys)} keys, {rate}", room - 1, "title", " ")
+        lines += paragraph(safe_text(view.phase, 200), room - 1, "warn" if "brak" in view.phase else "dim", " ")
     else:
         lines += paragraph(safe_text(view.ended, 400), room - 1, "crit" if view.failed else "ok", " ")
-    lines.append(((" ", "text"), *bar(share, max(10, room - 10), pen, "bar_ok"), (f" {percent(share)}", "text")))
+    lines.append(_progress(share, room, pen))
     lines += _counts(view, room)
     lines += _freed(view, room)
     if view.backup_path:
@@ -226,14 +234,14 @@ def restore_lines(view: RestoreReport | None, room: int, pen: Pen) -> list[Line]
     lines: list[Line] = paragraph(f"Putting back {safe_text(view.path, 400)}", room - 1, "dim", " ")
     if view.ended is not None:
         lines += paragraph(safe_text(view.ended, 400), room - 1, "crit" if view.failed else "ok", " ")
-    lines.append(((" ", "text"), *bar(share, max(10, room - 10), pen, "bar_ok"), (f" {percent(share)}", "text")))
+    lines.append(_progress(share, room, pen))
     counts = "  ".join(f"{outcome.value} {count(number)}" for outcome, number in view.counts.items() if number)
     lines += paragraph(counts or "nothing yet", room - 1, "text", " ")
     if view.left_out_keys:
         lines += marked(" ! ", f"{count(view.left_out_keys)} keys were deleted without a copy:", room - 1, "warn")
         lines += [clip(((f"   {safe_text(name, 200)}", "text"),), room) for name in view.left_out[:20]]
     if view.ended is None:
-        lines.append(((" Esc stops after the batch; running it again goes on from there.", "dim"),))
+        lines += paragraph("Esc stops after the batch; running it again goes on from there.", room - 1, "dim", " ")
     elif view.resumable:
-        lines.append(((" It can be run again, and goes on from there: z", "dim"),))
+        lines += paragraph("It can be run again, and goes on from there: z", room - 1, "dim", " ")
     return lines

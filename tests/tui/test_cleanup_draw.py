@@ -1,0 +1,151 @@
+"""What the panes draw, for any name, text and size: harmless letters only, and never wider than there is room."""
+
+import unicodedata
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from redis_oom_tui.models.action import AuditEntry, PlanningView, RestoreOutcome, RestoreReport
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.rules import budget as budgets
+from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, Stage
+from redis_oom_tui.tui.dialogs.kill import kill_question
+from redis_oom_tui.tui.dialogs.parts import paragraph, quoted
+from redis_oom_tui.tui.draw import Pen, width
+from redis_oom_tui.tui.glyphs import ASCII, FULL
+from redis_oom_tui.tui.panes import cleanup_draw, cleanup_form, limits_draw, log_draw
+from redis_oom_tui.tui.panes.cleanup_form import Form
+from redis_oom_tui.words.hostile import from_exact
+from tests.support.scripted import a_snapshot
+from tests.support.scripted_operator import HOSTILE, ScriptedOperator
+
+ODD = "\x1b]0;x\x07[red]\x9b2J\u202e\u0301\ufe0f\udcff😀漢[@click=app.quit]"
+names = st.one_of(st.binary(max_size=60), st.sampled_from([*HOSTILE[:-1], ODD.encode("utf-8", "surrogateescape")]))
+texts = st.one_of(st.text(max_size=80), st.just(ODD))
+rooms = st.integers(24, 130)
+heights = st.integers(3, 40)
+pens = st.sampled_from([Pen(FULL), Pen(ASCII, tracks=False)])
+
+
+def harmless(lines, room):
+    """Assert that nothing in the lines can do anything, or reaches over the edge."""
+    for line in lines:
+        assert width(line) <= room, line
+        for text, _ in line:
+            for char in text:
+                assert char.isprintable(), repr(text)
+                assert not unicodedata.category(char).startswith("M"), repr(text)
+                assert char != "\u202e"
+
+
+def keys_of(some):
+    return tuple(
+        PlannedKey(KeyId(0, name), kind, size, ttl_ms=None if n % 2 else 5000, idle_seconds=n)
+        for n, (name, kind, size) in enumerate(some)
+    )
+
+
+some_keys = st.lists(st.tuples(names, texts, st.integers(0, 2**40)), min_size=1, max_size=6).map(keys_of)
+
+
+@settings(max_examples=80, deadline=None)
+@given(keys=some_keys, flag=texts, room=rooms, height=heights, pen=pens, at=st.integers(0, 5))
+def test_a_plan(keys, flag, room, height, pen, at):
+    criteria = Criteria(patterns=tuple(key.id.key for key in keys if key.id.key))
+    plan = Plan(keys, criteria, 0.0, flag, flags=(flag,), complete=False, matched_keys=99, keyspace_keys=99)
+    sums = cleanup_draw.PlanSums(plan.size, budgets.budget(plan, a_snapshot()))
+    lines = cleanup_draw.plan_lines(plan, sums, min(at, len(keys) - 1), room, height, pen, hidden=2)
+    harmless(lines, room)
+    assert len(lines) <= max(height, 4)
+    expiring = replace(plan, deed=Deed.EXPIRE, expire_seconds=60)
+    harmless(cleanup_draw.plan_lines(expiring, sums, 0, room, height, pen), room)
+
+
+@settings(max_examples=80, deadline=None)
+@given(keys=some_keys, words=texts, room=rooms, height=heights, pen=pens, ended=st.booleans())
+def test_a_run_and_a_putting_back(keys, words, room, height, pen, ended):
+    run = RunView(
+        total_keys=len(keys),
+        counts=dict.fromkeys(Outcome, 3),
+        used_before_bytes=5,
+        used_now_bytes=4,
+        lazyfree_pending_objects=2,
+        backup_path=words or None,
+        phase=words,
+        ended=words if ended else None,
+    )
+    outcomes = tuple(KeyOutcome(key.id, Outcome.CHANGED, words) for key in keys)
+    state = CleanupState(Stage.REPORT if ended else Stage.RUNNING, run=run, outcomes=outcomes, more=4)
+    harmless(cleanup_draw.run_lines(state, 0, room, height, pen), room)
+    report = RestoreReport(
+        words, 9, dict.fromkeys(RestoreOutcome, 1), left_out_keys=1, left_out=(words,), ended=words if ended else None
+    )
+    harmless(cleanup_draw.restore_lines(report, room, pen), room)
+    harmless(cleanup_draw.planning_lines(PlanningView(scanned_keys=3, total_keys=9), room, pen), room)
+
+
+@settings(max_examples=80, deadline=None)
+@given(match=texts, error=texts, room=rooms, height=heights, pen=pens, at=st.integers(0, 9))
+def test_the_form(match, error, room, height, pen, at):
+    form = Form(match=match, origin=error, database=error, max_keys=error)
+    harmless(cleanup_draw.form_lines(form, at, room, height, pen, error=error, refused=error), room)
+
+
+@settings(max_examples=80, deadline=None)
+@given(what=texts, room=rooms, height=heights, pen=pens)
+def test_the_log(what, room, height, pen):
+    change = Change(what, what, what)
+    entry = AuditEntry(
+        1.0, what, what, what, what, what, 2.0, what, False, {what: 1}, what, ChangeResult(change, True, what)
+    )
+    every = log_draw.happenings([], [entry], None)
+    harmless(log_draw.draw(every, 0, None, room, height, pen, now=9e9), room)
+    for text, role in log_draw.in_full(every[0]):
+        assert isinstance(text, str)
+        assert role
+
+
+@settings(max_examples=40, deadline=None)
+@given(words=texts, room=rooms, height=heights, pen=pens, at=st.integers(0, 16))
+async def test_the_limits(words, room, height, pen, at):
+    operator = ScriptedOperator()
+    found = await operator.limits()
+    result = ChangeResult(Change("maxmemory", "1", "2"), True, "2")
+    state = LimitsState(limits=replace(found, refused=words), error=words, notice=words, reverting=result, reverts_at=5)
+    harmless(limits_draw.draw(state, at, room, height, pen, 1.0), room)
+    quiet = LimitsState(limits=found, notice=words)
+    harmless(limits_draw.draw(quiet, at, room, height, pen, 1.0), room)
+
+
+@settings(max_examples=80, deadline=None)
+@given(name=names, room=st.integers(10, 100))
+def test_a_name_in_full_is_its_exact_bytes_again(name, room):
+    lines = quoted(name, room)
+    harmless(lines, room)
+    joined = "".join(text for line in lines for text, role in line if role == "text")
+    assert from_exact(joined[1:-1]) == name
+
+
+@settings(max_examples=80, deadline=None)
+@given(text=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=300), room=st.integers(5, 60))
+def test_a_paragraph_loses_nothing_of_a_long_word(text, room):
+    lines = paragraph(text, room)
+    assert all(width(line) <= room for line in lines)
+    assert "".join(piece for line in lines for piece, _ in line) == text
+
+
+@given(name=names)
+def test_a_clients_own_words_are_asked_about_exactly(name):
+    question = kill_question(ClientBuffer(1, "10.0.0.1:5", name=name, library=name, user=name, command=name), "here")
+    harmless([[(line, "text")] for line in question.lines], 10**6)
+
+
+@settings(max_examples=80, deadline=None)
+@given(patterns=st.lists(names.filter(bool), max_size=3))
+def test_a_pattern_goes_through_the_form_unharmed(patterns):
+    found = Criteria(patterns=tuple(pattern for pattern in patterns if pattern.strip() == pattern))
+    assert cleanup_form.criteria(cleanup_form.from_criteria(found)) == found
