@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 
+from redis_oom_tui.models.errors import CommandRefused
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from tests.support.cluster import RunningCluster, clustered, moved_slot
+from tests.support.proxy import lied_to, unknown
 
 
 @pytest.fixture
@@ -81,3 +84,45 @@ async def test_a_slot_that_moved_is_noticed(cluster: RunningCluster) -> None:
     owner = source.topology.owners().of_slot(5)
     assert owner is not None
     assert owner.name == cluster.primaries[1].name
+
+
+async def test_a_primary_that_falls_silent_holds_nobody_up(cluster: RunningCluster) -> None:
+    """Frozen, not dead: its kernel still accepts connections. The others are shown meanwhile."""
+    frozen = cluster.primaries[1]
+    connection = replace(cluster.connection, connect_timeout_seconds=0.4, read_timeout_seconds=0.4)
+    source = ClusterSource(connection)
+    with frozen.server.frozen():
+        await source.open()
+        async with asyncio.timeout(10):
+            dark = await source.snapshot()
+            healed = await _until_promoted(source, cluster.replicas[1].name)
+    await source.close()
+    assert dark.fleet is not None
+    (silent,) = [view for view in dark.fleet.nodes if view.name == frozen.name]
+    assert "did not answer in time" in (silent.error or "")
+    assert healed.fleet is not None
+    assert healed.fleet.lost == ()
+
+
+async def test_a_user_who_may_not_list_nodes_sees_those_that_serve(cluster: RunningCluster) -> None:
+    refused = b"-NOPERM User sre has no permissions to run the 'cluster|nodes' command\r\n"
+    seed = replace(cluster.connection, cluster=False)
+    with lied_to(seed, {"CLUSTER NODES": refused}) as liar:
+        source = ClusterSource(replace(liar.connection, cluster=True))
+        await source.open()
+        found = source.topology
+        fleet = (await source.snapshot()).fleet
+        await source.close()
+    assert [node.name for node in found.primaries] == [node.name for node in cluster.primaries]
+    # Replicas are there as far as the node has heard of their offset by now.
+    assert {node.primary for node in found.nodes} == {node.name for node in cluster.primaries}
+    assert fleet is not None
+    assert not fleet.lost
+
+
+async def test_a_user_who_may_ask_nothing_about_the_cluster(cluster: RunningCluster) -> None:
+    with lied_to(replace(cluster.connection, cluster=False), {"CLUSTER": unknown("CLUSTER")}) as liar:
+        source = ClusterSource(replace(liar.connection, cluster=True))
+        with pytest.raises(CommandRefused, match="CLUSTER SLOTS"):
+            await source.open()
+        await source.close()

@@ -1,6 +1,7 @@
 """Real servers for the tests: each flavour that this machine has, on a unix socket in a folder of its own."""
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -96,6 +97,18 @@ class RunningServer:
             self._process = None
 
     stop = kill
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stopped in its tracks (SIGSTOP): its kernel still accepts connections, and nobody answers."""
+        process = self._process
+        if process is None:
+            raise RuntimeError("it does not run")
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
