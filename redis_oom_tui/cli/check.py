@@ -5,22 +5,20 @@ import json
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
-from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
-from redis_oom_tui.rules.findings import find, ranked
-from redis_oom_tui.rules.fleet import replica_findings
-from redis_oom_tui.rules.verdict import judge, unknown
-from redis_oom_tui.words.check_document import check_document
-from redis_oom_tui.words.fleet_lines import node_lines
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, percent, size
+
+if TYPE_CHECKING:
+    from redis_oom_tui.models.fleet import NodeView
 
 # Between its two looks: long enough to see writes being refused, short enough for a monitoring plugin.
 _GAP_SECONDS = 0.1
@@ -39,9 +37,13 @@ class _Answer:
 @click.pass_obj
 def check(invocation: Invocation, *, as_json: bool) -> int:
     """One verdict on the server: exit 0 ok, 1 warning, 2 critical or refusing writes, 3 unknown."""
+    from redis_oom_tui.words.check_document import check_document
+
     try:
         answer = asyncio.run(_ask(invocation))
     except TriageError as error:
+        from redis_oom_tui.rules.verdict import unknown
+
         verdict = unknown(str(error))
         if as_json:
             click.echo(json.dumps(check_document(verdict, invocation.connection.address)))
@@ -67,6 +69,11 @@ async def _ask(invocation: Invocation) -> _Answer:
         before = await server.snapshot()
         settings = await read_settings(server.client()) if not before.activity.loading else {}
         clients = await _clients(server.clients())
+        # The time between the two looks is enough to load what will judge them.
+        from redis_oom_tui.rules.findings import find, ranked
+        from redis_oom_tui.rules.fleet import replica_findings
+        from redis_oom_tui.rules.verdict import judge
+
         await asyncio.sleep(max(0.0, _GAP_SECONDS - (time.monotonic() - before.taken_monotonic)))
         now = await server.snapshot()
         replicas = await _replicas(server, now)
@@ -77,13 +84,14 @@ async def _ask(invocation: Invocation) -> _Answer:
     return _Answer(verdict, now, ranked((*found, *replica_findings(now, replicas))))
 
 
-async def _replicas(server: object, snapshot: Snapshot) -> tuple[NodeView, ...]:
+async def _replicas(server: object, snapshot: Snapshot) -> "tuple[NodeView, ...]":
     """The replicas of a master that is no cluster; in a cluster they are among the nodes."""
-    from redis_oom_tui.store.fleet.replicas import replicas_of
     from redis_oom_tui.store.live import LiveServer
 
     if not isinstance(server, LiveServer) or not snapshot.activity.connected_replicas:
         return ()
+    from redis_oom_tui.store.fleet.replicas import replicas_of
+
     try:
         return await replicas_of(server)
     except TriageError:
@@ -112,6 +120,8 @@ def _lines(answer: _Answer) -> list[str]:
     ]
     lines += [f"  ! {safe_text(note)}" for note in snapshot.notes]
     if snapshot.fleet is not None:
+        from redis_oom_tui.words.fleet_lines import node_lines
+
         lines += [f"  {line}" for line in node_lines(snapshot.fleet)]
     if verdict.first_step:
         lines.append(f"  First: {verdict.first_step}")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 
@@ -20,11 +20,11 @@ from redis_oom_tui.store.client import make_client
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet import sentinels
 from redis_oom_tui.store.gate import Gate
-from redis_oom_tui.store.scan.details import details
-from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 from redis_oom_tui.store.told import read_settings
-from redis_oom_tui.store.values import sample_families
 from redis_oom_tui.words.hostile import safe_text
+
+if TYPE_CHECKING:
+    from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 
 
 class LiveServer:
@@ -131,14 +131,20 @@ class LiveServer:
 
     async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
         """A few keys of each of the largest families, boiled down to figures."""
+        from redis_oom_tui.store.values import sample_families  # noqa: PLC0415 - as for the scan
+
         return await sample_families(self, scan)
 
-    def scan(self, options: ScanOptions) -> KeyspaceScan:
+    def scan(self, options: ScanOptions) -> "KeyspaceScan":
         """A scan that has not started yet."""
+        from redis_oom_tui.store.scan.keyspace import KeyspaceScan  # noqa: PLC0415 - `check` must not pay for it
+
         return KeyspaceScan(self, options)
 
     async def details(self, key: KeyId) -> KeyDetails | None:
         """A closer look at one key that leaves no trace; None where it is gone."""
+        from redis_oom_tui.store.scan.details import details  # noqa: PLC0415 - as for the scan
+
         return await details(self, key)
 
     async def _find_master(self) -> bool:
