@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.rules import patterns
+from redis_oom_tui.rules.estimate import Sample
 from redis_oom_tui.rules.patterns_rows import idle_step, quantiles, rows
 from redis_oom_tui.rules.patterns_tree import GROUPS, PatternTree
 
@@ -190,3 +191,30 @@ def test_idle_quantiles_are_right_within_a_quarter(idles: list[int]) -> None:
 
 def test_no_quantiles_without_idle_times() -> None:
     assert quantiles([]) is None
+
+
+def test_the_interval_of_a_family_holds_its_truth_nineteen_times_in_twenty() -> None:
+    chance = random.Random(11)
+    held = {b"user:*": 0, b"cart:*": 0, b"rare:*": 0}
+    rounds = 60
+    for _ in range(rounds):
+        keys = [(b"user:%d" % n, chance.randrange(50, 500)) for n in range(3000)]
+        keys += [(b"cart:%d" % n, int(chance.lognormvariate(5, 1))) for n in range(1000)]
+        keys += [(b"rare:%d" % n, 100) for n in range(40)]
+        truth: dict[bytes, int] = {}
+        for name, size in keys:
+            family = name.split(b":")[0] + b":*"
+            truth[family] = truth.get(family, 0) + size
+        chance.shuffle(keys)
+        tree = PatternTree()
+        seen = [0] * GROUPS
+        for page in range(30):
+            part = keys[page * 40 : page * 40 + 40]
+            group = page % GROUPS
+            tree.add(0, [name for name, _ in part], [size for _, size in part], [-1] * 40, [b"string"] * 40, group)
+            seen[group] += 40
+        found = by_name(rows(tree, sample=Sample(tuple(seen), len(keys))))
+        for family in held:
+            interval = found[family].estimated_bytes if family in found else None
+            held[family] += interval is not None and interval.low <= truth[family] <= interval.high
+    assert all(count / rounds >= 0.88 for count in held.values()), held

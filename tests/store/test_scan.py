@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 from tests.support.servers import RunningServer, started
+from tests.support.tls import issue, speaking_tls, started_tls
 
 HOSTILE = [
     b"",
@@ -212,6 +214,9 @@ async def test_idle_times_and_frequencies_are_as_before(flavour: str, policy: st
         after = evidence()
     assert view.complete
     assert all(0 <= after[name] - before[name] <= 5 for name in aged) if column == "IDLETIME" else after == before
+    quantiles = [row.idle_quantiles for row in view.patterns if row.pattern == b"old:*"]
+    assert (quantiles == [None]) == (column == "FREQ")
+    assert column == "FREQ" or 800 <= (quantiles[0] or (0,))[0] <= 1020
     shown = {row.id.key: row.idle_seconds if column == "IDLETIME" else row.frequency for row in view.top}
     assert all(abs((shown[name] or 0) - before[name]) <= 5 for name in aged)
 
@@ -350,3 +355,18 @@ async def test_it_says_what_it_costs(valkey: RunningServer) -> None:
     assert 0.0 <= brake.share <= 1.0
     assert brake.baseline_ms is not None
     assert "of the server (budget 15 %)" in brake.words
+
+
+@pytest.mark.parametrize("flavour", speaking_tls())
+async def test_over_tls(flavour: str, tmp_path: Path) -> None:
+    papers = issue(tmp_path, "127.0.0.1")
+    with started_tls(flavour, papers) as (server, connection):
+        fill(server, 3000, size=300)
+        source = LiveServer(connection)
+        await source.open()
+        try:
+            view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+        finally:
+            await source.close()
+    assert view.complete, view.error
+    assert view.scanned_keys == 3300

@@ -60,7 +60,7 @@ class Tally:
         leaves = self.tree.add(db, page.names, page.sizes, page.ttls, page.types, group)
         self.group_keys[group] += len(page.names)
         self.group_bytes[group] += sum(page.sizes)
-        if page.idles is not None:
+        if page.idles is not None and not page.frequencies:
             for leaf, idle in zip(leaves, page.idles, strict=True):
                 if not leaf.idle:
                     leaf.idle = [0] * IDLE_STEPS
