@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +16,7 @@ from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, percent, size
+from redis_oom_tui.words.sizes import count, duration, percent, size
 
 if TYPE_CHECKING:
     from redis_oom_tui.models.fleet import NodeView
@@ -118,6 +119,9 @@ def _lines(answer: _Answer) -> list[str]:
         f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
         f"  {totals}, {count(snapshot.keys)} keys, {count(snapshot.expires)} with a TTL",
     ]
+    if verdict.since is not None:
+        began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+        lines.append(f"  since {began}, {duration(snapshot.taken_at - verdict.since)} ago")
     lines += [f"  ! {safe_text(note)}" for note in snapshot.notes]
     if snapshot.fleet is not None:
         from redis_oom_tui.words.fleet_lines import node_lines

@@ -14,6 +14,8 @@ _LARGEST = 2**53
 _DATABASE = re.compile(r"db(\d+)")
 # Servers count errors of at most this many kinds apart (server.c, ERROR_STATS_NUMBER); more would be junk names.
 _MAX_KINDS = 128
+# With more kinds than that, newer servers book nothing apart any more: no OOM there does not mean that none happened.
+_OVERFLOWED = frozenset({"ERRORSTATS_DISABLED", "ERRORSTATS_OVERFLOW"})
 
 
 def snapshot_from_info(
@@ -128,9 +130,11 @@ def _databases(info: Mapping[str, object]) -> tuple[Database, ...]:
 def _counters(info: Mapping[str, object]) -> Counters:
     """INFO errorstats and commandstats exist since 6.2; a server that has them books OOM only once it happened."""
     errors = _errors(info)
+    overflowed = not _OVERFLOWED.isdisjoint(errors)
+    counted = _counts_errors(info) and not overflowed
     return Counters(
-        refused_writes_total=errors.get("OOM", 0) if _counts_errors(info) else None,
-        refused_is_lower_bound="current_eviction_exceeded_time" not in info,
+        refused_writes_total=errors.get("OOM", 0 if counted else None),
+        refused_is_lower_bound=overflowed or "current_eviction_exceeded_time" not in info,
         refused_by_command=_rejected(info),
         errors_by_kind=MappingProxyType(errors),
         evicted_keys_total=_whole(info, "evicted_keys"),

@@ -1,6 +1,8 @@
 """Each finding speaks in its state, with evidence and a way to mend it, and is silent on a healthy server."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -278,3 +280,22 @@ def test_values_are_summed_up() -> None:
     unread = summarize(b"*", "hash", [SampledKey(b"h", 900, "hashtable")])
     assert unread.elements is None
     assert unread.encodings == {"hashtable": 1}
+
+
+@pytest.mark.parametrize("module", ["zstandard", "compression.zstd"])
+def test_zstd_is_measured_where_this_python_has_it(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path.joinpath(*module.split(".")[:-1])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{module.rsplit('.', maxsplit=1)[-1]}.py").write_text(
+        "def compress(data):\n    return data[: len(data) // 8]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    text = b"abcdefgh" * 200
+    summed = summarize(b"*", "string", [SampledKey(b"k", 1700, "raw", len(text), text)])
+    assert summed.zstd_ratios == (0.125, 0.125, 0.125)
+    found = told(look(), scanned(family(b"*", 50_000, 80 * MIB)), values=(summed,))
+    assert "zstd to 12 %" in found["compressible"].evidence[1]
+    for name in ("zstandard", "compression.zstd", "compression"):
+        monkeypatch.delitem(sys.modules, name, raising=False)

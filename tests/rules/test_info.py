@@ -75,6 +75,16 @@ def test_a_server_that_counts_no_errors_has_not_refused_zero() -> None:
     assert read({**bare, "total_error_replies": 0}).counters.refused_writes_total == 0
 
 
+@pytest.mark.parametrize("kind", ["ERRORSTATS_DISABLED", "ERRORSTATS_OVERFLOW"])
+def test_a_server_that_gave_up_counting_kinds_has_not_refused_zero(kind: str) -> None:
+    info = {name: value for name, value in REDIS_7_0.items() if name != "errorstat_OOM"}
+    snapshot = read(info, **{f"errorstat_{kind}": {"count": 1}})
+    assert snapshot.counters.refused_writes_total is None
+    before = read(REDIS_7_0, **{f"errorstat_{kind}": {"count": 1}})
+    assert before.counters.refused_writes_total == 23
+    assert before.counters.refused_is_lower_bound
+
+
 def test_a_sentinel_is_told_from_a_server_that_holds_its_figures_back() -> None:
     with pytest.raises(NotRedis, match=r"--sentinel 127\.0\.0\.1:6379 with --master NAME"):
         read(SENTINEL)

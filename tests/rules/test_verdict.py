@@ -263,6 +263,11 @@ def test_since_is_carried_while_the_verdict_stays() -> None:
     assert follow(told, first, 60.0).since == told.since
 
 
+def test_what_is_still_being_freed_is_told() -> None:
+    verdict = judge(look(**FULL, over_ms=100, memory={"lazyfree_pending_objects": 3}))
+    assert "3 deleted objects are still being freed in the background" in verdict.evidence
+
+
 def test_an_unreachable_server_is_unknown() -> None:
     verdict = unknown("cache-1:6379 does not answer.")
     assert verdict.level.exit_code == 3

@@ -68,6 +68,8 @@ def evidence(facts: Facts) -> tuple[str, ...]:
     ]
     if (facts.over_limit_seconds or 0.0) >= 1.0:
         told.append(f"over its limit for {duration(facts.over_limit_seconds)} without a break")
+    if memory.lazyfree_pending_objects:
+        told.append(f"{count(memory.lazyfree_pending_objects)} deleted objects are still being freed in the background")
     if memory.not_counted_bytes:
         told.append(f"{size(memory.not_counted_bytes)} of replica and AOF buffers do not count towards the limit")
     if facts.rates.evicted_keys:
