@@ -74,6 +74,7 @@ async def test_a_plan_from_the_form_to_the_report():
             "changed 4",
             "Backup: /state/backups/one.oomb",
             "509.0 MiB before",
+            "99.4 MiB have still to go",
             '"session:000009"',
         ):
             assert words in text, words

@@ -80,7 +80,7 @@ def test_a_run_and_a_putting_back(keys, words, room, height, pen, ended):
     )
     outcomes = tuple(KeyOutcome(key.id, Outcome.CHANGED, words) for key in keys)
     state = CleanupState(Stage.REPORT if ended else Stage.RUNNING, run=run, outcomes=outcomes, more=4)
-    harmless(cleanup_draw.run_lines(state, 0, room, height, pen), room)
+    harmless(cleanup_draw.run_lines(state, a_snapshot().memory, 0, room, height, pen), room)
     report = RestoreReport(
         words, 9, dict.fromkeys(RestoreOutcome, 1), left_out_keys=1, left_out=(words,), ended=words if ended else None
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.snapshot import Memory
+from redis_oom_tui.rules.budget import TARGET
 from redis_oom_tui.tui.acting.state import CleanupState
 from redis_oom_tui.tui.dialogs.parts import marked, paragraph
 from redis_oom_tui.tui.draw import Line, Pen, bar, clip, pad
@@ -155,8 +157,8 @@ def shown_name(name: bytes, room: int) -> str:
     return cut(f'"{exact(name)}"', room)
 
 
-def run_lines(state: CleanupState, at: int, room: int, height: int, pen: Pen) -> list[Line]:
-    """A run while it goes on, and after it the report."""
+def run_lines(state: CleanupState, memory: Memory | None, at: int, room: int, height: int, pen: Pen) -> list[Line]:
+    """A run while it goes on, and after it the report; `memory` is the server's latest."""
     view = state.run
     if view is None:
         return []
@@ -173,6 +175,7 @@ def run_lines(state: CleanupState, at: int, room: int, height: int, pen: Pen) ->
     lines.append(_progress(share, room, pen))
     lines += _counts(view, room)
     lines += _freed(view, room)
+    lines += _to_go(memory, room)
     if view.backup_path:
         lines += paragraph(f"Backup: {safe_text(view.backup_path, 400)}", room - 1, "dim", " ")
     if view.ended is None:
@@ -207,6 +210,16 @@ def _freed(view: RunView, room: int) -> list[Line]:
     if view.lazyfree_pending_objects:
         text += f" Freeing in the background: {count(view.lazyfree_pending_objects)} objects to go."
     return paragraph(text, room - 1, "text", " ")
+
+
+def _to_go(memory: Memory | None, room: int) -> list[Line]:
+    """What is left to free, by the server's own figures now."""
+    if memory is None or memory.maxmemory_bytes is None:
+        return []
+    needed = memory.counted_bytes - round(TARGET * memory.maxmemory_bytes)
+    if needed > 0:
+        return paragraph(f"To reach {percent(TARGET)}, {size(needed)} have still to go.", room - 1, "warn", " ")
+    return paragraph(f"It is below {percent(TARGET)} now.", room - 1, "ok", " ")
 
 
 def outcome_list(outcomes: Sequence[KeyOutcome], more: int, at: int, room: int, height: int, pen: Pen) -> list[Line]:

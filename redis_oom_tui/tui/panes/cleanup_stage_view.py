@@ -56,7 +56,8 @@ class StageView(Canvas, can_focus=True):
             return cleanup_draw.plan_lines(state.plan, sums, self.at, width, height, self.pen, hidden=state.hidden)
         if state.stage in {Stage.RESTORING, Stage.RESTORED}:
             return cleanup_draw.restore_lines(state.restoring, width, self.pen)
-        return cleanup_draw.run_lines(state, self.at, width, height, self.pen)
+        memory = deeds.snapshot.memory if deeds.snapshot is not None else None
+        return cleanup_draw.run_lines(state, memory, self.at, width, height, self.pen)
 
     def _summed(self, plan: Plan, snapshot: Snapshot | None) -> PlanSums:
         """What is summed over all keys: a tenth of a second for the largest plan, so not at every key press."""
