@@ -79,7 +79,7 @@ class PlanDialog(Dialog[BackupChoice]):
         lines: list[Line] = [()]
         for key in keys:
             ttl = "no TTL" if key.ttl_ms is None else f"TTL {duration(key.ttl_ms / 1000)}"
-            facts = f"{place(key)}{short_size(key.size):>7} {safe_text(key.type, 7):<7} {ttl:<10}"
+            facts = f"{place(key)}{short_size(key.size):>7} {safe_text(key.type, 7):<7} {ttl:<11} "
             if width >= _ONE_LINE_FROM:
                 lines += quoted(key.id.key, width, facts, most=2)
             else:
