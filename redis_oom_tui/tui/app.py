@@ -1,20 +1,17 @@
 """The application: it owns the poller, the scan and the panes, and routes what the panes ask for."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import ClassVar
 
-from rich.console import RenderableType
 from textual import on
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
-from textual.events import Event, Key, Resize
+from textual.events import Resize
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
-from textual.timer import Timer
-from textual.widgets import ContentSwitcher, Input
+from textual.widgets import ContentSwitcher
 from textual.worker import Worker, WorkerState
 
 from redis_oom_tui.models.action import Action
@@ -26,8 +23,6 @@ from redis_oom_tui.ports import Fleet, Operator, Source
 from redis_oom_tui.tui.acting.desk import ActionDesk
 from redis_oom_tui.tui.acting.intents import COMMANDS, Ask, BuildEmergency
 from redis_oom_tui.tui.commands import commands
-from redis_oom_tui.tui.draw import Pen
-from redis_oom_tui.tui.glyphs import FULL, glyphs
 from redis_oom_tui.tui.intents import (
     LookAtNode,
     MakePlan,
@@ -39,7 +34,6 @@ from redis_oom_tui.tui.intents import (
     StartScan,
     StopScan,
 )
-from redis_oom_tui.tui.looks import LOOKS, Look
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
@@ -52,14 +46,12 @@ from redis_oom_tui.tui.reading import Clock, Link, Reading
 from redis_oom_tui.tui.scanning import ScanDesk
 from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.screens.help import HelpScreen
-from redis_oom_tui.tui.terminal.output import Output
+from redis_oom_tui.tui.shell import Shell
 from redis_oom_tui.tui.timeline import Timeline
 from redis_oom_tui.tui.widgets.header import PANES, Header
-from redis_oom_tui.tui.widgets.keybar import KeyBar
 from redis_oom_tui.words.hostile import safe_text
 
 _LOW_BELOW = 20
-_MESSAGE_SECONDS = 10.0
 
 
 class Polled(Message):
@@ -70,12 +62,9 @@ class Polled(Message):
         self.reading = reading
 
 
-class TriageApp(App[int]):
+class TriageApp(Shell):
     """Five panes over one server. `operator` acts on it; None where nothing can be changed."""
 
-    CSS_PATH = Path(__file__).with_name("styles.tcss")
-    TITLE = "redis-oom-tui"
-    ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"show_pane('{name}')", f"Show {name}", show=False, id=f"pane.{name}")
@@ -90,8 +79,6 @@ class TriageApp(App[int]):
         Binding("q", "quit", "quit", id="quit", tooltip="Leave; the terminal comes back as it was"),
         Binding("escape", "back", "Back one step", show=False, id="back"),
         Binding("ctrl+c", "interrupt", "Leave, or cancel a dialog", show=False, priority=True, id="interrupt"),
-        Binding("ctrl+l", "repaint", "Paint the screen anew", show=False, priority=True, id="repaint"),
-        Binding("ctrl+z", "suspend_process", "Suspend to the shell", show=False, id="suspend"),
     ]
 
     reading: reactive[Reading | None] = reactive(None, init=False)
@@ -109,43 +96,22 @@ class TriageApp(App[int]):
         clock: Clock | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
-        self.appearance = appearance or Appearance()
-        look = LOOKS[self.appearance.look]
-        # Said at construction: a look of the terminal's own colours set later is black on black under NO_COLOR.
-        super().__init__(driver_class=driver_class, ansi_color=look.theme.ansi)
-        for known in LOOKS.values():
-            self.register_theme(known.theme)
-        self.theme = self.appearance.look
+        super().__init__(options=options, appearance=appearance, clock=clock, driver_class=driver_class)
         self.source = source
         self.deeds = ActionDesk(self, operator)
-        self.options = options or ScreenOptions()
         self.profile = profile or Profile("")
         self.thresholds = self.profile.watch.thresholds
         self._keys_given = dict(keymap or {})
-        self.clock = clock or Clock()
         self.timeline = Timeline(str(source.address), self.thresholds, self.options.interval_seconds, self.clock)
         self.frozen = False
         self.desk = ScanDesk(self)
-        self.output = Output(self, enabled=self.options.diff)
         self._opened = False
         self._pinned: str | None = None
         self.poller: Poller | None = None
-        self._hush: Timer | None = None
         self.pane = PANES[0]
-        self.header, self.keys, self.switcher = Header(), KeyBar(), ContentSwitcher(initial=PANES[0])
+        self.header, self.switcher = Header(), ContentSwitcher(initial=PANES[0])
         kinds: tuple[type[Pane], ...] = (TriagePane, HogsPane, LimitsPane, CleanupPane, LogPane)
         self.panes: dict[str, Pane] = {kind.pane: kind(id=kind.pane) for kind in kinds}
-        self._pen = Pen(glyphs(self.appearance.glyphs), look.tracks)
-
-    @property
-    def look(self) -> Look:
-        """The look in use."""
-        return LOOKS.get(self.theme, LOOKS["dark"])
-
-    @property
-    def pen(self) -> Pen:
-        """What bars are drawn with."""
-        return Pen(self._pen.glyphs, self.look.tracks and self._pen.glyphs is FULL)
 
     async def serve(self, *, mouse: bool) -> None:
         """Open the source, then show the screen until it is left.
@@ -173,7 +139,6 @@ class TriageApp(App[int]):
         self.reading = Reading(address=self.source.address)
         self.set_keymap(self._keys_given)
         self.set_interval(1.0, self._count_on)
-        self.app_resume_signal.subscribe(self, lambda _: self.action_repaint())
         self.start_polling()
         self.active_pane.entered()
 
@@ -341,31 +306,12 @@ class TriageApp(App[int]):
         else:
             self.deeds.leave()
 
-    def action_repaint(self) -> None:
-        """Paint everything anew, for when something else wrote over it."""
-        self.output.forget()
-        self.refresh(layout=True)
-
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the command palette offers: everything that has a key here, what panes offer, and the looks."""
         yield from commands(self, screen)
         for title, words, ask in COMMANDS:
             if ask.local or self.deeds.why_not(ask().needs) is None:
                 yield SystemCommand(title, words, lambda ask=ask: self.deeds.handle(ask()))
-
-    def action_command_palette(self) -> None:
-        """Open the palette, without a blinking cursor: each blink is a frame."""
-        super().action_command_palette()
-        self.call_after_refresh(self._still_cursors)
-
-    def _still_cursors(self) -> None:
-        for line in self.screen.query(Input):
-            line.cursor_blink = False
-
-    def wear(self, look: str) -> None:
-        """Change the look."""
-        self.ansi_color = LOOKS[look].theme.ansi
-        self.theme = look
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
@@ -378,42 +324,3 @@ class TriageApp(App[int]):
         self.desk.failed(event.worker, sentence)
         if event.worker.name == "poll":
             self.set_timer(5.0, self.start_polling)
-
-    @property
-    def crash(self) -> BaseException | None:
-        """The defect that ended the app."""
-        return self._exception
-
-    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Send what changed; Textual's own way where that is not to be had."""
-        if not self.output.display(screen, renderable):
-            super()._display(screen, renderable)
-
-    def leave(self, code: int) -> None:
-        """End in good order, from any thread or a signal handler."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(lambda: self.exit(code, return_code=code))
-
-    def panic(self, *renderables: object) -> None:
-        """End after a defect. What Textual would print holds the values of variables, so it is not kept."""
-        del renderables
-        self._return_code = 1
-        self._close_messages_no_wait()
-
-    def _fatal_error(self) -> None:
-        self.panic()
-
-    def tell(self, sentence: str, *, bad: bool = False) -> None:
-        """Answer an action of the user in one sentence, shown until the next key, ten seconds at most."""
-        self.keys.say(sentence, "crit" if bad else "ok")
-        if self._hush is not None:
-            self._hush.stop()
-        self._hush = self.set_timer(_MESSAGE_SECONDS, self.keys.hush)
-
-    async def on_event(self, event: Event) -> None:
-        """Any key ends a message, then does what it does."""
-        if isinstance(event, Key) and self._hush is not None:
-            self._hush.stop()
-            self._hush = None
-            self.keys.hush()
-        await super().on_event(event)

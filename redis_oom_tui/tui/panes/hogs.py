@@ -1,6 +1,6 @@
 """Pane 2, Hogs: what holds the memory. Keys and patterns by bytes, live while the scan runs."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events, on
@@ -11,12 +11,12 @@ from textual.containers import Horizontal
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanState, ScanView
-from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.tui.intents import MakePlan, PauseScan, SetPace, ShowDetails, StartScan, StopScan
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.hogs_columns import PATTERN_COLUMNS, key_columns
 from redis_oom_tui.tui.panes.hogs_progress import ScanProgress
-from redis_oom_tui.tui.widgets.filter_line import FilterLine, matcher
+from redis_oom_tui.tui.panes.hogs_selection import Selection
+from redis_oom_tui.tui.widgets.filter_line import FilterLine
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 from redis_oom_tui.words.hostile import safe_text
 
@@ -51,9 +51,7 @@ class HogsPane(Pane):
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._view: ScanView | None = None
-        self._family: PatternRow | None = None
-        self._level: tuple[PatternRow, ...] = ()
-        self._filter = ""
+        self._selection = Selection()
         self._tables_due = 0.0
         self.keys: LiveTable[KeyRow] = LiveTable(
             key_columns(self._used, databases=False), lambda row: row.id, sort="size", empty=_INVITATION, id="keys"
@@ -99,58 +97,21 @@ class HogsPane(Pane):
             places = {(row.id.node, row.id.db) for row in view.top}
             self.keys.model.columns = key_columns(self._used, databases=places not in ({("", 0)}, set()))
             moving = view.state is ScanState.RUNNING
-            self.keys.show(self._keys(view), self._nothing(view), moving=moving)
-            self.patterns.show(self._patterns(view), self._nothing(view), moving=moving)
+            nothing = self._selection.nothing(view)
+            self.keys.show(self._selection.keys(view), nothing, moving=moving)
+            self.patterns.show(self._selection.patterns(view), nothing, moving=moving)
         self.progress.show(view, self._used(), self._note())
 
     def _used(self) -> int | None:
         reading = self.triage.reading if self.is_attached else None
         return None if reading is None or reading.snapshot is None else reading.snapshot.memory.used_bytes
 
-    def _keys(self, view: ScanView) -> list[KeyRow]:
-        wanted = self._wanted()
-        family = self._family
-        if family is None:
-            return [row for row in view.top if wanted(row.id.key)]
-        inside = compiled(family.match)
-        return [
-            row
-            for row in view.top
-            if (family.db is None or family.db == row.id.db) and inside.fullmatch(row.id.key) and wanted(row.id.key)
-        ]
-
-    def _patterns(self, view: ScanView) -> list[PatternRow]:
-        wanted = self._wanted()
-        above = self._level[-1] if self._level else None
-        parent = None if above is None else above.pattern
-        return [
-            row
-            for row in view.patterns
-            if row.parent == parent and (above is None or row.db == above.db) and wanted(row.pattern)
-        ]
-
-    def _wanted(self) -> Callable[[bytes], bool]:
-        return matcher(self._filter) if self._filter else lambda _: True
-
-    def _nothing(self, view: ScanView) -> str:
-        if self._filter:
-            return "Nothing here matches the filter; Esc drops it."
-        if view.state is ScanState.FAILED:
-            return safe_text(view.error or "The scan failed.", 300)
-        if self._family is not None:
-            return f"None of the {len(view.top):,} largest keys is of this pattern; x plans all of its keys."
-        return "The first keys are being read." if view.state is ScanState.RUNNING else "The scan found no key."
-
     def _note(self) -> str:
-        told = []
-        if self.keys.model.marked:
-            told.append(f"{len(self.keys.model.marked):,} marked")
-        within = self._family or (self._level[-1] if self._level else None)
-        if within is not None:
-            told.append(f"in {safe_text(within.pattern, 30)}")
-        if self._filter:
-            told.append(f"/{safe_text(self._filter, 20)}")
-        return "  ".join(told)
+        return self._selection.words(len(self.keys.model.marked))
+
+    def _select(self, selection: Selection) -> None:
+        self._selection = selection
+        self._draw()
 
     # What the keys do
 
@@ -186,25 +147,21 @@ class HogsPane(Pane):
     def action_deeper(self) -> None:
         """Show what a pattern itself is made of."""
         row = self.patterns.model.current
-        if self.main_widget is not self.patterns or row is None or self._view is None:
-            return
-        if any(other.parent == row.pattern and other.db == row.db for other in self._view.patterns):
-            self._level = (*self._level, row)
-            self._draw()
+        if self.main_widget is self.patterns and row is not None and self._view is not None:
+            self._select(self._selection.entered(row, self._view))
 
     def action_upward(self) -> None:
         """Out of the pattern again."""
-        if self.main_widget is self.patterns and self._level:
-            left = self._level[-1]
-            self._level = self._level[:-1]
-            self._draw()
+        if self.main_widget is self.patterns and self._selection.level:
+            *level, left = self._selection.level
+            self._select(replace(self._selection, level=tuple(level)))
             self.patterns.model.go_to(_pattern_id(left), self.triage.clock.monotonic())
             self.patterns.redraw()
 
     def action_plan(self) -> None:
         """Begin a cleanup plan: of the marked keys, else of the pattern in hand, else of the key under the cursor."""
         marked = tuple(row.id for row in self.keys.model.marked.values())
-        pattern = self.patterns.model.current if self.main_widget is self.patterns else self._family
+        pattern = self.patterns.model.current if self.main_widget is self.patterns else self._selection.family
         key = self.keys.model.current
         if marked:
             seen = {row.id for row in self.keys.model.rows}
@@ -221,19 +178,19 @@ class HogsPane(Pane):
 
     def back(self) -> bool:
         """Drop the filter, leave the pattern, take the marks away: one step at a time."""
-        if self.filter_line.is_open or self._filter:
+        chosen = self._selection
+        if self.filter_line.is_open or chosen.text:
             self.filter_line.close(drop=True)
             self.put_focus(self.main_widget)
-        elif self._family is not None:
-            self._family = None
+        elif chosen.family is not None:
             self._work_in(patterns=True)
-        elif self._level:
+            self._select(replace(chosen, family=None))
+        elif chosen.level:
             self.action_upward()
         elif self.keys.model.marked:
             self.keys.action_unmark()
         else:
             return False
-        self._draw()
         return True
 
     # What the tables and the filter tell
@@ -246,9 +203,8 @@ class HogsPane(Pane):
     @on(LiveTable.Chosen, "#patterns")
     def _pattern_chosen(self, message: LiveTable.Chosen) -> None:
         if isinstance(message.row, PatternRow):
-            self._family = message.row
             self._work_in(patterns=False)
-            self._draw()
+            self._select(replace(self._selection, family=message.row))
 
     @on(LiveTable.Changed)
     def _table_changed(self) -> None:
@@ -256,8 +212,7 @@ class HogsPane(Pane):
 
     @on(FilterLine.Filtered)
     def _filtered(self, message: FilterLine.Filtered) -> None:
-        self._filter = message.text
-        self._draw()
+        self._select(replace(self._selection, text=message.text))
 
     @on(FilterLine.Closed)
     def _filter_closed(self) -> None:

@@ -13,7 +13,7 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
 if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
+    from redis_oom_tui.tui.shell import Shell
 
 HANGUP_CODE = 129
 _CLOSE_SECONDS = 1.5
@@ -128,5 +128,5 @@ class TriageDriver(LinuxDriver):
             return os.read(self.fileno, _READ_BYTES)
         return b""
 
-    def _on_loop(self, act: "Callable[[TriageApp], None]") -> None:
-        act(cast("TriageApp", self._app))
+    def _on_loop(self, act: "Callable[[Shell], None]") -> None:
+        act(cast("Shell", self._app))

@@ -1,5 +1,6 @@
 """The filter: a line to type in, and what a typed text lets through."""
 
+import functools
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.words.hostile import from_exact
 
 
+@functools.lru_cache(maxsize=8)
 def matcher(text: str) -> Callable[[bytes], bool]:
     r"""What `text` lets through: with `*`, `?` or `[` a glob for the whole name, else any part of it, in any case.
 

@@ -1,0 +1,69 @@
+"""What of a scan Hogs shows: all of it, one pattern's keys, a level of patterns, what a filter lets through."""
+
+from dataclasses import dataclass, replace
+
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.tui.widgets.filter_line import matcher
+from redis_oom_tui.words.hostile import safe_text
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`family` is the pattern of which keys are shown, `level` the patterns that were entered, `text` the filter."""
+
+    family: PatternRow | None = None
+    level: tuple[PatternRow, ...] = ()
+    text: str = ""
+
+    def keys(self, view: ScanView) -> list[KeyRow]:
+        """The keys to show."""
+        rows = [row for row in view.top if self._lets_through(row.id.key)]
+        family = self.family
+        if family is None:
+            return rows
+        inside = compiled(family.match)
+        return [row for row in rows if family.db in (None, row.id.db) and inside.fullmatch(row.id.key)]
+
+    def patterns(self, view: ScanView) -> list[PatternRow]:
+        """The patterns to show: those of one level."""
+        return [row for row in self._children(view) if self._lets_through(row.pattern)]
+
+    def _children(self, view: ScanView) -> list[PatternRow]:
+        above = self.level[-1] if self.level else None
+        parent = None if above is None else above.pattern
+        return [row for row in view.patterns if row.parent == parent and (above is None or row.db == above.db)]
+
+    def _lets_through(self, name: bytes) -> bool:
+        return not self.text or matcher(self.text)(name)
+
+    def entered(self, row: PatternRow, view: ScanView) -> "Selection":
+        """Inside `row`, if it is made of patterns itself; else the same."""
+        inside = replace(self, level=(*self.level, row))
+        return inside if inside._children(view) else self
+
+    @property
+    def within(self) -> PatternRow | None:
+        """The innermost pattern that was entered or chosen."""
+        return self.family or (self.level[-1] if self.level else None)
+
+    def nothing(self, view: ScanView) -> str:
+        """What to say where nothing is left to show."""
+        if self.text:
+            return "Nothing here matches the filter; Esc drops it."
+        if view.state is ScanState.FAILED:
+            return safe_text(view.error or "The scan failed.", 300)
+        if self.family is not None:
+            return f"None of the {len(view.top):,} largest keys is of this pattern; x plans all of its keys."
+        return "The first keys are being read." if view.state is ScanState.RUNNING else "The scan found no key."
+
+    def words(self, marked: int) -> str:
+        """What is shown, in a few words; '' where it is everything."""
+        within = self.within
+        told = (
+            f"{marked:,} marked" if marked else "",
+            f"in {safe_text(within.pattern, 30)}" if within is not None else "",
+            f"/{safe_text(self.text, 20)}" if self.text else "",
+        )
+        return "  ".join(word for word in told if word)
