@@ -1,5 +1,6 @@
 """The one who acts: plans, runs, settings, undo, each refused with its reason or written down."""
 
+import functools
 import getpass
 import socket
 import time
@@ -24,7 +25,7 @@ from redis_oom_tui.models.plan import Criteria, Deed, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.rules import budget, selection
+from redis_oom_tui.rules import budget, selection, trust
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.store.changing.rights import probe_rights
 from redis_oom_tui.store.live import LiveServer
@@ -124,13 +125,17 @@ class LiveOperator:
             criteria,
             deed=deed,
             expire_seconds=expire_seconds,
-            prepare=self._prepare,
+            prepare=functools.partial(self._prepare, criteria),
             wall=self._desk.wall,
         )
 
-    async def _prepare(self, snapshot: Snapshot) -> tuple[bool, tuple[str, ...]]:
-        """Whether an LFU policy is known to have been on since the server started, and what else to say of a plan."""
+    async def _prepare(self, criteria: Criteria, snapshot: Snapshot) -> tuple[bool, tuple[str, ...]]:
+        """Whether an LFU policy is known to have been on since the server started, and what else to say of a plan.
+
+        Raises BadInput for criteria that need what the server does not tell.
+        """
         known = await self.learn()
+        trust.refuse_unknown(criteria, known)
         uptime = snapshot.server.uptime_seconds
         since = 0.0 if uptime is None else self._desk.wall() - uptime
         lfu = any(

@@ -96,12 +96,7 @@ class PlanRunner:
 
     async def _begin(self) -> Worker:
         snapshot = await self._first_look()
-        run_id = snapshot.server.run_id
-        if self._plan.run_id is not None and run_id is not None and run_id != self._plan.run_id:
-            raise OtherServer(
-                f"{self._desk.server.address} is not the server of this plan, or was restarted since (its run id"
-                " changed): make the plan again"
-            )
+        self._recognise(snapshot)
         self._view = replace(self._view, used_before_bytes=snapshot.memory.used_bytes)
         self._notice(snapshot)
         known = await self._desk.learn()
@@ -114,6 +109,15 @@ class PlanRunner:
             self._writer = BackupWriter(path, self._plan, snapshot.server, self._desk.wall())
             self._view = replace(self._view, backup_path=str(path))
         return self._hire(known, earlier, alone=snapshot.server.mode == "cluster")
+
+    def _recognise(self, snapshot: Snapshot) -> None:
+        """Raise OtherServer where this is not the server that the plan was made on, by its run id, else by address."""
+        here, now, then = str(self._desk.server.address), snapshot.server.run_id, self._plan.run_id
+        if (now != then) if now and then else (here != self._plan.server):
+            raise OtherServer(
+                f"{here} is not the server of this plan ({self._plan.server}), or was restarted since (its run id"
+                " changed): make the plan again"
+            )
 
     def _intend(self, snapshot: Snapshot, path: Path | None) -> str:
         plan = self._plan

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
@@ -10,6 +11,17 @@ from redis_oom_tui.words.sizes import count, duration
 
 # The clock has 24 bits of seconds: what is idle for longer reads as if it were used lately.
 CLOCK_SECONDS = 2**24
+
+
+def refuse_unknown(criteria: Criteria, known: Capabilities) -> None:
+    """Raise BadInput where the criteria need what this server does not tell, so that nothing would match."""
+    leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
+    for needed, feature, what in (
+        (leans, Feature.OBJECT_IDLETIME, "idle times"),
+        (criteria.larger_than_bytes is not None, Feature.MEMORY_USAGE, "sizes"),
+    ):
+        if needed and (reason := known.why_not(feature)):
+            raise BadInput(f"This server tells no {what} ({reason}): choose by pattern, type or TTL")
 
 
 def refuse_idle(criteria: Criteria, snapshot: Snapshot) -> None:

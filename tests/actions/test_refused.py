@@ -229,3 +229,35 @@ async def test_a_database_of_the_connection_is_the_only_one_planned_for(valkey: 
     async with operating(replace(valkey.connection, db=2), tmp_path) as operator:
         plan = await planned(operator, CACHE)
     assert [key.id for key in plan.keys] == [KeyId(2, b"cache:1")]
+
+
+async def test_criteria_that_need_what_the_server_does_not_tell_are_refused(flavour: str, tmp_path: Path) -> None:
+    with started(flavour, 'rename-command OBJECT ""', 'rename-command MEMORY ""') as server, server.client() as client:
+        client.set(b"cache:1", b"x" * 100)
+        async with operating(server.connection, tmp_path) as operator:
+            for criteria, what in (
+                (Criteria(idle_over_seconds=1), "idle times"),
+                (Criteria(larger_than_bytes=1), "sizes"),
+            ):
+                view = await operator.plan(criteria).run()
+                assert view.plan is None
+                assert what in str(view.error)
+            plan = await planned(operator, CACHE)
+            assert plan.keys[0].size is None
+            view2 = await operator.run(plan, backup=BackupChoice()).run()
+        assert dict(view2.counts) == {Outcome.DELETED: 1}
+
+
+async def test_a_plan_of_another_server_is_refused(flavour: str, tmp_path: Path) -> None:
+    with started(flavour) as one, started(flavour) as other:
+        for server in (one, other):
+            with server.client() as client:
+                fill(client, [b"cache:1"])
+        async with operating(one.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+        async with operating(other.connection, tmp_path) as operator:
+            for wrong in (plan, replace(plan, run_id=None)):
+                view = await operator.run(wrong, backup=NO_BACKUP).run()
+                assert "not the server of this plan" in str(view.ended)
+        with other.client() as client:
+            assert client.dbsize() == 1
