@@ -37,12 +37,21 @@ def go_to(terminal: Terminal, name: str) -> None:
     pytest.fail(f"the cursor never came to {name}:\n{terminal.screen()}")
 
 
+def soon(true: Callable[[], bool]) -> bool:
+    """Whether it becomes true within two seconds: a busy machine paints late."""
+    deadline = time.monotonic() + 2.0
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def press_button(terminal: Terminal, words: str) -> None:
     """Tab to the button, which is bracketed once it has the focus, and press it."""
     for _ in range(6):
         terminal.press("Tab")
-        time.sleep(0.2)
-        if f"[ {words}" in terminal.screen():
+        if soon(lambda: f"[ {words}" in terminal.screen()):
             terminal.press("Enter")
             return
     pytest.fail(f"no focus on {words}:\n{terminal.screen()}")
@@ -53,8 +62,9 @@ def type_word(terminal: Terminal, word: str) -> None:
     for _ in range(6):
         terminal.press("Tab")
         terminal.type(word)
-        time.sleep(0.3)
-        if any(f"Type {word}:" in line and line.count(word) == 2 for line in terminal.screen().splitlines()):
+        if soon(
+            lambda: any(f"Type {word}:" in line and line.count(word) == 2 for line in terminal.screen().splitlines())
+        ):
             return
     pytest.fail(f"nowhere to type {word}:\n{terminal.screen()}")
 
