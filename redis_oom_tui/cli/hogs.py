@@ -52,6 +52,7 @@ class _Wish:
 @click.option("--type", "kind", metavar="TYPE", help="Only keys of this type: string, hash, list, set, zset, stream.")
 @click.option("--patterns", is_flag=True, help="Families of keys in place of keys.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Stop after N keys; figures are then estimates.")
+@click.option("--replicas", is_flag=True, help="With -c: scan a replica of each primary, where it has one.")
 @click.option("--idle", is_flag=True, help="Idle times (or frequencies) of all keys, for the families too.")
 @click.option("--delimiter", default=":", show_default=True, help="What separates the parts of a name: any of these.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
@@ -93,6 +94,7 @@ def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
         top=max(_KEPT, given["top"]),
         sample=given["sample"],
         idle=given["idle"],
+        replicas=given["replicas"],
         delimiters=given["delimiter"].encode("utf-8", "surrogateescape"),
     )
 

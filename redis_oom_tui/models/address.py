@@ -80,7 +80,8 @@ class Sentinel:
 class Connection:
     """Everything that `store` needs to reach a server. Times are in seconds.
 
-    `db` is None where all databases are meant, as they are for a scan without `-n`.
+    `db` is None where all databases are meant, as they are for a scan without `-n`. `replica_reads` says READONLY to a
+    replica of a cluster, which would else send every question about a key to its primary.
     """
 
     address: Address = field(default_factory=Address)
@@ -91,5 +92,6 @@ class Connection:
     cluster: bool = False
     sentinel: Sentinel | None = None
     read_only: bool = False
+    replica_reads: bool = False
     connect_timeout_seconds: float = 3.0
     read_timeout_seconds: float = 3.0

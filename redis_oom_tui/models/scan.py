@@ -27,7 +27,10 @@ class ScanState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """What to scan. `databases` None means all that hold keys; `sample` ends the scan early after so many keys."""
+    """What to scan. `databases` None means all that hold keys; `sample` ends the scan early after so many keys.
+
+    `replicas` spares the primaries of a cluster: each is scanned at a replica where it has one.
+    """
 
     databases: tuple[int, ...] | None = None
     match: bytes | None = None
@@ -38,6 +41,7 @@ class ScanOptions:
     idle: bool = False
     delimiters: bytes = b":"
     max_patterns: int = 5000
+    replicas: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,18 @@ class _Gated(AbstractConnection):
     """
 
     def __init__(
-        self, *, gate: Gate, silence_seconds: float = 3.0, server_name: str | None = None, **options: Any
+        self,
+        *,
+        gate: Gate,
+        silence_seconds: float = 3.0,
+        replica_reads: bool = False,
+        server_name: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         self.gate = gate
         self.silence_seconds = silence_seconds
+        self._manners = (*_MANNERS, ("READONLY",)) if replica_reads else _MANNERS
         self.server_name = server_name
         self.refused_manners: dict[str, str] = {}
         self.untouched = False
@@ -76,10 +83,10 @@ class _Gated(AbstractConnection):
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         self.untouched = False
         await super().on_connect_check_health(check_health=check_health)
-        for manner in _MANNERS:
+        for manner in self._manners:
             await self.send_command(*manner, check_health=False)
         refused = {}
-        for manner in _MANNERS:
+        for manner in self._manners:
             try:
                 await self.read_response()
             except exceptions.ResponseError as error:
@@ -159,6 +166,7 @@ def connection_options(connection: address.Connection) -> dict[str, Any]:
         "socket_connect_timeout": connection.connect_timeout_seconds,
         "socket_timeout": WHOLE_REPLY * connection.read_timeout_seconds,
         "silence_seconds": connection.read_timeout_seconds,
+        "replica_reads": connection.replica_reads,
         # A retry would hide a lost reply, and for a write it could act twice: the callers decide instead.
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,

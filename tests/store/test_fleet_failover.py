@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from redis_oom_tui.models.errors import CommandRefused
+from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
@@ -118,6 +118,17 @@ async def test_a_user_who_may_not_list_nodes_sees_those_that_serve(cluster: Runn
     assert {node.primary for node in found.nodes} == {node.name for node in cluster.primaries}
     assert fleet is not None
     assert not fleet.lost
+
+
+async def test_a_cluster_whose_addresses_lead_nowhere_from_here(cluster: RunningCluster) -> None:
+    elsewhere = b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:1\r\n$3\r\nabc\r\n"
+    answers = {"CLUSTER SLOTS": elsewhere, "CLUSTER NODES": unknown("CLUSTER")}
+    with lied_to(replace(cluster.connection, cluster=False), answers) as liar:
+        source = ClusterSource(replace(liar.connection, cluster=True))
+        await source.open()
+        with pytest.raises(ServerUnreachable, match="announce others"):
+            await source.snapshot()
+        await source.close()
 
 
 async def test_a_user_who_may_ask_nothing_about_the_cluster(cluster: RunningCluster) -> None:

@@ -165,3 +165,18 @@ async def test_a_slot_that_moves_in_the_middle_counts_once(cluster: RunningClust
     assert KEYS - 5 <= view.scanned_keys <= KEYS
     if view.scanned_keys < KEYS:
         assert any("changed hands" in note for note in view.notes)
+
+
+async def test_replicas_are_scanned_by_choice_and_a_lost_one_is_passed_over(cluster: RunningCluster) -> None:
+    fill(cluster)
+    cluster.replicas[2].server.kill()
+    async with opened(cluster) as source:
+        await source.snapshot()
+        view = await source.scan(ScanOptions(replicas=True, pace=Pace.FULL_SPEED)).run()
+    assert (view.state, view.scanned_keys, view.refused_keys) == (ScanState.COMPLETE, KEYS, 0), view.error
+    assert any("this is a replica" in note for note in view.notes)
+    scanned = []
+    for node in (*cluster.primaries, *cluster.replicas[:2]):
+        with node.server.client() as client:
+            scanned.append("cmdstat_memory|usage" in client.info("commandstats"))
+    assert scanned == [False, False, True, True, True]

@@ -166,17 +166,22 @@ class FleetOperator:
         return FleetRun(self._source, runner, plan, backup)
 
     async def limits(self, scan: ScanView | None = None) -> Limits:
-        """Policies, settings and their what-if on the worst primary."""
-        await self._source.snapshot()
+        """Policies, settings and their what-if on the node that is shown."""
+        await self._look()
         return await self._shown().limits(scan)
 
     async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
-        """What setting `name` to `new` means on the worst primary, and where it is another on other nodes."""
-        await self._source.snapshot()
+        """What setting `name` to `new` means on the node that is shown, and where it is another on other nodes."""
+        await self._look()
         shown = self._shown()
         change = await shown.propose(name, new, scan)
         others = {node: self._at(node) for node in (*self._primaries, *self._replicas)}
         return await settings.widened(change, {node: each for node, each in others.items() if each is not shown})
+
+    async def _look(self) -> None:
+        """See to it that the source has looked once: it then shows the worst primary."""
+        if not self._source.shown:
+            await self._source.snapshot()
 
     async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
         """Set it on every node, read it back on each, and say where it did not take."""

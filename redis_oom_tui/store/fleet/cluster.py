@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -46,6 +46,7 @@ class ClusterSource:
         self._monotonic = monotonic
         self._wall = wall
         self._servers: dict[Address, LiveServer] = {}
+        self._readers: dict[Address, LiveServer] = {}
         self._topology: Topology | None = None
         self._topology_due = 0.0
         self._owners: Owners | None = None
@@ -78,7 +79,8 @@ class ClusterSource:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        servers, self._servers = list(self._servers.values()), {}
+        servers = [*self._servers.values(), *self._readers.values()]
+        self._servers, self._readers = {}, {}
         for server in servers:
             await server.close()
 
@@ -88,6 +90,20 @@ class ClusterSource:
             alone = replace(self.connection, address=address, cluster=False, sentinel=None)
             self._servers[address] = LiveServer(alone, monotonic=self._monotonic, wall=self._wall)
         return self._servers[address]
+
+    def replica_of(self, name: str, but: Collection[str] = ()) -> LiveServer | None:
+        """A replica of the node called `name` that answers and is none of `but`, for reading keys; None without one."""
+        answered = {view.name for view in (() if self._view is None else self._view.nodes) if view.snapshot is not None}
+        fit = [
+            node
+            for node in self.topology.nodes
+            if node.primary == name != node.name and not node.failed and node.name not in but
+        ]
+        fit.sort(key=lambda node: node.name not in answered)
+        if not fit:
+            return None
+        alone = replace(self.connection, address=fit[0].address, cluster=False, sentinel=None, replica_reads=True)
+        return self._readers.setdefault(fit[0].address, LiveServer(alone, monotonic=self._monotonic, wall=self._wall))
 
     def node(self, name: str) -> LiveServer:
         """The node called `name`, as a source of its own. Raises ServerUnreachable where there is none."""
@@ -249,7 +265,14 @@ def _what_changed(before: Topology, now: Topology) -> list[str]:
 
 def _nobody(fleet: FleetView, address: Address) -> str:
     errors = [view.error for view in fleet.nodes if view.error is not None]
-    return errors[0] if errors else f"no primary of the cluster behind {address} answers"
+    if not errors:
+        return f"no primary of the cluster behind {address} answers"
+    if str(address) in {view.name for view in fleet.nodes}:
+        return errors[0]
+    return (
+        f"{address} answers, and none of the {len(errors)} addresses by which it names the cluster's nodes does"
+        f" ({errors[0]}): run the tool where they can be reached, or have the nodes announce others"
+    )
 
 
 async def _capabilities(server: LiveServer) -> Capabilities:

@@ -48,17 +48,21 @@ class NodeTally(Tally):
 
 
 class NodeScan(KeyspaceScan):
-    """Scans `server` for the keys of `slots`; keys of other slots are on their way between nodes, and not its own.
+    """Scans `server`, which is `owner` or a replica of it, for the keys of `slots`.
 
+    Keys of other slots are on their way between nodes, and not its own.
     Servers since Redis 7.4 and Valkey 8 walk slot by slot in a cluster: `by_slot` is what was seen, not guessed; then a
     scan that broke off knows which slots it has behind it.
     """
 
-    def __init__(self, server: LiveServer, options: ScanOptions, slots: Iterable[int], shared: Tally) -> None:
+    def __init__(
+        self, server: LiveServer, options: ScanOptions, slots: Iterable[int], shared: Tally, owner: str
+    ) -> None:
         own = bytearray(REDIS_CLUSTER_HASH_SLOTS)
         tally = NodeTally(shared, own)
         super().__init__(server, options, tally=tally, patience_seconds=2.0)
-        self.node = str(server.address)
+        self.node = owner
+        self.asked = str(server.address)
         self.slots = frozenset(slots)
         self.seen: set[int] = set()
         self.last_slot: int | None = None

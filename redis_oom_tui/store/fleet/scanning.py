@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -42,6 +42,9 @@ class Nodes(Protocol):
     def node(self, name: str) -> LiveServer:
         """The node called `name`."""
 
+    def replica_of(self, name: str, but: Collection[str] = ()) -> LiveServer | None:
+        """A replica of it, for reading keys, that is none of `but`."""
+
 
 class ClusterScan:
     """A scan of every primary of `nodes`. Implements `ports.Scan`; each node has its own brake, all share one tally.
@@ -77,6 +80,7 @@ class ClusterScan:
         self._elapsed = 0.0
         self._used = 0
         self._failure = "no node serves them"
+        self._shunned: set[str] = set()
         self._unseen_keys = 0
         self._patterns: tuple[PatternRow, ...] = ()
         self._patterns_at = -1.0
@@ -200,7 +204,16 @@ class ClusterScan:
             if owner is not None:
                 shares[owner.name].append(slot)
         options = replace(self._options, sample=None, pace=self._pace)
-        self._scans = [NodeScan(self._nodes.node(name), options, slots, self._tally) for name, slots in shares.items()]
+        self._scans = [
+            NodeScan(self._server(name), options, slots, self._tally, name) for name, slots in shares.items()
+        ]
+
+    def _server(self, name: str) -> LiveServer:
+        """Where the keys of the node called `name` are read: there, or at a replica of it that has not failed yet."""
+        replica = self._nodes.replica_of(name, self._shunned) if self._options.replicas else None
+        if self._options.replicas and replica is None:
+            self._notes[f"{name} has no replica that answers: scanned itself"] = None
+        return replica or self._nodes.node(name)
 
     async def _one(self, scan: NodeScan, gate: asyncio.Semaphore) -> ScanView:
         async with gate:
@@ -225,7 +238,7 @@ class ClusterScan:
 
     def _settle(self, scan: NodeScan, view: ScanView, now: Owners) -> None:
         """Which of the scan's slots are behind us, which are to be looked for elsewhere, and which nobody can tell."""
-        self._notes.update(dict.fromkeys(f"{scan.node}: {note}" for note in view.notes))
+        self._notes.update(dict.fromkeys(f"{scan.asked}: {note}" for note in view.notes))
         self._moved_keys += scan.moved_keys
         if view.state is ScanState.COMPLETE:
             self._used += scan.used_bytes or 0
@@ -240,6 +253,7 @@ class ClusterScan:
         if view.error is not None:
             self._notes[f"{view.error} (after {count(scan.keys)} keys)"] = None
             self._failure = view.error
+            self._shunned.add(scan.asked)
             self._unseen_keys += max(0, scan.held_keys - scan.keys)
 
     async def _heirs(self) -> bool:
