@@ -126,6 +126,12 @@ class Timeline(Protocol):
     def wall(self) -> float:
         """The time of day then (Unix seconds)."""
 
+    def scan_so_far(self) -> ScanView | None:
+        """The last scan that had ended by then."""
+
+    def samples_so_far(self) -> tuple[FamilySample, ...]:
+        """The samples last read by then."""
+
 
 @runtime_checkable
 class TellsSettings(Protocol):

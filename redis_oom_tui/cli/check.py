@@ -71,12 +71,13 @@ async def _ask(invocation: Invocation) -> _Answer:
         settings = await read_settings(server.client()) if not before.activity.loading else {}
         clients = await _clients(server.clients())
         # The time between the two looks is enough to load what will judge them.
+        from redis_oom_tui.files.machine import with_room
         from redis_oom_tui.rules.findings import find, ranked
         from redis_oom_tui.rules.fleet import replica_findings
         from redis_oom_tui.rules.verdict import judge
 
         await asyncio.sleep(max(0.0, _GAP_SECONDS - (time.monotonic() - before.taken_monotonic)))
-        now = await server.snapshot()
+        now = with_room(await server.snapshot())
         replicas = await _replicas(server, now)
     finally:
         await server.close()

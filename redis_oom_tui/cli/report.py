@@ -11,6 +11,7 @@ import click
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.fresh import write_new
+from redis_oom_tui.files.machine import with_room
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.report import IncidentReport
@@ -95,7 +96,7 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
             click.echo("redis-oom-tui: walking the keys ...", err=True)
             gathered.scan = await source.scan(ScanOptions(databases=_databases(invocation), idle=True)).run()
             gathered.values = await _sampled(source, gathered.scan)
-        gathered.snapshots = [*gathered.snapshots, await source.snapshot()]
+        gathered.snapshots = [with_room(seen) for seen in (*gathered.snapshots, await source.snapshot())]
     finally:
         await source.close()
     return gathered

@@ -1,9 +1,11 @@
 """How much memory the machine has for the server, where the tool runs on the same one; read from /proc and cgroups."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.words.sizes import size
 
 _LOOPBACK = frozenset({"localhost", "::1"})
@@ -34,6 +36,15 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
     else:
         words = f"The machine has {size(host_bytes)}, {size(available)} of it free for use."
     return Room(total, available, words)
+
+
+def with_room(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:
+    """`snapshot` with `host_bytes` as small as its cgroup really allows, where the server runs on this machine."""
+    server, memory = snapshot.server, snapshot.memory
+    seen = room(server.address, server.process_id, memory.host_bytes, root)
+    if seen.limit_bytes == memory.host_bytes:
+        return snapshot
+    return replace(snapshot, memory=replace(memory, host_bytes=seen.limit_bytes))
 
 
 def _is_server(root: Path, pid: int) -> bool:

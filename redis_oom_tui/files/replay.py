@@ -106,18 +106,26 @@ class ReplaySource:
 
     async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:  # noqa: ARG002 - the port asks for it
         """The samples last read by then."""
-        return next((moment.samples for moment in self._so_far() if moment.samples is not None), ())
+        return self.samples_so_far()
 
     def scan(self, options: ScanOptions) -> "ReplayScan":  # noqa: ARG002 - the port asks for it
         """The last scan that had ended by then, whatever `options` ask for."""
         missing = ScanView(ScanState.FAILED, error="no scan was recorded up to this moment")
-        return ReplayScan(self._last_scan() or missing)
+        return ReplayScan(self.scan_so_far() or missing)
 
     async def details(self, key: KeyId) -> KeyDetails | None:
         """What the scan told of the key; its value was never kept."""
-        view = self._last_scan()
+        view = self.scan_so_far()
         row = next((row for row in view.top if row.id == key), None) if view else None
         return None if row is None else KeyDetails(row, preview_withheld="A recording keeps no values.")
+
+    def scan_so_far(self) -> ScanView | None:
+        """The last scan that had ended by then; None before the first."""
+        return next((moment.scan for moment in self._so_far() if moment.scan is not None), None)
+
+    def samples_so_far(self) -> tuple[FamilySample, ...]:
+        """The samples last read by then."""
+        return next((moment.samples for moment in self._so_far() if moment.samples is not None), ())
 
     @property
     def _moment(self) -> Moment:
@@ -137,9 +145,6 @@ class ReplaySource:
         polls = self._polls
         end = polls[self._at + 1] if self._at + 1 < len(polls) else len(self._recording.moments)
         return reversed(self._recording.moments[:end])
-
-    def _last_scan(self) -> ScanView | None:
-        return next((moment.scan for moment in self._so_far() if moment.scan is not None), None)
 
 
 class ReplayScan:

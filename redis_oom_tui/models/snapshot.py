@@ -26,6 +26,7 @@ class Server:
     run_id: str | None = None
     uptime_seconds: int | None = None
     node: str = ""
+    process_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ def _server(info: Mapping[str, object], address: Address, node: str) -> Server:
         run_id=_text(info, "run_id"),
         uptime_seconds=_whole(info, "uptime_in_seconds"),
         node=node,
+        process_id=_whole(info, "process_id"),
     )
 
 

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
+from redis_oom_tui.files.machine import with_room
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Thresholds, Verdict
-from redis_oom_tui.ports import Source, TellsSettings
+from redis_oom_tui.ports import Source, TellsSettings, Timeline
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import follow, judge
@@ -70,7 +71,8 @@ class Poller:
                 await self._source.open()
                 self._opened = True
             snapshot = await self._source.snapshot()
-            await self._take_in(snapshot)
+            # A recording's process ids mean nothing here and now.
+            await self._take_in(snapshot if isinstance(self._source, Timeline) else with_room(snapshot))
         except TriageError as error:
             return self._failed(error)
         self._publish(self._reading)

@@ -7,6 +7,7 @@ from textual.binding import Binding, BindingType
 
 from redis_oom_tui.ports import Timeline
 from redis_oom_tui.tui.app import TriageApp
+from redis_oom_tui.tui.reading import Reading
 
 _LEAP = 10
 
@@ -21,6 +22,15 @@ class ReplayApp(TriageApp):
         Binding("right_curly_bracket", "leap(1)", "Forward by a tenth", show=False, id="replay.leap_on"),
         Binding("t", "hold", "hold/run", id="replay.hold", tooltip="Let the time line run, or hold it"),
     ]
+
+    def watch_reading(self, reading: Reading | None) -> None:
+        """With the figures comes the scan that was known by then."""
+        if isinstance(self.source, Timeline):
+            self.desk.values = self.source.samples_so_far()
+            known = self.source.scan_so_far()
+            if known is not self.scan:
+                self.scan = known
+        super().watch_reading(reading)
 
     async def action_rewind(self, polls: int) -> None:
         """Move by so many polls and stay there."""

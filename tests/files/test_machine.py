@@ -1,9 +1,11 @@
 """How much memory the machine has: read where server and tool share one, else said to be unknown."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from redis_oom_tui.files.machine import room
+from redis_oom_tui.files.machine import room, with_room
 from redis_oom_tui.models.address import Address
+from tests.rules.looks import look
 
 GIB = 1024**3
 HERE = Address()
@@ -50,3 +52,13 @@ def test_a_server_elsewhere_is_said_to_be_elsewhere(tmp_path: Path) -> None:
 def test_a_tunnel_to_another_machine_is_not_taken_for_this_one(tmp_path: Path) -> None:
     assert "not seen from here" in room(HERE, 7, 8 * GIB, machine(tmp_path, comm="ssh")).words
     assert "not seen from here" in room(HERE, 8, None, tmp_path).words
+
+
+def test_a_snapshot_is_told_the_containers_limit(tmp_path: Path) -> None:
+    told = look(memory={"host_bytes": 64 * GIB})
+    here = replace(told, server=replace(told.server, address=HERE, process_id=7))
+    root = machine(tmp_path, a__b="max", a=str(2 * GIB))
+    assert with_room(here, root).memory.host_bytes == 2 * GIB
+    elsewhere = replace(told, server=replace(told.server, address=Address("cache-1"), process_id=7))
+    assert with_room(elsewhere, root) is elsewhere
+    assert with_room(told, root) is told
