@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from redis_oom_tui.actions.saving import Saver
+from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.backup import read_records
 from redis_oom_tui.files.plans import load_plan
-from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import ServerUnreachable
-from redis_oom_tui.models.plan import Criteria, Outcome
+from redis_oom_tui.models.plan import Criteria, Deed, Outcome
 from redis_oom_tui.store.changing import line as lines
 from redis_oom_tui.store.changing.channel import Channel, Command
 from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, stepped
@@ -116,7 +117,7 @@ class Deaf(Channel):
 
     async def call(self, commands: Sequence[Command]) -> list[Any]:
         replies = await super().call(commands)
-        if Deaf.deaf and any("UNLINK" in str(command[1]) for command in commands):
+        if Deaf.deaf and any("'UNLINK'" in str(command) or "'PEXPIREAT'" in str(command) for command in commands):
             Deaf.deaf -= 1
             assert self._connection is not None
             await self._connection.disconnect(nowait=True)
@@ -162,6 +163,69 @@ async def test_two_lost_replies_in_a_row_end_the_run_with_what_is_not_known(
         assert client.get(b"cache:0") is not None
         assert view.failed or view.counts.get(Outcome.CHANGED) == 1
         agree(server, tmp_path, None)
+
+
+async def test_a_lost_reply_to_an_expiry_is_read_back(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "Channel", Deaf)
+    with server.client() as client:
+        fill(client, NAMES[:300])
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE, deed=Deed.EXPIRE, expire_seconds=3600)
+            monkeypatch.setattr(Deaf, "deaf", 1)
+            view = await operator.run(plan, backup=BackupChoice()).run()
+        assert dict(view.counts) == {Outcome.EXPIRING: 300}
+        assert all(client.ttl(name) > 0 for name in NAMES[:300])  # type: ignore[operator]
+
+
+async def test_a_restore_outlives_its_connection(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server.client() as client:
+        fill(client, NAMES)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
+            me = client.client_id()
+            batch = AuditFile.batch
+
+            def cutting(self: AuditFile, *arguments: Any) -> None:
+                batch(self, *arguments)
+                for other in client.client_list():
+                    if int(other["id"]) != me:
+                        client.client_kill_filter(_id=other["id"])
+
+            monkeypatch.setattr(AuditFile, "batch", cutting)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert not report.failed, report.ended
+        assert client.dbsize() == len(NAMES)
+
+
+async def test_a_restore_cut_off_by_the_servers_end_goes_on_when_it_is_back(
+    lasting: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lasting.client() as client:
+        fill(client, NAMES)
+    async with operating(lasting.connection, tmp_path) as operator:
+        view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
+        done = AuditFile.done
+
+        def killing(self: AuditFile, action_id: str, number: int, *rest: Any) -> None:
+            done(self, action_id, number, *rest)
+            if number == 3:
+                lasting.kill()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(AuditFile, "done", killing)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert report.failed
+        assert report.resumable
+        lasting.start()
+        report = await operator.restore(Path(str(view.backup_path))).run()
+        assert not report.failed, report.ended
+        assert report.counts[RestoreOutcome.EXISTS] >= 200
+    with lasting.client() as client:
+        assert client.dbsize() == len(NAMES)
 
 
 REFUSALS: dict[str, tuple[Callable[[Any], object], str]] = {

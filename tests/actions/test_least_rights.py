@@ -1,0 +1,51 @@
+"""README's least rights for acting are enough for every action, on every server."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from redis_oom_tui.models.action import Action, BackupChoice
+from redis_oom_tui.models.address import Secret
+from redis_oom_tui.models.plan import Criteria, Deed, Outcome
+from redis_oom_tui.models.snapshot import ClientBuffer
+from tests.support.acting import fill, operating, planned
+from tests.support.servers import RunningServer
+
+README = Path(__file__).parents[2] / "README.md"
+CACHE = Criteria(patterns=(b"cache:*",))
+
+
+def lines(*blocks: str) -> list[list[str]]:
+    """The ACL commands of README's blocks, all for one user."""
+    text = README.read_text(encoding="utf-8")
+    found = [re.search(rf"```{block}\n(.*?)```", text, re.DOTALL) for block in blocks]
+    joined = "".join(block[1] for block in found if block is not None)
+    return [line.replace("oom-reader", "sre").replace("oom-operator", "sre").split() for line in joined.splitlines()]
+
+
+async def test_the_least_rights_are_enough_for_every_action(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"cache:1", b"cache:2", b"other"])
+        for words in lines("acl", "acl-act"):
+            client.execute_command(*words)
+        connection = replace(server.connection, username="sre", password=Secret("PASSWORD"))
+        async with operating(connection, tmp_path) as operator:
+            await operator.learn()
+            assert [operator.why_not(action) for action in Action if action is not Action.EMERGENCY] == [None] * 8
+            plan = await planned(operator, CACHE)
+            assert plan.flags == ()
+            view = await operator.run(plan, backup=BackupChoice()).run()
+            assert dict(view.counts) == {Outcome.DELETED: 2}
+            report = await operator.restore(Path(str(view.backup_path))).run()
+            assert not report.failed, report.ended
+            plan = await planned(operator, CACHE, deed=Deed.EXPIRE, expire_seconds=60)
+            view = await operator.run(plan, backup=BackupChoice()).run()
+            assert dict(view.counts) == {Outcome.EXPIRING: 2}
+            assert not (await operator.restore(Path(str(view.backup_path))).run()).failed
+            assert (await operator.apply(await operator.propose("maxmemory", "1gb"), persist=True)).persisted == "OK"
+            assert (await operator.purge()).ok
+            assert (await operator.reap()).ok
+            with server.client() as victim:
+                me = victim.client_info()
+                assert (await operator.kill_client(ClientBuffer(int(me["id"]), str(me["addr"])))).ok
+        assert client.dbsize() == 3
