@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,17 @@ async def test_limits_of_a_plan_hold_for_the_whole_cluster(cluster: RunningClust
     assert len(plan.keys) == 10
     assert plan.matched_keys == OLD
     assert sorted(key.id.key for key in chosen.keys) == [b"old:1", b"old:2", b"old:3"]
+
+
+async def test_the_plan_of_another_cluster_is_not_run(cluster: RunningCluster, tmp_path: Path) -> None:
+    async with acting(cluster, tmp_path) as (_, operator):
+        plan = await _planned(operator, Criteria(patterns=(b"old:*",), max_keys=5))
+        foreign = replace(plan, keys=tuple(replace(key, id=replace(key.id, node="elsewhere:1")) for key in plan.keys))
+        view = await operator.run(foreign, backup=BackupChoice()).run()
+    assert view.failed
+    assert view.counts == {Outcome.NOT_ATTEMPTED: 5}
+    assert "not the cluster of the plan" in (view.ended or "")
+    assert _held(cluster, b"old:") == OLD
 
 
 async def test_slots_that_moved_since_the_plan_are_followed(cluster: RunningCluster, tmp_path: Path) -> None:

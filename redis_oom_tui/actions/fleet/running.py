@@ -16,6 +16,8 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.report import report
+from redis_oom_tui.store.changing.line import OtherServer
+from redis_oom_tui.store.fleet.topology import Topology
 from redis_oom_tui.words.sizes import count
 
 _ROUNDS = 4
@@ -25,6 +27,10 @@ _PATIENCE_SECONDS = 20.0
 
 class Nodes(Protocol):
     """What a run needs of the cluster."""
+
+    @property
+    def topology(self) -> Topology:
+        """Who serves what, as last asked."""
 
     async def refresh(self) -> bool:
         """Ask who serves what; whether it changed."""
@@ -113,6 +119,7 @@ class FleetRun:
         left = list(range(len(self._plan.keys)))
         try:
             await self._nodes.refresh()
+            self._recognise()
             for number in range(_ROUNDS):
                 shares = self._shares(left, first=not number)
                 if not shares:
@@ -125,6 +132,15 @@ class FleetRun:
             self._failures[str(error)] = None
         self._end()
         return self.view()
+
+    def _recognise(self) -> None:
+        """Raise OtherServer where no node of the plan is one of this cluster."""
+        known = {node.name for node in self._nodes.topology.nodes}
+        planned = {key.id.node for key in self._plan.keys} - {""} or {self._plan.server}
+        if known.isdisjoint(planned):
+            raise OtherServer(
+                f"this is not the cluster of the plan (made on {self._plan.server}): none of its nodes is here"
+            )
 
     def _shares(self, left: Sequence[int], *, first: bool) -> dict[str, list[int]]:
         shares: dict[str, list[int]] = defaultdict(list)
