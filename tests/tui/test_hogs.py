@@ -3,7 +3,7 @@
 import pytest
 
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
-from redis_oom_tui.models.scan import Brake, Pace, PatternRow, ScanState
+from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanState
 from redis_oom_tui.tui.intents import MakePlan
 from tests.support.scripted import FakeClock, ScriptedSource, a_view, some_rows
 from tests.tui.support import an_app, rows, screen_text, until
@@ -176,6 +176,8 @@ async def test_patterns_open_level_by_level():
         await scanning(pilot, "tab")
         model = hogs(app).patterns.model
         assert [row.pattern for row in model.rows] == [b"user:*", b"other"]
+        assert "user:* +" in screen_text(app), "what can be opened is marked"
+        assert "other +" not in screen_text(app)
         await pilot.press("l")
         assert [row.pattern for row in model.rows] == [b"user:*:cart"]
         await pilot.press("l", "h")
@@ -240,3 +242,16 @@ async def test_details_show_the_exact_bytes_and_say_when_a_key_is_gone():
         await until(pilot, lambda: "It is gone" in screen_text(app))
         assert "a\\\\b\\xff" in screen_text(app)
         assert "database 3" in screen_text(app)
+
+
+async def test_while_the_scan_is_partial_patterns_say_what_the_whole_may_be():
+    row = PatternRow(
+        b"user:*", b"user:*", 100, 9 * 2**20, 0.9, 0, estimated_bytes=Interval(20 * 2**20, 18 * 2**20, 23 * 2**20)
+    )
+    source = ScriptedSource(views=[a_view(patterns=(row,)), a_view(ScanState.COMPLETE, patterns=(row,))])
+    app = an_app(source)
+    async with app.run_test(size=(90, 24)) as pilot:
+        await scanning(pilot, "tab")
+        assert "20.0M +-15%" in screen_text(app)
+        await until(pilot, lambda: "COMPLETE" in screen_text(app))
+        assert "IN ALL" not in screen_text(app)

@@ -13,7 +13,7 @@ from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.rules.clients import rank
 from redis_oom_tui.tui.draw import pad
-from redis_oom_tui.tui.panes.hogs_columns import PATTERN_COLUMNS, key_columns
+from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns
 from redis_oom_tui.tui.reading import Link
 from redis_oom_tui.tui.screens.details import facts
 from redis_oom_tui.tui.widgets.columns import cells_of, fitting
@@ -75,7 +75,7 @@ def test_whatever_else_shows_a_name_shows_it_harmlessly(name):
     pattern = PatternRow(name, name, 1, 1, 0.1, 0, types=((name.decode("latin-1"), 1),))
     row = KeyRow(KeyId(0, name, name.decode("latin-1")), name.decode("latin-1"), 1, encoding=name.decode("latin-1"))
     shown = [rank((buffer,))[0].words, *(value for _, value in facts(KeyDetails(row)))]
-    shown += [text for text, _ in cells_of(pattern, fitting(PATTERN_COLUMNS, 200), None)]
+    shown += [text for text, _ in cells_of(pattern, fitting(pattern_columns(bool, partial=True), 200), None)]
     shown += [text for text, _ in cells_of(row, fitting(key_columns(lambda: 5, databases=True), 200), None)]
     assert all(harmless(text) for text in shown), shown
     assert exact(name).isascii()

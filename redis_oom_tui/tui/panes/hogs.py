@@ -13,7 +13,7 @@ from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanState, ScanView
 from redis_oom_tui.tui.intents import MakePlan, PauseScan, SetPace, ShowDetails, StartScan, StopScan
 from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.panes.hogs_columns import PATTERN_COLUMNS, key_columns
+from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns
 from redis_oom_tui.tui.panes.hogs_progress import ScanProgress
 from redis_oom_tui.tui.panes.hogs_selection import Selection
 from redis_oom_tui.tui.widgets.filter_line import FilterLine
@@ -42,7 +42,7 @@ class HogsPane(Pane):
         Binding("slash", "filter", "filter", id="hogs.filter", tooltip="Show only names with this part, or by a glob"),
         Binding("tab", "other", "patterns", id="hogs.other", tooltip="To the patterns, and back to the keys"),
         Binding("x", "plan", "plan", id="hogs.plan", tooltip="Plan a cleanup of what is marked, or of this pattern"),
-        Binding("l,right", "deeper", "Into the pattern's own patterns", show=False, id="hogs.deeper"),
+        Binding("l,right", "deeper", "into", id="hogs.deeper", tooltip="Into a pattern marked +: its own patterns"),
         Binding("h,left", "upward", "Out of the pattern", show=False, id="hogs.upward"),
         Binding("plus,equals_sign", "pace(1)", "Lean harder on the server", show=False, id="hogs.faster"),
         Binding("minus", "pace(-1)", "Lean less on the server", show=False, id="hogs.slower"),
@@ -52,12 +52,18 @@ class HogsPane(Pane):
         super().__init__(id=id)
         self._view: ScanView | None = None
         self._selection = Selection()
+        self._parents: frozenset[tuple[int | None, bytes | None]] = frozenset()
         self._tables_due = 0.0
         self.keys: LiveTable[KeyRow] = LiveTable(
             key_columns(self._used, databases=False), lambda row: row.id, sort="size", empty=_INVITATION, id="keys"
         )
         self.patterns: LiveTable[PatternRow] = LiveTable(
-            PATTERN_COLUMNS, _pattern_id, sort="size", marking=False, empty=_INVITATION, id="patterns"
+            pattern_columns(self._opens, partial=False),
+            _pattern_id,
+            sort="size",
+            marking=False,
+            empty=_INVITATION,
+            id="patterns",
         )
         self.progress = ScanProgress()
         self.filter_line = FilterLine()
@@ -96,11 +102,18 @@ class HogsPane(Pane):
         if view is not None:
             places = {(row.id.node, row.id.db) for row in view.top}
             self.keys.model.columns = key_columns(self._used, databases=places not in ({("", 0)}, set()))
+            self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
+            self.patterns.model.columns = pattern_columns(self._opens, partial=not view.complete)
+            if self.patterns.model.sort == "whole" and view.complete:
+                self.patterns.model.sort = "size"
             moving = view.state is ScanState.RUNNING
             nothing = self._selection.nothing(view)
             self.keys.show(self._selection.keys(view), nothing, moving=moving)
             self.patterns.show(self._selection.patterns(view), nothing, moving=moving)
         self.progress.show(view, self._used(), self._note())
+
+    def _opens(self, row: PatternRow) -> bool:
+        return (row.db, row.pattern) in self._parents
 
     def _used(self) -> int | None:
         reading = self.triage.reading if self.is_attached else None
@@ -192,6 +205,11 @@ class HogsPane(Pane):
         else:
             return False
         return True
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only patterns can be gone into."""
+        del parameters
+        return action not in ("deeper", "upward") or self.main_widget is self.patterns
 
     # What the tables and the filter tell
 

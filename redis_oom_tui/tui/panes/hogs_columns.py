@@ -81,12 +81,35 @@ def _main_type(row: PatternRow, width: int) -> str:
     return safe_text(f"{name}+" if mixed else name, width)
 
 
-PATTERN_COLUMNS: tuple[Column[PatternRow], ...] = (
-    Column("size", "BYTES", 7, lambda row, _: sizes.short_size(row.size), lambda row: row.size, "right"),
-    Column("share", "%", 6, lambda row, _: _share(row.share), lambda row: row.share, "right"),
-    Column("keys", "KEYS", 9, lambda row, _: sizes.count(row.keys), lambda row: row.keys, "right", yields=4),
-    Column("mean", "MEAN", 7, lambda row, _: sizes.short_size(_mean(row)), _mean, "right", yields=7),
-    Column("no_ttl", "NO TTL", 7, lambda row, _: _no_ttl(row), lambda row: row.no_ttl_keys, "right", yields=5),
-    Column("type", "TYPE", 6, _main_type, lambda row: _main_type(row, 20), yields=8),
-    Column("pattern", "PATTERN", 0, lambda row, w: safe_text(row.pattern, w), lambda row: row.pattern, falling=False),
-)
+def pattern_columns(opens: Callable[[PatternRow], bool], *, partial: bool) -> tuple[Column[PatternRow], ...]:
+    """Columns of patterns. `opens` says which are made of patterns themselves; `partial` adds what the whole may be."""
+
+    def name(row: PatternRow, width: int) -> str:
+        return f"{safe_text(row.pattern, max(1, width - 2))} +" if opens(row) else safe_text(row.pattern, width)
+
+    estimate = Column("whole", "IN ALL", 12, _whole, _whole_order, "right", yields=6)
+    whole: tuple[Column[PatternRow], ...] = (estimate,) if partial else ()
+    )
+    return (
+        Column("size", "BYTES", 7, lambda row, _: sizes.short_size(row.size), lambda row: row.size, "right"),
+        *whole,
+        Column("share", "%", 6, lambda row, _: _share(row.share), lambda row: row.share, "right"),
+        Column("keys", "KEYS", 9, lambda row, _: sizes.count(row.keys), lambda row: row.keys, "right", yields=4),
+        Column("mean", "MEAN", 7, lambda row, _: sizes.short_size(_mean(row)), _mean, "right", yields=7),
+        Column("no_ttl", "NO TTL", 7, lambda row, _: _no_ttl(row), lambda row: row.no_ttl_keys, "right", yields=5),
+        Column("type", "TYPE", 6, _main_type, lambda row: _main_type(row, 20), yields=8),
+        Column("pattern", "PATTERN", 0, name, lambda row: row.pattern, falling=False),
+    )
+
+
+def _whole(row: PatternRow, _: int) -> str:
+    """The estimate for the whole keyspace, with how far off it may be."""
+    told = row.estimated_bytes
+    if told is None:
+        return "?"
+    off = max(told.high - told.value, told.value - told.low) / told.value if told.value else 0.0
+    return f"{sizes.short_size(round(told.value))} +-{min(999, round(off * 100))}%"
+
+
+def _whole_order(row: PatternRow) -> float | None:
+    return None if row.estimated_bytes is None else row.estimated_bytes.value
