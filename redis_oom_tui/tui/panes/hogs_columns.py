@@ -89,7 +89,6 @@ def pattern_columns(opens: Callable[[PatternRow], bool], *, partial: bool) -> tu
 
     estimate = Column("whole", "IN ALL", 12, _whole, _whole_order, "right", yields=6)
     whole: tuple[Column[PatternRow], ...] = (estimate,) if partial else ()
-    )
     return (
         Column("size", "BYTES", 7, lambda row, _: sizes.short_size(row.size), lambda row: row.size, "right"),
         *whole,
