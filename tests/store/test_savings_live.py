@@ -146,7 +146,7 @@ async def test_values_are_not_read_where_that_would_leave_a_trace(flavour: str) 
 
 def collections(kind: str) -> Iterator[Command]:
     rng = random.Random(kind)
-    for number in range(80):
+    for number in range(40):
         key = b"%s:%d" % (kind.encode(), number)
         if kind == "hash":
             yield (b"HSET", key, *(word(rng, 9) for _ in range(2 * 700)))

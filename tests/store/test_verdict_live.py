@@ -17,6 +17,7 @@ from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.live import LiveServer
+from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
 
 MIB = 2**20
@@ -263,3 +264,62 @@ async def test_a_replica_over_its_limit_is_no_outage(flavour: str) -> None:
             client.config_set("maxmemory", 3 * MIB)
         verdict, _ = await looked_at(server)
         assert (verdict.level, verdict.rule) == (Level.WARNING, "replica-link")
+
+
+async def test_too_few_replicas_block_writes_whatever_the_memory(flavour: str) -> None:
+    with limited(flavour, "noeviction", "min-replicas-to-write 1") as server:
+        async with watched(server) as live:
+            before = await live.snapshot()
+            with server.client() as client, pytest.raises(redis.ResponseError, match="NOREPLICAS"):
+                client.set("k", "v")
+            verdict = judge(await live.snapshot(), before)
+        assert (verdict.level, verdict.rule) == (Level.CRITICAL, "noreplicas")
+
+
+async def test_a_limit_below_the_empty_server(flavour: str) -> None:
+    with started(flavour, "maxmemory 500kb", "maxmemory-policy allkeys-lru") as server:
+        write(server, "k", 10)
+        await asyncio.sleep(0.3)
+        verdict, _ = await looked_at(server, meanwhile="k")
+        assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-tiny-limit")
+
+
+async def test_few_keys_to_evict_are_told_before_they_run_out(flavour: str) -> None:
+    with limited(flavour, "volatile-ttl") as server:
+        fill(server, 0.88)
+        with server.client() as client:
+            client.set("short", b"x" * 1000, ex=1000)
+        verdict, _ = await looked_at(server)
+        assert verdict.rule == "close-warning"
+        assert "only 1 of " in verdict.reason
+
+
+async def test_a_cache_too_small_for_its_work(flavour: str) -> None:
+    with limited(flavour, "allkeys-lru") as server:
+        fill(server, 2.0)
+        async with watched(server) as live:
+            before = await live.snapshot()
+            with server.client() as client:
+                for number in range(400):
+                    client.get(f"absent:{number}")
+                    client.set(f"new:{number}", b"x" * 20_000)
+            verdict = judge(await live.snapshot(), before)
+        assert (verdict.level, verdict.rule) == (Level.WARNING, "churning")
+
+
+async def test_a_replica_beyond_its_own_limit_is_told_before_a_failover(flavour: str) -> None:
+    port = free_ports()[0]
+    with (
+        started(flavour, f"port {port}", "bind 127.0.0.1", "repl-diskless-sync-delay 0") as master,
+        limited(flavour, "allkeys-lru", f"replicaof 127.0.0.1 {port}", mib=3) as server,
+    ):
+        with master.client() as client:
+            for number in range(40):
+                client.set(f"k{number}", b"x" * 100_000)
+        for _ in range(200):
+            verdict, snapshot = await looked_at(server)
+            if snapshot.activity.master_link_up and verdict.rule == "replica-limit":
+                break
+            await asyncio.sleep(0.05)
+        assert (verdict.level, verdict.rule) == (Level.WARNING, "replica-limit")
+        assert "would evict keys once promoted" in verdict.reason
