@@ -111,7 +111,7 @@ class _Maker:
             db=db,
             level=1 if parent is None else parent.level + 1,
             parent=None if parent is None else parent.pattern,
-            error=node.error / self._whole if self._whole else 0.0,
+            error=_error(node) / self._whole if self._whole else 0.0,
             types=tuple((kind.decode("latin-1"), count) for kind, count in types),
             idle_quantiles=quantiles(total.idle),
             estimated_bytes=self._bytes(node),
@@ -139,6 +139,12 @@ class _Maker:
         if self._exact:
             return estimate.counted(sum(amounts) + sum(huge))
         return None if self._sample is None else estimate.extrapolated(amounts, self._sample, huge)
+
+
+def _error(node: Node) -> int:
+    """Bytes that folding may have moved: away from a family, or into a `*` that took in what is not its own."""
+    wild = node.parent is not None and node.name[:1] == patterns.VARIABLE
+    return node.error + (node.parent.folded if wild and node.parent is not None else 0)
 
 
 def _inner_path(node: Node) -> bytes:

@@ -133,6 +133,14 @@ def test_other_ways_to_count_are_recognised() -> None:
     assert not counts_in_reversed_bits(0, 50, 100_000)
 
 
+def test_what_is_remembered_of_a_part_is_bounded() -> None:
+    walks = divided(0, _MANY)
+    for page in range(50):
+        walks[1].advance(walks[1].part + 16, names(page * 200, page * 200 + 200))
+    assert walks[1].head is not None
+    assert len(walks[1].head) < 3000
+
+
 def test_the_parts_follow_each_other_in_cursor_order() -> None:
     walks = divided(0, _MANY)
     order = [reversed_bits(walk.cursor) for walk in walks]

@@ -78,17 +78,16 @@ class Walk:
         if following.head is not None:
             self.page = [key for key in self.page if key not in following.head]
             following.given = frozenset(self.page)
-            following.head = None if len(following.head) >= _SEAM else following.head
 
     def _unseen(self, keys: list[bytes]) -> list[bytes]:
         """`keys` without those that the neighbour's last page gave, and remembered for it while it has not ended."""
         if self.head is None or self.before is None:
             return keys
-        self.head.update(keys)
-        kept = [key for key in keys if key not in self.given]
-        if len(self.head) >= _SEAM and self.before.ended:
-            self.head = None
-        return kept
+        if len(self.head) < _SEAM:
+            self.head.update(keys)
+        elif self.before.ended:
+            self.head, self.given = None, frozenset()
+        return [key for key in keys if key not in self.given] if self.given else keys
 
 
 def whole(db: int) -> list[Walk]:
