@@ -5,11 +5,12 @@ No password and no value is in one; names of keys are, so the file is for its ow
 
 import json
 import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, overload
 
 from redis_oom_tui.files.codec import decode, encode
 from redis_oom_tui.models.address import Address
@@ -25,6 +26,7 @@ VERSION = 1
 _MAX_BYTES = 512 * 2**20
 _TOP_KEPT = 200
 _CLIENTS_KEPT = 50
+_KIND = re.compile(r'\{"monotonic":[^,]+,"at":[^,]+,"(\w+)":')
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +88,50 @@ class Recorder:
             self.close()
 
 
+class Moments(Sequence[Moment]):
+    """The lines of a recording, each decoded when it is looked at: hours of polls fit in memory as text alone.
+
+    Looking raises BadInput for a line that cannot be read.
+    """
+
+    def __init__(self, path: Path, lines: list[tuple[str, str]]) -> None:
+        self._path = path
+        self._lines = lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> Moment: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Moments": ...
+    def __getitem__(self, index: int | slice) -> "Moment | Moments":
+        if isinstance(index, slice):
+            return Moments(self._path, self._lines[index])
+        try:
+            return decode(Moment, json.loads(self._lines[index][1]))
+        except (ValueError, BadInput) as error:
+            raise BadInput(f"{self._path}, a {self._lines[index][0]} in it: {error}") from None
+
+    def where(self, *kinds: str) -> list[int]:
+        """The places of those that hold one of `kinds`: the names of a moment's fields."""
+        return [place for place, (kind, _) in enumerate(self._lines) if kind in kinds]
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """A recording read back. `whole` is False where its last line was cut off, as by a crash."""
 
     address: Address
     made_at: float
-    moments: tuple[Moment, ...]
+    moments: Moments
     whole: bool = True
 
     @property
     def snapshots(self) -> tuple[Snapshot, ...]:
         """The polls, in order."""
-        return tuple(moment.snapshot for moment in self.moments if moment.snapshot is not None)
+        polls = (self.moments[place] for place in self.moments.where("snapshot"))
+        return tuple(moment.snapshot for moment in polls if moment.snapshot is not None)
 
 
 def load(path: Path) -> Recording:
@@ -106,13 +139,17 @@ def load(path: Path) -> Recording:
     try:
         with path.open(encoding="utf-8") as file:
             head = _head(file.readline(), path)
-            moments, whole = _moments(file, path)
+            lines, whole = _lines(file, path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise BadInput(f"{path} cannot be read: {reason}") from None
-    if not any(moment.snapshot for moment in moments):
+    moments = Moments(path, lines)
+    polls = moments.where("snapshot")
+    if not polls:
         raise BadInput(f"{path} holds no poll that could be shown")
-    return Recording(decode(Address, head["address"]), float(head["made_at"]), tuple(moments), whole)
+    # One look tells a file of another making from ours before a screen is opened on it.
+    _ = moments[polls[0]]
+    return Recording(decode(Address, head["address"]), float(head["made_at"]), moments, whole)
 
 
 def _head(line: str, path: Path) -> dict[str, Any]:
@@ -127,13 +164,14 @@ def _head(line: str, path: Path) -> dict[str, Any]:
     return head
 
 
-def _moments(lines: TextIO, path: Path) -> tuple[list[Moment], bool]:
-    moments: list[Moment] = []
-    for number, line in enumerate(lines, 2):
+def _lines(file: TextIO, path: Path) -> tuple[list[tuple[str, str]], bool]:
+    """Each line with the kind of what it holds, which stands right behind its two times."""
+    lines: list[tuple[str, str]] = []
+    for number, line in enumerate(file, 2):
         if not line.endswith("\n"):
-            return moments, False
-        try:
-            moments.append(decode(Moment, json.loads(line)))
-        except (ValueError, BadInput) as error:
-            raise BadInput(f"{path}, line {number}: {error}") from None
-    return moments, True
+            return lines, False
+        kind = _KIND.match(line)
+        if kind is None:
+            raise BadInput(f"{path}, line {number}: it is no moment of a recording")
+        lines.append((kind[1], line))
+    return lines, True

@@ -1,7 +1,8 @@
 """A recording as a source: each poll is answered with the next moment, and the time line can be moved along."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 
 from redis_oom_tui.files.record import Moment, Recording
 from redis_oom_tui.models.address import Address
@@ -13,6 +14,7 @@ from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 
 _NO_CHANGES = "this is a recording: nothing can be changed in the past"
+_KINDS = ("capabilities", "clients", "settings", "scan", "samples")
 _CHANGES = (
     Feature.CONFIG_SET,
     Feature.CONFIG_REWRITE,
@@ -34,7 +36,9 @@ class ReplaySource:
     def __init__(self, recording: Recording, clock: Callable[[], float] = time.monotonic) -> None:
         self._recording = recording
         self._clock = clock
-        self._polls = [n for n, m in enumerate(recording.moments) if m.snapshot is not None or m.lost is not None]
+        self._polls = recording.moments.where("snapshot", "lost")
+        self._places = {kind: recording.moments.where(kind) for kind in _KINDS}
+        self._decoded: dict[str, tuple[int, Moment]] = {}
         self._at = 0
         self._since = clock()
         self._shown = False
@@ -81,7 +85,8 @@ class ReplaySource:
 
     async def capabilities(self) -> Capabilities:
         """What could be read then; nothing can be changed now."""
-        known = next((m.capabilities for m in self._so_far() if m.capabilities is not None), Capabilities())
+        moment = self._last("capabilities")
+        known = moment.capabilities if moment is not None and moment.capabilities else Capabilities()
         for feature in _CHANGES:
             known = known.without(feature, _NO_CHANGES)
         return known
@@ -98,11 +103,13 @@ class ReplaySource:
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """The last list told by then."""
-        return next((moment.clients for moment in self._so_far() if moment.clients is not None), ())
+        moment = self._last("clients")
+        return moment.clients or () if moment is not None else ()
 
     async def settings(self) -> Mapping[str, str]:
         """The settings as last told by then."""
-        return next((moment.settings for moment in self._so_far() if moment.settings is not None), {})
+        moment = self._last("settings")
+        return moment.settings or {} if moment is not None else {}
 
     async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:  # noqa: ARG002 - the port asks for it
         """The samples last read by then."""
@@ -121,15 +128,17 @@ class ReplaySource:
 
     def scan_so_far(self) -> ScanView | None:
         """The last scan that had ended by then; None before the first."""
-        return next((moment.scan for moment in self._so_far() if moment.scan is not None), None)
+        moment = self._last("scan")
+        return moment.scan if moment is not None else None
 
     def samples_so_far(self) -> tuple[FamilySample, ...]:
         """The samples last read by then."""
-        return next((moment.samples for moment in self._so_far() if moment.samples is not None), ())
+        moment = self._last("samples")
+        return moment.samples or () if moment is not None else ()
 
     @property
     def _moment(self) -> Moment:
-        return self._recording.moments[self._polls[self._at]]
+        return self._decode("poll", self._polls[self._at])
 
     @property
     def _passed(self) -> float:
@@ -140,11 +149,18 @@ class ReplaySource:
         self._at = at
         self._since = self._clock()
 
-    def _so_far(self) -> Iterator[Moment]:
-        """The moments up to the one shown, the latest first; what was asked right after a poll belongs to it."""
-        polls = self._polls
+    def _last(self, kind: str) -> Moment | None:
+        """The last moment of a kind up to the one shown; what was asked right after a poll belongs to it."""
+        polls, places = self._polls, self._places[kind]
         end = polls[self._at + 1] if self._at + 1 < len(polls) else len(self._recording.moments)
-        return reversed(self._recording.moments[:end])
+        before = bisect_left(places, end)
+        return self._decode(kind, places[before - 1]) if before else None
+
+    def _decode(self, kind: str, place: int) -> Moment:
+        known = self._decoded.get(kind)
+        if known is None or known[0] != place:
+            known = self._decoded[kind] = (place, self._recording.moments[place])
+        return known[1]
 
 
 class ReplayScan:
