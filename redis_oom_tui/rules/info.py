@@ -8,9 +8,11 @@ from types import MappingProxyType
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import CommandRefused, NotRedis
 from redis_oom_tui.models.snapshot import Activity, Counters, Database, Memory, Server, Snapshot
+from redis_oom_tui.words.hostile import safe_text
 
 # Sizes beyond this come from a 64-bit underflow in the server (used_memory_dataset on Valkey 9.1), not from memory.
 _LARGEST = 2**53
+_LONGEST = 80
 _DATABASE = re.compile(r"db(\d+)")
 # Servers count errors of at most this many kinds apart (server.c, ERROR_STATS_NUMBER); more would be junk names.
 _MAX_KINDS = 128
@@ -161,7 +163,7 @@ def _errors(info: Mapping[str, object]) -> dict[str, int]:
         if name.startswith("errorstat_") and isinstance(value, Mapping) and len(errors) < _MAX_KINDS:
             count = _whole(value, "count")
             if count is not None:
-                errors[name.removeprefix("errorstat_")] = count
+                errors[safe_text(name.removeprefix("errorstat_"), _LONGEST)] = count
     return errors
 
 
@@ -171,7 +173,7 @@ def _rejected(info: Mapping[str, object]) -> Mapping[str, int]:
         if name.startswith("cmdstat_") and isinstance(value, Mapping):
             count = _whole(value, "rejected_calls")
             if count:
-                rejected[name.removeprefix("cmdstat_")] = count
+                rejected[safe_text(name.removeprefix("cmdstat_"), _LONGEST)] = count
     return MappingProxyType(rejected)
 
 
@@ -222,5 +224,6 @@ def _whole(info: Mapping[str, object], *names: str) -> int | None:
 
 
 def _text(info: Mapping[str, object], name: str) -> str | None:
+    """A word of the server's, made harmless: it is a stranger until proven otherwise."""
     value = info.get(name)
-    return str(value) if isinstance(value, str | int | float) and value != "" else None
+    return safe_text(str(value), _LONGEST) if isinstance(value, str | int | float) and value != "" else None

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
@@ -299,3 +301,41 @@ def test_zstd_is_measured_where_this_python_has_it(
     assert "zstd to 12 %" in found["compressible"].evidence[1]
     for name in ("zstandard", "compression.zstd", "compression"):
         monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+NAMES = st.binary(max_size=30) | st.sampled_from([b"user:*:name", b"user:*:mail", b"session:*", b"a" * 70 + b":*", b""])
+KINDS = st.sampled_from(["string", "hash", "zset", "set", "list", "stream", "ReJSON-RL"])
+COUNTS = st.integers(0, 10**7)
+
+
+@st.composite
+def hostile_scans(draw: st.DrawFn) -> tuple[ScanView, tuple[FamilySample, ...]]:
+    rows, samples = [], []
+    for name in draw(st.lists(NAMES, max_size=6)):
+        keys, kind = draw(st.integers(1, 10**6)), draw(KINDS)
+        idle = draw(st.none() | st.tuples(COUNTS, COUNTS, COUNTS))
+        no_ttl = draw(st.integers(0, keys))
+        rows.append(family(name, keys, draw(COUNTS) * 100, no_ttl=no_ttl, kind=kind, idle_quantiles=idle))
+        values = [
+            SampledKey(name, draw(COUNTS), "hashtable", draw(COUNTS), draw(st.binary(max_size=9))) for _ in range(2)
+        ]
+        samples.append(summarize(name, kind, values))
+    top = tuple(
+        giant(
+            name, draw(KINDS), draw(COUNTS) * 10, ttl_ms=draw(st.none() | COUNTS), idle_seconds=draw(st.none() | COUNTS)
+        )
+        for name in draw(st.lists(NAMES, max_size=4))
+    )
+    return scanned(*rows, top=top), tuple(samples)
+
+
+@given(case=hostile_scans(), client=st.binary(max_size=20), used=st.integers(0, 2**40))
+def test_whatever_is_scanned_findings_are_harmless_text(
+    case: tuple[ScanView, tuple[FamilySample, ...]], client: bytes, used: int
+) -> None:
+    scan, samples = case
+    hog = ClientBuffer(1, "10.0.0.1:1", client, client, client, client, "O", total_bytes=used // 2)
+    for finding in find(look(used=used, policy="allkeys-lru"), scan, (hog,), values=samples, before=HEALTHY_SCAN):
+        for text in (finding.title, finding.advice, finding.in_the_application, *finding.evidence):
+            assert text.isprintable()
+        assert finding.saves_bytes is None or 0 <= finding.saves_bytes[0] <= finding.saves_bytes[1]

@@ -10,6 +10,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import CommandRefused, NotRedis
 from redis_oom_tui.models.snapshot import Database, Snapshot
 from redis_oom_tui.rules.info import snapshot_from_info
+from redis_oom_tui.rules.verdict import judge
 from tests.rules.captured import REDIS_6_2, REDIS_7_0, SENTINEL, VALKEY_9_1
 
 
@@ -98,6 +99,16 @@ def test_nonsense_is_unknown(nonsense: object) -> None:
     assert snapshot.memory.rss_bytes is None
     assert snapshot.memory.maxmemory_bytes is None
     assert snapshot.memory.not_counted_bytes == 0
+
+
+def test_a_hostile_servers_words_are_harmless() -> None:
+    evil = "\x1b[2J\u202e" * 50
+    hostile = {"maxmemory_policy": evil, "redis_version": evil, "role": evil, "mem_allocator": evil, "run_id": evil}
+    stats = {f"errorstat_{evil}": {"count": 1}, f"cmdstat_{evil}": {"rejected_calls": 2}}
+    snapshot = read(REDIS_7_0, **hostile, **stats)
+    assert repr(snapshot).isprintable()
+    assert "\\x1b" in snapshot.memory.policy
+    assert judge(snapshot).reason.isprintable()
 
 
 @given(

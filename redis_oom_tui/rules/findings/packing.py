@@ -8,7 +8,7 @@ from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Lever
 from redis_oom_tui.rules.findings.case import Case
-from redis_oom_tui.words.hostile import escape_glob, safe_text
+from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, percent, size
 
 # The setting (new name, old name), its default, and the share of the bytes that the compact form saved when measured
@@ -91,9 +91,11 @@ def compressible(case: Case) -> Iterator[Finding]:
         packing = _packing(case, row)
         if packing is not None:
             groups[row.db, row.parent or row.pattern].append(packing)
-    for (_, parent), group in groups.items():
+    known = {(row.db, row.pattern): row for row in case.families}
+    for name, group in groups.items():
         if case.matters(sum(packing.low for packing in group), 0.02):
-            yield _compressed(parent if len(group) > 1 else group[0].row.pattern, group)
+            whole = known.get(name, group[0].row) if len(group) > 1 else group[0].row
+            yield _compressed(whole, group)
 
 
 def _packing(case: Case, row: PatternRow) -> _Packing | None:
@@ -109,7 +111,7 @@ def _packing(case: Case, row: PatternRow) -> _Packing | None:
     return _Packing(row, sample, low, high, mean)
 
 
-def _compressed(name: bytes, group: list[_Packing]) -> Finding:
+def _compressed(whole: PatternRow, group: list[_Packing]) -> Finding:
     keys, held = sum(one.row.keys for one in group), sum(one.row.size for one in group)
     ratio = sum(one.ratio * one.row.size for one in group) / held
     largest = group[0].sample
@@ -118,7 +120,7 @@ def _compressed(name: bytes, group: list[_Packing]) -> Finding:
     return Finding(
         id="compressible",
         level=Level.OK,
-        title=f"Values of {safe_text(name, 40)} pack to {percent(ratio)} of their size",
+        title=f"Values of {safe_text(whole.pattern, 40)} pack to {percent(ratio)} of their size",
         advice="Compress them in the application: the server stores what it is given.",
         evidence=(
             f"{sum(one.sample.sampled_keys for one in group)} sampled{json}",
@@ -126,7 +128,7 @@ def _compressed(name: bytes, group: list[_Packing]) -> Finding:
             f"{count(keys)} keys, {size(held)}",
         ),
         saves_bytes=(int(sum(one.low for one in group)), int(sum(one.high for one in group))),
-        lever=Lever("hogs", match=group[0].row.match if len(group) == 1 else escape_glob(name).replace(b"\\*", b"*")),
+        lever=Lever("hogs", match=whole.match),
         in_the_application="Compress values over 512 bytes (zstd is quicker than zlib at like size), and mark them:"
         " readers must know both forms while they change.",
     )
