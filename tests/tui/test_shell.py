@@ -126,3 +126,26 @@ async def test_every_size_is_borne(size):
             await pilot.press(number)
             await pilot.pause()
         assert len(rows(app)) == size[1]
+
+
+async def test_the_mouse_shows_a_pane_and_presses_a_key_of_the_bottom_line():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.click("Header", offset=(12, 1))
+        await pilot.pause()
+        assert app.pane == "hogs"
+        await pilot.click("KeyBar", offset=(rows(app)[-1].index("scan"), 0))
+        await pilot.pause()
+        assert app.source.scans
+
+
+async def test_a_message_ends_with_the_next_key_which_still_does_what_it_does():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.tell("It is done.")
+        await pilot.pause()
+        assert "It is done." in rows(app)[-1]
+        await pilot.press("2")
+        await pilot.pause()
+        assert app.pane == "hogs"
+        assert "It is done." not in screen_text(app)

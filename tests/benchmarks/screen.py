@@ -1,0 +1,47 @@
+"""`python -m tests.benchmarks.screen`: bytes a second down the line, beside others that redraw once a second."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+
+from tests.support.terminal import Terminal, terminal
+
+APP = [sys.executable, "-m", "tests.support.app_on_script"]
+SIZES = ((80, 24), (120, 40), (200, 60))
+SECONDS = 8.0
+PEERS = {"top -d1": ["top", "-d1"], "htop -d10": ["htop", "-d10"], "btop, 1 s": ["btop", "-u", "1000"]}
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"{'bytes a second':34}" + "".join(f"{columns}x{lines:<8}" for columns, lines in SIZES))
+    _line("this screen, idle", lambda run: run.wait_for("refused writes"), APP)
+    _line("this screen, scanning", _scan, APP)
+    _line("the same with --no-diff", _scan, [*APP, "--no-diff"])
+    for name, argv in PEERS.items():
+        if shutil.which(argv[0]):
+            _line(name, lambda run: run.read(2.0), argv)
+
+
+def _scan(run: Terminal) -> None:
+    run.wait_for("refused writes")
+    run.type("2r")
+    run.wait_for("scanning")
+
+
+def _line(name: str, begin: Callable[[Terminal], object], argv: list[str]) -> None:
+    told = []
+    for size in SIZES:
+        with terminal(argv, size) as run:
+            begin(run)
+            run.read(2.0)
+            started, count = time.monotonic(), 0
+            while time.monotonic() - started < SECONDS:
+                count += run.read(0.5)
+            told.append(count / SECONDS)
+    print(f"{name:34}" + "".join(f"{rate:<11,.0f}" for rate in told), flush=True)
+
+
+if __name__ == "__main__":
+    main()
