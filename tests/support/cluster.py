@@ -66,21 +66,23 @@ def slot_range(index: int, count: int) -> tuple[int, int]:
 
 
 @contextmanager
-def clustered(count: int = 3, *config: str, replicas: bool = True, timeout_ms: int = 1500) -> Iterator[RunningCluster]:
-    """A cluster that is up: every node knows every other, every replica is in step."""
+def clustered(
+    count: int = 3, *config: str, replicas: bool = True, timeout_ms: int = 1500, flavour: str = "valkey"
+) -> Iterator[RunningCluster]:
+    """A cluster that is up: every node knows every other, every replica is in step. Not with Redis 6.2."""
     lines = ("bind 127.0.0.1", "cluster-enabled yes", f"cluster-node-timeout {timeout_ms}", *config)
     lines += ("repl-diskless-sync yes", "repl-diskless-sync-delay 0", "cluster-require-full-coverage no")
     with ExitStack() as stack:
-        nodes = [stack.enter_context(_node(lines)) for _ in range(count * (2 if replicas else 1))]
+        nodes = [stack.enter_context(_node(flavour, lines)) for _ in range(count * (2 if replicas else 1))]
         cluster = RunningCluster(nodes[:count], nodes[count:])
         _join(cluster)
         yield cluster
 
 
 @contextmanager
-def _node(lines: tuple[str, ...]) -> Iterator[Node]:
+def _node(flavour: str, lines: tuple[str, ...]) -> Iterator[Node]:
     port, bus = free_ports(2)
-    with started("valkey", f"port {port}", f"cluster-port {bus}", *lines) as server:
+    with started(flavour, f"port {port}", f"cluster-port {bus}", *lines) as server:
         yield Node(server, port, bus)
 
 

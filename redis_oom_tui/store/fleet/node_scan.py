@@ -1,7 +1,7 @@
 """The scan of one node's share of a cluster: its own slots only, counted into one tally for all."""
 
 from binascii import crc_hqx
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from redis import exceptions
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
@@ -14,6 +14,8 @@ from redis_oom_tui.store.scan.tally import Columns, Tally, Top
 
 # Fewer keys on a page than this tell nothing about the order in which the server walks.
 _TELLING = 16
+# Names kept of the slot that the walk is in, so that another node can go on in the middle of it.
+_REMEMBERED = 5000
 _SLOT_BITS = REDIS_CLUSTER_HASH_SLOTS - 1
 # The replies about a key that went to another node between being listed and being asked about.
 _MOVED = frozenset({exceptions.MovedError, exceptions.AskError})
@@ -50,22 +52,30 @@ class NodeTally(Tally):
 class NodeScan(KeyspaceScan):
     """Scans `server`, which is `owner` or a replica of it, for the keys of `slots`.
 
-    Keys of other slots are on their way between nodes, and not its own.
+    Keys of other slots are on their way between nodes, and not its own; `counted` are known from a node that was lost.
     Servers since Redis 7.4 and Valkey 8 walk slot by slot in a cluster: `by_slot` is what was seen, not guessed; then a
     scan that broke off knows which slots it has behind it.
     """
 
     def __init__(
-        self, server: LiveServer, options: ScanOptions, slots: Iterable[int], shared: Tally, owner: str
+        self,
+        server: LiveServer,
+        options: ScanOptions,
+        slots: Iterable[int],
+        shared: Tally,
+        owner: str,
+        counted: Collection[bytes] = (),
     ) -> None:
         own = bytearray(REDIS_CLUSTER_HASH_SLOTS)
         tally = NodeTally(shared, own)
         super().__init__(server, options, tally=tally, patience_seconds=2.0)
         self.node = owner
         self.asked = str(server.address)
+        self._counted = counted
         self.slots = frozenset(slots)
         self.seen: set[int] = set()
         self.last_slot: int | None = None
+        self.begun: set[bytes] | None = set()
         self.by_slot = True
         self.moved_keys = 0
         self._own = own
@@ -103,17 +113,30 @@ class NodeScan(KeyspaceScan):
             self.by_slot = False
         own = list(map(self._own.__getitem__, slots))
         asked = [column for column in (columns.sizes, columns.types, columns.ttls) if column is not None]
-        if 0 in own or any(not _MOVED.isdisjoint(map(type, column)) for column in asked):
-            kept = [
-                at for at, mine in enumerate(own) if mine and not any(type(column[at]) in _MOVED for column in asked)
-            ]
-            self.moved_keys += sum(own) - len(kept)
-            names, columns = [names[at] for at in kept], _at(columns, kept)
+        here = slots
+        if 0 in own or self._counted or any(not _MOVED.isdisjoint(map(type, column)) for column in asked):
+            kept = [at for at, mine in enumerate(own) if mine and names[at] not in self._counted]
+            stayed = [at for at in kept if not any(type(column[at]) in _MOVED for column in asked)]
+            self.moved_keys += len(kept) - len(stayed)
+            names, columns, here = [names[at] for at in stayed], _at(columns, stayed), [slots[at] for at in stayed]
         self.seen.update(slots)
         if slots:
+            self._remember(names, here, slots[-1])
             self.last_slot = slots[-1]
         if names:
             super().count(db, names, columns)
+
+    def _remember(self, names: list[bytes], slots: list[int], last: int) -> None:
+        """The names counted of the slot that the walk is in: `begun`, None where they are too many or not known."""
+        if not self.by_slot:
+            self.begun = None
+            return
+        if last != self.last_slot:
+            self.begun = set()
+        if self.begun is not None:
+            self.begun.update(name for name, slot in zip(names, slots, strict=True) if slot == last)
+            if len(self.begun) > _REMEMBERED:
+                self.begun = None
 
 
 def _at(columns: Columns, kept: list[int]) -> Columns:

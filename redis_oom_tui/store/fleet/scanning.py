@@ -22,8 +22,6 @@ from redis_oom_tui.words.sizes import count
 _AT_ONCE = 32
 # Rounds after the first are for slots that changed hands meanwhile.
 _ROUNDS = 4
-# Slots counted in part that are still few enough to call the whole complete: one in a hundred.
-_FEW_SLOTS = REDIS_CLUSTER_HASH_SLOTS // 100
 # How long the slots of a lost node may stay without an heir: several times a usual cluster-node-timeout.
 _PATIENCE_SECONDS = 30.0
 _PATTERNS_EVERY_SECONDS = 0.5
@@ -67,6 +65,7 @@ class ClusterScan:
         self._tally = Tally(options)
         self._remaining = set(range(REDIS_CLUSTER_HASH_SLOTS))
         self._doubtful: set[int] = set()
+        self._counted: set[bytes] = set()
         self._owners = Owners(())
         self._scans: list[NodeScan] = []
         self._past_keys = 0
@@ -205,7 +204,8 @@ class ClusterScan:
                 shares[owner.name].append(slot)
         options = replace(self._options, sample=None, pace=self._pace)
         self._scans = [
-            NodeScan(self._server(name), options, slots, self._tally, name) for name, slots in shares.items()
+            NodeScan(self._server(name), options, slots, self._tally, name, self._counted)
+            for name, slots in shares.items()
         ]
 
     def _server(self, name: str) -> LiveServer:
@@ -248,6 +248,10 @@ class ClusterScan:
             return
         finished = scan.finished_slots()
         begun = (scan.seen & scan.slots) - finished
+        if scan.begun is not None and begun == {scan.last_slot}:
+            # Its heir goes on in the middle of that slot.
+            self._counted |= scan.begun
+            begun = set()
         self._doubtful |= begun
         self._remaining -= finished | begun
         if view.error is not None:
@@ -276,14 +280,12 @@ class ClusterScan:
             return ScanState.STOPPED
         if self._sampled() and self._remaining:
             return ScanState.SAMPLED
-        if self._doubtful:
-            doubtful = count(len(self._doubtful))
-            self._notes[f"slots that changed hands, of whose keys some may be missing: {doubtful}"] = None
         if self._remaining:
             self._error = f"{count(len(self._remaining))} of 16,384 slots could not be scanned: {self._failure}"
             return ScanState.FAILED
-        if len(self._doubtful) > _FEW_SLOTS:
-            self._error = f"{count(len(self._doubtful))} of 16,384 slots were counted only in part: scan again"
+        if self._doubtful:
+            doubtful = count(len(self._doubtful))
+            self._error = f"{doubtful} of 16,384 slots changed hands and were counted only in part: scan again"
             return ScanState.FAILED
         return ScanState.COMPLETE
 
