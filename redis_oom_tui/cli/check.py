@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -60,6 +60,7 @@ def check(invocation: Invocation, *, as_json: bool) -> int:
 
 
 async def _ask(invocation: Invocation) -> _Answer:
+    from redis_oom_tui.store.errors import translated
     from redis_oom_tui.store.opening import source_for
     from redis_oom_tui.store.told import read_settings
 
@@ -68,7 +69,10 @@ async def _ask(invocation: Invocation) -> _Answer:
     try:
         await server.open()
         before = await server.snapshot()
-        settings = await read_settings(server.client()) if not before.activity.loading else {}
+        settings: Mapping[str, str] = {}
+        if not before.activity.loading:
+            with translated(server.address, "CONFIG GET"):
+                settings = await read_settings(server.client())
         clients = await _clients(server.clients())
         # The time between the two looks is enough to load what will judge them.
         from redis_oom_tui.files.machine import with_room

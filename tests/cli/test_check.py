@@ -10,6 +10,8 @@ import pytest
 import redis
 
 from redis_oom_tui.cli.main import main
+from redis_oom_tui.store import told
+from redis_oom_tui.store.live import LiveServer
 from tests.support.servers import RunningServer, started
 
 
@@ -122,6 +124,22 @@ def test_a_server_that_is_not_there_is_unknown(capsys: pytest.CaptureFixture[str
     assert ended == 3
     assert out.startswith("UNKNOWN: unix:")
     assert len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("moment", ["read_settings", "snapshot", "clients"])
+def test_a_server_that_dies_in_the_middle_is_unknown(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    place: Any = told if moment == "read_settings" else LiveServer
+    asked = getattr(place, moment)
+
+    async def killed_then_asked(*given: Any) -> Any:
+        valkey.kill()
+        return await asked(*given)
+
+    monkeypatch.setattr(place, moment, killed_then_asked)
+    ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
+    assert (ended, json.loads(out)["verdict"]) == (3, "unknown")
 
 
 def test_a_user_without_info_is_unknown_and_one_with_it_is_judged(
