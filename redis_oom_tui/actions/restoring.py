@@ -20,7 +20,7 @@ from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.store.changing.line import Line
 from redis_oom_tui.store.changing.restoring import Expiry, Told, Value, put_back, take_back
 from redis_oom_tui.words.hostile import exact
-from redis_oom_tui.words.sizes import count, size
+from redis_oom_tui.words.sizes import count, number_of_keys, size
 
 _KEYS_AT_ONCE = 100
 _BYTES_AT_ONCE = 4 * 1024 * 1024
@@ -71,7 +71,7 @@ class BackupRestorer:
                 "restore",
                 server=str(self._desk.server.address),
                 who=self._desk.who,
-                what=f"put back {count(self._head.keys)} keys of a backup from {self._head.server}",
+                what=f"put back {number_of_keys(self._head.keys)} of a backup from {self._head.server}",
                 run_id=snapshot.server.run_id,
                 backup=str(self._path),
             )
@@ -194,7 +194,7 @@ class BackupRestorer:
 
     def _sentence(self, failure: TriageError | None) -> str:
         counts = self.view().counts
-        parts = [f"Put back {count(counts.get(RestoreOutcome.RESTORED, 0))} of {count(self._view.total_keys)} keys"]
+        parts = [f"Put back {count(counts.get(RestoreOutcome.RESTORED, 0))} of {number_of_keys(self._view.total_keys)}"]
         for outcome, words in _WORDS:
             if counts.get(outcome):
                 parts.append(f"{count(counts[outcome])} {words}")

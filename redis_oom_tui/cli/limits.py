@@ -12,7 +12,7 @@ from redis_oom_tui.models.action import Action, Limits, PolicyView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.words.plan_document import limits_document
-from redis_oom_tui.words.sizes import count, size
+from redis_oom_tui.words.sizes import number_of_keys, size
 
 EXIT_NOT_TAKEN = 1
 
@@ -135,5 +135,5 @@ def _lines(shown: Limits) -> list[str]:
 def _policy_lines(view: PolicyView) -> list[str]:
     mark = "*" if view.current else " "
     held = f", {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
-    can = "nothing" if not view.evictable_keys else f"up to {count(view.evictable_keys)} keys{held}"
+    can = "nothing" if not view.evictable_keys else f"up to {number_of_keys(view.evictable_keys)}{held}"
     return [f"{mark} {view.name}: {view.evicts} Here: {can}.", *(f"    ! {warning}" for warning in view.warnings)]

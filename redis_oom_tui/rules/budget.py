@@ -3,7 +3,7 @@
 from redis_oom_tui.models.action import BackupChoice, Budget
 from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.words.sizes import count, duration, percent, size
+from redis_oom_tui.words.sizes import duration, number_of_keys, percent, size
 
 TARGET = 0.80
 _WORD_ABOVE_KEYS = 1000
@@ -92,7 +92,7 @@ def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     where = f"database {databases[0]}" if len(databases) == 1 else f"databases {', '.join(map(str, databases))}"
     verb = "Delete" if plan.deed is Deed.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
     role = f" ({plan.role})" if plan.role else ""
-    first = f"{verb} {count(len(plan.keys))} keys ({size(plan.size)}) in {where} of {plan.server}{role}."
+    first = f"{verb} {number_of_keys(len(plan.keys))} ({size(plan.size)}) in {where} of {plan.server}{role}."
     return (first, *_undo_words(plan, backup), *plan.flags)
 
 
@@ -105,9 +105,9 @@ def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     number, held = unsaved(plan, backup)
     cap = size(backup.max_key_bytes)
     if number and backup.keep_unsaved:
-        words.append(f"{count(number)} keys ({size(held)}) are over {cap} each, too large to save: they are kept.")
+        words.append(f"{number_of_keys(number)} ({size(held)}) over {cap} each, too large to save: kept.")
     elif number:
-        words.append(f"{count(number)} keys ({size(held)}) are over {cap} each, too large to save: no undo for them.")
+        words.append(f"{number_of_keys(number)} ({size(held)}) over {cap} each, too large to save: no undo for that.")
     if plan.size - held > backup.max_total_bytes:
         words.append(f"The backup may reach its cap of {size(backup.max_total_bytes)}; the run would stop there.")
     return tuple(words)

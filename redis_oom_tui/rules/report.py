@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from redis_oom_tui.models.plan import Deed, Outcome
-from redis_oom_tui.words.sizes import count, size
+from redis_oom_tui.words.sizes import count, number_of_keys, size
 
 _REST = (
-    (Outcome.CHANGED, "had changed and were kept"),
-    (Outcome.GONE, "were gone already"),
-    (Outcome.FAILED, "failed"),
-    (Outcome.NOT_ATTEMPTED, "were not attempted"),
+    (Outcome.CHANGED, "had changed and was kept", "had changed and were kept"),
+    (Outcome.GONE, "was gone already", "were gone already"),
+    (Outcome.FAILED, "failed", "failed"),
+    (Outcome.NOT_ATTEMPTED, "was not attempted", "were not attempted"),
 )
 
 
@@ -20,8 +20,10 @@ def report(deed: Deed, counts: Mapping[Outcome, int], total: int, fell: int | No
     'Deleted 8 of 10 keys; 2 had changed and were kept; used memory fell by 2.0 KiB.'
     """
     verb, done = ("Deleted", Outcome.DELETED) if deed is Deed.DELETE else ("Gave an expiry to", Outcome.EXPIRING)
-    parts = [f"{verb} {count(counts.get(done, 0))} of {count(total)} keys"]
-    parts += [f"{count(counts[outcome])} {words}" for outcome, words in _REST if counts.get(outcome)]
+    parts = [f"{verb} {count(counts.get(done, 0))} of {number_of_keys(total)}"]
+    for outcome, one, many in _REST:
+        if number := counts.get(outcome):
+            parts.append(f"{count(number)} {one if number == 1 else many}")
     if deed is Deed.DELETE and fell is not None:
         parts.append(_memory_words(fell))
     return "; ".join(parts) + "."

@@ -7,7 +7,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.policies import is_lfu
-from redis_oom_tui.words.sizes import count, duration
+from redis_oom_tui.words.sizes import duration, number_of_keys
 
 # The clock has 24 bits of seconds: what is idle for longer reads as if it were used lately.
 CLOCK_SECONDS = 2**24
@@ -48,7 +48,7 @@ def flags(criteria: Criteria, snapshot: Snapshot, keys: Iterable[PlannedKey], *,
     if leans and snapshot.server.uptime_seconds is not None:
         older = sum(1 for key in listed if (key.idle_seconds or 0) > snapshot.server.uptime_seconds + 5)
         if older:
-            found.append(f"{count(older)} keys claim to be idle for longer than the server runs: look before deleting.")
+            found.append(f"{number_of_keys(older)} idle for longer than the server runs: look before deleting.")
     if snapshot.activity.has_child:
         found.append("A BGSAVE or AOF rewrite runs: meanwhile keys that are used keep looking idle.")
     if listed and not any(key.idle_seconds is not None for key in listed):

@@ -12,7 +12,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.guard import parse_limit, propose_limit
 from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.whatif import policy_view
-from redis_oom_tui.words.sizes import count, parse_size, size
+from redis_oom_tui.words.sizes import number_of_keys, parse_size, size
 
 YES_NO = ("yes", "no")
 
@@ -126,7 +126,7 @@ def _propose_policy(
     can = ""
     if view.evictable_keys:
         held = f", about {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
-        can = f" Here it may evict {count(view.evictable_keys)} keys{held}."
+        can = f" Here it may evict {number_of_keys(view.evictable_keys)}{held}."
     warnings = list(view.warnings)
     over = (
         snapshot.memory.maxmemory_bytes is not None and snapshot.memory.counted_bytes > snapshot.memory.maxmemory_bytes

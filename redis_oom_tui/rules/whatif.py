@@ -7,7 +7,7 @@ from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, evicts, is_allkeys, is_lfu, is_volatile
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, percent, size
+from redis_oom_tui.words.sizes import count, number_of_keys, percent, size
 
 # Words in names that stand for data whose silent loss breaks an application (sidekiq and bullmq are known cases).
 _PRECIOUS = {
@@ -33,7 +33,7 @@ def precious(rows: Iterable[PatternRow]) -> tuple[str, ...]:
         if kind is not None:
             found.setdefault(kind, row)
     return tuple(
-        f"{safe_text(row.pattern, 40)} ({count(row.keys)} keys) looks like {kind}: losing one of its keys may break"
+        f"{safe_text(row.pattern, 40)} ({number_of_keys(row.keys)}) looks like {kind}: losing one of its keys may break"
         " the application that uses it."
         for kind, row in found.items()
     )

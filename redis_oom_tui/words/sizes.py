@@ -73,6 +73,15 @@ def count(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
 
 
+def number_of_keys(value: int) -> str:
+    """So many keys.
+
+    >>> number_of_keys(1), number_of_keys(2000)
+    ('1 key', '2,000 keys')
+    """
+    return "1 key" if value == 1 else f"{value:,} keys"
+
+
 def percent(share: float | None, digits: int = 0) -> str:
     """A share as a percentage.
 

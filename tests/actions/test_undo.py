@@ -168,7 +168,7 @@ async def test_keys_over_the_cap_are_named_in_the_plan_and_in_the_backup(server:
         client.set(b"small", b"x")
         async with operating(server.connection, tmp_path) as operator:
             plan = await planned(operator, ALL)
-            assert any("1 keys" in words and "no undo" in words for words in operator.consent(plan, choice))
+            assert any("1 key " in words and "no undo" in words for words in operator.consent(plan, choice))
             view = await operator.run(plan, backup=choice).run()
             assert client.dbsize() == 0
             report = await operator.restore(Path(str(view.backup_path))).run()

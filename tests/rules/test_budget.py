@@ -65,7 +65,7 @@ def test_a_large_plan_wants_a_word() -> None:
 def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:
     words = consent(plan(MIB, 50 * MIB), BackupChoice())
     assert words[0] == "Delete 2 keys (51.0 MiB) in database 0 of cache-1:6379 (master)."
-    assert any("1 keys (50.0 MiB) are over 16.0 MiB each" in sentence and "no undo" in sentence for sentence in words)
+    assert any("1 key (50.0 MiB) over 16.0 MiB each" in sentence and "no undo" in sentence for sentence in words)
     assert "cannot be undone" in consent(plan(MIB), BackupChoice(wanted=False))[1]
 
 

@@ -43,7 +43,7 @@ def test_an_lfu_past_a_replica_and_a_child_are_flagged() -> None:
 
 def test_keys_idle_for_longer_than_the_server_runs_are_flagged() -> None:
     young = replace(CALM, server=replace(CALM.server, uptime_seconds=50))
-    assert "1 keys claim" in flags(IDLE, young, KEYS, lfu_before=False)[0]
+    assert "1 key idle" in flags(IDLE, young, KEYS, lfu_before=False)[0]
 
 
 def test_without_idle_times_the_weaker_check_is_said() -> None:
