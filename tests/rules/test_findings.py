@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
@@ -100,6 +101,15 @@ def test_who_holds_buffers() -> None:
     assert "stream" in hogs.in_the_application
     assert "maxmemory-clients" not in found
     assert "maxmemory-clients" in told(look(used=900 * MIB, memory=memory), settings={"maxmemory-clients": "0"})
+
+
+def test_what_is_not_allowed_here_is_said_beside_the_advice() -> None:
+    managed = Capabilities().without(Feature.CONFIG_SET, "unknown command 'CONFIG'").without(Feature.CLIENT_KILL, "no")
+    hog = ClientBuffer(1, "10.0.0.1:1", total_bytes=500 * MIB, output_bytes=500 * MIB)
+    found = told(look(used=960 * MIB), clients=(hog,), capabilities=managed)
+    assert found["raise-limit"].evidence[-1] == "not to be had here: CONFIG SET (unknown command 'CONFIG')"
+    assert found["client-hogs"].evidence[-1] == "not to be had here: CLIENT KILL (no)"
+    assert not any("not to be had" in text for text in told(look(used=960 * MIB))["raise-limit"].evidence)
 
 
 def test_a_hostile_client_name_is_harmless() -> None:

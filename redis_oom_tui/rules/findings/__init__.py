@@ -1,9 +1,10 @@
 """Findings: causes and savings from this server's own data, those that matter most first."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
@@ -11,6 +12,7 @@ from redis_oom_tui.models.verdict import Finding, Level, Thresholds
 from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, packing, shape
 from redis_oom_tui.rules.findings.case import Case
 from redis_oom_tui.rules.fleet import fleet_findings
+from redis_oom_tui.words.hostile import safe_text
 
 __all__ = ["RULES", "Case", "examine", "find", "ranked"]
 
@@ -81,7 +83,21 @@ def examine(case: Case) -> tuple[Finding, ...]:
     found = [finding for rule in RULES for finding in rule(case)]
     if case.now.fleet is not None:
         found += fleet_findings(case.now.fleet)
-    return ranked(found)
+    return ranked(_as_allowed(finding, case.capabilities) for finding in found)
+
+
+def _as_allowed(finding: Finding, capabilities: Capabilities) -> Finding:
+    """Beside advice that cannot be followed from here stands why, in the server's own words."""
+    lever = finding.lever
+    needed = None
+    if lever is not None and lever.setting is not None:
+        needed = Feature.CONFIG_SET
+    elif lever is not None and lever.client_id is not None:
+        needed = Feature.CLIENT_KILL
+    refusal = None if needed is None else capabilities.why_not(needed)
+    if needed is None or refusal is None:
+        return finding
+    return replace(finding, evidence=(*finding.evidence, f"not to be had here: {needed} ({safe_text(refusal, 120)})"))
 
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
