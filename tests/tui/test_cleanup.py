@@ -355,6 +355,7 @@ async def test_the_emergency_plan_is_looked_for_shown_and_asked_about():
         await pilot.press("E")
         await until(pilot, lambda: "No emergency plan is prepared" in screen_text(app))
         operator.armed = True
+        await pilot.press("escape")
         app.screen.refresh_bindings()
         await until(pilot, lambda: "E emergency" in screen_text(app))
         await pilot.press("E")
