@@ -61,8 +61,8 @@ class ChangeDialog(Dialog[ChangeChoice]):
         if self.undo:
             return
         if self.why_not_persist is None:
-            yield Toggle("write it to the server's file too (CONFIG REWRITE)", on=False, id="persist")
-        yield Toggle(f"take it back in {REVERT_SECONDS:.0f} s unless I keep it", on=False, id="revert")
+            yield Toggle("write it to the config file too", on=False, id="persist")
+        yield Toggle(f"take it back in {REVERT_SECONDS:.0f} s unless kept", on=False, id="revert")
 
     @property
     def _persists(self) -> bool:

@@ -47,7 +47,7 @@ class ExportDialog(Dialog[ExportChoice]):
     def fields(self) -> Iterable[Widget]:
         """The path, and the names."""
         yield Field(str(self.proposed), id="path")
-        yield Toggle("with the names of keys and clients", on=True, id="names")
+        yield Toggle("with names of keys and clients", on=True, id="names")
 
     def order(self) -> list[Widget]:
         """The path comes first: writing a new file harms nobody."""

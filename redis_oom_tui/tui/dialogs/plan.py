@@ -92,9 +92,9 @@ class PlanDialog(Dialog[BackupChoice]):
 
     def fields(self) -> Iterable[Widget]:
         """The backup."""
-        label = "write each key to a backup file first"
+        label = "write each key to a backup first"
         if self.plan.deed is Deed.EXPIRE:
-            label = "write down the present expiry of each key first"
+            label = "write down each key's expiry first"
         yield Toggle(label, on=self.choice.wanted, id="backup")
 
     def on_toggle_turned(self) -> None:

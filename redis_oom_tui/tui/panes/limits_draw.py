@@ -14,6 +14,7 @@ from redis_oom_tui.words.sizes import count, percent, short_size, size
 POLICY = "maxmemory-policy"
 _TWO_COLUMNS_FROM = 74
 _LIST = 44
+_SHARE_FROM = 43
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,9 @@ def _list(limits: Limits, at: int, room: int, height: int, pen: Pen) -> list[Lin
 def _heading(limits: Limits, row: Row, room: int) -> Line:
     if row.policy is None:
         return ((pad(f"   Setting{'value'.rjust(room - 11)}", room), "head"),)
-    text = f"   {'Eviction policy':<17}{'may evict':>9}{'bytes':>8}{'share':>6}"
+    text = f"   {'Eviction policy':<17}{'may evict':>9}{'bytes':>8}" + (f"{'share':>6}" if room >= _SHARE_FROM else "")
     if not limits.scanned:
-        text = f"   {'Eviction policy':<17}{'may evict':>9}  bytes: scan"
+        text = f"   {'Eviction policy':<17}{'may evict':>9}  bytes: scan"[:room]
     return ((pad(text, room), "head"),)
 
 
@@ -99,7 +100,7 @@ def _policy_line(view: PolicyView, here: bool, room: int, pen: Pen) -> Line:
     figures = f"{keys:>9}"
     if view.evictable_keys != 0:
         held = short_size(view.evictable_bytes) if view.evictable_bytes is not None else "?"
-        figures += f"{held:>8}{percent(view.share):>6}"
+        figures += f"{held:>8}" + (f"{percent(view.share):>6}" if room >= _SHARE_FROM else "")
     cursor = pen.glyphs.cursor if here else " "
     if here:
         return ((pad(f"{cursor}{mark}{flag}{name}{figures}", room), "cursor"),)

@@ -45,7 +45,8 @@ def draw(
 ) -> list[Line]:
     """What stands, then what happened, the cursor on row `at`; `now` is the time of day."""
     lines: list[Line] = [_fitted(_standing(standing, now), room)]
-    lines.append(((pad("  time     what       how it was, or what came of it", room), "head"),))
+    head = cut_end("  time     what       how it was, or what came of it", room)
+    lines.append(((pad(head, room), "head"),))
     if not every:
         return [*lines, (("  Nothing has happened yet: events and actions are listed here.", "dim"),)]
     space = max(1, height - len(lines))

@@ -1,0 +1,145 @@
+"""The acting panes on a live server: what the screen says was done is what the server says."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.tui.acting.state import Stage
+from redis_oom_tui.tui.app import TriageApp
+from redis_oom_tui.tui.dialogs.base import Dialog
+from tests.support.scripted_operator import HOSTILE
+from tests.tui.support import screen_text, until
+
+
+@pytest.fixture(autouse=True)
+def _listening_at_once(monkeypatch):
+    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+
+
+def live_app(server, folder: Path, *, read_only: bool = False) -> TriageApp:
+    source = LiveServer(replace(server.connection, read_only=read_only))
+    operator = LiveOperator(source, folder=folder)
+    return TriageApp(source, operator=operator, options=ScreenOptions(interval_seconds=0.1))
+
+
+async def yes(pilot, words):
+    app = pilot.app
+    await until(pilot, lambda: isinstance(app.screen, Dialog) and words in screen_text(app) and app.focused is not None)
+    app.screen.query_one("#act").focus()
+    await pilot.press("enter")
+    await until(pilot, lambda: not isinstance(app.screen, Dialog))
+
+
+async def planned(pilot, pattern):
+    app = pilot.app
+    await until(pilot, lambda: app.reading.snapshot is not None and app.deeds.limits.limits is not None)
+    await pilot.press("4", "enter", *pattern, "enter", "x")
+    await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW and "To " in screen_text(app))
+
+
+async def test_hostile_names_are_deleted_exactly_and_come_back_exactly(server, tmp_path):
+    with server.client() as client:
+        client.mset(dict.fromkeys(HOSTILE, b"v" * 50))
+        client.mset({b"user:%d" % n: b"stay" for n in range(200)})
+        before = {name: client.get(name) for name in client.keys("*")}
+        app = live_app(server, tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await planned(pilot, "\\\\[*,n*")
+            await pilot.press("x")
+            await yes(pilot, "Delete 3 keys?")
+            await until(pilot, lambda: app.deeds.cleanup.stage is Stage.REPORT)
+            assert "Deleted 3 of 3 keys" in screen_text(app)
+            assert set(before) - set(client.keys("*")) == {b"[/x]", b"[red]k[/red]", b"n" * 100_000}
+            await pilot.press("z")
+            await yes(pilot, "Put the backup back?")
+            await until(pilot, lambda: app.deeds.cleanup.stage is Stage.RESTORED)
+            assert {name: client.get(name) for name in client.keys("*")} == before
+            await pilot.press("5")
+            await until(pilot, lambda: "restore" in screen_text(app) and "delete 3 keys" in screen_text(app))
+
+
+async def test_a_key_that_changed_since_it_was_shown_is_left_alone_and_named(server, tmp_path):
+    with server.client() as client:
+        client.mset({b"old:%d" % n: b"x" * 100 for n in range(20)})
+        client.mset({b"user:%d" % n: b"x" for n in range(300)})
+        app = live_app(server, tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await planned(pilot, "old:*")
+            client.delete("old:7")
+            client.rpush("old:7", "another type now")
+            await pilot.press("x")
+            await yes(pilot, "Delete 20 keys?")
+            await until(pilot, lambda: app.deeds.cleanup.stage is Stage.REPORT)
+            text = screen_text(app)
+            assert "changed 1" in text
+            assert '"old:7"' in text
+            assert client.keys("old:*") == [b"old:7"]
+
+
+async def test_a_policy_is_changed_read_back_and_put_back(server, tmp_path):
+    with server.client() as client:
+        app = live_app(server, tmp_path)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await until(pilot, lambda: app.reading.snapshot is not None)
+            await pilot.press("3")
+            await until(pilot, lambda: "allkeys-random" in screen_text(app))
+            app.panes["limits"]._point_at("allkeys-random")
+            await pilot.press("enter")
+            await yes(pilot, "noeviction → allkeys-random")
+            await until(pilot, lambda: "read back" in screen_text(app))
+            assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "allkeys-random"
+            await pilot.press("z")
+            await yes(pilot, "allkeys-random → noeviction")
+            await until(pilot, lambda: app.deeds.limits.changes == ())
+            assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
+
+
+async def test_a_timed_change_that_nobody_keeps_is_taken_back_when_the_screen_is_left(valkey, tmp_path):
+    with valkey.client() as client:
+        app = live_app(valkey, tmp_path)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await until(pilot, lambda: app.reading.snapshot is not None)
+            await pilot.press("3")
+            await until(pilot, lambda: "allkeys-lru" in screen_text(app))
+            app.panes["limits"]._point_at("allkeys-lru")
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, Dialog) and app.focused is not None)
+            app.screen.query_one("#revert").focus()
+            await pilot.press("enter")
+            app.screen.query_one("#act").focus()
+            await pilot.press("enter")
+            await until(pilot, lambda: "goes back to noeviction" in screen_text(app))
+            assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "allkeys-lru"
+        assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
+
+
+async def test_read_only_sends_no_writing_command(valkey, tmp_path):
+    with valkey.client() as client:
+        client.mset({b"old:%d" % n: b"x" for n in range(20)})
+        client.config_resetstat()
+        app = live_app(valkey, tmp_path, read_only=True)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await planned(pilot, "old:*")
+            await pilot.press("x")
+            await until(pilot, lambda: "Not here: The tool runs with --read-only" in screen_text(app))
+            for key in ("3", "enter", "z", "E", "4", "e", "z", "5", "b", "1", "c"):
+                await pilot.press(key)
+            assert not isinstance(app.screen, Dialog)
+        sent = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
+        writing = {
+            "unlink",
+            "del",
+            "eval",
+            "evalsha",
+            "restore",
+            "pexpireat",
+            "config|set",
+            "config|rewrite",
+            "client|kill",
+        }
+        assert not sent & (writing | {"memory|purge", "script|load"})
+        assert client.dbsize() == 20
