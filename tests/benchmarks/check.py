@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.check`: what one `check` takes, beside starting Python and beside importing its driver."""
+"""`python -m tests.benchmarks.check`: what one `check` takes, beside starting Python and importing its driver."""
 
 import argparse
 import resource
