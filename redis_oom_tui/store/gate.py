@@ -45,6 +45,7 @@ READS = frozenset(
         "CLUSTER SHARDS",
         "CLUSTER SLOTS",
         "CLUSTER MYID",
+        "CLUSTER COUNTKEYSINSLOT",
         "SENTINEL GET-MASTER-ADDR-BY-NAME",
         "SENTINEL MASTER",
         "SENTINEL MASTERS",

@@ -42,6 +42,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "CONFIG GET": ("maxmemory",),
     "CONFIG SET": ("maxmemory-samples", "5"),
     "SCAN": (0,),
+    "CLUSTER COUNTKEYSINSLOT": (0,),
     "EVAL": ("return 1", 0),
     "EVALSHA": ("0" * 40, 0),
     "GETRANGE": ("k", 0, 1),

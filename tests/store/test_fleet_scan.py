@@ -182,9 +182,8 @@ async def test_a_slot_that_moves_in_the_middle_counts_once(cluster: RunningClust
         scan.resume()
         await running
         view = scan.view()
-    assert KEYS - 5 <= view.scanned_keys <= KEYS
-    assert view.complete or "changed hands" in (view.error or "")
-    assert view.scanned_keys == KEYS or not view.complete
+    # A slot that was walked before it moved is known to be whole by its count; one that moved unseen is walked there.
+    assert (view.state, view.scanned_keys) == (ScanState.COMPLETE, KEYS), view.error
 
 
 async def test_replicas_are_scanned_by_choice_and_a_lost_one_is_passed_over(cluster: RunningCluster) -> None:

@@ -1,6 +1,7 @@
 """The scan of one node's share of a cluster: its own slots only, counted into one tally for all."""
 
 from binascii import crc_hqx
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from redis import exceptions
@@ -73,7 +74,7 @@ class NodeScan(KeyspaceScan):
         self.asked = str(server.address)
         self._counted = counted
         self.slots = frozenset(slots)
-        self.seen: set[int] = set()
+        self.seen: Counter[int] = Counter()
         self.last_slot: int | None = None
         self.begun: set[bytes] | None = set()
         self.by_slot = True
@@ -119,7 +120,7 @@ class NodeScan(KeyspaceScan):
             stayed = [at for at in kept if not any(type(column[at]) in _MOVED for column in asked)]
             self.moved_keys += len(kept) - len(stayed)
             names, columns, here = [names[at] for at in stayed], _at(columns, stayed), [slots[at] for at in stayed]
-        self.seen.update(slots)
+        self.seen.update(here)
         if slots:
             self._remember(names, here, slots[-1])
             self.last_slot = slots[-1]

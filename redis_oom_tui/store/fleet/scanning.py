@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Protocol
@@ -13,7 +13,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Brake, Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.store.fleet.node_scan import NodeScan
-from redis_oom_tui.store.fleet.topology import Owners, Topology, slots_on_their_way
+from redis_oom_tui.store.fleet.topology import Owners, Topology, keys_in_slots, slots_on_their_way
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.tally import Tally
 from redis_oom_tui.words.sizes import count
@@ -22,6 +22,8 @@ from redis_oom_tui.words.sizes import count
 _AT_ONCE = 32
 # Rounds after the first are for slots that changed hands meanwhile.
 _ROUNDS = 4
+# Slots in doubt that are few enough to be asked about one by one.
+_MOST_ASKED = 1000
 # How long the slots of a lost node may stay without an heir: several times a usual cluster-node-timeout.
 _PATIENCE_SECONDS = 30.0
 _PATTERNS_EVERY_SECONDS = 0.5
@@ -66,6 +68,7 @@ class ClusterScan:
         self._remaining = set(range(REDIS_CLUSTER_HASH_SLOTS))
         self._doubtful: set[int] = set()
         self._counted: set[bytes] = set()
+        self._seen: Counter[int] = Counter()
         self._owners = Owners(())
         self._scans: list[NodeScan] = []
         self._past_keys = 0
@@ -98,6 +101,7 @@ class ClusterScan:
                 await self._round()
                 if not self._remaining or self._ending or not await self._heirs():
                     break
+            await self._dispel()
             self._state = self._ended()
         except TriageError as error:
             self._state, self._error = ScanState.FAILED, str(error)
@@ -239,15 +243,17 @@ class ClusterScan:
     def _settle(self, scan: NodeScan, view: ScanView, now: Owners) -> None:
         """Which of the scan's slots are behind us, which are to be looked for elsewhere, and which nobody can tell."""
         self._notes.update(dict.fromkeys(f"{scan.asked}: {note}" for note in view.notes))
+        for slot in scan.seen.keys() & scan.slots:
+            self._seen[slot] += scan.seen[slot]
         self._moved_keys += scan.moved_keys
         if view.state is ScanState.COMPLETE:
             self._used += scan.used_bytes or 0
             gone = {slot for slot in scan.slots if (owner := now.of_slot(slot)) is None or owner.name != scan.node}
-            self._doubtful |= gone & scan.seen
-            self._remaining -= scan.slots - (gone - scan.seen)
+            self._doubtful |= gone & scan.seen.keys()
+            self._remaining -= scan.slots - (gone - scan.seen.keys())
             return
         finished = scan.finished_slots()
-        begun = (scan.seen & scan.slots) - finished
+        begun = (scan.seen.keys() & scan.slots) - finished
         if scan.begun is not None and begun == {scan.last_slot}:
             # Its heir goes on in the middle of that slot.
             self._counted |= scan.begun
@@ -272,6 +278,20 @@ class ClusterScan:
                 return True
             await asyncio.sleep(0.2)
         return False
+
+    async def _dispel(self) -> None:
+        """Take the doubt off slots of which as many keys were counted as their owner has now."""
+        filtered = self._options.match is not None or self._options.type is not None
+        if filtered or not 0 < len(self._doubtful) <= _MOST_ASKED:
+            return
+        owners = self._nodes.topology.owners()
+        by_owner: dict[str, list[int]] = defaultdict(list)
+        for slot in self._doubtful:
+            if (owner := owners.of_slot(slot)) is not None:
+                by_owner[owner.name].append(slot)
+        for name, slots in by_owner.items():
+            held = await keys_in_slots(self._nodes.node(name).client(), slots)
+            self._doubtful -= {slot for slot, keys in held.items() if keys == self._seen[slot]}
 
     def _ended(self) -> ScanState:
         if self._moved_keys:

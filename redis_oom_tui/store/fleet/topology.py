@@ -68,6 +68,19 @@ async def slots_on_their_way(client: "Redis") -> frozenset[int]:
         return frozenset()
 
 
+async def keys_in_slots(client: "Redis", slots: Iterable[int]) -> dict[int, int]:
+    """How many keys this node has in each of `slots`; those that it does not tell are left out."""
+    asked = list(slots)
+    pipeline = client.pipeline(transaction=False)
+    for slot in asked:
+        pipeline.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot)
+    try:
+        replies = await pipeline.execute(raise_on_error=False)
+    except exceptions.RedisError:
+        return {}
+    return {slot: reply for slot, reply in zip(asked, replies, strict=True) if isinstance(reply, int)}
+
+
 async def discover(client: "Redis", asked: Address) -> Topology:
     """The cluster as the node at `asked` sees it. Raises redis-py's errors; one that is no cluster refuses.
 
