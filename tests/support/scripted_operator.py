@@ -236,6 +236,7 @@ class ScriptedOperator:
         self.error: TriageError | None = None
         self.crash: BaseException | None = None
         self.armed = False
+        self.rewrite_answer = "Rewriting config file: Permission denied"
         self.values = {
             "maxmemory": str(512 * 1024**2),
             "maxmemory-policy": "noeviction",
@@ -333,7 +334,7 @@ class ScriptedOperator:
         if self.error is not None:
             raise self.error
         self.values[change.name] = change.new
-        answer = "Rewriting config file: Permission denied" if persist else None
+        answer = self.rewrite_answer if persist else None
         return ChangeResult(change, True, change.new, persisted=answer, reverts_in_seconds=revert_after)
 
     def keep(self, result: ChangeResult) -> None:

@@ -5,6 +5,7 @@ import pytest
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import PermissionRefused
 from redis_oom_tui.models.verdict import Lever
+from redis_oom_tui.tui.acting.intents import ChangeSetting
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.keep import KeepDialog
@@ -255,3 +256,53 @@ async def test_forty_columns_show_every_row_and_what_it_means():
             assert name in seen, name
         await pilot.press("i")
         await until(pilot, lambda: "What this means here" in screen_text(app))
+
+
+async def test_what_goes_back_by_itself_is_not_written_to_the_file():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        await pilot.press("down", "enter")
+        await to_dialog(pilot)
+        for toggle in ("persist", "revert"):
+            app.screen.query_one(f"#{toggle}").focus()
+            await pilot.press("enter")
+        await until(pilot, lambda: "[ ] write it to" in screen_text(app) and "[x] take it back" in screen_text(app))
+        app.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: operator.calls == ["set maxmemory-policy=allkeys-lru persist=False revert=60.0"])
+
+
+async def test_undoing_what_went_into_the_file_says_that_it_stays_there():
+    operator = ScriptedOperator()
+    operator.rewrite_answer = "OK"
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        await pilot.press("down", "enter")
+        await to_dialog(pilot)
+        app.screen.query_one("#persist").focus()
+        await pilot.press("enter")
+        app.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: len(app.deeds.limits.changes) == 1)
+        await pilot.press("z")
+        await to_dialog(pilot)
+        await until(pilot, lambda: "config file as well" in screen_text(app))
+
+
+async def test_one_question_at_a_time_however_fast_the_keys_come():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        for _ in range(3):
+            app.post_message(ChangeSetting("maxmemory-policy", "allkeys-lru"))
+        await to_dialog(pilot)
+        await pilot.pause()
+        assert len(app.screen_stack) == 2
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: len(operator.calls) == 1)
+        await pilot.pause()
+        assert not isinstance(app.screen, Dialog)

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from textual.screen import ModalScreen
-
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
@@ -57,6 +55,7 @@ class ActionDesk:
         self.limits = LimitsState()
         self.log = LogState()
         self._looked = False
+        self._asking = False
         self._jobs: dict[asyncio.Task[object], Callable[[], None]] = {}
 
     @property
@@ -141,9 +140,15 @@ class ActionDesk:
         except TriageError as error:
             self.app.tell(str(error), bad=True)
 
-    async def ask(self, dialog: ModalScreen[_R]) -> _R:
-        """Show a dialog and wait for its answer."""
-        return await self.app.push_screen_wait(dialog)
+    async def ask(self, dialog: Dialog[_R]) -> _R | None:
+        """Show a dialog and wait for its answer; None at once where another question is open already."""
+        if self._asking:
+            return None
+        self._asking = True
+        try:
+            return await self.app.push_screen_wait(dialog)
+        finally:
+            self._asking = False
 
     async def follow(self, job: Job[_V], publish: Callable[[_V], None]) -> _V:
         """Run a job to its end, publishing how far it is twice a second."""

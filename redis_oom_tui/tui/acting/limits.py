@@ -118,7 +118,7 @@ async def undo(desk: "ActionDesk") -> None:
             )
         except BadInput:
             back = Change(last.change.name, new, old)
-    if await desk.ask(ChangeDialog(back, where=desk.where, undo=True)) is None:
+    if await desk.ask(ChangeDialog(back, where=desk.where, undo=True, persisted=last.persisted == "OK")) is None:
         return
     result = await desk.operator.undo(last)
     _tell(desk, result)

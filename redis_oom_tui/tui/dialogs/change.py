@@ -17,6 +17,8 @@ _REWRITE = (
     "CONFIG REWRITE freezes every setting that was changed since the server started into its file, not only this one."
 )
 
+_KEPT_IN_FILE = "It was written to the config file as well: this does not take it out of there, it holds at a restart."
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeChoice:
@@ -27,9 +29,19 @@ class ChangeChoice:
 
 
 class ChangeDialog(Dialog[ChangeChoice]):
-    """Asks before a setting is changed. `why_not_persist` is why CONFIG REWRITE cannot be offered here."""
+    """Asks before a setting is changed. `why_not_persist` is why CONFIG REWRITE cannot be offered here;
+    `persisted` says, for an undo, that the new value went into the config file.
+    """
 
-    def __init__(self, change: Change, *, where: str, why_not_persist: str | None = None, undo: bool = False) -> None:
+    def __init__(
+        self,
+        change: Change,
+        *,
+        where: str,
+        why_not_persist: str | None = None,
+        undo: bool = False,
+        persisted: bool = False,
+    ) -> None:
         name = safe_text(change.name, 40)
         title = f"Put {name} back?" if undo else f"Change {name}?"
         super().__init__(title, act="Put back" if undo else "Change it", danger=bool(change.warnings))
@@ -37,6 +49,7 @@ class ChangeDialog(Dialog[ChangeChoice]):
         self.where = where
         self.why_not_persist = why_not_persist
         self.undo = undo
+        self.persisted = persisted
 
     def body(self, width: int) -> Sequence[Line]:
         """The place, old and new, the consequence, the warnings."""
@@ -50,7 +63,11 @@ class ChangeDialog(Dialog[ChangeChoice]):
             lines += paragraph(safe_text(change.consequence), width)
         for warning in change.warnings:
             lines += marked("! ", safe_text(warning), width, "text", "warn")
-        if self.why_not_persist is not None and not self.undo:
+        if self.persisted:
+            lines += marked("! ", _KEPT_IN_FILE, width, "text", "warn")
+        elif self.undo:
+            return lines
+        elif self.why_not_persist is not None:
             lines += paragraph(f"Only until the server restarts: {safe_text(self.why_not_persist)}", width, "dim")
         elif self._persists:
             lines += marked("! ", _REWRITE, width, "text", "warn")
@@ -68,8 +85,11 @@ class ChangeDialog(Dialog[ChangeChoice]):
     def _persists(self) -> bool:
         return any(toggle.on for toggle in self.query("#persist").results(Toggle))
 
-    def on_toggle_turned(self) -> None:
-        """The warning about CONFIG REWRITE comes with its choice."""
+    def on_toggle_turned(self, message: Toggle.Turned) -> None:
+        """One excludes the other: what is to go back by itself must not stay in the file."""
+        for other in self.query(Toggle):
+            if other is not message.toggle and message.toggle.on:
+                other.turn_off()
         self.refit()
 
     def answer(self) -> ChangeChoice:

@@ -197,6 +197,10 @@ class Toggle(Canvas, can_focus=True):
     class Turned(Message):
         """It was turned."""
 
+        def __init__(self, toggle: "Toggle") -> None:
+            super().__init__()
+            self.toggle = toggle
+
     def __init__(self, label: str, *, on: bool, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
         self.styles.height = 1
@@ -211,11 +215,17 @@ class Toggle(Canvas, can_focus=True):
         box = "[x]" if self.on else "[ ]"
         return (spread(((f"{edge}{box} {self._label}", role),), (), width, role),)
 
+    def turn_off(self) -> None:
+        """Off, because something else that excludes it was turned on."""
+        if self.on:
+            self.on = False
+            self.redraw()
+
     def action_turn(self) -> None:
         """The other way."""
         self.on = not self.on
         self.redraw()
-        self.post_message(self.Turned())
+        self.post_message(self.Turned(self))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing is turned while the dialog is too fresh to have been read."""
