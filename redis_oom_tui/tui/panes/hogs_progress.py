@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from redis_oom_tui.models.scan import Pace, ScanState, ScanView
-from redis_oom_tui.tui.draw import Line, Piece, bar, clip, spread, width
+from redis_oom_tui.tui.draw import Line, Piece, bar, shorten, spread, width
 from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import safe_text
@@ -44,7 +44,7 @@ class ScanProgress(Canvas):
         )
         left: list[Piece] = [(f" {sign} {word}" if sign else f" {word}", role), ("  ", "text")]
         if view.state is ScanState.FAILED and view.error:
-            return clip((*left, (safe_text(view.error, 300), "text")), room)
+            return (*left, (shorten(safe_text(view.error, 300), room - width(left)), "text"))
         right = _pace(view)
         keys = f"{sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"
         told: list[Piece] = [(f" {sizes.percent(view.share_scanned)} ", "title"), (f" {keys}", "text"), *_speed(view)]

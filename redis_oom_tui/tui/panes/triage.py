@@ -9,6 +9,7 @@ from textual.containers import Horizontal
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.verdict import Verdict
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.tui.acting.intents import PickClient
 from redis_oom_tui.tui.panes.base import Pane
@@ -82,8 +83,15 @@ class TriagePane(Pane):
                 values=self.triage.desk.values,
                 before=self.triage.desk.before,
                 thresholds=self.triage.thresholds,
-            )
+            ),
+            self._first_step(reading.verdict),
         )
+
+    def _first_step(self, verdict: Verdict | None) -> str:
+        """What to do first, where the header has no line left to say it."""
+        if verdict is None or len(self.triage.header.sentence(verdict, self.size.width)) == 1:
+            return ""
+        return verdict.first_step
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what may not be done here."""

@@ -35,12 +35,13 @@ class Findings(Canvas, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self.findings: tuple[Finding, ...] = ()
+        self._first_step = ""
         self._cursor = ""
         self._top = 0
 
-    def show(self, findings: tuple[Finding, ...]) -> None:
-        """Draw these."""
-        self.findings = findings
+    def show(self, findings: tuple[Finding, ...], first_step: str = "") -> None:
+        """Draw these, and beside their title what to do first."""
+        self.findings, self._first_step = findings, safe_text(first_step, 300)
         self.redraw()
 
     @property
@@ -56,8 +57,10 @@ class Findings(Canvas, can_focus=True):
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """A title, and as many as fit round the cursor."""
         count = len(self.findings)
-        more = f" {count} " if count > height - 1 else ""
-        title = spread(((" Findings", "title"), (more, "dim")), (), width)
+        more = f" {count}" if count > height - 1 else ""
+        first = f"{self.pen.glyphs.right} {self._first_step}" if self._first_step else ""
+        step = shorten(first, max(1, width - 14 - len(more)))
+        title = spread(((" Findings", "title"), (f"{more}  ", "dim"), (step, "dim")), (), width)
         if not count:
             return [title, ((" Nothing stands out.", "dim"),)]
         room = max(1, height - 1)

@@ -68,7 +68,8 @@ def gauges(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> l
         share = 0.0 if size is None else size / scale
         return _row(word, sizes.size(size), line_bar(share, gauge_room, pen, line_role, ticks), room)
 
-    pressure = line_bar(memory.pressure or 0.0, gauge_room, pen, role, (thresholds.warn, thresholds.crit))
+    marks = (thresholds.warn, thresholds.crit)
+    pressure: Line = () if memory.pressure is None else line_bar(memory.pressure, gauge_room, pen, role, marks)
     frag = "?" if memory.fragmentation_ratio is None else f"{memory.fragmentation_ratio:.2f}"
     limit_words: Line = (
         (("no limit is set", "dim"),) if limit is None else line_bar(limit / scale, gauge_room, pen, "dim")

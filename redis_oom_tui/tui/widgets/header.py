@@ -126,7 +126,7 @@ class Header(Canvas):
         word = f" {level_word(verdict.level, self.pen.glyphs)} "
         badge: Piece = (word, _BLOCKS.get(verdict.level, "crit_block"))
         room = max(8, width - len(word) - 2)
-        sentence = wrap(safe_text(verdict.reason, 400), room)
+        sentence = self.sentence(verdict, width)
         if rows == 1:
             return [clip((badge, (" " + shorten(" ".join(sentence), room), "title")), width)]
         first = clip((badge, (f" {sentence[0]}", "title")), width)
@@ -137,6 +137,10 @@ class Header(Canvas):
             step = safe_text(verdict.first_step, 300)
             rest = (shorten(f"{self.pen.glyphs.right} {step}", room) if step else "", "dim")
         return [first, clip(((indent, "text"), rest), width)]
+
+    def sentence(self, verdict: Verdict, width: int) -> list[str]:
+        """The verdict in lines beside its badge; where it needs but one, the second tells what to do first."""
+        return wrap(safe_text(verdict.reason, 400), max(8, width - len(level_word(verdict.level, self.pen.glyphs)) - 4))
 
     def _strip(self, reading: Reading, width: int) -> Line:
         if reading.snapshot is None:
