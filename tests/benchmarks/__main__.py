@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def speed(server: RunningServer, given: argparse.Namespace) -> None:
-    """Seconds for all keys, the tool's CPU and memory, and the server's own limit."""
+    """Seconds for all keys; the tool's CPU and memory, and how late its event loop comes to a key press at the 99th."""
     peers = _peers(server)
     ours = {
         "this scan, full speed": ("full-speed",),
@@ -61,13 +61,16 @@ def speed(server: RunningServer, given: argparse.Namespace) -> None:
                     took.append(found["seconds"])
             busy[name].append(used[0] / took[-1])
     slowest = median(seconds[next(iter(seconds))])
-    print(f"{'':34} {'seconds':>8} {'keys/s':>9} {'times':>6} {'server busy':>11} {'CPU us/key':>10} {'RSS MB':>7}")
+    print(
+        f"{'':34} {'seconds':>8} {'keys/s':>9} {'times':>6} {'server busy':>11} {'CPU us/key':>10} {'RSS MB':>7} {'late p99':>8}"
+    )
     for name, taken in seconds.items():
         middle = median(taken)
         rest = ""
         if name in told:
             cpu = median(found["cpu_us_per_key"] for found in told[name])
             rest = f"{cpu:>10.2f} {max(found['rss_mb'] for found in told[name]):>7.0f}"
+            rest += f" {median(found['late_ms_p99'] for found in told[name]):>5.1f} ms"
         line = f"{name:34} {middle:8.2f} {given.keys / middle:9,.0f} {slowest / middle:6.1f}"
         print(f"{line} {median(busy[name]):>11.0%} {rest}")
 

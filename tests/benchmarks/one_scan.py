@@ -4,9 +4,11 @@ import asyncio
 import json
 import resource
 import sys
+import time
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.scan import Pace, ScanOptions
+from redis_oom_tui.ports import Scan
 from redis_oom_tui.store.live import LiveServer
 
 
@@ -15,9 +17,13 @@ async def scan(where: str, pace: str, idle: bool) -> dict[str, object]:
     address = Address(socket_path=where) if where.startswith("/") else Address(host, int(port))
     source = LiveServer(Connection(address))
     await source.open()
+    running = source.scan(ScanOptions(pace=Pace(pace), idle=idle))
+    late: list[float] = []
+    screen = asyncio.create_task(_screen(running, late))
     before = _cpu()
-    view = await source.scan(ScanOptions(pace=Pace(pace), idle=idle)).run()
+    view = await running.run()
     cpu = _cpu() - before
+    screen.cancel()
     await source.close()
     return {
         "state": view.state.value,
@@ -26,9 +32,22 @@ async def scan(where: str, pace: str, idle: bool) -> dict[str, object]:
         "seconds": view.elapsed_seconds,
         "cpu_us_per_key": cpu * 1e6 / max(1, view.scanned_keys),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "late_ms_p99": sorted(late)[int(len(late) * 0.99)] * 1000 if late else None,
         "share": view.brake.share,
         "patterns": len(view.patterns),
     }
+
+
+async def _screen(scan: Scan, late: list[float]) -> None:
+    """What a screen does beside a scan: two views a second; and how late the event loop comes to anything else."""
+    beats = 0
+    while True:
+        began = time.perf_counter()
+        await asyncio.sleep(0.01)
+        late.append(time.perf_counter() - began - 0.01)
+        beats += 1
+        if beats % 50 == 0:
+            scan.view()
 
 
 def _cpu() -> float:

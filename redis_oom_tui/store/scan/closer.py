@@ -8,6 +8,7 @@ from typing import Any
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.tally import Tally, Top
 from redis_oom_tui.store.scan.wire import Column, Walker, packed_words
@@ -43,13 +44,16 @@ class Closer:
         evidence: Column | None,
         sized: bool,
         ready: Callable[[], Any],
+        pace: Callable[[], Pace],
     ) -> None:
         self._connection = connection
         self._tally = tally
         self._evidence = evidence
         self._sized = sized
         self._ready = ready
+        self._pace = pace
         self._lanes: dict[int, Lane] = {}
+        self._admitted: set[tuple[bytes, ...]] = set()
 
     async def refresh(self) -> None:
         """Look at the largest rows that were not looked at yet, a bounded number of them. Raises redis-py's errors."""
@@ -79,7 +83,9 @@ class Closer:
             mine = [top for top in tops if top.row.id.db == db]
             questions = [self._questions(top.row, untouched=lane.untouched) for top in mine]
             for words in (words for asked in questions for words in asked.values()):
-                lane.admit(words)
+                if words[:-1] not in self._admitted:
+                    lane.admit(words)
+                    self._admitted.add(words[:-1])
             buffer = b"".join(packed_words(words) for asked in questions for words in asked.values())
             answers = iter(await lane.ask(buffer, sum(len(asked) for asked in questions)))
             for top, asked in zip(mine, questions, strict=True):
@@ -132,7 +138,8 @@ class Closer:
             suspect = limit is not None and size > limit
             self._tally.correct(top, replace(row, size=size, suspect=suspect, measured=few))
         # What blocked the server for a while must not be followed by the next such thing at once.
-        await asyncio.sleep(2 * (time.perf_counter() - started))
+        rest = 0 if self._pace() is Pace.FULL_SPEED else 2
+        await asyncio.sleep(rest * (time.perf_counter() - started))
 
     async def _lane(self, db: int) -> Lane:
         lane = self._lanes.get(db)

@@ -204,6 +204,7 @@ class KeyspaceScan:
             evidence=self._evidence,
             sized=self._standing.sized,
             ready=self.ready,
+            pace=lambda: self._braking.pace,
         )
         with translated(self._server.address, "PING"):
             await watchman.measure_at_rest()

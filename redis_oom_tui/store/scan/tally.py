@@ -142,6 +142,8 @@ class Tally:
     def _admit(self, db: int, page: "_Page", group: int) -> None:
         """Keep those that belong among the largest; a key that SCAN gives twice is dropped from the page."""
         threshold = self._threshold
+        if not page.suspects and max(page.sizes) <= threshold:
+            return
         large = [index for index, size in enumerate(page.sizes) if size > threshold]
         again = []
         for index in sorted({*large, *page.suspects}):
@@ -218,7 +220,7 @@ def _clean(names: list[bytes], columns: Columns, limit: int | None, counts: Tall
     types = [_UNKNOWN] * size if columns.types is None else columns.types
     ttls = [-1] * size if columns.ttls is None else columns.ttls
     idles = columns.idles
-    if not (_plain(sizes, int) and _plain(types, bytes) and _plain(ttls, int) and _NONE not in types):
+    if not _plain(sizes, types, ttls):
         kept = []
         for index in range(size):
             fate = _fate(sizes[index], types[index], ttls[index])
@@ -237,8 +239,19 @@ def _clean(names: list[bytes], columns: Columns, limit: int | None, counts: Tall
     )
 
 
-def _plain(column: Sequence[Any], kind: type) -> bool:
-    return set(map(type, column)) <= {kind}
+def _plain(sizes: Sequence[Any], types: Sequence[Any], ttls: Sequence[Any]) -> bool:
+    """Whether every reply is a figure of a key that is there: told by sums and extremes, a loop in C each."""
+    try:
+        sum(sizes)
+        shortest = min(ttls, default=0)
+        kinds = set(types)
+    except TypeError:  # a nil or a refusal among them
+        return False
+    return isinstance(shortest, int) and shortest > -2 and _NONE not in kinds and all(map(_is_bytes, kinds))
+
+
+def _is_bytes(kind: object) -> bool:
+    return isinstance(kind, bytes)
 
 
 def _fate(size: Any, kind: Any, ttl: Any) -> str:
