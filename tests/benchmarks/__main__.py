@@ -61,9 +61,8 @@ def speed(server: RunningServer, given: argparse.Namespace) -> None:
                     took.append(found["seconds"])
             busy[name].append(used[0] / took[-1])
     slowest = median(seconds[next(iter(seconds))])
-    print(
-        f"{'':34} {'seconds':>8} {'keys/s':>9} {'times':>6} {'server busy':>11} {'CPU us/key':>10} {'RSS MB':>7} {'late p99':>8}"
-    )
+    head = f"{'':34} {'seconds':>8} {'keys/s':>9} {'times':>6} {'server busy':>11}"
+    print(f"{head} {'CPU us/key':>10} {'RSS MB':>7} {'late p99':>8}")
     for name, taken in seconds.items():
         middle = median(taken)
         rest = ""

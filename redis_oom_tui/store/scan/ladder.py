@@ -80,8 +80,9 @@ def next_rung(pace: Pace, rung: int, reading: Reading) -> int:
     4
     """
     budget = BUDGETS[pace]
-    # Where the way is long, or others keep the server busy, the round trip itself trembles: that is not the scan.
-    allowed = max(budget.delay, (0.2 if reading.round_trip > _LONG_WAY else 0.5) * reading.round_trip)
+    # Where others keep the server busy, and still more where the way is long, the round trip itself trembles: that is
+    # not the scan. On a long way its share of the server is what tells.
+    allowed = max(budget.delay, (1.0 if reading.round_trip > _LONG_WAY else 0.5) * reading.round_trip)
     spent = budget.share is not None and reading.share is not None and reading.share > budget.share
     full = budget.share is not None and reading.busy is not None and reading.busy > 0.92
     if reading.delay > 4 * allowed:
