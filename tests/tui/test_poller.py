@@ -1,0 +1,144 @@
+"""The poller: a tick at a time, never back to back, and through every failure."""
+
+import pytest
+
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.errors import PermissionRefused, ServerUnreachable
+from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.tui.poller import Poller
+from redis_oom_tui.tui.reading import Clock, Link
+from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
+
+
+class Enough(Exception):
+    """The test has seen what it wants."""
+
+
+def a_poller(source, clock, *, naps=100, interval=1.0, took=0.0, **more):
+    """A poller whose sleep moves the clock; `took` is what each poll costs."""
+    readings, slept = [], []
+
+    async def sleep(seconds):
+        slept.append(round(seconds, 3))
+        clock.move(seconds)
+        if len(slept) >= naps:
+            raise Enough
+
+    ask = source.snapshot
+
+    async def slowly():
+        clock.move(took)
+        return await ask()
+
+    source.snapshot = slowly
+    poller = Poller(
+        source, readings.append, interval=interval, clock=Clock(clock.monotonic, clock.wall), sleep=sleep, **more
+    )
+    return poller, readings, slept
+
+
+async def run(poller):
+    with pytest.raises(Enough):
+        await poller.run()
+
+
+async def test_ticks_keep_their_interval_whatever_a_poll_costs():
+    clock = FakeClock()
+    poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=4, took=0.25)
+    await run(poller)
+    assert slept == [0.75] * 4
+    assert [reading.link for reading in readings] == [Link.LIVE] * 4
+
+
+async def test_a_slow_server_is_not_asked_back_to_back():
+    clock = FakeClock()
+    poller, _, slept = a_poller(ScriptedSource(clock=clock), clock, naps=3, took=4.0)
+    await run(poller)
+    assert slept == [1.0] * 3
+
+
+async def test_a_server_that_is_away_is_tried_ever_more_seldom_and_polled_at_once_when_back():
+    clock = FakeClock()
+    gone = ServerUnreachable("Nothing listens.")
+    source = ScriptedSource([a_snapshot(), *[gone] * 6, a_snapshot()], clock=clock)
+    poller, readings, slept = a_poller(source, clock, naps=9)
+    await run(poller)
+    assert slept == [1.0, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 1.0, 1.0]
+    lost = [reading for reading in readings if reading.link is Link.LOST]
+    assert [reading.attempts for reading in lost] == [1, 2, 3, 4, 5, 6]
+    assert all(reading.snapshot is not None for reading in lost), "what was known stays"
+    assert readings[-1].link is Link.LIVE
+    assert readings[-1].error is None
+    assert source.opened == 1
+
+
+async def test_a_server_that_cannot_be_opened_is_opened_again():
+    clock = FakeClock()
+    source = ScriptedSource(clock=clock)
+    opened = source.open
+
+    async def refuse_once():
+        await opened()
+        if source.opened == 1:
+            raise ServerUnreachable("Not yet.")
+
+    source.open = refuse_once
+    poller, readings, _ = a_poller(source, clock, naps=2)
+    await run(poller)
+    assert [reading.link for reading in readings] == [Link.CONNECTING, Link.LIVE]
+    assert readings[0].error == "Not yet."
+
+
+async def test_an_opened_source_is_not_opened_again():
+    clock = FakeClock()
+    source = ScriptedSource(clock=clock)
+    poller, _, _ = a_poller(source, clock, naps=2, opened=True)
+    await run(poller)
+    assert source.opened == 0
+
+
+async def test_clients_are_asked_for_now_and_then_and_not_where_that_is_refused():
+    clock = FakeClock()
+    source = ScriptedSource(clock=clock, clients=[ClientBuffer(1, "10.0.0.1:1")])
+    asked = []
+    listing = source.clients
+
+    async def counted():
+        asked.append(clock.monotonic())
+        return await listing()
+
+    source.clients = counted
+    poller, readings, _ = a_poller(source, clock, naps=11)
+    await run(poller)
+    assert len(asked) == 3
+    assert readings[3].clients == readings[0].clients
+    source.some_capabilities = Capabilities().without(Feature.CLIENT_LIST, "It is renamed away.")
+    await run(poller)
+    assert len(asked) == 3
+
+
+async def test_a_refused_client_list_is_unknown_not_empty():
+    clock = FakeClock()
+    source = ScriptedSource(clock=clock)
+
+    async def refused():
+        raise PermissionRefused("You may not.")
+
+    source.clients = refused
+    poller, readings, _ = a_poller(source, clock, naps=1)
+    await run(poller)
+    assert readings[0].clients is None
+    assert readings[0].link is Link.LIVE
+
+
+async def test_rates_and_verdict_come_from_the_last_seconds():
+    clock = FakeClock()
+    source = ScriptedSource([a_snapshot(refused=1000 + 7 * n) for n in range(6)], clock=clock)
+    poller, readings, _ = a_poller(source, clock, naps=5)
+    await run(poller)
+    last = readings[-1]
+    assert last.rates.per_second(last.rates.refused_writes) == 7.0
+    assert last.verdict.level is Level.OOM
+    assert "28 refused in the last 4.0 s" in last.verdict.reason
+    assert len(last.samples) == 5

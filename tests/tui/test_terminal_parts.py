@@ -1,0 +1,124 @@
+"""The parts that keep the terminal safe, one by one."""
+
+import io
+import os
+
+import pytest
+
+from redis_oom_tui.models.address import Secret
+from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.tui.options import Appearance
+from redis_oom_tui.tui.terminal.driver import LinkWriter
+from redis_oom_tui.tui.terminal.environment import appearance, prepare, refusal
+from redis_oom_tui.tui.terminal.safe import crash_report
+
+
+class Tty(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("term", "stdin", "stderr", "words"),
+    [
+        ("xterm", Tty(), Tty(), None),
+        ("dumb", Tty(), Tty(), "TERM=dumb"),
+        ("xterm", io.StringIO(), Tty(), "standard input"),
+        ("xterm", None, Tty(), "standard input"),
+        ("xterm", Tty(), io.StringIO(), "standard error"),
+    ],
+)
+def test_where_no_screen_can_be_it_is_said_in_a_sentence(term, stdin, stderr, words):
+    sentence = refusal({"TERM": term}, stdin, stderr)
+    assert (sentence is None) == (words is None)
+    if sentence is not None:
+        assert words in sentence
+        assert "--plain" in sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "encoding", "fits"),
+    [
+        ({}, {"TERM": "xterm-256color"}, "utf-8", Appearance()),
+        ({}, {"TERM": "vt100"}, "utf-8", Appearance("ansi-dark")),
+        ({}, {"TERM": "xterm", "COLORTERM": "truecolor"}, "utf-8", Appearance()),
+        ({}, {}, None, Appearance("ansi-dark", "ascii")),
+        ({"ascii": True}, {"TERM": "linux"}, "utf-8", Appearance("ansi-dark", "ascii")),
+        ({"color": True}, {"TERM": "xterm-256color", "NO_COLOR": "1"}, "utf-8", Appearance()),
+        (
+            {"color": False, "theme": "light"},
+            {"TERM": "xterm-256color"},
+            "UTF8",
+            Appearance("ansi-light", "full", False),
+        ),
+        ({"theme": "high-contrast"}, {"TERM": "linux"}, "utf-8", Appearance("high-contrast", "cp437")),
+    ],
+)
+def test_look_and_glyphs_fit_the_terminal_unless_told_otherwise(options, environ, encoding, fits):
+    assert appearance(ScreenOptions(**options), environ, encoding) == fits
+
+
+def test_what_the_user_set_for_textual_stays():
+    environ = {"TEXTUAL_FPS": "60", "SSH_CONNECTION": "1 2 3 4"}
+    prepare(environ)
+    assert environ["TEXTUAL_FPS"] == "60"
+    assert environ["TEXTUAL_ANIMATIONS"] == "none"
+    assert int(environ["ESCDELAY"]) >= 250
+    at_home: dict[str, str] = {}
+    prepare(at_home)
+    assert "ESCDELAY" not in at_home
+
+
+@pytest.fixture
+def pipe():
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        try:
+            os.close(end)
+        except OSError:
+            continue
+
+
+def test_a_full_link_holds_no_writer_up(pipe):
+    reader, writer = pipe
+    with os.fdopen(os.dup(writer), "w", encoding="latin-1") as file:
+        link = LinkWriter(file)
+        link.start()
+        for _ in range(200):
+            link.write("x" * 4096)
+        assert link.waiting > 200 * 4096 - 256 * 1024
+        got = 0
+        while got < 200 * 4096:
+            got += len(os.read(reader, 65536))
+        link.write("\u732b\u00e9")
+        assert os.read(reader, 10) == b"?\xe9"
+        link.stop()
+        assert link.waiting == 0
+
+
+def test_a_link_that_is_gone_takes_everything_and_ends(pipe):
+    reader, writer = pipe
+    with os.fdopen(os.dup(writer), "w") as file:
+        os.close(reader)
+        link = LinkWriter(file)
+        link.start()
+        for _ in range(50):
+            link.write("x" * 65536)
+        link.stop()
+        assert not link.is_alive()
+        assert link.waiting == 0
+
+
+def test_a_crash_report_names_the_place_and_no_value():
+    def fail():
+        password = Secret("hunter2")
+        raise KeyError(f"{password} \x1b[2J")
+
+    with pytest.raises(KeyError) as caught:
+        fail()
+    told = crash_report(caught.value)
+    assert "in fail" in told
+    assert "KeyError" in told
+    assert "hunter2" not in told
+    assert "\x1b" not in told
