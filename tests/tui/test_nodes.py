@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.fleet import ClusterNode, FleetView, NodeView
+from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.fleet import worst_first
 from redis_oom_tui.rules.verdict import judge, unknown
-from tests.support.scripted import ScriptedSource, a_snapshot
+from tests.support.scripted import ScriptedSource, a_snapshot, a_view
 from tests.tui.support import an_app, rows, screen_text, until
 
 MIB = 2**20
@@ -78,6 +79,20 @@ async def test_a_recording_of_a_cluster_shows_no_other_node() -> None:
         app.panes["triage"].nodes.focus()  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until(pilot, lambda: "A recording shows" in screen_text(app))
+
+
+async def test_hogs_names_the_node_of_each_key() -> None:
+    row = KeyRow(KeyId(0, b"big", "prod-cache-3.internal:7002"), "string", 30 * MIB)
+    view = replace(a_view(), top=(row,))
+    app = an_app(ScriptedFleet([a_fleet()], views=[view]))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await pilot.press("2", "r")
+        await until(pilot, lambda: "big" in screen_text(app))
+        line = next(line for line in rows(app) if line.endswith("big"))
+    assert "~3.internal:7002" in line
+    # Of what all primaries hold, which is 201 MiB.
+    assert " 14.9 " in line
 
 
 async def test_a_single_server_has_no_such_list() -> None:

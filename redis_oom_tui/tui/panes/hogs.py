@@ -100,8 +100,10 @@ class HogsPane(Pane):
         view = self._view
         self._tables_due = self.triage.clock.monotonic() + _TABLE_SECONDS
         if view is not None:
-            places = {(row.id.node, row.id.db) for row in view.top}
-            self.keys.model.columns = key_columns(self._used, databases=places not in ({("", 0)}, set()))
+            databases, nodes = ({row.id.db for row in view.top}, {row.id.node for row in view.top})
+            self.keys.model.columns = key_columns(
+                self._used, databases=databases not in ({0}, set()), nodes=nodes not in ({""}, set())
+            )
             self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
             self.patterns.model.columns = pattern_columns(self._opens, partial=not view.complete)
             if self.patterns.model.sort == "whole" and view.complete:
@@ -117,7 +119,10 @@ class HogsPane(Pane):
 
     def _used(self) -> int | None:
         reading = self.triage.reading if self.is_attached else None
-        return None if reading is None or reading.snapshot is None else reading.snapshot.memory.used_bytes
+        if reading is None or reading.snapshot is None:
+            return None
+        fleet = reading.snapshot.fleet
+        return reading.snapshot.memory.used_bytes if fleet is None else fleet.used_bytes
 
     def _note(self) -> str:
         return self._selection.words(len(self.keys.model.marked))

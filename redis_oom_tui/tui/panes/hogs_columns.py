@@ -11,8 +11,10 @@ from redis_oom_tui.words.hostile import safe_text
 _LARGE_SHARE = 0.10
 
 
-def key_columns(used_bytes: Callable[[], int | None], *, databases: bool) -> tuple[Column[KeyRow], ...]:
-    """Columns of keys; `used_bytes` is what a key's share is of. `databases` adds the key's database and node."""
+def key_columns(
+    used_bytes: Callable[[], int | None], *, databases: bool, nodes: bool = False
+) -> tuple[Column[KeyRow], ...]:
+    """Columns of keys; `used_bytes` is what a share is of. `databases` and `nodes` add where the key is."""
 
     def share(row: KeyRow) -> float | None:
         used = used_bytes()
@@ -21,16 +23,18 @@ def key_columns(used_bytes: Callable[[], int | None], *, databases: bool) -> tup
     def role(row: KeyRow) -> str:
         return "warn" if (share(row) or 0.0) >= _LARGE_SHARE else "text"
 
-    places: tuple[Column[KeyRow], ...] = (
-        Column("db", "DB", 4, _place, lambda row: (row.id.node, row.id.db), "right", yields=8, falling=False),
-    )
+    places: list[Column[KeyRow]] = []
+    if databases:
+        places.append(Column("db", "DB", 4, lambda row, _: str(row.id.db), _place, "right", yields=8, falling=False))
+    if nodes:
+        places.append(Column("node", "NODE", 16, _node, _place, "right", yields=7, falling=False))
     return (
         Column("size", "BYTES", 7, _size, lambda row: row.size, "right", role),
         Column("share", "%", 6, lambda row, _: _share(share(row)), share, "right", role, yields=6),
         Column("type", "TYPE", 6, lambda row, w: safe_text(row.type, w), lambda row: row.type, falling=False, yields=3),
         Column("ttl", "TTL", 7, _ttl, lambda row: row.ttl_ms, "right", yields=4, falling=False),
         Column("idle", "IDLE", 7, _idle, _idle_order, "right", yields=5),
-        *(places if databases else ()),
+        *places,
         Column("key", "KEY", 0, lambda row, w: safe_text(row.id.key, w), lambda row: row.id.key, falling=False),
     )
 
@@ -61,8 +65,14 @@ def _idle_order(row: KeyRow) -> int | None:
     return row.idle_seconds
 
 
-def _place(row: KeyRow, width: int) -> str:
-    return safe_text(row.id.node, width) if row.id.node else str(row.id.db)
+def _place(row: KeyRow) -> tuple[str, int]:
+    return (row.id.node, row.id.db)
+
+
+def _node(row: KeyRow, width: int) -> str:
+    """The end of its name, where nodes differ: ports, or the last part of a host's number."""
+    name = safe_text(row.id.node, 200)
+    return name if len(name) <= width else f"~{name[1 - width :]}"
 
 
 def _mean(row: PatternRow) -> int | None:
