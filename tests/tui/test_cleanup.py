@@ -405,3 +405,19 @@ async def test_expired_keys_are_reaped_only_after_a_question():
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.calls == ["reap"])
         await until(pilot, lambda: "312 expired keys were removed" in screen_text(app))
+
+
+async def test_a_plan_that_was_left_can_be_seen_again_until_another_is_looked_for():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_preview(pilot)
+        plan = app.deeds.cleanup.plan
+        await pilot.press("escape")
+        await until(pilot, lambda: "v last plan" in screen_text(app))
+        await pilot.press("v")
+        await at(pilot, Stage.PREVIEW)
+        assert app.deeds.cleanup.plan is plan
+        await pilot.press("n")
+        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.FORM and "Look for these keys" in screen_text(app))
+        assert "v" not in enabled_keys(app)

@@ -4,13 +4,14 @@ import pytest
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import PermissionRefused
+from redis_oom_tui.models.scan import ScanOptions, ScanState
 from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.tui.acting.intents import ChangeSetting
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.keep import KeepDialog
-from redis_oom_tui.tui.intents import PullLever
-from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
+from redis_oom_tui.tui.intents import PullLever, StartScan
+from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
 
@@ -306,3 +307,16 @@ async def test_one_question_at_a_time_however_fast_the_keys_come():
         await until(pilot, lambda: len(operator.calls) == 1)
         await pilot.pause()
         assert not isinstance(app.screen, Dialog)
+
+
+async def test_a_scan_that_ends_brings_bytes_and_shares_at_once():
+    source = ScriptedSource(views=[a_view(ScanState.COMPLETE)])
+    app = an_app(source, operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        assert "bytes: scan" in screen_text(app)
+        app.post_message(StartScan(ScanOptions()))
+        await until(pilot, lambda: source.scans)
+        source.scans[0][1].finish()
+        await until(pilot, lambda: any("volatile-lru" in line and "11 %" in line for line in rows(app)))
+        assert "bytes: scan" not in screen_text(app)

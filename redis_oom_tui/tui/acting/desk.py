@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from redis_oom_tui.models.action import Action
@@ -11,7 +12,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.ports import Operator
 from redis_oom_tui.tui.acting import cleanup, intents, limits, others, report
-from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, LogState
+from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, LogState, Stage
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.words.hostile import safe_text
@@ -104,6 +105,10 @@ class ActionDesk:
             self.stop()
         elif isinstance(ask, intents.NewPlan):
             self.show_cleanup(CleanupState())
+        elif isinstance(ask, intents.LeavePlan):
+            self.show_cleanup(replace(self.cleanup, stage=Stage.FORM))
+        elif isinstance(ask, intents.ShowPlan):
+            self.show_cleanup(replace(self.cleanup, stage=Stage.PREVIEW))
         elif not isinstance(self.app.screen, Dialog):
             self._begin(type(ask).__name__, self._deed(ask))
 

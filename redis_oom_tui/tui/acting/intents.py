@@ -95,6 +95,14 @@ class NewPlan(Ask):
     """Put the finished plan or report away."""
 
 
+class LeavePlan(Ask):
+    """Back to the form; the plan is kept, for an Escape may be the torn-off head of an arrow key."""
+
+
+class ShowPlan(Ask):
+    """Show the plan again that was left."""
+
+
 class RestoreBackup(Ask):
     """Put a backup back; None asks which."""
 

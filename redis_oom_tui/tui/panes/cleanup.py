@@ -38,6 +38,7 @@ class CleanupPane(Pane):
         Binding("x", "run", "run it", id="cleanup.run", tooltip="Do it to exactly the keys of this list; asks first"),
         Binding("escape", "stop", "stop", id="cleanup.stop", tooltip="End what goes on at its next edge"),
         Binding("escape", "leave", "back", id="cleanup.leave", tooltip="Back to the form, which stays as it is"),
+        Binding("v", "again", "last plan", id="cleanup.again", tooltip="The plan that was left, as it was"),
         Binding("z", "undo", "put back", id="cleanup.undo", tooltip="Put a backup's keys back; asks first"),
         Binding("n", "anew", "new", id="cleanup.anew", tooltip="Begin with an empty form"),
         Binding("e", "reap", "expired", id="cleanup.reap", tooltip="Remove keys that have expired; asks first"),
@@ -152,6 +153,8 @@ class CleanupPane(Pane):
             self._close_edit()
         elif self.state.working:
             self.post_message(intents.StopWork())
+        elif self.state.stage is Stage.PREVIEW:
+            self.post_message(intents.LeavePlan())
         elif self.state.stage is not Stage.FORM:
             self.post_message(intents.NewPlan())
         else:
@@ -170,6 +173,7 @@ class CleanupPane(Pane):
             "run": stage is Stage.PREVIEW,
             "stop": working,
             "leave": not working and stage is not Stage.FORM,
+            "again": stage is Stage.FORM and self.state.plan is not None,
             "undo": stage in _UNDOABLE and self._undo_makes_sense(),
             "anew": not working,
             "reap": not working,
@@ -195,6 +199,10 @@ class CleanupPane(Pane):
     def action_edit(self) -> None:
         """Type in the line, turn its choice, or begin the search."""
         self.form_view.begin()
+
+    def action_again(self) -> None:
+        """The plan that was left."""
+        self.post_message(intents.ShowPlan())
 
     def action_anew(self) -> None:
         """An empty form."""

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.tui.acting.intents import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
@@ -79,6 +80,7 @@ class LimitsPane(Pane):
         self._read_at: float | None = None
         self._wanted: str | None = None
         self._pointed = False
+        self._scanned = False
 
     def compose(self) -> ComposeResult:
         """One canvas."""
@@ -103,6 +105,13 @@ class LimitsPane(Pane):
         if reading.link is Link.LIVE and (self._read_at is None or now - self._read_at >= _READ_EVERY):
             self.action_read()
         self.view.redraw()
+
+    def show_scan(self, view: ScanView | None) -> None:
+        """A scan that has ended tells bytes, shares and families: take them in at once."""
+        ended = view is not None and view.complete
+        if ended and not self._scanned:
+            self.action_read()
+        self._scanned = ended
 
     def deeds_changed(self) -> None:
         """New settings: draw them, and let go of a wish that waited for them."""
