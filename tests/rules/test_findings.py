@@ -185,6 +185,26 @@ def test_keys_that_stay_too_long() -> None:
     assert "long-ttl" in told(look(), scanned(top=(late,)))
 
 
+@pytest.mark.parametrize(
+    ("pattern", "passes"),
+    [
+        (b"cache:page:*", True),
+        (b"app:session:*", True),
+        (b"sess-*", True),
+        (b"rate:api:*", True),
+        (b"celery-task-meta-*", True),
+        (b"TMP_*", True),
+        (b"corporate:*", False),
+        (b"template:*", False),
+        (b"possession:*", False),
+        (b"user:*", False),
+    ],
+)
+def test_names_tell_what_is_of_passing_use(pattern: bytes, passes: bool) -> None:
+    found = told(look(), scanned(family(pattern, 500, 30 * MIB, no_ttl=500)))
+    assert ("no-ttl-family" in found) == passes
+
+
 def test_data_that_nobody_uses_any_more() -> None:
     old = family(b"invoice:*", 900, 40 * MIB, no_ttl=900, idle_quantiles=(40 * DAY, 72 * DAY, 97 * DAY))
     found = told(look(), scanned(old))["old-data"]

@@ -143,7 +143,9 @@ async def test_a_full_volatile_cache_that_evicts_is_no_outage(flavour: str) -> N
     with limited(flavour, "volatile-lru") as server:
         fill(server, 2.0, ttl=1000)
         verdict, _ = await looked_at(server)
-        assert (verdict.level, verdict.rule) == (Level.OK, "full-cache")
+        # The buffers of the looking client itself may push out a key in between.
+        assert verdict.level is Level.OK
+        assert verdict.rule in ("full-cache", "evicting")
 
 
 async def test_client_buffers_hold_the_memory(flavour: str) -> None:

@@ -1,5 +1,6 @@
 """Keys that stay longer than they are of use: no TTL, TTLs far beyond use, expired but still held."""
 
+import re
 from collections.abc import Iterator
 
 from redis_oom_tui.models.scan import PatternRow
@@ -8,18 +9,9 @@ from redis_oom_tui.rules.findings.case import Case
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, duration, percent, size
 
-_PASSING = (
-    b"cache",
-    b"session",
-    b"sess:",
-    b"tmp",
-    b"temp",
-    b"token",
-    b"otp",
-    b"rate",
-    b"throttle",
-    b"nonce",
-    b"task-meta",
+# Whole words of a name: `rate:api`, not `corporate`.
+_PASSING = re.compile(
+    rb"(?<![a-z])(?:cached?|sess(?:ions?)?|te?mp|tokens?|otp|rate(?:limit)?s?|throttle|nonces?|task-meta)(?![a-z])"
 )
 _DAY = 86_400
 _SHOWN = 3
@@ -137,8 +129,7 @@ def unreaped(case: Case) -> Iterator[Finding]:
 
 
 def _is_passing(row: PatternRow) -> bool:
-    name = row.pattern.lower()
-    return any(word in name for word in _PASSING)
+    return _PASSING.search(row.pattern.lower()) is not None
 
 
 def _idle(row: PatternRow) -> tuple[str, ...]:
