@@ -10,7 +10,16 @@ import pytest
 from tests.support.terminal import terminal
 
 APP = [sys.executable, "-m", "tests.support.app_on_script"]
-RESTORED = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1004l", b"\x1b[?2004l", b"\x1b[?1016l", b"\x1b[?1003l", b"\x1b[<u")
+RESTORED = (
+    b"\x1b[?1049l",
+    b"\x1b[?25h",
+    b"\x1b[?1004l",
+    b"\x1b[?2004l",
+    b"\x1b[?1016l",
+    b"\x1b[?1003l",
+    b"\x1b[?1002l",
+    b"\x1b[<u",
+)
 pytestmark = pytest.mark.e2e
 
 
@@ -140,3 +149,20 @@ def test_nothing_is_left_behind():
         run.wait()
         with pytest.raises(ProcessLookupError):
             os.kill(run.pid, 0)
+
+
+def test_the_mouse_works_without_reports_of_each_movement():
+    with terminal(APP) as run:
+        run.wait_for("refused writes")
+        assert b"\x1b[?1003h" not in run.raw
+        run.type("\x1b[<0;13;2M\x1b[<0;13;2m")
+        run.wait_for("No scan yet")
+        run.type("q")
+        assert run.wait() == 0
+
+
+def test_without_a_mouse_the_terminal_keeps_its_own():
+    with terminal([*APP, "--no-mouse"]) as run:
+        run.wait_for("refused writes")
+        assert b"\x1b[?1000h" not in run.raw
+        assert b"\x1b[?1002h" not in run.raw

@@ -60,6 +60,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--no-diff", action="store_true")
     parser.add_argument("--ascii", action="store_true")
+    parser.add_argument("--no-mouse", action="store_true")
     parser.add_argument("--interval", type=float, default=1.0)
     parser.add_argument("--theme")
     parser.add_argument("--no-color", action="store_true")
@@ -72,6 +73,7 @@ def main() -> int:
         interval_seconds=given.interval,
         diff=not given.no_diff,
         ascii=given.ascii,
+        mouse=not given.no_mouse,
         theme=given.theme,
         color=False if given.no_color else None,
     )

@@ -80,8 +80,16 @@ class TriageDriver(LinuxDriver):
         writer: Any = self._writer_thread
         return writer.waiting if isinstance(writer, LinkWriter) else 0
 
+    def _enable_mouse_support(self) -> None:
+        """Clicks, drags and the wheel: reports of each movement would only fill the line."""
+        if self._mouse:
+            self.write("\x1b[?1000h\x1b[?1002h\x1b[?1015h\x1b[?1006h")
+
     def start_application_mode(self) -> None:
-        """Start, then write through a queue that never blocks."""
+        """Start, then write through a queue that never blocks.
+
+        Reports of the window's focus are switched off: one that comes in parts over a slow link is typed in as keys.
+        """
         super().start_application_mode()  # type: ignore[no-untyped-call]
         stock: Any = self._writer_thread
         if stock is not None:
@@ -89,10 +97,11 @@ class TriageDriver(LinuxDriver):
             writer: Any = LinkWriter(cast("TextIO", self._file))
             writer.start()
             self._writer_thread = writer
+            self.write("\x1b[?1004l")
 
     def stop_application_mode(self) -> None:
         """Stop; also what the stock driver leaves on."""
-        self.write("\x1b[?1016l\x1b[0m")
+        self.write("\x1b[?1002l\x1b[?1016l\x1b[0m")
         super().stop_application_mode()
 
     def _sigtstp_application(self, *args: object) -> None:

@@ -16,7 +16,7 @@ from redis_oom_tui.words.hostile import safe_text
 # Everything that Textual or this product may have switched on, off again. Leaving ?1016h on garbles the next program's
 # mouse; the keyboard protocol is popped before the alternate screen is left.
 RESTORE = (
-    b"\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[<u\x1b[?1003l\x1b[?1000l\x1b[?1015l\x1b[?1006l\x1b[?1016l\x1b[?2048l"
+    b"\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[<u\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?1015l\x1b[?1006l\x1b[?1016l\x1b[?2048l"
     b"\x1b[?1004l\x1b[0m\x1b[?1049l\x1b[?25h"
 )
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
