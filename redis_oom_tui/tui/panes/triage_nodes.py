@@ -80,10 +80,9 @@ class Nodes(Canvas, can_focus=True):
         left += line_bar(share or 0.0, _BAR, self.pen, bar) if share is not None else ((pad("no limit", _BAR), "dim"),)
         limit = "" if memory.maxmemory_bytes is None else f" of {sizes.short_size(memory.maxmemory_bytes)}"
         kind = f"{view.node.slots} slots" if view.node.serves else "replica" if not view.node.is_primary else "no slots"
-        words = (
-            f"{sizes.percent(share):>5} {sizes.short_size(memory.used_bytes)}{limit}  {safe_text(memory.policy, 20)}"
-        )
-        left.append((f" {words}  {kind}", role or "text"))
+        used = pad(f"{sizes.short_size(memory.used_bytes)}{limit}", 17)
+        policy = pad(safe_text(memory.policy, 20), 15)
+        left.append((f" {sizes.percent(share):>5} {used} {policy} {kind}", role or "text"))
         right = ((f"{sizes.count(view.snapshot.keys)} keys ", role or "dim"),)
         return merged(spread(left, right, width, role or "text"))
 
