@@ -5,7 +5,8 @@ from statistics import median_low
 
 from redis_oom_tui.words.sizes import count
 
-_FEWEST = 20
+# One call: it takes about a millisecond, and less of it would spare nobody.
+_FEWEST = 100
 _MOST = 1000
 _FIRST = 200
 # What batches may add to the waiting of others: an EVAL of 100 keys takes 1 to 3 ms, and a small machine wakes late.
@@ -38,14 +39,15 @@ class Pacer:
         """How long others wait while a batch is under way."""
         return median_low(self._beside) if self._beside else median_low(self._quiet)
 
-    def learn(self, quiet: float, beside: float) -> None:
-        """Take in how long a PING waited before a batch, with nothing of ours under way, and beside it."""
-        self._quiet.append(quiet)
+    def learn(self, quiet: float | None, beside: float) -> None:
+        """Take in how long a PING waited beside a batch, and before it, if one was sent then."""
+        if quiet is not None:
+            self._quiet.append(quiet)
         self._beside.append(beside)
         alone = median_low(self._quiet)
         if self.waited > max(_TIMES * alone, alone + _ADDED_SECONDS) or alone > self._overloaded:
             self.keys = max(_FEWEST, self.keys // 2)
-            self.rest = min(1.0, 2 * self.waited)
+            self.rest = min(1.0, self.waited)
         else:
             self.keys = min(_MOST, self.keys * 3 // 2)
             self.rest = 0.0

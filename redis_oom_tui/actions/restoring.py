@@ -22,7 +22,7 @@ from redis_oom_tui.store.changing.restoring import Expiry, Told, Value, put_back
 from redis_oom_tui.words.hostile import exact
 from redis_oom_tui.words.sizes import count, number_of_keys, size
 
-_KEYS_AT_ONCE = 100
+_KEYS_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 _NAMED = 1000
 # Where no size was told: a large hash took 61 to 77 MB in memory and 24.6 MB in its DUMP.

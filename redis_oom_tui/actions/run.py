@@ -26,6 +26,7 @@ from redis_oom_tui.store.changing.line import Line, OtherServer
 from redis_oom_tui.words.sizes import number_of_keys, size
 
 _POLL_SECONDS = 0.5
+_QUIET_SECONDS = 0.25
 _FREEING_POLL_SECONDS = 0.1
 _FREEING_LONGEST_SECONDS = 30.0
 _PROBES_FIRST = 3
@@ -45,6 +46,7 @@ class PlanRunner:
         self._action_id: str | None = None
         self._batches = 0
         self._polled = 0.0
+        self._rested = 0.0
         self._started = time.monotonic()
         self._stop = False
 
@@ -163,7 +165,7 @@ class PlanRunner:
                 _heed_cancellation()
                 batch = worker.cut(positions, start, pacer.keys)
                 start += len(batch)
-                quiet = await _ping_quietly(probe)
+                quiet = await _ping_quietly(probe) if self._quiet_is_due() else None
                 worker.window = pacer.window
                 beside = asyncio.create_task(_ping_quietly(probe))
                 try:
@@ -172,11 +174,19 @@ class PlanRunner:
                     waited = await beside
                 if worker.blocked is not None:
                     raise worker.blocked
-                if quiet is not None and waited is not None:
+                if waited is not None:
                     pacer.learn(quiet, waited)
                 await self._pace(pacer)
         finally:
             await probe.close()
+
+    def _quiet_is_due(self) -> bool:
+        """Whether to look at the server without a batch beside again: a few times a second will do."""
+        now = time.monotonic()
+        if now - self._rested < _QUIET_SECONDS:
+            return False
+        self._rested = now
+        return True
 
     async def _one_batch(self, worker: Worker, batch: Sequence[int]) -> None:
         line = await self._line(self._plan.keys[batch[0]].id.db)

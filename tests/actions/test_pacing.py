@@ -30,8 +30,8 @@ def test_a_quick_server_is_given_more_at_once() -> None:
 
 def test_a_slow_server_is_given_less_and_a_rest_and_that_is_said() -> None:
     pacer = taught(*[SLOW] * 9)
-    assert (pacer.keys, pacer.rest) == (20, 0.4)
-    assert pacer.words("deleting") == "deleting, braking: the server takes 200 ms to answer, 20 keys at a time"
+    assert (pacer.keys, pacer.rest) == (100, 0.2)
+    assert pacer.words("deleting") == "deleting, braking: the server takes 200 ms to answer, 100 keys at a time"
 
 
 def test_one_late_answer_is_no_reason_to_brake() -> None:
@@ -64,7 +64,7 @@ def test_a_long_link_is_no_reason_to_brake() -> None:
 @given(waits=st.lists(st.floats(0, 10), max_size=30))
 def test_it_stays_within_its_bounds(waits: list[float]) -> None:
     pacer = taught(*waits)
-    assert 20 <= pacer.keys <= 1000
+    assert 100 <= pacer.keys <= 1000
     assert 0 <= pacer.rest <= 1
 
 
@@ -80,7 +80,7 @@ async def test_behind_a_link_that_turns_slow_the_run_brakes_and_finishes(
                 phases: set[str] = set()
                 learn = Pacer.learn
 
-                def learning(self: Pacer, quiet: float, beside: float) -> None:
+                def learning(self: Pacer, quiet: float | None, beside: float) -> None:
                     learn(self, quiet, beside)
                     phases.add(self.words("deleting"))
                     wire.faults.delay = 0.2 if len(phases) < 2 else 0.0
