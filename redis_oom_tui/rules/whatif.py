@@ -1,5 +1,6 @@
 """What each eviction policy would mean here: from the keyspace, which is counted, and the scan, which is sampled."""
 
+import re
 from collections.abc import Iterable
 
 from redis_oom_tui.models.action import PolicyView, Step
@@ -11,9 +12,10 @@ from redis_oom_tui.words.sizes import count, number_of_keys, percent, size
 
 # Words in names that stand for data whose silent loss breaks an application (sidekiq and bullmq are known cases).
 _PRECIOUS = {
-    "a queue": (b"queue", b"bull:", b"sidekiq", b"resque", b"celery", b"kombu", b"rq:", b"job"),
-    "a lock": (b"lock", b"mutex", b"semaphore", b"lease"),
-    "sessions": (b"session", b"sess:", b"login", b"token"),
+    "a queue": rb"queue|bull:|sidekiq|resque|celery|kombu|(?<![a-z])(?:rq:|jobs?(?![a-z]))",
+    # Short words only where they stand alone: a block, a clock and a release are none.
+    "a lock": rb"(?<![a-z])(?:un)?locks?(?![a-z])|mutex|semaphore|(?<![a-z])leases?(?![a-z])",
+    "sessions": rb"session|(?<![a-z])sess:|login|token",
 }
 _SHOWN = 3
 
@@ -42,7 +44,7 @@ def precious(rows: Iterable[PatternRow]) -> tuple[str, ...]:
 def _kind(row: PatternRow) -> str | None:
     name = row.pattern.lower()
     for kind, words in _PRECIOUS.items():
-        if any(word in name for word in words):
+        if re.search(words, name):
             return kind
     if any(type_name == "stream" for type_name, _ in row.types):
         return "a stream"

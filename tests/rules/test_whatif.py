@@ -1,5 +1,7 @@
 """What each policy would mean: who can go, whether that is enough, and what not to overlook."""
 
+import pytest
+
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Database, Memory, Server, Snapshot
@@ -117,3 +119,22 @@ def test_below_the_limit_the_rest_of_the_path_is_not_lit() -> None:
     steps = write_path(snapshot(policy="allkeys-lru", limit=200 * MIB))
     assert [step.lit for step in steps] == [True, True, False, False]
     assert "the write is accepted" in steps[1].answer
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (b"lock:*", True),
+        (b"app:locks:*", True),
+        (b"emailqueue:*", True),
+        (b"jobs:*", True),
+        (b"usersession:*", True),
+        (b"block:*", False),
+        (b"clock:*", False),
+        (b"release:*", False),
+        (b"jobless:*", False),
+        (b"irq:*", False),
+    ],
+)
+def test_names_that_only_hold_such_a_word_are_no_queue_or_lock(name: bytes, told: bool) -> None:
+    assert bool(precious([family(name)])) == told
