@@ -3,8 +3,11 @@
 from dataclasses import replace
 from itertools import pairwise
 
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History, since_last_restart
-from tests.rules.looks import look
+from redis_oom_tui.rules.verdict import judge
+from tests.rules.looks import MIB, look
 
 
 def test_it_is_bounded_dense_where_recent_and_keeps_its_first_sample() -> None:
@@ -71,3 +74,17 @@ def test_winding_back_forgets_what_lay_ahead() -> None:
     history.add(look(at=4.5, refused=4))
     assert [sample.monotonic for sample in history.samples] == [0.0, 1.0, 2.0, 3.0, 4.0, 4.5]
     assert history.rates().refused_writes == 4
+
+
+def test_polls_alone_lead_to_the_verdict_that_it_fills_up() -> None:
+    history = History()
+    for second in range(60):
+        history.add(look(used=(600 + 2 * second) * MIB, at=float(second)))
+    latest = history.latest
+    assert latest is not None
+    verdict = judge(latest, rates=history.rates(), forecast=forecast(history.samples))
+    assert (verdict.level, verdict.rule) == (Level.WARNING, "growing")
+    idle = History()
+    for second in range(60):
+        idle.add(look(used=700 * MIB + 4096 * (second % 7), at=float(second)))
+    assert judge(look(used=700 * MIB), forecast=forecast(idle.samples)).rule == "healthy"
