@@ -1,6 +1,7 @@
 """Draw each scene from the real app on the demo server: SVG and PNG, at two sizes. Run by `make screenshots`."""
 
 import asyncio
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -24,7 +25,8 @@ SCENES: dict[str, tuple[str | float, ...]] = {
     "policy": ("enter", 1.0),
     "cleanup": ("escape", "4", "enter", *"cache:v1:*", "enter", 0.5, "x", "~delete:", 1.0),
     "confirm": ("x", 1.0),
-    "log": ("escape", "5", 2.0),
+    "report": ("tab", *"delete", "tab", "enter", "~fell", 6.0),
+    "log": ("5", 2.0),
 }
 PATIENCE_SECONDS = 90
 KEYS = 300_000
@@ -35,8 +37,10 @@ FONT = "DejaVu Sans Mono"
 async def draw(server: DemoServer, size: tuple[int, int], only: set[str]) -> None:
     """One run of the app at one size, through all scenes."""
     source = LiveServer(server.connection)
-    with tempfile.TemporaryDirectory() as folder:
-        operator = make_operator(Invocation(audit_path=Path(folder) / "audit.jsonl"), source)
+    with tempfile.TemporaryDirectory(prefix="state-") as folder:
+        # Audit file and backups of a deletion that was made for show.
+        os.environ["XDG_STATE_HOME"] = folder
+        operator = make_operator(Invocation(), source)
         await press_through(TriageApp(source, operator=operator), size, only)
 
 
@@ -72,9 +76,9 @@ def save(svg: str, name: str) -> None:
 
 async def main() -> None:
     """All scenes, or those named on the command line."""
-    with DemoServer() as server:
-        server.start(keys=KEYS)
-        for size in SIZES:
+    for size in SIZES:
+        with DemoServer() as server:
+            server.start(keys=KEYS)
             await draw(server, size, set(sys.argv[1:]))
 
 
