@@ -21,10 +21,14 @@ _FEWEST_GROUPS = 4
 
 @dataclass(frozen=True)
 class Sample:
-    """How much of the whole was seen: keys in each group of pages, and how many keys there are in all."""
+    """How much of the whole was seen: keys in each group of pages, and how many keys there are in all.
+
+    `total_bytes` is what all of them cannot exceed (used_memory), where that is known.
+    """
 
     keys: tuple[int, ...]
     total_keys: int
+    total_bytes: int | None = None
 
     @cached_property
     def seen(self) -> int:
@@ -64,9 +68,12 @@ def giants(sizes: Iterable[int], total: int) -> list[int]:
     return found
 
 
-def extrapolated(amounts: Sequence[int], sample: Sample, huge: Sequence[int] = ()) -> Interval | None:
+def extrapolated(
+    amounts: Sequence[int], sample: Sample, huge: Sequence[int] = (), *, at_most: int | None = None
+) -> Interval | None:
     """The whole of which `amounts` (one for each group, giants left out) were seen, with `huge` the giants seen.
 
+    `at_most` is what the whole cannot exceed.
     None before enough pages were seen to tell how they differ. Exact once everything was seen.
     """
     seen = float(sum(amounts) + sum(huge))
@@ -82,10 +89,11 @@ def extrapolated(amounts: Sequence[int], sample: Sample, huge: Sequence[int] = (
     rest = ratio * sample.total_keys
     unseen_low, unseen, unseen_high = _unseen(len(huge), fraction)
     each = sum(huge) / len(huge) if huge else 0.0
+    bound = math.inf if at_most is None else max(seen, float(at_most))
     return Interval(
-        value=rest + sum(huge) + unseen * each,
-        low=max(seen, rest - error + sum(huge) + unseen_low * each),
-        high=rest + error + sum(huge) + unseen_high * each,
+        value=min(bound, rest + sum(huge) + unseen * each),
+        low=min(bound, max(seen, rest - error + sum(huge) + unseen_low * each)),
+        high=min(bound, rest + error + sum(huge) + unseen_high * each),
     )
 
 

@@ -115,7 +115,9 @@ class _Maker:
             types=tuple((kind.decode("latin-1"), count) for kind, count in types),
             idle_quantiles=quantiles(total.idle),
             estimated_bytes=self._bytes(node),
-            estimated_keys=self._estimated(total.figures[:GROUPS], ()),
+            estimated_keys=self._estimated(
+                total.figures[:GROUPS], (), None if self._sample is None else self._sample.total_keys
+            ),
         )
 
     def _name(self, path: bytes, db: int) -> bytes:
@@ -133,12 +135,13 @@ class _Maker:
         huge = self._giants.get(id(node), ())
         for size, group in huge:
             amounts[group] -= size
-        return self._estimated(amounts, [size for size, _ in huge])
+        bound = None if self._sample is None else self._sample.total_bytes
+        return self._estimated(amounts, [size for size, _ in huge], bound)
 
-    def _estimated(self, amounts: Sequence[int], huge: Sequence[int]) -> Interval | None:
+    def _estimated(self, amounts: Sequence[int], huge: Sequence[int], at_most: int | None) -> Interval | None:
         if self._exact:
             return estimate.counted(sum(amounts) + sum(huge))
-        return None if self._sample is None else estimate.extrapolated(amounts, self._sample, huge)
+        return None if self._sample is None else estimate.extrapolated(amounts, self._sample, huge, at_most=at_most)
 
 
 def _error(node: Node) -> int:

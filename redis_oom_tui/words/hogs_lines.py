@@ -50,7 +50,7 @@ def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
         share = None if not view.bytes_seen or row.size is None or row.suspect else row.size / view.bytes_seen
         ttl = "-" if row.ttl_ms is None else duration(row.ttl_ms / 1000)
         idle = f"f{row.frequency}" if row.frequency is not None else duration(row.idle_seconds)
-        mark = "!" if row.suspect else " "
+        mark = "!" if row.suspect else "~" if row.encoding is not None and not row.measured else " "
         db = f"{row.id.db:<2} " if several else ""
         kind = safe_text(row.type, 7)
         figures = f"{short_size(row.size):>7}{mark}  {percent(share):>5}  {kind:<7} {ttl:>7} {idle:>7}"

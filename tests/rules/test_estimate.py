@@ -88,3 +88,10 @@ def test_all_seen_is_exact_and_too_little_says_nothing() -> None:
 def test_giants_are_few_and_large() -> None:
     assert giants([10_000, 100, 90, 80], 10_000 + 100 * 200) == [10_000]
     assert giants([], 0) == []
+
+
+def test_nothing_is_estimated_above_what_there_can_be() -> None:
+    sample = Sample(tuple([100] * GROUPS), 16_000)
+    found = extrapolated([10_000] * GROUPS, sample, [5_000_000], at_most=6_000_000)
+    assert found is not None
+    assert found.low <= found.value <= found.high == 6_000_000

@@ -96,7 +96,7 @@ class Tally:
 
     def sample(self, total_keys: int) -> estimate.Sample:
         """How much of `total_keys` was seen, by groups of pages."""
-        return estimate.Sample(tuple(self.group_keys), max(total_keys, self.keys))
+        return estimate.Sample(tuple(self.group_keys), max(total_keys, self.keys), self.limit)
 
     def patterns(
         self, sample: estimate.Sample | None, *, exact: bool = False, limit: int = 500
@@ -116,7 +116,7 @@ class Tally:
         huge = self._giants()
         for top in huge:
             amounts[top.group] -= top.size
-        return estimate.extrapolated(amounts, sample, [top.size for top in huge])
+        return estimate.extrapolated(amounts, sample, [top.size for top in huge], at_most=sample.total_bytes)
 
     def _giants(self) -> list[Top]:
         ordered = self.largest()
