@@ -299,3 +299,13 @@ async def test_memory_is_purged_from_the_palette_after_a_question():
         assert "never used_memory" in screen_text(app)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.calls == ["purge"])
+
+
+async def test_the_wheel_scrolls_the_text():
+    app = an_app()
+    async with app.run_test(size=(60, 14)) as pilot:
+        await opened(pilot, ReadDialog("Long", [(f"line {n}", "text") for n in range(60)]))
+        await until(pilot, lambda: "line 0" in screen_text(app))
+        text = app.screen.query_one("ScrollText")
+        text.wheel(3)
+        await until(pilot, lambda: "line 0" not in screen_text(app) and "line 3" in screen_text(app))

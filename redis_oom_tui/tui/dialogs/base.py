@@ -173,6 +173,11 @@ class Dialog(ModalScreen[T | None], Generic[T]):
         text.scroll_by(pages * max(1, text.size.height - 1))
         self._show_rest()
 
+    @on(ScrollText.Wheel)
+    def _wheeled(self, message: ScrollText.Wheel) -> None:
+        message.stop()
+        self.action_scroll_text(message.by)
+
     @on(PushButton.Pressed)
     def _pressed(self, message: PushButton.Pressed) -> None:
         message.stop()

@@ -83,8 +83,32 @@ class TitleLine(Canvas):
         return (spread(((f" {self._title}", self._role),), (), width, self._role),)
 
 
-class ScrollText(Canvas):
+class Wheeled(Canvas):
+    """Hears the mouse wheel, three lines a notch."""
+
+    def wheel(self, by: int) -> None:
+        """Move by so many lines."""
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Down."""
+        event.stop()
+        self.wheel(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Up."""
+        event.stop()
+        self.wheel(-3)
+
+
+class ScrollText(Wheeled):
     """Text that scrolls by the line and by the page; it never takes the focus, the dialog's keys move it."""
+
+    class Wheel(Message):
+        """The wheel was turned over the text."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
 
     def __init__(self, text: Text) -> None:
         super().__init__()
@@ -102,6 +126,10 @@ class ScrollText(Canvas):
         self.top = max(0, min(self.top, len(text) - height))
         self.below = max(0, len(text) - height - self.top)
         return [clip(((" ", "text"), *line), width) for line in text[self.top : self.top + height]]
+
+    def wheel(self, by: int) -> None:
+        """The dialog knows what that moves."""
+        self.post_message(self.Wheel(by))
 
     def scroll_by(self, lines: int) -> None:
         """Move by so many lines."""

@@ -9,13 +9,13 @@ from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.tui.acting.state import CleanupState, Stage
 from redis_oom_tui.tui.dialogs.name import NameDialog
+from redis_oom_tui.tui.dialogs.parts import Wheeled
 from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.tui.panes import cleanup_draw
 from redis_oom_tui.tui.panes.cleanup_draw import PlanSums
-from redis_oom_tui.tui.widgets.canvas import Canvas
 
 
-class StageView(Canvas, can_focus=True):
+class StageView(Wheeled, can_focus=True):
     """Draws whatever stage the cleanup is at; where there is a list, the cursor moves in it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -74,6 +74,10 @@ class StageView(Canvas, can_focus=True):
         """A name needs a list."""
         del parameters
         return action != "name" or self.listed > 0
+
+    def wheel(self, by: int) -> None:
+        """As the keys do."""
+        self.action_move(by)
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""

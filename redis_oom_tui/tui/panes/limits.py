@@ -12,17 +12,17 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.tui.acting.intents import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
+from redis_oom_tui.tui.dialogs.parts import Wheeled
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
 from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.limits_draw import POLICY, Row, draw, meaning, notices, rows, write_way
 from redis_oom_tui.tui.reading import Link, Reading
-from redis_oom_tui.tui.widgets.canvas import Canvas
 
 _READ_EVERY = 10.0
 
 
-class LimitsView(Canvas, can_focus=True):
+class LimitsView(Wheeled, can_focus=True):
     """Policies and settings with a cursor; the cursor stays on its name when the list is read anew."""
 
     at = 0
@@ -42,6 +42,15 @@ class LimitsView(Canvas, can_focus=True):
         if reason is not None:
             return (((f" {reason}", "dim"),),)
         return draw(state, self.at, width, height, self.pen, self.triage.clock.monotonic())
+
+    def move(self, by: int) -> None:
+        """Move the cursor."""
+        self.at = max(0, min(len(rows(self.triage.deeds.limits.limits)) - 1, self.at + by))
+        self.redraw()
+
+    def wheel(self, by: int) -> None:
+        """As the keys do."""
+        self.move(by)
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor to what was clicked."""
@@ -151,8 +160,7 @@ class LimitsPane(Pane):
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""
-        self.view.at = max(0, min(len(rows(self.triage.deeds.limits.limits)) - 1, self.view.at + by))
-        self.view.redraw()
+        self.view.move(by)
 
     def action_read(self) -> None:
         """Ask for the settings."""

@@ -11,18 +11,18 @@ from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.tui.acting import intents
+from redis_oom_tui.tui.dialogs.parts import Wheeled
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
 from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.log_draw import Happening, draw, happenings, in_full
 from redis_oom_tui.tui.reading import Reading
-from redis_oom_tui.tui.widgets.canvas import Canvas
 
 _SNOOZE_SECONDS = 1800.0
 _BACKED_UP = frozenset({Action.DELETE.value, Action.EXPIRE.value, Action.RESTORE.value, Action.EMERGENCY.value})
 
 
-class LogView(Canvas, can_focus=True):
+class LogView(Wheeled, can_focus=True):
     """The list; the cursor stays on what it is on while newer things arrive above it."""
 
     def __init__(self) -> None:
@@ -61,6 +61,10 @@ class LogView(Canvas, can_focus=True):
         app = self.triage
         standing = app.timeline.standing()
         return draw(every, self.place(every), standing, width, height, self.pen, now=app.clock.wall())
+
+    def wheel(self, by: int) -> None:
+        """Move the cursor."""
+        self.move(by)
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor by as many lines as it is away from it."""
