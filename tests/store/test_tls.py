@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.models.address import Connection, Secret, Tls
+from redis_oom_tui.models.address import Address, Connection, Secret, Tls
 from redis_oom_tui.models.errors import LoginRefused, ServerUnreachable, TriageError
+from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.store.live import LiveServer
+from tests.support.cluster import clustered
+from tests.support.ports import free_ports
 from tests.support.servers import RunningServer
 from tests.support.tls import SERVER_NAME, Papers, issue, speaking_tls, started_tls
 
@@ -84,3 +88,24 @@ async def test_an_acl_user_over_tls(flavour: str, papers: Papers) -> None:
             await _keys(replace(connection, username="sre", password=Secret("no")))
         with pytest.raises(LoginRefused):
             await _keys(connection)
+
+
+@pytest.mark.parametrize("flavour", speaking_tls())
+async def test_a_cluster_s_nodes_are_reached_by_their_tls_ports(flavour: str, papers: Papers) -> None:
+    port = free_ports()[0]
+    files = (
+        f"tls-ca-cert-file {papers.ca_file}",
+        f"tls-cert-file {papers.cert_file}",
+        f"tls-key-file {papers.key_file}",
+    )
+    lines = (f"tls-port {port}", *files, "tls-cluster yes", "tls-auth-clients no")
+    with clustered(1, *lines, replicas=False, flavour=flavour):
+        source = ClusterSource(Connection(Address(port=port), tls=Tls(ca_file=papers.ca_file), cluster=True))
+        await source.open()
+        fleet = (await source.snapshot()).fleet
+        view = await source.scan(ScanOptions()).run()
+        await source.close()
+    assert fleet is not None
+    assert [node.name for node in fleet.nodes] == [f"127.0.0.1:{port}"]
+    assert fleet.keys == 0
+    assert view.complete
