@@ -28,7 +28,8 @@ def test_the_linux_console_gets_glyphs_that_its_font_has():
     with terminal(APP, TERM="linux") as run:
         run.wait_for("refused writes")
         drawn = {char for char in bytes(run.raw).decode() if not char.isascii()}
-        for char in drawn:
+        # Code page 437 draws these where ASCII has its control characters.
+        for char in drawn - set("\u2192\u2190\u2191\u2193\u25b2\u25bc\u25ba\u25c4\u2022"):
             char.encode("cp437")
 
 
