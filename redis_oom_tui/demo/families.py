@@ -93,7 +93,7 @@ def _flag(_: Random, index: int) -> bytes:
 
 FAMILIES = (
     Family(
-        *("user fields", 0.40, lambda _, i: b"user:%d:%b" % (1000 + i // 5, USER_FIELDS[i % 5])),
+        *("user fields", 0.397, lambda _, i: b"user:%d:%b" % (1000 + i // 5, USER_FIELDS[i % 5])),
         (
             values.full_name,
             values.email,
@@ -110,7 +110,7 @@ FAMILIES = (
     ),
     # Somebody moved to cache:page: last summer and nobody removed these.
     Family(
-        *("old cache", 0.13, lambda _, i: b"cache:v1:render:product:%d" % (20_000 + i), (values.blob(380, 900),)),
+        *("old cache", 0.137, lambda _, i: b"cache:v1:render:product:%d" % (20_000 + i), (values.blob(380, 900),)),
         Idle(45 * DAY, 120 * DAY),
     ),
     Family(
