@@ -6,6 +6,7 @@ from typing import ClassVar
 from rich.console import RenderableType
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.driver import Driver
 from textual.events import Event, Key
 from textual.screen import Screen
@@ -78,8 +79,9 @@ class Shell(App[int]):
 
     def action_command_palette(self) -> None:
         """Open the palette, without a blinking cursor: each blink is a frame."""
-        super().action_command_palette()
-        self.call_after_refresh(self._still_cursors)
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(placeholder="Search for commands", id="--command-palette"))
+            self.call_after_refresh(self._still_cursors)
 
     def _still_cursors(self) -> None:
         for line in self.screen.query(Input):

@@ -24,9 +24,27 @@ def test_each_terminal_shows_the_figures(term, size):
         run.wait_for("KEY")
 
 
+def through_everything(run):
+    """Each pane once, with help and palette."""
+    run.wait_for("refused writes")
+    for keys, words in (
+        ("2r", "scanning"),
+        ("\t", "PATTERN"),
+        ("3", "3 Limits"),
+        ("4", "4 Cleanup"),
+        ("5", "5 Log"),
+        ("?", "Everywhere"),
+        ("\x1b", "5 Log"),
+        ("\x10", "Search"),
+    ):
+        run.type(keys)
+        run.wait_for(words)
+        run.read(0.3)
+
+
 def test_the_linux_console_gets_glyphs_that_its_font_has():
     with terminal(APP, TERM="linux") as run:
-        run.wait_for("refused writes")
+        through_everything(run)
         drawn = {char for char in bytes(run.raw).decode() if not char.isascii()}
         # Code page 437 draws these where ASCII has its control characters.
         for char in drawn - set("\u2192\u2190\u2191\u2193\u25b2\u25bc\u25ba\u25c4\u2022"):
@@ -38,14 +56,14 @@ def test_the_linux_console_gets_glyphs_that_its_font_has():
 )
 def test_without_utf_8_it_draws_in_ascii(how):
     with terminal(APP, LANG=None, **how) as run:
-        run.wait_for("refused writes")
+        through_everything(run)
         assert bytes(run.raw).isascii()
         assert b"\\u" not in run.raw
 
 
 def test_ascii_by_option():
     with terminal([*APP, "--ascii"]) as run:
-        run.wait_for("refused writes")
+        through_everything(run)
         assert bytes(run.raw).isascii()
 
 
