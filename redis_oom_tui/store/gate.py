@@ -92,17 +92,11 @@ CHANGES = frozenset(
         "CONFIG REWRITE",
         "CONFIG SET",
         "EVAL",
-        "EVALSHA",
-        "HDEL",
-        "LTRIM",
         "MEMORY PURGE",
         "PERSIST",
         "PEXPIREAT",
         "RESTORE",
-        "SPOP",
         "UNLINK",
-        "XTRIM",
-        "ZREMRANGEBYRANK",
     }
 )
 """What a confirmed action may send."""

@@ -44,22 +44,17 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "SCAN": (0,),
     "CLUSTER COUNTKEYSINSLOT": (0,),
     "EVAL": ("return 1", 0),
-    "EVALSHA": ("0" * 40, 0),
     "GETRANGE": ("k", 0, 1),
     "HSCAN": ("h", 0),
     "SSCAN": ("s", 0),
     "ZSCAN": ("z", 0),
     "LRANGE": ("l", 0, 1),
     "XRANGE": ("x", "-", "+"),
-    "HDEL": ("h", "f"),
-    "LTRIM": ("l", 0, 1),
     "PEXPIREAT": ("k", 1),
     "RESTORE": ("k", 0, "payload"),
-    "XTRIM": ("x", "MAXLEN", 1),
-    "ZREMRANGEBYRANK": ("z", 0, 1),
 }
 ON_A_KEY = (
-    "TYPE TTL PTTL EXISTS STRLEN HLEN LLEN SCARD ZCARD XLEN DUMP PERSIST SPOP UNLINK MEMORY_USAGE OBJECT_ENCODING "
+    "TYPE TTL PTTL EXISTS STRLEN HLEN LLEN SCARD ZCARD XLEN DUMP PERSIST UNLINK MEMORY_USAGE OBJECT_ENCODING "
     "OBJECT_FREQ OBJECT_IDLETIME XINFO_STREAM"
 )
 ARGUMENTS |= {command.replace("_", " "): ("k",) for command in ON_A_KEY.split()}
