@@ -44,6 +44,7 @@ async def to_preview(pilot, *, pattern="session:*"):
 
 async def to_dialog(pilot, kind=PlanDialog):
     await until(pilot, lambda: isinstance(pilot.app.screen, kind) and pilot.app.focused is not None)
+    await until(pilot, lambda: screen_text(pilot.app).strip() != "")
 
 
 async def run_it(pilot):

@@ -43,6 +43,7 @@ def shown(app, dialog):
 async def opened(pilot, dialog):
     answers = shown(pilot.app, dialog)
     await until(pilot, lambda: pilot.app.screen is dialog and pilot.app.focused is not None)
+    await until(pilot, lambda: screen_text(pilot.app).strip() != "")
     return answers
 
 
@@ -261,12 +262,12 @@ async def test_a_client_is_picked_asked_about_and_closed_by_its_id():
         await pilot.press("c")
         await until(pilot, lambda: "Which client?" in screen_text(app))
         await pilot.press("down", "enter")
-        await until(pilot, lambda: isinstance(app.screen, KillDialog) and app.focused is not None)
+        await until(pilot, lambda: isinstance(app.screen, KillDialog) and screen_text(app).strip() != "")
         await pilot.press("enter")
         await pilot.pause()
         assert operator.calls == []
         app.post_message(PullLever(Lever("triage", client_id=3)))
-        await until(pilot, lambda: isinstance(app.screen, KillDialog) and app.focused is not None)
+        await until(pilot, lambda: isinstance(app.screen, KillDialog) and screen_text(app).strip() != "")
         assert "10.0.0.3:5000" in screen_text(app)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.calls == ["kill 3"])

@@ -30,6 +30,7 @@ async def on_limits(pilot, words="allkeys-lru"):
 
 async def to_dialog(pilot, kind=ChangeDialog):
     await until(pilot, lambda: isinstance(pilot.app.screen, kind) and pilot.app.focused is not None)
+    await until(pilot, lambda: screen_text(pilot.app).strip() != "")
 
 
 async def test_every_policy_with_what_it_may_evict_and_the_current_one_marked():
@@ -320,3 +321,14 @@ async def test_a_scan_that_ends_brings_bytes_and_shares_at_once():
         source.scans[0][1].finish()
         await until(pilot, lambda: any("volatile-lru" in line and "11 %" in line for line in rows(app)))
         assert "bytes: scan" not in screen_text(app)
+
+
+async def test_a_long_refusal_is_shown_whole_on_demand():
+    reason = "CONFIG SET is refused here: " + " ".join(f"word{n}" for n in range(60))
+    app = an_app(operator=ScriptedOperator(refusals={Action.SET: reason}))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        assert "i shows all of this" in screen_text(app)
+        assert "z undo" not in rows(app)[-1], "there is nothing to undo, so there is no greyed key for it"
+        await pilot.press("i")
+        await until(pilot, lambda: "word59" in screen_text(app))

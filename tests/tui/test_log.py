@@ -145,7 +145,7 @@ async def test_an_entry_is_undone_after_a_question():
         while view.current.entry is None:
             await pilot.press("down")
         await pilot.press("z")
-        await until(pilot, lambda: isinstance(app.screen, RestoreDialog) and app.focused is not None)
+        await until(pilot, lambda: isinstance(app.screen, RestoreDialog) and screen_text(app).strip() != "")
         assert "/state/backups/1.jsonl" in screen_text(app)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: "38 of 40 keys are back" in screen_text(app))
@@ -164,7 +164,7 @@ async def test_any_backup_can_be_picked():
         await pilot.press("b")
         await until(pilot, lambda: "Which backup?" in screen_text(app))
         await pilot.press("down", "enter")
-        await until(pilot, lambda: isinstance(app.screen, RestoreDialog) and app.focused is not None)
+        await until(pilot, lambda: isinstance(app.screen, RestoreDialog) and screen_text(app).strip() != "")
         assert "/b/old.jsonl" in screen_text(app)
         await pilot.press("escape")
         await pilot.pause()

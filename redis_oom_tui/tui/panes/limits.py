@@ -148,10 +148,10 @@ class LimitsPane(Pane):
         """Grey out what cannot be done here."""
         del parameters
         limits = self.triage.deeds.limits
-        if self.why_not(action) is not None:
-            return None
         if action == "undo" and not limits.changes:
             return False
+        if self.why_not(action) is not None:
+            return None
         return action != "keep" or limits.reverting is not None
 
     def why_not(self, action: str) -> str | None:

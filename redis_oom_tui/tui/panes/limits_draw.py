@@ -15,6 +15,7 @@ POLICY = "maxmemory-policy"
 _TWO_COLUMNS_FROM = 74
 _LIST = 44
 _SHARE_FROM = 43
+_NOTICED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ def rows(limits: Limits | None) -> tuple[Row, ...]:
 def draw(state: LimitsState, at: int, room: int, height: int, pen: Pen, now: float) -> list[Line]:
     """The whole pane, the cursor on row `at`; `now` is monotonic, for the timed return."""
     top = notices(state, room, now)
+    if len(top) > _NOTICED:
+        top = [*top[: _NOTICED - 1], ((" i shows all of this", "key"),)]
     if state.limits is None:
         return top or [((" Reading the settings", "dim"),)]
     height -= len(top)
@@ -55,7 +58,7 @@ def notices(state: LimitsState, room: int, now: float) -> list[Line]:
     if state.error:
         lines += marked(" ! ", safe_text(state.error, 300), room - 1, "crit")
     if refused:
-        lines += marked(" ! ", f"Settings cannot be changed here: {safe_text(refused, 400)}", room - 1, "warn")
+        lines += marked(" ! ", f"Settings cannot be changed here: {safe_text(refused, 1200)}", room - 1, "warn")
     if state.reverting is not None and state.reverts_at is not None:
         change = state.reverting.change
         left = max(0, round(state.reverts_at - now))
@@ -63,7 +66,7 @@ def notices(state: LimitsState, room: int, now: float) -> list[Line]:
         lines += marked(" ! ", words, room - 1, "warn")
     elif state.notice:
         lines += marked(" ", safe_text(state.notice, 300), room - 1, "crit" if state.went_wrong else "ok")
-    return lines[:4]
+    return lines
 
 
 def _list(limits: Limits, at: int, room: int, height: int, pen: Pen) -> list[Line]:
