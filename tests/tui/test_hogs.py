@@ -223,6 +223,7 @@ async def test_hostile_names_are_harmless_everywhere(size):
     app = an_app(source)
     async with app.run_test(size=size) as pilot:
         await scanning(pilot)
+        assert any(line.endswith('""') or ' "" ' in line for line in rows(app)), "a name of no bytes is seen as well"
         for _ in range(len(HOSTILE)):
             await pilot.press("enter")
             await pilot.pause()

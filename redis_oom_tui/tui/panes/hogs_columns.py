@@ -35,8 +35,13 @@ def key_columns(
         Column("ttl", "TTL", 7, _ttl, lambda row: row.ttl_ms, "right", yields=4, falling=False),
         Column("idle", "IDLE", 7, _idle, _idle_order, "right", yields=5),
         *places,
-        Column("key", "KEY", 0, lambda row, w: safe_text(row.id.key, w), lambda row: row.id.key, falling=False),
+        Column("key", "KEY", 0, lambda row, w: _name(row.id.key, w), lambda row: row.id.key, falling=False),
     )
+
+
+def _name(raw: bytes, width: int) -> str:
+    """A name; one of no bytes shows as a pair of quotes rather than as nothing."""
+    return safe_text(raw, width) or '""'
 
 
 def _size(row: KeyRow, _: int) -> str:
@@ -95,7 +100,7 @@ def pattern_columns(opens: Callable[[PatternRow], bool], *, partial: bool) -> tu
     """Columns of patterns. `opens` says which are made of patterns themselves; `partial` adds what the whole may be."""
 
     def name(row: PatternRow, width: int) -> str:
-        return f"{safe_text(row.pattern, max(1, width - 2))} +" if opens(row) else safe_text(row.pattern, width)
+        return f"{_name(row.pattern, max(1, width - 2))} +" if opens(row) else _name(row.pattern, width)
 
     estimate = Column("whole", "IN ALL", 12, _whole, _whole_order, "right", yields=6)
     whole: tuple[Column[PatternRow], ...] = (estimate,) if partial else ()
