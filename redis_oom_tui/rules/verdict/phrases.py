@@ -10,7 +10,7 @@ def in_use(facts: Facts) -> str:
     memory = facts.now.memory
     if facts.pressure is None:
         return size(memory.used_bytes)
-    digits = 1 if 0.985 <= facts.pressure < 1.015 else 0
+    digits = 1 if 0.985 <= facts.pressure < 1.10 else 0
     return f"{percent(facts.pressure, digits)} of {size(memory.maxmemory_bytes)}"
 
 
