@@ -85,6 +85,18 @@ async def test_pause_end_and_pace_reach_the_scan():
         assert source.scans[1][0].pace is Pace.FULL_SPEED
 
 
+async def test_a_second_r_does_not_throw_a_scan_away():
+    source = ScriptedSource()
+    app = an_app(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot)
+        await until(pilot, lambda: app.desk.active)
+        await pilot.press("r")
+        await until(pilot, lambda: "A scan is under way" in screen_text(app))
+        assert len(source.scans) == 1
+        assert source.scans[0][1].calls == []
+
+
 async def test_a_scan_goes_on_while_another_pane_is_shown():
     views = [a_view(), a_view(scanned_keys=200_000, top=some_rows(3))]
     app = an_app(ScriptedSource(views=views))

@@ -134,7 +134,10 @@ class HogsPane(Pane):
     # What the keys do
 
     def action_scan(self) -> None:
-        """Scan again, from the start."""
+        """Scan again, from the start; never in place of a scan under way, whose work one key would throw away."""
+        if self.triage.desk.active:
+            self.triage.tell("A scan is under way: p pauses it or goes on, e ends it; then r begins a new one.")
+            return
         self.post_message(StartScan(self.triage.desk.options))
 
     def action_pause(self) -> None:
