@@ -82,7 +82,11 @@ def _unreachable(text: str, where: object) -> str:
     if "name or service" in lowered or "resolution" in lowered or "getaddrinfo" in lowered:
         return f"{where} has no address: the host name is not known here"
     if any(word in lowered for word in ("closed", "reset", "lost", "broken pipe")):
-        return f"{where} closed the connection: it may be restarting, full of clients, or want --tls"
+        # TLS 1.3 refuses a missing certificate after the handshake: often all that is seen of it is the close.
+        return (
+            f"{where} closed the connection: it may be restarting, full of clients, want --tls, "
+            "or want a client certificate (--cert and --key)"
+        )
     return f"{where} cannot be reached: {text}"
 
 

@@ -216,10 +216,16 @@ class KeyspaceScan:
             if not self._stop_asked:
                 with translated(self._server.address, "MEMORY USAGE"):
                     await closer.finish()
+            await self._reckon()
         finally:
             await end(beside)
             await closer.close()
             await watchman.close()
+
+    async def _reckon(self) -> None:
+        """What the scan has cost to its end: a short one is over before the watchman first asks."""
+        with contextlib.suppress(TriageError):
+            self._braking.informed(await self._server.snapshot(), self._sent)
 
     async def _look_closer(self, closer: Closer) -> None:
         """Now and then, at the rows that are new among the largest; what breaks here the walk will meet as well."""
