@@ -251,3 +251,11 @@ class Operator(Protocol):
 
     async def close(self) -> None:
         """Settle what still waits: a setting whose timed return was not called off goes back now. Never raises."""
+
+
+@runtime_checkable
+class ActsOnNodes(Protocol):
+    """An operator of a cluster: what it sets is set on every node, unless the change is for one of them."""
+
+    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
+        """What setting `name` to `new` means on the node called `node` alone; raises as `Operator.propose` does."""

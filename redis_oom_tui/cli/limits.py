@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import click
 
+from redis_oom_tui.actions.fleet.operator import FleetOperator
 from redis_oom_tui.cli.acting import AnyOperator, acting, agreed, must
+from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.action import Action, Limits, PolicyView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.plan_document import limits_document
-from redis_oom_tui.words.sizes import number_of_keys, size
+from redis_oom_tui.words.sizes import count, number_of_keys, size
 
 EXIT_NOT_TAKEN = 1
 
@@ -21,6 +24,7 @@ EXIT_NOT_TAKEN = 1
 @click.option("--maxmemory", metavar="SIZE", help="Set the limit, such as 4gb; unlimited for none.")
 @click.option("--policy", metavar="NAME", help="Set the eviction policy.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set another setting (repeatable).")
+@click.option("--node", metavar="HOST:PORT", help="With -c: on this node alone, a primary or a replica.")
 @click.option("--persist", is_flag=True, help="Then write the server's settings to its file (CONFIG REWRITE).")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -32,6 +36,7 @@ def limits(
     maxmemory: str | None,
     policy: str | None,
     pairs: tuple[str, ...],
+    node: str | None,
     persist: bool,
     yes: bool,
     as_json: bool,
@@ -41,7 +46,11 @@ def limits(
     asked = [(name, value) for name, value in wanted if value is not None]
     if persist and not asked:
         raise BadInput("--persist goes with a change: --maxmemory, --policy or --set")
-    shown, results = asyncio.run(_limits(invocation, asked, persist=persist, yes=yes))
+    if node is not None:
+        if not invocation.connection.cluster:
+            raise BadInput("--node picks a node of a cluster: add -c before limits, or connect to the node itself")
+        node = str(parse_host_port(node, 6379))
+    shown, results = asyncio.run(_limits(invocation, asked, node, persist=persist, yes=yes))
     if as_json:
         click.echo(json.dumps(limits_document(shown, results)))
     else:
@@ -57,22 +66,23 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 async def _limits(
-    invocation: Invocation, asked: Sequence[tuple[str, str]], *, persist: bool, yes: bool
+    invocation: Invocation, asked: Sequence[tuple[str, str]], node: str | None, *, persist: bool, yes: bool
 ) -> tuple[Limits, list[ChangeResult]]:
     async with acting(invocation) as (_, operator):
+        alone = operator.on(node) if node is not None and isinstance(operator, FleetOperator) else operator
         if asked:
-            await must(operator, Action.SET, read_only=invocation.connection.read_only)
-        results = await _change(operator, asked, persist=persist, yes=yes)
-        return await operator.limits(), results
+            await must(alone, Action.SET, read_only=invocation.connection.read_only)
+        results = await _change(operator, asked, node, persist=persist, yes=yes)
+        return await alone.limits(), results
 
 
 async def _change(
-    operator: AnyOperator, asked: Sequence[tuple[str, str]], *, persist: bool, yes: bool
+    operator: AnyOperator, asked: Sequence[tuple[str, str]], node: str | None, *, persist: bool, yes: bool
 ) -> list[ChangeResult]:
     """Each change that was agreed to; the first that is declined or does not take ends it."""
     results: list[ChangeResult] = []
     for number, (name, value) in enumerate(asked, start=1):
-        change = await operator.propose(name, value)
+        change = await _proposed(operator, name, value, node)
         last = number == len(asked)
         if not yes and not agreed(_question(change, persist=persist and last)):
             click.echo(f"{change.name} was left as it is.", err=True)
@@ -81,6 +91,12 @@ async def _change(
         if not results[-1].took:
             return results
     return results
+
+
+async def _proposed(operator: AnyOperator, name: str, value: str, node: str | None) -> Change:
+    if node is not None and isinstance(operator, FleetOperator):
+        return await operator.propose_on(node, name, value)
+    return await operator.propose(name, value)
 
 
 def _question(change: Change, *, persist: bool) -> list[str]:
@@ -106,7 +122,9 @@ def _result_lines(results: Sequence[ChangeResult]) -> list[str]:
     lines = []
     for result in results:
         change = result.change
-        if result.took:
+        if result.nodes:
+            lines += _node_lines(result)
+        elif result.took:
             lines.append(
                 f"{change.name} is {_shown(change.name, result.now)} now; it was {_shown(change.name, change.old)}."
             )
@@ -115,6 +133,16 @@ def _result_lines(results: Sequence[ChangeResult]) -> list[str]:
         if result.persisted is not None:
             lines.append(f"CONFIG REWRITE: {result.persisted}")
     return lines or ["Nothing was changed."]
+
+
+def _node_lines(result: ChangeResult) -> list[str]:
+    """What became of it on each node: every one was read back by itself."""
+    name, took = result.change.name, sum(node.took for node in result.nodes)
+    lines = [f"{name}: {count(took)} of {count(len(result.nodes))} nodes took {_shown(name, result.change.new)}."]
+    for node in result.nodes:
+        said = f"{_shown(name, node.now)} now; it was {_shown(name, node.old)}" if node.took else "NOT changed"
+        lines.append(f"  {safe_text(node.node, 80)}  {said}{f': {node.detail}' if node.detail else ''}")
+    return lines
 
 
 def _lines(shown: Limits) -> list[str]:

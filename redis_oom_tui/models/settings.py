@@ -17,6 +17,7 @@ class Change:
     """A setting that would go from `old` to `new`: values as the server writes them (sizes in plain bytes).
 
     `consequence` is what would follow, `warnings` what to think of first; both are shown before it is confirmed.
+    `node` is the only node of a cluster that it is for, '' for all of them and for a server without a cluster.
     """
 
     name: str
@@ -24,6 +25,21 @@ class Change:
     new: str
     consequence: str = ""
     warnings: tuple[str, ...] = ()
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """What a change came to on one node of a cluster: `old` and `now` as read there, None where that was not to be had.
+
+    `detail` says why it did not take, or what else there is to say.
+    """
+
+    node: str
+    took: bool
+    old: str | None = None
+    now: str | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +47,8 @@ class ChangeResult:
     """What a change came to. `now` was read back from the server; `took` is whether it is what was asked for.
 
     `persisted` is the server's own answer to CONFIG REWRITE, None where that was not asked for. `reverts_in_seconds` is
-    set where the old value comes back by itself unless it is kept.
+    set where the old value comes back by itself unless it is kept. `nodes` tells it node by node for a cluster, where
+    `took` means everywhere.
     """
 
     change: Change
@@ -40,3 +57,9 @@ class ChangeResult:
     detail: str = ""
     persisted: str | None = None
     reverts_in_seconds: float | None = None
+    nodes: tuple[NodeResult, ...] = ()
+
+    @property
+    def partly(self) -> bool:
+        """Whether some nodes took it and others did not: there is something to undo, and something left to do."""
+        return not self.took and any(node.took for node in self.nodes)

@@ -153,6 +153,11 @@ def result_fields(result: ChangeResult) -> dict[str, Any]:
         "now": result.now,
         "detail": result.detail or None,
         "persisted": result.persisted,
+        "nodes": [
+            {"node": each.node, "took": each.took, "old": each.old, "now": each.now, "detail": each.detail or None}
+            for each in result.nodes
+        ]
+        or None,
     }
 
 

@@ -166,36 +166,3 @@ async def test_a_primary_killed_during_the_run_is_followed_by_its_replica(
     # What the dead primary had deleted, and its replica not yet, is there again after the failover.
     assert _held(cluster, b"old:") <= many - counts[Outcome.DELETED] + 1000
     assert _held(cluster, b"kept:") == KEPT
-
-
-async def test_a_setting_is_set_on_every_node_read_back_and_undone(cluster: RunningCluster, tmp_path: Path) -> None:
-    with cluster.replicas[0].server.client() as client:
-        client.config_set("maxmemory-policy", "allkeys-lru")
-    async with acting(cluster, tmp_path) as (_, operator):
-        change = await operator.propose("maxmemory-policy", "volatile-ttl")
-        assert "all 6 nodes" in change.consequence
-        assert any(cluster.replicas[0].name in warning for warning in change.warnings)
-        result = await operator.apply(change)
-        assert (result.took, result.now) == (True, "volatile-ttl"), result.detail
-        assert _policies(cluster) == ["volatile-ttl"] * 6
-        back = await operator.undo(result)
-        assert back.took
-    assert _policies(cluster) == ["noeviction"] * 3 + ["allkeys-lru"] + ["noeviction"] * 2
-
-
-def _policies(cluster: RunningCluster) -> list[str]:
-    found = []
-    for node in cluster.nodes:
-        with node.server.client() as client:
-            found.append(str(client.config_get("maxmemory-policy")["maxmemory-policy"]))
-    return found
-
-
-async def test_a_partial_success_is_told_node_by_node(cluster: RunningCluster, tmp_path: Path) -> None:
-    async with acting(cluster, tmp_path) as (_, operator):
-        change = await operator.propose("maxmemory", "100mb")
-        cluster.replicas[2].server.kill()
-        result = await operator.apply(change)
-    assert not result.took
-    assert "5 of 6 nodes took it" in result.detail
-    assert cluster.replicas[2].name in result.detail

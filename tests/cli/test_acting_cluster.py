@@ -44,6 +44,45 @@ def test_a_limit_for_all_nodes(cluster: RunningCluster, capsys: pytest.CaptureFi
             assert client.config_get("maxmemory") == {"maxmemory": str(200 * 1024 * 1024)}
 
 
+def test_a_limit_for_one_node(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    node = cluster.primaries[2]
+    before = _limits(cluster)
+    words = ("limits", "--node", node.name, "--maxmemory", "300mb", "--yes")
+    code, document = _run(cluster, capsys, *words)
+    assert (code, document["maxmemory_bytes"]) == (0, 300 * 1024 * 1024)
+    assert [each["node"] for each in document["changes"][0]["nodes"]] == [node.name]
+    assert _limits(cluster) == [*before[:2], str(300 * 1024 * 1024)]
+
+
+def test_a_node_wants_a_cluster(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        entry.main(["-p", str(cluster.primaries[0].port), "limits", "--node", "a:1", "--maxmemory", "1gb"])
+    assert ended.value.code == 2
+    assert "add -c before limits" in capsys.readouterr().err
+
+
+def test_a_node_that_may_not_be_changed_is_named_before_any_other_is(
+    cluster: RunningCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = _limits(cluster)
+    with cluster.primaries[1].server.client() as client:
+        client.execute_command("ACL SETUSER", "default", "-config|set")
+        with pytest.raises(SystemExit) as ended:
+            entry.main(["-c", "-p", str(cluster.primaries[0].port), "limits", "--maxmemory", "210mb", "--yes"])
+        client.execute_command("ACL SETUSER", "default", "+config|set")
+    assert ended.value.code == 3
+    assert f"On {cluster.primaries[1].name}: " in capsys.readouterr().err
+    assert _limits(cluster) == before
+
+
+def _limits(cluster: RunningCluster) -> list[str]:
+    found = []
+    for node in cluster.primaries:
+        with node.server.client() as client:
+            found.append(str(client.config_get("maxmemory")["maxmemory"]))
+    return found
+
+
 def test_cleanup_and_restore(cluster: RunningCluster, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     backup = tmp_path / "backup.jsonl"
     code, planned = _run(cluster, capsys, "cleanup", "--match", "tmp:*")
@@ -65,3 +104,17 @@ def _left(cluster: RunningCluster) -> int:
         with node.server.client() as client:
             total += sum(1 for _ in client.scan_iter(match="tmp:*"))
     return total
+
+
+def test_what_one_node_did_not_take_is_told_by_node(
+    cluster: RunningCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = cluster.primaries[1]
+    lost.server.kill()
+    with pytest.raises(SystemExit) as ended:
+        entry.main(["-c", "-p", str(cluster.primaries[0].port), "limits", "--policy", "allkeys-lru", "--yes"])
+    out = capsys.readouterr().out
+    assert ended.value.code == 1
+    assert "maxmemory-policy: 2 of 3 nodes took allkeys-lru." in out
+    assert f"  {lost.name}  NOT changed: " in out
+    assert out.count("allkeys-lru now; it was noeviction") == 2

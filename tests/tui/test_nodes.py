@@ -2,13 +2,20 @@
 
 from dataclasses import replace
 
+import pytest
+
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.fleet import ClusterNode, FleetView, NodeView
 from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.fleet import worst_first
 from redis_oom_tui.rules.verdict import judge, unknown
+from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
+from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
 
 MIB = 2**20
@@ -58,6 +65,44 @@ async def test_the_nodes_stand_worst_first() -> None:
         assert [line.split("n:")[1][:4] for line in lines] == ["7002", "7003", "7001", "7004"]
         assert "refuses connections" in lines[-1]
         assert "n:7002 is a primary now" in screen_text(app)
+
+
+class NodesOperator(ScriptedOperator):
+    """One that also proposes for a node alone."""
+
+    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
+        change = await self.propose(name, new, scan)
+        return replace(change, node=node, consequence=f"On {node} alone. {change.consequence}")
+
+    async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
+        result = await super().apply(change, persist=persist, revert_after=revert_after)
+        self.calls.append(f"on {change.node or 'all'}")
+        return replace(result, nodes=(NodeResult(change.node or "n:7001", True, change.old, change.new),))
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_setting_is_for_all_nodes_or_for_the_one_shown(monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
+    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+    operator = NodesOperator(snapshot=a_fleet())
+    app = an_app(ScriptedFleet([replace(a_fleet(), notes=())]), operator=operator)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await pilot.press("3")
+        await until(pilot, lambda: "allkeys-lru" in screen_text(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ChangeDialog) and app.focused is not None)
+        await until(pilot, lambda: "the cluster of" in screen_text(app))
+        if alone:
+            app.screen.query_one("#alone").focus()
+            await pilot.press("enter")
+            await until(pilot, lambda: "On n:7002 alone." in screen_text(app))
+        app.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: f"on {'n:7002' if alone else 'all'}" in operator.calls)
+        told = "read back on n:7002 alone" if alone else "read back on all 1 nodes"
+        await until(pilot, lambda: told in " ".join(screen_text(app).split()))
+        await pilot.press("z")
+        await until(pilot, lambda: "gets its own old value again" in " ".join(screen_text(app).split()))
 
 
 async def test_enter_looks_at_one_node_and_again_at_the_worst() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from redis_oom_tui.actions.fleet import settings
 from redis_oom_tui.actions.fleet.planning import FleetPlanMaker
 from redis_oom_tui.actions.fleet.restoring import FleetRestorer
 from redis_oom_tui.actions.fleet.running import FleetRun
+from redis_oom_tui.actions.fleet.settings import FleetTuner
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.actions.restoring import BackupRestorer
@@ -46,7 +46,7 @@ class FleetOperator:
         self._folder = folder
         self._wall = wall
         self._operators: dict[str, LiveOperator] = {}
-        self._applied: dict[Change, dict[str, ChangeResult]] = {}
+        self._tuner = FleetTuner(source, self._at)
         # The part of a plan on the node that is shown is asked for at every tick, and takes a while to pick out.
         self._share_of = ("", "")
         self._there: Plan | None = None
@@ -63,20 +63,24 @@ class FleetOperator:
             )
         return self._operators[name]
 
+    def on(self, node: str) -> LiveOperator:
+        """The operator of the node called `node` alone; raises ServerUnreachable where there is none of that name."""
+        return self._at(node)
+
     @property
     def _primaries(self) -> list[str]:
         return [node.name for node in self._source.topology.primaries]
 
     @property
-    def _replicas(self) -> list[str]:
-        return [node.name for node in self._source.topology.nodes if not node.is_primary and not node.failed]
-
-    def _shown(self) -> LiveOperator:
-        """The operator of the node that the source shows; before its first snapshot, of the one that was given."""
+    def _shown_name(self) -> str:
         names = self._primaries
         if self._source.shown in names:
-            return self._at(self._source.shown)
-        return self._at(names[0] if names else str(self._source.address))
+            return self._source.shown
+        return names[0] if names else str(self._source.address)
+
+    def _shown(self) -> LiveOperator:
+        """The operator of the node that the source shows; before its first snapshot, of the first primary."""
+        return self._at(self._shown_name)
 
     async def learn(self) -> Capabilities:
         """Find out, once, what may be changed on every primary; one that does not answer counts for nothing."""
@@ -94,10 +98,11 @@ class FleetOperator:
         return together
 
     def why_not(self, action: Action) -> str | None:
-        """Why `action` cannot be used on some primary, in a sentence; else None."""
-        for name in self._primaries:
-            if reason := self._at(name).why_not(action):
-                return reason
+        """Why `action` cannot be used on some primary, in a sentence that names it if others can; else None."""
+        reasons = {name: self._at(name).why_not(action) for name in self._primaries}
+        for name, reason in reasons.items():
+            if reason is not None:
+                return reason if None not in reasons.values() else f"On {name}: {reason}"
         return None
 
     def plan(
@@ -173,10 +178,11 @@ class FleetOperator:
     async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
         """What setting `name` to `new` means on the node that is shown, and where it is another on other nodes."""
         await self._look()
-        shown = self._shown()
-        change = await shown.propose(name, new, scan)
-        others = {node: self._at(node) for node in (*self._primaries, *self._replicas)}
-        return await settings.widened(change, {node: each for node, each in others.items() if each is not shown})
+        return await self._tuner.propose(self._shown_name, name, new, scan)
+
+    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
+        """What it means on the node called `node` alone, a replica too."""
+        return await self._tuner.propose_on(node, name, new, scan)
 
     async def _look(self) -> None:
         """See to it that the source has looked once: it then shows the worst primary."""
@@ -184,28 +190,16 @@ class FleetOperator:
             await self._source.snapshot()
 
     async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
-        """Set it on every node, read it back on each, and say where it did not take."""
-        order = settings.in_order(change, self._primaries, self._replicas)
-        told = await settings.on_each(
-            change, {name: self._at(name) for name in order}, persist=persist, revert_after=revert_after
-        )
-        self._applied[change] = {name: result for name, result in told.items() if isinstance(result, ChangeResult)}
-        return settings.together(change, told)
+        """Set it on every node, or on the one it is for, read it back on each, and say where it did not take."""
+        return await self._tuner.apply(change, persist=persist, revert_after=revert_after)
 
     def keep(self, result: ChangeResult) -> None:
         """Call off the timed return of the old values."""
-        for name, own in self._applied.get(result.change, {}).items():
-            self._at(name).keep(own)
+        self._tuner.keep(result)
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set each node's own old value again; raises BadInput where this run of the tool did not change it."""
-        own = {name: each for name, each in self._applied.get(result.change, {}).items() if each.took}
-        if not own:
-            raise BadInput(f"{result.change.name} was not set by this run of the tool: set it on each node")
-        told = await settings.undone(own, {name: self._at(name) for name in own})
-        change = result.change
-        back = Change(change.name, change.new, change.old or "", "The old value of each node again.")
-        return settings.together(back, told)
+        return await self._tuner.undo(result)
 
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""

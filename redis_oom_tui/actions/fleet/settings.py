@@ -1,15 +1,86 @@
-"""One setting on every node of a cluster: asked, set and read back on each, and told node by node."""
+"""One setting on every node of a cluster, or on one of them: asked, set and read back on each, told node by node."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.fleet import ClusterNode
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
+from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count
 
 _NAMED = 5
+_Told = dict[str, ChangeResult | str]
+
+
+class FleetTuner:
+    """Sets the settings of a cluster through the operators of its nodes, which `at` gives by name."""
+
+    def __init__(self, source: ClusterSource, at: Callable[[str], LiveOperator]) -> None:
+        self._source = source
+        self._at = at
+        self._applied: dict[Change, dict[str, ChangeResult]] = {}
+
+    @property
+    def _nodes(self) -> tuple[ClusterNode, ...]:
+        """Those that a setting is for: primaries, and replicas that the cluster does not count as failed."""
+        primaries = self._source.topology.primaries
+        return (*primaries, *(node for node in self._source.topology.nodes if not node.is_primary and not node.failed))
+
+    async def propose(self, shown: str, name: str, new: str, scan: ScanView | None) -> Change:
+        """What it means on the node called `shown`, and where it is another on other nodes."""
+        change = await self._at(shown).propose(name, new, scan)
+        return await widened(change, {node.name: self._at(node.name) for node in self._nodes if node.name != shown})
+
+    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None) -> Change:
+        """What it means on `node`, when the others keep theirs."""
+        change = await self._at(node).propose(name, new, scan)
+        others = count(len(self._nodes) - 1)
+        return replace(
+            change,
+            consequence=f"On {node} alone; the other {others} nodes keep theirs. {change.consequence}".strip(),
+            warnings=(*change.warnings, *self._left_behind(node)),
+            node=node,
+        )
+
+    def _left_behind(self, name: str) -> list[str]:
+        node = self._source.topology.by_name(name)
+        if node is not None and not node.is_primary:
+            return [f"It copies {node.primary}, which keeps its own value: after a failover this one holds"]
+        copies = [each.name for each in self._nodes if each.primary == name != each.name]
+        return [f"Its replica {_listed(copies)} keeps its own value, which holds after a failover"] if copies else []
+
+    async def apply(self, change: Change, *, persist: bool, revert_after: float | None) -> ChangeResult:
+        """Set it on every node that it is for, read it back on each, and say where it did not take."""
+        order = [change.node] if change.node else in_order(change, self._nodes)
+        told = await on_each(
+            change, {name: self._at(name) for name in order}, persist=persist, revert_after=revert_after
+        )
+        self._applied[change] = {name: result for name, result in told.items() if isinstance(result, ChangeResult)}
+        return together(change, told)
+
+    def keep(self, result: ChangeResult) -> None:
+        """Call off the timed return of the old values."""
+        for name, own in self._applied.get(result.change, {}).items():
+            self._at(name).keep(own)
+
+    async def undo(self, result: ChangeResult) -> ChangeResult:
+        """Set the old value again on each node that took it; raises BadInput where this run did not change it."""
+        own = {name: each for name, each in self._applied.get(result.change, {}).items() if each.took}
+        if not own:
+            raise BadInput(f"{result.change.name} was not set by this run of the tool: set it on each node")
+        told: _Told = {}
+        for name, each in own.items():
+            try:
+                told[name] = await self._at(name).undo(each)
+            except TriageError as error:
+                told[name] = str(error)
+        change = result.change
+        back = Change(change.name, change.new, change.old or "", "The old value of each node again.", node=change.node)
+        return together(back, told)
 
 
 async def widened(change: Change, others: Mapping[str, LiveOperator]) -> Change:
@@ -32,11 +103,11 @@ async def widened(change: Change, others: Mapping[str, LiveOperator]) -> Change:
     return replace(change, consequence=f"{place}. {change.consequence}".strip(), warnings=tuple(warnings))
 
 
-def in_order(change: Change, primaries: Sequence[str], replicas: Sequence[str]) -> list[str]:
+def in_order(change: Change, nodes: Sequence[ClusterNode]) -> list[str]:
     """Which nodes first: a limit that rises, replicas first, one that falls, primaries first: none is ever too small
     for what it copies."""
     rises = change.new.isdigit() and (change.old or "").isdigit() and _limit(change.new) > _limit(change.old or "")
-    return [*replicas, *primaries] if rises else [*primaries, *replicas]
+    return [node.name for node in sorted(nodes, key=lambda node: node.is_primary is rises)]
 
 
 def _limit(value: str) -> float:
@@ -45,9 +116,9 @@ def _limit(value: str) -> float:
 
 async def on_each(
     change: Change, operators: Mapping[str, LiveOperator], *, persist: bool, revert_after: float | None
-) -> dict[str, ChangeResult | str]:
+) -> _Told:
     """What `change` came to on each node: its result, or why there is none."""
-    told: dict[str, ChangeResult | str] = {}
+    told: _Told = {}
     for name, operator in operators.items():
         try:
             seen = await operator.propose(change.name, change.new)
@@ -57,42 +128,45 @@ async def on_each(
     return told
 
 
-async def undone(
-    results: Mapping[str, ChangeResult], operators: Mapping[str, LiveOperator]
-) -> dict[str, ChangeResult | str]:
-    """The old value of each node again."""
-    told: dict[str, ChangeResult | str] = {}
-    for name, result in results.items():
-        try:
-            told[name] = await operators[name].undo(result)
-        except TriageError as error:
-            told[name] = str(error)
-    return told
-
-
 def together(change: Change, told: Mapping[str, ChangeResult | str]) -> ChangeResult:
     """One result for all: it took where it took everywhere; else who took it, and why the others did not."""
-    took = [name for name, result in told.items() if isinstance(result, ChangeResult) and result.took]
+    nodes = tuple(_on_node(name, result) for name, result in told.items())
     results = [result for result in told.values() if isinstance(result, ChangeResult)]
     values = dict.fromkeys(result.now for result in results)
-    refused = {name: _why(result) for name, result in told.items() if name not in took}
-    detail = ""
-    if refused:
-        reasons = "; ".join(f"{name}: {why}" for name, why in list(refused.items())[:_NAMED])
-        detail = f"{count(len(took))} of {count(len(told))} nodes took it. Not so: {reasons}"
-    persisted = {result.persisted for result in results if result.persisted is not None}
+    refused = [node for node in nodes if not node.took]
+    detail = nodes[0].detail if len(nodes) == 1 else ""
+    if refused and not detail:
+        reasons = "; ".join(f"{node.node}: {node.detail}" for node in refused[:_NAMED])
+        more = len(refused) - _NAMED
+        reasons += f"; and {count(more)} more" if more > 0 else ""
+        detail = f"{count(len(nodes) - len(refused))} of {count(len(nodes))} nodes took it. Not so: {reasons}"
     return ChangeResult(
         change,
         took=not refused,
         now=next(iter(values)) if len(values) == 1 else None,
         detail=detail,
-        persisted=None if not persisted else "; ".join(sorted(persisted)),
+        persisted=_persisted(told),
         reverts_in_seconds=next((result.reverts_in_seconds for result in results if result.took), None),
+        nodes=nodes,
     )
 
 
-def _why(result: ChangeResult | str) -> str:
-    return result if isinstance(result, str) else result.detail or f"it is still {result.now}"
+def _on_node(name: str, result: ChangeResult | str) -> NodeResult:
+    if isinstance(result, str):
+        return NodeResult(name, took=False, detail=result)
+    detail = result.detail or ("" if result.took else f"it is still {result.now}")
+    return NodeResult(name, result.took, result.change.old, result.now, detail)
+
+
+def _persisted(told: Mapping[str, ChangeResult | str]) -> str | None:
+    """What CONFIG REWRITE answered, with the nodes where answers differ; None where nobody was asked."""
+    answers: dict[str, list[str]] = {}
+    for name, result in told.items():
+        if isinstance(result, ChangeResult) and result.persisted is not None:
+            answers.setdefault(result.persisted, []).append(name)
+    if len(answers) < 2:
+        return next(iter(answers), None)
+    return "; ".join(f"{answer} on {_listed(names)}" for answer, names in sorted(answers.items()))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -26,6 +26,8 @@ from redis_oom_tui.store.values import sample_families
 
 # Who serves what changes rarely; a lost node or a changed role asks for it at once.
 _TOPOLOGY_EVERY = 10.0
+# Nodes named where one is asked for that is not there.
+_NAMED = 12
 
 
 class ClusterSource:
@@ -109,7 +111,8 @@ class ClusterSource:
         """The node called `name`, as a source of its own. Raises ServerUnreachable where there is none."""
         known = self.topology.by_name(name)
         if known is None:
-            raise ServerUnreachable(f"the cluster has no node {name}: it was removed, or has another address now")
+            names = ", ".join(sorted(node.name for node in self.topology.nodes)[:_NAMED])
+            raise ServerUnreachable(f"the cluster has no node {name} now; by its own word it has {names}")
         return self.server_at(known.address)
 
     def owner(self, key: bytes) -> str | None:

@@ -79,7 +79,9 @@ class ActionDesk:
         snapshot = self.snapshot
         if snapshot is None:
             return address
-        server = snapshot.server
+        server, fleet = snapshot.server, snapshot.fleet
+        if fleet is not None:
+            return f"the cluster of {address} ({len(fleet.primaries)} primaries, {len(fleet.replicas)} replicas)"
         return (
             f"{address} ({safe_text(server.role, 12)}, {safe_text(server.flavour, 12)} {safe_text(server.version, 12)})"
         )

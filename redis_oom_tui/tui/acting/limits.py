@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from redis_oom_tui.models.action import Action, SettingView
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
+from redis_oom_tui.ports import ActsOnNodes
 from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.keep import KeepDialog
@@ -46,17 +47,18 @@ async def change(desk: "ActionDesk", name: str, value: str | None) -> None:
     proposed = await _proposal(desk, name, value)
     if proposed is None:
         return
-    if proposed.new == proposed.old:
+    alone = await _alone(desk, proposed)
+    if proposed.new == proposed.old and alone is None:
         _notice(desk, f"{name} is {shown_value(name, proposed.old)} already")
         return
     choice = await desk.ask(
-        ChangeDialog(proposed, where=desk.where, why_not_persist=desk.operator.why_not(Action.REWRITE))
+        ChangeDialog(proposed, where=desk.where, why_not_persist=desk.operator.why_not(Action.REWRITE), alone=alone)
     )
     if choice is None:
         return
-    result = await desk.operator.apply(proposed, persist=choice.persist, revert_after=choice.revert_after)
+    result = await desk.operator.apply(choice.change, persist=choice.persist, revert_after=choice.revert_after)
     _tell(desk, result)
-    if not result.took:
+    if not (result.took or result.partly):
         return
     desk.show_limits(replace(desk.limits, changes=(*desk.limits.changes, result)))
     if result.reverts_in_seconds is not None:
@@ -65,6 +67,14 @@ async def change(desk: "ActionDesk", name: str, value: str | None) -> None:
         await read(desk)
         if await desk.ask(KeepDialog(result, until)):
             keep(desk)
+
+
+async def _alone(desk: "ActionDesk", change: Change) -> Change | None:
+    """The same change for the node of a cluster that is shown, and for no other; None without a cluster."""
+    node = "" if desk.snapshot is None else desk.snapshot.server.node
+    if not node or not isinstance(desk.operator, ActsOnNodes):
+        return None
+    return await desk.operator.propose_on(node, change.name, _typed(change.name, change.new), desk.scan)
 
 
 async def _proposal(desk: "ActionDesk", name: str, value: str | None) -> Change | None:
@@ -109,21 +119,28 @@ async def undo(desk: "ActionDesk") -> None:
         _notice(desk, "Nothing was changed from here yet")
         return
     *before, last = desk.limits.changes
-    old, new = last.change.old, last.now
-    back = Change(last.change.name, new, old or "")
-    if old is not None:
-        try:
-            back = replace(
-                await desk.operator.propose(last.change.name, _typed(last.change.name, old), desk.scan), old=new
-            )
-        except BadInput:
-            back = Change(last.change.name, new, old)
+    back = await _back(desk, last)
     if await desk.ask(ChangeDialog(back, where=desk.where, undo=True, persisted=last.persisted == "OK")) is None:
         return
     result = await desk.operator.undo(last)
     _tell(desk, result)
     if result.took:
         desk.show_limits(replace(desk.limits, changes=tuple(before), reverting=None, reverts_at=None))
+
+
+async def _back(desk: "ActionDesk", last: ChangeResult) -> Change:
+    """The change that would take `last` back, with what that would mean."""
+    name, old, new = last.change.name, last.change.old, last.now
+    if last.nodes:
+        each = [f"{node.node} {shown_value(name, node.old)}" for node in last.nodes if node.took]
+        words = f"Each node that took it gets its own old value again: {', '.join(each)}."
+        return Change(name, new or last.change.new, old or "", words, node=last.change.node)
+    if old is None:
+        return Change(name, new, "")
+    try:
+        return replace(await desk.operator.propose(name, _typed(name, old), desk.scan), old=new)
+    except BadInput:
+        return Change(name, new, old)
 
 
 def keep(desk: "ActionDesk") -> None:
@@ -152,12 +169,22 @@ def _typed(name: str, value: str) -> str:
 def _tell(desk: "ActionDesk", result: ChangeResult) -> None:
     name = safe_text(result.change.name, 40)
     arrow = f"{shown_value(name, result.change.old)} {desk.app.pen.glyphs.right} {shown_value(name, result.now)}"
-    notice = f"{name}: {arrow}, read back" if result.took else f"{name} was not changed: it reads {result.now}"
+    if result.took:
+        notice = f"{name}: {arrow}, read back" + _places(result)
+    else:
+        notice = f"{name} was not changed" if not result.partly else f"{name} was changed on some nodes only"
+        notice += f": it reads {result.now}" if result.now is not None else ""
     if result.detail:
         notice += f"; {result.detail}"
     if result.persisted is not None:
         notice += f"; CONFIG REWRITE answered: {result.persisted}"
     _notice(desk, notice, bad=not result.took)
+
+
+def _places(result: ChangeResult) -> str:
+    if result.change.node:
+        return f" on {safe_text(result.change.node, 80)} alone"
+    return f" on all {len(result.nodes)} nodes" if result.nodes else ""
 
 
 def _notice(desk: "ActionDesk", notice: str, *, bad: bool = False) -> None:

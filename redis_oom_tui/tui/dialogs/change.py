@@ -22,15 +22,17 @@ _KEPT_IN_FILE = "It was written to the config file as well: this does not take i
 
 @dataclass(frozen=True, slots=True)
 class ChangeChoice:
-    """Yes, and how: written to the server's file too, and taken back by itself after so many seconds."""
+    """Yes to `change`, and how: written to the server's file too, and taken back by itself after so many seconds."""
 
+    change: Change
     persist: bool = False
     revert_after: float | None = None
 
 
 class ChangeDialog(Dialog[ChangeChoice]):
     """Asks before a setting is changed. `why_not_persist` is why CONFIG REWRITE cannot be offered here;
-    `persisted` says, for an undo, that the new value went into the config file.
+    `persisted` says, for an undo, that the new value went into the config file. `alone` is the same change for one node
+    of a cluster, which may be chosen in place of all.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class ChangeDialog(Dialog[ChangeChoice]):
         why_not_persist: str | None = None,
         undo: bool = False,
         persisted: bool = False,
+        alone: Change | None = None,
     ) -> None:
         name = safe_text(change.name, 40)
         title = f"Put {name} back?" if undo else f"Change {name}?"
         super().__init__(title, act="Put back" if undo else "Change it", danger=bool(change.warnings))
-        self.change = change
+        self.for_all = change
+        self.alone = alone
         self.where = where
         self.why_not_persist = why_not_persist
         self.undo = undo
@@ -55,9 +59,10 @@ class ChangeDialog(Dialog[ChangeChoice]):
         """The place, old and new, the consequence, the warnings."""
         arrow = self.triage.pen.glyphs.right
         change = self.change
+        where = change.node or self.where
         old = shown_value(change.name, change.old)
         new = shown_value(change.name, change.new)
-        lines: list[Line] = [*paragraph(f"On {safe_text(self.where)}", width, "dim"), ()]
+        lines: list[Line] = [*paragraph(f"On {safe_text(where)}", width, "dim"), ()]
         lines += paragraph(f"{safe_text(change.name)}: {old} {arrow} {new}", width, "title")
         if change.consequence:
             lines += paragraph(safe_text(change.consequence), width)
@@ -74,25 +79,35 @@ class ChangeDialog(Dialog[ChangeChoice]):
         return lines
 
     def fields(self) -> Iterable[Widget]:
-        """Persist, and the timed return."""
+        """One node of a cluster or all, persist, and the timed return."""
         if self.undo:
             return
+        if self.alone is not None:
+            yield Toggle(f"on {safe_text(self.alone.node, 60)} alone, not on all nodes", on=False, id="alone")
         if self.why_not_persist is None:
             yield Toggle("write it to the config file too", on=False, id="persist")
         yield Toggle(f"take it back in {REVERT_SECONDS:.0f} s unless kept", on=False, id="revert")
 
     @property
+    def change(self) -> Change:
+        """The change as it is chosen now."""
+        return self.alone if self.alone is not None and self._on("alone") else self.for_all
+
+    @property
     def _persists(self) -> bool:
-        return any(toggle.on for toggle in self.query("#persist").results(Toggle))
+        return self._on("persist")
+
+    def _on(self, name: str) -> bool:
+        return any(toggle.on for toggle in self.query(f"#{name}").results(Toggle))
 
     def on_toggle_turned(self, message: Toggle.Turned) -> None:
         """One excludes the other: what is to go back by itself must not stay in the file."""
-        for other in self.query(Toggle):
-            if other is not message.toggle and message.toggle.on:
+        for other in self.query("#persist, #revert").results(Toggle):
+            if other is not message.toggle and message.toggle.on and message.toggle.id != "alone":
                 other.turn_off()
         self.refit()
 
     def answer(self) -> ChangeChoice:
-        """Both choices."""
-        reverts = any(toggle.on for toggle in self.query("#revert").results(Toggle))
-        return ChangeChoice(persist=self._persists, revert_after=REVERT_SECONDS if reverts else None)
+        """The change, and both choices."""
+        revert_after = REVERT_SECONDS if self._on("revert") else None
+        return ChangeChoice(self.change, persist=self._persists, revert_after=revert_after)

@@ -1,0 +1,83 @@
+"""A setting on a whole cluster, or on one node of it: read back on each, told node by node, taken back on each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.models.errors import BadInput, ServerUnreachable
+from tests.actions.test_fleet import acting
+from tests.support.cluster import RunningCluster, clustered
+
+
+@pytest.fixture
+def cluster() -> Iterator[RunningCluster]:
+    with clustered() as running:
+        yield running
+
+
+async def test_a_setting_is_set_on_every_node_read_back_and_undone(cluster: RunningCluster, tmp_path: Path) -> None:
+    with cluster.replicas[0].server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    async with acting(cluster, tmp_path) as (_, operator):
+        change = await operator.propose("maxmemory-policy", "volatile-ttl")
+        assert "all 6 nodes" in change.consequence
+        assert any(cluster.replicas[0].name in warning for warning in change.warnings)
+        result = await operator.apply(change)
+        assert (result.took, result.now) == (True, "volatile-ttl"), result.detail
+        assert _policies(cluster) == ["volatile-ttl"] * 6
+        back = await operator.undo(result)
+        assert back.took
+    assert _policies(cluster) == ["noeviction"] * 3 + ["allkeys-lru"] + ["noeviction"] * 2
+
+
+def _policies(cluster: RunningCluster) -> list[str]:
+    found = []
+    for node in cluster.nodes:
+        with node.server.client() as client:
+            found.append(str(client.config_get("maxmemory-policy")["maxmemory-policy"]))
+    return found
+
+
+async def test_a_partial_success_is_told_node_by_node(cluster: RunningCluster, tmp_path: Path) -> None:
+    async with acting(cluster, tmp_path) as (_, operator):
+        change = await operator.propose("maxmemory", "100mb")
+        cluster.replicas[2].server.kill()
+        result = await operator.apply(change)
+    assert not result.took
+    assert "5 of 6 nodes took it" in result.detail
+    assert cluster.replicas[2].name in result.detail
+    assert result.partly
+    lost = [node for node in result.nodes if not node.took]
+    assert [node.node for node in lost] == [cluster.replicas[2].name]
+    assert {node.now for node in result.nodes if node.took} == {str(100 * 1024 * 1024)}
+
+
+async def test_what_a_partial_success_changed_can_be_taken_back(cluster: RunningCluster, tmp_path: Path) -> None:
+    with cluster.primaries[1].server.client() as client:
+        client.execute_command("ACL SETUSER", "default", "-config|set")
+    async with acting(cluster, tmp_path) as (_, operator):
+        result = await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lfu"))
+        assert result.partly
+        assert sorted(_policies(cluster)) == ["allkeys-lfu"] * 5 + ["noeviction"]
+        back = await operator.undo(result)
+        assert back.took, back.detail
+    assert _policies(cluster) == ["noeviction"] * 6
+
+
+@pytest.mark.parametrize("kind", ["primaries", "replicas"])
+async def test_one_node_alone(cluster: RunningCluster, tmp_path: Path, kind: str) -> None:
+    node = getattr(cluster, kind)[1]
+    async with acting(cluster, tmp_path) as (_, operator):
+        change = await operator.propose_on(node.name, "maxmemory-policy", "allkeys-lru")
+        assert f"On {node.name} alone; the other 5 nodes keep theirs." in change.consequence
+        assert any("after a failover" in warning for warning in change.warnings)
+        result = await operator.apply(change)
+        assert (result.took, result.now, [each.node for each in result.nodes]) == (True, "allkeys-lru", [node.name])
+        assert sorted(_policies(cluster)) == ["allkeys-lru"] + ["noeviction"] * 5
+        assert (await operator.undo(result)).took
+        assert _policies(cluster) == ["noeviction"] * 6
+        with pytest.raises(ServerUnreachable, match=f"no node elsewhere:1 now; by its own word it has .*{node.name}"):
+            await operator.propose_on("elsewhere:1", "maxmemory", "1gb")
+        with pytest.raises(BadInput, match="not an eviction policy"):
+            await operator.propose_on(node.name, "maxmemory-policy", "fastest")
