@@ -18,7 +18,7 @@ from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan import lane as lanes
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.tasks import end
-from redis_oom_tui.store.scan.wire import Column, Walker, admit_all, packed, packed_words
+from redis_oom_tui.store.scan.wire import Column, Walker, admit_all, packed, packed_by_key, packed_words
 from tests.support.servers import RunningServer
 
 
@@ -61,6 +61,16 @@ async def test_a_page_comes_back_in_order_with_refusals_in_their_places(server: 
         assert set(answers[10][1]) == {b"a", b"b\r\n"}
         # The connection is in step for the next page.
         assert await lane.ask(packed_words((b"PING",)), 1) == [b"PONG"]
+
+
+async def test_a_page_may_be_asked_key_by_key(valkey: RunningServer) -> None:
+    columns, keys = (Column.TYPE, Column.TTL), [b"a", b"gone"]
+    with valkey.client() as client:
+        client.set(b"a", b"v")
+    async with opened(valkey) as lane:
+        assert await lane.ask(packed_by_key(columns, keys), 4) == [b"string", -1, b"none", -2]
+    assert packed_by_key(columns, []) == b""
+    assert packed_by_key(columns, keys[:1]) == packed(columns, keys[:1])
 
 
 async def test_long_names_and_large_pages(valkey: RunningServer) -> None:

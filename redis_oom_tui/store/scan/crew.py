@@ -11,7 +11,7 @@ from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.tally import Columns
 from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.store.scan.walks import Walk
-from redis_oom_tui.store.scan.wire import Column, Walker, packed
+from redis_oom_tui.store.scan.wire import Column, Walker, packed_by_key
 
 
 class Foreman(Protocol):
@@ -112,7 +112,7 @@ class Crew:
     async def _turn(self, lane: Lane, walk: Walk) -> None:
         """Ask about the keys at hand and, in the same write, for the next ones."""
         names = walk.page
-        buffer = packed(self._columns, names)
+        buffer = packed_by_key(self._columns, names)
         replies = len(self._columns) * len(names)
         if not walk.ended:
             buffer += self._walker.packed(walk.cursor, walk.count(self._foreman.step.count, self._keys))
@@ -134,7 +134,8 @@ class Crew:
                 walk.cross(following)
 
     def _sorted_out(self, answers: list[Any], size: int) -> Columns:
-        found = {column: answers[index * size : (index + 1) * size] for index, column in enumerate(self._columns)}
+        asked = len(self._columns)
+        found = {column: answers[index : asked * size : asked] for index, column in enumerate(self._columns)}
         frequency = Column.FREQUENCY in found
         return Columns(
             sizes=found.get(Column.SIZE),

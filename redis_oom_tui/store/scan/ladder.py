@@ -56,7 +56,7 @@ LADDERS: dict[Pace, tuple[Step, ...]] = {
         Step(8, 64),
         Step(16, 64),
     ),
-    Pace.FULL_SPEED: (Step(1, 250), Step(2, 500), Step(4, 500), Step(8, 1000), Step(16, 1000)),
+    Pace.FULL_SPEED: (Step(1, 250), Step(2, 250), Step(4, 250), Step(8, 500), Step(16, 1000)),
 }
 STARTS: dict[Pace, int] = {Pace.GENTLE: 3, Pace.NORMAL: 3, Pace.FULL_SPEED: 2}
 BUDGETS: dict[Pace, Budget] = {
