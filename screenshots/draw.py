@@ -21,7 +21,7 @@ SCENES: dict[str, tuple[str | float, ...]] = {
     "hogs": ("2", "r", "~COMPLETE", 1.0),
     "patterns": ("tab", 1.0),
     "triage": ("1", 20.0),
-    "limits": ("3", "~Eviction", "home", "down", "down", "down", "down", 1.0),
+    "limits": ("3", "~EVICTION", "home", "down", "down", "down", "down", 1.0),
     "policy": ("enter", 1.0),
     "cleanup": ("escape", "4", "enter", *"cache:v1:*", "enter", 0.5, "x", "~delete:", 1.0),
     "confirm": ("x", 1.0),

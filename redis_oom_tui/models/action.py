@@ -76,6 +76,8 @@ class PolicyView:
     `evicts` is one plain sentence about who goes first. `evictable_keys` is counted (INFO keyspace);
     `evictable_bytes` and `share` (of the bytes that keys hold) come from the last scan and are None without one.
     `first_to_go` names families that would lose keys first, each a likelihood: eviction looks at a few keys at a time.
+    `flagged`: it evicts nothing or too little here, or a quarter and more of the keys that go first are of families
+    whose loss breaks things.
     """
 
     name: str
@@ -86,6 +88,7 @@ class PolicyView:
     share: float | None = None
     equals_noeviction: bool = False
     enough: bool | None = None
+    flagged: bool = False
     first_to_go: tuple[bytes, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -10,6 +10,10 @@ from redis_oom_tui.words.sizes import duration, size
 
 # Every connection takes some KB of buffers; what holds less than this is nobody's hog.
 HOG_BYTES = 2**20
+# What this tool calls its own connections.
+OWN_NAME = b"redis-oom-tui"
+_LEAST_BYTES = 2**16
+_LEAST_SHARE = 0.001
 
 
 class ClientKind(StrEnum):
@@ -59,6 +63,20 @@ def rank(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
     """All clients, those that hold most first; a forgotten MONITOR comes before others of its size."""
     hogs = [Hog(client, kind_of(client)) for client in clients]
     return tuple(sorted(hogs, key=lambda hog: (-hog.client.total_bytes, hog.kind is not ClientKind.MONITOR)))
+
+
+def others(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
+    """As `rank`, without what seems to be this tool itself: one by its name that holds little."""
+    return tuple(hog for hog in rank(clients) if hog.client.name != OWN_NAME or hog.client.total_bytes >= HOG_BYTES)
+
+
+def noteworthy_bytes(used_bytes: int) -> int:
+    """What a client must hold to be worth a line beside `used_bytes` of memory.
+
+    >>> noteworthy_bytes(2**20), noteworthy_bytes(2**30), noteworthy_bytes(2**40)
+    (65536, 1048576, 1048576)
+    """
+    return min(HOG_BYTES, max(_LEAST_BYTES, round(used_bytes * _LEAST_SHARE)))
 
 
 def kind_of(client: ClientBuffer) -> ClientKind:

@@ -1,7 +1,7 @@
 """What each eviction policy would mean here: from the keyspace, which is counted, and the scan, which is sampled."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from redis_oom_tui.models.action import PolicyView, Step
 from redis_oom_tui.models.scan import PatternRow, ScanView
@@ -18,6 +18,10 @@ _PRECIOUS = {
     "sessions": rb"session|(?<![a-z])sess:|login|token",
 }
 _SHOWN = 3
+# A policy is marked where this share of the keys that go first would be missed.
+_ALARMING = 0.25
+# What is looked at as going first, at least, as a share of the bytes that were scanned.
+_AHEAD = 0.05
 
 
 def over_bytes(memory: Memory) -> int | None:
@@ -72,6 +76,7 @@ def policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyV
         share=held / scan.bytes_seen if scan and scan.bytes_seen and held is not None and scan.complete else None,
         equals_noeviction=is_volatile(name) and keys == 0,
         enough=enough,
+        flagged=_flagged(name, keys, enough, _endangered(name, families, scan, over or 0)),
         first_to_go=tuple(row.pattern for row in families[:_SHOWN]),
         warnings=_warnings(name, snapshot, families, enough),
     )
@@ -107,9 +112,35 @@ def _families(name: str, scan: ScanView) -> tuple[PatternRow, ...]:
     rows = [row for row in scan.patterns if not is_volatile(name) or row.no_ttl_keys < row.keys]
     lowest = min((row.level for row in rows), default=0)
     rows = [row for row in rows if row.level == lowest]
-    if name.endswith("-lru") and all(row.idle_quantiles for row in rows):
+    if _by_idle(name, rows):
         return tuple(sorted(rows, key=lambda row: row.idle_quantiles or (0, 0, 0), reverse=True))
     return tuple(sorted(rows, key=lambda row: row.keys, reverse=True))
+
+
+def _flagged(name: str, keys: int | None, enough: bool | None, endangered: float) -> bool:
+    """Whether to mark it among its like; noeviction takes nothing, and says so."""
+    return name != NOEVICTION and (keys == 0 or enough is False or endangered >= _ALARMING)
+
+
+def _endangered(name: str, families: Sequence[PatternRow], scan: ScanView | None, over: int) -> float:
+    """How much of what goes first is of families whose loss breaks things, as a share of its keys.
+
+    With idle times the idlest families go first, until what must go is gone and a little more; otherwise all stand the
+    same chance.
+    """
+    first: list[PatternRow] = []
+    needed = max(over, scan.bytes_seen * _AHEAD if scan is not None else 0)
+    for row in families:
+        first.append(row)
+        if _by_idle(name, families) and sum(one.size for one in first) >= needed:
+            break
+    counted = [(row, row.keys - row.no_ttl_keys if is_volatile(name) else row.keys) for row in first]
+    every = sum(keys for _, keys in counted)
+    return sum(keys for row, keys in counted if _kind(row) is not None) / every if every else 0.0
+
+
+def _by_idle(name: str, rows: Sequence[PatternRow]) -> bool:
+    return name.endswith("-lru") and all(row.idle_quantiles for row in rows)
 
 
 def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], enough: bool | None) -> tuple[str, ...]:

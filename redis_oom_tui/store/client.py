@@ -17,9 +17,10 @@ from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 
 from redis_oom_tui.models import address
+from redis_oom_tui.rules.clients import OWN_NAME
 from redis_oom_tui.store.gate import Gate
 
-CLIENT_NAME = "redis-oom-tui"
+CLIENT_NAME = OWN_NAME.decode()
 
 WHOLE_REPLY = 20
 """A reply that keeps coming may take so many times what silence may: CLIENT LIST over 10 KB/s is slow, not lost."""

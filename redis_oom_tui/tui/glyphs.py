@@ -25,6 +25,7 @@ class Glyphs:
     column: str
     cursor: str
     marked: str
+    square: str
     up: str
     down: str
     bullet: str
@@ -52,6 +53,7 @@ FULL = Glyphs(
     column="│",
     cursor="▌",
     marked="●",
+    square="■",
     up="▲",
     down="▼",
     bullet="•",
@@ -74,6 +76,7 @@ CP437 = Glyphs(
     column="│",
     cursor="▌",
     marked="■",
+    square="■",
     up="▲",
     down="▼",
     bullet="·",
@@ -96,6 +99,7 @@ ASCII = Glyphs(
     column="|",
     cursor=">",
     marked="*",
+    square="*",
     up="^",
     down="v",
     bullet="-",

@@ -87,6 +87,7 @@ def _roles(ink: _Ink) -> dict[str, Style]:
         "cursor_away": fg(f"{ink.text} on {ink.away}"),
         "marked": fg(f"bold {ink.warn}"),
         **{f"part{i}": fg(f"{color} on {ink.track}") for i, color in enumerate(ink.parts)},
+        **{f"dot{i}": fg(color) for i, color in enumerate(ink.parts)},
         **{f"mark_{name}": fg(f"bold {_ON_MARK} on {color}") for name, color in _MARKS.items()},
     }
 
@@ -188,7 +189,11 @@ def _ansi_roles(accent: str, warn: str) -> dict[str, Style]:
         "cursor_away": "bold",
         "marked": f"bold {warn}",
     }
-    parts = {f"part{i}": name for i, name in enumerate((accent, warn, "red", "green", "blue", ""))}
+    parts = {
+        f"{kind}{i}": name
+        for i, name in enumerate((accent, warn, "red", "green", "blue", ""))
+        for kind in ("part", "dot")
+    }
     marks = {f"mark_{name}": f"bold reverse {name}" for name in _MARKS}
     return {role: Style.parse(text or "none") for role, text in (plain | parts | marks).items()}
 

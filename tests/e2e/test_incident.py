@@ -140,7 +140,7 @@ def clean_up(terminal: Terminal) -> None:
 def change_policy(terminal: Terminal, policy: str) -> None:
     """By the list, the dialog and its second button."""
     terminal.press("3")
-    terminal.wait_for("Eviction policy", "noeviction")
+    terminal.wait_for("EVICTION POLICY", "noeviction")
     terminal.press("Home")
     go_to(terminal, policy)
     terminal.press("Enter")

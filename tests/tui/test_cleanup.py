@@ -27,7 +27,7 @@ def enabled_keys(app):
     return {key for key, active in app.screen.active_bindings.items() if active.enabled}
 
 
-MARKS = {Stage.PREVIEW: "To ", Stage.REPORT: "not attempted", Stage.RESTORED: "Putting back"}
+MARKS = {Stage.PREVIEW: "To ", Stage.REPORT: "used before", Stage.RESTORED: "Putting back"}
 
 
 async def at(pilot, stage):
@@ -73,8 +73,8 @@ async def test_a_plan_from_the_form_to_the_report():
         for words in (
             "deleted 36",
             "changed 4",
-            "Backup: /state/backups/one.oomb",
-            "509.0 MiB before",
+            "backup   /state/backups/one.oomb",
+            "509.0 MiB used before",
             "99.4 MiB have still to go",
             '"session:000009"',
         ):

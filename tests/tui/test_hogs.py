@@ -265,6 +265,6 @@ async def test_while_the_scan_is_partial_patterns_say_what_the_whole_may_be():
     app = an_app(source)
     async with app.run_test(size=(90, 24)) as pilot:
         await scanning(pilot, "tab")
-        assert "20.0M +-15%" in screen_text(app)
+        await until(pilot, lambda: "20.0M +-15%" in screen_text(app))
         await until(pilot, lambda: "COMPLETE" in screen_text(app))
         assert "IN ALL" not in screen_text(app)

@@ -315,12 +315,12 @@ async def test_a_scan_that_ends_brings_bytes_and_shares_at_once():
     app = an_app(source, operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
         await on_limits(pilot)
-        assert "bytes: scan" in screen_text(app)
+        assert "BYTES: SCAN" in screen_text(app)
         app.post_message(StartScan(ScanOptions()))
         await until(pilot, lambda: source.scans)
         source.scans[0][1].finish()
         await until(pilot, lambda: any("volatile-lru" in line and "11 %" in line for line in rows(app)))
-        assert "bytes: scan" not in screen_text(app)
+        assert "BYTES: SCAN" not in screen_text(app)
 
 
 async def test_a_long_refusal_is_shown_whole_on_demand():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from redis_oom_tui.models.action import Done
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.snapshot import ClientBuffer
-from redis_oom_tui.rules.clients import rank
+from redis_oom_tui.rules.clients import others
 from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.acting.state import LogState
 from redis_oom_tui.tui.dialogs.kill import KillDialog
@@ -44,9 +44,9 @@ async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
 async def pick(desk: "ActionDesk") -> ClientBuffer | None:
     """One of the clients that hold most, as last listed; it is closed later by what was shown of it."""
     reading = desk.app.reading
-    known = rank(reading.clients)[:_OFFERED] if reading is not None and reading.clients else ()
+    known = others(reading.clients)[:_OFFERED] if reading is not None and reading.clients else ()
     if not known:
-        raise BadInput("No client is known here: CLIENT LIST is refused, or has not answered yet")
+        raise BadInput("No other client is known here: CLIENT LIST is refused, or has not answered yet")
     clients = {str(hog.client.id): hog.client for hog in known}
     options = [Option(number, _label(client)) for number, client in clients.items()]
     picked = await desk.ask(PickDialog("Which client?", "Nothing is closed before another question.", options))

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 _WIDEST = 78
 _BORDERED_FROM = 16
+_AIR = 2
 
 
 class Dialog(ModalScreen[T | None], Generic[T]):
@@ -48,6 +49,7 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     Dialog #box.-danger.-plain { border: none; }
     Dialog #buttons { height: 1; padding: 0 0 0 1; }
     Dialog #fields { height: auto; }
+    Dialog #box.-airy TitleLine, Dialog #box.-airy #fields { margin-bottom: 1; }
     """
     AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -138,7 +140,9 @@ class Dialog(ModalScreen[T | None], Generic[T]):
         box.styles.width = width
         text = self.query_one(ScrollText)
         fixed = edge + 3 + sum(1 for _ in self.query("#fields > *"))
-        text.styles.height = max(1, min(text.needed(width - edge - 2), rows - fixed))
+        needed = text.needed(width - edge - 2)
+        box.set_class(not plain and rows - fixed - needed >= _AIR, "-airy")
+        text.styles.height = max(1, min(needed, rows - fixed))
         self.call_after_refresh(self._show_rest)
 
     def _show_rest(self) -> None:

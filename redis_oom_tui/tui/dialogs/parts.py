@@ -187,7 +187,7 @@ class PushButton(Canvas, can_focus=True):
         """The label, in brackets where it has the focus: colour alone tells nobody."""
         del height
         if self.disabled:
-            return (clip(((f"  {self.label}  ", "rule"),), width),)
+            return (clip(((f"  {self.label}  ", "dim"),), width),)
         if not self.has_focus:
             return (clip(((f"  {self.label}  ", "cursor_away"),), width),)
         return (clip(((f"[ {self.label} ]", "crit_block" if self._danger else "tab_active"),), width),)

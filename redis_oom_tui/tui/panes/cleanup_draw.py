@@ -9,12 +9,13 @@ from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.rules.budget import TARGET
 from redis_oom_tui.tui.acting.state import CleanupState
 from redis_oom_tui.tui.dialogs.parts import marked, paragraph
-from redis_oom_tui.tui.draw import Line, Pen, bar, clip, pad
+from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, pad
 from redis_oom_tui.tui.panes.cleanup_form import Form, entries, summary, value
 from redis_oom_tui.words.hostile import cut, exact, safe_text
 from redis_oom_tui.words.sizes import count, duration, percent, short_size, size
 
 _LABEL = 16
+_FACT = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _limits_words(plan: Plan, held: int) -> list[str]:
 def key_list(keys: Sequence[PlannedKey], at: int, room: int, height: int, pen: Pen) -> list[Line]:
     """A heading and as many keys as fit, the exact bytes of each name, the cursor among them."""
     narrow = room < 60
-    head = f"  {'bytes':>7} {'TTL':>7} key" if narrow else f"  {'bytes':>7} {'type':<7}{'TTL':>7}{'idle':>8} db key"
+    head = f"  {'BYTES':>7} {'TTL':>7} KEY" if narrow else f"  {'BYTES':>7} {'TYPE':<7}{'TTL':>7}{'IDLE':>8} DB KEY"
     space = max(1, height - 1)
     top = max(0, min(at - space // 2, len(keys) - space))
     shown = range(top, min(len(keys), top + space))
@@ -162,64 +163,70 @@ def run_lines(state: CleanupState, memory: Memory | None, at: int, room: int, he
     view = state.run
     if view is None:
         return []
-    share = view.done_keys / view.total_keys if view.total_keys else 1.0
-    verb = "Expiring" if state.plan is not None and state.plan.deed is Deed.EXPIRE else "Deleting"
-    lines: list[Line] = []
-    if view.ended is None:
-        lines += paragraph(f"{verb}. Esc stops at the edge of the batch.", room - 1, "dim", " ")
-        rate = f"{count(round(view.keys_per_second))}/s"
-        lines += paragraph(f"{count(view.done_keys)} of {count(view.total_keys)} keys, {rate}", room - 1, "title", " ")
-        lines += paragraph(safe_text(view.phase, 200), room - 1, "warn" if "brak" in view.phase else "dim", " ")
-    else:
-        lines += paragraph(safe_text(view.ended, 400), room - 1, "crit" if view.failed else "ok", " ")
-    lines.append(_progress(share, room, pen))
-    lines += _counts(view, room)
-    lines += _freed(view, room)
-    lines += _to_go(memory, room)
+    lines = _under_way(state, view, room, pen) if view.ended is None else _ended(view, room)
+    lines += _fact("keys", _counts(view), room)
+    lines += _fact("memory", _freed(view), room)
+    lines += _fact("goal", _to_go(memory), room)
     if view.backup_path:
-        lines += paragraph(f"Backup: {safe_text(view.backup_path, 400)}", room - 1, "dim", " ")
+        lines += _fact("backup", [(safe_text(view.backup_path, 400), "dim")], room)
     if view.ended is None:
         return lines[:height]
-    return [*lines, *outcome_list(state.outcomes, state.more, at, room, height - len(lines), pen)][:height]
+    listed = outcome_list(state.outcomes, state.more, at, room, height - len(lines) - 1, pen)
+    return [*lines, *(((), *listed) if listed else ())][:height]
 
 
-def _counts(view: RunView, room: int) -> list[Line]:
-    roles = {Outcome.FAILED: "crit", Outcome.CHANGED: "warn"}
-    pieces = []
-    for outcome in Outcome:
-        number = view.counts.get(outcome, 0)
-        if number or outcome in {Outcome.DELETED, Outcome.NOT_ATTEMPTED}:
-            role = roles.get(outcome, "text") if number else "dim"
-            pieces.append((f" {outcome.value} {count(number)} ", role))
-    lines: list[Line] = [()]
-    taken = 0
-    for text, role in pieces:
-        if taken + len(text) > room:
-            lines.append(())
-            taken = 0
-        lines[-1] = (*lines[-1], (text, role))
-        taken += len(text)
+def _under_way(state: CleanupState, view: RunView, room: int, pen: Pen) -> list[Line]:
+    share = view.done_keys / view.total_keys if view.total_keys else 1.0
+    verb = "Expiring" if state.plan is not None and state.plan.deed is Deed.EXPIRE else "Deleting"
+    rate = f"{count(round(view.keys_per_second))}/s"
+    return [
+        *paragraph(f"{verb}. Esc stops at the edge of the batch.", room - 1, "dim", " "),
+        *paragraph(f"{count(view.done_keys)} of {count(view.total_keys)} keys, {rate}", room - 1, "title", " "),
+        *paragraph(safe_text(view.phase, 200), room - 1, "warn" if "brak" in view.phase else "dim", " "),
+        _progress(share, room, pen),
+    ]
+
+
+def _ended(view: RunView, room: int) -> list[Line]:
+    """What came of it; where it broke off, how far it was stands among the facts below."""
+    return [*paragraph(safe_text(view.ended or "", 400), room - 1, "crit" if view.failed else "ok", " "), ()]
+
+
+def _fact(word: str, sentences: Sequence[Piece], room: int) -> list[Line]:
+    """A word, and beside it what is to be said of it, each sentence on lines of its own."""
+    lines: list[Line] = []
+    for n, (text, role) in enumerate(sentences):
+        lines += marked(f" {pad(word if n == 0 else '', _FACT)}", text, room - 1, role, "dim")
     return lines
 
 
-def _freed(view: RunView, room: int) -> list[Line]:
-    text = f"By the plan's figures {size(view.freed_bytes)} freed."
+def _counts(view: RunView) -> list[Piece]:
+    """How many keys of each outcome; what went wrong stands on lines of its own."""
+    wrong = {Outcome.FAILED: "crit", Outcome.CHANGED: "warn"}
+    told = [(outcome, view.counts.get(outcome, 0)) for outcome in Outcome]
+    plain = ", ".join(f"{outcome.value} {count(number)}" for outcome, number in told if number and outcome not in wrong)
+    pieces: list[Piece] = [(plain or ("none done yet" if view.ended is None else "none done"), "text")]
+    return pieces + [(f"{one.value} {count(number)}", wrong[one]) for one, number in told if number and one in wrong]
+
+
+def _freed(view: RunView) -> list[Piece]:
+    pieces: list[Piece] = [(f"{size(view.freed_bytes)} freed by the plan's figures", "text")]
     if view.used_before_bytes is not None and view.used_now_bytes is not None:
         before, now = size(view.used_before_bytes), size(view.used_now_bytes)
-        text += f" The server: {before} before, {now} now."
+        pieces.insert(0, (f"{before} used before, {now} now", "title"))
     if view.lazyfree_pending_objects:
-        text += f" Freeing in the background: {count(view.lazyfree_pending_objects)} objects to go."
-    return paragraph(text, room - 1, "text", " ")
+        pieces.append((f"{count(view.lazyfree_pending_objects)} objects yet to be freed in the background", "text"))
+    return pieces
 
 
-def _to_go(memory: Memory | None, room: int) -> list[Line]:
+def _to_go(memory: Memory | None) -> list[Piece]:
     """What is left to free, by the server's own figures now."""
     if memory is None or memory.maxmemory_bytes is None:
         return []
     needed = memory.counted_bytes - round(TARGET * memory.maxmemory_bytes)
     if needed > 0:
-        return paragraph(f"To reach {percent(TARGET)}, {size(needed)} have still to go.", room - 1, "warn", " ")
-    return paragraph(f"It is below {percent(TARGET)} now.", room - 1, "ok", " ")
+        return [(f"to reach {percent(TARGET)}, {size(needed)} have still to go", "warn")]
+    return [(f"it is below {percent(TARGET)} now", "ok")]
 
 
 def outcome_list(outcomes: Sequence[KeyOutcome], more: int, at: int, room: int, height: int, pen: Pen) -> list[Line]:
@@ -227,7 +234,7 @@ def outcome_list(outcomes: Sequence[KeyOutcome], more: int, at: int, room: int, 
     if not outcomes or height < 2:
         return []
     total = len(outcomes) + more
-    lines: list[Line] = [((pad(f"  Left alone, and why: {count(total)}", room), "head"),)]
+    lines: list[Line] = [((pad(f"  LEFT ALONE, AND WHY: {count(total)}", room), "head"),)]
     space = height - 1
     top = max(0, min(at - space // 2, len(outcomes) - space))
     for n in range(top, min(len(outcomes), top + space)):
@@ -247,7 +254,8 @@ def restore_lines(view: RestoreReport | None, room: int, pen: Pen) -> list[Line]
     lines: list[Line] = paragraph(f"Putting back {safe_text(view.path, 400)}", room - 1, "dim", " ")
     if view.ended is not None:
         lines += paragraph(safe_text(view.ended, 400), room - 1, "crit" if view.failed else "ok", " ")
-    lines.append(_progress(share, room, pen))
+    if view.ended is None:
+        lines.append(_progress(share, room, pen))
     counts = "  ".join(f"{outcome.value} {count(number)}" for outcome, number in view.counts.items() if number)
     lines += paragraph(counts or "nothing yet", room - 1, "text", " ")
     if view.left_out_keys:

@@ -38,9 +38,10 @@ class HogsPane(Pane):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "scan", "scan", id="hogs.scan", tooltip="Scan the keyspace, or again"),
         Binding("p", "pause", "pause", id="hogs.pause", tooltip="Pause the scan, or go on"),
-        Binding("e", "end", "End the scan and keep what it found", show=False, id="hogs.end"),
+        Binding("e", "end", "end", id="hogs.end", tooltip="End the scan and keep what it found"),
         Binding("slash", "filter", "filter", id="hogs.filter", tooltip="Show only names with this part, or by a glob"),
-        Binding("tab", "other", "patterns", id="hogs.other", tooltip="To the patterns, and back to the keys"),
+        Binding("tab", "other('patterns')", "patterns", id="hogs.other", tooltip="To the patterns"),
+        Binding("tab", "other('keys')", "keys", id="hogs.keys", tooltip="Back to the keys"),
         Binding("x", "plan", "plan", id="hogs.plan", tooltip="Plan a cleanup of what is marked, or of this pattern"),
         Binding("l,right", "deeper", "into", id="hogs.deeper", tooltip="Into a pattern marked +: its own patterns"),
         Binding("h,left", "upward", "Out of the pattern", show=False, id="hogs.upward"),
@@ -84,6 +85,8 @@ class HogsPane(Pane):
     def show_scan(self, view: ScanView | None) -> None:
         """Draw the scan as it stands: its progress each time, the tables once a second while it runs."""
         before, self._view = self._view, view
+        if (None if view is None else view.state) is not (None if before is None else before.state):
+            self.refresh_bindings()
         now = self.triage.clock.monotonic()
         steady = view is not None and before is not None and view.state is before.state is ScanState.RUNNING
         if steady and before is not None and before.top and now < self._tables_due:
@@ -157,13 +160,14 @@ class HogsPane(Pane):
         """Type a filter."""
         self.filter_line.open()
 
-    def action_other(self) -> None:
+    def action_other(self, table: str) -> None:
         """To the patterns, or back to the keys."""
-        self._work_in(patterns=not self.has_class("-patterns"))
+        self._work_in(patterns=table == "patterns")
 
     def _work_in(self, *, patterns: bool) -> None:
         self.set_class(patterns, "-patterns")
         self.put_focus(self.main_widget)
+        self.refresh_bindings()
 
     def action_deeper(self) -> None:
         """Show what a pattern itself is made of."""
@@ -215,9 +219,13 @@ class HogsPane(Pane):
         return True
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only patterns can be gone into."""
-        del parameters
-        return action not in ("deeper", "upward") or self.main_widget is self.patterns
+        """Only patterns can be gone into, only a scan under way can be paused or ended, and Tab goes to the other."""
+        in_patterns = self.main_widget is self.patterns
+        if action == "other":
+            return (parameters == ("keys",)) == in_patterns
+        if action in ("pause", "end"):
+            return self._view is not None and self._view.state in (ScanState.RUNNING, ScanState.PAUSED)
+        return action not in ("deeper", "upward") or in_patterns
 
     # What the tables and the filter tell
 

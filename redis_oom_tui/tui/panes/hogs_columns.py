@@ -50,7 +50,9 @@ def _size(row: KeyRow, _: int) -> str:
 
 
 def _share(share: float | None) -> str:
-    return "?" if share is None else f"{share * 100:.1f}"
+    if share is None:
+        return "?"
+    return "<0.1" if 0 < share < 0.0005 else f"{share * 100:.1f}"
 
 
 def _ttl(row: KeyRow, _: int) -> str:

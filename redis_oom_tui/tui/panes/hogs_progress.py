@@ -46,10 +46,9 @@ class ScanProgress(Canvas):
         if view.state is ScanState.FAILED and view.error:
             return (*left, (shorten(safe_text(view.error, 300), room - width(left)), "text"))
         right = _pace(view)
-        keys = f"{sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"
-        told: list[Piece] = [(f" {sizes.percent(view.share_scanned)} ", "title"), (f" {keys}", "text"), *_speed(view)]
+        told = _told(view)
         gauge_room = room - width(left) - width(told) - width(right) - 2
-        if gauge_room >= 6:
+        if not view.complete and gauge_room >= 6:
             left += bar(view.share_scanned, min(24, gauge_room), self.pen, "bar_ok")
         return spread((*left, *told), right, room)
 
@@ -68,13 +67,18 @@ def _uncounted(view: ScanView) -> tuple[tuple[int, str], ...]:
     return (view.vanished_keys, "went away"), (view.refused_keys, "not readable")
 
 
-def _speed(view: ScanView) -> list[Piece]:
-    if view.state is ScanState.RUNNING:
-        left = "" if view.remaining_seconds is None else f", {sizes.duration(view.remaining_seconds)} left"
-        return [(f"  {view.keys_per_second / 1000:.1f}k/s{left}", "dim")]
-    if view.complete and view.explained_share is not None:
-        return [(f"  in {sizes.duration(view.elapsed_seconds)}, {sizes.percent(view.explained_share)} of used", "dim")]
-    return [(f"  in {sizes.duration(view.elapsed_seconds)}", "dim")]
+def _told(view: ScanView) -> list[Piece]:
+    """How far it came; a bar and a share that could only be whole are left out."""
+    elapsed = f"  in {sizes.duration(view.elapsed_seconds)}"
+    if view.complete:
+        told: list[Piece] = [(f"{sizes.count(view.scanned_keys)} keys", "title"), (elapsed, "dim")]
+        if view.explained_share is not None:
+            told.append((f", explains {sizes.percent(view.explained_share)} of used memory", "dim"))
+        return told
+    keys = f" {sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"
+    left = "" if view.remaining_seconds is None else f", {sizes.duration(view.remaining_seconds)} left"
+    speed = f"  {view.keys_per_second / 1000:.1f}k/s{left}" if view.state is ScanState.RUNNING else elapsed
+    return [(f" {sizes.percent(view.share_scanned)} ", "title"), (keys, "text"), (speed, "dim")]
 
 
 def _pace(view: ScanView) -> list[Piece]:

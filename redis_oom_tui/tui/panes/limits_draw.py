@@ -16,6 +16,7 @@ _TWO_COLUMNS_FROM = 74
 _LIST = 44
 _SHARE_FROM = 43
 _NOTICED = 4
+_MARKED = "Marked ! in the list: it evicts too little here, or early on what the application would miss."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +89,17 @@ def _list(limits: Limits, at: int, room: int, height: int, pen: Pen) -> list[Lin
 
 def _heading(limits: Limits, row: Row, room: int) -> Line:
     if row.policy is None:
-        return ((pad(f"   Setting{'value'.rjust(room - 11)}", room), "head"),)
-    text = f"   {'Eviction policy':<17}{'may evict':>9}{'bytes':>8}" + (f"{'share':>6}" if room >= _SHARE_FROM else "")
+        return ((pad(f"   SETTING{'VALUE'.rjust(room - 11)}", room), "head"),)
+    text = f"   {'EVICTION POLICY':<17}{'MAY EVICT':>9}{'BYTES':>8}" + (f"{'SHARE':>6}" if room >= _SHARE_FROM else "")
     if not limits.scanned:
-        text = f"   {'Eviction policy':<17}{'may evict':>9}  bytes: scan"[:room]
+        text = f"   {'EVICTION POLICY':<17}{'MAY EVICT':>9}  BYTES: SCAN"[:room]
     return ((pad(text, room), "head"),)
 
 
 def _policy_line(view: PolicyView, here: bool, room: int, pen: Pen) -> Line:
     mark = pen.glyphs.marked if view.current else " "
-    flag = "!" if view.equals_noeviction or view.warnings else " "
-    name = pad(safe_text(view.name), 17)
+    flag = "!" if view.flagged else " "
+    name = pad(safe_text(view.name), 16)
     keys = count(view.evictable_keys) if view.evictable_keys != 0 else "nothing"
     figures = f"{keys:>9}"
     if view.evictable_keys != 0:
@@ -106,10 +107,10 @@ def _policy_line(view: PolicyView, here: bool, room: int, pen: Pen) -> Line:
         figures += f"{held:>8}" + (f"{percent(view.share):>6}" if room >= _SHARE_FROM else "")
     cursor = pen.glyphs.cursor if here else " "
     if here:
-        return ((pad(f"{cursor}{mark}{flag}{name}{figures}", room), "cursor"),)
+        return ((pad(f"{cursor}{mark} {name}{flag}{figures}", room), "cursor"),)
     role = "title" if view.current else "text"
     return clip(
-        ((f" {mark}", "ok"), (flag, "warn"), (name, role), (figures, "dim" if view.equals_noeviction else role)), room
+        ((f" {mark} ", "ok"), (name, role), (flag, "warn"), (figures, "dim" if view.equals_noeviction else role)), room
     )
 
 
@@ -122,14 +123,17 @@ def _setting_line(row: Row, here: bool, room: int, pen: Pen) -> Line:
 
 
 def beside(limits: Limits, at: int, room: int, height: int, pen: Pen) -> list[Line]:
-    """What the chosen row means, and below it the way of a write; `i` shows what does not fit."""
+    """The way of a write, which stands still, and below it what the chosen row means; `i` shows what does not fit."""
     way = write_way(limits.path, room, pen)
     about = meaning(limits, rows(limits)[at], room)
-    space = height - min(len(way), max(height // 2, height - len(about) - 1)) - 1
+    for_way = max(height // 2, height - len(about) - 1)
+    if len(way) > for_way:
+        # Its end says what becomes of the write.
+        way = [way[0], *way[1 - for_way :]]
+    space = max(0, height - len(way) - 1)
     if len(about) > space:
         about = [*about[: max(0, space - 1)], (("i shows the rest", "key"),)]
-    about += [()] * (space - len(about))
-    return [*about, ((pen.glyphs.rule * room, "rule"),), *way][:height]
+    return [*way, ((pen.glyphs.rule * room, "rule"),), *about][:height]
 
 
 def meaning(limits: Limits, row: Row, room: int) -> list[Line]:
@@ -152,6 +156,8 @@ def meaning(limits: Limits, row: Row, room: int) -> list[Line]:
         lines += paragraph("This is the policy now.", room, "ok")
     for warning in view.warnings:
         lines += marked("! ", safe_text(warning), room, "text", "warn")
+    if view.flagged:
+        lines += paragraph(_MARKED, room, "dim")
     return lines + _evictable(view, limits, room)
 
 

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.dialogs.parts import Wheeled
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
@@ -60,7 +61,9 @@ class LogView(Wheeled, can_focus=True):
         every = self.every
         app = self.triage
         standing = app.timeline.standing()
-        return draw(every, self.place(every), standing, width, height, self.pen, now=app.clock.wall())
+        verdict = app.reading.verdict if app.reading is not None else None
+        well = verdict is not None and verdict.level is Level.OK
+        return draw(every, self.place(every), standing, width, height, self.pen, now=app.clock.wall(), well=well)
 
     def wheel(self, by: int) -> None:
         """Move the cursor."""

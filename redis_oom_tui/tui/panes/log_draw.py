@@ -41,11 +41,22 @@ def happenings(events: Iterable[Event], entries: Iterable[AuditEntry], server: s
 
 
 def draw(
-    every: Sequence[Happening], at: int, standing: Alert | None, room: int, height: int, pen: Pen, *, now: float
+    every: Sequence[Happening],
+    at: int,
+    standing: Alert | None,
+    room: int,
+    height: int,
+    pen: Pen,
+    *,
+    now: float,
+    well: bool = False,
 ) -> list[Line]:
-    """What stands, then what happened, the cursor on row `at`; `now` is the time of day."""
-    lines: list[Line] = [_fitted(_standing(standing, now), room)]
-    head = cut_end("  time     what       how it was, or what came of it", room)
+    """What stands, then what happened, the cursor on row `at`; `now` is the time of day.
+
+    `well` says that nothing is wrong at this moment: an alert that stands is then on its way out.
+    """
+    lines: list[Line] = [_fitted(_standing(standing, now, well=well), room - 1)]
+    head = cut_end("  TIME     WHAT       HOW IT WAS, OR WHAT CAME OF IT", room)
     lines.append(((pad(head, room), "head"),))
     if not every:
         return [*lines, (("  Nothing has happened yet: events and actions are listed here.", "dim"),)]
@@ -55,7 +66,7 @@ def draw(
     return [*lines, *(_row(every[n], n == at, room, pen, now) for n in shown)]
 
 
-def _standing(standing: Alert | None, now: float) -> Line:
+def _standing(standing: Alert | None, now: float, *, well: bool) -> Line:
     if standing is None:
         return ((" No alert stands. ", "ok"),)
     since = duration(max(0.0, now - standing.since))
@@ -65,8 +76,13 @@ def _standing(standing: Alert | None, now: float) -> Line:
         quiet = f" (snoozed until {clock_time(standing.snoozed_until)})"
     elif standing.quiet:
         quiet = " (seen)"
-    reason = safe_text(standing.reason, 300)
     role = _ROLES[standing.level]
+    if well and not standing.lost:
+        return (
+            (f" {word} for {since}{quiet}: ", role),
+            ("no more; it ends once that has lasted a while", "text"),
+        )
+    reason = safe_text(standing.reason, 300)
     return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))
 
 
@@ -75,8 +91,8 @@ def _row(one: Happening, here: bool, room: int, pen: Pen, now: float) -> Line:
     pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one.entry)
     line: list[Piece] = [(f"{pen.glyphs.cursor if here else ' '} {pad(time, 9)}", "dim"), *pieces]
     if here:
-        return ((pad(cut_end("".join(text for text, _ in line), room), room), "cursor"),)
-    return _fitted(line, room)
+        return ((pad(cut_end("".join(text for text, _ in line), room - 1), room), "cursor"),)
+    return _fitted(line, room - 1)
 
 
 def _fitted(line: Sequence[Piece], room: int) -> Line:
@@ -88,7 +104,8 @@ def _fitted(line: Sequence[Piece], room: int) -> Line:
 
 def _event_pieces(event: Event) -> list[Piece]:
     role = "ok" if event.kind in _QUIET else _ROLES[event.level]
-    return [(pad(event.kind.value, 11), role), (safe_text(event.reason, 300), "text")]
+    word = event.kind.value.upper() if event.kind is EventKind.OOM else event.kind.value
+    return [(pad(word, 11), role), (safe_text(event.reason, 300), "text")]
 
 
 def _entry_pieces(entry: AuditEntry | None) -> list[Piece]:
@@ -98,7 +115,9 @@ def _entry_pieces(entry: AuditEntry | None) -> list[Piece]:
         came: Piece = ("its end was not written: it runs now, or was cut off", "warn")
     else:
         came = (safe_text(entry.result, 300), "text" if entry.ok else "crit")
-    return [(pad(safe_text(entry.action, 11), 11), "link"), (f"{safe_text(entry.what, 120)}: ", "dim"), came]
+    # What it is stands in the column before.
+    what = safe_text(entry.what, 120).removeprefix(f"{entry.action} ")
+    return [(pad(safe_text(entry.action, 10), 11), "link"), (f"{what}: ", "dim"), came]
 
 
 def in_full(one: Happening) -> list[Piece]:

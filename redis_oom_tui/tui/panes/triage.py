@@ -61,7 +61,8 @@ class TriagePane(Pane):
         self.set_class(fleet is not None, "-fleet")
         if fleet is not None and reading.snapshot is not None:
             self.nodes.show(fleet, reading.snapshot.server.node)
-        self.clients.show(reading.clients)
+        used = 0 if reading.snapshot is None else reading.snapshot.memory.used_bytes
+        self.clients.show(reading.clients, used)
         self._find(reading, self.triage.scan)
 
     def show_scan(self, view: ScanView | None) -> None:

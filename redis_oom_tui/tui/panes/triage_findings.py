@@ -10,16 +10,18 @@ from textual.screen import ModalScreen
 
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Finding, Level
-from redis_oom_tui.rules.clients import rank
+from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
 from redis_oom_tui.tui.draw import Line, Piece, clip, merged, pad, shorten, spread, width, wrap
 from redis_oom_tui.tui.intents import PullLever
 from redis_oom_tui.tui.widgets.canvas import Canvas
-from redis_oom_tui.tui.widgets.header import level_role
+from redis_oom_tui.tui.widgets.header import PANES, level_role
 from redis_oom_tui.tui.widgets.keybar import KeyBar
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import safe_text
 
 _ROOMY = 100
+_CLIENTS = 5
+_PANE = max(len(pane) for pane in PANES)
 
 
 class Findings(Canvas, can_focus=True):
@@ -77,7 +79,9 @@ class Findings(Canvas, can_focus=True):
         if finding.saves_bytes is not None:
             right.append((f"{'saves ' if room >= _ROOMY else ''}{saving(finding)} ", role or "ok"))
         if finding.lever is not None:
-            right.append((f"{glyphs.right} {finding.lever.pane.title()} ", role or "link"))
+            right.append((f"{glyphs.right} {pad(finding.lever.pane.title(), _PANE)} ", role or "link"))
+        elif right:
+            right.append((" " * (_PANE + 3), role or "link"))
         state = role or (level_role(finding.level) if finding.level is not Level.OK else "dim")
         title = shorten(safe_text(finding.title, 200), max(4, room - width(right) - 5))
         return merged(spread(((f" {pad(sign, 2)} ", state), (title, role or "text")), right, room, role or "text"))
@@ -183,30 +187,42 @@ class FindingScreen(ModalScreen[None]):
 
 
 class Clients(Canvas):
-    """The clients that hold most memory, by CLIENT LIST."""
+    """The clients that hold most memory, by CLIENT LIST; what holds next to nothing is left out."""
 
     clients: tuple[ClientBuffer, ...] | None = None
+    _used = 0
+    _height = 0
 
-    def show(self, clients: tuple[ClientBuffer, ...] | None) -> None:
-        """Draw these."""
-        self.clients = clients
+    def show(self, clients: tuple[ClientBuffer, ...] | None, used_bytes: int) -> None:
+        """Draw these; `used_bytes` is what they are small or large beside."""
+        self.clients, self._used = clients, used_bytes
+        listed = min(_CLIENTS, max(1, len(self._hogs())))
+        # It grows and never shrinks: a client at the border would have the screen jump.
+        if listed + 1 > self._height:
+            self._height = listed + 1
+            self.styles.height = self._height
         self.redraw()
+
+    def _hogs(self) -> list[Hog]:
+        least = noteworthy_bytes(self._used)
+        return [hog for hog in others(self.clients or ()) if hog.client.total_bytes >= least]
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """A title, and as many as fit."""
         title: Line = ((" Client hogs", "title"),)
         if self.clients is None:
             return [title, ((" CLIENT LIST may not be read here.", "dim"),)]
-        return [
-            title,
-            *(
-                clip(
-                    (
-                        (f" {pad(sizes.short_size(hog.client.total_bytes), 7, 'right')}  ", "text"),
-                        (hog.words, "dim"),
-                    ),
-                    width,
-                )
-                for hog in rank(self.clients)[: max(0, height - 1)]
-            ),
-        ]
+        hogs = self._hogs()
+        if not hogs:
+            return [title, ((f" {_none(self.clients)}", "dim"),)]
+        return [title, *(_client_line(hog, width) for hog in hogs[: max(0, height - 1)])]
+
+
+def _client_line(hog: Hog, room: int) -> Line:
+    held = pad(sizes.short_size(hog.client.total_bytes), 7, "right")
+    return clip(((f" {held}  ", "text"), (hog.words, "dim")), room)
+
+
+def _none(clients: tuple[ClientBuffer, ...]) -> str:
+    most = max((hog.client.total_bytes for hog in others(clients)), default=None)
+    return "No other client is connected." if most is None else f"No client holds more than {sizes.short_size(most)}."

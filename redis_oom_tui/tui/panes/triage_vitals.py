@@ -157,10 +157,9 @@ def breakdown(split: Breakdown, room: int, pen: Pen) -> list[Line]:
     seen = [part for part in split.parts if part.size * across * 4 >= whole]
     line = stacked([(part.size / whole, _PARTS.get(part.share, "part5")) for part in seen], across, pen)
     legend: list[Piece] = [(" " * (_LABEL), "text")]
-    square = pen.glyphs.marked if not pen.tracks else pen.glyphs.eighths[-1]
     for part in sorted(split.parts, key=lambda part: -part.size):
         legend += [
-            (square, _PARTS.get(part.share, "part5")),
+            (pen.glyphs.square, _PARTS.get(part.share, "part5").replace("part", "dot")),
             (f" {part.share.value} ", "dim"),
             (f"{sizes.short_size(part.size)}  ", "text"),
         ]

@@ -14,7 +14,7 @@ from redis_oom_tui.tui.intents import ShowPane
 from redis_oom_tui.tui.reading import Link, Reading
 from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.words import sizes
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.hostile import cells, cut, safe_text
 
 PANES = ("triage", "hogs", "limits", "cleanup", "log")
 
@@ -68,13 +68,16 @@ class Header(Canvas):
         return (self._title(reading, width), tabs, *verdict, strip) if height >= 5 else (tabs, *verdict, strip)
 
     def _title(self, reading: Reading, room: int) -> Line:
-        link, more = self._link(reading), self._server(reading)
+        """The address is what matters: where it does not fit, first the uptime goes, then the version and the role."""
+        link = self._link(reading)
         name: list[Piece] = [(" redis-oom-tui ", "title"), *self._badges()]
-        rest = room - width((*name, *link, *more)) - 2
-        if rest < 12:
-            rest, more = rest + width(more), []
-        address: Piece = (f" {safe_text(str(reading.address), max(8, rest))}", "text")
-        return spread((*name, address, *more), link, room)
+        address = safe_text(str(reading.address), 200)
+        rest = room - width((*name, *link)) - 3
+        more = self._server(reading)
+        while more and cells(address) + width(more) > rest:
+            more.pop()
+        told = [(f" {cut(address, max(8, rest - width(more)))}", "text"), *more]
+        return spread((*name, *told), link, room)
 
     def _badges(self) -> list[Piece]:
         """The profile in its colour, a production server in words as well, and that nothing can be changed."""
@@ -90,11 +93,14 @@ class Header(Canvas):
 
     @staticmethod
     def _server(reading: Reading) -> list[Piece]:
+        """Role, version and uptime, what matters most first."""
         if reading.snapshot is None:
             return []
         server = reading.snapshot.server
-        up = "" if server.uptime_seconds is None else f"  up {sizes.duration(server.uptime_seconds)}"
-        return [(f"  {safe_text(f'{server.flavour} {server.version}', 24)} {safe_text(server.role, 12)}{up}", "dim")]
+        told = [safe_text(server.role, 12), safe_text(f"{server.flavour} {server.version}", 24)]
+        if server.uptime_seconds is not None:
+            told.append(f"up {sizes.duration(server.uptime_seconds)}")
+        return [(f"  {words}", "dim") for words in told]
 
     def _link(self, reading: Reading) -> list[Piece]:
         now = self.triage.clock.monotonic()
