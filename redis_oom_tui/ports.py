@@ -20,7 +20,7 @@ from redis_oom_tui.models.action import (
 )
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.fleet import FleetView
+from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
@@ -139,6 +139,17 @@ class TellsSettings(Protocol):
 
     async def settings(self) -> Mapping[str, str]:
         """Settings by name, those that may not be read left out: empty where CONFIG is not to be had."""
+
+
+@runtime_checkable
+class SeesReplicas(Protocol):
+    """A source that also asks the replicas of a master without a cluster; in a cluster they are among its nodes."""
+
+    async def replicas(self) -> tuple[NodeView, ...]:
+        """What each replica says of itself, with the same login, or why it does not; none where there is none.
+
+        May take a second or two for those that do not answer: to be asked seldom, and beside the polls.
+        """
 
 
 class Planning(Protocol):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
@@ -76,8 +75,7 @@ async def _ask(invocation: Invocation) -> _Answer:
         clients = await _clients(server.clients())
         # The time between the two looks is enough to load what will judge them.
         from redis_oom_tui.files.machine import with_room
-        from redis_oom_tui.rules.findings import find, ranked
-        from redis_oom_tui.rules.fleet import replica_findings
+        from redis_oom_tui.rules.findings import Case, examine
         from redis_oom_tui.rules.verdict import judge
 
         await asyncio.sleep(max(0.0, _GAP_SECONDS - (time.monotonic() - before.taken_monotonic)))
@@ -86,20 +84,18 @@ async def _ask(invocation: Invocation) -> _Answer:
     finally:
         await server.close()
     verdict = judge(now, before, thresholds)
-    found = find(now, None, clients, Capabilities(), settings=settings, thresholds=thresholds)
-    return _Answer(verdict, now, ranked((*found, *replica_findings(now, replicas))))
+    case = Case(now, clients=clients, settings=settings, replicas=replicas, thresholds=thresholds)
+    return _Answer(verdict, now, examine(case))
 
 
 async def _replicas(server: object, snapshot: Snapshot) -> "tuple[NodeView, ...]":
     """The replicas of a master that is no cluster; in a cluster they are among the nodes."""
-    from redis_oom_tui.store.live import LiveServer
+    from redis_oom_tui.ports import SeesReplicas
 
-    if not isinstance(server, LiveServer) or not snapshot.activity.connected_replicas:
+    if not isinstance(server, SeesReplicas) or not snapshot.activity.connected_replicas:
         return ()
-    from redis_oom_tui.store.fleet.replicas import replicas_of
-
     try:
-        return await replicas_of(server)
+        return await server.replicas()
     except TriageError:
         return ()
 

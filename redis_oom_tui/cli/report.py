@@ -14,12 +14,13 @@ from redis_oom_tui.files.fresh import write_new
 from redis_oom_tui.files.machine import with_room
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.report import IncidentReport
 from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.ports import SamplesValues, TellsSettings
-from redis_oom_tui.rules.findings import find
+from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
+from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.incident import episodes, nameless_clients, without_names
@@ -75,6 +76,7 @@ class Gathered:
         self.settings: dict[str, str] = {}
         self.scan: ScanView | None = None
         self.values: tuple[FamilySample, ...] = ()
+        self.replicas: tuple[NodeView, ...] = ()
 
 
 async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
@@ -88,6 +90,8 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
         gathered = Gathered([before, await source.snapshot()])
         if isinstance(source, TellsSettings):
             gathered.settings = dict(await source.settings())
+        if isinstance(source, SeesReplicas):
+            gathered.replicas = await source.replicas()
         try:
             gathered.clients = await source.clients()
         except CommandRefused as error:
@@ -124,6 +128,7 @@ def _recorded(path: Path) -> Gathered:
         gathered.settings = dict(moment.settings or gathered.settings)
         gathered.scan = moment.scan or gathered.scan
         gathered.values = moment.samples or gathered.values
+        gathered.replicas = moment.replicas or gathered.replicas
     return gathered
 
 
@@ -152,13 +157,16 @@ def _report(
         last=last,
         verdict=judge(last, thresholds=thresholds, rates=history.rates(), forecast=told),
         episodes=episodes(gathered.snapshots, thresholds),
-        findings=find(
-            last,
-            scan,
-            clients,
-            settings=gathered.settings,
-            values=gathered.values if names else (),
-            thresholds=thresholds,
+        findings=examine(
+            Case(
+                now=last,
+                scan=scan,
+                clients=clients,
+                settings=gathered.settings,
+                values=gathered.values if names else (),
+                replicas=gathered.replicas,
+                thresholds=thresholds,
+            )
         ),
         forecast=told,
         scan=scan,

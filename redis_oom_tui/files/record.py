@@ -16,6 +16,7 @@ from redis_oom_tui.files.codec import decode, encode
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
@@ -41,6 +42,7 @@ class Moment:
     capabilities: Capabilities | None = None
     settings: Mapping[str, str] | None = None
     samples: tuple[FamilySample, ...] | None = None
+    replicas: tuple[NodeView, ...] | None = None
     lost: str | None = None
 
 

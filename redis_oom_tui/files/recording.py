@@ -8,11 +8,12 @@ from redis_oom_tui.files.record import Moment, Recorder
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.ports import SamplesValues, Scan, Source, TellsSettings
+from redis_oom_tui.ports import SamplesValues, Scan, SeesReplicas, Source, TellsSettings
 
 Note = Callable[..., None]
 
@@ -90,6 +91,12 @@ class RecordingSource:
         samples = await self._inner.samples(scan) if isinstance(self._inner, SamplesValues) else ()
         self._note(samples=samples)
         return samples
+
+    async def replicas(self) -> tuple[NodeView, ...]:
+        """Kept; none where the source asks no replicas."""
+        views = await self._inner.replicas() if isinstance(self._inner, SeesReplicas) else ()
+        self._note(replicas=views)
+        return views
 
     def scan(self, options: ScanOptions) -> Scan:
         """Kept once it ends."""

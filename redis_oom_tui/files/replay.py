@@ -8,13 +8,14 @@ from redis_oom_tui.files.record import Moment, Recording
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 
 _NO_CHANGES = "this is a recording: nothing can be changed in the past"
-_KINDS = ("capabilities", "clients", "settings", "scan", "samples")
+_KINDS = ("capabilities", "clients", "settings", "scan", "samples", "replicas")
 _CHANGES = (
     Feature.CONFIG_SET,
     Feature.CONFIG_REWRITE,
@@ -110,6 +111,11 @@ class ReplaySource:
         """The settings as last told by then."""
         moment = self._last("settings")
         return moment.settings or {} if moment is not None else {}
+
+    async def replicas(self) -> tuple[NodeView, ...]:
+        """What the replicas had last said by then."""
+        moment = self._last("replicas")
+        return moment.replicas or () if moment is not None else ()
 
     async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:  # noqa: ARG002 - the port asks for it
         """The samples last read by then."""

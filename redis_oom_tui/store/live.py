@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis_oom_tui.models import address as addresses
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import NotRedis, ServerUnreachable, TriageError
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
@@ -128,6 +129,12 @@ class LiveServer:
         """The settings that a diagnosis looks at; empty where CONFIG is not to be had."""
         with translated(self.address, "CONFIG GET"):
             return await read_settings(self.client())
+
+    async def replicas(self) -> tuple[NodeView, ...]:
+        """What each replica that INFO names says of itself, or why it does not; none behind a refused INFO."""
+        from redis_oom_tui.store.fleet.replicas import replicas_of  # noqa: PLC0415 - it is made of servers like this
+
+        return await replicas_of(self)
 
     async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
         """A few keys of each of the largest families, boiled down to figures."""

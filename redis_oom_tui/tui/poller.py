@@ -15,6 +15,7 @@ from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import follow, judge
 from redis_oom_tui.tui.reading import Clock, Link, Reading
+from redis_oom_tui.tui.replicas import ReplicaLook
 
 _LONGEST_WAIT = 10.0
 _CLIENTS_EVERY = 5.0
@@ -53,16 +54,20 @@ class Poller:
         self._history = History()
         self._reading = Reading(address=source.address)
         self._opened = opened
+        self._replicas = ReplicaLook(source)
         self._clients_due = self._settings_due = 0.0
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        while True:
-            started = self._clock.monotonic()
-            wait = await self.tick()
-            spent = self._clock.monotonic() - started
-            # A tick that took longer than its interval is followed by a whole pause: never back to back.
-            await self._sleep(wait - spent if spent < wait else wait)
+        try:
+            while True:
+                started = self._clock.monotonic()
+                wait = await self.tick()
+                spent = self._clock.monotonic() - started
+                # A tick that took longer than its interval is followed by a whole pause: never back to back.
+                await self._sleep(wait - spent if spent < wait else wait)
+        finally:
+            self._replicas.close()
 
     async def tick(self) -> float:
         """Ask once, publish what came of it, and return the seconds until the next tick."""
@@ -95,6 +100,7 @@ class Poller:
             clients=clients,
             capabilities=capabilities,
             settings=settings,
+            replicas=self._replicas.seen(snapshot),
         )
 
     async def _settings(self, snapshot: Snapshot) -> Mapping[str, str]:

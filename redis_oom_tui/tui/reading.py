@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates, Sample
 from redis_oom_tui.models.verdict import Verdict
@@ -35,7 +36,8 @@ class Reading:
 
     `samples` are the trend of the last minutes to hours, oldest first; `rates` are over the last ten seconds. When the
     link is LOST, everything is from before, `error` says why in one sentence and `next_try` when it is tried again
-    (monotonic seconds). `clients` is None until CLIENT LIST answered; `settings` are the few that a diagnosis looks at.
+    (monotonic seconds). `clients` is None until CLIENT LIST answered; `settings` are the few that a diagnosis looks at;
+    `replicas` what those of a master without a cluster last said.
     """
 
     address: Address
@@ -48,6 +50,7 @@ class Reading:
     clients: tuple[ClientBuffer, ...] | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
     settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    replicas: tuple[NodeView, ...] = ()
     error: str | None = None
     next_try: float | None = None
     attempts: int = 0

@@ -14,6 +14,7 @@ from redis_oom_tui.files.replay import ReplaySource
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
+from redis_oom_tui.models.fleet import ClusterNode, NodeView
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView, TypeRow
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
@@ -49,6 +50,7 @@ def test_snapshots_survive_the_file(info: dict[str, object]) -> None:
         Moment(1.0, 2.0, capabilities=Capabilities().without(Feature.SCRIPT, "renamed away")),
         Moment(1.0, 2.0, settings={"maxmemory-samples": "5"}),
         Moment(1.0, 2.0, lost="gone"),
+        Moment(1.0, 2.0, replicas=(NodeView(ClusterNode("r:1", "i", Address("r", 1), "m:1"), error="silent"),)),
         Address(socket_path="/run/s"),
     ],
 )

@@ -11,7 +11,7 @@ from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Thresholds
 from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, packing, shape
 from redis_oom_tui.rules.findings.case import Case
-from redis_oom_tui.rules.fleet import fleet_findings
+from redis_oom_tui.rules.fleet import fleet_findings, replica_findings
 from redis_oom_tui.words.hostile import safe_text
 
 __all__ = ["RULES", "Case", "examine", "find", "ranked"]
@@ -83,6 +83,7 @@ def examine(case: Case) -> tuple[Finding, ...]:
     found = [finding for rule in RULES for finding in rule(case)]
     if case.now.fleet is not None:
         found += fleet_findings(case.now.fleet)
+    found += replica_findings(case.now, case.replicas)
     return ranked(_as_allowed(finding, case.capabilities) for finding in found)
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Memory, Snapshot
 from redis_oom_tui.models.values import FamilySample
@@ -16,7 +17,8 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Case:
-    """The evidence. `settings` is what CONFIG GET told, by name; `before` an earlier scan of the same server."""
+    """The evidence. `settings` is what CONFIG GET told, by name; `before` an earlier scan of the same server;
+    `replicas` are those of a master without a cluster."""
 
     now: Snapshot
     scan: ScanView | None = None
@@ -25,6 +27,7 @@ class Case:
     capabilities: Capabilities = field(default_factory=Capabilities)
     settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     values: tuple[FamilySample, ...] = ()
+    replicas: tuple[NodeView, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     @property

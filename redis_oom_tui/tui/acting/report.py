@@ -11,7 +11,7 @@ from redis_oom_tui.files.fresh import write_new
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.report import IncidentReport
-from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.incident import nameless_clients, without_names
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.dialogs.export import ExportDialog
@@ -46,8 +46,16 @@ def gathered(desk: "ActionDesk", *, names: bool, actions: tuple[AuditEntry, ...]
     scan, clients = desk.scan, reading.clients or ()
     if not names:
         scan, clients = scan and without_names(scan), nameless_clients(clients)
-    found = find(
-        reading.snapshot, scan, clients, reading.capabilities, settings=reading.settings, thresholds=app.thresholds
+    found = examine(
+        Case(
+            now=reading.snapshot,
+            scan=scan,
+            clients=clients,
+            capabilities=reading.capabilities,
+            settings=reading.settings,
+            replicas=reading.replicas,
+            thresholds=app.thresholds,
+        )
     )
     return IncidentReport(
         made_at=app.clock.wall(),

@@ -10,7 +10,7 @@ from textual.containers import Horizontal
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Verdict
-from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.tui.acting.intents import PickClient
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.triage_findings import Clients, Findings
@@ -75,15 +75,18 @@ class TriagePane(Pane):
         if reading.snapshot is None:
             return
         self.findings.show(
-            find(
-                reading.snapshot,
-                view,
-                reading.clients or (),
-                reading.capabilities,
-                settings=reading.settings,
-                values=self.triage.desk.values,
-                before=self.triage.desk.before,
-                thresholds=self.triage.thresholds,
+            examine(
+                Case(
+                    now=reading.snapshot,
+                    scan=view,
+                    before=self.triage.desk.before,
+                    clients=reading.clients or (),
+                    capabilities=reading.capabilities,
+                    settings=reading.settings,
+                    values=self.triage.desk.values,
+                    replicas=reading.replicas,
+                    thresholds=self.triage.thresholds,
+                )
             ),
             self._first_step(reading.verdict),
         )
