@@ -14,8 +14,9 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.words.check_document import share_of_limit
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, duration, percent, size
+from redis_oom_tui.words.sizes import count, duration, size
 
 if TYPE_CHECKING:
     from redis_oom_tui.models.fleet import NodeView
@@ -110,9 +111,8 @@ async def _clients(asked: Awaitable[tuple[ClientBuffer, ...]]) -> tuple[ClientBu
 def _lines(answer: _Answer) -> list[str]:
     verdict, snapshot = answer.verdict, answer.snapshot
     server, memory = snapshot.server, snapshot.memory
-    limit = "no limit" if memory.maxmemory_bytes is None else size(memory.maxmemory_bytes)
     counters = snapshot.counters
-    use = f"used {size(memory.used_bytes)} of {limit} ({percent(memory.pressure)}), rss {size(memory.rss_bytes)}"
+    use = f"used {size(memory.used_bytes)} ({share_of_limit(memory)}), rss {size(memory.rss_bytes)}"
     totals = f"refused writes {count(counters.refused_writes_total)}, evicted keys {count(counters.evicted_keys_total)}"
     lines = [
         f"{verdict.level.value.upper()}: {verdict.reason}",

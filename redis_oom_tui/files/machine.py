@@ -29,7 +29,7 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
             host_bytes, None, f"The server is not seen from here: {known}, and a container's limit may be lower."
         )
     limit = _cgroup_limit(root, pid)
-    available = _available(root)
+    available = _kilobytes(root / "proc/meminfo", "MemAvailable")
     total = min(value for value in (limit, host_bytes) if value is not None) if limit or host_bytes else None
     if limit is not None and (host_bytes is None or limit < host_bytes):
         words = f"The server's cgroup allows {size(limit)}."
@@ -39,12 +39,19 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
 
 
 def with_room(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:
-    """`snapshot` with `host_bytes` as small as its cgroup really allows, where the server runs on this machine."""
+    """`snapshot` with what only its own machine knows, where that is this one.
+
+    That is `host_bytes` as small as its cgroup really allows, and how much of the server is in swap.
+    """
     server, memory = snapshot.server, snapshot.memory
-    seen = room(server.address, server.process_id, memory.host_bytes, root)
-    if seen.limit_bytes == memory.host_bytes:
+    pid = server.process_id
+    if pid is None or not is_local(server.address) or not _is_server(root, pid):
         return snapshot
-    return replace(snapshot, memory=replace(memory, host_bytes=seen.limit_bytes))
+    seen = room(server.address, pid, memory.host_bytes, root)
+    known = replace(
+        memory, host_bytes=seen.limit_bytes, swapped_bytes=_kilobytes(root / f"proc/{pid}/status", "VmSwap")
+    )
+    return snapshot if known == memory else replace(snapshot, memory=known)
 
 
 def _is_server(root: Path, pid: int) -> bool:
@@ -66,9 +73,10 @@ def _cgroup_limit(root: Path, pid: int) -> int | None:
     return min((limit for limit in limits if limit is not None and limit < _ABSURD), default=None)
 
 
-def _available(root: Path) -> int | None:
-    for line in (_read(root / "proc/meminfo") or "").splitlines():
-        if line.startswith("MemAvailable:"):
+def _kilobytes(path: Path, name: str) -> int | None:
+    """The bytes of the line `name: n kB` of a file in /proc."""
+    for line in (_read(path) or "").splitlines():
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return None
 

@@ -31,7 +31,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """INFO memory. Sizes in bytes; `maxmemory_bytes` is None where no limit is set."""
+    """INFO memory. Sizes in bytes; `maxmemory_bytes` is None where no limit is set.
+
+    `swapped_bytes` is the kernel's own figure, known only where server and tool share a machine.
+    """
 
     used_bytes: int
     maxmemory_bytes: int | None = None
@@ -58,6 +61,7 @@ class Memory:
     lazyfree_pending_objects: int | None = None
     lazyfreed_objects_total: int | None = None
     host_bytes: int | None = None
+    swapped_bytes: int | None = None
 
     @property
     def counted_bytes(self) -> int:
@@ -115,7 +119,10 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What else goes on: clients, replicas, and the states in which figures or commands cannot be trusted."""
+    """What else goes on: clients, replicas, and the states in which figures or commands cannot be trusted.
+
+    `copying_master` is a replica's full copy of its master's data, under way.
+    """
 
     connected_clients: int | None = None
     blocked_clients: int | None = None
@@ -125,6 +132,7 @@ class Activity:
     rewriting_aof: bool = False
     last_save_failed: bool = False
     master_link_up: bool | None = None
+    copying_master: bool = False
     pubsub_channels: int | None = None
     tracking_keys: int | None = None
     cached_scripts: int | None = None

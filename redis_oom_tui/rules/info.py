@@ -195,6 +195,7 @@ def _activity(info: Mapping[str, object]) -> Activity:
         last_save_failed=_text(info, "rdb_last_bgsave_status") == "err"
         or _text(info, "aof_last_write_status") == "err",
         master_link_up=None if link is None else link == "up",
+        copying_master=bool(_whole(info, "master_sync_in_progress")),
         pubsub_channels=_whole(info, "pubsub_channels"),
         tracking_keys=_whole(info, "tracking_total_keys"),
         cached_scripts=_whole(info, "number_of_cached_scripts"),

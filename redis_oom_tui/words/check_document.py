@@ -7,6 +7,7 @@ from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
 from redis_oom_tui.words.fleet_lines import node_documents
 from redis_oom_tui.words.hostile import exact, safe_text
+from redis_oom_tui.words.sizes import percent_beside, size
 
 
 def check_document(
@@ -46,6 +47,17 @@ def server_fields(address: Address, snapshot: Snapshot | None) -> dict[str, Any]
         "uptime_seconds": None if server is None else server.uptime_seconds,
         "address": str(address),
     }
+
+
+def share_of_limit(memory: Memory) -> str:
+    """How full it is, for a line of figures; 100 % only where the limit is reached.
+
+    >>> share_of_limit(Memory(used_bytes=99_996, maxmemory_bytes=100_000)), share_of_limit(Memory(used_bytes=5))
+    ('99.9 % of 97.7 KiB', 'no limit')
+    """
+    if memory.maxmemory_bytes is None:
+        return "no limit"
+    return f"{percent_beside(memory.pressure, (1.0,), 1)} of {size(memory.maxmemory_bytes)}"
 
 
 def memory_fields(memory: Memory | None) -> dict[str, Any]:

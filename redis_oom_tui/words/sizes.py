@@ -1,6 +1,8 @@
 """Sizes, counts and durations: read as Redis reads them, said as people say them."""
 
+import math
 import re
+from collections.abc import Iterable
 
 import humanize
 
@@ -89,6 +91,24 @@ def percent(share: float | None, digits: int = 0) -> str:
     ('95 %', '95.4 %', '?')
     """
     return "?" if share is None else f"{share * 100:.{digits}f} %"
+
+
+def percent_beside(share: float | None, marks: Iterable[float], digits: int = 0) -> str:
+    """A share as a percentage that stands on the same side of each of `marks` as the share itself.
+
+    >>> percent_beside(0.7951, (0.8, 0.95)), percent_beside(0.79999, (0.8,), 1), percent_beside(0.8, (0.8,))
+    ('79 %', '79.9 %', '80 %')
+    """
+    if share is None:
+        return "?"
+    sides = [(round(mark * 100, 6), share < mark) for mark in marks]
+    shown = round(share * 100, digits)
+    for tried in range(digits, 4):
+        power = 10**tried
+        for shown in (round(share * 100, tried), math.floor(share * 100 * power) / power):
+            if all((shown < mark) == below for mark, below in sides):
+                return f"{shown:.{tried}f} %"
+    return f"{shown:.3f} %"
 
 
 def duration(seconds: float | None) -> str:

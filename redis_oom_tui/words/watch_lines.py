@@ -9,9 +9,9 @@ from redis_oom_tui.models.alert import Event, EventKind, Figures, Silence
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Level, Verdict
-from redis_oom_tui.words.check_document import memory_fields, server_fields
+from redis_oom_tui.words.check_document import memory_fields, server_fields, share_of_limit
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, duration, percent, size
+from redis_oom_tui.words.sizes import count, duration, size
 
 # syslog's numbers, which journald reads off the start of a line written to it.
 _PRIORITY = {Level.OK: 6, Level.WARNING: 4, Level.CRITICAL: 2, Level.OOM: 2, Level.UNKNOWN: 3}
@@ -30,14 +30,9 @@ def priority(level: Level) -> str:
 def tick_line(snapshot: Snapshot, verdict: Verdict, rates: Rates) -> str:
     """One look, for people: the level, what counts, what happened since the last one, and the sentence."""
     memory = snapshot.memory
-    of = (
-        "no limit"
-        if memory.maxmemory_bytes is None
-        else f"{percent(memory.pressure)} of {size(memory.maxmemory_bytes)}"
-    )
     parts = [
         verdict.level.value.ljust(_WIDTH),
-        f"{size(memory.used_bytes)} ({of})",
+        f"{size(memory.used_bytes)} ({share_of_limit(memory)})",
         f"refused {_gain(rates.refused_writes, snapshot.counters.refused_writes_total)}",
         f"evicted {_gain(rates.evicted_keys, snapshot.counters.evicted_keys_total)}",
         safe_text(verdict.reason),

@@ -290,3 +290,21 @@ def test_there_is_always_one_sentence(
     assert verdict.reason.endswith(".")
     assert "\n" not in verdict.reason
     assert verdict.evidence
+
+
+@pytest.mark.parametrize(
+    ("used", "told"),
+    [(795, "at 79 %"), (799.9999, "at 79 %"), (800, "at 80 %"), (805, "at 80 %"), (949.9, "at 94 %")],
+)
+def test_a_percentage_never_stands_beyond_the_threshold_that_it_is_below(used: float, told: str) -> None:
+    assert told in judge(look(used=int(used * MIB))).reason
+
+
+@given(used=st.integers(1, 2000 * MIB), warn=st.floats(0.5, 0.9))
+def test_the_percentage_agrees_with_the_level(used: int, warn: float) -> None:
+    snapshot = look(used=used, over_ms=0)
+    verdict = judge(snapshot, thresholds=Thresholds(warn, 0.95))
+    shown = float(re.findall(r"at ([\d.]+) %", verdict.reason)[0])
+    assert (shown >= 95) == (snapshot.memory.pressure >= 0.95)  # type: ignore[operator]
+    assert (shown >= 100) == (snapshot.memory.pressure >= 1.0)  # type: ignore[operator]
+    assert shown >= round(warn * 100, 3) or verdict.level is Level.OK

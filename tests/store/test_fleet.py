@@ -65,6 +65,34 @@ async def test_the_full_shard_comes_first_and_speaks_for_the_cluster(cluster: Ru
     assert "differs-maxmemory" in {finding.id for finding in find(snapshot)}
 
 
+async def test_one_shard_far_fuller_than_the_others(cluster: RunningCluster) -> None:
+    nodes = cluster.primaries
+    try:
+        for node, share in zip(nodes, (0.9, 0.4, 0.4), strict=True):
+            with node.server.client() as client:
+                client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
+        async with opened(cluster) as source:
+            found = {finding.id: finding for finding in find(await source.snapshot())}
+    finally:
+        for node in nodes:
+            with node.server.client() as client:
+                client.config_set("maxmemory", 0)
+    assert found["shard-skew"].title.startswith(f"{nodes[0].name} is ")
+
+
+async def test_slots_that_nobody_serves(cluster: RunningCluster) -> None:
+    first = cluster.primaries[0]
+    with first.server.client() as client:
+        client.execute_command("CLUSTER DELSLOTS", 7)
+    try:
+        async with opened(cluster) as source:
+            found = {finding.id: finding for finding in find(await source.snapshot())}
+    finally:
+        with first.server.client() as client:
+            client.execute_command("CLUSTER ADDSLOTS", 7)
+    assert found["slots-open"].title == "1 of 16,384 slots are served by no node"
+
+
 async def test_keys_are_the_sum_of_the_primaries(cluster: RunningCluster) -> None:
     async with opened(cluster) as source:
         fleet = await source.fleet()

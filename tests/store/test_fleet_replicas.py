@@ -43,13 +43,15 @@ async def test_a_replica_that_would_evict_on_promotion(flavour: str) -> None:
         live = LiveServer(connection)
         await live.open()
         views = await replicas_of(live)
-        found = list(replica_findings(await live.snapshot(), views))
-        replica.kill()
-        lost = await replicas_of(live)
+        primary = await live.snapshot()
+        found = list(replica_findings(primary, views))
+        with replica.frozen():
+            lost = await replicas_of(live)
         await live.close()
     assert [finding.level for finding in found] == [Level.CRITICAL]
     assert "on promotion it would evict" in found[0].title
     assert all(view.snapshot is None and view.error for view in lost)
+    assert [finding.id for finding in replica_findings(primary, lost)] == ["replica-unseen"]
 
 
 def test_check_says_it(capsys: pytest.CaptureFixture[str]) -> None:

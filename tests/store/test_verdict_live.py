@@ -15,6 +15,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import break_down
+from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.live import LiveServer
 from tests.support.ports import free_ports
@@ -90,14 +91,17 @@ async def test_no_limit(server: RunningServer) -> None:
     verdict, snapshot = await looked_at(server)
     assert (verdict.level, verdict.rule) == (Level.OK, "no-limit")
     assert snapshot.memory.pressure is None
+    assert find(snapshot) == ()
 
 
-@pytest.mark.parametrize(("share", "level"), [(0.85, Level.WARNING), (0.965, Level.CRITICAL)])
-async def test_close_to_the_limit(flavour: str, share: float, level: Level) -> None:
+@pytest.mark.parametrize(
+    ("share", "level", "rule"), [(0.85, Level.WARNING, "close-warning"), (0.965, Level.CRITICAL, "close-critical")]
+)
+async def test_close_to_the_limit(flavour: str, share: float, level: Level, rule: str) -> None:
     with limited(flavour) as server:
         fill(server, share)
         verdict, _ = await looked_at(server)
-        assert (verdict.level, verdict.rule) == (level, f"close-{level.value}")
+        assert (verdict.level, verdict.rule) == (level, rule)
 
 
 async def test_refusing_writes_under_noeviction(flavour: str) -> None:
@@ -202,9 +206,11 @@ async def test_a_server_that_is_loading(flavour: str) -> None:
         server.kill()
         server.start(loading_will_do=True)
         live = LiveServer(server.connection)
-        verdict = judge(await live.snapshot())
+        snapshot = await live.snapshot()
         await live.close()
+        verdict = judge(snapshot)
         assert (verdict.level, verdict.rule) == (Level.CRITICAL, "loading")
+        assert find(snapshot) == ()
 
 
 async def test_a_server_that_was_killed_and_came_back(flavour: str) -> None:

@@ -10,7 +10,7 @@ from redis_oom_tui.words.sizes import duration, percent, size
 
 _GIANT_SHARE = 0.05
 _SHOWN = 5
-_ADVICE = {
+BY_TYPE = {
     "stream": (
         "stream-untrimmed",
         "is a stream that nothing seems to trim",
@@ -85,7 +85,7 @@ def growth(case: Case) -> Iterator[Finding]:
 
 
 def _giant(case: Case, row: KeyRow) -> Finding:
-    id_, what, advice, application = _ADVICE.get(row.type, _PLAIN)
+    id_, what, advice, application = BY_TYPE.get(row.type, _PLAIN)
     held = row.size or 0
     share = held / max(1, case.memory.used_bytes)
     measured = "measured" if row.measured or row.type == "string" else "estimated from a few elements"

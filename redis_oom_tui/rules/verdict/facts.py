@@ -10,6 +10,8 @@ from redis_oom_tui.rules.breakdown import counted_buffers
 
 # Under a volatile-* policy with fewer keys to evict than this share, the limit is as hard as under noeviction.
 FEW_EVICTABLE = 0.10
+# Where eviction works, used memory strays from the limit by some buffers, not by as much as this.
+_BEYOND_FLICKER = 1.05
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,13 @@ class Facts:
         if self.over_limit_seconds is not None:
             return self.over_limit_seconds > 0
         return self.pressure >= 1.0
+
+    @property
+    def losing(self) -> bool:
+        """Whether eviction does not keep up: over the limit for a second, or by more than a flicker without a clock."""
+        if self.over_limit_seconds is None:
+            return (self.pressure or 0.0) >= _BEYOND_FLICKER
+        return self.over_limit_seconds >= 1.0
 
     @property
     def refused(self) -> int:

@@ -2,7 +2,7 @@
 
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, duration, percent, size
+from redis_oom_tui.words.sizes import count, duration, percent_beside, size
 
 
 def in_use(facts: Facts) -> str:
@@ -11,7 +11,8 @@ def in_use(facts: Facts) -> str:
     if facts.pressure is None:
         return size(memory.used_bytes)
     digits = 1 if 0.985 <= facts.pressure < 1.10 else 0
-    return f"{percent(facts.pressure, digits)} of {size(memory.maxmemory_bytes)}"
+    marks = (facts.thresholds.warn, facts.thresholds.crit, 1.0)
+    return f"{percent_beside(facts.pressure, marks, digits)} of {size(memory.maxmemory_bytes)}"
 
 
 def refusals(facts: Facts) -> str:
@@ -38,12 +39,12 @@ def why_full(facts: Facts) -> str:
         return f"the empty server alone takes {size(facts.now.memory.startup_bytes)}"
     if facts.policy == "noeviction":
         return "noeviction evicts nothing"
+    if not facts.now.keys:
+        return "no key is left to evict"
     if facts.policy.startswith("volatile-") and not facts.now.expires:
         return f"{facts.policy} may evict only keys with a TTL, and none of {count(facts.now.keys)} has one"
     if facts.can_evict:
         return f"{facts.policy} does not make room fast enough"
-    if not facts.now.keys:
-        return "no key is left to evict"
     return "its policy is not told" if facts.policy == "unknown" else f"{facts.policy} finds nothing to evict"
 
 

@@ -24,11 +24,20 @@ _SOON_SECONDS = 3600.0
 _CHURN_SECONDS = 60.0
 _FREE_SOME = "Find the largest keys in Hogs, free some in Cleanup, or raise maxmemory in Limits."
 _BUFFERS_FIRST = "See in Triage which client holds the buffers and close it; deleting keys or evicting does not help."
+FIRST_STEPS = {
+    "buffers": _BUFFERS_FIRST,
+    "tiny-limit": "Raise maxmemory in Limits: nothing that could be freed would suffice.",
+    "nothing-left": "Raise maxmemory in Limits, and see in Triage what holds the memory: it is no key.",
+    "no-ttl": "Free some memory in Cleanup; then give keys a TTL, or choose another policy in Limits.",
+    "behind": "Raise maxmemory in Limits, or slow the writers, until eviction keeps up.",
+    "large": "Find who writes such large values; raise maxmemory in Limits if they are meant to be.",
+    "noeviction": _FREE_SOME,
+}
 
 
 def loading(facts: Facts) -> Verdict | None:
     """Every command but a few is answered with LOADING."""
-    if not facts.now.activity.loading:
+    if not facts.now.activity.loading or (facts.is_replica and facts.now.activity.copying_master):
         return None
     reason = (
         f"Loading its data set into memory, {size(facts.now.memory.used_bytes)} so far: it serves nobody until done."
@@ -41,6 +50,10 @@ def refusing(facts: Facts) -> Verdict | None:
     if not facts.refusing:
         return None
     seen = refusals(facts)
+    if facts.near is Level.OK and not facts.over_limit:
+        now = f"though it is at {in_use(facts)} now: each needed more room than there was"
+        reason = f"Refusing writes: {seen}, {now}."
+        return _say(facts, Level.OOM, "refusing-large", reason, FIRST_STEPS["large"])
     reason = f"Refusing writes at {in_use(facts)}: {why_full(facts)}{'; ' if seen else ''}{seen}."
     return _say(facts, Level.OOM, f"refusing-{_cause(facts)}", reason, _first_step(facts), facts.since)
 
@@ -73,9 +86,11 @@ def buffers(facts: Facts) -> Verdict | None:
 
 def over_limit(facts: Facts) -> Verdict | None:
     """Over the limit for seconds although the policy may evict: it is losing the race."""
-    if not facts.over_limit or facts.is_replica or (facts.over_limit_seconds or 0.0) < 1.0:
+    if not facts.over_limit or facts.is_replica or not facts.losing:
         return None
-    reason = f"Over its limit for {duration(facts.over_limit_seconds)} at {in_use(facts)}: {why_full(facts)}."
+    seconds = facts.over_limit_seconds
+    lasting = "" if seconds is None else f" for {duration(seconds)}"
+    reason = f"Over its limit{lasting} at {in_use(facts)}: {why_full(facts)}."
     return _say(facts, Level.CRITICAL, "behind", reason, "Raise maxmemory in Limits, or slow the writers.", facts.since)
 
 
@@ -93,9 +108,12 @@ def close_to_limit(facts: Facts) -> Verdict | None:
 
 
 def replica(facts: Facts) -> Verdict | None:
-    """A replica out of touch, or one that would evict or refuse the moment it is promoted."""
+    """A replica being made, one out of touch, or one that would evict or refuse the moment it is promoted."""
     if not facts.is_replica:
         return None
+    if facts.now.activity.copying_master:
+        reason = f"A replica taking a full copy of its master's data, {size(facts.now.memory.used_bytes)} so far."
+        return _say(facts, Level.OK, "replica-copying", reason)
     if facts.now.activity.master_link_up is False:
         reason = "A replica that has lost its master: its data and figures are getting old."
         return _say(facts, Level.WARNING, "replica-link", reason, "Look at the link and at the master's own state.")
@@ -131,13 +149,21 @@ def host_full(facts: Facts) -> Verdict | None:
 
 
 def swapped(facts: Facts) -> Verdict | None:
-    """Less resident than allocated: the rest is on disk, or was never touched (an empty backlog)."""
+    """A good part of it on disk: by the kernel's word where it can be read, else less resident than allocated."""
     memory = facts.now.memory
-    touched = memory.used_bytes - (memory.replication_backlog_bytes or 0)
-    if memory.rss_bytes is None or touched < _SWAPPED_FROM or memory.rss_bytes >= 0.8 * touched:
-        return None
-    reason = f"Probably swapping: only {size(memory.rss_bytes)} of {size(memory.used_bytes)} used is in RAM."
-    return _say(facts, Level.WARNING, "swapped", reason, "Look at the host's swap; free memory there or here.")
+    if memory.swapped_bytes is not None:
+        if memory.swapped_bytes < max(_SWAPPED_FROM, 0.1 * memory.used_bytes):
+            return None
+        reason = f"{size(memory.swapped_bytes)} of its memory is swapped out: each command on that waits for the disk."
+    else:
+        # A backlog, and the buffer for a large value that a client has only announced, are taken but not yet touched.
+        untouched = (memory.replication_backlog_bytes or 0) + (memory.clients_normal_bytes or 0)
+        touched = memory.used_bytes - untouched
+        if memory.rss_bytes is None or touched < _SWAPPED_FROM or memory.rss_bytes >= 0.8 * touched:
+            return None
+        reason = f"Probably swapping: only {size(memory.rss_bytes)} of {size(memory.used_bytes)} used is in RAM."
+    step = "Free memory on the host, or here (Hogs, Cleanup); then look at why it swaps."
+    return _say(facts, Level.WARNING, "swapped", reason, step)
 
 
 def fragmented(facts: Facts) -> Verdict | None:
@@ -239,20 +265,15 @@ def _cause(facts: Facts) -> str:
         return "buffers"
     if facts.empty_server_fills_it:
         return "tiny-limit"
+    if not facts.now.keys:
+        return "nothing-left"
     if facts.policy.startswith("volatile-") and not facts.now.expires:
         return "no-ttl"
     return "behind" if facts.can_evict else "noeviction"
 
 
 def _first_step(facts: Facts) -> str:
-    steps = {
-        "buffers": _BUFFERS_FIRST,
-        "tiny-limit": "Raise maxmemory in Limits: nothing that could be freed would suffice.",
-        "no-ttl": "Give keys a TTL, or choose another policy in Limits; first free some memory in Cleanup.",
-        "behind": "Raise maxmemory in Limits, or slow the writers, until eviction keeps up.",
-        "noeviction": _FREE_SOME,
-    }
-    return steps[_cause(facts)]
+    return FIRST_STEPS[_cause(facts)]
 
 
 def _say(

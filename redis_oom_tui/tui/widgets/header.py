@@ -183,7 +183,8 @@ def strip(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> Li
     if pressure is None:
         words: list[Piece] = [(f" {sizes.size(memory.used_bytes)} used, no limit", "title")]
     else:
-        share = f"{pad(sizes.percent(pressure, 1), 8, 'right')} "
+        marks = (thresholds.warn, thresholds.crit, 1.0)
+        share = f"{pad(sizes.percent_beside(pressure, marks, 1), 8, 'right')} "
         amount = f" {sizes.size(memory.counted_bytes)} of {sizes.size(memory.maxmemory_bytes)}"
         role = {"bar_ok": "ok", "bar_warn": "warn"}.get(pressure_role(memory, thresholds), "crit")
         words = [(share, role), (amount.strip(), "text")]
