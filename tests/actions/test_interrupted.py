@@ -322,10 +322,12 @@ async def test_keys_saved_but_not_deleted_by_a_run_that_was_cut_off_are_deleted_
         assert client.keys() == [b"cache:5"]
 
 
-def cleanup(server: RunningServer, state: Path, *options: str) -> subprocess.Popen[bytes]:
+def cleanup(
+    server: RunningServer, state: Path, *options: str, run: Sequence[str] = ("-m", "redis_oom_tui")
+) -> subprocess.Popen[bytes]:
     """The command itself, in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "redis_oom_tui", "-s", server.socket_path, "cleanup", *options],
+        [sys.executable, *run, "-s", server.socket_path, "cleanup", *options],
         env={**os.environ, "XDG_STATE_HOME": str(state)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -374,16 +376,35 @@ async def test_the_tool_is_killed_and_the_saved_plan_finishes_what_it_began(
         assert client.dbsize() == 0
 
 
+HELD = """
+import runpy, sys, time
+from pathlib import Path
+from redis_oom_tui.files.audit import AuditFile
+done, go = AuditFile.done, Path(sys.argv.pop(1))
+def held(self, action_id, number, *rest):
+    done(self, action_id, number, *rest)
+    while not go.exists():
+        time.sleep(0.01)
+AuditFile.done = held
+runpy.run_module("redis_oom_tui", run_name="__main__")
+"""
+"""The command itself, standing still behind its first batch until there is a file by the name of its first argument."""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_stops_at_the_edge_of_a_batch(valkey: RunningServer, tmp_path: Path, number: int) -> None:
     many = [b"cache:%d" % n for n in range(20_000)]
     with valkey.client() as client:
         fill(client, many)
-        tool = cleanup(valkey, tmp_path, "--match", "cache:*", "--yes", "--no-backup")
+        go = tmp_path / "go"
+        tool = cleanup(valkey, tmp_path, "--match", "cache:*", "--yes", "--no-backup", run=("-c", HELD, str(go)))
         audit = tmp_path / "redis-oom-tui" / "audit.jsonl"
-        until(lambda: audit.exists() and b'"phase":"done"' in audit.read_bytes(), "the first batch")
-        tool.send_signal(number)
-        output, _ = tool.communicate(timeout=30)
+        try:
+            until(lambda: audit.exists() and b'"phase":"done"' in audit.read_bytes(), "the first batch")
+            tool.send_signal(number)
+        finally:
+            go.touch()
+            output, _ = tool.communicate(timeout=60)
         assert tool.returncode == 1
         assert b"Stopped. Deleted" in output
         said, in_doubt = audited(audit)
