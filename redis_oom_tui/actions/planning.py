@@ -11,7 +11,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria, Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules import selection, trust
+from redis_oom_tui.rules import freeing, selection, trust
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.store.changing import reading
@@ -135,6 +135,8 @@ class PlanMaker:
     def _freeze(self, snapshot: Snapshot) -> Plan:
         keys = self._chosen.taken()
         flags = trust.flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
+        if self._deed is Deed.DELETE:
+            flags += freeing.flags(keys)
         return frozen(
             Plan(
                 keys=keys,
