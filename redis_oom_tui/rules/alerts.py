@@ -85,7 +85,7 @@ def reading(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> Reading |
 
     A server that loads its data after a restart serves nobody: that is silence, not memory that ran out.
     """
-    if snapshot.activity.loading or Level.UNKNOWN in (verdict.level, staying.level):
+    if verdict.rule == "loading" or Level.UNKNOWN in (verdict.level, staying.level):
         return Silence(snapshot.taken_monotonic, snapshot.taken_at, verdict.reason)
     return Reading(
         monotonic=snapshot.taken_monotonic,

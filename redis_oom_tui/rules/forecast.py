@@ -8,7 +8,7 @@ allows for the curve to go on bending as it bent so far.
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from redis_oom_tui.models.trend import Forecast, Sample, Trend
@@ -49,6 +49,18 @@ def forecast(samples: Sequence[Sample], limit_bytes: int | None = None) -> Forec
         if window >= watched or _within_reach(told):
             break
     return told
+
+
+def aged(told: Forecast, seconds: float) -> Forecast:
+    """`told`, so many seconds after it was made: the limit has come nearer.
+
+    >>> aged(Forecast(seconds_to_limit=(60.0, None)), 10).seconds_to_limit
+    (50.0, None)
+    """
+    if told.seconds_to_limit is None:
+        return told
+    low, high = told.seconds_to_limit
+    return replace(told, seconds_to_limit=(max(0.0, low - seconds), None if high is None else max(0.0, high - seconds)))
 
 
 def _within_reach(told: Forecast) -> bool:

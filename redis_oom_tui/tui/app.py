@@ -1,6 +1,7 @@
 """The application: it owns the poller, the scan and the panes, and routes what the panes ask for."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
@@ -102,7 +103,8 @@ class TriageApp(Shell):
         self.profile = profile or Profile("")
         self.thresholds = self.profile.watch.thresholds
         self._keys_given = dict(keymap or {})
-        self.timeline = Timeline(str(source.address), self.thresholds, self.options.interval_seconds, self.clock)
+        alerts = replace(self.profile.watch, interval_seconds=self.options.interval_seconds)
+        self.timeline = Timeline(str(source.address), alerts, self.clock)
         self.frozen = False
         self.desk = ScanDesk(self)
         self._opened = False

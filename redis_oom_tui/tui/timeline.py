@@ -6,7 +6,6 @@ from redis_oom_tui.models import alert
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.report import Episode
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import lowered, reading
 from redis_oom_tui.rules.incident import episodes
@@ -21,8 +20,7 @@ _KEPT = 2000
 class Timeline:
     """Keeps the alerts and events of one server. Every reading goes through `observe`, on screen or not."""
 
-    def __init__(self, server: str, thresholds: Thresholds, interval: float, clock: Clock) -> None:
-        settings = WatchSettings(thresholds=thresholds, interval_seconds=interval)
+    def __init__(self, server: str, settings: WatchSettings, clock: Clock) -> None:
         self.book = AlertBook(server, settings)
         self._clock = clock
         self._taken: float | None = None

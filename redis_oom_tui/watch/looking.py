@@ -5,6 +5,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from redis_oom_tui.files.machine import with_room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Reading, Silence
 from redis_oom_tui.models.config import WatchSettings
@@ -13,7 +14,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Verdict
 from redis_oom_tui.rules.alerts import lowered, reading
-from redis_oom_tui.rules.forecast import forecast
+from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.watch.clock import Clock
@@ -65,7 +66,7 @@ class Looking:
         self._open = False
         self._history = History(_SAMPLES)
         self._forecast: Forecast | None = None
-        self._forecast_due = 0.0
+        self._forecast_made = 0.0
 
     async def look(self) -> Look:
         """One look; never raises for a server's fault."""
@@ -104,12 +105,16 @@ class Looking:
         return Look(Silence(self._clock.monotonic(), self._clock.wall(), reason), unknown(reason))
 
     def _judged(self, snapshot: Snapshot) -> Look:
+        snapshot = with_room(snapshot)
         rates = self._history.add(snapshot)
-        if snapshot.taken_monotonic >= self._forecast_due:
-            self._forecast = forecast(self._history.samples)
-            self._forecast_due = snapshot.taken_monotonic + _FORECAST_EVERY_SECONDS
+        ahead = self._ahead(snapshot.taken_monotonic)
         thresholds = self.settings.thresholds
         lenient = lowered(thresholds, self.settings.hysteresis)
-        verdict = judge(snapshot, thresholds=thresholds, rates=rates, forecast=self._forecast)
-        staying = judge(snapshot, thresholds=lenient, rates=rates, forecast=self._forecast)
-        return Look(reading(snapshot, verdict, staying), verdict, snapshot, rates, self._forecast)
+        verdict = judge(snapshot, thresholds=thresholds, rates=rates, forecast=ahead)
+        staying = judge(snapshot, thresholds=lenient, rates=rates, forecast=ahead)
+        return Look(reading(snapshot, verdict, staying), verdict, snapshot, rates, ahead)
+
+    def _ahead(self, now: float) -> Forecast:
+        if self._forecast is None or now >= self._forecast_made + _FORECAST_EVERY_SECONDS:
+            self._forecast, self._forecast_made = forecast(self._history.samples), now
+        return aged(self._forecast, now - self._forecast_made)

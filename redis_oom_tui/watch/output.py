@@ -87,7 +87,7 @@ class Lines:
         """One look, in one line."""
         look = tick.look
         if look.snapshot is not None:
-            line = tick_line(look.snapshot, look.verdict, look.rates)
+            line = tick_line(look.snapshot, look.verdict, look.rates, look.forecast)
             self._write(line, look.snapshot.taken_at, look.verdict.level)
         elif tick.silence is not None:
             self._write(silence_line(tick.silence, tick.silent_seconds), tick.silence.at, Level.UNKNOWN)
@@ -121,7 +121,7 @@ class JsonLines:
         """One look, as `check --json` has it."""
         look = tick.look
         if look.snapshot is not None:
-            self._write(tick_object(look.snapshot, look.verdict, look.rates, alert=tick.alert))
+            self._write(tick_object(look.snapshot, look.verdict, look.rates, look.forecast, alert=tick.alert))
         elif tick.silence is not None:
             self._write(silence_object(tick.silence, tick.silent_seconds, address=self._address, alert=tick.alert))
 

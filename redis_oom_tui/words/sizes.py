@@ -134,6 +134,15 @@ def duration(seconds: float | None) -> str:
     return f"{left}s"
 
 
+def time_span(soonest: float, latest: float | None) -> str:
+    """From when to when; an open end where the latest is not known.
+
+    >>> time_span(1200, 2400), time_span(1200, None)
+    ('20m00s to 40m00s', '20m00s or more')
+    """
+    return f"{duration(soonest)} or more" if latest is None else f"{duration(soonest)} to {duration(latest)}"
+
+
 _DURATION = re.compile(r"(\d+)\s*([smhdw]?)", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Figures, Silence
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.trend import Rates
+from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.words.check_document import memory_fields, server_fields, share_of_limit
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, duration, size
+from redis_oom_tui.words.sizes import count, duration, size, time_span
 
 # syslog's numbers, which journald reads off the start of a line written to it.
 _PRIORITY = {Level.OK: 6, Level.WARNING: 4, Level.CRITICAL: 2, Level.OOM: 2, Level.UNKNOWN: 3}
@@ -27,17 +27,18 @@ def priority(level: Level) -> str:
     return f"<{_PRIORITY[level]}>"
 
 
-def tick_line(snapshot: Snapshot, verdict: Verdict, rates: Rates) -> str:
-    """One look, for people: the level, what counts, what happened since the last one, and the sentence."""
+def tick_line(snapshot: Snapshot, verdict: Verdict, rates: Rates, forecast: Forecast | None = None) -> str:
+    """One look, for people: the level, what counts, what happened since the last one, where it leads, the sentence."""
     memory = snapshot.memory
     parts = [
         verdict.level.value.ljust(_WIDTH),
         f"{size(memory.used_bytes)} ({share_of_limit(memory)})",
         f"refused {_gain(rates.refused_writes, snapshot.counters.refused_writes_total)}",
         f"evicted {_gain(rates.evicted_keys, snapshot.counters.evicted_keys_total)}",
-        safe_text(verdict.reason),
     ]
-    return "  ".join(parts)
+    if forecast is not None and forecast.seconds_to_limit is not None:
+        parts.append(f"full in {time_span(*forecast.seconds_to_limit)}")
+    return "  ".join((*parts, safe_text(verdict.reason)))
 
 
 def silence_line(silence: Silence, waiting: float) -> str:
@@ -55,9 +56,12 @@ def event_line(event: Event) -> str:
     return f"EVENT {event.number} {event.kind.value}{lasted}: {safe_text(event.reason)}"
 
 
-def tick_object(snapshot: Snapshot, verdict: Verdict, rates: Rates, *, alert: Level) -> dict[str, object]:
+def tick_object(
+    snapshot: Snapshot, verdict: Verdict, rates: Rates, forecast: Forecast | None = None, *, alert: Level
+) -> dict[str, object]:
     """One look, for machines: the fields of `check --json`, with what happened since the last one."""
     address, counters = snapshot.server.address, snapshot.counters
+    soonest, latest = (forecast and forecast.seconds_to_limit) or (None, None)
     return {
         "type": "tick",
         "at": iso(snapshot.taken_at),
@@ -79,6 +83,9 @@ def tick_object(snapshot: Snapshot, verdict: Verdict, rates: Rates, *, alert: Le
             "growth_bytes": rates.growth_bytes,
             "restarted": rates.restarted,
         },
+        "trend": None if forecast is None or forecast.trend is Trend.UNKNOWN else forecast.trend.value,
+        "full_in_low_seconds": soonest,
+        "full_in_high_seconds": latest,
     }
 
 

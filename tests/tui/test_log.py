@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.models.action import Action, AuditEntry, Backup
+from redis_oom_tui.models.config import Profile, WatchSettings
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.restore import RestoreDialog
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
@@ -82,6 +84,29 @@ async def test_what_happens_to_the_server_is_told_and_the_alert_stands_until_it_
         await pilot.press("a")
         await until(pilot, lambda: "(seen)" in screen_text(app))
         assert "a seen" not in rows(app)[-1]
+
+
+async def test_alerts_begin_and_end_as_the_configuration_says():
+    """A level is told after `hold_seconds`, and taken back once it is below its threshold by the hysteresis."""
+    clock = FakeClock()
+    source = ScriptedSource([a_snapshot(used=200 * MIB, refused=0)], clock=clock)
+    watch = WatchSettings(thresholds=Thresholds(0.5, 0.9), hysteresis=0.2, hold_seconds=40)
+    app = an_app(source, operator=ScriptedOperator(), clock=clock, profile=Profile("", watch=watch))
+
+    async def told_after(used, seconds):
+        source.script.append(a_snapshot(used=used * MIB, refused=0))
+        for _ in range(seconds // 10):
+            seen = app.timeline._taken
+            clock.move(10)
+            await until(pilot, lambda seen=seen: app.timeline._taken != seen)
+        return [event.kind.value for event in app.timeline.events]
+
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: app.timeline._taken is not None)
+        assert await told_after(310, 30) == []
+        assert await told_after(310, 30) == ["warning"]
+        assert await told_after(200, 90) == ["warning"], "0.39 of the limit is below 0.5, but not by the hysteresis"
+        assert await told_after(100, 90) == ["warning", "recovered"]
 
 
 async def test_a_server_lost_for_long_is_an_event():

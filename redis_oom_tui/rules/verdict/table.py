@@ -9,7 +9,7 @@ from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import evidence, in_use, refusals, refused_so_far, why_full
-from redis_oom_tui.words.sizes import count, duration, percent, size
+from redis_oom_tui.words.sizes import count, duration, percent, size, time_span
 
 Rule = Callable[[Facts], Verdict | None]
 
@@ -196,13 +196,10 @@ def growing(facts: Facts) -> Verdict | None:
     trend = facts.forecast
     if trend is None or trend.trend is not Trend.GROWING or trend.seconds_to_limit is None or not facts.limit_is_hard:
         return None
-    soonest, latest = trend.seconds_to_limit
-    if soonest > _SOON_SECONDS:
+    if trend.seconds_to_limit[0] > _SOON_SECONDS:
         return None
-    until = f"to {duration(latest)}" if latest is not None else "or more"
-    reason = (
-        f"Growing: at {in_use(facts)} and full in {duration(soonest)} {until} at this rate; {why_full(facts)} then."
-    )
+    full = f"full in {time_span(*trend.seconds_to_limit)} at this rate"
+    reason = f"Growing: at {in_use(facts)} and {full}; {why_full(facts)} then."
     return _say(facts, Level.WARNING, "growing", reason, _FREE_SOME)
 
 
