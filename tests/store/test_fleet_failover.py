@@ -13,7 +13,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.fleet.cluster import ClusterSource
-from tests.support.cluster import RunningCluster, clustered, moved_slot
+from tests.support.cluster import RunningCluster, clustered, moved_slot, take_over
 from tests.support.proxy import lied_to, unknown
 
 
@@ -39,6 +39,7 @@ async def test_a_killed_primary_is_told_and_its_replica_followed(cluster: Runnin
         await source.snapshot()
         lost.server.kill()
         dark = await source.snapshot()
+        take_over(heir)
         healed = await _until_promoted(source, heir.name)
         calm = await source.snapshot()
     verdict = judge(dark)
@@ -66,6 +67,7 @@ async def test_the_node_that_was_given_may_die(cluster: RunningCluster) -> None:
     async with opened(cluster) as source:
         await source.snapshot()
         cluster.primaries[0].server.kill()
+        take_over(cluster.replicas[0])
         snapshot = await _until_promoted(source, cluster.replicas[0].name)
     assert snapshot.fleet is not None
     assert snapshot.fleet.open_slots == 0
@@ -93,9 +95,10 @@ async def test_a_primary_that_falls_silent_holds_nobody_up(cluster: RunningClust
     source = ClusterSource(connection)
     with frozen.server.frozen():
         await source.open()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             dark = await source.snapshot()
-            healed = await _until_promoted(source, cluster.replicas[1].name)
+        take_over(cluster.replicas[1])
+        healed = await _until_promoted(source, cluster.replicas[1].name)
     await source.close()
     assert dark.fleet is not None
     (silent,) = [view for view in dark.fleet.nodes if view.name == frozen.name]

@@ -10,7 +10,7 @@ from redis.crc import key_slot
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.store.fleet.scanning import ClusterScan
-from tests.support.cluster import RunningCluster, clustered, moved_slot
+from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
 
 KEYS = 12_000
@@ -119,15 +119,19 @@ async def _paused(scan: ClusterScan) -> "asyncio.Task[object]":
     return running
 
 
-async def test_a_primary_killed_in_the_middle(cluster: RunningCluster) -> None:
-    fill(cluster)
-    async with opened(cluster) as source:
-        scan = source.scan(ScanOptions(pace=Pace.GENTLE))
-        running = await _paused(scan)
-        cluster.primaries[1].server.kill()
-        scan.resume()
-        await running
-        view = scan.view()
+@pytest.mark.parametrize("elected", [True, False])
+async def test_a_primary_killed_in_the_middle(elected: bool) -> None:
+    with clustered(timeout_ms=QUICK_MS) if elected else clustered() as cluster:
+        fill(cluster)
+        async with opened(cluster) as source:
+            scan = ClusterScan(source, ScanOptions(pace=Pace.GENTLE), patience_seconds=90)
+            running = await _paused(scan)
+            cluster.primaries[1].server.kill()
+            if not elected:
+                take_over(cluster.replicas[1])
+            scan.resume()
+            await running
+            view = scan.view()
     assert view.state is ScanState.COMPLETE, view.error
     assert any(cluster.primaries[1].name in note for note in view.notes)
     assert view.scanned_keys == view.total_keys == KEYS
@@ -145,6 +149,7 @@ async def test_where_scan_goes_by_the_hash_a_broken_shard_is_said_to_be_incomple
             scan = source.scan(ScanOptions(pace=Pace.GENTLE))
             running = await _paused(scan)
             cluster.primaries[1].server.kill()
+            take_over(cluster.replicas[1])
             scan.resume()
             await running
             broken = scan.view()

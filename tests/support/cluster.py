@@ -11,6 +11,12 @@ from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
 
 SLOTS = 16384
+# While the nodes meet they ping each other often; in a test whose nodes all live, none may be taken for dead by a
+# loaded machine.
+_MEETING_MS = 1500
+_STEADY_MS = 30_000
+QUICK_MS = 2000
+"""For tests that kill a primary and wait for its replica."""
 
 
 @dataclass
@@ -67,15 +73,21 @@ def slot_range(index: int, count: int) -> tuple[int, int]:
 
 @contextmanager
 def clustered(
-    count: int = 3, *config: str, replicas: bool = True, timeout_ms: int = 1500, flavour: str = "valkey"
+    count: int = 3, *config: str, replicas: bool = True, timeout_ms: int = _STEADY_MS, flavour: str = "valkey"
 ) -> Iterator[RunningCluster]:
-    """A cluster that is up: every node knows every other, every replica is in step. Not with Redis 6.2."""
-    lines = ("bind 127.0.0.1", "cluster-enabled yes", f"cluster-node-timeout {timeout_ms}", *config)
+    """A cluster that is up: every node knows every other, every replica is in step. Not with Redis 6.2.
+
+    `timeout_ms` is how long a node may be silent before the others count it as failed.
+    """
+    lines = ("bind 127.0.0.1", "cluster-enabled yes", f"cluster-node-timeout {_MEETING_MS}", *config)
     lines += ("repl-diskless-sync yes", "repl-diskless-sync-delay 0", "cluster-require-full-coverage no")
     with ExitStack() as stack:
         nodes = [stack.enter_context(_node(flavour, lines)) for _ in range(count * (2 if replicas else 1))]
         cluster = RunningCluster(nodes[:count], nodes[count:])
         _join(cluster)
+        for node in cluster.nodes:
+            with node.server.client() as client:
+                client.config_set("cluster-node-timeout", timeout_ms)
         yield cluster
 
 
@@ -138,10 +150,19 @@ def moved_slot(cluster: RunningCluster, slot: int, target: Node) -> None:
         new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
         old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
         while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-            old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
-        for node in (new, old):
-            node.execute_command("CLUSTER SETSLOT", slot, "NODE", target.id)
+            old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 60_000, "KEYS", *keys)
+    # The new owner first; the others are told too, as redis-cli does, and need not wait for gossip.
+    for node in sorted(cluster.primaries, key=lambda node: (node is not target, node is not source)):
+        with node.server.client() as client:
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", target.id)
     until(lambda: all(_owns(node, slot, target) for node in cluster.primaries), "the slot's new owner to be known")
+
+
+def take_over(replica: Node) -> None:
+    """Make `replica` the primary of its shard now, whatever the others think: no election to wait for."""
+    with replica.server.client() as client:
+        client.execute_command("CLUSTER FAILOVER", "TAKEOVER")
+    until(lambda: replica.role() == "master", "the replica to be the primary")
 
 
 def _owns(node: Node, slot: int, owner: Node) -> bool:
