@@ -7,14 +7,16 @@ from dataclasses import replace
 from redis_oom_tui.actions.desk import Desk
 from redis_oom_tui.files.audit import change_fields
 from redis_oom_tui.files.machine import room
+from redis_oom_tui.files.server_config import config_file
 from redis_oom_tui.models.action import Limits, Room, SettingView
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput, CommandMissing, CommandRefused, PermissionRefused, TriageError
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules import tuning, whatif
+from redis_oom_tui.rules import rewriting, tuning, whatif
 from redis_oom_tui.rules.providers import instead
 from redis_oom_tui.store.changing import settings
 
@@ -44,7 +46,7 @@ class Tuner:
         )
 
     async def _room(self, snapshot: Snapshot) -> Room:
-        pid = await settings.process_id(self._server)
+        pid, _ = await settings.process(self._server)
         return room(self._server.address, pid, snapshot.memory.host_bytes)
 
     async def propose(
@@ -56,15 +58,47 @@ class Tuner:
         found = await settings.read_settings(self._server, [asked])
         if not found:
             raise BadInput(f"This server has no setting {asked!r}: it is too old, or of another family")
-        return tuning.propose(
+        pid, path = await settings.process(self._server)
+        change = tuning.propose(
             asked,
             found[0].value,
             new,
             snapshot,
             policies=capabilities.policies,
-            room=await self._room(snapshot),
+            room=room(self._server.address, pid, snapshot.memory.host_bytes),
             scan=scan,
+            replicas=await self._replicas(asked, snapshot),
         )
+        if capabilities.why_not(Feature.CONFIG_REWRITE):
+            return change
+        return replace(change, freezes=await self._freezes(asked, snapshot, pid, path))
+
+    async def _replicas(self, name: str, snapshot: Snapshot) -> tuple[NodeView, ...]:
+        """The replicas that a failover would turn to, asked for their own limit; a cluster has them among its nodes."""
+        if name != "maxmemory" or snapshot.server.mode == "cluster" or not snapshot.activity.connected_replicas:
+            return ()
+        try:
+            return await self._server.replicas()
+        except TriageError:
+            return ()
+
+    async def _freezes(self, name: str, snapshot: Snapshot, pid: int | None, path: str | None) -> tuple[str, ...]:
+        """What CONFIG REWRITE would write into the server's file beside `name`."""
+        seen = None if not path else await asyncio.to_thread(config_file, self._server.address, pid, path)
+        file = rewriting.ServerFile(path, seen)
+        found = await settings.read_settings(self._server, rewriting.compared(file))
+        running = {setting.name: setting.value for setting in found if setting.value is not None}
+        return rewriting.freezes(name, file, running, self._done_here(snapshot))
+
+    def _done_here(self, snapshot: Snapshot) -> list[Change]:
+        """What the audit file tells of settings changed here since the server started, oldest first."""
+        since = self._desk.wall() - (snapshot.server.uptime_seconds or 0)
+        own = [entry for entry in self._desk.audit.history() if entry.server == str(self._server.address)]
+        return [
+            entry.change.change
+            for entry in reversed(own)
+            if entry.change is not None and entry.change.took and entry.at >= since
+        ]
 
     async def apply(self, change: Change, *, persist: bool, revert_after: float | None) -> ChangeResult:
         """Set it, read it back, write it down; raises BadInput where the old value is another by now."""

@@ -18,6 +18,7 @@ from redis_oom_tui.words.plan_document import limits_document
 from redis_oom_tui.words.sizes import count, number_of_keys, size
 
 EXIT_NOT_TAKEN = 1
+REWRITES_ALL = "CONFIG REWRITE writes every setting that was changed at run time, not only this one."
 
 
 @click.command()
@@ -106,7 +107,7 @@ def _question(change: Change, *, persist: bool) -> list[str]:
     ]
     lines += [f"! {warning}" for warning in change.warnings]
     if persist:
-        lines.append("! CONFIG REWRITE writes every setting that was changed at run time, not only this one.")
+        lines += [f"! {sentence}" for sentence in change.freezes or (REWRITES_ALL,)]
     return lines
 
 

@@ -23,7 +23,7 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
 
     Only where a process of that id here is a Redis or Valkey are its limits read; else the rest is said to be unknown.
     """
-    if pid is None or not is_local(address) or not _is_server(root, pid):
+    if pid is None or not is_local(address) or not is_server(root, pid):
         known = f"its machine has {size(host_bytes)}" if host_bytes else "its machine is not known"
         return Room(
             host_bytes, None, f"The server is not seen from here: {known}, and a container's limit may be lower."
@@ -45,7 +45,7 @@ def with_room(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:
     """
     server, memory = snapshot.server, snapshot.memory
     pid = server.process_id
-    if pid is None or not is_local(server.address) or not _is_server(root, pid):
+    if pid is None or not is_local(server.address) or not is_server(root, pid):
         return snapshot
     seen = room(server.address, pid, memory.host_bytes, root)
     known = replace(
@@ -54,7 +54,8 @@ def with_room(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:
     return snapshot if known == memory else replace(snapshot, memory=known)
 
 
-def _is_server(root: Path, pid: int) -> bool:
+def is_server(root: Path, pid: int) -> bool:
+    """Whether a process of that id here is a Redis or a Valkey."""
     name = _read(root / "proc" / str(pid) / "comm")
     return name is not None and ("redis" in name or "valkey" in name)
 

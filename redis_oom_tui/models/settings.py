@@ -17,6 +17,7 @@ class Change:
     """A setting that would go from `old` to `new`: values as the server writes them (sizes in plain bytes).
 
     `consequence` is what would follow, `warnings` what to think of first; both are shown before it is confirmed.
+    `freezes` says what CONFIG REWRITE would write into the server's file beside it, for whoever asks for that.
     `node` is the only node of a cluster that it is for, '' for all of them and for a server without a cluster.
     """
 
@@ -26,6 +27,7 @@ class Change:
     consequence: str = ""
     warnings: tuple[str, ...] = ()
     node: str = ""
+    freezes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,14 @@
 """The maxmemory guard: what a new limit would refuse, evict or endanger here, before it is set."""
 
+from collections.abc import Sequence
+
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
+from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, parse_size, percent, size
 
 UNLIMITED = "unlimited"
@@ -29,14 +33,19 @@ def parse_limit(text: str) -> int:
     return value
 
 
-def propose_limit(old: str | None, new: int, snapshot: Snapshot, room: Room) -> Change:
-    """maxmemory from `old` to `new` bytes (0: unlimited), with its consequence and warnings on this server."""
+def propose_limit(
+    old: str | None, new: int, snapshot: Snapshot, room: Room, replicas: Sequence[NodeView] = ()
+) -> Change:
+    """maxmemory from `old` to `new` bytes (0: unlimited), with its consequence and warnings on this server.
+
+    `replicas` are those that were asked for their own limits, empty where nobody was.
+    """
     return Change(
         name="maxmemory",
         old=old,
         new=str(new),
         consequence=_consequence(new, snapshot),
-        warnings=(*_losses(new, snapshot), *_machine(new, snapshot, room), *_replication(new, snapshot)),
+        warnings=(*_losses(new, snapshot), *_machine(new, snapshot, room), *_replication(new, snapshot, replicas)),
     )
 
 
@@ -117,18 +126,44 @@ def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _replication(new: int, snapshot: Snapshot) -> tuple[str, ...]:
+def _replication(new: int, snapshot: Snapshot, replicas: Sequence[NodeView]) -> tuple[str, ...]:
     found: list[str] = []
-    replicas = snapshot.activity.connected_replicas
     if snapshot.server.role in {"slave", "replica"}:
         found.append("This is a replica: the setting is its own, and takes effect when it is promoted.")
-    elif replicas:
-        found.append(
-            f"{count(replicas)} replicas have limits of their own: set them as well, when raising before this one, or a"
-            " failover brings the trouble back."
-        )
-    if snapshot.server.mode == "cluster":
+    elif snapshot.server.mode == "cluster":
         found.append("maxmemory is per node: the other nodes keep theirs.")
+    elif replicas:
+        found += _copies(new, snapshot.memory.counted_bytes, replicas)
+    elif connected := snapshot.activity.connected_replicas:
+        have = "1 replica has a limit" if connected == 1 else f"{count(connected)} replicas have limits"
+        found.append(
+            f"{have} of their own, not known from here: set them as well, when raising before this one, or a failover"
+            " brings the trouble back."
+        )
     if new and snapshot.memory.counted_bytes <= new < snapshot.memory.counted_bytes / _COMFORT:
         found.append("That is hardly more than what is in use: it would be full again at once.")
     return tuple(found)
+
+
+def _copies(new: int, counted: int, replicas: Sequence[NodeView]) -> list[str]:
+    """What each replica would make of this master's data after a failover; nothing of one with the same limit."""
+    found = []
+    for replica in replicas:
+        who = f"Its replica {safe_text(replica.name, 60)}"
+        if replica.snapshot is None:
+            found.append(f"{who} could not be asked for its own limit ({safe_text(replica.error or '', 160)}).")
+            continue
+        memory = replica.snapshot.memory
+        limit = memory.maxmemory_bytes
+        if limit is None or limit == new:
+            continue
+        if new and limit > new:
+            found.append(f"{who} has a limit of its own, {size(limit)}: it keeps that, also after a failover.")
+            continue
+        does = "refuse writes" if memory.policy == NOEVICTION else f"evict by {memory.policy}"
+        what = f"it would {does} at once" if counted > limit else f"it would {does} from there on"
+        found.append(
+            f"{who} has a limit of {size(limit)}: after a failover {what}. Set it there as well, when raising before"
+            " this one."
+        )
+    return found

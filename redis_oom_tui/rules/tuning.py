@@ -1,11 +1,12 @@
 """The settings that the Limits pane offers: what each does, what it takes, and what a change would follow."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import Snapshot
@@ -104,10 +105,11 @@ def propose(
     policies: tuple[str, ...],
     room: Room,
     scan: ScanView | None,
+    replicas: Sequence[NodeView] = (),
 ) -> Change:
     """Setting `name` to what `text` means, as a change with its consequence; raises BadInput where it means nothing."""
     if name == "maxmemory":
-        return propose_limit(old, parse_limit(text), snapshot, room)
+        return propose_limit(old, parse_limit(text), snapshot, room, replicas)
     if name == "maxmemory-policy":
         return _propose_policy(old, text, snapshot, policies=policies, scan=scan)
     check_name(name)

@@ -8,6 +8,7 @@ import pytest
 
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
+from tests.store.test_fleet_replicas import replicated
 from tests.support.acting import fill, operating
 from tests.support.proxy import lied_to
 from tests.support.servers import RunningServer, started
@@ -186,3 +187,23 @@ async def test_a_change_of_the_policy_to_lfu_and_back_flags_idle_plans(valkey: R
             result = await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lfu"))
             await operator.undo(result)
             assert any("LFU" in flag for flag in (await planned(operator, idle)).flags)
+
+
+async def test_what_config_rewrite_would_freeze_is_told_before(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        async with operating(server.connection, tmp_path) as operator:
+            await operator.apply(await operator.propose("maxmemory-samples", "9"))
+            said = " ".join((await operator.propose("maxmemory", "100mb")).freezes)
+    assert (
+        f"{server.folder / 'server.conf'}: maxmemory-policy allkeys-lru (not in the file), maxmemory-samples 9" in said
+    )
+
+
+async def test_a_replica_with_a_smaller_limit_is_told_of(tmp_path: Path) -> None:
+    with replicated("valkey") as (_, replica, connection):
+        with replica.client() as client:
+            client.config_set("maxmemory", "50mb")
+        async with operating(connection, tmp_path) as operator:
+            change = await operator.propose("maxmemory", "200mb")
+    assert any("has a limit of 50.0 MiB: after a failover it would" in warning for warning in change.warnings)

@@ -7,6 +7,7 @@ import pytest
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.fleet import ClusterNode, NodeView
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import Activity, Database, Memory, Server, Snapshot
 from redis_oom_tui.rules import tuning
@@ -83,9 +84,32 @@ def test_no_limit_at_all_is_warned_of() -> None:
     assert any("kernel" in warning for warning in proposed(0, snapshot()).warnings)
 
 
-def test_replicas_are_named() -> None:
+def test_replicas_that_nobody_asked_are_named() -> None:
     seen = snapshot(activity=Activity(connected_replicas=2))
     assert any("2 replicas have limits of their own" in warning for warning in proposed(200 * MIB, seen).warnings)
+
+
+def replica(limit: int | None, policy: str = "noeviction") -> NodeView:
+    return NodeView(ClusterNode("r:1", "r:1", Address("r", 1), "m:1"), snapshot(limit=limit, policy=policy))
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        (replica(50 * MIB), "a limit of 50.0 MiB: after a failover it would refuse writes at once"),
+        (replica(50 * MIB, "allkeys-lru"), "it would evict by allkeys-lru at once"),
+        (replica(150 * MIB), "it would refuse writes from there on"),
+        (replica(300 * MIB), "300.0 MiB: it keeps that"),
+        (replica(200 * MIB), None),
+        (replica(None), None),
+        (NodeView(ClusterNode("r:1", "r:1", Address("r", 1), "m:1"), error="r:1 is silent"), "could not be asked"),
+    ],
+)
+def test_a_replica_with_another_limit_is_told_of(view: NodeView, said: str | None) -> None:
+    seen = snapshot(activity=Activity(connected_replicas=1))
+    warnings = propose_limit("94371840", 200 * MIB, seen, ROOM, [view]).warnings
+    assert [said in warning for warning in warnings if "r:1" in warning] == ([] if said is None else [True])
+    assert not any("not known from here" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(

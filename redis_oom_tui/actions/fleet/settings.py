@@ -100,7 +100,9 @@ async def widened(change: Change, others: Mapping[str, LiveOperator]) -> Change:
     for old, names in olds.items():
         warnings[f"It is {safe_text(old, 60)} on {_listed(names)}"] = None
     place = f"On all {count(len(others) + 1)} nodes, replicas too"
-    return replace(change, consequence=f"{place}. {change.consequence}".strip(), warnings=tuple(warnings))
+    said = f"{place}. {change.consequence}".strip()
+    # Each node has a file of its own.
+    return replace(change, consequence=said, warnings=tuple(warnings), freezes=())
 
 
 def in_order(change: Change, nodes: Sequence[ClusterNode]) -> list[str]:

@@ -37,18 +37,21 @@ async def _from_info(channel: Channel) -> dict[str, str]:
     return {name: lines[field] for name, field in _IN_INFO.items() if field in lines}
 
 
-async def process_id(server: LiveServer) -> int | None:
-    """The server's own process id on its machine, as INFO tells it; None where it does not."""
+async def process(server: LiveServer) -> tuple[int | None, str | None]:
+    """The server's own process id on its machine and the path of its config file, as INFO tells them.
+
+    The path is '' where it runs without one. Each is None where it is not told.
+    """
     channel = Channel(server)
     try:
         raw = (await channel.call([("INFO", "server")]))[0]
     finally:
         await channel.close()
-    if isinstance(raw, bytes):
-        for line in raw.decode("utf-8", "replace").splitlines():
-            if line.startswith("process_id:") and line[11:].strip().isdigit():
-                return int(line[11:])
-    return None
+    if not isinstance(raw, bytes):
+        return None, None
+    lines = dict(line.split(":", 1) for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
+    pid = lines.get("process_id", "").strip()
+    return int(pid) if pid.isdigit() else None, lines.get("config_file")
 
 
 async def set_one(server: LiveServer, name: str, value: str) -> str | None:

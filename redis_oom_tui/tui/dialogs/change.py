@@ -75,7 +75,8 @@ class ChangeDialog(Dialog[ChangeChoice]):
         elif self.why_not_persist is not None:
             lines += paragraph(f"Only until the server restarts: {safe_text(self.why_not_persist)}", width, "dim")
         elif self._persists:
-            lines += marked("! ", _REWRITE, width, "text", "warn")
+            for sentence in change.freezes or (_REWRITE,):
+                lines += marked("! ", safe_text(sentence), width, "text", "warn")
         return lines
 
     def fields(self) -> Iterable[Widget]:
