@@ -20,6 +20,8 @@ from redis_oom_tui.words.sizes import count, duration, size
 
 if TYPE_CHECKING:
     from redis_oom_tui.models.fleet import NodeView
+    from redis_oom_tui.store.fleet.cluster import ClusterSource
+    from redis_oom_tui.store.live import LiveServer
 
 # Between its two looks: long enough to see writes being refused, short enough for a monitoring plugin.
 _GAP_SECONDS = 0.1
@@ -60,33 +62,41 @@ def check(invocation: Invocation, *, as_json: bool) -> int:
 
 
 async def _ask(invocation: Invocation) -> _Answer:
-    from redis_oom_tui.store.errors import translated
+    from redis_oom_tui.store.live import LiveServer
     from redis_oom_tui.store.opening import source_for
-    from redis_oom_tui.store.told import read_settings
 
     thresholds = invocation.profile.watch.thresholds
     server = source_for(invocation.connection)
     try:
-        await server.open()
+        # The first look connects, and says what is wrong with that as well: on a slow link a round trip less.
+        await (server.locate() if isinstance(server, LiveServer) else server.open())
         before = await server.snapshot()
-        settings: Mapping[str, str] = {}
-        if not before.activity.loading:
-            with translated(server.address, "CONFIG GET"):
-                settings = await read_settings(server.client())
-        clients = await _clients(server.clients())
+        replicas = asyncio.create_task(_replicas(server, before))
         # The time between the two looks is enough to load what will judge them.
         from redis_oom_tui.files.machine import with_room
         from redis_oom_tui.rules.findings import Case, examine
         from redis_oom_tui.rules.verdict import judge
 
         await asyncio.sleep(max(0.0, _GAP_SECONDS - (time.monotonic() - before.taken_monotonic)))
-        now = with_room(await server.snapshot())
-        replicas = await _replicas(server, now)
+        seen, settings, clients = await _closely(server)
+        now = with_room(seen)
+        case = Case(now, clients=clients, settings=settings, replicas=await replicas, thresholds=thresholds)
     finally:
         await server.close()
-    verdict = judge(now, before, thresholds)
-    case = Case(now, clients=clients, settings=settings, replicas=replicas, thresholds=thresholds)
-    return _Answer(verdict, now, examine(case))
+    return _Answer(judge(now, before, thresholds), now, examine(case))
+
+
+async def _closely(
+    server: "LiveServer | ClusterSource",
+) -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...]]:
+    """The second look, with the settings and the clients: in one round trip where that is one server."""
+    from redis_oom_tui.store.live import LiveServer
+
+    if isinstance(server, LiveServer):
+        return await server.look_closely()
+    clients = await _clients(server.clients())
+    settings = await server.settings()
+    return await server.snapshot(), settings, clients
 
 
 async def _replicas(server: object, snapshot: Snapshot) -> "tuple[NodeView, ...]":

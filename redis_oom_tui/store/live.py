@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from redis_oom_tui.models import address as addresses
 from redis_oom_tui.models.capabilities import Capabilities
@@ -21,7 +22,7 @@ from redis_oom_tui.store.client import make_client
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet import sentinels
 from redis_oom_tui.store.gate import Gate
-from redis_oom_tui.store.told import read_settings
+from redis_oom_tui.store.told import ask_settings, read_settings, settings_in
 from redis_oom_tui.words.hostile import safe_text
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 class LiveServer:
     """One server behind redis-py's connections. Implements `ports.Source`.
 
-    `monotonic` and `wall` are the clocks that stamp the snapshots.
+    `monotonic` and `wall` are the clocks that stamp the snapshots. `replica_lines` is what the last one's INFO said of
+    each replica; None before the first.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class LiveServer:
         self._clients: dict[tuple[int, bool], Redis] = {}
         self._capabilities: Capabilities | None = None
         self._notes: tuple[str, ...] = ()
+        self.replica_lines: tuple[Mapping[str, object], ...] | None = None
 
     @property
     def address(self) -> addresses.Address:
@@ -66,14 +69,18 @@ class LiveServer:
 
         Raises one of `models.errors`.
         """
-        if self.connection.sentinel is not None:
-            await self._find_master()
+        await self.locate()
         with translated(self.address, "INFO"):
             info = await self.client().info("server")
         if info.get("redis_mode", info.get("server_mode")) == "sentinel":
             raise NotRedis(
                 f"{self.address} is a Sentinel and holds no data: give it as --sentinel {self.address} --master NAME"
             )
+
+    async def locate(self) -> None:
+        """Find the master where Sentinels are asked; else send nothing, and leave it to the first look to connect."""
+        if self.connection.sentinel is not None:
+            await self._find_master()
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -112,18 +119,36 @@ class LiveServer:
     async def _look(self) -> Snapshot:
         started = self._monotonic()
         with translated(self.address, "INFO"):
-            info: dict[str, Any] = await self.client().info("all")
+            return self._seen(await self.client().info("all"), started)
+
+    def _seen(self, info: dict[str, Any], started: float) -> Snapshot:
         now = self._monotonic()
+        self.replica_lines = tuple(
+            value for name, value in info.items() if name.startswith("slave") and isinstance(value, Mapping)
+        )
         return snapshot_from_info(
             info, address=self.address, monotonic=now, wall=self._wall(), took=max(0.0, now - started)
         )
 
+    async def look_closely(self) -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...]]:
+        """INFO, the settings and CLIENT LIST in one round trip; the last two are empty where they may not be read."""
+        started = self._monotonic()
+        pipeline = self.client().pipeline(transaction=False)
+        pipeline.info("all")
+        asked = ask_settings(pipeline)
+        pipeline.client_list()
+        with translated(self.address, "INFO"):
+            info, *more = await pipeline.execute(raise_on_error=False)
+            if isinstance(info, RedisError):
+                raise info
+            snapshot = self._seen(info, started)
+        lines = more[asked]
+        return snapshot, settings_in(more[:asked]), () if isinstance(lines, RedisError) else _client_buffers(lines)
+
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """CLIENT LIST, the largest holders of memory first."""
         with translated(self.address, "CLIENT LIST"):
-            lines: list[dict[str, str]] = await self.client().client_list()
-        buffers = [_client_buffer(line) for line in lines]
-        return tuple(sorted(buffers, key=lambda buffer: -buffer.total_bytes))
+            return _client_buffers(await self.client().client_list())
 
     async def settings(self) -> Mapping[str, str]:
         """The settings that a diagnosis looks at; empty where CONFIG is not to be had."""
@@ -180,6 +205,10 @@ class LiveServer:
                 f"failover: the Sentinels now name {self.address} as master of {name}, in place of {before}",
             )
         return moved
+
+
+def _client_buffers(lines: list[dict[str, str]]) -> tuple[ClientBuffer, ...]:
+    return tuple(sorted(map(_client_buffer, lines), key=lambda buffer: -buffer.total_bytes))
 
 
 def _client_buffer(line: dict[str, str]) -> ClientBuffer:

@@ -1,9 +1,10 @@
 """The settings that a diagnosis looks at, as CONFIG GET tells them: a handful, and never one that holds a secret."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 
 # Redis 6.2 takes one pattern per CONFIG GET; these reach only sizes, counts and choices.
 _PATTERNS = (
@@ -19,10 +20,21 @@ _PATTERNS = (
 async def read_settings(client: "Redis") -> Mapping[str, str]:
     """Settings by name; those that may not be read are left out, all of them where CONFIG is not to be had."""
     pipeline = client.pipeline(transaction=False)
+    ask_settings(pipeline)
+    return settings_in(await pipeline.execute(raise_on_error=False))
+
+
+def ask_settings(pipeline: "Pipeline") -> int:
+    """Add the questions to `pipeline`; returns how many replies they have."""
     for pattern in _PATTERNS:
         pipeline.execute_command("CONFIG GET", pattern)
+    return len(_PATTERNS)
+
+
+def settings_in(replies: Iterable[object]) -> Mapping[str, str]:
+    """What the replies to those questions tell; a refused one tells nothing."""
     settings: dict[str, str] = {}
-    for reply in await pipeline.execute(raise_on_error=False):
+    for reply in replies:
         pairs = reply.items() if isinstance(reply, dict) else ()
         settings |= {_text(name): _text(value) for name, value in pairs}
     return MappingProxyType(settings)

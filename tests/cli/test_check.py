@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from redis_oom_tui.cli.main import main
-from redis_oom_tui.store import told
 from redis_oom_tui.store.live import LiveServer
+from tests.support.proxy import wired
 from tests.support.servers import RunningServer, started
 
 
@@ -84,6 +84,14 @@ def test_it_sends_fewer_than_twenty_commands(server: RunningServer, capsys: pyte
     assert 0 < sent < 20
 
 
+def test_on_a_slow_link_it_takes_three_turns(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The introduction, the first look, and the second with all that findings need; connecting is one more."""
+    with wired(server.connection) as wire:
+        wire.faults.delay = 0.3
+        checked(capsys, "-p", str(wire.connection.address.port), "check")
+        assert wire.turns == 3
+
+
 def calls(client: redis.Redis) -> dict[str, int]:
     stats: dict[str, Any] = client.info("commandstats")
     return {name: figures["calls"] for name, figures in stats.items()}
@@ -126,18 +134,17 @@ def test_a_server_that_is_not_there_is_unknown(capsys: pytest.CaptureFixture[str
     assert len(out.splitlines()) == 1
 
 
-@pytest.mark.parametrize("moment", ["read_settings", "snapshot", "clients"])
+@pytest.mark.parametrize("moment", ["snapshot", "look_closely"])
 def test_a_server_that_dies_in_the_middle_is_unknown(
     valkey: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    place: Any = told if moment == "read_settings" else LiveServer
-    asked = getattr(place, moment)
+    asked: Any = getattr(LiveServer, moment)
 
     async def killed_then_asked(*given: Any) -> Any:
         valkey.kill()
         return await asked(*given)
 
-    monkeypatch.setattr(place, moment, killed_then_asked)
+    monkeypatch.setattr(LiveServer, moment, killed_then_asked)
     ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
     assert (ended, json.loads(out)["verdict"]) == (3, "unknown")
 

@@ -105,11 +105,16 @@ class _Proxy(ABC):
 
 
 class Wire(_Proxy):
-    """Passes requests as they are, and replies as `faults` says."""
+    """Passes requests as they are, and replies as `faults` says.
+
+    `turns` counts the requests that waited for a reply before: with a delay, the round trips. Connecting is one more.
+    """
 
     def __init__(self, upstream: Connection) -> None:
         super().__init__(upstream)
         self.faults = Faults()
+        self.turns = 0
+        self._answered = True
 
     async def serve(self, client: Streams, server: Streams) -> None:
         """Both directions, until one ends."""
@@ -132,6 +137,8 @@ class Wire(_Proxy):
             if self.faults.garbage is not None:
                 client[1].write(self.faults.garbage)
                 continue
+            self.turns += self._answered
+            self._answered = False
             server.write(data)
             await server.drain()
 
@@ -146,6 +153,7 @@ class Wire(_Proxy):
             if faults.cut_after is not None:
                 data = data[: max(0, faults.cut_after - passed)]
             passed += len(data)
+            self._answered = True
             await _pour(data, client, faults.bytes_per_second)
             if faults.cut_after is not None and passed >= faults.cut_after:
                 return

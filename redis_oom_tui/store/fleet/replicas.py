@@ -7,7 +7,6 @@ from dataclasses import replace
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.fleet import ClusterNode, NodeView
-from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.live import LiveServer
 
 # They are asked beside the diagnosis, which must not wait for a replica behind a firewall.
@@ -15,13 +14,13 @@ _PATIENCE_SECONDS = 1.0
 
 
 async def replicas_of(server: LiveServer) -> tuple[NodeView, ...]:
-    """What each replica that `server` names in INFO replication says of itself, with the same login.
+    """What each replica that the last look at `server` named says of itself, with the same login.
 
     One that does not answer has the reason instead. Raises one of `models.errors` where the master does not answer.
     """
-    with translated(server.address, "INFO"):
-        info: Mapping[str, object] = await server.client().info("replication")
-    found = [_address(value) for name, value in info.items() if name.startswith("slave") and isinstance(value, Mapping)]
+    if server.replica_lines is None:
+        await server.snapshot()
+    found = [_address(line) for line in server.replica_lines or ()]
     addresses = [address for address in found if address is not None]
     return tuple(await asyncio.gather(*(_look(server.connection, str(server.address), each) for each in addresses)))
 
