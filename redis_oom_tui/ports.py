@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from redis_oom_tui.models.action import (
     Action,
@@ -51,6 +51,14 @@ class Scan(Protocol):
         """Change how hard it leans on the server from the next page on."""
 
 
+@runtime_checkable
+class KeepsItsPlace(Protocol):
+    """A scan that another process may go on with."""
+
+    def progress(self) -> Mapping[str, Any] | None:
+        """Where it broke off, in plain values (JSON's); None where there is nothing left to do, or no way to go on."""
+
+
 class Source(Protocol):
     """A server that can be looked at. Its errors are `models.errors`, each one plain sentence."""
 
@@ -78,6 +86,14 @@ class Source(Protocol):
 
     async def details(self, key: KeyId) -> KeyDetails | None:
         """A closer look at one key that leaves no trace; None where it is gone."""
+
+
+@runtime_checkable
+class GoesOn(Protocol):
+    """A source that goes on with a scan that an earlier process began on the same run of the same server."""
+
+    def resumed(self, progress: Mapping[str, Any], *, pace: Pace | None = None, sample: int | None = None) -> Scan:
+        """The scan that gave `progress`, not started again yet; raises BadInput where that is damaged."""
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
+from redis_oom_tui.ports import GoesOn, KeepsItsPlace, Scan, Source
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.words import hogs_lines
 from redis_oom_tui.words.hogs_document import hogs_document, keys_csv, patterns_csv
-from redis_oom_tui.words.hostile import from_exact
+from redis_oom_tui.words.hostile import from_exact, safe_text
 
 _KEPT = 1000
 _EXIT_FAILED = 3
@@ -59,6 +60,9 @@ class _Wish:
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
 @click.option("--save", type=click.Path(path_type=Path), metavar="FILE", help="Keep the scan in a new file.")
 @click.option("--compare", "older", type=click.Path(path_type=Path), metavar="FILE", help="What grew since that scan.")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="FILE", help="Go on with a saved scan that broke off."
+)
 @click.option("--gentle", "pace", flag_value=Pace.GENTLE.value, help="Hardly to be noticed by other clients.")
 @click.option("--normal", "pace", flag_value=Pace.NORMAL.value, help="Other clients keep their latency (the default).")
 @click.option("--full-speed", "pace", flag_value=Pace.FULL_SPEED.value, help="As fast as the server can.")
@@ -72,7 +76,12 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
     if given["save"] is not None and given["save"].exists():
         raise BadInput(f"{given['save']} exists already: a scan is saved to a new file")
     wish = _Wish(given["top"], given["sort"], given["patterns"], given["form"] or "words")
-    scan = asyncio.run(_scan(invocation, _options(invocation, given)))
+    options = _options(invocation, given)
+    broken_off = None if given["resume"] is None else _broken_off(invocation, given)
+    if broken_off is not None:
+        pace = options.pace if given["pace"] else broken_off.view.pace
+        options = replace(options, match=broken_off.match, type=broken_off.type, pace=pace)
+    scan = asyncio.run(_scan(invocation, options, broken_off))
     if given["save"] is not None:
         save_scan(scan, given["save"])
     comparison = None if older is None else compare(older, scan)
@@ -99,6 +108,23 @@ def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
     )
 
 
+def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
+    """The scan to go on with: what it walks and asks was said when it began. Raises BadInput where it cannot go on."""
+    name = safe_text(str(given["resume"]), 200)
+    said = {"--match": "match", "--type": "kind", "--idle": "idle", "--replicas": "replicas"}
+    extra = [option for option, place in said.items() if given[place]]
+    extra += ["--delimiter"] if given["delimiter"] != ":" else []
+    extra += ["-n"] if invocation.connection.db is not None else []
+    if extra:
+        raise BadInput(f"--resume goes on with what {name} had begun: leave {' and '.join(extra)} out")
+    saved = load_scan(given["resume"])
+    if saved.view.complete:
+        raise BadInput(f"the scan in {name} is complete: there is nothing to go on with")
+    if saved.progress is None:
+        raise BadInput(f"{name} does not tell where its scan broke off: start a new one")
+    return saved
+
+
 def from_glob(text: str) -> bytes:
     r"""A glob as typed: `\xNN` is a byte, any other backslash is the glob's own.
 
@@ -112,14 +138,14 @@ def from_glob(text: str) -> bytes:
     return out
 
 
-async def _scan(invocation: Invocation, options: ScanOptions) -> SavedScan:
+async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedScan | None) -> SavedScan:
     from redis_oom_tui.store.opening import source_for
 
     server = source_for(invocation.connection)
     try:
         await server.open()
         run_id = (await server.snapshot()).server.run_id
-        scan = server.scan(options)
+        scan = _begun(server, options, broken_off)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _once(loop, number, scan.stop))
@@ -130,7 +156,16 @@ async def _scan(invocation: Invocation, options: ScanOptions) -> SavedScan:
             click.echo("\r\x1b[K", nl=False, err=True)
     finally:
         await server.close()
-    return SavedScan(view, time.time(), str(server.address), run_id, options.match, options.type)
+    progress = scan.progress() if isinstance(scan, KeepsItsPlace) else None
+    return SavedScan(view, time.time(), str(server.address), run_id, options.match, options.type, progress)
+
+
+def _begun(server: Source, options: ScanOptions, broken_off: SavedScan | None) -> Scan:
+    if broken_off is None:
+        return server.scan(options)
+    if not isinstance(server, GoesOn):
+        raise BadInput("a scan of a cluster cannot be gone on with, as its slots may have moved since: start a new one")
+    return server.resumed(broken_off.progress or {}, pace=options.pace, sample=options.sample)
 
 
 def _once(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: Callable[[], None]) -> Callable[[], None]:

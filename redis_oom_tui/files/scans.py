@@ -81,6 +81,7 @@ def _document(scan: SavedScan) -> dict[str, Any]:
             for row in view.top
         ],
         "patterns": [_pattern_document(row) for row in view.patterns],
+        "progress": scan.progress,
     }
 
 
@@ -107,7 +108,16 @@ def _scan(found: dict[str, Any]) -> SavedScan:
         patterns=tuple(_pattern(row) for row in found["patterns"]),
         **{name: found["view"][name] for name in _PLAIN},
     )
-    return SavedScan(view, found["taken_at"], found["server"], found["run_id"], _read(found["match"]), found["type"])
+    return SavedScan(
+        view,
+        found["taken_at"],
+        found["server"],
+        found["run_id"],
+        _read(found["match"]),
+        found["type"],
+        # Files of before it was written have none.
+        found.get("progress"),
+    )
 
 
 def _row(found: dict[str, Any]) -> KeyRow:

@@ -1,7 +1,9 @@
 """A scan: what was asked, and what it shows at any moment."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from redis_oom_tui.models.keys import KeyRow
 
@@ -147,7 +149,10 @@ class ScanView:
 
 @dataclass(frozen=True, slots=True)
 class SavedScan:
-    """A scan that was kept: its last view, when it ended (Unix seconds), and of which server (`run_id` its own)."""
+    """A scan that was kept: its last view, when it ended (Unix seconds), and of which server (`run_id` its own).
+
+    `progress` is what the store needs to go on with a scan that broke off: plain values that nobody else reads.
+    """
 
     view: ScanView
     taken_at: float
@@ -155,6 +160,7 @@ class SavedScan:
     run_id: str | None = None
     match: bytes | None = None
     type: str | None = None
+    progress: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ class PatternTree:
     def _fold(self) -> None:
         """Fold the smallest families into a `*` beside them until a quarter is free again."""
         totals = {id(node): total for node, total in self._subtotals()}
-        nodes = [node for root in self.roots.values() for node in _below(root)]
+        nodes = [node for root in self.roots.values() for node in below(root)]
         nodes.sort(key=lambda node: totals[id(node)])
         for least in _CROWDS:
             for node in nodes:
@@ -225,13 +225,13 @@ class PatternTree:
     def _subtotals(self) -> Iterator[tuple[Node, int]]:
         for root in self.roots.values():
             totals: dict[int, int] = {}
-            for node in reversed([root, *_below(root)]):
+            for node in reversed([root, *below(root)]):
                 total = sum(node.figures[GROUPS:]) + sum(totals[id(child)] for child in node.children.values())
                 totals[id(node)] = total
                 yield node, total
 
 
-def _below(root: Node) -> Iterator[Node]:
+def below(root: Node) -> Iterator[Node]:
     """Every node under `root`, each after its parent."""
     waiting = [root]
     while waiting:

@@ -13,7 +13,7 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import NotRedis, ServerUnreachable, TriageError
 from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
-from redis_oom_tui.models.scan import ScanOptions, ScanView
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.rules.info import snapshot_from_info
@@ -172,6 +172,16 @@ class LiveServer:
         from redis_oom_tui.store.scan.keyspace import KeyspaceScan  # noqa: PLC0415 - `check` must not pay for it
 
         return KeyspaceScan(self, options)
+
+    def resumed(
+        self, progress: Mapping[str, Any], *, pace: Pace | None = None, sample: int | None = None
+    ) -> "KeyspaceScan":
+        """The scan that gave `progress` when it broke off, to go on with; raises BadInput where that is damaged."""
+        from redis_oom_tui.store.scan.keeping import begun_from  # noqa: PLC0415 - as for the scan
+        from redis_oom_tui.store.scan.keyspace import KeyspaceScan  # noqa: PLC0415
+
+        begun = begun_from(progress, pace=pace, sample=sample)
+        return KeyspaceScan(self, begun.options, begun=begun)
 
     async def details(self, key: KeyId) -> KeyDetails | None:
         """A closer look at one key that leaves no trace; None where it is gone."""

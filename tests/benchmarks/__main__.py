@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,6 +18,12 @@ from tests.benchmarks.data import fill
 from tests.support.servers import RunningServer, available, started
 
 _CLI = shutil.which("redis-cli")
+_FOREGROUND = [sys.executable, "-m", "tests.benchmarks.foreground"]
+_ONE_SCAN = [sys.executable, "-m", "tests.benchmarks.one_scan"]
+_CROWD = "no scan, as busy a process beside it"
+# Seconds until a scan has found its pace, and of probing.
+_SETTLE = 1.5
+_PROBED = 3.0
 
 
 def main() -> None:
@@ -26,17 +33,31 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--server", choices=available(), default="redis7" if "redis7" in available() else "valkey")
+    parser.add_argument("--at", metavar="SOCKET", help="a server that holds the data already, in place of a new one")
     parser.add_argument("--load", type=int, default=15_000, help="GETs a second in the foreground")
     given = parser.parse_args()
     print(f"{time.strftime('%Y-%m-%d')}  {platform.machine()}, Python {platform.python_version()}, {given.server}")
-    with started(given.server, f"port {_free_port()}") as server:
-        began = time.perf_counter()
-        fill(server, given.keys)
-        print(f"{given.keys:,} keys written in {time.perf_counter() - began:.0f} s\n", flush=True)
+    with _filled(given) as server:
         for name, measure in (("speed", speed), ("latency", latency), ("distance", distance)):
             if not given.what or name in given.what:
                 measure(server, given)
                 print(flush=True)
+
+
+@contextmanager
+def _filled(given: argparse.Namespace) -> Iterator[RunningServer]:
+    if given.at is not None:
+        server = RunningServer(given.server, Path(given.at).parent, ())
+        server.socket_path = given.at
+        with server.client() as client:
+            given.keys = client.dbsize()
+        yield server
+        return
+    with started(given.server, f"port {_free_port()}") as server:
+        began = time.perf_counter()
+        fill(server, given.keys)
+        print(f"{given.keys:,} keys written in {time.perf_counter() - began:.0f} s\n", flush=True)
+        yield server
 
 
 def speed(server: RunningServer, given: argparse.Namespace) -> None:
@@ -44,7 +65,7 @@ def speed(server: RunningServer, given: argparse.Namespace) -> None:
     peers = _peers(server)
     ours = {
         "this scan, full speed": ("full-speed",),
-        "the same, with idle times": ("full-speed", "idle"),
+        "the same, with idle times": ("full-speed", "--idle"),
         "this scan, normal (nobody else)": ("normal",),
     }
     seconds: dict[str, list[float]] = {name: [] for name in [*peers, *ours]}
@@ -72,37 +93,48 @@ def speed(server: RunningServer, given: argparse.Namespace) -> None:
             rest += f" {median(found['late_ms_p99'] for found in told[name]):>5.1f} ms"
         line = f"{name:34} {middle:8.2f} {given.keys / middle:9,.0f} {slowest / middle:6.1f}"
         print(f"{line} {median(busy[name]):>11.0%} {rest}")
+    ours_first = next(iter(ours))
+    per_key = median(busy[ours_first]) * median(seconds[ours_first]) / given.keys
+    print(
+        f"\nOne core of this server gives {1 / per_key:,.0f} keys/s at its {per_key * 1e6:.1f} us a key: "
+        f"{slowest / given.keys / per_key:.1f} times the first line is the most that anything could reach here"
+    )
 
 
 def latency(server: RunningServer, given: argparse.Namespace) -> None:
-    """What a probe client feels while others work and a scan runs."""
-    peers = {"no scan": None, **{name: command for name, command in _peers(server).items() if "bigkeys" not in name}}
-    paces = {f"this scan, {pace}": pace for pace in ("gentle", "normal", "full-speed")}
-    figures: dict[str, list[tuple[int, int]]] = {name: [] for name in [*peers, *paces]}
-    rates: dict[str, list[float]] = {name: [] for name in paces}
-    load = subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.foreground", "load", server.socket_path, str(given.load)]
-    )
+    """What a probe client feels while others work and a scan runs. Everything shares one machine, so a process that is
+    as busy as the scan and never speaks to the server tells how much of it is the processor's crowd."""
+    peers = {name: command for name, command in _peers(server).items() if "bigkeys" not in name}
+    paces = {f"this scan, {pace}": pace for pace in ("normal", "gentle", "full-speed")}
+    figures: dict[str, list[tuple[int, int]]] = {name: [] for name in ["no scan", _CROWD, *peers, *paces]}
+    told: dict[str, list[dict[str, Any]]] = {name: [] for name in paces}
+    load = subprocess.Popen([*_FOREGROUND, "load", server.socket_path, str(given.load)])
     try:
         time.sleep(0.5)
         for _ in range(given.runs):
-            for name, felt in figures.items():
-                if name in paces:
-                    command = [sys.executable, "-m", "tests.benchmarks.one_scan", _tcp(server), paces[name]]
-                else:
-                    command = peers[name] or []
-                felt.append(_felt(server, command, settle=1.5 if name in paces else 0.3))
-        for name, pace in paces.items():
-            rates[name].append(_rate(_tcp(server), pace))
+            figures["no scan"].append(_felt(server, []))
+            for name, pace in paces.items():
+                command = [*_ONE_SCAN, _tcp(server), pace, "--seconds", str(_SETTLE + _PROBED + 1.0)]
+                scan = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+                time.sleep(_SETTLE)
+                figures[name].append(_felt(server, []))
+                told[name].append(json.loads(scan.communicate()[0]))
+            crowd = str(told[next(iter(paces))][-1]["cpu_share"])
+            figures[_CROWD].append(_felt(server, [*_FOREGROUND, "burn", crowd]))
+            for name, command in peers.items():
+                figures[name].append(_felt(server, command))
     finally:
         load.kill()
         load.wait()
-    base = median(p99 for _, p99 in figures["no scan"])
-    print(f"with {given.load:,} GET/s in front   {'p50 us':>7} {'p99 us':>7} {'x no scan':>9} {'keys/s':>9}")
+    base, crowded = (median(p99 for _, p99 in figures[name]) for name in ("no scan", _CROWD))
+    print(
+        f"{f'with {given.load:,} GET/s in front':40} {'p50 us':>7} {'p99 us':>7} {'x no scan':>9} {'x busy':>7} keys/s"
+    )
     for name, found in figures.items():
         p99 = median(p99 for _, p99 in found)
-        rate = f"{median(rates[name]):>9,.0f}" if name in rates else ""
-        print(f"{name:28} {median(p50 for p50, _ in found):>7.0f} {p99:>7.0f} {p99 / base:>9.1f} {rate}")
+        rate = f"{median(one['keys'] / one['seconds'] for one in told[name]):,.0f}" if name in told else ""
+        line = f"{name:40} {median(p50 for p50, _ in found):>7.0f} {p99:>7.0f}"
+        print(f"{line} {p99 / base:>9.1f} {p99 / crowded:>7.1f} {rate}")
 
 
 def distance(server: RunningServer, given: argparse.Namespace) -> None:
@@ -144,26 +176,20 @@ def _timed(command: list[str]) -> float:
 
 
 def _scan(where: str, *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.benchmarks.one_scan", where, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run([*_ONE_SCAN, where, *arguments], capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     if found["state"] != "complete":
         raise RuntimeError(found["error"])
     return found
 
 
-def _rate(where: str, pace: str) -> float:
-    found = _scan(where, pace)
-    return float(found["keys"] / found["seconds"])
-
-
-def _felt(server: RunningServer, command: list[str], settle: float, seconds: float = 5.0) -> tuple[int, int]:
+def _felt(server: RunningServer, command: list[str]) -> tuple[int, int]:
     """p50 and p99 of the probe while `command` runs, again and again if it is done before the probe."""
     stop = [False]
     runner = _repeat(command, lambda: stop[0]) if command else None
     try:
-        time.sleep(settle)
-        probe = [sys.executable, "-m", "tests.benchmarks.foreground", "probe", server.socket_path, str(seconds)]
+        time.sleep(0.3)
+        probe = [*_FOREGROUND, "probe", server.socket_path, str(_PROBED)]
         done = subprocess.run(probe, capture_output=True, text=True, check=True)
     finally:
         stop[0] = True

@@ -2,27 +2,25 @@
 
 import socket
 import sys
-import threading
 import time
 
 _GET = b"*2\r\n$3\r\nGET\r\n$6\r\nabsent\r\n"
 
 
 def load(path: str, rate: int) -> None:
-    """`rate` GETs a second, in small bursts on four connections, until killed."""
+    """`rate` GETs a second, in small bursts on four connections every millisecond, until killed."""
     links = [_connected(path) for _ in range(4)]
-    for link in links:
-        threading.Thread(target=_drain, args=(link,), daemon=True).start()
-    burst = _GET * max(1, rate // 1000 // len(links) + 1)
-    each = burst.count(_GET)
+    each = max(1, round(rate / 1000 / len(links)))
     sent, started = 0, time.perf_counter()
     while True:
         for link in links:
-            link.sendall(burst)
+            link.sendall(_GET * each)
             sent += each
         wait = started + sent / rate - time.perf_counter()
         if wait > 0:
             time.sleep(wait)
+        for link in links:
+            _drain(link)
 
 
 def probe(path: str, seconds: float) -> None:
@@ -47,12 +45,26 @@ def _connected(path: str) -> socket.socket:
 
 
 def _drain(link: socket.socket) -> None:
-    while link.recv(65536):
-        pass
+    try:
+        link.recv(65536, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return
+
+
+def burn(share: float) -> None:
+    """A process as busy as a scan that says nothing to the server: what others feel of the processor alone."""
+    busy = 0.0003
+    while True:
+        end = time.perf_counter() + busy
+        while time.perf_counter() < end:
+            pass
+        time.sleep(busy * (1 - share) / share)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "load":
         load(sys.argv[2], int(sys.argv[3]))
+    elif sys.argv[1] == "burn":
+        burn(float(sys.argv[2]))
     else:
         probe(sys.argv[2], float(sys.argv[3]))

@@ -1,9 +1,9 @@
 """One scan in a process of its own, so that its time, CPU and memory are its own; prints them as JSON."""
 
+import argparse
 import asyncio
 import json
 import resource
-import sys
 import time
 
 from redis_oom_tui.models.address import Address, Connection
@@ -12,7 +12,8 @@ from redis_oom_tui.ports import Scan
 from redis_oom_tui.store.live import LiveServer
 
 
-async def scan(where: str, pace: str, idle: bool) -> dict[str, object]:
+async def scan(where: str, pace: str, idle: bool, seconds: float | None) -> dict[str, object]:
+    """Scan `where` to the end, or for so many seconds."""
     host, _, port = where.rpartition(":")
     address = Address(socket_path=where) if where.startswith("/") else Address(host, int(port))
     source = LiveServer(Connection(address))
@@ -20,6 +21,8 @@ async def scan(where: str, pace: str, idle: bool) -> dict[str, object]:
     running = source.scan(ScanOptions(pace=Pace(pace), idle=idle))
     late: list[float] = []
     screen = asyncio.create_task(_screen(running, late))
+    if seconds is not None:
+        asyncio.get_running_loop().call_later(seconds, running.stop)
     before = _cpu()
     view = await running.run()
     cpu = _cpu() - before
@@ -30,6 +33,7 @@ async def scan(where: str, pace: str, idle: bool) -> dict[str, object]:
         "error": view.error,
         "keys": view.scanned_keys,
         "seconds": view.elapsed_seconds,
+        "cpu_share": cpu / view.elapsed_seconds,
         "cpu_us_per_key": cpu * 1e6 / max(1, view.scanned_keys),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "late_ms_p99": sorted(late)[int(len(late) * 0.99)] * 1000 if late else None,
@@ -56,4 +60,10 @@ def _cpu() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(scan(sys.argv[1], sys.argv[2], len(sys.argv) > 3))))
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.one_scan", description=__doc__)
+    parser.add_argument("where", help="HOST:PORT, or the path of a socket")
+    parser.add_argument("pace", choices=list(Pace))
+    parser.add_argument("--idle", action="store_true")
+    parser.add_argument("--seconds", type=float)
+    given = parser.parse_args()
+    print(json.dumps(asyncio.run(scan(given.where, given.pace, given.idle, given.seconds))))

@@ -172,3 +172,39 @@ def test_neither_hogs_nor_its_help_imports_the_screens() -> None:
     )
     code += "assert not {'textual', 'rich'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def test_a_saved_scan_that_broke_off_is_gone_on_with(server: RunningServer, tmp_path: Path) -> None:
+    fill(server)
+    first, second = str(tmp_path / "first.scan"), str(tmp_path / "second.scan")
+    done = run(server, "--sample", "100", "--save", first, "--json")
+    part = json.loads(done.stdout)
+    assert 100 <= part["scanned_keys"] < 443
+    done = run(server, "--resume", first, "--save", second, "--json")
+    assert done.returncode == 0, done.stderr
+    whole = json.loads(run(server, "--json").stdout)
+    found = json.loads(done.stdout)
+    assert found["complete"] is True
+    assert found["scanned_keys"] == whole["scanned_keys"] == 443
+    assert found["types"] == whole["types"]
+    done = run(server, "--resume", second)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is complete: there is nothing to go on with" in done.stderr
+
+
+@pytest.mark.parametrize("extra", [["--match", "a*"], ["--type", "hash"], ["--idle"], ["--delimiter", "/"]])
+def test_what_a_scan_asks_is_said_when_it_begins(filled: RunningServer, tmp_path: Path, extra: list[str]) -> None:
+    done = run(filled, "--resume", str(tmp_path / "x.scan"), *extra)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"had begun: leave {extra[0]} out\n")
+
+
+def test_a_file_that_tells_nothing_to_go_on_with(filled: RunningServer, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.scan"
+    run(filled, "--sample", "100", "--save", str(kept))
+    document = json.loads(kept.read_text())
+    del document["progress"]
+    kept.write_text(json.dumps(document))
+    done = run(filled, "--resume", str(kept))
+    assert done.returncode == 2
+    assert "does not tell where its scan broke off: start a new one" in done.stderr

@@ -1,5 +1,6 @@
 """Names become families: what varies, what does not, and the roll-up in bounded memory."""
 
+import json
 import os
 import random
 import uuid
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.rules import patterns
 from redis_oom_tui.rules.estimate import Sample
+from redis_oom_tui.rules.patterns_kept import tree_from, tree_rows
 from redis_oom_tui.rules.patterns_rows import idle_step, quantiles, rows
 from redis_oom_tui.rules.patterns_tree import GROUPS, PatternTree
 
@@ -218,3 +220,19 @@ def test_the_interval_of_a_family_holds_its_truth_nineteen_times_in_twenty() -> 
             interval = found[family].estimated_bytes if family in found else None
             held[family] += interval is not None and interval.low <= truth[family] <= interval.high
     assert all(count / rounds >= 0.88 for count in held.values()), held
+
+
+def test_a_tree_that_was_kept_goes_on_as_if_nothing_had_been() -> None:
+    chance = random.Random(7)
+    one, other = PatternTree(max_nodes=100), PatternTree(max_nodes=100)
+    for page in range(40):
+        names = [b"app%d:%s:%d" % (chance.randrange(9), chance.randbytes(2).hex().encode(), n) for n in range(50)]
+        figures = ([10] * 50, [-1, 5] * 25, [b"string"] * 50, page % GROUPS)
+        for tree in (one, other):
+            tree.add(page % 2, names, *figures)
+        if page % 10 == 9:
+            kept, other = tree_rows(other), PatternTree(max_nodes=100)
+            tree_from(json.loads(json.dumps(kept)), other)
+            assert tree_rows(other) == kept
+    assert other.nodes == one.nodes
+    assert rows(other, limit=200) == rows(one, limit=200)

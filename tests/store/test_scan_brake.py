@@ -41,7 +41,8 @@ def test_large_pages_only_where_nobody_else_is_at_work() -> None:
         return rung
 
     alone, shared = top(QUIET), top(replace(QUIET, others=5000.0))
-    assert LADDERS[Pace.NORMAL][shared].count <= 32
+    step = LADDERS[Pace.NORMAL][shared]
+    assert step.lanes * step.count <= 24
     assert alone > shared
     # On a long way many small pages are under way at a time.
     far = LADDERS[Pace.NORMAL][top(replace(QUIET, others=5000.0, round_trip=0.02))]
@@ -51,6 +52,16 @@ def test_large_pages_only_where_nobody_else_is_at_work() -> None:
 
 def test_no_page_is_ever_above_a_thousand() -> None:
     assert max(step.count for ladder in LADDERS.values() for step in ladder) <= 1000
+
+
+def test_gentle_is_made_of_pages_that_nobody_feels() -> None:
+    shared = replace(QUIET, others=5000.0)
+    rung = 0
+    for _ in range(20):
+        rung = next_rung(Pace.GENTLE, rung, shared)
+    step = LADDERS[Pace.GENTLE][rung]
+    assert (step.lanes, step.count) == (1, 8)
+    assert step.rest > 0
 
 
 def test_the_share_is_the_scans_part_of_the_main_threads_time() -> None:

@@ -97,14 +97,17 @@ class Crew:
         return not self._foreman.stopping and place < self._foreman.step.lanes
 
     async def _follow(self, lane: Lane, walk: Walk, place: int) -> None:
+        turns = 0
         try:
             while not walk.done:
                 await self._foreman.ready()
                 if not self._wanted(place):
                     break
                 await self._turn(lane, walk)
+                turns += 1
+                step = self._foreman.step
                 # Even without a rest the event loop gets its turn: keys are to be painted meanwhile.
-                await asyncio.sleep(self._foreman.step.rest)
+                await asyncio.sleep(step.rest if turns % step.pages == 0 else 0)
         finally:
             if not walk.done:
                 self._waiting.appendleft(walk)

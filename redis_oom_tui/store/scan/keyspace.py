@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
@@ -16,6 +16,7 @@ from redis_oom_tui.store.scan.brake import Braking
 from redis_oom_tui.store.scan.choices import choose, divisible, fair, parted
 from redis_oom_tui.store.scan.closer import Closer
 from redis_oom_tui.store.scan.crew import Crew
+from redis_oom_tui.store.scan.keeping import Begun, kept
 from redis_oom_tui.store.scan.ladder import Step
 from redis_oom_tui.store.scan.picture import Picture, Standing
 from redis_oom_tui.store.scan.tally import Columns, Tally
@@ -53,8 +54,9 @@ class Server(Protocol):
 class KeyspaceScan:
     """A scan of `server`. Implements `ports.Scan`; `run` may be called again to go on after a stop or a failure.
 
-    `tally` is given where several scans count into one. `patience_seconds` is how long a lost server may stay away
-    before the scan gives up. `bulk=False` keeps to redis-py's public ways.
+    `tally` is given where several scans count into one, `begun` where an earlier one is gone on with.
+    `patience_seconds` is how long a lost server may stay away before the scan gives up. `bulk=False` keeps to the
+    public ways of redis-py.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class KeyspaceScan:
         options: ScanOptions,
         *,
         tally: Tally | None = None,
+        begun: Begun | None = None,
         patience_seconds: float = 10.0,
         bulk: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -72,13 +75,16 @@ class KeyspaceScan:
         self._patience = patience_seconds
         self._bulk = bulk
         self._clock = clock
-        self._tally = Tally(options) if tally is None else tally
-        self._standing = Standing()
-        self._picture = Picture(options, self._tally, self._standing, clock)
+        fresh = Begun(options, Standing(), Tally(options) if tally is None else tally, 0.0)
+        begun = fresh if begun is None else begun
+        self._tally = begun.tally
+        self._standing = begun.standing
+        self._picture = Picture(options, self._tally, self._standing, clock, begun.elapsed)
         self._braking = Braking(options.pace)
         self._walker = Walker(options.match, None if options.type is None else options.type.encode("latin-1"))
         self._columns: tuple[Column, ...] = ()
         self._evidence: Column | None = None
+        self._chosen = False
         self._going = asyncio.Event()
         self._going.set()
         self._stop_asked = False
@@ -132,6 +138,10 @@ class KeyspaceScan:
         """Change how hard it leans on the server from the next page on."""
         self._braking.set_pace(pace)
 
+    def progress(self) -> dict[str, Any] | None:
+        """Where it broke off, in plain values, for `begun_from` to go on with; None where there is nothing left."""
+        return kept(Begun(self._options, self._standing, self._tally, self._picture.elapsed))
+
     @property
     def standing(self) -> Standing:
         """Where it stands, apart from what it has counted."""
@@ -170,28 +180,33 @@ class KeyspaceScan:
         """See that the server is the one that the scan began on; the first time, choose what to ask and to walk."""
         standing = self._standing
         snapshot = await self._server.snapshot()
-        before = None if standing.snapshot is None else standing.snapshot.server.run_id
-        if before is not None and snapshot.server.run_id != before:
+        if standing.run_id is not None and snapshot.server.run_id != standing.run_id:
             raise _AnotherServer(
                 f"{self._server.address} has restarted or failed over since the scan began, "
                 "so it cannot go on: start a new one"
             )
-        standing.snapshot = snapshot
+        standing.snapshot, standing.run_id = snapshot, snapshot.server.run_id
         self._tally.limit = snapshot.memory.used_bytes or None
         self._braking.informed(snapshot, self._sent)
+        if not self._chosen:
+            await self._choose(snapshot)
         if standing.walks:
             return
-        known = await self._server.capabilities()
-        chosen = choose(known, self._options, snapshot.memory.policy, snapshot.server.role)
-        self._columns, self._evidence, standing.notes = chosen.columns, chosen.evidence, chosen.notes
-        standing.sized = Column.SIZE in chosen.columns
-        standing.fair = fair(snapshot.server)
         held = {database.db: database.keys for database in snapshot.databases}
         wanted = self._options.databases
         with translated(self._server.address, "SCAN"):
             for db in held if wanted is None else wanted:
                 keys = held.get(db, 0) if divisible(snapshot.server) else 0
                 standing.walks[db] = await parted(self._server.connection, db, keys)
+
+    async def _choose(self, snapshot: Snapshot) -> None:
+        standing = self._standing
+        known = await self._server.capabilities()
+        chosen = choose(known, self._options, snapshot.memory.policy, snapshot.server.role)
+        self._columns, self._evidence, self._chosen = chosen.columns, chosen.evidence, True
+        standing.notes += chosen.notes
+        standing.sized = Column.SIZE in chosen.columns
+        standing.fair = fair(snapshot.server)
 
     async def _work(self) -> None:
         """Walk with a watchman and a closer look at the largest keys beside it; then finish that look."""

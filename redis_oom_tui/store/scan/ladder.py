@@ -7,11 +7,12 @@ from redis_oom_tui.models.scan import Pace
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """So many connections, so many keys a page, and a rest after each page, in seconds."""
+    """So many connections, so many keys a page, and on each connection a rest, in seconds, after so many pages."""
 
     lanes: int
     count: int
     rest: float = 0.0
+    pages: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +36,25 @@ class Reading:
     others: float | None = None
 
 
-# What hurts others is the batch that one connection has in the server's queue, not the rate: so first more lanes.
+# What hurts others is the batch that the server works off before it turns to them, not the rate. So beside others small
+# pages go one after the other, and more lanes are only for where nobody else is at work. An event loop sleeps a
+# millisecond at least: gentle are several small pages between two rests, not one large one.
 LADDERS: dict[Pace, tuple[Step, ...]] = {
     Pace.GENTLE: (
         Step(1, 8, 0.02),
-        Step(1, 16, 0.005),
-        Step(1, 16, 0.001),
-        Step(1, 32, 0.001),
+        Step(1, 8, 0.005),
+        Step(1, 8, 0.001),
+        Step(1, 8, 0.001, pages=3),
+        Step(1, 8, 0.001, pages=6),
         Step(2, 32, 0.001),
         Step(8, 32),
     ),
     Pace.NORMAL: (
-        Step(1, 16, 0.005),
-        Step(1, 32, 0.001),
-        Step(1, 32),
+        Step(1, 8, 0.005),
+        Step(1, 8, 0.001),
+        Step(1, 16, 0.001),
+        Step(1, 16),
+        Step(1, 24),
         Step(2, 32),
         Step(2, 64),
         Step(2, 128),
@@ -60,13 +66,13 @@ LADDERS: dict[Pace, tuple[Step, ...]] = {
 }
 STARTS: dict[Pace, int] = {Pace.GENTLE: 3, Pace.NORMAL: 3, Pace.FULL_SPEED: 2}
 BUDGETS: dict[Pace, Budget] = {
-    Pace.GENTLE: Budget(0.15, 0.0003, 0.1),
+    Pace.GENTLE: Budget(0.2, 0.0003, 0.1),
     Pace.NORMAL: Budget(0.5, 0.0006, 0.25),
     Pace.FULL_SPEED: Budget(None, 0.05, 1.0),
 }
 # Above these steps a scan goes only where nobody else is at work, or the way is so long that pages wait on it.
-_SHARED: dict[Pace, int] = {Pace.GENTLE: 3, Pace.NORMAL: 3, Pace.FULL_SPEED: 2}
-_ALONE: dict[Pace, int] = {Pace.GENTLE: 3, Pace.NORMAL: 6, Pace.FULL_SPEED: 2}
+_SHARED: dict[Pace, int] = {Pace.GENTLE: 4, Pace.NORMAL: 4, Pace.FULL_SPEED: 2}
+_ALONE: dict[Pace, int] = {Pace.GENTLE: 5, Pace.NORMAL: 8, Pace.FULL_SPEED: 2}
 _OTHERS_AT_WORK = 200.0
 _LONG_WAY = 0.003
 

@@ -20,13 +20,15 @@ _ROWS_AT_THE_END = 1000
 
 @dataclass(slots=True)
 class Standing:
-    """Where a scan stands, apart from what it has counted. `fair` says that SCAN's order is that of a fair sample."""
+    """Where a scan stands, apart from what it has counted: `run_id` is of the server that its cursors belong to, and
+    `fair` says that SCAN's order is that of a fair sample."""
 
     state: ScanState = ScanState.RUNNING
     error: str | None = None
     notes: tuple[str, ...] = ()
     walks: dict[int, list[Walk]] = field(default_factory=dict)
     snapshot: Snapshot | None = None
+    run_id: str | None = None
     fair: bool = True
     sized: bool = True
 
@@ -39,13 +41,20 @@ class Standing:
 class Picture:
     """Makes views of one scan; remembers what is dear to make anew, and how fast it went lately."""
 
-    def __init__(self, options: ScanOptions, tally: Tally, standing: Standing, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        options: ScanOptions,
+        tally: Tally,
+        standing: Standing,
+        clock: Callable[[], float],
+        elapsed: float = 0.0,
+    ) -> None:
         self._options = options
         self._tally = tally
         self._standing = standing
         self._clock = clock
         self._started: float | None = None
-        self._elapsed = 0.0
+        self._elapsed = elapsed
         self._marks: deque[tuple[float, int]] = deque()
         self._patterns: tuple[PatternRow, ...] = ()
         self._patterns_of: tuple[float, int, ScanState] | None = None

@@ -24,7 +24,6 @@ class Top:
     size: int
     group: int
     asked: bool = False
-    measured: bool = False
 
 
 class Tally:
@@ -43,18 +42,18 @@ class Tally:
         self.group_keys = [0] * GROUPS
         self.group_bytes = [0] * GROUPS
         self.top: dict[tuple[int, bytes], Top] = {}
-        self._types: defaultdict[bytes, int] = defaultdict(int)
-        self._type_keys: defaultdict[bytes, int] = defaultdict(int)
-        self._threshold = -1
-        self._pages = 0
+        self.type_bytes: defaultdict[bytes, int] = defaultdict(int)
+        self.type_keys: defaultdict[bytes, int] = defaultdict(int)
+        self.threshold = -1
+        self.pages = 0
 
     def page(self, db: int, names: list[bytes], columns: "Columns") -> None:
         """Count one page."""
         page = _clean(names, columns, self.limit, self)
         if not page.names:
             return
-        group = self._pages % GROUPS
-        self._pages += 1
+        group = self.pages % GROUPS
+        self.pages += 1
         self._admit(db, page, group)
         self._sum(page)
         leaves = self.tree.add(db, page.names, page.sizes, page.ttls, page.types, group)
@@ -78,7 +77,7 @@ class Tally:
         self.group_bytes[top.group] += difference
         if row.ttl_ms is not None:
             self.volatile_bytes += difference
-        self._types[row.type.encode("latin-1")] += difference
+        self.type_bytes[row.type.encode("latin-1")] += difference
         self.tree.correct(row.id.db, row.id.key, difference, top.group)
 
     def largest(self) -> list[Top]:
@@ -91,7 +90,7 @@ class Tally:
 
     def types(self) -> tuple[TypeRow, ...]:
         """Keys and bytes of each type, most bytes first."""
-        made = (TypeRow(kind.decode("latin-1"), keys, self._types[kind]) for kind, keys in self._type_keys.items())
+        made = (TypeRow(kind.decode("latin-1"), keys, self.type_bytes[kind]) for kind, keys in self.type_keys.items())
         return tuple(sorted(made, key=lambda row: (-row.size, row.type)))
 
     def sample(self, total_keys: int) -> estimate.Sample:
@@ -123,11 +122,11 @@ class Tally:
         return ordered[: len(estimate.giants([top.size for top in ordered], self.bytes))]
 
     def _sum(self, page: "_Page") -> None:
-        kinds = self._types
+        kinds = self.type_bytes
         for kind, size in zip(page.types, page.sizes, strict=True):
             kinds[kind] += size
         for kind, keys in Counter(page.types).items():
-            self._type_keys[kind] += keys
+            self.type_keys[kind] += keys
         lasting = page.ttls.count(-1)
         keys = len(page.names)
         whole = sum(page.sizes)
@@ -141,7 +140,7 @@ class Tally:
 
     def _admit(self, db: int, page: "_Page", group: int) -> None:
         """Keep those that belong among the largest; a key that SCAN gives twice is dropped from the page."""
-        threshold = self._threshold
+        threshold = self.threshold
         if not page.suspects and max(page.sizes) <= threshold:
             return
         large = [index for index, size in enumerate(page.sizes) if size > threshold]
@@ -157,7 +156,7 @@ class Tally:
         if len(self.top) > 2 * self.options.top + 64:
             kept = sorted(self.top.values(), key=_weight)[: max(1, self.options.top)]
             self.top = {(top.row.id.db, top.row.id.key): top for top in kept}
-            self._threshold = kept[-1].size
+            self.threshold = kept[-1].size
 
 
 def _weight(top: Top) -> tuple[bool, int, bytes]:

@@ -1,0 +1,47 @@
+"""The roll-up as plain values (JSON's), to be kept on disk and gone on with."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from redis_oom_tui.rules.patterns_tree import GROUPS, Node, PatternTree, below
+
+
+def tree_rows(tree: PatternTree) -> list[list[Any]]:
+    """One row a node, each after its parent, which it names by its place."""
+    rows: list[list[Any]] = []
+    places: dict[int, int] = {}
+    for db, node in _nodes(tree):
+        places[id(node)] = len(rows)
+        parent = None if node.parent is None else places[id(node.parent)]
+        types = [[kind.decode("latin-1"), keys] for kind, keys in node.types.items()]
+        name = base64.b64encode(node.name).decode("ascii")
+        sums = [node.no_ttl, node.folded, node.error]
+        rows.append([db, parent, name, node.figures, types, node.idle, sums, node.crowded])
+    return rows
+
+
+def tree_from(rows: Sequence[Sequence[Any]], tree: PatternTree) -> None:
+    """Fill an empty `tree` with what `tree_rows` gave; for anything else, ValueError, TypeError or IndexError."""
+    made: list[Node] = []
+    for db, place, name, figures, types, idle, sums, crowded in rows:
+        if len(figures) not in (0, 2 * GROUPS) or not all(isinstance(one, int) for one in (db, *figures, *idle, *sums)):
+            raise ValueError("not a node")
+        parent = None if place is None else made[place]
+        node = Node(base64.b64decode(name, validate=True), parent)
+        node.figures, node.idle, node.crowded = list(figures), list(idle), crowded is True
+        node.no_ttl, node.folded, node.error = sums
+        node.types.update({kind.encode("latin-1"): int(keys) for kind, keys in types})
+        if parent is None:
+            tree.roots[db] = node
+        else:
+            parent.children[node.name] = node
+            tree.nodes += 1
+        made.append(node)
+
+
+def _nodes(tree: PatternTree) -> Iterator[tuple[int, Node]]:
+    for db, root in tree.roots.items():
+        yield db, root
+        for node in below(root):
+            yield db, node
