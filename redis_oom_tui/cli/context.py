@@ -20,7 +20,7 @@ from redis_oom_tui.models.screen import ScreenOptions
 class Invocation:
     """One run of the command: where to connect, how to draw, what the file says, where to write things down.
 
-    `profile` is the one in force; a nameless one where none is.
+    `profile` is the one in force; a nameless one where none is. `read_only` is the option: it holds for all servers.
     """
 
     connection: Connection = field(default_factory=Connection)
@@ -30,6 +30,7 @@ class Invocation:
     config_path: Path | None = None
     audit_path: Path | None = None
     record_path: Path | None = None
+    read_only: bool = False
 
 
 def read_invocation(given: Mapping[str, Any]) -> Invocation:
@@ -53,6 +54,7 @@ def read_invocation(given: Mapping[str, Any]) -> Invocation:
         config_path=given["config_path"],
         audit_path=given["audit_path"],
         record_path=given["record_path"],
+        read_only=given["read_only"],
     )
 
 

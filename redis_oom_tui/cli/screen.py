@@ -20,8 +20,11 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         return watch_plainly(invocation, connection)
     from redis_oom_tui.tui.run import run_app
 
+    # The demo, and a recording, are of one server.
+    alone = connection is not None or invocation.record_path is not None
     connection = connection or invocation.connection
     from redis_oom_tui.cli.acting import make_operator
+    from redis_oom_tui.cli.profiles import ConfiguredProfiles
     from redis_oom_tui.store.opening import source_for
 
     source = source_for(connection)
@@ -30,5 +33,6 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         operator=make_operator(invocation, source),
         options=invocation.screen,
         profile=replace(invocation.profile, read_only=connection.read_only),
+        switchboard=None if alone else ConfiguredProfiles(invocation),
         keymap=invocation.configuration.settings.keys,
     )

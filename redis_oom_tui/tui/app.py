@@ -1,5 +1,6 @@
 """The application: it owns the poller, the scan and the panes, and routes what the panes ask for."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import ClassVar
@@ -13,7 +14,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 from textual.widgets import ContentSwitcher
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState, get_current_worker
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.config import Profile
@@ -22,19 +23,9 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.ports import Fleet, Operator, Source
 from redis_oom_tui.tui.acting.desk import ActionDesk
-from redis_oom_tui.tui.acting.intents import COMMANDS, Ask, BuildEmergency
+from redis_oom_tui.tui.acting.intents import COMMANDS, Ask, BuildEmergency, PickProfile
 from redis_oom_tui.tui.commands import commands
-from redis_oom_tui.tui.intents import (
-    LookAtNode,
-    MakePlan,
-    PauseScan,
-    PullLever,
-    SetPace,
-    ShowDetails,
-    ShowPane,
-    StartScan,
-    StopScan,
-)
+from redis_oom_tui.tui.intents import Intent
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
@@ -43,9 +34,10 @@ from redis_oom_tui.tui.panes.limits import LimitsPane
 from redis_oom_tui.tui.panes.log import LogPane
 from redis_oom_tui.tui.panes.triage import TriagePane
 from redis_oom_tui.tui.poller import Poller
+from redis_oom_tui.tui.profiles import Session, Switchboard
 from redis_oom_tui.tui.reading import Clock, Link, Reading
+from redis_oom_tui.tui.routing import route
 from redis_oom_tui.tui.scanning import ScanDesk
-from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.screens.help import HelpScreen
 from redis_oom_tui.tui.shell import Shell
 from redis_oom_tui.tui.timeline import Timeline
@@ -53,14 +45,16 @@ from redis_oom_tui.tui.widgets.header import PANES, Header
 from redis_oom_tui.words.hostile import safe_text
 
 _LOW_BELOW = 20
+_OF_A_SERVER = frozenset({"poll", "scan", "values", "deeds"})
 
 
 class Polled(Message):
-    """A tick's reading, from the poller to the screen."""
+    """A tick's reading, from the poller of the server called `source` to the screen."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, source: Source) -> None:
         super().__init__()
         self.reading = reading
+        self.source = source
 
 
 class TriageApp(Shell):
@@ -76,6 +70,7 @@ class TriageApp(Shell):
         Binding("f", "freeze", "freeze", id="freeze", tooltip="Hold the screen still; polling goes on"),
         Binding("E", "emergency", "emergency", id="emergency", tooltip="The prepared cleanup, to look at; asks later"),
         Binding("E", "no_emergency", "Why there is no emergency cleanup", show=False, id="emergency.none"),
+        Binding("P", "profiles", "Another server", show=False, id="profiles", tooltip="Go to the server of a profile"),
         Binding("question_mark,f1", "show_help", "help", id="help", tooltip="All keys, and the safety rules"),
         Binding("q", "quit", "quit", id="quit", tooltip="Leave; the terminal comes back as it was"),
         Binding("escape", "back", "Back one step", show=False, id="back"),
@@ -98,20 +93,23 @@ class TriageApp(Shell):
         driver_class: type[Driver] | None = None,
     ) -> None:
         super().__init__(options=options, appearance=appearance, clock=clock, driver_class=driver_class)
-        self.source = source
-        self.deeds = ActionDesk(self, operator)
-        self.profile = profile or Profile("")
-        self.thresholds = self.profile.watch.thresholds
+        self.switchboard: Switchboard | None = None
         self._keys_given = dict(keymap or {})
-        alerts = replace(self.profile.watch, interval_seconds=self.options.interval_seconds)
-        self.timeline = Timeline(str(source.address), alerts, self.clock)
         self.frozen = False
-        self.desk = ScanDesk(self)
         self._opened = False
-        self._pinned: str | None = None
-        self.poller: Poller | None = None
         self.pane = PANES[0]
         self.header, self.switcher = Header(), ContentSwitcher(initial=PANES[0])
+        self._begin(Session(source, operator, profile or Profile("")))
+
+    def _begin(self, session: Session) -> None:
+        """Everything that is of one server, as it is before its first answer."""
+        self.source, self.profile = session.source, session.profile
+        self.deeds, self.desk = ActionDesk(self, session.operator), ScanDesk(self)
+        self.thresholds = self.profile.watch.thresholds
+        alerts = replace(self.profile.watch, interval_seconds=self.options.interval_seconds)
+        self.timeline = Timeline(str(self.source.address), alerts, self.clock)
+        self._pinned: str | None = None
+        self.poller: Poller | None = None
         kinds: tuple[type[Pane], ...] = (TriagePane, HogsPane, LimitsPane, CleanupPane, LogPane)
         self.panes: dict[str, Pane] = {kind.pane: kind(id=kind.pane) for kind in kinds}
 
@@ -151,9 +149,10 @@ class TriageApp(Shell):
 
     def start_polling(self) -> None:
         """Run the poller in a worker of its own."""
+        source = self.source
         self.poller = Poller(
-            self.source,
-            self._publish,
+            source,
+            lambda reading: self._publish(reading, source),
             opened=self._opened,
             thresholds=self.thresholds,
             interval=self.options.interval_seconds,
@@ -161,11 +160,38 @@ class TriageApp(Shell):
         )
         self.run_worker(self.poller.run(), name="poll", group="poll", exit_on_error=False)
 
-    def _publish(self, reading: Reading) -> None:
-        self.post_message(Polled(reading))
+    def _publish(self, reading: Reading, source: Source) -> None:
+        self.post_message(Polled(reading, source))
+
+    async def go_to(self, session: Session) -> None:
+        """Let go of this server, and show that one, which is open already, from the beginning."""
+        await self._let_go()
+        self._begin(session)
+        self._opened = True
+        for name, pane in self.panes.items():
+            pane.display = name == self.pane
+        await self.switcher.remove_children()
+        await self.switcher.mount(*self.panes.values())
+        self.scan, self.frozen = None, False
+        self.reading = Reading(address=self.source.address)
+        self.start_polling()
+        self.action_show_pane(self.pane)
+
+    async def _let_go(self) -> None:
+        """End all that asks this server; what changes it has ended before."""
+        mine = get_current_worker()
+        for worker in [one for one in self.workers if one.group in _OF_A_SERVER and one is not mine]:
+            worker.cancel()
+            with contextlib.suppress(WorkerFailed, WorkerCancelled):
+                await worker.wait()
+        self.desk.close()
+        await self.deeds.close()
+        await self.source.close()
 
     @on(Polled)
     def _polled(self, message: Polled) -> None:
+        if message.source is not self.source:
+            return
         self.timeline.observe(message.reading)
         self.reading = message.reading
         snapshot = message.reading.snapshot
@@ -218,53 +244,22 @@ class TriageApp(Shell):
         """Switch to the neighbouring pane, round the corner too."""
         self.action_show_pane(PANES[(PANES.index(self.pane) + step) % len(PANES)])
 
-    @on(ShowPane)
-    def _show_pane(self, message: ShowPane) -> None:
-        self.action_show_pane(message.pane)
-
-    @on(PullLever)
-    def _pull_lever(self, message: PullLever) -> None:
-        if not self.deeds.pull(message.lever):
-            self.action_show_pane(message.lever.pane)
-            self.active_pane.pull(message.lever)
-
-    @on(MakePlan)
-    def _make_plan(self, message: MakePlan) -> None:
-        self.action_show_pane("cleanup")
-        self.active_pane.take_criteria(message.criteria, message.origin, hidden=message.hidden)
-
-    @on(LookAtNode)
-    def _look_at_node(self, message: LookAtNode) -> None:
-        if not isinstance(self.source, Fleet):
-            self.tell("A recording shows the node that was shown then")
-            return
-        self._pinned = None if message.name == self._pinned else message.name
-        self.source.pin(self._pinned)
-        self.tell("The worst is shown" if self._pinned is None else f"{safe_text(message.name, 80)} is shown")
-
-    @on(StartScan)
-    def _start_scan(self, message: StartScan) -> None:
-        self.desk.start(message.options)
-
-    @on(PauseScan)
-    def _pause_scan(self) -> None:
-        self.desk.pause_or_resume()
-
-    @on(StopScan)
-    def _stop_scan(self) -> None:
-        self.desk.stop()
-
-    @on(SetPace)
-    def _set_pace(self, message: SetPace) -> None:
-        self.desk.set_pace(message.pace)
-
-    @on(ShowDetails)
-    def _show_details(self, message: ShowDetails) -> None:
-        self.push_screen(DetailsScreen(message.key))
+    @on(Intent)
+    def _intent(self, message: Intent) -> None:
+        route(self, message)
 
     @on(Ask)
     def _asked(self, message: Ask) -> None:
         self.deeds.handle(message)
+
+    def look_at(self, node: str) -> None:
+        """Show this node of the cluster, or the worst again where it is shown by choice already."""
+        if not isinstance(self.source, Fleet):
+            self.tell("A recording shows the node that was shown then")
+            return
+        self._pinned = None if node == self._pinned else node
+        self.source.pin(self._pinned)
+        self.tell("The worst is shown" if self._pinned is None else f"{safe_text(node, 80)} is shown")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer shows the emergency key only where a plan is prepared; elsewhere the key says why not."""
@@ -280,6 +275,10 @@ class TriageApp(Shell):
     def action_emergency(self) -> None:
         """Look for what the prepared cleanup would take; running it is another question."""
         self.deeds.handle(BuildEmergency())
+
+    def action_profiles(self) -> None:
+        """Pick the server of another profile."""
+        self.deeds.handle(PickProfile())
 
     async def action_quit(self) -> None:
         """Leave, but not in the middle of a deed without a question."""

@@ -8,7 +8,11 @@ from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.verdict import Lever
 
 
-class ShowPane(Message):
+class Intent(Message):
+    """What a pane wants of the app."""
+
+
+class ShowPane(Intent):
     """Go to the pane of that name: triage, hogs, limits, cleanup or log."""
 
     def __init__(self, pane: str) -> None:
@@ -16,7 +20,7 @@ class ShowPane(Message):
         self.pane = pane
 
 
-class PullLever(Message):
+class PullLever(Intent):
     """Go where a finding is mended, with the plan or setting filled in."""
 
     def __init__(self, lever: Lever) -> None:
@@ -24,7 +28,7 @@ class PullLever(Message):
         self.lever = lever
 
 
-class MakePlan(Message):
+class MakePlan(Intent):
     """Begin a cleanup plan that looks for this; `origin` says in a few words where it comes from.
 
     `hidden` is how many of the marked keys a filter keeps out of sight.
@@ -37,7 +41,7 @@ class MakePlan(Message):
         self.hidden = hidden
 
 
-class StartScan(Message):
+class StartScan(Intent):
     """Scan the keyspace, in place of the scan that may run."""
 
     def __init__(self, options: ScanOptions) -> None:
@@ -45,15 +49,15 @@ class StartScan(Message):
         self.options = options
 
 
-class PauseScan(Message):
+class PauseScan(Intent):
     """Pause the running scan, or go on with the paused one."""
 
 
-class StopScan(Message):
+class StopScan(Intent):
     """End the scan and keep what it found."""
 
 
-class SetPace(Message):
+class SetPace(Intent):
     """Lean harder, or less hard, on the server."""
 
     def __init__(self, pace: Pace) -> None:
@@ -61,7 +65,7 @@ class SetPace(Message):
         self.pace = pace
 
 
-class LookAtNode(Message):
+class LookAtNode(Intent):
     """Show this node of the cluster, or the worst again where it is shown by choice already."""
 
     def __init__(self, name: str) -> None:
@@ -69,7 +73,7 @@ class LookAtNode(Message):
         self.name = name
 
 
-class ShowDetails(Message):
+class ShowDetails(Intent):
     """Look at one key more closely."""
 
     def __init__(self, key: KeyId) -> None:

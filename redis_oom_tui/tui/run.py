@@ -8,6 +8,7 @@ from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.ports import Operator, Source, Timeline
+from redis_oom_tui.tui.profiles import Switchboard
 from redis_oom_tui.tui.reading import Clock
 from redis_oom_tui.tui.terminal.environment import THEMES, refusal, settle
 
@@ -18,13 +19,15 @@ def run_app(
     options: ScreenOptions | None = None,
     operator: Operator | None = None,
     profile: Profile | None = None,
+    switchboard: Switchboard | None = None,
     keymap: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> int:
     """Open `source`, show the screen until it is left, close `source`, and return the exit code.
 
     0 after quitting, 1 after a crash, 2 where no screen can be shown (said in one sentence on stderr), 128 + n after
-    signal n. `profile` gives the thresholds and how the server is marked, `keymap` keys by the ids of what they do.
+    signal n. `profile` gives the thresholds and how the server is marked, `switchboard` the way to others, `keymap`
+    keys by the ids of what they do.
     What keeps `source` from opening (a TriageError) is raised before the screen begins.
     """
     options = options or ScreenOptions()
@@ -52,4 +55,5 @@ def run_app(
         clock=clock,
         driver_class=TriageDriver,
     )
+    app.switchboard = switchboard
     return safe.run(app, mouse=options.mouse)

@@ -69,6 +69,12 @@ class ScanDesk:
             self._scan.stop()
             self._look()
 
+    def close(self) -> None:
+        """Look at nothing any more."""
+        self._scan = None
+        if self._timer is not None:
+            self._timer.stop()
+
     def set_pace(self, pace: Pace) -> None:
         """From the next page on, and for the next scan."""
         self.options = replace(self.options, pace=pace)

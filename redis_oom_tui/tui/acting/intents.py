@@ -151,6 +151,12 @@ class ExportReport(Ask):
     local = True
 
 
+class PickProfile(Ask):
+    """Go to the server of another profile; asks which."""
+
+    local = True
+
+
 # What the command palette offers besides what panes have keys for.
 COMMANDS: tuple[tuple[str, str, type[Ask]], ...] = (
     ("Emergency cleanup", "Look for the keys of the prepared plan; running it is another question", BuildEmergency),

@@ -8,17 +8,19 @@ from textual.binding import Binding, BindingType
 
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.parts import ScrollText, paragraph
-from redis_oom_tui.tui.draw import Line, pad
+from redis_oom_tui.tui.draw import Line, spread
 from redis_oom_tui.words.hostile import safe_text
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What may be picked: `value` is what the dialog answers with."""
+    """What may be picked: `value` is what the dialog answers with; `badge` stands out, drawn in `badge_role`."""
 
     value: str
     label: str
     note: str = ""
+    badge: str = ""
+    badge_role: str = "warn"
 
 
 class PickDialog(Dialog[str]):
@@ -40,7 +42,8 @@ class PickDialog(Dialog[str]):
         cursor = self.triage.pen.glyphs.cursor
         for n, option in enumerate(self.options):
             mark, role = (cursor, "cursor") if n == self.at else (" ", "text")
-            lines.append(((pad(f"{mark} {safe_text(option.label)}", width), role),))
+            badge = ((" ", role), (f" {option.badge} ", option.badge_role)) if option.badge else ()
+            lines.append(spread(((f"{mark} {safe_text(option.label)} ", role), *badge), (), width, role))
             if option.note:
                 lines += paragraph(safe_text(option.note), width, "dim", "    ")
         return lines

@@ -74,6 +74,11 @@ class Pane(Vertical, can_focus=True):
         if self.is_attached:
             super().refresh_bindings()
 
+    @property
+    def marked(self) -> int:
+        """How many rows are marked here."""
+        return 0
+
     def deeds_changed(self) -> None:
         """What the desk holds (a cleanup, the settings, the audit file) has moved on; called as `show_reading` is."""
 

@@ -63,7 +63,7 @@ class HogsPane(Pane):
             _pattern_id,
             sort="size",
             marking=False,
-            empty=_INVITATION,
+            empty="The patterns that names fall into come with a scan: press r.",
             id="patterns",
         )
         self.progress = ScanProgress()
@@ -81,6 +81,11 @@ class HogsPane(Pane):
     def main_widget(self) -> LiveTable[KeyRow] | LiveTable[PatternRow]:
         """The table that is being worked in."""
         return self.patterns if self.has_class("-patterns") else self.keys
+
+    @property
+    def marked(self) -> int:
+        """How many keys are marked."""
+        return len(self.keys.model.marked)
 
     def show_scan(self, view: ScanView | None) -> None:
         """Draw the scan as it stands: its progress each time, the tables once a second while it runs."""

@@ -80,7 +80,7 @@ def _standing(standing: Alert | None, now: float, *, well: bool) -> Line:
     if well and not standing.lost:
         return (
             (f" {word} for {since}{quiet}: ", role),
-            ("no more; it ends once that has lasted a while", "text"),
+            ("over for now; it ends once that has lasted a while", "text"),
         )
     reason = safe_text(standing.reason, 300)
     return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))

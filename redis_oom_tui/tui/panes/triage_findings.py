@@ -20,7 +20,9 @@ from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import safe_text
 
 _ROOMY = 100
+_ALIGNED = 60
 _CLIENTS = 5
+_FEW = 6
 _PANE = max(len(pane) for pane in PANES)
 
 
@@ -40,10 +42,16 @@ class Findings(Canvas, can_focus=True):
         self._first_step = ""
         self._cursor = ""
         self._top = 0
+        self._most = 0
 
     def show(self, findings: tuple[Finding, ...], first_step: str = "") -> None:
         """Draw these, and beside their title what to do first."""
         self.findings, self._first_step = findings, safe_text(first_step, 300)
+        # Where there is more room than findings, what stands below them follows closely.
+        most = max(_FEW, len(findings) + 1)
+        if most > self._most:
+            self._most = most
+            self.styles.max_height = most
         self.redraw()
 
     @property
@@ -79,8 +87,10 @@ class Findings(Canvas, can_focus=True):
         if finding.saves_bytes is not None:
             right.append((f"{'saves ' if room >= _ROOMY else ''}{saving(finding)} ", role or "ok"))
         if finding.lever is not None:
-            right.append((f"{glyphs.right} {pad(finding.lever.pane.title(), _PANE)} ", role or "link"))
-        elif right:
+            pane = finding.lever.pane.title()
+            pane = pad(pane, _PANE) if room >= _ALIGNED else pane
+            right.append((f"{glyphs.right} {pane} ", role or "link"))
+        elif right and room >= _ALIGNED:
             right.append((" " * (_PANE + 3), role or "link"))
         state = role or (level_role(finding.level) if finding.level is not Level.OK else "dim")
         title = shorten(safe_text(finding.title, 200), max(4, room - width(right) - 5))

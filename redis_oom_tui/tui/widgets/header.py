@@ -64,20 +64,21 @@ class Header(Canvas):
             return ()
         verdict = self._verdict(reading, width, 2 if height >= 5 else 1)
         strip = self._strip(reading, width)
-        tabs = self._tabs(width)
+        tabs = self._tabs(width, self._badges() if height < 5 else [])
         return (self._title(reading, width), tabs, *verdict, strip) if height >= 5 else (tabs, *verdict, strip)
 
     def _title(self, reading: Reading, room: int) -> Line:
-        """The address is what matters: where it does not fit, first the uptime goes, then the version and the role."""
-        link = self._link(reading)
-        name: list[Piece] = [(" redis-oom-tui ", "title"), *self._badges()]
-        address = safe_text(str(reading.address), 200)
-        rest = room - width((*name, *link)) - 3
-        more = self._server(reading)
+        """The address matters most: where it does not fit, all else goes but what marks the server, uptime first."""
+        link, badges = self._link(reading), self._badges()
+        address, more = safe_text(str(reading.address), 200), self._server(reading)
+        name: list[Piece] = [(" redis-oom-tui ", "title")]
+        if cells(address) > room - width((*name, *badges, *link)) - 3:
+            name = [(" ", "text")] if badges else []
+        rest = room - width((*name, *badges, *link)) - 3
         while more and cells(address) + width(more) > rest:
             more.pop()
         told = [(f" {cut(address, max(8, rest - width(more)))}", "text"), *more]
-        return spread((*name, *told), link, room)
+        return spread((*name, *badges, *told), link, room)
 
     def _badges(self) -> list[Piece]:
         """The profile in its colour, a production server in words as well, and that nothing can be changed."""
@@ -88,7 +89,7 @@ class Header(Canvas):
             colour = profile.colour or (Colour.RED if profile.production else Colour.BLUE)
             badges.append((f" {words} ", f"mark_{colour.value}"))
         if profile.read_only:
-            badges += [(" ", "text"), ("read-only", "warn")]
+            badges += [(" ", "text"), ("read-only ", "warn")]
         return badges
 
     @staticmethod
@@ -114,12 +115,13 @@ class Header(Canvas):
             return [(words, "warn" if reading.error else "dim")]
         return [(f" stale {sizes.duration(reading.age(now))}, next try in {wait}s ", "crit_block")]
 
-    def _tabs(self, width: int) -> Line:
+    def _tabs(self, width: int, badges: list[Piece]) -> Line:
+        """The panes; at their right how the server is marked, where there is no title to say it."""
         line: list[Piece] = []
         for number, name, text in self._tab_texts(width):
             line.append((text, "tab_active" if name == self.pane else "tab"))
             del number
-        return spread(line, [], width, "tab")
+        return spread(line, badges, width, "tab")
 
     def _tab_texts(self, width: int) -> list[tuple[int, str, str]]:
         full = [(i, name, f" {i} {name.title()} ") for i, name in enumerate(PANES, 1)]

@@ -1,0 +1,37 @@
+"""The profiles of the configuration file, for the screen to go to."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from redis_oom_tui.cli.acting import make_operator
+from redis_oom_tui.cli.connecting import ConnectionOptions, resolve
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.models.config import Profile
+from redis_oom_tui.store.opening import source_for
+from redis_oom_tui.tui.profiles import Session
+
+
+class ConfiguredProfiles:
+    """All profiles of the invocation's file. `--read-only` holds for each of them."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+
+    @property
+    def profiles(self) -> Sequence[Profile]:
+        """All of them, by name."""
+        return sorted(self._invocation.configuration.settings.profiles.values(), key=lambda profile: profile.name)
+
+    async def connect(self, name: str) -> Session:
+        """As the profile says, and no more: a password in the environment was meant for the first server.
+
+        The profile's own may come from a command that takes its time.
+        """
+        configuration = self._invocation.configuration
+        base = await asyncio.to_thread(configuration.connection, name)
+        connection = resolve(ConnectionOptions(read_only=self._invocation.read_only), {}, base)
+        profile = configuration.profile(name)
+        source = source_for(connection)
+        operator = make_operator(replace(self._invocation, connection=connection, profile=profile), source)
+        return Session(source, operator, replace(profile, read_only=connection.read_only))

@@ -1,0 +1,47 @@
+"""Servers by name: what the screen may go to without being left. Knows nothing of Textual or of files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from redis_oom_tui.models.config import Profile
+from redis_oom_tui.ports import Operator, Source
+from redis_oom_tui.words.hostile import safe_text
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A server, what may act on it (None where nothing can be changed), and the profile by which it is known."""
+
+    source: Source
+    operator: Operator | None
+    profile: Profile
+
+
+class Switchboard(Protocol):
+    """The profiles of the configuration, and the way to each."""
+
+    @property
+    def profiles(self) -> Sequence[Profile]:
+        """All of them, by name."""
+
+    async def connect(self, name: str) -> Session:
+        """The way to that profile, its password fetched; nothing is connected yet. Raises BadInput."""
+
+
+def target(profile: Profile) -> str:
+    """Where a profile leads, in a few words.
+
+    >>> target(Profile("cache", db=2))
+    '127.0.0.1:6379, database 2'
+    """
+    where = safe_text(str(profile.address), 60)
+    if profile.sentinel is not None:
+        where = f"{safe_text(profile.sentinel.master, 40)} by Sentinel"
+    told = [where, "cluster" if profile.cluster else "", "" if profile.db is None else f"database {profile.db}"]
+    return ", ".join(text for text in told if text)
+
+
+def manner(profile: Profile) -> str:
+    """How careful one has to be there, in words: colour alone tells nobody."""
+    return ", ".join(("PRODUCTION",) * profile.production + ("read-only",) * profile.read_only)

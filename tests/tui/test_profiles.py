@@ -1,0 +1,161 @@
+"""Going to another server by its profile: picked, reached, and only then the old one is let go of."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.config import Colour, Profile
+from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
+from redis_oom_tui.models.scan import ScanState
+from redis_oom_tui.ports import Operator
+from redis_oom_tui.tui.acting.state import CleanupState, Stage
+from redis_oom_tui.tui.dialogs.pick import PickDialog
+from redis_oom_tui.tui.profiles import Session
+from tests.support.scripted import MIB, ScriptedSource, a_snapshot, a_view
+from tests.support.scripted_operator import ScriptedOperator
+from tests.tui.support import an_app, rows, screen_text, until
+
+CACHE = Profile("cache", Address("cache-1", 6380), db=2)
+ORDERS = Profile("orders", Address("orders-1"), production=True, read_only=True, colour=Colour.MAGENTA)
+
+
+class Elsewhere(ScriptedSource):
+    """Another server, which may refuse to be opened."""
+
+    def __init__(self, refuses: TriageError | None) -> None:
+        super().__init__([a_snapshot(used=100 * MIB, refused=0)])
+        self.refuses = refuses
+
+    @property
+    def address(self) -> Address:
+        """Not the one before."""
+        return Address("orders-1")
+
+    async def open(self) -> None:
+        """As told."""
+        await super().open()
+        if self.refuses is not None:
+            raise self.refuses
+
+
+class Board:
+    """Profiles by name, each with a scripted server behind it."""
+
+    def __init__(self, *, error: TriageError | None = None, refuses: TriageError | None = None) -> None:
+        self.profiles: Sequence[Profile] = (CACHE, ORDERS)
+        self.error, self.refuses = error, refuses
+        self.sources: list[ScriptedSource] = []
+        self.operator: Operator = ScriptedOperator()
+
+    async def connect(self, name: str) -> Session:
+        """A session that is not open yet."""
+        if self.error is not None:
+            raise self.error
+        source = Elsewhere(self.refuses)
+        self.sources.append(source)
+        return Session(source, self.operator, ORDERS if name == "orders" else CACHE)
+
+
+def app_with(board: Board | None, source: ScriptedSource | None = None):
+    app = an_app(source or ScriptedSource(), operator=ScriptedOperator(), profile=CACHE)
+    app.switchboard = board
+    return app
+
+
+def prose(app) -> str:
+    """What stands on the screen as one line, without the frames of dialogs."""
+    return " ".join(screen_text(app).replace("│", " ").split())
+
+
+async def to_list(pilot) -> None:
+    await until(pilot, lambda: "live" in screen_text(pilot.app))
+    await pilot.press("P")
+    await until(pilot, lambda: isinstance(pilot.app.screen, PickDialog) and not pilot.app.screen.guarded)
+
+
+async def test_profiles_are_listed_with_target_and_how_careful_one_has_to_be():
+    app = app_with(Board())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_list(pilot)
+        text = screen_text(app)
+        for words in ("cache (here)", "cache-1:6380, database 2", "orders", "PRODUCTION, read-only", "orders-1:6379"):
+            assert words in text, words
+
+
+async def test_the_chosen_server_is_shown_from_the_beginning_and_the_old_one_let_go():
+    old = ScriptedSource(views=[a_view(ScanState.COMPLETE)])
+    board, app = Board(), app_with(None, old)
+    app.switchboard = board
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: "live" in screen_text(app))
+        await pilot.press("2", "r")
+        await until(pilot, lambda: "COMPLETE" in screen_text(app))
+        await pilot.press("space", "space")
+        before = app.panes["hogs"]
+        await to_list(pilot)
+        assert "Going there leaves 2 marks and the scan behind." in prose(app)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "orders-1:6379" in rows(app)[0])
+        await until(pilot, lambda: "Healthy" in screen_text(app))
+        assert "orders PRODUCTION" in rows(app)[0]
+        assert "read-only" in rows(app)[0]
+        assert "2 marks and the scan left behind" in prose(app)
+        assert old.closed
+        assert app.panes["hogs"] is not before
+        assert "No scan yet" in screen_text(app)
+        assert app.scan is None
+        assert app.source is board.sources[0]
+        assert app.deeds.operator is board.operator
+        await pilot.press("5", "1", "4", "3", "2", "r")
+        await until(pilot, lambda: board.sources[0].scans)
+
+
+@pytest.mark.parametrize(
+    "board",
+    [
+        Board(error=BadInput("the password of profile 'orders' is not to be had")),
+        Board(refuses=ServerUnreachable("No answer from orders-1:6379.")),
+    ],
+)
+async def test_what_is_not_reached_leaves_everything_as_it_is(board):
+    old = ScriptedSource()
+    app = app_with(board, old)
+    async with app.run_test(size=(100, 24)) as pilot:
+        before = app.panes["hogs"]
+        await to_list(pilot)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "orders was not reached, this server stays: " in screen_text(app))
+        assert app.source is old
+        assert not old.closed
+        assert app.panes["hogs"] is before
+        assert all(source.closed for source in board.sources)
+        await until(pilot, lambda: "live" in screen_text(app))
+
+
+async def test_nobody_walks_away_from_a_run_or_a_setting_that_goes_back():
+    app = app_with(Board())
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: "live" in screen_text(app))
+        app.deeds.show_cleanup(CleanupState(Stage.RUNNING))
+        await pilot.press("P")
+        await until(pilot, lambda: "Something is under way here" in screen_text(app))
+
+
+async def test_the_server_that_is_shown_is_not_gone_to_and_escape_changes_nothing():
+    board = Board()
+    app = app_with(board)
+    async with app.run_test(size=(100, 24)) as pilot:
+        for keys in (("enter",), ("down", "escape")):
+            await to_list(pilot)
+            await pilot.press(*keys)
+            await until(pilot, lambda: not isinstance(app.screen, PickDialog))
+        assert not board.sources
+
+
+async def test_without_profiles_the_key_says_what_would_name_them():
+    app = app_with(None)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: "live" in screen_text(app))
+        await pilot.press("P")
+        await until(pilot, lambda: "config example" in screen_text(app))
