@@ -7,7 +7,7 @@ from typing import Any
 
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, ScanView
-from redis_oom_tui.words.hostile import exact, key_fields
+from redis_oom_tui.words.hostile import exact, key_fields, safe_text
 
 _KEY_COLUMNS = (
     "key",
@@ -154,6 +154,7 @@ def _cell(value: Any) -> Any:
     """A cell that a spreadsheet takes for text or a number, never for a formula."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")):
-        return "'" + value
-    return value
+    if not isinstance(value, str):
+        return value
+    text = safe_text(value)
+    return "'" + text if text.startswith(("=", "+", "-", "@")) else text

@@ -1,8 +1,5 @@
 """Names from strangers, by the hundred thousand, through what draws them: no control byte, no wrong width."""
 
-import random
-import unicodedata
-
 import pytest
 from rich.cells import cell_len
 from wcwidth import wcswidth
@@ -18,39 +15,11 @@ from redis_oom_tui.tui.reading import Link
 from redis_oom_tui.tui.screens.details import facts
 from redis_oom_tui.tui.widgets.columns import cells_of, fitting
 from redis_oom_tui.words.hostile import cells, exact, safe_text
+from tests.support.names import TRAPS, harmless, names
 from tests.support.scripted import ScriptedSource, a_snapshot
 from tests.tui.support import an_app, screen_text, until
 
 COUNT = 100_000
-TRAPS = [
-    b"\x1b]0;owned\x07", b"\x1b[2J", b"\x9b31m", b"\xc2\x9b31m", b"\x00", b"\x7f", b"[/red]", b"[@click=app.quit]x[/]",
-    b"[link=http://x]", b"\xff\xfe", b"\xed\xa0\x80", b"\t", b"\r\n", b"\\x41", b"",
-    *(text.encode() for text in (
-        "\u202e", "\u2066", "\u200b", "\ufe0f", "\U0001f44d\U0001f3fd", "e\u0301", "\u3164", "\u0915\u094d", "猫",
-        "\U0001f468\u200d\U0001f469", "\U000e0041", "\u0600", "\u00ad", "ﷺ",
-    )),
-]  # fmt: skip
-
-
-def names(count, seed=7):
-    source = random.Random(seed)
-    for _ in range(count):
-        kind = source.random()
-        if kind < 0.3:
-            yield source.randbytes(source.randrange(12))
-        elif kind < 0.6:
-            points = (
-                source.choice((source.randrange(0x20, 0x3000), source.randrange(0x3000, 0x20000))) for _ in range(5)
-            )
-            yield "".join(chr(point) for point in points if not 0xD800 <= point < 0xE000).encode()
-        else:
-            yield b"k:" + source.choice(TRAPS) + b":" + source.choice(TRAPS)
-
-
-def harmless(text):
-    return text.isprintable() and not any(
-        unicodedata.category(char) in ("Cf", "Cc", "Mn", "Me", "Zl", "Zp") for char in text
-    )
 
 
 def test_a_hundred_thousand_names_are_harmless_and_as_wide_as_counted():

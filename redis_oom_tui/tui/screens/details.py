@@ -11,7 +11,7 @@ from textual.worker import Worker, WorkerState
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.tui.draw import Line, pad, wrap
+from redis_oom_tui.tui.draw import Line, clip, pad, wrap
 from redis_oom_tui.tui.intents import MakePlan
 from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.tui.widgets.keybar import KeyBar
@@ -47,7 +47,7 @@ class DetailsText(Canvas, can_focus=True):
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """Name, figures, value."""
-        out: list[Line] = [((" Key ", "title"), (self._where(), "dim")), ()]
+        out: list[Line] = [clip(((" Key ", "title"), (self._where(), "dim")), width), ()]
         name = exact(self._key.key[:_LONGEST_NAME])
         room = max(8, width - 4)
         chunks = [name[at : at + room] for at in range(0, len(name), room)][: max(1, height - 16)]
@@ -57,7 +57,7 @@ class DetailsText(Canvas, can_focus=True):
         out += [((f"  {line}", "ok"),) for line in wrap(self._noted, room) if line]
         out.append(())
         if self._details is None:
-            return [*out, *(((f"  {line}", "dim"),) for line in wrap(self._told, room))]
+            return [*out, *(((f"  {line}", "dim"),) for line in wrap(safe_text(self._told, 600), room))]
         out += [((f"  {pad(word, 12)} ", "dim"), (value, "text")) for word, value in facts(self._details)]
         return [*out, (), *self._value(self._details, width)]
 

@@ -121,6 +121,9 @@ class Header(Canvas):
         for number, name, text in self._tab_texts(width):
             line.append((text, "tab_active" if name == self.pane else "tab"))
             del number
+        if badges and cells("".join(text for text, _ in (*line, *badges))) >= width:
+            badges = [badge for badge in badges[:1] if self.triage.profile.production]
+            badges = [(" PRODUCTION ", role) for _, role in badges]
         return spread(line, badges, width, "tab")
 
     def _tab_texts(self, width: int) -> list[tuple[int, str, str]]:
