@@ -261,10 +261,11 @@ async def test_while_the_scan_is_partial_patterns_say_what_the_whole_may_be():
     row = PatternRow(
         b"user:*", b"user:*", 100, 9 * 2**20, 0.9, 0, estimated_bytes=Interval(20 * 2**20, 18 * 2**20, 23 * 2**20)
     )
-    source = ScriptedSource(views=[a_view(patterns=(row,)), a_view(ScanState.COMPLETE, patterns=(row,))])
+    source = ScriptedSource(views=[a_view(patterns=(row,))])
     app = an_app(source)
     async with app.run_test(size=(90, 24)) as pilot:
         await scanning(pilot, "tab")
         await until(pilot, lambda: "20.0M +-15%" in screen_text(app))
+        source.scans[0][1].finish()
         await until(pilot, lambda: "COMPLETE" in screen_text(app))
         assert "IN ALL" not in screen_text(app)
