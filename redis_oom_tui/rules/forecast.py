@@ -2,7 +2,7 @@
 
 The rate is Theil and Sen's (the median slope over all pairs of points); whether there is a trend at all is Mann and
 Kendall's test on the same pairs. The range treats the growth of equal spans of time as draws of a random walk, and
-allows for the curve to go on bending as it bent so far.
+allows for the curve to go on bending as it bent so far. Where the whole past is a wave that repeats, it goes on as one.
 """
 
 import math
@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from redis_oom_tui.models.trend import Forecast, Sample, Trend
 from redis_oom_tui.rules.history import since_last_restart
+from redis_oom_tui.rules.waves import Point, Wave, noise, wave_in
 
 # All pairs of this many points are 1,540 slopes: about a millisecond.
 _POINTS = 56
@@ -25,11 +26,12 @@ _Z = 2.58
 # A stretch tells enough when it tells of no more than this many times itself; an end is told for less than that.
 _REACH = 3.0
 _VOUCHED = 1.4
+# What came back time and again is followed further; its end is never told closer than this share of what was watched.
+_VOUCHED_WAVE = 3.0
+_LEAST_SHARE = 0.01
 # Times ahead that are tried, in units of what was watched: 3 % apart, up to a thousandfold.
 _STEPS = (0.0, *(0.01 * 1.03**power for power in range(390)))
 _WINDOWS = (300.0, 1800.0, 10_800.0, math.inf)
-
-Point = tuple[float, float]
 
 
 def forecast(samples: Sequence[Sample], limit_bytes: int | None = None) -> Forecast:
@@ -43,12 +45,36 @@ def forecast(samples: Sequence[Sample], limit_bytes: int | None = None) -> Forec
     limit = kept[-1].maxmemory_bytes if limit_bytes is None else limit_bytes
     points = [(sample.monotonic, float(sample.counted_bytes)) for sample in kept]
     watched = points[-1][0] - points[0][0]
+    wave = wave_in(points)
+    if wave is not None:
+        return _on_a_wave(wave, limit, watched)
     told = Forecast()
     for window in _WINDOWS:
         told = _over(_last(points, window), limit)
         if window >= watched or _within_reach(told):
             break
     return told
+
+
+def _on_a_wave(wave: Wave, limit: int | None, watched: float) -> Forecast:
+    low, slope, high = ((wave.gain + more) / wave.period for more in (-wave.stray, 0.0, wave.stray))
+    if not wave.grows:
+        trend = Trend.SHRINKING if -wave.gain > wave.stray else Trend.NONE
+        return Forecast(trend, slope, low, high, None, watched)
+    told = Forecast(Trend.GROWING, slope, low, high, None, watched)
+    if limit is None:
+        return told
+    soonest, latest = wave.seconds_to(limit)
+    slack = _slack(soonest, watched)
+    if latest is not None:
+        latest = latest * slack + _LEAST_SHARE * watched
+    vouched = latest is not None and latest <= _VOUCHED_WAVE * watched
+    return replace(told, seconds_to_limit=(soonest / slack, latest if vouched else None))
+
+
+def _slack(soonest: float, watched: float) -> float:
+    """By how much a range is widened at either end: the further ahead, the less the past binds the future."""
+    return 1.1 + 0.1 * soonest / watched
 
 
 def aged(told: Forecast, seconds: float) -> Forecast:
@@ -148,16 +174,16 @@ def _course(points: list[Point]) -> _Course:
     third = max(1, len(rates) // 3)
     half = len(rates) // 2
     recent, before = statistics.fmean(rates[-third:]), statistics.fmean(rates[-2 * third : -third])
-    noise = _noise(points)
+    stray = noise(points)
     bends = (
         (statistics.fmean(rates[half:]) - statistics.fmean(rates[:half])) / (half * width),
         (recent - before) / (third * width),
     )
     # A bend that noise alone could draw is none.
-    doubt = 2 * noise / (third * width) ** 2 / math.sqrt(max(1, len(points) / (_SPANS + 1)))
+    doubt = 2 * stray / (third * width) ** 2 / math.sqrt(max(1, len(points) / (_SPANS + 1)))
     bends_kept = [bend if abs(bend) > doubt else 0.0 for bend in bends]
     mean, spread = statistics.fmean(gains), statistics.stdev(gains)
-    return _Course(width, tuple(gains), mean, spread, recent, (min(bends_kept), max(bends_kept)), noise)
+    return _Course(width, tuple(gains), mean, spread, recent, (min(bends_kept), max(bends_kept)), stray)
 
 
 def _time_to(points: list[Point], slope: float, course: _Course, limit: int) -> tuple[float, float | None]:
@@ -176,8 +202,7 @@ def _time_to(points: list[Point], slope: float, course: _Course, limit: int) -> 
     fell = min(course.gains) < -3 * course.noise
     if latest is None or fell or latest > _VOUCHED * watched:
         latest = None
-    # The further ahead, the less the past binds the future.
-    slack = 1.1 + 0.1 * soonest / watched
+    slack = _slack(soonest, watched)
     return soonest / slack, None if latest is None else latest * slack
 
 
@@ -207,9 +232,3 @@ def _middles(points: list[Point]) -> list[Point]:
     for point in points:
         spans.setdefault(min(_SPANS, int((point[0] - start) / width)), []).append(point)
     return [(statistics.median(t for t, _ in part), statistics.median(v for _, v in part)) for part in spans.values()]
-
-
-def _noise(points: list[Point]) -> float:
-    """How far a point strays from the line through its two neighbours, typically."""
-    strays = [abs(b[1] - (a[1] + c[1]) / 2) for a, b, c in zip(points, points[1:], points[2:], strict=False)]
-    return statistics.median(strays)

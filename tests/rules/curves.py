@@ -63,6 +63,22 @@ def _wave(rng: random.Random, watched: float) -> Curve:
     return lambda t: 500 * MIB + rate * t + height * math.sin(phase + 2 * math.pi * t / period)
 
 
+def _days(rng: random.Random, watched: float) -> Curve:
+    """Days that differ: steep mornings, each day's height its own, as caches of real sites show them."""
+    period = watched / rng.uniform(1.4, 6.0)
+    rate = rng.uniform(20, 300) * MIB / watched
+    height = rng.uniform(20, 200) * MIB
+    phase, steep = rng.random(), rng.uniform(0.2, 0.5)
+    heights = [height * rng.uniform(0.85, 1.15) for _ in range(400)]
+
+    def level(t: float) -> float:
+        day, within = divmod(t / period + phase, 1.0)
+        rises = within / steep if within < steep else (1 - within) / (1 - steep)
+        return 500 * MIB + rate * t + heights[int(day) % 400] * (1 - math.cos(math.pi * rises)) / 2
+
+    return level
+
+
 def _none(rng: random.Random, watched: float) -> Curve:
     return lambda t: 500 * MIB
 
@@ -72,6 +88,7 @@ _CURVES: dict[str, Callable[[random.Random, float], Curve]] = {
     "noisy": _noisy,
     "stepped": _stepped,
     "wave": _wave,
+    "days": _days,
     "none": _none,
 }
 KINDS = tuple(_CURVES)
