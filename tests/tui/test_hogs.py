@@ -150,9 +150,19 @@ async def test_a_filter_narrows_and_escape_gives_back():
         await scanning(pilot, "slash", *"QUEUE")
         assert {row.id.key[:5] for row in hogs(app).keys.model.rows} == {b"queue"}
         await pilot.press("enter")
-        assert "/QUEUE" in screen_text(app)
+        found = len(hogs(app).keys.model.rows)
+        assert f"/QUEUE  {found} of the 200 largest keys" in screen_text(app)
         await pilot.press("j", "escape")
         assert len(hogs(app).keys.model.rows) == 200
+
+
+async def test_a_filter_that_finds_nothing_says_where_it_looked():
+    app = an_app()
+    async with app.run_test(size=(100, 24)) as pilot:
+        await scanning(pilot, "slash", *"nowhere")
+        await pilot.pause()
+        assert "None of the 200 largest keys matches the filter" in screen_text(app)
+        assert "hogs --match" in screen_text(app)
 
 
 async def test_digits_typed_into_the_filter_do_not_switch_panes():

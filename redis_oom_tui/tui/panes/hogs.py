@@ -133,7 +133,7 @@ class HogsPane(Pane):
         return reading.snapshot.memory.used_bytes if fleet is None else fleet.used_bytes
 
     def _note(self) -> str:
-        return self._selection.words(len(self.keys.model.marked))
+        return self._selection.words(len(self.keys.model.marked), self._view)
 
     def _select(self, selection: Selection) -> None:
         self._selection = selection

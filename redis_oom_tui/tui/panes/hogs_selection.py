@@ -51,6 +51,9 @@ class Selection:
     def nothing(self, view: ScanView) -> str:
         """What to say where nothing is left to show."""
         if self.text:
+            whole = self._bound(view)
+            if whole:
+                return f"None {whole} matches the filter; Esc drops it, hogs --match GLOB scans for it."
             return "Nothing here matches the filter; Esc drops it."
         if view.state is ScanState.FAILED:
             return safe_text(view.error or "The scan failed.", 300)
@@ -58,12 +61,18 @@ class Selection:
             return f"None of the {len(view.top):,} largest keys is of this pattern; x plans all of its keys."
         return "The first keys are being read." if view.state is ScanState.RUNNING else "The scan found no key."
 
-    def words(self, marked: int) -> str:
+    def _bound(self, view: ScanView | None) -> str:
+        """What a filter looks through, where that is not every key that was scanned."""
+        return "" if view is None or view.scanned_keys <= len(view.top) else f"of the {len(view.top):,} largest keys"
+
+    def words(self, marked: int, view: ScanView | None = None) -> str:
         """What is shown, in a few words; '' where it is everything."""
+        bound = self._bound(view) if self.text and view is not None else ""
         within = self.within
         told = (
             f"{marked:,} marked" if marked else "",
             f"in {safe_text(within.pattern, 30)}" if within is not None else "",
             f"/{safe_text(self.text, 20)}" if self.text else "",
+            f"{len(self.keys(view)):,} {bound}" if view is not None and bound else "",
         )
         return "  ".join(word for word in told if word)
