@@ -28,6 +28,7 @@ class Tuner:
         self._desk = desk
         self._server = desk.server
         self._returns: dict[str, tuple[asyncio.Task[None], ChangeResult]] = {}
+        self._returning: set[asyncio.Task[None]] = set()
 
     async def limits(self, snapshot: Snapshot, capabilities: Capabilities, scan: ScanView | None) -> Limits:
         """Policies, settings and what-if as the server stands."""
@@ -104,15 +105,25 @@ class Tuner:
         """Set it, read it back, write it down; raises BadInput where the old value is another by now."""
         await self._still(change)
         self._call_off(change.name)
-        result = await self._set(change, "set", persist=persist)
-        if revert_after is None or not result.took or change.old is None:
+        if change.old is None:
+            revert_after = None
+        result = await self._set(change, "set", persist=persist, revert_after=revert_after)
+        if revert_after is None or not result.took:
             return result
         self._returns[change.name] = asyncio.create_task(self._return_later(result, revert_after)), result
         return replace(result, reverts_in_seconds=revert_after)
 
     def keep(self, result: ChangeResult) -> None:
-        """Call off the timed return of the old value."""
-        self._call_off(result.change.name)
+        """Call off the timed return of the old value, and write that down."""
+        name = result.change.name
+        if name not in self._returns:
+            return
+        self._call_off(name)
+        # It stays whether or not that can be written down.
+        with contextlib.suppress(TriageError):
+            audit, kept = self._desk.audit, f"{name} stays {result.now or result.change.new}"
+            server = str(self._server.address)
+            audit.result(audit.intent("keep", server=server, who=self._desk.who, what=kept), ok=True, result=kept)
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again; raises BadInput where it was never known, or the value is another by now."""
@@ -130,6 +141,7 @@ class Tuner:
             self._returns.pop(name, None)
             task.cancel()
             await self._return(result)
+        await asyncio.gather(*self._returning)
 
     async def _still(self, change: Change) -> None:
         found = await settings.read_settings(self._server, [change.name])
@@ -137,14 +149,18 @@ class Tuner:
         if now is not None and change.old is not None and now != change.old:
             raise BadInput(f"{change.name} is {now} by now, not {change.old} as it was shown: look again")
 
-    async def _set(self, change: Change, action: str, *, persist: bool) -> ChangeResult:
+    async def _set(
+        self, change: Change, action: str, *, persist: bool, revert_after: float | None = None
+    ) -> ChangeResult:
+        back = "" if revert_after is None else f", and back in {revert_after:.0f} s unless kept"
         action_id = self._desk.audit.intent(
             action,
             server=str(self._server.address),
             who=self._desk.who,
-            what=f"{change.name}: {change.old if change.old is not None else '?'} to {change.new}",
+            what=f"{change.name}: {change.old if change.old is not None else '?'} to {change.new}{back}",
             before=change.old,
             persist=persist,
+            reverts_in_seconds=revert_after,
         )
         try:
             result = await self._asked(change)
@@ -175,8 +191,14 @@ class Tuner:
 
     async def _return_later(self, result: ChangeResult, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        if self._returns.pop(result.change.name, None) is not None:
+        task = asyncio.current_task()
+        if task is None or self._returns.pop(result.change.name, None) is None:
+            return
+        self._returning.add(task)
+        try:
             await self._return(result)
+        finally:
+            self._returning.discard(task)
 
     async def _return(self, result: ChangeResult) -> None:
         """Set the old value again; whoever changed it since knows better than this timer."""

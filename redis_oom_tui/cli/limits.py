@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import click
 
@@ -10,15 +11,25 @@ from redis_oom_tui.actions.fleet.operator import FleetOperator
 from redis_oom_tui.cli.acting import AnyOperator, acting, agreed, must
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.trial import on_trial
 from redis_oom_tui.models.action import Action, Limits, PolicyView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.plan_document import limits_document
-from redis_oom_tui.words.sizes import count, number_of_keys, size
+from redis_oom_tui.words.sizes import count, number_of_keys, parse_duration, size
 
 EXIT_NOT_TAKEN = 1
 REWRITES_ALL = "CONFIG REWRITE writes every setting that was changed at run time, not only this one."
+
+
+class _How(NamedTuple):
+    """On which node alone; whether it goes into the file, is asked about, and after how many seconds it goes back."""
+
+    node: str | None
+    persist: bool
+    yes: bool
+    revert_after: int | None
 
 
 @click.command()
@@ -27,6 +38,7 @@ REWRITES_ALL = "CONFIG REWRITE writes every setting that was changed at run time
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set another setting (repeatable).")
 @click.option("--node", metavar="HOST:PORT", help="With -c: on this node alone, a primary or a replica.")
 @click.option("--persist", is_flag=True, help="Then write the server's settings to its file (CONFIG REWRITE).")
+@click.option("--revert-after", metavar="SPAN", help="Put the old value back after so long (60s) unless it is kept.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
@@ -39,6 +51,7 @@ def limits(
     pairs: tuple[str, ...],
     node: str | None,
     persist: bool,
+    revert_after: str | None,
     yes: bool,
     as_json: bool,
 ) -> int:
@@ -51,7 +64,8 @@ def limits(
         if not invocation.connection.cluster:
             raise BadInput("--node picks a node of a cluster: add -c before limits, or connect to the node itself")
         node = str(parse_host_port(node, 6379))
-    shown, results = asyncio.run(_limits(invocation, asked, node, persist=persist, yes=yes))
+    how = _How(node, persist, yes, _seconds(revert_after, asked, persist=persist))
+    shown, results = asyncio.run(_limits(invocation, asked, how))
     if as_json:
         click.echo(json.dumps(limits_document(shown, results)))
     else:
@@ -66,32 +80,57 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def _seconds(text: str | None, asked: Sequence[tuple[str, str]], *, persist: bool) -> int | None:
+    if text is None:
+        return None
+    if not asked:
+        raise BadInput("--revert-after goes with a change: --maxmemory, --policy or --set")
+    if persist:
+        raise BadInput("--revert-after and --persist exclude each other: what goes back must not stay in the file")
+    seconds = parse_duration(text)
+    if not seconds:
+        raise BadInput("--revert-after 0 would change nothing: give it some seconds, such as 60s")
+    return seconds
+
+
 async def _limits(
-    invocation: Invocation, asked: Sequence[tuple[str, str]], node: str | None, *, persist: bool, yes: bool
+    invocation: Invocation, asked: Sequence[tuple[str, str]], how: _How
 ) -> tuple[Limits, list[ChangeResult]]:
     async with acting(invocation) as (_, operator):
-        alone = operator.on(node) if node is not None and isinstance(operator, FleetOperator) else operator
+        alone = operator.on(how.node) if how.node is not None and isinstance(operator, FleetOperator) else operator
         if asked:
             await must(alone, Action.SET, read_only=invocation.connection.read_only)
-        results = await _change(operator, asked, node, persist=persist, yes=yes)
+        if how.revert_after is None:
+            results = await _change(operator, asked, how)
+        else:
+            results = await on_trial(operator, alone, await _agreed_to(operator, asked, how), how.revert_after)
         return await alone.limits(), results
 
 
-async def _change(
-    operator: AnyOperator, asked: Sequence[tuple[str, str]], node: str | None, *, persist: bool, yes: bool
-) -> list[ChangeResult]:
+async def _change(operator: AnyOperator, asked: Sequence[tuple[str, str]], how: _How) -> list[ChangeResult]:
     """Each change that was agreed to; the first that is declined or does not take ends it."""
     results: list[ChangeResult] = []
-    for number, (name, value) in enumerate(asked, start=1):
-        change = await _proposed(operator, name, value, node)
-        last = number == len(asked)
-        if not yes and not agreed(_question(change, persist=persist and last)):
-            click.echo(f"{change.name} was left as it is.", err=True)
-            return results
-        results.append(await operator.apply(change, persist=persist and last))
-        if not results[-1].took:
+    for number, each in enumerate(asked, start=1):
+        persist = how.persist and number == len(asked)
+        agreed_to = await _agreed_to(operator, [each], how, persist=persist)
+        results += [await operator.apply(change, persist=persist) for change in agreed_to]
+        if len(results) < number or not results[-1].took:
             return results
     return results
+
+
+async def _agreed_to(
+    operator: AnyOperator, asked: Sequence[tuple[str, str]], how: _How, *, persist: bool = False
+) -> list[Change]:
+    """The changes, asked about one by one; none where one is declined."""
+    changes = []
+    for name, value in asked:
+        change = await _proposed(operator, name, value, how.node)
+        if not how.yes and not agreed(_question(change, persist=persist)):
+            click.echo(f"{change.name} was left as it is.", err=True)
+            return []
+        changes.append(change)
+    return changes
 
 
 async def _proposed(operator: AnyOperator, name: str, value: str, node: str | None) -> Change:
@@ -130,7 +169,8 @@ def _result_lines(results: Sequence[ChangeResult]) -> list[str]:
                 f"{change.name} is {_shown(change.name, result.now)} now; it was {_shown(change.name, change.old)}."
             )
         else:
-            lines.append(f"{change.name} was not changed: {result.detail}")
+            what = "was not changed" if result.reverts_in_seconds is None else "is not kept"
+            lines.append(f"{change.name} {what}: {result.detail}")
         if result.persisted is not None:
             lines.append(f"CONFIG REWRITE: {result.persisted}")
     return lines or ["Nothing was changed."]

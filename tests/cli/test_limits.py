@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -100,8 +101,8 @@ def test_without_a_terminal_nothing_is_changed_unconfirmed(
         assert client.config_get("maxmemory") == {"maxmemory": "0"}
 
 
-def on_a_terminal(server: RunningServer, answer: bytes, *words: str) -> tuple[int, bytes]:
-    """The command on a terminal of its own, on which `answer` is typed."""
+def on_a_terminal(server: RunningServer, answer: bytes, *words: str, asked: bytes = b"Type yes") -> tuple[int, bytes]:
+    """The command on a terminal of its own, on which `answer` is typed when `asked` stands there."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "redis_oom_tui", "-s", server.socket_path, "limits", *words]
     tool = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, close_fds=True)
@@ -110,7 +111,7 @@ def on_a_terminal(server: RunningServer, answer: bytes, *words: str) -> tuple[in
     try:
         while chunk := os.read(master, 4096):
             said += chunk
-            if b"Type yes" in said and answer:
+            if asked in said and answer:
                 os.write(master, answer)
                 answer = b""
     except OSError:  # Linux's way of saying that the other end is closed
@@ -126,3 +127,73 @@ def test_a_terminal_is_asked_for_a_whole_word(valkey: RunningServer, answer: byt
     assert code == (0 if now != "0" else 1)
     with valkey.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": now}
+
+
+@pytest.mark.parametrize(("answer", "now"), [(b"no\rkeep\r", "104857600"), (b"\x04", "0")])
+def test_a_setting_on_trial_stays_only_if_it_is_kept(valkey: RunningServer, answer: bytes, now: str) -> None:
+    words = ("--maxmemory", "100mb", "--yes", "--revert-after", "10m")
+    code, said = on_a_terminal(valkey, answer, *words, asked=b"type keep")
+    assert b"By hand it goes back with: CONFIG SET maxmemory 0" in said
+    assert code == (0 if now != "0" else 1)
+    assert (b"is not kept: it went back to 0" in said) is (now == "0")
+    with valkey.client() as client:
+        assert client.config_get("maxmemory") == {"maxmemory": now}
+
+
+def trying(server: RunningServer, span: str) -> subprocess.Popen[str]:
+    """The command without a terminal, its setting set and not back yet if it is to go back in more than a moment."""
+    words = ("limits", "--policy", "allkeys-lru", "--yes", "--json", "--revert-after", span)
+    tool = subprocess.Popen(
+        [sys.executable, "-m", "redis_oom_tui", "-s", server.socket_path, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert tool.stderr is not None
+    said = [next(tool.stderr, ""), next(tool.stderr, "")]
+    assert said[0] == "By hand it goes back with: CONFIG SET maxmemory-policy noeviction\n"
+    assert said[1].startswith("It goes back in")
+    assert said[1].endswith("nobody can keep it here\n")
+    return tool
+
+
+def policy_is(server: RunningServer, name: str) -> bool:
+    with server.client() as client:
+        return bool(client.config_get("maxmemory-policy") == {"maxmemory-policy": name})
+
+
+def test_without_a_terminal_a_setting_on_trial_goes_back_when_the_time_is_over(valkey: RunningServer) -> None:
+    out, _ = trying(valkey, "1s").communicate(timeout=60)
+    (change,) = json.loads(out)["changes"]
+    assert (change["took"], change["now"]) == (False, "noeviction")
+    assert policy_is(valkey, "noeviction")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_trial_at_once(valkey: RunningServer, number: int) -> None:
+    tool = trying(valkey, "1h")
+    assert policy_is(valkey, "allkeys-lru")
+    tool.send_signal(number)
+    tool.communicate(timeout=60)
+    assert tool.returncode == 1
+    assert policy_is(valkey, "noeviction")
+
+
+def test_a_killed_trial_has_said_in_the_audit_file_what_it_left_behind(valkey: RunningServer, tmp_path: Path) -> None:
+    tool = trying(valkey, "1h")
+    tool.kill()
+    tool.communicate()
+    lines = [json.loads(line) for line in (tmp_path / "redis-oom-tui" / "audit.jsonl").read_text().splitlines()]
+    (intent,) = [line for line in lines if line["phase"] == "intent"]
+    assert intent["what"] == "maxmemory-policy: noeviction to allkeys-lru, and back in 3600 s unless kept"
+    assert (intent["before"], intent["reverts_in_seconds"]) == ("noeviction", 3600)
+
+
+@pytest.mark.parametrize("words", [["--revert-after", "60s"], ["--revert-after", "0", "--policy", "allkeys-lru"]])
+def test_a_trial_of_nothing_is_refused(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    code, _, err = run(valkey, capsys, *words)
+    assert code == 2
+    assert "--revert-after" in err
