@@ -58,11 +58,15 @@ class Terminal:
             if not data:
                 break
             got += len(data)
-            self.raw += data
-            # Queries that pyte would print, and modes that it does not know.
-            self._stream.feed(data.replace(b"\x1b[>25u", b"").replace(b"\x1b[<u", b"").replace(b"$p", b"h"))
-        self.received += got
+            self.take(data)
         return got
+
+    def take(self, data: bytes) -> None:
+        """Count and draw what has come."""
+        self.received += len(data)
+        self.raw += data
+        # Queries that pyte would print, and modes that it does not know.
+        self._stream.feed(data.replace(b"\x1b[>25u", b"").replace(b"\x1b[<u", b"").replace(b"$p", b"h"))
 
     def text(self) -> str:
         """What stands on the screen."""

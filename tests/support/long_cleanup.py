@@ -1,0 +1,80 @@
+"""A cleanup in a real terminal that is still under way when something happens to it."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.support.servers import RunningServer
+from tests.support.terminal import Terminal
+from tests.support.tmux import COMMAND
+
+KEYS = 60_000
+KEPT = 500
+
+
+def command(server: RunningServer) -> list[str]:
+    """What runs the tool on that server."""
+    return [str(COMMAND), "-s", server.socket_path]
+
+
+def environ(state: Path) -> dict[str, str]:
+    """An environment in which everything is written under `state`."""
+    return {"XDG_STATE_HOME": str(state), "XDG_CONFIG_HOME": str(state), "HOME": str(state)}
+
+
+def fill(server: RunningServer) -> None:
+    """More keys than are deleted before anything can happen, and some to keep."""
+    with server.client() as client:
+        client.flushall()
+        for at in range(0, KEYS, 5000):
+            client.mset({f"old:{number:06}": "x" * 40 for number in range(at, at + 5000)})
+        client.mset({f"keep:{number}": "y" for number in range(KEPT)})
+
+
+def audit_lines(state: Path) -> list[dict[str, Any]]:
+    """All that was written down so far."""
+    (path,) = state.rglob("audit*.jsonl")
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def begin(run: Terminal) -> None:
+    """Through the form and the list to a run that has begun."""
+    come_to_the_button(run)
+    run.type("\r")
+
+
+def come_to_the_button(run: Terminal) -> None:
+    """Through the form, the list and the typed word; Enter would begin the run."""
+    run.wait_for("noeviction")
+    run.type("4")
+    run.wait_for("Names matching")
+    run.type("\r")
+    run.wait_for("Names matching:")
+    run.type("old:*\r")
+    run.wait_for("Names matching  old:*")
+    run.type("x")
+    run.wait_for(f"To delete: {KEYS:,} keys")
+    run.type("x")
+    run.wait_for("Type delete:")
+    for _ in range(60):
+        run.type("\t")
+        run.read(0.1)
+        run.type("delete")
+        run.read(0.2)
+        if "Type delete: delete" in " ".join(run.text().split()):
+            break
+    run.type("\t")
+    run.wait_for(lambda text: f"[ Delete {KEYS:,}" in text)
+
+
+def wait_until_under_way(run: Terminal, server: RunningServer, *, reading: bool = True) -> None:
+    """Until some keys are gone; nobody looks at the screen meanwhile unless `reading`."""
+    with server.client() as client:
+        end = time.monotonic() + 30
+        while client.dbsize() > KEYS - 1000:
+            assert time.monotonic() < end, run.text()
+            if reading:
+                run.read(0.002)
+            else:
+                time.sleep(0.002)
