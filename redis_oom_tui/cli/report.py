@@ -24,6 +24,7 @@ from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.incident import episodes, nameless_clients, without_names
+from redis_oom_tui.rules.values import were_read
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.words.report import document, markdown
 
@@ -172,4 +173,5 @@ def _report(
         scan=scan,
         actions=actions,
         names=names,
+        values_read=were_read(gathered.values),
     )

@@ -28,7 +28,8 @@ class Episode:
 @dataclass(frozen=True, slots=True)
 class IncidentReport:
     """What goes into the report. `first` and `last` are the snapshots at its ends, one and the same where one was
-    taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown.
+    taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown,
+    `values_read` whether values could be looked into: None where no string was sampled.
     """
 
     made_at: float
@@ -41,3 +42,4 @@ class IncidentReport:
     scan: ScanView | None = None
     actions: tuple[AuditEntry, ...] = ()
     names: bool = True
+    values_read: bool | None = None

@@ -19,6 +19,12 @@ _NUMBER = re.compile(rb"\s*[\"']?[+-]?\d{1,18}(?:\.0+)?[\"']?\s*")
 Compress = Callable[[bytes], bytes]
 
 
+def were_read(samples: Sequence[FamilySample]) -> bool | None:
+    """Whether values were looked into, which needs CLIENT NO-TOUCH; None where there were none to look into."""
+    texts = [sample for sample in samples if sample.type == "string"]
+    return any(sample.value_bytes is not None for sample in texts) if texts else None
+
+
 def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey]) -> FamilySample:
     """The figures of one family; `kind` is its type. At least one key is needed."""
     sizes = [key.size for key in keys if key.size is not None]

@@ -91,7 +91,7 @@ async def _gather(client: "Redis", families: list[_Wanted]) -> None:
         cursor, names = await client.execute_command("SCAN", cursor, "COUNT", _PAGE)
         for name in names:
             family = next((one for one in short if name.startswith(one.start) and one.matcher.fullmatch(name)), None)
-            if family is not None:
+            if family is not None and len(family.names) < _KEYS_EACH:
                 family.names.append(name)
         short = [family for family in short if len(family.names) < min(_KEYS_EACH, family.row.keys)]
         if not int(cursor) or not short:

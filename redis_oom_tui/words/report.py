@@ -18,6 +18,11 @@ from redis_oom_tui.words.sizes import count, duration, percent, size
 _ROWS = 15
 # Snapshots closer together than this show one state, not a before and an after.
 _ONE_LOOK_SECONDS = 60.0
+_UNREAD = (
+    "Values were not looked into: this server has no CLIENT NO-TOUCH (Redis 7.2 and Valkey have it), and without that"
+    " reading them would make idle keys look used. So nothing is said about compression, numbers kept as text and the"
+    " length of values."
+)
 # What is markup anywhere in a line, and what viewers make links of unasked.
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&!@]|(?<=:)/(?=/)|(?<=www)\.)")
 
@@ -28,7 +33,7 @@ def markdown(report: IncidentReport) -> str:
         _heading(report),
         _figures(report),
         _timeline(report.episodes),
-        _findings(report.findings),
+        _findings(report),
         _families(report),
         _keys(report),
         _actions(report),
@@ -98,8 +103,9 @@ def _timeline(episodes: Sequence[Episode]) -> str:
     return "## Verdicts over time\n\n" + _table(("began", "lasted", "level", "peak", "refused", "verdict"), rows)
 
 
-def _findings(findings: Sequence[Finding]) -> str:
-    return "## Findings\n\n" + "\n\n".join(map(_finding, findings)) if findings else ""
+def _findings(report: IncidentReport) -> str:
+    parts = [*map(_finding, report.findings), *([_UNREAD] if report.values_read is False else [])]
+    return "\n\n".join(("## Findings", *parts)) if parts else ""
 
 
 def _finding(finding: Finding) -> str:
@@ -186,6 +192,7 @@ def document(report: IncidentReport) -> dict[str, Any]:
         "after": _state(report.last),
         "episodes": [_episode_fields(episode) for episode in report.episodes],
         "findings": [finding_fields(finding) for finding in report.findings],
+        "values_read": report.values_read,
         "scan": None if report.scan is None else _scan_fields(report.scan),
         "actions": [_action_fields(entry, names=report.names) for entry in report.actions],
     }

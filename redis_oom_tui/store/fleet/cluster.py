@@ -28,6 +28,8 @@ from redis_oom_tui.store.values import sample_families
 _TOPOLOGY_EVERY = 10.0
 # Nodes named where one is asked for that is not there.
 _NAMED = 12
+# Nodes whose keys are sampled for findings: of most families a few see as much as all.
+_SAMPLED_NODES = 8
 
 
 class ClusterSource:
@@ -204,8 +206,18 @@ class ClusterSource:
         return MappingProxyType({}) if view is None else view.settings
 
     async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
-        """A few keys of each of the largest families, on the node that is shown: families spread over all of them."""
-        return await sample_families(self.node(self._shown) if self._shown else self.server_at(self.address), scan)
+        """A few keys of each of the largest families: on the node that is shown, and on others as well.
+
+        Most families are spread over all nodes; one with a hash tag is on one alone.
+        """
+        servers = sorted(self.primaries(), key=lambda server: str(server.address) != self._shown)[:_SAMPLED_NODES]
+        best: dict[bytes, FamilySample] = {}
+        for samples in await asyncio.gather(*(_samples(server, scan) for server in servers)):
+            for sample in samples:
+                known = best.get(sample.pattern)
+                if known is None or sample.sampled_keys > known.sampled_keys:
+                    best[sample.pattern] = sample
+        return tuple(best.values())
 
     def scan(self, options: ScanOptions) -> ClusterScan:
         """A scan of all primaries that has not started yet."""
@@ -283,6 +295,13 @@ async def _capabilities(server: LiveServer) -> Capabilities:
         return await server.capabilities()
     except ServerUnreachable:
         return Capabilities()
+
+
+async def _samples(server: LiveServer, scan: ScanView) -> tuple[FamilySample, ...]:
+    try:
+        return await sample_families(server, scan)
+    except ServerUnreachable:
+        return ()
 
 
 async def _clients(server: LiveServer) -> list[ClientBuffer]:
