@@ -16,6 +16,7 @@ from redis_oom_tui.tui.app import TriageApp
 
 HERE = Path(__file__).parent
 SIZES = ((120, 36), (80, 24))
+# The walk in README goes through them in this order but for Triage, which stands on top of it.
 # Each scene is what is done for it, after the one before it: keys to press, seconds to wait, or `~word` to wait for.
 SCENES: dict[str, tuple[str | float, ...]] = {
     "hogs": ("2", "r", "~COMPLETE", 1.0),
