@@ -96,6 +96,15 @@ def check_name(name: str) -> None:
         raise BadInput(f"{name!r} is not a setting that this tool changes; it changes {', '.join(names)}")
 
 
+def as_typed(name: str, value: str) -> str:
+    """A value as the server has it, in the words by which `propose` takes it: 0 is no limit by its name alone.
+
+    >>> as_typed("maxmemory", "0"), as_typed("maxmemory", "1048576"), as_typed("hz", "0")
+    ('unlimited', '1048576', '0')
+    """
+    return "unlimited" if name == "maxmemory" and value == "0" else value
+
+
 def propose(
     name: str,
     old: str | None,

@@ -6,18 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import NotAllowed, NotRedis
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from tests.support.cluster import RunningCluster, clustered
-from tests.support.servers import RunningServer
+from tests.support.servers import RunningServer, available
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RunningCluster]:
-    with clustered() as running:
+@pytest.fixture(scope="module", params=available())
+def cluster(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
+    with clustered(flavour=request.param) as running:
         yield running
 
 
@@ -132,7 +133,7 @@ async def test_clients_of_all_nodes_know_theirs(cluster: RunningCluster) -> None
         lines = await source.clients()
         capabilities = await source.capabilities()
     assert {line.node for line in lines} == {node.name for node in cluster.primaries}
-    assert not capabilities.missing
+    assert capabilities.missing.keys() <= {Feature.NO_TOUCH, Feature.NO_EVICT}
 
 
 async def test_a_server_that_is_no_cluster_is_told_so(valkey: RunningServer) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from redis_oom_tui.models.address import Address, Connection
-from tests.support.ports import free_ports
+from tests.support.ports import free_pair, free_ports
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
 
@@ -75,7 +75,7 @@ def slot_range(index: int, count: int) -> tuple[int, int]:
 def clustered(
     count: int = 3, *config: str, replicas: bool = True, timeout_ms: int = _STEADY_MS, flavour: str = "valkey"
 ) -> Iterator[RunningCluster]:
-    """A cluster that is up: every node knows every other, every replica is in step. Not with Redis 6.2.
+    """A cluster that is up: every node knows every other, every replica is in step.
 
     `timeout_ms` is how long a node may be silent before the others count it as failed.
     """
@@ -93,8 +93,14 @@ def clustered(
 
 @contextmanager
 def _node(flavour: str, lines: tuple[str, ...]) -> Iterator[Node]:
-    port, bus = free_ports(2)
-    with started(flavour, f"port {port}", f"cluster-port {bus}", *lines) as server:
+    if flavour == "redis6":
+        # It has its bus 10,000 above its port, and no setting for another.
+        port, bus = free_pair(10_000)
+        ports: tuple[str, ...] = (f"port {port}",)
+    else:
+        port, bus = free_ports(2)
+        ports = (f"port {port}", f"cluster-port {bus}")
+    with started(flavour, *ports, *lines) as server:
         yield Node(server, port, bus)
 
 
@@ -107,7 +113,9 @@ def _join(cluster: RunningCluster) -> None:
                 client.execute_command("CLUSTER MEET", "127.0.0.1", first.port, first.bus)
     for index, node in enumerate(cluster.primaries):
         with node.server.client() as client:
-            client.execute_command("CLUSTER ADDSLOTSRANGE", *slot_range(index, len(cluster.primaries)))
+            first_slot, last_slot = slot_range(index, len(cluster.primaries))
+            # ADDSLOTSRANGE is of Redis 7.
+            client.execute_command("CLUSTER ADDSLOTS", *range(first_slot, last_slot + 1))
     until(lambda: all(_knows(node, len(cluster.nodes)) for node in cluster.nodes), "the nodes to meet")
     for primary, node in zip(cluster.primaries, cluster.replicas, strict=False):
         with node.server.client() as client:

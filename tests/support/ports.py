@@ -1,5 +1,6 @@
 """TCP ports that nobody uses just now."""
 
+import random
 import socket
 
 
@@ -13,3 +14,16 @@ def free_ports(count: int = 1) -> list[int]:
     finally:
         for holder in holders:
             holder.close()
+
+
+def free_pair(apart: int) -> tuple[int, int]:
+    """Two ports so far apart that were free a moment ago, below those that the system gives out by itself."""
+    while True:
+        low = random.randrange(11_000, 32_000 - apart)
+        with socket.socket() as first, socket.socket() as second:
+            try:
+                first.bind(("127.0.0.1", low))
+                second.bind(("127.0.0.1", low + apart))
+            except OSError:
+                continue
+        return low, low + apart

@@ -8,6 +8,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.fleet import ClusterNode
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
+from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count
@@ -89,7 +90,7 @@ async def widened(change: Change, others: Mapping[str, LiveOperator]) -> Change:
     warnings = dict.fromkeys(change.warnings)
     for name, operator in others.items():
         try:
-            seen = await operator.propose(change.name, change.new)
+            seen = await operator.propose(change.name, as_typed(change.name, change.new))
         except TriageError as error:
             warnings[f"{name}: {error}"] = None
             continue
@@ -123,7 +124,7 @@ async def on_each(
     told: _Told = {}
     for name, operator in operators.items():
         try:
-            seen = await operator.propose(change.name, change.new)
+            seen = await operator.propose(change.name, as_typed(change.name, change.new))
             told[name] = await operator.apply(seen, persist=persist, revert_after=revert_after)
         except TriageError as error:
             told[name] = str(error)

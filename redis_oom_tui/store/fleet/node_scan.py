@@ -89,6 +89,11 @@ class NodeScan(KeyspaceScan):
         return self._tally.keys
 
     @property
+    def fair(self) -> bool:
+        """Whether the node walks in the order of the hash, so that a part of its keys is a fair sample of them."""
+        return self.standing.fair
+
+    @property
     def held_keys(self) -> int:
         """Keys that the node has, as far as known."""
         snapshot = self.standing.snapshot

@@ -11,8 +11,10 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyRow
-from redis_oom_tui.models.scan import Brake, Pace, PatternRow, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView
+from redis_oom_tui.rules import estimate
 from redis_oom_tui.store.fleet.node_scan import NodeScan
+from redis_oom_tui.store.fleet.sampling import BY_SLOT, UNEVEN, fair_sample, quotas
 from redis_oom_tui.store.fleet.topology import Owners, Topology, keys_in_slots, slots_on_their_way
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.tally import Tally
@@ -84,6 +86,7 @@ class ClusterScan:
         self._failure = "no node serves them"
         self._shunned: set[str] = set()
         self._unseen_keys = 0
+        self._sample: estimate.Sample | None = None
         self._patterns: tuple[PatternRow, ...] = ()
         self._patterns_at = -1.0
 
@@ -94,6 +97,9 @@ class ClusterScan:
         if self._state is ScanState.COMPLETE:
             return self.view()
         self._state, self._error, self._stop_asked = ScanState.RUNNING, None, False
+        self._sample = None
+        for words in (BY_SLOT, UNEVEN):
+            self._notes.pop(words, None)
         self._started = self._clock()
         try:
             await self._nodes.refresh()
@@ -103,6 +109,7 @@ class ClusterScan:
                     break
             await self._dispel()
             self._state = self._ended()
+            self._sample = self._fair_sample()
         except TriageError as error:
             self._state, self._error = ScanState.FAILED, str(error)
         finally:
@@ -113,7 +120,7 @@ class ClusterScan:
         return self.view()
 
     def view(self) -> ScanView:
-        """The scan as it stands. Estimates are left out: the nodes walk at different speeds, and many slot by slot."""
+        """The scan as it stands. Estimates come at the end of a sample alone: until then the nodes are not in step."""
         tally = self._tally
         elapsed = self._elapsed + (0.0 if self._started is None else self._clock() - self._started)
         complete = self._state is ScanState.COMPLETE
@@ -135,6 +142,7 @@ class ClusterScan:
             types=tally.types(),
             vanished_keys=tally.vanished,
             refused_keys=tally.refused,
+            estimated_bytes=self._whole(),
             explained_share=self._explained() if complete else None,
             brake=_together([scan.brake for scan in self._scans]),
             pace=self._pace,
@@ -181,14 +189,10 @@ class ClusterScan:
     async def _round(self) -> None:
         """One scan of each node that serves slots not yet counted, all at once; or those that a stop broke off."""
         if not self._scans:
-            self._assign()
+            await self._assign()
         # A sample is of every node, or it tells nothing of the cluster.
         gate = asyncio.Semaphore(_AT_ONCE if self._options.sample is None else max(1, len(self._scans)))
-        watch = asyncio.create_task(self._watch_sample())
-        try:
-            views = await asyncio.gather(*(self._one(scan, gate) for scan in self._scans))
-        finally:
-            watch.cancel()
+        views = await asyncio.gather(*(self._one(scan, gate) for scan in self._scans))
         if self._ending and not all(view.complete for view in views):
             return
         await self._nodes.refresh()
@@ -198,7 +202,7 @@ class ClusterScan:
         self._past_keys += sum(scan.keys for scan in self._scans)
         self._scans = []
 
-    def _assign(self) -> None:
+    async def _assign(self) -> None:
         self._unseen_keys = 0
         self._owners = owners = self._nodes.topology.owners()
         shares: dict[str, list[int]] = defaultdict(list)
@@ -206,9 +210,18 @@ class ClusterScan:
             owner = owners.of_slot(slot)
             if owner is not None:
                 shares[owner.name].append(slot)
-        options = replace(self._options, sample=None, pace=self._pace)
+        servers = {name: self._server(name) for name in shares}
+        sample = self._options.sample
+        parts = {} if sample is None else await quotas(servers, max(0, sample - self._tally.keys))
         self._scans = [
-            NodeScan(self._server(name), options, slots, self._tally, name, self._counted)
+            NodeScan(
+                servers[name],
+                replace(self._options, sample=parts.get(name), pace=self._pace),
+                slots,
+                self._tally,
+                name,
+                self._counted,
+            )
             for name, slots in shares.items()
         ]
 
@@ -221,24 +234,16 @@ class ClusterScan:
 
     async def _one(self, scan: NodeScan, gate: asyncio.Semaphore) -> ScanView:
         async with gate:
-            if self._ending:
+            if self._stop_asked:
                 return scan.view()
             running = asyncio.ensure_future(scan.run())
             await asyncio.sleep(0)
             if self._state is ScanState.PAUSED:
                 scan.pause()
             view = await running
-            if not self._ending:
+            if not self._stop_asked:
                 self._doubtful |= await slots_on_their_way(self._nodes.node(scan.node).client()) & scan.slots
             return view
-
-    async def _watch_sample(self) -> None:
-        while self._options.sample is not None:
-            if self._sampled():
-                for scan in self._scans:
-                    scan.stop()
-                return
-            await asyncio.sleep(0.02)
 
     def _settle(self, scan: NodeScan, view: ScanView, now: Owners) -> None:
         """Which of the scan's slots are behind us, which are to be looked for elsewhere, and which nobody can tell."""
@@ -315,6 +320,23 @@ class ClusterScan:
         owner = self._owners.of_key(row.id.key)
         return row if owner is None else replace(row, id=replace(row.id, node=owner.name))
 
+    def _fair_sample(self) -> estimate.Sample | None:
+        """What was read is a sample of, where it ended early; a note says why it is one of nothing."""
+        filtered = self._options.match is not None or self._options.type is not None
+        ended_early = self._state in (ScanState.SAMPLED, ScanState.STOPPED)
+        if not ended_early or filtered or self._past_keys or not self._tally.keys:
+            return None
+        found = fair_sample(self._scans, self._tally)
+        if isinstance(found, str):
+            self._notes[found] = None
+            return None
+        return found
+
+    def _whole(self) -> Interval | None:
+        if self._state is ScanState.COMPLETE:
+            return estimate.counted(self._tally.bytes)
+        return None if self._sample is None else self._tally.estimated_bytes(self._sample)
+
     def _explained(self) -> float | None:
         filtered = self._options.match is not None or self._options.type is not None
         return None if filtered or not self._used or not self._tally.bytes else self._tally.bytes / self._used
@@ -324,7 +346,7 @@ class ClusterScan:
         now = self._clock()
         running = self._state in (ScanState.RUNNING, ScanState.PAUSED)
         if not running or now - self._patterns_at >= _PATTERNS_EVERY_SECONDS:
-            self._patterns = self._tally.patterns(None, exact=self._state is ScanState.COMPLETE)
+            self._patterns = self._tally.patterns(self._sample, exact=self._state is ScanState.COMPLETE)
             self._patterns_at = now
         return self._patterns
 

@@ -7,6 +7,7 @@ from redis_oom_tui.models.action import Action, SettingView
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.ports import ActsOnNodes
+from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.keep import KeepDialog
@@ -74,7 +75,7 @@ async def _alone(desk: "ActionDesk", change: Change) -> Change | None:
     node = "" if desk.snapshot is None else desk.snapshot.server.node
     if not node or not isinstance(desk.operator, ActsOnNodes):
         return None
-    return await desk.operator.propose_on(node, change.name, _typed(change.name, change.new), desk.scan)
+    return await desk.operator.propose_on(node, change.name, as_typed(change.name, change.new), desk.scan)
 
 
 async def _proposal(desk: "ActionDesk", name: str, value: str | None) -> Change | None:
@@ -138,7 +139,7 @@ async def _back(desk: "ActionDesk", last: ChangeResult) -> Change:
     if old is None:
         return Change(name, new, "")
     try:
-        return replace(await desk.operator.propose(name, _typed(name, old), desk.scan), old=new)
+        return replace(await desk.operator.propose(name, as_typed(name, old), desk.scan), old=new)
     except BadInput:
         return Change(name, new, old)
 
@@ -160,10 +161,6 @@ def forget(desk: "ActionDesk") -> None:
         left = tuple(one for one in desk.limits.changes if one is not held)
         notice = f"{held.change.name} went back to {shown_value(held.change.name, held.change.old)}"
         desk.show_limits(replace(desk.limits, reverting=None, reverts_at=None, changes=left, notice=notice))
-
-
-def _typed(name: str, value: str) -> str:
-    return "unlimited" if name == "maxmemory" and value == "0" else value
 
 
 def _tell(desk: "ActionDesk", result: ChangeResult) -> None:
