@@ -27,7 +27,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
 async def test_a_full_shard_is_found_and_cleaned_and_all_is_put_back(cluster: RunningCluster, tmp_path: Path) -> None:
     full = cluster.primaries[2]
     with full.server.client() as client:
-        client.config_set("maxmemory", client.info("memory")["used_memory"] - 1000)
+        client.config_set("maxmemory", 1_000_000)
     async with acting(cluster, tmp_path) as (source, operator):
         verdict = judge(await source.snapshot())
         assert (verdict.level, full.name in verdict.reason) == (Level.OOM, True), verdict.reason
