@@ -23,7 +23,7 @@ _ONE_SCAN = [sys.executable, "-m", "tests.benchmarks.one_scan"]
 _CROWD = "no scan, as busy a process beside it"
 # Seconds until a scan has found its pace, and of probing.
 _SETTLE = 1.5
-_PROBED = 3.0
+_PROBED = 2.5
 
 
 def main() -> None:
