@@ -4,6 +4,8 @@ import configparser
 import re
 import shlex
 import shutil
+import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,39 @@ def test_the_service_is_hardened() -> None:
         assert unit[key] == "yes"
     assert unit["ProtectSystem"] == "strict"
     assert unit["CapabilityBoundingSet"] == ""
+
+
+ANALYZE = shutil.which("systemd-analyze")
+
+
+@pytest.mark.parametrize("analyze", [] if ANALYZE is None else [ANALYZE])
+def test_systemd_takes_the_service_as_it_stands(analyze: str, tmp_path: Path) -> None:
+    """All but the program's own place, which is the user's."""
+    text = (EXAMPLES / "redis-oom-tui@.service").read_text().replace("/usr/local/bin/redis-oom-tui", "/bin/true")
+    (tmp_path / "redis-oom-tui@orders.service").write_text(text)
+    unit = str(tmp_path / "redis-oom-tui@orders.service")
+    verified = subprocess.run([analyze, "verify", "--man=no", unit], capture_output=True, text=True, check=False)
+    complaints = [line for line in verified.stderr.splitlines() if "redis-oom-tui" in line]
+    assert complaints == []
+
+
+def test_the_container_is_built_of_what_there_is() -> None:
+    """The image itself needs a registry: here its files, extra and command are held against the project's own."""
+    root = EXAMPLES.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    text = (EXAMPLES / "Containerfile").read_text()
+    (extra,) = re.findall(r"pip install \S+ '/src\[(\w+)\]'", text)
+    assert extra in project["optional-dependencies"]
+    (command,) = re.findall(r'^ENTRYPOINT \["(.+)"\]$', text, re.MULTILINE)
+    assert command in project["scripts"]
+    for source in re.findall(r"^COPY (?!--from)(\S+) ", text, re.MULTILINE):
+        assert (root / source).exists()
+    (python,) = re.findall(r"python:(3\.\d+)-slim AS build", text)
+    assert int(python.split(".")[1]) >= int(project["requires-python"].split(".")[1])
+    assert re.findall(r"/opt/([\w-]+)/bin", text).count(command) == len(re.findall(r"/opt/[\w-]+/bin", text))
+    assert "-f examples/Containerfile" in text
+    for asked in ("pyproject.toml", "README.md"):
+        assert (root / asked).exists()
 
 
 def test_the_container_runs_as_nobody_in_particular_and_ends_cleanly() -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from redis_oom_tui.models.scan import Pace, ScanOptions
+from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.values import summarize
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.told import read_settings
 from redis_oom_tui.store.values import sample_families
@@ -33,12 +35,12 @@ def taken(server: RunningServer, commands: Iterable[Command]) -> int:
         return int(client.info("memory")["used_memory"]) - before
 
 
-async def findings(server: RunningServer) -> tuple[Finding, ...]:
+async def findings(server: RunningServer, *values: FamilySample) -> tuple[Finding, ...]:
     live = LiveServer(server.connection)
     try:
         await live.open()
         scan = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
-        values = await sample_families(live, scan)
+        values = values or await sample_families(live, scan)
         settings = await read_settings(live.client())
         snapshot = await live.snapshot()
         return find(snapshot, scan, values=values, settings=settings)
@@ -130,6 +132,42 @@ async def test_compressed_values(valkey: RunningServer) -> None:
     with started("valkey") as server:
         packed = taken(server, ((b"SET", b"cart:%d" % n, zlib.compress(value)) for n, value in documents(1)))
     assert promised[0] <= used - packed <= promised[1]
+
+
+def looked_into(server: RunningServer, pattern: bytes, names: Iterable[bytes]) -> FamilySample:
+    """A family's sample as a server with NO-TOUCH would give it, taken by the test's own hands."""
+    with server.client() as client:
+        keys = [
+            SampledKey(
+                name=name,
+                size=client.memory_usage(name),
+                encoding=str(client.object("encoding", name), "ascii"),
+                length=client.strlen(name),
+                head=client.getrange(name, 0, 8191),
+            )
+            for name in names
+        ]
+    return summarize(pattern, "string", keys)
+
+
+@pytest.mark.parametrize("id_", ["compressible", "numbers-as-text"])
+async def test_what_values_would_save_holds_where_they_cannot_be_read(flavour: str, id_: str) -> None:
+    """The range is right on each server; whether the product may look is another matter."""
+    if id_ == "compressible":
+        before = [(b"SET", b"cart:%d" % n, value) for n, value in documents(5)]
+        after = [(b"SET", b"cart:%d" % n, zlib.compress(value)) for n, value in documents(5)]
+    else:
+        before = [(b"SET", b"counter:%06d" % n, b"%014d" % (n * 7)) for n in range(10_000)]
+        after = [(b"SET", b"counter:%06d" % n, b"%d" % (n * 7)) for n in range(10_000)]
+    pattern = before[0][1].split(b":")[0] + b":*"
+    with started(flavour) as server:
+        used = taken(server, before)
+        names = [name for _, name, _ in random.Random(6).sample(before, 32)]
+        found = {one.id: one for one in await findings(server, looked_into(server, pattern, names))}
+    low, high = found[id_].saves_bytes or (0, 0)
+    with started(flavour) as server:
+        saved = used - taken(server, after)
+    assert low <= saved <= high
 
 
 async def test_values_are_not_read_where_that_would_leave_a_trace(flavour: str) -> None:
