@@ -308,3 +308,10 @@ def test_the_percentage_agrees_with_the_level(used: int, warn: float) -> None:
     assert (shown >= 95) == (snapshot.memory.pressure >= 0.95)  # type: ignore[operator]
     assert (shown >= 100) == (snapshot.memory.pressure >= 1.0)  # type: ignore[operator]
     assert shown >= round(warn * 100, 3) or verdict.level is Level.OK
+
+
+def test_a_cache_with_room_again_is_not_called_full() -> None:
+    before = look(used=600 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10})
+    verdict = judge(second(before, counters={"evicted_keys_total": 5010}), before)
+    assert (verdict.level, verdict.rule) == (Level.OK, "evicting")
+    assert verdict.reason.startswith("Has room again at 60 % of 1000 MiB: allkeys-lru evicted 500 keys/s")

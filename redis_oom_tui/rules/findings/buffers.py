@@ -28,7 +28,7 @@ def forgotten_monitor(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="monitor",
         level=Level.CRITICAL if case.matters(held, 0.1) else Level.WARNING,
-        title=f"{count(len(monitors))} MONITOR client{'s' if len(monitors) > 1 else ''} left running",
+        title=f"{count(len(monitors))} MONITOR client{'s are' if len(monitors) > 1 else ' is'} running",
         advice="Close it in Triage: it is copied every command, which slows the server and can fill its memory.",
         evidence=tuple(f"{hog.words} holds {hog.holding}" for hog in monitors[:3]),
         saves_bytes=(0, held),

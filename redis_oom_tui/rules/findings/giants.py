@@ -13,20 +13,20 @@ _SHOWN = 5
 BY_TYPE = {
     "stream": (
         "stream-untrimmed",
-        "is a stream that nothing seems to trim",
-        "Trim it by hand (XTRIM key MAXLEN ~ N) once you know how much of it is still wanted.",
+        "is a large stream",
+        "If nothing trims it, do so by hand (XTRIM key MAXLEN ~ N) once you know how much of it is still wanted.",
         "Write with XADD key MAXLEN ~ N, and acknowledge (XACK) what was worked off.",
     ),
     "list": (
         "queue-growing",
-        "is a list that nobody drains",
-        "See whether its consumers live; LTRIM by hand keeps the newest.",
+        "is a large list",
+        "If it is a queue, see whether its consumers live; LTRIM by hand keeps the part that is still wanted.",
         "Give queues a limit (LTRIM after LPUSH), and watch their length.",
     ),
     "zset": (
         "zset-log",
-        "is a sorted set that only grows, as logs and timelines do",
-        "Drop its old end by hand (ZREMRANGEBYRANK or ZREMRANGEBYSCORE).",
+        "is a large sorted set",
+        "If it is a log or a timeline, drop its old end by hand (ZREMRANGEBYRANK or ZREMRANGEBYSCORE).",
         "Trim by score where you write, or use a stream with MAXLEN.",
     ),
     "hash": (

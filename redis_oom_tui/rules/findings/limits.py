@@ -37,7 +37,9 @@ def limit_over_host(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="limit-over-host",
         level=Level.WARNING,
-        title=f"maxmemory is {size(limit)}, and there is only {size(host)}",
+        title=f"maxmemory is {size(limit)} of the {size(host)} there is: no room for a fork or fragmentation"
+        if limit <= host
+        else f"maxmemory is {size(limit)}, and there is only {size(host)}",
         advice="Lower it to what the host can give, less a quarter for forks, buffers and fragmentation.",
         evidence=(f"maxmemory {size(limit)}", f"memory of the host {size(host)}"),
         lever=Lever("limits", setting="maxmemory", value=str(int(0.75 * host))),

@@ -9,7 +9,7 @@ from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import evidence, in_use, refusals, refused_so_far, why_full
-from redis_oom_tui.words.sizes import count, duration, percent, size, time_span
+from redis_oom_tui.words.sizes import count, duration, percent, percent_beside, size, time_span
 
 Rule = Callable[[Facts], Verdict | None]
 
@@ -24,6 +24,7 @@ _SOON_SECONDS = 3600.0
 _CHURN_SECONDS = 60.0
 _FREE_SOME = "Find the largest keys in Hogs, free some in Cleanup, or raise maxmemory in Limits."
 _BUFFERS_FIRST = "See in Triage which client holds the buffers and close it; deleting keys or evicting does not help."
+_DEFRAGMENT = "Try activedefrag or MEMORY PURGE, for the host's sake: it does not count towards maxmemory."
 FIRST_STEPS = {
     "buffers": _BUFFERS_FIRST,
     "tiny-limit": "Raise maxmemory in Limits: nothing that could be freed would suffice.",
@@ -142,7 +143,8 @@ def host_full(facts: Facts) -> Verdict | None:
         return None
     level = Level.CRITICAL if taken >= facts.thresholds.crit * host else Level.WARNING
     limit = "No limit is set" if memory.maxmemory_bytes is None else "The limit is the host's whole memory"
-    reason = f"{limit}, and it takes {percent(taken / host)} of {size(host)} there is: beyond that the kernel kills it."
+    share = percent_beside(taken / host, (facts.thresholds.warn, facts.thresholds.crit, 1.0))
+    reason = f"{limit}, and it takes {share} of the {size(host)} there is: beyond that the kernel kills it."
     return _say(
         facts, level, "host-full", reason, "Set maxmemory in Limits, with room for a fork, or free memory first."
     )
@@ -175,7 +177,7 @@ def fragmented(facts: Facts) -> Verdict | None:
     reason = (
         f"Holds {size(memory.rss_bytes)} of RAM for {size(memory.used_bytes)} used: {size(waste)} is fragmentation."
     )
-    return _say(facts, Level.WARNING, "fragmented", reason, "It does not count towards maxmemory; see the findings.")
+    return _say(facts, Level.WARNING, "fragmented", reason, _DEFRAGMENT)
 
 
 def churning(facts: Facts) -> Verdict | None:
@@ -209,7 +211,10 @@ def evicting(facts: Facts) -> Verdict | None:
     if not per_second:
         return None
     rate = f"{per_second:,.0f}" if per_second >= 1 else "under 1"
-    reason = f"Full and evicting as {facts.policy} should: {rate} keys/s at {in_use(facts)}, no write refused."
+    if facts.near is Level.OK:
+        reason = f"Has room again at {in_use(facts)}: {facts.policy} evicted {rate} keys/s for it, no write refused."
+    else:
+        reason = f"Full and evicting as {facts.policy} should: {rate} keys/s at {in_use(facts)}, no write refused."
     return _say(facts, Level.OK, "evicting", reason)
 
 
