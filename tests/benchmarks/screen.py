@@ -10,7 +10,7 @@ from tests.support.terminal import Terminal, terminal
 APP = [sys.executable, "-m", "tests.support.app_on_script"]
 SIZES = ((80, 24), (120, 40), (200, 60))
 SECONDS = 8.0
-PEERS = {"top -d1": ["top", "-d1"], "htop -d10": ["htop", "-d10"], "btop, 1 s": ["btop", "-u", "1000"]}
+PEERS = {"top -d1": ["top", "-d1"], "htop -d10": ["htop", "-d10"], "btop, every 2 s": ["btop", "--utf-force"]}
 
 
 def main() -> None:

@@ -163,7 +163,20 @@ class FootLine(Canvas):
         return (((rule, "rule"), (words, "key" if self.below else "dim")),)
 
 
-class PushButton(Canvas, can_focus=True):
+class Guarded(Canvas, can_focus=True):
+    """What answers a dialog: deaf, to the mouse as well, while the dialog is too fresh to have been read."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is done before the dialog listens."""
+        del action, parameters
+        return not getattr(self.screen, "guarded", False)
+
+    def focus_on_click(self) -> bool:
+        """Not before it listens."""
+        return self.check_action("", ()) is True
+
+
+class PushButton(Guarded):
     """A button of one line. Only Enter and a click press it: no letter, no digit, no space."""
 
     DEFAULT_CSS = "PushButton { margin: 0 1 0 0; }"
@@ -196,15 +209,6 @@ class PushButton(Canvas, can_focus=True):
         """Press it."""
         self.post_message(self.Pressed(self))
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing is pressed while the dialog is too fresh to have been read."""
-        del action, parameters
-        return not getattr(self.screen, "guarded", False)
-
-    def focus_on_click(self) -> bool:
-        """Not before it listens."""
-        return self.check_action("", ()) is True
-
     def on_click(self, event: events.Click) -> None:
         """As Enter does."""
         event.stop()
@@ -217,7 +221,7 @@ class PushButton(Canvas, can_focus=True):
         self.redraw()
 
 
-class Toggle(Canvas, can_focus=True):
+class Toggle(Guarded):
     """A choice of two, of one line: Enter, Space or a click turns it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "turn", "turn", show=False)]
@@ -254,15 +258,6 @@ class Toggle(Canvas, can_focus=True):
         self.on = not self.on
         self.redraw()
         self.post_message(self.Turned(self))
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing is turned while the dialog is too fresh to have been read."""
-        del action, parameters
-        return not getattr(self.screen, "guarded", False)
-
-    def focus_on_click(self) -> bool:
-        """Not before it listens."""
-        return self.check_action("", ()) is True
 
     def on_click(self, event: events.Click) -> None:
         """As Enter does."""

@@ -18,6 +18,7 @@ from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.limits_draw import POLICY, Row, draw, meaning, notices, rows, write_way
 from redis_oom_tui.tui.reading import Link, Reading
+from redis_oom_tui.tui.widgets.moves import moves
 
 _READ_EVERY = 10.0
 
@@ -75,12 +76,7 @@ class LimitsPane(Pane):
         Binding("s", "keep", "keep", id="limits.keep", tooltip="Keep a setting that would go back by itself"),
         Binding("i", "inform", "more", id="limits.inform", tooltip="All about what the cursor is on"),
         Binding("r", "read", "read anew", id="limits.read", tooltip="Read the settings again"),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown", "move(8)", "Page down", show=False),
-        Binding("pageup", "move(-8)", "Page up", show=False),
-        Binding("home", "move(-99)", "First", show=False),
-        Binding("end", "move(99)", "Last", show=False),
+        *moves(8),
     ]
 
     def __init__(self, *, id: str) -> None:  # noqa: A002

@@ -18,6 +18,7 @@ from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.log_draw import Happening, draw, happenings, in_full
 from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.widgets.moves import moves
 
 _SNOOZE_SECONDS = 1800.0
 _BACKED_UP = frozenset({Action.DELETE.value, Action.EXPIRE.value, Action.RESTORE.value, Action.EMERGENCY.value})
@@ -89,12 +90,7 @@ class LogPane(Pane):
         Binding("a", "acknowledge", "seen", id="log.acknowledge", tooltip="Quiet until it gets worse, or comes anew"),
         Binding("s", "snooze", "snooze", id="log.snooze", tooltip="Quiet for half an hour, unless it gets worse"),
         Binding("w", "everywhere", "all servers", id="log.everywhere", tooltip="Actions on every server, or this one"),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown", "move(10)", "Page down", show=False),
-        Binding("pageup", "move(-10)", "Page up", show=False),
-        Binding("home,g", "move(-1000)", "Newest", show=False),
-        Binding("end,G", "move(1000)", "Oldest", show=False),
+        *moves(10, first="Newest", last="Oldest"),
     ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002

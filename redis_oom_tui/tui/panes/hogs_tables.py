@@ -1,0 +1,107 @@
+"""The two tables of Hogs and what a scan puts into them: keys, and the patterns that they fall into."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.tui.intents import MakePlan
+from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns
+from redis_oom_tui.tui.panes.hogs_selection import Selection
+from redis_oom_tui.tui.widgets.live_table import LiveTable
+from redis_oom_tui.words.hostile import safe_text
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.app import TriageApp
+
+_INVITATION = (
+    "No scan yet. Press r to read the size, type and TTL of every key: it leaves no trace on the server, "
+    "and slows down when the server does."
+)
+
+
+class HogsTables(Horizontal):
+    """Keys and patterns side by side, or one of them; `selection` is what of the scan they show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.selection = Selection()
+        self._parents: frozenset[tuple[int | None, bytes | None]] = frozenset()
+        self.keys: LiveTable[KeyRow] = LiveTable(
+            key_columns(self.used_bytes, databases=False), lambda row: row.id, sort="size", empty=_INVITATION, id="keys"
+        )
+        self.patterns: LiveTable[PatternRow] = LiveTable(
+            pattern_columns(self._opens, partial=False),
+            _pattern_id,
+            sort="size",
+            marking=False,
+            empty="The patterns that names fall into come with a scan: press r.",
+            id="patterns",
+        )
+
+    def compose(self) -> ComposeResult:
+        """Both; the stylesheet hides one of them in a narrow terminal."""
+        yield self.keys
+        yield self.patterns
+
+    def show(self, view: ScanView) -> None:
+        """Draw the scan as it stands."""
+        databases, nodes = ({row.id.db for row in view.top}, {row.id.node for row in view.top})
+        self.keys.model.columns = key_columns(
+            self.used_bytes, databases=databases not in ({0}, set()), nodes=nodes not in ({""}, set())
+        )
+        self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
+        self.patterns.model.columns = pattern_columns(self._opens, partial=not view.complete)
+        if self.patterns.model.sort == "whole" and view.complete:
+            self.patterns.model.sort = "size"
+        moving = view.state is ScanState.RUNNING
+        nothing = self.selection.nothing(view)
+        self.keys.show(self.selection.keys(view), nothing, moving=moving)
+        self.patterns.show(self.selection.patterns(view), nothing, moving=moving)
+
+    def _opens(self, row: PatternRow) -> bool:
+        return (row.db, row.pattern) in self._parents
+
+    def used_bytes(self) -> int | None:
+        """What a share is of: used_memory, that of all nodes in a cluster."""
+        reading = cast("TriageApp", self.app).reading if self.is_attached else None
+        if reading is None or reading.snapshot is None:
+            return None
+        fleet = reading.snapshot.fleet
+        return reading.snapshot.memory.used_bytes if fleet is None else fleet.used_bytes
+
+    def note(self, view: ScanView | None) -> str:
+        """What is shown of the scan, and how much is marked."""
+        return self.selection.words(len(self.keys.model.marked), view)
+
+    def outside(self) -> Selection:
+        """One level of patterns further out."""
+        return replace(self.selection, level=self.selection.level[:-1])
+
+    def return_to(self, left: PatternRow, now: float) -> None:
+        """The cursor goes where one came from."""
+        self.patterns.model.go_to(_pattern_id(left), now)
+        self.patterns.redraw()
+
+    def wish(self, *, in_patterns: bool) -> MakePlan | None:
+        """The plan of the marked keys, else of the pattern in hand, else of the key under the cursor."""
+        marked = tuple(row.id for row in self.keys.model.marked.values())
+        pattern = self.patterns.model.current if in_patterns else self.selection.family
+        key = self.keys.model.current
+        if marked:
+            seen = {row.id for row in self.keys.model.rows}
+            hidden = sum(key not in seen for key in marked)
+            return MakePlan(Criteria(keys=marked), f"{len(marked):,} marked in Hogs", hidden=hidden)
+        if pattern is not None:
+            databases = None if pattern.db is None else (pattern.db,)
+            criteria = Criteria(patterns=(pattern.match,), databases=databases)
+            return MakePlan(criteria, f"pattern {safe_text(pattern.pattern, 40)}")
+        return None if key is None else MakePlan(Criteria(keys=(key.id,)), "one key of Hogs")
+
+
+def _pattern_id(row: PatternRow) -> tuple[int | None, int, bytes]:
+    return row.db, row.level, row.pattern
