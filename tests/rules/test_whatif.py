@@ -138,3 +138,27 @@ def test_below_the_limit_the_rest_of_the_path_is_not_lit() -> None:
 )
 def test_names_that_only_hold_such_a_word_are_no_queue_or_lock(name: bytes, told: bool) -> None:
     assert bool(precious([family(name)])) == told
+
+
+def flagged(found: ScanView, **given: int) -> dict[str, bool]:
+    return {view.name: view.flagged for view in policy_views(KNOWN, snapshot(**given), found)}
+
+
+def test_a_mark_tells_policies_apart_by_what_they_would_take_first() -> None:
+    quantiles = (86_400, 86_400, 86_400)
+    families = (
+        family(b"sess:*", keys=600, size=30 * MIB, no_ttl_keys=0, idle_quantiles=(1, 1, 1)),
+        family(b"cache:*", keys=400, size=40 * MIB, no_ttl_keys=400, idle_quantiles=quantiles),
+    )
+    found = scan(patterns=families, volatile_keys=600, volatile_bytes=30 * MIB)
+    marks = flagged(found, expires=600)
+    assert not marks["noeviction"]
+    assert not marks["allkeys-lru"], "the idle cache goes before the sessions"
+    assert marks["allkeys-random"], "six of ten keys are sessions"
+    assert marks["volatile-ttl"], "only sessions have a TTL"
+
+
+def test_what_evicts_nothing_or_too_little_is_marked() -> None:
+    assert flagged(scan())["volatile-lru"]
+    assert flagged(scan(volatile_keys=4, volatile_bytes=4 * MIB), expires=4)["volatile-ttl"]
+    assert not flagged(scan(volatile_keys=400, volatile_bytes=20 * MIB), expires=400)["volatile-ttl"]

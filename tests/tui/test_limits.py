@@ -141,19 +141,23 @@ async def test_a_yes_or_no_is_picked_from_a_list():
         await until(pilot, lambda: operator.calls == ["set lazyfree-lazy-eviction=yes persist=False revert=None"])
 
 
+async def change_for_a_minute(pilot) -> None:
+    """To allkeys-lru, to go back by itself unless kept."""
+    await on_limits(pilot)
+    await pilot.press("down", "enter")
+    await to_dialog(pilot)
+    for widget in ("#revert", "#act"):
+        pilot.app.screen.query_one(widget).focus()
+        await pilot.press("enter")
+    await to_dialog(pilot, KeepDialog)
+
+
 async def test_a_timed_return_counts_down_and_can_be_kept():
     clock = FakeClock()
     operator = ScriptedOperator()
     app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_limits(pilot)
-        await pilot.press("down", "enter")
-        await to_dialog(pilot)
-        app.screen.query_one("#revert").focus()
-        await pilot.press("enter")
-        app.screen.query_one("#act").focus()
-        await pilot.press("enter")
-        await to_dialog(pilot, KeepDialog)
+        await change_for_a_minute(pilot)
         assert "goes back to noeviction in 60 s" in screen_text(app)
         await pilot.press("escape")
         await until(pilot, lambda: "s keeps it" in screen_text(app))
@@ -169,14 +173,7 @@ async def test_when_the_time_is_up_it_says_that_the_old_value_is_back():
     operator = ScriptedOperator()
     app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_limits(pilot)
-        await pilot.press("down", "enter")
-        await to_dialog(pilot)
-        app.screen.query_one("#revert").focus()
-        await pilot.press("enter")
-        app.screen.query_one("#act").focus()
-        await pilot.press("enter")
-        await to_dialog(pilot, KeepDialog)
+        await change_for_a_minute(pilot)
         await pilot.press("escape")
         clock.move(62)
         await until(pilot, lambda: "went back to noeviction" in screen_text(app))

@@ -1,6 +1,7 @@
 """Going to another server by its profile: picked, reached, and only then the old one is let go of."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Colour, Profile
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import ScanState
+from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.ports import Operator
 from redis_oom_tui.tui.acting.state import CleanupState, Stage
 from redis_oom_tui.tui.dialogs.pick import PickDialog
@@ -140,6 +142,11 @@ async def test_nobody_walks_away_from_a_run_or_a_setting_that_goes_back():
         app.deeds.show_cleanup(CleanupState(Stage.RUNNING))
         await pilot.press("P")
         await until(pilot, lambda: "Something is under way here" in screen_text(app))
+        app.deeds.show_cleanup(CleanupState())
+        changed = ChangeResult(Change("maxmemory-policy", "noeviction", "allkeys-lru"), True, "allkeys-lru")
+        app.deeds.show_limits(replace(app.deeds.limits, reverting=changed))
+        await pilot.press("P")
+        await until(pilot, lambda: "waits to go back by itself" in screen_text(app))
 
 
 async def test_the_server_that_is_shown_is_not_gone_to_and_escape_changes_nothing():
