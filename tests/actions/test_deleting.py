@@ -25,6 +25,7 @@ from tests.support.acting import (
 from tests.support.servers import RunningServer
 
 MANY = 20_000
+VERY_MANY = 100_000
 CACHE = Criteria(patterns=(b"cache:*",))
 HOSTILE = (b"", b"[/x]", b"user[1]*", b"\x1b]0;x\x07", b"\xff\xfe\x80", "\u202ek".encode(), b"a b\r\nc", b"n" * 100_000)
 
@@ -63,11 +64,13 @@ class Meddler(threading.Thread):
         self._client.close()
 
 
-@pytest.mark.parametrize("backup", [False, True], ids=["no backup", "backup"])
+@pytest.mark.parametrize(
+    ("many", "backup"), [(VERY_MANY, False), (MANY, True)], ids=["100,000 keys, no backup", "backup"]
+)
 async def test_not_one_key_that_changed_after_the_preview_is_lost(
-    server: RunningServer, tmp_path: Path, backup: bool
+    server: RunningServer, tmp_path: Path, many: int, backup: bool
 ) -> None:
-    names = [b"cache:%d" % n for n in range(MANY)]
+    names = [b"cache:%d" % n for n in range(many)]
     with server.client() as client:
         client.rpush(b"model", *[b"value%d" % n for n in range(100)])
         fill(client, names)
@@ -76,7 +79,7 @@ async def test_not_one_key_that_changed_after_the_preview_is_lost(
         reading = not backup or server.flavour == "valkey"
         async with operating(server.connection, tmp_path) as operator:
             plan = await planned(operator, CACHE)
-            assert len(plan.keys) == MANY
+            assert len(plan.keys) == many
             meddlers = [Meddler(server, names, seed, reading=reading) for seed in (1, 2)]
             for meddler in meddlers:
                 meddler.start()

@@ -20,6 +20,7 @@ _DIFFERENCES = {
     "used": Reply.USED,
     "size": Reply.SIZE,
 }
+_REPLIES = {reply.value: reply for reply in Reply}
 Said = Reply | TriageError | str
 """What became of one key: a Reply, an error of ours, or the server's own words from inside a script."""
 
@@ -179,11 +180,11 @@ def _eval(script: str, checks: Sequence[Check], more: Sequence[tuple[int, ...]])
 
 
 def _said(reply: Any) -> Said:
+    if isinstance(reply, int):
+        return _REPLIES[reply]
     if isinstance(reply, TriageError):
         return reply
-    if isinstance(reply, bytes):
-        return reply.decode("utf-8", "replace")
-    return Reply(reply)
+    return bytes(reply).decode("utf-8", "replace")
 
 
 def _saved(reply: Sequence[Any]) -> Saved:

@@ -1,5 +1,6 @@
 """Keys as a plan needs them: read by SCAN or by identity, with commands that leave no trace."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -66,17 +67,29 @@ class Reader:
 
         A walk with MATCH or TYPE does not tell how many keys it passed: `walked` is then its COUNT, a good guess.
         """
+        cursor: int | None = 0
+        ahead = asyncio.create_task(self._page(0))
+        try:
+            while cursor is not None:
+                page, cursor = await ahead
+                if cursor is not None:
+                    # The server works on the next page while whoever asked looks at this one.
+                    ahead = asyncio.create_task(self._page(cursor))
+                    await asyncio.sleep(0)
+                yield page
+        finally:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _page(self, cursor: int) -> tuple[Page, int | None]:
+        """One step of SCAN, read, and the cursor of the next, None at the end."""
+        answer = (await self._ask(self._walker.packed(cursor, _COUNT), 1))[0]
+        if isinstance(answer, exceptions.ResponseError):
+            raise as_ours(answer, self._where, "SCAN")
+        names = answer[1]
+        page = await self.rows([name for name in names if name_matches(self._criteria, name)])
         filtered = self._walker.match is not None or self._walker.type is not None
-        cursor = 0
-        while True:
-            answer = (await self._ask(self._walker.packed(cursor, _COUNT), 1))[0]
-            if isinstance(answer, exceptions.ResponseError):
-                raise as_ours(answer, self._where, "SCAN")
-            cursor, names = int(answer[0]), answer[1]
-            page = await self.rows([name for name in names if name_matches(self._criteria, name)])
-            yield replace(page, walked=_COUNT if filtered else len(names))
-            if cursor == 0:
-                return
+        return replace(page, walked=_COUNT if filtered else len(names)), int(answer[0]) or None
 
     async def rows(self, names: Sequence[bytes]) -> Page:
         """The keys of `names` that are there and of a wanted type and TTL, read in two round trips."""
