@@ -3,30 +3,37 @@
 `store` and `actions` answer it with a live server, a recording with the past, and the tests with a script.
 """
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from __future__ import annotations
 
-from redis_oom_tui.models.action import (
-    Action,
-    AuditEntry,
-    Backup,
-    BackupChoice,
-    Budget,
-    Done,
-    Limits,
-    PlanningView,
-    RestoreReport,
-)
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.fleet import FleetView, NodeView
-from redis_oom_tui.models.keys import KeyDetails, KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Outcome, Plan, RunView
-from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
-from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.models.values import FamilySample
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from redis_oom_tui.models.plan import Deed
+
+if TYPE_CHECKING:  # words about types alone: whoever needs the models has them already
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from redis_oom_tui.models.action import (
+        Action,
+        AuditEntry,
+        Backup,
+        BackupChoice,
+        Budget,
+        Done,
+        Limits,
+        PlanningView,
+        RestoreReport,
+    )
+    from redis_oom_tui.models.address import Address
+    from redis_oom_tui.models.capabilities import Capabilities
+    from redis_oom_tui.models.fleet import FleetView, NodeView
+    from redis_oom_tui.models.keys import KeyDetails, KeyId
+    from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, RunView
+    from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
+    from redis_oom_tui.models.settings import Change, ChangeResult
+    from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+    from redis_oom_tui.models.values import FamilySample
 
 
 class Scan(Protocol):
@@ -94,6 +101,27 @@ class GoesOn(Protocol):
 
     def resumed(self, progress: Mapping[str, Any], *, pace: Pace | None = None, sample: int | None = None) -> Scan:
         """The scan that gave `progress`, not started again yet; raises BadInput where that is damaged."""
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """A server on its way: whether it answers is known before what speaks to it is loaded.
+
+    `source` and `operator` may be called from any thread, one after the other; neither connects.
+    """
+
+    @property
+    def address(self) -> Address:
+        """Where it is, for people."""
+
+    def answers(self) -> bool:
+        """Whether it let us in: waits for a second at most. Otherwise `source().open()` says what is wrong."""
+
+    def source(self) -> Source:
+        """The server, to look at; loads what speaks to it, which takes a tenth of a second."""
+
+    def operator(self) -> Operator:
+        """Who acts on it."""
 
 
 @runtime_checkable

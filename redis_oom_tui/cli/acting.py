@@ -5,53 +5,29 @@ import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from redis_oom_tui.actions.fleet.operator import FleetOperator
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.operator import make_operator
 from redis_oom_tui.models.action import Action
-from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.errors import BadInput, CommandMissing, ReadOnlyMode
-from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.store.fleet.cluster import ClusterSource
-from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.opening import source_for
+
+if TYPE_CHECKING:
+    from redis_oom_tui.store.fleet.cluster import ClusterSource
+    from redis_oom_tui.store.live import LiveServer
 
 _YES = "yes"
 AnyOperator = LiveOperator | FleetOperator
 """Of one server, or of a cluster."""
 
 
-def make_operator(invocation: Invocation, server: LiveServer | ClusterSource) -> AnyOperator:
-    """The operator of this run: its audit file, and the emergency plan of its configuration."""
-    if isinstance(server, ClusterSource):
-        return FleetOperator(server, audit_path=invocation.audit_path, emergency=emergency_plan(invocation))
-    return LiveOperator(server, audit_path=invocation.audit_path, emergency=emergency_plan(invocation))
-
-
-def emergency_plan(invocation: Invocation) -> NamedPlan | None:
-    """The plan that the configuration names for emergencies, held to the caps it sets; None where it names none."""
-    emergency = invocation.profile.emergency
-    named = invocation.configuration.settings.plans.get(emergency.plan or "")
-    if named is None:  # or it names a saved plan by its path, which only `watch` runs
-        return None
-    return replace(named, criteria=_capped(named, emergency))
-
-
-def _capped(named: NamedPlan, emergency: Emergency) -> Criteria:
-    criteria = named.criteria
-    return replace(
-        criteria,
-        max_keys=min(criteria.max_keys or emergency.max_keys, emergency.max_keys),
-        max_bytes=min(criteria.max_bytes or emergency.max_bytes, emergency.max_bytes),
-    )
-
-
 @contextlib.asynccontextmanager
-async def acting(invocation: Invocation) -> AsyncIterator[tuple[LiveServer | ClusterSource, AnyOperator]]:
+async def acting(invocation: Invocation) -> AsyncIterator[tuple["LiveServer | ClusterSource", AnyOperator]]:
     """A connected server and its operator, let go of at the end."""
     server = source_for(invocation.connection)
     operator = make_operator(invocation, server)

@@ -9,7 +9,6 @@ import click
 
 from redis_oom_tui.cli.connecting import ConnectionOptions, names_a_server, resolve
 from redis_oom_tui.files.config import Configuration, load
-from redis_oom_tui.files.config.secrets import fetch
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
@@ -76,10 +75,16 @@ def _password(given: Mapping[str, Any]) -> Secret | None:
     if given["askpass"]:
         return Secret(click.prompt("Password", hide_input=True, err=True))
     if given["password_file"]:
-        return fetch(SecretSource(SecretKind.FILE, str(given["password_file"])), "--pass-file: the password")
+        return _fetched(SecretSource(SecretKind.FILE, str(given["password_file"])), "--pass-file")
     if given["password_command"]:
-        return fetch(SecretSource(SecretKind.COMMAND, given["password_command"]), "--pass-command: the password")
+        return _fetched(SecretSource(SecretKind.COMMAND, given["password_command"]), "--pass-command")
     return None if given["password"] is None else Secret(given["password"])
+
+
+def _fetched(source: SecretSource, option: str) -> Secret:
+    from redis_oom_tui.files.config.secrets import fetch
+
+    return fetch(source, f"{option}: the password")
 
 
 def read_screen(given: Mapping[str, Any]) -> ScreenOptions:

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from redis_oom_tui.cli.acting import make_operator
 from redis_oom_tui.cli.connecting import ConnectionOptions, resolve
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.config import Profile
-from redis_oom_tui.store.opening import source_for
 from redis_oom_tui.tui.profiles import Session
 
 
@@ -28,6 +26,9 @@ class ConfiguredProfiles:
 
         The profile's own may come from a command that takes its time.
         """
+        from redis_oom_tui.cli.operator import make_operator
+        from redis_oom_tui.store.opening import source_for
+
         configuration = self._invocation.configuration
         base = await asyncio.to_thread(configuration.connection, name)
         connection = resolve(ConnectionOptions(read_only=self._invocation.read_only), {}, base)

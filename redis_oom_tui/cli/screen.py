@@ -1,12 +1,9 @@
 """The screen, or with --plain a line a tick: what the command does when no subcommand is given."""
 
 from dataclasses import replace
-from typing import cast
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.recording import recorded
 from redis_oom_tui.models.address import Connection
-from redis_oom_tui.ports import Source
 
 
 def show(invocation: Invocation, connection: Connection | None = None) -> int:
@@ -18,19 +15,18 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         from redis_oom_tui.cli.plain import watch_plainly
 
         return watch_plainly(invocation, connection)
-    from redis_oom_tui.tui.run import run_app
+    from redis_oom_tui.cli.joining import Joining
 
     # The demo, and a recording, are of one server.
     alone = connection is not None or invocation.record_path is not None
     connection = connection or invocation.connection
-    from redis_oom_tui.cli.acting import make_operator
+    # First of all: the server answers while the screen is loaded.
+    joining = Joining(invocation, connection)
     from redis_oom_tui.cli.profiles import ConfiguredProfiles
-    from redis_oom_tui.store.opening import source_for
+    from redis_oom_tui.tui.run import run_app
 
-    source = source_for(connection)
     return run_app(
-        recorded(cast("Source", source), invocation),
-        operator=make_operator(invocation, source),
+        joining,
         options=invocation.screen,
         profile=replace(invocation.profile, read_only=connection.read_only),
         switchboard=None if alone else ConfiguredProfiles(invocation),

@@ -1,11 +1,12 @@
 """What the tool can do to a server, what it says before, and what came of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.models.settings import ChangeResult, Setting
 

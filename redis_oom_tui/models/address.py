@@ -1,7 +1,9 @@
 """Where a server is, and how to get in."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from redis_oom_tui.models.frozen import dataclass
 
 
 class Secret:

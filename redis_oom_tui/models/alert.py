@@ -1,8 +1,9 @@
 """Alerts: what was read, what that set off, and what stands now. Times `at` are Unix seconds."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.verdict import Level
 
 

@@ -1,9 +1,11 @@
 """What this server, and this user on it, can do: found by asking, remembered, never guessed from a version."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from types import MappingProxyType
+
+from redis_oom_tui.models.frozen import dataclass
 
 
 class Feature(StrEnum):

@@ -4,12 +4,13 @@ Lengths of time are in seconds, sizes in bytes, thresholds are shares of maxmemo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 
 from redis_oom_tui.models.address import Address, Sentinel, Tls
 from redis_oom_tui.models.alert import EventKind
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import Criteria, Deed
 from redis_oom_tui.models.verdict import Thresholds
 

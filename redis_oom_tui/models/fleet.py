@@ -1,10 +1,11 @@
 """A cluster at one moment: its nodes, worst first, and where they differ."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Verdict
 

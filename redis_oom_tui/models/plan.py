@@ -1,10 +1,11 @@
 """A cleanup: what is looked for, what was found and frozen, and what became of each key."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyId
 
 

@@ -1,8 +1,7 @@
 """An incident as a whole: what the verdicts were over time, what holds the memory, what was done about it."""
 
-from dataclasses import dataclass
-
 from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast

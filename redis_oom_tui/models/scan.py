@@ -1,10 +1,11 @@
 """A scan: what was asked, and what it shows at any moment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyRow
 
 

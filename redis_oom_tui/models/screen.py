@@ -1,6 +1,6 @@
 """How the screen is to be."""
 
-from dataclasses import dataclass
+from redis_oom_tui.models.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Server settings: as they are, and as a change would make them."""
 
-from dataclasses import dataclass
+from redis_oom_tui.models.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ Every figure that a server may leave out is None where it did: unknown is never 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.frozen import dataclass
 
 if TYPE_CHECKING:
     from redis_oom_tui.models.fleet import FleetView

@@ -1,9 +1,11 @@
 """What changed between two looks at a server, and where that leads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
+
+from redis_oom_tui.models.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

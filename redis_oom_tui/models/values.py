@@ -1,8 +1,10 @@
 """What a small sample of a family's keys and values tells: read without a trace, bounded in keys and bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
+
+from redis_oom_tui.models.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What is wrong, in one sentence, and what would mend it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from redis_oom_tui.models.frozen import dataclass
 
 
 class Level(StrEnum):

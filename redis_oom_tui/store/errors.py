@@ -72,7 +72,9 @@ def _refusal(
 
 
 def _unreachable(text: str, where: object) -> str:
-    lowered = text.lower()
+    # The server's name stands in the text, and may be made of any of these words.
+    name = str(where).removeprefix("unix:")
+    lowered = text.replace(name, "").replace(name.rpartition(":")[0] or name, "").lower()
     if "certificate" in lowered or "ssl" in lowered:
         return _untrusted(text, where)
     if "refused" in lowered or "error 111" in lowered:

@@ -21,11 +21,12 @@ from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.ports import Fleet, Operator, Source
+from redis_oom_tui.ports import Fleet, Joining, Operator, Source
 from redis_oom_tui.tui.acting.desk import ActionDesk
 from redis_oom_tui.tui.acting.intents import COMMANDS, Ask, BuildEmergency, PickProfile
 from redis_oom_tui.tui.commands import commands
 from redis_oom_tui.tui.intents import Intent
+from redis_oom_tui.tui.joining import Arrival, Awaited
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
@@ -58,7 +59,10 @@ class Polled(Message):
 
 
 class TriageApp(Shell):
-    """Five panes over one server. `operator` acts on it; None where nothing can be changed."""
+    """Five panes over one server. `operator` acts on it; None where nothing can be changed.
+
+    A `Joining` that answers is shown at once, and brings its own operator after the first paint.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -82,7 +86,7 @@ class TriageApp(Shell):
 
     def __init__(
         self,
-        source: Source,
+        source: Source | Joining,
         *,
         operator: Operator | None = None,
         options: ScreenOptions | None = None,
@@ -96,7 +100,10 @@ class TriageApp(Shell):
         self.switchboard: Switchboard | None = None
         self._keys_given = dict(keymap or {})
         self.frozen = False
-        self._opened = False
+        self.arrival = Arrival(self, source if isinstance(source, Joining) else None)
+        if isinstance(source, Joining):
+            source = Awaited(source.address)
+        self._opened = isinstance(source, Awaited)
         self.pane = PANES[0]
         self.header, self.switcher = Header(), ContentSwitcher(initial=PANES[0])
         self._begin(Session(source, operator, profile or Profile("")))
@@ -119,12 +126,13 @@ class TriageApp(Shell):
         In this order, so that a refused login is a sentence at the prompt, and no late answer of the terminal to a
         screen that ended at once is typed into the shell.
         """
-        try:
-            await self.source.open()
-        except TriageError:
-            await self.source.close()
-            raise
-        self._opened = True
+        if not self._opened:
+            try:
+                await self.source.open()
+            except TriageError:
+                await self.source.close()
+                raise
+            self._opened = True
         await self.run_async(mouse=mouse)
 
     def compose(self) -> ComposeResult:
@@ -135,11 +143,11 @@ class TriageApp(Shell):
         yield self.keys
 
     def on_mount(self) -> None:
-        """Start polling at once: the first paint does not wait for the server."""
+        """Start polling after the first paint, which does not wait for the server."""
         self.reading = Reading(address=self.source.address)
         self.set_keymap(self._keys_given)
         self.set_interval(1.0, self._count_on)
-        self.start_polling()
+        self.call_after_refresh(self.arrival.begin)
         self.active_pane.entered()
 
     async def on_unmount(self) -> None:
@@ -161,6 +169,7 @@ class TriageApp(Shell):
         self.run_worker(self.poller.run(), name="poll", group="poll", exit_on_error=False)
 
     def _publish(self, reading: Reading, source: Source) -> None:
+        self.arrival.seen()
         self.post_message(Polled(reading, source))
 
     async def go_to(self, session: Session) -> None:
@@ -208,6 +217,11 @@ class TriageApp(Shell):
             self.header.show(reading, self.pane, frozen=self.frozen)
             self.active_pane.show_reading(reading)
 
+    def look_again(self) -> None:
+        """The operator has come: what it may do here is asked, and the panes are drawn with it."""
+        self.refresh_bindings()
+        self.watch_reading(self.reading)
+
     def watch_scan(self, view: ScanView | None) -> None:
         """Draw the scan as it stands, unless the screen is frozen."""
         if not self.frozen:
@@ -250,7 +264,7 @@ class TriageApp(Shell):
 
     @on(Ask)
     def _asked(self, message: Ask) -> None:
-        self.deeds.handle(message)
+        self.arrival.then(lambda: self.deeds.handle(message))
 
     def look_at(self, node: str) -> None:
         """Show this node of the cluster, or the worst again where it is shown by choice already."""
@@ -274,7 +288,7 @@ class TriageApp(Shell):
 
     def action_emergency(self) -> None:
         """Look for what the prepared cleanup would take; running it is another question."""
-        self.deeds.handle(BuildEmergency())
+        self.post_message(BuildEmergency())
 
     def action_profiles(self) -> None:
         """Pick the server of another profile."""

@@ -32,7 +32,7 @@ def route(app: "TriageApp", wish: intents.Intent) -> None:
 def _scan(app: "TriageApp", wish: intents.Intent) -> None:
     match wish:
         case intents.StartScan():
-            app.desk.start(wish.options)
+            app.arrival.then(lambda: app.desk.start(wish.options))
         case intents.PauseScan():
             app.desk.pause_or_resume()
         case intents.StopScan():

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.ports import Operator, Source, Timeline
+from redis_oom_tui.ports import Joining, Operator, Source, Timeline
 from redis_oom_tui.tui.profiles import Switchboard
 from redis_oom_tui.tui.reading import Clock
 from redis_oom_tui.tui.terminal.environment import THEMES, refusal, settle
 
 
 def run_app(
-    source: Source,
+    source: Source | Joining,
     *,
     options: ScreenOptions | None = None,
     operator: Operator | None = None,
@@ -28,7 +28,8 @@ def run_app(
     0 after quitting, 1 after a crash, 2 where no screen can be shown (said in one sentence on stderr), 128 + n after
     signal n. `profile` gives the thresholds and how the server is marked, `switchboard` the way to others, `keymap`
     keys by the ids of what they do.
-    What keeps `source` from opening (a TriageError) is raised before the screen begins.
+    What keeps `source` from opening (a TriageError) is raised before the screen begins. Of a `Joining` that answers,
+    the rest is loaded after the first paint; it brings its own operator.
     """
     options = options or ScreenOptions()
     if options.theme is not None and options.theme not in THEMES:
@@ -45,6 +46,9 @@ def run_app(
     from redis_oom_tui.tui.terminal.driver import TriageDriver  # noqa: PLC0415
 
     check_keymap(keymap or {})
+    if isinstance(source, Joining) and not source.answers():
+        # `open` has a sentence for what keeps it from answering, or takes the longer way that this server needs.
+        operator, source = source.operator(), source.source()
     app = (ReplayApp if isinstance(source, Timeline) else TriageApp)(
         source,
         operator=operator,

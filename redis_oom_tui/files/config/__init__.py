@@ -1,25 +1,16 @@
 """The configuration file: one TOML file, in which everything is optional and nothing is guessed."""
 
-import re
-import stat
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 
-from redis_oom_tui.files.config.lines import key_lines
-from redis_oom_tui.files.config.reader import Problem, Problems, Section
-from redis_oom_tui.files.config.secrets import fetch
-from redis_oom_tui.files.config.sections import read_settings
 from redis_oom_tui.models.address import Connection, Secret, Sentinel
-from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
+from redis_oom_tui.models.config import Profile, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.words.hostile import safe_text
 
 __all__ = ["Configuration", "default_path", "load", "problems"]
-
-_LARGEST_BYTES = 1024 * 1024
 
 
 def default_path() -> Path:
@@ -73,7 +64,11 @@ class Configuration:
 
     def secret(self, source: SecretSource | None, what: str) -> Secret | None:
         """The secret kept at `source`; None where there is none. Raises BadInput in which `what` names it."""
-        return None if source is None else fetch(source, what)
+        if source is None:
+            return None
+        from redis_oom_tui.files.config.secrets import fetch  # noqa: PLC0415 - most runs have none to fetch
+
+        return fetch(source, what)
 
 
 def load(path: Path | None = None) -> Configuration:
@@ -84,64 +79,17 @@ def load(path: Path | None = None) -> Configuration:
     chosen = path or default_path()
     if path is None and not chosen.exists():
         return Configuration(Settings())
-    settings, found = _read(chosen)
+    from redis_oom_tui.files.config.file import read  # noqa: PLC0415 - most runs have no file to read
+
+    settings, found = read(chosen)
     if found:
         more = f" (and {len(found) - 1} more: run `redis-oom-tui config check`)" if len(found) > 1 else ""
-        raise BadInput(f"{_sentence(chosen, found[0])}{more}")
+        raise BadInput(f"{found[0]}{more}")
     return Configuration(settings, chosen)
 
 
 def problems(path: Path) -> tuple[str, ...]:
     """All that is wrong with the file at `path`, a sentence each. Raises BadInput where it cannot be read at all."""
-    return tuple(_sentence(path, problem) for problem in _read(path)[1])
+    from redis_oom_tui.files.config.file import read  # noqa: PLC0415 - as above
 
-
-def _read(path: Path) -> tuple[Settings, list[Problem]]:
-    text, mode = _contents(path)
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        return Settings(), [_syntax(text, str(error))]
-    found = Problems(key_lines(text))
-    settings = read_settings(Section(values, (), found), path.parent)
-    _check_mode(mode, settings, found)
-    return settings, sorted(found.found, key=lambda problem: problem.line or 0)
-
-
-def _contents(path: Path) -> tuple[str, int]:
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(path.stat().st_mode)
-            raw = file.read(_LARGEST_BYTES + 1)
-        if len(raw) > _LARGEST_BYTES:
-            raise BadInput(f"{path} is larger than a configuration can be (1 MiB): is it another file?")
-        return raw.decode("utf-8").replace("\r\n", "\n"), mode
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}): name another file with --config") from None
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise BadInput(f"{path}, line {line}: not UTF-8 text, which TOML must be") from None
-
-
-def _syntax(text: str, message: str) -> Problem:
-    where = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
-    words = message[: where.start()] if where else message
-    line = int(where[1]) if where and where[1] else text.count("\n") + 1
-    return Problem("", f"not valid TOML: {words[:1].lower()}{words[1:]}", line)
-
-
-def _check_mode(mode: int, settings: Settings, found: Problems) -> None:
-    """A file that others may write decides what runs here; one with a password in it must not be read by others."""
-    if mode & stat.S_IWOTH:
-        found.add((), "may be written by everybody on this machine: run chmod o-w on it")
-    for name, profile in settings.profiles.items():
-        literal = profile.password is not None and profile.password.kind is SecretKind.LITERAL
-        if literal and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            advice = "run chmod 600 on the file, or use password_env, password_file or password_command"
-            found.add(("profiles", name, "password"), f"may be read by others on this machine: {advice}")
-
-
-def _sentence(path: Path, problem: Problem) -> str:
-    line = "" if problem.line is None else f", line {problem.line}"
-    key = f" {problem.key}" if problem.key else ""
-    return f"{safe_text(str(path))}{line}:{key} {problem.sentence}"
+    return read(path)[1]

@@ -1,9 +1,12 @@
 """Takes what the panes ask for, refuses what cannot be, and runs the rest in workers of the app."""
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from textual.worker import WorkType
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import TriageError
@@ -25,6 +28,7 @@ _V_co = TypeVar("_V_co", covariant=True)
 _R = TypeVar("_R")
 
 NO_OPERATOR = "nothing can be changed from this screen, it only looks"
+NOT_YET = "the server has only just been reached, try again in a moment"
 _LOOK_SECONDS = 0.5
 _LEAVE_SECONDS = 1.5
 
@@ -52,6 +56,7 @@ class ActionDesk:
     def __init__(self, app: "TriageApp", operator: Operator | None) -> None:
         self.app = app
         self._operator = operator
+        self._absent = NO_OPERATOR if app.arrival.over else NOT_YET
         self.cleanup = CleanupState()
         self.limits = LimitsState()
         self.log = LogState()
@@ -63,13 +68,17 @@ class ActionDesk:
     def operator(self) -> Operator:
         """The operator, where there is one: `why_not` has been asked before."""
         if self._operator is None:
-            raise TriageError(f"{NO_OPERATOR.capitalize()}.")
+            raise TriageError(f"{self._absent.capitalize()}.")
         return self._operator
+
+    def take(self, operator: Operator) -> None:
+        """The operator has come, after the screen."""
+        self._operator = operator
 
     def why_not(self, action: Action | None) -> str | None:
         """Why `action` cannot be used here, in a sentence; None where it can."""
         if self._operator is None:
-            return NO_OPERATOR.capitalize()
+            return self._absent.capitalize()
         return None if action is None else self._operator.why_not(action)
 
     @property
@@ -112,7 +121,7 @@ class ActionDesk:
         elif isinstance(ask, intents.ShowPlan):
             self.show_cleanup(replace(self.cleanup, stage=Stage.PREVIEW))
         elif not isinstance(self.app.screen, Dialog):
-            self._begin(type(ask).__name__, self._deed(ask))
+            self._begin(type(ask).__name__, lambda: self._deed(ask))
 
     def pull(self, lever: Lever) -> bool:
         """Begin the closing of the client that a finding is about; False where it is about something else."""
@@ -140,12 +149,14 @@ class ActionDesk:
             case _:
                 return others.deed(self, ask)
 
-    def _begin(self, name: str, deed: Coroutine[object, object, None]) -> None:
-        self.app.run_worker(self._told(deed), name=name, group="deeds", exit_on_error=False)
+    def _begin(self, name: str, deed: Callable[[], Coroutine[object, object, None]]) -> None:
+        # Not a coroutine: an app that is being left drops it, and Python would complain at the user's prompt.
+        work: WorkType[None] = functools.partial(self._told, deed)
+        self.app.run_worker(work, name=name, group="deeds", exit_on_error=False)
 
-    async def _told(self, deed: Coroutine[object, object, None]) -> None:
+    async def _told(self, deed: Callable[[], Coroutine[object, object, None]]) -> None:
         try:
-            await deed
+            await deed()
         except TriageError as error:
             self.app.tell(str(error), bad=True)
 
@@ -177,7 +188,7 @@ class ActionDesk:
         if not self.working:
             self.app.exit(0)
         elif not isinstance(self.app.screen, Dialog):
-            self._begin("leave", self._leave())
+            self._begin("leave", self._leave)
 
     async def _leave(self) -> None:
         lines = ("Something is under way. It ends at the edge of its batch, in a known state that is written down.",)
@@ -214,7 +225,7 @@ class ActionDesk:
 
     def first_look(self) -> None:
         """The server has answered for the first time: find out what may be changed here."""
-        if not self._looked:
+        if not self._looked and self.app.arrival.over:
             self._looked = True
             self.handle(intents.ReadLimits())
 

@@ -1,0 +1,50 @@
+"""A plain server on its way to the screen: asked while that is loaded, its driver loaded after the first paint."""
+
+from typing import TYPE_CHECKING, cast
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.store.knock import Knock
+
+if TYPE_CHECKING:
+    from redis_oom_tui.ports import Operator, Source
+    from redis_oom_tui.store.fleet.cluster import ClusterSource
+    from redis_oom_tui.store.live import LiveServer
+
+
+class Joining:
+    """Implements `ports.Joining`."""
+
+    def __init__(self, invocation: Invocation, connection: Connection) -> None:
+        self._invocation = invocation
+        self._connection = connection
+        self._knock = Knock(connection) if Knock.suits(connection) else None
+        self._server: LiveServer | ClusterSource | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where it is, for people."""
+        return self._connection.address
+
+    def answers(self) -> bool:
+        """Whether the knock was answered as it should be; a recording is begun before the screen."""
+        return self._knock is not None and self._invocation.record_path is None and self._knock.answered()
+
+    def source(self) -> "Source":
+        """The server behind its driver."""
+        from redis_oom_tui.cli.recording import recorded
+
+        return recorded(cast("Source", self._joined()), self._invocation)
+
+    def operator(self) -> "Operator":
+        """Who acts on it."""
+        from redis_oom_tui.cli.operator import make_operator
+
+        return make_operator(self._invocation, self._joined())
+
+    def _joined(self) -> "LiveServer | ClusterSource":
+        if self._server is None:
+            from redis_oom_tui.store.opening import source_for
+
+            self._server = source_for(self._connection)
+        return self._server

@@ -1,0 +1,93 @@
+"""`python -m tests.benchmarks.start`: milliseconds from the command to its first paint and its first figure.
+
+Medians beside what Python takes to import Textual, in turn on one machine: the ratio is what can be compared.
+"""
+
+import argparse
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from tests.support.servers import RunningServer, available, started
+from tests.support.terminal import Terminal
+
+COMMAND = str(Path(sys.executable).with_name("redis-oom-tui"))
+_PATIENCE_SECONDS = 20.0
+# The panes' names are in the first frame; the verdict's word comes with the first answer of the server.
+_PAINTED, _FIGURES = b"Triage", b"used"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.start", description=__doc__)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--server", choices=available(), default="redis7" if "redis7" in available() else "valkey")
+    given = parser.parse_args()
+    with started(given.server) as server:
+        _fill(server)
+        rows: dict[str, Callable[[], tuple[float, ...]]] = {
+            "python -c 'import textual.app'": lambda: (_run([sys.executable, "-c", "import textual.app"]),),
+            "screen: first paint, first figure": lambda: _screen(server),
+            "check": lambda: (_run([COMMAND, "-s", server.socket_path, "check"]),),
+            "--help": lambda: (_run([COMMAND, "--help"]),),
+            "shell completion": lambda: (_run([COMMAND], _COMP_WORDS="redis-oom-tui ch", COMP_CWORD="1"),),
+        }
+        taken: dict[str, list[tuple[float, ...]]] = {name: [] for name in rows}
+        for turn in range(given.runs + 1):
+            for name, measure in rows.items():
+                figures = measure()
+                if turn:  # the first warms the caches
+                    taken[name].append(figures)
+    base = median(figures[0] for figures in taken[next(iter(rows))])
+    print(f"{'ms, median of ' + str(given.runs):36}{'':>16}{'x Textual':>16}")
+    for name, found in taken.items():
+        middles = [median(column) for column in zip(*found, strict=True)]
+        told = " / ".join(f"{1000 * middle:.0f}" for middle in middles)
+        print(f"{name:36}{told:>16}{' / '.join(f'{middle / base:.2f}' for middle in middles):>16}")
+
+
+def _fill(server: RunningServer) -> None:
+    """At its limit, so that the screen has everything to say."""
+    with server.client() as client:
+        pipe = client.pipeline(transaction=False)
+        for number in range(20_000):
+            pipe.set(f"session:{number}", "x" * 200, ex=None if number % 2 else 86_400)
+        pipe.execute()
+        client.config_set("maxmemory", client.info("memory")["used_memory"] - 100_000)
+
+
+def _screen(server: RunningServer) -> tuple[float, float]:
+    environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "TERM": "xterm-256color"}
+    began = time.perf_counter()
+    run = Terminal([COMMAND, "-s", server.socket_path], (80, 24), environ | {"LANG": "C.UTF-8"})
+    try:
+        return _seen(run.fd, _PAINTED) - began, _seen(run.fd, _FIGURES) - began
+    finally:
+        run.close()
+
+
+def _seen(fd: int, wanted: bytes) -> float:
+    """When `wanted` came out of the terminal; nothing is drawn here, which would take the time of what is measured."""
+    came = b""
+    until = time.perf_counter() + _PATIENCE_SECONDS
+    while wanted not in came:
+        if not select.select([fd], [], [], until - time.perf_counter())[0]:
+            raise AssertionError(f"{wanted!r} never came, but {came[-2000:]!r}")
+        came += os.read(fd, 65536)
+    return time.perf_counter()
+
+
+def _run(argv: list[str], **environ: str) -> float:
+    began = time.perf_counter()
+    words = {"_REDIS_OOM_TUI_COMPLETE": "bash_complete", "COMP_WORDS": environ.pop("_COMP_WORDS")} if environ else {}
+    subprocess.run(argv, stdout=subprocess.DEVNULL, env=os.environ | environ | words, check=False)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
