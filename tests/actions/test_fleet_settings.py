@@ -23,6 +23,9 @@ async def test_a_setting_is_set_on_every_node_read_back_and_undone(cluster: Runn
         change = await operator.propose("maxmemory-policy", "volatile-ttl")
         assert "all 6 nodes" in change.consequence
         assert any(cluster.replicas[0].name in warning for warning in change.warnings)
+        about_replicas = [warning for warning in change.warnings if "This is a replica" in warning]
+        assert len(about_replicas) == 1
+        assert all(node.name in about_replicas[0] for node in cluster.replicas)
         result = await operator.apply(change)
         assert (result.took, result.now) == (True, "volatile-ttl"), result.detail
         assert _policies(cluster) == ["volatile-ttl"] * 6

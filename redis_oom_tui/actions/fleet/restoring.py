@@ -11,7 +11,6 @@ from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count
 
 Restorers = Callable[[], Mapping[str, BackupRestorer]]
 """Makes a restorer for each primary, of the keys that it serves."""
@@ -64,7 +63,9 @@ class FleetRestorer:
         failed = any(report.failed for report in reports.values())
         if missed > 0 and (failed or self._stop or not ended):
             counts[RestoreOutcome.NOT_ATTEMPTED] = missed
-        words = [f"{safe_text(name, 80)}: {report.ended}" for name, report in reports.items() if report.ended]
+        # A backup is of one node's keys as a rule: the others have nothing to say.
+        told = {name: report for name, report in reports.items() if report.total_keys or report.failed} or reports
+        words = [f"{safe_text(name, 80)}: {report.ended}" for name, report in told.items() if report.ended]
         return RestoreReport(
             path=str(self._path),
             total_keys=sum(counts.values()) + left_out,
@@ -72,7 +73,7 @@ class FleetRestorer:
             left_out_keys=left_out,
             left_out=tuple(name for report in reports.values() for name in report.left_out)[:1000],
             elapsed_seconds=time.monotonic() - self._started,
-            ended=f"On {count(len(reports))} nodes. {' '.join(words)}" if ended else None,
+            ended=" ".join(words) if ended else None,
             failed=failed,
             resumable=any(report.resumable for report in reports.values()),
         )

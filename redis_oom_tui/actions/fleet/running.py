@@ -18,6 +18,7 @@ from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.line import OtherServer
 from redis_oom_tui.store.fleet.topology import Topology
+from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count
 
 _ROUNDS = 4
@@ -212,9 +213,10 @@ class FleetRun:
         self._failed = bool(self._failures) and bool(missed)
         if self._stop:
             sentence = f"Stopped. {sentence}"
-        nodes = len({key.id.node for key in self._plan.keys})
+        nodes = {key.id.node for key in self._plan.keys}
+        place = safe_text(next(iter(nodes)), 80) if len(nodes) == 1 else f"{count(len(nodes))} nodes"
         told = " ".join(self._failures)
-        self._ended = f"On {count(nodes)} nodes: {sentence}" + (f" {told}" if told else "")
+        self._ended = f"On {place}: {sentence}" + (f" {told}" if told else "")
 
 
 def _alone(key: PlannedKey) -> PlannedKey:

@@ -87,23 +87,25 @@ class FleetTuner:
 async def widened(change: Change, others: Mapping[str, LiveOperator]) -> Change:
     """`change`, seen on one node, as one of all nodes: with what is another there, and what it would mean there."""
     olds: dict[str, list[str]] = {}
-    warnings = dict.fromkeys(change.warnings)
+    there: dict[str, list[str]] = {}
     for name, operator in others.items():
         try:
             seen = await operator.propose(change.name, as_typed(change.name, change.new))
         except TriageError as error:
-            warnings[f"{name}: {error}"] = None
+            there.setdefault(str(error), []).append(name)
             continue
         if seen.old != change.old:
             olds.setdefault(seen.old or "?", []).append(name)
-        new = [warning for warning in seen.warnings if warning not in change.warnings]
-        warnings.update(dict.fromkeys(f"{name}: {warning}" for warning in new))
-    for old, names in olds.items():
-        warnings[f"It is {safe_text(old, 60)} on {_listed(names)}"] = None
+        for warning in seen.warnings:
+            if warning not in change.warnings:
+                there.setdefault(warning, []).append(name)
+    # What is true of many nodes is one warning: a cluster may have hundreds.
+    told = [f"{_listed(names)}: {warning}" for warning, names in there.items()]
+    told += [f"It is {safe_text(old, 60)} on {_listed(names)}" for old, names in olds.items()]
     place = f"On all {count(len(others) + 1)} nodes, replicas too"
     said = f"{place}. {change.consequence}".strip()
     # Each node has a file of its own.
-    return replace(change, consequence=said, warnings=tuple(warnings), freezes=())
+    return replace(change, consequence=said, warnings=(*change.warnings, *told), freezes=())
 
 
 def in_order(change: Change, nodes: Sequence[ClusterNode]) -> list[str]:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from redis_oom_tui.tui.acting.desk import ActionDesk
 
 
+# Nodes of a cluster that are named one by one.
+_NAMED = 6
+
+
 async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
     """What was asked for about settings."""
     match ask:
@@ -134,7 +138,8 @@ async def _back(desk: "ActionDesk", last: ChangeResult) -> Change:
     name, old, new = last.change.name, last.change.old, last.now
     if last.nodes:
         each = [f"{node.node} {shown_value(name, node.old)}" for node in last.nodes if node.took]
-        words = f"Each node that took it gets its own old value again: {', '.join(each)}."
+        more = f" and {len(each) - _NAMED} more" if len(each) > _NAMED else ""
+        words = f"Each node that took it gets its own old value again: {', '.join(each[:_NAMED])}{more}."
         return Change(name, new or last.change.new, old or "", words, node=last.change.node)
     if old is None:
         return Change(name, new, "")
