@@ -15,6 +15,7 @@ SLOTS = 16384
 # loaded machine.
 _MEETING_MS = 1500
 _STEADY_MS = 30_000
+_TRIES = 5
 QUICK_MS = 2000
 """For tests that kill a primary and wait for its replica."""
 
@@ -82,7 +83,7 @@ def clustered(
     lines = ("bind 127.0.0.1", "cluster-enabled yes", f"cluster-node-timeout {_MEETING_MS}", *config)
     lines += ("repl-diskless-sync yes", "repl-diskless-sync-delay 0", "cluster-require-full-coverage no")
     with ExitStack() as stack:
-        nodes = [stack.enter_context(_node(flavour, lines)) for _ in range(count * (2 if replicas else 1))]
+        nodes = [_node(stack, flavour, lines) for _ in range(count * (2 if replicas else 1))]
         cluster = RunningCluster(nodes[:count], nodes[count:])
         _join(cluster)
         for node in cluster.nodes:
@@ -91,8 +92,18 @@ def clustered(
         yield cluster
 
 
+def _node(stack: ExitStack, flavour: str, lines: tuple[str, ...]) -> Node:
+    """A node on ports of its own; on others where somebody took one of them in the meantime."""
+    for _ in range(_TRIES):
+        try:
+            return stack.enter_context(_started(flavour, lines))
+        except RuntimeError as error:
+            failure = error
+    raise failure
+
+
 @contextmanager
-def _node(flavour: str, lines: tuple[str, ...]) -> Iterator[Node]:
+def _started(flavour: str, lines: tuple[str, ...]) -> Iterator[Node]:
     if flavour == "redis6":
         # It has its bus 10,000 above its port, and no setting for another.
         port, bus = free_pair(10_000)
