@@ -17,7 +17,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
-from tests.support.waiting import until
+from tests.support.waiting import in_step, until
 
 OLD, KEPT = 600, 300
 
@@ -42,7 +42,7 @@ def _fill(cluster: RunningCluster, form: bytes, number: int) -> None:
                 if cluster.owner(key_slot(name)) is node:
                     pipeline.set(name, "v" * 50)
             pipeline.execute()
-            client.execute_command("WAIT", 1, 10_000)
+            in_step(client)
 
 
 def _held(cluster: RunningCluster, prefix: bytes) -> int:

@@ -15,7 +15,7 @@ from redis_oom_tui.store.fleet.replicas import replicas_of
 from redis_oom_tui.store.live import LiveServer
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
-from tests.support.waiting import until
+from tests.support.waiting import in_step, until
 
 
 @contextmanager
@@ -68,7 +68,7 @@ async def test_a_scan_of_a_replica_says_what_it_cannot_know(flavour: str) -> Non
     with replicated(flavour) as (master, replica, _):
         with master.client() as client:
             client.mset({f"k{n}": n for n in range(50)})
-            client.execute_command("WAIT", 1, 5000)
+            in_step(client)
         live = LiveServer(replica.connection)
         await live.open()
         view = await live.scan(ScanOptions(idle=True)).run()

@@ -13,6 +13,7 @@ from redis_oom_tui.store.fleet.sampling import BY_SLOT
 from redis_oom_tui.store.fleet.scanning import ClusterScan
 from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
+from tests.support.waiting import in_step
 
 KEYS = 12_000
 
@@ -28,7 +29,7 @@ def fill(cluster: RunningCluster, keys: int = KEYS) -> dict[str, int]:
                 pipeline.set(name, "v" * (10 + len(name)))
             pipeline.execute()
             if cluster.replicas:
-                client.execute_command("WAIT", 1, 10_000)
+                in_step(client)
             held[node.name] = len(mine)
     return held
 
