@@ -88,10 +88,18 @@ def _unseen(name: str, where: str, running: Mapping[str, str]) -> tuple[str, ...
 
 
 def _by_this_tool(name: str, done: Sequence[Change], told: Mapping[str, str] | tuple[()]) -> tuple[str, ...]:
-    last = {change.name: change for change in done if change.name != name and change.name not in told}
-    if not last:
+    first: dict[str, str | None] = {}
+    last: dict[str, str] = {}
+    for change in done:
+        first.setdefault(change.name, change.old)
+        last[change.name] = change.new
+    each = [
+        f"{other} (to {_shown(other, value)})"
+        for other, value in last.items()
+        if other != name and other not in told and value != first[other]
+    ]
+    if not each:
         return ()
-    each = [f"{other} (to {_shown(other, change.new)})" for other, change in last.items()]
     return (f"This tool changed, since the server started: {_listed(each)}.",)
 
 

@@ -37,3 +37,9 @@ def test_an_unseen_file_is_said_to_be_unseen_with_what_runs_and_what_this_tool_d
 def test_without_a_file_there_is_nothing_to_write_to() -> None:
     assert told("hz", ServerFile("")) == "The server runs without a config file: CONFIG REWRITE will be refused."
     assert "differs from the config file" in told("hz", ServerFile(None))
+
+
+def test_what_this_tool_changed_and_put_back_is_not_told() -> None:
+    there, back = Change("activedefrag", "no", "yes"), Change("activedefrag", "yes", "no")
+    assert "This tool" not in told("hz", ServerFile("/etc/r.conf", FILE), there, back)
+    assert "activedefrag (to yes)" in told("hz", ServerFile("/etc/r.conf", FILE), there, back, there)
