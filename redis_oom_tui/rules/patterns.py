@@ -17,6 +17,8 @@ LONGEST_NAME = 512
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _JOINS = b"-._/"
 _HEX = b"0123456789abcdefABCDEF-"
+_NO_DIGITS = bytes(char for char in range(256) if not 48 <= char <= 57)
+_UUID_LENGTH = 36
 _KNOWN_WORDS = 4096
 _TOKEN_SPECIALS = b"+/_-"
 
@@ -77,6 +79,11 @@ class Normaliser:
         """One part that is no known word. What random tokens look like is told by what is left without hex digits."""
         if part.isdigit():
             return VARIABLE
+        if len(part) < _UUID_LENGTH and not part.translate(None, _NO_DIGITS):
+            # Everything that varies has a digit in it, but for a UUID of letters alone.
+            if len(self._words) < _KNOWN_WORDS:
+                self._words[part] = part
+            return part
         if not part.translate(None, _HEX) and _is_token(part):
             return VARIABLE
         normal = _variable(self.delimiters).sub(VARIABLE, part)
@@ -89,7 +96,7 @@ class Normaliser:
 
 def _is_token(part: bytes) -> bool:
     """Whether hex digits and dashes make a hash or a UUID."""
-    if len(part) == 36:
+    if len(part) == _UUID_LENGTH:
         return part[8] == part[13] == part[18] == part[23] == 45 and part.count(b"-") == 4
     if len(part) < 8 or b"-" in part or part.isalpha():
         return False

@@ -222,6 +222,12 @@ def test_the_interval_of_a_family_holds_its_truth_nineteen_times_in_twenty() -> 
     assert all(count / rounds >= 0.88 for count in held.values()), held
 
 
+@given(st.text("abcfxyzABCF0127-_./+=", max_size=45).map(str.encode))
+def test_a_part_is_judged_as_the_whole_name_would_be(part: bytes) -> None:
+    # Two delimiters, neither of them in the part, are the way without short cuts.
+    assert patterns.Normaliser(b":").name(part) == patterns.Normaliser(b":|").name(part)
+
+
 def test_a_tree_that_was_kept_goes_on_as_if_nothing_had_been() -> None:
     chance = random.Random(7)
     one, other = PatternTree(max_nodes=100), PatternTree(max_nodes=100)
