@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from typing import cast
 
 import click
 
@@ -21,7 +20,7 @@ def watch_plainly(invocation: Invocation, connection: Connection | None = None) 
     """Print lines until interrupted."""
     from redis_oom_tui.store.opening import source_for
 
-    source = cast("Source", source_for(connection or invocation.connection))
+    source = source_for(connection or invocation.connection)
     asyncio.run(_watch(recorded(source, invocation), invocation))
     return 0
 

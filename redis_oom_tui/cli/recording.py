@@ -1,7 +1,5 @@
 """`--record FILE` around whatever source a command opens."""
 
-from typing import cast
-
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.ports import Source
 
@@ -13,4 +11,4 @@ def recorded(source: Source, invocation: Invocation) -> Source:
     from redis_oom_tui.files.record import Recorder
     from redis_oom_tui.files.recording import RecordingSource
 
-    return cast("Source", RecordingSource(source, Recorder(invocation.record_path, source.address)))
+    return RecordingSource(source, Recorder(invocation.record_path, source.address))

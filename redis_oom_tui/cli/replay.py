@@ -3,12 +3,11 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.ports import Source
 
 if TYPE_CHECKING:
     from redis_oom_tui.files.replay import ReplaySource
@@ -36,7 +35,7 @@ def replay(invocation: Invocation, /, file: Path) -> int:
     from redis_oom_tui.tui.run import run_app
 
     return run_app(
-        cast("Source", source),
+        source,
         options=invocation.screen,
         profile=replace(invocation.profile, read_only=True),
         keymap=invocation.configuration.settings.keys,
@@ -51,7 +50,7 @@ async def _lines(source: "ReplaySource", invocation: Invocation) -> None:
     from redis_oom_tui.tui.reading import Clock
 
     poller = Poller(
-        cast("Source", source),
+        source,
         lambda reading: click.echo(line(reading, source.wall())),
         opened=True,
         thresholds=invocation.profile.watch.thresholds,
