@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from redis_oom_tui.actions.fleet.operator import FleetOperator
 from redis_oom_tui.cli.acting import acting
 from redis_oom_tui.cli.completion import plan_names
 from redis_oom_tui.cli.context import Invocation
@@ -41,17 +42,20 @@ def job_from(invocation: Invocation, given: dict[str, Any]) -> Job | None:
         raise BadInput("--dry-run says what --on-critical would do: name a plan there")
     if not armed(option, emergency, dry_run=dry_run, read_only=invocation.connection.read_only) or option is None:
         return None
-    if invocation.connection.cluster:
-        raise BadInput("--on-critical cleans up one server: watch each master of the cluster by itself, without -c")
     if given["once"] and not dry_run:
         raise BadInput("--once does not wait for anything to last: leave out --on-critical, or add --dry-run")
 
-    @contextlib.asynccontextmanager
-    async def hire() -> AsyncIterator[Operator]:
-        async with acting(invocation) as (_, operator):
-            yield operator
+    plan = _plan(invocation, option)
+    if invocation.connection.cluster and isinstance(plan, Plan):
+        raise BadInput("with -c, --on-critical takes a plan of the configuration: a saved one is no node's own")
 
-    return Job(option, _plan(invocation, option), emergency, hire, dry_run=dry_run)
+    @contextlib.asynccontextmanager
+    async def hire(node: str) -> AsyncIterator[Operator]:
+        async with acting(invocation) as (_, operator):
+            # Only the node that is critical gives up keys: the others have no need to.
+            yield operator.on(node) if isinstance(operator, FleetOperator) else operator
+
+    return Job(option, plan, emergency, hire, dry_run=dry_run)
 
 
 def _plan(invocation: Invocation, option: str) -> NamedPlan | Plan:

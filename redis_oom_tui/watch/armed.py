@@ -1,7 +1,7 @@
 """The cleanup that runs when nobody is there: armed in two places, bounded, refused at every doubt, written down."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -36,13 +36,14 @@ _SEARCH_SECONDS = 20.0
 class Job:
     """What may be done: a plan to look for, or one that was saved; within which bounds; or only said (`dry_run`).
 
-    `hire` connects anew for each run, gives who acts, and lets go at the end; it raises one of `models.errors`.
+    `hire` connects anew for each run, gives who acts, and lets go at the end; it raises one of `models.errors`. In a
+    cluster it is given the name of the node that is critical, and who it gives acts on that one alone; else ''.
     """
 
     name: str
     plan: NamedPlan | Plan
     emergency: Emergency
-    hire: Callable[[], AbstractAsyncContextManager[Operator]]
+    hire: Callable[[str], AbstractAsyncContextManager[Operator]]
     dry_run: bool = False
 
 
@@ -99,7 +100,7 @@ class ArmedCleanup:
     def seen(self, look: Look) -> None:
         """Note whether the state is critical, and for how long; set a run off once it has been for long enough."""
         if look.snapshot is not None:
-            self._lfu_seen = self._lfu_seen or is_lfu(look.snapshot.memory.policy)
+            self._lfu_seen = self._lfu_seen or any(map(is_lfu, _policies(look.snapshot)))
         if not isinstance(look.heard, Reading):
             return
         now = look.heard.monotonic
@@ -140,7 +141,7 @@ class ArmedCleanup:
         self._busy = True
         try:
             with self._ledger.held():
-                async with self._job.hire() as operator:
+                async with self._job.hire(snapshot.server.node) as operator:
                     await self._clean(operator, snapshot, rule, stop)
         except TriageError as error:
             self._say(f"not begun: {error}", level=Level.WARNING)
@@ -261,6 +262,14 @@ class ArmedCleanup:
         if plan is not None:
             figures |= {"keys": len(plan.keys), "bytes": plan.size, "hash": plan.hash}
         self._log(Note("cleanup", f"{self._job.name}{mode} {text}", self._clock.wall(), level, figures))
+
+
+def _policies(snapshot: Snapshot) -> Iterator[str]:
+    """The policy of the server, or of each node of its cluster."""
+    yield snapshot.memory.policy
+    for view in () if snapshot.fleet is None else snapshot.fleet.nodes:
+        if view.snapshot is not None:
+            yield view.snapshot.memory.policy
 
 
 def _deed(plan: Plan) -> str:

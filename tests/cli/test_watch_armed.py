@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
 from tests.cli.test_watch import COMMAND, fill, watching
+from tests.support.cluster import Node, clustered
 from tests.support.servers import RunningServer, started
 
 ARMED = """
@@ -64,6 +66,38 @@ def test_it_deletes_what_it_may_and_no_more(flavour: str, config: Path, tmp_path
     assert f"{gone} deleted" in event["reason"]
     ledger = json.loads((tmp_path / "state" / "redis-oom-tui" / "emergency.json").read_text())
     assert [entry["keys"] for entry in ledger] == [gone]
+
+
+def test_in_a_cluster_only_the_node_that_is_critical_gives_up_keys(config: Path, tmp_path: Path) -> None:
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    with clustered(replicas=False) as cluster:
+        critical = cluster.primaries[1]
+        for node in cluster.primaries:
+            with node.server.client() as client:
+                pipeline = client.pipeline(transaction=False)
+                for name in (b"cache:%d" % number for number in range(3000)):
+                    if cluster.owner(key_slot(name)) is node:
+                        pipeline.set(name, b"x" * 3000)
+                pipeline.execute()
+        before = [held(node) for node in cluster.primaries]
+        with critical.server.client() as client:
+            client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.97))
+        port = str(cluster.primaries[0].port)
+        words = ("-c", "-p", port, "--config", str(config), "watch", "--json", "--on-critical", "cache")
+        with watching(*words, **state) as running:
+            event = running.event("cleanup")
+            code, _, errors = running.end(signal.SIGTERM)
+        gone = [was - held(node) for was, node in zip(before, cluster.primaries, strict=True)]
+    assert (code, errors) == (0, "")
+    assert (gone[0], gone[2]) == (0, 0)
+    assert 0 < gone[1] <= 50
+    assert gone[1] * 3000 <= 200 * 1024
+    assert f"{gone[1]} deleted" in event["reason"]
+
+
+def held(node: Node) -> int:
+    with node.server.client() as client:
+        return int(client.dbsize())
 
 
 def test_a_single_look_with_a_dry_run_says_it_in_advance(config: Path, tmp_path: Path) -> None:

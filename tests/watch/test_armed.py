@@ -59,7 +59,7 @@ class Keyspace:
     matched: int = 0
 
     @contextlib.asynccontextmanager
-    async def hire(self) -> AsyncIterator["Keyspace"]:
+    async def hire(self, node: str = "") -> AsyncIterator["Keyspace"]:
         self.opened += 1
         try:
             yield self
@@ -340,7 +340,7 @@ async def test_a_failure_is_a_line_and_the_watch_goes_on(tmp_path: Path) -> None
 async def test_a_server_that_cannot_be_reached_is_a_line(tmp_path: Path) -> None:
     class Away(Keyspace):
         @contextlib.asynccontextmanager
-        async def hire(self) -> AsyncIterator[Keyspace]:
+        async def hire(self, node: str = "") -> AsyncIterator[Keyspace]:
             raise ServerUnreachable("cache-1:6379 refuses connections")
             yield self
 

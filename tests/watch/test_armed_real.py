@@ -42,7 +42,7 @@ async def test_no_run_and_no_hour_takes_more_than_its_bounds(
     monkeypatch.setattr("redis_oom_tui.watch.armed._SEARCH_SECONDS", 0.2)
 
     @contextlib.asynccontextmanager
-    async def hire() -> AsyncIterator[Operator]:
+    async def hire(_node: str) -> AsyncIterator[Operator]:
         server = LiveServer(crowded.connection)
         operator = LiveOperator(server, audit_path=tmp_path / "audit.jsonl", folder=tmp_path)
         await server.open()
