@@ -29,7 +29,7 @@ SCENES: dict[str, tuple[str | float, ...]] = {
     "report": ("tab", *"delete", "tab", "enter", "~fell", 6.0),
     "log": ("5", 2.0),
 }
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 300
 KEYS = 300_000
 # Rich's drawing asks for a web font, which a renderer without network has not.
 FONT = "DejaVu Sans Mono"
