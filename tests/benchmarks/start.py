@@ -66,20 +66,23 @@ def _screen(server: RunningServer) -> tuple[float, float]:
     began = time.perf_counter()
     run = Terminal([COMMAND, "-s", server.socket_path], (80, 24), environ | {"LANG": "C.UTF-8"})
     try:
-        return _seen(run.fd, _PAINTED) - began, _seen(run.fd, _FIGURES) - began
+        painted, figures = _seen(run.fd, _PAINTED, _FIGURES)
+        return painted - began, figures - began
     finally:
         run.close()
 
 
-def _seen(fd: int, wanted: bytes) -> float:
-    """When `wanted` came out of the terminal; nothing is drawn here, which would take the time of what is measured."""
-    came = b""
+def _seen(fd: int, *wanted: bytes) -> list[float]:
+    """When each came out of the terminal; nothing is drawn here, which would take the time of what is measured."""
+    came, times = b"", []
     until = time.perf_counter() + _PATIENCE_SECONDS
-    while wanted not in came:
-        if not select.select([fd], [], [], until - time.perf_counter())[0]:
-            raise AssertionError(f"{wanted!r} never came, but {came[-2000:]!r}")
-        came += os.read(fd, 65536)
-    return time.perf_counter()
+    for words in wanted:
+        while words not in came:  # two of them may come in one piece
+            if not select.select([fd], [], [], max(0.0, until - time.perf_counter()))[0]:
+                raise AssertionError(f"{words!r} never came, but {came[-2000:]!r}")
+            came += os.read(fd, 65536)
+        times.append(time.perf_counter())
+    return times
 
 
 def _run(argv: list[str], **environ: str) -> float:
