@@ -1,16 +1,17 @@
 """The one scan that the app runs: it outlives the pane that asked for it, and is looked at twice a second."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.timer import Timer
 from textual.worker import Worker
 
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.scan import Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.ports import SamplesValues, Scan
+from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesValues, Scan
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
@@ -45,7 +46,29 @@ class ScanDesk:
         if self._app.scan is not None and self._app.scan.complete:
             self.before = self._app.scan if _alike(options, self.options) else None
         self.options = options
-        self._scan = self._app.source.scan(options)
+        self._run(self._app.source.scan(options))
+
+    def go_on(self, saved: SavedScan) -> None:
+        """Go on where a saved scan broke off. Raises BadInput where its file is damaged."""
+        if isinstance(self._app.source, GoesOn):
+            scan = self._app.source.resumed(saved.progress or {}, pace=self.options.pace)
+            self.options = replace(self.options, match=saved.match, type=saved.type)
+            self.before = None
+            self._run(scan)
+
+    def compare_with(self, saved: SavedScan) -> None:
+        """Let findings say what grew since `saved`, where it saw the same keys as the scan here does."""
+        alike = (saved.match, saved.type) == (self.options.match, self.options.type)
+        if saved.view.complete and alike:
+            self.before = saved.view
+
+    def progress(self) -> Mapping[str, Any] | None:
+        """Where the scan broke off, for its file; None where there is no going on."""
+        scan: object = self._scan
+        return scan.progress() if isinstance(scan, KeepsItsPlace) else None
+
+    def _run(self, scan: Scan) -> None:
+        self._scan = scan
         self._worker = self._app.run_worker(self._scan.run(), name="scan", group="scan", exit_on_error=False)
         self._look()
         if self._timer is None:

@@ -14,7 +14,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.ports import Operator
-from redis_oom_tui.tui.acting import cleanup, intents, limits, others, report, switching
+from redis_oom_tui.tui.acting import cleanup, intents, limits, others, report, scans, switching
 from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, LogState, Stage
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
@@ -144,6 +144,10 @@ class ActionDesk:
                 return cleanup.deed(self, ask)
             case intents.ExportReport():
                 return report.export(self)
+            case intents.SaveScan():
+                return scans.save(self)
+            case intents.OpenScan():
+                return scans.open_saved(self)
             case intents.PickProfile():
                 return switching.switch(self)
             case _:

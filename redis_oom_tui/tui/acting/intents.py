@@ -151,6 +151,18 @@ class ExportReport(Ask):
     local = True
 
 
+class SaveScan(Ask):
+    """Keep the scan on screen in a new file; asks where."""
+
+    local = True
+
+
+class OpenScan(Ask):
+    """Go on with a saved scan, or compare with it; asks which."""
+
+    local = True
+
+
 class PickProfile(Ask):
     """Go to the server of another profile; asks which."""
 

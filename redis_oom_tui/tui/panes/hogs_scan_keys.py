@@ -5,6 +5,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.tui.acting.intents import OpenScan, SaveScan
 from redis_oom_tui.tui.intents import PauseScan, SetPace, StartScan, StopScan
 from redis_oom_tui.tui.panes.base import Pane
 
@@ -20,6 +21,10 @@ class ScanKeys(Pane):
         Binding("e", "end", "end", id="hogs.end", tooltip="End the scan and keep what it found"),
         Binding("plus,equals_sign", "pace(1)", "Lean harder on the server", show=False, id="hogs.faster"),
         Binding("minus", "pace(-1)", "Lean less on the server", show=False, id="hogs.slower"),
+        Binding("w", "save", "Save the scan", show=False, id="hogs.save", tooltip="Keep the scan in a new file"),
+        Binding(
+            "o", "open", "Open a saved scan", show=False, id="hogs.open", tooltip="Go on with it, or see what grew"
+        ),
     ]
 
     def action_scan(self) -> None:
@@ -36,6 +41,14 @@ class ScanKeys(Pane):
     def action_end(self) -> None:
         """End the scan and keep what it found."""
         self.post_message(StopScan())
+
+    def action_save(self) -> None:
+        """Keep the scan in a new file."""
+        self.post_message(SaveScan())
+
+    def action_open(self) -> None:
+        """Open a scan that was saved: to go on with it, or to see what grew since."""
+        self.post_message(OpenScan())
 
     def action_pace(self, by: int) -> None:
         """Lean harder, or less hard, on the server."""

@@ -1,0 +1,132 @@
+"""A scan is kept in a file from the screen; opened again it goes on where it broke off, or says what grew."""
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from redis_oom_tui.files.scans import load_scan
+from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState
+from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.tui.app import TriageApp
+from redis_oom_tui.tui.dialogs.base import Dialog
+from tests.support.scripted import ScriptedSource, a_view
+from tests.tui.support import an_app, rows, screen_text, until
+
+KEYS = 20_000
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch, tmp_path):
+    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+    monkeypatch.chdir(tmp_path)
+
+
+async def asked(pilot, words):
+    await until(pilot, lambda: isinstance(pilot.app.screen, Dialog) and words in screen_text(pilot.app))
+
+
+async def named(pilot, name):
+    """Type a path in place of the proposed one, and go on."""
+    field = pilot.app.screen.query_one("#path", Input)
+    field.value = name
+    field.focus()
+    await pilot.press("enter")
+
+
+async def scanned(pilot, keys):
+    """A whole scan whose one family has so many keys."""
+    await pilot.press("2", "r")
+    await until(pilot, lambda: pilot.app.scan is not None and pilot.app.scan.scanned_keys == keys)
+
+
+def whole(keys: int):
+    family = PatternRow(b"user:*", b"user:*", keys=keys, size=keys * 100, share=1.0, no_ttl_keys=0)
+    return a_view(ScanState.COMPLETE, scanned_keys=keys, total_keys=keys, patterns=(family,))
+
+
+async def test_it_is_saved_to_a_new_file_and_compared_with_later():
+    source = ScriptedSource(views=[whole(1000)])
+    app = an_app(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanned(pilot, 1000)
+        await pilot.press("w")
+        await asked(pilot, "Save the scan")
+        assert ".scan" in app.screen.query_one("#path", Input).value
+        await named(pilot, "monday.scan")
+        await until(pilot, lambda: "The scan is in monday.scan" in screen_text(app))
+        source.views = [whole(3000)]
+        await scanned(pilot, 3000)
+        await pilot.press("o")
+        await asked(pilot, "monday.scan")
+        await pilot.press("enter")
+        await asked(pilot, "What grew")
+        (family,) = [row for row in rows(app) if "user:*" in row and "+2,000" in row]
+        assert "+195.3K" in family
+    assert load_scan(Path("monday.scan")).view.scanned_keys == 1000
+
+
+async def test_a_path_that_cannot_be_is_said_and_nothing_is_overwritten():
+    Path("there.scan").write_text("mine")
+    app = an_app(ScriptedSource(views=[whole(10)]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2", "w")
+        await until(pilot, lambda: "no scan to save yet" in screen_text(app))
+        await scanned(pilot, 10)
+        await pilot.press("w")
+        await asked(pilot, "Save the scan")
+        await named(pilot, "there.scan")
+        await until(pilot, lambda: "exists already" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Dialog))
+        await pilot.press("o")
+        await asked(pilot, "Open a saved scan")
+        await named(pilot, "nowhere.scan")
+        await until(pilot, lambda: "does not exist" in screen_text(app))
+        await named(pilot, "there.scan")
+        await until(pilot, lambda: "is not a scan that this tool saved" in screen_text(app))
+    assert Path("there.scan").read_text() == "mine"
+
+
+async def test_a_running_scan_is_ended_before_it_is_saved():
+    app = an_app(ScriptedSource())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2", "r")
+        await until(pilot, lambda: app.desk.active)
+        await pilot.press("w")
+        await until(pilot, lambda: "A scan is under way" in screen_text(app))
+        assert not isinstance(app.screen, Dialog)
+
+
+async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(server):
+    with server.client() as client, client.pipeline(transaction=False) as pipeline:
+        for number in range(KEYS):
+            pipeline.set(b"user:%d" % number, b"v" * 40)
+        pipeline.execute()
+    options = ScreenOptions(interval_seconds=0.1)
+    first = TriageApp(LiveServer(server.connection), options=options)
+    async with first.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: first.reading.snapshot is not None)
+        await pilot.press("2")
+        first.desk.start(ScanOptions(pace=Pace.GENTLE))
+        await until(pilot, lambda: first.scan.scanned_keys > 0)
+        await pilot.press("e")
+        await until(pilot, lambda: first.scan.state is ScanState.STOPPED)
+        await pilot.press("w")
+        await asked(pilot, "Save the scan")
+        await named(pilot, "half.scan")
+        await until(pilot, lambda: "The scan is in half.scan" in screen_text(first))
+    half = load_scan(Path("half.scan"))
+    assert 0 < half.view.scanned_keys < KEYS
+    second = TriageApp(LiveServer(server.connection), options=options)
+    async with second.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: second.reading.snapshot is not None)
+        await pilot.press("2", "o")
+        await asked(pilot, "half.scan")
+        await pilot.press("enter")
+        await asked(pilot, "Go on with this scan?")
+        second.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: second.scan is not None and second.scan.complete)
+        assert second.scan.scanned_keys == KEYS
