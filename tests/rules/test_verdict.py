@@ -227,6 +227,7 @@ def test_earlier_refusals_do_not_make_a_healthy_server_sick() -> None:
     assert verdict.reason == (
         "Healthy: at 10 % of 1000 MiB with room to write; 400 writes refused since its counters began."
     )
+    assert judge(look(used=100 * MIB, refused=1)).reason.endswith("; 1 write refused since its counters began.")
     assert judge(look(used=960 * MIB, refused=400)).reason.endswith("and 400 writes refused since its counters began.")
 
 

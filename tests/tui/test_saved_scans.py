@@ -56,6 +56,12 @@ async def test_it_is_saved_to_a_new_file_and_compared_with_later():
         assert ".scan" in app.screen.query_one("#path", Input).value
         await named(pilot, "monday.scan")
         await until(pilot, lambda: "The scan is in monday.scan" in screen_text(app))
+        await pilot.press("o")
+        await asked(pilot, "monday.scan")
+        await pilot.press("enter")
+        await asked(pilot, "No family of keys has grown or shrunk.")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Dialog))
         source.views = [whole(3000)]
         await scanned(pilot, 3000)
         await pilot.press("o")

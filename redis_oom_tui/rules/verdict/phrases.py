@@ -54,7 +54,8 @@ def refused_so_far(facts: Facts) -> str:
     if not counters.refused_writes_total:
         return ""
     least = "at least " if counters.refused_is_lower_bound else ""
-    return f"{least}{count(counters.refused_writes_total)} writes refused since its counters began"
+    writes = "write" if counters.refused_writes_total == 1 else "writes"
+    return f"{least}{count(counters.refused_writes_total)} {writes} refused since its counters began"
 
 
 def evidence(facts: Facts) -> tuple[str, ...]:

@@ -29,4 +29,6 @@ class GrowthDialog(Dialog[bool]):
         for note in self.comparison.notes:
             lines += marked("! ", safe_text(note), width, "warn", "warn")
         head, *families = rows
+        if not self.comparison.patterns:
+            lines.append((("No family of keys has grown or shrunk.", "text"),))
         return [*lines, ((cut_end(head, width), "dim"),), *(((cut_end(row, width), "text"),) for row in families)]
