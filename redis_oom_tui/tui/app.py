@@ -1,68 +1,28 @@
-"""The application: it owns the poller, the scan and the panes, and routes what the panes ask for."""
+"""The application: its keys, and where what the panes ask for goes."""
 
-import contextlib
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.driver import Driver
 from textual.events import Resize
-from textual.message import Message
-from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
-from textual.widgets import ContentSwitcher
-from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState, get_current_worker
 
 from redis_oom_tui.models.action import Action
-from redis_oom_tui.models.config import Profile
-from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.ports import Fleet, Joining, Operator, Source
-from redis_oom_tui.tui.acting.desk import ActionDesk
 from redis_oom_tui.tui.acting.intents import COMMANDS, Ask, BuildEmergency, PickProfile
 from redis_oom_tui.tui.commands import commands
 from redis_oom_tui.tui.intents import Intent
-from redis_oom_tui.tui.joining import Arrival, Awaited
-from redis_oom_tui.tui.options import Appearance
-from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.panes.cleanup import CleanupPane
-from redis_oom_tui.tui.panes.hogs import HogsPane
-from redis_oom_tui.tui.panes.limits import LimitsPane
-from redis_oom_tui.tui.panes.log import LogPane
-from redis_oom_tui.tui.panes.triage import TriagePane
-from redis_oom_tui.tui.poller import Poller
-from redis_oom_tui.tui.profiles import Session, Switchboard
-from redis_oom_tui.tui.reading import Clock, Link, Reading
 from redis_oom_tui.tui.routing import route
-from redis_oom_tui.tui.scanning import ScanDesk
 from redis_oom_tui.tui.screens.help import HelpScreen
-from redis_oom_tui.tui.shell import Shell
-from redis_oom_tui.tui.timeline import Timeline
-from redis_oom_tui.tui.widgets.header import PANES, Header
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.tui.station import Station
+from redis_oom_tui.tui.widgets.header import PANES
 
 _LOW_BELOW = 20
-_OF_A_SERVER = frozenset({"poll", "scan", "values", "deeds"})
 
 
-class Polled(Message):
-    """A tick's reading, from the poller of the server called `source` to the screen."""
-
-    def __init__(self, reading: Reading, source: Source) -> None:
-        super().__init__()
-        self.reading = reading
-        self.source = source
-
-
-class TriageApp(Shell):
-    """Five panes over one server. `operator` acts on it; None where nothing can be changed.
-
-    A `Joining` that answers is shown at once, and brings its own operator after the first paint.
-    """
+class TriageApp(Station):
+    """Five panes over one server, and the keys to act on what they show."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -81,178 +41,11 @@ class TriageApp(Shell):
         Binding("ctrl+c", "interrupt", "Leave, or cancel a dialog", show=False, priority=True, id="interrupt"),
     ]
 
-    reading: reactive[Reading | None] = reactive(None, init=False)
-    scan: reactive[ScanView | None] = reactive(None, init=False)
-
-    def __init__(
-        self,
-        source: Source | Joining,
-        *,
-        operator: Operator | None = None,
-        options: ScreenOptions | None = None,
-        profile: Profile | None = None,
-        keymap: Mapping[str, str] | None = None,
-        appearance: Appearance | None = None,
-        clock: Clock | None = None,
-        driver_class: type[Driver] | None = None,
-    ) -> None:
-        super().__init__(options=options, appearance=appearance, clock=clock, driver_class=driver_class)
-        self.switchboard: Switchboard | None = None
-        self._keys_given = dict(keymap or {})
-        self.frozen = False
-        self.arrival = Arrival(self, source if isinstance(source, Joining) else None)
-        if isinstance(source, Joining):
-            source = Awaited(source.address)
-        self._opened = isinstance(source, Awaited)
-        self.pane = PANES[0]
-        self.header, self.switcher = Header(), ContentSwitcher(initial=PANES[0])
-        self._begin(Session(source, operator, profile or Profile("")))
-
-    def _begin(self, session: Session) -> None:
-        """Everything that is of one server, as it is before its first answer."""
-        self.source, self.profile = session.source, session.profile
-        self.deeds, self.desk = ActionDesk(self, session.operator), ScanDesk(self)
-        self.thresholds = self.profile.watch.thresholds
-        alerts = replace(self.profile.watch, interval_seconds=self.options.interval_seconds)
-        self.timeline = Timeline(str(self.source.address), alerts, self.clock)
-        self._pinned: str | None = None
-        self.poller: Poller | None = None
-        kinds: tuple[type[Pane], ...] = (TriagePane, HogsPane, LimitsPane, CleanupPane, LogPane)
-        self.panes: dict[str, Pane] = {kind.pane: kind(id=kind.pane) for kind in kinds}
-
-    async def serve(self, *, mouse: bool) -> None:
-        """Open the source, then show the screen until it is left.
-
-        In this order, so that a refused login is a sentence at the prompt, and no late answer of the terminal to a
-        screen that ended at once is typed into the shell.
-        """
-        if not self._opened:
-            try:
-                await self.source.open()
-            except TriageError:
-                await self.source.close()
-                raise
-            self._opened = True
-        await self.run_async(mouse=mouse)
-
-    def compose(self) -> ComposeResult:
-        """Header, panes, keys."""
-        yield self.header
-        with self.switcher:
-            yield from self.panes.values()
-        yield self.keys
-
-    def on_mount(self) -> None:
-        """Start polling after the first paint, which does not wait for the server."""
-        self.reading = Reading(address=self.source.address)
-        self.set_keymap(self._keys_given)
-        self.set_interval(1.0, self._count_on)
-        self.call_after_refresh(self.arrival.begin)
-        self.active_pane.entered()
-
-    async def on_unmount(self) -> None:
-        """End at an edge what goes on, and let go of the server."""
-        await self.deeds.close()
-        await self.source.close()
-
-    def start_polling(self) -> None:
-        """Run the poller in a worker of its own."""
-        source = self.source
-        self.poller = Poller(
-            source,
-            lambda reading: self._publish(reading, source),
-            opened=self._opened,
-            thresholds=self.thresholds,
-            interval=self.options.interval_seconds,
-            clock=self.clock,
-        )
-        self.run_worker(self.poller.run(), name="poll", group="poll", exit_on_error=False)
-
-    def _publish(self, reading: Reading, source: Source) -> None:
-        self.arrival.seen()
-        self.post_message(Polled(reading, source))
-
-    async def go_to(self, session: Session) -> None:
-        """Let go of this server, and show that one, which is open already, from the beginning."""
-        await self._let_go()
-        self._begin(session)
-        self._opened = True
-        for name, pane in self.panes.items():
-            pane.display = name == self.pane
-        await self.switcher.remove_children()
-        await self.switcher.mount(*self.panes.values())
-        self.scan, self.frozen = None, False
-        self.reading = Reading(address=self.source.address)
-        self.start_polling()
-        self.action_show_pane(self.pane)
-
-    async def _let_go(self) -> None:
-        """End all that asks this server; what changes it has ended before."""
-        mine = get_current_worker()
-        for worker in [one for one in self.workers if one.group in _OF_A_SERVER and one is not mine]:
-            worker.cancel()
-            with contextlib.suppress(WorkerFailed, WorkerCancelled):
-                await worker.wait()
-        self.desk.close()
-        await self.deeds.close()
-        await self.source.close()
-
-    @on(Polled)
-    def _polled(self, message: Polled) -> None:
-        if message.source is not self.source:
-            return
-        self.timeline.observe(message.reading)
-        self.reading = message.reading
-        snapshot = message.reading.snapshot
-        if snapshot is not None and snapshot.notes and message.reading.link is Link.LIVE:
-            self.tell("; ".join(safe_text(note, 200) for note in snapshot.notes))
-
-    def watch_reading(self, reading: Reading | None) -> None:
-        """Draw a new reading, unless the screen is frozen and the server answers."""
-        if reading is not None and reading.link is Link.LIVE:
-            self.deeds.first_look()
-        if reading is None or (self.frozen and reading.link is Link.LIVE):
-            return
-        with self.batch_update():
-            self.header.show(reading, self.pane, frozen=self.frozen)
-            self.active_pane.show_reading(reading)
-
-    def look_again(self) -> None:
-        """The operator has come: what it may do here is asked, and the panes are drawn with it."""
-        self.refresh_bindings()
-        self.watch_reading(self.reading)
-
-    def watch_scan(self, view: ScanView | None) -> None:
-        """Draw the scan as it stands, unless the screen is frozen."""
-        if not self.frozen:
-            self.active_pane.show_scan(view)
-
-    def _count_on(self) -> None:
-        """A lost link shows its age and the time to the next try, second by second."""
-        if self.reading is not None and self.reading.link is not Link.LIVE:
-            self.header.redraw()
-
-    @property
-    def active_pane(self) -> Pane:
-        """The pane on screen."""
-        return self.panes[self.pane]
-
     def on_resize(self, event: Resize) -> None:
         """In a terminal of few lines the header gives way first."""
         self.output.forget()
         # The event's own size: the app's is still the one before.
         self.screen_stack[0].set_class(event.size.height < _LOW_BELOW, "-low")
-
-    def action_show_pane(self, pane: str) -> None:
-        """Switch to a pane."""
-        self.pane = pane
-        self.switcher.current = pane
-        active = self.active_pane
-        if self.reading is not None:
-            self.header.show(self.reading, pane, frozen=self.frozen)
-            active.show_reading(self.reading)
-        active.show_scan(self.scan)
-        active.entered()
 
     def action_next_pane(self, step: int) -> None:
         """Switch to the neighbouring pane, round the corner too."""
@@ -265,15 +58,6 @@ class TriageApp(Shell):
     @on(Ask)
     def _asked(self, message: Ask) -> None:
         self.arrival.then(lambda: self.deeds.handle(message))
-
-    def look_at(self, node: str) -> None:
-        """Show this node of the cluster, or the worst again where it is shown by choice already."""
-        if not isinstance(self.source, Fleet):
-            self.tell("A recording shows the node that was shown then")
-            return
-        self._pinned = None if node == self._pinned else node
-        self.source.pin(self._pinned)
-        self.tell("The worst is shown" if self._pinned is None else f"{safe_text(node, 80)} is shown")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer shows the emergency key only where a plan is prepared; elsewhere the key says why not."""
@@ -327,15 +111,3 @@ class TriageApp(Shell):
         for title, words, ask in COMMANDS:
             if ask.local or self.deeds.why_not(ask().needs) is None:
                 yield SystemCommand(title, words, lambda ask=ask: self.deeds.handle(ask()))
-
-    @on(Worker.StateChanged)
-    def _worker_changed(self, event: Worker.StateChanged) -> None:
-        """The one place where a failed worker comes to light."""
-        if event.state is not WorkerState.ERROR:
-            return
-        error = event.worker.error
-        sentence = f"{event.worker.name} stopped: {type(error).__name__}: {error}"
-        self.tell(sentence, bad=True)
-        self.desk.failed(event.worker, sentence)
-        if event.worker.name == "poll":
-            self.set_timer(5.0, self.start_polling)

@@ -13,7 +13,7 @@ from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.ports import Joining, Scan
 
 if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
+    from redis_oom_tui.tui.station import Station
 
 
 class Awaited:
@@ -57,7 +57,7 @@ class Awaited:
 class Arrival:
     """Brings what a `Joining` stands for to the app: first who is looked at, then, once figures show, who acts."""
 
-    def __init__(self, app: "TriageApp", joining: Joining | None) -> None:
+    def __init__(self, app: "Station", joining: Joining | None) -> None:
         self._app = app
         self._joining = joining
         self._seen = asyncio.Event()

@@ -14,7 +14,7 @@ from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesValues, Scan
 
 if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
+    from redis_oom_tui.tui.station import Station
 
 LOOKS_PER_SECOND = 2.0
 _ACTIVE = (ScanState.RUNNING, ScanState.PAUSED)
@@ -23,7 +23,7 @@ _ACTIVE = (ScanState.RUNNING, ScanState.PAUSED)
 class ScanDesk:
     """Starts, pauses and ends the scan, and puts its views into `app.scan`."""
 
-    def __init__(self, app: "TriageApp") -> None:
+    def __init__(self, app: "Station") -> None:
         self._app = app
         self._scan: Scan | None = None
         self._worker: Worker[ScanView] | None = None

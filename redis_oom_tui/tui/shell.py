@@ -26,7 +26,7 @@ _MESSAGE_SECONDS = 10.0
 
 
 class Shell(App[int]):
-    """An app that knows nothing of servers: `TriageApp` stands on it."""
+    """An app that knows nothing of servers: `Station` stands on it."""
 
     CSS_PATH = Path(__file__).with_name("styles.tcss")
     TITLE = "redis-oom-tui"

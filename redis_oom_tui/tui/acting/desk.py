@@ -21,7 +21,7 @@ from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.words.hostile import safe_text
 
 if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
+    from redis_oom_tui.tui.station import Station
 
 _V = TypeVar("_V")
 _V_co = TypeVar("_V_co", covariant=True)
@@ -53,7 +53,7 @@ class ActionDesk:
     it along. Jobs run in tasks of their own, which end at an edge and are waited for when the app is left.
     """
 
-    def __init__(self, app: "TriageApp", operator: Operator | None) -> None:
+    def __init__(self, app: "Station", operator: Operator | None) -> None:
         self.app = app
         self._operator = operator
         self._absent = NO_OPERATOR if app.arrival.over else NOT_YET
