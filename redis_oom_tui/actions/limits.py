@@ -17,7 +17,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import rewriting, tuning, whatif
-from redis_oom_tui.rules.providers import instead
+from redis_oom_tui.rules.providers import instead, provider_of
 from redis_oom_tui.store.changing import settings
 
 
@@ -216,7 +216,10 @@ def why_not_set(read_only: bool, capabilities: Capabilities, address: Address) -
     if read_only:
         return "The tool runs with --read-only: nothing on the server is changed"
     reason = capabilities.why_not(Feature.CONFIG_SET)
-    return None if reason is None else f"CONFIG SET is refused here ({reason}): {instead(address, 'maxmemory-policy')}"
+    if reason is None:
+        return None
+    other = "log in as a user who may, or " if "permission" in reason and provider_of(address) is None else ""
+    return f"CONFIG SET is refused here ({reason}): {other}{instead(address, 'maxmemory-policy')}"
 
 
 def _view(setting: Setting, policies: tuple[str, ...]) -> SettingView:

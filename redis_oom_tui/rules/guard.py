@@ -44,12 +44,18 @@ def propose_limit(
         name="maxmemory",
         old=old,
         new=str(new),
-        consequence=_consequence(new, snapshot),
+        consequence=_consequence(new, snapshot, room),
         warnings=(*_losses(new, snapshot), *_machine(new, snapshot, room), *_replication(new, snapshot, replicas)),
     )
 
 
-def _consequence(new: int, snapshot: Snapshot) -> str:
+def _consequence(new: int, snapshot: Snapshot, room: Room) -> str:
+    """What follows of the limit itself, and for a higher one what the machine has: a fact to compare with."""
+    has = f" {room.words}" if room.words and _raised(new, snapshot) and new else ""
+    return f"{_fill(new, snapshot)}{has}"
+
+
+def _fill(new: int, snapshot: Snapshot) -> str:
     memory = snapshot.memory
     if new == 0:
         return "No limit: writes are never refused, and memory grows until the machine has none left."
@@ -99,18 +105,21 @@ def _evicted_words(over: int, snapshot: Snapshot) -> str:
     return f"About {count(estimate)} of {count(pool)} keys would be evicted within about a second; there is no undo."
 
 
+def _raised(new: int, snapshot: Snapshot) -> bool:
+    return new == 0 or new > (snapshot.memory.maxmemory_bytes or 0)
+
+
 def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
     limit = room.limit_bytes or snapshot.memory.host_bytes
-    raised = new == 0 or new > (snapshot.memory.maxmemory_bytes or 0)
-    if not raised:
+    if not _raised(new, snapshot):
         return ()
     if new == 0:
         return ("Without a limit the kernel ends the server when the machine runs out, and takes all data with it.",)
-    said = [room.words] if room.words else []
     if limit is None:
-        return (*said, "How much memory the machine has is not known: look before raising.")
+        return ("How much memory the machine has is not known: look before raising.",)
     if new > limit:
-        return (*said, f"{size(new)} is more than the {size(limit)} there are: the kernel would kill the server first.")
+        return (f"{size(new)} is more than the {size(limit)} there are: the kernel would kill the server first.",)
+    said = []
     if new > limit * _FORK_SHARE:
         said.append(
             f"{size(new)} is {percent(new / limit)} of {size(limit)}: a BGSAVE, an AOF rewrite or a replica's sync"

@@ -12,6 +12,7 @@ from redis_oom_tui.words.hostile import safe_text
 _ABSENT = re.compile(
     r"unknown (sub)?command|unsupported config|try (config|client|object|memory|acl) help", re.IGNORECASE
 )
+_QUOTED = re.compile(r",? with args beginning with:.*", re.DOTALL)
 _LOGIN = re.compile(r"WRONGPASS|NOAUTH|invalid username-password|^authentication required", re.IGNORECASE)
 _BLOCKED = ("MISCONF", "NOREPLICAS", "READONLY")
 
@@ -27,7 +28,7 @@ def translated(where: object, doing: str = "") -> Iterator[None]:
 
 def as_ours(error: BaseException, where: object, doing: str = "") -> errors.TriageError:
     """The error of our own family for one of redis-py's; `doing` names the command where it is known."""
-    text = safe_text(str(error), 300)
+    text = said(error)
     if isinstance(error, exceptions.BusyLoadingError):
         return errors.ServerBusy(f"{where} is loading its data from disk: it answers when that is done")
     # The pool hands a refused login on as a plain ConnectionError: then only its text tells.
@@ -42,6 +43,15 @@ def as_ours(error: BaseException, where: object, doing: str = "") -> errors.Tria
             f"{where} did not answer in time: it may be blocked, or a firewall drops packets"
         )
     return errors.ServerUnreachable(_unreachable(text, where))
+
+
+def said(error: BaseException, limit: int = 300) -> str:
+    """The server's own words, without the arguments that it quotes of a command it does not know.
+
+    >>> said(exceptions.ResponseError("unknown command 'MEMORY', with args beginning with: 'USAGE' 'k' "))
+    "unknown command 'MEMORY'"
+    """
+    return safe_text(_QUOTED.sub("", str(error)), limit)
 
 
 def _login(text: str, where: object) -> errors.TriageError:

@@ -8,6 +8,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.store.errors import said
 from redis_oom_tui.words.hostile import safe_text
 
 # Each of these is answered without a trace, whether or not the key exists.
@@ -89,7 +90,7 @@ def _refusal(reply: object) -> str | None:
     if isinstance(reply, exceptions.ResponseError) and _OTHER_KEYS.search(str(reply)):
         return None
     if isinstance(reply, exceptions.NoPermissionError):
-        return safe_text(str(reply), 200)
+        return said(reply, 200)
     if isinstance(reply, exceptions.ResponseError) and _ABSENT.search(str(reply)):
-        return safe_text(str(reply), 200)
+        return said(reply, 200)
     return None

@@ -72,6 +72,14 @@ def test_raising_above_the_machine_is_warned_of() -> None:
     assert any("kernel would kill" in warning for warning in proposed(2000 * MIB, snapshot()).warnings)
 
 
+def test_what_the_machine_has_informs_and_does_not_warn() -> None:
+    room = replace(ROOM, words="The machine has 1.0 GiB.")
+    change = proposed(200 * MIB, snapshot(), room)
+    assert change.consequence.endswith("The machine has 1.0 GiB.")
+    assert change.warnings == proposed(200 * MIB, snapshot()).warnings == ()
+    assert "machine has" not in proposed(50 * MIB, snapshot(), room).consequence
+
+
 def test_raising_near_the_machine_asks_for_room_to_fork() -> None:
     assert any("BGSAVE" in warning for warning in proposed(800 * MIB, snapshot()).warnings)
 

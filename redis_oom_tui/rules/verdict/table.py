@@ -22,7 +22,7 @@ _SWAPPED_FROM = 64 * _MIB
 _SOON_SECONDS = 3600.0
 # An evicting cache in which keys live shorter than this, and most look-ups miss, is too small for its work.
 _CHURN_SECONDS = 60.0
-_FREE_SOME = "Find the largest keys in Hogs, free some in Cleanup, or raise maxmemory in Limits."
+_FREE_SOME = "Find the large keys (Hogs), free some (Cleanup), or raise maxmemory."
 _BUFFERS_FIRST = "See in Triage which client holds the buffers and close it; deleting keys or evicting does not help."
 _DEFRAGMENT = "Try activedefrag or MEMORY PURGE, for the host's sake: it does not count towards maxmemory."
 FIRST_STEPS = {

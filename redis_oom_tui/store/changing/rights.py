@@ -63,7 +63,7 @@ def _dry(reply: Any) -> str | None:
 
 def _tried(reply: Any) -> str | None:
     if isinstance(reply, CommandMissing):
-        return str(reply)
+        return reply.text
     if isinstance(reply, PermissionRefused) and _COMMAND.search(reply.text):
-        return str(reply)
+        return reply.text
     return None
