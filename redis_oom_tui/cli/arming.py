@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from redis_oom_tui.actions.fleet.operator import FleetOperator
+from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import acting
 from redis_oom_tui.cli.completion import plan_names
 from redis_oom_tui.cli.context import Invocation
@@ -55,7 +56,10 @@ def job_from(invocation: Invocation, given: dict[str, Any]) -> Job | None:
             # Only the node that is critical gives up keys: the others have no need to.
             yield operator.on(node) if isinstance(operator, FleetOperator) else operator
 
-    return Job(option, plan, emergency, hire, dry_run=dry_run)
+    def undo(path: str) -> str:
+        return again.line(invocation.way_in, "restore", path)
+
+    return Job(option, plan, emergency, hire, dry_run=dry_run, undo=undo)
 
 
 def _plan(invocation: Invocation, option: str) -> NamedPlan | Plan:

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import AnyOperator, Ticker, acting, must, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.plans import load_plan, save_plan
@@ -76,7 +78,9 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bo
         document = plan_document(result.plan, result.budget, result.consent, result.run, result.outcomes)
         click.echo(json.dumps(document))
     else:
-        click.echo("\n".join(_lines(result, show_all=show_all)))
+        click.echo("\n".join(_lines(result, invocation.way_in, show_all=show_all)))
+        if result.run is None and result.plan.keys:
+            click.echo("\n".join(_to_run_it(result.plan, invocation.way_in, given)))
     return _exit_code(result.run)
 
 
@@ -167,7 +171,7 @@ def _backup(given: dict[str, Any]) -> BackupChoice:
     )
 
 
-def _lines(result: _Result, *, show_all: bool) -> list[str]:
+def _lines(result: _Result, way_in: Sequence[str], *, show_all: bool) -> list[str]:
     plan = result.plan
     if not plan.keys:
         return [f"No key of {count(plan.scanned_keys)} matches: there is nothing to do.", *plan.flags]
@@ -177,15 +181,27 @@ def _lines(result: _Result, *, show_all: bool) -> list[str]:
         lines.append(f"... and {count(len(plan.keys) - len(shown))} more (--all prints them)")
     lines += ["", *result.consent, result.budget.words, f"Plan {plan.hash}"]
     if result.run is None:
-        return [*lines, "Nothing was done: --yes runs it."]
+        return lines
     lines += ["", str(result.run.ended)]
     lines += [
         f"{outcome.outcome.value}: {exact(outcome.id.key)}: {safe_text(outcome.detail) or '-'}"
         for outcome in _notable(result.outcomes)
     ]
-    if result.run.backup_path is not None:
-        lines.append(f"Backup: {safe_text(result.run.backup_path)} (put back by: redis-oom-tui restore FILE)")
+    for path in result.run.backup_files:
+        lines += [f"Backup: {safe_text(path)}", f"Put back by: {again.line(way_in, 'restore', path)}"]
     return lines
+
+
+def _to_run_it(plan: Plan, way_in: Sequence[str], given: dict[str, Any]) -> list[str]:
+    """How to run what was printed; as a line to copy where the plan is in a file."""
+    path = given["plan_path"] or given["save_plan"]
+    if path is None:
+        return ["Nothing was done: --yes runs it."]
+    words = ["--plan", str(path), "--hash", plan.hash[:12], "--max-key-backup", given["max_key_backup"]]
+    words += ["--max-backup", given["max_backup"]]
+    words += ["--backup", str(given["backup_path"])] if given["backup_path"] is not None else []
+    words += [option for option in ("--no-backup", "--keep-unsaved") if given[option[2:].replace("-", "_")]]
+    return ["Nothing was done. To run it:", again.line(way_in, "cleanup", *words, "--yes")]
 
 
 def _key_line(key: PlannedKey) -> str:

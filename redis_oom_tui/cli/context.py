@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from redis_oom_tui.cli.again import way_in
 from redis_oom_tui.cli.connecting import ConnectionOptions, names_a_server, resolve
 from redis_oom_tui.files.config import Configuration, load
 from redis_oom_tui.models.address import Connection, Secret
@@ -20,6 +21,7 @@ class Invocation:
     """One run of the command: where to connect, how to draw, what the file says, where to write things down.
 
     `profile` is the one in force; a nameless one where none is. `read_only` is the option: it holds for all servers.
+    `way_in` are the words that lead to the same server again, for a line to copy.
     """
 
     connection: Connection = field(default_factory=Connection)
@@ -30,6 +32,7 @@ class Invocation:
     audit_path: Path | None = None
     record_path: Path | None = None
     read_only: bool = False
+    way_in: tuple[str, ...] = ()
 
 
 def read_invocation(given: Mapping[str, Any]) -> Invocation:
@@ -54,6 +57,7 @@ def read_invocation(given: Mapping[str, Any]) -> Invocation:
         audit_path=given["audit_path"],
         record_path=given["record_path"],
         read_only=given["read_only"],
+        way_in=way_in(given),
     )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import click
 
 from redis_oom_tui.actions.fleet.operator import FleetOperator
+from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import AnyOperator, acting, agreed, must
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
@@ -20,6 +21,8 @@ from redis_oom_tui.words.plan_document import limits_document
 from redis_oom_tui.words.sizes import count, number_of_keys, parse_duration, size
 
 EXIT_NOT_TAKEN = 1
+# A line to copy ends in shells' histories: it never holds what such a setting was.
+_SECRET = ("pass", "auth")
 REWRITES_ALL = "CONFIG REWRITE writes every setting that was changed at run time, not only this one."
 
 
@@ -69,7 +72,7 @@ def limits(
     if as_json:
         click.echo(json.dumps(limits_document(shown, results)))
     else:
-        click.echo("\n".join(_result_lines(results) if asked else _lines(shown)))
+        click.echo("\n".join(_said(results, how, invocation) if asked else _lines(shown)))
     return 0 if len(results) == len(asked) and all(result.took for result in results) else EXIT_NOT_TAKEN
 
 
@@ -184,6 +187,28 @@ def _node_lines(result: ChangeResult) -> list[str]:
         said = f"{_shown(name, node.now)} now; it was {_shown(name, node.old)}" if node.took else "NOT changed"
         lines.append(f"  {safe_text(node.node, 80)}  {said}{f': {node.detail}' if node.detail else ''}")
     return lines
+
+
+def _said(results: Sequence[ChangeResult], how: _How, invocation: Invocation) -> list[str]:
+    return [*_result_lines(results), *_back(results, how, invocation.way_in)]
+
+
+def _back(results: Sequence[ChangeResult], how: _How, way_in: Sequence[str]) -> list[str]:
+    """A line to copy for each value that was another before; a node by itself where the nodes' were not all one."""
+    lines: dict[str, None] = {}
+    for result in results:
+        name = result.change.name
+        if not (result.took or result.partly) or any(word in name for word in _SECRET):
+            continue
+        was: list[tuple[str | None, str | None]] = [(node.node, node.old) for node in result.nodes if node.took]
+        was = was or [(how.node, result.change.old)]
+        one = how.node is None and len({old for _, old in was}) == 1
+        for node, old in was:
+            if old is None or old == result.change.new:
+                continue
+            where = () if one or node is None else ("--node", node)
+            lines[again.line(way_in, "limits", *where, "--set", f"{name}={old}", *(["--persist"] * how.persist))] = None
+    return ["To put it back:", *lines] if lines else []
 
 
 def _lines(shown: Limits) -> list[str]:

@@ -3,15 +3,16 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import Ticker, acting, agreed, must, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome, RestoreReport
-from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.plan_document import restore_document
 from redis_oom_tui.words.sizes import count, size
 
@@ -35,7 +36,7 @@ def restore(invocation: Invocation, /, *, path: Path, yes: bool, as_json: bool) 
     if as_json:
         click.echo(json.dumps(restore_document(report)))
     else:
-        click.echo("\n".join(_lines(report)))
+        click.echo("\n".join(_lines(report, invocation.way_in)))
     undone = report.counts.get(RestoreOutcome.FAILED, 0) + report.counts.get(RestoreOutcome.NOT_ATTEMPTED, 0)
     return EXIT_INCOMPLETE if report.failed or undone else 0
 
@@ -64,11 +65,11 @@ def _question(head: Backup, address: str) -> list[str]:
     return [*lines, "What stands there by now is left alone."]
 
 
-def _lines(report: RestoreReport) -> list[str]:
+def _lines(report: RestoreReport, way_in: Sequence[str]) -> list[str]:
     lines = [str(report.ended)]
     if report.left_out:
         lines.append("Deleted without a copy:")
         lines += [f"  {name}" for name in report.left_out[:_SHOWN]]
     if report.resumable:
-        lines.append(f"To go on: redis-oom-tui restore {safe_text(report.path)}")
+        lines.append(f"To go on: {again.line(way_in, 'restore', report.path)}")
     return lines

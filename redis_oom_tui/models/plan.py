@@ -135,9 +135,15 @@ class RunView:
     elapsed_seconds: float = 0.0
     keys_per_second: float = 0.0
     backup_path: str | None = None
+    backups: tuple[str, ...] = ()
     phase: str = "starting"
     ended: str | None = None
     failed: bool = False
+
+    @property
+    def backup_files(self) -> tuple[str, ...]:
+        """Every backup by itself: a run on several nodes (`backups`) writes one for each."""
+        return self.backups or ((self.backup_path,) if self.backup_path is not None else ())
 
     @property
     def done_keys(self) -> int:

@@ -38,6 +38,7 @@ class Job:
 
     `hire` connects anew for each run, gives who acts, and lets go at the end; it raises one of `models.errors`. In a
     cluster it is given the name of the node that is critical, and who it gives acts on that one alone; else ''.
+    `undo` says how a backup is put back.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Job:
     emergency: Emergency
     hire: Callable[[str], AbstractAsyncContextManager[Operator]]
     dry_run: bool = False
+    undo: Callable[[str], str] = "restore {}".format
 
 
 def armed(option: str | None, emergency: Emergency, *, dry_run: bool, read_only: bool) -> bool:
@@ -239,8 +241,8 @@ class ArmedCleanup:
         counts = ", ".join(f"{count(number)} {outcome.value}" for outcome, number in view.counts.items() if number)
         used = f"Used memory {size(view.used_before_bytes)} -> {size(view.used_now_bytes)}."
         text = f"{counts or 'nothing done'}; {size(view.freed_bytes)} by their own figures. {view.ended or used}"
-        if view.backup_path:
-            text += f" Undo: restore {view.backup_path}"
+        if view.backup_files:
+            text += f" Undo: {', '.join(map(self._job.undo, view.backup_files))}"
         level = self._book.level
         event = Event(
             number=0,

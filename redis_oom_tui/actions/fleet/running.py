@@ -109,6 +109,7 @@ class FleetRun:
             elapsed_seconds=elapsed,
             keys_per_second=done / elapsed if elapsed > 0 else 0.0,
             backup_path=", ".join(paths) or None,
+            backups=tuple(paths),
             phase="ended" if self._ended else _phase(live),
             ended=self._ended,
             failed=self._failed,

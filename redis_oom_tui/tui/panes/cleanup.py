@@ -225,7 +225,8 @@ class CleanupPane(Pane):
     def action_undo(self) -> None:
         """Put the backup of this run back, or pick one."""
         state = self.state
-        path = state.run.backup_path if state.run is not None else None
+        files = state.run.backup_files if state.run is not None else ()
+        path = files[0] if len(files) == 1 else None
         if state.restoring is not None:
             path = state.restoring.path
         self.post_message(intents.RestoreBackup(Path(path) if path is not None else None))
