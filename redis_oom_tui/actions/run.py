@@ -23,7 +23,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.store.changing.line import Line, OtherServer
-from redis_oom_tui.words.sizes import number_of_keys, size
+from redis_oom_tui.words.sizes import number_of_keys, size, told_bytes
 
 _POLL_SECONDS = 0.5
 _QUIET_SECONDS = 0.25
@@ -127,7 +127,7 @@ class PlanRunner:
             plan.deed.value,
             server=plan.server,
             who=self._desk.who,
-            what=f"{plan.deed.value} {number_of_keys(len(plan.keys))} ({size(plan.size)})",
+            what=f"{plan.deed.value} {number_of_keys(len(plan.keys))} ({size(told_bytes(plan.size, len(plan.keys)))})",
             run_id=snapshot.server.run_id,
             plan=plan.hash,
             criteria=criteria_fields(plan.criteria),

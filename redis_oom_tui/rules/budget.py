@@ -3,7 +3,7 @@
 from redis_oom_tui.models.action import BackupChoice, Budget
 from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.words.sizes import duration, number_of_keys, percent, size
+from redis_oom_tui.words.sizes import duration, number_of_keys, percent, size, told_bytes
 
 TARGET = 0.80
 _WORD_ABOVE_KEYS = 1000
@@ -27,6 +27,8 @@ def budget(plan: Plan, snapshot: Snapshot, target: float = TARGET, *, before: Bu
     else:
         spread = sum(_uncertainty(key) for key in plan.keys) if freed else 0
     low, high = max(0, freed - spread), freed + spread
+    if told_bytes(held, len(plan.keys)) is None:
+        return _unknown(target, snapshot)
     if memory.maxmemory_bytes is None:
         words = f"No limit is set, so nothing has to go; this plan frees about {size(freed)}."
         return Budget(target, None, freed, low, high, words=words, held_bytes=held)
@@ -46,6 +48,21 @@ def budget(plan: Plan, snapshot: Snapshot, target: float = TARGET, *, before: Bu
     )
 
 
+def _unknown(target: float, snapshot: Snapshot) -> Budget:
+    """Where nobody told the sizes of the keys: a plan that frees nobody knows what."""
+    memory = snapshot.memory
+    words = "The sizes of its keys are not known here, so what this plan frees is not known before it has run."
+    if memory.maxmemory_bytes is None:
+        return Budget(target, None, 0, 0, 0, words=words)
+    needed = max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
+    said = f"{_need(target, needed)}. {words}"
+    return Budget(target, needed, 0, 0, 0, pressure_now=memory.pressure, words=said)
+
+
+def _need(target: float, needed: int) -> str:
+    return f"To reach {percent(target)}, {size(needed)} must go" if needed else f"It is below {percent(target)} already"
+
+
 def _uncertainty(key: PlannedKey) -> int:
     if key.size is None or key.type not in _ESTIMATED or key.size <= _EXACT_BELOW:
         return 0
@@ -53,7 +70,7 @@ def _uncertainty(key: PlannedKey) -> int:
 
 
 def _words(plan: Plan, target: float, needed: int, held: int, spread: int, now: float | None, after: float) -> str:
-    need = f"To reach {percent(target)}, {size(needed)} must go" if needed else f"It is below {percent(target)} already"
+    need = _need(target, needed)
     if plan.deed is Deed.EXPIRE:
         return f"{need}; this plan frees about {size(held)} within {duration(plan.expire_seconds)}, nothing at once."
     about = f"{size(held)} (± {size(spread)})" if spread else size(held)
@@ -92,7 +109,8 @@ def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     where = f"database {databases[0]}" if len(databases) == 1 else f"databases {', '.join(map(str, databases))}"
     verb = "Delete" if plan.deed is Deed.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
     role = f" ({plan.role})" if plan.role else ""
-    first = f"{verb} {number_of_keys(len(plan.keys))} ({size(plan.size)}) in {where} of {plan.server}{role}."
+    held = size(told_bytes(plan.size, len(plan.keys)))
+    first = f"{verb} {number_of_keys(len(plan.keys))} ({held}) in {where} of {plan.server}{role}."
     return (first, *_undo_words(plan, backup), *plan.flags)
 
 

@@ -8,7 +8,7 @@ from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, evicts, is_allkeys, is_lfu, is_volatile
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, number_of_keys, percent, size
+from redis_oom_tui.words.sizes import count, number_of_keys, percent, size, told_bytes
 
 # Words in names that stand for data whose silent loss breaks an application (sidekiq and bullmq are known cases).
 _PRECIOUS = {
@@ -100,7 +100,7 @@ def _evictable_bytes(name: str, snapshot: Snapshot, scan: ScanView | None) -> in
     seen_keys, seen_bytes = scan.scanned_keys, scan.bytes_seen
     if is_volatile(name):
         seen_keys, seen_bytes = scan.volatile_keys, scan.volatile_bytes
-    if not seen_keys:
+    if not seen_keys or told_bytes(seen_bytes, seen_keys) is None:
         return None
     return seen_bytes if scan.complete else round(seen_bytes * keys / seen_keys)
 

@@ -8,6 +8,7 @@ from typing import Any
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, ScanView
 from redis_oom_tui.words.hostile import exact, key_fields, safe_text
+from redis_oom_tui.words.sizes import told_bytes
 
 _KEY_COLUMNS = (
     "key",
@@ -40,17 +41,17 @@ def hogs_document(
         "notes": list(view.notes),
         "elapsed_seconds": round(view.elapsed_seconds, 3),
         "share_scanned": round(view.share_scanned, 4),
-        "bytes": view.bytes_seen,
-        "estimated_bytes": _interval(view.estimated_bytes),
+        "bytes": told_bytes(view.bytes_seen, view.scanned_keys),
+        "estimated_bytes": _interval(view.estimated_bytes) if view.bytes_seen or not view.scanned_keys else None,
         "explained_share": None if view.explained_share is None else round(view.explained_share, 4),
         "volatile_keys": view.volatile_keys,
-        "volatile_bytes": view.volatile_bytes,
+        "volatile_bytes": told_bytes(view.volatile_bytes, view.volatile_keys),
         "vanished_keys": view.vanished_keys,
         "refused_keys": view.refused_keys,
         "server_share": None if view.brake.share is None else round(view.brake.share, 4),
         "keys": [key_document(row) for row in (view.top if keys is None else keys)],
         "patterns": [pattern_document(row) for row in view.patterns],
-        "types": [{"type": row.type, "keys": row.keys, "bytes": row.size} for row in view.types],
+        "types": [{"type": row.type, "keys": row.keys, "bytes": told_bytes(row.size, row.keys)} for row in view.types],
     }
     if comparison is not None:
         document["comparison"] = comparison_document(comparison)
@@ -80,6 +81,7 @@ def key_document(row: KeyRow) -> dict[str, Any]:
 def pattern_document(row: PatternRow) -> dict[str, Any]:
     """One family; `match` is the glob for SCAN MATCH, with odd bytes as \\xNN."""
     idle = row.idle_quantiles
+    held = told_bytes(row.size, row.keys)
     return {
         "pattern": key_fields(row.pattern)[0],
         "match": exact(row.match),
@@ -87,16 +89,16 @@ def pattern_document(row: PatternRow) -> dict[str, Any]:
         "level": row.level,
         "parent": None if row.parent is None else key_fields(row.parent)[0],
         "keys": row.keys,
-        "bytes": row.size,
-        "share": round(row.share, 6),
+        "bytes": held,
+        "share": None if held is None else round(row.share, 6),
         "no_ttl_keys": row.no_ttl_keys,
         "error": round(row.error, 6),
-        "average_bytes": row.size // row.keys if row.keys else None,
+        "average_bytes": held // row.keys if row.keys and held is not None else None,
         "types": dict(row.types),
         "idle_p10_seconds": None if idle is None else idle[0],
         "idle_p50_seconds": None if idle is None else idle[1],
         "idle_p90_seconds": None if idle is None else idle[2],
-        "estimated_bytes": _interval(row.estimated_bytes),
+        "estimated_bytes": None if held is None else _interval(row.estimated_bytes),
         "estimated_keys": _interval(row.estimated_keys),
     }
 

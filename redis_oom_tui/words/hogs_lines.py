@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, duration, percent, short_size, size
+from redis_oom_tui.words.sizes import count, duration, percent, short_size, size, told_bytes
 
 _NAME = 200
 
@@ -20,8 +20,8 @@ def progress(view: ScanView) -> str:
 
 def summary(view: ScanView) -> list[str]:
     """What was seen, how much of everything that is, and what was left out."""
-    lines = [f"{count(view.scanned_keys)} keys, {size(view.bytes_seen)}, {_reach(view)}"]
-    if view.estimated_bytes is not None and not view.complete:
+    lines = [f"{count(view.scanned_keys)} keys, {size(told_bytes(view.bytes_seen, view.scanned_keys))}, {_reach(view)}"]
+    if view.estimated_bytes is not None and not view.complete and view.bytes_seen:
         whole = view.estimated_bytes
         lines.append(
             f"all keys together: about {size(round(whole.value))}, "
@@ -31,9 +31,13 @@ def summary(view: ScanView) -> list[str]:
         lines.append(f"{percent(view.explained_share)} of used_memory is in these keys")
     if view.scanned_keys:
         share = view.volatile_keys / view.scanned_keys
-        lines.append(f"{count(view.volatile_keys)} keys ({percent(share)}) have a TTL, {size(view.volatile_bytes)}")
+        held = size(told_bytes(view.volatile_bytes, view.volatile_keys))
+        lines.append(f"{count(view.volatile_keys)} keys ({percent(share)}) have a TTL, {held}")
     if view.types:
-        kinds = ", ".join(f"{safe_text(row.type, 20)} {size(row.size)} in {count(row.keys)}" for row in view.types)
+        kinds = ", ".join(
+            f"{safe_text(row.type, 20)} {size(told_bytes(row.size, row.keys))} in {count(row.keys)}"
+            for row in view.types
+        )
         lines.append(f"by type: {kinds}")
     if view.vanished_keys:
         lines.append(f"{count(view.vanished_keys)} keys went away while they were looked at")
@@ -64,10 +68,12 @@ def patterns(rows: Sequence[PatternRow]) -> list[str]:
     several = len({row.db for row in rows}) > 1
     lines = [f"{'bytes':>8}  {'share':>5} {'keys':>12} {'average':>8} {'no ttl':>6}  {'db ' if several else ''}pattern"]
     for row in rows:
-        average = row.size // row.keys if row.keys else None
+        held = told_bytes(row.size, row.keys)
+        average = held // row.keys if row.keys and held is not None else None
+        part = percent(None if held is None else row.share)
         no_ttl = row.no_ttl_keys / row.keys if row.keys else None
         db = f"{row.db if row.db is not None else '':<2} " if several else ""
-        figures = f"{short_size(row.size):>8}  {percent(row.share):>5} {count(row.keys):>12} {short_size(average):>8}"
+        figures = f"{short_size(held):>8}  {part:>5} {count(row.keys):>12} {short_size(average):>8}"
         lines.append(f"{figures} {percent(no_ttl):>6}  {db}{'  ' * (row.level - 1)}{safe_text(row.pattern, _NAME)}")
     return lines
 

@@ -7,6 +7,7 @@ from redis_oom_tui.models.action import Budget, Limits, PolicyView, RestoreRepor
 from redis_oom_tui.models.plan import KeyOutcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.words.hostile import exact, key_fields, safe_text
+from redis_oom_tui.words.sizes import told_bytes
 
 
 def plan_document(
@@ -25,26 +26,26 @@ def plan_document(
             "made_at_unix_seconds": plan.made_at,
             "complete": plan.complete,
             "keys_total": len(plan.keys),
-            "bytes": plan.size,
+            "bytes": told_bytes(plan.size, len(plan.keys)),
             "matched_keys_total": plan.matched_keys,
-            "matched_bytes": plan.matched_bytes,
+            "matched_bytes": told_bytes(plan.matched_bytes, plan.matched_keys),
             "keyspace_keys_total": plan.keyspace_keys,
             "flags": list(plan.flags),
             "consent": list(consent),
         },
-        "budget": _budget_fields(budget),
+        "budget": _budget_fields(budget, known=told_bytes(plan.size, len(plan.keys)) is not None),
         "keys": [planned_fields(key, came_to.get(key.id)) for key in plan.keys],
         "report": None if run is None else run_fields(run),
     }
 
 
-def _budget_fields(budget: Budget) -> dict[str, Any]:
+def _budget_fields(budget: Budget, *, known: bool) -> dict[str, Any]:
     return {
         "target": budget.target,
         "needed_bytes": budget.needed_bytes,
-        "plan_bytes": budget.plan_bytes,
-        "low_bytes": budget.low_bytes,
-        "high_bytes": budget.high_bytes,
+        "plan_bytes": budget.plan_bytes if known else None,
+        "low_bytes": budget.low_bytes if known else None,
+        "high_bytes": budget.high_bytes if known else None,
         "pressure": _share(budget.pressure_now),
         "pressure_after": _share(budget.pressure_after),
         "enough": budget.enough,

@@ -75,6 +75,15 @@ def count(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
 
 
+def told_bytes(value: int, keys: int) -> int | None:
+    """The bytes of so many keys, None where nobody told their sizes: no key takes 0 bytes.
+
+    >>> told_bytes(96, 1), told_bytes(0, 5), told_bytes(0, 0)
+    (96, None, 0)
+    """
+    return None if keys and not value else value
+
+
 def number_of_keys(value: int) -> str:
     """So many keys.
 

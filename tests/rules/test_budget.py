@@ -32,6 +32,14 @@ def test_a_plan_that_is_enough() -> None:
     assert "20.0 MiB must go" in found.words
 
 
+def test_where_sizes_are_not_known_it_says_so_and_promises_nothing() -> None:
+    for seen in (snapshot(), snapshot(limit=None)):
+        found = budget(plan(None, None), seen)
+        assert (found.enough, found.pressure_after) == (None, None)
+        assert "not known" in found.words
+        assert "0 B" not in found.words
+
+
 def test_a_plan_that_is_too_little_says_by_how_much() -> None:
     found = budget(plan(5 * MIB), snapshot())
     assert found.enough is False

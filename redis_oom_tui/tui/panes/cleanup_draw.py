@@ -12,7 +12,7 @@ from redis_oom_tui.tui.dialogs.parts import marked, paragraph
 from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, pad
 from redis_oom_tui.tui.panes.cleanup_form import Form, entries, summary, value
 from redis_oom_tui.words.hostile import cut, exact, safe_text
-from redis_oom_tui.words.sizes import count, duration, percent, short_size, size
+from redis_oom_tui.words.sizes import count, duration, percent, short_size, size, told_bytes
 
 _LABEL = 16
 _FACT = 9
@@ -80,7 +80,12 @@ def planning_lines(view: PlanningView | None, room: int, pen: Pen) -> list[Line]
         (),
         _progress(share, room, pen),
         *paragraph(f"{count(view.scanned_keys)} of {count(view.total_keys)} keys looked at", room - 1, "text", " "),
-        *paragraph(f"{count(view.matched_keys)} match, {size(view.matched_bytes)}", room - 1, "title", " "),
+        *paragraph(
+            f"{count(view.matched_keys)} match, {size(told_bytes(view.matched_bytes, view.matched_keys))}",
+            room - 1,
+            "title",
+            " ",
+        ),
     ]
 
 
@@ -108,7 +113,7 @@ def plan_lines(plan: Plan, sums: PlanSums, at: int, room: int, height: int, pen:
 def _sum(plan: Plan, held: int) -> str:
     verb = "delete" if plan.deed is Deed.DELETE else f"expire within {duration(plan.expire_seconds)}"
     keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
-    return f"To {verb}: {keys}, {size(held)} ({safe_text(summary(plan.criteria), 120)})"
+    return f"To {verb}: {keys}, {size(told_bytes(held, len(plan.keys)))} ({safe_text(summary(plan.criteria), 120)})"
 
 
 def _limits_words(plan: Plan, held: int) -> list[str]:
@@ -117,7 +122,7 @@ def _limits_words(plan: Plan, held: int) -> list[str]:
         words.append(f"The search was stopped after {count(plan.scanned_keys)} keys: more may match.")
     left = plan.matched_keys - len(plan.keys)
     if left > 0:
-        rest = size(max(0, plan.matched_bytes - held))
+        rest = size(told_bytes(max(0, plan.matched_bytes - held), left))
         words.append(f"{count(left)} more keys match ({rest}); the limit of the plan leaves them out.")
     return words
 
@@ -210,7 +215,12 @@ def _counts(view: RunView) -> list[Piece]:
 
 
 def _freed(view: RunView) -> list[Piece]:
-    pieces: list[Piece] = [(f"{size(view.freed_bytes)} freed by the plan's figures", "text")]
+    pieces: list[Piece] = [
+        (
+            f"{size(told_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0)))} freed by the plan's figures",
+            "text",
+        )
+    ]
     if view.used_before_bytes is not None and view.used_now_bytes is not None:
         before, now = size(view.used_before_bytes), size(view.used_now_bytes)
         pieces.insert(0, (f"{before} used before, {now} now", "title"))

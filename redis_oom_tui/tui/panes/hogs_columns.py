@@ -82,8 +82,16 @@ def _node(row: KeyRow, width: int) -> str:
     return name if len(name) <= width else f"~{name[1 - width :]}"
 
 
+def _bytes(row: PatternRow) -> int | None:
+    return sizes.told_bytes(row.size, row.keys)
+
+
 def _mean(row: PatternRow) -> int | None:
-    return row.size // row.keys if row.keys else None
+    return row.size // row.keys if row.keys and _bytes(row) is not None else None
+
+
+def _part(row: PatternRow) -> str:
+    return _share(None if _bytes(row) is None else row.share)
 
 
 def _no_ttl(row: PatternRow) -> str:
@@ -107,9 +115,9 @@ def pattern_columns(opens: Callable[[PatternRow], bool], *, partial: bool) -> tu
     estimate = Column("whole", "IN ALL", 12, _whole, _whole_order, "right", yields=6)
     whole: tuple[Column[PatternRow], ...] = (estimate,) if partial else ()
     return (
-        Column("size", "BYTES", 7, lambda row, _: sizes.short_size(row.size), lambda row: row.size, "right"),
+        Column("size", "BYTES", 7, lambda row, _: sizes.short_size(_bytes(row)), lambda row: row.size, "right"),
         *whole,
-        Column("share", "%", 6, lambda row, _: _share(row.share), lambda row: row.share, "right"),
+        Column("share", "%", 6, lambda row, _: _part(row), lambda row: row.share, "right"),
         Column("keys", "KEYS", 9, lambda row, _: sizes.count(row.keys), lambda row: row.keys, "right", yields=4),
         Column("mean", "MEAN", 7, lambda row, _: sizes.short_size(_mean(row)), _mean, "right", yields=7),
         Column("no_ttl", "NO TTL", 7, lambda row, _: _no_ttl(row), lambda row: row.no_ttl_keys, "right", yields=5),
@@ -121,7 +129,7 @@ def pattern_columns(opens: Callable[[PatternRow], bool], *, partial: bool) -> tu
 def _whole(row: PatternRow, _: int) -> str:
     """The estimate for the whole keyspace, with how far off it may be."""
     told = row.estimated_bytes
-    if told is None:
+    if told is None or _bytes(row) is None:
         return "?"
     off = max(told.high - told.value, told.value - told.low) / told.value if told.value else 0.0
     return f"{sizes.short_size(round(told.value))} +-{min(999, round(off * 100))}%"

@@ -55,7 +55,10 @@ class ScanProgress(Canvas):
     def _totals(self, view: ScanView, room: int) -> Line:
         pieces: list[Piece] = [(" ", "text")]
         for row in view.types:
-            pieces += [(f"{safe_text(row.type, 12)} ", "dim"), (f"{sizes.short_size(row.size)}  ", "text")]
+            pieces += [
+                (f"{safe_text(row.type, 12)} ", "dim"),
+                (f"{sizes.short_size(sizes.told_bytes(row.size, row.keys))}  ", "text"),
+            ]
         lost = [f"{sizes.count(count)} {word}" for count, word in _uncounted(view) if count]
         if lost:
             pieces.append((", ".join(lost), "dim"))
