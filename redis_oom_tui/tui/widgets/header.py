@@ -94,11 +94,14 @@ class Header(Canvas):
 
     @staticmethod
     def _server(reading: Reading) -> list[Piece]:
-        """Role, version and uptime, what matters most first."""
+        """Role, version and uptime, what matters most first; of a cluster's other node, that it is this one's."""
         if reading.snapshot is None:
             return []
         server = reading.snapshot.server
-        told = [safe_text(server.role, 12), safe_text(f"{server.flavour} {server.version}", 24)]
+        role = safe_text(server.role, 12)
+        if server.node and server.node != str(reading.address):
+            role = f"shows {safe_text(server.node, 40)} {role}"
+        told = [role, safe_text(f"{server.flavour} {server.version}", 24)]
         if server.uptime_seconds is not None:
             told.append(f"up {sizes.duration(server.uptime_seconds)}")
         return [(f"  {words}", "dim") for words in told]
