@@ -279,3 +279,11 @@ async def test_while_the_scan_is_partial_patterns_say_what_the_whole_may_be():
         source.scans[0][1].finish()
         await until(pilot, lambda: "COMPLETE" in screen_text(app))
         assert "IN ALL" not in screen_text(app)
+
+
+async def test_what_the_figures_leave_out_stands_beside_the_totals():
+    view = a_view(ScanState.COMPLETE, notes=("MEMORY USAGE is refused here: sizes are unknown",), types=())
+    app = an_app(ScriptedSource(views=[view]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot)
+        await until(pilot, lambda: "MEMORY USAGE is refused here: sizes are unknown" in screen_text(app))

@@ -260,3 +260,15 @@ async def test_a_report_can_be_written_where_nothing_can_be_changed(tmp_path):
         await pilot.press("enter")
         # Where the sentence is wrapped depends on the folder's name.
         await until(pilot, lambda: "cannot be written as a new file" in " ".join(screen_text(app).split()))
+
+
+async def test_a_row_that_did_not_succeed_says_so_before_it_is_cut():
+    entry = an_entry(
+        action="restore", what="restore: put back 3 keys of a backup", ok=False, result="0 of 3 keys put back: at OOM"
+    )
+    operator = ScriptedOperator()
+    operator.entries = [entry]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(60, 24)) as pilot:
+        await on_log(pilot, "restore")
+        assert "0 of 3 keys put back" in screen_text(app)

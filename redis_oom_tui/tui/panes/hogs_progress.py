@@ -16,6 +16,8 @@ _WORDS = {
     ScanState.SAMPLED: ("SAMPLE", "ok"),
     ScanState.FAILED: ("FAILED", "crit"),
 }
+# In less room than this a sentence tells nothing.
+_LEAST_NOTE = 20
 
 
 class ScanProgress(Canvas):
@@ -62,8 +64,15 @@ class ScanProgress(Canvas):
         lost = [f"{sizes.count(count)} {word}" for count, word in _uncounted(view) if count]
         if lost:
             pieces.append((", ".join(lost), "dim"))
-        note: list[Piece] = [(f"{self.note} ", "key")] if self.note else []
-        return spread(pieces, note, room)
+        return spread(pieces, self._noted(view, room - width(pieces) - 2), room)
+
+    def _noted(self, view: ScanView, room: int) -> list[Piece]:
+        """What the tables leave out by choice; else what these figures leave out, and why."""
+        if self.note:
+            return [(f"{self.note} ", "key")]
+        if not view.notes or room < _LEAST_NOTE:
+            return []
+        return [(f"{shorten(safe_text('; '.join(view.notes), 300), room)} ", "warn")]
 
 
 def _uncounted(view: ScanView) -> tuple[tuple[int, str], ...]:

@@ -117,7 +117,11 @@ def _entry_pieces(entry: AuditEntry | None) -> list[Piece]:
         came = (safe_text(entry.result, 300), "text" if entry.ok else "crit")
     # What it is stands in the column before.
     what = safe_text(entry.what, 120).removeprefix(f"{entry.action} ")
-    return [(pad(safe_text(entry.action, 10), 11), "link"), (f"{what}: ", "dim"), came]
+    action: Piece = (pad(safe_text(entry.action, 10), 11), "link")
+    if entry.ended is not None and not entry.ok:
+        # A row that is cut at its end must not read as done.
+        return [action, came, (f" ({what})", "dim")]
+    return [action, (f"{what}: ", "dim"), came]
 
 
 def in_full(one: Happening) -> list[Piece]:
