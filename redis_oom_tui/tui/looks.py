@@ -4,6 +4,7 @@ The three state colours keep apart for every common colour vision: at least 32 d
 deuteranopia, 48 under tritanopia, on a dark ground.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.style import Style
@@ -38,193 +39,111 @@ _MARKS = {
 _ON_MARK = "#121212"
 
 
-@dataclass(frozen=True, slots=True)
-class _Ink:
-    """The colours of a look, from which its roles are mixed."""
+# The colours of the dark, the light and the high-contrast look, from which their roles are mixed.
+_INKS: dict[str, tuple[str, str, str]] = {
+    "ground": ("#121212", "#fdfdfd", "#000000"),
+    "panel": ("#1c1c1c", "#eeeeee", "#000000"),
+    "text": ("#dadada", "#1c1c1c", "#ffffff"),
+    "dim": ("#949494", "#5f5f5f", "#d0d0d0"),
+    "faint": ("#444444", "#bcbcbc", "#9e9e9e"),
+    "track": ("#262626", "#e4e4e4", "#303030"),
+    "ok": ("#56b4e9", "#005f9e", "#5fd7ff"),
+    "warn": ("#ffc20a", "#8a5a00", "#ffd700"),
+    "crit": ("#ff5c8a", "#b3003c", "#ff87af"),
+    "accent": ("#5fafd7", "#005f9e", "#5fd7ff"),
+    "cursor": ("#005f87", "#afd7ff", "#0000d7"),
+    "away": ("#303030", "#dadada", "#444444"),
+    "on_block": ("#121212", "#ffffff", "#000000"),
+    "part0": ("#56b4e9", "#005f9e", "#5fd7ff"),
+    "part1": ("#ffc20a", "#b27400", "#ffd700"),
+    "part2": ("#ff5c8a", "#b3003c", "#ff87af"),
+    "part3": ("#87d7af", "#00806b", "#87ffaf"),
+    "part4": ("#d7afff", "#7a3fb0", "#d7afff"),
+    "part5": ("#9e9e9e", "#767676", "#d0d0d0"),
+}
 
-    ground: str
-    panel: str
-    text: str
-    dim: str
-    faint: str
-    track: str
-    ok: str
-    warn: str
-    crit: str
-    accent: str
-    cursor: str
-    away: str
-    on_block: str
-    parts: tuple[str, str, str, str, str, str]
+# Each role on a ground of our own, and in the terminal's own colours.
+_ROLES: dict[str, tuple[str, str]] = {
+    "text": ("{text}", ""),
+    "dim": ("{dim}", "dim"),
+    "title": ("bold {text}", "bold"),
+    "key": ("bold {accent}", "bold {accent}"),
+    "link": ("{accent}", "{accent}"),
+    "rule": ("{faint}", "dim"),
+    "ok": ("bold {ok}", "bold {ok}"),
+    "warn": ("bold {warn}", "bold {warn}"),
+    "crit": ("bold {crit}", "bold {crit}"),
+    "ok_block": ("bold {on_block} on {ok}", "bold reverse {ok}"),
+    "warn_block": ("bold {on_block} on {warn}", "bold reverse {warn}"),
+    "crit_block": ("bold {on_block} on {crit}", "bold reverse {crit}"),
+    "bar_ok": ("{ok} on {track}", "{ok}"),
+    "bar_warn": ("{warn} on {track}", "{warn}"),
+    "bar_crit": ("{crit} on {track}", "{crit}"),
+    "track": ("{faint} on {track}", "dim"),
+    "tick": ("{dim} on {track}", ""),
+    "spark": ("{ok}", "{ok}"),
+    "tab": ("{dim} on {panel}", ""),
+    "tab_active": ("bold {on_block} on {accent}", "bold reverse"),
+    "head": ("{dim} on {panel}", "underline"),
+    "head_sorted": ("bold {text} on {panel}", "bold underline"),
+    "cursor": ("{text} on {cursor}", "reverse"),
+    "cursor_away": ("{text} on {away}", "bold"),
+    "marked": ("bold {warn}", "bold {warn}"),
+    **{f"part{n}": (f"{{part{n}}} on {{track}}", f"{{part{n}}}") for n in range(6)},
+    **{f"dot{n}": (f"{{part{n}}}", f"{{part{n}}}") for n in range(6)},
+    **{f"mark_{name}": (f"bold {_ON_MARK} on {colour}", f"bold reverse {name}") for name, colour in _MARKS.items()},
+}
 
 
-def _roles(ink: _Ink) -> dict[str, Style]:
-    fg = Style.parse
-    return {
-        "text": fg(ink.text),
-        "dim": fg(ink.dim),
-        "title": fg(f"bold {ink.text}"),
-        "key": fg(f"bold {ink.accent}"),
-        "link": fg(ink.accent),
-        "rule": fg(ink.faint),
-        "ok": fg(f"bold {ink.ok}"),
-        "warn": fg(f"bold {ink.warn}"),
-        "crit": fg(f"bold {ink.crit}"),
-        "ok_block": fg(f"bold {ink.on_block} on {ink.ok}"),
-        "warn_block": fg(f"bold {ink.on_block} on {ink.warn}"),
-        "crit_block": fg(f"bold {ink.on_block} on {ink.crit}"),
-        "bar_ok": fg(f"{ink.ok} on {ink.track}"),
-        "bar_warn": fg(f"{ink.warn} on {ink.track}"),
-        "bar_crit": fg(f"{ink.crit} on {ink.track}"),
-        "track": fg(f"{ink.faint} on {ink.track}"),
-        "tick": fg(f"{ink.dim} on {ink.track}"),
-        "spark": fg(ink.ok),
-        "tab": fg(f"{ink.dim} on {ink.panel}"),
-        "tab_active": fg(f"bold {ink.on_block} on {ink.accent}"),
-        "head": fg(f"{ink.dim} on {ink.panel}"),
-        "head_sorted": fg(f"bold {ink.text} on {ink.panel}"),
-        "cursor": fg(f"{ink.text} on {ink.cursor}"),
-        "cursor_away": fg(f"{ink.text} on {ink.away}"),
-        "marked": fg(f"bold {ink.warn}"),
-        **{f"part{i}": fg(f"{color} on {ink.track}") for i, color in enumerate(ink.parts)},
-        **{f"dot{i}": fg(color) for i, color in enumerate(ink.parts)},
-        **{f"mark_{name}": fg(f"bold {_ON_MARK} on {color}") for name, color in _MARKS.items()},
-    }
+def _styles(form: int, ink: Mapping[str, str]) -> dict[str, Style]:
+    return {role: Style.parse(forms[form].format_map(ink) or "none") for role, forms in _ROLES.items()}
 
 
-def _theme(name: str, ink: _Ink, *, dark: bool) -> Theme:
+def _theme(name: str, ink: Mapping[str, str], variables: dict[str, str], *, dark: bool, ansi: bool = False) -> Theme:
     return Theme(
         name=name,
-        primary=ink.accent,
-        secondary=ink.accent,
-        accent=ink.accent,
-        warning=ink.warn,
-        error=ink.crit,
-        success=ink.ok,
-        foreground=ink.text,
-        background=ink.ground,
-        surface=ink.panel,
-        panel=ink.panel,
-        boost=ink.panel,
+        ansi=ansi,
+        primary=ink["accent"],
+        secondary=ink["accent"],
+        accent=ink["accent"],
+        warning=ink["warn"],
+        error=ink["crit"],
+        success=ink["ok"],
+        foreground=ink["text"],
+        background=ink["ground"],
+        surface=ink["panel"],
+        panel=ink["panel"],
+        boost=ink["panel"],
         dark=dark,
-        variables={"block-cursor-text-style": "none", "footer-key-foreground": ink.accent},
+        variables=variables,
     )
 
 
-_DARK = _Ink(
-    ground="#121212",
-    panel="#1c1c1c",
-    text="#dadada",
-    dim="#949494",
-    faint="#444444",
-    track="#262626",
-    ok="#56b4e9",
-    warn="#ffc20a",
-    crit="#ff5c8a",
-    accent="#5fafd7",
-    cursor="#005f87",
-    away="#303030",
-    on_block="#121212",
-    parts=("#56b4e9", "#ffc20a", "#ff5c8a", "#87d7af", "#d7afff", "#9e9e9e"),
-)
-_LIGHT = _Ink(
-    ground="#fdfdfd",
-    panel="#eeeeee",
-    text="#1c1c1c",
-    dim="#5f5f5f",
-    faint="#bcbcbc",
-    track="#e4e4e4",
-    ok="#005f9e",
-    warn="#8a5a00",
-    crit="#b3003c",
-    accent="#005f9e",
-    cursor="#afd7ff",
-    away="#dadada",
-    on_block="#ffffff",
-    parts=("#005f9e", "#b27400", "#b3003c", "#00806b", "#7a3fb0", "#767676"),
-)
-_CONTRAST = _Ink(
-    ground="#000000",
-    panel="#000000",
-    text="#ffffff",
-    dim="#d0d0d0",
-    faint="#9e9e9e",
-    track="#303030",
-    ok="#5fd7ff",
-    warn="#ffd700",
-    crit="#ff87af",
-    accent="#5fd7ff",
-    cursor="#0000d7",
-    away="#444444",
-    on_block="#000000",
-    parts=("#5fd7ff", "#ffd700", "#ff87af", "#87ffaf", "#d7afff", "#d0d0d0"),
-)
+def _own(name: str, column: int, *, dark: bool) -> Look:
+    """A look that brings its ground along."""
+    ink = {of: colours[column] for of, colours in _INKS.items()}
+    variables = {"block-cursor-text-style": "none", "footer-key-foreground": ink["accent"]}
+    return Look(_theme(name, ink, variables, dark=dark), _styles(0, ink))
 
 
-def _ansi_roles(accent: str, warn: str) -> dict[str, Style]:
-    plain = {
-        "text": "",
-        "dim": "dim",
-        "title": "bold",
-        "key": f"bold {accent}",
-        "link": accent,
-        "rule": "dim",
-        "ok": f"bold {accent}",
-        "warn": f"bold {warn}",
-        "crit": "bold red",
-        "ok_block": f"bold reverse {accent}",
-        "warn_block": f"bold reverse {warn}",
-        "crit_block": "bold reverse red",
-        "bar_ok": accent,
-        "bar_warn": warn,
-        "bar_crit": "red",
-        "track": "dim",
-        "tick": "",
-        "spark": accent,
-        "tab": "",
-        "tab_active": "bold reverse",
-        "head": "underline",
-        "head_sorted": "bold underline",
-        "cursor": "reverse",
-        "cursor_away": "bold",
-        "marked": f"bold {warn}",
-    }
-    parts = {
-        f"{kind}{i}": name
-        for i, name in enumerate((accent, warn, "red", "green", "blue", ""))
-        for kind in ("part", "dot")
-    }
-    marks = {f"mark_{name}": f"bold reverse {name}" for name in _MARKS}
-    return {role: Style.parse(text or "none") for role, text in (plain | parts | marks).items()}
-
-
-def _ansi_theme(name: str, accent: str, *, dark: bool) -> Theme:
-    plain = "ansi_default"
-    return Theme(
-        name=name,
-        ansi=True,
-        primary=accent,
-        secondary=accent,
-        accent=accent,
-        warning="ansi_yellow",
-        error="ansi_red",
-        success="ansi_green",
-        foreground=plain,
-        background=plain,
-        surface=plain,
-        panel=plain,
-        boost=plain,
-        dark=dark,
-        variables={"ansi-background": "ansi_black", "ansi-foreground": "ansi_white", "border-blurred": accent},
-    )
+def _terminals(name: str, accent: str, warn: str, *, dark: bool) -> Look:
+    """A look in the sixteen colours that the terminal has been set to."""
+    ink = {"accent": accent, "ok": accent, "warn": warn, "crit": "red"}
+    ink |= {f"part{n}": colour for n, colour in enumerate((accent, warn, "red", "green", "blue", ""))}
+    plain, around = "ansi_default", f"ansi_{accent}"
+    widgets = {"accent": around, "ok": "ansi_green", "warn": "ansi_yellow", "crit": "ansi_red"}
+    widgets |= dict.fromkeys(("text", "ground", "panel"), plain)
+    variables = {"ansi-background": "ansi_black", "ansi-foreground": "ansi_white", "border-blurred": around}
+    return Look(_theme(name, widgets, variables, dark=dark, ansi=True), _styles(1, ink), tracks=False)
 
 
 LOOKS: dict[str, Look] = {
-    "dark": Look(_theme("dark", _DARK, dark=True), _roles(_DARK)),
-    "light": Look(_theme("light", _LIGHT, dark=False), _roles(_LIGHT)),
-    "high-contrast": Look(_theme("high-contrast", _CONTRAST, dark=True), _roles(_CONTRAST)),
-    "ansi-dark": Look(_ansi_theme("ansi-dark", "ansi_cyan", dark=True), _ansi_roles("cyan", "yellow"), tracks=False),
-    "ansi-light": Look(
-        _ansi_theme("ansi-light", "ansi_blue", dark=False), _ansi_roles("blue", "magenta"), tracks=False
-    ),
+    look.theme.name: look
+    for look in (
+        _own("dark", 0, dark=True),
+        _own("light", 1, dark=False),
+        _own("high-contrast", 2, dark=True),
+        _terminals("ansi-dark", "cyan", "yellow", dark=True),
+        _terminals("ansi-light", "blue", "magenta", dark=False),
+    )
 }
