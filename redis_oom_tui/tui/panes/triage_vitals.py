@@ -1,5 +1,6 @@
 """The figures of pane 1: gauges on one scale, counters with their rates, where the memory is, and its trend."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from redis_oom_tui.models.snapshot import Snapshot
@@ -28,8 +29,8 @@ _PARTS = {
 }
 
 
-class Vitals(Canvas):
-    """Gauges at the left, counters at the right; one below the other where there is no room for both."""
+class _Figures(Canvas):
+    """Draws a reading, once that has figures."""
 
     reading: Reading | None = None
 
@@ -39,14 +40,26 @@ class Vitals(Canvas):
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        """Six lines, or as many as there are."""
+        """What is drawn of the figures; nothing before there are any."""
         reading = self.reading
         if reading is None or reading.snapshot is None:
             return ()
+        return self.figures(reading, reading.snapshot, width, height)
+
+    @abstractmethod
+    def figures(self, reading: Reading, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
+        """What to draw of them in `width` by `height` cells."""
+
+
+class Vitals(_Figures):
+    """Gauges at the left, counters at the right; one below the other where there is no room for both."""
+
+    def figures(self, reading: Reading, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
+        """Six lines, or as many as there are."""
         beside = width >= _SIDE_BY_SIDE
         right_room = min(44, max(35, width // 3)) if beside else width - 1
-        left = gauges(reading.snapshot, width - right_room - 3 if beside else width, self.pen, self.triage.thresholds)
-        right = counters(reading, right_room)
+        left = gauges(snapshot, width - right_room - 3 if beside else width, self.pen, self.triage.thresholds)
+        right = counters(reading, snapshot, right_room)
         if not beside:
             # What is at stake before what explains it: where there are few lines, these are the first.
             policy, refused, evicted, *others = (((" ", "text"), *line) for line in right)
@@ -96,11 +109,8 @@ def _outside(rss: int | None, used: int) -> Line:
     return ((words, "dim"),)
 
 
-def counters(reading: Reading, room: int) -> list[Line]:
+def counters(reading: Reading, snapshot: Snapshot, room: int) -> list[Line]:
     """Policy, what was refused and evicted in all and per second, keys and TTLs, clients."""
-    snapshot = reading.snapshot
-    if snapshot is None:
-        return []
     told, rates, activity = snapshot.counters, reading.rates, snapshot.activity
     refused, evicted = rates.per_second(rates.refused_writes), rates.per_second(rates.evicted_keys)
     refusals = (">" if told.refused_is_lower_bound else "") + sizes.count(told.refused_writes_total)
@@ -126,24 +136,14 @@ def _pair(word: str, value: str, more: str, room: int, role: str = "") -> Line:
     return clip(((pad(word, _WORD), "dim"), (number, role or "title"), (f" {tail}", role or "dim")), room)
 
 
-class Whereabouts(Canvas):
+class Whereabouts(_Figures):
     """Where used_memory is, as one bar with its legend, and how it went in the last minutes."""
 
-    reading: Reading | None = None
-
-    def show(self, reading: Reading) -> None:
-        """Draw these figures."""
-        self.reading = reading
-        self.redraw()
-
-    def lines(self, width: int, height: int) -> Sequence[Line]:
+    def figures(self, reading: Reading, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
         """The bar, its legend, the trend; with a blank line between where there is room."""
-        reading = self.reading
-        if reading is None or reading.snapshot is None:
-            return ()
         return [
             (),
-            *breakdown(break_down(reading.snapshot.memory), width, self.pen),
+            *breakdown(break_down(snapshot.memory), width, self.pen),
             *(((),) if height > 6 else ()),
             *trend(reading.samples, reading.forecast, width, self.pen, max(1, height - (4 if height > 6 else 3))),
         ]
