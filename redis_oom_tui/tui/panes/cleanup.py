@@ -3,31 +3,22 @@
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
-from textual.widgets import Input
 
 from redis_oom_tui.models.action import Action
-from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.plan import Criteria, Deed
-from redis_oom_tui.models.verdict import Lever
+from redis_oom_tui.models.plan import Deed
 from redis_oom_tui.tui.acting import intents
-from redis_oom_tui.tui.acting.state import CleanupState, Stage
-from redis_oom_tui.tui.panes import cleanup_form
-from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.panes.cleanup_edit import EditLine
-from redis_oom_tui.tui.panes.cleanup_form import Form
-from redis_oom_tui.tui.panes.cleanup_form_view import FormView
+from redis_oom_tui.tui.acting.state import Stage
+from redis_oom_tui.tui.panes.cleanup_filling import FillingPane
 from redis_oom_tui.tui.panes.cleanup_stage_view import StageView
 from redis_oom_tui.tui.reading import Reading
 
 _UNDOABLE = frozenset({Stage.FORM, Stage.REPORT, Stage.RESTORED})
-_BUSY = "A cleanup is under way: let it end, or stop it with Esc"
 
 
-class CleanupPane(Pane):
+class CleanupPane(FillingPane):
     """Make room: look for keys, read the list, say yes once, watch, and put back what should have stayed."""
 
     pane = "cleanup"
@@ -46,9 +37,7 @@ class CleanupPane(Pane):
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.form_view = FormView()
         self.stage_view = StageView()
-        self.edit = EditLine()
         self._stage = Stage.FORM
 
     def compose(self) -> ComposeResult:
@@ -57,11 +46,6 @@ class CleanupPane(Pane):
         yield self.form_view
         yield self.stage_view
         yield self.edit
-
-    @property
-    def state(self) -> CleanupState:
-        """Where the cleanup is."""
-        return self.triage.deeds.cleanup
 
     @property
     def main_widget(self) -> Widget:
@@ -94,63 +78,10 @@ class CleanupPane(Pane):
         self.stage_view.redraw()
         self.refresh_bindings()
 
-    def pull(self, lever: Lever) -> None:
-        """Fill in what a finding proposes; looking for it is left to the user."""
-        if lever.match is not None:
-            self._fill(cleanup_form.from_criteria(Criteria(patterns=(lever.match,)), origin="a finding of Triage"))
-
-    def take_criteria(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:
-        """Fill in what another pane asked for, and look for it."""
-        if self._fill(cleanup_form.from_criteria(criteria, origin=origin, hidden=hidden)):
-            self._look()
-
-    def _fill(self, form: Form) -> bool:
-        if self.state.working:
-            self.triage.tell(_BUSY, bad=True)
-            return False
-        self.edit.close()
-        self.form_view.fill(form)
-        self.post_message(intents.NewPlan())
-        return True
-
-    @on(FormView.Look)
-    def _look(self) -> None:
-        form = self.form_view.form
-        try:
-            ask = intents.BuildPlan(
-                cleanup_form.criteria(form),
-                deed=Deed(form.deed),
-                expire_seconds=cleanup_form.expire_seconds(form),
-                hidden=form.hidden,
-            )
-        except BadInput as error:
-            self.form_view.wrong(str(error))
-        else:
-            self.form_view.wrong("")
-            self.post_message(ask)
-
-    @on(FormView.Edit)
-    def _edit(self, message: FormView.Edit) -> None:
-        self.edit.open(message.entry, message.text)
-        self.refresh_bindings()
-
-    @on(Input.Submitted, "#edit")
-    def _typed(self, message: Input.Submitted) -> None:
-        message.stop()
-        if self.edit.entry is not None and self.form_view.take(self.edit.entry, message.value):
-            self._close_edit()
-            self.form_view.action_move(1)
-
-    def _close_edit(self) -> None:
-        self.edit.close()
-        self.form_view.wrong("")
-        self.form_view.focus()
-        self.refresh_bindings()
-
     def back(self) -> bool:
         """Close the line, stop what goes on, or put away what was done; the form stays as it was filled in."""
         if self.edit.is_open:
-            self._close_edit()
+            self.close_edit()
         elif self.state.working:
             self.post_message(intents.StopWork())
         elif self.state.stage is Stage.PREVIEW:
@@ -192,21 +123,9 @@ class CleanupPane(Pane):
             needs = Action.EXPIRE if plan is not None and plan.deed is Deed.EXPIRE else Action.DELETE
         return None if needs is None and action != "look" else self.triage.deeds.why_not(needs)
 
-    def action_look(self) -> None:
-        """Look for what the form means."""
-        self._look()
-
-    def action_edit(self) -> None:
-        """Type in the line, turn its choice, or begin the search."""
-        self.form_view.begin()
-
     def action_again(self) -> None:
         """The plan that was left."""
         self.post_message(intents.ShowPlan())
-
-    def action_anew(self) -> None:
-        """An empty form."""
-        self._fill(Form())
 
     def action_run(self) -> None:
         """Ask, and run exactly the plan that is shown."""
