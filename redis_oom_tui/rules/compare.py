@@ -1,6 +1,7 @@
 """Two scans of one server: what grew, by family."""
 
 from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, SavedScan, ScanView
+from redis_oom_tui.words.sizes import told_bytes
 
 
 def compare(before: SavedScan, now: SavedScan) -> Comparison:
@@ -48,6 +49,8 @@ def _change(
 def _bytes(row: PatternRow | None, view: ScanView) -> Interval | None:
     if row is None:
         return _absent(view)
+    if told_bytes(row.size, row.keys) is None:
+        return None
     return row.estimated_bytes or (Interval(row.size, row.size, row.size) if view.complete else None)
 
 
@@ -76,6 +79,8 @@ def _apart(before: Interval | None, now: Interval | None) -> bool:
 
 def _whole(before: ScanView, now: ScanView) -> PatternChange:
     def side(view: ScanView) -> Interval | None:
+        if told_bytes(view.bytes_seen, view.scanned_keys) is None:
+            return None
         if view.complete:
             return Interval(view.bytes_seen, view.bytes_seen, view.bytes_seen)
         return view.estimated_bytes

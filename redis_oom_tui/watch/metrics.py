@@ -24,6 +24,7 @@ from redis_oom_tui.watch.looking import Look
 from redis_oom_tui.watch.output import Note
 from redis_oom_tui.watch.threads import aside
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import told_bytes
 
 _TOP_PATTERNS = 20
 _EXPECTED = (OSError, ValueError)
@@ -151,11 +152,13 @@ def _patterns(server: str, view: ScanView) -> Iterator[Metric]:
     top = sorted((row for row in view.patterns if row.level == 1), key=lambda row: -row.size)[:_TOP_PATTERNS]
     named = [(safe_text(row.pattern, 100), "" if row.db is None else str(row.db), row) for row in top]
     labels = ("pattern", "db")
-    sizes: Values = [((name, db), float(row.size)) for name, db, row in named]
+    sizes: Values = [((name, db), float(row.size)) for name, db, row in named if told_bytes(row.size, row.keys)]
     yield _gauge("pattern_bytes", "Bytes by key pattern, in the last scan", server, sizes, labels)
     keys: Values = [((name, db), float(row.keys)) for name, db, row in named]
     yield _gauge("pattern_keys", "Keys by key pattern, in the last scan", server, keys, labels)
-    yield _gauge("evictable_bytes", "Bytes of keys with a TTL, in the last scan", server, [((), view.volatile_bytes)])
+    if told_bytes(view.volatile_bytes, view.volatile_keys) is not None:
+        held: Values = [((), view.volatile_bytes)]
+        yield _gauge("evictable_bytes", "Bytes of keys with a TTL, in the last scan", server, held)
 
 
 class Endpoint:

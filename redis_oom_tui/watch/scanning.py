@@ -13,7 +13,7 @@ from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.looking import Look
 from redis_oom_tui.watch.output import Note
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, percent, size
+from redis_oom_tui.words.sizes import count, percent, size, told_bytes
 
 _NAMED = 5
 
@@ -92,20 +92,30 @@ def _largest(view: ScanView) -> list[PatternRow]:
 
 
 def _words(view: ScanView) -> str:
-    named = ", ".join(f"{safe_text(row.pattern, 60)} {percent(row.share)}" for row in _largest(view))
-    total = f"{count(view.scanned_keys)} keys, {size(view.bytes_seen)}"
+    told = told_bytes(view.bytes_seen, view.scanned_keys)
+    named = "" if told is None else ", ".join(_named(row) for row in _largest(view))
+    total = f"{count(view.scanned_keys)} keys, {size(told)}"
     return f"{total}{', most of it in ' if named else ''}{named}"
+
+
+def _named(row: PatternRow) -> str:
+    return f"{safe_text(row.pattern, 60)} {percent(row.share)}"
 
 
 def _figures(view: ScanView) -> dict[str, object]:
     patterns = [
-        {"pattern": safe_text(row.pattern), "keys": row.keys, "bytes": row.size, "share": round(row.share, 4)}
+        {
+            "pattern": safe_text(row.pattern),
+            "keys": row.keys,
+            "bytes": told_bytes(row.size, row.keys),
+            "share": round(row.share, 4),
+        }
         for row in _largest(view)
     ]
     return {
         "scanned_keys": view.scanned_keys,
-        "bytes": view.bytes_seen,
-        "with_ttl_bytes": view.volatile_bytes,
+        "bytes": told_bytes(view.bytes_seen, view.scanned_keys),
+        "with_ttl_bytes": told_bytes(view.volatile_bytes, view.volatile_keys),
         "elapsed_seconds": round(view.elapsed_seconds, 3),
         "patterns": patterns,
     }

@@ -13,7 +13,7 @@ from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.words.check_document import finding_fields, memory_fields, server_fields
 from redis_oom_tui.words.hostile import key_fields, safe_text
-from redis_oom_tui.words.sizes import count, duration, percent, size
+from redis_oom_tui.words.sizes import count, duration, percent, size, told_bytes
 
 _ROWS = 15
 # Snapshots closer together than this show one state, not a before and an after.
@@ -124,13 +124,18 @@ def _families(report: IncidentReport) -> str:
         return ""
     shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
     rows = (
-        (_code(row.pattern), count(row.keys), size(row.size), percent(row.share, 1), count(row.no_ttl_keys))
+        (
+            _code(row.pattern),
+            count(row.keys),
+            size(told_bytes(row.size, row.keys)),
+            percent(row.share if scan.bytes_seen else None, 1),
+            count(row.no_ttl_keys),
+        )
         for row in shown
     )
+    held = size(told_bytes(scan.bytes_seen, scan.scanned_keys))
     whole = "all keys" if scan.complete else f"{percent(scan.share_scanned)} of the keys"
-    title = (
-        f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {size(scan.bytes_seen)}).\n\n"
-    )
+    title = f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).\n\n"
     return title + _table(("family", "keys", "bytes", "share", "without TTL"), rows)
 
 
@@ -202,9 +207,14 @@ def _scan_fields(scan: ScanView) -> dict[str, Any]:
     return {
         "complete": scan.complete,
         "scanned_keys": scan.scanned_keys,
-        "scanned_bytes": scan.bytes_seen,
+        "scanned_bytes": told_bytes(scan.bytes_seen, scan.scanned_keys),
         "patterns": [
-            {"pattern": safe_text(row.pattern), "keys": row.keys, "bytes": row.size, "no_ttl_keys": row.no_ttl_keys}
+            {
+                "pattern": safe_text(row.pattern),
+                "keys": row.keys,
+                "bytes": told_bytes(row.size, row.keys),
+                "no_ttl_keys": row.no_ttl_keys,
+            }
             for row in scan.patterns[:100]
         ],
         "keys": [_key_fields_of(row.id.key, row.id.db, row.type, row.size) for row in scan.top[:100]],

@@ -60,3 +60,10 @@ def test_a_family_that_a_partial_scan_did_not_list_is_unknown_not_zero() -> None
 
 def test_another_server_is_said() -> None:
     assert "another address" in compare(scan(server="a"), scan(server="b")).notes[0]
+
+
+def test_sizes_that_neither_scan_was_told_are_unknown_and_keys_are_not() -> None:
+    comparison = compare(scan(family(b"a:*", 10, 0)), scan(family(b"a:*", 30, 0)))
+    (change,) = comparison.patterns
+    assert (change.keys_grown, change.bytes_grown) == (20, None)
+    assert comparison.whole.bytes_grown is None

@@ -101,6 +101,16 @@ def test_time_to_full_and_patterns_are_there_once_they_are_known() -> None:
     assert found["pattern_bytes{pattern=a\\xff:*,db=}"] == 4096
 
 
+def test_sizes_that_the_server_does_not_tell_are_left_out() -> None:
+    metrics = Metrics(book())
+    family = PatternRow(b"a:*", b"a:*", 3, 0, 0.0, 0)
+    metrics.scanned(ScanView(ScanState.COMPLETE, scanned_keys=3, volatile_keys=3, patterns=(family,)))
+    found = samples(metrics)
+    assert found["pattern_keys{pattern=a:*,db=}"] == 3
+    assert "pattern_bytes{pattern=a:*,db=}" not in found
+    assert "evictable_bytes" not in found
+
+
 def test_an_endpoint_answers_a_scrape() -> None:
     metrics = Metrics(book())
     metrics.seen(look(snapshot(85)))

@@ -11,7 +11,7 @@ from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.watch.clock import RealClock
 from redis_oom_tui.watch.output import Note
 from redis_oom_tui.watch.scanning import Scanning
-from tests.support.servers import RunningServer
+from tests.support.servers import RunningServer, started
 from tests.watch.scripted import snapshot
 from tests.watch.test_metrics import look
 
@@ -22,6 +22,16 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
+@contextlib.asynccontextmanager
+async def opened(server: RunningServer) -> AsyncIterator[Source]:
+    source = LiveServer(server.connection)
+    await source.open()
+    try:
+        yield source
+    finally:
+        await source.close()
+
+
 async def test_it_names_what_holds_the_memory_and_scans_again(valkey: RunningServer) -> None:
     with valkey.client() as client, client.pipeline(transaction=False) as pipe:
         for number in range(300):
@@ -29,18 +39,9 @@ async def test_it_names_what_holds_the_memory_and_scans_again(valkey: RunningSer
             pipe.set(f"session:{number}", "x" * 100, ex=1000)
         pipe.execute()
 
-    @contextlib.asynccontextmanager
-    async def connect() -> AsyncIterator[Source]:
-        source = LiveServer(valkey.connection)
-        await source.open()
-        try:
-            yield source
-        finally:
-            await source.close()
-
     notes: list[Note] = []
     views: list[ScanView] = []
-    scanning = Scanning(connect, 0.05, RealClock(), log=notes.append, take=views.append)
+    scanning = Scanning(lambda: opened(valkey), 0.05, RealClock(), log=notes.append, take=views.append)
     stop = asyncio.Event()
     running = asyncio.create_task(scanning.run(stop))
     await asyncio.sleep(0.05)
@@ -56,6 +57,22 @@ async def test_it_names_what_holds_the_memory_and_scans_again(valkey: RunningSer
     assert isinstance(patterns, list)
     assert [row["pattern"] for row in patterns][:1] == ["cache:*"]
     assert notes[0].figures["with_ttl_bytes"] == views[0].volatile_bytes > 300 * 100
+
+
+async def test_sizes_that_the_server_does_not_tell_are_not_nought(flavour: str) -> None:
+    with started(flavour, 'rename-command MEMORY ""') as server:
+        with server.client() as client:
+            client.mset({f"cache:{number}": "x" for number in range(50)})
+        notes: list[Note] = []
+        scanning = Scanning(lambda: opened(server), 3600, RealClock(), log=notes.append, take=lambda _: None)
+        stop = asyncio.Event()
+        running = asyncio.create_task(scanning.run(stop))
+        scanning.seen(look(snapshot(50)))
+        await until(lambda: notes)
+        stop.set()
+        await asyncio.wait_for(running, 10)
+    assert notes[0].text == "50 keys, ?"
+    assert notes[0].figures["bytes"] is None
 
 
 async def test_a_server_that_cannot_be_scanned_is_a_line() -> None:
