@@ -32,7 +32,8 @@ class Invocation:
     audit_path: Path | None = None
     record_path: Path | None = None
     read_only: bool = False
-    way_in: tuple[str, ...] = ()
+    # A password command is among them, and may hold what it prints: no traceback shows it.
+    way_in: tuple[str, ...] = field(default=(), repr=False)
 
 
 def read_invocation(given: Mapping[str, Any]) -> Invocation:
