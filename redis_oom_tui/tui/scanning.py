@@ -32,6 +32,9 @@ class ScanDesk:
         self.before: ScanView | None = None
         self.values: tuple[FamilySample, ...] = ()
         self.options = ScanOptions(idle=True)
+        # What the scan at hand walks: one from a file may walk less than the next one will.
+        self.walked = self.options
+        self.ended_at: float | None = None
 
     @property
     def active(self) -> bool:
@@ -44,21 +47,21 @@ class ScanDesk:
         if self._scan is not None and self.active:
             self._scan.stop()
         if self._app.scan is not None and self._app.scan.complete:
-            self.before = self._app.scan if _alike(options, self.options) else None
-        self.options = options
+            self.before = self._app.scan if _alike(options, self.walked) else None
+        self.options = self.walked = options
         self._run(self._app.source.scan(options))
 
     def go_on(self, saved: SavedScan) -> None:
         """Go on where a saved scan broke off. Raises BadInput where its file is damaged."""
         if isinstance(self._app.source, GoesOn):
             scan = self._app.source.resumed(saved.progress or {}, pace=self.options.pace)
-            self.options = replace(self.options, match=saved.match, type=saved.type)
+            self.walked = replace(self.options, match=saved.match, type=saved.type)
             self.before = None
             self._run(scan)
 
     def compare_with(self, saved: SavedScan) -> None:
         """Let findings say what grew since `saved`, where it saw the same keys as the scan here does."""
-        alike = (saved.match, saved.type) == (self.options.match, self.options.type)
+        alike = (saved.match, saved.type) == (self.walked.match, self.walked.type)
         if saved.view.complete and alike:
             self.before = saved.view
 
@@ -68,7 +71,7 @@ class ScanDesk:
         return scan.progress() if isinstance(scan, KeepsItsPlace) else None
 
     def _run(self, scan: Scan) -> None:
-        self._scan = scan
+        self._scan, self.ended_at = scan, None
         self._worker = self._app.run_worker(self._scan.run(), name="scan", group="scan", exit_on_error=False)
         self._look()
         if self._timer is None:
@@ -119,6 +122,8 @@ class ScanDesk:
         self._app.scan = self._scan.view()
         if self._app.scan.state not in _ACTIVE:
             self._pause_timer()
+            if self.ended_at is None:
+                self.ended_at = self._app.clock.wall()
             if self._app.scan.complete and self._sampled is not self._scan:
                 self._sampled = self._scan
                 sampling = self._read_values(self._app.scan)

@@ -11,7 +11,7 @@ from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.dialogs.base import Dialog
-from tests.support.scripted import ScriptedSource, a_view
+from tests.support.scripted import FakeClock, ScriptedSource, a_view
 from tests.tui.support import an_app, rows, screen_text, until
 
 KEYS = 20_000
@@ -47,10 +47,12 @@ def whole(keys: int):
 
 
 async def test_it_is_saved_to_a_new_file_and_compared_with_later():
-    source = ScriptedSource(views=[whole(1000)])
-    app = an_app(source)
+    source, clock = ScriptedSource(views=[whole(1000)]), FakeClock()
+    app = an_app(source, clock=clock)
     async with app.run_test(size=(80, 24)) as pilot:
         await scanned(pilot, 1000)
+        ended = clock.wall()
+        clock.move(3600)
         await pilot.press("w")
         await asked(pilot, "Save the scan")
         assert ".scan" in app.screen.query_one("#path", Input).value
@@ -70,7 +72,8 @@ async def test_it_is_saved_to_a_new_file_and_compared_with_later():
         await asked(pilot, "What grew")
         (family,) = [row for row in rows(app) if "user:*" in row and "+2,000" in row]
         assert "+195.3K" in family
-    assert load_scan(Path("monday.scan")).view.scanned_keys == 1000
+    saved = load_scan(Path("monday.scan"))
+    assert (saved.view.scanned_keys, saved.taken_at) == (1000, ended)
 
 
 async def test_a_path_that_cannot_be_is_said_and_nothing_is_overwritten():
@@ -115,7 +118,7 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
     async with first.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: first.reading.snapshot is not None)
         await pilot.press("2")
-        first.desk.start(ScanOptions(pace=Pace.GENTLE))
+        first.desk.start(ScanOptions(pace=Pace.GENTLE, match=b"user:*"))
         await until(pilot, lambda: first.scan.scanned_keys > 0)
         await pilot.press("e")
         await until(pilot, lambda: first.scan.state is ScanState.STOPPED)
@@ -136,3 +139,4 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
         await pilot.press("enter")
         await until(pilot, lambda: second.scan is not None and second.scan.complete)
         assert second.scan.scanned_keys == KEYS
+        assert (second.desk.walked.match, second.desk.options.match) == (b"user:*", None)

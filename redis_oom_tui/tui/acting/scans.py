@@ -69,11 +69,11 @@ def _at_hand(desk: "ActionDesk") -> SavedScan | None:
     snapshot = desk.snapshot
     return SavedScan(
         desk.app.scan,
-        desk.app.clock.wall(),
+        desk.app.clock.wall() if scans.ended_at is None else scans.ended_at,
         str(desk.app.source.address),
         None if snapshot is None else snapshot.server.run_id,
-        scans.options.match,
-        scans.options.type,
+        scans.walked.match,
+        scans.walked.type,
         scans.progress(),
     )
 
