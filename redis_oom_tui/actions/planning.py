@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from redis_oom_tui.models.action import PlanningState, PlanningView
@@ -11,7 +11,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria, Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules import freeing, selection, trust
+from redis_oom_tui.rules import freeing, precious, selection, trust
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.store.changing import reading
@@ -135,8 +135,7 @@ class PlanMaker:
     def _freeze(self, snapshot: Snapshot) -> Plan:
         keys = self._chosen.taken()
         flags = trust.flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
-        if self._deed is Deed.DELETE:
-            flags += freeing.flags(keys)
+        flags += flags_of_keys(keys, self._deed)
         return frozen(
             Plan(
                 keys=keys,
@@ -155,6 +154,11 @@ class PlanMaker:
                 role=snapshot.server.role,
             )
         )
+
+
+def flags_of_keys(keys: Sequence[PlannedKey], deed: Deed) -> tuple[str, ...]:
+    """Sentences to read before confirming that follow from which keys are in the plan, and from nothing else."""
+    return precious.flags(keys, deed) + (freeing.flags(keys) if deed is Deed.DELETE else ())
 
 
 def _planned(row: KeyRow, read_at: float) -> PlannedKey:

@@ -8,6 +8,8 @@ from redis_oom_tui.words.sizes import duration, number_of_keys, percent, size, t
 TARGET = 0.80
 _WORD_ABOVE_KEYS = 1000
 _WORD_ABOVE_SHARE = 0.10
+# A plan that frees this many times what must go is told to be more than enough.
+_FAR_TOO_MUCH = 2
 # Sizes from a few sampled elements miss by far more than those of strings and compact encodings.
 _ESTIMATED = frozenset({"hash", "set", "zset", "list", "stream"})
 _EXACT_BELOW = 4096
@@ -75,7 +77,11 @@ def _words(plan: Plan, target: float, needed: int, held: int, spread: int, now: 
         return f"{need}; this plan frees about {size(held)} within {duration(plan.expire_seconds)}, nothing at once."
     about = f"{size(held)} (± {size(spread)})" if spread else size(held)
     change = f"from {percent(now, 1)} to about {percent(after, 1)}"
-    short = "" if held >= needed else f": {size(needed - held)} too little"
+    short = ""
+    if held < needed:
+        short = f": {size(needed - held)} too little"
+    elif needed and held >= _FAR_TOO_MUCH * needed:
+        short = f": {held / needed:.1f} times what must go"
     return f"{need}; this plan frees {about}, {change}{short}."
 
 
@@ -89,10 +95,14 @@ def confirm_word(plan: Plan) -> str | None:
     >>> confirm_word(Plan((key,), Criteria(), 0.0, "s", keyspace_keys=9))
     'delete'
     """
-    share = len(plan.keys) / plan.keyspace_keys if plan.keyspace_keys else 0.0
-    if len(plan.keys) > _WORD_ABOVE_KEYS or share > _WORD_ABOVE_SHARE:
+    if len(plan.keys) > _WORD_ABOVE_KEYS or _share(plan) > _WORD_ABOVE_SHARE:
         return plan.deed.value
     return None
+
+
+def _share(plan: Plan) -> float:
+    """The plan's keys as a share of all that the server held when it was made."""
+    return min(1.0, len(plan.keys) / plan.keyspace_keys) if plan.keyspace_keys else 0.0
 
 
 def unsaved(plan: Plan, backup: BackupChoice) -> tuple[int, int]:
@@ -110,7 +120,8 @@ def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     verb = "Delete" if plan.deed is Deed.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
     role = f" ({plan.role})" if plan.role else ""
     held = size(told_bytes(plan.size, len(plan.keys)))
-    first = f"{verb} {number_of_keys(len(plan.keys))} ({held}) in {where} of {plan.server}{role}."
+    share = f", {percent(_share(plan))} of all keys," if _share(plan) > _WORD_ABOVE_SHARE else ""
+    first = f"{verb} {number_of_keys(len(plan.keys))} ({held}){share} in {where} of {plan.server}{role}."
     return (first, *_undo_words(plan, backup), *plan.flags)
 
 

@@ -1,22 +1,14 @@
 """What each eviction policy would mean here: from the keyspace, which is counted, and the scan, which is sampled."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from redis_oom_tui.models.action import PolicyView, Step
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, Snapshot
+from redis_oom_tui.rules import precious
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, evicts, is_allkeys, is_lfu, is_volatile
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, number_of_keys, percent, size, told_bytes
+from redis_oom_tui.words.sizes import count, percent, size, told_bytes
 
-# Words in names that stand for data whose silent loss breaks an application (sidekiq and bullmq are known cases).
-_PRECIOUS = {
-    "a queue": rb"queue|bull:|sidekiq|resque|celery|kombu|(?<![a-z])(?:rq:|jobs?(?![a-z]))",
-    # Short words only where they stand alone: a block, a clock and a release are none.
-    "a lock": rb"(?<![a-z])(?:un)?locks?(?![a-z])|mutex|semaphore|(?<![a-z])leases?(?![a-z])",
-    "sessions": rb"session|(?<![a-z])sess:|login|token",
-}
 _SHOWN = 3
 # A policy is marked where this share of the keys that go first would be missed.
 _ALARMING = 0.25
@@ -29,30 +21,6 @@ def over_bytes(memory: Memory) -> int | None:
     if memory.maxmemory_bytes is None:
         return None
     return max(0, memory.counted_bytes - memory.maxmemory_bytes)
-
-
-def precious(rows: Iterable[PatternRow]) -> tuple[str, ...]:
-    """Sentences about families that look like queues, locks or sessions, the largest first; one for each kind."""
-    found: dict[str, PatternRow] = {}
-    for row in sorted(rows, key=lambda row: row.size, reverse=True):
-        kind = _kind(row)
-        if kind is not None:
-            found.setdefault(kind, row)
-    return tuple(
-        f"{safe_text(row.pattern, 40)} ({number_of_keys(row.keys)}) looks like {kind}: losing one of its keys may break"
-        " the application that uses it."
-        for kind, row in found.items()
-    )
-
-
-def _kind(row: PatternRow) -> str | None:
-    name = row.pattern.lower()
-    for kind, words in _PRECIOUS.items():
-        if re.search(words, name):
-            return kind
-    if any(type_name == "stream" for type_name, _ in row.types):
-        return "a stream"
-    return None
 
 
 def policy_views(names: Iterable[str], snapshot: Snapshot, scan: ScanView | None) -> tuple[PolicyView, ...]:
@@ -136,7 +104,7 @@ def _endangered(name: str, families: Sequence[PatternRow], scan: ScanView | None
             break
     counted = [(row, row.keys - row.no_ttl_keys if is_volatile(name) else row.keys) for row in first]
     every = sum(keys for _, keys in counted)
-    return sum(keys for row, keys in counted if _kind(row) is not None) / every if every else 0.0
+    return sum(keys for row, keys in counted if precious.kind(row) is not None) / every if every else 0.0
 
 
 def _by_idle(name: str, rows: Sequence[PatternRow]) -> bool:
@@ -161,7 +129,7 @@ def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], e
     if not is_lfu(name) and is_lfu(snapshot.memory.policy) and name.endswith("-lru"):
         found.append("Idle times are wrong for keys used under an LFU policy: at first it evicts almost at random.")
     found.extend(_buffers(snapshot))
-    found.extend(precious(families))
+    found.extend(precious.families(families))
     return tuple(found)
 
 

@@ -109,6 +109,14 @@ async def test_limits_of_a_plan_hold_for_the_whole_cluster(cluster: RunningClust
     assert sorted(key.id.key for key in chosen.keys) == [b"old:1", b"old:2", b"old:3"]
 
 
+async def test_what_a_plan_would_break_is_counted_over_all_nodes(cluster: RunningCluster, tmp_path: Path) -> None:
+    _fill(cluster, b"session:%d", 90)
+    async with acting(cluster, tmp_path) as (_, operator):
+        plan = await _planned(operator, Criteria(patterns=(b"session:*",)))
+        (said,) = [flag for flag in plan.flags if "sessions" in flag]
+        assert said.startswith("90 keys look like sessions (such as session:")
+
+
 async def test_the_plan_of_another_cluster_is_not_run(cluster: RunningCluster, tmp_path: Path) -> None:
     async with acting(cluster, tmp_path) as (_, operator):
         plan = await _planned(operator, Criteria(patterns=(b"old:*",), max_keys=5))

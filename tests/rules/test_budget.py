@@ -46,6 +46,11 @@ def test_a_plan_that_is_too_little_says_by_how_much() -> None:
     assert "15.0 MiB too little" in found.words
 
 
+def test_a_plan_that_is_far_too_much_says_how_far() -> None:
+    assert "30.0 %: 3.5 times what must go." in budget(plan(70 * MIB), snapshot()).words
+    assert "times" not in budget(plan(39 * MIB), snapshot()).words
+
+
 def test_sizes_from_samples_have_a_range() -> None:
     found = budget(plan(8 * MIB, kind="hash"), snapshot())
     assert (found.low_bytes, found.high_bytes) == (6 * MIB, 10 * MIB)
@@ -75,6 +80,11 @@ def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:
     assert words[0] == "Delete 2 keys (51.0 MiB) in database 0 of cache-1:6379 (master)."
     assert any("1 key (50.0 MiB) over 16.0 MiB each" in sentence and "no undo" in sentence for sentence in words)
     assert "cannot be undone" in consent(plan(MIB), BackupChoice(wanted=False))[1]
+
+
+def test_consent_tells_a_large_share_of_all_keys() -> None:
+    assert "2 keys (2 B), 20 % of all keys, in database 0" in consent(plan(1, 1, keyspace=10), BackupChoice())[0]
+    assert "of all keys" not in consent(plan(1, 1, keyspace=20), BackupChoice())[0]
 
 
 def test_keys_of_unknown_size_are_not_called_too_large() -> None:

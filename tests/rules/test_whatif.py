@@ -1,12 +1,10 @@
 """What each policy would mean: who can go, whether that is enough, and what not to overlook."""
 
-import pytest
-
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Database, Memory, Server, Snapshot
 from redis_oom_tui.rules.policies import KNOWN
-from redis_oom_tui.rules.whatif import policy_view, policy_views, precious, write_path
+from redis_oom_tui.rules.whatif import policy_view, policy_views, write_path
 
 MIB = 1024 * 1024
 
@@ -75,23 +73,6 @@ def test_buffers_cannot_be_evicted() -> None:
     assert any("60.0 MiB are buffers" in warning for warning in view.warnings)
 
 
-def test_queues_locks_and_sessions_are_flagged_once_a_kind() -> None:
-    rows = [
-        family(b"bull:mail:*"),
-        family(b"lock:*"),
-        family(b"session:*", keys=3),
-        family(b"sess:*"),
-        family(b"cache:*"),
-    ]
-    said = precious(rows)
-    assert len(said) == 3
-    assert any("bull:mail:*" in sentence and "queue" in sentence for sentence in said)
-
-
-def test_a_stream_is_flagged_whatever_its_name() -> None:
-    assert "stream" in precious([family(b"x:*", types=(("stream", 10),))])[0]
-
-
 def test_families_without_a_ttl_are_not_flagged_under_volatile() -> None:
     rows = (family(b"queue:*", no_ttl_keys=10), family(b"cache:*", no_ttl_keys=0))
     view = policy_view("volatile-lru", snapshot(expires=10), scan(patterns=rows, volatile_keys=10, volatile_bytes=1))
@@ -119,25 +100,6 @@ def test_below_the_limit_the_rest_of_the_path_is_not_lit() -> None:
     steps = write_path(snapshot(policy="allkeys-lru", limit=200 * MIB))
     assert [step.lit for step in steps] == [True, True, False, False]
     assert "the write is accepted" in steps[1].answer
-
-
-@pytest.mark.parametrize(
-    ("name", "told"),
-    [
-        (b"lock:*", True),
-        (b"app:locks:*", True),
-        (b"emailqueue:*", True),
-        (b"jobs:*", True),
-        (b"usersession:*", True),
-        (b"block:*", False),
-        (b"clock:*", False),
-        (b"release:*", False),
-        (b"jobless:*", False),
-        (b"irq:*", False),
-    ],
-)
-def test_names_that_only_hold_such_a_word_are_no_queue_or_lock(name: bytes, told: bool) -> None:
-    assert bool(precious([family(name)])) == told
 
 
 def flagged(found: ScanView, **given: int) -> dict[str, bool]:

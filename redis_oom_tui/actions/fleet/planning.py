@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from redis_oom_tui.actions.planning import PlanMaker
+from redis_oom_tui.actions.planning import PlanMaker, flags_of_keys
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
 from redis_oom_tui.rules import selection
@@ -56,7 +56,8 @@ class FleetPlanMaker:
             self._ended = replace(together, state=PlanningState.FAILED, error=error)
             return self._ended
         state = PlanningState.STOPPED if self._stop else PlanningState.COMPLETE
-        self._ended = replace(together, state=state, plan=self._joined(plans, told))
+        # As on one node: the screen must answer while a hundred thousand keys are looked through and hashed.
+        self._ended = replace(together, state=state, plan=await asyncio.to_thread(self._joined, plans, told))
         return self._ended
 
     def _together(self, views: Sequence[PlanningView]) -> PlanningView:
@@ -73,13 +74,16 @@ class FleetPlanMaker:
         for name, plan in plans.items():
             for key in plan.keys:
                 chosen.add(_on(key, name))
-        flags = dict.fromkeys(flag for plan in plans.values() for flag in plan.flags)
+        keys = chosen.taken()
+        # What follows from the keys of one node is said once, of all.
+        counted = {flag for plan in plans.values() for flag in flags_of_keys(plan.keys, plan.deed)}
+        flags = dict.fromkeys(flag for plan in plans.values() for flag in plan.flags if flag not in counted)
         lost = [f"{view.error}: its keys are not in the plan." for view in told.values() if view.plan is None]
         first = next(iter(plans.values()))
         return frozen(
             replace(
                 first,
-                keys=chosen.taken(),
+                keys=keys,
                 criteria=self._criteria,
                 made_at=self._wall(),
                 server=f"the cluster behind {self._where}",
@@ -87,7 +91,7 @@ class FleetPlanMaker:
                 keyspace_keys=sum(plan.keyspace_keys for plan in plans.values()),
                 scanned_keys=sum(plan.scanned_keys for plan in plans.values()),
                 complete=not lost and all(plan.complete for plan in plans.values()),
-                flags=(*flags, *map(safe_text, lost)),
+                flags=(*flags, *flags_of_keys(keys, first.deed), *map(safe_text, lost)),
                 matched_keys=sum(plan.matched_keys for plan in plans.values()),
                 matched_bytes=sum(plan.matched_bytes for plan in plans.values()),
                 role=f"{len(plans)} primaries",

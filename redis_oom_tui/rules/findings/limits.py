@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.rules import precious
 from redis_oom_tui.rules.breakdown import counted_buffers
 from redis_oom_tui.rules.findings.case import MIB, Case
 from redis_oom_tui.rules.policies import is_allkeys, is_volatile
-from redis_oom_tui.rules.whatif import precious
 from redis_oom_tui.words.sizes import count, percent, size
 
 _TTL_ON_WRITE = "Give each key a TTL where it is written (SET key value EX seconds), also on the rewrite: SET drops it."
@@ -102,7 +102,7 @@ def store_with_eviction(case: Case) -> Iterator[Finding]:
     if not is_allkeys(case.policy) or case.memory.maxmemory_bytes is None or case.scan is None:
         return
     # What expires anyway is expected to be gone one day; what does not was meant to stay.
-    found = precious(row for row in case.leaves if row.no_ttl_keys >= 0.5 * row.keys)
+    found = precious.families(row for row in case.leaves if row.no_ttl_keys >= 0.5 * row.keys)
     if not found:
         return
     yield Finding(
