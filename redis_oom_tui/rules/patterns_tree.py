@@ -162,7 +162,7 @@ class PatternTree:
                 node = normals[normal] = self._leaf(db, normal)
             found[index] = node
             # Numbers come in few shapes; random letters never come in the same one again.
-            if node.shapes < _SHAPES_OF_ONE and len(normal) <= patterns.LONGEST_NAME and patterns.settled(normal):
+            if node.shapes < _SHAPES_OF_ONE and len(names[index]) <= patterns.LONGEST_NAME and patterns.settled(normal):
                 known[shapes[index]] = node
                 node.shapes += 1
         if len(known) + len(normals) > _CACHED:

@@ -242,3 +242,16 @@ def test_a_tree_that_was_kept_goes_on_as_if_nothing_had_been() -> None:
             assert tree_rows(other) == kept
     assert other.nodes == one.nodes
     assert rows(other, limit=200) == rows(one, limit=200)
+
+
+@pytest.mark.parametrize("char", b"-_+/", ids=chr)
+def test_a_name_of_100_kb_is_looked_at_no_further_than_its_family_is_shown(char: int) -> None:
+    """The search for tokens takes the square of a name's length and more: unbounded, this would take minutes."""
+    name = b"upload:%b" % (bytes([char]) * 100_000)
+    normal = patterns.Normaliser().name(name)
+    assert len(normal) <= patterns.LONGEST_NAME
+    assert patterns.parts(normal) == [b"upload:", patterns.VARIABLE]
+    tree = PatternTree()
+    tree.add(0, [name, name[:-1]], [100_100, 100_099], [-1, -1], [b"string", b"string"], 0)
+    row = rows(tree, limit=10)[0]
+    assert (row.pattern, row.keys, row.size) == (b"upload:*", 2, 200_199)
