@@ -19,6 +19,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import rewriting, tuning, whatif
 from redis_oom_tui.rules.providers import instead, provider_of
 from redis_oom_tui.store.changing import settings
+from redis_oom_tui.words.settings import shown_value
 
 
 class Tuner:
@@ -121,7 +122,7 @@ class Tuner:
         self._call_off(name)
         # It stays whether or not that can be written down.
         with contextlib.suppress(TriageError):
-            audit, kept = self._desk.audit, f"{name} stays {result.now or result.change.new}"
+            audit, kept = self._desk.audit, f"{name} stays {shown_value(name, result.now or result.change.new)}"
             server = str(self._server.address)
             audit.result(audit.intent("keep", server=server, who=self._desk.who, what=kept), ok=True, result=kept)
 
@@ -147,17 +148,19 @@ class Tuner:
         found = await settings.read_settings(self._server, [change.name])
         now = found[0].value if found else None
         if now is not None and change.old is not None and now != change.old:
-            raise BadInput(f"{change.name} is {now} by now, not {change.old} as it was shown: look again")
+            is_now, was = shown_value(change.name, now), shown_value(change.name, change.old)
+            raise BadInput(f"{change.name} is {is_now} by now, not {was} as it was shown: look again")
 
     async def _set(
         self, change: Change, action: str, *, persist: bool, revert_after: float | None = None
     ) -> ChangeResult:
+        old, new = shown_value(change.name, change.old), shown_value(change.name, change.new)
         back = "" if revert_after is None else f", and back in {revert_after:.0f} s unless kept"
         action_id = self._desk.audit.intent(
             action,
             server=str(self._server.address),
             who=self._desk.who,
-            what=f"{change.name}: {change.old if change.old is not None else '?'} to {change.new}{back}",
+            what=f"{change.name}: {old} to {new}{back}",
             before=change.old,
             persist=persist,
             reverts_in_seconds=revert_after,
@@ -169,7 +172,10 @@ class Tuner:
         except TriageError as error:
             self._desk.audit.result(action_id, ok=False, result=str(error))
             raise
-        said = result.detail or f"{change.name} is {result.now if result.now is not None else change.new} now"
+        said = (
+            result.detail
+            or f"{change.name} is {new if result.now is None else shown_value(change.name, result.now)} now"
+        )
         self._desk.audit.result(action_id, ok=result.took, result=said, after=result.now, change=change_fields(result))
         return result
 

@@ -9,6 +9,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Lever, Verdict
 from redis_oom_tui.rules.policies import is_allkeys, is_volatile
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.settings import short_value
 from redis_oom_tui.words.sizes import count, percent, size
 
 _SEVERITY = {Level.OOM: 0, Level.CRITICAL: 1, Level.UNKNOWN: 2, Level.WARNING: 3, Level.OK: 4}
@@ -157,7 +158,10 @@ def _skew(fleet: FleetView) -> Iterator[Finding]:
 def _disagreement(fleet: FleetView) -> Iterator[Finding]:
     for difference in fleet.differences:
         grave = difference.name in ("maxmemory", "maxmemory-policy")
-        parts = [f"{_shown_value(difference.name, value)} on {_names(nodes)}" for value, nodes in difference.values]
+        parts = [
+            f"{short_value(difference.name, value) or 'nothing'} on {_names(nodes)}"
+            for value, nodes in difference.values
+        ]
         yield Finding(
             id=f"differs-{difference.name}",
             level=Level.WARNING if grave else Level.OK,
@@ -167,12 +171,6 @@ def _disagreement(fleet: FleetView) -> Iterator[Finding]:
             else "Finish the upgrade: until then nodes treat the same command differently.",
             lever=Lever("limits", setting=difference.name, value=difference.values[0][0]) if grave else None,
         )
-
-
-def _shown_value(name: str, value: str) -> str:
-    if name == "maxmemory":
-        return "no limit" if value == "0" else size(int(value))
-    return safe_text(value, 60) or "nothing"
 
 
 def promotion_risk(replica: Snapshot, primary: Snapshot) -> str | None:
@@ -220,8 +218,8 @@ def _promotion(view: NodeView, replica: Snapshot, primary: Snapshot) -> Iterator
         title=f"Replica {safe_text(view.name, 80)}: {risk}",
         advice="Give it the primary's maxmemory and policy now; CONFIG SET on a primary never reaches its replicas.",
         evidence=(
-            f"replica: maxmemory {_shown_value('maxmemory', _limit(replica))}, {safe_text(replica.memory.policy, 40)}",
-            f"primary: maxmemory {_shown_value('maxmemory', _limit(primary))}, {safe_text(primary.memory.policy, 40)}",
+            f"replica: maxmemory {short_value('maxmemory', _limit(replica))}, {safe_text(replica.memory.policy, 40)}",
+            f"primary: maxmemory {short_value('maxmemory', _limit(primary))}, {safe_text(primary.memory.policy, 40)}",
         ),
     )
 

@@ -27,7 +27,8 @@ async def test_the_limit_is_sent_in_bytes_read_back_and_taken_back(server: Runni
             assert (await operator.undo(result)).took
             assert client.config_get("maxmemory") == {"maxmemory": "0"}
             undone, done = operator.history()
-        assert (done.what, done.ok) == ("maxmemory: 0 to 4294967296", True)
+        assert (done.what, done.ok) == ("maxmemory: no limit (0) to 4.0 GiB (4,294,967,296 bytes)", True)
+        assert done.result == "maxmemory is 4.0 GiB (4,294,967,296 bytes) now"
         assert undone.action == "undo"
         assert done.change is not None
         assert (done.change.change.old, done.change.now) == ("0", "4294967296")

@@ -160,6 +160,28 @@ async def test_an_entry_in_full_with_a_settings_old_and_new_value():
         assert "Number id1" in screen_text(app)
 
 
+async def test_rows_of_settings_tell_sizes_for_people_also_where_the_file_has_plain_bytes():
+    def row(action, old, new, *, ok=True):
+        change = Change("maxmemory", str(old * MIB), str(new * MIB))
+        told = {"action": action, "what": f"maxmemory: {change.old} to {change.new}", "undo": ""}
+        came = {"result": f"maxmemory is {change.new} now" if ok else "The server said no.", "ok": ok}
+        return told | came | {"change": ChangeResult(change, ok, change.new if ok else None)}
+
+    operator = ScriptedOperator()
+    operator.entries = [
+        an_entry(1, **row("set", 100, 200, ok=False)),
+        an_entry(2, **row("undo", 200, 100)),
+        an_entry(3, **row("set", 100, 200)),
+    ]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_log(pilot, "set        maxmemory: 100.0 MiB to 200.0 MiB (209,715,200 bytes)")
+        text = screen_text(app)
+        assert "undo       maxmemory: 200.0 MiB to 100.0 MiB (104,857,600 bytes)" in text
+        assert "set        The server said no. (maxmemory: 100.0 MiB to 200.0 MiB)" in text
+        assert "209715200" not in text
+
+
 async def test_an_entry_is_undone_after_a_question():
     operator = ScriptedOperator()
     operator.entries = [an_entry(1)]

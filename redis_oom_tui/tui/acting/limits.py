@@ -13,8 +13,8 @@ from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.keep import KeepDialog
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.value import ValueDialog
-from redis_oom_tui.tui.panes.limits_words import shown_value
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.settings import shown_value
 from redis_oom_tui.words.sizes import size
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _tell(desk: "ActionDesk", result: ChangeResult) -> None:
         notice = f"{name}: {arrow}, read back" + _places(result)
     else:
         notice = f"{name} was not changed" if not result.partly else f"{name} was changed on some nodes only"
-        notice += f": it reads {result.now}" if result.now is not None else ""
+        notice += f": it reads {shown_value(name, result.now)}" if result.now is not None else ""
     if result.detail:
         notice += f"; {result.detail}"
     if result.persisted is not None:

@@ -9,8 +9,8 @@ from redis_oom_tui.models.settings import Change
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.parts import Toggle, marked, paragraph
 from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.tui.panes.limits_words import shown_value
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.settings import shown_value
 
 REVERT_SECONDS = 60.0
 _REWRITE = (

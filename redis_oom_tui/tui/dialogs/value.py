@@ -12,8 +12,8 @@ from redis_oom_tui.models.settings import Change
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.parts import Field, marked, paragraph
 from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.tui.panes.limits_words import shown_value
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.settings import shown_value
 
 
 class ValueDialog(Dialog[Change]):

@@ -7,8 +7,8 @@ from redis_oom_tui.models.action import Limits, PolicyView, SettingView, Step
 from redis_oom_tui.tui.acting.state import LimitsState
 from redis_oom_tui.tui.dialogs.parts import marked, paragraph
 from redis_oom_tui.tui.draw import Line, Pen, clip, pad, width
-from redis_oom_tui.tui.panes.limits_words import short_value, shown_value
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.settings import short_value, shown_value
 from redis_oom_tui.words.sizes import count, percent, short_size, size
 
 POLICY = "maxmemory-policy"

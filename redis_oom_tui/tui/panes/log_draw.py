@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.alert import Alert, Event, EventKind
+from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.dialogs.parts import cut_end
 from redis_oom_tui.tui.draw import Line, Pen, Piece, clip, pad, width
-from redis_oom_tui.tui.panes.limits_words import shown_value
 from redis_oom_tui.tui.panes.log_words import clock_time, moment
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.settings import short_value, shown_value
 from redis_oom_tui.words.sizes import count, duration, percent, size
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
@@ -111,17 +112,27 @@ def _event_pieces(event: Event) -> list[Piece]:
 def _entry_pieces(entry: AuditEntry | None) -> list[Piece]:
     if entry is None:
         return []
-    if entry.ended is None:
-        came: Piece = ("its end was not written: it runs now, or was cut off", "warn")
-    else:
-        came = (safe_text(entry.result, 300), "text" if entry.ok else "crit")
     # What it is stands in the column before.
-    what = safe_text(entry.what, 120).removeprefix(f"{entry.action} ")
+    what = _changed(entry.change) if entry.change is not None else safe_text(entry.what, 120)
+    what = what.removeprefix(f"{entry.action} ")
     action: Piece = (pad(safe_text(entry.action, 10), 11), "link")
-    if entry.ended is not None and not entry.ok:
+    if entry.ended is None:
+        return [action, (f"{what}: ", "dim"), ("its end was not written: it runs now, or was cut off", "warn")]
+    came = safe_text(entry.result, 300)
+    if not entry.ok:
         # A row that is cut at its end must not read as done.
-        return [action, came, (f" ({what})", "dim")]
-    return [action, (f"{what}: ", "dim"), came]
+        return [action, (came, "crit"), (f" ({what})", "dim")]
+    if entry.change is not None and entry.change.now is not None:
+        change = entry.change.change
+        old = f"{safe_text(change.name, 40)}: {short_value(change.name, change.old)} to "
+        return [action, (old, "dim"), (shown_value(change.name, entry.change.now), "text")]
+    return [action, (f"{what}: ", "dim"), (came, "text")]
+
+
+def _changed(result: ChangeResult) -> str:
+    change = result.change
+    name = safe_text(change.name, 40)
+    return f"{name}: {short_value(change.name, change.old)} to {short_value(change.name, change.new)}"
 
 
 def in_full(one: Happening) -> list[Piece]:

@@ -1,4 +1,4 @@
-"""How values of settings are said."""
+"""How values of settings are said, in the screen, on the command line and in the audit file."""
 
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, size
