@@ -66,7 +66,8 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The text, made from the bindings of the screen below."""
-        below = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else self
+        # Whether this screen is on the stack already depends on how eagerly its tasks are run: Python 3.12 and later.
+        below = next((screen for screen in reversed(self.app.screen_stack) if screen is not self), self)
         yield HelpText(sections(list(below.active_bindings.values())))
 
 
