@@ -24,9 +24,13 @@ _VALUES = {
     "server_name": "--sni",
     "master": "--master",
     "sentinel_user": "--sentinel-user",
+    "sentinel_ca_file": "--sentinel-cacert",
+    "sentinel_cert_file": "--sentinel-cert",
+    "sentinel_key_file": "--sentinel-key",
+    "sentinel_server_name": "--sentinel-sni",
     "audit_path": "--audit",
 }
-_FLAGS = {"tls": "--tls", "insecure": "--insecure", "cluster": "-c"}
+_FLAGS = {"tls": "--tls", "insecure": "--insecure", "cluster": "-c", "sentinel_insecure": "--sentinel-insecure"}
 
 
 def way_in(given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -48,6 +52,8 @@ def way_in(given: Mapping[str, Any]) -> tuple[str, ...]:
             words += [option, str(given[name])]
     words += ["--askpass"] if asks else []
     words += [option for name, option in _FLAGS.items() if given.get(name)]
+    if given.get("sentinel_tls") is not None:
+        words += ["--sentinel-tls" if given["sentinel_tls"] else "--no-sentinel-tls"]
     for sentinel in given.get("sentinels") or ():
         words += ["--sentinel", sentinel]
     return tuple(words)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
@@ -34,6 +35,12 @@ class ConnectionOptions:
     master: str | None = None
     sentinel_user: str | None = None
     sentinel_password: Secret | None = None
+    sentinel_tls: bool | None = None
+    sentinel_ca_file: Path | None = None
+    sentinel_cert_file: Path | None = None
+    sentinel_key_file: Path | None = None
+    sentinel_server_name: str | None = None
+    sentinel_insecure: bool = False
     read_only: bool = False
 
 
@@ -65,11 +72,12 @@ def resolve(
         connection = replace(connection, password=Secret(environment["REDISCLI_AUTH"]))
     if options.db is not None:
         connection = replace(connection, db=options.db)
+    tls = _tls(options, connection.tls)
     return replace(
         connection,
-        tls=_tls(options, connection.tls),
+        tls=tls,
         cluster=options.cluster or connection.cluster,
-        sentinel=_sentinel(options, environment, connection.sentinel),
+        sentinel=_sentinel(options, environment, connection.sentinel, tls),
         read_only=options.read_only or connection.read_only,
     )
 
@@ -127,11 +135,16 @@ def _check(options: ConnectionOptions) -> None:
         raise BadInput("-s names a unix socket: leave out -h and -p")
     if bool(options.sentinels) != bool(options.master):
         raise BadInput("--sentinel and --master belong together: name the Sentinels and the master they watch")
-    if (options.cert_file is None) != (options.key_file is None):
-        raise BadInput("--cert and --key belong together: name the certificate and its key")
-    for option, path in (("--cacert", options.ca_file), ("--cert", options.cert_file), ("--key", options.key_file)):
+    _check_papers("--", options.ca_file, options.cert_file, options.key_file)
+    _check_papers("--sentinel-", options.sentinel_ca_file, options.sentinel_cert_file, options.sentinel_key_file)
+
+
+def _check_papers(prefix: str, ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> None:
+    if (cert_file is None) != (key_file is None):
+        raise BadInput(f"{prefix}cert and {prefix}key belong together: name the certificate and its key")
+    for option, path in (("cacert", ca_file), ("cert", cert_file), ("key", key_file)):
         if path is not None and not path.is_file():
-            raise BadInput(f"{option}: there is no file {str(path)!r}")
+            raise BadInput(f"{prefix}{option}: there is no file {str(path)!r}")
 
 
 def _with_address(options: ConnectionOptions, connection: Connection) -> Connection:
@@ -158,18 +171,65 @@ def _tls(options: ConnectionOptions, known: Tls | None) -> Tls | None:
     )
 
 
-def _sentinel(options: ConnectionOptions, environment: Mapping[str, str], known: Sentinel | None) -> Sentinel | None:
+def _sentinel(
+    options: ConnectionOptions, environment: Mapping[str, str], known: Sentinel | None, data: Tls | None
+) -> Sentinel | None:
     sentinel = known
     if options.sentinels and options.master is not None:
         sentinel = Sentinel(tuple(parse_host_port(text, 26379) for text in options.sentinels), options.master)
     if sentinel is None:
-        if options.sentinel_user is not None or options.sentinel_password is not None:
-            raise BadInput("--sentinel-user and --sentinel-pass go with --sentinel and --master")
+        if (lost := _for_sentinels(options)) is not None:
+            raise BadInput(f"{lost} goes with --sentinel and --master: name the Sentinels and the master they watch")
         return None
     password = options.sentinel_password or sentinel.password
     if password is None and environment.get("REDIS_SENTINEL_AUTH"):
         password = Secret(environment["REDIS_SENTINEL_AUTH"])
-    return replace(sentinel, username=options.sentinel_user or sentinel.username, password=password)
+    username = options.sentinel_user or sentinel.username
+    return replace(sentinel, username=username, password=password, tls=_sentinel_tls(options, sentinel.tls, data))
+
+
+def _sentinel_tls(
+    options: ConnectionOptions, known: Tls | Literal[False] | None, data: Tls | None
+) -> Tls | Literal[False] | None:
+    """What the options say of TLS with the Sentinels; what they leave out is as `known`, else as the servers'."""
+    named = _for_sentinels_tls(options)
+    if options.sentinel_tls is False:
+        if named is not None:
+            raise BadInput(f"--no-sentinel-tls leaves no use for {named}: keep one of the two")
+        return False
+    if named is None and (options.sentinel_tls is None or known):
+        return known
+    base = known or data or Tls()
+    return Tls(
+        ca_file=options.sentinel_ca_file or base.ca_file,
+        cert_file=options.sentinel_cert_file or base.cert_file,
+        key_file=options.sentinel_key_file or base.key_file,
+        server_name=options.sentinel_server_name or base.server_name,
+        verify=base.verify and not options.sentinel_insecure,
+    )
+
+
+def _for_sentinels(options: ConnectionOptions) -> str | None:
+    """An option given that means nothing without Sentinels; None where there is none."""
+    given = {
+        "--sentinel-user": options.sentinel_user is not None,
+        "--sentinel-pass": options.sentinel_password is not None,
+        "--sentinel-tls": options.sentinel_tls is True,
+        "--no-sentinel-tls": options.sentinel_tls is False,
+    }
+    return next((option for option, there in given.items() if there), None) or _for_sentinels_tls(options)
+
+
+def _for_sentinels_tls(options: ConnectionOptions) -> str | None:
+    """An option given that is of the TLS spoken with the Sentinels; None where there is none."""
+    given = {
+        "--sentinel-cacert": options.sentinel_ca_file is not None,
+        "--sentinel-cert": options.sentinel_cert_file is not None,
+        "--sentinel-key": options.sentinel_key_file is not None,
+        "--sentinel-sni": options.sentinel_server_name is not None,
+        "--sentinel-insecure": options.sentinel_insecure,
+    }
+    return next((option for option, there in given.items() if there), None)
 
 
 def _db(text: str | None, default: int | None) -> int | None:

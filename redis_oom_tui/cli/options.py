@@ -44,6 +44,14 @@ connection_options = _options(
     click.option(
         "--sentinel-pass", "sentinel_password", metavar="PASSWORD", help="Their own password (or REDIS_SENTINEL_AUTH)."
     ),
+    click.option(
+        "--sentinel-tls/--no-sentinel-tls", "sentinel_tls", default=None, help="TLS with them (as with the server)."
+    ),
+    click.option("--sentinel-cacert", "sentinel_ca_file", type=_FILE, metavar="FILE", help="Their own authority."),
+    click.option("--sentinel-cert", "sentinel_cert_file", type=_FILE, metavar="FILE", help="Certificate for them."),
+    click.option("--sentinel-key", "sentinel_key_file", type=_FILE, metavar="FILE", help="Its private key."),
+    click.option("--sentinel-sni", "sentinel_server_name", metavar="NAME", help="Their name for TLS."),
+    click.option("--sentinel-insecure", is_flag=True, help="TLS with them without checking the certificate."),
     click.option("--read-only", is_flag=True, help="Refuse every change, in the tool as well."),
 )
 

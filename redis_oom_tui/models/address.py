@@ -2,6 +2,7 @@
 
 from dataclasses import field
 from pathlib import Path
+from typing import Literal
 
 from redis_oom_tui.models.frozen import dataclass
 
@@ -70,12 +71,20 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Sentinel:
-    """Sentinels to ask for the master called `master`; their user and password are their own, not the data's."""
+    """Sentinels to ask for the master called `master`; their user and password are their own, not the data's.
+
+    `tls` is how to speak to them: as to the data where it is None, without TLS where it is False.
+    """
 
     addresses: tuple[Address, ...]
     master: str
     username: str | None = None
     password: Secret | None = None
+    tls: Tls | Literal[False] | None = None
+
+    def tls_beside(self, data: Tls | None) -> Tls | None:
+        """How to speak TLS to them where `data` is how to speak it to the servers; None for not at all."""
+        return data if self.tls is None else self.tls or None
 
 
 @dataclass(frozen=True, slots=True)

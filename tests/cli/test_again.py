@@ -119,6 +119,14 @@ def test_a_saved_plan_is_run_by_the_line_shown(
             {"sentinels": ("a:1", "b:2"), "master": "m", "sentinel_user": "u", "sentinel_password": "hunter2"},
             "--master m --sentinel-user u --sentinel a:1 --sentinel b:2",
         ),
+        (
+            {"sentinels": ("a:1",), "master": "m", "sentinel_ca_file": Path("/ca"), "sentinel_tls": True},
+            "--master m --sentinel-cacert /ca --sentinel-tls --sentinel a:1",
+        ),
+        (
+            {"sentinels": ("a:1",), "master": "m", "tls": True, "sentinel_tls": False},
+            "--master m --tls --no-sentinel-tls --sentinel a:1",
+        ),
     ],
 )
 def test_the_way_in_and_never_a_password(given: dict[str, object], words: str) -> None:

@@ -3,14 +3,16 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel
+from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
 from redis_oom_tui.models.errors import LoginRefused, NotRedis, ServerUnreachable
 from redis_oom_tui.store.live import LiveServer
 from tests.support.ports import free_ports
-from tests.support.sentinel import MASTER, failed_over, watched
+from tests.support.sentinel import MASTER, Watched, failed_over, watched
+from tests.support.tls import issue, speaking_tls
 
 
 @contextlib.asynccontextmanager
@@ -57,6 +59,43 @@ async def test_a_master_that_came_back_as_a_replica_is_left() -> None:
                 client.replicaof("127.0.0.1", them.replica_port)
             snapshot = await live.snapshot()
     assert (snapshot.server.role, snapshot.server.address.port) == ("master", them.replica_port)
+
+
+@pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("flavour", speaking_tls())
+async def test_sentinels_are_spoken_to_over_a_tls_of_their_own(flavour: str, over_tls: bool, tmp_path: Path) -> None:
+    papers = issue(tmp_path, "127.0.0.1")
+    with watched(flavour, papers=papers, sentinel_papers=papers if over_tls else None) as them:
+        async with _opened(them.connection) as live:
+            assert (await live.snapshot()).server.address.port == them.master_port
+            failed_over(them)
+            snapshot = await live.snapshot()
+    assert (snapshot.server.role, snapshot.server.address.port) == ("master", them.replica_port)
+
+
+@pytest.mark.parametrize("flavour", speaking_tls())
+async def test_only_the_sentinels_speak_tls(flavour: str, tmp_path: Path) -> None:
+    papers = issue(tmp_path, "127.0.0.1")
+    with watched(flavour, sentinel_papers=papers) as them:
+        async with _opened(them.connection) as live:
+            assert (await live.snapshot()).server.address.port == them.master_port
+        as_the_data = replace(them.connection, sentinel=replace(_sentinel(them), tls=None))
+        await _refusal(as_the_data, ServerUnreachable, "asked as a Sentinel, closed .* --sentinel-tls")
+        stranger = Tls(ca_file=papers.stranger_ca_file)
+        untrusted = replace(them.connection, sentinel=replace(_sentinel(them), tls=stranger))
+        await _refusal(untrusted, ServerUnreachable, "asked as a Sentinel, .* --sentinel-cacert")
+
+
+@pytest.mark.parametrize("flavour", speaking_tls())
+async def test_plain_sentinels_asked_over_the_tls_of_the_data(flavour: str, tmp_path: Path) -> None:
+    with watched(flavour, papers=issue(tmp_path, "127.0.0.1")) as them:
+        as_the_data = replace(them.connection, sentinel=replace(_sentinel(them), tls=None))
+        await _refusal(as_the_data, ServerUnreachable, "--no-sentinel-tls")
+
+
+def _sentinel(them: Watched) -> Sentinel:
+    assert them.connection.sentinel is not None
+    return them.connection.sentinel
 
 
 async def test_one_dead_sentinel_among_those_asked() -> None:

@@ -1,4 +1,4 @@
-"""A master, a replica and a Sentinel that watches them."""
+"""A master, a replica and a Sentinel that watches them; each side with a password or with TLS, where asked."""
 
 import shutil
 import subprocess
@@ -10,9 +10,10 @@ from pathlib import Path
 
 import redis
 
-from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel
+from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, binaries, started
+from tests.support.tls import Papers
 from tests.support.waiting import until
 
 MASTER = "cache"
@@ -31,15 +32,27 @@ class Watched:
 
 
 @contextmanager
-def watched(flavour: str, *, password: str | None = None, sentinel_password: str | None = None) -> Iterator[Watched]:
-    """All three, on the loopback, the replica in step; with a password for the data, and another for the Sentinel."""
+def watched(
+    flavour: str,
+    *,
+    password: str | None = None,
+    sentinel_password: str | None = None,
+    papers: Papers | None = None,
+    sentinel_papers: Papers | None = None,
+) -> Iterator[Watched]:
+    """All three, on the loopback, the replica in step; with a password for the data, and another for the Sentinel.
+
+    With `papers` the data speaks TLS alone, with `sentinel_papers` the Sentinel: `connection` then speaks it too.
+    """
     master_port, replica_port, sentinel_port = free_ports(3)
     locks = () if password is None else (f"requirepass {password}", f"masterauth {password}")
     common = ("bind 127.0.0.1", "repl-diskless-sync yes", "repl-diskless-sync-delay 0", *locks)
+    common += () if papers is None else (*_shown(papers), "tls-replication yes")
+    port = "port" if papers is None else "tls-port"
     with ExitStack() as stack:
-        master = stack.enter_context(started(flavour, f"port {master_port}", *common))
+        master = stack.enter_context(started(flavour, f"{port} {master_port}", *common))
         replica = stack.enter_context(
-            started(flavour, f"port {replica_port}", f"replicaof 127.0.0.1 {master_port}", *common)
+            started(flavour, f"{port} {replica_port}", f"replicaof 127.0.0.1 {master_port}", *common)
         )
         until(lambda: _in_step(replica, password), "the replica in step")
         lines = [
@@ -48,16 +61,41 @@ def watched(flavour: str, *, password: str | None = None, sentinel_password: str
             f"sentinel failover-timeout {MASTER} 2000",
             *([f"sentinel auth-pass {MASTER} {password}"] if password else []),
             *([f"requirepass {sentinel_password}"] if sentinel_password else []),
+            *_listening(sentinel_port, papers, sentinel_papers),
         ]
-        stack.enter_context(_sentinel(flavour, sentinel_port, lines))
-        asker = redis.Redis(port=sentinel_port, password=sentinel_password, protocol=2, driver_info=None)
-        stack.callback(asker.close)
-        until(lambda: bool(asker.execute_command("SENTINEL REPLICAS", MASTER)), "the Sentinel's discovery")
+        stack.enter_context(_sentinel(flavour, lines))
         asked = Sentinel(
-            (Address(port=sentinel_port),), MASTER, password=Secret(sentinel_password) if sentinel_password else None
+            (Address(port=sentinel_port),),
+            MASTER,
+            password=Secret(sentinel_password) if sentinel_password else None,
+            tls=_trusting(sentinel_papers) or False,
         )
-        connection = Connection(sentinel=asked, password=Secret(password) if password else None)
+        connection = Connection(sentinel=asked, password=Secret(password) if password else None, tls=_trusting(papers))
+        with _asker(asked) as asker:
+            until(lambda: bool(asker.execute_command("SENTINEL REPLICAS", MASTER)), "the Sentinel's discovery")
         yield Watched(master, master_port, replica, replica_port, sentinel_port, connection)
+
+
+def _shown(papers: Papers) -> tuple[str, ...]:
+    """The lines by which a server, or a Sentinel, shows its certificate and asks for none."""
+    return (
+        f"tls-ca-cert-file {papers.ca_file}",
+        f"tls-cert-file {papers.cert_file}",
+        f"tls-key-file {papers.key_file}",
+        "tls-auth-clients no",
+    )
+
+
+def _trusting(papers: Papers | None) -> Tls | None:
+    return None if papers is None else Tls(ca_file=papers.ca_file)
+
+
+def _listening(port: int, papers: Papers | None, own: Papers | None) -> tuple[str, ...]:
+    """How the Sentinel is spoken to, and speaks to the data; it trusts one authority and has one certificate."""
+    heard = (f"port {port}",) if own is None else (f"tls-port {port}", "port 0")
+    trusted = own or papers
+    lines = () if trusted is None else _shown(trusted)
+    return (*heard, *lines, *(() if papers is None else ("tls-replication yes",)))
 
 
 def failed_over(watched: Watched, password: str | None = None) -> None:
@@ -73,10 +111,22 @@ def failed_over(watched: Watched, password: str | None = None) -> None:
 
 
 def _named(watched: Watched) -> int:
-    asked = watched.connection.sentinel
-    secret = asked.password.reveal() if asked is not None and asked.password is not None else None
-    with redis.Redis(port=watched.sentinel_port, password=secret, protocol=2, driver_info=None) as asker:
+    assert watched.connection.sentinel is not None
+    with _asker(watched.connection.sentinel) as asker:
         return int(asker.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", MASTER)[1])
+
+
+def _asker(asked: Sentinel) -> redis.Redis:
+    secret = None if asked.password is None else asked.password.reveal()
+    return redis.Redis(
+        host="127.0.0.1",
+        port=asked.addresses[0].port,
+        password=secret,
+        protocol=2,
+        driver_info=None,
+        ssl=bool(asked.tls),
+        ssl_ca_certs=str(asked.tls.ca_file) if asked.tls else None,
+    )
 
 
 def _in_step(replica: RunningServer, password: str | None) -> bool:
@@ -85,10 +135,10 @@ def _in_step(replica: RunningServer, password: str | None) -> bool:
 
 
 @contextmanager
-def _sentinel(flavour: str, port: int, lines: list[str]) -> Iterator[None]:
+def _sentinel(flavour: str, lines: list[str]) -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix="rot-"))
     file = folder / "sentinel.conf"
-    file.write_text("\n".join([f"port {port}", "bind 127.0.0.1", f"dir {folder}", *lines]) + "\n")
+    file.write_text("\n".join(["bind 127.0.0.1", f"dir {folder}", *lines]) + "\n")
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             [str(binaries()[flavour]), str(file), "--sentinel"], stdout=log, stderr=log, stdin=subprocess.DEVNULL

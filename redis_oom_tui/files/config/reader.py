@@ -69,6 +69,10 @@ class Section:
         self._known.add(key)
         return key in self._values
 
+    def is_table(self, key: str) -> bool:
+        """Whether `key` holds a table, where another value may stand there as well."""
+        return isinstance(self._take(key), dict)
+
     def text(self, key: str) -> str | None:
         """A string that is not empty."""
         return self._read(key, _text)

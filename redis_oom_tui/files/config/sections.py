@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from redis_oom_tui.files.config.reader import Section
 from redis_oom_tui.models.address import Address, Sentinel, Tls
@@ -159,15 +160,16 @@ def read_plan(section: Section) -> NamedPlan:
 def read_profile(section: Section, around: Settings, folder: Path) -> Profile:
     """`[profiles.NAME]`: a server and how to treat it."""
     production = section.flag("production")
+    tls = _tls(section, "tls", folder)
     profile = Profile(
         name=section.path[-1],
         address=_address(section),
         username=section.text("username"),
         password=read_secret(section, "password", folder),
         db=section.whole("db", 0, 2**31 - 1),
-        tls=_tls(section, folder),
+        tls=tls,
         cluster=section.flag("cluster"),
-        sentinel=_sentinel(section),
+        sentinel=_sentinel(section, tls, folder),
         sentinel_password=read_secret(section, "sentinel_password", folder),
         read_only=section.flag("read_only"),
         production=production,
@@ -205,36 +207,52 @@ def _address(section: Section) -> Address:
     socket = section.text("socket")
     if socket is None:
         return Address(section.text("host") or "127.0.0.1", section.whole("port", 1, 65535) or 6379)
-    for other in ("host", "port", "tls", "sentinels"):
+    for other in ("host", "port", "tls", "sentinels", "sentinel_tls"):
         if section.has(other):
             section.wrong(other, "has no meaning beside socket")
     return Address(socket_path=str(Path(socket).expanduser()))
 
 
-def _tls(section: Section, folder: Path) -> Tls | None:
-    if not section.has("tls"):
+def _tls(section: Section, key: str, folder: Path, base: Tls | None = None) -> Tls | None:
+    """The table under `key`, over `base`; None where there is none."""
+    if not section.has(key):
         return None
-    table = section.table("tls")
+    table, base = section.table(key), base or Tls()
 
     def file(key: str) -> Path | None:
         text = table.text(key)
         return None if text is None else folder / Path(text).expanduser()
 
-    tls = Tls(file("ca"), file("cert"), file("key"), table.text("server_name"), table.flag("verify", True))
+    tls = Tls(
+        file("ca") or base.ca_file,
+        file("cert") or base.cert_file,
+        file("key") or base.key_file,
+        table.text("server_name") or base.server_name,
+        table.flag("verify", base.verify),
+    )
     table.finish()
     return tls
 
 
-def _sentinel(section: Section) -> Sentinel | None:
+def _sentinel_tls(section: Section, data: Tls | None, folder: Path) -> Tls | Literal[False] | None:
+    """`sentinel_tls`: a table over the servers' own, or true or false."""
+    if section.is_table("sentinel_tls"):
+        return _tls(section, "sentinel_tls", folder, data)
+    if not section.has("sentinel_tls"):
+        return None
+    return (data or Tls()) if section.flag("sentinel_tls") else False
+
+
+def _sentinel(section: Section, data: Tls | None, folder: Path) -> Sentinel | None:
     hosts, master = section.strings("sentinels"), section.text("master")
-    username = section.text("sentinel_username")
-    if not hosts and master is None and username is None:
+    username, tls = section.text("sentinel_username"), _sentinel_tls(section, data, folder)
+    if not hosts and master is None and username is None and tls is None:
         return None
     if not hosts or master is None:
         section.wrong("sentinels" if hosts else "master", "needs both sentinels and master")
         return None
     try:
-        return Sentinel(tuple(_endpoint(text) for text in hosts), master, username)
+        return Sentinel(tuple(_endpoint(text) for text in hosts), master, username, tls=tls)
     except BadInput as error:
         section.wrong("sentinels", str(error))
         return None

@@ -1,6 +1,7 @@
 """Asking Sentinels for the master: all at once, and believing the answer that most of them give."""
 
 import asyncio
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -11,14 +12,15 @@ from redis_oom_tui.store.errors import translated
 from redis_oom_tui.words.hostile import safe_text
 
 _ASK = "SENTINEL GET-MASTER-ADDR-BY-NAME"
+_TLS_OPTIONS = re.compile(r"--(tls|cacert|cert|key|sni)\b")
 
 
 async def master_of(connection: Connection, sentinel: Sentinel) -> Address:
     """Where the Sentinels say that the master is; a Sentinel cut off from the others is outvoted.
 
-    TLS and the timeouts are those of `connection`, user and password the Sentinels' own. Returns as soon as more than
-    half agree, in any case after one connect and one read timeout. Raises what the last of them failed with, or
-    NotRedis where none knows the name.
+    The timeouts are those of `connection`, user and password the Sentinels' own, and TLS too where they have one.
+    Returns as soon as more than half agree, in any case after one connect and one read timeout. Raises what the last
+    of them failed with, or NotRedis where none knows the name.
     """
     asking = {asyncio.ensure_future(_ask(connection, sentinel, where)) for where in sentinel.addresses}
     votes: Counter[Address] = Counter()
@@ -44,9 +46,9 @@ async def master_of(connection: Connection, sentinel: Sentinel) -> Address:
 
 
 async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Address | TriageError | None:
-    asked = make_client(
-        replace(connection, address=where, sentinel=None, username=sentinel.username, password=sentinel.password)
-    )
+    tls = sentinel.tls_beside(connection.tls)
+    login = replace(connection, username=sentinel.username, password=sentinel.password)
+    asked = make_client(replace(login, address=where, sentinel=None, tls=tls))
     try:
         with translated(where, _ASK):
             found = await asked.execute_command(_ASK, sentinel.master)
@@ -55,7 +57,17 @@ async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Ad
             f"{where}, a Sentinel, refused the login: its own go with --sentinel-user and --sentinel-pass"
         )
     except TriageError as error:
-        return error
+        return type(error)(_as_sentinels(error, where, over_tls=tls is not None))
     finally:
         await asked.aclose()
     return None if found is None else Address(str(found[0], "utf-8", "replace"), int(found[1]))
+
+
+def _as_sentinels(error: TriageError, where: Address, *, over_tls: bool) -> str:
+    """The sentence of `error` with the options that are the Sentinels' own: the servers' may be right as they are.
+
+    One without TLS answers a greeting over TLS with silence, as it waits for the end of a line.
+    """
+    told = _TLS_OPTIONS.sub(r"--sentinel-\1", str(error)).replace(str(where), f"{where}, asked as a Sentinel,", 1)
+    silent = over_tls and "did not answer in time" in told
+    return f"{told}, or it does not speak TLS: try --no-sentinel-tls" if silent else told
