@@ -287,3 +287,15 @@ async def test_what_the_figures_leave_out_stands_beside_the_totals():
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot)
         await until(pilot, lambda: "MEMORY USAGE is refused here: sizes are unknown" in screen_text(app))
+
+
+@pytest.mark.parametrize(("largest", "told"), [(1, True), (150, False)])
+async def test_where_no_single_key_matters_the_way_to_the_patterns_is_told(largest, told):
+    top = tuple(KeyRow(KeyId(0, b"k%d" % n), "string", largest * 1024 * 1024) for n in range(3))
+    app = an_app(ScriptedSource(views=[a_view(ScanState.COMPLETE, top=top)]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot)
+        await until(pilot, lambda: "k2" in screen_text(app))
+        assert ("No key holds 1 %" in screen_text(app)) is told
+        await pilot.press("tab")
+        await until(pilot, lambda: "No key holds 1 %" not in screen_text(app))

@@ -84,7 +84,9 @@ class HogsPane(ScanKeys):
 
     @on(LiveTable.Changed)
     def _show_progress(self) -> None:
-        self.progress.show(self._view, self.tables.used_bytes(), self.tables.note(self._view))
+        note = self.tables.note(self._view)
+        hidden = not (self.has_class("-patterns") or self.has_class("-wide"))
+        self.progress.show(self._view, self.tables.used_bytes(), note, hidden=hidden)
 
     def _select(self, selection: Selection) -> None:
         self.tables.selection = selection
@@ -97,6 +99,7 @@ class HogsPane(ScanKeys):
     def action_other(self, table: str) -> None:
         """To the patterns, or back to the keys."""
         self.set_class(table == "patterns", "-patterns")
+        self._show_progress()
         self.put_focus(self.main_widget)
         self.refresh_bindings()
 
@@ -166,3 +169,4 @@ class HogsPane(ScanKeys):
     def on_resize(self, event: events.Resize) -> None:
         """Wide terminals show keys and patterns side by side."""
         self.set_class(event.size.width >= _WIDE, "-wide")
+        self._show_progress()

@@ -16,20 +16,27 @@ _WORDS = {
     ScanState.SAMPLED: ("SAMPLE", "ok"),
     ScanState.FAILED: ("FAILED", "crit"),
 }
+# A key with less than this share of all bytes is not what fills the memory.
+_LITTLE = 0.01
+_SCATTERED = "No key holds 1 %: Tab, by pattern"
 # In less room than this a sentence tells nothing.
 _LEAST_NOTE = 20
 
 
 class ScanProgress(Canvas):
-    """Two lines about the scan; `note` is what the tables show of it, as a filter."""
+    """Two lines about the scan; `note` is what the tables show of it, as a filter.
+
+    `hidden` says that the patterns are behind the keys: it is told where they hold what no single key does.
+    """
 
     view: ScanView | None = None
     used_bytes: int | None = None
     note = ""
+    hidden = False
 
-    def show(self, view: ScanView | None, used_bytes: int | None, note: str) -> None:
+    def show(self, view: ScanView | None, used_bytes: int | None, note: str, *, hidden: bool = False) -> None:
         """Draw the scan as it stands."""
-        self.view, self.used_bytes, self.note = view, used_bytes, note
+        self.view, self.used_bytes, self.note, self.hidden = view, used_bytes, note, hidden
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
@@ -70,13 +77,21 @@ class ScanProgress(Canvas):
         """What the tables leave out by choice; else what these figures leave out, and why."""
         if self.note:
             return [(f"{self.note} ", "key")]
-        if not view.notes or room < _LEAST_NOTE:
-            return []
-        return [(f"{shorten(safe_text('; '.join(view.notes), 300), room)} ", "warn")]
+        if view.notes and room >= _LEAST_NOTE:
+            return [(f"{shorten(safe_text('; '.join(view.notes), 300), room)} ", "warn")]
+        if self.hidden and _scattered(view) and room > len(_SCATTERED):
+            return [(f"{_SCATTERED} ", "dim")]
+        return []
 
 
 def _uncounted(view: ScanView) -> tuple[tuple[int, str], ...]:
     return (view.vanished_keys, "went away"), (view.refused_keys, "not readable")
+
+
+def _scattered(view: ScanView) -> bool:
+    """Whether the bytes lie in families of small keys, so that a list of keys says little."""
+    largest = max((row.size or 0 for row in view.top), default=0)
+    return view.complete and 0 < largest < _LITTLE * view.bytes_seen and bool(view.patterns)
 
 
 def _told(view: ScanView) -> list[Piece]:
