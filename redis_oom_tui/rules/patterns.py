@@ -15,8 +15,10 @@ DEEPEST = 8
 LONGEST_NAME = 512
 
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_HEX_TO_ZERO = bytes.maketrans(b"123456789abcdef", b"000000000000000")
 _JOINS = b"-._/"
-_HEX = b"0123456789abcdefABCDEF-"
+_LOWER_HEX = b"0123456789abcdef-"
+_HEX = _LOWER_HEX + b"ABCDEF"
 _NO_DIGITS = bytes(char for char in range(256) if not 48 <= char <= 57)
 _UUID_LENGTH = 36
 _KNOWN_WORDS = 4096
@@ -34,8 +36,21 @@ def shape(name: bytes) -> bytes:
 
 def shapes(names: list[bytes]) -> list[bytes]:
     """`shape` of each, in one pass over all of them: a fifth of the time."""
-    found = b"\n".join(names).translate(_DIGITS_TO_ZERO).split(b"\n")
-    return found if len(found) == len(names) else [shape(name) for name in names]
+    return _translated(names, _DIGITS_TO_ZERO)
+
+
+def moulds(shapes: list[bytes]) -> list[bytes]:
+    """Each with its small hex letters as 0 too: names with a hash of one length at one place have one mould.
+
+    >>> moulds([b"session:0f0d00b0", b"session:d00000c0"])
+    [b's0ssion:00000000', b's0ssion:00000000']
+    """
+    return _translated(shapes, _HEX_TO_ZERO)
+
+
+def _translated(names: list[bytes], table: bytes) -> list[bytes]:
+    found = b"\n".join(names).translate(table).split(b"\n")
+    return found if len(found) == len(names) else [name.translate(table) for name in names]
 
 
 def settled(normal: bytes) -> bool:
@@ -77,6 +92,22 @@ class Normaliser:
             known = words.get(part)
             found.append(self._part(part) if known is None else known)
         return self._single.join(found)
+
+    def token(self, name: bytes) -> tuple[int, int] | None:
+        """Where in `name` its one hash or UUID in small letters stands, its end excluded; None for none or several.
+
+        >>> Normaliser().token(b"session:9f86d081:cart")
+        (8, 16)
+        """
+        if self._single is None or len(name) > LONGEST_NAME:
+            return None
+        found = []
+        start = 0
+        for part in name.split(self._single):
+            if not part.translate(None, _LOWER_HEX) and not part.isdigit() and _is_token(part):
+                found.append((start, start + len(part)))
+            start += len(part) + 1
+        return found[0] if len(found) == 1 else None
 
     def _part(self, part: bytes) -> bytes:
         """One part that is no known word. What random tokens look like is told by what is left without hex digits."""

@@ -2,16 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from operator import add
-from typing import cast
 
 from redis_oom_tui.rules import patterns
+from redis_oom_tui.rules.patterns_known import Known
 
 GROUPS = 8
 """Pages are dealt into so many groups; how the groups differ tells how far an estimate may be off."""
 
-_CACHED = 30_000
-_SHAPES_OF_ONE = 64
 # Folding begins where most names stand side by side: that is where a name, not a family, makes them differ.
 _CROWDS = (1024, 256, 64, 2)
 
@@ -42,7 +41,6 @@ class Node:
         "name",
         "no_ttl",
         "parent",
-        "shapes",
         "types",
         "whole",
     )
@@ -59,7 +57,6 @@ class Node:
         self.folded = 0
         self.error = 0
         self.crowded = False
-        self.shapes = 0
         self.whole = Whole()
 
     def begin(self) -> "Node":
@@ -107,9 +104,7 @@ class PatternTree:
         self.roots: dict[int, Node] = {}
         self.nodes = 0
         self._normaliser = patterns.Normaliser(delimiters)
-        # A name is found by its shape, and failing that by what it normalises to.
-        self._by_shape: dict[int, dict[bytes, Node]] = {}
-        self._by_normal: dict[int, dict[bytes, Node]] = {}
+        self._known: dict[int, Known[Node]] = {}
 
     def add(
         self,
@@ -121,7 +116,10 @@ class PatternTree:
         group: int,
     ) -> list[Node]:
         """Count one page of keys (`ttls` as PTTL answers); returns the family of each."""
-        leaves = self._families(db, names)
+        known = self._known.get(db)
+        if known is None:
+            known = self._known[db] = Known(self._normaliser, partial(self._leaf, db))
+        leaves = known.families(names)
         for leaf, size, ttl, kind in zip(leaves, sizes, ttls, types, strict=True):
             figures = leaf.figures
             figures[group] += 1
@@ -147,28 +145,6 @@ class PatternTree:
         node = self.find(db, name)
         if node is not None:
             node.begin().figures[GROUPS + group] += difference
-
-    def _families(self, db: int, names: list[bytes]) -> list[Node]:
-        known = self._by_shape.setdefault(db, {})
-        normals = self._by_normal.setdefault(db, {})
-        shapes = patterns.shapes(names)
-        found = [known.get(shape) for shape in shapes]
-        if None not in found:
-            return cast("list[Node]", found)
-        for index in [index for index, node in enumerate(found) if node is None]:
-            normal = self._normaliser.name(names[index])
-            node = normals.get(normal)
-            if node is None:
-                node = normals[normal] = self._leaf(db, normal)
-            found[index] = node
-            # Numbers come in few shapes; random letters never come in the same one again.
-            if node.shapes < _SHAPES_OF_ONE and len(names[index]) <= patterns.LONGEST_NAME and patterns.settled(normal):
-                known[shapes[index]] = node
-                node.shapes += 1
-        if len(known) + len(normals) > _CACHED:
-            known.clear()
-            normals.clear()
-        return cast("list[Node]", found)
 
     def _leaf(self, db: int, normal: bytes) -> Node:
         node = self.roots.get(db)
@@ -203,8 +179,8 @@ class PatternTree:
                 if self.nodes <= self.max_nodes * 3 // 4:
                     break
                 self._fold_one(node, totals[id(node)], least)
-        self._by_shape.clear()
-        self._by_normal.clear()
+        for known in self._known.values():
+            known.forget()
 
     def _fold_one(self, node: Node, size: int, least: int) -> None:
         parent = node.parent

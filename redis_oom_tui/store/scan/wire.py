@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from redis_oom_tui.store.gate import Gate
 
@@ -56,16 +57,30 @@ def packed(columns: Sequence[Column], keys: Sequence[bytes]) -> bytes:
     return b"".join([_HEADS[column] + _HEADS[column].join(bulks) for column in columns])
 
 
-def packed_by_key(columns: Sequence[Column], keys: Sequence[bytes]) -> bytes:
+def packed_by_key(columns: tuple[Column, ...], keys: Sequence[bytes]) -> bytes:
     """The same, all of the first key, then all of the second: the server then has a key still at hand when it is asked
-    the next thing about it, and in its processor's cache."""
-    bulks = [b"$%d\r\n%b\r\n" % (len(key), key) for key in keys]
-    each = 2 * len(columns)
-    parts = [b""] * (each * len(keys))
-    for place, column in enumerate(columns):
-        parts[2 * place :: each] = [_HEADS[column]] * len(keys)
-        parts[2 * place + 1 :: each] = bulks
-    return b"".join(parts)
+    the next thing about it, and in its processor's cache. One format takes the names of all of them."""
+    asked = len(columns)
+    names = [b""] * (asked * len(keys))
+    for place in range(asked):
+        names[place::asked] = keys
+    return b"".join(map(_templates(columns).__getitem__, map(len, keys))) % tuple(names)
+
+
+class _Templates(dict[int, bytes]):
+    """What asks for `columns` of one key, `%b` in the places of its name, by the length of the name."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+
+    def __missing__(self, length: int) -> bytes:
+        made = self[length] = b"".join([_HEADS[column] + b"$%d\r\n%%b\r\n" % length for column in self._columns])
+        return made
+
+
+@lru_cache(maxsize=16)
+def _templates(columns: tuple[Column, ...]) -> _Templates:
+    return _Templates(columns)
 
 
 def packed_words(words: Sequence[bytes]) -> bytes:
