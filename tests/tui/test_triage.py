@@ -2,14 +2,17 @@
 
 import pytest
 
-from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
 from redis_oom_tui.models.snapshot import ClientBuffer, Counters
 from redis_oom_tui.models.trend import Sample
+from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Lever
 from redis_oom_tui.tui.draw import Pen, bar, columns, line_bar, stacked, width
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
 from redis_oom_tui.tui.panes.triage_vitals import bucketed
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
+from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
 
 MIB = 1024 * 1024
@@ -119,3 +122,48 @@ def test_columns_rise_over_rows_and_gaps_stay_open():
 def test_buckets_take_the_largest_and_carry_on():
     samples = [Sample(t, 0.0, used_bytes=used, counted_bytes=0) for t, used in ((0, 5), (1, 9), (10, 3))]
     assert bucketed(samples, 20.0, 4) == [None, 5.0, 9.0, 3.0]
+
+
+BLIND = Capabilities(
+    {
+        feature: f"this user has no permissions to run the '{feature.value.lower()}' command"
+        for feature in (Feature.SCAN, Feature.MEMORY_USAGE, Feature.CLIENT_LIST, Feature.CONFIG_GET)
+    }
+)
+
+
+async def test_what_this_user_may_not_read_is_said_and_not_taken_for_nothing():
+    app = an_app(ScriptedSource(capabilities=BLIND), operator=ScriptedOperator())
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "Not readable here" in screen_text(app))
+        text = screen_text(app)
+        assert "Not readable here: keys, sizes of keys, clients and settings" in text
+        assert "CLIENT LIST is refused here: this user has no permissions to run the 'client list' command" in text
+        while app.active_pane.findings.current.id != "not-readable":
+            await pilot.press("down")
+        await pilot.press("enter")
+        await until(pilot, lambda: "SCAN is refused (this user" in screen_text(app))
+        await pilot.press("escape", "c")
+        await until(pilot, lambda: "Not here: CLIENT LIST is refused here" in screen_text(app))
+
+
+async def test_clients_that_were_not_listed_yet_are_no_refusal():
+    class Mute(ScriptedSource):
+        async def clients(self):
+            raise CommandRefused("It is busy.")
+
+    app = an_app(Mute(), operator=ScriptedOperator())
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "CLIENT LIST has not answered yet" in screen_text(app))
+        assert "Not readable" not in screen_text(app)
+        await pilot.press("c")
+        await until(pilot, lambda: "CLIENT LIST has not answered yet, try again" in " ".join(screen_text(app).split()))
+
+
+@pytest.mark.parametrize(("read", "told"), [(None, True), (20.0, False)])
+async def test_values_that_were_not_looked_into_are_told(read, told):
+    app = an_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        app.desk.values = (FamilySample(b"page:*", "string", 4, value_bytes=read),)
+        await until(pilot, lambda: app.reading is not None and len(app.reading.samples) > 2)
+        await until(pilot, lambda: ("Values were not looked into" in screen_text(app)) is told)

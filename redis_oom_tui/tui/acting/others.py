@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.models.action import Done
+from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.rules.clients import others
@@ -44,9 +45,14 @@ async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
 async def pick(desk: "ActionDesk") -> ClientBuffer | None:
     """One of the clients that hold most, as last listed; it is closed later by what was shown of it."""
     reading = desk.app.reading
-    known = others(reading.clients)[:_OFFERED] if reading is not None and reading.clients else ()
+    listed = reading.clients if reading is not None else None
+    if listed is None:
+        refusal = reading.capabilities.why_not(Feature.CLIENT_LIST) if reading is not None else None
+        told = "has not answered yet, try again in a moment" if refusal is None else f"is refused here: {refusal}"
+        raise BadInput(f"No client can be shown: CLIENT LIST {told}")
+    known = others(listed)[:_OFFERED]
     if not known:
-        raise BadInput("No other client is known here: CLIENT LIST is refused, or has not answered yet")
+        raise BadInput("No other client is connected")
     clients = {str(hog.client.id): hog.client for hog in known}
     options = [Option(number, _label(client)) for number, client in clients.items()]
     picked = await desk.ask(PickDialog("Which client?", "Nothing is closed before another question.", options))

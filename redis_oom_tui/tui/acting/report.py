@@ -11,8 +11,10 @@ from redis_oom_tui.files.fresh import write_new
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.report import IncidentReport
-from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.findings import Case, examine, ranked
 from redis_oom_tui.rules.incident import nameless_clients, without_names
+from redis_oom_tui.rules.unseen import refused_reads
+from redis_oom_tui.rules.values import were_read
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.dialogs.export import ExportDialog
 from redis_oom_tui.words.report import document, markdown
@@ -46,16 +48,16 @@ def gathered(desk: "ActionDesk", *, names: bool, actions: tuple[AuditEntry, ...]
     scan, clients = desk.scan, reading.clients or ()
     if not names:
         scan, clients = scan and without_names(scan), nameless_clients(clients)
-    found = examine(
-        Case(
-            now=reading.snapshot,
-            scan=scan,
-            clients=clients,
-            capabilities=reading.capabilities,
-            settings=reading.settings,
-            replicas=reading.replicas,
-            thresholds=app.thresholds,
-        )
+    case = Case(
+        now=reading.snapshot,
+        scan=scan,
+        before=app.desk.before if names else None,
+        clients=clients,
+        capabilities=reading.capabilities,
+        settings=reading.settings,
+        values=app.desk.values if names else (),
+        replicas=reading.replicas,
+        thresholds=app.thresholds,
     )
     return IncidentReport(
         made_at=app.clock.wall(),
@@ -63,9 +65,10 @@ def gathered(desk: "ActionDesk", *, names: bool, actions: tuple[AuditEntry, ...]
         last=reading.snapshot,
         verdict=reading.verdict or judge(reading.snapshot, thresholds=app.thresholds, rates=reading.rates),
         episodes=app.timeline.episodes(),
-        findings=tuple(found),
+        findings=ranked((*examine(case), *refused_reads(case))),
         forecast=reading.forecast,
         scan=scan,
         actions=actions,
         names=names,
+        values_read=were_read(app.desk.values),
     )

@@ -8,9 +8,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
 from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Verdict
-from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.findings import Case, examine, ranked
+from redis_oom_tui.rules.unseen import refused_reads, unread_values
 from redis_oom_tui.tui.acting.intents import PickClient
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.triage_findings import Clients, Findings
@@ -62,7 +64,10 @@ class TriagePane(Pane):
         if fleet is not None and reading.snapshot is not None:
             self.nodes.show(fleet, reading.snapshot.server.node)
         used = 0 if reading.snapshot is None else reading.snapshot.memory.used_bytes
-        self.clients.show(reading.clients, used)
+        refusal = _why_no_clients(reading)
+        if refusal != self.clients.refusal:
+            self.refresh_bindings()
+        self.clients.show(reading.clients, used, refusal)
         self._find(reading, self.triage.scan)
 
     def show_scan(self, view: ScanView | None) -> None:
@@ -74,22 +79,19 @@ class TriagePane(Pane):
     def _find(self, reading: Reading, view: ScanView | None) -> None:
         if reading.snapshot is None:
             return
-        self.findings.show(
-            examine(
-                Case(
-                    now=reading.snapshot,
-                    scan=view,
-                    before=self.triage.desk.before,
-                    clients=reading.clients or (),
-                    capabilities=reading.capabilities,
-                    settings=reading.settings,
-                    values=self.triage.desk.values,
-                    replicas=reading.replicas,
-                    thresholds=self.triage.thresholds,
-                )
-            ),
-            self._first_step(reading.verdict),
+        case = Case(
+            now=reading.snapshot,
+            scan=view,
+            before=self.triage.desk.before,
+            clients=reading.clients or (),
+            capabilities=reading.capabilities,
+            settings=reading.settings,
+            values=self.triage.desk.values,
+            replicas=reading.replicas,
+            thresholds=self.triage.thresholds,
         )
+        found = ranked((*examine(case), *refused_reads(case), *unread_values(case)))
+        self.findings.show(found, self._first_step(reading.verdict))
 
     def _first_step(self, verdict: Verdict | None) -> str:
         """What to do first, where the header has no line left to say it."""
@@ -104,7 +106,11 @@ class TriagePane(Pane):
 
     def why_not(self, action: str) -> str | None:
         """Why no client can be closed here."""
-        return self.triage.deeds.why_not(Action.KILL_CLIENT) if action == "clients" else None
+        if action != "clients":
+            return None
+        reading = self.triage.reading
+        unlisted = None if reading is None else _why_no_clients(reading)
+        return self.triage.deeds.why_not(Action.KILL_CLIENT) or unlisted
 
     def action_clients(self) -> None:
         """Pick one of the clients that hold most, to close it."""
@@ -116,3 +122,9 @@ class TriagePane(Pane):
         self.set_class(size.height >= _TALL, "-tall")
         self.set_class(size.height < _SHORT, "-short")
         self.set_class(size.width < 70, "-narrow")
+
+
+def _why_no_clients(reading: Reading) -> str | None:
+    """Why no client can be listed, in a sentence; None where they can, or that is not known yet."""
+    reason = reading.capabilities.why_not(Feature.CLIENT_LIST)
+    return None if reason is None else f"CLIENT LIST is refused here: {reason}"

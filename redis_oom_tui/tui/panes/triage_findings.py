@@ -202,10 +202,11 @@ class Clients(Canvas):
     clients: tuple[ClientBuffer, ...] | None = None
     _used = 0
     _height = 0
+    refusal: str | None = None
 
-    def show(self, clients: tuple[ClientBuffer, ...] | None, used_bytes: int) -> None:
-        """Draw these; `used_bytes` is what they are small or large beside."""
-        self.clients, self._used = clients, used_bytes
+    def show(self, clients: tuple[ClientBuffer, ...] | None, used_bytes: int, refusal: str | None = None) -> None:
+        """Draw these; `used_bytes` is what they are small or large beside, `refusal` why they may not be listed."""
+        self.clients, self._used, self.refusal = clients, used_bytes, refusal
         listed = min(_CLIENTS, max(1, len(self._hogs())))
         # It grows and never shrinks: a client at the border would have the screen jump.
         if listed + 1 > self._height:
@@ -221,7 +222,8 @@ class Clients(Canvas):
         """A title, and as many as fit."""
         title: Line = ((" Client hogs", "title"),)
         if self.clients is None:
-            return [title, ((" CLIENT LIST may not be read here.", "dim"),)]
+            why = safe_text(self.refusal or "CLIENT LIST has not answered yet", 200)
+            return [title, ((f" {shorten(why, max(1, width - 2))}", "dim"),)]
         hogs = self._hogs()
         if not hogs:
             return [title, ((f" {_none(self.clients)}", "dim"),)]
