@@ -97,6 +97,25 @@ async def test_findings_scroll_explain_and_lead_to_their_pane():
         assert app.pane == "limits"
 
 
+async def test_a_finding_that_is_mended_nowhere_here_offers_no_way_there():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.frozen = True
+        findings = app.panes["triage"].findings
+        findings.show((FINDINGS[0], Finding("told", Level.OK, "Only told", "", evidence=("One.", "Two."))))
+        await until(pilot, lambda: "m mend" in rows(app)[-1])
+        await pilot.press("down")
+        await until(pilot, lambda: "m mend" not in rows(app)[-1] and "Enter explain" in rows(app)[-1])
+        await pilot.press("enter")
+        await until(pilot, lambda: "One." in screen_text(app))
+        assert "m mend" not in rows(app)[-1]
+        await pilot.press("m", "escape")
+        await pilot.pause()
+        assert app.pane == "triage"
+        findings.show(())
+        await until(pilot, lambda: "Enter explain" not in rows(app)[-1])
+
+
 @pytest.mark.parametrize("glyphs", [FULL, CP437, ASCII])
 @pytest.mark.parametrize("tracks", [True, False])
 @pytest.mark.parametrize("share", [-1.0, 0.0, 0.001, 0.5, 0.999, 1.0, 7.0])

@@ -91,7 +91,7 @@ class TriagePane(Pane):
             thresholds=self.triage.thresholds,
         )
         found = ranked((*examine(case), *refused_reads(case), *unread_values(case)))
-        self.findings.show(found, self._first_step(reading.verdict))
+        self.findings.show(found, self._first_step(reading.verdict), scanned=view is not None)
 
     def _first_step(self, verdict: Verdict | None) -> str:
         """What to do first, where the header has no line left to say it."""

@@ -23,6 +23,7 @@ _ROOMY = 100
 _ALIGNED = 60
 _CLIENTS = 5
 _FEW = 6
+_NONE_YET = "Nothing stands out so far; a scan in Hogs tells of keys as well."
 _PANE = max(len(pane) for pane in PANES)
 
 
@@ -40,13 +41,18 @@ class Findings(Canvas, can_focus=True):
         super().__init__()
         self.findings: tuple[Finding, ...] = ()
         self._first_step = ""
+        self._none = "They come with the server's first figures."
         self._cursor = ""
         self._top = 0
         self._most = 0
 
-    def show(self, findings: tuple[Finding, ...], first_step: str = "") -> None:
-        """Draw these, and beside their title what to do first."""
+    def show(self, findings: tuple[Finding, ...], first_step: str = "", *, scanned: bool = True) -> None:
+        """Draw these, and beside their title what to do first; `scanned` is whether keys were looked at for them."""
+        before = self.current
+        self._none = "Nothing stands out." if scanned else _NONE_YET
         self.findings, self._first_step = findings, safe_text(first_step, 300)
+        if self.is_attached and _offers(before) != _offers(self.current):
+            self.refresh_bindings()
         # Where there is more room than findings, what stands below them follows closely.
         most = max(_FEW, len(findings) + 1)
         if most > self._most:
@@ -72,7 +78,7 @@ class Findings(Canvas, can_focus=True):
         step = shorten(first, max(1, width - 14 - len(more)))
         title = spread(((" Findings", "title"), (f"{more}  ", "dim"), (step, "dim")), (), width)
         if not count:
-            return [title, ((" Nothing stands out.", "dim"),)]
+            return [title, ((f" {shorten(self._none, max(1, width - 2))}", "dim"),)]
         room = max(1, height - 1)
         place = self.place
         self._top = max(0, place - room + 1, min(self._top, place, count - room))
@@ -96,11 +102,21 @@ class Findings(Canvas, can_focus=True):
         title = shorten(safe_text(finding.title, 200), max(4, room - width(right) - 5))
         return merged(spread(((f" {pad(sign, 2)} ", state), (title, role or "text")), right, room, role or "text"))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what is mended elsewhere leads there, and only where there is a finding is one to explain."""
+        del parameters
+        explains, leads = _offers(self.current)
+        return {"explain": explains, "mend": leads}.get(action, True)
+
     def action_move(self, by: int) -> None:
         """The cursor, by so many lines."""
         if self.findings:
-            self._cursor = self.findings[max(0, min(self.place + by, len(self.findings) - 1))].id
-            self.redraw()
+            self._put(self.findings[max(0, min(self.place + by, len(self.findings) - 1))].id)
+
+    def _put(self, cursor: str) -> None:
+        self._cursor = cursor
+        self.redraw()
+        self.refresh_bindings()
 
     def action_explain(self) -> None:
         """Show the finding whole."""
@@ -125,10 +141,14 @@ class Findings(Canvas, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor, twice explains."""
         if 0 < event.y <= len(self.findings) - self._top:
-            self._cursor = self.findings[self._top + event.y - 1].id
-            self.redraw()
+            self._put(self.findings[self._top + event.y - 1].id)
             if event.chain == 2:
                 self.action_explain()
+
+
+def _offers(finding: Finding | None) -> tuple[bool, bool]:
+    """Whether it can be explained, and whether it is mended somewhere."""
+    return finding is not None, finding is not None and finding.lever is not None
 
 
 def saving(finding: Finding) -> str:
@@ -159,8 +179,10 @@ class FindingText(Canvas):
             out += _paragraph("What it saves", saving(finding), room)
         if finding.evidence:
             out.append(((" Evidence", "dim"),))
+            bullet = f"  {self.pen.glyphs.bullet} "
             for told in finding.evidence:
-                out += [((f"  {line}", "text"),) for line in wrap(safe_text(told, 300), room)]
+                first, *rest = wrap(safe_text(told, 300), room - 2)
+                out += [((bullet, "dim"), (first, "text")), *(((f"    {line}", "text"),) for line in rest)]
             out.append(())
         out += _paragraph("In the application", finding.in_the_application, room)
         return out[:height]
@@ -188,6 +210,11 @@ class FindingScreen(ModalScreen[None]):
         """The text and the keys."""
         yield FindingText(self._finding)
         yield KeyBar()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what is mended elsewhere leads there."""
+        del parameters
+        return action != "mend" or self._finding.lever is not None
 
     def action_mend(self) -> None:
         """Go where it is mended."""

@@ -69,7 +69,9 @@ class KeyBar(Canvas):
     def say(self, sentence: str, role: str) -> None:
         """Show a sentence in place of the keys, in as many lines as it needs, until `hush`."""
         self._message = (safe_text(sentence, 600), role)
-        self.styles.height = min(4, len(wrap(self._message[0], max(8, self.size.width - 4))))
+        # A first sentence may come before the first layout.
+        room = self.size.width or self.app.size.width
+        self.styles.height = min(4, len(wrap(self._message[0], max(8, room - 4))))
         self.redraw()
 
     def hush(self) -> None:
