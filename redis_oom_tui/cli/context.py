@@ -1,7 +1,7 @@
 """What the options before the subcommand come to: one value that every command is given."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from redis_oom_tui.files.config import Configuration, load
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.screen import ScreenOptions
 
 

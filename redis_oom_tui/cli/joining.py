@@ -4,12 +4,16 @@ from typing import TYPE_CHECKING, cast
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.store.knock import Knock
 
 if TYPE_CHECKING:
+    from redis_oom_tui.models.snapshot import Snapshot
     from redis_oom_tui.ports import Operator, Source
     from redis_oom_tui.store.fleet.cluster import ClusterSource
     from redis_oom_tui.store.live import LiveServer
+
+_PATIENCE_SECONDS = 1.0
 
 
 class Joining:
@@ -28,7 +32,14 @@ class Joining:
 
     def answers(self) -> bool:
         """Whether the knock was answered as it should be; a recording is begun before the screen."""
-        return self._knock is not None and self._invocation.record_path is None and self._knock.answered()
+        return self._invocation.record_path is None and self._first() is not None
+
+    def _first(self) -> "Snapshot | None":
+        look = None if self._knock is None else self._knock.first(_PATIENCE_SECONDS)
+        try:
+            return None if look is None else look.snapshot()
+        except TriageError:
+            return None
 
     def source(self) -> "Source":
         """The server behind its driver."""

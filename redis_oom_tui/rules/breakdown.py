@@ -1,8 +1,8 @@
 """Where used_memory went: parts that add up to it exactly, whatever nonsense the server reports."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import Memory
 
 

@@ -1,9 +1,9 @@
 """Which clients hold buffers, and why: from CLIENT LIST, the largest first."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import duration, size

@@ -8,9 +8,10 @@ allows for the curve to go on bending as it bent so far. Where the whole past is
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.trend import Forecast, Sample, Trend
 from redis_oom_tui.rules.history import since_last_restart
 from redis_oom_tui.rules.waves import Point, Wave, noise, wave_in

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.fleet import NodeView
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import Snapshot

@@ -1,85 +1,127 @@
-"""A knock at the door: whether a server takes the login and answers, known before the driver is loaded.
+"""A knock at the door: the first looks at a server, taken while all else is still being loaded.
 
-Loading redis-py takes longer than most servers take to answer. So the screen is loaded while a thread asks the one
-question that `LiveServer.open` asks, in the few bytes that it takes. A yes is all that is told from here: whatever
-else comes is left to the driver, which has a sentence for it.
+Loading the driver takes longer than most servers take to answer. So a thread of its own asks over a plain line what
+the driver would ask, and what it saw is there when somebody can make sense of it. Whatever it does not understand is
+left to the driver, which has a sentence for it.
 """
 
-import re
-import socket
 import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from redis_oom_tui.models.address import Connection
-from redis_oom_tui.store.gate import Gate
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.store.line import LeftToTheDriver, Line, Words
 
-_PATIENCE_SECONDS = 1.0
-_LARGEST_BYTES = 64 * 1024
-_SENTINEL = re.compile(rb"^(redis|server)_mode:sentinel", re.MULTILINE)
+if TYPE_CHECKING:
+    from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+
+_INFO: Words = (b"INFO", b"all")
+_CLIENTS: Words = (b"CLIENT", b"LIST")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look as it came: INFO, and with a closer one CONFIG GET's replies and CLIENT LIST. Times in seconds."""
+
+    address: Address
+    info: bytes
+    more: tuple[Any, ...]
+    monotonic: float
+    wall: float
+    took: float
+
+    def snapshot(self) -> "Snapshot":
+        """What INFO said. Raises NotRedis for a Sentinel, and CommandRefused where used_memory is held back."""
+        from redis_oom_tui.rules.info import snapshot_from_info  # noqa: PLC0415 - the server is asked before it loads
+
+        return snapshot_from_info(
+            self.fields(), address=self.address, monotonic=self.monotonic, wall=self.wall, took=self.took
+        )
+
+    def fields(self) -> Mapping[str, object]:
+        """INFO's fields as text."""
+        from redis_oom_tui.store.replies import info_in  # noqa: PLC0415 - likewise
+
+        return info_in(self.info)
+
+    def settings(self) -> Mapping[str, str]:
+        """The settings that a diagnosis looks at, as far as they may be read."""
+        from redis_oom_tui.store.told import settings_in  # noqa: PLC0415 - likewise
+
+        told = [reply for reply in self.more[:-1] if isinstance(reply, list)]
+        return settings_in(dict(zip(reply[::2], reply[1::2], strict=False)) for reply in told)
+
+    def clients(self) -> "tuple[ClientBuffer, ...]":
+        """The clients, the largest holders of memory first; none where they may not be listed."""
+        from redis_oom_tui.store.replies import client_buffers, clients_in  # noqa: PLC0415 - likewise
+
+        lines = self.more[-1] if self.more else None
+        return client_buffers(clients_in(lines)) if isinstance(lines, bytes) else ()
 
 
 class Knock:
-    """Asks at once, in a thread of its own that ends with the process."""
+    """Asks at once, in a thread of its own that ends with the process: once, or closer again after `again_after`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, again_after: float | None = None) -> None:
         self._connection = connection
-        self._answered = False
+        self._again_after = again_after
+        self._looks: list[Look] = []
+        self._first = threading.Event()
+        self.silent = False
         self._thread = threading.Thread(target=self._ask, name="knock", daemon=True)
         self._thread.start()
 
     @staticmethod
     def suits(connection: Connection) -> bool:
-        """Whether so few bytes can tell: over TLS, of a cluster and behind Sentinels they cannot."""
-        return connection.tls is None and connection.sentinel is None and not connection.cluster
+        """Whether a plain line gets there."""
+        return Line.suits(connection)
 
-    def answered(self) -> bool:
-        """Whether the server let us in and told what it is; waits for a second at most."""
-        self._thread.join(_PATIENCE_SECONDS)
-        return self._answered
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be seen."""
+        return not self._thread.is_alive()
+
+    def first(self, patience: float | None = None) -> Look | None:
+        """The first look: waits for it, so many seconds at most; None where it is not to be had, or not yet."""
+        self._first.wait(patience)
+        return self._looks[0] if self._looks else None
+
+    def closer(self) -> Look | None:
+        """The second look, with settings and clients; None where it is not to be had. `silent` says that it was
+        waited for in vain."""
+        self._thread.join()
+        return self._looks[1] if len(self._looks) > 1 else None
 
     def _ask(self) -> None:
         try:
-            self._answered = _lets_in(self._connection)
-        except (OSError, ValueError):
-            self._answered = False
+            line = Line(self._connection)
+            try:
+                self._look(line)
+                self._first.set()
+                if self._again_after is not None:
+                    time.sleep(max(0.0, self._again_after - (time.monotonic() - self._looks[0].monotonic)))
+                    self._look(line, *_settings(), _CLIENTS)
+            finally:
+                line.close()
+        except TimeoutError:
+            self.silent = True
+        except (OSError, ValueError, LeftToTheDriver):
+            pass
+        finally:
+            self._first.set()
+
+    def _look(self, line: Line, *more: Words) -> None:
+        began = time.monotonic()
+        info, *told = line.ask(_INFO, *more)
+        if not isinstance(info, bytes) or b"redis_version:" not in info:
+            raise LeftToTheDriver
+        now = time.monotonic()
+        self._looks.append(Look(self._connection.address, info, tuple(told), now, time.time(), now - began))
 
 
-def _lets_in(connection: Connection) -> bool:
-    commands = [*_login(connection), (b"INFO", b"server")]
-    gate = Gate(read_only=True)
-    for command in commands:
-        gate.admit(command)
-    with _connected(connection) as line, line.makefile("rb") as replies:
-        line.sendall(b"".join(_packed(command) for command in commands))
-        if any(replies.readline(_LARGEST_BYTES) != b"+OK\r\n" for _ in commands[1:]):
-            return False
-        kind, size = replies.read(1), replies.readline(_LARGEST_BYTES)
-        if kind != b"$" or not 0 < int(size) < _LARGEST_BYTES:
-            return False
-        told = replies.read(int(size))
-    return b"redis_version:" in told and _SENTINEL.search(told) is None
+def _settings() -> tuple[Words, ...]:
+    from redis_oom_tui.store.told import PATTERNS  # noqa: PLC0415 - not before the first look
 
-
-def _connected(connection: Connection) -> socket.socket:
-    where = connection.address
-    if where.socket_path is None:
-        return socket.create_connection((where.host, where.port), timeout=_PATIENCE_SECONDS)
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    line.settimeout(_PATIENCE_SECONDS)
-    try:
-        line.connect(where.socket_path)
-    except OSError:
-        line.close()
-        raise
-    return line
-
-
-def _login(connection: Connection) -> list[tuple[bytes, ...]]:
-    if connection.username is None and connection.password is None:
-        return []
-    password = b"" if connection.password is None else connection.password.reveal().encode()
-    return [(b"AUTH", *(() if connection.username is None else (connection.username.encode(),)), password)]
-
-
-def _packed(command: tuple[bytes, ...]) -> bytes:
-    words = (b"$%d\r\n%b\r\n" % (len(word), word) for word in command)
-    return b"*%d\r\n%b" % (len(command), b"".join(words))
+    return tuple((b"CONFIG", b"GET", pattern.encode()) for pattern in PATTERNS)

@@ -22,6 +22,7 @@ from redis_oom_tui.store.client import make_client
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet import sentinels
 from redis_oom_tui.store.gate import Gate
+from redis_oom_tui.store.replies import client_buffers
 from redis_oom_tui.store.told import ask_settings, read_settings, settings_in
 from redis_oom_tui.words.hostile import safe_text
 
@@ -123,9 +124,7 @@ class LiveServer:
 
     def _seen(self, info: dict[str, Any], started: float) -> Snapshot:
         now = self._monotonic()
-        self.replica_lines = tuple(
-            value for name, value in info.items() if name.startswith("slave") and isinstance(value, Mapping)
-        )
+        self.replica_lines = replica_lines(info)
         return snapshot_from_info(
             info, address=self.address, monotonic=now, wall=self._wall(), took=max(0.0, now - started)
         )
@@ -143,12 +142,12 @@ class LiveServer:
                 raise info
             snapshot = self._seen(info, started)
         lines = more[asked]
-        return snapshot, settings_in(more[:asked]), () if isinstance(lines, RedisError) else _client_buffers(lines)
+        return snapshot, settings_in(more[:asked]), () if isinstance(lines, RedisError) else client_buffers(lines)
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """CLIENT LIST, the largest holders of memory first."""
         with translated(self.address, "CLIENT LIST"):
-            return _client_buffers(await self.client().client_list())
+            return client_buffers(await self.client().client_list())
 
     async def settings(self) -> Mapping[str, str]:
         """The settings that a diagnosis looks at; empty where CONFIG is not to be had."""
@@ -217,32 +216,6 @@ class LiveServer:
         return moved
 
 
-def _client_buffers(lines: list[dict[str, str]]) -> tuple[ClientBuffer, ...]:
-    return tuple(sorted(map(_client_buffer, lines), key=lambda buffer: -buffer.total_bytes))
-
-
-def _client_buffer(line: dict[str, str]) -> ClientBuffer:
-    def number(field: str) -> int:
-        text = str(line.get(field, "0"))
-        return int(text) if text.lstrip("-").isdigit() else 0
-
-    def raw(field: str) -> bytes:
-        return str(line.get(field, "")).encode("utf-8", "surrogateescape")
-
-    output = number("omem")
-    query = number("qbuf") + number("qbuf-free")
-    return ClientBuffer(
-        id=number("id"),
-        address=str(line.get("addr", "")),
-        name=raw("name"),
-        library=raw("lib-name"),
-        user=raw("user"),
-        command=raw("cmd"),
-        flags=str(line.get("flags", "")),
-        total_bytes=max(number("tot-mem"), output + query),
-        output_bytes=output,
-        query_bytes=query,
-        age_seconds=number("age"),
-        idle_seconds=number("idle"),
-        subscriptions=number("sub") + number("psub") + number("ssub"),
-    )
+def replica_lines(info: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
+    """What INFO says of each replica."""
+    return tuple(value for name, value in info.items() if name.startswith("slave") and isinstance(value, Mapping))

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
+if TYPE_CHECKING:  # `check` does without the driver
+    from redis.asyncio import Redis
+    from redis.asyncio.client import Pipeline
 
 # Redis 6.2 takes one pattern per CONFIG GET; these reach only sizes, counts and choices.
-_PATTERNS = (
+PATTERNS = (
     "maxmemory*",
     "lazyfree-lazy-*",
     "*-max-[lzi]*",
@@ -15,6 +17,7 @@ _PATTERNS = (
     "repl-backlog-size",
     "replica-ignore-maxmemory",
 )
+"""What CONFIG GET is asked for, one at a time."""
 
 
 async def read_settings(client: "Redis") -> Mapping[str, str]:
@@ -26,9 +29,9 @@ async def read_settings(client: "Redis") -> Mapping[str, str]:
 
 def ask_settings(pipeline: "Pipeline") -> int:
     """Add the questions to `pipeline`; returns how many replies they have."""
-    for pattern in _PATTERNS:
+    for pattern in PATTERNS:
         pipeline.execute_command("CONFIG GET", pattern)
-    return len(_PATTERNS)
+    return len(PATTERNS)
 
 
 def settings_in(replies: Iterable[object]) -> Mapping[str, str]:

@@ -5,9 +5,10 @@ A line knows roles, not colours; a look turns them into styles where it is paint
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.glyphs import FULL, Glyphs
 from redis_oom_tui.words.hostile import cells, cut
 

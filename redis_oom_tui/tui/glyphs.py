@@ -1,7 +1,6 @@
 """Which characters draw bars, marks and states: the full set, what a Linux console has, and plain ASCII."""
 
-from dataclasses import dataclass
-
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.options import GlyphSet
 

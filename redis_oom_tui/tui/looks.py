@@ -5,10 +5,11 @@ deuteranopia, 48 under tritanopia, on a dark ground.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rich.style import Style
 from textual.theme import Theme
+
+from redis_oom_tui.models.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

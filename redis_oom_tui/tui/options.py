@@ -1,7 +1,8 @@
 """What fits the terminal at hand, settled from the options, the environment and the terminal itself."""
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from redis_oom_tui.models.frozen import dataclass
 
 GlyphSet: TypeAlias = Literal["full", "cp437", "ascii"]
 

@@ -1,10 +1,10 @@
 """Servers by name: what the screen may go to without being left. Knows nothing of Textual or of files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.ports import Operator, Source
 from redis_oom_tui.words.hostile import safe_text
 

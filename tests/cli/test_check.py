@@ -1,6 +1,7 @@
 """`check` as a monitoring system calls it: exit codes, the promised JSON, few commands, one sentence on failure."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import Any
 import pytest
 import redis
 
+from redis_oom_tui.cli.check_looks import examined
+from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.main import main
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.store.knock import Knock
+from redis_oom_tui.store.line import Line
 from redis_oom_tui.store.live import LiveServer
 from tests.support.proxy import wired
 from tests.support.servers import RunningServer, started
@@ -84,12 +91,12 @@ def test_it_sends_fewer_than_twenty_commands(server: RunningServer, capsys: pyte
     assert 0 < sent < 20
 
 
-def test_on_a_slow_link_it_takes_three_turns(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """The introduction, the first look, and the second with all that findings need; connecting is one more."""
+def test_on_a_slow_link_it_takes_two_turns(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The introduction with the first look, and the second with all that findings need; connecting is one more."""
     with wired(server.connection) as wire:
         wire.faults.delay = 0.3
         checked(capsys, "-p", str(wire.connection.address.port), "check")
-        assert wire.turns == 3
+        assert wire.turns == 2
 
 
 def calls(client: redis.Redis) -> dict[str, int]:
@@ -121,21 +128,56 @@ def test_writes_refused_during_the_check_are_counted(server: RunningServer, caps
 
 
 def test_a_server_that_is_not_there_is_unknown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    socket = str(tmp_path / "none")
-    ended, out = checked(capsys, "-s", socket, "check", "--json")
+    nobody = str(tmp_path / "none")
+    ended, out = checked(capsys, "-s", nobody, "check", "--json")
     document = json.loads(out)
     assert (ended, document["verdict"]) == (3, "unknown")
-    assert document["reason"].startswith(f"unix:{socket} does not exist")
-    assert document["server"]["address"] == f"unix:{socket}"
+    assert document["reason"].startswith(f"unix:{nobody} does not exist")
+    assert document["server"]["address"] == f"unix:{nobody}"
     assert document["memory"]["used_bytes"] is None
-    ended, out = checked(capsys, "-s", socket, "check")
+    ended, out = checked(capsys, "-s", nobody, "check")
     assert ended == 3
     assert out.startswith("UNKNOWN: unix:")
     assert len(out.splitlines()) == 1
 
 
-@pytest.mark.parametrize("moment", ["snapshot", "look_closely"])
+def test_behind_the_driver_it_says_the_same(
+    server: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over TLS, where the plain line does not get."""
+    fill(server, 1.2)
+    ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
+    monkeypatch.setattr(Knock, "suits", lambda connection: False)
+    assert checked(capsys, "-s", server.socket_path, "check", "--json")[0] == ended
+    driven = json.loads(checked(capsys, "-s", server.socket_path, "check", "--json")[1])
+    plain = json.loads(out)
+    assert plain.keys() == driven.keys()
+    for document in (plain, driven):
+        document["server"].pop("uptime_seconds", None)
+    assert plain["server"] == driven["server"]
+    assert plain["memory"].keys() == driven["memory"].keys()
+    assert plain["findings"][0]["id"] == driven["findings"][0]["id"] == "raise-limit"
+
+
+@pytest.mark.parametrize("moment", [1, 2])
 def test_a_server_that_dies_in_the_middle_is_unknown(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    asked, turns = Line.ask, []
+
+    def killed_then_asked(line: Line, *commands: Any) -> Any:
+        turns.append(commands)
+        if len(turns) == moment:
+            valkey.kill()
+        return asked(line, *commands)
+
+    monkeypatch.setattr(Line, "ask", killed_then_asked)
+    ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
+    assert (ended, json.loads(out)["verdict"]) == (3, "unknown")
+
+
+@pytest.mark.parametrize("moment", ["snapshot", "look_closely"])
+def test_one_that_dies_behind_the_driver_is_unknown(
     valkey: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     asked: Any = getattr(LiveServer, moment)
@@ -145,8 +187,22 @@ def test_a_server_that_dies_in_the_middle_is_unknown(
         return await asked(*given)
 
     monkeypatch.setattr(LiveServer, moment, killed_then_asked)
+    monkeypatch.setattr(Knock, "suits", lambda connection: False)
     ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
     assert (ended, json.loads(out)["verdict"]) == (3, "unknown")
+
+
+def test_silence_is_waited_for_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = Address("127.0.0.1", listener.getsockname()[1])
+        connection = Connection(where, read_timeout_seconds=0.1)
+        knock = Knock(connection, again_after=0.1)
+        with pytest.raises(ServerUnreachable, match="did not answer in time"):
+            examined(Invocation(connection=connection), knock, gap=0.1)
+        listener.setblocking(False)
+        listener.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_a_user_without_info_is_unknown_and_one_with_it_is_judged(
@@ -172,10 +228,10 @@ def test_a_hog_among_the_clients_is_named(flavour: str, capsys: pytest.CaptureFi
     assert [finding["id"] for finding in json.loads(out)["findings"]] == ["monitor"]
 
 
-def test_it_never_imports_the_screen(valkey: RunningServer) -> None:
+def test_it_imports_neither_the_screen_nor_the_driver(valkey: RunningServer) -> None:
     script = (
         "import sys, atexit\n"
-        "atexit.register(lambda: print([m for m in ('textual', 'rich') if m in sys.modules]))\n"
+        "atexit.register(lambda: print([m for m in ('textual', 'rich', 'redis', 'asyncio') if m in sys.modules]))\n"
         f"from redis_oom_tui.cli.main import main; main(['-s', {valkey.socket_path!r}, 'check', '--json'])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)

@@ -1,6 +1,6 @@
 """The configuration file: one TOML file, in which everything is optional and nothing is guessed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
@@ -8,6 +8,7 @@ import platformdirs
 from redis_oom_tui.models.address import Connection, Secret, Sentinel
 from redis_oom_tui.models.config import Profile, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.words.hostile import safe_text
 
 __all__ = ["Configuration", "default_path", "load", "problems"]

@@ -1,9 +1,9 @@
 """Where the deeds stand: frozen values that the panes draw."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from redis_oom_tui.models.action import AuditEntry, Limits, PlanningView, RestoreReport
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import KeyOutcome, Plan, RunView
 from redis_oom_tui.models.settings import ChangeResult
 

@@ -1,10 +1,10 @@
 """Changing a setting: old and new, what follows, and whether it is kept in the file or only for a minute."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from textual.widget import Widget
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.parts import Toggle, marked, paragraph

@@ -1,8 +1,8 @@
 """A plain question with a yes and a no: for what needs no choices of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.parts import marked, paragraph
 from redis_oom_tui.tui.draw import Line

@@ -1,11 +1,11 @@
 """Where the incident report is written to, and whether it holds names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from textual.widget import Widget
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.dialogs.parts import Toggle
 from redis_oom_tui.tui.dialogs.path import AsksPath
 

@@ -1,11 +1,11 @@
 """One of a few: a value of a setting, a backup."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.parts import ScrollText, paragraph
 from redis_oom_tui.tui.draw import Line, spread

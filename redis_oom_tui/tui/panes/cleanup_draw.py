@@ -1,9 +1,9 @@
 """The Cleanup pane in lines: the form, the search, the frozen plan with every key, the run, and its report."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.rules.budget import TARGET

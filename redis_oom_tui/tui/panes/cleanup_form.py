@@ -1,10 +1,11 @@
 """The form of a cleanup: what a person fills in, line by line, and the criteria that it means."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, Order, TtlFilter
 from redis_oom_tui.words.hostile import exact, from_exact

@@ -1,7 +1,8 @@
 """What of a scan Hogs shows: all of it, one pattern's keys, a level of patterns, what a filter lets through."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.rules.globs import compiled

@@ -1,9 +1,9 @@
 """The Limits pane in lines: policies and settings, and beside them what the chosen one means and the way of a write."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView, Step
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.acting.state import LimitsState
 from redis_oom_tui.tui.dialogs.parts import marked, paragraph
 from redis_oom_tui.tui.draw import Line, Pen, clip, pad, width

@@ -1,10 +1,10 @@
 """The Log pane in lines: events and actions in one order of time, and each of them in full."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.alert import Alert, Event, EventKind
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.dialogs.parts import cut_end

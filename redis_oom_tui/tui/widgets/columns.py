@@ -1,9 +1,9 @@
 """Columns as values: one tuple of them makes a table's header, its cells, its sorting and its help."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.draw import Line, Piece, pad
 from redis_oom_tui.tui.glyphs import Glyphs
 

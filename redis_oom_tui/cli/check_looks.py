@@ -1,0 +1,135 @@
+"""The two looks that `check` takes, and what they amount to: over a plain line, or behind the driver."""
+
+import time
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.files.machine import with_room
+from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.store.knock import Knock
+
+if TYPE_CHECKING:
+    from redis_oom_tui.models.fleet import NodeView
+    from redis_oom_tui.store.fleet.cluster import ClusterSource
+    from redis_oom_tui.store.live import LiveServer
+
+    Server = LiveServer | ClusterSource
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The second look, and what was made of both."""
+
+    verdict: Verdict
+    snapshot: Snapshot
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Both looks, with what was asked beside the second."""
+
+    before: Snapshot
+    now: Snapshot
+    settings: Mapping[str, str]
+    clients: tuple[ClientBuffer, ...]
+    replicas: "tuple[NodeView, ...]"
+
+
+def examined(invocation: Invocation, knock: Knock | None, *, gap: float) -> Answer:
+    """The verdict and the findings; `gap` seconds lie between the looks at least. Raises TriageError."""
+    looks = None if knock is None else _knocked(invocation, knock)
+    if looks is None:
+        looks = _driven(invocation, gap)
+    now, thresholds = with_room(looks.now), invocation.profile.watch.thresholds
+    case = Case(now, clients=looks.clients, settings=looks.settings, replicas=looks.replicas, thresholds=thresholds)
+    return Answer(judge(now, looks.before, thresholds), now, examine(case))
+
+
+def _knocked(invocation: Invocation, knock: Knock) -> Looks | None:
+    """What the knock saw; None where the driver must say what is the matter. Silence is not waited for twice."""
+    first = knock.first()
+    replicas: tuple[NodeView, ...] = ()
+    before = None if first is None else first.snapshot()
+    if first is not None and before is not None and before.activity.connected_replicas:
+        replicas = _replicas_named(invocation, first.fields())
+    closer = knock.closer()
+    if knock.silent:
+        from redis_oom_tui.store.errors import as_ours
+
+        raise as_ours(TimeoutError(), invocation.connection.address)
+    if before is None or closer is None:
+        return None
+    return Looks(before, closer.snapshot(), closer.settings(), closer.clients(), replicas)
+
+
+def _replicas_named(invocation: Invocation, info: Mapping[str, object]) -> "tuple[NodeView, ...]":
+    """Asked while the pause between the looks runs; only this needs the driver then."""
+    import asyncio
+
+    from redis_oom_tui.store.live import LiveServer, replica_lines
+
+    server = LiveServer(invocation.connection)
+    server.replica_lines = replica_lines(info)
+    return asyncio.run(_replicas(server))
+
+
+def _driven(invocation: Invocation, gap: float) -> Looks:
+    import asyncio
+
+    return asyncio.run(_ask(invocation, gap))
+
+
+async def _ask(invocation: Invocation, gap: float) -> Looks:
+    import asyncio
+
+    from redis_oom_tui.store.live import LiveServer
+    from redis_oom_tui.store.opening import source_for
+
+    server = source_for(invocation.connection)
+    try:
+        # The first look connects, and says what is wrong with that as well: on a slow link a round trip less.
+        await (server.locate() if isinstance(server, LiveServer) else server.open())
+        before = await server.snapshot()
+        replicas = asyncio.create_task(_replicas(server, before))
+        await asyncio.sleep(max(0.0, gap - (time.monotonic() - before.taken_monotonic)))
+        now, settings, clients = await _closely(server)
+        return Looks(before, now, settings, clients, await replicas)
+    finally:
+        await server.close()
+
+
+async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...]]:
+    """The second look, with the settings and the clients: in one round trip where that is one server."""
+    from redis_oom_tui.store.live import LiveServer
+
+    if isinstance(server, LiveServer):
+        return await server.look_closely()
+    clients = await _clients(server.clients())
+    settings = await server.settings()
+    return await server.snapshot(), settings, clients
+
+
+async def _replicas(server: "Server", snapshot: Snapshot | None = None) -> "tuple[NodeView, ...]":
+    """The replicas of a master that is no cluster; in a cluster they are among the nodes."""
+    from redis_oom_tui.ports import SeesReplicas
+
+    if not isinstance(server, SeesReplicas) or (snapshot and not snapshot.activity.connected_replicas):
+        return ()
+    try:
+        return await server.replicas()
+    except TriageError:
+        return ()
+
+
+async def _clients(asked: Awaitable[tuple[ClientBuffer, ...]]) -> tuple[ClientBuffer, ...]:
+    try:
+        return await asked
+    except CommandRefused:
+        return ()

@@ -1,0 +1,80 @@
+"""The texts that servers answer with, taken apart."""
+
+from collections.abc import Iterable, Mapping
+
+from redis_oom_tui.models.snapshot import ClientBuffer
+
+
+def info_in(reply: bytes) -> dict[str, object]:
+    """INFO's fields, their values left as text; `a=1,b=2` becomes a mapping.
+
+    >>> info_in(b"# Keyspace\\r\\nused_memory:12\\r\\ndb0:keys=3,expires=1\\r\\n")
+    {'used_memory': '12', 'db0': {'keys': '3', 'expires': '1'}}
+    """
+    fields: dict[str, object] = {}
+    for line in _text(reply).splitlines():
+        name, colon, value = line.partition(":")
+        if colon and not line.startswith("#"):
+            fields[name] = _pairs(value) if "=" in value else value
+    return fields
+
+
+def _pairs(value: str) -> dict[str, str]:
+    return {name: held for name, _, held in (pair.rpartition("=") for pair in value.split(","))}
+
+
+def clients_in(reply: bytes) -> list[dict[str, str]]:
+    """CLIENT LIST's lines. A value may hold spaces: the path of a unix socket does.
+
+    >>> clients_in(b"id=3 addr=/a b/c:0 name= cmd=get\\n")
+    [{'id': '3', 'addr': '/a b/c:0', 'name': '', 'cmd': 'get'}]
+    """
+    return [_client(line) for line in _text(reply).splitlines() if "=" in line]
+
+
+def _client(line: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    last = ""
+    for word in line.split(" "):
+        name, equals, value = word.partition("=")
+        if equals:
+            fields[name], last = value, name
+        elif last:
+            fields[last] += f" {word}"
+    return fields
+
+
+def client_buffers(lines: Iterable[Mapping[str, str]]) -> tuple[ClientBuffer, ...]:
+    """What each client holds, the largest holders of memory first."""
+    return tuple(sorted(map(_client_buffer, lines), key=lambda buffer: -buffer.total_bytes))
+
+
+def _client_buffer(line: Mapping[str, str]) -> ClientBuffer:
+    def number(field: str) -> int:
+        text = str(line.get(field, "0"))
+        return int(text) if text.lstrip("-").isdigit() else 0
+
+    def raw(field: str) -> bytes:
+        return str(line.get(field, "")).encode("utf-8", "surrogateescape")
+
+    output = number("omem")
+    query = number("qbuf") + number("qbuf-free")
+    return ClientBuffer(
+        id=number("id"),
+        address=str(line.get("addr", "")),
+        name=raw("name"),
+        library=raw("lib-name"),
+        user=raw("user"),
+        command=raw("cmd"),
+        flags=str(line.get("flags", "")),
+        total_bytes=max(number("tot-mem"), output + query),
+        output_bytes=output,
+        query_bytes=query,
+        age_seconds=number("age"),
+        idle_seconds=number("idle"),
+        subscriptions=number("sub") + number("psub") + number("ssub"),
+    )
+
+
+def _text(reply: bytes) -> str:
+    return reply.decode("utf-8", "replace")
