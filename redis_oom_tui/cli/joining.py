@@ -1,6 +1,6 @@
 """A plain server on its way to the screen: asked while that is loaded, its driver loaded after the first paint."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.address import Address, Connection
@@ -45,7 +45,7 @@ class Joining:
         """The server behind its driver."""
         from redis_oom_tui.cli.recording import recorded
 
-        return recorded(cast("Source", self._joined()), self._invocation)
+        return recorded(self._joined(), self._invocation)
 
     def operator(self) -> "Operator":
         """Who acts on it."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import click
@@ -107,7 +108,8 @@ async def _limits(
             results = await _change(operator, asked, how)
         else:
             results = await on_trial(operator, alone, await _agreed_to(operator, asked, how), how.revert_after)
-        return await alone.limits(), results
+        shown = await alone.limits()
+        return shown if how.node is None else replace(shown, node=how.node), results
 
 
 async def _change(operator: AnyOperator, asked: Sequence[tuple[str, str]], how: _How) -> list[ChangeResult]:
@@ -213,7 +215,8 @@ def _back(results: Sequence[ChangeResult], how: _How, way_in: Sequence[str]) -> 
 
 def _lines(shown: Limits) -> list[str]:
     limit = "no limit" if shown.maxmemory_bytes is None else size(shown.maxmemory_bytes)
-    lines = [f"maxmemory {limit}, {shown.policy}", "", "A write comes this way:"]
+    where = f"On {safe_text(shown.node, 80)}: " if shown.node else ""
+    lines = [f"{where}maxmemory {limit}, {shown.policy}", "", "A write comes this way:"]
     lines += [f"  {'>' if step.lit else ' '} {step.question} {step.answer}" for step in shown.path]
     lines += ["", "Policies:"]
     for view in shown.policies:

@@ -133,7 +133,8 @@ class Limits:
     """How the server reacts when full: its policies with a what-if each, its settings, and the way a write takes.
 
     `over_bytes` is how much would have to go for writes to be accepted (0 when they are); None without a limit.
-    `refused` is why settings cannot be changed here, and what to do instead; None where they can.
+    `refused` is why settings cannot be changed here, and what to do instead; None where they can. `node` is the node of
+    a cluster that all of this was read from, '' without a cluster.
     """
 
     maxmemory_bytes: int | None
@@ -145,6 +146,7 @@ class Limits:
     over_bytes: int | None = None
     scanned: bool = False
     refused: str | None = None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

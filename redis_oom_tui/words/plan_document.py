@@ -102,6 +102,7 @@ def restore_document(report: RestoreReport) -> dict[str, Any]:
 def limits_document(limits: Limits, results: Iterable[ChangeResult]) -> dict[str, Any]:
     """What `limits --json` prints: how the server reacts when full, and what was changed."""
     return {
+        "node": limits.node or None,
         "maxmemory_bytes": limits.maxmemory_bytes,
         "policy": limits.policy,
         "over_bytes": limits.over_bytes,

@@ -52,6 +52,16 @@ def test_a_limit_for_one_node(cluster: RunningCluster, capsys: pytest.CaptureFix
     assert (code, document["maxmemory_bytes"]) == (0, 300 * 1024 * 1024)
     assert [each["node"] for each in document["changes"][0]["nodes"]] == [node.name]
     assert _limits(cluster) == [*before[:2], str(300 * 1024 * 1024)]
+    assert document["node"] == node.name
+
+
+def test_limits_name_the_node_that_they_are_of(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    code, document = _run(cluster, capsys, "limits")
+    assert code == 0
+    assert document["node"] in [node.name for node in cluster.primaries]
+    with pytest.raises(SystemExit):
+        entry.main(["-c", "-p", str(cluster.primaries[0].port), "limits", "--node", cluster.primaries[1].name])
+    assert capsys.readouterr().out.startswith(f"On {cluster.primaries[1].name}: maxmemory ")
 
 
 def test_a_node_wants_a_cluster(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:

@@ -317,6 +317,7 @@ class ScriptedOperator:
             over_bytes=over_bytes(memory),
             scanned=scan is not None,
             refused=self.refusals.get(Action.SET),
+            node=self.snapshot.server.node,
         )
 
     def _setting(self, name: str) -> SettingView:

@@ -1,5 +1,7 @@
 """Pane 3: what each policy would do here, a change with its confirmation, the way back, and what cannot be done."""
 
+from dataclasses import replace
+
 import pytest
 
 from redis_oom_tui.models.action import Action
@@ -42,6 +44,15 @@ async def test_every_policy_with_what_it_may_evict_and_the_current_one_marked():
         assert any("allkeys-lru" in line and "413,200" in line for line in lines)
         assert any("volatile-ttl" in line and "60,000" in line for line in lines)
         assert "The way of a write, now" in screen_text(app)
+
+
+async def test_of_a_cluster_it_says_whose_settings_are_shown():
+    snapshot = a_snapshot()
+    operator = ScriptedOperator(snapshot=replace(snapshot, server=replace(snapshot.server, node="127.0.0.1:7001")))
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        assert " 127.0.0.1:7001 as it stands; a change asks: all nodes, or this one" in screen_text(app)
 
 
 async def test_a_policy_that_can_evict_nothing_says_that_it_equals_noeviction():

@@ -173,7 +173,8 @@ class FleetOperator:
     async def limits(self, scan: ScanView | None = None) -> Limits:
         """Policies, settings and their what-if on the node that is shown."""
         await self._look()
-        return await self._shown().limits(scan)
+        node = self._shown_name
+        return replace(await self._at(node).limits(scan), node=node)
 
     async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
         """What setting `name` to `new` means on the node that is shown, and where it is another on other nodes."""

@@ -41,6 +41,8 @@ def draw(state: LimitsState, at: int, room: int, height: int, pen: Pen, now: flo
     top = notices(state, room, now)
     if len(top) > _NOTICED:
         top = [*top[: _NOTICED - 1], ((" i shows all of this", "key"),)]
+    if state.limits is not None and state.limits.node:
+        top = [clip(_whose(state.limits.node), room), *top]
     if state.limits is None:
         return top or [((" Reading the settings", "dim"),)]
     height -= len(top)
@@ -50,6 +52,11 @@ def draw(state: LimitsState, at: int, room: int, height: int, pen: Pen, now: flo
         return [*top, *_side_by_side(left, right, height, pen)]
     below = paragraph(_sentence(rows(state.limits)[at]), room - 2, "dim", " ")[: 2 if height < 12 else 4]
     return [*top, *_list(state.limits, at, room, height - len(below), pen), *below]
+
+
+def _whose(node: str) -> Line:
+    """Of which node of a cluster all of this is: each has its own."""
+    return ((f" {safe_text(node, 40)}", "title"), (" as it stands; a change asks: all nodes, or this one", "dim"))
 
 
 def notices(state: LimitsState, room: int, now: float) -> list[Line]:
