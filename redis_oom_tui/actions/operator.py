@@ -37,6 +37,7 @@ _NEEDS = {
     Action.REWRITE: (Feature.CONFIG_REWRITE,),
     Action.KILL_CLIENT: (Feature.CLIENT_KILL,),
     Action.PURGE: (Feature.MEMORY_PURGE,),
+    Action.REAP: (Feature.SCAN,),
 }
 _WRITES = frozenset({Action.DELETE, Action.EXPIRE, Action.RESTORE, Action.EMERGENCY, Action.REAP})
 _WEAKER = (

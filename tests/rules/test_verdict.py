@@ -44,6 +44,13 @@ def test_refused_writes_are_counted_by_rate_and_command() -> None:
     assert "512 writes refused since its counters began" in verdict.evidence
 
 
+def test_commands_that_need_no_memory_were_refused_for_another_reason() -> None:
+    before = look(**FULL, refused=100, over_ms=5000)
+    by_command = {"config|get": 900, "scan": 700, "client|no-evict": 600, "set": 400, "xgroup|create": 7}
+    verdict = judge(second(before, counters={"refused_writes_total": 512, "refused_by_command": by_command}), before)
+    assert verdict.reason.endswith("mostly SET XGROUP|CREATE.")
+
+
 def test_a_cure_shows_at_the_next_look() -> None:
     cured = look(used=400 * MIB, refused=500, over_ms=0)
     rates = Rates(seconds=10.0, refused_writes=332, refused_just_now=0)

@@ -125,7 +125,7 @@ async def test_read_only_sends_no_writing_command(valkey, tmp_path):
         async with app.run_test(size=(80, 24)) as pilot:
             await planned(pilot, "old:*")
             await pilot.press("x")
-            await until(pilot, lambda: "Not here: The tool runs with --read-only" in screen_text(app))
+            await until(pilot, lambda: "The tool runs with --read-only" in screen_text(app))
             for key in ("3", "enter", "z", "E", "4", "e", "z", "5", "b", "1", "c"):
                 await pilot.press(key)
             assert not isinstance(app.screen, Dialog)

@@ -2,10 +2,12 @@
 
 import pytest
 
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanState
 from redis_oom_tui.tui.intents import MakePlan
 from tests.support.scripted import FakeClock, ScriptedSource, a_view, some_rows
+from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
 
 HOSTILE = (
@@ -63,6 +65,24 @@ async def test_each_state_reads_as_itself(state, words, size):
         if state is ScanState.FAILED:
             assert "The server went away." in text
         assert all(len(line) <= size[0] for line in rows(app))
+
+
+async def test_where_keys_may_not_be_listed_no_scan_is_offered_and_none_begins():
+    source = ScriptedSource(capabilities=Capabilities({Feature.SCAN: "this user has no permissions to run 'scan'"}))
+    app = an_app(source, operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.reading.snapshot is not None)
+        await pilot.press("2")
+        refusal = "SCAN is refused here: this user has no permissions to run 'scan'"
+        await until(pilot, lambda: f"Keys cannot be listed here. {refusal}" in " ".join(screen_text(app).split()))
+        assert "Press r" not in screen_text(app)
+        await pilot.press("r")
+        await until(pilot, lambda: refusal in rows(app)[-1])
+        await pilot.press("4", "x")
+        await until(pilot, lambda: refusal in rows(app)[-1])
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: f"Keys cannot be looked for: {refusal}" in " ".join(screen_text(app).split()))
+        assert source.scans == []
 
 
 async def test_a_braking_scan_says_so():

@@ -4,6 +4,20 @@ from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, duration, percent_beside, size
 
+# commandstats count every refusal, by the ACL as well; none of these can be refused for lack of memory.
+_HARMLESS = (
+    "auth client config command cluster acl info ping hello select memory object latency slowlog debug role module"
+    " monitor scan keys dbsize randomkey type ttl pttl exists touch get mget getrange strlen hget hmget hgetall hkeys"
+    " hvals hlen hscan lrange llen lindex smembers sismember scard sscan zrange zscore zcard zscan xrange xlen xinfo"
+    " dump del unlink expire pexpire expireat pexpireat persist flushall flushdb save bgsave bgrewriteaof shutdown"
+    " subscribe psubscribe publish watch multi discard replicaof slaveof psync replconf"
+)
+_NEED_NO_MEMORY = frozenset(_HARMLESS.split())
+
+
+def _takes_no_memory(command: str) -> bool:
+    return command.lower().partition("|")[0] in _NEED_NO_MEMORY
+
 
 def in_use(facts: Facts) -> str:
     """How full it is: `99 % of 64.0 MiB`, or what it uses where nothing limits it."""
@@ -20,7 +34,8 @@ def refusals(facts: Facts) -> str:
     if not facts.refused:
         return ""
     least = "at least " if facts.now.counters.refused_is_lower_bound or facts.rates.reset else ""
-    commands = sorted(facts.rates.refused_by_command.items(), key=lambda item: -item[1])[:3]
+    counted = [(name, n) for name, n in facts.rates.refused_by_command.items() if not _takes_no_memory(name)]
+    commands = sorted(counted, key=lambda item: -item[1])[:3]
     of = f", mostly {' '.join(safe_text(name.upper(), 24) for name, _ in commands)}" if commands else ""
     return f"{least}{count(facts.refused)} refused in the last {lately(facts)}{of}"
 

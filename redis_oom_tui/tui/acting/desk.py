@@ -110,7 +110,7 @@ class ActionDesk:
         reason = self.why_not(ask.needs)
         if reason is not None and not ask.local:
             if not isinstance(ask, intents.ReadLimits | intents.ReadHistory):
-                self.app.tell(f"Not here: {reason}", bad=True)
+                self.app.tell(f"{reason}", bad=True)
             return
         if isinstance(ask, intents.StopWork):
             self.stop()

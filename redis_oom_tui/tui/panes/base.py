@@ -6,6 +6,7 @@ from textual.containers import Vertical
 from textual.events import Key
 from textual.widget import Widget
 
+from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Lever
@@ -59,6 +60,12 @@ class Pane(Vertical, can_focus=True):
         del action
         return None
 
+    def why_no_scan(self) -> str | None:
+        """Why keys cannot be walked here, in a sentence; None where they can, or that is not known yet."""
+        reading = self.triage.reading
+        reason = None if reading is None else reading.capabilities.why_not(Feature.SCAN)
+        return None if reason is None else f"SCAN is refused here: {reason}"
+
     def on_key(self, event: Key) -> None:
         """A greyed key says why."""
         active = self.screen.active_bindings.get(event.key)
@@ -67,7 +74,7 @@ class Pane(Vertical, can_focus=True):
         reason = self.why_not(active.binding.action)
         if reason is not None:
             event.stop()
-            self.triage.tell(f"Not here: {reason}", bad=True)
+            self.triage.tell(f"{reason}", bad=True)
 
     def refresh_bindings(self) -> None:
         """As Textual has it, but borne by a pane that has just been taken off: a last reading may still come."""

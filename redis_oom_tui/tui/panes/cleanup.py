@@ -121,6 +121,8 @@ class CleanupPane(FillingPane):
         needs = {"undo": Action.RESTORE, "reap": Action.REAP}.get(action)
         if action == "run":
             needs = Action.EXPIRE if plan is not None and plan.deed is Deed.EXPIRE else Action.DELETE
+        if action == "look" and not self.form_view.form.marks:
+            return self.triage.deeds.why_not(None) or self.why_no_scan()
         return None if needs is None and action != "look" else self.triage.deeds.why_not(needs)
 
     def action_again(self) -> None:

@@ -30,7 +30,7 @@ def form_lines(form: Form, at: int, room: int, height: int, pen: Pen, *, error: 
     """The form with the cursor on line `at`; its last line begins the search."""
     lines: list[Line] = []
     if refused:
-        lines += marked(" ! ", f"Nothing can be deleted here: {safe_text(refused, 300)}", room - 1, "warn")
+        lines += marked(" ! ", f"Nothing can be deleted: {safe_text(refused, 300)}", room - 1, "warn")
     if error:
         lines += marked(" ! ", safe_text(error, 300), room - 1, "crit")
     head = "What to look for; nothing is touched before you have seen the keys and said yes"

@@ -52,7 +52,10 @@ class FillingPane(Pane):
     @on(FormView.Look)
     def action_look(self) -> None:
         """Look for what the form means."""
-        form = self.form_view.form
+        form, refusal = self.form_view.form, self.why_not("look")
+        if refusal is not None:
+            self.form_view.wrong(f"Keys cannot be looked for: {refusal}")
+            return
         try:
             ask = intents.BuildPlan(
                 cleanup_form.criteria(form),

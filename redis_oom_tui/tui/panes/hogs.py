@@ -14,6 +14,7 @@ from redis_oom_tui.tui.panes.hogs_progress import ScanProgress
 from redis_oom_tui.tui.panes.hogs_scan_keys import ScanKeys
 from redis_oom_tui.tui.panes.hogs_selection import Selection
 from redis_oom_tui.tui.panes.hogs_tables import HogsTables
+from redis_oom_tui.tui.reading import Reading
 from redis_oom_tui.tui.widgets.filter_line import FilterLine
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 
@@ -69,6 +70,16 @@ class HogsPane(ScanKeys):
         if steady and before is not None and before.top and now < self._tables_due:
             self._show_progress()
         else:
+            self._draw()
+
+    def show_reading(self, reading: Reading) -> None:
+        """Before the first scan: whether there can be one."""
+        del reading
+        refusal = self.why_no_scan()
+        if self._view is None and refusal != self.progress.refusal:
+            self.progress.refusal = refusal
+            self.tables.refuse(refusal)
+            self.refresh_bindings()
             self._draw()
 
     def entered(self) -> None:
@@ -143,6 +154,8 @@ class HogsPane(ScanKeys):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only patterns can be gone into, only a scan under way can be paused or ended, and Tab goes to the other."""
+        if action == "scan":
+            return None if self.why_not(action) is not None else True
         in_patterns = self.main_widget is self.patterns
         if action == "other":
             return (parameters == ("keys",)) == in_patterns

@@ -32,6 +32,7 @@ class ScanProgress(Canvas):
     view: ScanView | None = None
     used_bytes: int | None = None
     note = ""
+    refusal: str | None = None
     hidden = False
 
     def show(self, view: ScanView | None, used_bytes: int | None, note: str, *, hidden: bool = False) -> None:
@@ -43,7 +44,7 @@ class ScanProgress(Canvas):
         """How far, and what."""
         del height
         if self.view is None:
-            return (((" no scan yet", "dim"),),)
+            return (((" no scan yet" if self.refusal is None else " no scan here", "dim"),),)
         return (self._progress(self.view, width), self._totals(self.view, width))
 
     def _progress(self, view: ScanView, room: int) -> Line:
@@ -52,7 +53,7 @@ class ScanProgress(Canvas):
             view.state, ""
         )
         left: list[Piece] = [(f" {sign} {word}" if sign else f" {word}", role), ("  ", "text")]
-        if view.state is ScanState.FAILED and view.error:
+        if view.state is ScanState.FAILED and view.error and view.top:
             return (*left, (shorten(safe_text(view.error, 300), room - width(left)), "text"))
         right = _pace(view)
         told = _told(view)

@@ -27,6 +27,10 @@ class ScanKeys(Pane):
         ),
     ]
 
+    def why_not(self, action: str) -> str | None:
+        """Why no scan can be begun here."""
+        return self.why_no_scan() if action == "scan" else None
+
     def action_scan(self) -> None:
         """Scan again, from the start; never in place of a scan under way, whose work one key would throw away."""
         if self.triage.desk.active:

@@ -22,6 +22,7 @@ _INVITATION = (
     "No scan yet. Press r to read the size, type and TTL of every key: it leaves no trace on the server, "
     "and slows down when the server does."
 )
+_NO_PATTERNS = "The patterns that names fall into come with a scan: press r."
 
 
 class HogsTables(Horizontal):
@@ -39,7 +40,7 @@ class HogsTables(Horizontal):
             _pattern_id,
             sort="size",
             marking=False,
-            empty="The patterns that names fall into come with a scan: press r.",
+            empty=_NO_PATTERNS,
             id="patterns",
         )
 
@@ -62,6 +63,12 @@ class HogsTables(Horizontal):
         nothing = self.selection.nothing(view)
         self.keys.show(self.selection.keys(view), nothing, moving=moving)
         self.patterns.show(self.selection.patterns(view), nothing, moving=moving)
+
+    def refuse(self, reason: str | None) -> None:
+        """Say why there can be no scan, or that there can be one after all; before the first."""
+        told = None if reason is None else f"Keys cannot be listed here. {safe_text(reason, 300)}"
+        self.keys.show((), told or _INVITATION)
+        self.patterns.show((), told or _NO_PATTERNS)
 
     def _opens(self, row: PatternRow) -> bool:
         return (row.db, row.pattern) in self._parents

@@ -66,7 +66,7 @@ def notices(state: LimitsState, room: int, now: float) -> list[Line]:
     if state.error:
         lines += marked(" ! ", safe_text(state.error, 300), room - 1, "crit")
     if refused:
-        lines += marked(" ! ", f"Settings cannot be changed here: {safe_text(refused, 1200)}", room - 1, "warn")
+        lines += marked(" ! ", f"Settings cannot be changed: {safe_text(refused, 1200)}", room - 1, "warn")
     if state.reverting is not None and state.reverts_at is not None:
         change = state.reverting.change
         left = max(0, round(state.reverts_at - now))
