@@ -25,7 +25,7 @@ from redis_oom_tui.models.plan import Criteria, Deed, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.rules import budget, selection, trust
+from redis_oom_tui.rules import budget, instead, selection, trust
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.store.changing.rights import probe_rights
 from redis_oom_tui.store.live import LiveServer
@@ -105,7 +105,7 @@ class LiveOperator:
             asked = Action(self._emergency.deed.value)
         for feature in _NEEDS.get(asked, ()):
             if reason := known.why_not(feature):
-                return f"{feature.value} is refused here: {reason}"
+                return instead.refused(feature, reason, known)
         return None
 
     def _must(self, action: Action) -> None:
@@ -126,11 +126,11 @@ class LiveOperator:
             criteria,
             deed=deed,
             expire_seconds=expire_seconds,
-            prepare=functools.partial(self._prepare, criteria),
+            prepare=functools.partial(self._prepare, criteria, Action(deed.value)),
             wall=self._desk.wall,
         )
 
-    async def _prepare(self, criteria: Criteria, snapshot: Snapshot) -> tuple[bool, tuple[str, ...]]:
+    async def _prepare(self, criteria: Criteria, action: Action, snapshot: Snapshot) -> tuple[bool, tuple[str, ...]]:
         """Whether an LFU policy is known to have been on since the server started, and what else to say of a plan.
 
         Raises BadInput for criteria that need what the server does not tell.
@@ -147,8 +147,15 @@ class LiveOperator:
             and (is_lfu(entry.change.change.old or "") or is_lfu(entry.change.change.new))
             for entry in self._desk.audit.history()
         )
-        scripted = self._server.connection.read_only or known.has(Feature.SCRIPT)
-        return lfu, () if scripted else (_WEAKER,)
+        return lfu, () if self._server.connection.read_only else self._weaknesses(action, known)
+
+    def _weaknesses(self, action: Action, known: Capabilities) -> tuple[str, ...]:
+        """What stands against running a plan for `action` here, or makes its promise weaker."""
+        if reason := self.why_not(action):
+            return (f"This plan cannot be run from here. {reason}.",)
+        found = () if known.has(Feature.SCRIPT) else (_WEAKER,)
+        uncopied = instead.no_copy(known) if action is Action.DELETE else None
+        return found if uncopied is None else (*found, f"{uncopied}.")
 
     def emergency(self) -> PlanMaker:
         """The plan that the configuration prepared; raises BadInput where it prepared none."""
@@ -172,6 +179,9 @@ class LiveOperator:
     def run(self, plan: Plan, *, backup: BackupChoice) -> PlanRunner:
         """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
         self._must(Action(plan.deed.value))
+        uncopied = instead.no_copy(self._capabilities or Capabilities())
+        if uncopied is not None and backup.wanted and plan.deed is Deed.DELETE:
+            raise CommandMissing(uncopied)
         return PlanRunner(self._desk, plan, backup)
 
     async def limits(self, scan: ScanView | None = None) -> Limits:

@@ -44,6 +44,7 @@ class BackupRestorer:
         self._head = read_head(path)
         self._view = RestoreReport(str(path), self._head.keys)
         self._counts: Counter[RestoreOutcome] = Counter()
+        self._reasons: Counter[str] = Counter()
         self._line: Line | None = None
         self._action_id: str | None = None
         self._batches = 0
@@ -102,6 +103,7 @@ class BackupRestorer:
             details = {at: one.detail for at, one in enumerate(told) if one.detail}
             audit.done(action_id, self._batches, [one.outcome for one in told], details)
             self._counts.update(one.outcome for one in told if one.outcome is not RestoreOutcome.NOT_ATTEMPTED)
+            self._reasons.update(one.detail for one in told if one.outcome is RestoreOutcome.FAILED and one.detail)
             stop = next((one.stop for one in told if one.stop is not None), None)
             if stop is not None:
                 raise stop
@@ -201,13 +203,19 @@ class BackupRestorer:
         parts = [f"Put back {count(counts.get(RestoreOutcome.RESTORED, 0))} of {number_of_keys(self._view.total_keys)}"]
         for outcome, words in _WORDS:
             if counts.get(outcome):
-                parts.append(f"{count(counts[outcome])} {words}")
+                why = self._most_of_all() if outcome is RestoreOutcome.FAILED else ""
+                parts.append(f"{count(counts[outcome])} {words}{why}")
         if self._view.left_out_keys:
             parts.append(f"{count(self._view.left_out_keys)} were deleted without a copy")
         sentence = "; ".join(parts) + "."
         if failure is None:
             return f"Stopped. {sentence}" if self._stop else sentence
         return f"{self._why(failure)} {sentence}"
+
+    def _most_of_all(self) -> str:
+        """The reason that most keys failed for, in parentheses."""
+        reasons = self._reasons.most_common(1)
+        return f" ({'mostly: ' if len(self._reasons) > 1 else ''}{reasons[0][0]})" if reasons else ""
 
     def _why(self, failure: TriageError) -> str:
         text = f"{str(failure).rstrip('.')}."

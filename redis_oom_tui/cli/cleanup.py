@@ -23,6 +23,7 @@ from redis_oom_tui.words.plan_document import plan_document
 from redis_oom_tui.words.sizes import count, duration, parse_duration, parse_size, short_size
 
 _SHOWN = 20
+_LONGEST_NAME = 600
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _TYPES = ("string", "hash", "list", "set", "zset", "stream")
 EXIT_INCOMPLETE = 1
@@ -184,7 +185,7 @@ def _lines(result: _Result, way_in: Sequence[str], *, show_all: bool) -> list[st
         return lines
     lines += ["", str(result.run.ended)]
     lines += [
-        f"{outcome.outcome.value}: {exact(outcome.id.key)}: {safe_text(outcome.detail) or '-'}"
+        f"{outcome.outcome.value}: {_name(outcome.id.key)}: {safe_text(outcome.detail) or '-'}"
         for outcome in _notable(result.outcomes)
     ]
     for path in result.run.backup_files:
@@ -207,7 +208,15 @@ def _to_run_it(plan: Plan, way_in: Sequence[str], given: dict[str, Any]) -> list
 def _key_line(key: PlannedKey) -> str:
     ttl = "no ttl" if key.ttl_ms is None else f"ttl {duration(key.ttl_ms / 1000)}"
     idle = f"idle {duration(key.idle_seconds)}"
-    return f"{short_size(key.size):>7}  {key.type:<6}  {idle:<11}  {ttl:<10}  db{key.id.db}  {exact(key.id.key)}"
+    return f"{short_size(key.size):>7}  {key.type:<6}  {idle:<11}  {ttl:<10}  db{key.id.db}  {_name(key.id.key)}"
+
+
+def _name(raw: bytes) -> str:
+    """A name in full, as --key takes it; one that would fill screens by its ends, with its length."""
+    text = exact(raw)
+    if len(text) <= _LONGEST_NAME:
+        return text
+    return f"{text[:200]} ... {text[-100:]} ({count(len(raw))} bytes; --json has all of it)"
 
 
 def _notable(outcomes: tuple[KeyOutcome, ...]) -> list[KeyOutcome]:

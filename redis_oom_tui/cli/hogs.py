@@ -189,12 +189,12 @@ def _printed(view: ScanView, comparison: Comparison | None, wish: _Wish) -> str:
     if wish.form == "json":
         return json.dumps(hogs_document(view, keys, comparison)) + "\n"
     if wish.form == "csv":
-        return patterns_csv(view.patterns[: wish.top]) if wish.patterns else keys_csv(keys)
+        return patterns_csv(view.patterns[: wish.top], ttls_told=view.ttls_told) if wish.patterns else keys_csv(keys)
     lines = hogs_lines.summary(view)
     if comparison is not None:
         lines += ["", *hogs_lines.changes(comparison, wish.top)]
     elif wish.patterns:
-        lines += ["", *hogs_lines.patterns(view.patterns[: wish.top])]
+        lines += ["", *hogs_lines.patterns(view.patterns[: wish.top], view)]
     else:
         lines += ["", *hogs_lines.keys(keys, view)]
     return "\n".join(lines) + "\n"

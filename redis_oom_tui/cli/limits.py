@@ -223,8 +223,10 @@ def _lines(shown: Limits) -> list[str]:
         lines += _policy_lines(view)
     lines += ["", "Settings:"]
     for setting in shown.settings:
-        value = setting.setting.value if setting.setting.value is not None else f"? ({setting.setting.why})"
+        value = setting.setting.value if setting.setting.value is not None else "?"
         lines.append(f"  {setting.setting.name} {_shown(setting.setting.name, value)}: {setting.sentence}")
+    reasons = {setting.setting.why: None for setting in shown.settings if setting.setting.why is not None}
+    lines += [f"  ? is not told: {reason}" for reason in reasons]
     lines += ["", shown.room.words]
     return [*lines, shown.refused] if shown.refused else lines
 
@@ -232,5 +234,11 @@ def _lines(shown: Limits) -> list[str]:
 def _policy_lines(view: PolicyView) -> list[str]:
     mark = "*" if view.current else " "
     held = f", {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
-    can = "nothing" if not view.evictable_keys else f"up to {number_of_keys(view.evictable_keys)}{held}"
+    can = (
+        "?"
+        if view.evictable_keys is None
+        else "nothing"
+        if not view.evictable_keys
+        else f"up to {number_of_keys(view.evictable_keys)}{held}"
+    )
     return [f"{mark} {view.name}: {view.evicts} Here: {can}.", *(f"    ! {warning}" for warning in view.warnings)]

@@ -73,7 +73,7 @@ def _document(scan: SavedScan) -> dict[str, Any]:
         "pace": view.pace.value,
         "notes": list(view.notes),
         "estimated_bytes": _ends(view.estimated_bytes),
-        "view": {name: getattr(view, name) for name in _PLAIN},
+        "view": {name: getattr(view, name) for name in (*_PLAIN, "ttls_told")},
         "types": [[row.type, row.keys, row.size] for row in view.types],
         "top": [
             {"db": row.id.db, "key": _written(row.id.key), "node": row.id.node}
@@ -107,6 +107,8 @@ def _scan(found: dict[str, Any]) -> SavedScan:
         top=tuple(_row(row) for row in found["top"]),
         patterns=tuple(_pattern(row) for row in found["patterns"]),
         **{name: found["view"][name] for name in _PLAIN},
+        # Files of before it was written were made where TTLs were told.
+        ttls_told=found["view"].get("ttls_told", True),
     )
     return SavedScan(
         view,

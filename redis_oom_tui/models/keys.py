@@ -39,8 +39,10 @@ class KeyDetails:
     """A closer look at one key: its row, read again, and a small first look at its value.
 
     `preview` holds a few elements or the first bytes, as bytes; `preview_withheld` says in a sentence why it is empty.
+    Where `ttl_told` is False, the row's TTL means nothing.
     """
 
     row: KeyRow
     preview: tuple[bytes, ...] = ()
     preview_withheld: str | None = None
+    ttl_told: bool = True

@@ -106,9 +106,10 @@ class ScanView:
     """A scan at one moment: frozen, bounded in size, cheap to draw.
 
     `total_keys` is DBSIZE of the scanned databases when last asked; `top` is sorted by bytes, largest first.
-    `volatile_keys` and `volatile_bytes` are the scanned keys with a TTL. `explained_share` is bytes_seen over
-    used_memory once complete. Keys that went away, or that this user may not read, are counted. `walked_share` is how
-    far SCAN's cursor has come, None where it does not tell; `notes` are sentences on what these figures leave out.
+    `volatile_keys` and `volatile_bytes` are the scanned keys with a TTL; where `ttls_told` is False, they and what rows
+    tell of TTLs mean nothing. `explained_share` is bytes_seen over used_memory once complete. Keys that went away, or
+    that this user may not read, are counted. `walked_share` is how far SCAN's cursor has come, None where it does not
+    tell; `notes` are sentences on what these figures leave out.
     """
 
     state: ScanState
@@ -132,6 +133,7 @@ class ScanView:
     error: str | None = None
     walked_share: float | None = None
     notes: tuple[str, ...] = ()
+    ttls_told: bool = True
 
     @property
     def complete(self) -> bool:

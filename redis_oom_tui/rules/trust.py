@@ -22,6 +22,12 @@ def refuse_unknown(criteria: Criteria, known: Capabilities) -> None:
     ):
         if needed and (reason := known.why_not(feature)):
             raise BadInput(f"This server tells no {what} ({reason}): choose by pattern, type or TTL")
+    for feature in (Feature.TYPE, Feature.TTL):
+        if reason := known.why_not(feature):
+            raise BadInput(
+                f"Each key is checked by its type and expiry before it goes, and {feature} is refused here ({reason}):"
+                " log in as a user who may, or delete by another tool"
+            )
 
 
 def refuse_idle(criteria: Criteria, snapshot: Snapshot) -> None:

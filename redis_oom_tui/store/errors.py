@@ -14,6 +14,12 @@ _ABSENT = re.compile(
 )
 _QUOTED = re.compile(r",? with args beginning with:.*", re.DOTALL)
 _LOGIN = re.compile(r"WRONGPASS|NOAUTH|invalid username-password|^authentication required", re.IGNORECASE)
+_MAY_NOT_RUN = re.compile(r"permissions? to run", re.IGNORECASE)
+# What to try where a command that nothing can replace is not there at all.
+_INSTEAD = {
+    "INFO": "; try the server's own port instead of a proxy's",
+    "SCAN": "; load its dump into a server of your own, and scan that",
+}
 _BLOCKED = ("MISCONF", "NOREPLICAS", "READONLY")
 
 
@@ -66,7 +72,9 @@ def _refusal(
     what = doing or "a command"
     said = {"command": doing, "text": text}
     if isinstance(error, exceptions.NoPermissionError):
-        return errors.PermissionRefused(f"{where} does not let this user run {what}: {text}", **said)
+        return errors.PermissionRefused(
+            f"{where} does not let this user run {what}: {text}{_grant(doing, text)}", **said
+        )
     if isinstance(error, exceptions.OutOfMemoryError):
         return errors.OutOfMemory(f"{where} refused {what}: it is over maxmemory", **said)
     if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_BLOCKED):
@@ -77,8 +85,15 @@ def _refusal(
     if text.startswith("BUSY "):
         return errors.ServerBusy(f"{where} is busy running a script: {text}")
     if _ABSENT.search(text):
-        return errors.CommandMissing(f"{where} has no {what}: {text}", **said)
+        return errors.CommandMissing(f"{where} has no {what}: {text}{_INSTEAD.get(doing, '')}", **said)
     return errors.CommandRefused(f"{where} refused {what}: {text}", **said)
+
+
+def _grant(doing: str, text: str) -> str:
+    """What an administrator could do for a user who may not run `doing` at all."""
+    if not doing or not _MAY_NOT_RUN.search(text):
+        return ""
+    return f"; log in as a user who may, or allow it by ACL SETUSER with +{doing.lower().replace(' ', '|')}"
 
 
 def _unreachable(text: str, where: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis_oom_tui.models.keys import KeyRow
-from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, ScanView
+from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, ScanState, ScanView
 from redis_oom_tui.words.hostile import exact, key_fields, safe_text
 from redis_oom_tui.words.sizes import told_bytes
 
@@ -32,6 +32,7 @@ def hogs_document(
     view: ScanView, keys: Sequence[KeyRow] | None = None, comparison: Comparison | None = None
 ) -> dict[str, Any]:
     """What `hogs --json` prints; `keys` are the rows to print where they are not the view's own."""
+    nothing = not view.scanned_keys and view.state is ScanState.FAILED
     document: dict[str, Any] = {
         "scanned_keys": view.scanned_keys,
         "total_keys": view.total_keys,
@@ -41,16 +42,16 @@ def hogs_document(
         "notes": list(view.notes),
         "elapsed_seconds": round(view.elapsed_seconds, 3),
         "share_scanned": round(view.share_scanned, 4),
-        "bytes": told_bytes(view.bytes_seen, view.scanned_keys),
+        "bytes": None if nothing else told_bytes(view.bytes_seen, view.scanned_keys),
         "estimated_bytes": _interval(view.estimated_bytes) if view.bytes_seen or not view.scanned_keys else None,
         "explained_share": None if view.explained_share is None else round(view.explained_share, 4),
-        "volatile_keys": view.volatile_keys,
-        "volatile_bytes": told_bytes(view.volatile_bytes, view.volatile_keys),
+        "volatile_keys": view.volatile_keys if view.ttls_told else None,
+        "volatile_bytes": told_bytes(view.volatile_bytes, view.volatile_keys) if view.ttls_told else None,
         "vanished_keys": view.vanished_keys,
         "refused_keys": view.refused_keys,
         "server_share": None if view.brake.share is None else round(view.brake.share, 4),
         "keys": [key_document(row) for row in (view.top if keys is None else keys)],
-        "patterns": [pattern_document(row) for row in view.patterns],
+        "patterns": [pattern_document(row, ttls_told=view.ttls_told) for row in view.patterns],
         "types": [{"type": row.type, "keys": row.keys, "bytes": told_bytes(row.size, row.keys)} for row in view.types],
     }
     if comparison is not None:
@@ -78,7 +79,7 @@ def key_document(row: KeyRow) -> dict[str, Any]:
     }
 
 
-def pattern_document(row: PatternRow) -> dict[str, Any]:
+def pattern_document(row: PatternRow, *, ttls_told: bool = True) -> dict[str, Any]:
     """One family; `match` is the glob for SCAN MATCH, with odd bytes as \\xNN."""
     idle = row.idle_quantiles
     held = told_bytes(row.size, row.keys)
@@ -91,7 +92,7 @@ def pattern_document(row: PatternRow) -> dict[str, Any]:
         "keys": row.keys,
         "bytes": held,
         "share": None if held is None else round(row.share, 6),
-        "no_ttl_keys": row.no_ttl_keys,
+        "no_ttl_keys": row.no_ttl_keys if ttls_told else None,
         "error": round(row.error, 6),
         "average_bytes": held // row.keys if row.keys and held is not None else None,
         "types": dict(row.types),
@@ -119,9 +120,9 @@ def keys_csv(rows: Sequence[KeyRow]) -> str:
     return _csv(_KEY_COLUMNS, [key_document(row) for row in rows])
 
 
-def patterns_csv(rows: Sequence[PatternRow]) -> str:
+def patterns_csv(rows: Sequence[PatternRow], *, ttls_told: bool = True) -> str:
     """The families as CSV with a header."""
-    return _csv(_PATTERN_COLUMNS, [pattern_document(row) for row in rows])
+    return _csv(_PATTERN_COLUMNS, [pattern_document(row, ttls_told=ttls_told) for row in rows])
 
 
 def _change(change: PatternChange) -> dict[str, Any]:

@@ -20,6 +20,8 @@ def progress(view: ScanView) -> str:
 
 def summary(view: ScanView) -> list[str]:
     """What was seen, how much of everything that is, and what was left out."""
+    if not view.scanned_keys and view.state is ScanState.FAILED:
+        return [f"none of {count(view.total_keys)} keys was seen", *map(safe_text, view.notes)]
     lines = [f"{count(view.scanned_keys)} keys, {size(told_bytes(view.bytes_seen, view.scanned_keys))}, {_reach(view)}"]
     if view.estimated_bytes is not None and not view.complete and view.bytes_seen:
         whole = view.estimated_bytes
@@ -29,7 +31,7 @@ def summary(view: ScanView) -> list[str]:
         )
     if view.explained_share is not None:
         lines.append(f"{percent(view.explained_share)} of used_memory is in these keys")
-    if view.scanned_keys:
+    if view.scanned_keys and view.ttls_told:
         share = view.volatile_keys / view.scanned_keys
         held = size(told_bytes(view.volatile_bytes, view.volatile_keys))
         lines.append(f"{count(view.volatile_keys)} keys ({percent(share)}) have a TTL, {held}")
@@ -52,7 +54,7 @@ def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
     lines = [f"{'bytes':>8}  {'share':>5}  {'type':<7} {'ttl':>7} {'idle':>7}  {'db ' if several else ''}key"]
     for row in rows:
         share = None if not view.bytes_seen or row.size is None or row.suspect else row.size / view.bytes_seen
-        ttl = "-" if row.ttl_ms is None else duration(row.ttl_ms / 1000)
+        ttl = duration(row.ttl_ms / 1000) if row.ttl_ms is not None else "-" if view.ttls_told else "?"
         idle = f"f{row.frequency}" if row.frequency is not None else duration(row.idle_seconds)
         mark = "!" if row.suspect else "~" if row.encoding is not None and not row.measured else " "
         db = f"{row.id.db:<2} " if several else ""
@@ -63,7 +65,7 @@ def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
     return lines
 
 
-def patterns(rows: Sequence[PatternRow]) -> list[str]:
+def patterns(rows: Sequence[PatternRow], view: ScanView) -> list[str]:
     """A table of families, each level indented under the one that holds it."""
     several = len({row.db for row in rows}) > 1
     lines = [f"{'bytes':>8}  {'share':>5} {'keys':>12} {'average':>8} {'no ttl':>6}  {'db ' if several else ''}pattern"]
@@ -71,7 +73,7 @@ def patterns(rows: Sequence[PatternRow]) -> list[str]:
         held = told_bytes(row.size, row.keys)
         average = held // row.keys if row.keys and held is not None else None
         part = percent(None if held is None else row.share)
-        no_ttl = row.no_ttl_keys / row.keys if row.keys else None
+        no_ttl = row.no_ttl_keys / row.keys if row.keys and view.ttls_told else None
         db = f"{row.db if row.db is not None else '':<2} " if several else ""
         figures = f"{short_size(held):>8}  {part:>5} {count(row.keys):>12} {short_size(average):>8}"
         lines.append(f"{figures} {percent(no_ttl):>6}  {db}{'  ' * (row.level - 1)}{safe_text(row.pattern, _NAME)}")
@@ -101,7 +103,7 @@ def _signed(change: PatternChange) -> str:
 def _reach(view: ScanView) -> str:
     took = f"in {view.elapsed_seconds:.1f} s"
     if view.complete:
-        return f"all of them, {took}"
+        return f"{'all that this user may read' if view.refused_keys else 'all of them'}, {took}"
     of = f"{percent(view.share_scanned)} of {count(view.total_keys)} keys, {took}"
     ended = {
         ScanState.SAMPLED: "a sample",

@@ -19,9 +19,9 @@ _ROWS = 15
 # Snapshots closer together than this show one state, not a before and an after.
 _ONE_LOOK_SECONDS = 60.0
 _UNREAD = (
-    "Values were not looked into: this server has no CLIENT NO-TOUCH (Redis 7.2 and Valkey have it), and without that"
-    " reading them would make idle keys look used. So nothing is said about compression, numbers kept as text and the"
-    " length of values."
+    "Values were not looked into: CLIENT NO-TOUCH is not to be had here (Redis 7.2 and Valkey have it), and without"
+    " that reading them would make idle keys look used. So nothing is said about compression, numbers kept as text and"
+    " the length of values."
 )
 # What is markup anywhere in a line, and what viewers make links of unasked.
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&!@]|(?<=:)/(?=/)|(?<=www)\.)")
@@ -120,6 +120,8 @@ def _finding(finding: Finding) -> str:
 
 def _families(report: IncidentReport) -> str:
     scan = report.scan
+    if scan is not None and scan.error and not scan.scanned_keys:
+        return f"## What holds the memory\n\nThe keys could not be walked: {_plain(scan.error)}."
     if scan is None or not scan.patterns:
         return ""
     shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
@@ -129,13 +131,19 @@ def _families(report: IncidentReport) -> str:
             count(row.keys),
             size(told_bytes(row.size, row.keys)),
             percent(row.share if scan.bytes_seen else None, 1),
-            count(row.no_ttl_keys),
+            count(row.no_ttl_keys) if scan.ttls_told else "?",
         )
         for row in shown
     )
     held = size(told_bytes(scan.bytes_seen, scan.scanned_keys))
-    whole = "all keys" if scan.complete else f"{percent(scan.share_scanned)} of the keys"
-    title = f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).\n\n"
+    whole = (
+        ("all keys that this user may read" if scan.refused_keys else "all keys")
+        if scan.complete
+        else f"{percent(scan.share_scanned)} of the keys"
+    )
+    more = [f"{count(scan.refused_keys)} more may not be read by this user"] if scan.refused_keys else []
+    notes = "".join(f" {_plain(note[:1].upper() + note[1:])}." for note in (*more, *scan.notes))
+    title = f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).{notes}\n\n"
     return title + _table(("family", "keys", "bytes", "share", "without TTL"), rows)
 
 
@@ -148,7 +156,7 @@ def _keys(report: IncidentReport) -> str:
             str(row.id.db),
             _plain(row.type),
             size(row.size),
-            "never" if row.ttl_ms is None else duration(row.ttl_ms / 1000),
+            duration(row.ttl_ms / 1000) if row.ttl_ms is not None else "never" if report.scan.ttls_told else "?",
             duration(row.idle_seconds),
         )
         for row in report.scan.top[:_ROWS]
@@ -213,7 +221,7 @@ def _scan_fields(scan: ScanView) -> dict[str, Any]:
                 "pattern": safe_text(row.pattern),
                 "keys": row.keys,
                 "bytes": told_bytes(row.size, row.keys),
-                "no_ttl_keys": row.no_ttl_keys,
+                "no_ttl_keys": row.no_ttl_keys if scan.ttls_told else None,
             }
             for row in scan.patterns[:100]
         ],

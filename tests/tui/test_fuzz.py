@@ -118,7 +118,7 @@ def tables(some: Sequence[bytes]) -> Iterator[list[str]]:
     rows = [KeyRow(KeyId(0, name, text_of(name)), text_of(name), 1) for name in some]
     families = [PatternRow(name, name, 1, 1, 0.1, 0, types=((text_of(name), 1),)) for name in some]
     yield hogs_lines.keys(rows, a_view(ScanState.COMPLETE))
-    yield hogs_lines.patterns(families)
+    yield hogs_lines.patterns(families, a_view(ScanState.COMPLETE))
     for one in (hogs_document.keys_csv(rows), hogs_document.patterns_csv(families)):
         yield one.replace("\r", "").split("\n")
 

@@ -68,6 +68,11 @@ class Case:
         parents = {(row.db, row.parent) for row in self.families}
         return tuple(row for row in self.families if (row.db, row.pattern) not in parents)
 
+    @property
+    def ttls_told(self) -> bool:
+        """Whether it is known of the scanned keys which of them expire."""
+        return self.scan is not None and self.scan.ttls_told
+
     def sample_of(self, row: PatternRow) -> FamilySample | None:
         """The sample of a family, where one was read."""
         return self._samples.get(row.pattern)

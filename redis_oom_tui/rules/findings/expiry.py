@@ -23,7 +23,8 @@ _SET_TTL = "Write it with its TTL (SET key value EX seconds, or EXPIRE in the sa
 
 def stragglers(case: Case) -> Iterator[Finding]:
     """Keys without a TTL in families that mostly have one: a code path that forgets it."""
-    rows = [row for row in case.leaves if row.keys >= 50 and 0 < row.no_ttl_keys <= 0.3 * row.keys]
+    leaves = case.leaves if case.ttls_told else ()
+    rows = [row for row in leaves if row.keys >= 50 and 0 < row.no_ttl_keys <= 0.3 * row.keys]
     held = [(row, int(row.size * row.no_ttl_keys / row.keys * case.scale)) for row in rows]
     held = [(row, amount) for row, amount in held if case.matters(amount, 0.005)]
     for row, amount in held[:_SHOWN]:
@@ -42,7 +43,8 @@ def stragglers(case: Case) -> Iterator[Finding]:
 
 def passing_data(case: Case) -> Iterator[Finding]:
     """Whole families without any TTL whose names say that they are of passing use."""
-    rows = [row for row in case.leaves if row.no_ttl_keys == row.keys >= 50 and _is_passing(row)]
+    leaves = case.leaves if case.ttls_told else ()
+    rows = [row for row in leaves if row.no_ttl_keys == row.keys >= 50 and _is_passing(row)]
     for row in rows[:_SHOWN]:
         held = int(row.size * case.scale)
         if case.matters(held, 0.02):

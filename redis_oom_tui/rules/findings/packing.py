@@ -9,7 +9,7 @@ from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Lever
 from redis_oom_tui.rules.findings.case import Case
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, percent, size
+from redis_oom_tui.words.sizes import count, percent, size, told_bytes
 
 # The setting (new name, old name), its default, and the share of the bytes that the compact form saved when measured
 # on Redis 6.2 and 7.0 and on Valkey 9.1 with members of 8 to 40 bytes. Lists are packed in any case: nothing to gain.
@@ -107,13 +107,15 @@ def _packing(case: Case, row: PatternRow) -> _Packing | None:
         return None
     values = row.keys * sample.value_bytes * sample.large_share * case.scale
     low = values * max(0.0, 1 - highest - _SPREAD)
-    high = min(row.size * case.scale, values * (1 - lowest + _SPREAD))
+    held = told_bytes(row.size, row.keys)
+    high = min(values if held is None else held * case.scale, values * (1 - lowest + _SPREAD))
     return _Packing(row, sample, low, high, mean)
 
 
 def _compressed(whole: PatternRow, group: list[_Packing]) -> Finding:
     keys, held = sum(one.row.keys for one in group), sum(one.row.size for one in group)
-    ratio = sum(one.ratio * one.row.size for one in group) / held
+    weights = [one.row.size if held else one.row.keys for one in group]
+    ratio = sum(one.ratio * weight for one, weight in zip(group, weights, strict=True)) / sum(weights)
     largest = group[0].sample
     json = f", {percent(largest.json_share)} look like JSON" if largest.json_share else ""
     zstd = f", zstd to {percent(largest.zstd_ratios[1])}" if largest.zstd_ratios else ""
@@ -125,7 +127,7 @@ def _compressed(whole: PatternRow, group: list[_Packing]) -> Finding:
         evidence=(
             f"{sum(one.sample.sampled_keys for one in group)} sampled{json}",
             f"{size(int(largest.value_bytes or 0))} on average, zlib to {percent(ratio)}{zstd}",
-            f"{count(keys)} keys, {size(held)}",
+            f"{count(keys)} keys, {size(told_bytes(held, keys))}",
         ),
         saves_bytes=(int(sum(one.low for one in group)), int(sum(one.high for one in group))),
         lever=Lever("hogs", match=whole.match),

@@ -17,7 +17,8 @@ async def read_settings(server: LiveServer, names: Sequence[str]) -> tuple[Setti
     channel = Channel(server)
     try:
         replies = await channel.call([("CONFIG", "GET", name) for name in names])
-        info = await _from_info(channel) if any(isinstance(reply, TriageError) for reply in replies) else {}
+        told = all(not isinstance(reply, TriageError) and len(reply) >= 2 for reply in replies)
+        info = {} if told else await _from_info(channel)
     finally:
         await channel.close()
     found = []
@@ -26,6 +27,8 @@ async def read_settings(server: LiveServer, names: Sequence[str]) -> tuple[Setti
             found.append(Setting(name, info[name]) if name in info else Setting(name, None, str(reply)))
         elif len(reply) >= 2:
             found.append(Setting(name, safe_text(reply[1], 200)))
+        elif name in info:
+            found.append(Setting(name, info[name]))
     return tuple(found)
 
 

@@ -76,6 +76,7 @@ class ClusterScan:
         self._past_keys = 0
         self._moved_keys = 0
         self._notes: dict[str, None] = {}
+        self._timed = True
         self._state = ScanState.RUNNING
         self._pace = options.pace
         self._stop_asked = False
@@ -149,6 +150,7 @@ class ClusterScan:
             error=self._error,
             walked_share=walked,
             notes=tuple(self._notes),
+            ttls_told=self._timed,
         )
 
     def pause(self) -> None:
@@ -197,6 +199,7 @@ class ClusterScan:
             return
         await self._nodes.refresh()
         now = self._nodes.topology.owners()
+        self._timed = self._timed and all(view.ttls_told for view in views)
         for scan, view in zip(self._scans, views, strict=True):
             self._settle(scan, view, now)
         self._past_keys += sum(scan.keys for scan in self._scans)

@@ -41,12 +41,16 @@ async def details(server: Server, key: KeyId) -> KeyDetails | None:
         row = await _row(client, key)
         if row is None:
             return None
-        why_not = (await server.capabilities()).why_not(Feature.NO_TOUCH)
-        if why_not is not None:
-            return KeyDetails(
-                row, preview_withheld="reading the value would reset its idle time: this server has no CLIENT NO-TOUCH"
+        known = await server.capabilities()
+        why_not = known.why_not(Feature.NO_TOUCH)
+        if why_not is None:
+            found = await _with_value(client, row)
+        else:
+            withheld = (
+                f"reading the value would reset its idle time, as CLIENT NO-TOUCH is not to be had here: {why_not}"
             )
-        return await _with_value(client, row)
+            found = KeyDetails(row, preview_withheld=withheld)
+        return replace(found, ttl_told=known.has(Feature.TTL))
 
 
 async def _row(client: Redis, key: KeyId) -> KeyRow | None:
@@ -81,7 +85,9 @@ async def _with_value(client: Redis, row: KeyRow) -> KeyDetails:
     elements = _number((await _answers(client, ((length, row.id.key),)))[0])
     counted = replace(row, elements=elements)
     each = (row.size or 0) / max(1, elements or 1)
-    if row.type != "string" and (row.size is None or each > _LARGEST_LOOK):
+    if row.type != "string" and row.size is None:
+        return KeyDetails(counted, preview_withheld="its size is not known here, so a first look might be too much")
+    if row.type != "string" and each > _LARGEST_LOOK:
         return KeyDetails(
             counted, preview_withheld=f"its elements are about {size_words(int(each))} each: too much for a first look"
         )

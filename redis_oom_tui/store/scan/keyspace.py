@@ -206,6 +206,7 @@ class KeyspaceScan:
         self._columns, self._evidence, self._chosen = chosen.columns, chosen.evidence, True
         standing.notes += chosen.notes
         standing.sized = Column.SIZE in chosen.columns
+        standing.timed = Column.TTL in chosen.columns
         standing.fair = fair(snapshot.server)
 
     async def _work(self) -> None:

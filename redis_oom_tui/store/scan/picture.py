@@ -31,6 +31,7 @@ class Standing:
     run_id: str | None = None
     fair: bool = True
     sized: bool = True
+    timed: bool = True
 
     @property
     def under_way(self) -> bool:
@@ -109,6 +110,7 @@ class Picture:
             error=standing.error,
             walked_share=walked,
             notes=standing.notes,
+            ttls_told=standing.timed,
         )
 
     def _held(self) -> Mapping[int, int]:

@@ -12,9 +12,12 @@ _LARGE_SHARE = 0.10
 
 
 def key_columns(
-    used_bytes: Callable[[], int | None], *, databases: bool, nodes: bool = False
+    used_bytes: Callable[[], int | None], *, databases: bool, nodes: bool = False, ttls_told: bool = True
 ) -> tuple[Column[KeyRow], ...]:
-    """Columns of keys; `used_bytes` is what a share is of. `databases` and `nodes` add where the key is."""
+    """Columns of keys; `used_bytes` is what a share is of. `databases` and `nodes` add where the key is.
+
+    Where `ttls_told` is False, nothing is known of TTLs.
+    """
 
     def share(row: KeyRow) -> float | None:
         used = used_bytes()
@@ -32,7 +35,9 @@ def key_columns(
         Column("size", "BYTES", 7, _size, lambda row: row.size, "right", role),
         Column("share", "%", 6, lambda row, _: _share(share(row)), share, "right", role, yields=6),
         Column("type", "TYPE", 6, lambda row, w: safe_text(row.type, w), lambda row: row.type, falling=False, yields=3),
-        Column("ttl", "TTL", 7, _ttl, lambda row: row.ttl_ms, "right", yields=4, falling=False),
+        Column(
+            "ttl", "TTL", 7, _ttl if ttls_told else _unknown, lambda row: row.ttl_ms, "right", yields=4, falling=False
+        ),
         Column("idle", "IDLE", 7, _idle, _idle_order, "right", yields=5),
         *places,
         Column("key", "KEY", 0, lambda row, w: _name(row.id.key, w), lambda row: row.id.key, falling=False),
@@ -57,6 +62,10 @@ def _share(share: float | None) -> str:
 
 def _ttl(row: KeyRow, _: int) -> str:
     return "none" if row.ttl_ms is None else sizes.duration(row.ttl_ms / 1000)
+
+
+def _unknown(_row: object, _: int) -> str:
+    return "?"
 
 
 def _idle(row: KeyRow, _: int) -> str:
@@ -94,7 +103,7 @@ def _part(row: PatternRow) -> str:
     return _share(None if _bytes(row) is None else row.share)
 
 
-def _no_ttl(row: PatternRow) -> str:
+def _no_ttl(row: PatternRow, _: int) -> str:
     return sizes.percent(row.no_ttl_keys / row.keys) if row.keys else "?"
 
 
@@ -106,12 +115,15 @@ def _main_type(row: PatternRow, width: int) -> str:
     return safe_text(f"{name}+" if mixed else name, width)
 
 
-def pattern_columns(opens: Callable[[PatternRow], bool], *, partial: bool) -> tuple[Column[PatternRow], ...]:
+def pattern_columns(
+    opens: Callable[[PatternRow], bool], *, partial: bool, ttls_told: bool = True
+) -> tuple[Column[PatternRow], ...]:
     """Columns of patterns. `opens` says which are made of patterns themselves; `partial` adds what the whole may be."""
 
     def name(row: PatternRow, width: int) -> str:
         return f"{_name(row.pattern, max(1, width - 2))} +" if opens(row) else _name(row.pattern, width)
 
+    no_ttl = _no_ttl if ttls_told else _unknown
     estimate = Column("whole", "IN ALL", 12, _whole, _whole_order, "right", yields=6)
     whole: tuple[Column[PatternRow], ...] = (estimate,) if partial else ()
     return (
@@ -120,7 +132,7 @@ def pattern_columns(opens: Callable[[PatternRow], bool], *, partial: bool) -> tu
         Column("share", "%", 6, lambda row, _: _part(row), lambda row: row.share, "right"),
         Column("keys", "KEYS", 9, lambda row, _: sizes.count(row.keys), lambda row: row.keys, "right", yields=4),
         Column("mean", "MEAN", 7, lambda row, _: sizes.short_size(_mean(row)), _mean, "right", yields=7),
-        Column("no_ttl", "NO TTL", 7, lambda row, _: _no_ttl(row), lambda row: row.no_ttl_keys, "right", yields=5),
+        Column("no_ttl", "NO TTL", 7, no_ttl, lambda row: row.no_ttl_keys, "right", yields=5),
         Column("type", "TYPE", 6, _main_type, lambda row: _main_type(row, 20), yields=8),
         Column("pattern", "PATTERN", 0, name, lambda row: row.pattern, falling=False),
     )

@@ -53,10 +53,13 @@ class HogsTables(Horizontal):
         """Draw the scan as it stands."""
         databases, nodes = ({row.id.db for row in view.top}, {row.id.node for row in view.top})
         self.keys.model.columns = key_columns(
-            self.used_bytes, databases=databases not in ({0}, set()), nodes=nodes not in ({""}, set())
+            self.used_bytes,
+            databases=databases not in ({0}, set()),
+            nodes=nodes not in ({""}, set()),
+            ttls_told=view.ttls_told,
         )
         self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
-        self.patterns.model.columns = pattern_columns(self._opens, partial=not view.complete)
+        self.patterns.model.columns = pattern_columns(self._opens, partial=not view.complete, ttls_told=view.ttls_told)
         if self.patterns.model.sort == "whole" and view.complete:
             self.patterns.model.sort = "size"
         moving = view.state is ScanState.RUNNING

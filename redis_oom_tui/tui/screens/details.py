@@ -77,14 +77,29 @@ class DetailsText(Canvas, can_focus=True):
         ]
 
 
+def _memory(size: int | None, estimate: str) -> str:
+    return (
+        "? (MEMORY USAGE is not to be had here)"
+        if size is None
+        else f"{sizes.size(size)} ({sizes.count(size)} bytes){estimate}"
+    )
+
+
+def _ttl(details: KeyDetails) -> str:
+    if not details.ttl_told:
+        return "? (PTTL is not to be had here)"
+    ttl_ms = details.row.ttl_ms
+    return "none: it never expires" if ttl_ms is None else sizes.duration(ttl_ms / 1000)
+
+
 def facts(details: KeyDetails) -> list[tuple[str, str]]:
     """What was read, as names and values."""
     row = details.row
     estimate = "" if row.measured or row.type not in _COLLECTIONS else ", estimated from a few elements"
     told = [
         ("type", safe_text(row.type, 30)),
-        ("memory", f"{sizes.size(row.size)} ({sizes.count(row.size)} bytes){estimate}"),
-        ("TTL", "none: it never expires" if row.ttl_ms is None else sizes.duration(row.ttl_ms / 1000)),
+        ("memory", _memory(row.size, estimate)),
+        ("TTL", _ttl(details)),
     ]
     if row.idle_seconds is not None:
         told.append(("idle", sizes.duration(row.idle_seconds)))

@@ -1,0 +1,235 @@
+"""Every command on services, proxies and users that lack something: what is lost, why, and what to try; never a 0."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.cli.main import main
+from tests.support.imitations import IMITATIONS, Imitation, reached, standing
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "check": ("check",),
+    "check --json": ("check", "--json"),
+    "hogs": ("hogs", "--idle", "--top", "3"),
+    "hogs --json": ("hogs", "--json", "--top", "3"),
+    "hogs --patterns": ("hogs", "--patterns", "--top", "3"),
+    "limits": ("limits",),
+    "limits --json": ("limits", "--json"),
+    "limits --set": ("limits", "--set", "maxmemory-samples=7", "--yes"),
+    "plan": ("cleanup", "--match", "cache:v1:1*"),
+    "plan by idle time": ("cleanup", "--match", "cache:*", "--idle-over", "1d"),
+    "cleanup": ("cleanup", "--match", "cache:v1:2*", "--yes"),
+    "restore": ("restore", "BACKUP", "--yes"),
+    "watch": ("watch", "--once", "--plain"),
+    "watch --json": ("watch", "--once", "--json"),
+    "report": ("report",),
+}
+# Where nothing at all can be known, every command ends with this sentence and exit code 3.
+NOTHING = {
+    "no INFO": "has no INFO: unknown command 'INFO'; try the server's own port instead of a proxy's",
+    "INFO without memory": "answers INFO without used_memory",
+    "INFO empty": "answers INFO without used_memory",
+    "a user of nothing": "log in as a user who may, or allow it by ACL SETUSER with +info",
+    "a user without the dangerous": "log in as a user who may, or allow it by ACL SETUSER with +info",
+    "replies cut short": "closed the connection: it may be restarting",
+    "another protocol": "answers, but not as Redis does: check the port",
+    "noise": "answers, but not as Redis does: check the port",
+    "silence": "did not answer in time: it may be blocked, or a firewall drops packets",
+    "resets": "closed the connection: it may be restarting",
+}
+AT_OOM = (1, "it is over maxmemory. Raise maxmemory or free more, then restore again")
+HEALTHY: dict[str, tuple[int, str]] = {
+    "check": (2, "OOM: Refusing writes"),
+    "check --json": (2, '"verdict": "oom"'),
+    "hogs": (0, "203 keys"),
+    "hogs --json": (0, '"scanned_keys": 203'),
+    "hogs --patterns": (0, "  cache:v1:*"),
+    "limits": (0, "noeviction: the write is refused with OOM"),
+    "limits --json": (0, '"maxmemory_bytes": 3145728'),
+    "limits --set": (0, "maxmemory-samples is 7 now"),
+    "plan": (0, "Nothing was done: --yes runs it."),
+    "plan by idle time": (0, "No key of 203 matches"),
+    "cleanup": (0, "Deleted 11 of 11 keys"),
+    "restore": AT_OOM,
+    "watch": (2, "Refusing writes at"),
+    "watch --json": (2, '"type":"tick"'),
+    "report": (0, "## What holds the memory"),
+}
+_ELSEWHERE = "set it in the provider's console or parameter group"
+_UNWALKED: dict[str, tuple[int, str]] = {
+    "hogs": (3, "none of 203 keys was seen"),
+    "hogs --json": (3, '"bytes": null'),
+    "hogs --patterns": (3, "none of 203 keys was seen"),
+    "report": (0, "The keys could not be walked"),
+}
+# What differs from a healthy server, by imitation and command: the exit code, and words that must stand there.
+DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
+    "CONFIG renamed away": {
+        "limits": (0, "maxmemory-samples ?"),
+        "limits --json": (0, "has no CONFIG GET: unknown command"),
+        "limits --set": (3, _ELSEWHERE),
+    },
+    "CONFIG SET answers OK and does nothing": {"limits --set": (1, "answered OK and kept the old value")},
+    "CONFIG GET answers nothing": {
+        "limits": (0, "maxmemory 3145728 (3.0 MiB)"),
+        "limits --set": (3, _ELSEWHERE),
+    },
+    "no MEMORY": {
+        "hogs": (0, "sizes are unknown here: unknown command 'MEMORY'"),
+        "hogs --json": (0, '"bytes": null'),
+        "plan": (0, "The sizes of its keys are not known here"),
+        "report": (0, "| cache:v1:\\* | 109 | ? | ? |"),
+    },
+    "no SCAN": {
+        **_UNWALKED,
+        "plan": (3, "has no SCAN: unknown command 'SCAN'; load its dump into a server of your own"),
+        "plan by idle time": (3, "has no SCAN"),
+        "cleanup": (3, "has no SCAN"),
+    },
+    "no OBJECT": {
+        "hogs": (0, "idle times are unknown here: unknown command 'OBJECT'"),
+        "plan": (0, "The server tells no idle times"),
+        "plan by idle time": (3, "This server tells no idle times (unknown command 'OBJECT'): choose by pattern"),
+    },
+    "no TYPE and PTTL": {
+        "hogs": (0, "TTLs are unknown here: unknown command 'PTTL'"),
+        "hogs --json": (0, '"volatile_keys": null'),
+        "hogs --patterns": (0, "     ?  session:*"),
+        "plan": (3, "TYPE is refused here (unknown command 'TYPE')"),
+        "plan by idle time": (3, "TYPE is refused here"),
+        "cleanup": (3, "TYPE is refused here"),
+        "report": (0, "TTLs are unknown here"),
+    },
+    "no scripts": {"plan": (0, "in two steps"), "cleanup": (0, "in two steps")},
+    "UNLINK renamed away": {
+        "plan": (
+            0,
+            "This plan cannot be run from here. UNLINK is refused here (unknown command 'UNLINK'): let the keys",
+        ),
+        "cleanup": (3, "UNLINK is refused here (unknown command 'UNLINK'): let the keys expire instead"),
+    },
+    "DUMP and RESTORE renamed away": {
+        "plan": (0, "No key can be copied before it goes, as DUMP is refused here (unknown command 'DUMP')"),
+        "cleanup": (3, "decline the backup (--no-backup), and there is no undo"),
+        "restore": (1, "20 failed (unix"),
+    },
+    "a user of INFO alone": {
+        **_UNWALKED,
+        "limits": (0, "log in as a user who may, or set it in"),
+        "limits --set": (3, "log in as a user who may, or set it in"),
+        "plan": (3, "TYPE is refused here"),
+        "plan by idle time": (3, "This server tells no idle times"),
+        "cleanup": (3, "UNLINK is refused here"),
+        "restore": (1, "20 failed (unix"),
+        "report": (0, "allow it by ACL SETUSER with +scan"),
+    },
+    "a user of some keys": {
+        "hogs": (0, "120 keys, 474.4 KiB, all that this user may read"),
+        "hogs --json": (0, '"refused_keys": 83'),
+        "hogs --patterns": (0, "83 keys may not be read by this user"),
+        "restore": (1, "20 failed"),
+        "report": (0, "By a scan of all keys that this user may read (109,"),
+    },
+    "a user who reads": {
+        "limits": (0, "log in as a user who may, or set it in"),
+        "limits --set": (3, "log in as a user who may, or set it in"),
+        "plan": (0, "This plan cannot be run from here. UNLINK is refused here"),
+        "cleanup": (3, "log in as a user who may, or"),
+        "restore": (1, "log in as a user who may, or allow it by ACL SETUSER with +restore"),
+        "report": (0, "CLIENT NO-TOUCH is not to be had here"),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("REDIS_URL", "REDISCLI_AUTH"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def say(own_home: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Run one command to its end."""
+
+    def run(*arguments: str) -> Said:
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments])
+        out, err = capfd.readouterr()
+        return Said(int(str(ended.value.code)), out, err)
+
+    return run
+
+
+@pytest.fixture
+def backup(own_home: Path, say: Callable[..., Said]) -> Path:
+    """The carts of a healthy server, which no imitation has by then."""
+    path = own_home / "carts.backup"
+    healthy = Imitation()
+    with standing(healthy) as (_, connection):
+        done = say(*reached(healthy, connection), "cleanup", "--match", "cart:*", "--yes", "--backup", str(path))
+    assert done.code == 0, done.err
+    return path
+
+
+@pytest.fixture
+def impatient(own_home: Path) -> list[str]:
+    """Options by which a silent server is given up soon: what is tested is that it is, not after how long."""
+    file = own_home / "config.toml"
+    file.write_text("[profiles.impatient]\nconnect_timeout = '1s'\nread_timeout = '1s'\n")
+    file.chmod(0o600)
+    return ["--config", str(file), "--profile", "impatient"]
+
+
+@pytest.mark.parametrize("name", IMITATIONS)
+def test_each_command_says_what_it_lost_and_what_to_try(
+    name: str, say: Callable[..., Said], backup: Path, impatient: list[str]
+) -> None:
+    imitation = IMITATIONS[name]
+    wrong = []
+    with standing(imitation) as (_, connection):
+        way_in = [*(impatient if imitation.faults else []), *reached(imitation, connection)]
+        for command, words in COMMANDS.items():
+            said = say(*way_in, *(str(backup) if word == "BACKUP" else word for word in words))
+            code, must = expected(name, command)
+            whole = said.out + said.err
+            if said.code != code or must not in whole or "Traceback" in whole:
+                wrong.append((command, f"wanted {code} and {must!r}", said))
+            elif "--json" in command and said.out:
+                json.loads(said.out)
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def expected(name: str, command: str) -> tuple[int, str]:
+    """The exit code and the words that `command` must end with on the imitation of this name."""
+    if name in NOTHING:
+        return 3, NOTHING[name]
+    return DIFFERENT.get(name, {}).get(command, HEALTHY[command])
+
+
+def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., Said]) -> None:
+    imitation = IMITATIONS["no TYPE and PTTL"]
+    with standing(imitation) as (_, connection):
+        way_in = reached(imitation, connection)
+        document = json.loads(say(*way_in, "hogs", "--json").out)
+        words = say(*way_in, "hogs", "--patterns").out
+        told = say(*way_in, "report").out
+    assert document["volatile_keys"] is document["volatile_bytes"] is None
+    assert {family["no_ttl_keys"] for family in document["patterns"]} == {None}
+    assert "have a TTL" not in words
+    assert "never expire" not in told
+    assert "None of" not in told
