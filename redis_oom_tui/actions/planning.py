@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -47,6 +48,7 @@ class PlanMaker:
         self._wanted = frozenset(criteria.keys)
         self._view = PlanningView()
         self._refused_keys = 0
+        self._moved: Counter[int] = Counter()
         self._started = time.monotonic()
         self._stop = False
 
@@ -117,6 +119,7 @@ class PlanMaker:
 
     def _take(self, page: reading.Page) -> None:
         self._refused_keys += page.refused_keys
+        self._moved.update(page.moved)
         for row in page.rows:
             if selection.matches(self._criteria, row, self._wanted):
                 self._chosen.add(_planned(row, page.read_at))
@@ -148,7 +151,7 @@ class PlanMaker:
                 keyspace_keys=snapshot.keys,
                 scanned_keys=self._view.scanned_keys,
                 complete=not self._stop,
-                flags=(*flags, *selection.left_out(self._chosen, self._refused_keys), *self._more_flags),
+                flags=(*flags, *selection.left_out(self._chosen, self._refused_keys, self._moved), *self._more_flags),
                 matched_keys=self._chosen.matched_keys,
                 matched_bytes=self._chosen.matched_bytes,
                 role=snapshot.server.role,

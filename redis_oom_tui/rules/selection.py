@@ -1,13 +1,14 @@
 """Which keys a cleanup takes: the criteria, checked and applied to what a scan reads."""
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
 from redis_oom_tui.rules.globs import compiled
-from redis_oom_tui.words.sizes import count
+from redis_oom_tui.words.sizes import count, number_of_keys
+from redis_oom_tui.words.slots import slots_by_number
 
 # A plan is held in memory, on a machine that may have little of it: about 400 bytes a key.
 MOST_KEYS = 200_000
@@ -132,8 +133,11 @@ def within(keys: Sequence[PlannedKey], max_bytes: int) -> Iterable[PlannedKey]:
         yield key
 
 
-def left_out(chosen: Chosen, refused_keys: int) -> tuple[str, ...]:
-    """Sentences about matching keys that are not in the plan: over the most that a plan holds, or refused to us."""
+def left_out(chosen: Chosen, refused_keys: int, moved: Mapping[int, int]) -> tuple[str, ...]:
+    """Sentences about matching keys that are not in the plan: over the most that a plan holds, or refused to us.
+
+    `moved` is how many keys of each slot another node was said to serve when they were to be read.
+    """
     found = []
     if chosen.matched_keys > MOST_KEYS:
         found.append(
@@ -141,4 +145,10 @@ def left_out(chosen: Chosen, refused_keys: int) -> tuple[str, ...]:
         )
     if refused_keys:
         found.append(f"This user may not look at {count(refused_keys)} of the keys, so they are not in the plan.")
+    if moved:
+        keys = number_of_keys(sum(moved.values()))
+        found.append(
+            f"{keys} of {slots_by_number(moved)} are on their way from one node to another and may be missing here: "
+            "plan again when the resharding has ended (redis-cli --cluster fix ends one that broke off)."
+        )
     return tuple(found)

@@ -80,8 +80,10 @@ def _refusal(
     if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_BLOCKED):
         return errors.WritesBlocked(f"{where} accepts no writes now: {text}", **said)
     # A MovedError is an AskError in redis-py.
+    if isinstance(error, exceptions.MovedError):
+        return errors.KeyMoved(f"the key is {errors.MOVED} now ({text})", **said)
     if isinstance(error, (exceptions.AskError, exceptions.TryAgainError)):
-        return errors.KeyMoved(f"the key is {errors.MOVED} now, or on its way there ({text})", **said)
+        return errors.KeyMoved(f"the key is {errors.MOVED}, as its slot is half moved ({text})", **said)
     if text.startswith("BUSY "):
         return errors.ServerBusy(f"{where} is busy running a script: {text}")
     if _ABSENT.search(text):

@@ -71,8 +71,15 @@ class FleetPlanMaker:
 
     def _joined(self, plans: Mapping[str, Plan], told: Mapping[str, PlanningView]) -> Plan:
         chosen = selection.Chosen(self._criteria)
+        seen: set[tuple[int, bytes]] = set()
+        twice = []
         for name, plan in plans.items():
             for key in plan.keys:
+                # A slot that moved meanwhile was read on both of its nodes; the run asks whoever serves it then.
+                if (identity := (key.id.db, key.id.key)) in seen:
+                    twice.append(key)
+                    continue
+                seen.add(identity)
                 chosen.add(_on(key, name))
         keys = chosen.taken()
         # What follows from the keys of one node is said once, of all.
@@ -92,8 +99,8 @@ class FleetPlanMaker:
                 scanned_keys=sum(plan.scanned_keys for plan in plans.values()),
                 complete=not lost and all(plan.complete for plan in plans.values()),
                 flags=(*flags, *flags_of_keys(keys, first.deed), *map(safe_text, lost)),
-                matched_keys=sum(plan.matched_keys for plan in plans.values()),
-                matched_bytes=sum(plan.matched_bytes for plan in plans.values()),
+                matched_keys=sum(plan.matched_keys for plan in plans.values()) - len(twice),
+                matched_bytes=sum(plan.matched_bytes for plan in plans.values()) - sum(key.size or 0 for key in twice),
                 role=f"{len(plans)} primaries",
             )
         )

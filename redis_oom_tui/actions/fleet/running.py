@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,10 @@ from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Run
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.line import OtherServer
-from redis_oom_tui.store.fleet.topology import Topology
+from redis_oom_tui.store.fleet.topology import Topology, slot_of
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count
+from redis_oom_tui.words.sizes import count, number_of_keys
+from redis_oom_tui.words.slots import slots_by_number
 
 _ROUNDS = 4
 # How long a lost primary's replica may take to be promoted.
@@ -193,15 +194,28 @@ class FleetRun:
         return left
 
     async def _found_heirs(self, left: Sequence[int]) -> bool:
-        """Wait until every key that is left has an owner that was not tried; False if that is not in time."""
+        """Wait until every key that is left has an owner that was not tried; after a while one such key is enough."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline and not self._stop:
+        some = False
+        while not self._stop:
             await self._nodes.refresh()
             owners = [self._nodes.owner(self._plan.keys[at].id.key) for at in left]
-            if all(owner is not None and owner not in self._tried[at] for at, owner in zip(left, owners, strict=True)):
-                return True
+            fresh = [owner is not None and owner not in self._tried[at] for at, owner in zip(left, owners, strict=True)]
+            some = any(fresh)
+            if all(fresh) or time.monotonic() > deadline:
+                break
             await asyncio.sleep(0.2)
-        return False
+        return some
+
+    def _left_on_their_way(self) -> list[str]:
+        """What is to be said of keys that no node acted on, as each sent us to another."""
+        failed = self._tally.each(frozenset({Outcome.FAILED}))
+        slots = Counter(slot_of(told.id.key) for told in failed if MOVED in told.detail)
+        if not slots:
+            return []
+        keys, verb = number_of_keys(sum(slots.values())), "is" if sum(slots.values()) == 1 else "are"
+        where = f"{keys} of {slots_by_number(slots)} {verb} on the way from one node to another"
+        return [f"{where} and untouched: plan again when the resharding has ended."]
 
     def _end(self) -> None:
         self._elapsed = time.monotonic() - self._started
@@ -216,7 +230,7 @@ class FleetRun:
             sentence = f"Stopped. {sentence}"
         nodes = {key.id.node for key in self._plan.keys}
         place = safe_text(next(iter(nodes)), 80) if len(nodes) == 1 else f"{count(len(nodes))} nodes"
-        told = " ".join(self._failures)
+        told = " ".join([*self._failures, *self._left_on_their_way()])
         self._ended = f"On {place}: {sentence}" + (f" {told}" if told else "")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from redis import exceptions
+from redis.crc import key_slot
 
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria
@@ -21,12 +22,16 @@ _COUNT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one step of a walk found: keys walked, the rows that may match, and when they were read (Unix seconds)."""
+    """What one step of a walk found: keys walked, the rows that may match, and when they were read (Unix seconds).
+
+    `refused_keys` are those that this user may not look at; `moved` the slots of those that another node serves.
+    """
 
     walked: int
     rows: list[KeyRow] = field(default_factory=list)
     read_at: float = 0.0
     refused_keys: int = 0
+    moved: tuple[int, ...] = ()
 
 
 class Reader:
@@ -97,15 +102,17 @@ class Reader:
             return Page(0, read_at=self._wall())
         replies = await self._ask(packed((Column.TYPE, Column.TTL), names), 2 * len(names))
         kinds: dict[bytes, tuple[str, int | None]] = {}
-        refused = 0
+        refused, moved = 0, []
         for name, kind, ttl in zip(names, replies[: len(names)], replies[len(names) :], strict=True):
-            if not isinstance(kind, bytes) or not isinstance(ttl, int):
+            if isinstance(kind, exceptions.AskError):
+                moved.append(key_slot(name))
+            elif not isinstance(kind, bytes) or not isinstance(ttl, int):
                 refused += 1
             elif kind != b"none" and ttl != -2:
                 text, ttl_ms = kind.decode("ascii", "replace"), None if ttl < 0 else ttl
                 if self._wants(text, ttl_ms):
                     kinds[name] = text, ttl_ms
-        return Page(len(names), await self._sized(kinds), self._wall(), refused)
+        return Page(len(names), await self._sized(kinds), self._wall(), refused, tuple(moved))
 
     def _wants(self, kind: str, ttl_ms: int | None) -> bool:
         return (not self._criteria.types or kind in self._criteria.types) and ttl_matches(self._criteria.ttl, ttl_ms)

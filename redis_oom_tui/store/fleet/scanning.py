@@ -19,6 +19,7 @@ from redis_oom_tui.store.fleet.topology import Owners, Topology, keys_in_slots, 
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.tally import Tally
 from redis_oom_tui.words.sizes import count
+from redis_oom_tui.words.slots import slots_by_number
 
 # One client core reads what about this many gentle servers send; more would only wait for it.
 _AT_ONCE = 32
@@ -69,6 +70,7 @@ class ClusterScan:
         self._tally = Tally(options)
         self._remaining = set(range(REDIS_CLUSTER_HASH_SLOTS))
         self._doubtful: set[int] = set()
+        self._half_moved: set[int] = set()
         self._counted: set[bytes] = set()
         self._seen: Counter[int] = Counter()
         self._owners = Owners(())
@@ -292,14 +294,19 @@ class ClusterScan:
         filtered = self._options.match is not None or self._options.type is not None
         if filtered or not 0 < len(self._doubtful) <= _MOST_ASKED:
             return
+        self._half_moved = set()
         owners = self._nodes.topology.owners()
         by_owner: dict[str, list[int]] = defaultdict(list)
         for slot in self._doubtful:
             if (owner := owners.of_slot(slot)) is not None:
                 by_owner[owner.name].append(slot)
         for name, slots in by_owner.items():
-            held = await keys_in_slots(self._nodes.node(name).client(), slots)
-            self._doubtful -= {slot for slot, keys in held.items() if keys == self._seen[slot]}
+            client = self._nodes.node(name).client()
+            held = await keys_in_slots(client, slots)
+            # Of a slot that is still on its way, some keys are on the other node: the owner's count tells nothing.
+            half = await slots_on_their_way(client)
+            self._half_moved |= half & self._doubtful
+            self._doubtful -= {slot for slot, keys in held.items() if keys == self._seen[slot]} - half
 
     def _ended(self) -> ScanState:
         if self._moved_keys:
@@ -314,6 +321,8 @@ class ClusterScan:
         if self._doubtful:
             doubtful = count(len(self._doubtful))
             self._error = f"{doubtful} of 16,384 slots changed hands and were counted only in part: scan again"
+            if self._half_moved:
+                self._error += f", once the resharding has ended: {slots_by_number(self._half_moved)} on the way"
             return ScanState.FAILED
         return ScanState.COMPLETE
 

@@ -60,6 +60,11 @@ class Owners:
         return self.of_slot(key_slot(key))
 
 
+def slot_of(key: bytes) -> int:
+    """The slot that `key` is in."""
+    return key_slot(key)
+
+
 async def slots_on_their_way(client: "Redis") -> frozenset[int]:
     """The slots that this node is handing over; none where it does not tell."""
     try:
