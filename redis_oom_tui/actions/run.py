@@ -133,7 +133,7 @@ class PlanRunner:
             criteria=criteria_fields(plan.criteria),
             expire_seconds=plan.expire_seconds,
             keys=len(plan.keys),
-            bytes=plan.size,
+            bytes=told_bytes(plan.size, len(plan.keys)),
             backup=None if path is None else str(path),
             used_memory=snapshot.memory.used_bytes,
         )
@@ -272,7 +272,7 @@ class PlanRunner:
                 ok=ok,
                 result=sentence,
                 counts={outcome.value: number for outcome, number in self._tally.counts().items()},
-                freed_bytes=self._tally.freed_bytes,
+                freed_bytes=told_bytes(self._tally.freed_bytes, self._tally.counts().get(Outcome.DELETED, 0)),
                 used_memory=self._view.used_now_bytes,
                 backup=self._view.backup_path,
                 stopped=self._stop,

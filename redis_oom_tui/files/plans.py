@@ -11,6 +11,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, Order, Plan, PlannedKey, TtlFilter
 from redis_oom_tui.rules.freezing import fingerprint, key_fields
 from redis_oom_tui.words.hostile import exact, from_exact, safe_text
+from redis_oom_tui.words.sizes import told_bytes
 
 _FORMAT = "redis-oom-tui plan 1"
 
@@ -60,7 +61,7 @@ def _head(plan: Plan) -> dict[str, Any]:
         "deed": plan.deed.value,
         "expire_seconds": plan.expire_seconds,
         "keys": len(plan.keys),
-        "bytes": plan.size,
+        "bytes": told_bytes(plan.size, len(plan.keys)),
         "keyspace_keys": plan.keyspace_keys,
         "scanned_keys": plan.scanned_keys,
         "matched_keys": plan.matched_keys,

@@ -237,16 +237,16 @@ class Budget:
     `needed_bytes` is what has to go to reach `target` (a share of maxmemory); `plan_bytes` what the plan would free by
     its own figures, `low_bytes` and `high_bytes` its range; `pressure_after` the share of maxmemory then in use.
     `enough` is None without a limit. `words` is the whole in one sentence. `held_bytes` is what the keys hold, whatever
-    is done to them.
+    is done to them. All but `needed_bytes` and the pressure now are None where the sizes of the keys are not known.
     """
 
     target: float
     needed_bytes: int | None
-    plan_bytes: int
-    low_bytes: int
-    high_bytes: int
+    plan_bytes: int | None
+    low_bytes: int | None
+    high_bytes: int | None
     pressure_now: float | None = None
     pressure_after: float | None = None
     enough: bool | None = None
     words: str = ""
-    held_bytes: int = 0
+    held_bytes: int | None = None

@@ -22,15 +22,12 @@ def budget(plan: Plan, snapshot: Snapshot, target: float = TARGET, *, before: Bu
     is taken over.
     """
     memory = snapshot.memory
-    held = plan.size if before is None else before.held_bytes
-    freed = 0 if plan.deed is Deed.EXPIRE else held
-    if before is not None:
-        spread = before.high_bytes - before.plan_bytes
-    else:
-        spread = sum(_uncertainty(key) for key in plan.keys) if freed else 0
-    low, high = max(0, freed - spread), freed + spread
-    if told_bytes(held, len(plan.keys)) is None:
+    held = told_bytes(plan.size, len(plan.keys)) if before is None else before.held_bytes
+    if held is None:
         return _unknown(target, snapshot)
+    freed = 0 if plan.deed is Deed.EXPIRE else held
+    spread = _spread(plan, before) if freed else 0
+    low, high = max(0, freed - spread), freed + spread
     if memory.maxmemory_bytes is None:
         words = f"No limit is set, so nothing has to go; this plan frees about {size(freed)}."
         return Budget(target, None, freed, low, high, words=words, held_bytes=held)
@@ -55,14 +52,21 @@ def _unknown(target: float, snapshot: Snapshot) -> Budget:
     memory = snapshot.memory
     words = "The sizes of its keys are not known here, so what this plan frees is not known before it has run."
     if memory.maxmemory_bytes is None:
-        return Budget(target, None, 0, 0, 0, words=words)
+        return Budget(target, None, None, None, None, words=words)
     needed = max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
     said = f"{_need(target, needed)}. {words}"
-    return Budget(target, needed, 0, 0, 0, pressure_now=memory.pressure, words=said)
+    return Budget(target, needed, None, None, None, pressure_now=memory.pressure, words=said)
 
 
 def _need(target: float, needed: int) -> str:
     return f"To reach {percent(target)}, {size(needed)} must go" if needed else f"It is below {percent(target)} already"
+
+
+def _spread(plan: Plan, before: Budget | None) -> int:
+    """By how much the sum of the sizes may be wrong."""
+    if before is not None and before.high_bytes is not None and before.plan_bytes is not None:
+        return before.high_bytes - before.plan_bytes
+    return sum(_uncertainty(key) for key in plan.keys)
 
 
 def _uncertainty(key: PlannedKey) -> int:

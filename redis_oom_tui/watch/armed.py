@@ -22,7 +22,7 @@ from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.looking import Look
 from redis_oom_tui.watch.output import Note
 from redis_oom_tui.words.hostile import exact
-from redis_oom_tui.words.sizes import count, size
+from redis_oom_tui.words.sizes import count, size, told_bytes
 
 _SEVERE = frozenset({Level.CRITICAL, Level.OOM})
 # How long a run that was asked to stop may take to reach the edge of its batch.
@@ -240,7 +240,8 @@ class ArmedCleanup:
     def _report(self, view: RunView, snapshot: Snapshot) -> None:
         counts = ", ".join(f"{count(number)} {outcome.value}" for outcome, number in view.counts.items() if number)
         used = f"Used memory {size(view.used_before_bytes)} -> {size(view.used_now_bytes)}."
-        text = f"{counts or 'nothing done'}; {size(view.freed_bytes)} by their own figures. {view.ended or used}"
+        freed = told_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0))
+        text = f"{counts or 'nothing done'}; {size(freed)} by their own figures. {view.ended or used}"
         if view.backup_files:
             text += f" Undo: {', '.join(map(self._job.undo, view.backup_files))}"
         level = self._book.level
@@ -262,7 +263,7 @@ class ArmedCleanup:
         mode = " (dry run)" if self._job.dry_run else ""
         figures = {"plan": self._job.name, "dry_run": self._job.dry_run}
         if plan is not None:
-            figures |= {"keys": len(plan.keys), "bytes": plan.size, "hash": plan.hash}
+            figures |= {"keys": len(plan.keys), "bytes": told_bytes(plan.size, len(plan.keys)), "hash": plan.hash}
         self._log(Note("cleanup", f"{self._job.name}{mode} {text}", self._clock.wall(), level, figures))
 
 
@@ -276,7 +277,7 @@ def _policies(snapshot: Snapshot) -> Iterator[str]:
 
 def _deed(plan: Plan) -> str:
     verb = "delete" if plan.deed is Deed.DELETE else f"let expire within {plan.expire_seconds} s"
-    return f"{verb} {count(len(plan.keys))} keys, {size(plan.size)}"
+    return f"{verb} {count(len(plan.keys))} keys, {size(told_bytes(plan.size, len(plan.keys)))}"
 
 
 def _names(plan: Plan) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from redis_oom_tui.models.action import Budget, Limits, PolicyView, RestoreReport
-from redis_oom_tui.models.plan import KeyOutcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.words.hostile import exact, key_fields, safe_text
 from redis_oom_tui.words.sizes import told_bytes
@@ -33,19 +33,19 @@ def plan_document(
             "flags": list(plan.flags),
             "consent": list(consent),
         },
-        "budget": _budget_fields(budget, known=told_bytes(plan.size, len(plan.keys)) is not None),
+        "budget": _budget_fields(budget),
         "keys": [planned_fields(key, came_to.get(key.id)) for key in plan.keys],
         "report": None if run is None else run_fields(run),
     }
 
 
-def _budget_fields(budget: Budget, *, known: bool) -> dict[str, Any]:
+def _budget_fields(budget: Budget) -> dict[str, Any]:
     return {
         "target": budget.target,
         "needed_bytes": budget.needed_bytes,
-        "plan_bytes": budget.plan_bytes if known else None,
-        "low_bytes": budget.low_bytes if known else None,
-        "high_bytes": budget.high_bytes if known else None,
+        "plan_bytes": budget.plan_bytes,
+        "low_bytes": budget.low_bytes,
+        "high_bytes": budget.high_bytes,
         "pressure": _share(budget.pressure_now),
         "pressure_after": _share(budget.pressure_after),
         "enough": budget.enough,
@@ -76,7 +76,7 @@ def run_fields(run: RunView) -> dict[str, Any]:
         "ok": not run.failed,
         "sentence": run.ended,
         "counts": _counts(run.counts),
-        "freed_bytes": run.freed_bytes,
+        "freed_bytes": told_bytes(run.freed_bytes, run.counts.get(Outcome.DELETED, 0)),
         "used_before_bytes": run.used_before_bytes,
         "used_after_bytes": run.used_now_bytes,
         "elapsed_seconds": round(run.elapsed_seconds, 3),

@@ -1,5 +1,6 @@
 """Safety rule 1: nothing is sent that may not be, each refusal has its reason, and weaker promises are said."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, Outcome
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.words.plan_document import run_fields
 from tests.support.acting import NO_BACKUP, calls, fill, names_of, operating, planned
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
@@ -246,6 +248,10 @@ async def test_criteria_that_need_what_the_server_does_not_tell_are_refused(flav
             assert plan.keys[0].size is None
             view2 = await operator.run(plan, backup=BackupChoice()).run()
         assert dict(view2.counts) == {Outcome.DELETED: 1}
+        assert run_fields(view2)["freed_bytes"] is None
+        lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+        told = [line[name] for line in lines for name in ("bytes", "freed_bytes") if name in line]
+        assert told == [None, None], "what nobody told is not 0"
 
 
 async def test_a_plan_of_another_server_is_refused(flavour: str, tmp_path: Path) -> None:

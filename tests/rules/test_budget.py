@@ -36,7 +36,9 @@ def test_where_sizes_are_not_known_it_says_so_and_promises_nothing() -> None:
     for seen in (snapshot(), snapshot(limit=None)):
         found = budget(plan(None, None), seen)
         assert (found.enough, found.pressure_after) == (None, None)
+        assert (found.plan_bytes, found.low_bytes, found.high_bytes, found.held_bytes) == (None,) * 4
         assert "not known" in found.words
+        assert budget(plan(None, None), seen, before=found) == found
         assert "0 B" not in found.words
 
 
