@@ -16,7 +16,6 @@ _VALUES = {
     "socket": "-s",
     "user": "--user",
     "password_file": "--pass-file",
-    "password_command": "--pass-command",
     "db": "-n",
     "ca_file": "--cacert",
     "cert_file": "--cert",
@@ -34,7 +33,8 @@ _FLAGS = {"tls": "--tls", "insecure": "--insecure", "cluster": "-c", "sentinel_i
 
 
 def way_in(given: Mapping[str, Any]) -> tuple[str, ...]:
-    """The options, by their names, as words to give again; a password that was typed into them is asked for instead.
+    """The options, by their names, as words to give again; a password that was typed into them is asked for instead,
+    and so is one that a command prints: the command's text may hold it, or a token that leads to it.
 
     --read-only is left out: it would refuse what the line is for.
 
@@ -42,11 +42,11 @@ def way_in(given: Mapping[str, Any]) -> tuple[str, ...]:
     ('-u', 'redis://sre@cache-1:7000/2', '--askpass', '-c')
     """
     words: list[str] = []
-    asks = given.get("askpass") or given.get("password") is not None
+    asks = any(given.get(name) for name in ("askpass", "password_command")) or given.get("password") is not None
     if given.get("url"):
         url, held = _without_password(given["url"])
         words += ["-u", url]
-        asks = asks or (held and not given.get("password_file") and not given.get("password_command"))
+        asks = asks or (held and not given.get("password_file"))
     for name, option in _VALUES.items():
         if given.get(name) is not None:
             words += [option, str(given[name])]
