@@ -1,5 +1,6 @@
 """Fixtures that every belt of the tests shares."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,10 @@ from tests.support.servers import RunningServer, available, started
 # A loaded machine is no defect of what is tested: no example has a time limit.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# A shell has what it runs in the background ignore these, and a program under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(params=available())

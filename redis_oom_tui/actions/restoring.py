@@ -16,11 +16,12 @@ from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageEr
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed
 from redis_oom_tui.models.snapshot import Server, Snapshot
+from redis_oom_tui.rules.budget import FILLED_TO
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.store.changing.line import Line
 from redis_oom_tui.store.changing.restoring import Expiry, Told, Value, put_back, take_back
 from redis_oom_tui.words.hostile import exact
-from redis_oom_tui.words.sizes import count, number_of_keys, size
+from redis_oom_tui.words.sizes import count, number_of_keys, percent, size
 
 _KEYS_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024
@@ -138,17 +139,20 @@ class BackupRestorer:
         self._view = replace(self._view, left_out_keys=self._view.left_out_keys + 1, left_out=named)
 
     def _make_room_known(self, snapshot: Snapshot, batch: Sequence[Record]) -> None:
-        """Raise OutOfMemory before a server that evicts would evict other keys for these."""
+        """Raise OutOfMemory before these would bring the server to its limit again."""
         memory = snapshot.memory
         needed = sum(record.size or _SWELLS * len(record.payload or b"") for record in batch if record.payload)
-        if memory.maxmemory_bytes is None or memory.policy == NOEVICTION or not needed:
+        if memory.maxmemory_bytes is None or not needed:
             return
         # While they arrive, the payloads lie in the query buffer as well, and that counts.
         arriving = sum(len(record.payload or b"") for record in batch) + _BUFFERS
-        if memory.counted_bytes + needed + arriving > memory.maxmemory_bytes:
-            raise OutOfMemory(
-                f"There is no room for {size(needed)} more: {memory.policy} would evict other keys for them"
-            )
+        if memory.counted_bytes + needed + arriving <= FILLED_TO * memory.maxmemory_bytes:
+            return
+        full = f"With {size(needed)} more it would be at {percent(FILLED_TO)} of maxmemory"
+        if (memory.pressure or 0) >= 1:
+            full = f"{self._desk.server.address} is over maxmemory"
+        then = "would refuse writes" if memory.policy == NOEVICTION else "would evict other keys for them"
+        raise OutOfMemory(f"{full}, where {memory.policy} {then}")
 
     async def _at(self, db: int, run_id: str | None) -> Line:
         if self._line is None or self._line.db != db:

@@ -23,6 +23,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, Plan
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import told_bytes
 
 _FORMAT = "redis-oom-tui backup 1"
 
@@ -75,6 +76,7 @@ class BackupWriter:
             "plan": plan.hash,
             "deed": plan.deed.value,
             "keys": len(plan.keys),
+            "bytes": told_bytes(plan.size, len(plan.keys)),
         }
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -149,6 +151,7 @@ def read_head(path: Path) -> Backup:
         keys=int(head["keys"]),
         size=size,
         deed=str(head.get("deed", Deed.DELETE.value)),
+        held_bytes=int(head["bytes"]) if head.get("bytes") is not None else None,
     )
 
 

@@ -196,7 +196,10 @@ class RestoreReport:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup file, as its first and last lines tell: what it holds and whether `restore` can use it."""
+    """A backup file, as its first line tells: what it holds and whether `restore` can use it.
+
+    `size` is that of the file; `held_bytes` what the keys took in the server, None where nobody told.
+    """
 
     path: str
     made_at: float
@@ -206,6 +209,7 @@ class Backup:
     keys: int
     size: int
     deed: str = "delete"
+    held_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

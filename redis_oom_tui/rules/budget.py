@@ -1,11 +1,13 @@
 """How much must go, how much a plan frees, and how firmly it has to be confirmed."""
 
-from redis_oom_tui.models.action import BackupChoice, Budget
+from redis_oom_tui.models.action import Backup, BackupChoice, Budget
 from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.words.sizes import duration, number_of_keys, percent, size, told_bytes
 
 TARGET = 0.80
+# How far keys are put back: a server brought to its limit again would refuse the next write, or evict for it.
+FILLED_TO = 0.95
 _WORD_ABOVE_KEYS = 1000
 _WORD_ABOVE_SHARE = 0.10
 # A plan that frees this many times what must go is told to be more than enough.
@@ -107,6 +109,16 @@ def confirm_word(plan: Plan) -> str | None:
 def _share(plan: Plan) -> float:
     """The plan's keys as a share of all that the server held when it was made."""
     return min(1.0, len(plan.keys) / plan.keyspace_keys) if plan.keyspace_keys else 0.0
+
+
+def putting_back(backup: Backup, snapshot: Snapshot) -> str | None:
+    """What a backup's keys would do to the pressure, in a sentence; None without a limit or without sizes."""
+    memory = snapshot.memory
+    if memory.maxmemory_bytes is None or backup.held_bytes is None or backup.deed == Deed.EXPIRE.value:
+        return None
+    after = (memory.counted_bytes + backup.held_bytes) / memory.maxmemory_bytes
+    words = f"Its keys took {size(backup.held_bytes)}: with all of them it would be at {percent(after)} of maxmemory"
+    return f"{words}, and it stops at {percent(FILLED_TO)}." if after > FILLED_TO else f"{words}."
 
 
 def unsaved(plan: Plan, backup: BackupChoice) -> tuple[int, int]:

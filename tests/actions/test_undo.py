@@ -121,6 +121,28 @@ async def test_at_oom_restore_says_so_and_goes_on_once_there_is_room(server: Run
         assert client.dbsize() == 500
 
 
+async def test_restore_stops_before_it_brings_the_server_to_its_limit_again(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(3000)], b"x" * 1000)
+        full = int(client.info("memory")["used_memory"])
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            path = Path(str(view.backup_path))
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", full)
+            report = await operator.restore(path).run()
+            assert "95 % of maxmemory, where noeviction would refuse writes" in str(report.ended)
+            assert report.resumable
+            assert 0 < client.dbsize() < 3000
+            client.set(b"still", b"taken")
+            client.config_set("maxmemory", 2 * full)
+            report = await operator.restore(path).run()
+        assert not report.failed
+        assert client.dbsize() == 3001
+
+
 async def test_restore_does_not_evict_others_to_make_room(server: RunningServer, tmp_path: Path) -> None:
     with server.client() as client:
         fill(client, [b"k%d" % n for n in range(300)], b"x" * 1000)

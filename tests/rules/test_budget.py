@@ -2,12 +2,12 @@
 
 import pytest
 
-from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.action import Backup, BackupChoice
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
-from redis_oom_tui.rules.budget import budget, confirm_word, consent, unsaved
+from redis_oom_tui.rules.budget import budget, confirm_word, consent, putting_back, unsaved
 
 MIB = 1024 * 1024
 
@@ -87,6 +87,22 @@ def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:
 def test_consent_tells_a_large_share_of_all_keys() -> None:
     assert "2 keys (2 B), 20 % of all keys, in database 0" in consent(plan(1, 1, keyspace=10), BackupChoice())[0]
     assert "of all keys" not in consent(plan(1, 1, keyspace=20), BackupChoice())[0]
+
+
+@pytest.mark.parametrize(
+    ("held", "deed", "said"),
+    [
+        (90, "delete", "Its keys took 90.0 MiB: with all of them it would be at 95 % of maxmemory."),
+        (300, "delete", "with all of them it would be at 200 % of maxmemory, and it stops at 95 %."),
+        (None, "delete", None),
+        (90, "expire", None),
+    ],
+)
+def test_what_putting_back_does_to_the_pressure_is_told(held: int | None, deed: str, said: str | None) -> None:
+    backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, deed, None if held is None else held * MIB)
+    told = putting_back(backup, snapshot(200 * MIB))
+    assert told is None if said is None else said in str(told)
+    assert putting_back(backup, snapshot(None)) is None
 
 
 def test_keys_of_unknown_size_are_not_called_too_large() -> None:

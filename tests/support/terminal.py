@@ -32,9 +32,6 @@ class Terminal:
         self.code: int | None = None
         self.pid, self.fd = pty.fork()
         if self.pid == 0:  # pragma: no cover - the child
-            # A shell has a command in the background ignore these, and what it starts inherits that.
-            for number in (signal.SIGINT, signal.SIGQUIT):
-                signal.signal(number, signal.SIG_DFL)
             os.chdir(ROOT)
             os.execvpe(argv[0], list(argv), dict(environ))
         self.resize(*size)

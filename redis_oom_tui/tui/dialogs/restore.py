@@ -2,6 +2,7 @@
 
 from redis_oom_tui.models.action import Backup
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.budget import putting_back
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.words.sizes import count, size
 
@@ -18,8 +19,11 @@ class RestoreDialog(ConfirmDialog):
                 warnings.append(f"It was made of another address: {backup.server}.")
         lines.append("A key that exists now is never overwritten; one whose time is over stays away.")
         memory = snapshot.memory if snapshot is not None else None
+        filling = putting_back(backup, snapshot) if backup is not None and snapshot is not None else None
         if memory is not None and memory.pressure is not None and memory.pressure >= 1.0:
             warnings.append("The server is over its limit: it will refuse to take keys back until there is room.")
+        elif filling is not None:
+            lines.append(filling)
         elif memory is not None and memory.maxmemory_bytes is not None:
             lines.append(f"There is room for {size(memory.maxmemory_bytes - memory.counted_bytes)} below maxmemory.")
         question = Question("Put the backup back?", tuple(lines), "Put back", tuple(warnings), danger=False)
