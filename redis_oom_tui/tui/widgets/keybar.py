@@ -70,7 +70,7 @@ class KeyBar(Canvas):
         """Show a sentence in place of the keys, in as many lines as it needs, until `hush`."""
         self._message = (safe_text(sentence, 600), role)
         # A first sentence may come before the first layout.
-        room = self.size.width or self.app.size.width
+        room = self.size.width or (self.app.size.width if self.is_attached else 0)
         self.styles.height = min(4, len(wrap(self._message[0], max(8, room - 4))))
         self.redraw()
 
