@@ -16,7 +16,8 @@ from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
 from redis_oom_tui.store.fleet.cluster import ClusterSource
-from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
+from tests.support.cluster import QUICK_MS, STEADY_MS, RunningCluster, clustered, moved_slot, take_over
+from tests.support.servers import available
 from tests.support.waiting import in_step, until
 
 OLD, KEPT = 600, 300
@@ -158,13 +159,16 @@ async def _blind_to_the_first_change(source: ClusterSource, run: FleetRun):  # t
     return await run.run()
 
 
-@pytest.mark.parametrize(("done", "elected"), [(0, False), (500, False), (500, True)])
+KILLED = [("valkey", 0, False), ("valkey", 500, True)] + [(flavour, 500, False) for flavour in available()]
+
+
+@pytest.mark.parametrize(("flavour", "done", "elected"), KILLED)
 async def test_a_primary_killed_during_the_run_is_followed_by_its_replica(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int, elected: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str, done: int, elected: bool
 ) -> None:
     many = 6000
     monkeypatch.setattr(running_plans, "_PATIENCE_SECONDS", 90.0)
-    with clustered(timeout_ms=QUICK_MS) if elected else clustered() as cluster:
+    with clustered(flavour=flavour, timeout_ms=QUICK_MS if elected else STEADY_MS) as cluster:
         _filled(cluster)
         _fill(cluster, b"old:%d", many)
         async with acting(cluster, tmp_path) as (_, operator):

@@ -11,11 +11,11 @@ from redis_oom_tui.actions.fleet import running as running_plans
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
-from tests.actions.test_fleet import KEPT, OLD, _filled, _held, _planned, acting
+from tests.actions.test_fleet import KEPT, OLD, _fill, _filled, _held, _planned, acting
 from tests.support.cluster import Node, RunningCluster, clustered, half_moved, moved_slot
 from tests.support.servers import available
 
-TAGGED, GONE = 40, 15
+TAGGED, GONE, MORE = 40, 15, 3000
 SLOT = key_slot(b"{tag}")
 
 
@@ -134,3 +134,31 @@ async def test_a_slot_that_moves_while_the_plan_is_made_is_planned_once(
             assert len(names) == len(set(names)) == view.plan.matched_keys == OLD + TAGGED
             ran = await operator.run(view.plan, backup=BackupChoice(wanted=False)).run()
     assert ran.counts.get(Outcome.DELETED, 0) + ran.counts.get(Outcome.CHANGED, 0) == OLD + TAGGED, ran.ended
+
+
+@pytest.mark.parametrize("flavour", available())
+@pytest.mark.parametrize("finished", [False, True], ids=["left-half", "finished"])
+async def test_a_slot_that_moves_while_a_scan_runs_is_counted_once_or_told(
+    flavour: str, finished: bool, tmp_path: Path
+) -> None:
+    with clustered(flavour=flavour) as cluster:
+        target = _tagged(cluster)
+        _fill(cluster, b"more:%d", MORE)
+        every = OLD + KEPT + TAGGED + MORE
+        async with acting(cluster, tmp_path) as (source, _):
+            scan = source.scan(ScanOptions(pace=Pace.GENTLE))
+            running = asyncio.create_task(scan.run())
+            await _until(lambda: scan.view().scanned_keys > 0)
+            scan.pause()
+            half_moved(cluster, SLOT, target, GONE)
+            if finished:
+                moved_slot(cluster, SLOT, target)
+            scan.resume()
+            view = await running
+            if not finished:
+                moved_slot(cluster, SLOT, target)
+            again = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+    assert view.scanned_keys <= every
+    assert view.scanned_keys == every if view.complete else "counted only in part" in (view.error or "")
+    assert finished or not view.complete
+    assert (again.complete, again.scanned_keys) == (True, every), again.error

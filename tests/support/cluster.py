@@ -14,7 +14,7 @@ SLOTS = 16384
 # While the nodes meet they ping each other often; in a test whose nodes all live, none may be taken for dead by a
 # loaded machine.
 _MEETING_MS = 1500
-_STEADY_MS = 30_000
+STEADY_MS = 30_000
 _TRIES = 5
 QUICK_MS = 2000
 """For tests that kill a primary and wait for its replica."""
@@ -74,7 +74,7 @@ def slot_range(index: int, count: int) -> tuple[int, int]:
 
 @contextmanager
 def clustered(
-    count: int = 3, *config: str, replicas: bool = True, timeout_ms: int = _STEADY_MS, flavour: str = "valkey"
+    count: int = 3, *config: str, replicas: bool = True, timeout_ms: int = STEADY_MS, flavour: str = "valkey"
 ) -> Iterator[RunningCluster]:
     """A cluster that is up: every node knows every other, every replica is in step.
 
