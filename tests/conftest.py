@@ -12,9 +12,10 @@ from tests.support.servers import RunningServer, available, started
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
-# A shell has what it runs in the background ignore these, and a program under test would inherit that.
+# What a shell runs in the background, or nohup at all, ignores these, and a program under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(params=available())

@@ -9,10 +9,12 @@ from redis_oom_tui.models.config import Profile, WatchSettings
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.verdict import Thresholds
+from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.restore import RestoreDialog
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
-from tests.support.scripted_operator import ScriptedOperator
+from tests.support.scripted_operator import ScriptedOperator, a_plan, some_keys
 from tests.tui.support import an_app, rows, screen_text, until
 
 MIB = 1024 * 1024
@@ -294,3 +296,18 @@ async def test_a_row_that_did_not_succeed_says_so_before_it_is_cut():
     async with app.run_test(size=(60, 24)) as pilot:
         await on_log(pilot, "restore")
         assert "0 of 3 keys put back" in screen_text(app)
+
+
+async def test_who_looks_at_the_log_while_a_cleanup_ends_sees_its_end():
+    operator = ScriptedOperator(hurry=False)
+    operator.entries = [an_entry(1, ended=None, result="", ok=None)]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "its end was not written")
+        app.deeds.handle(intents.RunPlan(a_plan(some_keys(3))))
+        await until(pilot, lambda: isinstance(app.screen, PlanDialog) and screen_text(app).strip() != "")
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: operator.runs)
+        operator.entries = [an_entry(1)]
+        operator.runs[0].finish()
+        await until(pilot, lambda: "Deleted 1 of 1 keys" in screen_text(app))

@@ -155,14 +155,17 @@ class ActionDesk:
 
     def _begin(self, name: str, deed: Callable[[], Coroutine[object, object, None]]) -> None:
         # Not a coroutine: an app that is being left drops it, and Python would complain at the user's prompt.
-        work: WorkType[None] = functools.partial(self._told, deed)
+        work: WorkType[None] = functools.partial(self._told, deed, reading=name == intents.ReadHistory.__name__)
         self.app.run_worker(work, name=name, group="deeds", exit_on_error=False)
 
-    async def _told(self, deed: Callable[[], Coroutine[object, object, None]]) -> None:
+    async def _told(self, deed: Callable[[], Coroutine[object, object, None]], *, reading: bool) -> None:
         try:
             await deed()
         except TriageError as error:
             self.app.tell(str(error), bad=True)
+        # Who looks at the log while a deed ends sees its end there.
+        if not reading and self.app.active_pane.pane == "log":
+            self.handle(intents.ReadHistory())
 
     async def ask(self, dialog: Dialog[_R]) -> _R | None:
         """Show a dialog and wait for its answer; None at once where another question is open already."""
