@@ -110,6 +110,11 @@ def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
 
 def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
     """The scan to go on with: what it walks and asks was said when it began. Raises BadInput where it cannot go on."""
+    if invocation.connection.cluster:
+        raise BadInput(
+            "--resume goes on with a scan of one server, and a cluster's slots may have moved since: "
+            "leave --resume out to scan anew, and give the old file to --compare"
+        )
     name = safe_text(str(given["resume"]), 200)
     said = {"--match": "match", "--type": "kind", "--idle": "idle", "--replicas": "replicas"}
     extra = [option for option, place in said.items() if given[place]]
@@ -142,10 +147,10 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
     from redis_oom_tui.store.opening import source_for
 
     server = source_for(invocation.connection)
+    scan = _begun(server, options, broken_off)
     try:
         await server.open()
         run_id = (await server.snapshot()).server.run_id
-        scan = _begun(server, options, broken_off)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _once(loop, number, scan.stop))
@@ -161,10 +166,8 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
 
 
 def _begun(server: Source, options: ScanOptions, broken_off: SavedScan | None) -> Scan:
-    if broken_off is None:
+    if broken_off is None or not isinstance(server, GoesOn):
         return server.scan(options)
-    if not isinstance(server, GoesOn):
-        raise BadInput("a scan of a cluster cannot be gone on with, as its slots may have moved since: start a new one")
     return server.resumed(broken_off.progress or {}, pace=options.pace, sample=options.sample)
 
 

@@ -1,5 +1,6 @@
 """Other people's work: a load of GETs at a steady rate, and a client that measures how long its own GETs take."""
 
+import os
 import socket
 import sys
 import time
@@ -23,8 +24,9 @@ def load(path: str, rate: int) -> None:
             _drain(link)
 
 
-def probe(path: str, seconds: float) -> None:
-    """Print p50 and p99 of a GET every two milliseconds, in microseconds."""
+def probe(path: str, seconds: float, policy: int) -> None:
+    """Print p50 and p99 of a GET every two milliseconds, in microseconds. Scheduled by `policy`, as the server is."""
+    os.sched_setscheduler(0, policy, os.sched_param(1 if policy == os.SCHED_FIFO else 0))
     link = _connected(path)
     took = []
     end = time.perf_counter() + seconds
@@ -67,4 +69,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "burn":
         burn(float(sys.argv[2]))
     else:
-        probe(sys.argv[2], float(sys.argv[3]))
+        probe(sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))

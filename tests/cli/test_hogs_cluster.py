@@ -28,6 +28,15 @@ def test_the_largest_keys_of_all_nodes(cluster: RunningCluster, capsys: pytest.C
     assert [key["node"] for key in document["keys"]] == [node.name for node in reversed(cluster.primaries)]
 
 
+def test_a_scan_of_a_cluster_is_not_gone_on_with(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        entry.main(["-c", "-p", "1", "hogs", "--resume", "no.scan"])
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "slots may have moved since: leave --resume out to scan anew, and give the old file to --compare" in said.err
+
+
 def _slot(tag: str) -> int:
     from redis.crc import key_slot
 

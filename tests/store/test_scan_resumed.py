@@ -23,13 +23,14 @@ class Names:
         self.seen: Counter[tuple[int, bytes]] = Counter()
 
     def of(self, scan: KeyspaceScan) -> KeyspaceScan:
-        count = scan.count
+        tally = scan._tally
+        count = tally.page
 
         def counted(db: int, names: list[bytes], columns: Any) -> None:
             self.seen.update((db, name) for name in names)
             count(db, names, columns)
 
-        scan.count = counted  # type: ignore[method-assign]
+        tally.page = counted  # type: ignore[method-assign]
         return scan
 
 

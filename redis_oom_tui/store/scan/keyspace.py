@@ -17,8 +17,8 @@ from redis_oom_tui.store.scan.choices import choose, divisible, fair, parted
 from redis_oom_tui.store.scan.closer import Closer
 from redis_oom_tui.store.scan.crew import Crew
 from redis_oom_tui.store.scan.keeping import Begun, kept
-from redis_oom_tui.store.scan.ladder import Step
 from redis_oom_tui.store.scan.picture import Picture, Standing
+from redis_oom_tui.store.scan.reins import Reins
 from redis_oom_tui.store.scan.tally import Columns, Tally
 from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.store.scan.walks import Walk
@@ -80,15 +80,11 @@ class KeyspaceScan:
         self._tally = begun.tally
         self._standing = begun.standing
         self._picture = Picture(options, self._tally, self._standing, clock, begun.elapsed)
-        self._braking = Braking(options.pace)
+        self._reins = Reins(Braking(options.pace), self._tally, options.sample, self.count)
         self._walker = Walker(options.match, None if options.type is None else options.type.encode("latin-1"))
         self._columns: tuple[Column, ...] = ()
         self._evidence: Column | None = None
         self._chosen = False
-        self._going = asyncio.Event()
-        self._going.set()
-        self._stop_asked = False
-        self._sent = 0
 
     # What a screen calls.
 
@@ -97,8 +93,8 @@ class KeyspaceScan:
         standing = self._standing
         if standing.state is ScanState.COMPLETE:
             return self.view()
-        standing.state, standing.error, self._stop_asked = ScanState.RUNNING, None, False
-        self._going.set()
+        standing.state, standing.error = ScanState.RUNNING, None
+        self._reins.take()
         self._picture.start()
         try:
             await self._prepare()
@@ -114,29 +110,27 @@ class KeyspaceScan:
 
     def view(self) -> ScanView:
         """The scan as it stands."""
-        return self._picture.view(self._braking.shown(), self._braking.pace)
+        return self._picture.view(self.brake, self._reins.braking.pace)
 
     def pause(self) -> None:
         """Send nothing more until `resume`."""
         if self._standing.state is ScanState.RUNNING:
             self._standing.state = ScanState.PAUSED
-            self._going.clear()
+            self._reins.going.clear()
 
     def resume(self) -> None:
         """Go on where it paused."""
         if self._standing.state is ScanState.PAUSED:
             self._standing.state = ScanState.RUNNING
-        self._going.set()
+        self._reins.going.set()
 
     def stop(self) -> None:
         """End after the page in flight; the result so far is kept."""
-        self._stop_asked = True
-        self._going.set()
-        self._braking.free.set()
+        self._reins.stop()
 
     def set_pace(self, pace: Pace) -> None:
         """Change how hard it leans on the server from the next page on."""
-        self._braking.set_pace(pace)
+        self._reins.braking.set_pace(pace)
 
     def progress(self) -> dict[str, Any] | None:
         """Where it broke off, in plain values, for `begun_from` to go on with; None where there is nothing left."""
@@ -150,28 +144,10 @@ class KeyspaceScan:
     @property
     def brake(self) -> Brake:
         """What it costs: a small part of the view."""
-        return self._braking.shown()
-
-    # What the lanes ask.
-
-    @property
-    def step(self) -> Step:
-        """How many lanes, and how large a page, right now."""
-        return self._braking.step
-
-    @property
-    def stopping(self) -> bool:
-        """Whether to end after the page in flight."""
-        return self._stop_asked or self._sampled()
-
-    async def ready(self) -> None:
-        """Return when the next page may be sent."""
-        await self._going.wait()
-        await self._braking.free.wait()
+        return self._reins.braking.shown()
 
     def count(self, db: int, names: list[bytes], columns: Columns) -> None:
         """Take one page of replies."""
-        self._sent += len(self._columns) * len(names) + 1
         self._tally.page(db, names, columns)
 
     # The run itself.
@@ -187,7 +163,7 @@ class KeyspaceScan:
             )
         standing.snapshot, standing.run_id = snapshot, snapshot.server.run_id
         self._tally.limit = snapshot.memory.used_bytes or None
-        self._braking.informed(snapshot, self._sent)
+        self._reins.braking.informed(snapshot, self._reins.sent)
         if not self._chosen:
             await self._choose(snapshot)
         if standing.walks:
@@ -211,16 +187,14 @@ class KeyspaceScan:
 
     async def _work(self) -> None:
         """Walk with a watchman and a closer look at the largest keys beside it; then finish that look."""
-        watchman = Watchman(
-            self._server.connection, self._braking, self._server.snapshot, lambda: self._sent, self._going
-        )
+        watchman = Watchman(self._server.connection, self._reins, self._server.snapshot)
         closer = Closer(
             self._server.connection,
             self._tally,
             evidence=self._evidence,
             sized=self._standing.sized,
-            ready=self.ready,
-            pace=lambda: self._braking.pace,
+            ready=self._reins.ready,
+            pace=lambda: self._reins.braking.pace,
         )
         with translated(self._server.address, "PING"):
             await watchman.measure_at_rest()
@@ -229,7 +203,7 @@ class KeyspaceScan:
             for walks in self._standing.walks.values():
                 await self._walk(walks)
             await end([beside.pop()])
-            if not self._stop_asked:
+            if not self._reins.let_go:
                 with translated(self._server.address, "MEMORY USAGE"):
                     await closer.finish()
             await self._reckon()
@@ -241,7 +215,7 @@ class KeyspaceScan:
     async def _reckon(self) -> None:
         """What the scan has cost to its end: a short one is over before the watchman first asks."""
         with contextlib.suppress(TriageError):
-            self._braking.informed(await self._server.snapshot(), self._sent)
+            self._reins.braking.informed(await self._server.snapshot(), self._reins.sent)
 
     async def _look_closer(self, closer: Closer) -> None:
         """Now and then, at the rows that are new among the largest; what breaks here the walk will meet as well."""
@@ -258,13 +232,13 @@ class KeyspaceScan:
     async def _walk(self, walks: list[Walk]) -> None:
         """Follow the walks of one database; a lost server is waited for, as long as it is the same one."""
         lost_at: float | None = None
-        while not self.stopping and not all(walk.done for walk in walks):
+        while not self._reins.stopping and not all(walk.done for walk in walks):
             seen = self._tally.keys
             try:
                 await Crew(
                     self._server.connection,
                     walks,
-                    self,
+                    self._reins,
                     walker=self._walker,
                     columns=self._columns,
                     keys=self._picture.total_keys,
@@ -280,7 +254,7 @@ class KeyspaceScan:
 
     async def _return(self, lost_at: float) -> None:
         """Wait until the server answers again. Raises when it has restarted: its cursors then mean nothing."""
-        while not self._stop_asked:
+        while not self._reins.let_go:
             await asyncio.sleep(_RETRY_SECONDS)
             try:
                 await self._prepare()
@@ -293,7 +267,4 @@ class KeyspaceScan:
     def _ended(self) -> ScanState:
         if all(walk.done for walks in self._standing.walks.values() for walk in walks):
             return ScanState.COMPLETE
-        return ScanState.SAMPLED if self._sampled() and not self._stop_asked else ScanState.STOPPED
-
-    def _sampled(self) -> bool:
-        return self._options.sample is not None and self._tally.keys >= self._options.sample
+        return ScanState.SAMPLED if self._reins.enough and not self._reins.let_go else ScanState.STOPPED

@@ -10,8 +10,8 @@ from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.store.scan.brake import Braking
 from redis_oom_tui.store.scan.lane import Lane
+from redis_oom_tui.store.scan.reins import Reins
 from redis_oom_tui.store.scan.wire import Walker, packed_words
 
 _PING = (b"PING",)
@@ -25,21 +25,18 @@ _PINGS_IN_A_REST = 3
 
 
 class Watchman:
-    """Feeds `braking` until it is cancelled. `sent` counts the commands of the scan so far."""
+    """Feeds the brake of `reins` until it is cancelled."""
 
     def __init__(
         self,
         connection: Connection,
-        braking: Braking,
+        reins: Reins,
         snapshot: Callable[[], Awaitable[Snapshot]],
-        sent: Callable[[], int],
-        going: asyncio.Event,
     ) -> None:
         self._connection = connection
-        self._braking = braking
+        self._reins = reins
+        self._braking = reins.braking
         self._snapshot = snapshot
-        self._sent = sent
-        self._going = going
         self._lane: Lane | None = None
 
     async def measure_at_rest(self) -> None:
@@ -54,13 +51,13 @@ class Watchman:
         try:
             while True:
                 await asyncio.sleep(_PROBE_EVERY)
-                await self._going.wait()
+                await self._reins.going.wait()
                 try:
                     await self._probe()
                     now = time.monotonic()
                     if now - informed >= _INFORM_EVERY:
                         informed = now
-                        self._braking.informed(await self._snapshot(), self._sent())
+                        self._braking.informed(await self._snapshot(), self._reins.sent)
                     if now - decided >= _DECIDE_EVERY:
                         decided = now
                         self._braking.decide()
