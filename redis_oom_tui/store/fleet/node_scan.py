@@ -13,7 +13,7 @@ from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 from redis_oom_tui.store.scan.tally import Columns, Tally, Top
 
-# Fewer keys on a page than this tell nothing about the order in which the server walks.
+# Fewer keys than this tell nothing about the order in which the server walks.
 _TELLING = 16
 # Names kept of the slot that the walk is in, so that another node can go on in the middle of it.
 _REMEMBERED = 5000
@@ -107,7 +107,7 @@ class NodeScan(KeyspaceScan):
 
     def finished_slots(self) -> frozenset[int]:
         """The slots of which every key was counted, although the scan broke off; none where that cannot be known."""
-        if not self.by_slot or self.last_slot is None:
+        if not self.by_slot or self.last_slot is None or self.seen.total() < _TELLING:
             return frozenset()
         return frozenset(slot for slot in self.slots if slot < self.last_slot)
 
@@ -115,7 +115,8 @@ class NodeScan(KeyspaceScan):
         """Take one page of replies, less the keys that are not this node's."""
         # On the way of every key, so in few steps: most names have no hash tag, most pages no stranger.
         slots = [crc_hqx(name, 0) & _SLOT_BITS if b"{" not in name else key_slot(name) for name in names]
-        if self.by_slot and len(slots) >= _TELLING and slots != sorted(slots):
+        walked = slots if self.last_slot is None else [self.last_slot, *slots]
+        if self.by_slot and walked != sorted(walked):
             self.by_slot = False
         own = list(map(self._own.__getitem__, slots))
         asked = [column for column in (columns.sizes, columns.types, columns.ttls) if column is not None]
