@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -73,8 +74,8 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
     Leaves no trace in idle times or frequencies. Ctrl+C ends it and prints what was found so far.
     """
     older = None if given["older"] is None else load_scan(given["older"])
-    if given["save"] is not None and given["save"].exists():
-        raise BadInput(f"{given['save']} exists already: a scan is saved to a new file")
+    if given["save"] is not None:
+        _see_that_it_can_be_saved(given["save"])
     wish = _Wish(given["top"], given["sort"], given["patterns"], given["form"] or "words")
     options = _options(invocation, given)
     broken_off = None if given["resume"] is None else _broken_off(invocation, given)
@@ -82,13 +83,34 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
         pace = options.pace if given["pace"] else broken_off.view.pace
         options = replace(options, match=broken_off.match, type=broken_off.type, pace=pace)
     scan = asyncio.run(_scan(invocation, options, broken_off))
-    if given["save"] is not None:
-        save_scan(scan, given["save"])
     comparison = None if older is None else compare(older, scan)
     if scan.view.error is not None:
         click.echo(f"redis-oom-tui: {scan.view.error}", err=True)
-    click.echo(_printed(scan.view, comparison, wish), nl=False)
+    try:
+        if given["save"] is not None:
+            _saved(scan, given["save"])
+    finally:
+        # What took hours to find is told, even where it cannot be kept.
+        click.echo(_printed(scan.view, comparison, wish), nl=False)
     return _exit_code(scan.view)
+
+
+def _see_that_it_can_be_saved(path: Path) -> None:
+    """Before a scan that may take hours, not after it. Raises BadInput."""
+    name = safe_text(str(path), 200)
+    if os.path.lexists(path):
+        raise BadInput(f"{name} exists already: a scan is saved to a new file")
+    if not path.parent.is_dir():
+        raise BadInput(f"{name} cannot be written: its folder does not exist")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise BadInput(f"{name} cannot be written: its folder does not let this user")
+
+
+def _saved(scan: SavedScan, path: Path) -> None:
+    save_scan(scan, path)
+    if scan.progress is not None:
+        name = safe_text(str(path), 200)
+        click.echo(f"redis-oom-tui: what was found so far is in {name}: hogs --resume {name} goes on with it", err=True)
 
 
 def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:

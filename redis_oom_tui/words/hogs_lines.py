@@ -22,6 +22,8 @@ def summary(view: ScanView) -> list[str]:
     """What was seen, how much of everything that is, and what was left out."""
     if not view.scanned_keys and view.state is ScanState.FAILED:
         return [f"none of {count(view.total_keys)} keys was seen", *map(safe_text, view.notes)]
+    if view.complete and not view.scanned_keys and view.total_keys and not (view.refused_keys or view.vanished_keys):
+        return [f"none of the {count(view.total_keys)} keys matches", *map(safe_text, view.notes)]
     lines = [f"{count(view.scanned_keys)} keys, {size(told_bytes(view.bytes_seen, view.scanned_keys))}, {_reach(view)}"]
     if view.estimated_bytes is not None and not view.complete and view.bytes_seen:
         whole = view.estimated_bytes

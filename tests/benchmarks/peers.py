@@ -20,7 +20,6 @@ def peers(server: RunningServer, clis: list[str]) -> dict[str, list[str]]:
             found["redis-cli --memkeys"] = [*base, "--memkeys"]
             found["redis-cli --bigkeys"] = [*base, "--bigkeys"]
         if "--keystats" in _said(cli, "--help"):
-            found[f"redis-cli {version} --keystats"] = [*base, "--keystats"]
             found[f"redis-cli {version} --keystats --count 1000"] = [*base, "--keystats", "--count", "1000"]
     return found
 

@@ -199,6 +199,28 @@ def test_what_a_scan_asks_is_said_when_it_begins(filled: RunningServer, tmp_path
     assert done.stderr.endswith(f"had begun: leave {extra[0]} out\n")
 
 
+def test_where_a_scan_cannot_be_saved_none_is_begun(filled: RunningServer, tmp_path: Path) -> None:
+    done = run(filled, "--save", str(tmp_path / "absent" / "x.scan"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("x.scan cannot be written: its folder does not exist\n")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    done = run(filled, "--save", str(tmp_path / "dangling"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "exists already" in done.stderr
+
+
+def test_a_scan_that_broke_off_and_was_saved_says_how_to_go_on(filled: RunningServer, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.scan"
+    done = run(filled, "--sample", "100", "--save", str(kept))
+    assert f"hogs --resume {kept} goes on with it" in done.stderr
+    whole = run(filled, "--save", str(tmp_path / "whole.scan"))
+    assert (whole.returncode, whole.stderr) == (0, "")
+
+
+def test_no_key_of_that_kind(filled: RunningServer) -> None:
+    assert run(filled, "--match", "absent:*").stdout.startswith("none of the 443 keys matches\n")
+
+
 def test_a_file_that_tells_nothing_to_go_on_with(filled: RunningServer, tmp_path: Path) -> None:
     kept = tmp_path / "kept.scan"
     run(filled, "--sample", "100", "--save", str(kept))
