@@ -106,7 +106,8 @@ def _reach(view: ScanView) -> str:
     took = f"in {view.elapsed_seconds:.1f} s"
     if view.complete:
         return f"{'all that this user may read' if view.refused_keys else 'all of them'}, {took}"
-    of = f"{percent(view.share_scanned)} of {count(view.total_keys)} keys, {took}"
+    # Of a scan that could not be gone on with, only the share is known.
+    of = f"{percent(view.share_scanned)} of {f'{count(view.total_keys)} keys' if view.total_keys else 'all'}, {took}"
     ended = {
         ScanState.SAMPLED: "a sample",
         ScanState.STOPPED: "stopped early",

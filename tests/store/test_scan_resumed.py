@@ -105,6 +105,8 @@ async def test_a_server_that_was_started_again_is_another_one(valkey: RunningSer
     # What it had told is still there.
     assert view.scanned_keys == first.scanned_keys
     assert len(view.top) == len(first.top)
+    # But of how many keys it was a part, nobody has said.
+    assert (view.total_keys, view.estimated_bytes) == (0, None)
 
 
 async def test_there_is_nothing_to_go_on_with_before_and_after(valkey: RunningServer) -> None:

@@ -135,8 +135,10 @@ class Picture:
         return self._options.match is not None or self._options.type is not None
 
     def _sample(self, walked: float | None) -> estimate.Sample | None:
-        """What the keys seen are a sample of; None where the scan is complete, or its order is not a fair one."""
-        if self._standing.state is ScanState.COMPLETE or not self._standing.fair or not walked:
+        """What the keys seen are a sample of; None where the scan is complete, its order is not a fair one, or
+        nobody has said how many keys there are."""
+        standing = self._standing
+        if standing.state is ScanState.COMPLETE or not standing.fair or standing.snapshot is None or not walked:
             return None
         total = round(self._tally.keys / walked) if self._filtered() else self.total_keys
         return self._tally.sample(total)
