@@ -6,16 +6,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.report import Episode, IncidentReport
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.words.check_document import finding_fields, memory_fields, server_fields
+from redis_oom_tui.words.fleet_lines import node_documents
 from redis_oom_tui.words.hostile import key_fields, safe_text
 from redis_oom_tui.words.sizes import count, duration, percent, size, told_bytes
 
 _ROWS = 15
+_NODES = 50
 # Snapshots closer together than this show one state, not a before and an after.
 _ONE_LOOK_SECONDS = 60.0
 _UNREAD = (
@@ -32,6 +35,7 @@ def markdown(report: IncidentReport) -> str:
     parts = [
         _heading(report),
         _figures(report),
+        _nodes(report.last.fleet),
         _timeline(report.episodes),
         _findings(report),
         _families(report),
@@ -44,9 +48,11 @@ def markdown(report: IncidentReport) -> str:
 def _heading(report: IncidentReport) -> str:
     server, verdict = report.last.server, report.verdict
     kind = f"{_plain(server.flavour)} {_plain(server.version)}, {_plain(server.role)}"
+    # Of a cluster the worst primary is shown, now this one and now that: it has no time since when it is up.
+    up = "" if server.uptime_seconds is None else f", up {duration(server.uptime_seconds)}"
     lines = [
         f"# Memory incident report: {_plain(str(server.address))}",
-        f"Made {_time(report.made_at)} by redis-oom-tui. Server: {kind}, up {duration(server.uptime_seconds)}.",
+        f"Made {_time(report.made_at)} by redis-oom-tui. Server: {kind}{up}.",
         f"**{verdict.level.value.upper()}: {_plain(verdict.reason)}**",
     ]
     if verdict.first_step:
@@ -84,6 +90,32 @@ def _figures(report: IncidentReport) -> str:
     if last.taken_at - first.taken_at < _ONE_LOOK_SECONDS:
         return "## Figures\n\n" + _table(("", header[2]), ((name, now) for name, _, now in rows))
     return "## Before and after\n\n" + _table(header, rows)
+
+
+def _nodes(fleet: FleetView | None) -> str:
+    """Every node of a cluster, worst first: the figures around this are those of one of them."""
+    if fleet is None:
+        return ""
+    rows = ((_plain(view.name), *_node(view)) for view in fleet.nodes[:_NODES])
+    table = _table(("node", "role", "verdict", "used_memory", "maxmemory", "pressure", "policy", "keys"), rows)
+    more = len(fleet.nodes) - _NODES
+    return f"## Nodes\n\n{table}" + (f"\n\nAnd {count(more)} more." if more > 0 else "")
+
+
+def _node(view: NodeView) -> tuple[str, ...]:
+    role = f"{count(view.node.slots)} slots" if view.node.is_primary else f"replica of {_plain(view.node.primary)}"
+    if view.snapshot is None or view.verdict is None:
+        return (role, _plain(view.error or "no answer"), "?", "?", "?", "?", "?")
+    memory = view.snapshot.memory
+    return (
+        role,
+        view.verdict.level.value,
+        size(memory.used_bytes),
+        _limit(view.snapshot),
+        percent(memory.pressure, 1),
+        _plain(memory.policy),
+        count(view.snapshot.keys),
+    )
 
 
 def _timeline(episodes: Sequence[Episode]) -> str:
@@ -201,6 +233,7 @@ def document(report: IncidentReport) -> dict[str, Any]:
             "evidence": list(report.verdict.evidence),
             "first_step": report.verdict.first_step or None,
         },
+        "nodes": None if report.last.fleet is None else node_documents(report.last.fleet),
         "before": _state(report.first),
         "after": _state(report.last),
         "episodes": [_episode_fields(episode) for episode in report.episodes],

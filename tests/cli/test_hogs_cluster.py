@@ -41,3 +41,16 @@ def _slot(tag: str) -> int:
     from redis.crc import key_slot
 
     return key_slot(tag.encode())
+
+
+def test_a_report_has_every_node(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        entry.main(["-c", "-p", str(cluster.primaries[0].port), "report"])
+    text = capsys.readouterr().out
+    assert "## Nodes" in text
+    assert ", up ?" not in text
+    assert all(node.name in text for node in cluster.primaries)
+    with pytest.raises(SystemExit):
+        entry.main(["-c", "-p", str(cluster.primaries[0].port), "report", "--json"])
+    nodes = json.loads(capsys.readouterr().out)["nodes"]
+    assert sorted(node["node"] for node in nodes) == sorted(node.name for node in cluster.primaries)
