@@ -114,6 +114,13 @@ class Joining(Protocol):
     def address(self) -> Address:
         """Where it is, for people."""
 
+    @property
+    def troubled(self) -> bool:
+        """Whether it is known already that it did not let us in."""
+
+    def first(self, patience: float) -> Snapshot | None:
+        """The first look at it, waited for so many seconds at most; None where there is none, or not yet."""
+
     def answers(self) -> bool:
         """Whether it let us in: waits for a second at most. Otherwise `source().open()` says what is wrong."""
 

@@ -30,16 +30,22 @@ class Joining:
         """Where it is, for people."""
         return self._connection.address
 
-    def answers(self) -> bool:
-        """Whether the knock was answered as it should be; a recording is begun before the screen."""
-        return self._invocation.record_path is None and self._first() is not None
+    @property
+    def troubled(self) -> bool:
+        """Whether the knock has come to nothing already; where there is none, nothing is known."""
+        return self._knock is not None and self._knock.over and self.first(0.0) is None
 
-    def _first(self) -> "Snapshot | None":
-        look = None if self._knock is None else self._knock.first(_PATIENCE_SECONDS)
+    def first(self, patience: float) -> "Snapshot | None":
+        """What the knock saw; None also for a server that holds no data, or its memory back."""
+        look = None if self._knock is None else self._knock.first(patience)
         try:
             return None if look is None else look.snapshot()
         except TriageError:
             return None
+
+    def answers(self) -> bool:
+        """Whether the knock was answered as it should be; a recording is begun before the screen."""
+        return self._invocation.record_path is None and self.first(_PATIENCE_SECONDS) is not None
 
     def source(self) -> "Source":
         """The server behind its driver."""

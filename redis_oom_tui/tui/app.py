@@ -16,7 +16,7 @@ from redis_oom_tui.tui.intents import Intent
 from redis_oom_tui.tui.routing import route
 from redis_oom_tui.tui.screens.help import HelpScreen
 from redis_oom_tui.tui.station import Station
-from redis_oom_tui.tui.widgets.header import PANES
+from redis_oom_tui.tui.top import PANES
 
 _LOW_BELOW = 20
 

@@ -1,8 +1,4 @@
-"""Colours: four looks, each a Textual theme and one style per role that a piece of text can play.
-
-The three state colours keep apart for every common colour vision: at least 32 dE under protanopia, 54 under
-deuteranopia, 48 under tritanopia, on a dark ground.
-"""
+"""Colours: five looks, each a Textual theme and one style per role that a piece of text can play."""
 
 from collections.abc import Mapping
 
@@ -10,6 +6,7 @@ from rich.style import Style
 from textual.theme import Theme
 
 from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.tui.inks import inks
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,78 +23,6 @@ class Look:
     def style(self, role: str) -> Style:
         """How text of that role is drawn."""
         return self.styles[role]
-
-
-# What marks a profile: the names that the configuration knows.
-_MARKS = {
-    "red": "#ff5f5f",
-    "yellow": "#ffd75f",
-    "green": "#87d787",
-    "blue": "#87afff",
-    "magenta": "#ff87ff",
-    "cyan": "#5fd7d7",
-}
-_ON_MARK = "#121212"
-
-
-# The colours of the dark, the light and the high-contrast look, from which their roles are mixed.
-_INKS: dict[str, tuple[str, str, str]] = {
-    "ground": ("#121212", "#fdfdfd", "#000000"),
-    "panel": ("#1c1c1c", "#eeeeee", "#000000"),
-    "text": ("#dadada", "#1c1c1c", "#ffffff"),
-    "dim": ("#949494", "#5f5f5f", "#d0d0d0"),
-    "faint": ("#444444", "#bcbcbc", "#9e9e9e"),
-    "track": ("#262626", "#e4e4e4", "#303030"),
-    "ok": ("#56b4e9", "#005f9e", "#5fd7ff"),
-    "warn": ("#ffc20a", "#8a5a00", "#ffd700"),
-    "crit": ("#ff5c8a", "#b3003c", "#ff87af"),
-    "accent": ("#5fafd7", "#005f9e", "#5fd7ff"),
-    "cursor": ("#005f87", "#afd7ff", "#0000d7"),
-    "away": ("#303030", "#dadada", "#444444"),
-    "on_block": ("#121212", "#ffffff", "#000000"),
-    "part0": ("#56b4e9", "#005f9e", "#5fd7ff"),
-    "part1": ("#ffc20a", "#b27400", "#ffd700"),
-    "part2": ("#ff5c8a", "#b3003c", "#ff87af"),
-    "part3": ("#87d7af", "#00806b", "#87ffaf"),
-    "part4": ("#d7afff", "#7a3fb0", "#d7afff"),
-    "part5": ("#9e9e9e", "#767676", "#d0d0d0"),
-}
-
-# Each role on a ground of our own, and in the terminal's own colours.
-_ROLES: dict[str, tuple[str, str]] = {
-    "text": ("{text}", ""),
-    "dim": ("{dim}", "dim"),
-    "title": ("bold {text}", "bold"),
-    "key": ("bold {accent}", "bold {accent}"),
-    "link": ("{accent}", "{accent}"),
-    "rule": ("{faint}", "dim"),
-    "ok": ("bold {ok}", "bold {ok}"),
-    "warn": ("bold {warn}", "bold {warn}"),
-    "crit": ("bold {crit}", "bold {crit}"),
-    "ok_block": ("bold {on_block} on {ok}", "bold reverse {ok}"),
-    "warn_block": ("bold {on_block} on {warn}", "bold reverse {warn}"),
-    "crit_block": ("bold {on_block} on {crit}", "bold reverse {crit}"),
-    "bar_ok": ("{ok} on {track}", "{ok}"),
-    "bar_warn": ("{warn} on {track}", "{warn}"),
-    "bar_crit": ("{crit} on {track}", "{crit}"),
-    "track": ("{faint} on {track}", "dim"),
-    "tick": ("{dim} on {track}", ""),
-    "spark": ("{ok}", "{ok}"),
-    "tab": ("{dim} on {panel}", ""),
-    "tab_active": ("bold {on_block} on {accent}", "bold reverse"),
-    "head": ("{dim} on {panel}", "underline"),
-    "head_sorted": ("bold {text} on {panel}", "bold underline"),
-    "cursor": ("{text} on {cursor}", "reverse"),
-    "cursor_away": ("{text} on {away}", "bold"),
-    "marked": ("bold {warn}", "bold {warn}"),
-    **{f"part{n}": (f"{{part{n}}} on {{track}}", f"{{part{n}}}") for n in range(6)},
-    **{f"dot{n}": (f"{{part{n}}}", f"{{part{n}}}") for n in range(6)},
-    **{f"mark_{name}": (f"bold {_ON_MARK} on {colour}", f"bold reverse {name}") for name, colour in _MARKS.items()},
-}
-
-
-def _styles(form: int, ink: Mapping[str, str]) -> dict[str, Style]:
-    return {role: Style.parse(forms[form].format_map(ink) or "none") for role, forms in _ROLES.items()}
 
 
 def _theme(name: str, ink: Mapping[str, str], variables: dict[str, str], *, dark: bool, ansi: bool = False) -> Theme:
@@ -120,31 +45,29 @@ def _theme(name: str, ink: Mapping[str, str], variables: dict[str, str], *, dark
     )
 
 
-def _own(name: str, column: int, *, dark: bool) -> Look:
+def _own(name: str, *, dark: bool) -> Look:
     """A look that brings its ground along."""
-    ink = {of: colours[column] for of, colours in _INKS.items()}
+    ink = inks(name).colours
     variables = {"block-cursor-text-style": "none", "footer-key-foreground": ink["accent"]}
-    return Look(_theme(name, ink, variables, dark=dark), _styles(0, ink))
+    return Look(_theme(name, ink, variables, dark=dark), inks(name).styles)
 
 
-def _terminals(name: str, accent: str, warn: str, *, dark: bool) -> Look:
+def _terminals(name: str, *, dark: bool) -> Look:
     """A look in the sixteen colours that the terminal has been set to."""
-    ink = {"accent": accent, "ok": accent, "warn": warn, "crit": "red"}
-    ink |= {f"part{n}": colour for n, colour in enumerate((accent, warn, "red", "green", "blue", ""))}
-    plain, around = "ansi_default", f"ansi_{accent}"
+    plain, around = "ansi_default", f"ansi_{inks(name).colours['accent']}"
     widgets = {"accent": around, "ok": "ansi_green", "warn": "ansi_yellow", "crit": "ansi_red"}
     widgets |= dict.fromkeys(("text", "ground", "panel"), plain)
     variables = {"ansi-background": "ansi_black", "ansi-foreground": "ansi_white", "border-blurred": around}
-    return Look(_theme(name, widgets, variables, dark=dark, ansi=True), _styles(1, ink), tracks=False)
+    return Look(_theme(name, widgets, variables, dark=dark, ansi=True), inks(name).styles, tracks=False)
 
 
 LOOKS: dict[str, Look] = {
     look.theme.name: look
     for look in (
-        _own("dark", 0, dark=True),
-        _own("light", 1, dark=False),
-        _own("high-contrast", 2, dark=True),
-        _terminals("ansi-dark", "cyan", "yellow", dark=True),
-        _terminals("ansi-light", "blue", "magenta", dark=False),
+        _own("dark", dark=True),
+        _own("light", dark=False),
+        _own("high-contrast", dark=True),
+        _terminals("ansi-dark", dark=True),
+        _terminals("ansi-light", dark=False),
     )
 }

@@ -32,7 +32,10 @@ def backoff(attempts: int) -> float:
 
 
 class Poller:
-    """Publishes a Reading per tick. A slow answer delays the next tick instead of piling up requests."""
+    """Publishes a Reading per tick. A slow answer delays the next tick instead of piling up requests.
+
+    `known` is what was read before the first tick.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Poller:
         publish: Callable[[Reading], None],
         *,
         opened: bool = False,
+        known: Reading | None = None,
         thresholds: Thresholds | None = None,
         interval: float = 1.0,
         clock: Clock | None = None,
@@ -52,7 +56,9 @@ class Poller:
         self._clock = clock or Clock()
         self._sleep = sleep
         self._history = History()
-        self._reading = Reading(address=source.address)
+        self._reading = known or Reading(address=source.address)
+        if known is not None and known.snapshot is not None:
+            self._history.add(known.snapshot)
         self._opened = opened
         self._replicas = ReplicaLook(source)
         self._clients_due = self._settings_due = 0.0

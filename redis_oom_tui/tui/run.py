@@ -1,8 +1,10 @@
 """Runs the screen. Nothing here imports Textual before the environment that it reads at import is settled."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput
@@ -11,6 +13,9 @@ from redis_oom_tui.ports import Joining, Operator, Source, Timeline
 from redis_oom_tui.tui.profiles import Switchboard
 from redis_oom_tui.tui.reading import Clock
 from redis_oom_tui.tui.terminal.environment import THEMES, refusal, settle
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.app import TriageApp
 
 
 def run_app(
@@ -39,25 +44,43 @@ def run_app(
         sys.stderr.write(f"{sentence}\n")
         return 2
     appearance = settle(options)
+    profile = profile or Profile("")
+    with contextlib.ExitStack() as stack:
+        curtain = None
+        if isinstance(source, Joining) and not source.troubled:
+            from redis_oom_tui.tui.terminal.curtain import Curtain, Scene  # noqa: PLC0415
+
+            curtain = stack.enter_context(Curtain(Scene(profile, appearance), source))
+        app = _app(
+            source,
+            operator=operator,
+            options=options,
+            profile=profile,
+            keymap=keymap,
+            appearance=appearance,
+            clock=clock,
+        )
+        app.switchboard, app.curtain = switchboard, curtain
+        from redis_oom_tui.tui.terminal import safe  # noqa: PLC0415
+
+        return safe.run(app, mouse=options.mouse, saved=None if curtain is None else curtain.saved)
+
+
+def _app(source: Source | Joining, *, operator: Operator | None, **given: Any) -> "TriageApp":
+    """The app for that source; loading it takes most of the time until it shows."""
     from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415
     from redis_oom_tui.tui.commands import check_keymap  # noqa: PLC0415
     from redis_oom_tui.tui.replay import ReplayApp  # noqa: PLC0415
-    from redis_oom_tui.tui.terminal import safe  # noqa: PLC0415
     from redis_oom_tui.tui.terminal.driver import TriageDriver  # noqa: PLC0415
 
-    check_keymap(keymap or {})
-    if isinstance(source, Joining) and not source.answers():
-        # `open` has a sentence for what keeps it from answering, or takes the longer way that this server needs.
-        operator, source = source.operator(), source.source()
-    app = (ReplayApp if isinstance(source, Timeline) else TriageApp)(
-        source,
-        operator=operator,
-        options=options,
-        profile=profile,
-        keymap=keymap,
-        appearance=appearance,
-        clock=clock,
-        driver_class=TriageDriver,
-    )
-    app.switchboard = switchboard
-    return safe.run(app, mouse=options.mouse)
+    check_keymap(given["keymap"] or {})
+    first = None
+    if isinstance(source, Joining):
+        answers, first = source.answers(), source.first(0.0)
+        if not answers:
+            # `open` has a sentence for what keeps it from answering, or takes the longer way that this server needs.
+            operator, source = source.operator(), source.source()
+    kind = ReplayApp if isinstance(source, Timeline) else TriageApp
+    app = kind(source, operator=operator, driver_class=TriageDriver, **given)
+    app.first = first
+    return app

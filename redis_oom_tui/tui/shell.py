@@ -19,6 +19,7 @@ from redis_oom_tui.tui.glyphs import FULL, glyphs
 from redis_oom_tui.tui.looks import LOOKS, Look
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.reading import Clock
+from redis_oom_tui.tui.terminal.curtain import Curtain
 from redis_oom_tui.tui.terminal.output import Output
 from redis_oom_tui.tui.widgets.keybar import KeyBar
 
@@ -54,6 +55,7 @@ class Shell(App[int]):
         self.options = options or ScreenOptions()
         self.clock = clock or Clock()
         self.output = Output(self, enabled=self.options.diff)
+        self.curtain: Curtain | None = None
         self.keys = KeyBar()
         self._hush: Timer | None = None
         self._glyphs = glyphs(self.appearance.glyphs)
@@ -61,6 +63,11 @@ class Shell(App[int]):
     def on_mount(self) -> None:
         """After a suspension the terminal shows something else."""
         self.app_resume_signal.subscribe(self, lambda _: self.action_repaint())
+
+    @property
+    def is_laid_out(self) -> bool:
+        """Whether there is anything to show: Textual's first frame is empty, and would wipe out the curtain's."""
+        return True
 
     @property
     def look(self) -> Look:

@@ -16,8 +16,10 @@ from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.ports import Fleet, Joining, Operator, Source
 from redis_oom_tui.tui.acting.desk import ActionDesk
+from redis_oom_tui.tui.first import first_reading
 from redis_oom_tui.tui.joining import Arrival, Awaited
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.panes.base import Pane
@@ -32,7 +34,8 @@ from redis_oom_tui.tui.reading import Clock, Link, Reading
 from redis_oom_tui.tui.scanning import ScanDesk
 from redis_oom_tui.tui.shell import Shell
 from redis_oom_tui.tui.timeline import Timeline
-from redis_oom_tui.tui.widgets.header import PANES, Header
+from redis_oom_tui.tui.top import PANES
+from redis_oom_tui.tui.widgets.header import Header
 from redis_oom_tui.words.hostile import safe_text
 
 _OF_A_SERVER = frozenset({"poll", "scan", "values", "deeds"})
@@ -51,7 +54,7 @@ class Station(Shell):
     """An app that looks at one server: it knows what is shown of it, and nothing of keys. `TriageApp` stands on it.
 
     `operator` acts on the server; None where nothing can be changed. A `Joining` that answers is shown at once, and
-    brings its own operator after the first paint.
+    brings its own operator after the first paint. `first` is a look that was had at the server already.
     """
 
     reading: reactive[Reading | None] = reactive(None, init=False)
@@ -77,6 +80,8 @@ class Station(Shell):
         if isinstance(source, Joining):
             source = Awaited(source.address)
         self._opened = isinstance(source, Awaited)
+        self.first: Snapshot | None = None
+        self._known: Reading | None = None
         self.pane = PANES[0]
         self.header, self.switcher = Header(), ContentSwitcher(initial=PANES[0])
         self._begin(Session(source, operator, profile or Profile("")))
@@ -117,11 +122,17 @@ class Station(Shell):
 
     def on_mount(self) -> None:
         """Start polling after the first paint, which does not wait for the server."""
-        self.reading = Reading(address=self.source.address)
+        self._known = None if self.first is None else first_reading(self.first, self.thresholds)
+        self.reading = self._known or Reading(address=self.source.address)
         self.set_keymap(self._keys_given)
         self.set_interval(1.0, self._count_on)
         self.call_after_refresh(self.arrival.begin)
         self.active_pane.entered()
+
+    @property
+    def is_laid_out(self) -> bool:
+        """From when the header has drawn itself."""
+        return self.header.is_drawn
 
     async def on_unmount(self) -> None:
         """End at an edge what goes on, and let go of the server."""
@@ -131,10 +142,12 @@ class Station(Shell):
     def start_polling(self) -> None:
         """Run the poller in a worker of its own."""
         source = self.source
+        known, self._known = self._known, None
         self.poller = Poller(
             source,
             lambda reading: self._publish(reading, source),
             opened=self._opened,
+            known=known,
             thresholds=self.thresholds,
             interval=self.options.interval_seconds,
             clock=self.clock,

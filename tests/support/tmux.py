@@ -80,8 +80,17 @@ def opened(
     tmux: str, *arguments: str, size: tuple[int, int] = (80, 24), env: Mapping[str, str] | None = None
 ) -> Iterator[Terminal]:
     """The built command with these arguments in a terminal of that size, closed afterwards."""
+    with showing(tmux, [str(COMMAND), *arguments], size, env) as terminal:
+        yield terminal
+
+
+@contextmanager
+def showing(
+    tmux: str, command: list[str], size: tuple[int, int] = (80, 24), env: Mapping[str, str] | None = None
+) -> Iterator[Terminal]:
+    """Any command likewise."""
     folder = Path(tempfile.mkdtemp(prefix="rot-tty-"))
-    terminal = Terminal(tmux, folder, [str(COMMAND), *arguments], size, env or {})
+    terminal = Terminal(tmux, folder, command, size, env or {})
     try:
         yield terminal
     finally:

@@ -22,6 +22,10 @@ class Later:
         self.address = Address("cache-1", 6379)
         self.come, self.act = threading.Event(), threading.Event()
         self.made = ScriptedSource()
+        self.troubled = False
+
+    def first(self, patience: float) -> None:
+        return None
 
     def answers(self) -> bool:
         return True

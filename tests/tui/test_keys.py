@@ -11,7 +11,7 @@ from redis_oom_tui.tui.looks import LOOKS
 from redis_oom_tui.tui.run import run_app
 from redis_oom_tui.tui.screens.help import sections
 from redis_oom_tui.tui.terminal.environment import THEMES
-from redis_oom_tui.tui.widgets.header import PANES
+from redis_oom_tui.tui.top import PANES
 from tests.support.scripted import ScriptedSource
 from tests.tui.support import an_app, screen_text, until
 

@@ -15,7 +15,7 @@ from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.reading import Reading
-from redis_oom_tui.tui.widgets.header import Header
+from redis_oom_tui.tui.top import Top
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
@@ -130,8 +130,8 @@ async def test_a_recording_of_a_cluster_shows_no_other_node() -> None:
 
 def test_the_header_gives_a_role_to_the_node_whose_it_is() -> None:
     shown = a_fleet()
-    other = Header._server(Reading(address=Address("n", 7001), snapshot=shown))
-    given = Header._server(Reading(address=Address("n", 7002), snapshot=shown))
+    other = Top._server(Reading(address=Address("n", 7001), snapshot=shown))
+    given = Top._server(Reading(address=Address("n", 7002), snapshot=shown))
     assert (other[0][0], given[0][0]) == ("  shows n:7002 master", "  master")
 
 

@@ -1,11 +1,14 @@
 """The poller: a tick at a time, never back to back, and through every failure."""
 
+from dataclasses import replace
+
 import pytest
 
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import PermissionRefused, ServerUnreachable
 from redis_oom_tui.models.snapshot import ClientBuffer
-from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.models.verdict import Level, Thresholds
+from redis_oom_tui.tui.first import first_reading
 from redis_oom_tui.tui.poller import Poller
 from redis_oom_tui.tui.reading import Clock, Link
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
@@ -142,3 +145,16 @@ async def test_rates_and_verdict_come_from_the_last_seconds():
     assert last.verdict.level is Level.OOM
     assert "28 refused in the last 4.0 s" in last.verdict.reason
     assert len(last.samples) == 5
+
+
+async def test_what_was_known_before_the_first_tick_counts_over_the_time_since():
+    clock = FakeClock()
+    known = first_reading(replace(a_snapshot(refused=100), taken_monotonic=clock.monotonic()), Thresholds())
+    clock.move(0.5)
+    source = ScriptedSource([a_snapshot(refused=130)], clock=clock)
+    poller, readings, _ = a_poller(source, clock, naps=1, known=known)
+    await run(poller)
+    rates = readings[0].rates
+    assert rates.refused_writes == 30
+    assert rates.per_second(rates.refused_writes) == pytest.approx(60)
+    assert len(readings[0].samples) == 2

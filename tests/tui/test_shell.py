@@ -4,7 +4,7 @@ import pytest
 
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.tui.reading import Link
-from redis_oom_tui.tui.widgets.header import PANES
+from redis_oom_tui.tui.top import PANES
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.tui.support import an_app, rows, screen_text, until
 

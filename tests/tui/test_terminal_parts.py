@@ -4,12 +4,13 @@ import io
 import os
 
 import pytest
+from rich.console import Console
 
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.tui.options import Appearance
-from redis_oom_tui.tui.terminal.driver import LinkWriter
-from redis_oom_tui.tui.terminal.environment import appearance, prepare, refusal
+from redis_oom_tui.tui.terminal.environment import appearance, color_system, prepare, refusal
+from redis_oom_tui.tui.terminal.link import LinkWriter
 from redis_oom_tui.tui.terminal.safe import crash_report
 
 
@@ -122,3 +123,14 @@ def test_a_crash_report_names_the_place_and_no_value():
     assert "KeyError" in told
     assert "hunter2" not in told
     assert "\x1b" not in told
+
+
+TERMS = ["xterm-256color", "tmux-256color", "xterm-kitty", "linux", "xterm-16color", "vt100", ""]
+
+
+@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize("more", [{}, {"COLORTERM": "truecolor"}, {"COLORTERM": "24bit"}, {"COLORTERM": "yes"}])
+def test_as_many_colours_are_expected_as_textual_will_send(term, more):
+    environ = {"TERM": term, **more}
+    console = Console(color_system="auto", force_terminal=True, legacy_windows=False, _environ=environ)
+    assert color_system(environ) == console.color_system

@@ -19,6 +19,7 @@ from redis_oom_tui.tui.panes.triage_findings import Clients, Findings
 from redis_oom_tui.tui.panes.triage_nodes import Nodes
 from redis_oom_tui.tui.panes.triage_vitals import Vitals, Whereabouts
 from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.top import sentence
 
 _TALL = 28
 _SHORT = 16
@@ -95,7 +96,7 @@ class TriagePane(Pane):
 
     def _first_step(self, verdict: Verdict | None) -> str:
         """What to do first, where the header has no line left to say it."""
-        if verdict is None or len(self.triage.header.sentence(verdict, self.size.width)) == 1:
+        if verdict is None or len(sentence(verdict, self.size.width, self.triage.pen.glyphs)) == 1:
             return ""
         return verdict.first_step
 

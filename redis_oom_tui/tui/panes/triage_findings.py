@@ -13,8 +13,8 @@ from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
 from redis_oom_tui.tui.draw import Line, Piece, clip, merged, pad, shorten, spread, width, wrap
 from redis_oom_tui.tui.intents import PullLever
+from redis_oom_tui.tui.top import PANES, level_role
 from redis_oom_tui.tui.widgets.canvas import Canvas
-from redis_oom_tui.tui.widgets.header import PANES, level_role
 from redis_oom_tui.tui.widgets.keybar import KeyBar
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import safe_text

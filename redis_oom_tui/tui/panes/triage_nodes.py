@@ -10,8 +10,8 @@ from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.draw import Line, Piece, clip, line_bar, merged, pad, spread
 from redis_oom_tui.tui.intents import LookAtNode
+from redis_oom_tui.tui.top import level_role, pressure_role
 from redis_oom_tui.tui.widgets.canvas import Canvas
-from redis_oom_tui.tui.widgets.header import level_role, pressure_role
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import safe_text
 

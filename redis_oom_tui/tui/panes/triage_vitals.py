@@ -9,8 +9,8 @@ from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.breakdown import Breakdown, Share, break_down
 from redis_oom_tui.tui.draw import Line, Pen, Piece, clip, columns, line_bar, merged, pad, spread, stacked, width
 from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.top import pressure_role
 from redis_oom_tui.tui.widgets.canvas import Canvas
-from redis_oom_tui.tui.widgets.header import pressure_role
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.rates import per_second

@@ -3,76 +3,30 @@
 import codecs
 import contextlib
 import os
-import queue
 import selectors
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from textual._xterm_parser import XTermParser
+from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
+
+from redis_oom_tui.tui.terminal.curtain import ALTERNATE, Curtain
+from redis_oom_tui.tui.terminal.link import LinkWriter
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.shell import Shell
 
 HANGUP_CODE = 129
-_CLOSE_SECONDS = 1.5
 _SELECT_SECONDS = 0.1
 _READ_BYTES = 4096
-
-
-class LinkWriter(threading.Thread):
-    """Writes to the terminal from a queue without an end, so that a stalled link holds nobody up.
-
-    What does not fit the terminal's encoding becomes `?`; once the terminal is gone, everything is dropped.
-    """
-
-    def __init__(self, file: TextIO) -> None:
-        super().__init__(daemon=True, name="terminal-output")
-        self._fd = file.fileno()
-        self._encoding = file.encoding or "ascii"
-        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._waiting = 0
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that the terminal has not taken yet."""
-        return self._waiting
-
-    def write(self, text: str) -> None:
-        """Queue it; returns at once."""
-        data = text.encode(self._encoding, "replace")
-        with self._lock:
-            self._waiting += len(data)
-        self._queue.put(data)
-
-    def flush(self) -> None:
-        """Nothing to do: the thread writes as fast as the link takes it."""
-
-    def run(self) -> None:
-        """Write until told to stop, or until there is no terminal any more."""
-        gone = False
-        while (data := self._queue.get()) is not None:
-            whole = len(data)
-            while data and not gone:
-                try:
-                    data = data[os.write(self._fd, data) :]
-                except OSError:
-                    gone = True
-            with self._lock:
-                self._waiting -= whole
-
-    def stop(self) -> None:
-        """End after what is queued, but do not wait for a link that does not move."""
-        self._queue.put(None)
-        self.join(_CLOSE_SECONDS)
 
 
 class TriageDriver(LinuxDriver):
     """What the stock driver does, but for a blocking queue, a strict decoder and a deaf ear to hangups."""
 
     _asleep = False
+    _on_stage = False
 
     @property
     def waiting(self) -> int:
@@ -86,18 +40,37 @@ class TriageDriver(LinuxDriver):
             self.write("\x1b[?1000h\x1b[?1002h\x1b[?1015h\x1b[?1006h")
 
     def start_application_mode(self) -> None:
-        """Start, then write through a queue that never blocks.
+        """Start, writing through a queue that never blocks: the curtain's where one hangs, whose frame then stays.
 
         Reports of the window's focus are switched off: one that comes in parts over a slow link is typed in as keys.
         """
-        super().start_application_mode()  # type: ignore[no-untyped-call]
-        stock: Any = self._writer_thread
-        if stock is not None:
-            stock.stop()
-            writer: Any = LinkWriter(cast("TextIO", self._file))
-            writer.start()
-            self._writer_thread = writer
+        textual: Any = linux_driver
+        stock = textual.WriterThread
+        textual.WriterThread = self._link_writer
+        try:
+            super().start_application_mode()  # type: ignore[no-untyped-call]
+        finally:
+            textual.WriterThread = stock
+        if self._writer_thread is not None:
             self.write("\x1b[?1004l")
+        if self._curtain is not None and self._curtain.saved is not None:
+            self.attrs_before = self._curtain.saved
+
+    def _link_writer(self, file: TextIO) -> LinkWriter:
+        writer = None if self._curtain is None else self._curtain.hand_over()
+        self._on_stage = writer is not None
+        return writer or LinkWriter(file)
+
+    @property
+    def _curtain(self) -> "Curtain | None":
+        return cast("Shell", self._app).curtain
+
+    def write(self, data: str) -> None:
+        """Queue it. The alternate screen is not entered twice: some terminals would clear it."""
+        if self._on_stage and data == ALTERNATE:
+            self._on_stage = False
+        else:
+            super().write(data)
 
     def stop_application_mode(self) -> None:
         """Stop; also what the stock driver leaves on."""
@@ -105,6 +78,9 @@ class TriageDriver(LinuxDriver):
         super().stop_application_mode()
 
     def _sigtstp_application(self, *args: object) -> None:
+        if self._writer_thread is None and self._curtain is not None:
+            self._curtain.sleep()
+            return
         self._asleep = True
         super()._sigtstp_application(*args)
 

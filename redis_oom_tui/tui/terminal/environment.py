@@ -32,6 +32,23 @@ def refusal(environ: Mapping[str, str], stdin: TextIO | None, stderr: TextIO | N
     return None
 
 
+def color_system(environ: Mapping[str, str]) -> str:
+    """How many colours Textual will take this terminal to have, by the names that it has for that.
+
+    >>> [color_system({"TERM": term}) for term in ("tmux-256color", "linux", "xterm-kitty")]
+    ['256', 'standard', '256']
+    >>> color_system({"TERM": "linux", "COLORTERM": "truecolor"})
+    'truecolor'
+    """
+    told = environ.get("TEXTUAL_COLOR_SYSTEM", "auto")
+    if told != "auto":
+        return told
+    if environ.get("COLORTERM", "").strip().lower() in ("truecolor", "24bit"):
+        return "truecolor"
+    colors = environ.get("TERM", "").strip().lower().rpartition("-")[2]
+    return "256" if colors in ("256color", "kitty") else "standard"
+
+
 def prepare(environ: MutableMapping[str, str], over_ssh: bool | None = None) -> None:
     """Set what Textual reads at import, where the user has not: no animation, few frames, patience with Escape.
 

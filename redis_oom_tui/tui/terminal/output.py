@@ -38,6 +38,8 @@ class Output:
             return False
         if self._app._batch_count or not self._app.is_running or screen is not self._app.screen:
             return True
+        if not self._app.is_laid_out:
+            return True
         if driver.waiting > _MOST_WAITING:
             self._try_later()
             return True

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Protocol
 
+from redis_oom_tui.tui.terminal.link import write_what_fits
 from redis_oom_tui.words.hostile import safe_text
 
 # Everything that Textual or this product may have switched on, off again. Leaving ?1016h on garbles the next program's
@@ -41,9 +42,12 @@ class Leavable(Protocol):
         """What it ended with."""
 
 
-def run(app: Leavable, *, mouse: bool = True) -> int:
-    """Run the app and return its exit code: 0, 1 after a crash, 128 + n after signal n."""
-    saved = _attributes()
+def run(app: Leavable, *, mouse: bool = True, saved: list[Any] | None = None) -> int:
+    """Run the app and return its exit code: 0, 1 after a crash, 128 + n after signal n.
+
+    `saved` is how the terminal was set before anything of ours; as it is now, where nobody has touched it.
+    """
+    saved = saved or _attributes()
     code: list[int] = []
     with _signals(app, code, saved):
         asyncio.run(app.serve(mouse=mouse))
@@ -65,7 +69,7 @@ def _signals(app: Leavable, code: list[int], saved: list[Any] | None) -> Iterato
 
     def give_up(number: int, frame: FrameType | None) -> None:
         del number, frame
-        _write_what_fits(RESTORE)
+        write_what_fits(RESTORE)
         _give_back(saved)
         os._exit(code[0] if code else 1)
 
@@ -91,14 +95,6 @@ def _give_back(saved: list[Any] | None) -> None:
     if saved is not None:
         with contextlib.suppress(termios.error):
             termios.tcsetattr(0, termios.TCSANOW, saved)
-
-
-def _write_what_fits(data: bytes) -> None:
-    """A stalled link must not hold the end up: what it does not take now is let go."""
-    with contextlib.suppress(OSError):
-        os.set_blocking(2, False)
-        os.write(2, data)
-        os.set_blocking(2, True)
 
 
 def crash_report(error: BaseException) -> str:

@@ -41,6 +41,11 @@ class Canvas(Widget):
         """What bars are drawn with here."""
         return self.triage.pen
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it has had a place to draw in."""
+        return bool(self._drawn)
+
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """What the widget shows in `width` by `height` cells; fewer lines than `height` leave the rest empty."""
         del width, height

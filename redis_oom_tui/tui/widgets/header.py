@@ -1,47 +1,18 @@
-"""The top of every pane: who is watched, where we are, the verdict, and the memory strip."""
+"""The top of every pane, on the screen."""
 
-import time
 from collections.abc import Sequence
 
 from textual import events
 
-from redis_oom_tui.models.config import Colour
-from redis_oom_tui.models.snapshot import Memory, Snapshot
-from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
-from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, merged, pad, shorten, spread, width, wrap
-from redis_oom_tui.tui.glyphs import Glyphs
+from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.tui.intents import ShowPane
-from redis_oom_tui.tui.reading import Link, Reading
+from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.top import Top, tab_texts
 from redis_oom_tui.tui.widgets.canvas import Canvas
-from redis_oom_tui.words import sizes
-from redis_oom_tui.words.hostile import cells, cut, safe_text
-
-PANES = ("triage", "hogs", "limits", "cleanup", "log")
-
-_BLOCKS = {Level.OK: "ok_block", Level.WARNING: "warn_block", Level.UNKNOWN: "warn_block"}
-_COMPACT_BELOW = 20
-
-
-def level_word(level: Level, glyphs: Glyphs) -> str:
-    """A state as symbol and word: colour alone tells nobody."""
-    return f"{glyphs.state(level)} {level.value.upper()}"
-
-
-def level_role(level: Level) -> str:
-    """The role in which a level's words are drawn."""
-    return {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn"}.get(level, "crit")
-
-
-def pressure_role(memory: Memory, thresholds: Thresholds) -> str:
-    """The role of a bar that shows how full the server is."""
-    pressure = memory.pressure
-    if pressure is None or pressure < thresholds.warn:
-        return "bar_ok"
-    return "bar_crit" if pressure >= thresholds.crit else "bar_warn"
 
 
 class Header(Canvas):
-    """Five lines: title, panes, the verdict in two, the memory strip. Three in a terminal of few lines."""
+    """Five lines, three in a terminal of few: what they say is `Top`'s."""
 
     reading: Reading | None = None
     pane = "triage"
@@ -52,114 +23,21 @@ class Header(Canvas):
         self.reading, self.pane, self.frozen = reading, pane, frozen
         self.redraw()
 
-    @staticmethod
-    def height_for(rows: int) -> int:
-        """The lines it takes in a terminal of so many."""
-        return 5 if rows >= _COMPACT_BELOW else 3
-
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """Title, panes, verdict, strip."""
-        reading = self.reading
-        if reading is None:
-            return ()
-        verdict = self._verdict(reading, width, 2 if height >= 5 else 1)
-        strip = self._strip(reading, width)
-        tabs = self._tabs(width, self._badges() if height < 5 else [])
-        return (self._title(reading, width), tabs, *verdict, strip) if height >= 5 else (tabs, *verdict, strip)
+        return () if self.reading is None else self._top(self.reading).lines(width, height)
 
-    def _title(self, reading: Reading, room: int) -> Line:
-        """The address matters most: where it does not fit, all else goes but what marks the server, uptime first."""
-        link, badges = self._link(reading), self._badges()
-        address, more = safe_text(str(reading.address), 200), self._server(reading)
-        name: list[Piece] = [(" redis-oom-tui ", "title")]
-        if cells(address) > room - width((*name, *badges, *link)) - 3:
-            name = [(" ", "text")] if badges else []
-        rest = room - width((*name, *badges, *link)) - 3
-        while more and cells(address) + width(more) > rest:
-            more.pop()
-        told = [(f" {cut(address, max(8, rest - width(more)))}", "text"), *more]
-        return spread((*name, *badges, *told), link, room)
-
-    def _badges(self) -> list[Piece]:
-        """The profile in its colour, a production server in words as well, and that nothing can be changed."""
-        profile = self.triage.profile
-        badges: list[Piece] = []
-        if profile.name or profile.production:
-            words = " ".join(word for word in (safe_text(profile.name, 20), "PRODUCTION" * profile.production) if word)
-            colour = profile.colour or (Colour.RED if profile.production else Colour.BLUE)
-            badges.append((f" {words} ", f"mark_{colour.value}"))
-        if profile.read_only:
-            badges += [(" ", "text"), ("read-only ", "warn")]
-        return badges
-
-    @staticmethod
-    def _server(reading: Reading) -> list[Piece]:
-        """Role, version and uptime, what matters most first; of a cluster's other node, that it is this one's."""
-        if reading.snapshot is None:
-            return []
-        server = reading.snapshot.server
-        role = safe_text(server.role, 12)
-        if server.node and server.node != str(reading.address):
-            role = f"shows {safe_text(server.node, 40)} {role}"
-        told = [role, safe_text(f"{server.flavour} {server.version}", 24)]
-        if server.uptime_seconds is not None:
-            told.append(f"up {sizes.duration(server.uptime_seconds)}")
-        return [(f"  {words}", "dim") for words in told]
-
-    def _link(self, reading: Reading) -> list[Piece]:
-        now = self.triage.clock.monotonic()
-        if reading.link is Link.LIVE and reading.snapshot is not None:
-            at = time.strftime("%H:%M:%S", time.localtime(reading.snapshot.taken_at))
-            words = "frozen" if self.frozen else "live"
-            return [(f"{words} ", "warn" if self.frozen else "ok"), (f"{at} ", "dim")]
-        wait = max(0, round((reading.next_try or now) - now))
-        if reading.link is Link.CONNECTING:
-            words = f"connecting, next try in {wait}s " if reading.error else "connecting "
-            return [(words, "warn" if reading.error else "dim")]
-        return [(f" stale {sizes.duration(reading.age(now))}, next try in {wait}s ", "crit_block")]
-
-    def _tabs(self, width: int, badges: list[Piece]) -> Line:
-        """The panes; at their right how the server is marked, where there is no title to say it."""
-        line: list[Piece] = []
-        for number, name, text in self._tab_texts(width):
-            line.append((text, "tab_active" if name == self.pane else "tab"))
-            del number
-        if badges and cells("".join(text for text, _ in (*line, *badges))) >= width:
-            badges = [badge for badge in badges[:1] if self.triage.profile.production]
-            badges = [(" PRODUCTION ", role) for _, role in badges]
-        return spread(line, badges, width, "tab")
-
-    def _tab_texts(self, width: int) -> list[tuple[int, str, str]]:
-        full = [(i, name, f" {i} {name.title()} ") for i, name in enumerate(PANES, 1)]
-        if sum(len(text) for _, _, text in full) <= width:
-            return full
-        return [(i, name, f" {i} {name.title()} " if name == self.pane else f" {i} ") for i, name, _ in full]
-
-    def _verdict(self, reading: Reading, width: int, rows: int) -> list[Line]:
-        verdict = shown_verdict(reading)
-        word = f" {level_word(verdict.level, self.pen.glyphs)} "
-        badge: Piece = (word, _BLOCKS.get(verdict.level, "crit_block"))
-        room = max(8, width - len(word) - 2)
-        sentence = self.sentence(verdict, width)
-        if rows == 1:
-            return [clip((badge, (" " + shorten(" ".join(sentence), room), "title")), width)]
-        first = clip((badge, (f" {sentence[0]}", "title")), width)
-        indent = " " * (len(word) + 1)
-        if len(sentence) > 1:
-            rest: Piece = (shorten(" ".join(sentence[1:]), room), "title")
-        else:
-            step = safe_text(verdict.first_step, 300)
-            rest = (shorten(f"{self.pen.glyphs.right} {step}", room) if step else "", "dim")
-        return [first, clip(((indent, "text"), rest), width)]
-
-    def sentence(self, verdict: Verdict, width: int) -> list[str]:
-        """The verdict in lines beside its badge; where it needs but one, the second tells what to do first."""
-        return wrap(safe_text(verdict.reason, 400), max(8, width - len(level_word(verdict.level, self.pen.glyphs)) - 4))
-
-    def _strip(self, reading: Reading, width: int) -> Line:
-        if reading.snapshot is None:
-            return ((" memory ?", "dim"),)
-        return strip(reading.snapshot, width, self.pen, self.triage.thresholds)
+    def _top(self, reading: Reading) -> Top:
+        app = self.triage
+        return Top(
+            reading=reading,
+            pane=self.pane,
+            frozen=self.frozen,
+            profile=app.profile,
+            thresholds=app.thresholds,
+            pen=self.pen,
+            now=app.clock.monotonic(),
+        )
 
     def on_click(self, event: events.Click) -> None:
         """A click on a pane's name shows it."""
@@ -167,46 +45,8 @@ class Header(Canvas):
         if event.y != row:
             return
         x = 0
-        for _, name, text in self._tab_texts(self.size.width):
+        for _, name, text in tab_texts(self.pane, self.size.width):
             if x <= event.x < x + len(text):
                 self.post_message(ShowPane(name))
                 return
             x += len(text)
-
-
-def shown_verdict(reading: Reading) -> Verdict:
-    """The verdict to show: the server's, or why there is none to give."""
-    if reading.link is not Link.LIVE and reading.error is not None:
-        return Verdict(Level.UNKNOWN, reading.error, rule="unreachable")
-    if reading.verdict is not None:
-        return reading.verdict
-    return Verdict(Level.UNKNOWN, "Waiting for the server's first figures", rule="no-figures")
-
-
-def strip(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> Line:
-    """The memory strip: a bar against maxmemory with its marks, the numbers beside it, and the policy."""
-    memory = snapshot.memory
-    pressure = memory.pressure
-    left: list[Piece] = [(" mem ", "dim")]
-    if pressure is None:
-        words: list[Piece] = [(f" {sizes.size(memory.used_bytes)} used, no limit", "title")]
-    else:
-        marks = (thresholds.warn, thresholds.crit, 1.0)
-        share = f"{pad(sizes.percent_beside(pressure, marks, 1), 8, 'right')} "
-        amount = f" {sizes.size(memory.counted_bytes)} of {sizes.size(memory.maxmemory_bytes)}"
-        role = {"bar_ok": "ok", "bar_warn": "warn"}.get(pressure_role(memory, thresholds), "crit")
-        words = [(share, role), (amount.strip(), "text")]
-    policy: list[Piece] = [(f"  {safe_text(memory.policy, 20)} ", "dim")]
-    if room < 60:
-        policy = []
-    taken = width(left) + width(words) + width(policy)
-    gauge = bar(
-        pressure or 0.0,
-        max(4, room - taken),
-        pen,
-        pressure_role(memory, thresholds),
-        (thresholds.warn, thresholds.crit),
-    )
-    if pressure is None:
-        gauge = bar(0.0, max(4, room - taken), pen, "bar_ok")
-    return clip(merged((*left, *gauge, *words, *policy)), room)
