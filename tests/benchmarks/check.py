@@ -34,7 +34,7 @@ def main() -> None:
         sent = sum(figures["calls"] for figures in client.info("commandstats").values()) - 1
     for name in commands:
         print(f"{name:22} {median(wall[name]) * 1000:6.0f} ms wall {median(cpu[name]) * 1000:6.0f} ms CPU")
-    print(f"check sends {sent} commands, and waits 100 ms between its two looks")
+    print(f"check sends {sent} commands; 100 ms lie between its two looks")
 
 
 def _run(command: list[str]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.start`: milliseconds from the command to its first paint and its first figure.
+"""`python -m tests.benchmarks.start`: milliseconds from the command to its first paint, its figures, the whole screen.
 
 Medians beside what Python takes to import Textual, in turn on one machine: the ratio is what can be compared.
 """
@@ -13,13 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, available, started
 from tests.support.terminal import Terminal
 
 COMMAND = str(Path(sys.executable).with_name("redis-oom-tui"))
 _PATIENCE_SECONDS = 20.0
-# The panes' names are in the first frame; the verdict's word comes with the first answer of the server.
-_PAINTED, _FIGURES = b"Triage", b"used"
+# The panes are in the first frame, the policy comes with the first answer, the keys with the whole screen.
+_PAINTED, _FIGURES, _WHOLE = b"Triage", b"noeviction", b"quit"
 
 
 def main() -> None:
@@ -28,12 +29,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--server", choices=available(), default="redis7" if "redis7" in available() else "valkey")
     given = parser.parse_args()
-    with started(given.server) as server:
+    port = str(free_ports()[0])
+    with started(given.server, f"port {port}") as server:
         _fill(server)
         rows: dict[str, Callable[[], tuple[float, ...]]] = {
             "python -c 'import textual.app'": lambda: (_run([sys.executable, "-c", "import textual.app"]),),
-            "screen: first paint, first figure": lambda: _screen(server),
-            "check": lambda: (_run([COMMAND, "-s", server.socket_path, "check"]),),
+            "screen: first paint, figures, whole": lambda: _screen(server),
+            "check, unix socket": lambda: (_run([COMMAND, "-s", server.socket_path, "check"]),),
+            "check, TCP": lambda: (_run([COMMAND, "-p", port, "check"]),),
             "--help": lambda: (_run([COMMAND, "--help"]),),
             "shell completion": lambda: (_run([COMMAND], _COMP_WORDS="redis-oom-tui ch", COMP_CWORD="1"),),
         }
@@ -44,11 +47,11 @@ def main() -> None:
                 if turn:  # the first warms the caches
                     taken[name].append(figures)
     base = median(figures[0] for figures in taken[next(iter(rows))])
-    print(f"{'ms, median of ' + str(given.runs):36}{'':>16}{'x Textual':>16}")
+    print(f"{'ms, median of ' + str(given.runs):36}{'':>20}{'x Textual':>20}")
     for name, found in taken.items():
         middles = [median(column) for column in zip(*found, strict=True)]
         told = " / ".join(f"{1000 * middle:.0f}" for middle in middles)
-        print(f"{name:36}{told:>16}{' / '.join(f'{middle / base:.2f}' for middle in middles):>16}")
+        print(f"{name:36}{told:>20}{' / '.join(f'{middle / base:.2f}' for middle in middles):>20}")
 
 
 def _fill(server: RunningServer) -> None:
@@ -61,13 +64,12 @@ def _fill(server: RunningServer) -> None:
         client.config_set("maxmemory", client.info("memory")["used_memory"] - 100_000)
 
 
-def _screen(server: RunningServer) -> tuple[float, float]:
+def _screen(server: RunningServer) -> tuple[float, ...]:
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "TERM": "xterm-256color"}
     began = time.perf_counter()
     run = Terminal([COMMAND, "-s", server.socket_path], (80, 24), environ | {"LANG": "C.UTF-8"})
     try:
-        painted, figures = _seen(run.fd, _PAINTED, _FIGURES)
-        return painted - began, figures - began
+        return tuple(at - began for at in _seen(run.fd, _PAINTED, _FIGURES, _WHOLE))
     finally:
         run.close()
 
