@@ -1,6 +1,5 @@
 """The profiles of the configuration file, for the screen to go to."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,6 +25,8 @@ class ConfiguredProfiles:
 
         The profile's own may come from a command that takes its time.
         """
+        import asyncio
+
         from redis_oom_tui.cli.operator import make_operator
         from redis_oom_tui.store.opening import source_for
 
