@@ -117,6 +117,8 @@ class CleanupPane(FillingPane):
 
     def why_not(self, action: str) -> str | None:
         """Why a key is greyed, in a sentence; None where it is not."""
+        if action == "look" and not self.triage.arrival.over:
+            return None  # it waits for the server
         plan = self.state.plan
         needs = {"undo": Action.RESTORE, "reap": Action.REAP}.get(action)
         if action == "run":

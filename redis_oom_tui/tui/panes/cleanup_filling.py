@@ -51,7 +51,10 @@ class FillingPane(Pane):
 
     @on(FormView.Look)
     def action_look(self) -> None:
-        """Look for what the form means."""
+        """Look for what the form means; typed ahead of the server, it is done once that has come."""
+        if not self.triage.arrival.over:
+            self.triage.arrival.then(self.action_look)
+            return
         form, refusal = self.form_view.form, self.why_not("look")
         if refusal is not None:
             self.form_view.wrong(f"Keys cannot be looked for: {refusal}")
