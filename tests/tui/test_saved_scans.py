@@ -140,3 +140,28 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
         await until(pilot, lambda: second.scan is not None and second.scan.complete)
         assert second.scan.scanned_keys == KEYS
         assert (second.desk.walked.match, second.desk.options.match) == (b"user:*", None)
+
+
+async def test_the_whole_path_of_a_new_file_is_shown_and_at_once_what_is_wrong_with_it(tmp_path, monkeypatch):
+    deep = tmp_path / ("folder-of-a-long-name" * 4)
+    deep.mkdir()
+    monkeypatch.chdir(deep)
+    (deep / "there.scan").write_text("mine")
+    app = an_app(ScriptedSource(views=[whole(10)]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
+        await scanned(pilot, 10)
+        await pilot.press("w")
+        await asked(pilot, "Save the scan")
+        (line,) = [row for row in rows(app) if "Full path" in row]
+        assert "/" in line
+        assert "~" in line, "its middle gives way"
+        assert ".scan" in line
+        app.focused.value = "there.scan"
+        await until(pilot, lambda: "exists already" in screen_text(app) and "there.scan" in screen_text(app))
+        app.focused.value = "nowhere/there.scan"
+        await until(pilot, lambda: "This folder does not exist" in screen_text(app))
+        app.focused.value = "n" * 300
+        await pilot.press("enter")
+        await until(pilot, lambda: "too long" in screen_text(app).lower())
+    assert (deep / "there.scan").read_text() == "mine"

@@ -30,7 +30,7 @@ async def switch(desk: "ActionDesk") -> None:
         for profile in board.profiles
     ]
     at = next((n for n, profile in enumerate(board.profiles) if profile.name == here), 0)
-    name = await desk.ask(PickDialog("Go to which server?", _intro(desk), options, at=at))
+    name = await desk.ask(PickDialog("Go to which server?", _intro(desk), options, at=at, enter="connects"))
     if name is None or name == here:
         return
     session = await _reached(board, name)

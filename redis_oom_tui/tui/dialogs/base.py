@@ -39,6 +39,7 @@ class Dialog(ModalScreen[T | None], Generic[T]):
 
     GUARD_SECONDS: ClassVar[float] = 0.3
     CANCEL: ClassVar[str] = "Cancel"
+    hint = "Tab moves, Enter presses, Esc goes back"
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background; }
     Dialog #box { background: $panel; border: solid $accent; height: auto; padding: 0; }
@@ -99,7 +100,7 @@ class Dialog(ModalScreen[T | None], Generic[T]):
         with Vertical(id="box"):
             yield TitleLine(self.title_text, danger=self.danger)
             yield ScrollText(self.body)
-            yield FootLine()
+            yield FootLine(self.hint, always=self.hint != Dialog.hint)
             with Vertical(id="fields"):
                 yield from self.fields()
                 if self.word is not None:

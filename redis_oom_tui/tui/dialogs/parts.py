@@ -138,11 +138,13 @@ class ScrollText(Wheeled):
 
 
 class FootLine(Canvas):
-    """A rule, and on it how to answer, or how much text lies below what is shown."""
+    """A rule, and on it how to answer, or how much text lies below what is shown, or both where `hint` must be seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, hint: str, *, always: bool = False) -> None:
         super().__init__()
         self.styles.height = 1
+        self._hint = f" {hint} "
+        self._always = always
         self.below = 0
 
     def show(self, below: int) -> None:
@@ -154,13 +156,14 @@ class FootLine(Canvas):
         """The rule and the words on it."""
         del height
         glyphs = self.pen.glyphs
-        words = (
-            f" {glyphs.down} {self.below} more, PgDn " if self.below else " Tab moves, Enter presses, Esc goes back "
-        )
-        if cells(words) + 2 > width:
-            words = ""
-        rule = glyphs.rule * (width - cells(words))
-        return (((rule, "rule"), (words, "key" if self.below else "dim")),)
+        more = f" {glyphs.down} {self.below} more, PgDn " if self.below else ""
+        hint = self._hint if self._always or not more else ""
+        if cells(more) + cells(hint) + 2 > width:
+            hint = ""
+        if cells(more) + 2 > width:
+            more = ""
+        rule = glyphs.rule * (width - cells(more) - cells(hint))
+        return (((rule, "rule"), (more, "key"), (hint, "dim")),)
 
 
 class Guarded(Canvas, can_focus=True):

@@ -11,9 +11,11 @@ from textual.widgets import Input
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.parts import Field, marked, paragraph
 from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.hostile import cut, safe_text
 
 T = TypeVar("T")
+
+_LABEL = "Full path  "
 
 
 class AsksPath(Dialog[T]):
@@ -24,20 +26,53 @@ class AsksPath(Dialog[T]):
     def __init__(self, title: str, intro: str, proposed: Path | None, *, act: str, new: bool) -> None:
         super().__init__(title, act=act)
         self.intro = intro
-        self.proposed = "" if proposed is None else str(proposed)
+        self.typed = "" if proposed is None else str(proposed)
         self.new = new
-        self.error = ""
+        self.missed = False
 
     def body(self, width: int) -> Sequence[Line]:
-        """What the file is for, and what was wrong with the path."""
+        """What the file is for, where it lies, and what is wrong with the path."""
         lines = paragraph(self.intro, width)
-        if self.error:
-            lines += marked("! ", safe_text(self.error), width, "warn", "warn")
+        if self.typed:
+            full = cut(safe_text(str(Path.cwd() / self._path)), max(1, width - len(_LABEL)))
+            lines.append(((_LABEL, "dim"), (full, "title")))
+        wrong = self._wrong()
+        if wrong and (self.typed or self.missed):
+            lines += marked("! ", safe_text(wrong), width, "warn", "warn")
         return lines
+
+    @property
+    def _path(self) -> Path:
+        try:
+            return Path(self.typed).expanduser()
+        except RuntimeError:
+            return Path(self.typed)
+
+    def _wrong(self) -> str:
+        """Why the path will not do, '' where it will."""
+        if not self.typed:
+            return "Give a name for the file" if self.new else "Give the name of a file"
+        path = self._path
+        try:
+            if not self.new:
+                return "" if path.exists() else "This file does not exist"
+            if path.exists() or path.is_symlink():
+                return "This file exists already, and is not overwritten: give another name"
+            return "" if path.parent.is_dir() else "This folder does not exist: give another"
+        except (OSError, ValueError) as error:
+            return f"This cannot be the name of a file: {getattr(error, 'strerror', None) or error}"
 
     def fields(self) -> Sequence[Widget]:
         """The path."""
-        return [Field(self.proposed, id="path")]
+        return [Field(self.typed, id="path")]
+
+    @on(Input.Changed, "#path")
+    def _changed(self, message: Input.Changed) -> None:
+        message.stop()
+        typed = message.value.strip()
+        if typed != self.typed:
+            self.typed, self.missed = typed, False
+            self.refit()
 
     def order(self) -> list[Widget]:
         """The path comes first: a new file, or a look at one, harms nobody."""
@@ -51,14 +86,10 @@ class AsksPath(Dialog[T]):
 
     def path(self) -> Path | None:
         """What was typed, or None with the reason shown."""
-        typed = self.query_one("#path", Input).value.strip()
-        path = Path(typed).expanduser()
-        if typed and path.exists() is not self.new:
-            return path
-        if not typed:
-            self.error = "Give a name for the file" if self.new else "Give the name of a file"
-        else:
-            self.error = f"{typed} exists already: give another name" if self.new else f"{typed} does not exist"
+        self.typed = self.query_one("#path", Input).value.strip()
+        if not self._wrong():
+            return self._path
+        self.missed = True
         self.refit()
         return None
 

@@ -24,14 +24,15 @@ class Option:
 
 
 class PickDialog(Dialog[str]):
-    """Up and Down choose, Enter picks; nothing happens yet, a confirmation follows."""
+    """Up and Down choose, Enter picks (`enter` says what that is); nothing happens yet, a confirmation follows."""
 
     CANCEL = "Back"
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "pick", show=False)]
 
-    def __init__(self, title: str, intro: str, options: Sequence[Option], *, at: int = 0) -> None:
+    def __init__(self, title: str, intro: str, options: Sequence[Option], *, at: int = 0, enter: str = "picks") -> None:
         super().__init__(title, act=None)
+        self.hint = f"Up and Down choose, Enter {enter}, Esc goes back"
         self.intro = intro
         self.options = tuple(options)
         self.at = max(0, min(at, len(options) - 1))
