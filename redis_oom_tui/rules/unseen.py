@@ -47,7 +47,7 @@ def unread_values(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="values-unread",
         level=Level.OK,
-        title="Values were not looked into: nothing is said about compression or numbers as text",
+        title="Values were not looked into: nothing said of compression or numbers",
         advice="Values are read only behind CLIENT NO-TOUCH, which Redis 7.2 and Valkey have: without it, reading would"
         " make idle keys look used, and this tool leaves no trace.",
         evidence=() if refused is None else (f"{Feature.NO_TOUCH.value}: {safe_text(refused, 120)}",),

@@ -94,6 +94,16 @@ async def test_nothing_runs_unconfirmed(keys):
         assert operator.calls == ["plan delete"]
 
 
+async def test_tab_keeps_what_was_typed_and_never_leaves_an_open_line():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.reading.snapshot is not None)
+        await pilot.press("4", "enter", *"tmp:*", "tab")
+        form = app.panes["cleanup"]
+        await until(pilot, lambda: form.form_view.form.match == "tmp:*" and not form.edit.is_open)
+        assert app.focused is form.form_view
+
+
 async def test_what_runs_is_the_plan_that_was_shown():
     operator = ScriptedOperator()
     app = an_app(operator=operator)

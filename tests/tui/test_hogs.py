@@ -93,6 +93,17 @@ async def test_a_braking_scan_says_so():
         assert "server slow: 4 ms" in screen_text(app)
 
 
+async def test_where_there_is_little_room_a_brake_does_not_hide_how_far_the_scan_is():
+    words = "using 2 % of the server (budget 50 %), braking"
+    app = an_app(ScriptedSource(views=[a_view(brake=Brake(share=0.02, braking=True, words=words))]))
+    async with app.run_test(size=(60, 20)) as pilot:
+        await scanning(pilot)
+        (line,) = [row for row in rows(app) if "scanning" in row]
+        assert " % " in line
+        assert "braking normal" in line
+        assert "~dget" not in line
+
+
 async def test_pause_end_and_pace_reach_the_scan():
     source = ScriptedSource()
     app = an_app(source)

@@ -33,7 +33,7 @@ def form_lines(form: Form, at: int, room: int, height: int, pen: Pen, *, error: 
         lines += marked(" ! ", f"Nothing can be deleted: {safe_text(refused, 300)}", room - 1, "warn")
     if error:
         lines += marked(" ! ", safe_text(error, 300), room - 1, "crit")
-    head = "Nothing is touched before you have seen the keys and said yes"
+    head = "Nothing is touched before you saw the keys and said yes"
     if form.marks:
         head = f"{count(len(form.marks))} marked rows (u forgets them); what is filled in below applies to them as well"
     elif form.origin:

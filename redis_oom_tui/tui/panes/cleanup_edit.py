@@ -1,6 +1,9 @@
 """The line at the bottom of the form in which a value is typed."""
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
 from redis_oom_tui.tui.dialogs.parts import Field
@@ -26,8 +29,9 @@ class Label(Canvas):
 
 
 class EditLine(Horizontal):
-    """Open while a line of the form is typed; Enter keeps, Escape drops."""
+    """Open while a line of the form is typed; Enter and Tab keep, Escape drops."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "keep", "Keep it", show=False)]
     DEFAULT_CSS = """
     EditLine { height: 1; display: none; }
     EditLine.-open { display: block; }
@@ -54,6 +58,10 @@ class EditLine(Horizontal):
         self.add_class("-open")
         self.label.redraw()
         self.field.focus()
+
+    def action_keep(self) -> None:
+        """As Enter does: the focus never leaves a line that is still open."""
+        self.field.post_message(Field.Submitted(self.field, self.field.value))
 
     def close(self) -> None:
         """Hide it."""

@@ -46,7 +46,7 @@ class Entry:
 
 
 ENTRIES = (
-    Entry("match", "Names matching", "globs such as session:*, a comma between several; odd bytes as \\xNN"),
+    Entry("match", "Names matching", "globs like session:*, a comma between; odd bytes as \\xNN"),
     Entry("type", "Type", "", TYPES),
     Entry("database", "Database", "a number, or several with commas; empty is all"),
     Entry("idle", "Idle over", "as 30d or 12h; only where idle times can be trusted"),

@@ -51,7 +51,8 @@ class FormView(Canvas, can_focus=True):
         """As `cleanup_draw` has it."""
         deeds = self.triage.deeds
         self.at = max(0, min(self.at, len(cleanup_form.entries(self.form))))
-        refused = deeds.why_not(Action.DELETE)
+        # While the server is still being reached nothing is known to be refused.
+        refused = deeds.why_not(Action.DELETE) if deeds.acts or self.triage.arrival.over else None
         error = self.error or deeds.cleanup.error
         return form_lines(self.form, self.at, width, height, self.pen, error=error, refused=refused)
 

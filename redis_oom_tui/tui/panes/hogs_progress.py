@@ -55,8 +55,10 @@ class ScanProgress(Canvas):
         left: list[Piece] = [(f" {sign} {word}" if sign else f" {word}", role), ("  ", "text")]
         if view.state is ScanState.FAILED and view.error and view.top:
             return (*left, (shorten(safe_text(view.error, 300), room - width(left)), "text"))
-        right = _pace(view)
         told = _told(view)
+        right = _pace(view)
+        if width(left) + width(told) + width(right) > room:
+            right = _pace(view, brief=True)
         gauge_room = room - width(left) - width(told) - width(right) - 2
         if not view.complete and gauge_room >= 6:
             left += bar(view.share_scanned, min(24, gauge_room), self.pen, "bar_ok")
@@ -109,13 +111,14 @@ def _told(view: ScanView) -> list[Piece]:
     return [(f" {sizes.percent(view.share_scanned)} ", "title"), (keys, "text"), (speed, "dim")]
 
 
-def _pace(view: ScanView) -> list[Piece]:
+def _pace(view: ScanView, *, brief: bool = False) -> list[Piece]:
     if view.state not in (ScanState.RUNNING, ScanState.PAUSED):
         return []
     brake = view.brake
     words: list[Piece] = []
     if brake.braking:
-        words.append((f"{safe_text(brake.words or 'braking', 40)} ", "warn"))
+        why = "braking" if brief else brake.words or "braking"
+        words.append((f"{safe_text(why, 60)} ", "warn"))
     elif brake.share is not None:
         words.append((f"costs {sizes.percent(brake.share)} ", "dim"))
     role = "warn" if view.pace is Pace.FULL_SPEED else "dim"
