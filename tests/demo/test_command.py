@@ -28,7 +28,7 @@ def test_without_the_extra_it_names_it(monkeypatch: pytest.MonkeyPatch, capsys: 
     with pytest.raises(SystemExit) as left:
         main(["demo"])
     assert left.value.code == 3
-    assert "pip install 'redis-oom-tui[demo]'" in capsys.readouterr().err
+    assert "pipx install --force '.[demo]'" in capsys.readouterr().err
 
 
 def test_a_plain_demo_prints_ticks() -> None:

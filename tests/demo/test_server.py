@@ -127,7 +127,7 @@ def test_progress_ends_at_its_total() -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(TriageError, match=r"pip install 'redis-oom-tui\[demo\]'"):
+    with pytest.raises(TriageError, match=r"pipx install --force '\.\[demo\]'"):
         DemoServer().launch()
 
 
