@@ -40,7 +40,7 @@ NOTHING = {
     "silence": "did not answer in time: it may be blocked, or a firewall drops packets",
     "resets": "closed the connection: it may be restarting",
 }
-AT_OOM = (1, "it is over maxmemory. Raise maxmemory or free more, then restore again")
+AT_OOM = (1, "is over maxmemory, where noeviction would refuse writes. Raise maxmemory or free more")
 HEALTHY: dict[str, tuple[int, str]] = {
     "check": (2, "OOM: Refusing writes"),
     "check --json": (2, '"verdict": "oom"'),
@@ -114,7 +114,6 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
     "DUMP and RESTORE renamed away": {
         "plan": (0, "No key can be copied before it goes, as DUMP is refused here (unknown command 'DUMP')"),
         "cleanup": (3, "decline the backup (--no-backup), and there is no undo"),
-        "restore": (1, "20 failed (unix"),
     },
     "a user of INFO alone": {
         **_UNWALKED,
@@ -123,14 +122,12 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "plan": (3, "TYPE is refused here"),
         "plan by idle time": (3, "This server tells no idle times"),
         "cleanup": (3, "UNLINK is refused here"),
-        "restore": (1, "20 failed (unix"),
         "report": (0, "allow it by ACL SETUSER with +scan"),
     },
     "a user of some keys": {
         "hogs": (0, "120 keys, 474.4 KiB, all that this user may read"),
         "hogs --json": (0, '"refused_keys": 83'),
         "hogs --patterns": (0, "83 keys may not be read by this user"),
-        "restore": (1, "20 failed"),
         "report": (0, "By a scan of all keys that this user may read (109,"),
     },
     "a user who reads": {
@@ -138,7 +135,6 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "limits --set": (3, "log in as a user who may, or set it in"),
         "plan": (0, "This plan cannot be run from here. UNLINK is refused here"),
         "cleanup": (3, "log in as a user who may, or"),
-        "restore": (1, "log in as a user who may, or allow it by ACL SETUSER with +restore"),
         "report": (0, "CLIENT NO-TOUCH is not to be had here"),
     },
 }
@@ -233,3 +229,22 @@ def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., Said])
     assert "have a TTL" not in words
     assert "never expire" not in told
     assert "None of" not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("DUMP and RESTORE renamed away", "has no RESTORE: unknown command 'RESTORE'"),
+        ("a user of some keys", "No permissions to access a key"),
+        ("a user who reads", "log in as a user who may, or allow it by ACL SETUSER with +restore"),
+    ],
+)
+def test_a_restore_that_fails_says_for_what(name: str, why: str, say: Callable[..., Said], backup: Path) -> None:
+    imitation = IMITATIONS[name]
+    with standing(imitation) as (server, connection):
+        with server.client() as admin:
+            admin.config_set("maxmemory", 50_000_000)
+        said = say(*reached(imitation, connection), "restore", str(backup), "--yes")
+    assert said.code == 1
+    assert "20 failed (" in said.out
+    assert why in said.out
