@@ -71,8 +71,14 @@ class LiveServer:
         Raises one of `models.errors`.
         """
         await self.locate()
-        with translated(self.address, "INFO"):
-            info = await self.client().info("server")
+        try:
+            with translated(self.address, "INFO"):
+                info = await self.client().info("server")
+        except ServerUnreachable as error:
+            # Without TLS a server answers a greeting over TLS with silence: it waits for the end of a line.
+            if self.connection.tls is None or "did not answer in time" not in str(error):
+                raise
+            raise ServerUnreachable(f"{error}, or it does not speak TLS: try without --tls") from None
         if info.get("redis_mode", info.get("server_mode")) == "sentinel":
             raise NotRedis(
                 f"{self.address} is a Sentinel and holds no data: give it as --sentinel {self.address} --master NAME"

@@ -13,7 +13,7 @@ from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.store.live import LiveServer
 from tests.support.cluster import clustered
 from tests.support.ports import free_ports
-from tests.support.servers import RunningServer
+from tests.support.servers import RunningServer, started
 from tests.support.tls import SERVER_NAME, Papers, issue, speaking_tls, started_tls
 
 
@@ -69,6 +69,14 @@ async def test_plain_talk_to_a_tls_port_and_the_reverse(
 ) -> None:
     with pytest.raises(TriageError, match="--tls"):
         await _keys(replace(secured[1], tls=None))
+    with started("valkey", f"port {(port := free_ports()[0])}", "bind 127.0.0.1"):
+        plain = replace(_trusting_nobody(port), read_timeout_seconds=0.3, connect_timeout_seconds=0.3)
+        with pytest.raises(ServerUnreachable, match="or it does not speak TLS: try without --tls"):
+            await _keys(plain)
+
+
+def _trusting_nobody(port: int) -> Connection:
+    return Connection(Address(port=port), tls=Tls())
 
 
 @pytest.mark.parametrize("flavour", speaking_tls())
