@@ -1,10 +1,12 @@
 """One batch of a plan: saved, acted on, and, where a reply was lost, read again instead of guessed."""
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import overload
 
+from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.saving import Saver, outcome_of
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.models.errors import (
@@ -19,28 +21,52 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, Outcome, Plan
 from redis_oom_tui.rules.recheck import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.report import blocks_writes
-from redis_oom_tui.store.changing.acting import KEYS_PER_CALL, Check, Hands, Said
+from redis_oom_tui.store.changing.acting import Hands, Said
 from redis_oom_tui.store.changing.line import Line
+from redis_oom_tui.store.changing.packing import Check
+from redis_oom_tui.store.changing.scripts import Reply
 
 _SAVE_AT_ONCE = 4 * 1024 * 1024
 _UNKNOWN_SIZE = 64 * 1024
+# So many refusals, and nothing but them, and the rest is not tried.
+_ALL_REFUSED = 100
+# So many losses one after the other, with no word in between, and the run ends.
+_LOSSES = 5
 _LOST_AND_GONE = "the reply was lost; it is gone now"
 _LOST = "the connection was lost before the reply: not known whether it was done"
 
 
-class Task(NamedTuple):
-    """A key that may be acted on: its position in the plan, how it must look, and, to expire, when it is due."""
+class Checks(Sequence[Check]):
+    """How the keys at `positions` must look, worked out when they are asked for: while the server is at work."""
 
-    at: int
-    check: Check
-    due_ms: int = 0
+    def __init__(
+        self, positions: Sequence[int], check: Callable[[int, float], Check], wall: Callable[[], float]
+    ) -> None:
+        self._positions = positions
+        self._check = check
+        self._wall = wall
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    @overload
+    def __getitem__(self, at: int) -> Check: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Check]: ...
+
+    def __getitem__(self, at: int | slice) -> Check | list[Check]:
+        now = self._wall()
+        if isinstance(at, int):
+            return self._check(self._positions[at], now)
+        return [self._check(position, now) for position in self._positions[at]]
 
 
 class Worker:
     """Acts on batches of `plan` and writes into `tally`. `blocked` is why nothing more can be done, once that is so.
 
-    `copies` are digests of keys that an earlier run of the plan has saved (`resuming`). `window` is how many calls may
-    be on their way at once.
+    `copies` are digests of keys that an earlier run of the plan has saved (`resuming`). `pacer` says how much goes to
+    the server at once, and whether to stop.
     """
 
     def __init__(
@@ -48,132 +74,181 @@ class Worker:
         plan: Plan,
         tally: Tally,
         saver: Saver | None,
+        pacer: Pacer,
         *,
         scripted: bool,
         alone: bool,
         copies: Mapping[KeyId, str] | None = None,
         wall: Callable[[], float] = time.time,
-        chance: Callable[[], float] = random.random,
     ) -> None:
         self._plan = plan
         self._tally = tally
         self._saver = saver
+        self._pacer = pacer
         self._scripted = scripted
         self._alone = alone
         self._copies = copies or {}
         self._wall = wall
-        self._chance = chance
         self._done = Outcome.DELETED if plan.deed is Deed.DELETE else Outcome.EXPIRING
         self._command = "UNLINK" if plan.deed is Deed.DELETE else "PEXPIREAT"
         self._began = wall()
-        self.window = 1
+        self._saved: dict[int, Check] = {}
+        self._due_ms: dict[int, int] = {}
+        self._refused = 0
         self.blocked: TriageError | None = None
 
     def cut(self, positions: Sequence[int], start: int, most: int) -> list[int]:
         """The batch of `positions` from `start` on: at most `most` keys, all of one database."""
-        batch: list[int] = []
+        keys = self._plan.keys
+        batch = list(positions[start : start + most])
+        if batch and keys[batch[0]].id.db != keys[batch[-1]].id.db:
+            batch = [at for at in batch if keys[at].id.db == keys[batch[0]].id.db]
+        return batch if self._saver is None else self._fitting(batch)
+
+    def _fitting(self, batch: list[int]) -> list[int]:
+        """The first of `batch` that may be saved at once: no more bytes than are well held in memory."""
         held = 0
-        for at in positions[start : start + most]:
-            key = self._plan.keys[at]
-            if batch and key.id.db != self._plan.keys[batch[0]].id.db:
-                break
-            held += key.size if key.size is not None else _UNKNOWN_SIZE
-            if batch and held > _SAVE_AT_ONCE and self._saver is not None:
-                break
-            batch.append(at)
+        for number, at in enumerate(batch):
+            size = self._plan.keys[at].size
+            held += size if size is not None else _UNKNOWN_SIZE
+            if number and held > _SAVE_AT_ONCE:
+                return batch[:number]
         return batch
 
     async def work(self, line: Line, batch: Sequence[int]) -> None:
-        """Save and act on the keys of `batch`. Each of them has its outcome afterwards, also when this raises."""
-        now = self._wall()
-        keys = [self._plan.keys[at] for at in batch]
-        checks = [Check(key.id, expected(key, now, self._copies.get(key.id, ""))) for key in keys]
-        tasks = self._timed([*zip(batch, checks, strict=True)])
+        """Save and act on the keys of `batch`. Each that was sent has its outcome afterwards, also when this raises."""
+        self._saved, self._due_ms, self._refused = {}, {}, 0
+        if self._plan.deed is Deed.EXPIRE:
+            self._set_ends(batch)
         if self._saver is not None and self._plan.deed is Deed.EXPIRE:
-            self._saver.note(batch, [task.due_ms for task in tasks], now)
+            self._saver.note(batch, [self._due_ms[at] for at in batch], self._wall())
         elif self._saver is not None:
-            tasks = self._timed(await self._saved(line, self._saver, batch, checks))
-        at_once = self.window * KEYS_PER_CALL
-        for start in range(0, len(tasks), at_once):
-            if self.blocked is None:
-                await self._act(line, tasks[start : start + at_once])
+            self._saved = dict(await self._save(line, self._saver, batch))
+            batch = list(self._saved)
+        await self._act(line, batch)
 
-    async def _saved(
-        self, line: Line, saver: Saver, batch: Sequence[int], checks: Sequence[Check]
-    ) -> list[tuple[int, Check]]:
-        try:
-            return await saver.save(self._hands(line), batch, checks, self._wall())
-        except ServerUnreachable:
+    def _check(self, at: int, now: float) -> Check:
+        if self._saved:
+            return self._saved[at]
+        key = self._plan.keys[at]
+        return Check(key.id, expected(key, now, self._copies.get(key.id, "") if self._copies else ""))
+
+    def _checks(self, positions: Sequence[int]) -> Checks:
+        return Checks(positions, self._check, self._wall)
+
+    async def _save(self, line: Line, saver: Saver, batch: Sequence[int]) -> list[tuple[int, Check]]:
+        for _ in range(_LOSSES - 1):
+            with contextlib.suppress(ServerUnreachable):
+                return await saver.save(self._hands(line), batch, self._checks(batch), self._wall())
             await line.reopen()
-            return await saver.save(self._hands(line), batch, checks, self._wall())
+        return await saver.save(self._hands(line), batch, self._checks(batch), self._wall())
 
-    def _timed(self, ready: Sequence[tuple[int, Check]]) -> list[Task]:
-        """`ready` as tasks; to expire, with ends that spread over the plan's span."""
+    def _set_ends(self, batch: Sequence[int]) -> None:
+        """When the keys are to expire: spread over the plan's span."""
         span = self._plan.expire_seconds or 0
-        if self._plan.deed is Deed.DELETE:
-            return [Task(at, check) for at, check in ready]
         first = max(self._began, self._wall()) + 1.0
-        return [Task(at, check, round((first + span * self._chance()) * 1000)) for at, check in ready]
+        jitter = [random.random() for _ in batch]  # noqa: S311 - it spreads load, and guards nothing
+        self._due_ms = {at: round((first + span * late) * 1000) for at, late in zip(batch, jitter, strict=True)}
 
-    async def _act(self, line: Line, tasks: list[Task]) -> None:
-        for last in (False, True):
-            if not tasks:
-                return
+    async def _act(self, line: Line, todo: Sequence[int]) -> None:
+        losses = 0
+        while True:
+            hands = self._hands(line)
+            told: set[int] = set()
             try:
-                replies = await self._send(self._hands(line), tasks)
+                await self._send(hands, todo, told)
             except ServerUnreachable:
-                if last:
-                    self._unknown(tasks)
+                in_doubt, rest = _split(todo, hands.sent, told)
+                losses = 1 if told else losses + 1
+                if losses >= _LOSSES:
+                    self._unknown(in_doubt)
                     raise
-                tasks = await self._after_loss(line, tasks)
+                todo = [*await self._after_loss(line, in_doubt), *rest]
+            except BaseException:
+                self._unknown(_split(todo, hands.sent, told)[0])
+                raise
             else:
-                self._settle(tasks, replies)
                 return
 
-    async def _send(self, hands: Hands, tasks: Sequence[Task]) -> list[Said]:
-        checks = [task.check for task in tasks]
+    async def _send(self, hands: Hands, todo: Sequence[int], told: set[int]) -> None:
+        """Act on the keys at `todo`, and put those whose replies came into `told`."""
+        checks = self._checks(todo)
         if self._plan.deed is Deed.DELETE:
-            return await hands.delete(checks)
-        return await hands.expire(checks, [task.due_ms for task in tasks], round(self._wall() * 1000))
+            deeds = hands.delete(checks)
+        else:
+            deeds = hands.expire(checks, [self._due_ms[at] for at in todo], round(self._wall() * 1000))
+        async with contextlib.aclosing(deeds):
+            async for at, said in deeds:
+                part = todo[at : at + len(said)]
+                told.update(part)
+                self._settle(part, said)
 
-    async def _after_loss(self, line: Line, tasks: list[Task]) -> list[Task]:
-        """Read the keys in flight again; those to which nothing was done are to be tried once more."""
+    async def _after_loss(self, line: Line, positions: Sequence[int]) -> list[int]:
+        """Read the keys in doubt again; those to which nothing was done are to be tried once more."""
         try:
-            await line.reopen()
-            lives = await self._hands(line).lives([task.check.id for task in tasks])
-        except TriageError:
-            self._unknown(tasks)
+            lives = await self._lives(line, [self._plan.keys[at].id for at in positions])
+        except BaseException:
+            self._unknown(positions)
             raise
         left = []
         now_ms = round(self._wall() * 1000)
-        for task, ttl in zip(tasks, lives, strict=True):
+        for at, ttl in zip(positions, lives, strict=True):
+            due = self._due_ms.get(at)
             if ttl is None:
-                self._tally.put(task.at, Outcome.GONE, _LOST_AND_GONE)
-            elif self._plan.deed is Deed.EXPIRE and ttl >= 0 and abs(now_ms + ttl - task.due_ms) <= TTL_SLACK_MS:
-                self._tally.put(task.at, Outcome.EXPIRING)
+                self._tally.put(at, Outcome.GONE, _LOST_AND_GONE)
+            elif due is not None and ttl >= 0 and abs(now_ms + ttl - due) <= TTL_SLACK_MS:
+                self._tally.put(at, Outcome.EXPIRING)
             else:
-                left.append(task)
+                left.append(at)
         return left
 
-    def _settle(self, tasks: Sequence[Task], replies: Sequence[Said]) -> None:
-        for task, reply in zip(tasks, replies, strict=True):
+    async def _lives(self, line: Line, keys: Sequence[KeyId]) -> list[int | None]:
+        for _ in range(_LOSSES - 1):
+            await line.reopen()
+            with contextlib.suppress(ServerUnreachable):
+                return await self._hands(line).lives(keys)
+        await line.reopen()
+        return await self._hands(line).lives(keys)
+
+    def _settle(self, positions: Sequence[int], replies: Sequence[Said]) -> None:
+        if replies == [Reply.DONE] * len(replies):
+            self._tally.put_all(positions, self._done)
+            self._refused = -1
+            return
+        for at, reply in zip(positions, replies, strict=True):
             outcome, detail = outcome_of(reply, self._done)
-            self._tally.put(task.at, outcome, detail)
+            self._tally.put(at, outcome, detail)
             if isinstance(reply, WritesBlocked):
-                self.blocked = reply
+                self._block(reply)
             elif isinstance(reply, str) and blocks_writes(reply):
-                self.blocked = WritesBlocked(f"The server accepts no writes now: {reply}", text=reply)
-        if self.blocked is None and all(
-            isinstance(reply, (PermissionRefused, CommandMissing, str)) for reply in replies
-        ):
-            said = next(iter(replies))
-            self.blocked = (
+                self._block(WritesBlocked(f"The server accepts no writes now: {reply}", text=reply))
+        self._weigh_refusals(replies)
+
+    def _weigh_refusals(self, replies: Sequence[Said]) -> None:
+        """Whether all that was tried was refused: then the rest would be, too."""
+        refusals = all(isinstance(reply, (PermissionRefused, CommandMissing, str)) for reply in replies)
+        if not refusals or self._refused < 0:
+            self._refused = -1
+            return
+        self._refused += len(replies)
+        if self._refused >= min(_ALL_REFUSED, len(self._plan.keys)):
+            said = replies[0]
+            self._block(
                 said if isinstance(said, TriageError) else CommandRefused(f"{self._command} was refused: {said}")
             )
 
-    def _unknown(self, tasks: Sequence[Task]) -> None:
-        for task in tasks:
-            self._tally.put(task.at, Outcome.FAILED, _LOST)
+    def _block(self, error: TriageError) -> None:
+        self.blocked = self.blocked or error
+        self._pacer.stop()
+
+    def _unknown(self, positions: Sequence[int]) -> None:
+        for at in positions:
+            self._tally.put(at, Outcome.FAILED, _LOST)
 
     def _hands(self, line: Line) -> Hands:
-        return Hands(line.channel, scripted=self._scripted, alone=self._alone, window=self.window)
+        return Hands(line.channel, self._pacer, scripted=self._scripted, alone=self._alone)
+
+
+def _split(todo: Sequence[int], sent: int, told: set[int]) -> tuple[list[int], list[int]]:
+    """Those of `todo` that were sent and of which nothing was told, and those that were not sent."""
+    return [at for at in todo[:sent] if at not in told], list(todo[sent:])

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from redis_oom_tui.actions.pacing import Pacer
+from redis_oom_tui.actions.watching import Watch
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria, Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import freeing, precious, selection, trust
@@ -18,7 +19,6 @@ from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.store.changing import reading
 from redis_oom_tui.store.live import LiveServer
 
-_REREAD_AT_ONCE = 500
 Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
 """Tells, before the walk, whether an LFU policy was on since the server started, and more flags for the plan."""
 
@@ -51,6 +51,7 @@ class PlanMaker:
         self._moved: Counter[int] = Counter()
         self._started = time.monotonic()
         self._stop = False
+        self._pacer: Pacer | None = None
 
     def view(self) -> PlanningView:
         """How far it is."""
@@ -59,6 +60,8 @@ class PlanMaker:
     def stop(self) -> None:
         """End after the page in flight."""
         self._stop = True
+        if self._pacer is not None:
+            self._pacer.stop()
 
     async def run(self) -> PlanningView:
         """Look, freeze, and return the view that holds the plan."""
@@ -68,7 +71,8 @@ class PlanMaker:
             trust.refuse_idle(self._criteria, snapshot)
             if self._prepare is not None:
                 self._lfu_before, self._more_flags = await self._prepare(snapshot)
-            await self._look(snapshot)
+            async with Watch(self._server, walking=True).beside() as self._pacer:
+                await self._look(snapshot, self._pacer)
         except TriageError as error:
             self._show(PlanningState.FAILED, error=str(error))
         else:
@@ -77,17 +81,17 @@ class PlanMaker:
             self._show(state, plan=await asyncio.to_thread(self._freeze, snapshot))
         return self._view
 
-    async def _look(self, snapshot: Snapshot) -> None:
+    async def _look(self, snapshot: Snapshot, pacer: Pacer) -> None:
         for db in self._databases(snapshot):
             total = sum(database.keys for database in snapshot.databases if database.db == db)
-            walk = contextlib.aclosing(self._pages(db, frequencies=is_lfu(snapshot.memory.policy)))
+            walk = contextlib.aclosing(self._pages(db, pacer, frequencies=is_lfu(snapshot.memory.policy)))
             before = self._view.scanned_keys
             async with walk as found:
                 async for page in found:
                     self._take(page)
                     walked = self._view.scanned_keys + page.walked
                     self._view = replace(self._view, scanned_keys=min(walked, before + total) if total else walked)
-                    self._show(PlanningState.RUNNING)
+                    self._show(PlanningState.RUNNING, phase=pacer.words("looking"))
                     if self._stop:
                         return
             if not self._wanted:
@@ -102,8 +106,8 @@ class PlanMaker:
         self._view = replace(self._view, total_keys=sum(held[db] for db in chosen))
         return sorted(chosen)
 
-    async def _pages(self, db: int, *, frequencies: bool) -> AsyncGenerator[reading.Page, None]:
-        reader = reading.Reader(self._server, db, self._criteria, frequencies=frequencies, wall=self._wall)
+    async def _pages(self, db: int, pacer: Pacer, *, frequencies: bool) -> AsyncGenerator[reading.Page, None]:
+        reader = reading.Reader(self._server, db, self._criteria, pacer, frequencies=frequencies, wall=self._wall)
         await reader.open()
         try:
             if not self._wanted:
@@ -112,22 +116,25 @@ class PlanMaker:
                 return
             names = reading.by_database(self._wanted)[db]
             self._view = replace(self._view, total_keys=len(self._wanted))
-            for at in range(0, len(names), _REREAD_AT_ONCE):
-                yield await reader.rows(names[at : at + _REREAD_AT_ONCE])
+            async for page in reader.marked(names):
+                yield page
         finally:
             await reader.close()
 
     def _take(self, page: reading.Page) -> None:
         self._refused_keys += page.refused_keys
         self._moved.update(page.moved)
-        for row in page.rows:
-            if selection.matches(self._criteria, row, self._wanted):
-                self._chosen.add(_planned(row, page.read_at))
+        for key in page.rows:
+            if selection.matches(self._criteria, key, self._wanted):
+                self._chosen.add(key)
 
-    def _show(self, state: PlanningState, *, plan: Plan | None = None, error: str | None = None) -> None:
+    def _show(
+        self, state: PlanningState, *, phase: str = "", plan: Plan | None = None, error: str | None = None
+    ) -> None:
         self._view = replace(
             self._view,
             state=state,
+            phase=phase,
             matched_keys=self._chosen.matched_keys,
             matched_bytes=self._chosen.matched_bytes,
             elapsed_seconds=time.monotonic() - self._started,
@@ -162,7 +169,3 @@ class PlanMaker:
 def flags_of_keys(keys: Sequence[PlannedKey], deed: Deed) -> tuple[str, ...]:
     """Sentences to read before confirming that follow from which keys are in the plan, and from nothing else."""
     return precious.flags(keys, deed) + (freeing.flags(keys) if deed is Deed.DELETE else ())
-
-
-def _planned(row: KeyRow, read_at: float) -> PlannedKey:
-    return PlannedKey(row.id, row.type, row.size, row.ttl_ms, row.idle_seconds, row.frequency, read_at)

@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from redis_oom_tui.actions.batch import Worker
+from redis_oom_tui.actions.batches import Batches
 from redis_oom_tui.actions.desk import Desk
 from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.resuming import copies
 from redis_oom_tui.actions.saving import Saver
 from redis_oom_tui.actions.tally import Tally
+from redis_oom_tui.actions.watching import Watch
 from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.files.plans import criteria_fields
 from redis_oom_tui.models.action import BackupChoice
@@ -21,15 +23,13 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.report import report
-from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.store.changing.line import Line, OtherServer
+from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.words.sizes import number_of_keys, size, told_bytes
 
 _POLL_SECONDS = 0.5
-_QUIET_SECONDS = 0.25
 _FREEING_POLL_SECONDS = 0.1
 _FREEING_LONGEST_SECONDS = 30.0
-_PROBES_FIRST = 3
 
 
 class PlanRunner:
@@ -44,15 +44,15 @@ class PlanRunner:
         self._writer: BackupWriter | None = None
         self._lines: dict[int, Line] = {}
         self._action_id: str | None = None
-        self._batches = 0
-        self._polled = 0.0
-        self._rested = 0.0
+        self._pacer: Pacer | None = None
         self._started = time.monotonic()
         self._stop = False
 
     def stop(self) -> None:
-        """End at the edge of the batch in flight."""
+        """End once the calls on their way have come home."""
         self._stop = True
+        if self._pacer is not None:
+            self._pacer.stop()
 
     def outcomes(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
         """What became of each key, in the plan's order."""
@@ -76,7 +76,7 @@ class PlanRunner:
         self._started = time.monotonic()
         failure: str | None = None
         try:
-            await self._each_batch(await self._begin())
+            await self._carry_out()
             await self._freeing()
         except TriageError as error:
             failure = str(error)
@@ -96,7 +96,22 @@ class PlanRunner:
         except ServerUnreachable:
             return await self._desk.server.snapshot()
 
-    async def _begin(self) -> Worker:
+    async def _carry_out(self) -> None:
+        hire = await self._begin()
+        async with Watch(self._desk.server).beside() as pacer:
+            worker, self._pacer = hire(pacer), pacer
+            if self._stop:
+                pacer.stop()
+            batches = Batches(
+                self._plan, self._tally, worker, pacer, self._desk.audit, self._action_id or "", self._line
+            )
+            polling = asyncio.create_task(self._keep_looking(), name="memory of a run")
+            try:
+                await batches.run(lambda: self._show(pacer))
+            finally:
+                await end([polling])
+
+    async def _begin(self) -> Callable[[Pacer], Worker]:
         snapshot = await self._first_look()
         self._recognise(snapshot)
         self._view = replace(self._view, used_before_bytes=snapshot.memory.used_bytes)
@@ -110,7 +125,8 @@ class PlanRunner:
         if path is not None:
             self._writer = BackupWriter(path, self._plan, snapshot.server, self._desk.wall())
             self._view = replace(self._view, backup_path=str(path))
-        return self._hire(known, earlier, alone=snapshot.server.mode == "cluster")
+        alone = snapshot.server.mode == "cluster"
+        return lambda pacer: self._hire(pacer, known, earlier, alone=alone)
 
     def _recognise(self, snapshot: Snapshot) -> None:
         """Raise OtherServer where this is not the server that the plan was made on, by its run id, else by address."""
@@ -138,7 +154,7 @@ class PlanRunner:
             used_memory=snapshot.memory.used_bytes,
         )
 
-    def _hire(self, known: Capabilities, earlier: Mapping[KeyId, str], *, alone: bool) -> Worker:
+    def _hire(self, pacer: Pacer, known: Capabilities, earlier: Mapping[KeyId, str], *, alone: bool) -> Worker:
         saver = None
         if self._writer is not None:
             untouched = known.has(Feature.NO_TOUCH)
@@ -148,56 +164,12 @@ class PlanRunner:
             self._plan,
             self._tally,
             saver,
+            pacer,
             scripted=scripted,
             alone=alone,
             copies=earlier,
             wall=self._desk.wall,
         )
-
-    async def _each_batch(self, worker: Worker) -> None:
-        keys = self._plan.keys
-        positions = sorted(range(len(keys)), key=lambda at: keys[at].id.db)
-        probe = Channel(self._desk.server)
-        try:
-            pacer = Pacer(min([await _ping(probe) for _ in range(_PROBES_FIRST)]))
-            start = 0
-            while start < len(positions) and not self._stop:
-                _heed_cancellation()
-                batch = worker.cut(positions, start, pacer.keys)
-                start += len(batch)
-                quiet = await _ping_quietly(probe) if self._quiet_is_due() else None
-                worker.window = pacer.window
-                beside = asyncio.create_task(_ping_quietly(probe))
-                try:
-                    await self._one_batch(worker, batch)
-                finally:
-                    waited = await beside
-                if worker.blocked is not None:
-                    raise worker.blocked
-                if waited is not None:
-                    pacer.learn(quiet, waited)
-                await self._pace(pacer)
-        finally:
-            await probe.close()
-
-    def _quiet_is_due(self) -> bool:
-        """Whether to look at the server without a batch beside again: a few times a second will do."""
-        now = time.monotonic()
-        if now - self._rested < _QUIET_SECONDS:
-            return False
-        self._rested = now
-        return True
-
-    async def _one_batch(self, worker: Worker, batch: Sequence[int]) -> None:
-        line = await self._line(self._plan.keys[batch[0]].id.db)
-        self._batches += 1
-        audit, action_id = self._desk.audit, self._action_id or ""
-        audit.batch(action_id, self._batches, [(self._plan.keys[at].id.db, self._plan.keys[at].id.key) for at in batch])
-        try:
-            await worker.work(line, batch)
-        finally:
-            details = {n: detail for n, at in enumerate(batch) if (detail := self._tally.detail(at))}
-            audit.done(action_id, self._batches, [self._tally.outcome(at) for at in batch], details)
 
     async def _line(self, db: int) -> Line:
         if db not in self._lines:
@@ -205,28 +177,26 @@ class PlanRunner:
             await self._lines[db].open()
         return self._lines[db]
 
-    async def _pace(self, pacer: Pacer) -> None:
+    def _show(self, pacer: Pacer) -> None:
         doing = "deleting" if self._plan.deed is Deed.DELETE else "setting expiries"
         self._view = replace(self._view, phase=pacer.words(doing))
-        if pacer.hopeless:
-            raise ServerUnreachable(
-                f"{self._desk.server.address} takes {pacer.waited:.0f} s to answer: stopped, so as not to add to that"
-            )
-        if time.monotonic() - self._polled >= _POLL_SECONDS:
+        if pacer.probes.hopeless:
+            slow = f"{self._desk.server.address} takes {pacer.probes.waited:.0f} s to answer"
+            raise ServerUnreachable(f"{slow}: stopped, so as not to add to that")
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(_POLL_SECONDS)
             await self._poll()
-        if pacer.rest and not self._stop:
-            await asyncio.sleep(pacer.rest)
 
     async def _poll(self) -> None:
         """Look at the memory; a look that fails leaves it unknown, and the next batch will tell why."""
         try:
             self._notice(await self._desk.server.snapshot())
         except TriageError:
-            self._polled = time.monotonic()
             self._view = replace(self._view, used_now_bytes=None, lazyfree_pending_objects=None)
 
     def _notice(self, snapshot: Snapshot) -> None:
-        self._polled = time.monotonic()
         self._view = replace(
             self._view,
             used_now_bytes=snapshot.memory.used_bytes,
@@ -280,26 +250,3 @@ class PlanRunner:
         except TriageError as error:
             return f" {error}"
         return ""
-
-
-def _heed_cancellation() -> None:
-    """Raise CancelledError where the task was cancelled: asyncio.wait_for, used by redis-py, may swallow it."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
-async def _ping(probe: Channel) -> float:
-    """How long a PING waited, in seconds; its answer may be a refusal (MISCONF), which takes as long."""
-    started = time.monotonic()
-    await probe.call([("PING",)])
-    return time.monotonic() - started
-
-
-async def _ping_quietly(probe: Channel) -> float | None:
-    """The same, None where the connection was lost: the batch beside it will find that out and say so."""
-    try:
-        return await _ping(probe)
-    except TriageError:
-        await probe.close()
-        return None

@@ -8,7 +8,8 @@ from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
 from redis_oom_tui.rules.recheck import expected
-from redis_oom_tui.store.changing.acting import Check, Hands, Said, Saved
+from redis_oom_tui.store.changing.acting import Hands, Said, Saved
+from redis_oom_tui.store.changing.packing import Check
 from redis_oom_tui.store.changing.scripts import CHANGED_WORDS, Reply
 from redis_oom_tui.words.sizes import size
 
@@ -61,7 +62,8 @@ class Saver:
         fitting = [at for at in range(len(batch)) if self._fits(self._keys[batch[at]])]
         ready = self._leave_out(batch, checks)
         replies = await hands.save([checks[at] for at in fitting])
-        for at, reply in zip(fitting, replies, strict=True):
+        # Fewer replies than keys: it was told to stop, and the others were not attempted.
+        for at, reply in zip(fitting, replies, strict=False):
             key = self._keys[batch[at]]
             if isinstance(reply, Saved):
                 self._writer.add(_record(key, reply, now))

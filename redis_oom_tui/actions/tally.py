@@ -8,6 +8,7 @@ from redis_oom_tui.models.plan import KeyOutcome, Outcome, PlannedKey
 
 _CODES = tuple(Outcome)
 _NUMBER = {outcome: number for number, outcome in enumerate(_CODES)}
+_UNTOUCHED = _NUMBER[Outcome.NOT_ATTEMPTED]
 
 
 class Tally:
@@ -33,9 +34,30 @@ class Tally:
         else:
             self._details.pop(at, None)
 
+    def put_all(self, positions: Sequence[int], outcome: Outcome) -> None:
+        """The keys at `positions` all came to this."""
+        fresh = [at for at in positions if self._codes[at] == _UNTOUCHED]
+        if len(fresh) < len(positions):
+            for at in positions:
+                self.put(at, outcome)
+            return
+        number = _NUMBER[outcome]
+        for at in fresh:
+            self._codes[at] = number
+        self._counts[Outcome.NOT_ATTEMPTED] -= len(fresh)
+        self._counts[outcome] += len(fresh)
+        if outcome is Outcome.DELETED:
+            self.freed_bytes += sum([self._keys[at].size or 0 for at in fresh])
+
     def outcome(self, at: int) -> Outcome:
         """What became of the key at position `at`."""
         return _CODES[self._codes[at]]
+
+    def told(self, positions: Sequence[int]) -> tuple[list[Outcome], dict[int, str]]:
+        """What became of the keys at `positions`, in their order, and the details by their place in it."""
+        codes, details = self._codes, self._details
+        outcomes = [_CODES[codes[at]] for at in positions]
+        return outcomes, {n: details[at] for n, at in enumerate(positions) if at in details} if details else {}
 
     def detail(self, at: int) -> str:
         """What had changed about it, or the refusal."""

@@ -140,7 +140,8 @@ async def _plan(operator: AnyOperator, given: dict[str, Any], deed: Deed) -> Pla
 
 
 def _planning_words(view: PlanningView) -> str:
-    return f"looking: {count(view.scanned_keys)} of {count(view.total_keys)} keys, {count(view.matched_keys)} match"
+    doing = view.phase or "looking"
+    return f"{doing}: {count(view.scanned_keys)} of {count(view.total_keys)} keys, {count(view.matched_keys)} match"
 
 
 def _criteria(given: dict[str, Any]) -> Criteria:

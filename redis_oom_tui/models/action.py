@@ -56,8 +56,8 @@ class PlanningState(StrEnum):
 class PlanningView:
     """A plan in the making: keys walked, keys that match and their bytes so far, and how many there are to walk.
 
-    `expired_keys` went away because they were looked at. `plan` is there once it is complete or stopped; `error` is
-    one sentence where it failed.
+    `phase` says what it is doing, and how hard it leans on the server. `plan` is there once it is complete or stopped;
+    `error` is one sentence where it failed.
     """
 
     state: PlanningState = PlanningState.RUNNING
@@ -66,6 +66,7 @@ class PlanningView:
     matched_keys: int = 0
     matched_bytes: int = 0
     elapsed_seconds: float = 0.0
+    phase: str = ""
     plan: Plan | None = None
     error: str | None = None
 

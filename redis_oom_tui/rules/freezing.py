@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from json.encoder import encode_basestring_ascii as _quoted
 
 from redis_oom_tui.models.plan import Plan, PlannedKey
 from redis_oom_tui.words.hostile import exact
@@ -14,8 +15,26 @@ def fingerprint(plan: Plan) -> str:
     head = [plan.server, plan.run_id, plan.deed.value, plan.expire_seconds, len(plan.keys)]
     digest.update(json.dumps(head).encode())
     for key in plan.keys:
-        digest.update(json.dumps(key_fields(key)).encode())
+        digest.update(_line(key).encode("ascii"))
     return digest.hexdigest()
+
+
+def _line(key: PlannedKey) -> str:
+    """`json.dumps(key_fields(key))`, in a fifth of the time: there may be hundreds of thousands.
+
+    >>> from redis_oom_tui.models.keys import KeyId
+    >>> key = PlannedKey(KeyId(0, b'"'), "string", 9, idle_seconds=3, read_at=1.5)
+    >>> _line(key) == json.dumps(key_fields(key))
+    True
+    """
+    where = key.id
+    texts = f"{_quoted(exact(where.key))}, {_quoted(where.node)}, {_quoted(key.type)}"
+    numbers = f"{_told(key.size)}, {_told(key.ttl_ms)}, {_told(key.idle_seconds)}, {_told(key.frequency)}"
+    return f"[{where.db}, {texts}, {numbers}, {_told(key.read_at)}]"
+
+
+def _told(number: float | None) -> str:
+    return "null" if number is None else repr(number)
 
 
 def frozen(plan: Plan) -> Plan:

@@ -35,22 +35,24 @@ def expected(key: PlannedKey, now: float, digest: str = "", *, saved_untouched: 
     >>> expected(PlannedKey(KeyId(0, b"k"), "string", 90, idle_seconds=5, read_at=100.0), 110.0)
     Expected(type='string', ttl_ms=-1, least_idle=13, smallest=90, largest=90, digest='')
     """
-    elapsed = max(0.0, now - key.read_at) if key.read_at is not None else 0.0
-    ttl_ms = -1 if key.ttl_ms is None else max(0, round(key.ttl_ms - elapsed * 1000))
-    idle = -1
-    if key.idle_seconds is not None and (not digest or saved_untouched):
-        idle = max(0, int(key.idle_seconds + elapsed) - _IDLE_SLACK)
+    read_at, ttl_ms, idle = key.read_at, key.ttl_ms, key.idle_seconds
+    elapsed = now - read_at if read_at is not None and now > read_at else 0.0
+    lives = -1 if ttl_ms is None else max(0, round(ttl_ms - elapsed * 1000))
+    least_idle = -1
+    if idle is not None and (not digest or saved_untouched):
+        least_idle = max(0, int(idle + elapsed) - _IDLE_SLACK)
     smallest, largest = (-1, -1) if digest else size_class(key)
-    return Expected(key.type, ttl_ms, idle, smallest, largest, digest)
+    return Expected(key.type, lives, least_idle, smallest, largest, digest)
 
 
 def size_class(key: PlannedKey) -> tuple[int, int]:
     """The least and the largest MEMORY USAGE that still count as unchanged; (-1, -1) where the size is not known."""
-    if key.size is None:
+    size = key.size
+    if size is None:
         return -1, -1
-    if key.type in _EXACT_TYPES or key.size <= _EXACT_BELOW:
-        return key.size, key.size
-    return key.size // 2, key.size * 2
+    if size <= _EXACT_BELOW or key.type in _EXACT_TYPES:
+        return size, size
+    return size // 2, size * 2
 
 
 def difference(want: Expected, kind: str | None, ttl_ms: int | None, idle: int | None, size: int | None) -> str | None:

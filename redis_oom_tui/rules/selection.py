@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
@@ -65,7 +66,7 @@ def ttl_matches(wanted: TtlFilter, ttl_ms: int | None) -> bool:
     return (ttl_ms is not None) == (wanted is TtlFilter.WITH)
 
 
-def matches(criteria: Criteria, row: KeyRow, wanted: frozenset[KeyId] | None = None) -> bool:
+def matches(criteria: Criteria, row: KeyRow | PlannedKey, wanted: frozenset[KeyId] | None = None) -> bool:
     """Whether all that the criteria say holds for `row`; what is unknown (a size, an idle time) does not hold.
 
     `wanted` is `criteria.keys` as a set, for whoever asks about many rows.
@@ -118,8 +119,8 @@ class Chosen:
 
     def taken(self) -> tuple[PlannedKey, ...]:
         """The chosen keys, first by the order; a key that SCAN showed twice is there once."""
-        ordered = (entry[-1] for entry in sorted(self._heap, key=lambda entry: entry[:4], reverse=True))
-        unique = list({key.id: key for key in ordered}.values())
+        ordered = sorted(self._heap, key=itemgetter(0, 1, 2, 3), reverse=True)
+        unique = list({entry[1:4]: entry[4] for entry in ordered}.values())
         return tuple(unique if self._max_bytes is None else within(unique, self._max_bytes))
 
 

@@ -3,14 +3,18 @@
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
 
+from redis_oom_tui.actions.pacing import Pacer
+from redis_oom_tui.actions.watching import Watch
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome
+from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.words.hostile import escape_glob
 from tests.support.acting import (
     NO_BACKUP,
@@ -239,3 +243,56 @@ async def test_marked_keys_are_read_again_when_the_plan_is_made(valkey: RunningS
         async with operating(valkey.connection, tmp_path) as operator:
             plan = await planned(operator, Criteria(keys=(KeyId(0, b"a"), KeyId(0, b"b"), KeyId(0, b"c"))))
     assert [key.id.key for key in plan.keys] == [b"a"]
+
+
+async def test_a_key_that_stands_twice_in_a_plan_is_deleted_once(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"cache:1", b"cache:2"])
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            twice = frozen(replace(plan, keys=(*plan.keys, plan.keys[0])))
+            run = operator.run(twice, backup=NO_BACKUP)
+            view = await run.run()
+        assert dict(view.counts) == {Outcome.DELETED: 2, Outcome.GONE: 1}
+        assert view.freed_bytes == plan.size
+
+
+async def test_keys_of_every_type_and_expiry_go_in_one_call(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        for n in range(20):
+            client.set(b"cache:string:%d" % n, b"x" * n, ex=1000 if n % 2 else None)
+            client.hset(b"cache:hash:%d" % n, mapping={b"f": b"v"})
+            client.rpush(b"cache:list:%d" % n, b"a", b"b")
+            client.sadd(b"cache:set:%d" % n, b"a")
+            client.zadd(b"cache:zset:%d" % n, {b"a": 1})
+            client.xadd(b"cache:stream:%d" % n, {b"f": b"v"})
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            view = await operator.run(plan, backup=NO_BACKUP).run()
+        assert dict(view.counts) == {Outcome.DELETED: 120}
+        assert client.dbsize() == 0
+
+
+async def test_beside_others_at_work_plan_and_run_hold_back_and_say_so(
+    valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, phases = iter(range(0, 10**9, 1000)), []
+    words = Pacer.words
+
+    async def busy(self: Watch) -> int:
+        return next(asked)
+
+    def spoken(self: Pacer, doing: str) -> str:
+        assert (self.alone, self.window) == (False, 1)
+        phases.append(words(self, doing))
+        return phases[-1]
+
+    monkeypatch.setattr(Watch, "_commands", busy)
+    monkeypatch.setattr(Pacer, "words", spoken)
+    with valkey.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(5000)])
+        async with operating(valkey.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            view = await operator.run(plan, backup=NO_BACKUP).run()
+        assert dict(view.counts) == {Outcome.DELETED: 5000}
+    assert {phase.split(",")[0] for phase in phases} == {"looking", "deleting"}

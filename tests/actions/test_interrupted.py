@@ -20,7 +20,7 @@ from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.plan import Criteria, Deed, Outcome
 from redis_oom_tui.store.changing import line as lines
-from redis_oom_tui.store.changing.channel import Channel, Command
+from redis_oom_tui.store.changing.channel import Channel
 from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, stepped
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
@@ -105,8 +105,10 @@ async def test_the_connection_is_lost_and_the_run_goes_on(server: RunningServer,
             run = await stepped(operator, plan, before=cut, backup=BackupChoice(wanted=backup))
             view = await run.run()
         assert not view.failed, view.ended
-        assert client.dbsize() == 0
-        assert set(view.counts) <= {Outcome.DELETED, Outcome.GONE}
+        # Without NO-TOUCH, a key whose copy was lost on the way looks used, and is kept.
+        kept = names_of(run, Outcome.CHANGED) if backup and server.flavour != "valkey" else set()
+        assert set(client.scan_iter(b"cache:*", count=5000)) == kept
+        assert set(view.counts) <= {Outcome.DELETED, Outcome.GONE} | ({Outcome.CHANGED} if kept else set())
         agree(server, tmp_path, Path(str(view.backup_path)) if backup else None)
 
 
@@ -115,12 +117,11 @@ class Deaf(Channel):
 
     deaf = 0
 
-    async def call(self, commands: Sequence[Command]) -> list[Any]:
-        replies = await super().call(commands)
-        if Deaf.deaf and any("'UNLINK'" in str(command) or "'PEXPIREAT'" in str(command) for command in commands):
+    async def replies(self, name: str, number: int) -> list[Any]:
+        replies = await super().replies(name, number)
+        if Deaf.deaf:
             Deaf.deaf -= 1
-            assert self._connection is not None
-            await self._connection.disconnect(nowait=True)
+            await self.abandon()
             raise ServerUnreachable("the reply was lost")
         return replies
 
@@ -409,4 +410,4 @@ async def test_a_signal_stops_at_the_edge_of_a_batch(valkey: RunningServer, tmp_
         assert b"Stopped. Deleted" in output
         said, in_doubt = audited(audit)
         assert not in_doubt
-        assert set(client.scan_iter(b"cache:*", count=5000)) == set(many) - set(said)
+        assert set(client.scan_iter(b"cache:*", count=5000)) == {name for name in many if said.get(name) != "d"}

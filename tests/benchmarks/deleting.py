@@ -5,94 +5,158 @@ Prints medians of one run, side by side: on a shared machine only the ratios mea
 
 import argparse
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
+from tests.benchmarks import data
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import RunningServer, available, started
 
 _CLI = shutil.which("redis-cli")
-_PROBED_SECONDS = 3.0
+STALE = Criteria(patterns=(b"stale:*",))
+_XARGS = "xargs -n 500 redis-cli unlink"
+_PROBED_SECONDS = 2.0
 
 
 def main() -> None:
     """Measure, in turn, as often as was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.deleting", description=__doc__)
-    parser.add_argument("--keys", type=int, default=100_000)
+    parser.add_argument("--keys", type=int, default=100_000, help="keys to delete")
+    parser.add_argument("--among", type=int, default=1_000_000, help="keys of all types, in the second case")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--server", choices=available(), default="redis7" if "redis7" in available() else "valkey")
     parser.add_argument("--load", type=int, default=10_000, help="GETs a second in the foreground")
+    parser.add_argument("--only", choices=("alone", "mixed", "felt"))
     given = parser.parse_args()
     with started(given.server) as server:
-        _throughput(server, given.keys, given.runs)
-        _felt(server, given.keys, given.load)
+        if given.only in {None, "alone"}:
+            print(f"All {given.keys:,} keys of a server, strings:")
+            _throughput(server, lambda: _refill(server, given.keys), given.keys, given.runs)
+        if given.only in {None, "mixed"}:
+            print(f"{given.keys:,} lists and strings among {given.among:,} keys of all types:")
+            with server.client() as client:
+                client.flushall()
+            data.fill(server, given.among - given.keys)
+            _throughput(server, lambda: _restock(server, given.keys), given.keys, given.runs)
+        if given.only in {None, "felt"}:
+            _felt(server, 2 * given.keys, given.load)
 
 
-def _throughput(server: RunningServer, keys: int, runs: int) -> None:
-    ways = {"xargs -n 500 redis-cli unlink": None, "checked, no backup": False, "checked, with backup": True}
-    seconds: dict[str, list[float]] = {name: [] for name in ways if _CLI is not None or ways[name] is not None}
-    cpu: dict[str, list[float]] = {name: [] for name in seconds}
+class Figures(NamedTuple):
+    """Seconds of one deletion: in all, to make the plan, of this process's CPU, of the server's in scripts."""
+
+    seconds: float
+    planning: float
+    cpu: float
+    scripts: float
+
+
+def _throughput(server: RunningServer, prepare: Callable[[], None], keys: int, runs: int) -> None:
+    found: dict[str, list[Figures]] = {}
     for _ in range(runs):
-        for name, backup in ways.items():
-            if name not in seconds:
-                continue
-            _refill(server, keys)
-            began, before = time.perf_counter(), time.process_time()
-            if backup is None:
-                _unlink(server)
-                seconds[name].append(time.perf_counter() - began)
-            else:
-                seconds[name].append(asyncio.run(_delete(server, backup=backup)))
-            cpu[name].append(time.process_time() - before)
-    first = median(next(iter(seconds.values())))
-    print(f"{'':32} {'seconds':>8} {'keys/s':>9} {'ratio':>6} {'CPU us/key':>11}")
-    for name, taken in seconds.items():
-        middle = median(taken)
-        figures = f"{middle:8.2f} {keys / middle:9,.0f} {first / middle:6.2f} {median(cpu[name]) / keys * 1e6:11.1f}"
-        print(f"{name:32} {figures}", flush=True)
+        if _CLI is not None:
+            prepare()
+            began = time.perf_counter()
+            _unlink(server)
+            found.setdefault(_XARGS, []).append(Figures(time.perf_counter() - began, 0.0, 0.0, 0.0))
+        for backup in (False, True):
+            prepare()
+            with server.client() as client:
+                client.config_resetstat()
+            before = time.process_time()
+            seconds, planning = asyncio.run(_delete(server, backup=backup))
+            cpu = time.process_time() - before
+            name = "checked, with backup" if backup else "checked, no backup"
+            found.setdefault(name, []).append(Figures(seconds, planning, cpu, _in_scripts(server)))
+    _table(found, keys)
+
+
+def _table(found: dict[str, list[Figures]], keys: int) -> None:
+    """Making the plan counts: xargs, too, has to find the keys. The second line is the run of a plan that is there."""
+    first = median(one.seconds for one in next(iter(found.values())))
+    print(f"{'':42} {'seconds':>8} {'keys/s':>9} {'ratio':>6} {'CPU us/key':>11} {'scripts us/key':>15}")
+    for name, ones in found.items():
+        whole, run = median(one.seconds for one in ones), median(one.seconds - one.planning for one in ones)
+        cpu, scripts = (median(figures) / keys * 1e6 for figures in zip(*[one[2:] for one in ones], strict=True))
+        rows = [(name, whole)] if name == _XARGS else [(f"{name}: plan and run", whole), (f"{name}: the run", run)]
+        for label, seconds in rows:
+            figures = f"{seconds:8.2f} {keys / seconds:9,.0f} {first / seconds:6.2f}"
+            more = "" if label == _XARGS or seconds == run else f" {cpu:11.1f} {scripts:15.1f}"
+            print(f"{label:42} {figures}{more}", flush=True)
+
+
+def _in_scripts(server: RunningServer) -> float:
+    """The server's own seconds in the check of all keys, their deletion included: no client can be quicker."""
+    with server.client() as client:
+        return float(client.info("commandstats").get("cmdstat_eval", {}).get("usec", 0)) / 1e6
 
 
 def _felt(server: RunningServer, keys: int, load: int) -> None:
-    """The p99 of a probe with others at work, without and with a deletion beside them."""
-    module = "tests.benchmarks.foreground"
-    busy = subprocess.Popen([sys.executable, "-m", module, "load", server.socket_path, str(load)])
+    """What a probe waits with others at work: with nothing else, beside a plan in the making, and beside its run."""
+    command = [sys.executable, "-m", "tests.benchmarks.foreground"]
+    busy = subprocess.Popen([*command, "load", server.socket_path, str(load)])
     try:
-        _refill(server, 3 * keys)
-        for name, work in (("no deletion", False), ("checked, no backup", True)):
-            time.sleep(0.5)
-            command = [sys.executable, "-m", module, "probe", server.socket_path, str(_PROBED_SECONDS)]
-            probe = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-            if work:
-                asyncio.run(_delete(server, backup=False))
-            out, _ = probe.communicate()
-            p50, p99 = out.split()
-            print(f"{load:,} GET/s in front, {name:20} p50 {p50:>6} us, p99 {p99:>6} us", flush=True)
+        _refill(server, keys)
+        time.sleep(0.5)
+        p50, p99 = _probed(server).communicate()[0].split()
+        print(f"{load:,} GET/s in front, nothing else    p50 {p50:>6} us, p99 {p99:>6} us", flush=True)
+        asyncio.run(_feel(server, keys, load))
     finally:
         busy.kill()
         busy.wait()
 
 
-async def _delete(server: RunningServer, *, backup: bool) -> float:
-    """Seconds that the run of a plan takes; its making is the scan's business."""
+def _probed(server: RunningServer) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "tests.benchmarks.foreground", "probe", server.socket_path]
+    command += [str(_PROBED_SECONDS), str(os.SCHED_OTHER)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+async def _feel(server: RunningServer, keys: int, load: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with operating(server.connection, Path(folder)) as operator:
-            plan = await planned(operator, Criteria(patterns=(b"cache:*",)))
+            for doing in ("planning", "deleting"):
+                probe = _probed(server)
+                await asyncio.sleep(0.2)
+                began = time.perf_counter()
+                if doing == "planning":
+                    plan = await planned(operator, STALE)
+                else:
+                    await operator.run(plan, backup=BackupChoice(wanted=False)).run()
+                seconds = time.perf_counter() - began
+                p50, p99 = (await asyncio.to_thread(probe.communicate))[0].split()
+                short = (
+                    "" if seconds > _PROBED_SECONDS else f" (over in {seconds:.1f} s of the probe's {_PROBED_SECONDS})"
+                )
+                figures = f"p50 {p50:>6} us, p99 {p99:>6} us, {keys / seconds:,.0f} keys/s{short}"
+                print(f"{load:,} GET/s in front, {doing:15} {figures}", flush=True)
+
+
+async def _delete(server: RunningServer, *, backup: bool) -> tuple[float, float]:
+    """Seconds that making a plan and running it takes, and those of the making alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with operating(server.connection, Path(folder)) as operator:
             began = time.perf_counter()
+            plan = await planned(operator, STALE)
+            planning = time.perf_counter() - began
             view = await operator.run(plan, backup=BackupChoice(wanted=backup)).run()
             assert view.counts == {Outcome.DELETED: len(plan.keys)}, view.ended
-            return time.perf_counter() - began
+            return time.perf_counter() - began, planning
 
 
 def _unlink(server: RunningServer) -> None:
     cli = f"{_CLI} -s {server.socket_path}"
-    command = f"{cli} --scan --pattern 'cache:*' | xargs -n 500 {cli} unlink"
+    command = f"{cli} --scan --pattern 'stale:*' | xargs -n 500 {cli} unlink"
     subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -100,7 +164,20 @@ def _refill(server: RunningServer, keys: int) -> None:
     with server.client() as client:
         client.flushall()
         for start in range(0, keys, 10_000):
-            fill(client, [b"cache:%d" % n for n in range(start, min(keys, start + 10_000))])
+            fill(client, [b"stale:%d" % n for n in range(start, min(keys, start + 10_000))])
+
+
+def _restock(server: RunningServer, keys: int) -> None:
+    """The keys that match, again: half strings, half lists."""
+    with server.client() as client:
+        for start in range(0, keys, 10_000):
+            pipeline = client.pipeline(transaction=False)
+            for n in range(start, min(keys, start + 10_000)):
+                if n % 2:
+                    pipeline.set(b"stale:%d" % n, b"x" * (20 + n % 180))
+                else:
+                    pipeline.rpush(b"stale:%d" % n, *[b"member-%d" % m for m in range(1 + n % 7)])
+            pipeline.execute()
 
 
 if __name__ == "__main__":

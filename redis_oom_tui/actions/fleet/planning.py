@@ -67,6 +67,7 @@ class FleetPlanMaker:
             matched_keys=sum(view.matched_keys for view in views),
             matched_bytes=sum(view.matched_bytes for view in views),
             elapsed_seconds=time.monotonic() - self._started,
+            phase=max((view.phase for view in views), key=lambda phase: "braking" in phase, default=""),
         )
 
     def _joined(self, plans: Mapping[str, Plan], told: Mapping[str, PlanningView]) -> Plan:

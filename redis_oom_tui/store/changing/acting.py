@@ -1,18 +1,20 @@
 """Check each key again, and delete it, let it expire or save it: by script in one step, else as close as it goes."""
 
+import contextlib
 import hashlib
-import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from redis_oom_tui.models.errors import PermissionRefused, TriageError
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.rules.recheck import Expected, difference
+from redis_oom_tui.rules.recheck import difference
 from redis_oom_tui.store.changing import scripts
 from redis_oom_tui.store.changing.channel import Channel, Command
+from redis_oom_tui.store.changing.packing import Check, Due, packed
 from redis_oom_tui.store.changing.scripts import Reply
 
-KEYS_PER_CALL = 100
 _DIFFERENCES = {
     "gone": Reply.GONE,
     "type": Reply.TYPE,
@@ -23,13 +25,6 @@ _DIFFERENCES = {
 _REPLIES = {reply.value: reply for reply in Reply}
 Said = Reply | TriageError | str
 """What became of one key: a Reply, an error of ours, or the server's own words from inside a script."""
-
-
-class Check(NamedTuple):
-    """A key and how it must look for anything to be done to it."""
-
-    id: KeyId
-    expected: Expected
 
 
 class Saved(NamedTuple):
@@ -50,66 +45,174 @@ def _digest(payload: bytes) -> str:
     return hashlib.sha1(payload, usedforsecurity=False).hexdigest()
 
 
-class Hands:
-    """Acts on keys of one database. `scripted` is False where EVAL is refused; `alone` sends each key by itself.
+class Told(NamedTuple):
+    """What became of some keys that follow each other, from the check at position `at` on."""
 
-    `window` is how many calls may lie in the server's queue at once: it works off all that one client has sent before
-    it turns to others, so over a short link one is kindest, and over a long one more are needed.
+    at: int
+    said: list[Said]
+
+
+class Throttle(Protocol):
+    """How much is sent at once, asked before each call."""
+
+    @property
+    def per_call(self) -> int:
+        """How many keys in a call."""
+
+    @property
+    def window(self) -> int:
+        """How many calls may be on their way."""
+
+    @property
+    def resting(self) -> bool:
+        """Whether to let what is on its way come home, and then wait for `ready`, before the next call."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether to send no further call."""
+
+    async def ready(self) -> None:
+        """Return when the next call may be sent."""
+
+    def begun(self) -> None:
+        """A call is on its way."""
+
+    def took(self, keys: int, seconds: float) -> None:
+        """It was of so many keys and kept the server for at most so long; of none where its reply was lost."""
+
+
+class Hands:
+    """Acts on keys of one database. `scripted` is False where EVAL is refused; `alone` sends each key by itself. After
+    a lost connection `sent` is how many of the checks, from the first on, may have been acted on.
 
     Without scripts a key is read again and deleted in two steps: a change within that moment would go unseen.
     """
 
-    def __init__(self, channel: Channel, *, scripted: bool, alone: bool = False, window: int = 10) -> None:
+    def __init__(self, channel: Channel, throttle: Throttle, *, scripted: bool, alone: bool = False) -> None:
         self._channel = channel
+        self._throttle = throttle
         self._scripted = scripted
-        self._per_call = 1 if alone else KEYS_PER_CALL
-        self._window = KEYS_PER_CALL if alone else window
+        self._alone = alone
+        self.sent = 0
 
-    async def delete(self, checks: Sequence[Check]) -> list[Said]:
-        """UNLINK each key that still looks as expected. Raises ServerUnreachable where replies were lost."""
+    async def delete(self, checks: Sequence[Check]) -> AsyncGenerator[Told, None]:
+        """UNLINK each key that still looks as expected, and tell of some at a time, until all are told of or the
+        throttle is stopping. Raises ServerUnreachable where replies were lost.
+        """
         if self._scripted:
-            return [_said(reply) for reply in await self._run(scripts.DELETE, checks)]
-        return await self._two_steps(checks, [("UNLINK", check.id.key) for check in checks])
+            async with contextlib.aclosing(self._calls(scripts.DELETE, checks)) as calls:
+                async for at, replies in calls:
+                    yield Told(at, _all_said(replies))
+            return
+        async for at, part in self._parts(checks):
+            yield Told(at, await self._two_steps(part, [("UNLINK", check.id.key) for check in part]))
 
-    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int], now_ms: int) -> list[Said]:
+    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int], now_ms: int) -> AsyncGenerator[Told, None]:
         """Give each unchanged key its end at `due_ms` (Unix milliseconds), unless it ends sooner already."""
         if self._scripted:
-            more = [(due, max(0, due - now_ms)) for due in due_ms]
-            return [_said(reply) for reply in await self._run(scripts.EXPIRE, checks, more)]
-        commands: list[Command | None] = []
-        for check, due in zip(checks, due_ms, strict=True):
-            sooner = 0 <= check.expected.ttl_ms <= due - now_ms
-            commands.append(None if sooner else ("PEXPIREAT", check.id.key, due))
-        return await self._two_steps(checks, commands)
+            dues = [(due, max(0, due - now_ms)) for due in due_ms]
+            async with contextlib.aclosing(self._calls(scripts.EXPIRE, checks, dues)) as calls:
+                async for at, replies in calls:
+                    yield Told(at, _all_said(replies))
+            return
+        async for at, part in self._parts(checks):
+            commands: list[Command | None] = []
+            for check, due in zip(part, due_ms[at : at + len(part)], strict=True):
+                sooner = 0 <= check.expected.ttl_ms <= due - now_ms
+                commands.append(None if sooner else ("PEXPIREAT", check.id.key, due))
+            yield Told(at, await self._two_steps(part, commands))
 
     async def save(self, checks: Sequence[Check]) -> list[Saved | Said]:
-        """The value of each key that still looks as expected."""
+        """The value of each key that still looks as expected; fewer than `checks` where the throttle is stopping."""
         if not self._scripted:
             return await self._save_in_steps(checks)
-        replies = await self._run(scripts.SAVE, checks)
-        return [_saved(reply) if isinstance(reply, list) else _said(reply) for reply in replies]
+        found: dict[int, list[Saved | Said]] = {}
+        async with contextlib.aclosing(self._calls(scripts.SAVE, checks)) as calls:
+            async for at, replies in calls:
+                found[at] = [_saved(reply) if isinstance(reply, list) else _said(reply) for reply in replies]
+        return [saved for at in sorted(found) for saved in found[at]]
 
     async def lives(self, keys: Sequence[KeyId]) -> list[int | None]:
         """The PTTL of each key, -1 where it does not expire, None where it is gone."""
         replies = await self._channel.call([("PTTL", key.key) for key in keys])
         return [None if reply == -2 else reply if isinstance(reply, int) else -1 for reply in replies]
 
-    async def _run(self, script: str, checks: Sequence[Check], more: Sequence[tuple[int, ...]] = ()) -> list[Any]:
-        parts = [checks[at : at + self._per_call] for at in range(0, len(checks), self._per_call)]
-        extra = [more[at : at + self._per_call] for at in range(0, len(checks), self._per_call)]
-        commands = [_eval(script, part, rest) for part, rest in zip(parts, extra, strict=True)]
-        answers: list[Any] = []
-        for at in range(0, len(commands), self._window):
-            answers += await self._channel.call(commands[at : at + self._window])
-        replies: list[Any] = []
-        for part, rest, reply in zip(parts, extra, answers, strict=True):
-            if isinstance(reply, PermissionRefused) and len(part) > 1:
-                # One key that this user may not touch refuses the whole call: nothing of it ran.
-                singly = [_eval(script, [check], rest[at : at + 1]) for at, check in enumerate(part)]
-                replies += [one[0] if isinstance(one, list) else one for one in await self._channel.call(singly)]
-            else:
-                replies += reply if isinstance(reply, list) else [reply] * len(part)
-        return replies
+    async def _parts(self, checks: Sequence[Check]) -> AsyncGenerator[tuple[int, Sequence[Check]], None]:
+        """`checks` in parts, each as soon as it may be acted on."""
+        at = 0
+        while at < len(checks) and not self._throttle.stopping:
+            await self._throttle.ready()
+            part = checks[at : at + self._throttle.per_call]
+            self.sent = at + len(part)
+            self._throttle.begun()
+            began = time.monotonic()
+            yield at, part
+            self._throttle.took(len(part), time.monotonic() - began)
+            at += len(part)
+
+    async def _calls(
+        self, script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()
+    ) -> AsyncGenerator[tuple[int, list[Any]], None]:
+        """Call `script` for all `checks`, the next call on its way while the server works at one: yields the replies
+        to some of them, and from which position on they are. Whoever leaves off early loses the connection.
+        """
+        throttle = self._throttle
+        on_the_way: deque[tuple[int, int, float]] = deque()
+        refused: list[tuple[int, int]] = []
+        at, last = 0, 0.0
+        try:
+            while True:
+                while at < len(checks) and len(on_the_way) < throttle.window and not throttle.stopping:
+                    if throttle.resting:
+                        if on_the_way:
+                            break
+                        await throttle.ready()
+                    end = min(len(checks), at + throttle.per_call)
+                    self.sent = end
+                    throttle.begun()
+                    on_the_way.append((at, end, time.monotonic()))
+                    await self._channel.send("EVAL", self._buffer(script, checks[at:end], dues[at:end]))
+                    at = end
+                if not on_the_way:
+                    break
+                start, end, sent = on_the_way[0]
+                replies = await self._answers(end - start)
+                on_the_way.popleft()
+                now = time.monotonic()
+                throttle.took(end - start, now - max(sent, last))
+                last = now
+                if isinstance(replies, PermissionRefused):
+                    refused.append((start, end))
+                else:
+                    yield start, replies
+        finally:
+            for _ in on_the_way:
+                throttle.took(0, 0.0)
+            if on_the_way:
+                await self._channel.abandon()
+        for start, end in refused:
+            yield start, await self._singly(script, checks[start:end], dues[start:end])
+
+    def _buffer(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> bytes:
+        if not self._alone:
+            return packed(script, checks, dues)
+        return b"".join([packed(script, checks[at : at + 1], dues[at : at + 1]) for at in range(len(checks))])
+
+    async def _answers(self, keys: int) -> list[Any] | PermissionRefused:
+        """The replies about the keys of one call; the refusal where it met a call of several keys."""
+        if self._alone:
+            return [one[0] if isinstance(one, list) else one for one in await self._channel.replies("EVAL", keys)]
+        (reply,) = await self._channel.replies("EVAL", 1)
+        if isinstance(reply, PermissionRefused) and keys > 1:
+            return reply
+        return reply if isinstance(reply, list) else [reply] * keys
+
+    async def _singly(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> list[Any]:
+        """One key that this user may not touch refuses a whole call, and nothing of it ran: each key by itself."""
+        for at in range(len(checks)):
+            await self._channel.send("EVAL", packed(script, checks[at : at + 1], dues[at : at + 1]))
+        replies = await self._channel.replies("EVAL", len(checks))
+        return [one[0] if isinstance(one, list) else one for one in replies]
 
     async def _two_steps(self, checks: Sequence[Check], commands: Sequence[Command | None]) -> list[Said]:
         said: list[Said] = [*await self._differences(checks)]
@@ -174,9 +277,9 @@ class Hands:
         return said
 
 
-def _eval(script: str, checks: Sequence[Check], more: Sequence[tuple[int, ...]]) -> Command:
-    wants = [(*check.expected, *extra) for check, extra in zip(checks, more or [()] * len(checks), strict=True)]
-    return ("EVAL", script, len(checks), *(check.id.key for check in checks), json.dumps(wants, separators=(",", ":")))
+def _all_said(replies: list[Any]) -> list[Said]:
+    # Usually all of them are alike, and there are many.
+    return [Reply.DONE] * len(replies) if replies == [1] * len(replies) else [_said(reply) for reply in replies]
 
 
 def _said(reply: Any) -> Said:

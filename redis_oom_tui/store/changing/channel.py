@@ -4,13 +4,15 @@ redis-py reconnects by itself when a command is sent on a connection that was lo
 another server, so here a lost connection stays lost, and the caller decides.
 """
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
+from redis_oom_tui.store.client import GatedConnection
 from redis_oom_tui.store.errors import as_ours, translated
 from redis_oom_tui.store.live import LiveServer
 
@@ -25,7 +27,7 @@ class Channel:
         self._server = server
         self.db = db
         self._changing = changing
-        self._connection: AbstractConnection | None = None
+        self._connection: GatedConnection | None = None
         self._pool: Any = None
 
     async def open(self) -> None:
@@ -33,7 +35,7 @@ class Channel:
         if self._connection is None:
             self._pool = self._server.client(self.db, changing=self._changing).connection_pool
             with translated(self._server.address):
-                self._connection = await self._pool.get_connection()
+                self._connection = cast("GatedConnection", await self._pool.get_connection())
 
     async def close(self) -> None:
         """Give the connection back; one in the middle of an exchange has been closed already."""
@@ -48,10 +50,7 @@ class Channel:
         """
         if not commands:
             return []
-        await self.open()
-        connection = self._connection
-        if connection is None or not connection.is_connected:
-            raise ServerUnreachable(f"{self._server.address} closed the connection")
+        connection = await self._at_hand()
         try:
             with translated(self._server.address):
                 await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
@@ -60,6 +59,47 @@ class Channel:
             # Replies may still be on their way: nobody must read them as the answer to something else.
             await connection.disconnect(nowait=True)
             raise
+
+    async def _at_hand(self) -> GatedConnection:
+        await self.open()
+        connection = self._connection
+        if connection is None or not connection.is_connected:
+            raise ServerUnreachable(f"{self._server.address} closed the connection")
+        return connection
+
+    async def send(self, name: str, buffer: bytes) -> None:
+        """Send commands that are packed already and all called `name`, without waiting for their `replies`.
+
+        Raises as `call` does.
+        """
+        connection = await self._at_hand()
+        connection.gate.admit((name,), untouched=connection.untouched)
+        # redis-py's own timeout would put every write into a task of its own.
+        patience, connection.socket_timeout = connection.socket_timeout, None
+        try:
+            with translated(self._server.address):
+                async with asyncio.timeout(patience):
+                    await connection.send_packed_command(buffer, check_health=False)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            connection.socket_timeout = patience
+
+    async def replies(self, name: str, number: int) -> list[Any]:
+        """The next `number` replies to what was sent, as `call` returns them. Raises as it does."""
+        connection = await self._at_hand()
+        try:
+            with translated(self._server.address):
+                return [await self._reply(connection, (name,)) for _ in range(number)]
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+
+    async def abandon(self) -> None:
+        """Disconnect: replies may still be on their way, and nobody will read them."""
+        if self._connection is not None:
+            await self._connection.disconnect(nowait=True)
 
     async def _reply(self, connection: AbstractConnection, command: Command) -> Any:
         try:

@@ -9,27 +9,27 @@ from typing import Any
 from redis import exceptions
 from redis.crc import key_slot
 
-from redis_oom_tui.models.keys import KeyId, KeyRow
-from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, PlannedKey
 from redis_oom_tui.rules.selection import name_matches, server_match, server_type, ttl_matches
+from redis_oom_tui.store.changing.acting import Throttle
 from redis_oom_tui.store.errors import as_ours, translated
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.wire import Column, Walker, packed
 
-_COUNT = 1000
+_MOST_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one step of a walk found: keys walked, the rows that may match, and when they were read (Unix seconds).
+    """What one step of a walk found: keys walked, and those of them that may match.
 
     `refused_keys` are those that this user may not look at; `moved` the slots of those that another node serves.
     """
 
     walked: int
-    rows: list[KeyRow] = field(default_factory=list)
-    read_at: float = 0.0
+    rows: list[PlannedKey] = field(default_factory=list)
     refused_keys: int = 0
     moved: tuple[int, ...] = ()
 
@@ -37,7 +37,8 @@ class Page:
 class Reader:
     """Reads the keys of database `db` that may meet `criteria`; what name, type and TTL settle is left out early.
 
-    `frequencies` asks for OBJECT FREQ in place of IDLETIME, for the servers that keep those.
+    `frequencies` asks for OBJECT FREQ in place of IDLETIME, for the servers that keep those. `throttle` says when, and
+    how much at once.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Reader:
         server: LiveServer,
         db: int,
         criteria: Criteria,
+        throttle: Throttle,
         *,
         frequencies: bool,
         wall: Callable[[], float] = time.time,
@@ -56,6 +58,7 @@ class Reader:
         self._walker = Walker(server_match(criteria), None if kind is None else kind.encode())
         self._lane = Lane(server.connection, db, self._walker)
         self._used = Column.FREQUENCY if frequencies else Column.IDLE
+        self._throttle = throttle
         self._wall = wall
 
     async def open(self) -> None:
@@ -73,33 +76,54 @@ class Reader:
         A walk with MATCH or TYPE does not tell how many keys it passed: `walked` is then its COUNT, a good guess.
         """
         cursor: int | None = 0
-        ahead = asyncio.create_task(self._page(0))
+        ahead: asyncio.Task[tuple[Page, int | None]] | None = None
         try:
             while cursor is not None:
-                page, cursor = await ahead
-                if cursor is not None:
+                page, cursor = await (ahead or self._page(cursor))
+                ahead = None
+                if cursor is not None and self._throttle.window > 1:
                     # The server works on the next page while whoever asked looks at this one.
                     ahead = asyncio.create_task(self._page(cursor))
                     await asyncio.sleep(0)
                 yield page
         finally:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+
+    async def marked(self, names: Sequence[bytes]) -> AsyncGenerator[Page, None]:
+        """Read the keys of these names."""
+        at = 0
+        while at < len(names):
+            part = names[at : at + self._at_once]
+            await self._throttle.ready()
+            yield await self.rows(part)
+            at += len(part)
+
+    @property
+    def _at_once(self) -> int:
+        """How many keys a page: as many as do no harm, where nobody waits behind it or the way is long."""
+        return _MOST_AT_ONCE if self._throttle.window > 1 else self._throttle.per_call
 
     async def _page(self, cursor: int) -> tuple[Page, int | None]:
         """One step of SCAN, read, and the cursor of the next, None at the end."""
-        answer = (await self._ask(self._walker.packed(cursor, _COUNT), 1))[0]
+        await self._throttle.ready()
+        size = self._at_once
+        answer = (await self._ask(self._walker.packed(cursor, size), 1))[0]
         if isinstance(answer, exceptions.ResponseError):
             raise as_ours(answer, self._where, "SCAN")
-        names = answer[1]
-        page = await self.rows([name for name in names if name_matches(self._criteria, name)])
+        names, found = answer[1], len(answer[1])
+        if self._walker.match is None:
+            names = [name for name in names if name_matches(self._criteria, name)]
+        page = await self.rows(names)
         filtered = self._walker.match is not None or self._walker.type is not None
-        return replace(page, walked=_COUNT if filtered else len(names)), int(answer[0]) or None
+        walked = size if filtered else found
+        return replace(page, walked=walked), int(answer[0]) or None
 
     async def rows(self, names: Sequence[bytes]) -> Page:
         """The keys of `names` that are there and of a wanted type and TTL, read in two round trips."""
         if not names:
-            return Page(0, read_at=self._wall())
+            return Page(0)
         replies = await self._ask(packed((Column.TYPE, Column.TTL), names), 2 * len(names))
         kinds: dict[bytes, tuple[str, int | None]] = {}
         refused, moved = 0, []
@@ -112,15 +136,16 @@ class Reader:
                 text, ttl_ms = kind.decode("ascii", "replace"), None if ttl < 0 else ttl
                 if self._wants(text, ttl_ms):
                     kinds[name] = text, ttl_ms
-        return Page(len(names), await self._sized(kinds), self._wall(), refused, tuple(moved))
+        return Page(len(names), await self._sized(kinds), refused, tuple(moved))
 
     def _wants(self, kind: str, ttl_ms: int | None) -> bool:
         return (not self._criteria.types or kind in self._criteria.types) and ttl_matches(self._criteria.ttl, ttl_ms)
 
-    async def _sized(self, kinds: dict[bytes, tuple[str, int | None]]) -> list[KeyRow]:
+    async def _sized(self, kinds: dict[bytes, tuple[str, int | None]]) -> list[PlannedKey]:
         if not kinds:
             return []
         replies = await self._ask(packed((Column.SIZE, self._used), list(kinds)), 2 * len(kinds))
+        read_at, db, idle = self._wall(), self._db, self._used is Column.IDLE
         found = []
         for (name, (kind, ttl_ms)), size, used in zip(
             kinds.items(), replies[: len(kinds)], replies[len(kinds) :], strict=True
@@ -128,21 +153,22 @@ class Reader:
             if size is None:
                 continue
             known = used if isinstance(used, int) else None
-            found.append(
-                KeyRow(
-                    id=KeyId(self._db, name),
-                    type=kind,
-                    size=size if isinstance(size, int) else None,
-                    ttl_ms=ttl_ms,
-                    idle_seconds=known if self._used is Column.IDLE else None,
-                    frequency=known if self._used is Column.FREQUENCY else None,
-                )
-            )
+            told = size if isinstance(size, int) else None
+            idle_seconds, frequency = (known, None) if idle else (None, known)
+            found.append(PlannedKey(KeyId(db, name), kind, told, ttl_ms, idle_seconds, frequency, read_at))
         return found
 
     async def _ask(self, buffer: bytes, replies: int) -> list[Any]:
-        with translated(self._where):
-            return await self._lane.ask(buffer, replies)
+        took = 0.0
+        self._throttle.begun()
+        try:
+            with translated(self._where):
+                began = time.monotonic()
+                answers = await self._lane.ask(buffer, replies)
+                took = time.monotonic() - began
+                return answers
+        finally:
+            self._throttle.took(replies if took else 0, took)
 
 
 def by_database(keys: Iterable[KeyId]) -> dict[int, list[bytes]]:

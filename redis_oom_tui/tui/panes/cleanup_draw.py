@@ -86,6 +86,7 @@ def planning_lines(view: PlanningView | None, room: int, pen: Pen) -> list[Line]
             "title",
             " ",
         ),
+        *paragraph(safe_text(view.phase, 200), room - 1, "warn" if "brak" in view.phase else "dim", " "),
     ]
 
 

@@ -1,0 +1,106 @@
+"""Who watches the server while something is done to it: a connection of its own that pings, and now and then a look at
+the server while the action stands still for a moment."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+from redis_oom_tui.actions.pacing import HOLD_SECONDS, Pacer
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.store.changing.channel import Channel
+from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.scan.tasks import end
+
+_PROBE_EVERY = 0.05
+_DECIDE_EVERY = 0.25
+_LOOK_EVERY = 1.0
+_HOMEWARD = 0.2
+_LOOK_SECONDS = 0.01
+_PROBES_FIRST = 3
+# Between the two looks at the counter: the first look itself, and a PING.
+_OWN_COMMANDS = 2
+
+
+class Watch:
+    """Watches `server`; `walking` as for the pacer."""
+
+    def __init__(self, server: LiveServer, *, walking: bool = False) -> None:
+        self._walking = walking
+        self._probe = Channel(server)
+
+    @contextlib.asynccontextmanager
+    async def beside(self) -> AsyncIterator[Pacer]:
+        """How hard to lean, for as long as the context lasts. Raises ServerUnreachable where nobody answers."""
+        try:
+            pacer = Pacer(min([await self._ping() for _ in range(_PROBES_FIRST)]), walking=self._walking)
+            await self._look(pacer)
+            task = asyncio.create_task(self._watch(pacer), name="watch")
+            try:
+                yield pacer
+            finally:
+                await end([task])
+        finally:
+            await self._probe.close()
+
+    async def _watch(self, pacer: Pacer) -> None:
+        """Probe, decide, look, until cancelled. A lost connection is made again: the action itself reports it."""
+        decided = looked = time.monotonic()
+        while True:
+            await asyncio.sleep(_PROBE_EVERY)
+            try:
+                await self._probed(pacer)
+                now = time.monotonic()
+                if now - decided >= _DECIDE_EVERY:
+                    decided = now
+                    pacer.decide()
+                if now - looked >= _LOOK_EVERY:
+                    await self._look_at_rest(pacer)
+                    looked = time.monotonic()
+            except TriageError:
+                await self._probe.close()
+                pacer.release()
+                await asyncio.sleep(_DECIDE_EVERY)
+
+    async def _probed(self, pacer: Pacer) -> None:
+        alarm = asyncio.get_running_loop().call_later(HOLD_SECONDS, pacer.hold)
+        try:
+            pacer.probed(await self._ping())
+        finally:
+            alarm.cancel()
+
+    async def _look_at_rest(self, pacer: Pacer) -> None:
+        """Let the calls on their way come home, then see how the server is without them."""
+        pacer.hold(slow=False)
+        try:
+            async with asyncio.timeout(_HOMEWARD + 10 * pacer.probes.round_trip):
+                await pacer.home.wait()
+            await self._look(pacer)
+        except TimeoutError:
+            # What is under way would be taken for others' work: then what was known before holds on.
+            return
+        finally:
+            pacer.release()
+
+    async def _look(self, pacer: Pacer) -> None:
+        before, began = await self._commands(), time.monotonic()
+        quiet = await self._ping()
+        await asyncio.sleep(_LOOK_SECONDS)
+        after, seconds = await self._commands(), time.monotonic() - began
+        others = None if before is None or after is None else max(0, after - before - _OWN_COMMANDS) / seconds
+        pacer.looked(quiet, others)
+
+    async def _commands(self) -> int | None:
+        """How many commands the server has carried out in all; None where it does not tell."""
+        (info,) = await self._probe.call([("INFO", "stats")])
+        if isinstance(info, bytes):
+            for line in info.splitlines():
+                if line.startswith(b"total_commands_processed:"):
+                    return int(line.split(b":")[1])
+        return None
+
+    async def _ping(self) -> float:
+        """How long a PING waited, in seconds; its answer may be a refusal (MISCONF), which takes as long."""
+        started = time.monotonic()
+        await self._probe.call([("PING",)])
+        return time.monotonic() - started
