@@ -38,7 +38,7 @@ def test_sixteen_databases_are_scanned_planned_emptied_and_restored(
     clients = [server.client(db=db) for db in range(DATABASES)]
     for db, client in enumerate(clients):
         client.mset({f"user:{number}": "v" for number in range(100)})
-        client.mset({f"cache:{number}": f"{db}" for number in range(db + 1)})
+        client.mset({f"cache:{number}": f"of {db}" for number in range(db + 1)})
     cached = sum(range(1, DATABASES + 1))
     document = json.loads(say(server, "hogs", "--json", "--top", "5000"))
     assert document["scanned_keys"] == len(document["keys"]) == 100 * DATABASES + cached
@@ -47,7 +47,7 @@ def test_sixteen_databases_are_scanned_planned_emptied_and_restored(
     say(server, "cleanup", "--match", "cache:*", "--yes", "--backup", backup)
     assert [client.dbsize() for client in clients] == [100] * DATABASES
     say(server, "restore", backup, "--yes")
-    assert [client.get("cache:0") for client in clients] == [b"%d" % db for db in range(DATABASES)]
+    assert [client.get("cache:0") for client in clients] == [b"of %d" % db for db in range(DATABASES)]
 
 
 def test_names_of_100_kb_are_scanned_and_deleted_exactly_and_fill_no_screen(
