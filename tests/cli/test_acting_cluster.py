@@ -1,16 +1,16 @@
 """`limits -c` and `cleanup -c`, `restore -c`: every node, told node by node."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis.crc import key_slot
 
 from redis_oom_tui.cli import main as entry
+from tests.cli.ran import on_cluster
 from tests.support.cluster import RunningCluster, clustered
 
+pytestmark = pytest.mark.usefixtures("home")
 KEYS = 90
 
 
@@ -24,20 +24,8 @@ def cluster() -> Iterator[RunningCluster]:
         yield running
 
 
-@pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-
-
-def _run(cluster: RunningCluster, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
-    with pytest.raises(SystemExit) as ended:
-        entry.main(["-c", "-p", str(cluster.primaries[0].port), *words, "--json"])
-    return int(ended.value.code or 0), json.loads(capsys.readouterr().out)
-
-
 def test_a_limit_for_all_nodes(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
-    code, document = _run(cluster, capsys, "limits", "--maxmemory", "200mb", "--yes")
+    code, document = on_cluster(cluster, capsys, "limits", "--maxmemory", "200mb", "--yes")
     assert code == 0, document
     for node in cluster.primaries:
         with node.server.client() as client:
@@ -48,7 +36,7 @@ def test_a_limit_for_one_node(cluster: RunningCluster, capsys: pytest.CaptureFix
     node = cluster.primaries[2]
     before = _limits(cluster)
     words = ("limits", "--node", node.name, "--maxmemory", "300mb", "--yes")
-    code, document = _run(cluster, capsys, *words)
+    code, document = on_cluster(cluster, capsys, *words)
     assert (code, document["maxmemory_bytes"]) == (0, 300 * 1024 * 1024)
     assert [each["node"] for each in document["changes"][0]["nodes"]] == [node.name]
     assert _limits(cluster) == [*before[:2], str(300 * 1024 * 1024)]
@@ -56,7 +44,7 @@ def test_a_limit_for_one_node(cluster: RunningCluster, capsys: pytest.CaptureFix
 
 
 def test_limits_name_the_node_that_they_are_of(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
-    code, document = _run(cluster, capsys, "limits")
+    code, document = on_cluster(cluster, capsys, "limits")
     assert code == 0
     assert document["node"] in [node.name for node in cluster.primaries]
     with pytest.raises(SystemExit):
@@ -95,15 +83,15 @@ def _limits(cluster: RunningCluster) -> list[str]:
 
 def test_cleanup_and_restore(cluster: RunningCluster, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     backup = tmp_path / "backup.jsonl"
-    code, planned = _run(cluster, capsys, "cleanup", "--match", "tmp:*")
+    code, planned = on_cluster(cluster, capsys, "cleanup", "--match", "tmp:*")
     assert (code, len(planned["keys"])) == (0, KEYS)
     assert _left(cluster) == KEYS
-    code, _ = _run(cluster, capsys, "cleanup", "--match", "tmp:*", "--backup", str(backup), "--yes")
+    code, _ = on_cluster(cluster, capsys, "cleanup", "--match", "tmp:*", "--backup", str(backup), "--yes")
     assert (code, _left(cluster)) == (0, 0)
     files = sorted(tmp_path.glob("backup*.jsonl"))
     assert len(files) == 3
     for file in files:
-        code, _ = _run(cluster, capsys, "restore", str(file), "--yes")
+        code, _ = on_cluster(cluster, capsys, "restore", str(file), "--yes")
         assert code == 0
     assert _left(cluster) == KEYS
 

@@ -12,13 +12,8 @@ from redis_oom_tui.cli import main as entry
 from tests.support.cluster import RunningCluster, clustered
 from tests.support.servers import RunningServer
 
+pytestmark = pytest.mark.usefixtures("home")
 KEYS = 30
-
-
-@pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
 
 @pytest.fixture(scope="module")

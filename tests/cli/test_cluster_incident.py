@@ -1,17 +1,15 @@
 """The usual truth: one shard is full and refuses writes. Found, explained, scanned, cleaned, and well again."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 from redis.crc import key_slot
 
-from redis_oom_tui.cli import main as entry
+from tests.cli.ran import on_cluster
 from tests.support.cluster import Node, RunningCluster, clustered
 
+pytestmark = pytest.mark.usefixtures("home")
 MIB = 2**20
 
 
@@ -19,18 +17,6 @@ MIB = 2**20
 def cluster() -> Iterator[RunningCluster]:
     with clustered(replicas=False) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-
-
-def _run(cluster: RunningCluster, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
-    with pytest.raises(SystemExit) as ended:
-        entry.main(["-c", "-p", str(cluster.primaries[0].port), *words, "--json"])
-    return int(ended.value.code or 0), json.loads(capsys.readouterr().out)
 
 
 def _fill(node: Node, tag: str) -> None:
@@ -49,16 +35,16 @@ def test_one_shard_out_of_memory(cluster: RunningCluster, capsys: pytest.Capture
     full = cluster.primaries[1]
     tag = next(tag for tag in map(str, range(1000)) if cluster.owner(key_slot(tag.encode())) is full)
     _fill(full, tag)
-    code, checked = _run(cluster, capsys, "check")
+    code, checked = on_cluster(cluster, capsys, "check")
     assert (code, checked["verdict"]) == (2, "oom")
     assert full.name in checked["reason"]
     assert [node["verdict"] for node in checked["nodes"]] == ["oom", "ok", "ok"]
-    _, scanned = _run(cluster, capsys, "hogs")
+    _, scanned = on_cluster(cluster, capsys, "hogs")
     assert {key["node"] for key in scanned["keys"]} == {full.name}
     assert scanned["patterns"][0]["pattern"].startswith("cache:")
-    _, cleaned = _run(cluster, capsys, "cleanup", "--match", "cache:*", "--max-bytes", "3mb", "--yes")
+    _, cleaned = on_cluster(cluster, capsys, "cleanup", "--match", "cache:*", "--max-bytes", "3mb", "--yes")
     assert cleaned["report"]["ok"], cleaned["report"]
-    code, after = _run(cluster, capsys, "check")
+    code, after = on_cluster(cluster, capsys, "check")
     assert (code, after["verdict"]) == (0, "ok")
     with full.server.client() as client:
         client.set("cache:{" + tag + "}:again", "v")

@@ -17,10 +17,7 @@ from redis_oom_tui.tui.intents import MakePlan, PullLever
 from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys
 from tests.tui.support import an_app, rows, screen_text, until
 
-
-@pytest.fixture(autouse=True)
-def _listening_at_once(monkeypatch):
-    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+pytestmark = pytest.mark.usefixtures("listening_at_once")
 
 
 def enabled_keys(app):

@@ -29,9 +29,7 @@ SPLIT = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _listening_at_once(monkeypatch):
-    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+pytestmark = pytest.mark.usefixtures("listening_at_once")
 
 
 def shown(app, dialog):

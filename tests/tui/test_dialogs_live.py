@@ -14,10 +14,7 @@ from redis_oom_tui.tui.dialogs.base import Dialog
 from tests.support.scripted_operator import HOSTILE
 from tests.tui.support import screen_text, until
 
-
-@pytest.fixture(autouse=True)
-def _listening_at_once(monkeypatch):
-    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+pytestmark = pytest.mark.usefixtures("listening_at_once")
 
 
 def live_app(server, folder: Path, *, read_only: bool = False) -> TriageApp:

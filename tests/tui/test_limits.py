@@ -20,9 +20,7 @@ from tests.tui.support import an_app, rows, screen_text, until
 MIB = 1024 * 1024
 
 
-@pytest.fixture(autouse=True)
-def _listening_at_once(monkeypatch):
-    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+pytestmark = pytest.mark.usefixtures("listening_at_once")
 
 
 async def on_limits(pilot, words="allkeys-lru"):

@@ -21,9 +21,7 @@ MIB = 1024 * 1024
 NOW = 1_760_000_000.0
 
 
-@pytest.fixture(autouse=True)
-def _listening_at_once(monkeypatch):
-    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+pytestmark = pytest.mark.usefixtures("listening_at_once")
 
 
 def an_entry(n=1, **changes):
