@@ -51,7 +51,7 @@ async def plan(desk: "ActionDesk", planning: "Planning", *, hidden: int = 0) -> 
 
     ended = CleanupState(error="The search broke off.")
     try:
-        view = await desk.follow(planning, publish)
+        view = await desk.jobs.follow(planning, publish)
         if view.state is PlanningState.FAILED or view.plan is None:
             ended = CleanupState(error=view.error or "The search found no plan.")
         elif not view.plan.keys:
@@ -84,7 +84,7 @@ async def run(desk: "ActionDesk", frozen: Plan, *, hidden: int = 0) -> None:
     broken = replace(job.view(), ended="The run broke off; the audit file tells how far it came.", failed=True)
     ended = CleanupState(Stage.REPORT, plan=frozen, run=broken)
     try:
-        view = await desk.follow(job, publish)
+        view = await desk.jobs.follow(job, publish)
         undone = job.outcomes(_UNDONE)
         listed = tuple(itertools.islice(undone, _LISTED))
         ended = CleanupState(Stage.REPORT, plan=frozen, run=view, outcomes=listed, more=sum(1 for _ in undone))
@@ -112,7 +112,7 @@ async def restore(desk: "ActionDesk", path: Path | None) -> None:
     broken = replace(restoring.view(), ended="Putting back broke off; it can be started again.", failed=True)
     ended = CleanupState(Stage.RESTORED, restoring=broken)
     try:
-        view = await desk.follow(restoring, publish)
+        view = await desk.jobs.follow(restoring, publish)
         ended = CleanupState(Stage.RESTORED, restoring=view)
         desk.tell("cleanup", view.ended or "Putting back has ended.", bad=view.failed)
     finally:

@@ -1,10 +1,9 @@
 """Takes what the panes ask for, refuses what cannot be, and runs the rest in workers of the app."""
 
-import asyncio
 import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.worker import WorkType
 
@@ -15,6 +14,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.ports import Operator
 from redis_oom_tui.tui.acting import cleanup, intents, limits, others, report, scans, switching
+from redis_oom_tui.tui.acting.jobs import Jobs
 from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, LogState, Stage
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
@@ -23,34 +23,17 @@ from redis_oom_tui.words.hostile import safe_text
 if TYPE_CHECKING:
     from redis_oom_tui.tui.station import Station
 
-_V = TypeVar("_V")
-_V_co = TypeVar("_V_co", covariant=True)
 _R = TypeVar("_R")
 
 NO_OPERATOR = "nothing can be changed from this screen, it only looks"
 NOT_YET = "the server has only just been reached, try again in a moment"
-_LOOK_SECONDS = 0.5
-_LEAVE_SECONDS = 1.5
-
-
-class Job(Protocol[_V_co]):
-    """A planning, a run or a restoring."""
-
-    async def run(self) -> _V_co:
-        """To the end."""
-
-    def view(self) -> _V_co:
-        """How far it is."""
-
-    def stop(self) -> None:
-        """End at the next edge."""
 
 
 class ActionDesk:
     """The app's side of every deed. `operator` is None where nothing can be changed.
 
     A deed is a coroutine that asks its questions and then acts; it runs in a worker of the app, so that no dialog takes
-    it along. Jobs run in tasks of their own, which end at an edge and are waited for when the app is left.
+    it along. What goes on for a while is one of `jobs`.
     """
 
     def __init__(self, app: "Station", operator: Operator | None) -> None:
@@ -62,7 +45,7 @@ class ActionDesk:
         self.log = LogState()
         self._looked = False
         self._asking = False
-        self._jobs: dict[asyncio.Task[object], Callable[[], None]] = {}
+        self.jobs = Jobs()
 
     @property
     def operator(self) -> Operator:
@@ -113,7 +96,7 @@ class ActionDesk:
                 self.app.tell(f"{reason}", bad=True)
             return
         if isinstance(ask, intents.StopWork):
-            self.stop()
+            self.jobs.stop()
         elif isinstance(ask, intents.NewPlan):
             self.show_cleanup(CleanupState())
         elif isinstance(ask, intents.LeavePlan):
@@ -121,7 +104,7 @@ class ActionDesk:
         elif isinstance(ask, intents.ShowPlan):
             self.show_cleanup(replace(self.cleanup, stage=Stage.PREVIEW))
         elif not isinstance(self.app.screen, Dialog):
-            self._begin(type(ask).__name__, lambda: self._deed(ask))
+            self._begin(type(ask).__name__, lambda: _deed(self, ask))
 
     def pull(self, lever: Lever) -> bool:
         """Begin the closing of the client that a finding is about; False where it is about something else."""
@@ -135,23 +118,6 @@ class ActionDesk:
         else:
             self.handle(intents.KillClient(client))
         return True
-
-    def _deed(self, ask: intents.Ask) -> Coroutine[object, object, None]:
-        match ask:
-            case intents.ReadLimits() | intents.ChangeSetting() | intents.UndoSetting() | intents.KeepSetting():
-                return limits.deed(self, ask)
-            case intents.BuildPlan() | intents.BuildEmergency() | intents.RunPlan() | intents.RestoreBackup():
-                return cleanup.deed(self, ask)
-            case intents.ExportReport():
-                return report.export(self)
-            case intents.SaveScan():
-                return scans.save(self)
-            case intents.OpenScan():
-                return scans.open_saved(self)
-            case intents.PickProfile():
-                return switching.switch(self)
-            case _:
-                return others.deed(self, ask)
 
     def _begin(self, name: str, deed: Callable[[], Coroutine[object, object, None]]) -> None:
         # Not a coroutine: an app that is being left drops it, and Python would complain at the user's prompt.
@@ -177,51 +143,21 @@ class ActionDesk:
         finally:
             self._asking = False
 
-    async def follow(self, job: Job[_V], publish: Callable[[_V], None]) -> _V:
-        """Run a job to its end, publishing how far it is twice a second."""
-        task = asyncio.create_task(job.run())
-        self._jobs[task] = job.stop
-        try:
-            while not task.done():
-                publish(job.view())
-                await asyncio.wait({task}, timeout=_LOOK_SECONDS)
-        finally:
-            if task.done():
-                del self._jobs[task]
-        return task.result()
-
     def leave(self) -> None:
         """Leave the app; in the middle of a job only after a question."""
-        if not self.working:
+        if not self.jobs:
             self.app.exit(0)
         elif not isinstance(self.app.screen, Dialog):
-            self._begin("leave", self._leave)
-
-    async def _leave(self) -> None:
-        lines = ("Something is under way. It ends at the edge of its batch, in a known state that is written down.",)
-        if await self.ask(ConfirmDialog(Question("Stop it and leave?", lines, "Stop and leave"))):
-            self.app.exit(0)
+            self._begin("leave", lambda: _leave(self))
 
     @property
     def acts(self) -> bool:
         """Whether there is an operator at all."""
         return self._operator is not None
 
-    @property
-    def working(self) -> bool:
-        """Whether a job goes on."""
-        return bool(self._jobs)
-
-    def stop(self) -> None:
-        """End every job at its next edge."""
-        for stop in list(self._jobs.values()):
-            stop()
-
     async def close(self) -> None:
         """The app is being left: end what goes on in a known state."""
-        self.stop()
-        if self._jobs:
-            await asyncio.wait(set(self._jobs), timeout=_LEAVE_SECONDS)
+        await self.jobs.close()
         if self._operator is not None:
             await self._operator.close()
 
@@ -250,3 +186,27 @@ class ActionDesk:
         """The audit file was read."""
         self.log = state
         self.app.active_pane.deeds_changed()
+
+
+def _deed(desk: ActionDesk, ask: intents.Ask) -> Coroutine[object, object, None]:
+    match ask:
+        case intents.ReadLimits() | intents.ChangeSetting() | intents.UndoSetting() | intents.KeepSetting():
+            return limits.deed(desk, ask)
+        case intents.BuildPlan() | intents.BuildEmergency() | intents.RunPlan() | intents.RestoreBackup():
+            return cleanup.deed(desk, ask)
+        case intents.ExportReport():
+            return report.export(desk)
+        case intents.SaveScan():
+            return scans.save(desk)
+        case intents.OpenScan():
+            return scans.open_saved(desk)
+        case intents.PickProfile():
+            return switching.switch(desk)
+        case _:
+            return others.deed(desk, ask)
+
+
+async def _leave(desk: ActionDesk) -> None:
+    lines = ("Something is under way. It ends at the edge of its batch, in a known state that is written down.",)
+    if await desk.ask(ConfirmDialog(Question("Stop it and leave?", lines, "Stop and leave"))):
+        desk.app.exit(0)

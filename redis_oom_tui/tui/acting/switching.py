@@ -62,7 +62,7 @@ async def _reached(board: Switchboard, name: str) -> Session:
 
 def _refuse_if_busy(desk: "ActionDesk") -> None:
     """What changes a server, or waits to, is not walked away from."""
-    if desk.working or desk.cleanup.working:
+    if desk.jobs or desk.cleanup.working:
         raise BadInput("Something is under way here: let it end, or stop it with Esc in Cleanup, and then go")
     if desk.limits.reverting is not None:
         raise BadInput("A setting here waits to go back by itself: keep it with s in Limits, or let it, and then go")
