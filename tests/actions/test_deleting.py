@@ -1,5 +1,6 @@
 """Safety rule 3: what runs is what was read; a key that changed since is kept, on every server, at its limit."""
 
+import asyncio
 import random
 import threading
 from collections.abc import Callable
@@ -127,6 +128,32 @@ async def test_a_key_that_was_changed_is_kept(server: RunningServer, tmp_path: P
         (kept,) = run.outcomes(frozenset({Outcome.CHANGED}))
         assert kept.id.key == b"cache:1"
         assert kept.detail
+
+
+@pytest.mark.parametrize("backup", [False, True], ids=["no backup", "backup"])
+async def test_a_counter_that_went_on_is_never_lost(server: RunningServer, tmp_path: Path, backup: bool) -> None:
+    with server.client() as client:
+        numbers = {b"cache:%d" % n: n % 7 for n in range(50)}
+        client.mset(numbers)
+        client.set(b"six", 6)
+        shares = client.object("refcount", b"cache:1") > 1_000_000_000
+        await asyncio.sleep(4.1)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            assert client.incr(b"cache:5") == 6
+            run = operator.run(plan, backup=BackupChoice(wanted=backup))
+            view = await run.run()
+            kept = {one.id.key: one.detail for one in run.outcomes(frozenset({Outcome.CHANGED}))}
+            if backup and shares:
+                assert (client.dbsize(), kept) == (1, {})
+                await operator.restore(Path(str(view.backup_path))).run()
+                assert client.mget(sorted(numbers)) == [b"%d" % (numbers | {b"cache:5": 6})[k] for k in sorted(numbers)]
+            elif shares:
+                assert client.dbsize() == 51
+                assert set(kept) == set(numbers)
+                assert all("only a deletion with a backup" in detail for detail in kept.values())
+            else:
+                assert set(client.keys()) == {b"cache:5", b"six"}
 
 
 async def test_a_key_that_lost_its_expiry_or_got_another_is_kept(server: RunningServer, tmp_path: Path) -> None:
