@@ -50,11 +50,14 @@ class Line:
         Raises OtherServer, or ServerUnreachable when the server did not come back within about twenty seconds.
         """
         lost, wait = self._client_id, _FIRST_WAIT
-        await self.channel.close()
         for left in reversed(range(_TRIES)):
+            await self.channel.close()
             try:
                 await self.open()
-                break
+                # Once more from the start where this one is lost, too: only with the kill's reply is the old one gone.
+                if lost is not None:
+                    await self.channel.call([("CLIENT", "KILL", "ID", lost)])
+                return
             except OtherServer:
                 raise
             except TriageError:
@@ -62,8 +65,6 @@ class Line:
                     raise
             await asyncio.sleep(wait)
             wait = min(_LONGEST_WAIT, 2 * wait)
-        if lost is not None:
-            await self.channel.call([("CLIENT", "KILL", "ID", lost)])
 
     async def close(self) -> None:
         """Let go of the connection."""

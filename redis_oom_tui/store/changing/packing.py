@@ -25,7 +25,7 @@ Due = tuple[int, int]
 def packed(script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()) -> bytes:
     """One EVAL of `script` with `checks`, and with `dues` where the script wants them.
 
-    >>> packed(b"return 1", [Check(KeyId(0, b"k"), Expected("set", -1, -1, 9, 9))])[:48]
+    >>> packed(b"return 1", [Check(KeyId(0, b"k"), Expected("set", -1, -1, 9, 9))])[:45]
     b'*7\\r\\n$4\\r\\nEVAL\\r\\n$8\\r\\nreturn 1\\r\\n$1\\r\\n1\\r\\n$1\\r\\nk\\r\\n$34'
     """
     wanted = [check.expected for check in checks]
