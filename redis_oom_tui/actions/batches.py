@@ -26,7 +26,7 @@ class Batches:
     what became of them is written right after. So at most two batches are there without an end after a crash: the one
     under way, and the one to come.
 
-    `line` gives the connection to a database. `stopping` says to end once the calls on their way have come home.
+    `line` gives the connection to a database; `pacer` says when to stop.
     """
 
     def __init__(

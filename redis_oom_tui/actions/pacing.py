@@ -250,7 +250,3 @@ class Pacer:
         if not using or self.alone:
             return doing
         return f"{doing}, {using}"
-
-    @property
-    def _call_seconds(self) -> float:
-        return _CALL_ALONE if self.alone else _CALL_SHARED
