@@ -5,7 +5,8 @@ another server, so here a lost connection stays lost, and the caller decides.
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
 from redis import exceptions
@@ -51,12 +52,19 @@ class Channel:
         if not commands:
             return []
         connection = await self._at_hand()
+        async with self._whole(connection):
+            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            return [await self._reply(connection, command) for command in commands]
+
+    @contextlib.asynccontextmanager
+    async def _whole(self, connection: GatedConnection) -> AsyncIterator[None]:
+        """An exchange that is had whole, or the connection goes with it: replies may still be on their way, and nobody
+        must read them as the answer to something else. Errors come out as ours.
+        """
         try:
             with translated(self._server.address):
-                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-                return [await self._reply(connection, command) for command in commands]
+                yield
         except BaseException:
-            # Replies may still be on their way: nobody must read them as the answer to something else.
             await connection.disconnect(nowait=True)
             raise
 
@@ -77,24 +85,16 @@ class Channel:
         # redis-py's own timeout would put every write into a task of its own.
         patience, connection.socket_timeout = connection.socket_timeout, None
         try:
-            with translated(self._server.address):
-                async with asyncio.timeout(patience):
-                    await connection.send_packed_command(buffer, check_health=False)
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
+            async with self._whole(connection), asyncio.timeout(patience):
+                await connection.send_packed_command(buffer, check_health=False)
         finally:
             connection.socket_timeout = patience
 
     async def replies(self, name: str, number: int) -> list[Any]:
         """The next `number` replies to what was sent, as `call` returns them. Raises as it does."""
         connection = await self._at_hand()
-        try:
-            with translated(self._server.address):
-                return [await self._reply(connection, (name,)) for _ in range(number)]
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
+        async with self._whole(connection):
+            return [await self._reply(connection, (name,)) for _ in range(number)]
 
     async def abandon(self) -> None:
         """Disconnect: replies may still be on their way, and nobody will read them."""
