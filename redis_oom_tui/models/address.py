@@ -92,7 +92,8 @@ class Connection:
     """Everything that `store` needs to reach a server. Times are in seconds.
 
     `db` is None where all databases are meant, as they are for a scan without `-n`. `replica_reads` says READONLY to a
-    replica of a cluster, which would else send every question about a key to its primary.
+    replica of a cluster, which would else send every question about a key to its primary. `asking` says ASKING right
+    before each command, to a node that takes over slots: it then answers for those of their keys that it has already.
     """
 
     address: Address = field(default_factory=Address)
@@ -104,5 +105,6 @@ class Connection:
     sentinel: Sentinel | None = None
     read_only: bool = False
     replica_reads: bool = False
+    asking: bool = False
     connect_timeout_seconds: float = 3.0
     read_timeout_seconds: float = 3.0

@@ -1,5 +1,7 @@
 """How asking a server can fail. Each error's text is one plain sentence: what, where, what to try."""
 
+import re
+
 
 class TriageError(Exception):
     """Anything that a person is told in a sentence instead of a traceback."""
@@ -39,10 +41,21 @@ class PermissionRefused(CommandRefused):
 
 
 MOVED = "served by another node"
+_ASK = re.compile(rf"{MOVED}, as its slot is half moved \(ASK \d+ (\S*:\d+)\)")
 
 
 class KeyMoved(CommandRefused):
     """This node does not serve the key (MOVED, ASK, TRYAGAIN): nothing was done to it. Its text holds `MOVED`."""
+
+
+def asks(sentence: str) -> str | None:
+    """HOST:PORT of the node that a KeyMoved's sentence sends on to by ASK; None where it does not. HOST may be empty.
+
+    >>> asks("the key is served by another node, as its slot is half moved (ASK 7 10.0.0.5:6379)")
+    '10.0.0.5:6379'
+    """
+    found = _ASK.search(sentence)
+    return None if found is None else found[1]
 
 
 class CommandMissing(CommandRefused):

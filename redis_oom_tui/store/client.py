@@ -1,6 +1,8 @@
 """Connections: redis-py's own, gated, polite, and quick to say that a server is silent."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterable
 from typing import Any, cast
 
 from redis import exceptions
@@ -18,6 +20,7 @@ from redis.credentials import CredentialProvider
 
 from redis_oom_tui.models import address
 from redis_oom_tui.rules.clients import OWN_NAME
+from redis_oom_tui.store.asking import ASKING, asking
 from redis_oom_tui.store.gate import Gate
 
 CLIENT_NAME = OWN_NAME.decode()
@@ -61,6 +64,7 @@ class _Gated(AbstractConnection):
         gate: Gate,
         silence_seconds: float = 3.0,
         replica_reads: bool = False,
+        asking: bool = False,
         server_name: str | None = None,
         **options: Any,
     ) -> None:
@@ -69,6 +73,8 @@ class _Gated(AbstractConnection):
         self.silence_seconds = silence_seconds
         self._manners = (*_MANNERS, ("READONLY",)) if replica_reads else _MANNERS
         self.server_name = server_name
+        self.asking = asking
+        self._introduced = False
         self.refused_manners: dict[str, str] = {}
         self.untouched = False
 
@@ -81,8 +87,23 @@ class _Gated(AbstractConnection):
         self.gate.admit(args, untouched=self.untouched)
         return super().pack_command(*args)
 
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        if self.asking and not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if self.asking and self._introduced:
+            self.gate.admit((ASKING,))
+            command = asking(command if isinstance(command, bytes) else b"".join(cast("Iterable[bytes]", command)))
+        await super().send_packed_command(command, check_health=check_health)
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        if self.asking and self._introduced:
+            # Where ASKING is refused, so is what follows it: that reply tells.
+            with contextlib.suppress(exceptions.ResponseError):
+                await super().read_response(*args, **options)
+        return await super().read_response(*args, **options)
+
     async def on_connect_check_health(self, check_health: bool = True) -> None:
-        self.untouched = False
+        self.untouched = self._introduced = False
         await super().on_connect_check_health(check_health=check_health)
         for manner in self._manners:
             await self.send_command(*manner, check_health=False)
@@ -94,6 +115,7 @@ class _Gated(AbstractConnection):
                 refused[" ".join(manner[:2])] = str(error)
         self.refused_manners = refused
         self.untouched = "CLIENT NO-TOUCH" not in refused
+        self._introduced = True
 
 
 class GatedConnection(_Gated, Connection):
@@ -168,6 +190,7 @@ def connection_options(connection: address.Connection) -> dict[str, Any]:
         "socket_timeout": WHOLE_REPLY * connection.read_timeout_seconds,
         "silence_seconds": connection.read_timeout_seconds,
         "replica_reads": connection.replica_reads,
+        "asking": connection.asking,
         # A retry would hide a lost reply, and for a write it could act twice: the callers decide instead.
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,

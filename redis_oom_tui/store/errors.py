@@ -83,7 +83,8 @@ def _refusal(
     if isinstance(error, exceptions.MovedError):
         return errors.KeyMoved(f"the key is {errors.MOVED} now ({text})", **said)
     if isinstance(error, (exceptions.AskError, exceptions.TryAgainError)):
-        return errors.KeyMoved(f"the key is {errors.MOVED}, as its slot is half moved ({text})", **said)
+        asked = "ASK " if isinstance(error, exceptions.AskError) else ""
+        return errors.KeyMoved(f"the key is {errors.MOVED}, as its slot is half moved ({asked}{text})", **said)
     if text.startswith("BUSY "):
         return errors.ServerBusy(f"{where} is busy running a script: {text}")
     if _ABSENT.search(text):

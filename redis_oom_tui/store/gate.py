@@ -21,6 +21,7 @@ READS = frozenset(
         "SELECT",
         "READONLY",
         "READWRITE",
+        # holds for one command, and lets it see keys that this node has of a slot not yet its own
         "ASKING",
         "CLIENT SETNAME",
         "CLIENT SETINFO",

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import CommandRefused, KeyMoved, NotRedis, ServerUnreachable, TriageError, asks
 from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import ScanOptions, ScanView
@@ -20,6 +20,7 @@ from redis_oom_tui.rules.fleet import shown, told_apart, worst_first
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet.polling import Round
 from redis_oom_tui.store.fleet.scanning import ClusterScan
+from redis_oom_tui.store.fleet.servers import Servers
 from redis_oom_tui.store.fleet.topology import Owners, Topology, discover
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.values import sample_families
@@ -48,9 +49,7 @@ class ClusterSource:
     ) -> None:
         self.connection = connection
         self._monotonic = monotonic
-        self._wall = wall
-        self._servers: dict[Address, LiveServer] = {}
-        self._readers: dict[Address, LiveServer] = {}
+        self._servers = Servers(connection, monotonic=monotonic, wall=wall)
         self._topology: Topology | None = None
         self._topology_due = 0.0
         self._owners: Owners | None = None
@@ -83,17 +82,11 @@ class ClusterSource:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        servers = [*self._servers.values(), *self._readers.values()]
-        self._servers, self._readers = {}, {}
-        for server in servers:
-            await server.close()
+        await self._servers.close()
 
     def server_at(self, address: Address) -> LiveServer:
         """The server at `address`, made on first use."""
-        if address not in self._servers:
-            alone = replace(self.connection, address=address, cluster=False, sentinel=None)
-            self._servers[address] = LiveServer(alone, monotonic=self._monotonic, wall=self._wall)
-        return self._servers[address]
+        return self._servers.at(address)
 
     def replica_of(self, name: str, but: Collection[str] = ()) -> LiveServer | None:
         """A replica of the node called `name` that answers and is none of `but`, for reading keys; None without one."""
@@ -104,18 +97,22 @@ class ClusterSource:
             if node.primary == name != node.name and not node.failed and node.name not in but
         ]
         fit.sort(key=lambda node: node.name not in answered)
-        if not fit:
-            return None
-        alone = replace(self.connection, address=fit[0].address, cluster=False, sentinel=None, replica_reads=True)
-        return self._readers.setdefault(fit[0].address, LiveServer(alone, monotonic=self._monotonic, wall=self._wall))
+        return self._servers.reader(fit[0].address) if fit else None
 
     def node(self, name: str) -> LiveServer:
         """The node called `name`, as a source of its own. Raises ServerUnreachable where there is none."""
+        return self._servers.at(self._address_of(name))
+
+    def importer(self, name: str) -> LiveServer:
+        """The node called `name`, for the keys that it has of slots that are not its own yet. Raises as `node` does."""
+        return self._servers.importer(self._address_of(name))
+
+    def _address_of(self, name: str) -> Address:
         known = self.topology.by_name(name)
         if known is None:
             names = ", ".join(sorted(node.name for node in self.topology.nodes)[:_NAMED])
             raise ServerUnreachable(f"the cluster has no node {name} now; by its own word it has {names}")
-        return self.server_at(known.address)
+        return known.address
 
     def owner(self, key: bytes) -> str | None:
         """The name of the node that serves `key`, as last asked; None where none does."""
@@ -191,14 +188,19 @@ class ClusterSource:
         return tuple(sorted((line for lines in held for line in lines), key=lambda line: -line.total_bytes))
 
     async def details(self, key: KeyId) -> KeyDetails | None:
-        """A closer look at one key, on the node that serves its slot now."""
+        """A closer look at one key, on the node that serves its slot now, or on the one that it sends us on to."""
         owner = self.topology.owners().of_key(key.key)
         if owner is None:
             raise ServerUnreachable("no node of the cluster serves this key's slot now")
-        found = await self.server_at(owner.address).details(replace(key, node=""))
-        if found is None:
-            return None
-        return replace(found, row=replace(found.row, id=replace(found.row.id, node=owner.name)))
+        node, alone = owner, replace(key, node="")
+        try:
+            found = await self.server_at(owner.address).details(alone)
+        except KeyMoved as moved:
+            heir = self.topology.told(asks(str(moved)) or "", owner.address)
+            if heir is None:
+                raise
+            node, found = heir, await self._servers.importer(heir.address).details(alone)
+        return found and replace(found, row=replace(found.row, id=replace(found.row.id, node=node.name)))
 
     async def settings(self) -> Mapping[str, str]:
         """The settings of the node that is shown; where nodes differ, `Snapshot.fleet` says so."""

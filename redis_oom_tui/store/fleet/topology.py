@@ -35,6 +35,12 @@ class Topology:
         """The node called `name`."""
         return next((node for node in self.nodes if node.name == name), None)
 
+    def told(self, where: str, asked: Address) -> ClusterNode | None:
+        """The node at `where`, HOST:PORT as the node at `asked` told it: without a host it is on the same one."""
+        host, _, port = where.rpartition(":")
+        host = asked.host if host in ("", "?") else host.strip("[]")
+        return next((node for node in self.nodes if (node.address.host, str(node.address.port)) == (host, port)), None)
+
     def owners(self) -> "Owners":
         """For finding the owner of many keys."""
         return Owners(self.primaries)

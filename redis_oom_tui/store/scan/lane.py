@@ -42,7 +42,8 @@ class Lane:
     def __init__(self, connection: Connection, db: int, walker: Walker, *, bulk: bool = True) -> None:
         gate = Gate(read_only=connection.read_only)
         admit_all(gate, walker)
-        parser = _bulk_parser() if bulk else None
+        # Behind ASKING each reply comes with another, which the connection takes away one by one.
+        parser = _bulk_parser() if bulk and not connection.asking else None
         options = connection_options(connection)
         if parser is not None:
             options |= {"parser_class": parser, "socket_read_size": _READ_SIZE}
