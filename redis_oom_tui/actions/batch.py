@@ -21,9 +21,10 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, Outcome, Plan
 from redis_oom_tui.rules.recheck import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.report import blocks_writes
-from redis_oom_tui.store.changing.acting import Hands, Said
+from redis_oom_tui.store.changing.acting import Hands
 from redis_oom_tui.store.changing.line import Line
 from redis_oom_tui.store.changing.packing import Check
+from redis_oom_tui.store.changing.replies import Said
 from redis_oom_tui.store.changing.scripts import Reply
 
 _SAVE_AT_ONCE = 4 * 1024 * 1024

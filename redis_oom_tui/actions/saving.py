@@ -8,8 +8,9 @@ from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
 from redis_oom_tui.rules.recheck import expected
-from redis_oom_tui.store.changing.acting import Hands, Said, Saved
+from redis_oom_tui.store.changing.acting import Hands
 from redis_oom_tui.store.changing.packing import Check
+from redis_oom_tui.store.changing.replies import Said, Saved
 from redis_oom_tui.store.changing.scripts import CHANGED_WORDS, Reply
 from redis_oom_tui.words.sizes import size
 

@@ -10,6 +10,11 @@ TTL_SLACK_MS = 5000
 # Above this, sizes of collections are estimates from a few elements, which rehashing may shift.
 _EXACT_BELOW = 4096
 _EXACT_TYPES = frozenset({"string"})
+# Redis counts a shared object as used 2^31 - 1 times (OBJ_SHARED_REFCOUNT), and any other by its references.
+SHARED_USERS = 1_000_000_000
+# A shared number takes no more than its name and an entry: nothing larger has to be asked about.
+SHARED_GROWTH = 1.3
+SHARED_ROOM = 128
 
 
 class Expected(NamedTuple):
@@ -53,6 +58,15 @@ def size_class(key: PlannedKey) -> tuple[int, int]:
     if size <= _EXACT_BELOW or key.type in _EXACT_TYPES:
         return size, size
     return size // 2, size * 2
+
+
+def may_be_shared(want: Expected, name_bytes: int) -> bool:
+    """Whether the idle time to be compared may be another key's as well: that of a number which Redis shares.
+
+    >>> may_be_shared(Expected("string", -1, 9, 72, 72), 5), may_be_shared(Expected("string", -1, 9, 300, 300), 5)
+    (True, False)
+    """
+    return want.type == "string" and want.least_idle >= 0 and want.largest <= SHARED_GROWTH * name_bytes + SHARED_ROOM
 
 
 def difference(want: Expected, kind: str | None, ttl_ms: int | None, idle: int | None, size: int | None) -> str | None:

@@ -75,6 +75,7 @@ LOOKS = frozenset(
         "HSCAN",
         "LLEN",
         "LRANGE",
+        "OBJECT REFCOUNT",
         "SCARD",
         "SSCAN",
         "STRLEN",
@@ -85,7 +86,10 @@ LOOKS = frozenset(
         "ZSCAN",
     }
 )
-"""Reads that reset the idle time of what they read: only where CLIENT NO-TOUCH holds, or on the way to a change."""
+"""Reads that reset the idle time of what they read: only where CLIENT NO-TOUCH holds, or on the way to a change.
+
+OBJECT REFCOUNT resets nothing. Only the check before a change asks it, so who just looks needs no right to it.
+"""
 
 CHANGES = frozenset(
     {

@@ -55,7 +55,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
 }
 ON_A_KEY = (
     "TYPE TTL PTTL EXISTS STRLEN HLEN LLEN SCARD ZCARD XLEN DUMP PERSIST UNLINK MEMORY_USAGE OBJECT_ENCODING "
-    "OBJECT_FREQ OBJECT_IDLETIME XINFO_STREAM"
+    "OBJECT_FREQ OBJECT_IDLETIME OBJECT_REFCOUNT XINFO_STREAM"
 )
 ARGUMENTS |= {command.replace("_", " "): ("k",) for command in ON_A_KEY.split()}
 
@@ -116,16 +116,16 @@ def test_the_reader_may_send_every_read_and_no_change(server: RunningServer, oom
     assert [command for command in sorted(CHANGES | LOOKS) if not refused(oom_user, command)] == []
 
 
-def test_the_looker_may_send_every_look_but_dump(server: RunningServer, oom_user: redis.Redis) -> None:
+def test_the_looker_may_send_every_look_but_what_deletions_ask(server: RunningServer, oom_user: redis.Redis) -> None:
     with server.client() as admin:
         grant(admin, "acl-look")
-    assert [command for command in sorted(LOOKS) if refused(oom_user, command)] == ["DUMP"]
+    assert [command for command in sorted(LOOKS) if refused(oom_user, command)] == ["DUMP", "OBJECT REFCOUNT"]
 
 
 def test_the_operator_may_send_every_change(server: RunningServer, oom_user: redis.Redis) -> None:
     with server.client() as admin:
         grant(admin, "acl-act")
-    assert [command for command in sorted(CHANGES | {"DUMP"}) if refused(oom_user, command)] == []
+    assert [command for command in sorted(CHANGES | {"DUMP", "OBJECT REFCOUNT"}) if refused(oom_user, command)] == []
     assert refused(oom_user, "FLUSHALL")
 
 

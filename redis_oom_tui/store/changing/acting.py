@@ -1,48 +1,19 @@
 """Check each key again, and delete it, let it expire or save it: by script in one step, else as close as it goes."""
 
 import contextlib
-import hashlib
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from redis_oom_tui.models.errors import PermissionRefused, TriageError
+from redis_oom_tui.models.errors import PermissionRefused
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.rules.recheck import difference
 from redis_oom_tui.store.changing import scripts
 from redis_oom_tui.store.changing.channel import Channel, Command
 from redis_oom_tui.store.changing.packing import Check, Due, packed
+from redis_oom_tui.store.changing.replies import Said, Saved, said, saved
 from redis_oom_tui.store.changing.scripts import Reply
-
-_DIFFERENCES = {
-    "gone": Reply.GONE,
-    "type": Reply.TYPE,
-    "ttl": Reply.TTL,
-    "used": Reply.USED,
-    "size": Reply.SIZE,
-}
-_REPLIES = {reply.value: reply for reply in Reply}
-Said = Reply | TriageError | str
-"""What became of one key: a Reply, an error of ours, or the server's own words from inside a script."""
-
-
-class Saved(NamedTuple):
-    """A key's value as DUMP gives it, with what DUMP leaves out; None where the key has none or it is not known."""
-
-    payload: bytes
-    ttl_ms: int | None
-    idle_seconds: int | None
-    frequency: int | None
-
-    @property
-    def digest(self) -> str:
-        """What `scripts` compare before they delete."""
-        return _digest(self.payload)
-
-
-def _digest(payload: bytes) -> str:
-    return hashlib.sha1(payload, usedforsecurity=False).hexdigest()
+from redis_oom_tui.store.changing.stepping import Steps
 
 
 class Told(NamedTuple):
@@ -84,14 +55,13 @@ class Throttle(Protocol):
 class Hands:
     """Acts on keys of one database. `scripted` is False where EVAL is refused; `alone` sends each key by itself. After
     a lost connection `sent` is how many of the checks, from the first on, may have been acted on.
-
-    Without scripts a key is read again and deleted in two steps: a change within that moment would go unseen.
     """
 
     def __init__(self, channel: Channel, throttle: Throttle, *, scripted: bool, alone: bool = False) -> None:
         self._channel = channel
         self._throttle = throttle
         self._scripted = scripted
+        self._steps = Steps(channel)
         self._alone = alone
         self.sent = 0
 
@@ -105,7 +75,7 @@ class Hands:
                     yield Told(at, _all_said(replies))
             return
         async for at, part in self._parts(checks):
-            yield Told(at, await self._two_steps(part, [("UNLINK", check.id.key) for check in part]))
+            yield Told(at, await self._steps.act(part, [("UNLINK", check.id.key) for check in part]))
 
     async def expire(self, checks: Sequence[Check], due_ms: Sequence[int], now_ms: int) -> AsyncGenerator[Told, None]:
         """Give each unchanged key its end at `due_ms` (Unix milliseconds), unless it ends sooner already."""
@@ -120,17 +90,17 @@ class Hands:
             for check, due in zip(part, due_ms[at : at + len(part)], strict=True):
                 sooner = 0 <= check.expected.ttl_ms <= due - now_ms
                 commands.append(None if sooner else ("PEXPIREAT", check.id.key, due))
-            yield Told(at, await self._two_steps(part, commands))
+            yield Told(at, await self._steps.act(part, commands))
 
     async def save(self, checks: Sequence[Check]) -> list[Saved | Said]:
         """The value of each key that still looks as expected; fewer than `checks` where the throttle is stopping."""
         if not self._scripted:
-            return await self._save_in_steps(checks)
+            return await self._steps.save(checks)
         found: dict[int, list[Saved | Said]] = {}
         async with contextlib.aclosing(self._calls(scripts.SAVE, checks)) as calls:
             async for at, replies in calls:
-                found[at] = [_saved(reply) if isinstance(reply, list) else _said(reply) for reply in replies]
-        return [saved for at in sorted(found) for saved in found[at]]
+                found[at] = [saved(reply) if isinstance(reply, list) else said(reply) for reply in replies]
+        return [one for at in sorted(found) for one in found[at]]
 
     async def lives(self, keys: Sequence[KeyId]) -> list[int | None]:
         """The PTTL of each key, -1 where it does not expire, None where it is gone."""
@@ -214,87 +184,7 @@ class Hands:
         replies = await self._channel.replies("EVAL", len(checks))
         return [one[0] if isinstance(one, list) else one for one in replies]
 
-    async def _two_steps(self, checks: Sequence[Check], commands: Sequence[Command | None]) -> list[Said]:
-        said: list[Said] = [*await self._differences(checks)]
-        acting = [at for at, reply in enumerate(said) if reply is Reply.DONE and commands[at] is not None]
-        for at, reply in enumerate(said):
-            if reply is Reply.DONE and commands[at] is None:
-                said[at] = Reply.EARLIER
-        replies = await self._channel.call([command for at in acting if (command := commands[at]) is not None])
-        for at, reply in zip(acting, replies, strict=True):
-            said[at] = _said(reply)
-        return said
-
-    async def _differences(self, checks: Sequence[Check]) -> list[Said]:
-        """DONE for each key that looks as expected."""
-        commands: list[Command] = []
-        for check in checks:
-            name = check.id.key
-            commands += [("TYPE", name), ("PTTL", name), ("OBJECT", "IDLETIME", name), ("MEMORY", "USAGE", name)]
-        replies = await self._channel.call(commands)
-        said: list[Said] = []
-        for at, check in enumerate(checks):
-            kind, ttl, idle, size = replies[4 * at : 4 * at + 4]
-            if isinstance(kind, TriageError) or isinstance(ttl, TriageError):
-                said.append(kind if isinstance(kind, TriageError) else ttl)
-                continue
-            differs = difference(
-                check.expected,
-                None if kind == b"none" or ttl == -2 else kind.decode("ascii", "replace"),
-                None if ttl < 0 else ttl,
-                idle if isinstance(idle, int) else None,
-                size if isinstance(size, int) else None,
-            )
-            said.append(Reply.DONE if differs is None else _DIFFERENCES[differs])
-        return await self._same_content(checks, said)
-
-    async def _same_content(self, checks: Sequence[Check], said: list[Said]) -> list[Said]:
-        """`said`, with CONTENT for the keys that are no longer as they were saved."""
-        saved = [at for at, reply in enumerate(said) if reply is Reply.DONE and checks[at].expected.digest]
-        dumps = await self._channel.call([("DUMP", checks[at].id.key) for at in saved])
-        for at, payload in zip(saved, dumps, strict=True):
-            if payload is None:
-                said[at] = Reply.GONE
-            elif not isinstance(payload, bytes) or _digest(payload) != checks[at].expected.digest:
-                said[at] = Reply.CONTENT
-        return said
-
-    async def _save_in_steps(self, checks: Sequence[Check]) -> list[Saved | Said]:
-        said: list[Saved | Said] = [*await self._differences(checks)]
-        acting = [at for at, reply in enumerate(said) if reply is Reply.DONE]
-        commands: list[Command] = []
-        for at in acting:
-            name = checks[at].id.key
-            commands += [("OBJECT", "IDLETIME", name), ("OBJECT", "FREQ", name), ("PTTL", name), ("DUMP", name)]
-        replies = await self._channel.call(commands)
-        for number, at in enumerate(acting):
-            idle, frequency, ttl, payload = replies[4 * number : 4 * number + 4]
-            if isinstance(payload, bytes):
-                known = [reply if isinstance(reply, int) else -1 for reply in (ttl, idle, frequency)]
-                said[at] = _saved([payload, *known])
-            else:
-                said[at] = Reply.GONE if payload is None else payload
-        return said
-
 
 def _all_said(replies: list[Any]) -> list[Said]:
     # Usually all of them are alike, and there are many.
-    return [Reply.DONE] * len(replies) if replies == [1] * len(replies) else [_said(reply) for reply in replies]
-
-
-def _said(reply: Any) -> Said:
-    if isinstance(reply, int):
-        return _REPLIES[reply]
-    if isinstance(reply, TriageError):
-        return reply
-    return bytes(reply).decode("utf-8", "replace")
-
-
-def _saved(reply: Sequence[Any]) -> Saved:
-    payload, ttl, idle, frequency = reply
-    return Saved(
-        payload,
-        None if ttl < 0 else ttl,
-        None if idle < 0 else idle,
-        None if frequency < 0 else frequency,
-    )
+    return [Reply.DONE] * len(replies) if replies == [1] * len(replies) else [said(reply) for reply in replies]

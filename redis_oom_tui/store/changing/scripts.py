@@ -11,11 +11,15 @@ sides. A reply per key: a whole number of Reply, or the server's refusal as text
 The idle time tells of a change only where it is the key's own. Redis keeps one object for each whole number from 0 to
 9999 and has all keys that hold it share that, unless an LRU or LFU policy is on under a limit: after INCR the key shows
 how long ago anybody used the next number. (Checked on 6.2 and 7.0; Valkey 9.1 shares none.) Such a key's change since
-the preview cannot be seen, so it goes only where its value was saved, compared with that.
+the preview cannot be seen, so it goes only where its value was saved, compared with that. A user who may not ask how
+many share an object is not told what may be a number, either.
 """
 
 import struct
 from enum import IntEnum
+from string import Template
+
+from redis_oom_tui.rules.recheck import SHARED_GROWTH, SHARED_ROOM, SHARED_USERS
 
 WANTS = struct.Struct("<Hdddd")
 DUE = struct.Struct("<dd")
@@ -34,6 +38,7 @@ class Reply(IntEnum):
     SIZE = -4
     CONTENT = -5
     SHARED = -6
+    UNSURE = -7
 
 
 CHANGED_WORDS = {
@@ -43,6 +48,8 @@ CHANGED_WORDS = {
     Reply.SIZE: "its size is another now",
     Reply.CONTENT: "its content was changed after it was saved",
     Reply.SHARED: "it holds a small number, whose change nobody could see here: only a deletion with a backup takes it",
+    Reply.UNSURE: "OBJECT REFCOUNT is refused, so nobody could see if its number changed: only a deletion with a backup"
+    " takes it",
     Reply.EARLIER: "it expires sooner than that already",
 }
 
@@ -52,14 +59,15 @@ def _lean(script: str) -> bytes:
     return "\n".join(line.strip() for line in script.strip().splitlines()).encode("ascii")
 
 
-# A shared number takes no more than its name and an entry: nothing larger has to be asked about.
-_CHECK = """
+_CHECK = Template("""
 local call, pcall, unpacked = redis.call, redis.pcall, struct.unpack
 local wants, saved, at, saving = ARGV[1], ARGV[2], 1, false
-local function shared(key, largest)
-  if largest > 1.3 * #key + 128 then return false end
+local function unseen(key, largest)
+  if largest > $shared_growth * #key + $shared_room then return nil end
   local users = pcall('OBJECT', 'REFCOUNT', key)
-  return type(users) == 'number' and users > 1000000000
+  if type(users) == 'number' then return users > $shared_users and -6 end
+  local encoding = pcall('OBJECT', 'ENCODING', key)
+  return (type(encoding) ~= 'string' or encoding == 'int') and -7
 end
 local function differs(key, place)
   local number, lives, idle_least, smallest, largest
@@ -73,9 +81,10 @@ local function differs(key, place)
   if (lives < 0) ~= (ttl < 0) then return -2 end
   if lives >= 0 and math.abs(lives - ttl) > 5000 then return -2 end
   local digest = string.sub(saved, 40 * place - 39, 40 * place)
-  local is_saved = saved ~= '' and digest ~= NOT_SAVED
-  if idle_least >= 0 and kind == 'string' and shared(key, largest) then
-    if not saving and not is_saved then return -6 end
+  local is_saved = saved ~= '' and digest ~= $not_saved
+  local why = idle_least >= 0 and kind == 'string' and unseen(key, largest)
+  if why then
+    if not saving and not is_saved then return why end
   elseif idle_least >= 0 then
     local idle = pcall('OBJECT', 'IDLETIME', key)
     if type(idle) == 'number' and idle < idle_least then return -3 end
@@ -91,7 +100,9 @@ local function said(reply)
   if type(reply) == 'table' and reply.err then return reply.err end
   return nil
 end
-""".replace("NOT_SAVED", f"'{NOT_SAVED}'")
+""").substitute(
+    not_saved=f"'{NOT_SAVED}'", shared_growth=SHARED_GROWTH, shared_room=SHARED_ROOM, shared_users=SHARED_USERS
+)
 
 # UNLINK weighs a stream by its entries, its groups and what is pending in the first of them. One that is light in these
 # and holds many pending entries or consumers elsewhere would be freed in one go (`rules.freeing`), which takes as long
