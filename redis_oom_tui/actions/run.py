@@ -27,6 +27,7 @@ from redis_oom_tui.store.changing.line import Line, OtherServer
 from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.words.sizes import number_of_keys, size, told_bytes
 
+_DEFECT = "A defect of this tool ended the run early"
 _POLL_SECONDS = 0.5
 _FREEING_POLL_SECONDS = 0.1
 _FREEING_LONGEST_SECONDS = 30.0
@@ -74,20 +75,26 @@ class PlanRunner:
     async def run(self) -> RunView:
         """Carry out the plan, wait until what was freed is free, and report."""
         self._started = time.monotonic()
-        failure: str | None = None
+        failure: str | None = _DEFECT
         try:
             await self._carry_out()
             await self._freeing()
+            failure = None
         except TriageError as error:
             failure = str(error)
         except asyncio.CancelledError:
-            self._end("The tool ended while this ran")
+            failure = "The tool ended while this ran"
             raise
         finally:
-            for line in self._lines.values():
-                await line.close()
-        self._end(failure)
+            try:
+                await self._let_go()
+            finally:
+                self._end(failure)
         return self.view()
+
+    async def _let_go(self) -> None:
+        for line in self._lines.values():
+            await line.close()
 
     async def _first_look(self) -> Snapshot:
         """The server as it stands; asked twice, as a connection that lay idle may have been closed meanwhile."""
