@@ -26,7 +26,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
         with running.owner(SLOT).server.client() as client:
             for number in range(KEYS):
                 client.set(b"{tag}%d" % number, "v" * 100)
-        half_moved(running, SLOT, target(running), GONE)
+        half_moved(running, SLOT, target(running), *(b"{tag}%d" % number for number in range(GONE)))
         yield running
 
 

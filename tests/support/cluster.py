@@ -162,14 +162,13 @@ def _sees_replicas(node: Node, cluster: RunningCluster) -> bool:
     return sum(" slave " in line or ",slave" in line for line in _lines(node)) == len(cluster.replicas)
 
 
-def half_moved(cluster: RunningCluster, slot: int, target: Node, number: int) -> None:
-    """Begin to move `slot` from its first owner to `target`, with so many of its keys: a resharding that broke off."""
+def half_moved(cluster: RunningCluster, slot: int, target: Node, *names: bytes) -> None:
+    """Begin to move `slot` from its first owner to `target`, with the keys called so: a resharding that broke off."""
     source = cluster.owner(slot)
     with source.server.client() as old, target.server.client() as new:
         new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
         old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
-        keys = old.execute_command("CLUSTER GETKEYSINSLOT", slot, number)
-        old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 60_000, "KEYS", *keys)
+        old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 60_000, "KEYS", *names)
 
 
 def moved_slot(cluster: RunningCluster, slot: int, target: Node) -> None:

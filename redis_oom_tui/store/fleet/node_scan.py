@@ -2,33 +2,40 @@
 
 from binascii import crc_hqx
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from redis import exceptions
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.scan.closer import Closer
+from redis_oom_tui.store.scan.crew import sorted_out
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
+from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.tally import Columns, Tally, Top
+from redis_oom_tui.store.scan.wire import packed_by_key
 
 # Fewer keys than this tell nothing about the order in which the server walks.
 _TELLING = 16
 # Names kept of the slot that the walk is in, so that another node can go on in the middle of it.
 _REMEMBERED = 5000
+# Keys of slots that are not the node's own; most have none.
+_MOST_STRANGERS = 50_000
 _SLOT_BITS = REDIS_CLUSTER_HASH_SLOTS - 1
 # The replies about a key that went to another node between being listed and being asked about.
 _MOVED = frozenset({exceptions.MovedError, exceptions.AskError})
 
 
 class NodeTally(Tally):
-    """What one node gave, counted into `shared`, with a count of its own."""
+    """What one node gave, counted into `shared`, with a count of its own; `mine` says of a name whether it has it."""
 
-    def __init__(self, shared: Tally, own: bytearray) -> None:
+    def __init__(self, shared: Tally, mine: Callable[[bytes], object]) -> None:
         super().__init__(shared.options)
         self._shared = shared
-        self._own = own
+        self._mine = mine
 
     def page(self, db: int, names: list[bytes], columns: Columns) -> None:
         """Count one page."""
@@ -40,9 +47,7 @@ class NodeTally(Tally):
     def to_look_at(self) -> list[Top]:
         """Those of the largest keys of all that this node holds."""
         return [
-            top
-            for top in self._shared.largest()
-            if not (top.asked and top.row.measured) and self._own[key_slot(top.row.id.key)]
+            top for top in self._shared.largest() if not (top.asked and top.row.measured) and self._mine(top.row.id.key)
         ]
 
     def correct(self, top: Top, row: KeyRow) -> None:
@@ -53,7 +58,8 @@ class NodeTally(Tally):
 class NodeScan(KeyspaceScan):
     """Scans `server`, which is `owner` or a replica of it, for the keys of `slots`.
 
-    Keys of other slots are on their way between nodes, and not its own; `counted` are known from a node that was lost.
+    Keys of other slots are on their way between nodes, and not its own: `strangers`, None where they were too many to
+    remember. `counted` are known from a node that was lost.
     Servers since Redis 7.4 and Valkey 8 walk slot by slot in a cluster: `by_slot` is what was seen, not guessed; then a
     scan that broke off knows which slots it has behind it.
     """
@@ -68,7 +74,7 @@ class NodeScan(KeyspaceScan):
         counted: Collection[bytes] = (),
     ) -> None:
         own = bytearray(REDIS_CLUSTER_HASH_SLOTS)
-        tally = NodeTally(shared, own)
+        tally = NodeTally(shared, lambda name: own[key_slot(name)])
         super().__init__(server, options, tally=tally, patience_seconds=2.0)
         self.node = owner
         self.asked = str(server.address)
@@ -79,6 +85,8 @@ class NodeScan(KeyspaceScan):
         self.begun: set[bytes] | None = set()
         self.by_slot = True
         self.moved_keys = 0
+        self.strangers: set[bytes] | None = set()
+        self._shared = shared
         self._own = own
         for slot in self.slots:
             own[slot] = 1
@@ -119,11 +127,12 @@ class NodeScan(KeyspaceScan):
         if self.by_slot and walked != sorted(walked):
             self.by_slot = False
         own = list(map(self._own.__getitem__, slots))
-        asked = [column for column in (columns.sizes, columns.types, columns.ttls) if column is not None]
+        asked = _asked(columns)
         here = slots
         if 0 in own or self._counted or any(not _MOVED.isdisjoint(map(type, column)) for column in asked):
+            self._note_strangers([name for at, name in enumerate(names) if not own[at] and _moved(asked, at)])
             kept = [at for at, mine in enumerate(own) if mine and names[at] not in self._counted]
-            stayed = [at for at in kept if not any(type(column[at]) in _MOVED for column in asked)]
+            stayed = [at for at in kept if not _moved(asked, at)]
             self.moved_keys += len(kept) - len(stayed)
             names, columns, here = [names[at] for at in stayed], _at(columns, stayed), [slots[at] for at in stayed]
         self.seen.update(here)
@@ -132,6 +141,58 @@ class NodeScan(KeyspaceScan):
             self.last_slot = slots[-1]
         if names:
             super().count(db, names, columns)
+
+    def _note_strangers(self, names: list[bytes]) -> None:
+        if self.strangers is not None:
+            self.strangers.update(names)
+            if len(self.strangers) > _MOST_STRANGERS:
+                self.strangers = None
+
+    async def reach(self, importer: LiveServer, slots: Collection[int]) -> list[bytes]:
+        """Count the strangers of `slots`, which `importer` (this node, behind ASKING) has already; which those were.
+
+        Raises one of `models.errors`.
+        """
+        names = sorted(name for name in self.strangers or () if key_slot(name) in slots)
+        reached: list[bytes] = []
+        lane = Lane(importer.connection, 0, self._walker)
+        with translated(importer.address, "MEMORY USAGE"):
+            try:
+                await lane.open()
+                while names and not self._reins.let_go:
+                    await self._reins.ready()
+                    page, names = names[: self._reins.step.count], names[self._reins.step.count :]
+                    answers = await lane.ask(packed_by_key(self._columns, page), len(self._columns) * len(page))
+                    reached += self._take_in(page, sorted_out(self._columns, answers, len(page)))
+            finally:
+                await lane.close()
+            await self._look_at(importer, frozenset(reached))
+        return reached
+
+    def _take_in(self, names: list[bytes], columns: Columns) -> list[bytes]:
+        asked = _asked(columns)
+        kept = [at for at in range(len(names)) if not _moved(asked, at)]
+        there = [names[at] for at in kept]
+        self.seen.update(map(key_slot, there))
+        super().count(0, there, _at(columns, kept))
+        return there
+
+    async def _look_at(self, importer: LiveServer, names: Collection[bytes]) -> None:
+        """A closer look at those of the largest keys that are among `names`."""
+        tally = NodeTally(self._shared, names.__contains__)
+        tally.limit = self._tally.limit
+        closer = Closer(
+            importer.connection,
+            tally,
+            evidence=self._evidence,
+            sized=self._standing.sized,
+            ready=self._reins.ready,
+            pace=lambda: self._reins.braking.pace,
+        )
+        try:
+            await closer.finish()
+        finally:
+            await closer.close()
 
     def _remember(self, names: list[bytes], slots: list[int], last: int) -> None:
         """The names counted of the slot that the walk is in: `begun`, None where they are too many or not known."""
@@ -144,6 +205,15 @@ class NodeScan(KeyspaceScan):
             self.begun.update(name for name, slot in zip(names, slots, strict=True) if slot == last)
             if len(self.begun) > _REMEMBERED:
                 self.begun = None
+
+
+def _asked(columns: Columns) -> list[list[object]]:
+    return [column for column in (columns.sizes, columns.types, columns.ttls) if column is not None]
+
+
+def _moved(asked: Sequence[list[object]], at: int) -> bool:
+    """Whether the node said of the key at `at` that another serves it."""
+    return any(type(column[at]) in _MOVED for column in asked)
 
 
 def _at(columns: Columns, kept: list[int]) -> Columns:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.rules import estimate
+from redis_oom_tui.store.fleet.half_moved import Handing, handings, still
 from redis_oom_tui.store.fleet.node_scan import NodeScan
 from redis_oom_tui.store.fleet.sampling import BY_SLOT, UNEVEN, fair_sample, quotas
 from redis_oom_tui.store.fleet.topology import Owners, Topology, keys_in_slots, slots_on_their_way
@@ -45,6 +46,9 @@ class Nodes(Protocol):
     def node(self, name: str) -> LiveServer:
         """The node called `name`."""
 
+    def importer(self, name: str) -> LiveServer:
+        """The node called `name`, for the keys that it has of slots that are not its own yet."""
+
     def replica_of(self, name: str, but: Collection[str] = ()) -> LiveServer | None:
         """A replica of it, for reading keys, that is none of `but`."""
 
@@ -71,6 +75,8 @@ class ClusterScan:
         self._remaining = set(range(REDIS_CLUSTER_HASH_SLOTS))
         self._doubtful: set[int] = set()
         self._half_moved: set[int] = set()
+        self._handed: Mapping[int, Handing] = {}
+        self._ahead: dict[bytes, str] = {}
         self._counted: set[bytes] = set()
         self._seen: Counter[int] = Counter()
         self._owners = Owners(())
@@ -199,6 +205,7 @@ class ClusterScan:
         views = await asyncio.gather(*(self._one(scan, gate) for scan in self._scans))
         if self._ending and not all(view.complete for view in views):
             return
+        await self._reach(dict(zip((scan.node for scan in self._scans), views, strict=True)))
         await self._nodes.refresh()
         now = self._nodes.topology.owners()
         self._timed = self._timed and all(view.ttls_told for view in views)
@@ -215,6 +222,11 @@ class ClusterScan:
             owner = owners.of_slot(slot)
             if owner is not None:
                 shares[owner.name].append(slot)
+        self._handed = await handings(self._nodes, shares)
+        for handing in self._handed.values():
+            # A node that gets its first slots serves none yet, and has keys.
+            if handing.target is not None:
+                shares[handing.target] += []
         servers = {name: self._server(name) for name in shares}
         sample = self._options.sample
         parts = {} if sample is None else await quotas(servers, max(0, sample - self._tally.keys))
@@ -245,10 +257,30 @@ class ClusterScan:
             await asyncio.sleep(0)
             if self._state is ScanState.PAUSED:
                 scan.pause()
-            view = await running
-            if not self._stop_asked:
-                self._doubtful |= await slots_on_their_way(self._nodes.node(scan.node).client()) & scan.slots
-            return view
+            return await running
+
+    async def _reach(self, views: Mapping[str, ScanView]) -> None:
+        """Count what has gone ahead of slots that stood still, half moved, while all was walked; doubt the others."""
+        handed = await handings(self._nodes, views)
+        quiet = still(self._handed, handed)
+        reached: set[int] = set()
+        for scan in self._scans:
+            if not views[scan.node].complete or scan.strangers is None:
+                continue
+            slots = {
+                slot
+                for slot, handing in quiet.items()
+                if handing.target == scan.node and views[handing.source].complete and slot in self._remaining
+            }
+            if slots:
+                try:
+                    ahead = await scan.reach(self._nodes.importer(scan.node), slots)
+                except TriageError as error:
+                    self._notes[str(error)] = None
+                    continue
+                self._ahead.update(dict.fromkeys(ahead, scan.node))
+                reached |= slots
+        self._doubtful |= (handed.keys() & self._remaining) - reached
 
     def _settle(self, scan: NodeScan, view: ScanView, now: Owners) -> None:
         """Which of the scan's slots are behind us, which are to be looked for elsewhere, and which nobody can tell."""
@@ -305,8 +337,8 @@ class ClusterScan:
             held = await keys_in_slots(client, slots)
             # Of a slot that is still on its way, some keys are on the other node: the owner's count tells nothing.
             half = await slots_on_their_way(client)
-            self._half_moved |= half & self._doubtful
-            self._doubtful -= {slot for slot, keys in held.items() if keys == self._seen[slot]} - half
+            self._half_moved |= half.keys() & self._doubtful
+            self._doubtful -= {slot for slot, keys in held.items() if keys == self._seen[slot]} - half.keys()
 
     def _ended(self) -> ScanState:
         if self._moved_keys:
@@ -330,7 +362,8 @@ class ClusterScan:
 
     def _placed(self, row: KeyRow) -> KeyRow:
         owner = self._owners.of_key(row.id.key)
-        return row if owner is None else replace(row, id=replace(row.id, node=owner.name))
+        node = self._ahead.get(row.id.key) or (None if owner is None else owner.name)
+        return row if node is None else replace(row, id=replace(row.id, node=node))
 
     def _fair_sample(self) -> estimate.Sample | None:
         """What was read is a sample of, where it ended early; a note says why it is one of nothing."""

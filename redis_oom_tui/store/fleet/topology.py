@@ -71,12 +71,12 @@ def slot_of(key: bytes) -> int:
     return key_slot(key)
 
 
-async def slots_on_their_way(client: "Redis") -> frozenset[int]:
-    """The slots that this node is handing over; none where it does not tell."""
+async def slots_on_their_way(client: "Redis") -> dict[int, str]:
+    """The slots that this node is handing over, and the id of the node that gets each; none where it does not tell."""
     try:
         return migrating(_text(await client.execute_command("CLUSTER", "NODES")))
     except exceptions.RedisError:
-        return frozenset()
+        return {}
 
 
 async def keys_in_slots(client: "Redis", slots: Iterable[int]) -> dict[int, int]:
@@ -153,14 +153,15 @@ def from_nodes(text: str, asked: Address) -> list[ClusterNode]:
     return nodes
 
 
-def migrating(text: str) -> frozenset[int]:
-    """The slots that the node whose CLUSTER NODES this is hands to another just now: some of their keys have gone.
+def migrating(text: str) -> dict[int, str]:
+    """The slots that the node whose CLUSTER NODES this is hands to another just now, and the other's id.
 
-    >>> sorted(migrating("e7d1 :1@2 myself,master - 0 0 1 connected 0-99 [7->-67ed] [8-<-67ed]"))
-    [7]
+    >>> migrating("e7d1 :1@2 myself,master - 0 0 1 connected 0-99 [7->-67ed] [8-<-67ed]")
+    {7: '67ed'}
     """
     own = next((line for line in text.splitlines() if "myself" in line), "")
-    return frozenset(int(word[1:].partition("->-")[0]) for word in own.split(" ") if "->-" in word)
+    handed = (word.strip("[]").split("->-") for word in own.split(" ") if "->-" in word)
+    return {int(slot): heir for slot, heir in handed}
 
 
 def _listed(word: str, asked: Address) -> Address:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from redis_oom_tui.models.address import Connection
@@ -125,7 +126,7 @@ class Crew:
         if not walk.ended:
             self._advance(walk, answers[-1])
         if names:
-            self._foreman.count(walk.db, names, self._sorted_out(answers, len(names)))
+            self._foreman.count(walk.db, names, sorted_out(self._columns, answers, len(names)))
 
     def _advance(self, walk: Walk, answer: Any) -> None:
         if isinstance(answer, Exception):
@@ -136,14 +137,16 @@ class Crew:
             if following is not None:
                 walk.cross(following)
 
-    def _sorted_out(self, answers: list[Any], size: int) -> Columns:
-        asked = len(self._columns)
-        found = {column: answers[index : asked * size : asked] for index, column in enumerate(self._columns)}
-        frequency = Column.FREQUENCY in found
-        return Columns(
-            sizes=found.get(Column.SIZE),
-            types=found.get(Column.TYPE),
-            ttls=found.get(Column.TTL),
-            idles=found.get(Column.FREQUENCY if frequency else Column.IDLE),
-            frequencies=frequency,
-        )
+
+def sorted_out(asked: Sequence[Column], answers: list[Any], size: int) -> Columns:
+    """The answers about `size` keys, of each key one after the other what was `asked`, by what they are."""
+    each = len(asked)
+    found = {column: answers[index : each * size : each] for index, column in enumerate(asked)}
+    frequency = Column.FREQUENCY in found
+    return Columns(
+        sizes=found.get(Column.SIZE),
+        types=found.get(Column.TYPE),
+        ttls=found.get(Column.TTL),
+        idles=found.get(Column.FREQUENCY if frequency else Column.IDLE),
+        frequencies=frequency,
+    )

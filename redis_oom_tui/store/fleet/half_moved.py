@@ -1,0 +1,68 @@
+"""Slots that one node is handing to another: from whom, to whom, and whether they stand still."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.store.fleet.topology import Topology, keys_in_slots, slots_on_their_way
+from redis_oom_tui.store.live import LiveServer
+
+_AT_ONCE = 64
+
+
+class Nodes(Protocol):
+    """What is asked of a cluster."""
+
+    @property
+    def topology(self) -> Topology:
+        """Who serves what, as last asked."""
+
+    def node(self, name: str) -> LiveServer:
+        """The node called `name`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handing:
+    """A slot on its way from the node called `source` to the one called `target`, and how many keys the first has left.
+
+    None for what was not told.
+    """
+
+    source: str
+    target: str | None
+    left_keys: int | None
+
+
+async def handings(nodes: Nodes, names: Iterable[str]) -> dict[int, Handing]:
+    """The slots that the nodes called `names` are handing over, by their own word: none of one that is silent."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+    found: dict[int, Handing] = {}
+    for handed in await asyncio.gather(*(_handed_by(nodes, name, gate) for name in names)):
+        found.update(handed)
+    return found
+
+
+def still(before: Mapping[int, Handing], after: Mapping[int, Handing]) -> dict[int, Handing]:
+    """Those of `after` of which no key has gone since `before`.
+
+    A node gets no new keys in a slot that it hands over, so as many keys as before are the same keys as before.
+    """
+    return {
+        slot: handing
+        for slot, handing in after.items()
+        if handing == before.get(slot) and handing.target is not None and handing.left_keys is not None
+    }
+
+
+async def _handed_by(nodes: Nodes, name: str, gate: asyncio.Semaphore) -> dict[int, Handing]:
+    async with gate:
+        try:
+            client = nodes.node(name).client()
+        except ServerUnreachable:
+            return {}
+        heirs = await slots_on_their_way(client)
+        left = await keys_in_slots(client, heirs) if heirs else {}
+    names = {node.id: node.name for node in nodes.topology.nodes}
+    return {slot: Handing(name, names.get(heir), left.get(slot)) for slot, heir in heirs.items()}
