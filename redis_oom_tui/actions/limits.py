@@ -44,6 +44,7 @@ class Tuner:
             room=await self._room(snapshot),
             over_bytes=whatif.over_bytes(snapshot.memory),
             scanned=scan is not None,
+            unsized=whatif.why_unsized(capabilities, scan),
             refused=why_not_set(self._server.connection.read_only, capabilities, self._server.address),
         )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.machine import with_room
+from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
@@ -39,6 +40,7 @@ class Looks:
     now: Snapshot
     settings: Mapping[str, str]
     clients: tuple[ClientBuffer, ...]
+    capabilities: Capabilities
     replicas: "tuple[NodeView, ...]"
 
 
@@ -48,7 +50,14 @@ def examined(invocation: Invocation, knock: Knock | None, *, gap: float) -> Answ
     if looks is None:
         looks = _driven(invocation, gap)
     now, thresholds = with_room(looks.now), invocation.profile.watch.thresholds
-    case = Case(now, clients=looks.clients, settings=looks.settings, replicas=looks.replicas, thresholds=thresholds)
+    case = Case(
+        now,
+        clients=looks.clients,
+        settings=looks.settings,
+        capabilities=looks.capabilities,
+        replicas=looks.replicas,
+        thresholds=thresholds,
+    )
     return Answer(judge(now, looks.before, thresholds), now, examine(case))
 
 
@@ -66,7 +75,7 @@ def _knocked(invocation: Invocation, knock: Knock) -> Looks | None:
         raise as_ours(TimeoutError(), invocation.connection.address)
     if before is None or closer is None:
         return None
-    return Looks(before, closer.snapshot(), closer.settings(), closer.clients(), replicas)
+    return Looks(before, closer.snapshot(), closer.settings(), closer.clients(), closer.capabilities(), replicas)
 
 
 def _replicas_named(invocation: Invocation, info: Mapping[str, object]) -> "tuple[NodeView, ...]":
@@ -99,13 +108,13 @@ async def _ask(invocation: Invocation, gap: float) -> Looks:
         before = await server.snapshot()
         replicas = asyncio.create_task(_replicas(server, before))
         await asyncio.sleep(max(0.0, gap - (time.monotonic() - before.taken_monotonic)))
-        now, settings, clients = await _closely(server)
-        return Looks(before, now, settings, clients, await replicas)
+        now, settings, clients, known = await _closely(server)
+        return Looks(before, now, settings, clients, known, await replicas)
     finally:
         await server.close()
 
 
-async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...]]:
+async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]:
     """The second look, with the settings and the clients: in one round trip where that is one server."""
     from redis_oom_tui.store.live import LiveServer
 
@@ -113,7 +122,7 @@ async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple
         return await server.look_closely()
     clients = await _clients(server.clients())
     settings = await server.settings()
-    return await server.snapshot(), settings, clients
+    return await server.snapshot(), settings, clients, await server.capabilities()
 
 
 async def _replicas(server: "Server", snapshot: Snapshot | None = None) -> "tuple[NodeView, ...]":

@@ -13,6 +13,7 @@ from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.fresh import write_new
 from redis_oom_tui.files.machine import with_room
 from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.report import IncidentReport
@@ -20,10 +21,11 @@ from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
-from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.findings import Case, examine, ranked
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.incident import episodes, nameless_clients, without_names
+from redis_oom_tui.rules.unseen import refused_reads
 from redis_oom_tui.rules.values import were_read
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.words.report import document, markdown
@@ -75,6 +77,7 @@ class Gathered:
         self.snapshots = snapshots
         self.clients: tuple[ClientBuffer, ...] = ()
         self.settings: dict[str, str] = {}
+        self.capabilities = Capabilities()
         self.scan: ScanView | None = None
         self.values: tuple[FamilySample, ...] = ()
         self.replicas: tuple[NodeView, ...] = ()
@@ -89,6 +92,7 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
         before = await source.snapshot()
         await asyncio.sleep(_LOOK_SECONDS)
         gathered = Gathered([before, await source.snapshot()])
+        gathered.capabilities = await source.capabilities()
         if isinstance(source, TellsSettings):
             gathered.settings = dict(await source.settings())
         if isinstance(source, SeesReplicas):
@@ -152,23 +156,23 @@ def _report(
     scan, clients = gathered.scan, gathered.clients
     if not names:
         scan, clients = scan and without_names(scan), nameless_clients(clients)
+    case = Case(
+        now=last,
+        scan=scan,
+        clients=clients,
+        settings=gathered.settings,
+        capabilities=gathered.capabilities,
+        values=gathered.values if names else (),
+        replicas=gathered.replicas,
+        thresholds=thresholds,
+    )
     return IncidentReport(
         made_at=time.time(),
         first=gathered.snapshots[0],
         last=last,
         verdict=judge(last, thresholds=thresholds, rates=history.rates(), forecast=told),
         episodes=episodes(gathered.snapshots, thresholds),
-        findings=examine(
-            Case(
-                now=last,
-                scan=scan,
-                clients=clients,
-                settings=gathered.settings,
-                values=gathered.values if names else (),
-                replicas=gathered.replicas,
-                thresholds=thresholds,
-            )
-        ),
+        findings=ranked((*examine(case), *refused_reads(case))),
         forecast=told,
         scan=scan,
         actions=actions,

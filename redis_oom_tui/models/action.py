@@ -134,8 +134,9 @@ class Limits:
     """How the server reacts when full: its policies with a what-if each, its settings, and the way a write takes.
 
     `over_bytes` is how much would have to go for writes to be accepted (0 when they are); None without a limit.
-    `refused` is why settings cannot be changed here, and what to do instead; None where they can. `node` is the node of
-    a cluster that all of this was read from, '' without a cluster.
+    `refused` is why settings cannot be changed here, and what to do instead; None where they can. `unsized` is why the
+    policies cannot all be told in bytes. `node` is the node of a cluster that all of this was read from, '' without a
+    cluster.
     """
 
     maxmemory_bytes: int | None
@@ -147,6 +148,7 @@ class Limits:
     over_bytes: int | None = None
     scanned: bool = False
     refused: str | None = None
+    unsized: str | None = None
     node: str = ""
 
 

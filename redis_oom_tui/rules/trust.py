@@ -22,12 +22,19 @@ def refuse_unknown(criteria: Criteria, known: Capabilities) -> None:
     ):
         if needed and (reason := known.why_not(feature)):
             raise BadInput(f"This server tells no {what} ({reason}): choose by pattern, type or TTL")
+    if refusal := why_unchecked(known):
+        raise BadInput(refusal)
+
+
+def why_unchecked(known: Capabilities) -> str | None:
+    """Why no key can be checked before it is deleted, in a sentence; None where each can."""
     for feature in (Feature.TYPE, Feature.TTL):
         if reason := known.why_not(feature):
-            raise BadInput(
+            return (
                 f"Each key is checked by its type and expiry before it goes, and {feature} is refused here ({reason}):"
                 " log in as a user who may, or delete by another tool"
             )
+    return None
 
 
 def refuse_idle(criteria: Criteria, snapshot: Snapshot) -> None:

@@ -12,6 +12,8 @@ from redis_oom_tui.words.hostile import safe_text
 _LOST = {
     Feature.SCAN: ("keys", "which keys hold the memory, and every finding about them"),
     Feature.MEMORY_USAGE: ("sizes of keys", "what each key and family takes"),
+    Feature.TYPE: ("types", "what kind of value takes how much, and no cleanup can be checked"),
+    Feature.TTL: ("TTLs", "what expires and what stays"),
     Feature.CLIENT_LIST: ("clients", "who holds buffers"),
     Feature.CONFIG_GET: ("settings", "what does not fit this server among them"),
     Feature.OBJECT_IDLETIME: ("idle times", "what has long been unused"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from redis_oom_tui.models.action import PolicyView, Step
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules import precious
@@ -63,7 +64,8 @@ def _evictable_bytes(name: str, snapshot: Snapshot, scan: ScanView | None) -> in
     keys = _evictable_keys(name, snapshot)
     if keys == 0:
         return 0
-    if scan is None or not scan.scanned_keys or keys is None:
+    # Of keys that may not be read nobody knows the bytes: what was seen is no sample of them.
+    if scan is None or not scan.scanned_keys or scan.refused_keys or keys is None:
         return None
     seen_keys, seen_bytes = scan.scanned_keys, scan.bytes_seen
     if is_volatile(name):
@@ -71,6 +73,18 @@ def _evictable_bytes(name: str, snapshot: Snapshot, scan: ScanView | None) -> in
     if not seen_keys or told_bytes(seen_bytes, seen_keys) is None:
         return None
     return seen_bytes if scan.complete else round(seen_bytes * keys / seen_keys)
+
+
+def why_unsized(known: Capabilities, scan: ScanView | None) -> str | None:
+    """Why not all of `policy_view` can be told in bytes here, in a sentence; None where a scan tells it."""
+    for feature in (Feature.SCAN, Feature.MEMORY_USAGE, Feature.TTL):
+        reason = known.why_not(feature)
+        if reason is not None:
+            whose = "a volatile-* policy" if feature is Feature.TTL else "a policy"
+            return f"What {whose} may evict is not known in bytes: {feature.value} is refused here ({reason})"
+    if scan is not None and scan.refused_keys:
+        return f"What a policy may evict is not known in bytes: {count(scan.refused_keys)} keys may not be read here"
+    return None
 
 
 def _families(name: str, scan: ScanView) -> tuple[PatternRow, ...]:

@@ -15,6 +15,7 @@ from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.store.line import LeftToTheDriver, Line, Words
 
 if TYPE_CHECKING:
+    from redis_oom_tui.models.capabilities import Capabilities
     from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 
 _INFO: Words = (b"INFO", b"all")
@@ -52,6 +53,12 @@ class Look:
 
         told = [reply for reply in self.more[:-1] if isinstance(reply, list)]
         return settings_in(dict(zip(reply[::2], reply[1::2], strict=False)) for reply in told)
+
+    def capabilities(self) -> "Capabilities":
+        """What was found to be refused: the settings, as far as this look asked for them."""
+        from redis_oom_tui.store.told import refused_settings  # noqa: PLC0415 - likewise
+
+        return refused_settings(self.more[:-1])
 
     def clients(self) -> "tuple[ClientBuffer, ...]":
         """The clients, the largest holders of memory first; none where they may not be listed."""

@@ -23,7 +23,7 @@ from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet import sentinels
 from redis_oom_tui.store.gate import Gate
 from redis_oom_tui.store.replies import client_buffers
-from redis_oom_tui.store.told import ask_settings, read_settings, settings_in
+from redis_oom_tui.store.told import ask_settings, read_settings, refused_settings, settings_in
 from redis_oom_tui.words.hostile import safe_text
 
 if TYPE_CHECKING:
@@ -135,8 +135,11 @@ class LiveServer:
             info, address=self.address, monotonic=now, wall=self._wall(), took=max(0.0, now - started)
         )
 
-    async def look_closely(self) -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...]]:
-        """INFO, the settings and CLIENT LIST in one round trip; the last two are empty where they may not be read."""
+    async def look_closely(self) -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]:
+        """INFO, the settings and CLIENT LIST in one round trip; the last two are empty where they may not be read.
+
+        With it what was found to be refused: the settings, where none of them may be read.
+        """
         started = self._monotonic()
         pipeline = self.client().pipeline(transaction=False)
         pipeline.info("all")
@@ -147,8 +150,9 @@ class LiveServer:
             if isinstance(info, RedisError):
                 raise info
             snapshot = self._seen(info, started)
-        lines = more[asked]
-        return snapshot, settings_in(more[:asked]), () if isinstance(lines, RedisError) else client_buffers(lines)
+        lines, told = more[asked], more[:asked]
+        clients = () if isinstance(lines, RedisError) else client_buffers(lines)
+        return snapshot, settings_in(told), clients, refused_settings(told)
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """CLIENT LIST, the largest holders of memory first."""

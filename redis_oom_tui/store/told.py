@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.words.hostile import safe_text
+
 if TYPE_CHECKING:  # `check` does without the driver
     from redis.asyncio import Redis
     from redis.asyncio.client import Pipeline
@@ -41,6 +44,20 @@ def settings_in(replies: Iterable[object]) -> Mapping[str, str]:
         pairs = reply.items() if isinstance(reply, dict) else ()
         settings |= {_text(name): _text(value) for name, value in pairs}
     return MappingProxyType(settings)
+
+
+def refused_settings(replies: Iterable[object]) -> Capabilities:
+    """CONFIG GET as missing, in the server's words, where every one of those questions was refused.
+
+    >>> refused_settings([ValueError("ERR unknown command 'CONFIG', with args beginning with: 'GET'")]).missing
+    mappingproxy({<Feature.CONFIG_GET: 'CONFIG GET'>: "unknown command 'CONFIG'"})
+    """
+    known = Capabilities()
+    asked = list(replies)
+    if not asked or not all(isinstance(reply, Exception) for reply in asked):
+        return known
+    said = str(asked[0]).partition(", with args")[0].removeprefix("ERR ").removeprefix("NOPERM ")
+    return known.without(Feature.CONFIG_GET, safe_text(said, 200))
 
 
 def _text(word: object) -> str:

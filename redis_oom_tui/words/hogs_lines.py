@@ -74,7 +74,7 @@ def patterns(rows: Sequence[PatternRow], view: ScanView) -> list[str]:
     for row in rows:
         held = told_bytes(row.size, row.keys)
         average = held // row.keys if row.keys and held is not None else None
-        part = percent(None if held is None else row.share)
+        part = percent(None if held is None or view.refused_keys else row.share)
         no_ttl = row.no_ttl_keys / row.keys if row.keys and view.ttls_told else None
         db = f"{row.db if row.db is not None else '':<2} " if several else ""
         figures = f"{short_size(held):>8}  {part:>5} {count(row.keys):>12} {short_size(average):>8}"

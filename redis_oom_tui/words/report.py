@@ -162,7 +162,7 @@ def _families(report: IncidentReport) -> str:
             _code(row.pattern),
             count(row.keys),
             size(told_bytes(row.size, row.keys)),
-            percent(row.share if scan.bytes_seen else None, 1),
+            percent(row.share if scan.bytes_seen and not scan.refused_keys else None, 1),
             count(row.no_ttl_keys) if scan.ttls_told else "?",
         )
         for row in shown

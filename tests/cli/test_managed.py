@@ -68,6 +68,8 @@ _UNWALKED: dict[str, tuple[int, str]] = {
 # What differs from a healthy server, by imitation and command: the exit code, and words that must stand there.
 DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
     "CONFIG renamed away": {
+        "check": (2, f"CONFIG GET is refused here: {_ELSEWHERE}"),
+        "report": (0, "nothing is said of what does not fit this server among them"),
         "limits": (0, "maxmemory-samples ?"),
         "limits --json": (0, "has no CONFIG GET: unknown command"),
         "limits --set": (3, _ELSEWHERE),
@@ -77,6 +79,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "limits": (0, "maxmemory 3145728 (3.0 MiB)"),
         "limits --set": (3, _ELSEWHERE),
     },
+    "no CLIENT": {"report": (0, "Not readable here: clients")},
     "no MEMORY": {
         "hogs": (0, "sizes are unknown here: unknown command 'MEMORY'"),
         "hogs --json": (0, '"bytes": null'),

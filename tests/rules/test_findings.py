@@ -108,6 +108,7 @@ def test_what_is_not_allowed_here_is_said_beside_the_advice() -> None:
     hog = ClientBuffer(1, "10.0.0.1:1", total_bytes=500 * MIB, output_bytes=500 * MIB)
     found = told(look(used=960 * MIB), clients=(hog,), capabilities=managed)
     assert found["raise-limit"].evidence[-1] == "not to be had here: CONFIG SET (unknown command 'CONFIG')"
+    assert "CONFIG SET is refused here: set it in the provider's console" in found["raise-limit"].advice
     assert found["client-hogs"].evidence[-1] == "not to be had here: CLIENT KILL (no)"
     assert not any("not to be had" in text for text in told(look(used=960 * MIB))["raise-limit"].evidence)
 

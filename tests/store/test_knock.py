@@ -9,6 +9,7 @@ import redis
 from redis._parsers import helpers
 
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
+from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.store.knock import Knock
 from redis_oom_tui.store.line import Line
@@ -35,7 +36,7 @@ async def test_it_sees_what_the_driver_sees(flavour):
         look = knock.closer()
         driven = LiveServer(server.connection)
         try:
-            now, settings, clients = await driven.look_closely()
+            now, settings, clients, known = await driven.look_closely()
         finally:
             await driven.close()
     seen = look.snapshot()
@@ -48,6 +49,7 @@ async def test_it_sees_what_the_driver_sees(flavour):
     assert seen.counters.errors_by_kind.keys() == now.counters.errors_by_kind.keys()
     assert seen.memory.maxmemory_bytes == now.memory.maxmemory_bytes
     assert look.settings() == settings
+    assert look.capabilities() == known == Capabilities()
     assert settings["maxmemory"] == "104857600"
     ours = [client for client in look.clients() if client.name == b"redis-oom-tui"]
     assert len(ours) == 1

@@ -89,10 +89,11 @@ def test_a_run_and_a_putting_back(keys, words, room, height, pen, ended):
 
 
 @settings(max_examples=80, deadline=None)
-@given(match=texts, error=texts, room=rooms, height=heights, pen=pens, at=st.integers(0, 9))
-def test_the_form(match, error, room, height, pen, at):
+@given(match=texts, error=texts, room=rooms, height=heights, pen=pens, at=st.integers(0, 9), blind=st.booleans())
+def test_the_form(match, error, room, height, pen, at, blind):
     form = Form(match=match, origin=error, database=error, max_keys=error)
-    harmless(cleanup_draw.form_lines(form, at, room, height, pen, error=error, refused=error), room)
+    unseen = error if blind else None
+    harmless(cleanup_draw.form_lines(form, at, room, height, pen, error=error, refused=error, unseen=unseen), room)
 
 
 @settings(max_examples=80, deadline=None)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
@@ -12,6 +13,7 @@ from redis_oom_tui.models.verdict import Finding, Level, Thresholds
 from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, packing, shape
 from redis_oom_tui.rules.findings.case import Case
 from redis_oom_tui.rules.fleet import fleet_findings, replica_findings
+from redis_oom_tui.rules.providers import instead
 from redis_oom_tui.words.hostile import safe_text
 
 __all__ = ["RULES", "Case", "examine", "find", "ranked"]
@@ -46,6 +48,7 @@ RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     packing.compressible,
 )
 
+_OF_SETTINGS = (Feature.CONFIG_SET, Feature.CONFIG_GET)
 _SEVERITY = {Level.OOM: 0, Level.CRITICAL: 1, Level.WARNING: 2, Level.UNKNOWN: 3, Level.OK: 4}
 
 
@@ -84,21 +87,26 @@ def examine(case: Case) -> tuple[Finding, ...]:
     if case.now.fleet is not None:
         found += fleet_findings(case.now.fleet)
     found += replica_findings(case.now, case.replicas)
-    return ranked(_as_allowed(finding, case.capabilities) for finding in found)
+    return ranked(_as_allowed(finding, case.capabilities, case.now.server.address) for finding in found)
 
 
-def _as_allowed(finding: Finding, capabilities: Capabilities) -> Finding:
-    """Beside advice that cannot be followed from here stands why, in the server's own words."""
+def _as_allowed(finding: Finding, capabilities: Capabilities, address: Address) -> Finding:
+    """Beside advice that cannot be followed from here stands why, in the server's own words, and where it can."""
     lever = finding.lever
     needed = None
     if lever is not None and lever.setting is not None:
-        needed = Feature.CONFIG_SET
+        # Where nobody has tried to set anything yet, a refused look tells of both.
+        needed = next((feature for feature in _OF_SETTINGS if not capabilities.has(feature)), None)
     elif lever is not None and lever.client_id is not None:
         needed = Feature.CLIENT_KILL
     refusal = None if needed is None else capabilities.why_not(needed)
-    if needed is None or refusal is None:
+    if lever is None or needed is None or refusal is None:
         return finding
-    return replace(finding, evidence=(*finding.evidence, f"not to be had here: {needed} ({safe_text(refusal, 120)})"))
+    evidence = (*finding.evidence, f"not to be had here: {needed} ({safe_text(refusal, 120)})")
+    if lever.setting is None:
+        return replace(finding, evidence=evidence)
+    elsewhere = f"{needed} is refused here: {instead(address, lever.setting, lever.value or '')}."
+    return replace(finding, evidence=evidence, advice=f"{finding.advice} {elsewhere}")
 
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -59,7 +59,7 @@ def raise_limit(case: Case) -> Iterator[Finding]:
         id="raise-limit",
         level=case.near,
         title=f"The host has room: maxmemory could go from {size(limit)} to {size(wanted)}",
-        advice="Raise it in Limits for relief now, then find what grew; check a container's own limit first.",
+        advice="Raise it for relief now, then find what grew; check a container's own limit first.",
         evidence=(f"the server sees {size(host)} of memory and takes {size(memory.rss_bytes)} of it",),
         lever=Lever("limits", setting="maxmemory", value=str(wanted)),
     )

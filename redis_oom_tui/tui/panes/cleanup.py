@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.plan import Deed
+from redis_oom_tui.rules.trust import why_unchecked
 from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.acting.state import Stage
 from redis_oom_tui.tui.panes.cleanup_filling import FillingPane
@@ -61,7 +62,7 @@ class CleanupPane(FillingPane):
 
     def show_reading(self, reading: Reading) -> None:
         """The budget of a plan follows the server."""
-        del reading
+        self.form_view.unseen = self.why_no_scan() or why_unchecked(reading.capabilities)
         self.form_view.redraw()
         self.stage_view.redraw()
 

@@ -26,10 +26,17 @@ class PlanSums:
     budget: Budget | None = None
 
 
-def form_lines(form: Form, at: int, room: int, height: int, pen: Pen, *, error: str, refused: str | None) -> list[Line]:
-    """The form with the cursor on line `at`; its last line begins the search."""
+def form_lines(
+    form: Form, at: int, room: int, height: int, pen: Pen, *, error: str, refused: str | None, unseen: str | None
+) -> list[Line]:
+    """The form with the cursor on line `at`; its last line begins the search.
+
+    `refused` is why nothing can be deleted, `unseen` why no key can be looked for.
+    """
     lines: list[Line] = []
-    if refused:
+    if unseen:
+        lines += marked(" ! ", f"Keys cannot be looked for: {safe_text(unseen, 300)}", room - 1, "warn")
+    elif refused:
         lines += marked(" ! ", f"Nothing can be deleted: {safe_text(refused, 300)}", room - 1, "warn")
     if error:
         lines += marked(" ! ", safe_text(error, 300), room - 1, "crit")

@@ -46,6 +46,7 @@ class FormView(Canvas, can_focus=True):
         self.form = Form()
         self.at = 0
         self.error = ""
+        self.unseen: str | None = None
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """As `cleanup_draw` has it."""
@@ -54,7 +55,7 @@ class FormView(Canvas, can_focus=True):
         # While the server is still being reached nothing is known to be refused.
         refused = deeds.why_not(Action.DELETE) if deeds.acts or self.triage.arrival.over else None
         error = self.error or deeds.cleanup.error
-        return form_lines(self.form, self.at, width, height, self.pen, error=error, refused=refused)
+        return form_lines(self.form, self.at, width, height, self.pen, error=error, refused=refused, unseen=self.unseen)
 
     def fill(self, form: Form) -> None:
         """Another form."""

@@ -99,10 +99,6 @@ def _mean(row: PatternRow) -> int | None:
     return row.size // row.keys if row.keys and _bytes(row) is not None else None
 
 
-def _part(row: PatternRow) -> str:
-    return _share(None if _bytes(row) is None else row.share)
-
-
 def _no_ttl(row: PatternRow, _: int) -> str:
     return sizes.percent(row.no_ttl_keys / row.keys) if row.keys else "?"
 
@@ -116,12 +112,18 @@ def _main_type(row: PatternRow, width: int) -> str:
 
 
 def pattern_columns(
-    opens: Callable[[PatternRow], bool], *, partial: bool, ttls_told: bool = True
+    opens: Callable[[PatternRow], bool], *, partial: bool, ttls_told: bool = True, all_read: bool = True
 ) -> tuple[Column[PatternRow], ...]:
-    """Columns of patterns. `opens` says which are made of patterns themselves; `partial` adds what the whole may be."""
+    """Columns of patterns. `opens` says which are made of patterns themselves; `partial` adds what the whole may be.
+
+    Where not `all_read`, keys were refused, and what they hold is part of no share.
+    """
 
     def name(row: PatternRow, width: int) -> str:
         return f"{_name(row.pattern, max(1, width - 2))} +" if opens(row) else _name(row.pattern, width)
+
+    def part(row: PatternRow, _: int) -> str:
+        return _share(row.share if all_read and _bytes(row) is not None else None)
 
     no_ttl = _no_ttl if ttls_told else _unknown
     estimate = Column("whole", "IN ALL", 12, _whole, _whole_order, "right", yields=6)
@@ -129,7 +131,7 @@ def pattern_columns(
     return (
         Column("size", "BYTES", 7, lambda row, _: sizes.short_size(_bytes(row)), lambda row: row.size, "right"),
         *whole,
-        Column("share", "%", 6, lambda row, _: _part(row), lambda row: row.share, "right"),
+        Column("share", "%", 6, part, lambda row: row.share, "right"),
         Column("keys", "KEYS", 9, lambda row, _: sizes.count(row.keys), lambda row: row.keys, "right", yields=4),
         Column("mean", "MEAN", 7, lambda row, _: sizes.short_size(_mean(row)), _mean, "right", yields=7),
         Column("no_ttl", "NO TTL", 7, no_ttl, lambda row: row.no_ttl_keys, "right", yields=5),

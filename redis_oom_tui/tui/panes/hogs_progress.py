@@ -55,6 +55,9 @@ class ScanProgress(Canvas):
         left: list[Piece] = [(f" {sign} {word}" if sign else f" {word}", role), ("  ", "text")]
         if view.state is ScanState.FAILED and view.error and view.top:
             return (*left, (shorten(safe_text(view.error, 300), room - width(left)), "text"))
+        if not (view.total_keys or view.scanned_keys or view.complete):
+            waiting = "how many keys there are is not known yet" if view.state is ScanState.RUNNING else ""
+            return (*left, (waiting, "dim"))
         told = _told(view)
         right = _pace(view)
         if width(left) + width(told) + width(right) > room:
@@ -94,7 +97,7 @@ def _uncounted(view: ScanView) -> tuple[tuple[int, str], ...]:
 def _scattered(view: ScanView) -> bool:
     """Whether the bytes lie in families of small keys, so that a list of keys says little."""
     largest = max((row.size or 0 for row in view.top), default=0)
-    return view.complete and 0 < largest < _LITTLE * view.bytes_seen and bool(view.patterns)
+    return view.complete and not view.refused_keys and 0 < largest < _LITTLE * view.bytes_seen and bool(view.patterns)
 
 
 def _told(view: ScanView) -> list[Piece]:

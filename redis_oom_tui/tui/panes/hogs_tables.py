@@ -59,7 +59,9 @@ class HogsTables(Horizontal):
             ttls_told=view.ttls_told,
         )
         self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
-        self.patterns.model.columns = pattern_columns(self._opens, partial=not view.complete, ttls_told=view.ttls_told)
+        self.patterns.model.columns = pattern_columns(
+            self._opens, partial=not view.complete, ttls_told=view.ttls_told, all_read=not view.refused_keys
+        )
         if self.patterns.model.sort == "whole" and view.complete:
             self.patterns.model.sort = "size"
         moving = view.state is ScanState.RUNNING

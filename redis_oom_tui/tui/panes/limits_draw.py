@@ -67,6 +67,8 @@ def notices(state: LimitsState, room: int, now: float) -> list[Line]:
         lines += marked(" ! ", safe_text(state.error, 300), room - 1, "crit")
     if refused:
         lines += marked(" ! ", f"Settings cannot be changed: {safe_text(refused, 1200)}", room - 1, "warn")
+    if state.limits is not None and state.limits.unsized:
+        lines += marked("   ", safe_text(state.limits.unsized, 300), room - 1, "dim")
     if state.reverting is not None and state.reverts_at is not None:
         change = state.reverting.change
         left = max(0, round(state.reverts_at - now))
@@ -98,7 +100,7 @@ def _heading(limits: Limits, row: Row, room: int) -> Line:
     if row.policy is None:
         return ((pad(f"   SETTING{'VALUE'.rjust(room - 11)}", room), "head"),)
     text = f"   {'EVICTION POLICY':<17}{'MAY EVICT':>9}{'BYTES':>8}" + (f"{'SHARE':>6}" if room >= _SHARE_FROM else "")
-    if not limits.scanned:
+    if not limits.scanned and not limits.unsized:
         text = f"   {'EVICTION POLICY':<17}{'MAY EVICT':>9}  BYTES: SCAN"[:room]
     return ((pad(text, room), "head"),)
 

@@ -10,7 +10,6 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
-from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.dialogs.parts import Wheeled
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
@@ -63,8 +62,16 @@ class LogView(Wheeled, can_focus=True):
         app = self.triage
         standing = app.timeline.standing()
         verdict = app.reading.verdict if app.reading is not None else None
-        well = verdict is not None and verdict.level is Level.OK
-        return draw(every, self.place(every), standing, width, height, self.pen, now=app.clock.wall(), well=well)
+        return draw(
+            every,
+            self.place(every),
+            standing,
+            width,
+            height,
+            self.pen,
+            now=app.clock.wall(),
+            level=None if verdict is None else verdict.level,
+        )
 
     def wheel(self, by: int) -> None:
         """Move the cursor."""

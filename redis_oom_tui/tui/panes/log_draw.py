@@ -50,13 +50,14 @@ def draw(
     pen: Pen,
     *,
     now: float,
-    well: bool = False,
+    level: Level | None = Level.OK,
 ) -> list[Line]:
     """What stands, then what happened, the cursor on row `at`; `now` is the time of day.
 
-    `well` says that nothing is wrong at this moment: an alert that stands is then on its way out.
+    `level` is the verdict of this moment: where it is OK, an alert that stands is on its way out. None before the first
+    figures, when no alert is no good news.
     """
-    lines: list[Line] = [_fitted(_standing(standing, now, well=well), room - 1)]
+    lines: list[Line] = [_fitted(_standing(standing, now, level), room - 1)]
     head = cut_end("  TIME     WHAT       HOW IT WAS, OR WHAT CAME OF IT", room)
     lines.append(((pad(head, room), "head"),))
     if not every:
@@ -67,7 +68,9 @@ def draw(
     return [*lines, *(_row(every[n], n == at, room, pen, now) for n in shown)]
 
 
-def _standing(standing: Alert | None, now: float, *, well: bool) -> Line:
+def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
+    if standing is None and level is None:
+        return ((" No figures have come yet: whether an alert is due is not known. ", "warn"),)
     if standing is None:
         return ((" No alert stands. ", "ok"),)
     since = duration(max(0.0, now - standing.since))
@@ -78,7 +81,7 @@ def _standing(standing: Alert | None, now: float, *, well: bool) -> Line:
     elif standing.quiet:
         quiet = " (seen)"
     role = _ROLES[standing.level]
-    if well and not standing.lost:
+    if level is Level.OK and not standing.lost:
         return (
             (f" {word} for {since}{quiet}: ", role),
             ("over for now; it ends once that has lasted a while", "text"),
