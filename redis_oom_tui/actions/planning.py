@@ -124,9 +124,7 @@ class PlanMaker:
     def _take(self, page: reading.Page) -> None:
         self._refused_keys += page.refused_keys
         self._moved.update(page.moved)
-        for key in page.rows:
-            if selection.matches(self._criteria, key, self._wanted):
-                self._chosen.add(key)
+        self._chosen.add(*selection.matching(self._criteria, page.rows, self._wanted))
 
     def _show(
         self, state: PlanningState, *, phase: str = "", plan: Plan | None = None, error: str | None = None

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
+from typing import TypeVar
 
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
@@ -13,6 +13,7 @@ from redis_oom_tui.words.slots import slots_by_number
 
 # A plan is held in memory, on a machine that may have little of it: about 400 bytes a key.
 MOST_KEYS = 200_000
+Row = TypeVar("Row", KeyRow, PlannedKey)
 
 
 def check(criteria: Criteria) -> None:
@@ -66,7 +67,7 @@ def ttl_matches(wanted: TtlFilter, ttl_ms: int | None) -> bool:
     return (ttl_ms is not None) == (wanted is TtlFilter.WITH)
 
 
-def matches(criteria: Criteria, row: KeyRow | PlannedKey, wanted: frozenset[KeyId] | None = None) -> bool:
+def matches(criteria: Criteria, row: Row, wanted: frozenset[KeyId] | None = None) -> bool:
     """Whether all that the criteria say holds for `row`; what is unknown (a size, an idle time) does not hold.
 
     `wanted` is `criteria.keys` as a set, for whoever asks about many rows.
@@ -78,17 +79,31 @@ def matches(criteria: Criteria, row: KeyRow | PlannedKey, wanted: frozenset[KeyI
     >>> matches(Criteria(larger_than_bytes=100), row), matches(Criteria(ttl=TtlFilter.WITH), row)
     (False, False)
     """
-    if criteria.types and row.type not in criteria.types:
-        return False
-    if criteria.databases is not None and row.id.db not in criteria.databases:
-        return False
-    if criteria.larger_than_bytes is not None and (row.size is None or row.size <= criteria.larger_than_bytes):
-        return False
-    if criteria.idle_over_seconds and (row.idle_seconds is None or row.idle_seconds <= criteria.idle_over_seconds):
-        return False
-    if criteria.keys and row.id not in (wanted or criteria.keys):
-        return False
-    return ttl_matches(criteria.ttl, row.ttl_ms) and name_matches(criteria, row.id.key)
+    return bool(matching(criteria, (row,), wanted))
+
+
+def matching(criteria: Criteria, rows: Sequence[Row], wanted: frozenset[KeyId] | None = None) -> Sequence[Row]:
+    """Those of `rows` that match."""
+    if criteria.types:
+        rows = [row for row in rows if row.type in criteria.types]
+    if criteria.databases is not None:
+        rows = [row for row in rows if row.id.db in criteria.databases]
+    if (least := criteria.larger_than_bytes) is not None:
+        rows = [row for row in rows if row.size is not None and row.size > least]
+    if idle := criteria.idle_over_seconds:
+        rows = [row for row in rows if row.idle_seconds is not None and row.idle_seconds > idle]
+    if criteria.keys:
+        marked = wanted or criteria.keys
+        rows = [row for row in rows if row.id in marked]
+    if criteria.ttl is not TtlFilter.ANY:
+        rows = [row for row in rows if ttl_matches(criteria.ttl, row.ttl_ms)]
+    if criteria.patterns:
+        patterns = [compiled(pattern).fullmatch for pattern in criteria.patterns]
+        first = patterns[0]
+        if len(patterns) == 1:  # the usual case, asked of every key of a walk
+            return [row for row in rows if first(row.id.key)]
+        return [row for row in rows if any(pattern(row.id.key) for pattern in patterns)]
+    return rows
 
 
 class Chosen:
@@ -98,19 +113,33 @@ class Chosen:
         self._limit = min(most, criteria.max_keys or most)
         self._max_bytes = criteria.max_bytes
         self._order = criteria.order
-        self._heap: list[tuple[int, bytes, int, str, PlannedKey]] = []
+        # In the order of a heap once there are more than the limit lets in.
+        self._entries: list[tuple[int, bytes, int, str, int, PlannedKey]] = []
+        self._full = False
         self.matched_keys = 0
         self.matched_bytes = 0
 
-    def add(self, key: PlannedKey) -> None:
-        """Take one key that met the criteria; of more than the limit the least fitting goes."""
-        self.matched_keys += 1
-        self.matched_bytes += key.size or 0
-        entry = (self._rank(key), key.id.key, key.id.db, key.id.node, key)
-        if len(self._heap) < self._limit:
-            heapq.heappush(self._heap, entry)
-        elif entry[:4] > self._heap[0][:4]:
-            heapq.heapreplace(self._heap, entry)
+    def add(self, *keys: PlannedKey) -> None:
+        """Take keys that met the criteria; of more than the limit the least fitting go."""
+        numbers = range(self.matched_keys, self.matched_keys + len(keys))
+        self.matched_keys += len(keys)
+        self.matched_bytes += sum([key.size or 0 for key in keys])
+        rank = self._rank
+        # The number stands for the key itself, which has no order: SCAN may show a key twice.
+        entries = [
+            (rank(key), key.id.key, key.id.db, key.id.node, n, key) for n, key in zip(numbers, keys, strict=True)
+        ]
+        if len(self._entries) + len(entries) <= self._limit:
+            self._entries += entries
+            return
+        if not self._full:
+            self._full = True
+            heapq.heapify(self._entries)
+        for entry in entries:
+            if len(self._entries) < self._limit:
+                heapq.heappush(self._entries, entry)
+            elif entry > self._entries[0]:
+                heapq.heapreplace(self._entries, entry)
 
     def _rank(self, key: PlannedKey) -> int:
         if self._order is Order.OLDEST:
@@ -119,8 +148,8 @@ class Chosen:
 
     def taken(self) -> tuple[PlannedKey, ...]:
         """The chosen keys, first by the order; a key that SCAN showed twice is there once."""
-        ordered = sorted(self._heap, key=itemgetter(0, 1, 2, 3), reverse=True)
-        unique = list({entry[1:4]: entry[4] for entry in ordered}.values())
+        ordered = sorted(self._entries, reverse=True)
+        unique = list({entry[1:4]: entry[-1] for entry in ordered}.values())
         return tuple(unique if self._max_bytes is None else within(unique, self._max_bytes))
 
 

@@ -94,3 +94,10 @@ def test_a_key_that_scan_showed_twice_is_planned_once() -> None:
     for size in (1, 1, 2):
         chosen.add(PlannedKey(KeyId(0, b"k"), "string", size))
     assert [key.id.key for key in chosen.taken()] == [b"k"]
+
+
+def test_a_key_that_scan_showed_twice_with_another_idle_time_is_planned_once_at_the_limit_too() -> None:
+    chosen = Chosen(Criteria(patterns=(b"*",), max_keys=2))
+    for at in range(5):
+        chosen.add(PlannedKey(KeyId(0, b"k"), "string", 1, idle_seconds=at, read_at=float(at)))
+    assert [key.id.key for key in chosen.taken()] == [b"k"]

@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from redis import exceptions
 from redis.crc import key_slot
 
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, PlannedKey
+from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
 from redis_oom_tui.rules.selection import name_matches, server_match, server_type, ttl_matches
 from redis_oom_tui.store.changing.acting import Throttle
 from redis_oom_tui.store.errors import as_ours, translated
@@ -18,7 +18,10 @@ from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.wire import Column, Walker, packed
 
-_MOST_AT_ONCE = 1000
+# Keys that are all looked at, and keys that SCAN passes by for the most part: a millisecond of the server's time.
+_MOST_AT_ONCE, _MOST_FILTERED = 1000, 2000
+_EARLY = Column.TYPE, Column.TTL
+_TYPES = {kind.encode(): kind for kind in ("string", "list", "set", "zset", "hash", "stream")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,22 @@ class Page:
     rows: list[PlannedKey] = field(default_factory=list)
     refused_keys: int = 0
     moved: tuple[int, ...] = ()
+
+
+class _Found(NamedTuple):
+    """Names that SCAN gave, how many keys it walked for them, and its next cursor, None at the end."""
+
+    names: Sequence[bytes]
+    walked: int
+    cursor: int | None
+
+
+class _Told(NamedTuple):
+    """What the server told of `names`: all types, then all PTTLs, sizes, and idle times or frequencies."""
+
+    names: Sequence[bytes]
+    replies: Sequence[Any]
+    read_at: float
 
 
 class Reader:
@@ -57,7 +76,10 @@ class Reader:
         self._criteria = criteria
         self._walker = Walker(server_match(criteria), None if kind is None else kind.encode())
         self._lane = Lane(server.connection, db, self._walker)
-        self._used = Column.FREQUENCY if frequencies else Column.IDLE
+        self._filtered = self._walker.match is not None or self._walker.type is not None
+        self._late = Column.SIZE, Column.FREQUENCY if frequencies else Column.IDLE
+        # Sizes are dear: where type or TTL leaves many keys out, they are asked of the others alone.
+        self._early = len(criteria.types) > 1 or criteria.ttl is not TtlFilter.ANY
         self._throttle = throttle
         self._wall = wall
 
@@ -71,21 +93,22 @@ class Reader:
         await self._lane.close()
 
     async def pages(self) -> AsyncGenerator[Page, None]:
-        """Walk the whole database by SCAN.
+        """Walk the whole database by SCAN: one write asks about the keys of a page and for the names of the next.
 
         A walk with MATCH or TYPE does not tell how many keys it passed: `walked` is then its COUNT, a good guess.
         """
-        cursor: int | None = 0
-        ahead: asyncio.Task[tuple[Page, int | None]] | None = None
+        found = _Found((), 0, 0)
+        ahead: asyncio.Task[tuple[_Told, _Found]] | None = None
         try:
-            while cursor is not None:
-                page, cursor = await (ahead or self._page(cursor))
-                ahead = None
-                if cursor is not None and self._throttle.window > 1:
-                    # The server works on the next page while whoever asked looks at this one.
-                    ahead = asyncio.create_task(self._page(cursor))
+            while found.names or found.cursor is not None:
+                told, following = await (ahead or self._step(found))
+                ahead, walked, found = None, found.walked, following
+                if self._throttle.window > 1 and (found.names or found.cursor is not None):
+                    # The server works on the next page while this one is made of what it told, and looked at.
+                    ahead = asyncio.create_task(self._step(found))
                     await asyncio.sleep(0)
-                yield page
+                if walked:
+                    yield self._page(told, walked)
         finally:
             if ahead is not None:
                 ahead.cancel()
@@ -96,67 +119,77 @@ class Reader:
         at = 0
         while at < len(names):
             part = names[at : at + self._at_once]
-            await self._throttle.ready()
-            yield await self.rows(part)
+            told, _ = await self._step(_Found(part, len(part), None))
+            yield self._page(told, len(part))
             at += len(part)
 
     @property
     def _at_once(self) -> int:
         """How many keys a page: as many as do no harm, where nobody waits behind it or the way is long."""
-        return _MOST_AT_ONCE if self._throttle.window > 1 else self._throttle.per_call
+        if self._throttle.window <= 1:
+            return self._throttle.per_call
+        return _MOST_FILTERED if self._filtered else _MOST_AT_ONCE
 
-    async def _page(self, cursor: int) -> tuple[Page, int | None]:
-        """One step of SCAN, read, and the cursor of the next, None at the end."""
+    async def _step(self, found: _Found) -> tuple[_Told, _Found]:
+        """What the server tells of the keys that were `found`, and what it finds next."""
         await self._throttle.ready()
-        size = self._at_once
-        answer = (await self._ask(self._walker.packed(cursor, size), 1))[0]
+        names, size = found.names, self._at_once
+        asked = _EARLY if self._early else (*_EARLY, *self._late)
+        scan = b"" if found.cursor is None else self._walker.packed(found.cursor, size)
+        replies = await self._ask(packed(asked, names) + scan, len(asked) * len(names) + bool(scan))
+        following = self._found(replies.pop(), size) if scan else _Found((), 0, None)
+        if self._early:
+            names, replies = await self._of_wanted(names, replies)
+        return _Told(names, replies, self._wall()), following
+
+    def _found(self, answer: Any, size: int) -> _Found:
         if isinstance(answer, exceptions.ResponseError):
             raise as_ours(answer, self._where, "SCAN")
-        names, found = answer[1], len(answer[1])
+        cursor, names = answer
+        walked = size if self._filtered else len(names)
         if self._walker.match is None:
             names = [name for name in names if name_matches(self._criteria, name)]
-        page = await self.rows(names)
-        filtered = self._walker.match is not None or self._walker.type is not None
-        walked = size if filtered else found
-        return replace(page, walked=walked), int(answer[0]) or None
+        return _Found(names, walked, int(cursor) or None)
 
-    async def rows(self, names: Sequence[bytes]) -> Page:
-        """The keys of `names` that are there and of a wanted type and TTL, read in two round trips."""
-        if not names:
-            return Page(0)
-        replies = await self._ask(packed((Column.TYPE, Column.TTL), names), 2 * len(names))
-        kinds: dict[bytes, tuple[str, int | None]] = {}
-        refused, moved = 0, []
-        for name, kind, ttl in zip(names, replies[: len(names)], replies[len(names) :], strict=True):
+    async def _of_wanted(self, names: Sequence[bytes], replies: list[Any]) -> tuple[Sequence[bytes], list[Any]]:
+        """Those of `names` that type and TTL let in, and all that is told of them."""
+        rows = zip(names, replies[: len(names)], replies[len(names) :], strict=True)
+        wanted = [row for row in rows if self._wants(row[1], row[2])]
+        left = [name for name, _, _ in wanted]
+        more = await self._ask(packed(self._late, left), 2 * len(left)) if left else []
+        return left, [kind for _, kind, _ in wanted] + [ttl for _, _, ttl in wanted] + more
+
+    def _wants(self, kind: Any, ttl: Any) -> bool:
+        """Whether a key of such a TYPE and PTTL is looked at further; one that is refused is, so that it is counted."""
+        if not isinstance(kind, bytes) or not isinstance(ttl, int):
+            return True
+        types, ttl_ms = self._criteria.types, None if ttl < 0 else ttl
+        return (not types or kind.decode("ascii", "replace") in types) and ttl_matches(self._criteria.ttl, ttl_ms)
+
+    def _page(self, told: _Told, walked: int) -> Page:
+        """The keys that are there, as a plan holds them, and how many of the others this user may not look at."""
+        (names, replies, read_at), db, idle = told, self._db, Column.IDLE in self._late
+        columns = (replies[at * len(names) : (at + 1) * len(names)] for at in range(4))
+        rows, moved, refused = [], [], 0
+        for name, kind, ttl, size, used in zip(names, *columns, strict=True):
             if isinstance(kind, exceptions.AskError):
                 moved.append(key_slot(name))
             elif not isinstance(kind, bytes) or not isinstance(ttl, int):
                 refused += 1
-            elif kind != b"none" and ttl != -2:
-                text, ttl_ms = kind.decode("ascii", "replace"), None if ttl < 0 else ttl
-                if self._wants(text, ttl_ms):
-                    kinds[name] = text, ttl_ms
-        return Page(len(names), await self._sized(kinds), refused, tuple(moved))
-
-    def _wants(self, kind: str, ttl_ms: int | None) -> bool:
-        return (not self._criteria.types or kind in self._criteria.types) and ttl_matches(self._criteria.ttl, ttl_ms)
-
-    async def _sized(self, kinds: dict[bytes, tuple[str, int | None]]) -> list[PlannedKey]:
-        if not kinds:
-            return []
-        replies = await self._ask(packed((Column.SIZE, self._used), list(kinds)), 2 * len(kinds))
-        read_at, db, idle = self._wall(), self._db, self._used is Column.IDLE
-        found = []
-        for (name, (kind, ttl_ms)), size, used in zip(
-            kinds.items(), replies[: len(kinds)], replies[len(kinds) :], strict=True
-        ):
-            if size is None:
-                continue
-            known = used if isinstance(used, int) else None
-            told = size if isinstance(size, int) else None
-            idle_seconds, frequency = (known, None) if idle else (None, known)
-            found.append(PlannedKey(KeyId(db, name), kind, told, ttl_ms, idle_seconds, frequency, read_at))
-        return found
+            elif kind != b"none" and ttl != -2 and size is not None:
+                known = used if isinstance(used, int) else None
+                rows.append(
+                    PlannedKey(
+                        KeyId(db, name),
+                        _TYPES.get(kind) or kind.decode("ascii", "replace"),
+                        size if isinstance(size, int) else None,
+                        None if ttl < 0 else ttl,
+                        known if idle else None,
+                        None if idle else known,
+                        read_at,
+                    )
+                )
+        return Page(walked, rows, refused, tuple(moved))
 
     async def _ask(self, buffer: bytes, replies: int) -> list[Any]:
         took = 0.0
