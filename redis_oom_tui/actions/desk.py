@@ -9,6 +9,9 @@ from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.store.live import LiveServer
 
+DEFECT = "A defect of this tool ended this early"
+"""What an action is said to have come to where the reason is an error that nobody foresaw."""
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:

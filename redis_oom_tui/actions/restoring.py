@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from redis_oom_tui.actions.desk import Desk
+from redis_oom_tui.actions.desk import DEFECT, Desk
 from redis_oom_tui.files.backup import Record, read_head, read_records
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.capabilities import Feature
@@ -43,7 +43,7 @@ class BackupRestorer:
         self._mine = mine
         self._path = path
         self._head = read_head(path)
-        self._view = RestoreReport(str(path), self._head.keys)
+        self._view = RestoreReport(str(path), self._head.keys + self._head.left_out_keys)
         self._counts: Counter[RestoreOutcome] = Counter()
         self._reasons: Counter[str] = Counter()
         self._line: Line | None = None
@@ -68,7 +68,7 @@ class BackupRestorer:
     async def run(self) -> RestoreReport:
         """Put back what is not there, batch by batch."""
         self._started = time.monotonic()
-        failure: TriageError | None = None
+        failure: TriageError | None = TriageError(DEFECT)
         try:
             snapshot = await self._desk.server.snapshot()
             self._action_id = self._desk.audit.intent(
@@ -80,15 +80,18 @@ class BackupRestorer:
                 backup=str(self._path),
             )
             await self._each_batch(snapshot.server)
+            failure = None
         except TriageError as error:
             failure = error
         except asyncio.CancelledError:
-            self._end(ServerUnreachable("The tool ended while this ran"))
+            failure = ServerUnreachable("The tool ended while this ran")
             raise
         finally:
-            if self._line is not None:
-                await self._line.close()
-        self._end(failure)
+            try:
+                if self._line is not None:
+                    await self._line.close()
+            finally:
+                self._end(failure)
         return self.view()
 
     async def _each_batch(self, server: Server) -> None:
@@ -208,9 +211,10 @@ class BackupRestorer:
         for outcome, words in _WORDS:
             if counts.get(outcome):
                 why = self._most_of_all() if outcome is RestoreOutcome.FAILED else ""
-                parts.append(f"{count(counts[outcome])} {words}{why}")
+                parts.append(f"{count(counts[outcome])} {words[counts[outcome] > 1]}{why}")
         if self._view.left_out_keys:
-            parts.append(f"{count(self._view.left_out_keys)} were deleted without a copy")
+            were = "was" if self._view.left_out_keys == 1 else "were"
+            parts.append(f"{count(self._view.left_out_keys)} {were} deleted without a copy")
         sentence = "; ".join(parts) + "."
         if failure is None:
             return f"Stopped. {sentence}" if self._stop else sentence
@@ -235,11 +239,11 @@ class BackupRestorer:
 
 
 _WORDS = (
-    (RestoreOutcome.EXISTS, "are there already and were left alone"),
-    (RestoreOutcome.EXPIRED, "would have expired since"),
-    (RestoreOutcome.CHANGED, "were changed since and were left alone"),
-    (RestoreOutcome.FAILED, "failed"),
-    (RestoreOutcome.NOT_ATTEMPTED, "were not attempted"),
+    (RestoreOutcome.EXISTS, ("is there already and was left alone", "are there already and were left alone")),
+    (RestoreOutcome.EXPIRED, ("would have expired since", "would have expired since")),
+    (RestoreOutcome.CHANGED, ("was changed since and was left alone", "were changed since and were left alone")),
+    (RestoreOutcome.FAILED, ("failed", "failed")),
+    (RestoreOutcome.NOT_ATTEMPTED, ("was not attempted", "were not attempted")),
 )
 
 

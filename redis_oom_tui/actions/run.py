@@ -8,7 +8,7 @@ from pathlib import Path
 
 from redis_oom_tui.actions.batch import Worker
 from redis_oom_tui.actions.batches import Batches
-from redis_oom_tui.actions.desk import Desk
+from redis_oom_tui.actions.desk import DEFECT, Desk
 from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.resuming import copies
 from redis_oom_tui.actions.saving import Saver
@@ -27,7 +27,6 @@ from redis_oom_tui.store.changing.line import Line, OtherServer
 from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.words.sizes import number_of_keys, size, told_bytes
 
-_DEFECT = "A defect of this tool ended the run early"
 _POLL_SECONDS = 0.5
 _FREEING_POLL_SECONDS = 0.1
 _FREEING_LONGEST_SECONDS = 30.0
@@ -75,7 +74,7 @@ class PlanRunner:
     async def run(self) -> RunView:
         """Carry out the plan, wait until what was freed is free, and report."""
         self._started = time.monotonic()
-        failure: str | None = _DEFECT
+        failure: str | None = DEFECT
         try:
             await self._carry_out()
             await self._freeing()
@@ -222,7 +221,7 @@ class PlanRunner:
 
     def _end(self, failure: str | None) -> None:
         if self._writer is not None:
-            self._writer.close()
+            self._close(self._writer)
         before, now = self._view.used_before_bytes, self._view.used_now_bytes
         fell = None if before is None or now is None else before - now
         sentence = report(self._plan.deed, self._tally.counts(), len(self._plan.keys), fell)
@@ -238,6 +237,19 @@ class PlanRunner:
             ended=sentence,
             failed=failure is not None,
         )
+
+    def _close(self, writer: BackupWriter) -> None:
+        """Close the backup; one from which nothing can be put back is not shown, and goes where it tells nothing."""
+        writer.close()
+        counts = self._tally.counts()
+        if self._plan.deed is Deed.EXPIRE:
+            undoes = bool(counts.get(Outcome.EXPIRING) or counts.get(Outcome.FAILED))
+        else:
+            undoes = bool(writer.keys)
+        if not undoes:
+            self._view = replace(self._view, backup_path=None)
+            if not writer.left_out:
+                writer.discard()
 
     def _write_result(self, ok: bool, sentence: str) -> str:
         """Write down the end; what to add to the report where that failed."""

@@ -13,8 +13,9 @@ from redis_oom_tui.cli.acting import Ticker, acting, agreed, must, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome, RestoreReport
+from redis_oom_tui.rules.budget import holding
 from redis_oom_tui.words.plan_document import restore_document
-from redis_oom_tui.words.sizes import count, size
+from redis_oom_tui.words.sizes import count
 
 EXIT_INCOMPLETE = 1
 EXIT_DECLINED = 1
@@ -59,10 +60,11 @@ def _progress(report: RestoreReport) -> str:
 def _question(head: Backup, address: str) -> list[str]:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at))
     what = "expiries" if head.deed == "expire" else "keys"
-    lines = [f"Put back the {what} of a backup of {when}, {size(head.size)}, from {head.server}, at {address}."]
+    lines = [f"Put back the {what} of a backup of {when}, from {head.server}, at {address}.", holding(head)]
     if head.server != address:
         lines.append(f"! The backup is from {head.server}, not from {address}.")
-    return [*lines, "What stands there by now is left alone."]
+    alone = "A key whose expiry was changed since" if head.deed == "expire" else "What stands there by now"
+    return [*lines, f"{alone} is left alone."]
 
 
 def _lines(report: RestoreReport, way_in: Sequence[str]) -> list[str]:

@@ -192,7 +192,7 @@ def _ended(entry: AuditEntry, line: Mapping[str, Any]) -> AuditEntry:
         result=str(line.get("result", "")),
         ok=bool(line.get("ok")),
         counts={str(name): int(n) for name, n in counts.items()} if isinstance(counts, dict) else {},
-        undo=str(line.get("backup") or entry.undo),
+        undo=str(line["backup"] or "") if "backup" in line else entry.undo,
         change=_change(line.get("change")),
     )
 

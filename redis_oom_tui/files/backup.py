@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from redis_oom_tui.models.action import Backup
 from redis_oom_tui.models.errors import BadInput, TriageError
@@ -25,6 +25,7 @@ from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import told_bytes
 
+_LONGEST_END = 512
 _FORMAT = "redis-oom-tui backup 1"
 
 
@@ -65,6 +66,8 @@ class BackupWriter:
     def __init__(self, path: Path, plan: Plan, server: Server, wall: float) -> None:
         self.path = path
         self.keys = 0
+        self.left_out = 0
+        self._held: int | None = 0
         self.size = 0
         head = {
             "format": _FORMAT,
@@ -92,9 +95,11 @@ class BackupWriter:
         """Add a key; it is on disk after the next `flush`."""
         if record.left_out:
             self._line(_fields(record))
+            self.left_out += 1
         else:
             self._write(_summed(_fields(record)))
             self.keys += 1
+            self._held = None if self._held is None or record.size is None else self._held + record.size
 
     def flush(self) -> None:
         """Bring all that was added to the disk."""
@@ -109,10 +114,16 @@ class BackupWriter:
         if self._file.closed:
             return
         with contextlib.suppress(BackupFailed):
-            self._line({"end": True, "keys": self.keys, "sha256": self._digest.hexdigest()})
+            told = {"keys": self.keys, "left_out": self.left_out, "bytes": self._held}
+            self._line({"end": True, **told, "sha256": self._digest.hexdigest()})
             self.flush()
         with contextlib.suppress(OSError):
             self._file.close()
+
+    def discard(self) -> None:
+        """Remove the closed file: nothing in it is worth keeping."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
 
     def _line(self, fields: dict[str, Any]) -> None:
         self._write(_packed(fields) + b"\n")
@@ -136,23 +147,38 @@ def read_head(path: Path) -> Backup:
         with path.open("rb") as file:
             head = json.loads(file.readline(65536))
             size = os.fstat(file.fileno()).st_size
+            end = _end_of(file, size)
     except OSError as error:
         raise BadInput(f"{name} cannot be read: {error.strerror}") from None
     except ValueError:
         raise BadInput(f"{name} is not a backup that this tool wrote") from None
     if not isinstance(head, dict) or head.get("format") != _FORMAT:
         raise BadInput(f"{name} is not a backup that this tool wrote")
+    # What was planned, until the last line tells what came of it.
+    held = head | end
     return Backup(
         path=str(path),
         made_at=float(head["made_at"]),
         server=str(head["server"]),
         flavour=str(head["flavour"]),
         version=str(head["version"]),
-        keys=int(head["keys"]),
+        keys=int(held["keys"]),
         size=size,
         deed=str(head.get("deed", Deed.DELETE.value)),
-        held_bytes=int(head["bytes"]) if head.get("bytes") is not None else None,
+        held_bytes=int(held["bytes"]) if held.get("bytes") is not None else None,
+        left_out_keys=int(end.get("left_out", 0)),
+        whole=bool(end),
     )
+
+
+def _end_of(file: BinaryIO, size: int) -> dict[str, Any]:
+    """The last line of a file that is whole, which tells what was saved; nothing where it was cut off."""
+    file.seek(max(0, size - _LONGEST_END))
+    try:
+        end = json.loads(file.read().splitlines()[-1])
+    except (ValueError, IndexError):
+        return {}
+    return end if isinstance(end, dict) and end.get("end") is True else {}
 
 
 def read_records(path: Path) -> Iterator[Record | None]:

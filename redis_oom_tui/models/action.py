@@ -199,9 +199,10 @@ class RestoreReport:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup file, as its first line tells: what it holds and whether `restore` can use it.
+    """A backup file, as its first line and its last tell: what it holds and whether `restore` can use it.
 
-    `size` is that of the file; `held_bytes` what the keys took in the server, None where nobody told.
+    `size` is that of the file; `held_bytes` what the keys took in the server, None where nobody told. One that is not
+    `whole` was cut off: `keys` is then how many it was to hold. `left_out_keys` were deleted without a copy.
     """
 
     path: str
@@ -213,6 +214,8 @@ class Backup:
     size: int
     deed: str = "delete"
     held_bytes: int | None = None
+    left_out_keys: int = 0
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

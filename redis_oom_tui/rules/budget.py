@@ -10,6 +10,8 @@ TARGET = 0.80
 FILLED_TO = 0.95
 _WORD_ABOVE_KEYS = 1000
 _WORD_ABOVE_SHARE = 0.10
+# What a line of the backup takes beside the key's value.
+_LINE_BYTES = 150
 # A plan that frees this many times what must go is told to be more than enough.
 _FAR_TOO_MUCH = 2
 # Sizes from a few sampled elements miss by far more than those of strings and compact encodings.
@@ -121,6 +123,23 @@ def putting_back(backup: Backup, snapshot: Snapshot) -> str | None:
     return f"{words}, and it stops at {percent(FILLED_TO)}." if after > FILLED_TO else f"{words}."
 
 
+def holding(backup: Backup) -> str:
+    """What a backup holds, in a sentence.
+
+    >>> holding(Backup("b", 0.0, "s", "redis", "7", 1200, 9, held_bytes=4096, left_out_keys=1))
+    'It holds 1,200 keys (4.0 KiB); 1 key more was deleted without a copy.'
+    """
+    what = "the former expiry of " if backup.deed == Deed.EXPIRE.value else ""
+    held = f" ({size(backup.held_bytes)})" if backup.held_bytes is not None else ""
+    if not backup.whole:
+        return f"It was to hold {what}{number_of_keys(backup.keys)}{held} and was cut off: what is in it counts."
+    missing = ""
+    if backup.left_out_keys:
+        were = "was" if backup.left_out_keys == 1 else "were"
+        missing = f"; {number_of_keys(backup.left_out_keys)} more {were} deleted without a copy"
+    return f"It holds {what}{number_of_keys(backup.keys)}{held}{missing}."
+
+
 def unsaved(plan: Plan, backup: BackupChoice) -> tuple[int, int]:
     """How many keys of `plan`, of how many bytes, the backup would not hold because each is over its cap."""
     if not backup.wanted or plan.deed is Deed.EXPIRE:
@@ -141,18 +160,28 @@ def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     return (first, *_undo_words(plan, backup), *plan.flags)
 
 
+def _in_a_file(keys: int, held: int) -> int:
+    """About how large the backup of so many keys becomes, at most: base64, with a line's other fields around it."""
+    return held * 4 // 3 + keys * _LINE_BYTES
+
+
 def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     if not backup.wanted:
         return ("No backup: this cannot be undone.",)
     if plan.deed is Deed.EXPIRE:
         return ("The present expiry of each key is written down, so this can be undone until the keys are due.",)
-    words = ["Each key is written to the backup before it is deleted; restoring needs room below maxmemory."]
     number, held = unsaved(plan, backup)
-    cap = size(backup.max_key_bytes)
+    over = f"{number_of_keys(number)} ({size(held)}) over {size(backup.max_key_bytes)} each"
+    but = ""
     if number and backup.keep_unsaved:
-        words.append(f"{number_of_keys(number)} ({size(held)}) over {cap} each, too large to save: kept.")
+        but = f", and {over} {'is' if number == 1 else 'are'} kept, as too large to save"
     elif number:
-        words.append(f"{number_of_keys(number)} ({size(held)}) over {cap} each, too large to save: no undo for that.")
-    if plan.size - held > backup.max_total_bytes:
+        but = f", but for {over}: too large to save, so for {'that' if number == 1 else 'those'} there is no undo"
+    words = [f"Each key is written to the backup before it is deleted{but}.", "Restoring needs room below maxmemory."]
+    if number == len(plan.keys):
+        words = [f"All are over {size(backup.max_key_bytes)} each, too large to save: this cannot be undone."]
+        if backup.keep_unsaved:
+            words = [f"All are over {size(backup.max_key_bytes)} each, too large to save: nothing will be deleted."]
+    elif _in_a_file(len(plan.keys) - number, plan.size - held) > backup.max_total_bytes:
         words.append(f"The backup may reach its cap of {size(backup.max_total_bytes)}; the run would stop there.")
     return tuple(words)

@@ -24,7 +24,9 @@ def report(deed: Deed, counts: Mapping[Outcome, int], total: int, fell: int | No
     for outcome, one, many in _REST:
         if number := counts.get(outcome):
             parts.append(f"{count(number)} {one if number == 1 else many}")
-    if deed is Deed.DELETE and fell is not None:
+    # What the memory did where nothing was deleted is no doing of the run.
+    acted = counts.get(done) or counts.get(Outcome.FAILED)
+    if deed is Deed.DELETE and fell is not None and acted:
         parts.append(_memory_words(fell))
     return "; ".join(parts) + "."
 

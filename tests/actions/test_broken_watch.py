@@ -96,6 +96,6 @@ async def test_any_other_defect_leaves_a_line_as_well(
             with pytest.raises(TypeError):
                 await run.run()
         assert client.dbsize() == 300
-        assert str(run.view().ended).startswith("A defect of this tool ended the run early. ")
+        assert str(run.view().ended).startswith("A defect of this tool ended this early. ")
         assert run.view().failed
         assert last_line(tmp_path)["ok"] is False

@@ -84,6 +84,29 @@ def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:
     assert "cannot be undone" in consent(plan(MIB), BackupChoice(wanted=False))[1]
 
 
+def test_consent_promises_no_copy_of_what_is_too_large_to_save() -> None:
+    large = plan(50 * MIB, 20 * MIB)
+    assert consent(large, BackupChoice())[1:] == (
+        "All are over 16.0 MiB each, too large to save: this cannot be undone.",
+    )
+    assert consent(large, BackupChoice(keep_unsaved=True))[1:] == (
+        "All are over 16.0 MiB each, too large to save: nothing will be deleted.",
+    )
+    mixed = plan(MIB, 50 * MIB)
+    assert consent(mixed, BackupChoice(keep_unsaved=True))[1] == (
+        "Each key is written to the backup before it is deleted, and 1 key (50.0 MiB) over 16.0 MiB each is kept, as"
+        " too large to save."
+    )
+
+
+def test_consent_tells_a_cap_that_small_keys_reach_by_their_names_alone() -> None:
+    many = plan(*[85] * 1111)
+    assert not any("cap" in words for words in consent(many, BackupChoice()))
+    assert any(
+        "may reach its cap of 100.0 KiB" in words for words in consent(many, BackupChoice(max_total_bytes=102400))
+    )
+
+
 def test_consent_tells_a_large_share_of_all_keys() -> None:
     assert "2 keys (2 B), 20 % of all keys, in database 0" in consent(plan(1, 1, keyspace=10), BackupChoice())[0]
     assert "of all keys" not in consent(plan(1, 1, keyspace=20), BackupChoice())[0]

@@ -59,7 +59,7 @@ class FleetRestorer:
         for report in reports.values():
             counts.update({outcome: number for outcome, number in report.counts.items() if _told(outcome)})
         left_out = sum(report.left_out_keys for report in reports.values())
-        missed = self._head.keys - sum(counts.values()) - left_out
+        missed = self._head.keys + self._head.left_out_keys - sum(counts.values()) - left_out
         failed = any(report.failed for report in reports.values())
         if missed > 0 and (failed or self._stop or not ended):
             counts[RestoreOutcome.NOT_ATTEMPTED] = missed

@@ -1,30 +1,36 @@
 """Undo: putting the keys of a backup back."""
 
 from redis_oom_tui.models.action import Backup
+from redis_oom_tui.models.plan import Deed
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.budget import putting_back
+from redis_oom_tui.rules.budget import holding, putting_back
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
-from redis_oom_tui.words.sizes import count, size
+from redis_oom_tui.words.sizes import size
 
 
 class RestoreDialog(ConfirmDialog):
     """Asks before a backup is put back; `backup` None where its first lines could not be read."""
 
     def __init__(self, path: str, where: str, backup: Backup | None, snapshot: Snapshot | None) -> None:
-        lines = [f"On {where}: keys of {path} are put back."]
+        expiries = backup is not None and backup.deed == Deed.EXPIRE.value
+        lines = [f"On {where}: {'expiries' if expiries else 'keys'} of {path} are put back."]
         warnings: list[str] = []
         if backup is not None:
-            lines.append(f"It holds {count(backup.keys)} keys of {backup.server} ({backup.flavour} {backup.version}).")
+            lines += [f"It is of {backup.server} ({backup.flavour} {backup.version}).", holding(backup)]
             if backup.server not in where:
                 warnings.append(f"It was made of another address: {backup.server}.")
-        lines.append("A key that exists now is never overwritten; one whose time is over stays away.")
+        lines.append(
+            "A key whose expiry was changed since is left alone."
+            if expiries
+            else "A key that exists now is never overwritten; one whose time is over stays away."
+        )
         memory = snapshot.memory if snapshot is not None else None
         filling = putting_back(backup, snapshot) if backup is not None and snapshot is not None else None
-        if memory is not None and memory.pressure is not None and memory.pressure >= 1.0:
+        if memory is not None and memory.pressure is not None and memory.pressure >= 1.0 and not expiries:
             warnings.append("The server is over its limit: it will refuse to take keys back until there is room.")
         elif filling is not None:
             lines.append(filling)
-        elif memory is not None and memory.maxmemory_bytes is not None:
+        elif memory is not None and memory.maxmemory_bytes is not None and not expiries:
             lines.append(f"There is room for {size(memory.maxmemory_bytes - memory.counted_bytes)} below maxmemory.")
         question = Question("Put the backup back?", tuple(lines), "Put back", tuple(warnings), danger=False)
         super().__init__(question)
