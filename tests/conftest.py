@@ -1,5 +1,6 @@
 """Fixtures that every belt of the tests shares."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -16,6 +17,12 @@ settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _in_its_own_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is run inside a test gives way to others for good: the tests after it would, too."""
+    monkeypatch.setattr(os, "nice", lambda _: 0)
 
 
 @pytest.fixture(params=available())

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.giving_way import give_way
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyRow
@@ -82,6 +83,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
     if broken_off is not None:
         pace = options.pace if given["pace"] else broken_off.view.pace
         options = replace(options, match=broken_off.match, type=broken_off.type, pace=pace)
+    give_way(options.pace)
     scan = asyncio.run(_scan(invocation, options, broken_off))
     comparison = None if older is None else compare(older, scan)
     if scan.view.error is not None:

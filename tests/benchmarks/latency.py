@@ -1,7 +1,8 @@
 """What other clients feel of a scan: the p99 of a probe beside a steady load.
 
 Everything shares one machine here, so two things are told apart. First all processes go wherever the kernel puts them,
-and one that is as busy as the scan and never speaks to the server shows how much of it is the processor's crowd. Then
+and one that is as busy as the scan and never speaks to the server shows how much of it is the processor's crowd: it
+does not give way, as the scan does. Then
 the server and the probe run at real-time priority, as if the scan ran elsewhere: no process keeps them from a core, and
 what is felt is the scan's questions in the server's queue.
 """

@@ -6,6 +6,7 @@ import json
 import resource
 import time
 
+from redis_oom_tui.cli.giving_way import give_way
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.ports import Scan
@@ -13,7 +14,8 @@ from redis_oom_tui.store.live import LiveServer
 
 
 async def scan(where: str, pace: str, idle: bool, seconds: float | None) -> dict[str, object]:
-    """Scan `where` to the end, or for so many seconds."""
+    """Scan `where` to the end, or for so many seconds, in its place among other processes as `hogs` does."""
+    give_way(Pace(pace))
     host, _, port = where.rpartition(":")
     address = Address(socket_path=where) if where.startswith("/") else Address(host, int(port))
     source = LiveServer(Connection(address))

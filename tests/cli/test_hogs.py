@@ -230,3 +230,19 @@ def test_a_file_that_tells_nothing_to_go_on_with(filled: RunningServer, tmp_path
     done = run(filled, "--resume", str(kept))
     assert done.returncode == 2
     assert "does not tell where its scan broke off: start a new one" in done.stderr
+
+
+@pytest.mark.parametrize(("pace", "place"), [("--gentle", 19), ("--normal", 19), ("--full-speed", 0)])
+def test_others_on_its_machine_are_served_first(filled: RunningServer, pace: str, place: int) -> None:
+    script = "import os, sys; from redis_oom_tui.cli.main import main\n"
+    script += "try: main(sys.argv[1:])\nfinally: print(os.nice(0), file=sys.stderr)"
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    done = subprocess.run(
+        [sys.executable, "-c", script, "-s", filled.socket_path, "hogs", pace],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stderr.split()[-1]) == max(before, place)
