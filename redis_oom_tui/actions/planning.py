@@ -11,12 +11,14 @@ from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.watching import Watch
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import freeing, precious, selection, trust
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.store.changing import reading
+from redis_oom_tui.store.fleet.topology import slot_of
 from redis_oom_tui.store.live import LiveServer
 
 Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
@@ -24,7 +26,11 @@ Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
 
 
 class PlanMaker:
-    """A plan in the making. Implements `ports.Planning`."""
+    """A plan in the making. Implements `ports.Planning`.
+
+    `only`, set before it runs, are the keys to look at; none for all. `elsewhere` takes up those that another node
+    serves, with HOST:PORT of the one to be asked behind ASKING where the server told; None where nobody goes there.
+    """
 
     def __init__(
         self,
@@ -46,6 +52,8 @@ class PlanMaker:
         self._wall = wall
         self._chosen = selection.Chosen(criteria)
         self._wanted = frozenset(criteria.keys)
+        self.only: frozenset[KeyId] = self._wanted
+        self.elsewhere: dict[KeyId, str | None] | None = None
         self._view = PlanningView()
         self._refused_keys = 0
         self._moved: Counter[int] = Counter()
@@ -88,18 +96,18 @@ class PlanMaker:
             before = self._view.scanned_keys
             async with walk as found:
                 async for page in found:
-                    self._take(page)
+                    self._take(db, page)
                     walked = self._view.scanned_keys + page.walked
                     self._view = replace(self._view, scanned_keys=min(walked, before + total) if total else walked)
                     self._show(PlanningState.RUNNING, phase=pacer.words("looking"))
                     if self._stop:
                         return
-            if not self._wanted:
+            if not self.only:
                 self._view = replace(self._view, scanned_keys=before + total)
 
     def _databases(self, snapshot: Snapshot) -> list[int]:
-        if self._wanted:
-            return sorted({key.db for key in self._wanted})
+        if self.only:
+            return sorted({key.db for key in self.only})
         held = {database.db: database.keys for database in snapshot.databases if database.keys}
         asked = self._criteria.databases
         chosen = [db for db in held if asked is None or db in asked]
@@ -110,20 +118,24 @@ class PlanMaker:
         reader = reading.Reader(self._server, db, self._criteria, pacer, frequencies=frequencies, wall=self._wall)
         await reader.open()
         try:
-            if not self._wanted:
+            if not self.only:
                 async for page in reader.pages():
                     yield page
                 return
-            names = reading.by_database(self._wanted)[db]
-            self._view = replace(self._view, total_keys=len(self._wanted))
+            names = reading.by_database(self.only)[db]
+            self._view = replace(self._view, total_keys=len(self.only))
             async for page in reader.marked(names):
                 yield page
         finally:
             await reader.close()
 
-    def _take(self, page: reading.Page) -> None:
+    def _take(self, db: int, page: reading.Page) -> None:
         self._refused_keys += page.refused_keys
-        self._moved.update(page.moved)
+        for name, asks in page.moved.items():
+            if self.elsewhere is None or len(self.elsewhere) >= selection.MOST_KEYS:
+                self._moved[slot_of(name)] += 1
+            else:
+                self.elsewhere[KeyId(db, name)] = asks
         self._chosen.add(*selection.matching(self._criteria, page.rows, self._wanted))
 
     def _show(

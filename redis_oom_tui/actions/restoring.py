@@ -12,7 +12,7 @@ from redis_oom_tui.actions.desk import DEFECT, Desk
 from redis_oom_tui.files.backup import Record, read_head, read_records
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.capabilities import Feature
-from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageError, WritesBlocked
+from redis_oom_tui.models.errors import MOVED, OutOfMemory, ServerUnreachable, TriageError, WritesBlocked
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed
 from redis_oom_tui.models.snapshot import Server, Snapshot
@@ -35,7 +35,8 @@ _BUFFERS = 64 * 1024
 class BackupRestorer:
     """A backup being put back. Implements `ports.Restoring`; making it raises BadInput for a file that is none.
 
-    `mine` leaves out keys that are another node's.
+    `mine` leaves out keys that are another node's. `elsewhere` takes up those that turn out to be, with the refusal;
+    None where nobody takes them there, and they count as failed.
     """
 
     def __init__(self, desk: Desk, path: Path, mine: Callable[[KeyId], bool] | None = None) -> None:
@@ -46,6 +47,7 @@ class BackupRestorer:
         self._view = RestoreReport(str(path), self._head.keys + self._head.left_out_keys)
         self._counts: Counter[RestoreOutcome] = Counter()
         self._reasons: Counter[str] = Counter()
+        self.elsewhere: dict[KeyId, str] | None = None
         self._line: Line | None = None
         self._action_id: str | None = None
         self._batches = 0
@@ -103,9 +105,10 @@ class BackupRestorer:
             self._batches += 1
             audit, action_id = self._desk.audit, self._action_id or ""
             audit.batch(action_id, self._batches, [(record.id.db, record.id.key) for record in batch])
-            told = await self._batch(line, batch, old_idle_bug=server.version.startswith("6."))
+            told = await self._batch(line, batch, server)
             details = {at: one.detail for at, one in enumerate(told) if one.detail}
             audit.done(action_id, self._batches, [one.outcome for one in told], details)
+            told = self._here(batch, told)
             self._counts.update(one.outcome for one in told if one.outcome is not RestoreOutcome.NOT_ATTEMPTED)
             self._reasons.update(one.detail for one in told if one.outcome is RestoreOutcome.FAILED and one.detail)
             stop = next((one.stop for one in told if one.stop is not None), None)
@@ -113,6 +116,14 @@ class BackupRestorer:
                 raise stop
         # The plan may have had more keys: changed, gone, or never come to. The file holds those that were saved.
         self._view = replace(self._view, total_keys=sum(self._counts.values()) + self._view.left_out_keys)
+
+    def _here(self, batch: Sequence[Record], told: list[Told]) -> list[Told]:
+        """`told` without the keys that another node serves, where somebody takes them there."""
+        if self.elsewhere is None:
+            return told
+        moved = {at: one.detail for at, one in enumerate(told) if MOVED in one.detail}
+        self.elsewhere.update((batch[at].id, detail) for at, detail in moved.items())
+        return [one for at, one in enumerate(told) if at not in moved]
 
     def _read(self) -> Iterator[list[Record]]:
         """The file's keys in batches of one database each; what was left out or is damaged is counted on the way."""
@@ -165,25 +176,26 @@ class BackupRestorer:
             await self._line.open()
         return self._line
 
-    async def _batch(self, line: Line, batch: Sequence[Record], *, old_idle_bug: bool) -> list[Told]:
+    async def _batch(self, line: Line, batch: Sequence[Record], server: Server) -> list[Told]:
         try:
-            return await self._put(line, batch, old_idle_bug=old_idle_bug)
+            return await self._put(line, batch, server)
         except ServerUnreachable:
             # Nothing is overwritten, so trying again is safe: what the lost try put back reads as there already.
             await line.reopen()
-            return await self._put(line, batch, old_idle_bug=old_idle_bug)
+            return await self._put(line, batch, server)
 
-    async def _put(self, line: Line, batch: Sequence[Record], *, old_idle_bug: bool) -> list[Told]:
+    async def _put(self, line: Line, batch: Sequence[Record], server: Server) -> list[Told]:
         now_ms = round(self._desk.wall() * 1000)
         told = [Told(RestoreOutcome.EXPIRED, "it would have expired since")] * len(batch)
         live = [at for at, record in enumerate(batch) if record.expires_ms is None or record.expires_ms > now_ms]
         if self._head.deed == Deed.EXPIRE.value:
             expiries = [_expiry(batch[at]) for at in live]
             scripted = (await self._desk.learn()).has(Feature.SCRIPT)
-            replies = await take_back(line.channel, expiries, now_ms, scripted=scripted) if live else []
+            alone = server.mode == "cluster"
+            replies = await take_back(line.channel, expiries, now_ms, scripted=scripted, alone=alone) if live else []
         else:
             values = [_value(batch[at], now_ms) for at in live]
-            replies = await put_back(line.channel, values, old_idle_bug=old_idle_bug)
+            replies = await put_back(line.channel, values, old_idle_bug=server.version.startswith("6."))
         for at, reply in zip(live, replies, strict=True):
             told[at] = reply
         return told

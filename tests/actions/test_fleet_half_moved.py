@@ -1,15 +1,16 @@
 """A slot that is half moved, or moves while a plan is made or carried out: nothing is lost, counted twice or hidden."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
 
-from redis_oom_tui.actions.fleet import running as running_plans
-from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.plan import Criteria, Outcome, Plan
+from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Deed, Outcome, Plan
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
 from tests.actions.test_fleet import KEPT, OLD, _fill, _filled, _held, _planned, acting
 from tests.support.cluster import Node, RunningCluster, clustered, half_moved, moved_slot
@@ -31,31 +32,30 @@ def _tagged(cluster: RunningCluster) -> Node:
 
 
 @pytest.mark.parametrize("flavour", available())
-async def test_a_half_moved_slot_is_told_and_done_once_it_has_moved(
-    flavour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running_plans, "_PATIENCE_SECONDS", 0.5)
+async def test_a_plan_over_a_half_moved_slot_acts_on_both_nodes(flavour: str, tmp_path: Path) -> None:
     with clustered(flavour=flavour) as cluster:
         target = _tagged(cluster)
         async with acting(cluster, tmp_path) as (_, operator):
-            plan = await _planned(operator)
+            before = await _planned(operator)
             half_moved(cluster, SLOT, target, *AHEAD)
-            beside = await _planned(operator)
-            run = operator.run(plan, backup=BackupChoice(wanted=False))
-            view = await run.run()
-            assert view.counts == {Outcome.DELETED: OLD + TAGGED - GONE, Outcome.FAILED: GONE}, view.ended
-            assert f"{GONE} keys of slot {SLOT} are on the way from one node to another" in (view.ended or "")
-            details = {told.detail for told in run.outcomes(frozenset({Outcome.FAILED}))}
-            assert all("half moved" in detail for detail in details)
-            assert (_held(cluster, b"old:"), _held(cluster, b"kept:")) == (GONE, KEPT)
-            moved_slot(cluster, SLOT, target)
-            again = await operator.run(plan, backup=BackupChoice(wanted=False)).run()
-    # Those that moved begin their idle time anew, as any that was used since.
-    done = again.counts.get(Outcome.DELETED, 0) + again.counts.get(Outcome.CHANGED, 0)
-    assert (done, again.counts.get(Outcome.GONE)) == (GONE, OLD + TAGGED - GONE), again.ended
-    assert len(beside.keys) == OLD + TAGGED - GONE
-    assert any(flag.startswith(f"{GONE} keys of slot {SLOT} are on their way") for flag in beside.flags), beside.flags
-    assert not any("may not look" in flag for flag in beside.flags)
+            plan = await _planned(operator)
+            there = {key.id.key for key in plan.keys if key_slot(key.id.key) == SLOT and key.id.node == target.name}
+            assert (there, len(plan.keys), plan.matched_keys) == (set(AHEAD), OLD + TAGGED, OLD + TAGGED)
+            assert (plan.complete, plan.scanned_keys, plan.keyspace_keys) == (True, *[OLD + TAGGED + KEPT] * 2)
+            assert {key.id.key for key in plan.keys} == {key.id.key for key in before.keys}
+            assert not any("on their way" in flag or "may not look" in flag for flag in plan.flags), plan.flags
+            view = await operator.run(plan, backup=BackupChoice()).run()
+            assert (view.counts, view.failed) == ({Outcome.DELETED: OLD + TAGGED}, False), view.ended
+            assert (_held(cluster, b"old:"), _held(cluster, b"kept:")) == (0, KEPT)
+            counts: Counter[RestoreOutcome] = Counter()
+            for file in view.backups:
+                report = await operator.restore(Path(file)).run()
+                assert not report.failed, report.ended
+                counts.update(report.counts)
+            assert counts == {RestoreOutcome.RESTORED: OLD + TAGGED}
+            assert (_held(cluster, b"old:"), _held(cluster, b"kept:")) == (OLD + TAGGED, KEPT)
+            again = await operator.restore(Path(view.backups[0])).run()
+            assert set(again.counts) == {RestoreOutcome.EXISTS}, again.ended
 
 
 @pytest.mark.parametrize("flavour", available())
@@ -72,16 +72,66 @@ async def test_a_scan_over_a_half_moved_slot_counts_all_of_it(flavour: str, tmp_
 
 
 @pytest.mark.parametrize("flavour", available())
-async def test_a_slot_that_is_moved_while_the_plan_runs(flavour: str, tmp_path: Path) -> None:
+async def test_a_slot_half_moves_between_plan_and_run_and_letting_expire_is_taken_back(
+    flavour: str, tmp_path: Path
+) -> None:
+    with clustered(flavour=flavour) as cluster:
+        target = _tagged(cluster)
+        async with acting(cluster, tmp_path) as (_, operator):
+            maker = operator.plan(Criteria(patterns=(b"old:*",)), deed=Deed.EXPIRE, expire_seconds=3600)
+            plan = (await maker.run()).plan
+            assert plan is not None
+            half_moved(cluster, SLOT, target, *AHEAD)
+            view = await operator.run(plan, backup=BackupChoice()).run()
+            # Those that moved began their idle time anew, as any that was used since.
+            changed = view.counts.get(Outcome.CHANGED, 0)
+            assert view.counts.get(Outcome.EXPIRING, 0) + changed == OLD + TAGGED, view.ended
+            assert changed <= GONE
+            assert _volatile(cluster) == OLD + TAGGED - changed
+            counts: Counter[RestoreOutcome] = Counter()
+            for file in view.backups:
+                counts.update((await operator.restore(Path(file)).run()).counts)
+            assert counts[RestoreOutcome.RESTORED] == OLD + TAGGED - changed
+            assert set(counts) <= {RestoreOutcome.RESTORED, RestoreOutcome.CHANGED}
+            assert (_volatile(cluster), _held(cluster, b"old:")) == (0, OLD + TAGGED)
+
+
+def _volatile(cluster: RunningCluster) -> int:
+    total = 0
+    for node in cluster.primaries:
+        with node.server.client() as client:
+            total += client.info("keyspace").get("db0", {}).get("expires", 0)
+    return total
+
+
+@pytest.mark.parametrize("flavour", available())
+async def test_marked_keys_of_a_half_moved_slot_are_found_where_they_are(flavour: str, tmp_path: Path) -> None:
+    with clustered(flavour=flavour) as cluster:
+        target = _tagged(cluster)
+        names = [AHEAD[0], b"old:{tag}%d" % GONE, b"old:7", b"old:{tag}none"]
+        async with acting(cluster, tmp_path) as (source, operator):
+            half_moved(cluster, SLOT, target, *AHEAD)
+            marked = tuple(KeyId(0, name, source.owner(name) or "") for name in names)
+            plan = (await operator.plan(Criteria(keys=marked)).run()).plan
+            assert plan is not None
+            assert {key.id.key for key in plan.keys} == set(names[:3])
+            assert {key.id.node for key in plan.keys if key.id.key == AHEAD[0]} == {target.name}
+            view = await operator.run(plan, backup=BackupChoice(wanted=False)).run()
+            assert view.counts == {Outcome.DELETED: 3}, view.ended
+            held = _held(cluster, b"old:")
+    assert held == OLD + TAGGED - 3
+
+
+@pytest.mark.parametrize("flavour", available())
+async def test_a_slot_that_begins_to_move_and_has_moved_while_the_plan_runs(flavour: str, tmp_path: Path) -> None:
     with clustered(flavour=flavour) as cluster:
         target = _tagged(cluster)
         async with acting(cluster, tmp_path) as (_, operator):
             plan = await _planned(operator)
             run = operator.run(plan, backup=BackupChoice(wanted=False))
-            half_moved(cluster, SLOT, target, *AHEAD)
             running = asyncio.create_task(run.run())
-            await _until(lambda: run.view().done_keys == len(plan.keys))
-            moved_slot(cluster, SLOT, target)
+            await _until(lambda: run.view().done_keys > 0)
+            await asyncio.to_thread(moved_slot, cluster, SLOT, target)
             view = await running
     _assert_all_done(plan, view.counts, view.ended)
 
@@ -105,11 +155,11 @@ async def test_a_slot_that_moves_while_the_plan_is_made_is_planned_once(
         target = _tagged(cluster)
         async with acting(cluster, tmp_path) as (_, operator):
             maker = operator.plan(Criteria(patterns=(b"old:*",)))
-            makers = maker._make
+            makers = maker._make.on
 
-            def one_after_the_other() -> object:
+            def one_after_the_other(newcomers: Collection[str]) -> object:
                 """The old owner is read, then the slot moves, then the new owner is read."""
-                made = makers()
+                made = makers(newcomers)
                 old, new = made[cluster.owner(SLOT).name], made[target.name]
                 read = asyncio.Event()
                 run_old, run_new = old.run, new.run
@@ -127,7 +177,7 @@ async def test_a_slot_that_moves_while_the_plan_is_made_is_planned_once(
                 old.run, new.run = first, second  # type: ignore[method-assign,assignment]
                 return made
 
-            monkeypatch.setattr(maker, "_make", one_after_the_other)
+            monkeypatch.setattr(maker._make, "on", one_after_the_other)
             view = await maker.run()
             assert view.plan is not None, view.error
             names = [key.id.key for key in view.plan.keys]

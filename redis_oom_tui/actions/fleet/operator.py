@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from redis_oom_tui.actions.fleet.planning import FleetPlanMaker
+from redis_oom_tui.actions.fleet.operators import Operators
+from redis_oom_tui.actions.fleet.places import Place
+from redis_oom_tui.actions.fleet.planning import FleetPlanMaker, NodeMakers
 from redis_oom_tui.actions.fleet.restoring import FleetRestorer
 from redis_oom_tui.actions.fleet.running import FleetRun
 from redis_oom_tui.actions.fleet.settings import FleetTuner
 from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.actions.restoring import BackupRestorer
 from redis_oom_tui.actions.run import PlanRunner
 from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, Budget, Done, Limits
@@ -25,6 +26,7 @@ from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.rules import budget, selection
 from redis_oom_tui.store.fleet.cluster import ClusterSource
+from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.words.sizes import count
 
 
@@ -41,27 +43,18 @@ class FleetOperator:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
-        self._audit_path = audit_path
         self._emergency = emergency
-        self._folder = folder
         self._wall = wall
-        self._operators: dict[str, LiveOperator] = {}
+
+        def operator(server: LiveServer) -> LiveOperator:
+            return LiveOperator(server, audit_path=audit_path, emergency=emergency, folder=folder, wall=wall)
+
+        self._operators = Operators(source, operator)
+        self._at = self._operators.at
         self._tuner = FleetTuner(source, self._at)
         # The part of a plan on the node that is shown is asked for at every tick, and takes a while to pick out.
         self._share_of = ("", "")
         self._there: Plan | None = None
-
-    def _at(self, name: str) -> LiveOperator:
-        if name not in self._operators:
-            given = name == str(self._source.address)
-            self._operators[name] = LiveOperator(
-                self._source.server_at(self._source.address) if given else self._source.node(name),
-                audit_path=self._audit_path,
-                emergency=self._emergency,
-                folder=self._folder,
-                wall=self._wall,
-            )
-        return self._operators[name]
 
     def on(self, node: str) -> LiveOperator:
         """The operator of the node called `node` alone; raises ServerUnreachable where there is none of that name."""
@@ -113,22 +106,8 @@ class FleetOperator:
         if deed is Deed.EXPIRE and not expire_seconds:
             raise BadInput("To let keys expire, say within how long: a span such as 10m")
 
-        def makers() -> dict[str, PlanMaker]:
-            made = {}
-            for name in self._primaries:
-                own = self._share(criteria, name)
-                if own is not None:
-                    made[name] = self._at(name).plan(own, deed=deed, expire_seconds=expire_seconds)
-            return made
-
-        return FleetPlanMaker(str(self._source.address), criteria, makers, self._wall)
-
-    def _share(self, criteria: Criteria, name: str) -> Criteria | None:
-        """The part of `criteria` that concerns the node; None where its marked keys are all elsewhere."""
-        if not criteria.keys:
-            return criteria
-        own = tuple(KeyId(key.db, key.key) for key in criteria.keys if self._source.owner(key.key) == name)
-        return replace(criteria, keys=own) if own else None
+        makers = NodeMakers(self._source, self._operators, criteria, deed, expire_seconds)
+        return FleetPlanMaker(str(self._source.address), criteria, self._source, makers, self._wall)
 
     def emergency(self) -> FleetPlanMaker:
         """The plan that the configuration prepared; raises BadInput where it prepared none."""
@@ -165,8 +144,9 @@ class FleetOperator:
         """A run of `plan` by slot; raises ReadOnlyMode or CommandMissing where it may not be."""
         self._shown().run(plan, backup=backup)
 
-        def runner(name: str, part: Plan, choice: BackupChoice) -> PlanRunner:
-            return self._at(name).run(part, backup=choice)
+        def runner(place: Place, part: Plan, choice: BackupChoice) -> PlanRunner:
+            operator = self._operators.asking(place.node) if place.asking else self._at(place.node)
+            return operator.run(part, backup=choice)
 
         return FleetRun(self._source, runner, plan, backup)
 
@@ -210,13 +190,11 @@ class FleetOperator:
         """A putting-back of the backup at `path`, each key on the node that serves it now."""
         self._shown().restore(path)
 
-        def restorers() -> dict[str, BackupRestorer]:
-            return {name: self._at(name).restore(path, self._mine(name)) for name in self._primaries}
+        def restorer(place: Place, mine: Callable[[KeyId], bool]) -> BackupRestorer:
+            operator = self._operators.asking(place.node) if place.asking else self._at(place.node)
+            return operator.restore(path, mine)
 
-        return FleetRestorer(path, restorers, self._source.refresh)
-
-    def _mine(self, name: str) -> Callable[[KeyId], bool]:
-        return lambda key: self._source.owner(key.key) == name
+        return FleetRestorer(path, self._source, restorer)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, on its node."""
@@ -248,8 +226,7 @@ class FleetOperator:
 
     async def close(self) -> None:
         """Settle what still waits on any node."""
-        for operator in self._operators.values():
-            await operator.close()
+        await self._operators.close()
 
 
 def _both(one: Capabilities, other: Capabilities) -> Capabilities:

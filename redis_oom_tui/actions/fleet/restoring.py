@@ -1,30 +1,37 @@
 """A backup put back into a cluster: each key on the node that serves its slot now."""
 
 import asyncio
+import contextlib
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from redis_oom_tui.actions.fleet.places import Nodes, Place, place_of
 from redis_oom_tui.actions.restoring import BackupRestorer
 from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.words.hostile import safe_text
 
-Restorers = Callable[[], Mapping[str, BackupRestorer]]
-"""Makes a restorer for each primary, of the keys that it serves."""
+Restorers = Callable[[Place, Callable[[KeyId], bool]], BackupRestorer]
+"""Makes a restorer there, of the keys that are its."""
+_ROUNDS = 4
 
 
 class FleetRestorer:
-    """A backup being put back on every node at once. Implements `ports.Restoring`."""
+    """A backup being put back on every node at once. Implements `ports.Restoring`.
 
-    def __init__(self, path: Path, restorers: Restorers, refresh: Callable[[], Awaitable[bool]]) -> None:
+    A key that a node sends on, as its slot has moved or is half moved, is put back where it was sent.
+    """
+
+    def __init__(self, path: Path, nodes: Nodes, restorers: Restorers) -> None:
         self._path = path
         self._head = read_head(path)
+        self._nodes = nodes
         self._make = restorers
-        self._refresh = refresh
-        self._parts: Mapping[str, BackupRestorer] = {}
+        self._parts: list[tuple[Place, BackupRestorer]] = []
         self._started = time.monotonic()
         self._ended: RestoreReport | None = None
         self._stop = False
@@ -32,50 +39,78 @@ class FleetRestorer:
     def stop(self) -> None:
         """End after the batches in flight."""
         self._stop = True
-        for part in self._parts.values():
+        for _, part in self._parts:
             part.stop()
 
     def view(self) -> RestoreReport:
         """How far it is, all nodes together."""
-        return self._ended or self._together({name: part.view() for name, part in self._parts.items()})
+        return self._ended or self._together([(place, part.view()) for place, part in self._parts])
 
     async def run(self) -> RestoreReport:
         """Put back what is not there, on every node."""
         self._started = time.monotonic()
         try:
-            await self._refresh()
+            await self._nodes.refresh()
         except TriageError as error:
             self._ended = RestoreReport(str(self._path), self._head.keys, ended=str(error), failed=True, resumable=True)
             return self._ended
-        self._parts = self._make()
-        if self._stop:
-            self.stop()
-        reports = await asyncio.gather(*(part.run() for part in self._parts.values()))
-        self._ended = self._together(dict(zip(self._parts, reports, strict=True)), ended=True)
+        wanted = {Place(node.name): self._owned_by(node.name) for node in self._nodes.topology.primaries}
+        for left in reversed(range(_ROUNDS)):
+            wanted = await self._round(wanted, follow=left > 0)
+            if not wanted or self._stop:
+                break
+        self._ended = self._together([(place, part.view()) for place, part in self._parts], ended=True)
         return self._ended
 
-    def _together(self, reports: Mapping[str, RestoreReport], *, ended: bool = False) -> RestoreReport:
+    def _owned_by(self, name: str) -> Callable[[KeyId], bool]:
+        return lambda key: self._nodes.owner(key.key) == name
+
+    async def _round(
+        self, wanted: Mapping[Place, Callable[[KeyId], bool]], *, follow: bool
+    ) -> dict[Place, Callable[[KeyId], bool]]:
+        """Put back what is `wanted` where; what is to be put back elsewhere, if anybody is to `follow` it there."""
+        parts = [(place, self._make(place, mine)) for place, mine in wanted.items()]
+        self._parts += parts
+        for _, part in parts:
+            part.elsewhere = {} if follow else None
+            if self._stop:
+                part.stop()
+        await asyncio.gather(*(part.run() for _, part in parts))
+        return await self._sent_on(parts)
+
+    async def _sent_on(self, parts: Sequence[tuple[Place, BackupRestorer]]) -> dict[Place, Callable[[KeyId], bool]]:
+        sent: dict[Place, set[KeyId]] = defaultdict(set)
+        if any(part.elsewhere for _, part in parts):
+            with contextlib.suppress(TriageError):
+                await self._nodes.refresh()
+        for place, part in parts:
+            for key, refusal in (part.elsewhere or {}).items():
+                # Where nobody serves its slot now, the one that was asked will say so once more.
+                sent[place_of(self._nodes, key.key, place, refusal) or place].add(key)
+        return {place: keys.__contains__ for place, keys in sent.items()}
+
+    def _together(self, reports: Sequence[tuple[Place, RestoreReport]], *, ended: bool = False) -> RestoreReport:
         counts: Counter[RestoreOutcome] = Counter()
-        for report in reports.values():
+        for _, report in reports:
             counts.update({outcome: number for outcome, number in report.counts.items() if _told(outcome)})
-        left_out = sum(report.left_out_keys for report in reports.values())
+        left_out = sum(report.left_out_keys for _, report in reports)
         missed = self._head.keys + self._head.left_out_keys - sum(counts.values()) - left_out
-        failed = any(report.failed for report in reports.values())
+        failed = any(report.failed for _, report in reports)
         if missed > 0 and (failed or self._stop or not ended):
             counts[RestoreOutcome.NOT_ATTEMPTED] = missed
         # A backup is of one node's keys as a rule: the others have nothing to say.
-        told = {name: report for name, report in reports.items() if report.total_keys or report.failed} or reports
-        words = [f"{safe_text(name, 80)}: {report.ended}" for name, report in told.items() if report.ended]
+        told = [(place, report) for place, report in reports if report.total_keys or report.failed] or reports
+        words = [f"{safe_text(place.node, 80)}: {report.ended}" for place, report in told if report.ended]
         return RestoreReport(
             path=str(self._path),
             total_keys=sum(counts.values()) + left_out,
             counts=dict(counts),
             left_out_keys=left_out,
-            left_out=tuple(name for report in reports.values() for name in report.left_out)[:1000],
+            left_out=tuple(name for _, report in reports for name in report.left_out)[:1000],
             elapsed_seconds=time.monotonic() - self._started,
             ended=" ".join(words) if ended else None,
             failed=failed,
-            resumable=any(report.resumable for report in reports.values()),
+            resumable=any(report.resumable for _, report in reports),
         )
 
 

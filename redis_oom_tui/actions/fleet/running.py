@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from redis_oom_tui.actions.fleet.places import Nodes, Place, place_of
 from redis_oom_tui.actions.run import PlanRunner
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.models.action import BackupChoice
@@ -17,7 +18,7 @@ from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Run
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.line import OtherServer
-from redis_oom_tui.store.fleet.topology import Topology, slot_of
+from redis_oom_tui.store.fleet.topology import slot_of
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, number_of_keys
 from redis_oom_tui.words.slots import slots_by_number
@@ -27,37 +28,24 @@ _ROUNDS = 4
 _PATIENCE_SECONDS = 20.0
 
 
-class Nodes(Protocol):
-    """What a run needs of the cluster."""
-
-    @property
-    def topology(self) -> Topology:
-        """Who serves what, as last asked."""
-
-    async def refresh(self) -> bool:
-        """Ask who serves what; whether it changed."""
-
-    def owner(self, key: bytes) -> str | None:
-        """The name of the node that serves `key` now."""
-
-
 class _Part(NamedTuple):
-    """One node's share: where its keys stand in the plan, and the run over them."""
+    """What is acted on in one place: where its keys stand in the plan, and the run over them."""
 
-    node: str
+    place: Place
     positions: list[int]
     runner: PlanRunner
 
 
-Runners = Callable[[str, Plan, BackupChoice], PlanRunner]
-"""Makes a run on the node called so."""
+Runners = Callable[[Place, Plan, BackupChoice], PlanRunner]
+"""Makes a run there."""
 
 
 class FleetRun:
     """A run of one plan on the nodes that serve its keys. Implements `ports.PlanRun`.
 
-    A key whose slot moved was refused, not touched: it is tried again at its new node. After a failover what was not
-    attempted goes on at the promoted node; not where idle times chose the keys, as a replica never knew them.
+    A key whose slot moved was refused, not touched: it is tried again at its new node, behind ASKING where the slot is
+    half moved. After a failover what was not attempted goes on at the promoted node; not where idle times chose the
+    keys, as a replica never knew them.
     """
 
     def __init__(self, nodes: Nodes, runners: Runners, plan: Plan, backup: BackupChoice) -> None:
@@ -68,7 +56,7 @@ class FleetRun:
         self._tally = Tally(plan.keys)
         self._parts: list[_Part] = []
         self._past: list[RunView] = []
-        self._tried: dict[int, set[str]] = defaultdict(set)
+        self._tried: dict[int, list[Place]] = defaultdict(list)
         self._failures: dict[str, None] = {}
         self._ended: str | None = None
         self._failed = False
@@ -145,33 +133,40 @@ class FleetRun:
                 f"this is not the cluster of the plan (made on {self._plan.server}): none of its nodes is here"
             )
 
-    def _shares(self, left: Sequence[int], *, first: bool) -> dict[str, list[int]]:
-        shares: dict[str, list[int]] = defaultdict(list)
+    def _place(self, at: int) -> Place | None:
+        """Where to try the key next; None where there is nowhere that was not tried."""
+        tried = self._tried[at]
+        last = tried[-1] if tried else None
+        place = place_of(self._nodes, self._plan.keys[at].id.key, last, self._tally.detail(at))
+        return None if place in tried else place
+
+    def _shares(self, left: Sequence[int], *, first: bool) -> dict[Place, list[int]]:
+        shares: dict[Place, list[int]] = defaultdict(list)
         for at in left:
-            owner = self._nodes.owner(self._plan.keys[at].id.key)
-            if owner is not None and owner not in self._tried[at]:
-                shares[owner].append(at)
-            elif owner is None and first:
+            place = self._place(at)
+            if place is not None:
+                shares[place].append(at)
+            elif first:
                 self._tally.put(at, Outcome.NOT_ATTEMPTED, "no node serves its slot")
         return shares
 
-    async def _round(self, shares: Mapping[str, list[int]]) -> None:
+    async def _round(self, shares: Mapping[Place, list[int]]) -> None:
         self._parts = []
-        for node, positions in shares.items():
+        for place, positions in shares.items():
             keys = tuple(_alone(self._plan.keys[at]) for at in positions)
             for at in positions:
-                self._tried[at].add(node)
-            part = frozen(replace(self._plan, keys=keys, server=node, run_id=None))
-            self._parts.append(_Part(node, positions, self._runners(node, part, self._choice())))
+                self._tried[at].append(place)
+            part = frozen(replace(self._plan, keys=keys, server=place.node, run_id=None))
+            self._parts.append(_Part(place, positions, self._runners(place, part, self._choice())))
         await asyncio.gather(*(part.runner.run() for part in self._parts))
-        for node, positions, runner in self._parts:
+        for place, positions, runner in self._parts:
             outcomes = list(runner.outcomes())
             for at, told in zip(positions, outcomes, strict=True):
                 self._tally.put(at, told.outcome, told.detail)
             view = runner.view()
             self._past.append(view)
             if view.failed:
-                self._failures[f"{node}: {view.ended}"] = None
+                self._failures[f"{place.node}: {view.ended}"] = None
         self._parts = []
 
     def _choice(self) -> BackupChoice:
@@ -194,13 +189,12 @@ class FleetRun:
         return left
 
     async def _found_heirs(self, left: Sequence[int]) -> bool:
-        """Wait until every key that is left has an owner that was not tried; after a while one such key is enough."""
+        """Wait until every key that is left has a place that was not tried; after a while one such key is enough."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         some = False
         while not self._stop:
             await self._nodes.refresh()
-            owners = [self._nodes.owner(self._plan.keys[at].id.key) for at in left]
-            fresh = [owner is not None and owner not in self._tried[at] for at, owner in zip(left, owners, strict=True)]
+            fresh = [self._place(at) is not None for at in left]
             some = any(fresh)
             if all(fresh) or time.monotonic() > deadline:
                 break

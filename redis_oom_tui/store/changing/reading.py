@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from redis import exceptions
-from redis.crc import key_slot
 
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
@@ -28,13 +27,14 @@ _TYPES = {kind.encode(): kind for kind in ("string", "list", "set", "zset", "has
 class Page:
     """What one step of a walk found: keys walked, and those of them that may match.
 
-    `refused_keys` are those that this user may not look at; `moved` the slots of those that another node serves.
+    `refused_keys` are those that this user may not look at; `moved` those that another node serves, with HOST:PORT of
+    the one to be asked behind ASKING where the server told.
     """
 
     walked: int
     rows: list[PlannedKey] = field(default_factory=list)
     refused_keys: int = 0
-    moved: tuple[int, ...] = ()
+    moved: Mapping[bytes, str | None] = field(default_factory=dict)
 
 
 class _Found(NamedTuple):
@@ -170,10 +170,13 @@ class Reader:
         """The keys that are there, as a plan holds them, and how many of the others this user may not look at."""
         (names, replies, read_at), db, idle = told, self._db, Column.IDLE in self._late
         columns = (replies[at * len(names) : (at + 1) * len(names)] for at in range(4))
-        rows, moved, refused = [], [], 0
+        rows, refused = [], 0
+        moved: dict[bytes, str | None] = {}
         for name, kind, ttl, size, used in zip(names, *columns, strict=True):
             if isinstance(kind, exceptions.AskError):
-                moved.append(key_slot(name))
+                # A MovedError is an AskError in redis-py.
+                sends_on = not isinstance(kind, exceptions.MovedError)
+                moved[name] = f"{kind.host}:{kind.port}" if sends_on else None
             elif not isinstance(kind, bytes) or not isinstance(ttl, int):
                 refused += 1
             elif kind != b"none" and ttl != -2 and size is not None:
@@ -189,7 +192,7 @@ class Reader:
                         read_at,
                     )
                 )
-        return Page(walked, rows, refused, tuple(moved))
+        return Page(walked, rows, refused, moved)
 
     async def _ask(self, buffer: bytes, replies: int) -> list[Any]:
         took = 0.0

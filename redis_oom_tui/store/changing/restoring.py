@@ -79,19 +79,30 @@ def _told(reply: Any) -> Told:
     return Told(RestoreOutcome.RESTORED)
 
 
-async def take_back(channel: Channel, expiries: Sequence[Expiry], now_ms: int, *, scripted: bool) -> list[Told]:
-    """Give each key its old expiry again, if type and present expiry are still those that the plan left."""
+async def take_back(
+    channel: Channel, expiries: Sequence[Expiry], now_ms: int, *, scripted: bool, alone: bool = False
+) -> list[Told]:
+    """Give each key its old expiry again, if type and present expiry are still those that the plan left.
+
+    `alone` sends each key by itself, as a cluster wants it.
+    """
     if not scripted:
         return await _take_back_in_steps(channel, expiries, now_ms)
+    parts = [[expiry] for expiry in expiries] if alone else [expiries]
+    told = []
+    replies = await channel.call([_unexpire(part, now_ms) for part in parts])
+    for part, reply in zip(parts, replies, strict=True):
+        refused = isinstance(reply, TriageError)
+        told += [_told(reply) for _ in part] if refused else [_taken(one) for one in reply]
+    return told
+
+
+def _unexpire(expiries: Sequence[Expiry], now_ms: int) -> Command:
     wants = [
         (expiry.type, expiry.due_ms - now_ms, -1 if expiry.expires_ms is None else expiry.expires_ms)
         for expiry in expiries
     ]
-    names = (expiry.key for expiry in expiries)
-    reply = (await channel.call([("EVAL", scripts.UNEXPIRE, len(expiries), *names, json.dumps(wants))]))[0]
-    if isinstance(reply, TriageError):
-        return [_told(reply) for _ in expiries]
-    return [_taken(one) for one in reply]
+    return ("EVAL", scripts.UNEXPIRE, len(expiries), *(expiry.key for expiry in expiries), json.dumps(wants))
 
 
 def _taken(reply: Any) -> Told:

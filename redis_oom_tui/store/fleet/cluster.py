@@ -107,6 +107,12 @@ class ClusterSource:
         """The node called `name`, for the keys that it has of slots that are not its own yet. Raises as `node` does."""
         return self._servers.importer(self._address_of(name))
 
+    def sends_on(self, name: str, sentence: str) -> str | None:
+        """The node that a key is to be asked of behind ASKING, after the node called `name` refused it so."""
+        asked = self.topology.by_name(name)
+        heir = None if asked is None else self.topology.told(asks(sentence) or "", asked.address)
+        return None if heir is None else heir.name
+
     def _address_of(self, name: str) -> Address:
         known = self.topology.by_name(name)
         if known is None:

@@ -44,6 +44,13 @@ async def handings(nodes: Nodes, names: Iterable[str]) -> dict[int, Handing]:
     return found
 
 
+async def newcomers(nodes: Nodes) -> tuple[str, ...]:
+    """The nodes that serve no slot yet and take over their first: they have keys."""
+    primaries = {node.name for node in nodes.topology.primaries}
+    targets = {handing.target for handing in (await handings(nodes, primaries)).values()}
+    return tuple(sorted(name for name in targets - primaries if name is not None))
+
+
 def still(before: Mapping[int, Handing], after: Mapping[int, Handing]) -> dict[int, Handing]:
     """Those of `after` of which no key has gone since `before`.
 
