@@ -69,6 +69,19 @@ async def test_the_nodes_stand_worst_first() -> None:
         assert "n:7002 is a primary now" in screen_text(app)
 
 
+@pytest.mark.parametrize("width", [80, 100, 140])
+async def test_every_figure_of_a_node_has_its_column_and_room(width: int) -> None:
+    app = an_app(ScriptedFleet([a_fleet()]))
+    async with app.run_test(size=(width, 30)) as pilot:
+        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        lines = [line for line in rows(app) if " n:700" in line and " slots" in line]
+        assert len({line.index(" of 100.0M") for line in lines}) == 1, lines
+        assert all("noeviction" in line and "100 slots" in line for line in lines)
+        assert all((" keys" in line) is (width >= 100) for line in lines)
+        lost = next(line for line in rows(app) if "refuses" in line)
+        assert ("copies n:7001: " if width >= 100 else "replica: ") in lost
+
+
 class NodesOperator(ScriptedOperator):
     """One that also proposes for a node alone."""
 

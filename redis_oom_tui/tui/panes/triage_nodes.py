@@ -1,22 +1,49 @@
 """The nodes of a cluster, worst first: pressure, verdict, policy and limit of each; one may be looked at alone."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.binding import Binding, BindingType
 
 from redis_oom_tui.models.fleet import FleetView, NodeView
+from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.draw import Line, Piece, clip, line_bar, merged, pad, spread
 from redis_oom_tui.tui.intents import LookAtNode
 from redis_oom_tui.tui.top import level_role, pressure_role
 from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.words import sizes
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.hostile import cells, cut, safe_text
 
-_NAME = 22
-_BAR = 12
+_NAME = 30
+_ROLE = 24
+# From here on there is room for whose replica one is, and for the count of keys.
+_WIDE = 100
+
+
+class _Columns(NamedTuple):
+    """How wide each column is, so that the figures of all nodes stand below each other."""
+
+    name: int
+    bar: int
+    used: int
+    limit: int
+    policy: int
+    wide: bool
+
+    @classmethod
+    def of(cls, views: Sequence[NodeView], width: int) -> "_Columns":
+        """As wide as what `views` say."""
+        told = [view.snapshot.memory for view in views if view.snapshot is not None]
+        return cls(
+            name=min(_NAME, max((cells(safe_text(view.name, 60)) for view in views), default=0)),
+            bar=12 if width >= _WIDE else 8,
+            used=max((len(sizes.short_size(memory.used_bytes)) for memory in told), default=0),
+            limit=max((len(_limit(memory)) for memory in told), default=0),
+            policy=max((cells(safe_text(memory.policy, 20)) for memory in told), default=0),
+            wide=width >= _WIDE,
+        )
 
 
 class Nodes(Canvas, can_focus=True):
@@ -61,30 +88,30 @@ class Nodes(Canvas, can_focus=True):
         self._top = max(0, place - room + 1, min(self._top, place, max(0, len(nodes) - room)))
         title = spread(((f" Nodes {len(nodes)}, worst first", "title"),), ((_sums(self.fleet), "dim"),), width)
         shown = nodes[self._top : self._top + room]
-        return [title, *(self._line(view, width, at + self._top == place) for at, view in enumerate(shown))]
+        columns = _Columns.of(nodes, width)
+        return [title, *(self._line(view, columns, width, at + self._top == place) for at, view in enumerate(shown))]
 
-    def _line(self, view: NodeView, width: int, here: bool) -> Line:
+    def _line(self, view: NodeView, columns: _Columns, width: int, here: bool) -> Line:
         role = "cursor" if here and self.has_focus else None
         level = Level.UNKNOWN if view.verdict is None else view.verdict.level
         mark = self.pen.glyphs.right if view.name == self._shown else " "
         left: list[Piece] = [
             (f"{mark}{pad(self.pen.glyphs.state(level), 2)} ", role or level_role(level)),
-            (f"{pad(safe_text(view.name, 60), _NAME)} ", role or "text"),
+            (f"{pad(safe_text(view.name, 60), columns.name)} ", role or "text"),
         ]
         if view.snapshot is None:
-            left.append((safe_text(view.error or "not asked yet", 200), role or "dim"))
-            return merged(clip(left, width))
+            told = f"{_role(view, columns)}: {safe_text(view.error or 'not asked yet', 200)}"
+            return merged(clip([*left, (told, role or "dim")], width))
         memory = view.snapshot.memory
         share = memory.pressure
         bar = pressure_role(memory, self.triage.thresholds).removeprefix("bar_")
-        left += line_bar(share or 0.0, _BAR, self.pen, bar) if share is not None else ((pad("no limit", _BAR), "dim"),)
-        limit = "" if memory.maxmemory_bytes is None else f" of {sizes.short_size(memory.maxmemory_bytes)}"
-        kind = f"{view.node.slots} slots" if view.node.serves else "replica" if not view.node.is_primary else "no slots"
-        used = pad(f"{sizes.short_size(memory.used_bytes)}{limit}", 17)
-        policy = pad(safe_text(memory.policy, 20), 15)
-        left.append((f" {sizes.percent(share):>5} {used} {policy} {kind}", role or "text"))
-        right = ((f"{sizes.count(view.snapshot.keys)} keys ", role or "dim"),)
-        return merged(spread(left, right, width, role or "text"))
+        full = ((pad("no limit", columns.bar), role or "dim"),)
+        left += full if share is None else line_bar(share, columns.bar, self.pen, bar)
+        used = sizes.short_size(memory.used_bytes).rjust(columns.used) + pad(_limit(memory), columns.limit)
+        policy = pad(safe_text(memory.policy, 20), columns.policy)
+        left.append((f" {sizes.percent(share):>5}  {used}  {policy}  {_role(view, columns)}", role or "text"))
+        keys = f"{sizes.count(view.snapshot.keys)} keys " if columns.wide else ""
+        return merged(spread(left, ((keys, role or "dim"),), width, role or "text"))
 
     def action_move(self, by: int) -> None:
         """The cursor, by so many lines."""
@@ -104,6 +131,16 @@ class Nodes(Canvas, can_focus=True):
             self.redraw()
             if event.chain == 2:
                 self.action_look()
+
+
+def _limit(memory: Memory) -> str:
+    return "" if memory.maxmemory_bytes is None else f" of {sizes.short_size(memory.maxmemory_bytes)}"
+
+
+def _role(view: NodeView, columns: _Columns) -> str:
+    if not view.node.is_primary:
+        return cut(f"copies {safe_text(view.node.primary, 60)}", _ROLE) if columns.wide else "replica"
+    return f"{sizes.count(view.node.slots)} slots" if view.node.serves else "no slots"
 
 
 def _sums(fleet: FleetView) -> str:
