@@ -18,8 +18,8 @@ from redis_oom_tui.rules import freeing, precious, selection, trust
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.store.changing import reading
-from redis_oom_tui.store.fleet.topology import slot_of
 from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.words.slots import slot_of
 
 Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
 """Tells, before the walk, whether an LFU policy was on since the server started, and more flags for the plan."""

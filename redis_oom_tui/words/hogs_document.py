@@ -9,6 +9,7 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, ScanState, ScanView
 from redis_oom_tui.words.hostile import exact, key_fields, safe_text
 from redis_oom_tui.words.sizes import told_bytes
+from redis_oom_tui.words.slots import slot_of
 
 _KEY_COLUMNS = (
     "key",
@@ -24,6 +25,7 @@ _KEY_COLUMNS = (
     "measured",
     "suspect",
     "node",
+    "slot",
 )
 _PATTERN_COLUMNS = ("pattern", "match", "db", "level", "keys", "bytes", "share", "no_ttl_keys", "error")
 
@@ -76,6 +78,7 @@ def key_document(row: KeyRow) -> dict[str, Any]:
         "measured": row.measured,
         "suspect": row.suspect,
         "node": row.id.node or None,
+        "slot": slot_of(row.id.key) if row.id.node else None,
     }
 
 

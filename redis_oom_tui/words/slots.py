@@ -1,10 +1,23 @@
 """Slots of a cluster, as a sentence names them."""
 
+from binascii import crc_hqx
 from collections.abc import Iterable
 
 from redis_oom_tui.words.sizes import count
 
+SLOTS = 16_384
 _NAMED = 5
+
+
+def slot_of(key: bytes) -> int:
+    """The slot of `key` in a cluster: CRC16 of it, or of its hash tag where it has one (Redis's keyHashSlot).
+
+    >>> slot_of(b"123456789"), slot_of(b"{user1000}.following") == slot_of(b"user1000")
+    (12739, True)
+    """
+    _, opened, rest = key.partition(b"{")
+    tag, closed, _ = rest.partition(b"}")
+    return crc_hqx(tag if opened and closed and tag else key, 0) % SLOTS
 
 
 def slots_by_number(slots: Iterable[int]) -> str:

@@ -18,10 +18,9 @@ from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Run
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.line import OtherServer
-from redis_oom_tui.store.fleet.topology import slot_of
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, number_of_keys
-from redis_oom_tui.words.slots import slots_by_number
+from redis_oom_tui.words.slots import slot_of, slots_by_number
 
 _ROUNDS = 4
 # How long a lost primary's replica may take to be promoted.

@@ -66,11 +66,6 @@ class Owners:
         return self.of_slot(key_slot(key))
 
 
-def slot_of(key: bytes) -> int:
-    """The slot that `key` is in."""
-    return key_slot(key)
-
-
 async def slots_on_their_way(client: "Redis") -> dict[int, str]:
     """The slots that this node is handing over, and the id of the node that gets each; none where it does not tell."""
     try:

@@ -17,6 +17,7 @@ from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.tui.widgets.keybar import KeyBar
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import exact, safe_text
+from redis_oom_tui.words.slots import slot_of
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
@@ -62,8 +63,10 @@ class DetailsText(Canvas, can_focus=True):
         return [*out, (), *self._value(self._details, width)]
 
     def _where(self) -> str:
-        node = f" on {safe_text(self._key.node, 40)}" if self._key.node else ""
-        return f" in database {self._key.db}{node}; its exact bytes, \\xNN where they are not printable"
+        node = self._key.node if self._details is None else self._details.row.id.node
+        # A cluster has one database; which slot it is says where the key may go.
+        where = f"slot {slot_of(self._key.key)} on {safe_text(node, 40)}" if node else f"database {self._key.db}"
+        return f" in {where}; its exact bytes, \\xNN where they are not printable"
 
     @staticmethod
     def _value(details: KeyDetails, width: int) -> list[Line]:
