@@ -1,10 +1,8 @@
 """A recording as a source: each poll is answered with the next moment, and the time line can be moved along."""
 
-import time
-from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from redis_oom_tui.files.record import Moment, Recording
+from redis_oom_tui.files.recorded_time import RecordedTime
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import ServerUnreachable
@@ -15,7 +13,6 @@ from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 
 _NO_CHANGES = "this is a recording: nothing can be changed in the past"
-_KINDS = ("capabilities", "clients", "settings", "scan", "samples", "replicas")
 _CHANGES = (
     Feature.CONFIG_SET,
     Feature.CONFIG_REWRITE,
@@ -28,55 +25,13 @@ _CHANGES = (
 )
 
 
-class ReplaySource:
-    """The past of one server. Implements `ports.Source` and `ports.Timeline`.
-
-    A poll is a moment with a snapshot, or one in which the server was lost. Its clocks are those of the recording.
-    """
-
-    def __init__(self, recording: Recording, clock: Callable[[], float] = time.monotonic) -> None:
-        self._recording = recording
-        self._clock = clock
-        self._polls = recording.moments.where("snapshot", "lost")
-        self._places = {kind: recording.moments.where(kind) for kind in _KINDS}
-        self._decoded: dict[str, tuple[int, Moment]] = {}
-        self._at = 0
-        self._since = clock()
-        self._shown = False
-        self._held = False
+class ReplaySource(RecordedTime):
+    """The past of one server. Implements `ports.Source`, and `ports.Timeline` by what it is made of."""
 
     @property
     def address(self) -> Address:
         """Where the recorded server was."""
         return self._recording.address
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """Which poll is shown, from 1, and how many there are."""
-        return self._at + 1, len(self._polls)
-
-    @property
-    def held(self) -> bool:
-        """Whether it stays at the moment shown."""
-        return self._held
-
-    def hold(self, held: bool) -> None:
-        """Stay at the moment shown, or run on from it."""
-        self._held = held
-        self._since = self._clock()
-
-    def monotonic(self) -> float:
-        """The recorder's clock: that of the moment shown, running on until the next one is."""
-        return self._moment.monotonic + self._passed
-
-    def wall(self) -> float:
-        """The time of day then (Unix seconds)."""
-        return self._moment.at + self._passed
-
-    def move(self, polls: int) -> None:
-        """Go forward or back by so many polls; the next answer is from there."""
-        self._go(max(0, min(len(self._polls) - 1, self._at + polls)))
-        self._shown = False
 
     async def open(self) -> None:
         """Nothing to connect to."""
@@ -86,7 +41,7 @@ class ReplaySource:
 
     async def capabilities(self) -> Capabilities:
         """What could be read then; nothing can be changed now."""
-        moment = self._last("capabilities")
+        moment = self.last("capabilities")
         known = moment.capabilities if moment is not None and moment.capabilities else Capabilities()
         for feature in _CHANGES:
             known = known.without(feature, _NO_CHANGES)
@@ -94,27 +49,24 @@ class ReplaySource:
 
     async def snapshot(self) -> Snapshot:
         """The moment shown, or the next one where it was already told and the time line runs on."""
-        if self._shown and not self._held and self._at + 1 < len(self._polls):
-            self._go(self._at + 1)
-        self._shown = True
-        moment = self._moment
+        moment = self.next_poll()
         if moment.snapshot is None:
             raise ServerUnreachable(moment.lost or "the server was lost")
         return moment.snapshot
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """The last list told by then."""
-        moment = self._last("clients")
+        moment = self.last("clients")
         return moment.clients or () if moment is not None else ()
 
     async def settings(self) -> Mapping[str, str]:
         """The settings as last told by then."""
-        moment = self._last("settings")
+        moment = self.last("settings")
         return moment.settings or {} if moment is not None else {}
 
     async def replicas(self) -> tuple[NodeView, ...]:
         """What the replicas had last said by then."""
-        moment = self._last("replicas")
+        moment = self.last("replicas")
         return moment.replicas or () if moment is not None else ()
 
     async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:  # noqa: ARG002 - the port asks for it
@@ -134,39 +86,13 @@ class ReplaySource:
 
     def scan_so_far(self) -> ScanView | None:
         """The last scan that had ended by then; None before the first."""
-        moment = self._last("scan")
+        moment = self.last("scan")
         return moment.scan if moment is not None else None
 
     def samples_so_far(self) -> tuple[FamilySample, ...]:
         """The samples last read by then."""
-        moment = self._last("samples")
+        moment = self.last("samples")
         return moment.samples or () if moment is not None else ()
-
-    @property
-    def _moment(self) -> Moment:
-        return self._decode("poll", self._polls[self._at])
-
-    @property
-    def _passed(self) -> float:
-        at_the_end = self._at + 1 == len(self._polls)
-        return 0.0 if self._held or at_the_end else self._clock() - self._since
-
-    def _go(self, at: int) -> None:
-        self._at = at
-        self._since = self._clock()
-
-    def _last(self, kind: str) -> Moment | None:
-        """The last moment of a kind up to the one shown; what was asked right after a poll belongs to it."""
-        polls, places = self._polls, self._places[kind]
-        end = polls[self._at + 1] if self._at + 1 < len(polls) else len(self._recording.moments)
-        before = bisect_left(places, end)
-        return self._decode(kind, places[before - 1]) if before else None
-
-    def _decode(self, kind: str, place: int) -> Moment:
-        known = self._decoded.get(kind)
-        if known is None or known[0] != place:
-            known = self._decoded[kind] = (place, self._recording.moments[place])
-        return known[1]
 
 
 class ReplayScan:
