@@ -20,6 +20,8 @@ _INSTEAD = {
     "INFO": "; try the server's own port instead of a proxy's",
     "SCAN": "; load its dump into a server of your own, and scan that",
 }
+SILENCE = "did not answer in time"
+"""In the sentence about every server that said nothing for as long as it may."""
 _BLOCKED = ("MISCONF", "NOREPLICAS", "READONLY")
 
 
@@ -45,9 +47,7 @@ def as_ours(error: BaseException, where: object, doing: str = "") -> errors.Tria
     if isinstance(error, exceptions.InvalidResponse) or "protocol error" in text.lower():
         return errors.NotRedis(f"{where} answers, but not as Redis does: check the port, and whether it wants --tls")
     if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
-        return errors.ServerUnreachable(
-            f"{where} did not answer in time: it may be blocked, or a firewall drops packets"
-        )
+        return errors.ServerUnreachable(f"{where} {SILENCE}: it may be blocked, or a firewall drops packets")
     return errors.ServerUnreachable(_unreachable(text, where))
 
 

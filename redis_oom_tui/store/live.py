@@ -22,6 +22,7 @@ from redis_oom_tui.store.client import make_client
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet import sentinels
 from redis_oom_tui.store.gate import Gate
+from redis_oom_tui.store.other_way import heeded
 from redis_oom_tui.store.replies import client_buffers
 from redis_oom_tui.store.told import ask_settings, read_settings, refused_settings, settings_in
 from redis_oom_tui.words.hostile import safe_text
@@ -48,6 +49,7 @@ class LiveServer:
         self._monotonic = monotonic
         self._wall = wall
         self._clients: dict[tuple[int, bool], Redis] = {}
+        self._answered = False
         self._capabilities: Capabilities | None = None
         self._notes: tuple[str, ...] = ()
         self.replica_lines: tuple[Mapping[str, object], ...] | None = None
@@ -71,14 +73,8 @@ class LiveServer:
         Raises one of `models.errors`.
         """
         await self.locate()
-        try:
-            with translated(self.address, "INFO"):
-                info = await self.client().info("server")
-        except ServerUnreachable as error:
-            # Without TLS a server answers a greeting over TLS with silence: it waits for the end of a line.
-            if self.connection.tls is None or "did not answer in time" not in str(error):
-                raise
-            raise ServerUnreachable(f"{error}, or it does not speak TLS: try without --tls") from None
+        info = await heeded(self.connection, self._info("server"))
+        self._answered = True
         if info.get("redis_mode", info.get("server_mode")) == "sentinel":
             raise NotRedis(
                 f"{self.address} is a Sentinel and holds no data: give it as --sentinel {self.address} --master NAME"
@@ -125,8 +121,14 @@ class LiveServer:
 
     async def _look(self) -> Snapshot:
         started = self._monotonic()
+        asking = self._info("all")
+        info = await (asking if self._answered else heeded(self.connection, asking))
+        self._answered = True
+        return self._seen(info, started)
+
+    async def _info(self, section: str) -> dict[str, Any]:
         with translated(self.address, "INFO"):
-            return self._seen(await self.client().info("all"), started)
+            return dict(await self.client().info(section))
 
     def _seen(self, info: dict[str, Any], started: float) -> Snapshot:
         now = self._monotonic()

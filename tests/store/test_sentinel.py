@@ -80,7 +80,7 @@ async def test_only_the_sentinels_speak_tls(flavour: str, tmp_path: Path) -> Non
         async with _opened(them.connection) as live:
             assert (await live.snapshot()).server.address.port == them.master_port
         as_the_data = replace(them.connection, sentinel=replace(_sentinel(them), tls=None))
-        await _refusal(as_the_data, ServerUnreachable, "asked as a Sentinel, closed .* --sentinel-tls")
+        await _refusal(as_the_data, ServerUnreachable, "asked as a Sentinel, speaks TLS, .* --sentinel-tls")
         stranger = Tls(ca_file=papers.stranger_ca_file)
         untrusted = replace(them.connection, sentinel=replace(_sentinel(them), tls=stranger))
         await _refusal(untrusted, ServerUnreachable, "asked as a Sentinel, .* --sentinel-cacert")

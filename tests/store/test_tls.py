@@ -1,5 +1,7 @@
 """TLS on every server here that speaks it: authorities, client certificates, server names."""
 
+import asyncio
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.models.address import Address, Connection, Secret, Tls
-from redis_oom_tui.models.errors import LoginRefused, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import LoginRefused, ServerUnreachable
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.store.live import LiveServer
@@ -67,12 +69,31 @@ async def test_a_stranger_s_authority_is_not_trusted(secured: tuple[RunningServe
 async def test_plain_talk_to_a_tls_port_and_the_reverse(
     secured: tuple[RunningServer, Connection], papers: Papers
 ) -> None:
-    with pytest.raises(TriageError, match="--tls"):
+    with pytest.raises(ServerUnreachable, match="speaks TLS, and was asked without: try --tls, with --cacert"):
         await _keys(replace(secured[1], tls=None))
-    with started("valkey", f"port {(port := free_ports()[0])}", "bind 127.0.0.1"):
-        plain = replace(_trusting_nobody(port), read_timeout_seconds=0.3, connect_timeout_seconds=0.3)
-        with pytest.raises(ServerUnreachable, match="or it does not speak TLS: try without --tls"):
-            await _keys(plain)
+
+
+@pytest.mark.parametrize("lock", [(), ("requirepass pw",), ("maxclients 1",)], ids=["open", "locked", "full"])
+@pytest.mark.parametrize("patience", [0.3, 60.0])
+async def test_tls_to_a_plain_port_is_found_out_without_waiting_for_long(
+    flavour: str, lock: tuple[str, ...], patience: float
+) -> None:
+    """The test's own timeout ends what would wait for a minute."""
+    with started(flavour, f"port {(port := free_ports()[0])}", "bind 127.0.0.1", *lock):
+        plain = replace(_trusting_nobody(port), read_timeout_seconds=patience, connect_timeout_seconds=patience)
+        with pytest.raises(ServerUnreachable, match="answers, but without TLS: check the port, or try without --tls"):
+            async with asyncio.timeout(30):
+                await _keys(plain)
+
+
+async def test_silence_on_either_way_is_told_as_silence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        deaf = replace(
+            _trusting_nobody(listener.getsockname()[1]), read_timeout_seconds=0.2, connect_timeout_seconds=0.2
+        )
+        for connection in (deaf, replace(deaf, tls=None)):
+            with pytest.raises(ServerUnreachable, match="did not answer in time"):
+                await _keys(connection)
 
 
 def _trusting_nobody(port: int) -> Connection:

@@ -4,11 +4,15 @@ import asyncio
 import re
 from collections import Counter
 from dataclasses import replace
+from typing import Any
+
+from redis.asyncio import Redis
 
 from redis_oom_tui.models.address import Address, Connection, Sentinel
 from redis_oom_tui.models.errors import LoginRefused, NotRedis, TriageError
 from redis_oom_tui.store.client import make_client
 from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.other_way import heeded
 from redis_oom_tui.words.hostile import safe_text
 
 _ASK = "SENTINEL GET-MASTER-ADDR-BY-NAME"
@@ -48,26 +52,27 @@ async def master_of(connection: Connection, sentinel: Sentinel) -> Address:
 async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Address | TriageError | None:
     tls = sentinel.tls_beside(connection.tls)
     login = replace(connection, username=sentinel.username, password=sentinel.password)
-    asked = make_client(replace(login, address=where, sentinel=None, tls=tls))
+    way = replace(login, address=where, sentinel=None, tls=tls)
+    asked = make_client(way)
     try:
-        with translated(where, _ASK):
-            found = await asked.execute_command(_ASK, sentinel.master)
+        found = await heeded(way, _named(asked, sentinel.master, where))
     except LoginRefused:
         return LoginRefused(
             f"{where}, a Sentinel, refused the login: its own go with --sentinel-user and --sentinel-pass"
         )
     except TriageError as error:
-        return type(error)(_as_sentinels(error, where, over_tls=tls is not None))
+        return type(error)(_as_sentinels(error, where))
     finally:
         await asked.aclose()
     return None if found is None else Address(str(found[0], "utf-8", "replace"), int(found[1]))
 
 
-def _as_sentinels(error: TriageError, where: Address, *, over_tls: bool) -> str:
-    """The sentence of `error` with the options that are the Sentinels' own: the servers' may be right as they are.
+async def _named(asked: Redis, master: str, where: Address) -> Any:
+    with translated(where, _ASK):
+        return await asked.execute_command(_ASK, master)
 
-    One without TLS answers a greeting over TLS with silence, as it waits for the end of a line.
-    """
-    told = _TLS_OPTIONS.sub(r"--sentinel-\1", str(error)).replace(str(where), f"{where}, asked as a Sentinel,", 1)
-    silent = over_tls and "did not answer in time" in told
-    return f"{told}, or it does not speak TLS: try --no-sentinel-tls" if silent else told
+
+def _as_sentinels(error: TriageError, where: Address) -> str:
+    """The sentence of `error` with the options that are the Sentinels' own: the servers' may be right as they are."""
+    own = str(error).replace("without --tls", "--no-sentinel-tls")
+    return _TLS_OPTIONS.sub(r"--sentinel-\1", own).replace(str(where), f"{where}, asked as a Sentinel,", 1)
