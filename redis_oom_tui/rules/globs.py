@@ -55,8 +55,8 @@ def _class(pattern: bytes, position: int) -> tuple[bytes, int]:
             allowed.add(pattern[position + 1])
             position += 2
         elif position + 2 < len(pattern) and pattern[position + 1] == ord("-"):
-            low, high = sorted((pattern[position], pattern[position + 2]))
-            allowed.update(range(low, high + 1))
+            low, high = sorted(map(_signed, (pattern[position], pattern[position + 2])))
+            allowed.update(byte % 256 for byte in range(low, high + 1))
             position += 3
         else:
             allowed.add(pattern[position])
@@ -65,3 +65,8 @@ def _class(pattern: bytes, position: int) -> tuple[bytes, int]:
         return (b"." if negated else b"(?!)"), position + 1
     members = b"".join(b"\\x%02x" % byte for byte in sorted(allowed))
     return b"[" + (b"^" if negated else b"") + members + b"]", position + 1
+
+
+def _signed(byte: int) -> int:
+    """As the server's `char` has it on x86, where a range up to \\xff runs down instead; ARM alone differs."""
+    return byte - 256 if byte > 127 else byte

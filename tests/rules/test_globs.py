@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from redis_oom_tui.rules.globs import compiled
@@ -23,6 +23,7 @@ def client() -> Iterator[redis.Redis]:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pattern=NAMES.filter(bool), name=NAMES)
+@example(pattern=b"[a-\xff", name=b"b")
 def test_a_pattern_matches_what_the_server_says(client: redis.Redis, pattern: bytes, name: bytes) -> None:
     client.flushall()
     client.set(name, b"")
