@@ -141,6 +141,11 @@ class ScanView:
         return self.state is ScanState.COMPLETE
 
     @property
+    def databases(self) -> frozenset[int]:
+        """Those of which keys or families are shown."""
+        return frozenset({row.id.db for row in self.top} | {row.db for row in self.patterns if row.db is not None})
+
+    @property
     def share_scanned(self) -> float:
         """From 0.0 to 1.0: by SCAN's cursor, or by key count where that does not tell."""
         if self.complete:

@@ -42,10 +42,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Lever:
-    """Where in the product a finding is mended: the pane, and the plan or setting that it fills in there."""
+    """Where in the product a finding is mended: the pane, and the plan or setting that it fills in there.
+
+    `db` is the database of the keys that `match` names; None where it may be any.
+    """
 
     pane: str
     match: bytes | None = None
+    db: int | None = None
     setting: str | None = None
     value: str | None = None
     client_id: int | None = None

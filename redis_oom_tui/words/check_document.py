@@ -90,6 +90,7 @@ def finding_fields(finding: Finding) -> dict[str, Any]:
         "saves_high_bytes": None if saves is None else saves[1],
         "pane": None if lever is None else lever.pane,
         "match": None if lever is None or lever.match is None else exact(lever.match),
+        "db": None if lever is None else lever.db,
         "setting": None if lever is None else lever.setting,
         "value": None if lever is None or lever.value is None else safe_text(lever.value),
         "client_id": None if lever is None else lever.client_id,

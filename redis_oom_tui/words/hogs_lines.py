@@ -87,14 +87,17 @@ def changes(comparison: Comparison, top: int) -> list[str]:
     since = duration(max(0.0, comparison.now_at - comparison.before_at))
     lines = [f"since the earlier scan, {since} ago:", *(f"note: {safe_text(note)}" for note in comparison.notes)]
     lines.append(f"{'grown by':>9} {'keys':>12} {'bytes now':>9}  pattern")
-    return lines + [_changed(change) for change in (comparison.whole, *comparison.patterns[:top])]
+    several = len({change.db for change in comparison.patterns}) > 1
+    shown = (comparison.whole, *comparison.patterns[:top])
+    return lines + [_changed(change, several=several and change.db is not None) for change in shown]
 
 
-def _changed(change: PatternChange) -> str:
+def _changed(change: PatternChange, *, several: bool) -> str:
     grown = "?" if change.bytes_grown is None else f"{'+' if change.bytes_grown > 0 else ''}{_signed(change)}"
     more = "?" if change.keys_grown is None else f"{change.keys_grown:+,}"
     doubt = "" if change.certain else "  (within the error)"
-    return f"{grown:>9} {more:>12} {short_size(change.bytes_now):>9}  {safe_text(change.pattern, _NAME)}{doubt}"
+    name = safe_text(change.pattern, _NAME) + (f" of db {change.db}" if several else "")
+    return f"{grown:>9} {more:>12} {short_size(change.bytes_now):>9}  {name}{doubt}"
 
 
 def _signed(change: PatternChange) -> str:

@@ -157,9 +157,11 @@ def _families(report: IncidentReport) -> str:
     if scan is None or not scan.patterns:
         return ""
     shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
+    several = len(scan.databases) > 1
     rows = (
         (
             _code(row.pattern),
+            *([str(row.db)] if several else []),
             count(row.keys),
             size(told_bytes(row.size, row.keys)),
             percent(row.share if scan.bytes_seen and not scan.refused_keys else None, 1),
@@ -176,7 +178,7 @@ def _families(report: IncidentReport) -> str:
     more = [f"{count(scan.refused_keys)} more may not be read by this user"] if scan.refused_keys else []
     notes = "".join(f" {_plain(note[:1].upper() + note[1:])}." for note in (*more, *scan.notes))
     title = f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).{notes}\n\n"
-    return title + _table(("family", "keys", "bytes", "share", "without TTL"), rows)
+    return title + _table(("family", *(["db"] if several else []), "keys", "bytes", "share", "without TTL"), rows)
 
 
 def _keys(report: IncidentReport) -> str:

@@ -370,3 +370,11 @@ def test_whatever_is_scanned_findings_are_harmless_text(
         for text in (finding.title, finding.advice, finding.in_the_application, *finding.evidence):
             assert text.isprintable()
         assert finding.saves_bytes is None or 0 <= finding.saves_bytes[0] <= finding.saves_bytes[1]
+
+
+def test_a_family_of_one_database_among_several_is_told_and_mended_as_that() -> None:
+    both = [family(b"session:*", 10_000, 50 * MIB, no_ttl=gone, db=db) for db, gone in ((0, 0), (3, 800))]
+    found = told(look(), scanned(*both))["no-ttl-stragglers"]
+    assert "800 of 10,000 keys session:* of db 3 never expire" in found.title
+    assert found.lever is not None
+    assert (found.lever.match, found.lever.db) == (b"session:*", 3)

@@ -1,5 +1,6 @@
 """Pane 4: a plan from the form, from marks or from a finding, its list, its one confirmation, its run and its undo."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -429,3 +430,11 @@ async def test_a_plan_that_was_left_can_be_seen_again_until_another_is_looked_fo
         await pilot.press("n")
         await until(pilot, lambda: app.deeds.cleanup.stage is Stage.FORM and "Look for these keys" in screen_text(app))
         assert "v" not in enabled_keys(app)
+
+
+async def test_a_finding_about_one_database_fills_in_that_one():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.post_message(PullLever(Lever("cleanup", match=b"session:*", db=3)))
+        await until(pilot, lambda: re.search(r"Database +3", screen_text(app)) is not None)
+        assert "Names matching  session:*" in screen_text(app)

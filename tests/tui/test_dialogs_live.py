@@ -140,3 +140,33 @@ async def test_read_only_sends_no_writing_command(valkey, tmp_path):
         }
         assert not sent & (writing | {"memory|purge", "script|load"})
         assert client.dbsize() == 20
+
+
+async def test_a_family_of_one_database_is_planned_and_deleted_there_alone(server, tmp_path):
+    """The same names in three databases: what is planned from a row of one leaves the others alone."""
+    with server.client() as client:
+        client.mset({f"stay:{n}": b"x" for n in range(600)})
+        names = {f"user:{n}": b"x" * 100 for n in range(60)}
+        for db in (0, 1, 5):
+            client.select(db)
+            client.mset(names)
+        app = live_app(server, tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: app.reading.snapshot is not None and app.deeds.limits.limits is not None)
+            await pilot.press("2", "r", "tab")
+            patterns = app.panes["hogs"].patterns
+            await until(pilot, lambda: app.scan is not None and app.scan.complete and len(patterns.model.rows) == 4)
+            while patterns.model.current.db != 1:
+                await pilot.press("j")
+            await pilot.press("x")
+            await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW and "To " in screen_text(app))
+            assert {key.id.db for key in app.deeds.cleanup.plan.keys} == {1}
+            assert "(user:*, db 1)" in screen_text(app)
+            await pilot.press("x")
+            await yes(pilot, "Delete 60 keys?")
+            await until(pilot, lambda: app.deeds.cleanup.stage is Stage.REPORT)
+        left = {}
+        for db in (0, 1, 5):
+            client.select(db)
+            left[db] = client.dbsize()
+        assert left == {0: 660, 1: 0, 5: 60}

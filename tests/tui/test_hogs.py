@@ -1,5 +1,7 @@
 """Pane 2: each state of a scan looks right, the cursor stays on its key, and what is planned is what was marked."""
 
+import re
+
 import pytest
 
 from redis_oom_tui.models.capabilities import Capabilities, Feature
@@ -335,3 +337,38 @@ async def test_where_no_single_key_matters_the_way_to_the_patterns_is_told(large
         assert ("No key holds 1 %" in screen_text(app)) is told
         await pilot.press("tab")
         await until(pilot, lambda: "No key holds 1 %" not in screen_text(app))
+
+
+def in_each(databases):
+    """One family in each of these databases."""
+    return tuple(PatternRow(b"user:*", b"user:*", 100, 9000, 0.5, 0, db=db) for db in databases)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 30)])
+async def test_families_of_one_name_are_told_apart_by_their_databases(size):
+    plans = []
+    app = an_app(ScriptedSource(views=[a_view(patterns=in_each([0, 7]))]))
+    async with app.run_test(
+        size=size, message_hook=lambda m: plans.append(m) if isinstance(m, MakePlan) else None
+    ) as pilot:
+        await scanning(pilot, "tab")
+        table = hogs(app).patterns
+        assert [column.title for column in table.model.columns if column.id == "db"] == ["DB"]
+        assert re.search(r"\b7 user:\*", screen_text(app))
+        await pilot.press("j")
+        assert table.model.current.db == 7
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "in user:* of db 7" in screen_text(app)
+        await pilot.press("x")
+        await pilot.pause()
+        assert plans[0].criteria.databases == (7,)
+        assert re.search(r"Database +7", screen_text(app))
+
+
+async def test_one_database_needs_no_column():
+    top = tuple(row for row in some_rows() if row.id.db == 0)
+    app = an_app(ScriptedSource(views=[a_view(top=top, patterns=in_each([0]))]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "tab")
+        assert "db" not in {column.id for column in hogs(app).patterns.model.columns}

@@ -186,3 +186,19 @@ async def test_values_that_were_not_looked_into_are_told(read, told):
         app.desk.values = (FamilySample(b"page:*", "string", 4, value_bytes=read),)
         await until(pilot, lambda: app.reading is not None and len(app.reading.samples) > 2)
         await until(pilot, lambda: ("Values were not looked into" in screen_text(app)) is told)
+
+
+async def test_findings_of_one_kind_are_each_reached_by_the_cursor():
+    alike = tuple(
+        Finding("no-ttl-family", Level.WARNING, f"None of db {db}", "Do", lever=Lever("cleanup", match=b"a:*", db=db))
+        for db in range(3)
+    )
+    app = an_app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        app.frozen = True
+        findings = app.panes["triage"].findings
+        for n, one in enumerate(alike):
+            findings.show(alike)
+            assert findings.current == one
+            assert findings.place == n
+            await pilot.press("j")

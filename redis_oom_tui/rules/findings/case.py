@@ -11,8 +11,10 @@ from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Memory, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Level, Thresholds
+from redis_oom_tui.words.hostile import safe_text
 
 MIB = 2**20
+_NAME_CELLS = 40
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,15 @@ class Case:
         """The families that no smaller one divides, the largest first: their bytes count once."""
         parents = {(row.db, row.parent) for row in self.families}
         return tuple(row for row in self.families if (row.db, row.pattern) not in parents)
+
+    def named(self, row: PatternRow) -> str:
+        """A family's name for a sentence, with its database where the scan has several."""
+        name = safe_text(row.pattern, _NAME_CELLS)
+        return f"{name} of db {row.db}" if self._databases > 1 else name
+
+    @cached_property
+    def _databases(self) -> int:
+        return len({row.db for row in self.families})
 
     @property
     def ttls_told(self) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Lever
 from redis_oom_tui.rules.findings.case import Case
-from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, duration, percent, size
 
 # Whole words of a name: `rate:api`, not `corporate`.
@@ -31,12 +30,12 @@ def stragglers(case: Case) -> Iterator[Finding]:
         yield Finding(
             id="no-ttl-stragglers",
             level=Level.WARNING,
-            title=f"{count(row.no_ttl_keys)} of {count(row.keys)} keys {safe_text(row.pattern, 40)} never expire",
+            title=f"{count(row.no_ttl_keys)} of {count(row.keys)} keys {case.named(row)} never expire",
             advice="Expire or delete those without a TTL in Cleanup; the others of their family go by themselves.",
             evidence=(f"{percent(1 - row.no_ttl_keys / row.keys)} of the family has a TTL", f"about {size(amount)}"),
             # Which of the family's keys they are is known, their own sizes are not.
             saves_bytes=(amount // 3, amount * 2),
-            lever=Lever("cleanup", match=row.match),
+            lever=Lever("cleanup", match=row.match, db=row.db),
             in_the_application=_SET_TTL,
         )
 
@@ -51,11 +50,11 @@ def passing_data(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="no-ttl-family",
                 level=Level.WARNING,
-                title=f"None of {count(row.keys)} keys {safe_text(row.pattern, 40)} expires",
+                title=f"None of {count(row.keys)} keys {case.named(row)} expires",
                 advice="If their use passes, as their name says, expire them in Cleanup over some minutes.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}, no TTL", *_idle(row)),
                 saves_bytes=(0, held),
-                lever=Lever("cleanup", match=row.match),
+                lever=Lever("cleanup", match=row.match, db=row.db),
                 in_the_application=_SET_TTL,
             )
 
@@ -67,7 +66,7 @@ def old_data(case: Case) -> Iterator[Finding]:
         if middle < _OLD_SECONDS or case.now.activity.has_child:
             continue
         share = (0.8, 1.0) if low >= _OLD_SECONDS else (0.4, 1.0)
-        held, name = row.size * case.scale, safe_text(row.pattern, 40)
+        held, name = row.size * case.scale, case.named(row)
         if case.matters(share[0] * held, 0.03):
             yield Finding(
                 id="old-data",
@@ -76,7 +75,7 @@ def old_data(case: Case) -> Iterator[Finding]:
                 advice="Plan a cleanup of what is idle for over 30 days; it shows every key before anything goes.",
                 evidence=_idle(row),
                 saves_bytes=(int(share[0] * held), int(share[1] * held)),
-                lever=Lever("cleanup", match=row.match),
+                lever=Lever("cleanup", match=row.match, db=row.db),
                 in_the_application="Give such data a TTL, or move what must be kept to a store on disk.",
             )
 

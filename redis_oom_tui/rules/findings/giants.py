@@ -72,7 +72,7 @@ def growth(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="grew",
                 level=Level.WARNING,
-                title=f"{safe_text(row.pattern, 40)} grew by {size(gained)} since the scan before",
+                title=f"{case.named(row)} grew by {size(gained)} since the scan before",
                 advice="Find its writer: what grows this fast fills the next limit as well.",
                 evidence=(
                     f"{size(known.size if known else 0)} before, {size(row.size)} now",

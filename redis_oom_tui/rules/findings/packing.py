@@ -8,7 +8,6 @@ from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Lever
 from redis_oom_tui.rules.findings.case import Case
-from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, percent, size, told_bytes
 
 # The setting (new name, old name), its default, and the share of the bytes that the compact form saved when measured
@@ -58,7 +57,7 @@ def _packed(case: Case, row: PatternRow, sample: FamilySample, tables: float) ->
         yield Finding(
             id="encoding-limit",
             level=Level.OK,
-            title=f"{safe_text(row.pattern, 40)} has about {elements:.0f} members each, just over {name} {limit}",
+            title=f"{case.named(row)} has about {elements:.0f} members each, just over {name} {limit}",
             advice=f"Set {name} to {wanted} on the server: each key packs itself when it is written anew or restored.",
             evidence=(f"{count(row.keys)} keys, {size(row.size)}", f"{percent(tables)} of the sampled ones are tables"),
             saves_bytes=(low, high),
@@ -95,7 +94,7 @@ def compressible(case: Case) -> Iterator[Finding]:
     for name, group in groups.items():
         if case.matters(sum(packing.low for packing in group), 0.02):
             whole = known.get(name, group[0].row) if len(group) > 1 else group[0].row
-            yield _compressed(whole, group)
+            yield _compressed(case.named(whole), whole, group)
 
 
 def _packing(case: Case, row: PatternRow) -> _Packing | None:
@@ -112,7 +111,7 @@ def _packing(case: Case, row: PatternRow) -> _Packing | None:
     return _Packing(row, sample, low, high, mean)
 
 
-def _compressed(whole: PatternRow, group: list[_Packing]) -> Finding:
+def _compressed(name: str, whole: PatternRow, group: list[_Packing]) -> Finding:
     keys, held = sum(one.row.keys for one in group), sum(one.row.size for one in group)
     weights = [one.row.size if held else one.row.keys for one in group]
     ratio = sum(one.ratio * weight for one, weight in zip(group, weights, strict=True)) / sum(weights)
@@ -122,7 +121,7 @@ def _compressed(whole: PatternRow, group: list[_Packing]) -> Finding:
     return Finding(
         id="compressible",
         level=Level.OK,
-        title=f"Values of {safe_text(whole.pattern, 40)} pack to {percent(ratio)} of their size",
+        title=f"Values of {name} pack to {percent(ratio)} of their size",
         advice="Compress them in the application: the server stores what it is given.",
         evidence=(
             f"{sum(one.sample.sampled_keys for one in group)} sampled{json}",

@@ -118,7 +118,7 @@ def long_names(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="long-names",
                 level=Level.OK,
-                title=f"{count(row.keys)} names {safe_text(row.pattern, 48)} repeat {cut + 4 * len(fixed)} fixed bytes",
+                title=f"{count(row.keys)} names {case.named(row)} repeat {cut + 4 * len(fixed)} fixed bytes",
                 advice=f"Names with four letters in place of each long part would be {cut} bytes shorter, every time.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}",),
                 saves_bytes=(low, high),
@@ -141,7 +141,7 @@ def numbers_as_text(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="numbers-as-text",
                 level=Level.OK,
-                title=f"{safe_text(row.pattern, 40)} holds numbers that are stored as text",
+                title=f"{case.named(row)} holds numbers that are stored as text",
                 advice='Write plain integers (42, not 0042, 42.0 or "42"): they then live inside the key\'s own entry.',
                 evidence=(f"{share * 100:.0f} % of {sample.sampled_keys} sampled values", _encodings(sample)),
                 saves_bytes=(low, high),

@@ -33,7 +33,8 @@ class FillingPane(Pane):
     def pull(self, lever: Lever) -> None:
         """Fill in what a finding proposes; looking for it is left to the user."""
         if lever.match is not None:
-            self._fill(cleanup_form.from_criteria(Criteria(patterns=(lever.match,)), origin="a finding of Triage"))
+            criteria = Criteria(patterns=(lever.match,), databases=None if lever.db is None else (lever.db,))
+            self._fill(cleanup_form.from_criteria(criteria, origin="a finding of Triage"))
 
     def take_criteria(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:
         """Fill in what another pane asked for, and look for it."""

@@ -28,7 +28,7 @@ def key_columns(
 
     places: list[Column[KeyRow]] = []
     if databases:
-        places.append(Column("db", "DB", 4, lambda row, _: str(row.id.db), _place, "right", yields=8, falling=False))
+        places.append(Column("db", "DB", 4, lambda row, _: str(row.id.db), _place, "right", yields=2, falling=False))
     if nodes:
         places.append(Column("node", "NODE", 16, _node, _place, "right", yields=7, falling=False))
     return (
@@ -112,9 +112,15 @@ def _main_type(row: PatternRow, width: int) -> str:
 
 
 def pattern_columns(
-    opens: Callable[[PatternRow], bool], *, partial: bool, ttls_told: bool = True, all_read: bool = True
+    opens: Callable[[PatternRow], bool],
+    *,
+    partial: bool,
+    databases: bool = False,
+    ttls_told: bool = True,
+    all_read: bool = True,
 ) -> tuple[Column[PatternRow], ...]:
-    """Columns of patterns. `opens` says which are made of patterns themselves; `partial` adds what the whole may be.
+    """Columns of patterns. `opens` says which are made of patterns themselves; `partial` adds what the whole may be,
+    `databases` where the keys are.
 
     Where not `all_read`, keys were refused, and what they hold is part of no share.
     """
@@ -128,6 +134,9 @@ def pattern_columns(
     no_ttl = _no_ttl if ttls_told else _unknown
     estimate = Column("whole", "IN ALL", 12, _whole, _whole_order, "right", yields=6)
     whole: tuple[Column[PatternRow], ...] = (estimate,) if partial else ()
+    places: tuple[Column[PatternRow], ...] = ()
+    if databases:
+        places = (Column("db", "DB", 4, _database, lambda row: row.db, "right", yields=2, falling=False),)
     return (
         Column("size", "BYTES", 7, lambda row, _: sizes.short_size(_bytes(row)), lambda row: row.size, "right"),
         *whole,
@@ -136,8 +145,13 @@ def pattern_columns(
         Column("mean", "MEAN", 7, lambda row, _: sizes.short_size(_mean(row)), _mean, "right", yields=7),
         Column("no_ttl", "NO TTL", 7, no_ttl, lambda row: row.no_ttl_keys, "right", yields=5),
         Column("type", "TYPE", 6, _main_type, lambda row: _main_type(row, 20), yields=8),
+        *places,
         Column("pattern", "PATTERN", 0, name, lambda row: row.pattern, falling=False),
     )
+
+
+def _database(row: PatternRow, _: int) -> str:
+    return "?" if row.db is None else str(row.db)
 
 
 def _whole(row: PatternRow, _: int) -> str:

@@ -72,8 +72,14 @@ class Selection:
         within = self.within
         told = (
             f"{marked:,} marked" if marked else "",
-            f"in {safe_text(within.pattern, 30)}" if within is not None else "",
+            f"in {_named(within, view)}" if within is not None else "",
             f"/{safe_text(self.text, 20)}" if self.text else "",
             f"{len(self.keys(view)):,} {bound}" if view is not None and bound else "",
         )
         return "  ".join(word for word in told if word)
+
+
+def _named(family: PatternRow, view: ScanView | None) -> str:
+    """Its name, with its database where the scan has several."""
+    name = safe_text(family.pattern, 30)
+    return f"{name} of db {family.db}" if view is not None and len(view.databases) > 1 else name

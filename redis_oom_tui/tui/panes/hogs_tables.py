@@ -51,16 +51,20 @@ class HogsTables(Horizontal):
 
     def show(self, view: ScanView) -> None:
         """Draw the scan as it stands."""
-        databases, nodes = ({row.id.db for row in view.top}, {row.id.node for row in view.top})
+        databases, nodes = view.databases not in ({0}, set()), {row.id.node for row in view.top}
         self.keys.model.columns = key_columns(
             self.used_bytes,
-            databases=databases not in ({0}, set()),
+            databases=databases,
             nodes=nodes not in ({""}, set()),
             ttls_told=view.ttls_told,
         )
         self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
         self.patterns.model.columns = pattern_columns(
-            self._opens, partial=not view.complete, ttls_told=view.ttls_told, all_read=not view.refused_keys
+            self._opens,
+            partial=not view.complete,
+            databases=databases,
+            ttls_told=view.ttls_told,
+            all_read=not view.refused_keys,
         )
         if self.patterns.model.sort == "whole" and view.complete:
             self.patterns.model.sort = "size"
@@ -111,7 +115,8 @@ class HogsTables(Horizontal):
         if pattern is not None:
             databases = None if pattern.db is None else (pattern.db,)
             criteria = Criteria(patterns=(pattern.match,), databases=databases)
-            return MakePlan(criteria, f"pattern {safe_text(pattern.pattern, 40)}")
+            whose = "" if not pattern.db else f" of db {pattern.db}"
+            return MakePlan(criteria, f"pattern {safe_text(pattern.pattern, 40)}{whose}")
         return None if key is None else MakePlan(Criteria(keys=(key.id,)), "one key of Hogs")
 
 

@@ -24,6 +24,7 @@ _ALIGNED = 60
 _CLIENTS = 5
 _FEW = 6
 _NONE_YET = "Nothing stands out so far; a scan in Hogs tells of keys as well."
+Identity = tuple[str, bytes | None, int | None, int | None]
 _PANE = max(len(pane) for pane in PANES)
 
 
@@ -42,7 +43,7 @@ class Findings(Canvas, can_focus=True):
         self.findings: tuple[Finding, ...] = ()
         self._first_step = ""
         self._none = "They come with the server's first figures."
-        self._cursor = ""
+        self._cursor: Identity | None = None
         self._top = 0
         self._most = 0
 
@@ -63,7 +64,7 @@ class Findings(Canvas, can_focus=True):
     @property
     def place(self) -> int:
         """The cursor's line; the first where its finding is gone."""
-        return next((at for at, finding in enumerate(self.findings) if finding.id == self._cursor), 0)
+        return next((at for at, finding in enumerate(self.findings) if _identity(finding) == self._cursor), 0)
 
     @property
     def current(self) -> Finding | None:
@@ -111,10 +112,10 @@ class Findings(Canvas, can_focus=True):
     def action_move(self, by: int) -> None:
         """The cursor, by so many lines."""
         if self.findings:
-            self._put(self.findings[max(0, min(self.place + by, len(self.findings) - 1))].id)
+            self._put(self.findings[max(0, min(self.place + by, len(self.findings) - 1))])
 
-    def _put(self, cursor: str) -> None:
-        self._cursor = cursor
+    def _put(self, finding: Finding) -> None:
+        self._cursor = _identity(finding)
         self.redraw()
         self.refresh_bindings()
 
@@ -141,9 +142,15 @@ class Findings(Canvas, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor, twice explains."""
         if 0 < event.y <= len(self.findings) - self._top:
-            self._put(self.findings[self._top + event.y - 1].id)
+            self._put(self.findings[self._top + event.y - 1])
             if event.chain == 2:
                 self.action_explain()
+
+
+def _identity(finding: Finding) -> Identity:
+    """What tells it from the others, and stays while its figures move: some are found of several families."""
+    lever = finding.lever
+    return (finding.id, *((None, None, None) if lever is None else (lever.match, lever.db, lever.client_id)))
 
 
 def _offers(finding: Finding | None) -> tuple[bool, bool]:
