@@ -1,7 +1,7 @@
 """A scan: what was asked, and what it shows at any moment."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -109,7 +109,7 @@ class ScanView:
     `volatile_keys` and `volatile_bytes` are the scanned keys with a TTL; where `ttls_told` is False, they and what rows
     tell of TTLs mean nothing. `explained_share` is bytes_seen over used_memory once complete. Keys that went away, or
     that this user may not read, are counted. `walked_share` is how far SCAN's cursor has come, None where it does not
-    tell; `notes` are sentences on what these figures leave out.
+    tell; `notes` are sentences on what these figures leave out. `nodes` are the shares of a cluster's nodes.
     """
 
     state: ScanState
@@ -134,6 +134,24 @@ class ScanView:
     walked_share: float | None = None
     notes: tuple[str, ...] = ()
     ttls_told: bool = True
+    nodes: tuple["NodeShare", ...] = ()
+
+    def on(self, node: str) -> "ScanView | None":
+        """The sums of the node called so alone, the families still those of all; None where its share is not known."""
+        share = next((share for share in self.nodes if share.node == node), None)
+        if share is None:
+            return None
+        return replace(
+            self,
+            scanned_keys=share.keys,
+            total_keys=share.keys,
+            bytes_seen=share.bytes,
+            volatile_keys=share.volatile_keys,
+            volatile_bytes=share.volatile_bytes,
+            estimated_bytes=None,
+            explained_share=None,
+            nodes=(share,),
+        )
 
     @property
     def complete(self) -> bool:
@@ -153,6 +171,17 @@ class ScanView:
         if self.walked_share is not None:
             return self.walked_share
         return min(1.0, self.scanned_keys / self.total_keys) if self.total_keys else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShare:
+    """What a scan of a cluster counted on the node called so."""
+
+    node: str
+    keys: int = 0
+    bytes: int = 0
+    volatile_keys: int = 0
+    volatile_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

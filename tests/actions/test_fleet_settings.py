@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
+from redis_oom_tui.models.scan import Pace, ScanOptions
 from tests.actions.test_fleet import acting
 from tests.support.cluster import RunningCluster, clustered
 
@@ -84,3 +86,29 @@ async def test_one_node_alone(cluster: RunningCluster, tmp_path: Path, kind: str
             await operator.propose_on("elsewhere:1", "maxmemory", "1gb")
         with pytest.raises(BadInput, match="not an eviction policy"):
             await operator.propose_on(node.name, "maxmemory-policy", "fastest")
+
+
+async def test_what_a_policy_may_evict_is_told_of_the_node_shown_alone(cluster: RunningCluster, tmp_path: Path) -> None:
+    held: dict[str, int] = {}
+    for node in cluster.primaries:
+        with node.server.client() as client:
+            names = [b"lasting:%d" % number for number in range(90)] + [b"short:%d" % number for number in range(60)]
+            for name in names:
+                if cluster.owner(key_slot(name)) is node:
+                    client.set(name, "v" * 100, ex=None if name.startswith(b"lasting") else 3600)
+            held[node.name] = client.dbsize()
+    async with acting(cluster, tmp_path) as (source, operator):
+        await source.snapshot()
+        scan = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+        limits = await operator.limits(scan)
+        policies = {view.name: view for view in limits.policies}
+        change = await operator.propose_on(cluster.primaries[1].name, "maxmemory-policy", "allkeys-lru", scan)
+    share = next(share for share in scan.nodes if share.node == limits.node)
+    assert policies["allkeys-lru"].evictable_keys == held[limits.node] == share.keys
+    assert policies["allkeys-lru"].evictable_bytes == share.bytes < scan.bytes_seen
+    assert (policies["volatile-lru"].evictable_bytes, policies["volatile-lru"].share) == (
+        share.volatile_bytes,
+        share.volatile_bytes / share.bytes,
+    )
+    assert sum(share.bytes for share in scan.nodes) == scan.bytes_seen
+    assert change.node == cluster.primaries[1].name

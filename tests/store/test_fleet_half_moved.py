@@ -45,6 +45,10 @@ async def test_totals_are_the_sum_of_what_all_nodes_hold(cluster: RunningCluster
     assert view.total_keys == sum(held) == OTHERS + TAGGED
     assert sum(row.keys for row in view.types) == OTHERS + TAGGED
     assert sum(row.size for row in view.types) == view.bytes_seen
+    assert {share.node: share.keys for share in view.nodes} == {
+        node.name: keys for node, keys in zip(cluster.primaries, held, strict=True)
+    }
+    assert sum(share.bytes for share in view.nodes) == view.bytes_seen
 
 
 async def test_the_largest_is_named_with_the_node_that_has_it_and_looked_at_closely(cluster: RunningCluster) -> None:

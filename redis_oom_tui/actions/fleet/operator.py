@@ -154,7 +154,7 @@ class FleetOperator:
         """Policies, settings and their what-if on the node that is shown."""
         await self._look()
         node = self._shown_name
-        return replace(await self._at(node).limits(scan), node=node)
+        return replace(await self._at(node).limits(None if scan is None else scan.on(node)), node=node)
 
     async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
         """What setting `name` to `new` means on the node that is shown, and where it is another on other nodes."""

@@ -33,12 +33,12 @@ class FleetTuner:
 
     async def propose(self, shown: str, name: str, new: str, scan: ScanView | None) -> Change:
         """What it means on the node called `shown`, and where it is another on other nodes."""
-        change = await self._at(shown).propose(name, new, scan)
+        change = await self._at(shown).propose(name, new, None if scan is None else scan.on(shown))
         return await widened(change, {node.name: self._at(node.name) for node in self._nodes if node.name != shown})
 
     async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None) -> Change:
         """What it means on `node`, when the others keep theirs."""
-        change = await self._at(node).propose(name, new, scan)
+        change = await self._at(node).propose(name, new, None if scan is None else scan.on(node))
         others = count(len(self._nodes) - 1)
         return replace(
             change,

@@ -8,7 +8,7 @@ from redis import exceptions
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from redis_oom_tui.models.keys import KeyRow
-from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.models.scan import NodeShare, ScanOptions
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.closer import Closer
@@ -39,10 +39,14 @@ class NodeTally(Tally):
 
     def page(self, db: int, names: list[bytes], columns: Columns) -> None:
         """Count one page."""
-        before = self._shared.keys
-        self._shared.limit = self.limit
-        self._shared.page(db, names, columns)
-        self.keys += self._shared.keys - before
+        shared = self._shared
+        before = shared.keys, shared.bytes, shared.volatile_keys, shared.volatile_bytes
+        shared.limit = self.limit
+        shared.page(db, names, columns)
+        self.keys += shared.keys - before[0]
+        self.bytes += shared.bytes - before[1]
+        self.volatile_keys += shared.volatile_keys - before[2]
+        self.volatile_bytes += shared.volatile_bytes - before[3]
 
     def to_look_at(self) -> list[Top]:
         """Those of the largest keys of all that this node holds."""
@@ -52,7 +56,10 @@ class NodeTally(Tally):
 
     def correct(self, top: Top, row: KeyRow) -> None:
         """A top key was read again."""
+        held, volatile = self._shared.bytes, self._shared.volatile_bytes
         self._shared.correct(top, row)
+        self.bytes += self._shared.bytes - held
+        self.volatile_bytes += self._shared.volatile_bytes - volatile
 
 
 class NodeScan(KeyspaceScan):
@@ -95,6 +102,12 @@ class NodeScan(KeyspaceScan):
     def keys(self) -> int:
         """Keys counted so far."""
         return self._tally.keys
+
+    @property
+    def share(self) -> NodeShare:
+        """What it has counted so far."""
+        tally = self._tally
+        return NodeShare(self.node, tally.keys, tally.bytes, tally.volatile_keys, tally.volatile_bytes)
 
     @property
     def fair(self) -> bool:
@@ -193,6 +206,8 @@ class NodeScan(KeyspaceScan):
             await closer.finish()
         finally:
             await closer.close()
+        self._tally.bytes += tally.bytes
+        self._tally.volatile_bytes += tally.volatile_bytes
 
     def _remember(self, names: list[bytes], slots: list[int], last: int) -> None:
         """The names counted of the slot that the walk is in: `begun`, None where they are too many or not known."""
@@ -205,6 +220,21 @@ class NodeScan(KeyspaceScan):
             self.begun.update(name for name, slot in zip(names, slots, strict=True) if slot == last)
             if len(self.begun) > _REMEMBERED:
                 self.begun = None
+
+
+def summed(shares: Iterable[NodeShare]) -> tuple[NodeShare, ...]:
+    """One share for each node, of all that was counted on it."""
+    found: dict[str, NodeShare] = {}
+    for share in shares:
+        known = found.get(share.node, NodeShare(share.node))
+        found[share.node] = NodeShare(
+            share.node,
+            known.keys + share.keys,
+            known.bytes + share.bytes,
+            known.volatile_keys + share.volatile_keys,
+            known.volatile_bytes + share.volatile_bytes,
+        )
+    return tuple(found.values())
 
 
 def _asked(columns: Columns) -> list[list[object]]:

@@ -11,10 +11,10 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyRow
-from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.scan import Brake, Interval, NodeShare, Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.rules import estimate
 from redis_oom_tui.store.fleet.half_moved import Handing, handings, still
-from redis_oom_tui.store.fleet.node_scan import NodeScan
+from redis_oom_tui.store.fleet.node_scan import NodeScan, summed
 from redis_oom_tui.store.fleet.sampling import BY_SLOT, UNEVEN, fair_sample, quotas
 from redis_oom_tui.store.fleet.topology import Owners, Topology, keys_in_slots, slots_on_their_way
 from redis_oom_tui.store.live import LiveServer
@@ -82,6 +82,7 @@ class ClusterScan:
         self._owners = Owners(())
         self._scans: list[NodeScan] = []
         self._past_keys = 0
+        self._shares: tuple[NodeShare, ...] = ()
         self._moved_keys = 0
         self._notes: dict[str, None] = {}
         self._timed = True
@@ -159,6 +160,7 @@ class ClusterScan:
             walked_share=walked,
             notes=tuple(self._notes),
             ttls_told=self._timed,
+            nodes=summed([*self._shares, *(scan.share for scan in self._scans)]),
         )
 
     def pause(self) -> None:
@@ -212,6 +214,7 @@ class ClusterScan:
         for scan, view in zip(self._scans, views, strict=True):
             self._settle(scan, view, now)
         self._past_keys += sum(scan.keys for scan in self._scans)
+        self._shares = summed([*self._shares, *(scan.share for scan in self._scans)])
         self._scans = []
 
     async def _assign(self) -> None:
