@@ -287,8 +287,11 @@ class Operator(Protocol):
     async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
         """Set, read back, record. After `revert_after` seconds the old value returns unless `keep` is called."""
 
-    def keep(self, result: ChangeResult) -> None:
-        """Call off the timed return of the old value."""
+    def keep(self, result: ChangeResult) -> bool:
+        """Call off the timed return of the old value; False where it is too late for that."""
+
+    async def returned(self, result: ChangeResult) -> ChangeResult:
+        """How the timed return of the old value ended, once it has: it took where that was read back."""
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again, read it back, record it."""

@@ -5,13 +5,21 @@ import contextlib
 from dataclasses import replace
 
 from redis_oom_tui.actions.desk import Desk
-from redis_oom_tui.files.audit import change_fields
+from redis_oom_tui.actions.returning import Returns
+from redis_oom_tui.files.audit import AuditFailed, change_fields
 from redis_oom_tui.files.machine import room
 from redis_oom_tui.files.server_config import config_file
 from redis_oom_tui.models.action import Limits, Room, SettingView
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.errors import BadInput, CommandMissing, CommandRefused, PermissionRefused, TriageError
+from redis_oom_tui.models.errors import (
+    BadInput,
+    CommandMissing,
+    CommandRefused,
+    PermissionRefused,
+    ServerUnreachable,
+    TriageError,
+)
 from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
@@ -21,6 +29,9 @@ from redis_oom_tui.rules.providers import instead, provider_of
 from redis_oom_tui.store.changing import settings
 from redis_oom_tui.words.settings import shown_value
 
+# A connection that lay idle until the time came may have been closed, and a server may be away for a moment.
+_TRY_AGAIN = (0.5, 2.0, 0.0)
+
 
 class Tuner:
     """Reads and sets the settings of one server."""
@@ -28,8 +39,7 @@ class Tuner:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._server = desk.server
-        self._returns: dict[str, tuple[asyncio.Task[None], ChangeResult]] = {}
-        self._returning: set[asyncio.Task[None]] = set()
+        self._returns = Returns(self._take_back)
 
     async def limits(self, snapshot: Snapshot, capabilities: Capabilities, scan: ScanView | None) -> Limits:
         """Policies, settings and what-if as the server stands."""
@@ -106,44 +116,45 @@ class Tuner:
     async def apply(self, change: Change, *, persist: bool, revert_after: float | None) -> ChangeResult:
         """Set it, read it back, write it down; raises BadInput where the old value is another by now."""
         await self._still(change)
-        self._call_off(change.name)
+        self._returns.call_off(change.name)
         if change.old is None:
             revert_after = None
         result = await self._set(change, "set", persist=persist, revert_after=revert_after)
         if revert_after is None or not result.took:
             return result
-        self._returns[change.name] = asyncio.create_task(self._return_later(result, revert_after)), result
+        self._returns.arrange(result, revert_after)
         return replace(result, reverts_in_seconds=revert_after)
 
-    def keep(self, result: ChangeResult) -> None:
-        """Call off the timed return of the old value, and write that down."""
+    def keep(self, result: ChangeResult) -> bool:
+        """Call off the timed return of the old value, and write that down; False where it is too late for that."""
         name = result.change.name
-        if name not in self._returns:
-            return
-        self._call_off(name)
+        if not self._returns.call_off(name):
+            return False
         # It stays whether or not that can be written down.
         with contextlib.suppress(TriageError):
             audit, kept = self._desk.audit, f"{name} stays {shown_value(name, result.now or result.change.new)}"
             server = str(self._server.address)
             audit.result(audit.intent("keep", server=server, who=self._desk.who, what=kept), ok=True, result=kept)
+        return True
+
+    async def returned(self, result: ChangeResult) -> ChangeResult:
+        """How the timed return of the old value ended, once it has: it took where that was read back."""
+        ended = await self._returns.ended(result.change.name)
+        return await self._as_it_stands(result, "It was not to return by itself") if ended is None else ended
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again; raises BadInput where it was never known, or the value is another by now."""
         change = result.change
         if change.old is None:
             raise BadInput(f"The old value of {change.name} was not readable, so it cannot be set again")
-        self._call_off(change.name)
-        back = Change(change.name, result.now or change.new, change.old, consequence="The old value again.")
+        self._returns.call_off(change.name)
+        back = _back(result)
         await self._still(back)
         return await self._set(back, "undo", persist=False)
 
     async def close(self) -> None:
         """Bring every timed return forward: who leaves without saying keep gets the old values back."""
-        for name, (task, result) in list(self._returns.items()):
-            self._returns.pop(name, None)
-            task.cancel()
-            await self._return(result)
-        await asyncio.gather(*self._returning)
+        await self._returns.close()
 
     async def _still(self, change: Change) -> None:
         found = await settings.read_settings(self._server, [change.name])
@@ -168,11 +179,11 @@ class Tuner:
         )
         try:
             result = await self._asked(change)
-            if persist and result.took:
-                result = replace(result, persisted=await settings.rewrite(self._server))
         except TriageError as error:
             self._desk.audit.result(action_id, ok=False, result=str(error))
             raise
+        if persist and result.took:
+            result = replace(result, persisted=await self._rewritten())
         said = (
             result.detail
             or f"{change.name} is {new if result.now is None else shown_value(change.name, result.now)} now"
@@ -183,6 +194,8 @@ class Tuner:
     async def _asked(self, change: Change) -> ChangeResult:
         try:
             now = await settings.set_one(self._server, change.name, change.new)
+        except ServerUnreachable as error:
+            return await self._found_out(change, error)
         except CommandRefused as error:
             where = instead(self._server.address, change.name, change.new)
             hint = f": {where}" if isinstance(error, (CommandMissing, PermissionRefused)) else ""
@@ -196,26 +209,64 @@ class Tuner:
         kept = f"The server answered OK and kept the old value: it is managed elsewhere, so {where}."
         return ChangeResult(change, took=took, now=now, detail="" if took else kept)
 
-    async def _return_later(self, result: ChangeResult, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        task = asyncio.current_task()
-        if task is None or self._returns.pop(result.change.name, None) is None:
-            return
-        self._returning.add(task)
+    async def _found_out(self, change: Change, lost: ServerUnreachable) -> ChangeResult:
+        """What became of a change whose answer was lost. Raises ServerUnreachable where nobody tells."""
+        now = await self._now(change.name)
+        if now is None:
+            doubt = f"whether {change.name} is {shown_value(change.name, change.new)} now is not known: look again"
+            raise ServerUnreachable(f"{str(lost).rstrip('.')}: {doubt}")
+        took = now.lower() == change.new.lower()
+        return ChangeResult(change, took=took, now=now, detail=f"{lost}: it was read again afterwards")
+
+    async def _rewritten(self) -> str:
         try:
-            await self._return(result)
-        finally:
-            self._returning.discard(task)
+            return await settings.rewrite(self._server)
+        except ServerUnreachable as error:
+            return f"{error}: whether the file was written is not known"
 
-    async def _return(self, result: ChangeResult) -> None:
-        """Set the old value again; whoever changed it since knows better than this timer."""
-        with contextlib.suppress(TriageError):
-            await self.undo(result)
+    async def _take_back(self, result: ChangeResult) -> ChangeResult:
+        """Set the old value again, whatever it takes; whoever changed it since knows better than a timer."""
+        why = ""
+        for pause in _TRY_AGAIN:
+            try:
+                return await self.undo(result)
+            except ServerUnreachable as error:
+                why = str(error)
+                await asyncio.sleep(pause)
+            except AuditFailed as error:
+                # That it would return was written down with the change, and agreed to.
+                back = await self._returning(result)
+                return replace(back, detail=f"{back.detail} {error}".strip())
+            except TriageError as error:
+                why = str(error)
+                break
+        return await self._as_it_stands(result, why)
 
-    def _call_off(self, name: str) -> None:
-        task, _ = self._returns.pop(name, (None, None))
-        if task is not None:
-            task.cancel()
+    async def _returning(self, result: ChangeResult) -> ChangeResult:
+        try:
+            return await self._asked(_back(result))
+        except TriageError as error:
+            return await self._as_it_stands(result, str(error))
+
+    async def _as_it_stands(self, result: ChangeResult, why: str) -> ChangeResult:
+        """Whether the old value is there again, by reading it; `why` it may not be."""
+        now = await self._now(result.change.name)
+        if now is not None and now == result.change.old:
+            return ChangeResult(_back(result), took=True, now=now)
+        return ChangeResult(_back(result), took=False, now=now, detail=why)
+
+    async def _now(self, name: str) -> str | None:
+        """The value as it reads; None where nobody tells."""
+        try:
+            found = await settings.read_settings(self._server, [name])
+        except TriageError:
+            return None
+        return found[0].value if found else None
+
+
+def _back(result: ChangeResult) -> Change:
+    change = result.change
+    return Change(change.name, result.now or change.new, change.old or "", consequence="The old value again.")
 
 
 def why_not_set(read_only: bool, capabilities: Capabilities, address: Address) -> str | None:

@@ -200,9 +200,13 @@ class LiveOperator:
         self._must(Action.SET)
         return await self._tuner.apply(change, persist=persist, revert_after=revert_after)
 
-    def keep(self, result: ChangeResult) -> None:
-        """Call off the timed return of the old value."""
-        self._tuner.keep(result)
+    def keep(self, result: ChangeResult) -> bool:
+        """Call off the timed return of the old value; False where it is too late for that."""
+        return self._tuner.keep(result)
+
+    async def returned(self, result: ChangeResult) -> ChangeResult:
+        """How the timed return of the old value ended, once it has."""
+        return await self._tuner.returned(result)
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again, read it back, record it."""

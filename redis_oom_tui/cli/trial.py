@@ -10,6 +10,7 @@ import click
 from redis_oom_tui.cli.acting import AnyOperator, stopping
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.words.settings import shown_value
 from redis_oom_tui.words.sizes import duration
 
 _KEEP = "keep"
@@ -20,8 +21,8 @@ async def on_trial(
 ) -> list[ChangeResult]:
     """Apply `changes`, wait for `keep`, and without it let the old values return, which `shown` then reads.
 
-    What was taken back did not take. A signal, from the first change on, takes back at once. Raises BadInput, before
-    anything is changed, where an old value is not known.
+    What was taken back did not take; nor did what was kept too late. A signal, from the first change on, takes back at
+    once. Raises BadInput, before anything is changed, where an old value is not known.
     """
     ways = [_way_back(change) for change in changes]
     answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -29,15 +30,17 @@ async def on_trial(
     with stopping(lambda: _settle(answer, kept=False)):
         for change, way in zip(changes, ways, strict=True):
             click.echo(way, err=True)
-            results.append(await operator.apply(change, revert_after=seconds))
-            if not results[-1].took:
+            result = await operator.apply(change, revert_after=seconds)
+            results.append(result)
+            if not result.took:
                 break
+            click.echo(f"{change.name} is {shown_value(change.name, result.now)} for now", err=True)
         if not any(result.reverts_in_seconds for result in results):
             return results
         if await _kept(answer, seconds):
-            for result in results:
-                operator.keep(result)
-            return results
+            kept = [operator.keep(result) for result in results]
+            if all(kept):
+                return results
         await operator.close()
     now = {view.setting.name: view.setting.value for view in (await shown.limits()).settings}
     return [_taken_back(result, now.get(result.change.name)) for result in results]
@@ -47,7 +50,7 @@ def _way_back(change: Change) -> str:
     """What to send by hand to have the old value again, should this tool not live to do it."""
     if change.old is None:
         raise BadInput(f"{change.name} cannot be read here, so it could not go back: leave --revert-after out")
-    return f"By hand it goes back with: CONFIG SET {change.name} {change.old}"
+    return f"Should this tool not live to do it, the old value comes back with: CONFIG SET {change.name} {change.old}"
 
 
 def _settle(answer: asyncio.Future[bool], *, kept: bool) -> None:

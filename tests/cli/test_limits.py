@@ -133,7 +133,7 @@ def test_a_terminal_is_asked_for_a_whole_word(valkey: RunningServer, answer: byt
 def test_a_setting_on_trial_stays_only_if_it_is_kept(valkey: RunningServer, answer: bytes, now: str) -> None:
     words = ("--maxmemory", "100mb", "--yes", "--revert-after", "10m")
     code, said = on_a_terminal(valkey, answer, *words, asked=b"type keep")
-    assert b"By hand it goes back with: CONFIG SET maxmemory 0" in said
+    assert b"the old value comes back with: CONFIG SET maxmemory 0" in said
     assert code == (0 if now != "0" else 1)
     assert (b"is not kept: it went back to 0" in said) is (now == "0")
     with valkey.client() as client:
@@ -151,10 +151,11 @@ def trying(server: RunningServer, span: str) -> subprocess.Popen[str]:
         text=True,
     )
     assert tool.stderr is not None
-    said = [next(tool.stderr, ""), next(tool.stderr, "")]
-    assert said[0] == "By hand it goes back with: CONFIG SET maxmemory-policy noeviction\n"
-    assert said[1].startswith("It goes back in")
-    assert said[1].endswith("nobody can keep it here\n")
+    said = [next(tool.stderr, "") for _ in range(3)]
+    assert said[0].endswith("the old value comes back with: CONFIG SET maxmemory-policy noeviction\n")
+    assert said[1] == "maxmemory-policy is allkeys-lru for now\n"
+    assert said[2].startswith("It goes back in")
+    assert said[2].endswith("nobody can keep it here\n")
     return tool
 
 

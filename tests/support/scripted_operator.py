@@ -234,6 +234,8 @@ class ScriptedOperator:
         self.entries: list[AuditEntry] = []
         self.some_backups: tuple[Backup, ...] = ()
         self.error: TriageError | None = None
+        self.in_time = True
+        self.stuck: str | None = None
         self.crash: BaseException | None = None
         self.armed = False
         self.rewrite_answer = "Rewriting config file: Permission denied"
@@ -338,9 +340,19 @@ class ScriptedOperator:
         answer = self.rewrite_answer if persist else None
         return ChangeResult(change, True, change.new, persisted=answer, reverts_in_seconds=revert_after)
 
-    def keep(self, result: ChangeResult) -> None:
+    def keep(self, result: ChangeResult) -> bool:
         """Noted."""
         self.calls.append(f"keep {result.change.name}")
+        return self.in_time
+
+    async def returned(self, result: ChangeResult) -> ChangeResult:
+        """It returned, unless `stuck` tells why not."""
+        change = result.change
+        back = Change(change.name, change.new, change.old or "")
+        if self.stuck is not None:
+            return ChangeResult(back, False, None, self.stuck)
+        self.values[change.name] = change.old or ""
+        return ChangeResult(back, True, change.old)
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Noted, and it took."""

@@ -189,6 +189,33 @@ async def test_when_the_time_is_up_it_says_that_the_old_value_is_back():
         assert app.deeds.limits.changes == ()
 
 
+async def test_an_old_value_that_did_not_return_is_not_said_to_be_back():
+    clock = FakeClock()
+    operator = ScriptedOperator()
+    operator.stuck = "cache-1:6379 closed the connection"
+    app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await change_for_a_minute(pilot)
+        await pilot.press("escape")
+        clock.move(62)
+        await until(pilot, lambda: "did not go back to noeviction (cache-1:6379 closed" in screen_text(app))
+        assert app.deeds.limits.went_wrong
+        assert len(app.deeds.limits.changes) == 1, "it can still be undone"
+
+
+async def test_who_keeps_it_too_late_is_told_how_it_ended():
+    clock = FakeClock()
+    operator = ScriptedOperator()
+    operator.in_time = False
+    app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await change_for_a_minute(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: "s keeps it" in screen_text(app))
+        await pilot.press("s")
+        await until(pilot, lambda: "went back to noeviction" in screen_text(app))
+
+
 async def test_undo_asks_and_puts_the_old_value_back():
     operator = ScriptedOperator()
     app = an_app(operator=operator)

@@ -174,9 +174,13 @@ class FleetOperator:
         """Set it on every node, or on the one it is for, read it back on each, and say where it did not take."""
         return await self._tuner.apply(change, persist=persist, revert_after=revert_after)
 
-    def keep(self, result: ChangeResult) -> None:
-        """Call off the timed return of the old values."""
-        self._tuner.keep(result)
+    def keep(self, result: ChangeResult) -> bool:
+        """Call off the timed return of the old values; False where it is too late on a node."""
+        return self._tuner.keep(result)
+
+    async def returned(self, result: ChangeResult) -> ChangeResult:
+        """How the timed return of the old values ended, once it has on each node."""
+        return await self._tuner.returned(result)
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set each node's own old value again; raises BadInput where this run of the tool did not change it."""

@@ -1,5 +1,6 @@
 """One setting on every node of a cluster, or on one of them: asked, set and read back on each, told node by node."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -63,14 +64,24 @@ class FleetTuner:
         self._applied[change] = {name: result for name, result in told.items() if isinstance(result, ChangeResult)}
         return together(change, told)
 
-    def keep(self, result: ChangeResult) -> None:
-        """Call off the timed return of the old values."""
-        for name, own in self._applied.get(result.change, {}).items():
-            self._at(name).keep(own)
+    def keep(self, result: ChangeResult) -> bool:
+        """Call off the timed return of the old values; False where it is too late for that on a node."""
+        kept = [self._at(name).keep(each) for name, each in self._own(result).items()]
+        return all(kept)
+
+    async def returned(self, result: ChangeResult) -> ChangeResult:
+        """How the timed return of the old values ended, once it has on each node that took the new one."""
+        own = self._own(result)
+        ended = await asyncio.gather(*(self._at(name).returned(each) for name, each in own.items()))
+        return together(_back(result.change), dict(zip(own, ended, strict=True)))
+
+    def _own(self, result: ChangeResult) -> dict[str, ChangeResult]:
+        """By node, the changes that took."""
+        return {name: each for name, each in self._applied.get(result.change, {}).items() if each.took}
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again on each node that took it; raises BadInput where this run did not change it."""
-        own = {name: each for name, each in self._applied.get(result.change, {}).items() if each.took}
+        own = self._own(result)
         if not own:
             raise BadInput(f"{result.change.name} was not set by this run of the tool: set it on each node")
         told: _Told = {}
@@ -79,9 +90,11 @@ class FleetTuner:
                 told[name] = await self._at(name).undo(each)
             except TriageError as error:
                 told[name] = str(error)
-        change = result.change
-        back = Change(change.name, change.new, change.old or "", "The old value of each node again.", node=change.node)
-        return together(back, told)
+        return together(_back(result.change), told)
+
+
+def _back(change: Change) -> Change:
+    return Change(change.name, change.new, change.old or "", "The old value of each node again.", node=change.node)
 
 
 async def widened(change: Change, others: Mapping[str, LiveOperator]) -> Change:

@@ -33,7 +33,7 @@ async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
         case intents.UndoSetting():
             await undo(desk)
         case intents.KeepSetting():
-            forget(desk) if ask.over else keep(desk)
+            await (gone_back(desk) if ask.over else keep(desk))
     await read(desk)
 
 
@@ -71,7 +71,7 @@ async def change(desk: "ActionDesk", name: str, value: str | None) -> None:
         desk.show_limits(replace(desk.limits, reverting=result, reverts_at=until))
         await read(desk)
         if await desk.ask(KeepDialog(result, until)):
-            keep(desk)
+            await keep(desk)
 
 
 async def _alone(desk: "ActionDesk", change: Change) -> Change | None:
@@ -149,23 +149,35 @@ async def _back(desk: "ActionDesk", last: ChangeResult) -> Change:
         return Change(name, new, old)
 
 
-def keep(desk: "ActionDesk") -> None:
-    """Call off the timed return."""
+async def keep(desk: "ActionDesk") -> None:
+    """Call off the timed return; where that comes too late, tell how it ended."""
     held = desk.limits.reverting
     if held is None:
         return
-    desk.operator.keep(held)
+    if not desk.operator.keep(held):
+        await gone_back(desk)
+        return
     now = shown_value(held.change.name, held.now)
     desk.show_limits(replace(desk.limits, reverting=None, reverts_at=None, notice=f"{held.change.name} stays {now}"))
 
 
-def forget(desk: "ActionDesk") -> None:
-    """The time is up: the operator has put the old value back, so there is nothing left to undo."""
+async def gone_back(desk: "ActionDesk") -> None:
+    """The time is up: tell how the return of the old value ended; once it is back, there is nothing left to undo."""
     held = desk.limits.reverting
-    if held is not None:
+    if held is None:
+        return
+    name = held.change.name
+    old = shown_value(name, held.change.old)
+    desk.show_limits(replace(desk.limits, reverting=None, reverts_at=None, notice=f"{name} goes back to {old}"))
+    ended = await desk.operator.returned(held)
+    if ended.took:
         left = tuple(one for one in desk.limits.changes if one is not held)
-        notice = f"{held.change.name} went back to {shown_value(held.change.name, held.change.old)}"
-        desk.show_limits(replace(desk.limits, reverting=None, reverts_at=None, changes=left, notice=notice))
+        desk.show_limits(replace(desk.limits, changes=left))
+        _notice(desk, f"{name} went back to {old}")
+        return
+    why = f" ({ended.detail.rstrip('.')})" if ended.detail else ""
+    reads = "nobody knows what it is" if ended.now is None else f"it is {shown_value(name, ended.now)}"
+    _notice(desk, f"{name} did not go back to {old}{why}: {reads}; look, and set it by hand", bad=True)
 
 
 def _tell(desk: "ActionDesk", result: ChangeResult) -> None:

@@ -1,0 +1,131 @@
+"""The timed return of a setting is told as it ended, and so is a change whose answer was lost."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.settings import ChangeResult
+from tests.support.acting import operating
+from tests.support.proxy import Liar, lied_to
+from tests.support.servers import RunningServer
+
+POLICY = "maxmemory-policy"
+
+
+def policy(client: redis.Redis) -> str:
+    return str(client.config_get(POLICY)[POLICY])
+
+
+@contextmanager
+def losing(valkey: RunningServer, *, done: bool, also: bytes | None = None) -> Iterator[Liar]:
+    """Before the server somebody who closes the connection at the change, with or without having carried it out.
+
+    Whatever begins with `also` is lost as well from then on.
+    """
+    lost: list[bytes] = []
+    with lied_to(valkey.connection, {}) as liar, valkey.client() as direct:
+
+        def lie(words: tuple[bytes, ...]) -> bytes | None:
+            if lost and also is not None and words[0].upper() == also:
+                raise ConnectionResetError
+            if words[3:] == (b"allkeys-lru",):
+                lost.append(words[3])
+                if done:
+                    direct.config_set(words[2].decode(), words[3].decode())
+                raise ConnectionResetError
+            return None
+
+        liar.lie = lie
+        yield liar
+
+
+async def test_it_is_told_that_the_old_value_was_read_back(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        async with operating(valkey.connection, tmp_path) as operator:
+            change = await operator.propose(POLICY, "allkeys-lru")
+            result = await operator.apply(change, revert_after=0.05)
+            ended = await operator.returned(result)
+            assert (ended.took, ended.now, policy(client)) == (True, "noeviction", "noeviction")
+            assert not operator.keep(result), "it is too late"
+            assert [entry.action for entry in operator.history()] == ["undo", "set"]
+
+
+async def test_what_was_changed_by_others_meanwhile_is_not_said_to_be_back(
+    valkey: RunningServer, tmp_path: Path
+) -> None:
+    with valkey.client() as client:
+        async with operating(valkey.connection, tmp_path) as operator:
+            result = await operator.apply(await operator.propose(POLICY, "allkeys-lru"), revert_after=0.05)
+            client.config_set(POLICY, "volatile-ttl")
+            ended = await operator.returned(result)
+        # Unless the return was faster than they were.
+        assert ended.took or (ended.now == "volatile-ttl" and "by now" in ended.detail)
+        assert policy(client) == "volatile-ttl"
+
+
+async def test_where_the_server_was_lost_for_good_nobody_says_that_it_is_back(
+    valkey: RunningServer, tmp_path: Path
+) -> None:
+    with lied_to(valkey.connection, {}) as liar:
+        async with operating(liar.connection, tmp_path) as operator:
+            result = await operator.apply(await operator.propose(POLICY, "allkeys-lru"), revert_after=0.2)
+            liar.lie = gone
+            ended = await operator.returned(result)
+            assert isinstance(ended, ChangeResult)
+            assert (ended.took, ended.now) == (False, None)
+            assert ended.detail
+    with valkey.client() as client:
+        assert policy(client) == "allkeys-lru"
+
+
+def gone(words: tuple[bytes, ...]) -> bytes | None:
+    raise ConnectionResetError
+
+
+async def test_a_connection_that_was_closed_meanwhile_keeps_nothing_from_returning(
+    valkey: RunningServer, tmp_path: Path
+) -> None:
+    with valkey.client() as client:
+        async with operating(valkey.connection, tmp_path) as operator:
+            result = await operator.apply(await operator.propose(POLICY, "allkeys-lru"), revert_after=0.2)
+            client.client_kill_filter(_type="normal", skipme=True)
+            assert (await operator.returned(result)).took
+        assert policy(client) == "noeviction"
+
+
+async def test_an_audit_file_that_cannot_be_written_keeps_nothing_from_returning(
+    valkey: RunningServer, tmp_path: Path
+) -> None:
+    with valkey.client() as client:
+        async with operating(valkey.connection, tmp_path) as operator:
+            result = await operator.apply(await operator.propose(POLICY, "allkeys-lru"), revert_after=0.2)
+            (tmp_path / "audit.jsonl").rename(tmp_path / "elsewhere")
+            (tmp_path / "audit.jsonl").mkdir()
+            ended = await operator.returned(result)
+            assert ended.took
+            assert "cannot be written" in ended.detail
+        assert policy(client) == "noeviction"
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["carried out", "not carried out"])
+async def test_a_change_whose_answer_was_lost_is_looked_for(valkey: RunningServer, tmp_path: Path, done: bool) -> None:
+    with losing(valkey, done=done) as liar:
+        async with operating(liar.connection, tmp_path) as operator:
+            result = await operator.apply(await operator.propose(POLICY, "allkeys-lru"))
+            assert (result.took, result.now) == (done, "allkeys-lru" if done else "noeviction")
+            assert operator.history()[0].ok is done
+
+
+async def test_where_it_cannot_be_looked_for_that_is_said_and_written_down(
+    valkey: RunningServer, tmp_path: Path
+) -> None:
+    with losing(valkey, done=True, also=b"CONFIG") as liar:
+        async with operating(liar.connection, tmp_path) as operator:
+            change = await operator.propose(POLICY, "allkeys-lru")
+            with pytest.raises(ServerUnreachable, match="is not known: look again"):
+                await operator.apply(change)
+            assert "whether maxmemory-policy is allkeys-lru now is not known" in operator.history()[0].result
