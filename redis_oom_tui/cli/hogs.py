@@ -83,7 +83,6 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
     if broken_off is not None:
         pace = options.pace if given["pace"] else broken_off.view.pace
         options = replace(options, match=broken_off.match, type=broken_off.type, pace=pace)
-    give_way(options.pace)
     scan = asyncio.run(_scan(invocation, options, broken_off))
     comparison = None if older is None else compare(older, scan)
     if scan.view.error is not None:
@@ -179,6 +178,8 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _once(loop, number, scan.stop))
         shown = asyncio.create_task(_progress(scan.view)) if sys.stderr.isatty() else None
+        # Not before: what starts slowly looks as if it hung.
+        give_way(options.pace)
         view = await scan.run()
         if shown is not None:
             shown.cancel()
