@@ -4,7 +4,8 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import overload
+from types import MappingProxyType
+from typing import NamedTuple, overload
 
 from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.saving import Saver, outcome_of
@@ -37,6 +38,14 @@ _LOST_AND_GONE = "the reply was lost; it is gone now"
 _LOST = "the connection was lost before the reply: not known whether it was done"
 
 
+class Ready(NamedTuple):
+    """Positions that may be acted on, with the digests of those that were saved, and the new ends of their keys."""
+
+    positions: Sequence[int]
+    digests: Mapping[int, str]
+    due_ms: Mapping[int, int]
+
+
 class Checks(Sequence[Check]):
     """How the keys at `positions` must look, worked out when they are asked for: while the server is at work."""
 
@@ -57,10 +66,10 @@ class Checks(Sequence[Check]):
     def __getitem__(self, at: slice) -> list[Check]: ...
 
     def __getitem__(self, at: int | slice) -> Check | list[Check]:
-        now = self._wall()
+        now, check = self._wall(), self._check
         if isinstance(at, int):
-            return self._check(self._positions[at], now)
-        return [self._check(position, now) for position in self._positions[at]]
+            return check(self._positions[at], now)
+        return [check(position, now) for position in self._positions[at]]
 
 
 class Worker:
@@ -93,8 +102,6 @@ class Worker:
         self._done = Outcome.DELETED if plan.deed is Deed.DELETE else Outcome.EXPIRING
         self._command = "UNLINK" if plan.deed is Deed.DELETE else "PEXPIREAT"
         self._began = wall()
-        self._saved: dict[int, Check] = {}
-        self._due_ms: dict[int, int] = {}
         self._refused = 0
         self.blocked: TriageError | None = None
 
@@ -116,75 +123,84 @@ class Worker:
                 return batch[:number]
         return batch
 
-    async def work(self, line: Line, batch: Sequence[int]) -> None:
-        """Save and act on the keys of `batch`. Each that was sent has its outcome afterwards, also when this raises."""
-        self._saved, self._due_ms, self._refused = {}, {}, 0
+    @property
+    def saves(self) -> bool:
+        """Whether keys are saved before they are acted on."""
+        return self._saver is not None
+
+    async def ready(self, line: Line, batch: Sequence[int]) -> Ready:
+        """Save the keys of `batch`, or note their ends, where that is wanted. Those left out have their outcome."""
+        due_ms = self._ends(batch) if self._plan.deed is Deed.EXPIRE else {}
+        if self._saver is None:
+            return Ready(batch, {}, due_ms)
         if self._plan.deed is Deed.EXPIRE:
-            self._set_ends(batch)
-        if self._saver is not None and self._plan.deed is Deed.EXPIRE:
-            self._saver.note(batch, [self._due_ms[at] for at in batch], self._wall())
-        elif self._saver is not None:
-            self._saved = dict(await self._save(line, self._saver, batch))
-            batch = list(self._saved)
-        await self._act(line, batch)
+            await self._saver.note(batch, due_ms)
+            return Ready(batch, {}, due_ms)
+        digests = await self._save(line, self._saver, batch)
+        return Ready(list(digests), digests, due_ms)
 
-    def _check(self, at: int, now: float) -> Check:
-        if self._saved:
-            return self._saved[at]
-        key = self._plan.keys[at]
-        return Check(key.id, expected(key, now, self._copies.get(key.id, "") if self._copies else ""))
-
-    def _checks(self, positions: Sequence[int]) -> Checks:
-        return Checks(positions, self._check, self._wall)
-
-    async def _save(self, line: Line, saver: Saver, batch: Sequence[int]) -> list[tuple[int, Check]]:
-        for _ in range(_LOSSES - 1):
-            with contextlib.suppress(ServerUnreachable):
-                return await saver.save(self._hands(line), batch, self._checks(batch), self._wall())
-            await line.reopen()
-        return await saver.save(self._hands(line), batch, self._checks(batch), self._wall())
-
-    def _set_ends(self, batch: Sequence[int]) -> None:
-        """When the keys are to expire: spread over the plan's span."""
-        span = self._plan.expire_seconds or 0
-        first = max(self._began, self._wall()) + 1.0
-        jitter = [random.random() for _ in batch]  # noqa: S311 - it spreads load, and guards nothing
-        self._due_ms = {at: round((first + span * late) * 1000) for at, late in zip(batch, jitter, strict=True)}
-
-    async def _act(self, line: Line, todo: Sequence[int]) -> None:
-        losses = 0
+    async def act(self, line: Line, ready: Ready) -> None:
+        """Act on what is `ready`. Each key that was sent has its outcome afterwards, also when this raises."""
+        self._refused = 0
+        losses, todo = 0, ready.positions
         while True:
             hands = self._hands(line)
             told: set[int] = set()
             try:
-                await self._send(hands, todo, told)
+                await self._send(hands, todo, ready, told)
             except ServerUnreachable:
                 in_doubt, rest = _split(todo, hands.sent, told)
                 losses = 1 if told else losses + 1
                 if losses >= _LOSSES:
                     self._unknown(in_doubt)
                     raise
-                todo = [*await self._after_loss(line, in_doubt), *rest]
+                todo = [*await self._after_loss(line, in_doubt, ready.due_ms), *rest]
             except BaseException:
                 self._unknown(_split(todo, hands.sent, told)[0])
                 raise
             else:
                 return
 
-    async def _send(self, hands: Hands, todo: Sequence[int], told: set[int]) -> None:
+    def _checks(self, positions: Sequence[int], digests: Mapping[int, str] = MappingProxyType({})) -> Checks:
+        keys, copies = self._plan.keys, self._copies
+        untouched = self._saver is not None and self._saver.untouched
+
+        def check(at: int, now: float) -> Check:
+            key = keys[at]
+            if digest := digests.get(at, ""):
+                return Check(key.id, expected(key, now, digest, saved_untouched=untouched))
+            return Check(key.id, expected(key, now, copies.get(key.id, "") if copies else ""))
+
+        return Checks(positions, check, self._wall)
+
+    async def _save(self, line: Line, saver: Saver, batch: Sequence[int]) -> dict[int, str]:
+        for _ in range(_LOSSES - 1):
+            with contextlib.suppress(ServerUnreachable):
+                return await saver.save(self._hands(line), batch, self._checks)
+            await line.reopen()
+        return await saver.save(self._hands(line), batch, self._checks)
+
+    def _ends(self, batch: Sequence[int]) -> dict[int, int]:
+        """When the keys are to expire: spread over the plan's span."""
+        span = self._plan.expire_seconds or 0
+        first = max(self._began, self._wall()) + 1.0
+        jitter = [random.random() for _ in batch]  # noqa: S311 - it spreads load, and guards nothing
+        return {at: round((first + span * late) * 1000) for at, late in zip(batch, jitter, strict=True)}
+
+    async def _send(self, hands: Hands, todo: Sequence[int], ready: Ready, told: set[int]) -> None:
         """Act on the keys at `todo`, and put those whose replies came into `told`."""
-        checks = self._checks(todo)
+        checks = self._checks(todo, ready.digests)
         if self._plan.deed is Deed.DELETE:
             deeds = hands.delete(checks)
         else:
-            deeds = hands.expire(checks, [self._due_ms[at] for at in todo], round(self._wall() * 1000))
+            deeds = hands.expire(checks, [ready.due_ms[at] for at in todo], round(self._wall() * 1000))
         async with contextlib.aclosing(deeds):
             async for at, said in deeds:
                 part = todo[at : at + len(said)]
                 told.update(part)
                 self._settle(part, said)
 
-    async def _after_loss(self, line: Line, positions: Sequence[int]) -> list[int]:
+    async def _after_loss(self, line: Line, positions: Sequence[int], due_ms: Mapping[int, int]) -> list[int]:
         """Read the keys in doubt again; those to which nothing was done are to be tried once more."""
         try:
             lives = await self._lives(line, [self._plan.keys[at].id for at in positions])
@@ -194,7 +210,7 @@ class Worker:
         left = []
         now_ms = round(self._wall() * 1000)
         for at, ttl in zip(positions, lives, strict=True):
-            due = self._due_ms.get(at)
+            due = due_ms.get(at)
             if ttl is None:
                 self._tally.put(at, Outcome.GONE, _LOST_AND_GONE)
             elif due is not None and ttl >= 0 and abs(now_ms + ttl - due) <= TTL_SLACK_MS:

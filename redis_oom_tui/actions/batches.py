@@ -1,32 +1,37 @@
-"""The batches of a plan, one after another: while the server works at one, the next is written down."""
+"""The batches of a plan, one after another: while the server works at one, the next is written down and saved."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 
-from redis_oom_tui.actions.batch import Worker
+from redis_oom_tui.actions.batch import Ready, Worker
 from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Plan
-from redis_oom_tui.store.changing.line import Line
+from redis_oom_tui.store.changing.line import Line, Lines
+from redis_oom_tui.store.scan.tasks import end
 
 
 class Batch(NamedTuple):
-    """Positions in the plan, all of one database, that are in the audit file under this number."""
+    """Positions in the plan, all of one database, that are in the audit file under this number once it is `written`;
+    `saving` is under way only where that goes on beside the batch before.
+    """
 
     number: int
     positions: list[int]
+    written: "asyncio.Task[None]"
+    saving: "asyncio.Task[Ready] | None"
 
 
 class Batches:
     """Carries out `plan` by `worker`. Each batch is in the audit file, on disk, before anything happens to its keys;
     what became of them is written right after. So at most two batches are there without an end after a crash: the one
-    under way, and the one to come.
+    under way, and the one to come, of which the keys may be saved, but nothing else was done to them.
 
-    `line` gives the connection to a database; `pacer` says when to stop.
+    `lines` are the connections; `pacer` says when to stop.
     """
 
     def __init__(
@@ -37,7 +42,7 @@ class Batches:
         pacer: Pacer,
         audit: AuditFile,
         action_id: str,
-        line: Callable[[int], Awaitable[Line]],
+        lines: Lines,
     ) -> None:
         self._plan = plan
         self._tally = tally
@@ -45,49 +50,65 @@ class Batches:
         self._pacer = pacer
         self._audit = audit
         self._action_id = action_id
-        self._line = line
+        self._lines = lines
         self._positions = sorted(range(len(plan.keys)), key=lambda at: plan.keys[at].id.db)
         self._start = 0
         self._number = 0
+        self._coming: Batch | None = None
 
     async def run(self, each: Callable[[], None]) -> None:
         """All of them, `each` called after each; raises what ends the run early."""
-        following = self._ahead()
+        self._coming = self._ahead()
         try:
-            while following is not None and not self._pacer.stopping:
-                # A task that is awaited is cancelled with whoever awaits it; this one writes, and has to end first.
-                batch = await asyncio.shield(following)
-                line = await self._line(self._plan.keys[batch.positions[0]].id.db)
-                following = self._ahead()
+            while self._coming is not None and not self._pacer.stopping:
                 began = time.monotonic()
-                await self._one(line, batch)
+                batch = self._coming
+                ready = await self._ready(batch)
+                line = await self._line(batch.positions)
+                self._coming = self._ahead()
+                await self._act(line, batch, ready)
                 self._pacer.batched(len(batch.positions), time.monotonic() - began)
                 if self._worker.blocked is not None:
                     raise self._worker.blocked
                 each()
                 heed_cancellation()
         finally:
-            if following is not None:
-                await self._unwanted(following)
+            if self._coming is not None:
+                await self._unwanted(self._coming)
 
-    def _ahead(self) -> "asyncio.Task[Batch] | None":
+    def _ahead(self) -> Batch | None:
         """The next batch on its way into the audit file; None behind the last."""
         positions = self._worker.cut(self._positions, self._start, self._pacer.keys)
         if not positions or self._pacer.stopping:
             return None
         self._start += len(positions)
         self._number += 1
-        return asyncio.create_task(self._written(Batch(self._number, positions)), name="write-ahead")
+        written = asyncio.create_task(self._written(self._number, positions), name="write-ahead")
+        saving = None
+        # Beside others only one call at a time should be in the server's queue.
+        if self._worker.saves and self._pacer.alone:
+            saving = asyncio.create_task(self._saved(positions, written, ahead=True), name="save-ahead")
+        return Batch(self._number, positions, written, saving)
 
-    async def _written(self, batch: Batch) -> Batch:
-        ids = [self._plan.keys[at].id for at in batch.positions]
-        await asyncio.to_thread(self._audit.batch, self._action_id, batch.number, [(id_.db, id_.key) for id_ in ids])
-        return batch
+    async def _written(self, number: int, positions: list[int]) -> None:
+        ids = [self._plan.keys[at].id for at in positions]
+        await asyncio.to_thread(self._audit.batch, self._action_id, number, [(id_.db, id_.key) for id_ in ids])
 
-    async def _one(self, line: Line, batch: Batch) -> None:
+    async def _saved(self, positions: list[int], written: "asyncio.Task[None]", *, ahead: bool) -> Ready:
+        # A task that is awaited is cancelled with whoever awaits it; this one writes, and has to end first.
+        await asyncio.shield(written)
+        return await self._worker.ready(await self._line(positions, ahead=ahead), positions)
+
+    async def _ready(self, batch: Batch) -> Ready:
+        return await (batch.saving or self._saved(batch.positions, batch.written, ahead=False))
+
+    async def _line(self, positions: list[int], *, ahead: bool = False) -> Line:
+        return await self._lines.to(self._plan.keys[positions[0]].id.db, ahead=ahead)
+
+    async def _act(self, line: Line, batch: Batch, ready: Ready) -> None:
         try:
             if not self._pacer.stopping:
-                await self._worker.work(line, batch.positions)
+                await self._worker.act(line, ready)
         finally:
             self._ended(batch)
 
@@ -95,10 +116,13 @@ class Batches:
         outcomes, details = self._tally.told(batch.positions)
         self._audit.done(self._action_id, batch.number, outcomes, details)
 
-    async def _unwanted(self, following: "asyncio.Task[Batch]") -> None:
+    async def _unwanted(self, batch: Batch) -> None:
         """Write down that the batch to come was not begun; what keeps that from being written is met elsewhere."""
+        if batch.saving is not None:
+            await end([batch.saving])
         try:
-            self._ended(await following)
+            await batch.written
+            self._ended(batch)
         except TriageError:
             return
 

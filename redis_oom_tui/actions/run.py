@@ -23,7 +23,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.report import report
-from redis_oom_tui.store.changing.line import Line, OtherServer
+from redis_oom_tui.store.changing.line import Lines, OtherServer
 from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.words.sizes import number_of_keys, size, told_bytes
 
@@ -42,7 +42,7 @@ class PlanRunner:
         self._tally = Tally(plan.keys)
         self._view = RunView(total_keys=len(plan.keys), planned_bytes=plan.size)
         self._writer: BackupWriter | None = None
-        self._lines: dict[int, Line] = {}
+        self._lines = Lines(desk.server, plan.run_id)
         self._action_id: str | None = None
         self._pacer: Pacer | None = None
         self._started = time.monotonic()
@@ -86,14 +86,10 @@ class PlanRunner:
             raise
         finally:
             try:
-                await self._let_go()
+                await self._lines.close()
             finally:
                 self._end(failure)
         return self.view()
-
-    async def _let_go(self) -> None:
-        for line in self._lines.values():
-            await line.close()
 
     async def _first_look(self) -> Snapshot:
         """The server as it stands; asked twice, as a connection that lay idle may have been closed meanwhile."""
@@ -109,7 +105,7 @@ class PlanRunner:
             if self._stop:
                 pacer.stop()
             batches = Batches(
-                self._plan, self._tally, worker, pacer, self._desk.audit, self._action_id or "", self._line
+                self._plan, self._tally, worker, pacer, self._desk.audit, self._action_id or "", self._lines
             )
             polling = asyncio.create_task(self._keep_looking(), name="memory of a run")
             try:
@@ -144,18 +140,18 @@ class PlanRunner:
             )
 
     def _intend(self, snapshot: Snapshot, path: Path | None) -> str:
-        plan = self._plan
+        plan, held = self._plan, told_bytes(self._view.planned_bytes, len(self._plan.keys))
         return self._desk.audit.intent(
             plan.deed.value,
             server=plan.server,
             who=self._desk.who,
-            what=f"{plan.deed.value} {number_of_keys(len(plan.keys))} ({size(told_bytes(plan.size, len(plan.keys)))})",
+            what=f"{plan.deed.value} {number_of_keys(len(plan.keys))} ({size(held)})",
             run_id=snapshot.server.run_id,
             plan=plan.hash,
             criteria=criteria_fields(plan.criteria),
             expire_seconds=plan.expire_seconds,
             keys=len(plan.keys),
-            bytes=told_bytes(plan.size, len(plan.keys)),
+            bytes=held,
             backup=None if path is None else str(path),
             used_memory=snapshot.memory.used_bytes,
         )
@@ -164,7 +160,8 @@ class PlanRunner:
         saver = None
         if self._writer is not None:
             untouched = known.has(Feature.NO_TOUCH)
-            saver = Saver(self._plan, self._backup, self._writer, self._tally, untouched=untouched)
+            wall = self._desk.wall
+            saver = Saver(self._plan, self._backup, self._writer, self._tally, untouched=untouched, wall=wall)
         scripted = known.has(Feature.SCRIPT)
         return Worker(
             self._plan,
@@ -176,12 +173,6 @@ class PlanRunner:
             copies=earlier,
             wall=self._desk.wall,
         )
-
-    async def _line(self, db: int) -> Line:
-        if db not in self._lines:
-            self._lines[db] = Line(self._desk.server, db, self._plan.run_id)
-            await self._lines[db].open()
-        return self._lines[db]
 
     def _show(self, pacer: Pacer) -> None:
         doing = "deleting" if self._plan.deed is Deed.DELETE else "setting expiries"

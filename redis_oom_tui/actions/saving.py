@@ -1,13 +1,15 @@
 """The backup of a run: each batch saved and on disk before any of its keys is deleted."""
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.files.backup import BackupWriter, Record
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
-from redis_oom_tui.rules.recheck import expected
 from redis_oom_tui.store.changing.acting import Hands
 from redis_oom_tui.store.changing.packing import Check
 from redis_oom_tui.store.changing.replies import Said, Saved
@@ -40,79 +42,100 @@ class Saver:
     """
 
     def __init__(
-        self, plan: Plan, choice: BackupChoice, writer: BackupWriter, tally: Tally, *, untouched: bool
+        self,
+        plan: Plan,
+        choice: BackupChoice,
+        writer: BackupWriter,
+        tally: Tally,
+        *,
+        untouched: bool,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._keys = plan.keys
         self._choice = choice
         self._writer = writer
         self._tally = tally
-        self._untouched = untouched
+        self.untouched = untouched
+        self._wall = wall
 
     def _fits(self, key: PlannedKey) -> bool:
         return key.size is None or key.size <= self._choice.max_key_bytes
 
     async def save(
-        self, hands: Hands, batch: Sequence[int], checks: Sequence[Check], now: float
-    ) -> list[tuple[int, Check]]:
-        """The keys of `batch` that may be deleted, each with what it must still look like; all others have an outcome.
+        self, hands: Hands, batch: Sequence[int], checks: Callable[[Sequence[int]], Sequence[Check]]
+    ) -> dict[int, str]:
+        """The keys of `batch` that may be deleted, on disk, each with the SHA-1 of its DUMP, '' for one that is deleted
+        without a copy; all others have an outcome.
 
-        Raises CapReached, with nothing of this batch written, and `files.backup.BackupFailed`.
+        Raises CapReached, `files.backup.BackupFailed`, and ServerUnreachable, after which nothing of the batch was
+        written.
         """
-        if self._writer.size >= self._choice.max_total_bytes:
-            raise CapReached(f"The backup has reached its cap of {size(self._choice.max_total_bytes)}")
-        fitting = [at for at in range(len(batch)) if self._fits(self._keys[batch[at]])]
-        ready = self._leave_out(batch, checks)
-        replies = await hands.save([checks[at] for at in fitting])
+        self._heed_cap()
+        fitting = [position for position in batch if self._fits(self._keys[position])]
+        records: list[Record] = []
+        digests: dict[int, str] = {}
         # Fewer replies than keys: it was told to stop, and the others were not attempted.
-        for at, reply in zip(fitting, replies, strict=False):
-            key = self._keys[batch[at]]
-            if isinstance(reply, Saved):
-                self._writer.add(_record(key, reply, now))
-                want = expected(key, now, reply.digest, saved_untouched=self._untouched)
-                ready.append((batch[at], Check(key.id, want)))
-            else:
-                outcome, detail = outcome_of(reply, Outcome.FAILED)
-                prefix = "not saved, so not deleted: " if outcome is Outcome.FAILED else ""
-                self._tally.put(batch[at], outcome, prefix + detail)
-        self._writer.flush()
-        return ready
+        async with contextlib.aclosing(hands.save(checks(fitting))) as parts:
+            async for first, replies in parts:
+                now_ms = round(self._wall() * 1000)
+                for position, reply in zip(fitting[first : first + len(replies)], replies, strict=True):
+                    if isinstance(reply, Saved):
+                        records.append(_record(self._keys[position], reply, now_ms))
+                        digests[position] = reply.digest
+                    else:
+                        self._refused(position, reply)
+        left_out = self._left_out(batch)
+        self._writer.add(*[_without(self._keys[position]) for position in left_out], *records)
+        await self._to_disk()
+        return dict.fromkeys(left_out, "") | digests
 
-    def note(self, batch: Sequence[int], due_ms: Sequence[int], now: float) -> None:
-        """Write down the present expiry of keys that are about to be given another one."""
+    def _heed_cap(self) -> None:
         if self._writer.size >= self._choice.max_total_bytes:
             raise CapReached(f"The backup has reached its cap of {size(self._choice.max_total_bytes)}")
-        now_ms = round(now * 1000)
-        for at, due in zip(batch, due_ms, strict=True):
+
+    def _refused(self, position: int, reply: Said) -> None:
+        outcome, detail = outcome_of(reply, Outcome.FAILED)
+        prefix = "not saved, so not deleted: " if outcome is Outcome.FAILED else ""
+        self._tally.put(position, outcome, prefix + detail)
+
+    async def _to_disk(self) -> None:
+        """Flush beside everything else; whoever cancels this waits for it, as the file is closed after that."""
+        flushing = asyncio.create_task(asyncio.to_thread(self._writer.flush), name="backup to disk")
+        try:
+            await asyncio.shield(flushing)
+        except asyncio.CancelledError:
+            await asyncio.wait([flushing])
+            raise
+
+    async def note(self, batch: Sequence[int], due_ms: Mapping[int, int]) -> None:
+        """Write down the present expiry of keys that are about to be given another one."""
+        self._heed_cap()
+        now_ms = round(self._wall() * 1000)
+        for at in batch:
             key = self._keys[at]
             read_ms = now_ms if key.read_at is None else round(key.read_at * 1000)
             expires = None if key.ttl_ms is None else read_ms + key.ttl_ms
-            self._writer.add(Record(key.id, key.type, None, expires_ms=expires, saved_ms=now_ms, due_ms=due))
-        self._writer.flush()
+            self._writer.add(Record(key.id, key.type, None, expires_ms=expires, saved_ms=now_ms, due_ms=due_ms[at]))
+        await self._to_disk()
 
-    def _leave_out(self, batch: Sequence[int], checks: Sequence[Check]) -> list[tuple[int, Check]]:
-        """The keys over the cap of one key: named in the backup, and deleted or kept as was chosen."""
-        ready = []
-        for at, position in enumerate(batch):
-            key = self._keys[position]
-            if self._fits(key):
-                continue
-            if self._choice.keep_unsaved:
-                self._tally.put(position, Outcome.FAILED, f"kept: {size(key.size)} is too large to save")
-                continue
-            self._writer.add(Record(key.id, key.type, None, left_out=f"{size(key.size)} is over the cap of one key"))
-            ready.append((position, checks[at]))
-        return ready
+    def _left_out(self, batch: Sequence[int]) -> list[int]:
+        """The keys over the cap of one key that are to be deleted all the same; the others are kept, if so chosen."""
+        over = [position for position in batch if not self._fits(self._keys[position])]
+        if not self._choice.keep_unsaved:
+            return over
+        for position in over:
+            large = size(self._keys[position].size)
+            self._tally.put(position, Outcome.FAILED, f"kept: {large} is too large to save")
+        return []
 
 
-def _record(key: PlannedKey, saved: Saved, now: float) -> Record:
-    now_ms = round(now * 1000)
+def _without(key: PlannedKey) -> Record:
+    """What names a key in the backup of which it holds no copy."""
+    return Record(key.id, key.type, None, left_out=f"{size(key.size)} is over the cap of one key")
+
+
+def _record(key: PlannedKey, saved: Saved, now_ms: int) -> Record:
+    expires_ms = None if saved.ttl_ms is None else now_ms + saved.ttl_ms
     return Record(
-        id=key.id,
-        type=key.type,
-        payload=saved.payload,
-        expires_ms=None if saved.ttl_ms is None else now_ms + saved.ttl_ms,
-        idle_seconds=saved.idle_seconds,
-        frequency=saved.frequency,
-        saved_ms=now_ms,
-        size=key.size,
+        key.id, key.type, saved.payload, expires_ms, saved.idle_seconds, saved.frequency, now_ms, None, key.size
     )

@@ -8,11 +8,13 @@ cut off, and all whole lines still count.
 
 import base64
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import re
 import time
+from binascii import b2a_base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -27,6 +29,7 @@ from redis_oom_tui.words.sizes import told_bytes
 
 _LONGEST_END = 512
 _FORMAT = "redis-oom-tui backup 1"
+_SUM = b',"sum":"'
 
 
 class BackupFailed(TriageError):
@@ -88,18 +91,18 @@ class BackupWriter:
             raise self._failed(error) from None
         self._file = os.fdopen(handle, "wb")
         self._digest = hashlib.sha256()
-        self._line(head)
+        self._write(_packed(head))
         self.flush()
 
-    def add(self, record: Record) -> None:
-        """Add a key; it is on disk after the next `flush`."""
-        if record.left_out:
-            self._line(_fields(record))
-            self.left_out += 1
-        else:
-            self._write(_summed(_fields(record)))
-            self.keys += 1
-            self._held = None if self._held is None or record.size is None else self._held + record.size
+    def add(self, *records: Record) -> None:
+        """Add keys; they are on disk after the next `flush`."""
+        self._write(b"".join([_left_out(record) if record.left_out else _line(record) for record in records]))
+        for record in records:
+            if record.left_out:
+                self.left_out += 1
+            else:
+                self.keys += 1
+                self._held = None if self._held is None or record.size is None else self._held + record.size
 
     def flush(self) -> None:
         """Bring all that was added to the disk."""
@@ -115,7 +118,7 @@ class BackupWriter:
             return
         with contextlib.suppress(BackupFailed):
             told = {"keys": self.keys, "left_out": self.left_out, "bytes": self._held}
-            self._line({"end": True, **told, "sha256": self._digest.hexdigest()})
+            self._write(_packed({"end": True, **told, "sha256": self._digest.hexdigest()}))
             self.flush()
         with contextlib.suppress(OSError):
             self._file.close()
@@ -124,9 +127,6 @@ class BackupWriter:
         """Remove the closed file: nothing in it is worth keeping."""
         with contextlib.suppress(OSError):
             self.path.unlink()
-
-    def _line(self, fields: dict[str, Any]) -> None:
-        self._write(_packed(fields) + b"\n")
 
     def _write(self, data: bytes) -> None:
         try:
@@ -206,28 +206,47 @@ def backups(folder: Path) -> tuple[Backup, ...]:
     return tuple(sorted(found, key=lambda backup: backup.made_at, reverse=True))
 
 
-def _fields(record: Record) -> dict[str, Any]:
-    fields: dict[str, Any] = {"db": record.id.db, "k": _text(record.id.key), "t": record.type}
-    if record.id.node:
-        fields["node"] = record.id.node
-    if record.left_out:
-        return fields | {"left_out": record.left_out}
-    optional = {
-        "x": record.expires_ms,
-        "i": record.idle_seconds,
-        "f": record.frequency,
-        "due": record.due_ms,
-        "m": record.size,
-        "p": None if record.payload is None else _text(record.payload),
-    }
-    return fields | {"s": record.saved_ms} | {name: value for name, value in optional.items() if value is not None}
+def _left_out(record: Record) -> bytes:
+    return _packed(_identity(record) | {"left_out": record.left_out})
+
+
+def _identity(record: Record) -> dict[str, Any]:
+    fields: dict[str, Any] = {"db": record.id.db, "k": _base64(record.id.key).decode("ascii"), "t": record.type}
+    return fields | {"node": record.id.node} if record.id.node else fields
+
+
+def _line(record: Record) -> bytes:
+    """A key's line, with a checksum over all that stands before it: what `json.dumps` makes of the same fields, in a
+    quarter of the time, as there may be hundreds of thousands.
+
+    >>> line = _line(Record(KeyId(0, b"k"), "string", b"x", expires_ms=9, saved_ms=5, size=56))
+    >>> line[: line.index(b',"sum"')]
+    b'{"db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
+    """
+    key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, _ = record
+    node = b"" if not key.node else b',"node":%b' % _quoted(key.node)
+    body = b'{"db":%d,"k":"%b","t":%b%b,"s":%d' % (key.db, _base64(key.key), _quoted(kind), node, saved_ms)
+    if expires_ms is not None:
+        body += b',"x":%d' % expires_ms
+    if idle_seconds is not None:
+        body += b',"i":%d' % idle_seconds
+    if frequency is not None:
+        body += b',"f":%d' % frequency
+    if due_ms is not None:
+        body += b',"due":%d' % due_ms
+    if size is not None:
+        body += b',"m":%d' % size
+    if payload is not None:
+        body += b',"p":"%b"' % _base64(payload)
+    return b'%b%b%b"}\n' % (body, _SUM, _sum(body))
 
 
 def _record(fields: dict[str, Any], line: bytes) -> Record:
     key = KeyId(fields["db"], _bytes(fields["k"]), fields.get("node", ""))
     if "left_out" in fields:
         return Record(key, fields["t"], None, left_out=str(fields["left_out"]))
-    if _summed({name: value for name, value in fields.items() if name != "sum"}) != line:
+    body, mark, end = line.rpartition(_SUM)
+    if not mark or end != _sum(body) + b'"}\n':
         raise ValueError("checksum")
     payload = fields.get("p")
     return Record(
@@ -244,17 +263,20 @@ def _record(fields: dict[str, Any], line: bytes) -> Record:
 
 
 def _packed(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, separators=(",", ":")).encode("ascii")
+    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def _summed(fields: dict[str, Any]) -> bytes:
-    """A key's line, with a checksum over all that stands before it."""
-    body = _packed(fields)[:-1]
-    return body + b',"sum":"' + hashlib.sha256(body).hexdigest()[:16].encode("ascii") + b'"}\n'
+def _sum(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest()[:16].encode("ascii")
 
 
-def _text(raw: bytes) -> str:
-    return base64.b64encode(raw).decode("ascii")
+@functools.lru_cache(maxsize=64)
+def _quoted(text: str) -> bytes:
+    return json.dumps(text).encode("ascii")
+
+
+def _base64(raw: bytes) -> bytes:
+    return b2a_base64(raw, newline=False)
 
 
 def _bytes(text: str) -> bytes:

@@ -44,7 +44,7 @@ def expected(key: PlannedKey, now: float, digest: str = "", *, saved_untouched: 
     elapsed = now - read_at if read_at is not None and now > read_at else 0.0
     lives = -1 if ttl_ms is None else max(0, round(ttl_ms - elapsed * 1000))
     least_idle = -1
-    if idle is not None and (not digest or saved_untouched):
+    if idle is not None and (saved_untouched or not digest):
         least_idle = max(0, int(idle + elapsed) - _IDLE_SLACK)
     smallest, largest = (-1, -1) if digest else size_class(key)
     return Expected(key.type, lives, least_idle, smallest, largest, digest)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ import pytest
 
 from redis_oom_tui.actions.saving import Saver
 from redis_oom_tui.files.audit import AuditFile
-from redis_oom_tui.files.backup import read_records
+from redis_oom_tui.files.backup import BackupWriter, Record, read_records
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.plan import Criteria, Deed, Outcome
 from redis_oom_tui.store.changing import line as lines
+from redis_oom_tui.store.changing.acting import Hands, Told
 from redis_oom_tui.store.changing.channel import Channel
+from redis_oom_tui.store.changing.packing import Check
 from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, stepped
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
@@ -110,6 +112,39 @@ async def test_the_connection_is_lost_and_the_run_goes_on(server: RunningServer,
         assert set(client.scan_iter(b"cache:*", count=5000)) == kept
         assert set(view.counts) <= {Outcome.DELETED, Outcome.GONE} | ({Outcome.CHANGED} if kept else set())
         agree(server, tmp_path, Path(str(view.backup_path)) if backup else None)
+
+
+async def test_no_key_is_sent_to_be_deleted_before_its_copy_is_on_disk(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[bytes] = []
+    on_disk: set[bytes] = set()
+    early: set[bytes] = set()
+    add, flush, delete = BackupWriter.add, BackupWriter.flush, Hands.delete
+
+    def adding(self: BackupWriter, *records: Record) -> None:
+        add(self, *records)
+        added.extend(record.id.key for record in records)
+
+    def flushing(self: BackupWriter) -> None:
+        names = tuple(added)
+        flush(self)
+        on_disk.update(names)
+
+    def deleting(self: Hands, checks: Sequence[Check]) -> AsyncGenerator[Told, None]:
+        early.update({check.id.key for check in checks} - on_disk)
+        return delete(self, checks)
+
+    monkeypatch.setattr(BackupWriter, "add", adding)
+    monkeypatch.setattr(BackupWriter, "flush", flushing)
+    monkeypatch.setattr(Hands, "delete", deleting)
+    with server.client() as client:
+        fill(client, NAMES)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
+        assert dict(view.counts) == {Outcome.DELETED: len(NAMES)}
+    assert on_disk == set(NAMES)
+    assert not early
 
 
 class Deaf(Channel):

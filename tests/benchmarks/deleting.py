@@ -19,6 +19,7 @@ from typing import NamedTuple
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.benchmarks import data
+from tests.benchmarks.latency import before_others
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import RunningServer, available, started
 
@@ -102,27 +103,42 @@ def _in_scripts(server: RunningServer) -> float:
 
 
 def _felt(server: RunningServer, keys: int, load: int) -> None:
-    """What a probe waits with others at work: with nothing else, beside a plan in the making, and beside its run."""
+    """What a probe waits with others at work: with nothing else, beside a plan in the making, and beside its run.
+
+    Twice, as `latency` does: with all processes alike, and with the server and the probe before all others.
+    """
+    _feel_beside(f"{load:,} GET/s in front, all processes alike", server, keys, load)
+    if os.geteuid() != 0:
+        print("the second table needs real-time priority for the server and the probe: run it as root")
+        return
+    with before_others(server):
+        _feel_beside(f"{load:,} GET/s in front, the server and the probe before all others", server, keys, load)
+
+
+def _feel_beside(title: str, server: RunningServer, keys: int, load: int) -> None:
+    print(title)
     command = [sys.executable, "-m", "tests.benchmarks.foreground"]
     busy = subprocess.Popen([*command, "load", server.socket_path, str(load)])
     try:
         _refill(server, keys)
         time.sleep(0.5)
         p50, p99 = _probed(server).communicate()[0].split()
-        print(f"{load:,} GET/s in front, nothing else    p50 {p50:>6} us, p99 {p99:>6} us", flush=True)
-        asyncio.run(_feel(server, keys, load))
+        print(f"{'nothing else':15} p50 {p50:>6} us, p99 {p99:>6} us", flush=True)
+        asyncio.run(_feel(server, keys))
     finally:
         busy.kill()
         busy.wait()
 
 
 def _probed(server: RunningServer) -> "subprocess.Popen[str]":
+    with server.client() as client:
+        policy = os.sched_getscheduler(int(client.info("server")["process_id"]))
     command = [sys.executable, "-m", "tests.benchmarks.foreground", "probe", server.socket_path]
-    command += [str(_PROBED_SECONDS), str(os.SCHED_OTHER)]
+    command += [str(_PROBED_SECONDS), str(policy)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-async def _feel(server: RunningServer, keys: int, load: int) -> None:
+async def _feel(server: RunningServer, keys: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with operating(server.connection, Path(folder)) as operator:
             for doing in ("planning", "deleting"):
@@ -139,7 +155,7 @@ async def _feel(server: RunningServer, keys: int, load: int) -> None:
                     "" if seconds > _PROBED_SECONDS else f" (over in {seconds:.1f} s of the probe's {_PROBED_SECONDS})"
                 )
                 figures = f"p50 {p50:>6} us, p99 {p99:>6} us, {keys / seconds:,.0f} keys/s{short}"
-                print(f"{load:,} GET/s in front, {doing:15} {figures}", flush=True)
+                print(f"{doing:15} {figures}", flush=True)
 
 
 async def _delete(server: RunningServer, *, backup: bool) -> tuple[float, float]:

@@ -39,7 +39,7 @@ def latency(server: RunningServer, given: argparse.Namespace) -> None:
     if os.geteuid() == 0:
         print()
         title = f"{given.load:,} GET/s in front, the server and the probe before all others"
-        with _first(server):
+        with before_others(server):
             _table(title, server, given, commands)
     else:
         print("the second table needs real-time priority for the server and the probe: run it as root")
@@ -95,7 +95,7 @@ def _load(server: RunningServer, rate: int) -> Iterator[None]:
 
 
 @contextmanager
-def _first(server: RunningServer) -> Iterator[None]:
+def before_others(server: RunningServer) -> Iterator[None]:
     """The server at real-time priority; the probe takes after it."""
     with server.client() as client:
         pid = int(client.info("server")["process_id"])

@@ -92,15 +92,16 @@ class Hands:
                 commands.append(None if sooner else ("PEXPIREAT", check.id.key, due))
             yield Told(at, await self._steps.act(part, commands))
 
-    async def save(self, checks: Sequence[Check]) -> list[Saved | Said]:
-        """The value of each key that still looks as expected; fewer than `checks` where the throttle is stopping."""
+    async def save(self, checks: Sequence[Check]) -> AsyncGenerator[tuple[int, list[Saved | Said]], None]:
+        """The value of each key that still looks as expected, some at a time with the position of the first, until the
+        throttle is stopping. Raises as `delete` does.
+        """
         if not self._scripted:
-            return await self._steps.save(checks)
-        found: dict[int, list[Saved | Said]] = {}
+            yield 0, await self._steps.save(checks)
+            return
         async with contextlib.aclosing(self._calls(scripts.SAVE, checks)) as calls:
             async for at, replies in calls:
-                found[at] = [saved(reply) if isinstance(reply, list) else said(reply) for reply in replies]
-        return [one for at in sorted(found) for one in found[at]]
+                yield at, [saved(reply) if isinstance(reply, list) else said(reply) for reply in replies]
 
     async def lives(self, keys: Sequence[KeyId]) -> list[int | None]:
         """The PTTL of each key, -1 where it does not expire, None where it is gone."""

@@ -71,6 +71,30 @@ class Line:
         await self.channel.close()
 
 
+class Lines:
+    """The lines of an action to `server`, made when they are first wanted: one to each database to act on its keys, and
+    one to save them ahead of that.
+    """
+
+    def __init__(self, server: LiveServer, run_id: str | None) -> None:
+        self._server = server
+        self._run_id = run_id
+        self._open: dict[tuple[int, bool], Line] = {}
+
+    async def to(self, db: int, *, ahead: bool = False) -> Line:
+        """The line to database `db`. Raises as `Line.open` does."""
+        line = self._open.get((db, ahead))
+        if line is None:
+            line = self._open[db, ahead] = Line(self._server, db, self._run_id)
+            await line.open()
+        return line
+
+    async def close(self) -> None:
+        """Let go of them all."""
+        for line in self._open.values():
+            await line.close()
+
+
 def _run_id(info: bytes) -> str | None:
     for line in info.decode("utf-8", "replace").splitlines():
         if line.startswith("run_id:"):

@@ -8,7 +8,6 @@ from redis_oom_tui.rules.recheck import Expected
 from redis_oom_tui.store.changing.scripts import DUE, NOT_SAVED, WANTS
 
 _FIRST_TYPE = 3
-_NOT_SAVED = NOT_SAVED.encode("ascii")
 
 
 class Check(NamedTuple):
@@ -29,15 +28,14 @@ def packed(script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()) -> 
     b'*7\\r\\n$4\\r\\nEVAL\\r\\n$8\\r\\nreturn 1\\r\\n$1\\r\\n1\\r\\n$1\\r\\nk\\r\\n$34'
     """
     wanted = [check.expected for check in checks]
-    types = list(dict.fromkeys([want.type for want in wanted]))
+    kinds, *facts, told = zip(*wanted, strict=True)
+    types = list(dict.fromkeys(kinds))
     number = {kind: at for at, kind in enumerate(types, _FIRST_TYPE)}
-    pack = WANTS.pack
-    records = [pack(number[want.type], want.ttl_ms, want.least_idle, want.smallest, want.largest) for want in wanted]
+    records = list(map(WANTS.pack, map(number.__getitem__, kinds), *facts))
     if dues:
         records = [record + DUE.pack(*due) for record, due in zip(records, dues, strict=True)]
-    digests = b""
-    if any(want.digest for want in wanted):
-        digests = b"".join([want.digest.encode("ascii") or _NOT_SAVED for want in wanted])
-    words = [b"EVAL", script, b"%d" % len(checks), *[check.id.key for check in checks]]
+    digests = "".join([digest or NOT_SAVED for digest in told]).encode("ascii") if any(told) else b""
+    names = [check.id.key for check in checks]
+    words = [b"EVAL", script, b"%d" % len(checks), *names]
     words += [b"".join(records), digests, *[kind.encode("ascii", "replace") for kind in types]]
     return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])

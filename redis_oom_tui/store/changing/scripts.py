@@ -61,7 +61,7 @@ def _lean(script: str) -> bytes:
 
 _CHECK = Template("""
 local call, pcall, unpacked = redis.call, redis.pcall, struct.unpack
-local wants, saved, at, saving = ARGV[1], ARGV[2], 1, false
+local sub, wants, saved, at, saving = string.sub, ARGV[1], ARGV[2], 1, false
 local function unseen(key, largest)
   if largest > $shared_growth * #key + $shared_room then return nil end
   local users = pcall('OBJECT', 'REFCOUNT', key)
@@ -80,13 +80,14 @@ local function differs(key, place)
   if ttl == -2 then return 0 end
   if (lives < 0) ~= (ttl < 0) then return -2 end
   if lives >= 0 and math.abs(lives - ttl) > 5000 then return -2 end
-  local digest = string.sub(saved, 40 * place - 39, 40 * place)
-  local is_saved = saved ~= '' and digest ~= $not_saved
+  local digest = saved ~= '' and sub(saved, 40 * place - 39, 40 * place)
+  local is_saved = digest and digest ~= $not_saved
+  local idle
   local why = idle_least >= 0 and kind == 'string' and unseen(key, largest)
   if why then
     if not saving and not is_saved then return why end
   elseif idle_least >= 0 then
-    local idle = pcall('OBJECT', 'IDLETIME', key)
+    idle = pcall('OBJECT', 'IDLETIME', key)
     if type(idle) == 'number' and idle < idle_least then return -3 end
   end
   if smallest >= 0 then
@@ -94,7 +95,7 @@ local function differs(key, place)
     if type(size) == 'number' and (size < smallest or size > largest) then return -4 end
   end
   if is_saved and redis.sha1hex(call('DUMP', key)) ~= digest then return -5 end
-  return nil, kind
+  return nil, kind, ttl, idle
 end
 local function said(reply)
   if type(reply) == 'table' and reply.err then return reply.err end
@@ -171,11 +172,10 @@ EXPIRE = _lean(
     + """
 local out = {}
 for i, key in ipairs(KEYS) do
-  local code = differs(key, i)
+  local code, _, ttl = differs(key, i)
   local due, from_now
   due, from_now, at = unpacked('<dd', wants, at)
   if not code then
-    local ttl = call('PTTL', key)
     if ttl >= 0 and ttl <= from_now then
       code = 2
     else
@@ -196,17 +196,16 @@ SAVE = _lean(
 saving = true
 local out = {}
 for i, key in ipairs(KEYS) do
-  local code = differs(key, i)
+  local code, _, ttl, idle = differs(key, i)
   if not code then
-    local idle = redis.pcall('OBJECT', 'IDLETIME', key)
     local freq = -1
+    if type(idle) ~= 'number' then idle = pcall('OBJECT', 'IDLETIME', key) end
     if type(idle) ~= 'number' then
       idle = -1
-      freq = redis.pcall('OBJECT', 'FREQ', key)
+      freq = pcall('OBJECT', 'FREQ', key)
       if type(freq) ~= 'number' then freq = -1 end
     end
-    local ttl = redis.call('PTTL', key)
-    local dump = redis.pcall('DUMP', key)
+    local dump = pcall('DUMP', key)
     code = said(dump) or {dump, ttl, idle, freq}
   end
   out[i] = code

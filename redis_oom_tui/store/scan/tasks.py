@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 _AGAIN_SECONDS = 0.2
 
 
-async def end(tasks: Iterable["asyncio.Task[None]"]) -> None:
+async def end(tasks: Iterable["asyncio.Task[Any]"]) -> None:
     """Cancel `tasks`, and return when they have let go of their connections.
 
     Once is not enough: up to Python 3.11, `asyncio.wait_for`, which redis-py connects with, may swallow a cancellation
