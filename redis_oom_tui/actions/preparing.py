@@ -1,0 +1,34 @@
+"""What is asked and said before the keys of a plan are looked for."""
+
+from redis_oom_tui.actions.desk import Desk
+from redis_oom_tui.actions.rights import Rights
+from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules import trust
+from redis_oom_tui.rules.policies import is_lfu
+
+
+async def prepared(
+    desk: Desk, rights: Rights, criteria: Criteria, action: Action, snapshot: Snapshot
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether an LFU policy is known to have been on since the server started, and what else to say of a plan.
+
+    Raises BadInput for criteria that need what the server does not tell.
+    """
+    trust.refuse_unknown(criteria, await rights.learn())
+    return _lfu_before(desk, snapshot), rights.weaknesses(action)
+
+
+def _lfu_before(desk: Desk, snapshot: Snapshot) -> bool:
+    """As far as the audit file tells: the policies that were set from here."""
+    uptime = snapshot.server.uptime_seconds
+    since = 0.0 if uptime is None else desk.wall() - uptime
+    return any(
+        entry.change is not None
+        and entry.change.change.name == "maxmemory-policy"
+        and entry.server == str(desk.server.address)
+        and entry.at >= since
+        and (is_lfu(entry.change.change.old or "") or is_lfu(entry.change.change.new))
+        for entry in desk.audit.history()
+    )

@@ -1,0 +1,97 @@
+"""What may be done to a server: asked of it once, and refused with the same reason everywhere."""
+
+from redis_oom_tui.actions.limits import why_not_set
+from redis_oom_tui.models.action import Action, BackupChoice
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.config import NamedPlan
+from redis_oom_tui.models.errors import CommandMissing, ReadOnlyMode
+from redis_oom_tui.models.plan import Deed, Plan
+from redis_oom_tui.rules import instead
+from redis_oom_tui.store.changing.rights import probe_rights
+from redis_oom_tui.store.live import LiveServer
+
+NOTHING_PREPARED = "No emergency cleanup is prepared: name one of your plans under [emergency] in the configuration"
+_NEEDS = {
+    Action.DELETE: (Feature.UNLINK,),
+    Action.EXPIRE: (Feature.EXPIRE,),
+    Action.RESTORE: (Feature.RESTORE,),
+    Action.REWRITE: (Feature.CONFIG_REWRITE,),
+    Action.KILL_CLIENT: (Feature.CLIENT_KILL,),
+    Action.PURGE: (Feature.MEMORY_PURGE,),
+    Action.REAP: (Feature.SCAN,),
+}
+_WRITES = frozenset({Action.DELETE, Action.EXPIRE, Action.RESTORE, Action.EMERGENCY, Action.REAP})
+_WEAKER = (
+    "Scripts are refused here, so each key is read again and deleted in two steps: a change within that moment would go"
+    " unseen."
+)
+
+
+class Rights:
+    """What may be done to `server`, as far as it is known: nothing is refused before `learn`, but under --read-only.
+
+    `emergency` is the plan that the configuration prepared, if it did.
+    """
+
+    def __init__(self, server: LiveServer, emergency: NamedPlan | None) -> None:
+        self._server = server
+        self._emergency = emergency
+        self._capabilities: Capabilities | None = None
+        self._replica = False
+
+    @property
+    def _known(self) -> Capabilities:
+        return self._capabilities or Capabilities()
+
+    async def learn(self) -> Capabilities:
+        """Find out, once, what may be changed here; under --read-only nothing but reads is asked."""
+        if self._capabilities is None:
+            known = await self._server.capabilities()
+            snapshot = await self._server.snapshot()
+            self._replica = snapshot.server.role in {"slave", "replica"}
+            if not self._server.connection.read_only:
+                known = await probe_rights(self._server, known)
+            self._server.remember(known)
+            self._capabilities = known
+        return self._capabilities
+
+    def why_not(self, action: Action) -> str | None:
+        """Why `action` cannot be used here, in a sentence; None if it can, as far as is known."""
+        if self._server.connection.read_only:
+            return "The tool runs with --read-only: nothing on the server is changed"
+        if action is Action.EMERGENCY and self._emergency is None:
+            return NOTHING_PREPARED
+        if action in _WRITES and self._replica:
+            return f"{self._server.address} is a replica and takes no writes: connect to its master"
+        if action is Action.SET:
+            return why_not_set(False, self._known, self._server.address)
+        asked: Action = action
+        if action is Action.EMERGENCY and self._emergency is not None:
+            asked = Action(self._emergency.deed.value)
+        for feature in _NEEDS.get(asked, ()):
+            if reason := self._known.why_not(feature):
+                return instead.refused(feature, reason, self._known)
+        return None
+
+    def must(self, action: Action) -> None:
+        """Raise ReadOnlyMode or CommandMissing where `action` may not be."""
+        reason = self.why_not(action)
+        if reason is not None:
+            kind = ReadOnlyMode if self._server.connection.read_only else CommandMissing
+            raise kind(reason)
+
+    def must_copy(self, plan: Plan, backup: BackupChoice) -> None:
+        """Raise CommandMissing where `plan` deletes keys that are to be copied before, and none can be."""
+        uncopied = instead.no_copy(self._known)
+        if uncopied is not None and backup.wanted and plan.deed is Deed.DELETE:
+            raise CommandMissing(uncopied)
+
+    def weaknesses(self, action: Action) -> tuple[str, ...]:
+        """What stands against running a plan for `action` here, or makes its promise weaker."""
+        if self._server.connection.read_only:
+            return ()
+        if reason := self.why_not(action):
+            return (f"This plan cannot be run from here. {reason}.",)
+        found = () if self._known.has(Feature.SCRIPT) else (_WEAKER,)
+        uncopied = instead.no_copy(self._known) if action is Action.DELETE else None
+        return found if uncopied is None else (*found, f"{uncopied}.")
