@@ -79,7 +79,7 @@ def _first(cls: Any) -> Callable[..., None]:
 
 def _initialiser(cls: Any) -> Callable[..., None]:
     """The method that the standard decorator would have compiled: one assignment a field."""
-    known: dict[str, Any] = {"_put": object.__setattr__, "_made": object()}
+    known: dict[str, Any] = {"_made": object()}
     parameters, lines = ["self"], []
     for field in dataclasses.fields(cls):
         name = value = field.name
@@ -92,7 +92,9 @@ def _initialiser(cls: Any) -> Callable[..., None]:
             value = f"_{name}() if {name} is _made else {name}"
         else:
             parameters.append(name)
-        lines.append(f" _put(self, {name!r}, {value})")
+        # The slot itself, which a refusing __setattr__ does not guard: half the time of object.__setattr__.
+        known[f"_put_{name}"] = getattr(cls, name).__set__
+        lines.append(f" _put_{name}(self, {value})")
     if hasattr(cls, "__post_init__"):
         lines.append(" self.__post_init__()")
     exec(f"def __init__({', '.join(parameters)}):\n" + "\n".join(lines or [" pass"]), known)  # noqa: S102
