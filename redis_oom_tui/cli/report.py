@@ -22,6 +22,7 @@ from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
 from redis_oom_tui.rules.findings import Case, examine, ranked
+from redis_oom_tui.rules.fleet import servers_in
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.incident import episodes, nameless_clients, without_names
@@ -139,9 +140,9 @@ def _recorded(path: Path) -> Gathered:
 
 def _actions(invocation: Invocation, gathered: Gathered, since: float) -> tuple[AuditEntry, ...]:
     path = invocation.audit_path or state_folder() / "audit.jsonl"
-    address = str(gathered.snapshots[-1].server.address)
+    servers = servers_in(gathered.snapshots[-1])
     entries = AuditFile(path, wall=time.time).history()
-    return tuple(entry for entry in reversed(entries) if address in entry.server and entry.at >= since)
+    return tuple(entry for entry in reversed(entries) if entry.server in servers and entry.at >= since)
 
 
 def _report(

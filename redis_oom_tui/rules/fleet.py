@@ -31,6 +31,14 @@ def _rank(view: NodeView) -> tuple[bool, int, float, str]:
     return (not view.node.serves, _SEVERITY[level], -(view.pressure or 0.0), view.name)
 
 
+def servers_in(snapshot: Snapshot | None, *given: str) -> frozenset[str]:
+    """The names under which actions on what `snapshot` is of were written down: in a cluster, of every node."""
+    if snapshot is None:
+        return frozenset(given)
+    nodes = () if snapshot.fleet is None else snapshot.fleet.nodes
+    return frozenset({*given, str(snapshot.server.address), *(view.name for view in nodes)})
+
+
 def shown(view: FleetView, before: str = "") -> NodeView | None:
     """The primary whose figures stand for the cluster: the worst that answered, or the one called `before` if no other
     is clearly worse (a figure that jumps between nodes tells nothing)."""

@@ -206,12 +206,13 @@ def _actions(report: IncidentReport) -> str:
             _time(entry.at),
             _plain(entry.who),
             _plain(entry.action),
+            _plain(entry.server),
             _plain(entry.what) if report.names else "",
             _plain(_result(entry, names=report.names)),
         )
         for entry in report.actions
     )
-    return "## What was done\n\n" + _table(("when", "who", "action", "what", "result"), rows)
+    return "## What was done\n\n" + _table(("when", "who", "action", "on", "what", "result"), rows)
 
 
 def _result(entry: AuditEntry, *, names: bool) -> str:
@@ -298,6 +299,7 @@ def _action_fields(entry: AuditEntry, *, names: bool) -> dict[str, Any]:
         "ended_unix_seconds": entry.ended,
         "action": entry.action,
         "who": entry.who,
+        "server": entry.server,
         "what": entry.what if names else None,
         "result": entry.result if names else None,
         "ok": entry.ok,

@@ -48,3 +48,6 @@ def test_one_shard_out_of_memory(cluster: RunningCluster, capsys: pytest.Capture
     assert (code, after["verdict"]) == (0, "ok")
     with full.server.client() as client:
         client.set("cache:{" + tag + "}:again", "v")
+    # The report is asked of another node, and tells of what was done on that one.
+    _, told = on_cluster(cluster, capsys, "report")
+    assert [(one["action"], one["server"]) for one in told["actions"]] == [("delete", full.name)]

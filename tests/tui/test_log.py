@@ -56,7 +56,8 @@ async def test_actions_of_this_server_newest_first_and_others_on_demand():
         assert text.index("delete     1 keys") < text.index("delete     2 keys")
         assert "delete     3 keys" not in text
         await pilot.press("w")
-        await until(pilot, lambda: "delete     3 keys" in screen_text(app))
+        await until(pilot, lambda: "delete     10.0.0.1:6379  3 keys" in screen_text(app))
+        assert "delete     127.0.0.1:6379  1 keys" in screen_text(app)
 
 
 async def test_an_action_whose_end_was_never_written_says_so():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.fleet import ClusterNode, FleetView, NodeView
 from redis_oom_tui.models.keys import KeyId, KeyRow
@@ -80,6 +81,21 @@ async def test_every_figure_of_a_node_has_its_column_and_room(width: int) -> Non
         assert all((" keys" in line) is (width >= 100) for line in lines)
         lost = next(line for line in rows(app) if "refuses" in line)
         assert ("copies n:7001: " if width >= 100 else "replica: ") in lost
+
+
+async def test_actions_on_every_node_are_in_the_log_each_with_its_node() -> None:
+    operator = NodesOperator(snapshot=a_fleet())
+    deleted = AuditEntry(10.0, "a", "delete", "n:7002", "sre", "delete 5 keys", 12.0, "Deleted 5 of 5 keys.", True)
+    there = replace(deleted, id="b", server="n:7003", what="delete 6 keys")
+    operator.entries = [deleted, there, replace(deleted, id="c", server="m:1", what="delete 7 keys")]
+    app = an_app(ScriptedFleet([a_fleet()]), operator=operator)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await pilot.press("5")
+        await until(pilot, lambda: "5 keys" in screen_text(app))
+        assert "delete     n:7002  5 keys: " in screen_text(app)
+        assert "delete     n:7003  6 keys: " in screen_text(app)
+        assert "7 keys" not in screen_text(app)
 
 
 class NodesOperator(ScriptedOperator):

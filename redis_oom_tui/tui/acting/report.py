@@ -12,6 +12,7 @@ from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.report import IncidentReport
 from redis_oom_tui.rules.findings import Case, examine, ranked
+from redis_oom_tui.rules.fleet import servers_in
 from redis_oom_tui.rules.incident import nameless_clients, without_names
 from redis_oom_tui.rules.unseen import refused_reads
 from redis_oom_tui.rules.values import were_read
@@ -31,8 +32,9 @@ async def export(desk: "ActionDesk") -> None:
     if choice is None:
         return
     history = await asyncio.to_thread(desk.operator.history) if desk.acts else ()
-    address = str(desk.app.source.address)
-    actions = tuple(entry for entry in reversed(history) if entry.server == address)
+    seen = None if desk.app.reading is None else desk.app.reading.snapshot
+    servers = servers_in(seen, str(desk.app.source.address))
+    actions = tuple(entry for entry in reversed(history) if entry.server in servers)
     made = gathered(desk, names=choice.names, actions=actions)
     as_json = choice.path.suffix.lower() == ".json"
     text = json.dumps(document(made), indent=2) + "\n" if as_json else markdown(made)

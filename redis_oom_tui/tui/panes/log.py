@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
+from redis_oom_tui.rules.fleet import servers_in
 from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.dialogs.parts import Wheeled
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
@@ -35,8 +36,9 @@ class LogView(Wheeled, can_focus=True):
     def every(self) -> list[Happening]:
         """What is listed."""
         app = self.triage
-        server = None if self.everywhere else str(app.source.address)
-        return happenings(app.timeline.events, app.deeds.log.entries, server)
+        seen = None if app.reading is None else app.reading.snapshot
+        servers = None if self.everywhere else servers_in(seen, str(app.source.address))
+        return happenings(app.timeline.events, app.deeds.log.entries, servers)
 
     def place(self, every: Sequence[Happening]) -> int:
         """Where the cursor is; on the newest until it was moved."""

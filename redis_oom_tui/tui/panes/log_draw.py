@@ -1,6 +1,6 @@
 """The Log pane in lines: events and actions in one order of time, and each of them in full."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.alert import Alert, Event, EventKind
@@ -34,9 +34,11 @@ class Happening:
         return ("event", self.at, str(self.event.number) if self.event is not None else "")
 
 
-def happenings(events: Iterable[Event], entries: Iterable[AuditEntry], server: str | None) -> list[Happening]:
-    """Both, the newest first; with `server`, only the actions on it."""
-    mine = [entry for entry in entries if server is None or entry.server == server]
+def happenings(
+    events: Iterable[Event], entries: Iterable[AuditEntry], servers: Collection[str] | None
+) -> list[Happening]:
+    """Both, the newest first; with `servers`, only the actions on those."""
+    mine = [entry for entry in entries if servers is None or entry.server in servers]
     every = [*(Happening(event.at, event=event) for event in events), *(Happening(e.at, entry=e) for e in mine)]
     return sorted(every, key=lambda one: one.at, reverse=True)
 
@@ -65,7 +67,8 @@ def draw(
     space = max(1, height - len(lines))
     top = max(0, min(at - space // 2, len(every) - space))
     shown = range(top, min(len(every), top + space))
-    return [*lines, *(_row(every[n], n == at, room, pen, now) for n in shown)]
+    several = len({one.entry.server for one in every if one.entry is not None}) > 1
+    return [*lines, *(_row(every[n], n == at, room, pen, now, several=several) for n in shown)]
 
 
 def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
@@ -90,9 +93,9 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
     return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))
 
 
-def _row(one: Happening, here: bool, room: int, pen: Pen, now: float) -> Line:
+def _row(one: Happening, here: bool, room: int, pen: Pen, now: float, *, several: bool) -> Line:
     time = clock_time(one.at) if now - one.at < 43_200 else moment(one.at)[5:16].replace(" ", "/")
-    pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one.entry)
+    pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one.entry, several=several)
     line: list[Piece] = [(f"{pen.glyphs.cursor if here else ' '} {pad(time, 9)}", "dim"), *pieces]
     if here:
         return ((pad(cut_end("".join(text for text, _ in line), room - 1), room), "cursor"),)
@@ -112,9 +115,15 @@ def _event_pieces(event: Event) -> list[Piece]:
     return [(pad(word, 11), role), (safe_text(event.reason, 300), "text")]
 
 
-def _entry_pieces(entry: AuditEntry | None) -> list[Piece]:
+def _entry_pieces(entry: AuditEntry | None, *, several: bool) -> list[Piece]:
+    """What was done; where actions on several servers are listed, each with its own in front."""
     if entry is None:
         return []
+    first, *rest = _deed_pieces(entry)
+    return [first, (f"{safe_text(entry.server, 60)}  ", "dim"), *rest] if several else [first, *rest]
+
+
+def _deed_pieces(entry: AuditEntry) -> list[Piece]:
     # What it is stands in the column before.
     what = _changed(entry.change) if entry.change is not None else safe_text(entry.what, 120)
     what = what.removeprefix(f"{entry.action} ")
