@@ -22,6 +22,7 @@ from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.courtesy import pause_after
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.line import Lines, OtherServer
 from redis_oom_tui.store.scan.tasks import end
@@ -29,6 +30,7 @@ from redis_oom_tui.words.sizes import number_of_keys, size, told_bytes
 
 _POLL_SECONDS = 0.5
 _FREEING_POLL_SECONDS = 0.1
+_FREEING_PAUSE_SECONDS = 5.0
 _FREEING_LONGEST_SECONDS = 30.0
 
 
@@ -47,6 +49,7 @@ class PlanRunner:
         self._pacer: Pacer | None = None
         self._started = time.monotonic()
         self._stop = False
+        self._took = 0.0
 
     def stop(self) -> None:
         """End once the calls on their way have come home."""
@@ -183,15 +186,18 @@ class PlanRunner:
 
     async def _keep_looking(self) -> None:
         while True:
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(max(_POLL_SECONDS, pause_after(self._took)))
             await self._poll()
 
     async def _poll(self) -> None:
         """Look at the memory; a look that fails leaves it unknown, and the next batch will tell why."""
+        began = time.monotonic()
         try:
             self._notice(await self._desk.server.snapshot())
         except TriageError:
             self._view = replace(self._view, used_now_bytes=None, lazyfree_pending_objects=None)
+
+        self._took = time.monotonic() - began
 
     def _notice(self, snapshot: Snapshot) -> None:
         self._view = replace(
@@ -208,7 +214,8 @@ class PlanRunner:
             await self._poll()
             if not self._view.lazyfree_pending_objects or time.monotonic() >= deadline or self._stop:
                 return
-            await asyncio.sleep(_FREEING_POLL_SECONDS)
+            # Who waits for the end is not kept for as long as a screen that goes on looking.
+            await asyncio.sleep(min(_FREEING_PAUSE_SECONDS, max(_FREEING_POLL_SECONDS, pause_after(self._took))))
 
     def _end(self, failure: str | None) -> None:
         if self._writer is not None:

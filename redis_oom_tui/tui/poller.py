@@ -1,6 +1,7 @@
 """Asks the server for its figures, tick by tick, and goes on through failures. Knows nothing of the screen."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Thresholds, Verdict
 from redis_oom_tui.ports import Source, TellsSettings, Timeline
+from redis_oom_tui.rules.courtesy import pause_after
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import follow, judge
@@ -32,7 +34,8 @@ def backoff(attempts: int) -> float:
 
 
 class Poller:
-    """Publishes a Reading per tick. A slow answer delays the next tick instead of piling up requests.
+    """Publishes a Reading per tick. A slow answer delays the next tick instead of piling up requests, and a server that
+    is slow itself is left alone for many times as long as it took.
 
     `known` is what was read before the first tick.
     """
@@ -62,6 +65,8 @@ class Poller:
         self._opened = opened
         self._replicas = ReplicaLook(source)
         self._clients_due = self._settings_due = 0.0
+        self._usual = math.inf
+        self._pause = 0.0
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -71,7 +76,7 @@ class Poller:
                 wait = await self.tick()
                 spent = self._clock.monotonic() - started
                 # A tick that took longer than its interval is followed by a whole pause: never back to back.
-                await self._sleep(wait - spent if spent < wait else wait)
+                await self._sleep(max(self._pause, wait - spent if spent < wait else wait))
         finally:
             self._replicas.close()
 
@@ -81,13 +86,19 @@ class Poller:
             if not self._opened:
                 await self._source.open()
                 self._opened = True
+            asked = self._clock.monotonic()
             snapshot = await self._source.snapshot()
+            self._answered_after(self._clock.monotonic() - asked)
             # A recording's process ids mean nothing here and now.
             await self._take_in(snapshot if isinstance(self._source, Timeline) else with_room(snapshot))
         except TriageError as error:
             return self._failed(error)
         self._publish(self._reading)
         return self._interval
+
+    def _answered_after(self, seconds: float) -> None:
+        self._usual = min(self._usual, seconds)
+        self._pause = pause_after(seconds, self._usual)
 
     async def _take_in(self, snapshot: Snapshot) -> None:
         capabilities = await self._source.capabilities()
@@ -107,6 +118,7 @@ class Poller:
             capabilities=capabilities,
             settings=settings,
             replicas=self._replicas.seen(snapshot),
+            next_try=self._clock.monotonic() + self._pause if self._pause > self._interval else None,
         )
 
     async def _settings(self, snapshot: Snapshot) -> Mapping[str, str]:
@@ -131,7 +143,7 @@ class Poller:
 
     def _failed(self, error: TriageError) -> float:
         attempts = self._reading.attempts + 1
-        wait = max(self._interval, backoff(attempts))
+        wait, self._pause = max(self._interval, backoff(attempts)), 0.0
         link = Link.LOST if self._reading.snapshot is not None else Link.CONNECTING
         next_try = self._clock.monotonic() + wait
         self._reading = replace(self._reading, link=link, error=str(error), next_try=next_try, attempts=attempts)

@@ -37,7 +37,8 @@ class Reading:
 
     `samples` are the trend of the last minutes to hours, oldest first; `rates` are over the last ten seconds. When the
     link is LOST, everything is from before, `error` says why in one sentence and `next_try` when it is tried again
-    (monotonic seconds). `clients` is None until CLIENT LIST answered; `settings` are the few that a diagnosis looks at;
+    (monotonic seconds). A LIVE one has a `next_try` where the server took so long to answer that it is left alone for a
+    while. `clients` is None until CLIENT LIST answered; `settings` are the few that a diagnosis looks at;
     `replicas` what those of a master without a cluster last said.
     """
 

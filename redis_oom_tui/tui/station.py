@@ -214,8 +214,9 @@ class Station(Shell):
             self.active_pane.show_scan(view)
 
     def _count_on(self) -> None:
-        """A lost link shows its age and the time to the next try, second by second."""
-        if self.reading is not None and self.reading.link is not Link.LIVE:
+        """A lost link, or a slow server, shows its age and the time to the next try, second by second."""
+        reading = self.reading
+        if reading is not None and (reading.link is not Link.LIVE or reading.next_try is not None):
             self.header.redraw()
 
     @property

@@ -111,6 +111,10 @@ class Top:
         now = self.now
         if reading.link is Link.LIVE and reading.snapshot is not None:
             at = time.strftime("%H:%M:%S", time.localtime(reading.snapshot.taken_at))
+            if reading.next_try is not None and not self.frozen:
+                wait = max(0, round(reading.next_try - now))
+                words = f" slow answers, {sizes.duration(reading.age(now))} old, next look in {wait}s "
+                return [(words, "warn_block")]
             words = "frozen" if self.frozen else "live"
             return [(f"{words} ", "warn" if self.frozen else "ok"), (f"{at} ", "dim")]
         wait = max(0, round((reading.next_try or now) - now))

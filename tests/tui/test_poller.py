@@ -56,9 +56,34 @@ async def test_ticks_keep_their_interval_whatever_a_poll_costs():
 
 async def test_a_slow_server_is_not_asked_back_to_back():
     clock = FakeClock()
-    poller, _, slept = a_poller(ScriptedSource(clock=clock), clock, naps=3, took=4.0)
+    poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=3, took=2.5)
     await run(poller)
-    assert slept == [1.0] * 3
+    assert slept == [18.0] * 3
+    assert all(reading.next_try is not None for reading in readings)
+
+
+async def test_a_slow_server_is_left_alone_and_asked_as_before_once_it_is_quick_again():
+    clock = FakeClock()
+    source = ScriptedSource(clock=clock)
+    poller, readings, slept = a_poller(source, clock, naps=6)
+    ask, costs = source.snapshot, iter([0.01, 3.0, 1.5, 0.01, 0.01, 0.01])
+
+    async def by_turns():
+        clock.move(next(costs))
+        return await ask()
+
+    source.snapshot = by_turns
+    await run(poller)
+    assert slept == [0.99, 26.91, 13.41, 0.99, 0.99, 0.99]
+    assert [reading.next_try is not None for reading in readings] == [False, True, True, False, False, False]
+
+
+async def test_over_a_slow_link_the_interval_is_kept():
+    clock = FakeClock()
+    poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=4, took=0.6)
+    await run(poller)
+    assert slept == [0.4] * 4
+    assert all(reading.next_try is None for reading in readings)
 
 
 async def test_a_server_that_is_away_is_tried_ever_more_seldom_and_polled_at_once_when_back():

@@ -30,6 +30,26 @@ async def test_neighbouring_panes_go_round():
         assert app.pane == "triage"
 
 
+async def test_a_slow_server_is_left_alone_and_its_figures_show_their_age():
+    clock = FakeClock()
+    source = ScriptedSource(clock=clock)
+    app = an_app(source, clock=clock)
+    ask = source.snapshot
+
+    async def slowly():
+        clock.move(2.5)
+        return await ask()
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.reading is not None and app.reading.link is Link.LIVE)
+        source.snapshot = slowly
+        await until(pilot, lambda: app.reading.next_try is not None)
+        clock.move(7)
+        app._count_on()
+        await pilot.pause()
+        assert "slow answers, 7s old, next look in" in rows(app)[0]
+
+
 async def test_a_lost_server_is_stale_counts_down_and_comes_back():
     clock = FakeClock()
     gone = ServerUnreachable("No answer from 127.0.0.1:6379: is the server up?")

@@ -10,6 +10,7 @@ from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.courtesy import pause_after
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.reins import Reins
 from redis_oom_tui.store.scan.wire import Walker, packed_words
@@ -48,6 +49,7 @@ class Watchman:
     async def watch(self) -> None:
         """Probe, decide and ask INFO, until cancelled. A lost connection is made again: the scan itself reports it."""
         decided = informed = rested = time.monotonic()
+        inform_every = _INFORM_EVERY
         try:
             while True:
                 await asyncio.sleep(_PROBE_EVERY)
@@ -55,9 +57,10 @@ class Watchman:
                 try:
                     await self._probe()
                     now = time.monotonic()
-                    if now - informed >= _INFORM_EVERY:
+                    if now - informed >= inform_every:
                         informed = now
                         self._braking.informed(await self._snapshot(), self._reins.sent)
+                        inform_every = max(_INFORM_EVERY, pause_after(time.monotonic() - informed))
                     if now - decided >= _DECIDE_EVERY:
                         decided = now
                         self._braking.decide()
