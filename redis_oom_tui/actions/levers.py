@@ -1,17 +1,19 @@
 """The small levers: closing a client's connection, MEMORY PURGE, and reaping keys that have expired."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from redis_oom_tui.actions.desk import Desk
+from redis_oom_tui.actions.pacing import Pacer
+from redis_oom_tui.actions.watching import Watch
 from redis_oom_tui.models.action import Action, Done
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.store.changing import settings
 from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, size
-
-_PAGE = 1000
 
 
 async def kill_client(desk: Desk, client: ClientBuffer) -> Done:
@@ -47,12 +49,13 @@ async def purge(desk: Desk) -> Done:
 
 
 async def reap(desk: Desk) -> Done:
-    """SCAN every database once: a master drops the expired keys that it meets."""
+    """SCAN every database once, braked as a deletion is: a master drops the expired keys that it meets."""
 
     async def act() -> Done:
         before = await desk.server.snapshot()
-        for database in before.databases:
-            await _walk(desk, database.db)
+        async with Watch(desk.server, walking=True).beside() as pacer:
+            for database in before.databases:
+                await _walk(desk, database.db, pacer)
         after = await desk.server.snapshot()
         started, ended = before.counters.expired_keys_total, after.counters.expired_keys_total
         reaped = None if started is None or ended is None else max(0, ended - started)
@@ -64,16 +67,31 @@ async def reap(desk: Desk) -> Done:
     return await _recorded(desk, Action.REAP, "walk all keys, so that expired ones are dropped", act)
 
 
-async def _walk(desk: Desk, db: int) -> None:
+async def _walk(desk: Desk, db: int, pacer: Pacer) -> None:
     channel = Channel(desk.server, db)
     try:
-        cursor: bytes | int = 0
-        while True:
-            cursor, _ = await channel.one("SCAN", cursor, "COUNT", _PAGE)
-            if int(cursor) == 0:
-                return
+        cursor: bytes | int | None = 0
+        while cursor is not None and not pacer.stopping:
+            await pacer.ready()
+            if pacer.probes.hopeless:
+                slow = f"{desk.server.address} takes {pacer.probes.waited:.0f} s to answer"
+                raise ServerUnreachable(f"{slow}: stopped, so as not to add to that")
+            cursor = await _page(channel, cursor, pacer)
     finally:
         await channel.close()
+
+
+async def _page(channel: Channel, cursor: bytes | int, pacer: Pacer) -> bytes | None:
+    """One step of SCAN: the cursor of the next, None behind the last."""
+    keys, took = pacer.per_call, 0.0
+    pacer.begun()
+    try:
+        began = time.monotonic()
+        following, _ = await channel.one("SCAN", cursor, "COUNT", keys)
+        took = time.monotonic() - began
+    finally:
+        pacer.took(keys if took else 0, took)
+    return following if int(following) else None
 
 
 async def _recorded(desk: Desk, action: Action, what: str, act: Callable[[], Awaitable[Done]]) -> Done:
@@ -83,6 +101,9 @@ async def _recorded(desk: Desk, action: Action, what: str, act: Callable[[], Awa
         done = await act()
     except TriageError as error:
         desk.audit.result(action_id, ok=False, result=str(error))
+        raise
+    except asyncio.CancelledError:
+        desk.audit.result(action_id, ok=False, result="The tool ended while this ran")
         raise
     desk.audit.result(action_id, ok=done.ok, result=done.sentence, **done.figures)
     return done

@@ -182,6 +182,9 @@ class Tuner:
         except TriageError as error:
             self._desk.audit.result(action_id, ok=False, result=str(error))
             raise
+        except asyncio.CancelledError:
+            self._desk.audit.result(action_id, ok=False, result="The tool ended while this ran: look at the setting")
+            raise
         if persist and result.took:
             result = replace(result, persisted=await self._rewritten())
         said = (

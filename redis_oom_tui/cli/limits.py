@@ -131,7 +131,10 @@ async def _agreed_to(
     changes = []
     for name, value in asked:
         change = await _proposed(operator, name, value, how.node)
-        if not how.yes and not agreed(_question(change, persist=persist)):
+        if how.yes:
+            for warning in _warnings(change, persist=persist):
+                click.echo(warning, err=True)
+        elif not agreed(_question(change, persist=persist)):
             click.echo(f"{change.name} was left as it is.", err=True)
             return []
         changes.append(change)
@@ -149,10 +152,13 @@ def _question(change: Change, *, persist: bool) -> list[str]:
         f"{change.name}: {_shown(change.name, change.old)} -> {_shown(change.name, change.new)}",
         change.consequence,
     ]
-    lines += [f"! {warning}" for warning in change.warnings]
-    if persist:
-        lines += [f"! {sentence}" for sentence in change.freezes or (REWRITES_ALL,)]
-    return lines
+    return lines + _warnings(change, persist=persist)
+
+
+def _warnings(change: Change, *, persist: bool) -> list[str]:
+    """What has to be seen even where nobody is asked."""
+    freezes = change.freezes or (REWRITES_ALL,) if persist else ()
+    return [f"! {sentence}" for sentence in (*change.warnings, *freezes)]
 
 
 def _shown(name: str, value: str | None) -> str:
@@ -170,9 +176,8 @@ def _result_lines(results: Sequence[ChangeResult]) -> list[str]:
         if result.nodes:
             lines += _node_lines(result)
         elif result.took:
-            lines.append(
-                f"{change.name} is {_shown(change.name, result.now)} now; it was {_shown(change.name, change.old)}."
-            )
+            was = "already" if result.now == change.old else f"now; it was {_shown(change.name, change.old)}"
+            lines.append(f"{change.name} is {_shown(change.name, result.now)} {was}.")
         else:
             what = "was not changed" if result.reverts_in_seconds is None else "is not kept"
             lines.append(f"{change.name} {what}: {result.detail}")

@@ -78,7 +78,9 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
     if new == 0 or over <= 0:
         return ()
     if memory.policy == NOEVICTION:
-        return (f"This is a write outage for {size(over)}: nothing is evicted under noeviction.",)
+        return (f"This is a write outage until {size(over)} are freed: nothing is evicted under noeviction.",)
+    if is_volatile(memory.policy) and not snapshot.expires:
+        return (f"This is a write outage until {size(over)} are freed: no key has a TTL, so none is evicted.",)
     fixed = sum(
         part or 0 for part in (memory.startup_bytes, memory.clients_normal_bytes, memory.replication_backlog_bytes)
     )

@@ -72,7 +72,7 @@ def freezes(name: str, file: ServerFile, running: Mapping[str, str], done: Seque
     if differing:
         found = [f"CONFIG REWRITE also writes to {where}: {_listed(list(differing.values()))}."]
     else:
-        found = [f"Of all else that {where} names, nothing runs otherwise than it says."]
+        found = [f"CONFIG REWRITE writes nothing else anew: all that {where} names runs as it says there."]
     found.append("Anything else that was changed since the start and that the file does not name is written as well.")
     return (*found, *_by_this_tool(name, done, differing))
 

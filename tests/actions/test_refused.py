@@ -1,11 +1,14 @@
 """Safety rule 1: nothing is sent that may not be, each refusal has its reason, and weaker promises are said."""
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.actions import levers
+from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.config import NamedPlan
@@ -199,6 +202,47 @@ async def test_a_client_is_closed_by_id_only_if_it_still_is_the_one_that_was_sho
             assert "victim" in done.sentence
             until(lambda: all(one["name"] != "victim" for one in client.client_list()), "the end of the victim")
             assert [entry.ok for entry in operator.history()] == [True, False]
+
+
+async def test_reaping_is_braked_as_a_deletion_is(
+    valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ready = Pacer.ready
+
+    async def counted(pacer: Pacer) -> None:
+        asked.append(pacer.per_call)
+        await ready(pacer)
+
+    monkeypatch.setattr(Pacer, "ready", counted)
+    with valkey.client() as client:
+        client.mset({f"key:{number}": "x" for number in range(3000)})
+        async with operating(valkey.connection, tmp_path) as operator:
+            assert (await operator.reap()).ok
+        assert len(asked) > 5
+        assert max(asked) <= 400
+
+
+async def test_a_lever_that_is_cut_off_leaves_its_last_line(
+    valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_it = asyncio.Event()
+
+    async def for_ever(*_: object) -> None:
+        at_it.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(levers, "_walk", for_ever)
+    with valkey.client() as client:
+        client.set("key", "x")
+        async with operating(valkey.connection, tmp_path) as operator:
+            reaping = asyncio.create_task(operator.reap())
+            await at_it.wait()
+            reaping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reaping
+            (entry,) = operator.history()
+    assert (entry.ok, entry.result) == (False, "The tool ended while this ran")
 
 
 async def test_reaping_drops_what_has_expired(server: RunningServer, tmp_path: Path) -> None:

@@ -101,6 +101,27 @@ def test_without_a_terminal_nothing_is_changed_unconfirmed(
         assert client.config_get("maxmemory") == {"maxmemory": "0"}
 
 
+def test_where_nobody_is_asked_the_warnings_are_seen_all_the_same(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with valkey.client() as client:
+        client.mset({f"key:{n}": "x" * 100 for n in range(1000)})
+        client.config_set("maxmemory", "100mb")
+        code, out, err = run(valkey, capsys, "--maxmemory", "1mb", "--persist", "--yes")
+    assert code == 0
+    assert "maxmemory is 1048576 (1.0 MiB) now; it was 104857600 (100.0 MiB)." in out
+    warnings = [line for line in err.splitlines() if line.startswith("! ")]
+    assert any("write outage" in line for line in warnings), err
+    assert any("CONFIG REWRITE" in line for line in warnings), err
+
+
+def test_what_is_so_already_is_not_said_to_have_been_changed(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(valkey, capsys, "--policy", "noeviction", "--yes")
+    assert (code, out) == (0, "maxmemory-policy is noeviction already.\n")
+
+
 def on_a_terminal(server: RunningServer, answer: bytes, *words: str, asked: bytes = b"Type yes") -> tuple[int, bytes]:
     """The command on a terminal of its own, on which `answer` is typed when `asked` stands there."""
     master, slave = pty.openpty()

@@ -49,7 +49,14 @@ def test_raising_above_what_is_used_cures() -> None:
 def test_under_noeviction_a_limit_below_what_is_used_is_called_an_outage() -> None:
     change = proposed(50 * MIB, snapshot())
     assert "every write is refused" in change.consequence
-    assert any("write outage for 50.0 MiB" in warning for warning in change.warnings)
+    assert any("write outage until 50.0 MiB are freed" in warning for warning in change.warnings)
+
+
+def test_under_a_policy_that_finds_no_ttl_it_is_called_an_outage_as_well() -> None:
+    change = proposed(50 * MIB, replace(snapshot(policy="volatile-lru"), databases=(Database(0, 1000, 0),)))
+    assert "every write is refused" in change.consequence
+    assert any("no key has a TTL" in warning for warning in change.warnings)
+    assert not any("All 0 keys" in warning for warning in change.warnings)
 
 
 def test_under_allkeys_it_says_how_many_keys_go_and_that_there_is_no_undo() -> None:
