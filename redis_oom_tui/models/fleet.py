@@ -102,6 +102,16 @@ class FleetView:
         return self._sum(lambda snapshot: snapshot.keys)
 
     @property
+    def expires(self) -> int | None:
+        """Keys with a TTL on all primaries; None where one of them did not answer."""
+        return self._sum(lambda snapshot: snapshot.expires)
+
+    @property
+    def rss_bytes(self) -> int | None:
+        """RSS of all primaries; None where one of them did not answer."""
+        return self._sum(lambda snapshot: snapshot.memory.rss_bytes)
+
+    @property
     def used_bytes(self) -> int | None:
         """used_memory of all primaries; None where one of them did not answer."""
         return self._sum(lambda snapshot: snapshot.memory.used_bytes)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +98,32 @@ async def test_a_plan_is_carried_out_on_every_node_and_taken_back(cluster: Runni
         again = await operator.restore(Path(files[0])).run()
     assert _held(cluster, b"old:") == OLD
     assert set(again.counts) == {RestoreOutcome.EXISTS}
+
+
+async def test_after_a_failover_a_plan_counts_for_the_node_that_has_its_keys_now(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    async with acting(cluster, tmp_path) as (source, operator):
+        plan = await _planned(operator)
+        lost, heir = cluster.primaries[1], cluster.replicas[1]
+        before = sum(key.id.node == lost.name for key in plan.keys)
+        take_over(heir)
+        await until_async(lambda: heir.name in [node.name for node in source.topology.primaries], source.refresh)
+        source.pin(heir.name)
+        shown = await source.snapshot()
+        budget = operator.budget(plan, shown)
+        consent = operator.consent(plan, BackupChoice())
+    assert shown.server.node == heir.name
+    assert f"On {heir.name}, {before} of the keys." in budget.words
+    assert f"{heir.name} {before}" in consent[1]
+    assert lost.name not in consent[1]
+
+
+async def until_async(condition: Callable[[], bool], again: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await again()
+            await asyncio.sleep(0.05)
 
 
 async def test_limits_of_a_plan_hold_for_the_whole_cluster(cluster: RunningCluster, tmp_path: Path) -> None:

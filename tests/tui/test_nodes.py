@@ -15,8 +15,11 @@ from redis_oom_tui.rules.fleet import worst_first
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
+from redis_oom_tui.tui.dialogs.purge import PurgeDialog
+from redis_oom_tui.tui.dialogs.reap import ReapDialog
 from redis_oom_tui.tui.reading import Reading
 from redis_oom_tui.tui.top import Top
+from redis_oom_tui.words.sizes import count
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
@@ -81,6 +84,15 @@ async def test_every_figure_of_a_node_has_its_column_and_room(width: int) -> Non
         assert all((" keys" in line) is (width >= 100) for line in lines)
         lost = next(line for line in rows(app) if "refuses" in line)
         assert ("copies n:7001: " if width >= 100 else "replica: ") in lost
+
+
+def test_what_is_done_to_all_nodes_is_told_with_the_sums_of_all() -> None:
+    fleet = a_fleet()
+    held = sum(view.snapshot.keys for view in fleet.fleet.primaries if view.snapshot) if fleet.fleet else 0
+    lines = " ".join(ReapDialog("the cluster", fleet).question.lines)
+    assert f"of {count(held)} keys have a TTL" in lines
+    assert held == 3 * fleet.keys
+    assert "RSS of all primaries is" in " ".join(PurgeDialog("the cluster", fleet).question.lines)
 
 
 async def test_actions_on_every_node_are_in_the_log_each_with_its_node() -> None:

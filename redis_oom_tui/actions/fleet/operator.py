@@ -123,16 +123,23 @@ class FleetOperator:
             return budget.budget(plan, snapshot, before=before)
         if self._share_of != (plan.hash, node):
             self._share_of = (plan.hash, node)
-            self._there = replace(plan, keys=tuple(key for key in plan.keys if key.id.node == node))
+            there = zip(plan.keys, self._nodes_of(plan), strict=True)
+            self._there = replace(plan, keys=tuple(key for key, has_it in there if has_it == node))
             before = None
         found = budget.budget(self._there or plan, snapshot, before=before)
         keys = count(len((self._there or plan).keys))
         return replace(found, words=f"On {node}, {keys} of the keys. {found.words}")
 
+    def _nodes_of(self, plan: Plan) -> list[str]:
+        """The node that has each key now: another than when it was planned, where that one is no primary any more."""
+        serving = set(self._primaries)
+        named = [(key.id.node, key.id.key) for key in plan.keys]
+        return [name if name in serving else self._source.owner(key) or name or "?" for name, key in named]
+
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """Sentences for the confirmation, the count on each node among them."""
         first, *others = budget.consent(plan, backup)
-        on = Counter(key.id.node or "?" for key in plan.keys)
+        on = Counter(self._nodes_of(plan))
         each = ", ".join(f"{node} {count(number)}" for node, number in on.most_common())
         return (first, f"By node: {each}.", *others)
 

@@ -10,9 +10,10 @@ class PurgeDialog(ConfirmDialog):
 
     def __init__(self, where: str, snapshot: Snapshot | None) -> None:
         lines = [f"On {where}: the allocator gives unused pages back to the system."]
-        if snapshot is not None:
-            memory = snapshot.memory
-            lines.append(f"Now RSS is {size(memory.rss_bytes)}, and {size(memory.used_bytes)} are in use.")
+        held = None if snapshot is None else snapshot.fleet or snapshot.memory
+        if held is not None:
+            whose = " of all primaries" if snapshot is not None and snapshot.fleet is not None else ""
+            lines.append(f"Now RSS{whose} is {size(held.rss_bytes)}, and {size(held.used_bytes)} are in use.")
         lines.append("No key is touched. It can lower RSS, never used_memory: it does not cure an OOM.")
         question = Question("Purge free memory?", tuple(lines), "Purge", danger=False)
         super().__init__(question)

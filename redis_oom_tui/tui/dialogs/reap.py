@@ -10,8 +10,9 @@ class ReapDialog(ConfirmDialog):
 
     def __init__(self, where: str, snapshot: Snapshot | None) -> None:
         lines = [f"On {where}: every key is walked by SCAN, and the server removes those that have expired already."]
-        if snapshot is not None:
-            lines.append(f"{count(snapshot.expires)} of {count(snapshot.keys)} keys have a TTL.")
+        held = None if snapshot is None else snapshot.fleet or snapshot
+        if held is not None:
+            lines.append(f"{count(held.expires)} of {count(held.keys)} keys have a TTL.")
         lines.append("Only keys that are dead to every client go; there is nothing to undo.")
         question = Question("Remove expired keys now?", tuple(lines), "Remove them", danger=False)
         super().__init__(question)

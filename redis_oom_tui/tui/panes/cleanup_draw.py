@@ -17,6 +17,8 @@ from redis_oom_tui.words.sizes import count, duration, percent, short_size, size
 _LABEL = 16
 _FACT = 9
 
+_NODE = 16
+
 
 @dataclass(frozen=True, slots=True)
 class PlanSums:
@@ -138,7 +140,8 @@ def _limits_words(plan: Plan, held: int) -> list[str]:
 def key_list(keys: Sequence[PlannedKey], at: int, room: int, height: int, pen: Pen) -> list[Line]:
     """A heading and as many keys as fit, the exact bytes of each name, the cursor among them."""
     narrow = room < 60
-    head = f"  {'BYTES':>7} {'TTL':>7} KEY" if narrow else f"  {'BYTES':>7} {'TYPE':<7}{'TTL':>7}{'IDLE':>8} DB KEY"
+    place = f" {'NODE':>{_NODE}}" if any(key.id.node for key in keys[:1]) else " DB"
+    head = f"  {'BYTES':>7} {'TTL':>7} KEY" if narrow else f"  {'BYTES':>7} {'TYPE':<7}{'TTL':>7}{'IDLE':>8}{place} KEY"
     space = max(1, height - 1)
     top = max(0, min(at - space // 2, len(keys) - space))
     shown = range(top, min(len(keys), top + space))
@@ -149,11 +152,16 @@ def _key_line(key: PlannedKey, here: bool, room: int, pen: Pen, *, narrow: bool)
     ttl = "none" if key.ttl_ms is None else duration(key.ttl_ms / 1000)
     idle = "?" if key.idle_seconds is None else duration(key.idle_seconds)
     facts = f" {short_size(key.size):>7} "
-    facts += f"{ttl:>7} " if narrow else f"{safe_text(key.type, 6):<7}{ttl:>7}{idle:>8} {key.id.db:>2} "
+    facts += f"{ttl:>7} " if narrow else f"{safe_text(key.type, 6):<7}{ttl:>7}{idle:>8} {_place(key)} "
     text = facts + shown_name(key.id.key, max(4, room - len(facts) - 1))
     if here:
         return ((pad(pen.glyphs.cursor + text, room), "cursor"),)
     return clip(((f" {text}", "text"),), room)
+
+
+def _place(key: PlannedKey) -> str:
+    """The database; in a cluster, which has one, the node, of which the end tells them apart."""
+    return pad(safe_text(key.id.node, 200)[-_NODE:].rjust(_NODE), _NODE) if key.id.node else f"{key.id.db:>2}"
 
 
 def facts(key: PlannedKey) -> tuple[str, ...]:
