@@ -52,6 +52,7 @@ class LiveServer:
         self._answered = False
         self._capabilities: Capabilities | None = None
         self._notes: tuple[str, ...] = ()
+        self._doubted: addresses.Address | None = None
         self.replica_lines: tuple[Mapping[str, object], ...] | None = None
 
     @property
@@ -73,7 +74,10 @@ class LiveServer:
         Raises one of `models.errors`.
         """
         await self.locate()
-        info = await heeded(self.connection, self._info("server"))
+        try:
+            info = await heeded(self.connection, self._info("server"))
+        except ServerUnreachable as error:
+            raise self._named(error) from None
         self._answered = True
         if info.get("redis_mode", info.get("server_mode")) == "sentinel":
             raise NotRedis(
@@ -110,14 +114,31 @@ class LiveServer:
         """One INFO, parsed. Behind Sentinels a lost or demoted master is looked for again, once."""
         try:
             snapshot = await self._look()
-        except ServerUnreachable:
+        except ServerUnreachable as error:
             if not await self._followed():
-                raise
+                raise self._named(error) from None
             snapshot = await self._look()
         if snapshot.server.role == "replica" and await self._followed():
             snapshot = await self._look()
+        if snapshot.server.role == "replica":
+            self._doubt()
         notes, self._notes = self._notes, ()
         return replace(snapshot, notes=notes)
+
+    def _named(self, error: ServerUnreachable) -> ServerUnreachable:
+        """Behind Sentinels: who sent us there."""
+        sentinel = self.connection.sentinel
+        if sentinel is None:
+            return error
+        return ServerUnreachable(f"{error}; the Sentinels name it as master of {safe_text(sentinel.master, 80)}")
+
+    def _doubt(self) -> None:
+        """Say once of each address that the Sentinels take a replica for the master."""
+        sentinel = self.connection.sentinel
+        if sentinel is None or self._doubted == self.address:
+            return
+        self._doubted = self.address
+        self._notes += (sentinels.doubt(self.address, sentinel),)
 
     async def _look(self) -> Snapshot:
         started = self._monotonic()

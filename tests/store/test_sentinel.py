@@ -1,7 +1,7 @@
 """Behind Sentinels: the master is found with their own password, and followed when it fails over."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, 
 from redis_oom_tui.models.errors import LoginRefused, NotRedis, ServerUnreachable
 from redis_oom_tui.store.live import LiveServer
 from tests.support.ports import free_ports
+from tests.support.proxy import lied_to
 from tests.support.sentinel import MASTER, Watched, failed_over, watched
+from tests.support.servers import RunningServer
 from tests.support.tls import issue, speaking_tls
 
 
@@ -123,3 +125,81 @@ async def test_no_sentinel_at_all() -> None:
 async def test_a_sentinel_given_as_the_server() -> None:
     with watched("valkey") as them:
         await _refusal(Connection(Address(port=them.sentinel_port)), NotRedis, "--sentinel")
+
+
+@pytest.mark.parametrize("flavour", speaking_tls())
+async def test_certificates_and_a_user_on_both_sides(flavour: str, tmp_path: Path) -> None:
+    """Each side wants a certificate of the client, and a user or a password of its own."""
+    papers, own = issue(tmp_path, "127.0.0.1"), _beside(tmp_path)
+    with watched(
+        flavour,
+        password="for-data",
+        papers=papers,
+        sentinel_papers=papers,
+        sentinel_user="asker",
+        sentinel_password="for-sentinels",
+        client_certificates=True,
+    ) as them:
+        async with _opened(them.connection) as live:
+            assert (await live.snapshot()).server.address.port == them.master_port
+            failed_over(them, "for-data")
+            snapshot = await live.snapshot()
+        assert (snapshot.server.role, snapshot.server.address.port) == ("master", them.replica_port)
+        sentinel = _sentinel(them)
+        bare = replace(them.connection, sentinel=replace(sentinel, tls=Tls(ca_file=papers.ca_file)))
+        await _refusal(bare, ServerUnreachable, "asked as a Sentinel, .*--sentinel-cert and --sentinel-key")
+        strange = issue(own, "127.0.0.1")
+        foreign = Tls(papers.ca_file, strange.client_cert_file, strange.client_key_file)
+        untrusted = replace(them.connection, sentinel=replace(sentinel, tls=foreign))
+        await _refusal(untrusted, ServerUnreachable, "asked as a Sentinel, .*--sentinel-cert and --sentinel-key")
+        nameless = replace(them.connection, sentinel=replace(sentinel, username=None))
+        await _refusal(nameless, LoginRefused, "--sentinel-user and --sentinel-pass")
+        data = replace(them.connection, tls=Tls(ca_file=papers.ca_file))
+        await _refusal(data, ServerUnreachable, f"127.0.0.1:{them.replica_port} .*--cert and --key.*name it as master")
+
+
+def _beside(folder: Path) -> Path:
+    (folder / "stranger").mkdir()
+    return folder / "stranger"
+
+
+@contextlib.contextmanager
+def naming(server: RunningServer, *ports: int) -> Iterator[list[Address]]:
+    """Sentinels that each name the server of one of these ports, whatever is true."""
+    with contextlib.ExitStack() as stack:
+        addresses = []
+        for port in ports:
+            answer = b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(port)), port)
+            liar = stack.enter_context(lied_to(server.connection, {"SENTINEL": answer}))
+            addresses.append(liar.connection.address)
+        yield addresses
+
+
+async def test_a_master_that_cannot_be_reached_is_told_with_who_named_it(valkey: RunningServer) -> None:
+    nobody = free_ports()[0]
+    with naming(valkey, nobody) as addresses:
+        words = f"127.0.0.1:{nobody} refuses connections: .*; the Sentinels name it as master of {MASTER}"
+        await _refusal(_asking(Connection(), *addresses), ServerUnreachable, words)
+
+
+async def test_a_sentinel_that_takes_a_replica_for_the_master_is_told_once() -> None:
+    with watched("valkey") as them, naming(them.master, them.replica_port) as addresses:
+        async with _opened(_asking(them.connection, *addresses)) as live:
+            snapshot, again = await live.snapshot(), await live.snapshot()
+    assert snapshot.server.role == again.server.role == "replica"
+    (note,) = snapshot.notes
+    assert f"name 127.0.0.1:{them.replica_port} as master of cache, and it says that it is a replica" in note
+    assert again.notes == ()
+
+
+async def test_one_sentinel_that_lies_is_outvoted() -> None:
+    with watched("valkey") as them:
+        ports = (them.replica_port, them.master_port, them.master_port)
+        with naming(them.master, *ports) as addresses:
+            async with _opened(_asking(them.connection, *addresses)) as live:
+                assert (await live.snapshot()).server.role == "master"
+
+
+async def test_none_of_several_sentinels() -> None:
+    nobody = [Address(port=port) for port in free_ports(3)]
+    await _refusal(_asking(Connection(), *nobody), ServerUnreachable, "none of the 3 Sentinels .* refuses connections")

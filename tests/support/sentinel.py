@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import redis
@@ -39,15 +39,19 @@ def watched(
     sentinel_password: str | None = None,
     papers: Papers | None = None,
     sentinel_papers: Papers | None = None,
+    sentinel_user: str | None = None,
+    client_certificates: bool = False,
 ) -> Iterator[Watched]:
     """All three, on the loopback, the replica in step; with a password for the data, and another for the Sentinel.
 
-    With `papers` the data speaks TLS alone, with `sentinel_papers` the Sentinel: `connection` then speaks it too.
+    With `papers` the data speaks TLS alone, with `sentinel_papers` the Sentinel: `connection` then speaks it too, and
+    with `client_certificates` both ask for one. With `sentinel_user` the Sentinel's password is that user's, and nobody
+    else may ask it.
     """
     master_port, replica_port, sentinel_port = free_ports(3)
     locks = () if password is None else (f"requirepass {password}", f"masterauth {password}")
     common = ("bind 127.0.0.1", "repl-diskless-sync yes", "repl-diskless-sync-delay 0", *locks)
-    common += () if papers is None else (*_shown(papers), "tls-replication yes")
+    common += () if papers is None else (*_shown(papers, client_certificates), "tls-replication yes")
     port = "port" if papers is None else "tls-port"
     with ExitStack() as stack:
         master = stack.enter_context(started(flavour, f"{port} {master_port}", *common))
@@ -60,41 +64,55 @@ def watched(
             f"sentinel down-after-milliseconds {MASTER} 300",
             f"sentinel failover-timeout {MASTER} 2000",
             *([f"sentinel auth-pass {MASTER} {password}"] if password else []),
-            *([f"requirepass {sentinel_password}"] if sentinel_password else []),
-            *_listening(sentinel_port, papers, sentinel_papers),
+            *_locked(sentinel_user, sentinel_password),
+            *_listening(sentinel_port, papers, sentinel_papers, client_certificates),
         ]
         stack.enter_context(_sentinel(flavour, lines))
         asked = Sentinel(
             (Address(port=sentinel_port),),
             MASTER,
+            username=sentinel_user,
             password=Secret(sentinel_password) if sentinel_password else None,
-            tls=_trusting(sentinel_papers) or False,
+            tls=_trusting(sentinel_papers, client_certificates) or False,
         )
-        connection = Connection(sentinel=asked, password=Secret(password) if password else None, tls=_trusting(papers))
+        login = Secret(password) if password else None
+        connection = Connection(sentinel=asked, password=login, tls=_trusting(papers, client_certificates))
         with _asker(asked) as asker:
             until(lambda: bool(asker.execute_command("SENTINEL REPLICAS", MASTER)), "the Sentinel's discovery")
         yield Watched(master, master_port, replica, replica_port, sentinel_port, connection)
 
 
-def _shown(papers: Papers) -> tuple[str, ...]:
-    """The lines by which a server, or a Sentinel, shows its certificate and asks for none."""
+def _locked(user: str | None, password: str | None) -> tuple[str, ...]:
+    """The lines by which a Sentinel wants a password, of that user alone where there is one."""
+    if user is not None:
+        return (f"user {user} on >{password} allchannels +@all", "user default off")
+    return () if password is None else (f"requirepass {password}",)
+
+
+def _shown(papers: Papers, asking: bool) -> tuple[str, ...]:
+    """The lines by which a server, or a Sentinel, shows its certificate, and asks for one or for none."""
     return (
         f"tls-ca-cert-file {papers.ca_file}",
         f"tls-cert-file {papers.cert_file}",
         f"tls-key-file {papers.key_file}",
-        "tls-auth-clients no",
+        f"tls-auth-clients {'yes' if asking else 'no'}",
     )
 
 
-def _trusting(papers: Papers | None) -> Tls | None:
-    return None if papers is None else Tls(ca_file=papers.ca_file)
+def _trusting(papers: Papers | None, showing: bool) -> Tls | None:
+    if papers is None:
+        return None
+    trusting = Tls(ca_file=papers.ca_file)
+    if not showing:
+        return trusting
+    return replace(trusting, cert_file=papers.client_cert_file, key_file=papers.client_key_file)
 
 
-def _listening(port: int, papers: Papers | None, own: Papers | None) -> tuple[str, ...]:
+def _listening(port: int, papers: Papers | None, own: Papers | None, asking: bool) -> tuple[str, ...]:
     """How the Sentinel is spoken to, and speaks to the data; it trusts one authority and has one certificate."""
     heard = (f"port {port}",) if own is None else (f"tls-port {port}", "port 0")
     trusted = own or papers
-    lines = () if trusted is None else _shown(trusted)
+    lines = () if trusted is None else _shown(trusted, asking)
     return (*heard, *lines, *(() if papers is None else ("tls-replication yes",)))
 
 
@@ -121,11 +139,14 @@ def _asker(asked: Sentinel) -> redis.Redis:
     return redis.Redis(
         host="127.0.0.1",
         port=asked.addresses[0].port,
+        username=asked.username,
         password=secret,
         protocol=2,
         driver_info=None,
         ssl=bool(asked.tls),
         ssl_ca_certs=str(asked.tls.ca_file) if asked.tls else None,
+        ssl_certfile=str(asked.tls.cert_file) if asked.tls and asked.tls.cert_file else None,
+        ssl_keyfile=str(asked.tls.key_file) if asked.tls and asked.tls.key_file else None,
     )
 
 

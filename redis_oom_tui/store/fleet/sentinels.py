@@ -46,7 +46,17 @@ async def master_of(connection: Connection, sentinel: Sentinel) -> Address:
         await asyncio.gather(*asking, return_exceptions=True)
     if votes:
         return votes.most_common(1)[0][0]
+    if failure is not None and len(sentinel.addresses) > 1:
+        raise type(failure)(f"none of the {len(sentinel.addresses)} Sentinels named the master: {failure}")
     raise failure or NotRedis(f"no Sentinel knows a master named {safe_text(sentinel.master, 80)}: check --master")
+
+
+def doubt(where: Address, sentinel: Sentinel) -> str:
+    """What to say of a server that the Sentinels take for the master, and that says itself that it is none."""
+    return (
+        f"the Sentinels name {where} as master of {safe_text(sentinel.master, 80)}, and it says that it is a replica:"
+        " they may be cut off, or a failover may be under way; ask others with --sentinel"
+    )
 
 
 async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Address | TriageError | None:
