@@ -209,7 +209,8 @@ def _to_run_it(plan: Plan, way_in: Sequence[str], given: dict[str, Any]) -> list
 def _key_line(key: PlannedKey) -> str:
     ttl = "no ttl" if key.ttl_ms is None else f"ttl {duration(key.ttl_ms / 1000)}"
     idle = f"idle {duration(key.idle_seconds)}"
-    return f"{short_size(key.size):>7}  {key.type:<6}  {idle:<11}  {ttl:<10}  db{key.id.db}  {_name(key.id.key)}"
+    place = f"@{safe_text(key.id.node, 80)}" if key.id.node else f"db{key.id.db}"
+    return f"{short_size(key.size):>7}  {key.type:<6}  {idle:<11}  {ttl:<10}  {place}  {_name(key.id.key)}"
 
 
 def _name(raw: bytes) -> str:

@@ -141,8 +141,12 @@ def _absent(fleet: FleetView) -> Iterator[Finding]:
                 id="node-lost",
                 level=Level.CRITICAL if view in fleet.lost else Level.WARNING,
                 title=f"The {role} {safe_text(view.name, 80)} did not answer",
-                advice=f"{safe_text(view.error, 300)}. The cluster itself {opinion}.",
+                advice=f"{_ended(safe_text(view.error, 300))} The cluster itself {opinion}.",
             )
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
 def _skew(fleet: FleetView) -> Iterator[Finding]:

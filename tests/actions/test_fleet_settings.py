@@ -8,8 +8,8 @@ from redis.crc import key_slot
 
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.scan import Pace, ScanOptions
-from tests.actions.test_fleet import acting
-from tests.support.cluster import RunningCluster, clustered
+from tests.actions.test_fleet import acting, until_async
+from tests.support.cluster import QUICK_MS, RunningCluster, clustered
 
 
 @pytest.fixture
@@ -112,3 +112,17 @@ async def test_what_a_policy_may_evict_is_told_of_the_node_shown_alone(cluster: 
     )
     assert sum(share.bytes for share in scan.nodes) == scan.bytes_seen
     assert change.node == cluster.primaries[1].name
+
+
+async def test_a_node_that_has_failed_is_said_to_keep_its_value(tmp_path: Path) -> None:
+    with clustered(timeout_ms=QUICK_MS) as cluster:
+        lost = cluster.replicas[2]
+        async with acting(cluster, tmp_path) as (source, operator):
+            before = await operator.propose("maxmemory", "64mb")
+            lost.server.kill()
+            await until_async(lambda: any(node.failed for node in source.topology.nodes), source.refresh)
+            change = await operator.propose("maxmemory", "64mb")
+            result = await operator.apply(change)
+    assert not any("Not on" in warning for warning in before.warnings)
+    assert f"Not on {lost.name}, failed by the cluster's word: set it there once it is back" in change.warnings
+    assert (result.took, len(result.nodes)) == (True, 5), result.detail

@@ -80,6 +80,12 @@ def test_the_verdict_names_the_node_and_what_nobody_knows() -> None:
     assert "127.0.0.1:2 did not answer" in both.reason
 
 
+def test_the_reason_of_a_lost_node_ends_as_it_began() -> None:
+    nodes = view(1, said(1)), NodeView(view(2, None).node, error="is the server up?", verdict=unknown("gone"))
+    lost = next(one for one in find(on_cluster(*nodes)) if one.id == "node-lost")
+    assert lost.advice.startswith("is the server up? The cluster itself")
+
+
 def test_differences_name_the_nodes() -> None:
     fleet = of(view(1, said(1)), view(2, said(2)), view(3, said(3, limit=None, policy="allkeys-lru")))
     assert [difference.name for difference in fleet.differences] == ["maxmemory", "maxmemory-policy"]

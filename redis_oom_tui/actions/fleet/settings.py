@@ -35,7 +35,14 @@ class FleetTuner:
     async def propose(self, shown: str, name: str, new: str, scan: ScanView | None) -> Change:
         """What it means on the node called `shown`, and where it is another on other nodes."""
         change = await self._at(shown).propose(name, new, None if scan is None else scan.on(shown))
-        return await widened(change, {node.name: self._at(node.name) for node in self._nodes if node.name != shown})
+        change = await widened(change, {node.name: self._at(node.name) for node in self._nodes if node.name != shown})
+        return replace(change, warnings=(*change.warnings, *self._left_out()))
+
+    def _left_out(self) -> list[str]:
+        """Those that nobody can set: when they come back, they copy another, and may take its place later."""
+        there = {node.name for node in self._nodes}
+        lost = [node.name for node in self._source.topology.nodes if node.failed and node.name not in there]
+        return [f"Not on {_listed(lost)}, failed by the cluster's word: set it there once it is back"] if lost else []
 
     async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None) -> Change:
         """What it means on `node`, when the others keep theirs."""
