@@ -27,6 +27,7 @@ _LONGEST_NAME = 600
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _TYPES = ("string", "hash", "list", "set", "zset", "stream")
 EXIT_INCOMPLETE = 1
+EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bo
         click.echo("\n".join(_lines(result, invocation.way_in, show_all=show_all)))
         if result.run is None and result.plan.keys:
             click.echo("\n".join(_to_run_it(result.plan, invocation.way_in, given)))
-    return _exit_code(result.run)
+    stopped = not result.plan.complete and given["plan_path"] is None
+    return EXIT_INTERRUPTED if stopped else _exit_code(result.run)
 
 
 def _exit_code(run: RunView | None) -> int:
@@ -99,6 +101,10 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if yes:
             await must(operator, Action(deed.value), read_only=read_only)
         plan = await _plan(operator, {**given, "db": invocation.connection.db or 0}, deed)
+        if yes and not plan.complete and given["plan_path"] is None:
+            # Whoever stops the search of a cleanup that would begin by itself wants none of it.
+            click.echo("Stopped while looking: nothing was done.", err=True)
+            raise click.Abort
         if given["plan_hash"] and not plan.hash.startswith(given["plan_hash"].lower()):
             raise BadInput(f"The plan's hash is {plan.hash[:12]}..., not {given['plan_hash']}: nothing was done")
         if given["save_plan"] is not None:
@@ -176,7 +182,8 @@ def _backup(given: dict[str, Any]) -> BackupChoice:
 def _lines(result: _Result, way_in: Sequence[str], *, show_all: bool) -> list[str]:
     plan = result.plan
     if not plan.keys:
-        return [f"No key of {count(plan.scanned_keys)} matches: there is nothing to do.", *plan.flags]
+        nothing = "there is nothing to do" if plan.complete else "the search was stopped"
+        return [f"No key of {count(plan.scanned_keys)} matches: {nothing}.", *plan.flags]
     shown = plan.keys if show_all else plan.keys[:_SHOWN]
     lines = [_key_line(key) for key in shown]
     if len(shown) < len(plan.keys):

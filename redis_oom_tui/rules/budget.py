@@ -3,7 +3,7 @@
 from redis_oom_tui.models.action import Backup, BackupChoice, Budget
 from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.words.sizes import duration, number_of_keys, percent, size, told_bytes
+from redis_oom_tui.words.sizes import count, duration, number_of_keys, percent, size, told_bytes
 
 TARGET = 0.80
 # How far keys are put back: a server brought to its limit again would refuse the next write, or evict for it.
@@ -157,7 +157,25 @@ def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     held = size(told_bytes(plan.size, len(plan.keys)))
     share = f", {percent(_share(plan))} of all keys," if _share(plan) > _WORD_ABOVE_SHARE else ""
     first = f"{verb} {number_of_keys(len(plan.keys))} ({held}){share} in {where} of {plan.server}{role}."
-    return (first, *_undo_words(plan, backup), *plan.flags)
+    return (first, *_undo_words(plan, backup), *plan.flags, *beyond(plan, plan.size))
+
+
+def beyond(plan: Plan, held: int) -> tuple[str, ...]:
+    """What may match and is not in `plan`, whose keys take `held` bytes.
+
+    >>> from redis_oom_tui.models.plan import Criteria
+    >>> beyond(Plan((), Criteria(), 0.0, "s", matched_keys=2, matched_bytes=4096), 0)
+    ('2 more keys match (4.0 KiB); the limit of the plan leaves them out.',)
+    """
+    words = []
+    if not plan.complete:
+        words.append(f"The search was stopped after {count(plan.scanned_keys)} keys: more may match.")
+    left = plan.matched_keys - len(plan.keys)
+    if left > 0:
+        rest = size(told_bytes(max(0, plan.matched_bytes - held), left))
+        more, them = ("key matches", "it") if left == 1 else ("keys match", "them")
+        words.append(f"{count(left)} more {more} ({rest}); the limit of the plan leaves {them} out.")
+    return tuple(words)
 
 
 def _in_a_file(keys: int, held: int) -> int:

@@ -1,11 +1,15 @@
 """`cleanup` and `restore` on the command line: shown first, run only when told, and honest in their exit codes."""
 
+import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.cli import main as entry
 from redis_oom_tui.words.hostile import exact
 from tests.support.acting import calls, fill, fill_to_the_limit
@@ -82,6 +86,38 @@ def test_a_cleanup_at_oom_deletes_reports_and_is_undone(server: RunningServer, t
         code, document = tool.json("restore", str(backup), "--yes")
         assert (code, document["counts"]) == (0, {"restored": 1500})
         assert client.dbsize() == 1502
+
+
+@pytest.mark.parametrize("yes", [True, False], ids=["--yes", "only told"])
+def test_who_stops_the_search_gets_no_cleanup(
+    valkey: RunningServer, valkey_tool: Tool, monkeypatch: pytest.MonkeyPatch, yes: bool
+) -> None:
+    look = PlanMaker._look
+
+    async def stopped_at_once(maker: PlanMaker, *given: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        while not maker._stop:
+            await asyncio.sleep(0.001)
+        await look(maker, *given)
+
+    monkeypatch.setattr(PlanMaker, "_look", stopped_at_once)
+    with valkey.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(1500)])
+        code, out, err = valkey_tool("cleanup", "--match", "cache:*", *["--yes"] * yes)
+        assert (code, client.dbsize()) == (130, 1500)
+    if yes:
+        assert (out, err) == ("", "Stopped while looking: nothing was done.\n")
+    else:
+        assert "The search was stopped after " in out
+        assert "Nothing was done" in out
+
+
+def test_keys_that_a_limit_leaves_out_are_told(valkey: RunningServer, valkey_tool: Tool) -> None:
+    with valkey.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(7)])
+        _, out, _ = valkey_tool("cleanup", "--match", "cache:*", "--max-keys", "6")
+    assert "1 more key matches (" in out
+    assert "the limit of the plan leaves it out" in out
 
 
 def test_a_saved_plan_runs_by_its_hash(server: RunningServer, tool: Tool, tmp_path: Path) -> None:

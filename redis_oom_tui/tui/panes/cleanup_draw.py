@@ -6,7 +6,7 @@ from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
-from redis_oom_tui.rules.budget import TARGET
+from redis_oom_tui.rules.budget import TARGET, beyond
 from redis_oom_tui.tui.acting.state import CleanupState
 from redis_oom_tui.tui.dialogs.parts import marked, paragraph
 from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, pad
@@ -111,7 +111,7 @@ def plan_lines(plan: Plan, sums: PlanSums, at: int, room: int, height: int, pen:
     if budget is not None and budget.words:
         role = "text" if budget.enough is not False else "warn"
         lines += paragraph(safe_text(budget.words, 300), room - 1, role, " ")
-    flags = [*plan.flags, *(_limits_words(plan, sums.size))]
+    flags = [*plan.flags, *beyond(plan, sums.size)]
     if hidden:
         flags.append(f"{count(hidden)} of them are marked rows that the filter in Hogs hides.")
     for flag in flags:
@@ -124,17 +124,6 @@ def _sum(plan: Plan, held: int) -> str:
     verb = "delete" if plan.deed is Deed.DELETE else f"expire within {duration(plan.expire_seconds)}"
     keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
     return f"To {verb}: {keys}, {size(told_bytes(held, len(plan.keys)))} ({safe_text(summary(plan.criteria), 120)})"
-
-
-def _limits_words(plan: Plan, held: int) -> list[str]:
-    words = []
-    if not plan.complete:
-        words.append(f"The search was stopped after {count(plan.scanned_keys)} keys: more may match.")
-    left = plan.matched_keys - len(plan.keys)
-    if left > 0:
-        rest = size(told_bytes(max(0, plan.matched_bytes - held), left))
-        words.append(f"{count(left)} more keys match ({rest}); the limit of the plan leaves them out.")
-    return words
 
 
 def key_list(keys: Sequence[PlannedKey], at: int, room: int, height: int, pen: Pen) -> list[Line]:
