@@ -108,7 +108,8 @@ async def test_after_a_failover_a_plan_counts_for_the_node_that_has_its_keys_now
         lost, heir = cluster.primaries[1], cluster.replicas[1]
         before = sum(key.id.node == lost.name for key in plan.keys)
         take_over(heir)
-        await until_async(lambda: heir.name in [node.name for node in source.topology.primaries], source.refresh)
+        serving = source.members.primaries
+        await until_async(lambda: heir.port in [server.address.port for server in serving()], source.members.refresh)
         source.pin(heir.name)
         shown = await source.snapshot()
         budget = operator.budget(plan, shown)
@@ -174,14 +175,14 @@ async def test_slots_that_moved_since_the_plan_are_followed(cluster: RunningClus
 
 async def _blind_to_the_first_change(source: ClusterSource, run: FleetRun):  # type: ignore[no-untyped-def]
     """The run believes what it knew when the plan was made, and has to learn from MOVED."""
-    real, times = source.refresh, 0
+    real, times = source.members.refresh, 0
 
     async def refresh() -> bool:
         nonlocal times
         times += 1
         return False if times == 1 else await real()
 
-    source.refresh = refresh  # type: ignore[method-assign]
+    source.members.refresh = refresh  # type: ignore[method-assign]
     return await run.run()
 
 

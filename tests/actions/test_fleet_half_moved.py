@@ -111,7 +111,7 @@ async def test_marked_keys_of_a_half_moved_slot_are_found_where_they_are(flavour
         names = [AHEAD[0], b"old:{tag}%d" % GONE, b"old:7", b"old:{tag}none"]
         async with acting(cluster, tmp_path) as (source, operator):
             half_moved(cluster, SLOT, target, *AHEAD)
-            marked = tuple(KeyId(0, name, source.owner(name) or "") for name in names)
+            marked = tuple(KeyId(0, name, source.members.owner(name) or "") for name in names)
             plan = (await operator.plan(Criteria(keys=marked)).run()).plan
             assert plan is not None
             assert {key.id.key for key in plan.keys} == set(names[:3])

@@ -120,7 +120,7 @@ async def test_a_node_that_has_failed_is_said_to_keep_its_value(tmp_path: Path) 
         async with acting(cluster, tmp_path) as (source, operator):
             before = await operator.propose("maxmemory", "64mb")
             lost.server.kill()
-            await until_async(lambda: any(node.failed for node in source.topology.nodes), source.refresh)
+            await until_async(lambda: any(node.failed for node in source.topology.nodes), source.members.refresh)
             change = await operator.propose("maxmemory", "64mb")
             result = await operator.apply(change)
     assert not any("Not on" in warning for warning in before.warnings)

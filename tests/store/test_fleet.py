@@ -123,7 +123,7 @@ async def test_a_replica_with_a_smaller_limit_is_found(cluster: RunningCluster) 
 
 async def test_the_gate_holds_on_every_node(cluster: RunningCluster) -> None:
     async with opened(cluster) as source:
-        for server in source.primaries():
+        for server in source.members.primaries():
             with pytest.raises(NotAllowed):
                 await server.client().execute_command("FLUSHALL")
 

@@ -56,7 +56,7 @@ async def test_each_key_is_looked_at_where_it_is(cluster: RunningCluster) -> Non
 async def test_what_is_asked_without_it_is_sent_on(cluster: RunningCluster) -> None:
     (gone, *_), here = names(target(cluster)), names(cluster.owner(SLOT))[0]
     async with opened(cluster) as source:
-        importer = source.importer(target(cluster).name)
+        importer = source.members.importer(target(cluster).name)
         channel, plain = Channel(importer), Channel(source.node(target(cluster).name))
         try:
             asked = await channel.call([("TYPE", gone), ("TYPE", b"{tag}none"), ("PTTL", gone), ("TYPE", here)])
@@ -74,7 +74,7 @@ async def test_a_page_packed_by_hand_is_asked_for_key_by_key(cluster: RunningClu
     while cluster.owner(key_slot(stray)) is target(cluster):
         stray += b"!"
     async with opened(cluster) as source:
-        lane = Lane(source.importer(target(cluster).name).connection, 0, Walker())
+        lane = Lane(source.members.importer(target(cluster).name).connection, 0, Walker())
         try:
             await lane.open()
             page = [*there, stray]

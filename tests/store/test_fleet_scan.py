@@ -144,7 +144,7 @@ async def test_a_primary_killed_in_the_middle(elected: bool) -> None:
     with clustered(timeout_ms=QUICK_MS) if elected else clustered() as cluster:
         fill(cluster)
         async with opened(cluster) as source:
-            scan = ClusterScan(source, ScanOptions(pace=Pace.GENTLE), patience_seconds=90)
+            scan = ClusterScan(source.members, ScanOptions(pace=Pace.GENTLE), patience_seconds=90)
             running = await _paused(scan)
             cluster.primaries[1].server.kill()
             if not elected:
@@ -183,7 +183,7 @@ async def test_a_primary_without_a_replica_killed_in_the_middle() -> None:
     with clustered(replicas=False) as cluster:
         held = fill(cluster)
         async with opened(cluster) as source:
-            scan = ClusterScan(source, ScanOptions(pace=Pace.GENTLE), patience_seconds=0.5)
+            scan = ClusterScan(source.members, ScanOptions(pace=Pace.GENTLE), patience_seconds=0.5)
             running = await _paused(scan)
             cluster.primaries[1].server.kill()
             scan.resume()

@@ -134,7 +134,7 @@ class FleetOperator:
         """The node that has each key now: another than when it was planned, where that one is no primary any more."""
         serving = set(self._primaries)
         named = [(key.id.node, key.id.key) for key in plan.keys]
-        return [name if name in serving else self._source.owner(key) or name or "?" for name, key in named]
+        return [name if name in serving else self._source.members.owner(key) or name or "?" for name, key in named]
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """Sentences for the confirmation, the count on each node among them."""
@@ -155,7 +155,7 @@ class FleetOperator:
             operator = self._operators.asking(place.node) if place.asking else self._at(place.node)
             return operator.run(part, backup=choice)
 
-        return FleetRun(self._source, runner, plan, backup)
+        return FleetRun(self._source.members, runner, plan, backup)
 
     async def limits(self, scan: ScanView | None = None) -> Limits:
         """Policies, settings and their what-if on the node that is shown."""
@@ -205,7 +205,7 @@ class FleetOperator:
             operator = self._operators.asking(place.node) if place.asking else self._at(place.node)
             return operator.restore(path, mine)
 
-        return FleetRestorer(path, self._source, restorer)
+        return FleetRestorer(path, self._source.members, restorer)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, on its node."""

@@ -19,12 +19,12 @@ class Operators:
         """Acts on the node called so; raises ServerUnreachable where there is none."""
         given = name == str(self._source.address)
         return self._at(
-            name, lambda: self._source.server_at(self._source.address) if given else self._source.node(name)
+            name, lambda: self._source.members.at(self._source.address) if given else self._source.node(name)
         )
 
     def asking(self, name: str) -> LiveOperator:
         """Acts on what that node has already of slots that it takes over, and on nothing else there."""
-        return self._at(name, lambda: self._source.importer(name), asking=True)
+        return self._at(name, lambda: self._source.members.importer(name), asking=True)
 
     def _at(self, name: str, server: Callable[[], LiveServer], *, asking: bool = False) -> LiveOperator:
         if (name, asking) not in self._made:

@@ -60,7 +60,8 @@ class NodeMakers:
         """The part of the criteria that concerns the node; None where its marked keys are all elsewhere."""
         if not self._criteria.keys:
             return self._criteria
-        own = tuple(KeyId(key.db, key.key) for key in self._criteria.keys if self._source.owner(key.key) == name)
+        owner = self._source.members.owner
+        own = tuple(KeyId(key.db, key.key) for key in self._criteria.keys if owner(key.key) == name)
         return replace(self._criteria, keys=own) if own else None
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -10,25 +10,20 @@ from redis.asyncio import Redis
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import CommandRefused, KeyMoved, NotRedis, ServerUnreachable, TriageError, asks
+from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable, asks
 from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.rules.fleet import shown, told_apart, worst_first
-from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.fleet.members import Members
 from redis_oom_tui.store.fleet.polling import Round
 from redis_oom_tui.store.fleet.scanning import ClusterScan
-from redis_oom_tui.store.fleet.servers import Servers
-from redis_oom_tui.store.fleet.topology import Owners, Topology, discover
+from redis_oom_tui.store.fleet.topology import Topology
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.values import sample_families
 
-# Who serves what changes rarely; a lost node or a changed role asks for it at once.
-_TOPOLOGY_EVERY = 10.0
-# Nodes named where one is asked for that is not there.
-_NAMED = 12
 # Nodes whose keys are sampled for findings: of most families a few see as much as all.
 _SAMPLED_NODES = 8
 
@@ -48,12 +43,8 @@ class ClusterSource:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.connection = connection
-        self._monotonic = monotonic
-        self._servers = Servers(connection, monotonic=monotonic, wall=wall)
-        self._topology: Topology | None = None
-        self._topology_due = 0.0
-        self._owners: Owners | None = None
-        self._round = Round(self.server_at, monotonic)
+        self.members = Members(connection, monotonic=monotonic, wall=wall)
+        self._round = Round(self.members.at, monotonic)
         self._view: FleetView | None = None
         self._shown = ""
         self._pinned: str | None = None
@@ -72,79 +63,36 @@ class ClusterSource:
     @property
     def topology(self) -> Topology:
         """Who serves what, as last asked."""
-        return self._topology or Topology(())
+        return self.members.topology
 
     async def open(self) -> None:
         """Connect to the node that was given, and find the others. Raises one of `models.errors`."""
-        seed = self.server_at(self.address)
-        await seed.open()
-        await self._discover(seed)
+        await self.members.open()
 
     async def close(self) -> None:
         """Let go of every connection."""
-        await self._servers.close()
-
-    def server_at(self, address: Address) -> LiveServer:
-        """The server at `address`, made on first use."""
-        return self._servers.at(address)
-
-    def replica_of(self, name: str, but: Collection[str] = ()) -> LiveServer | None:
-        """A replica of the node called `name` that answers and is none of `but`, for reading keys; None without one."""
-        answered = {view.name for view in (() if self._view is None else self._view.nodes) if view.snapshot is not None}
-        fit = [
-            node
-            for node in self.topology.nodes
-            if node.primary == name != node.name and not node.failed and node.name not in but
-        ]
-        fit.sort(key=lambda node: node.name not in answered)
-        return self._servers.reader(fit[0].address) if fit else None
+        await self.members.close()
 
     def node(self, name: str) -> LiveServer:
         """The node called `name`, as a source of its own. Raises ServerUnreachable where there is none."""
-        return self._servers.at(self._address_of(name))
-
-    def importer(self, name: str) -> LiveServer:
-        """The node called `name`, for the keys that it has of slots that are not its own yet. Raises as `node` does."""
-        return self._servers.importer(self._address_of(name))
-
-    def sends_on(self, name: str, sentence: str) -> str | None:
-        """The node that a key is to be asked of behind ASKING, after the node called `name` refused it so."""
-        asked = self.topology.by_name(name)
-        heir = None if asked is None else self.topology.told(asks(sentence) or "", asked.address)
-        return None if heir is None else heir.name
-
-    def _address_of(self, name: str) -> Address:
-        known = self.topology.by_name(name)
-        if known is None:
-            names = ", ".join(sorted(node.name for node in self.topology.nodes)[:_NAMED])
-            raise ServerUnreachable(f"the cluster has no node {name} now; by its own word it has {names}")
-        return known.address
-
-    def owner(self, key: bytes) -> str | None:
-        """The name of the node that serves `key`, as last asked; None where none does."""
-        if self._owners is None:
-            self._owners = self.topology.owners()
-        found = self._owners.of_key(key)
-        return None if found is None else found.name
-
-    def primaries(self) -> tuple[LiveServer, ...]:
-        """The servers that serve slots, in the order of their slots."""
-        return tuple(self.server_at(node.address) for node in self.topology.primaries)
+        return self.members.node(name)
 
     def client(self, db: int = 0, *, changing: bool = False) -> "Redis":
         """The client of the node that is shown; for the others go through `node`."""
         name = self._shown
-        server = self.node(name) if name else self.server_at(self.address)
+        server = self.node(name) if name else self.members.at(self.address)
         return server.client(db, changing=changing)
 
     async def fleet(self) -> FleetView:
         """Every node asked at once; primaries that changed hands are followed. Raises where no node answers."""
-        if self._topology is None or self._monotonic() >= self._topology_due:
-            await self.refresh()
+        if self.members.due:
+            await self.members.refresh()
         views = await self._round.ask(self.topology.nodes)
-        if any(view.node.serves and _strayed(view.snapshot, view.error) for view in views) and await self.refresh():
+        strayed = any(view.node.serves and _strayed(view.snapshot, view.error) for view in views)
+        if strayed and await self.members.refresh():
             self._round.forgive()
             views = await self._round.ask(self.topology.nodes)
+        self.members.answered(view.node.address for view in views if view.snapshot is not None)
         ordered = worst_first(views)
         primaries = [view for view in ordered if view.node.serves]
         self._view = FleetView(ordered, told_apart(primaries), self.topology.open_slots)
@@ -161,7 +109,7 @@ class ClusterSource:
         if chosen is None or chosen.snapshot is None:
             raise ServerUnreachable(_nobody(fleet, self.address))
         self._shown = chosen.name
-        notes, self._notes = tuple(self._notes), []
+        notes, self._notes = (*self.members.news(), *self._notes), []
         server = replace(chosen.snapshot.server, node=chosen.name, run_id=None, uptime_seconds=None)
         return replace(chosen.snapshot, server=server, fleet=fleet, notes=notes)
 
@@ -182,14 +130,14 @@ class ClusterSource:
     async def capabilities(self) -> Capabilities:
         """What may be used on every primary: what one of them lacks counts as missing."""
         together = Capabilities()
-        for known in await asyncio.gather(*(_capabilities(server) for server in self.primaries())):
+        for known in await asyncio.gather(*(_capabilities(server) for server in self.members.primaries())):
             for feature, reason in known.missing.items():
                 together = together.without(feature, reason)
         return together
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """CLIENT LIST of every primary, the largest holders of memory first, each with its node."""
-        servers = self.primaries()
+        servers = self.members.primaries()
         held = await asyncio.gather(*(_clients(server) for server in servers))
         return tuple(sorted((line for lines in held for line in lines), key=lambda line: -line.total_bytes))
 
@@ -200,12 +148,12 @@ class ClusterSource:
             raise ServerUnreachable("no node of the cluster serves this key's slot now")
         node, alone = owner, replace(key, node="")
         try:
-            found = await self.server_at(owner.address).details(alone)
+            found = await self.members.at(owner.address).details(alone)
         except KeyMoved as moved:
             heir = self.topology.told(asks(str(moved)) or "", owner.address)
             if heir is None:
                 raise
-            node, found = heir, await self._servers.importer(heir.address).details(alone)
+            node, found = heir, await self.members.importer(heir.name).details(alone)
         return found and replace(found, row=replace(found.row, id=replace(found.row.id, node=node.name)))
 
     async def settings(self) -> Mapping[str, str]:
@@ -218,9 +166,9 @@ class ClusterSource:
 
         Most families are spread over all nodes; one with a hash tag is on one alone.
         """
-        servers = sorted(self.primaries(), key=lambda server: str(server.address) != self._shown)[:_SAMPLED_NODES]
+        servers = sorted(self.members.primaries(), key=lambda server: str(server.address) != self._shown)
         best: dict[bytes, FamilySample] = {}
-        for samples in await asyncio.gather(*(_samples(server, scan) for server in servers)):
+        for samples in await asyncio.gather(*(_samples(server, scan) for server in servers[:_SAMPLED_NODES])):
             for sample in samples:
                 known = best.get(sample.pattern)
                 if known is None or sample.sampled_keys > known.sampled_keys:
@@ -229,61 +177,12 @@ class ClusterSource:
 
     def scan(self, options: ScanOptions) -> ClusterScan:
         """A scan of all primaries that has not started yet."""
-        return ClusterScan(self, options)
-
-    async def refresh(self) -> bool:
-        """Ask who serves what, of the first node that answers; True where that changed since. Raises if none does."""
-        failure: TriageError | None = None
-        for address in self._whom_to_ask():
-            try:
-                return await self._discover(self.server_at(address))
-            except TriageError as error:
-                failure = error
-        raise failure or ServerUnreachable(f"no node of the cluster behind {self.address} answers")
-
-    def _whom_to_ask(self) -> list[Address]:
-        """Nodes that answered last time first; the one that was given is always among them."""
-        views = () if self._view is None else self._view.nodes
-        answered = [view.node.address for view in views if view.snapshot is not None]
-        rest = [node.address for node in self.topology.nodes]
-        return list(dict.fromkeys([*answered, self.address, *rest]))
-
-    async def _discover(self, server: LiveServer) -> bool:
-        try:
-            with translated(server.address, "CLUSTER SLOTS"):
-                found = await discover(server.client(), server.address)
-        except CommandRefused as error:
-            if "cluster support disabled" in error.text.lower():
-                raise NotRedis(f"{server.address} is not part of a cluster: leave out -c") from None
-            raise
-        if not found.primaries:
-            raise NotRedis(f"{server.address} knows no node that serves slots: it was never joined to a cluster")
-        before, self._topology, self._owners = self._topology, found, None
-        self._topology_due = self._monotonic() + _TOPOLOGY_EVERY
-        if before is None or before == found:
-            return False
-        self._notes += _what_changed(before, found)
-        return True
+        return ClusterScan(self.members, options)
 
 
 def _strayed(snapshot: Snapshot | None, error: str | None) -> bool:
     """Whether a primary is lost, or says that it is a replica by now."""
     return error is not None or (snapshot is not None and snapshot.server.role == "replica")
-
-
-def _what_changed(before: Topology, now: Topology) -> list[str]:
-    old, new = ({node.name: node for node in each.primaries} for each in (before, now))
-    notes = []
-    for name in new.keys() - old.keys():
-        known = before.by_name(name)
-        replaced = None if known is None or known.is_primary else known.primary
-        taken = f" in place of {replaced}" if replaced in old and replaced not in new else ""
-        notes.append(f"{name} is a primary now{taken}")
-    notes += [f"{name} is no primary any more" for name in old.keys() - new.keys()]
-    moved = sum(new[name].slots != old[name].slots for name in new.keys() & old.keys())
-    if moved:
-        notes.append(f"slots moved: {moved} primaries serve other slots than before")
-    return sorted(notes)
 
 
 def _nobody(fleet: FleetView, address: Address) -> str:
