@@ -51,7 +51,8 @@ class Batches:
         self._audit = audit
         self._action_id = action_id
         self._lines = lines
-        self._positions = sorted(range(len(plan.keys)), key=lambda at: plan.keys[at].id.db)
+        databases = [key.id.db for key in plan.keys]
+        self._positions = sorted(range(len(databases)), key=databases.__getitem__)
         self._start = 0
         self._number = 0
         self._coming: Batch | None = None

@@ -90,8 +90,9 @@ class Lines:
         return line
 
     async def close(self) -> None:
-        """Let go of them all."""
+        """Disconnect them all: what the server holds for each, as much as a few hundred KB, is free at once."""
         for line in self._open.values():
+            await line.channel.abandon()
             await line.close()
 
 

@@ -17,7 +17,7 @@ from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.wire import Column, Walker, packed
 
-# Keys that are all looked at, and keys that SCAN passes by for the most part: a millisecond of the server's time.
+# Keys that are all looked at, and keys that SCAN passes by for the most part: one or two milliseconds of the server.
 _MOST_AT_ONCE, _MOST_FILTERED = 1000, 2000
 _EARLY = Column.TYPE, Column.TTL
 _TYPES = {kind.encode(): kind for kind in ("string", "list", "set", "zset", "hash", "stream")}
