@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,12 +59,23 @@ def fill(client: redis.Redis, names: Iterable[bytes], value: bytes = b"x" * 100,
 def fill_to_the_limit(client: redis.Redis) -> None:
     """Set the limit just below what is in use: from now on writes are refused."""
     client.config_set("maxmemory-policy", "noeviction")
-    client.config_set("maxmemory", max(1, int(client.info("memory")["used_memory"]) - 100_000))
+    client.config_set("maxmemory", max(1, _settled(client) - 100_000))
     try:
         client.set(b"one more", b"x" * 1000)
     except redis.OutOfMemoryError:
         return
     raise AssertionError("the server is not out of memory")
+
+
+def _settled(client: redis.Redis) -> int:
+    """used_memory once it keeps still: a connection that was closed takes its buffers with it a moment later."""
+    before, used = -1, int(client.info("memory")["used_memory"])
+    for _ in range(50):
+        if abs(used - before) < 10_000:
+            break
+        time.sleep(0.1)
+        before, used = used, int(client.info("memory")["used_memory"])
+    return used
 
 
 class SteppedAudit(AuditFile):
