@@ -240,10 +240,25 @@ class Tuner:
                 # That it would return was written down with the change, and agreed to.
                 back = await self._returning(result)
                 return replace(back, detail=f"{back.detail} {error}".strip())
+            except BadInput:
+                why = "somebody else changed it meanwhile"
+                break
             except TriageError as error:
                 why = str(error)
                 break
-        return await self._as_it_stands(result, why)
+        ended = await self._as_it_stands(result, why)
+        if not ended.took:
+            self._note_stuck(ended)
+        return ended
+
+    def _note_stuck(self, ended: ChangeResult) -> None:
+        """Write down that an old value did not return, where that can be written."""
+        change = ended.change
+        what = f"{change.name}: back to {shown_value(change.name, change.new)}"
+        with contextlib.suppress(TriageError):
+            server = str(self._server.address)
+            action_id = self._desk.audit.intent("undo", server=server, who=self._desk.who, what=what)
+            self._desk.audit.result(action_id, ok=False, result=f"It did not go back: {ended.detail}", after=ended.now)
 
     async def _returning(self, result: ChangeResult) -> ChangeResult:
         try:

@@ -12,7 +12,8 @@ The idle time tells of a change only where it is the key's own. Redis keeps one 
 9999 and has all keys that hold it share that, unless an LRU or LFU policy is on under a limit: after INCR the key shows
 how long ago anybody used the next number. (Checked on 6.2 and 7.0; Valkey 9.1 shares none.) Such a key's change since
 the preview cannot be seen, so it goes only where its value was saved, compared with that. A user who may not ask how
-many share an object is not told what may be a number, either.
+many share an object is not told what may be a number, either. The value at the preview would be no proof: a flag that
+was set again holds what it held, and to read it would renew the idle time of all keys that share it.
 """
 
 import struct

@@ -177,7 +177,7 @@ async def gone_back(desk: "ActionDesk") -> None:
         return
     why = f" ({ended.detail.rstrip('.')})" if ended.detail else ""
     reads = "nobody knows what it is" if ended.now is None else f"it is {shown_value(name, ended.now)}"
-    _notice(desk, f"{name} did not go back to {old}{why}: {reads}; look, and set it by hand", bad=True)
+    _notice(desk, f"{name} did not go back to {old}{why}: {reads}; set it by hand if need be", bad=True)
 
 
 def _tell(desk: "ActionDesk", result: ChangeResult) -> None:
