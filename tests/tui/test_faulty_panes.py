@@ -74,7 +74,7 @@ async def test_a_fault_marks_what_is_old_on_each_pane_and_heals(name: str, tmp_p
             await waited(pilot, ("live", *HEALTHY["triage"]))
             wire.faults = faults
             wire.drop()
-            await waited(pilot, ("stale", why, *HEALTHY["triage"]))
+            await waited(pilot, ("stale", f"? UNKNOWN 127.0.0.1: {why}", *HEALTHY["triage"][1:]))
             await walked(pilot, lost)
             wire.faults = Faults()
             wire.drop()
