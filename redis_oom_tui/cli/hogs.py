@@ -16,7 +16,7 @@ import click
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.giving_way import give_way
 from redis_oom_tui.files.scans import load_scan, save_scan
-from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.errors import BadInput, CommandRefused
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.ports import GoesOn, KeepsItsPlace, Scan, Source
@@ -173,7 +173,7 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
     scan = _begun(server, options, broken_off)
     try:
         await server.open()
-        run_id = (await server.snapshot()).server.run_id
+        run_id, refusal = await _run_id(server)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _once(loop, number, scan.stop))
@@ -181,6 +181,8 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
         # Not before: what starts slowly looks as if it hung.
         give_way(options.pace)
         view = await scan.run()
+        if refusal is not None and view.state is ScanState.FAILED and not view.total_keys:
+            raise refusal
         if shown is not None:
             shown.cancel()
             click.echo("\r\x1b[K", nl=False, err=True)
@@ -188,6 +190,14 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
         await server.close()
     progress = scan.progress() if isinstance(scan, KeepsItsPlace) else None
     return SavedScan(view, time.time(), str(server.address), run_id, options.match, options.type, progress)
+
+
+async def _run_id(server: Source) -> tuple[str | None, CommandRefused | None]:
+    """Of the server as it is now; or why it refuses INFO: its keys may be walked all the same."""
+    try:
+        return (await server.snapshot()).server.run_id, None
+    except CommandRefused as refusal:
+        return None, refusal
 
 
 def _begun(server: Source, options: ScanOptions, broken_off: SavedScan | None) -> Scan:

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from redis_oom_tui.models import address as addresses
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import NotRedis, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable, TriageError
 from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
@@ -78,6 +78,8 @@ class LiveServer:
             info = await heeded(self.connection, self._info("server"))
         except ServerUnreachable as error:
             raise self._named(error) from None
+        except CommandRefused:
+            return  # each look says so, and keys may be walked all the same
         self._answered = True
         if info.get("redis_mode", info.get("server_mode")) == "sentinel":
             raise NotRedis(

@@ -33,11 +33,11 @@ HEALTHY: Said = {
 NO_CONFIG = "Settings cannot be changed: CONFIG SET is refused here (unknown command 'CONFIG'): set it in the"
 
 
-def nothing(why: str) -> Said:
-    """All panes where not one figure is to be had: the reason, and no figure."""
+def nothing(why: str, *hogs: str) -> Said:
+    """All panes where INFO is not to be had: the reason, and no figure, but for what `hogs` finds without it."""
     return {
         "triage": (f"? UNKNOWN {why}", "memory ?", "They come with the server's first figures"),
-        "hogs": (f"? UNKNOWN {why}", "FAILED"),
+        "hogs": (f"? UNKNOWN {why}", *(hogs or ("FAILED",))),
         "limits": (f"! {why}",),
         "cleanup": (f"! {why}",),
         "log": (f"? UNKNOWN {why}", "No figures have come yet: whether an alert is due is not known"),
@@ -53,6 +53,8 @@ _HELD_BACK = "answers INFO without used_memory, so nothing can be said about its
 _CLOSED = "closed the connection: it may be restarting, full of clients"
 _NOT_REDIS = "answers, but not as Redis does: check the port, and whether it wants --tls"
 _NO_INFO = f"does not let this user run INFO: {user('info')}; log in as a user who may, or allow it by ACL SETUSER"
+# Without INFO the keys can be walked all the same; what a share would be of is not known.
+_WALKED = ("COMPLETE 203 keys", "K ? list none", "120 cache:v1:*")
 
 # What differs from a healthy server, by imitation and pane.
 DIFFERENT: dict[str, Said] = {
@@ -87,9 +89,9 @@ DIFFERENT: dict[str, Said] = {
         "limits": ("What a volatile-* policy may evict is not known in bytes: PTTL is refused here", "60 ? ?"),
         "cleanup": ("Keys cannot be looked for: Each key is checked by its type and expiry before it goes, and TYPE",),
     },
-    "no INFO": nothing("127.0.0.1: has no INFO: unknown command 'INFO'; try the server's own port"),
-    "INFO without memory": nothing(f"127.0.0.1: {_HELD_BACK}"),
-    "INFO empty": nothing(f"127.0.0.1: {_HELD_BACK}"),
+    "no INFO": nothing("127.0.0.1: has no INFO: unknown command 'INFO'; try the server's own port", *_WALKED),
+    "INFO without memory": nothing(f"127.0.0.1: {_HELD_BACK}", *_WALKED),
+    "INFO empty": nothing(f"127.0.0.1: {_HELD_BACK}", *_WALKED),
     "no scripts": {"cleanup": ("To delete: 31 keys", "each key is read again and deleted in two steps")},
     "UNLINK renamed away": {
         "cleanup": ("This plan cannot be run from here. UNLINK is refused here (unknown command 'UNLINK'): let the",),
@@ -113,7 +115,7 @@ DIFFERENT: dict[str, Said] = {
         "limits": (f"CONFIG SET is refused here ({user('config|set')}): log in as a user who may",),
         "cleanup": (f"This plan cannot be run from here. UNLINK is refused here ({user('unlink')}): log in",),
     },
-    "a user without the dangerous": nothing(f"unix: {_NO_INFO}"),
+    "a user without the dangerous": nothing(f"unix: {_NO_INFO}", *_WALKED),
     "replies cut short": nothing(f"127.0.0.1: {_CLOSED}"),
     "another protocol": nothing(f"127.0.0.1: {_NOT_REDIS}"),
     "noise": nothing(f"127.0.0.1: {_NOT_REDIS}"),

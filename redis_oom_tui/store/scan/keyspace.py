@@ -4,16 +4,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import CommandRefused, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import Brake, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.scan.blind import keys_held, note
 from redis_oom_tui.store.scan.brake import Braking
-from redis_oom_tui.store.scan.choices import choose, divisible, fair, parted
+from redis_oom_tui.store.scan.choices import Choice, choose, divisible, fair, parted
 from redis_oom_tui.store.scan.closer import Closer
 from redis_oom_tui.store.scan.crew import Crew
 from redis_oom_tui.store.scan.keeping import Begun, kept
@@ -21,7 +23,7 @@ from redis_oom_tui.store.scan.picture import Picture, Standing
 from redis_oom_tui.store.scan.reins import Reins
 from redis_oom_tui.store.scan.tally import Columns, Tally
 from redis_oom_tui.store.scan.tasks import end
-from redis_oom_tui.store.scan.walks import Walk
+from redis_oom_tui.store.scan.walks import Walk, whole
 from redis_oom_tui.store.scan.watchman import Watchman
 from redis_oom_tui.store.scan.wire import Column, Walker
 
@@ -75,6 +77,7 @@ class KeyspaceScan:
         self._patience = patience_seconds
         self._bulk = bulk
         self._clock = clock
+        self._alone = tally is None
         fresh = Begun(options, Standing(), Tally(options) if tally is None else tally, 0.0)
         begun = fresh if begun is None else begun
         self._tally = begun.tally
@@ -155,7 +158,13 @@ class KeyspaceScan:
     async def _prepare(self) -> None:
         """See that the server is the one that the scan began on; the first time, choose what to ask and to walk."""
         standing = self._standing
-        snapshot = await self._server.snapshot()
+        try:
+            snapshot = await self._server.snapshot()
+        except CommandRefused as refusal:
+            if not self._alone or standing.walks:
+                raise
+            await self._prepare_blindly(refusal)
+            return
         if standing.run_id is not None and snapshot.server.run_id != standing.run_id:
             raise _AnotherServer(
                 f"{self._server.address} has restarted or failed over since the scan began, "
@@ -175,19 +184,36 @@ class KeyspaceScan:
                 keys = held.get(db, 0) if divisible(snapshot.server) else 0
                 standing.walks[db] = await parted(self._server.connection, db, keys)
 
-    async def _choose(self, snapshot: Snapshot) -> None:
+    async def _prepare_blindly(self, refusal: CommandRefused) -> None:
+        """Without INFO: by DBSIZE, and without idle times, as nobody tells of which kind they are."""
         standing = self._standing
+        try:
+            with translated(self._server.address, "DBSIZE"):
+                standing.held = await keys_held(self._server.connection, self._options.databases)
+        except CommandRefused:
+            raise refusal from None
+        chosen = choose(await self._server.capabilities(), replace(self._options, idle=False), "")
+        self._take(chosen)
+        self._evidence, standing.fair = None, False
+        standing.notes += (note(refusal),)
+        standing.walks = {db: whole(db) for db in standing.held}
+
+    async def _choose(self, snapshot: Snapshot) -> None:
         known = await self._server.capabilities()
-        chosen = choose(known, self._options, snapshot.memory.policy, snapshot.server.role)
+        self._take(choose(known, self._options, snapshot.memory.policy, snapshot.server.role))
+        self._standing.fair = fair(snapshot.server)
+
+    def _take(self, chosen: Choice) -> None:
+        standing = self._standing
         self._columns, self._evidence, self._chosen = chosen.columns, chosen.evidence, True
         standing.notes += chosen.notes
         standing.sized = Column.SIZE in chosen.columns
         standing.timed = Column.TTL in chosen.columns
-        standing.fair = fair(snapshot.server)
 
     async def _work(self) -> None:
         """Walk with a watchman and a closer look at the largest keys beside it; then finish that look."""
-        watchman = Watchman(self._server.connection, self._reins, self._server.snapshot)
+        informed = None if self._standing.snapshot is None else self._server.snapshot
+        watchman = Watchman(self._server.connection, self._reins, informed)
         closer = Closer(
             self._server.connection,
             self._tally,
@@ -214,6 +240,8 @@ class KeyspaceScan:
 
     async def _reckon(self) -> None:
         """What the scan has cost to its end: a short one is over before the watchman first asks."""
+        if self._standing.snapshot is None:
+            return
         with contextlib.suppress(TriageError):
             self._reins.braking.informed(await self._server.snapshot(), self._reins.sent)
 
@@ -245,6 +273,8 @@ class KeyspaceScan:
                     bulk=self._bulk,
                 ).work()
             except (ServerUnreachable, ServerBusy):
+                if self._standing.run_id is None:
+                    raise  # nobody could tell whether it is the same server that comes back
                 now = self._clock()
                 if lost_at is None or self._tally.keys > seen:
                     lost_at = now

@@ -21,13 +21,14 @@ _ROWS_AT_THE_END = 1000
 @dataclass(slots=True)
 class Standing:
     """Where a scan stands, apart from what it has counted: `run_id` is of the server that its cursors belong to, and
-    `fair` says that SCAN's order is that of a fair sample."""
+    `fair` says that SCAN's order is that of a fair sample. `held` are keys by database where INFO does not tell."""
 
     state: ScanState = ScanState.RUNNING
     error: str | None = None
     notes: tuple[str, ...] = ()
     walks: dict[int, list[Walk]] = field(default_factory=dict)
     snapshot: Snapshot | None = None
+    held: Mapping[int, int] = field(default_factory=dict)
     run_id: str | None = None
     fair: bool = True
     sized: bool = True
@@ -115,7 +116,9 @@ class Picture:
 
     def _held(self) -> Mapping[int, int]:
         snapshot = self._standing.snapshot
-        held = {} if snapshot is None else {database.db: database.keys for database in snapshot.databases}
+        held = self._standing.held
+        if snapshot is not None:
+            held = {database.db: database.keys for database in snapshot.databases}
         wanted = self._options.databases
         return held if wanted is None else {db: held.get(db, 0) for db in wanted}
 

@@ -26,13 +26,13 @@ _PINGS_IN_A_REST = 3
 
 
 class Watchman:
-    """Feeds the brake of `reins` until it is cancelled."""
+    """Feeds the brake of `reins` until it is cancelled; by PING alone where there is no `snapshot` to be had."""
 
     def __init__(
         self,
         connection: Connection,
         reins: Reins,
-        snapshot: Callable[[], Awaitable[Snapshot]],
+        snapshot: Callable[[], Awaitable[Snapshot]] | None,
     ) -> None:
         self._connection = connection
         self._reins = reins
@@ -57,7 +57,7 @@ class Watchman:
                 try:
                     await self._probe()
                     now = time.monotonic()
-                    if now - informed >= inform_every:
+                    if self._snapshot is not None and now - informed >= inform_every:
                         informed = now
                         self._braking.informed(await self._snapshot(), self._reins.sent)
                         inform_every = max(_INFORM_EVERY, pause_after(time.monotonic() - informed))
