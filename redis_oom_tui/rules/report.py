@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from redis_oom_tui.models.plan import Deed, Outcome
 from redis_oom_tui.words.sizes import count, number_of_keys, size
 
+# A number that servers share may have changed unseen; and a key that expires sooner than asked is as it was.
+_KEPT = {
+    Deed.DELETE: ("was kept, as it had or may have changed", "were kept, as they had or may have changed"),
+    Deed.EXPIRE: ("was left as it is", "were left as they are"),
+}
 _REST = (
-    (Outcome.CHANGED, "had changed and was kept", "had changed and were kept"),
     (Outcome.GONE, "was gone already", "were gone already"),
     (Outcome.FAILED, "failed", "failed"),
     (Outcome.NOT_ATTEMPTED, "was not attempted", "were not attempted"),
@@ -17,11 +21,11 @@ def report(deed: Deed, counts: Mapping[Outcome, int], total: int, fell: int | No
     """What a run came to; `fell` is by how many bytes used_memory is lower than before it.
 
     >>> report(Deed.DELETE, {Outcome.DELETED: 8, Outcome.CHANGED: 2}, 10, 2048)
-    'Deleted 8 of 10 keys; 2 had changed and were kept; used memory fell by 2.0 KiB.'
+    'Deleted 8 of 10 keys; 2 were kept, as they had or may have changed; used memory fell by 2.0 KiB.'
     """
     verb, done = ("Deleted", Outcome.DELETED) if deed is Deed.DELETE else ("Gave an expiry to", Outcome.EXPIRING)
     parts = [f"{verb} {count(counts.get(done, 0))} of {number_of_keys(total)}"]
-    for outcome, one, many in _REST:
+    for outcome, one, many in ((Outcome.CHANGED, *_KEPT[deed]), *_REST):
         if number := counts.get(outcome):
             parts.append(f"{count(number)} {one if number == 1 else many}")
     # What the memory did where nothing was deleted is no doing of the run.
