@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -13,21 +13,19 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, NodeShare, Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.rules import estimate
+from redis_oom_tui.store.fleet.doubts import Doubts
 from redis_oom_tui.store.fleet.half_moved import Handing, handings, still
 from redis_oom_tui.store.fleet.node_scan import NodeScan, summed
 from redis_oom_tui.store.fleet.sampling import BY_SLOT, UNEVEN, fair_sample, quotas
-from redis_oom_tui.store.fleet.topology import Owners, Topology, keys_in_slots, slots_on_their_way
+from redis_oom_tui.store.fleet.topology import Owners, Topology
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.tally import Tally
 from redis_oom_tui.words.sizes import count
-from redis_oom_tui.words.slots import slots_by_number
 
 # One client core reads what about this many gentle servers send; more would only wait for it.
 _AT_ONCE = 32
 # Rounds after the first are for slots that changed hands meanwhile.
 _ROUNDS = 4
-# Slots in doubt that are few enough to be asked about one by one.
-_MOST_ASKED = 1000
 # How long the slots of a lost node may stay without an heir: several times a usual cluster-node-timeout.
 _PATIENCE_SECONDS = 30.0
 _PATTERNS_EVERY_SECONDS = 0.5
@@ -73,12 +71,10 @@ class ClusterScan:
         self._clock = clock
         self._tally = Tally(options)
         self._remaining = set(range(REDIS_CLUSTER_HASH_SLOTS))
-        self._doubtful: set[int] = set()
-        self._half_moved: set[int] = set()
+        self._doubts = Doubts()
         self._handed: Mapping[int, Handing] = {}
         self._ahead: dict[bytes, str] = {}
         self._counted: set[bytes] = set()
-        self._seen: Counter[int] = Counter()
         self._owners = Owners(())
         self._scans: list[NodeScan] = []
         self._past_keys = 0
@@ -117,7 +113,8 @@ class ClusterScan:
                 await self._round()
                 if not self._remaining or self._ending or not await self._heirs():
                     break
-            await self._dispel()
+            if not self._filtered:
+                await self._doubts.dispel(self._nodes)
             self._state = self._ended()
             self._sample = self._fair_sample()
         except TriageError as error:
@@ -194,6 +191,10 @@ class ClusterScan:
     @property
     def _ending(self) -> bool:
         return self._stop_asked or self._sampled()
+
+    @property
+    def _filtered(self) -> bool:
+        return self._options.match is not None or self._options.type is not None
 
     def _sampled(self) -> bool:
         return self._options.sample is not None and self._tally.keys >= self._options.sample
@@ -282,19 +283,20 @@ class ClusterScan:
                     self._notes[str(error)] = None
                     continue
                 self._ahead.update(dict.fromkeys(ahead, scan.node))
-                reached |= slots
-        self._doubtful |= (handed.keys() & self._remaining) - reached
+                # A stop may have left some out.
+                reached |= set() if self._stop_asked else slots
+        self._doubts.slots |= (handed.keys() & self._remaining) - reached
 
     def _settle(self, scan: NodeScan, view: ScanView, now: Owners) -> None:
         """Which of the scan's slots are behind us, which are to be looked for elsewhere, and which nobody can tell."""
         self._notes.update(dict.fromkeys(f"{scan.asked}: {note}" for note in view.notes))
         for slot in scan.seen.keys() & scan.slots:
-            self._seen[slot] += scan.seen[slot]
+            self._doubts.seen[slot] += scan.seen[slot]
         self._moved_keys += scan.moved_keys
         if view.state is ScanState.COMPLETE:
             self._used += scan.used_bytes or 0
             gone = {slot for slot in scan.slots if (owner := now.of_slot(slot)) is None or owner.name != scan.node}
-            self._doubtful |= gone & scan.seen.keys()
+            self._doubts.slots |= gone & scan.seen.keys()
             self._remaining -= scan.slots - (gone - scan.seen.keys())
             return
         finished = scan.finished_slots()
@@ -303,7 +305,7 @@ class ClusterScan:
             # Its heir goes on in the middle of that slot.
             self._counted |= scan.begun
             begun = set()
-        self._doubtful |= begun
+        self._doubts.slots |= begun
         self._remaining -= finished | begun
         if view.error is not None:
             self._notes[f"{view.error} (after {count(scan.keys)} keys)"] = None
@@ -324,25 +326,6 @@ class ClusterScan:
             await asyncio.sleep(0.2)
         return False
 
-    async def _dispel(self) -> None:
-        """Take the doubt off slots of which as many keys were counted as their owner has now."""
-        filtered = self._options.match is not None or self._options.type is not None
-        if filtered or not 0 < len(self._doubtful) <= _MOST_ASKED:
-            return
-        self._half_moved = set()
-        owners = self._nodes.topology.owners()
-        by_owner: dict[str, list[int]] = defaultdict(list)
-        for slot in self._doubtful:
-            if (owner := owners.of_slot(slot)) is not None:
-                by_owner[owner.name].append(slot)
-        for name, slots in by_owner.items():
-            client = self._nodes.node(name).client()
-            held = await keys_in_slots(client, slots)
-            # Of a slot that is still on its way, some keys are on the other node: the owner's count tells nothing.
-            half = await slots_on_their_way(client)
-            self._half_moved |= half.keys() & self._doubtful
-            self._doubtful -= {slot for slot, keys in held.items() if keys == self._seen[slot]} - half.keys()
-
     def _ended(self) -> ScanState:
         if self._moved_keys:
             self._notes[f"keys that moved away while they were read, left out: {count(self._moved_keys)}"] = None
@@ -353,11 +336,8 @@ class ClusterScan:
         if self._remaining:
             self._error = f"{count(len(self._remaining))} of 16,384 slots could not be scanned: {self._failure}"
             return ScanState.FAILED
-        if self._doubtful:
-            doubtful = count(len(self._doubtful))
-            self._error = f"{doubtful} of 16,384 slots changed hands and were counted only in part: scan again"
-            if self._half_moved:
-                self._error += f", once the resharding has ended: {slots_by_number(self._half_moved)} on the way"
+        if self._doubts.slots:
+            self._error = self._doubts.sentence()
             return ScanState.FAILED
         return ScanState.COMPLETE
 
@@ -370,9 +350,8 @@ class ClusterScan:
 
     def _fair_sample(self) -> estimate.Sample | None:
         """What was read is a sample of, where it ended early; a note says why it is one of nothing."""
-        filtered = self._options.match is not None or self._options.type is not None
         ended_early = self._state in (ScanState.SAMPLED, ScanState.STOPPED)
-        if not ended_early or filtered or self._past_keys or not self._tally.keys:
+        if not ended_early or self._filtered or self._past_keys or not self._tally.keys:
             return None
         found = fair_sample(self._scans, self._tally)
         if isinstance(found, str):
@@ -386,8 +365,8 @@ class ClusterScan:
         return None if self._sample is None else self._tally.estimated_bytes(self._sample)
 
     def _explained(self) -> float | None:
-        filtered = self._options.match is not None or self._options.type is not None
-        return None if filtered or not self._used or not self._tally.bytes else self._tally.bytes / self._used
+        whole = self._used and self._tally.bytes and not self._filtered
+        return self._tally.bytes / self._used if whole else None
 
     def _families(self) -> tuple[PatternRow, ...]:
         """The patterns, made anew at most twice a second while it runs."""
