@@ -1,7 +1,6 @@
 """The one who acts on a cluster: an operator for each node, and one sentence for all of them."""
 
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from redis_oom_tui.actions.fleet.operators import Operators
 from redis_oom_tui.actions.fleet.places import Place
 from redis_oom_tui.actions.fleet.planning import FleetPlanMaker, NodeMakers
+from redis_oom_tui.actions.fleet.reckoning import Reckoning
 from redis_oom_tui.actions.fleet.restoring import FleetRestorer
 from redis_oom_tui.actions.fleet.running import FleetRun
 from redis_oom_tui.actions.fleet.settings import FleetTuner
@@ -27,7 +27,6 @@ from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.rules import budget, selection
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.store.live import LiveServer
-from redis_oom_tui.words.sizes import count
 
 
 class FleetOperator:
@@ -52,34 +51,17 @@ class FleetOperator:
         self._operators = Operators(source, operator)
         self._at = self._operators.at
         self._tuner = FleetTuner(source, self._at)
-        # The part of a plan on the node that is shown is asked for at every tick, and takes a while to pick out.
-        self._share_of = ("", "")
-        self._there: Plan | None = None
+        self._reckoning = Reckoning(source.members)
 
     def on(self, node: str) -> LiveOperator:
         """The operator of the node called `node` alone; raises ServerUnreachable where there is none of that name."""
         return self._at(node)
 
-    @property
-    def _primaries(self) -> list[str]:
-        return [node.name for node in self._source.topology.primaries]
-
-    @property
-    def _shown_name(self) -> str:
-        names = self._primaries
-        if self._source.shown in names:
-            return self._source.shown
-        return names[0] if names else str(self._source.address)
-
-    def _shown(self) -> LiveOperator:
-        """The operator of the node that the source shows; before its first snapshot, of the first primary."""
-        return self._at(self._shown_name)
-
     async def learn(self) -> Capabilities:
         """Find out, once, what may be changed on every primary; one that does not answer counts for nothing."""
         together: Capabilities | None = None
         failure: TriageError | None = None
-        for name in self._primaries:
+        for name in self._operators.primaries:
             try:
                 known = await self._at(name).learn()
             except TriageError as error:
@@ -92,7 +74,7 @@ class FleetOperator:
 
     def why_not(self, action: Action) -> str | None:
         """Why `action` cannot be used on some primary, in a sentence that names it if others can; else None."""
-        reasons = {name: self._at(name).why_not(action) for name in self._primaries}
+        reasons = {name: self._at(name).why_not(action) for name in self._operators.primaries}
         for name, reason in reasons.items():
             if reason is not None:
                 return reason if None not in reasons.values() else f"On {name}: {reason}"
@@ -112,36 +94,17 @@ class FleetOperator:
     def emergency(self) -> FleetPlanMaker:
         """The plan that the configuration prepared; raises BadInput where it prepared none."""
         if self._emergency is None:
-            raise BadInput(str(self._shown().why_not(Action.EMERGENCY)))
+            raise BadInput(str(self._operators.shown().why_not(Action.EMERGENCY)))
         named = self._emergency
         return self.plan(named.criteria, deed=named.deed, expire_seconds=named.expire_seconds)
 
     def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None) -> Budget:
         """How far `plan` brings down the pressure of the node that `snapshot` shows."""
-        node = snapshot.server.node
-        if not node:
-            return budget.budget(plan, snapshot, before=before)
-        if self._share_of != (plan.hash, node):
-            self._share_of = (plan.hash, node)
-            there = zip(plan.keys, self._nodes_of(plan), strict=True)
-            self._there = replace(plan, keys=tuple(key for key, has_it in there if has_it == node))
-            before = None
-        found = budget.budget(self._there or plan, snapshot, before=before)
-        keys = count(len((self._there or plan).keys))
-        return replace(found, words=f"On {node}, {keys} of the keys. {found.words}")
-
-    def _nodes_of(self, plan: Plan) -> list[str]:
-        """The node that has each key now: another than when it was planned, where that one is no primary any more."""
-        serving = set(self._primaries)
-        named = [(key.id.node, key.id.key) for key in plan.keys]
-        return [name if name in serving else self._source.members.owner(key) or name or "?" for name, key in named]
+        return self._reckoning.budget(plan, snapshot, before)
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """Sentences for the confirmation, the count on each node among them."""
-        first, *others = budget.consent(plan, backup)
-        on = Counter(self._nodes_of(plan))
-        each = ", ".join(f"{node} {count(number)}" for node, number in on.most_common())
-        return (first, f"By node: {each}.", *others)
+        return self._reckoning.consent(plan, backup)
 
     def confirm_word(self, plan: Plan) -> str | None:
         """The word to type before `plan` runs, if it is a large one."""
@@ -149,24 +112,23 @@ class FleetOperator:
 
     def run(self, plan: Plan, *, backup: BackupChoice) -> FleetRun:
         """A run of `plan` by slot; raises ReadOnlyMode or CommandMissing where it may not be."""
-        self._shown().run(plan, backup=backup)
+        self._operators.shown().run(plan, backup=backup)
 
         def runner(place: Place, part: Plan, choice: BackupChoice) -> PlanRunner:
-            operator = self._operators.asking(place.node) if place.asking else self._at(place.node)
-            return operator.run(part, backup=choice)
+            return self._operators.in_place(place).run(part, backup=choice)
 
         return FleetRun(self._source.members, runner, plan, backup)
 
     async def limits(self, scan: ScanView | None = None) -> Limits:
         """Policies, settings and their what-if on the node that is shown."""
         await self._look()
-        node = self._shown_name
+        node = self._operators.shown_name
         return replace(await self._at(node).limits(None if scan is None else scan.on(node)), node=node)
 
     async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
         """What setting `name` to `new` means on the node that is shown, and where it is another on other nodes."""
         await self._look()
-        return await self._tuner.propose(self._shown_name, name, new, scan)
+        return await self._tuner.propose(self._operators.shown_name, name, new, scan)
 
     async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
         """What it means on the node called `node` alone, a replica too."""
@@ -195,21 +157,20 @@ class FleetOperator:
 
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""
-        return self._shown().backups()
+        return self._operators.shown().backups()
 
     def restore(self, path: Path) -> FleetRestorer:
         """A putting-back of the backup at `path`, each key on the node that serves it now."""
-        self._shown().restore(path)
+        self._operators.shown().restore(path)
 
         def restorer(place: Place, mine: Callable[[KeyId], bool]) -> BackupRestorer:
-            operator = self._operators.asking(place.node) if place.asking else self._at(place.node)
-            return operator.restore(path, mine)
+            return self._operators.in_place(place).restore(path, mine)
 
         return FleetRestorer(path, self._source.members, restorer)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, on its node."""
-        return await (self._at(client.node) if client.node else self._shown()).kill_client(client)
+        return await (self._at(client.node) if client.node else self._operators.shown()).kill_client(client)
 
     async def purge(self) -> Done:
         """MEMORY PURGE on every primary."""
@@ -221,7 +182,7 @@ class FleetOperator:
 
     async def _all(self, action: Action, act: Callable[[LiveOperator], Awaitable[Done]]) -> Done:
         sentences, fine = [], True
-        for name in self._primaries:
+        for name in self._operators.primaries:
             try:
                 done = await act(self._at(name))
                 sentences.append(f"{name}: {done.sentence}")
@@ -233,7 +194,7 @@ class FleetOperator:
 
     def history(self) -> tuple[AuditEntry, ...]:
         """The last actions in the audit file, newest first."""
-        return self._shown().history()
+        return self._operators.shown().history()
 
     async def close(self) -> None:
         """Settle what still waits on any node."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from redis_oom_tui.actions.fleet.places import Place
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.store.live import LiveServer
@@ -14,6 +15,27 @@ class Operators:
         self._source = source
         self._make = make
         self._made: dict[tuple[str, bool], LiveOperator] = {}
+
+    @property
+    def primaries(self) -> list[str]:
+        """The names of the nodes that serve slots."""
+        return [node.name for node in self._source.topology.primaries]
+
+    @property
+    def shown_name(self) -> str:
+        """The node that the source shows; before its first snapshot, the first primary."""
+        names = self.primaries
+        if self._source.shown in names:
+            return self._source.shown
+        return names[0] if names else str(self._source.address)
+
+    def shown(self) -> LiveOperator:
+        """Acts on the node that is shown."""
+        return self.at(self.shown_name)
+
+    def in_place(self, place: Place) -> LiveOperator:
+        """Acts there."""
+        return self.asking(place.node) if place.asking else self.at(place.node)
 
     def at(self, name: str) -> LiveOperator:
         """Acts on the node called so; raises ServerUnreachable where there is none."""
