@@ -96,6 +96,9 @@ async def test_a_plan_is_carried_out_on_every_node_and_taken_back(cluster: Runni
             report = await operator.restore(Path(file)).run()
             assert not report.failed, report.ended
         again = await operator.restore(Path(files[0])).run()
+        restored = [entry.server for entry in operator.history() if entry.action == "restore"]
+    # Each file is of one node's keys, and no other has a line of having put back nothing.
+    assert (len(restored), set(restored)) == (4, {node.name for node in cluster.primaries})
     assert _held(cluster, b"old:") == OLD
     assert set(again.counts) == {RestoreOutcome.EXISTS}
 

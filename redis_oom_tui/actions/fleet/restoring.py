@@ -9,7 +9,7 @@ from pathlib import Path
 
 from redis_oom_tui.actions.fleet.places import Nodes, Place, place_of
 from redis_oom_tui.actions.restoring import BackupRestorer
-from redis_oom_tui.files.backup import read_head
+from redis_oom_tui.files.backup import read_head, read_records
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
@@ -54,13 +54,19 @@ class FleetRestorer:
         except TriageError as error:
             self._ended = RestoreReport(str(self._path), self._head.keys, ended=str(error), failed=True, resumable=True)
             return self._ended
-        wanted = {Place(node.name): self._owned_by(node.name) for node in self._nodes.topology.primaries}
+        wanted = {Place(name): self._owned_by(name) for name in await asyncio.to_thread(self._owners)}
         for left in reversed(range(_ROUNDS)):
             wanted = await self._round(wanted, follow=left > 0)
             if not wanted or self._stop:
                 break
         self._ended = self._together([(place, part.view()) for place, part in self._parts], ended=True)
         return self._ended
+
+    def _owners(self) -> list[str]:
+        """The nodes that serve keys of the file: one as a rule, and the others have no part in it."""
+        primaries = [node.name for node in self._nodes.topology.primaries]
+        serving = {self._nodes.owner(record.id.key) for record in read_records(self._path) if record is not None}
+        return [name for name in primaries if name in serving] or primaries[:1]
 
     def _owned_by(self, name: str) -> Callable[[KeyId], bool]:
         return lambda key: self._nodes.owner(key.key) == name
