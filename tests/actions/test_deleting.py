@@ -72,6 +72,7 @@ class Meddler(threading.Thread):
 @pytest.mark.parametrize(
     ("many", "backup"), [(VERY_MANY, False), (MANY, True)], ids=["100,000 keys, no backup", "backup"]
 )
+@pytest.mark.timeout(300)
 async def test_not_one_key_that_changed_after_the_preview_is_lost(
     server: RunningServer, tmp_path: Path, many: int, backup: bool
 ) -> None:

@@ -25,7 +25,7 @@ def enabled_keys(app):
     return {key for key, active in app.screen.active_bindings.items() if active.enabled}
 
 
-MARKS = {Stage.PREVIEW: "To ", Stage.REPORT: "used before", Stage.RESTORED: "Putting back"}
+MARKS = {Stage.PREVIEW: "To ", Stage.REPORT: "used before", Stage.RESTORED: "Put back from"}
 
 
 async def at(pilot, stage):

@@ -266,7 +266,8 @@ def restore_lines(view: RestoreReport | None, room: int, pen: Pen) -> list[Line]
     if view is None:
         return []
     share = view.done_keys / view.total_keys if view.total_keys else 1.0
-    lines: list[Line] = paragraph(f"Putting back {safe_text(view.path, 400)}", room - 1, "dim", " ")
+    doing = "Putting back" if view.ended is None else "Put back from"
+    lines: list[Line] = paragraph(f"{doing} {safe_text(view.path, 400)}", room - 1, "dim", " ")
     if view.ended is not None:
         lines += paragraph(safe_text(view.ended, 400), room - 1, "crit" if view.failed else "ok", " ")
     if view.ended is None:
