@@ -16,6 +16,7 @@ from redis_oom_tui.rules.courtesy import pause_after
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import follow, judge
+from redis_oom_tui.tui.own_delay import OwnDelay
 from redis_oom_tui.tui.reading import Clock, Link, Reading
 from redis_oom_tui.tui.replicas import ReplicaLook
 
@@ -87,10 +88,13 @@ class Poller:
                 await self._source.open()
                 self._opened = True
             asked = self._clock.monotonic()
-            snapshot = await self._source.snapshot()
-            self._answered_after(self._clock.monotonic() - asked)
-            # A recording's process ids mean nothing here and now.
-            await self._take_in(snapshot if isinstance(self._source, Timeline) else with_room(snapshot))
+            with OwnDelay() as own:
+                snapshot = await self._source.snapshot()
+            # A recording answers from a file, and its process ids mean nothing here and now.
+            if not isinstance(self._source, Timeline):
+                self._answered_after(max(0.0, self._clock.monotonic() - asked - own.seconds))
+                snapshot = with_room(snapshot)
+            await self._take_in(snapshot)
         except TriageError as error:
             return self._failed(error)
         self._publish(self._reading)
