@@ -12,6 +12,7 @@ from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, parse_size, percent, size
 
 UNLIMITED = "unlimited"
+PER_NODE = "maxmemory is per node: the other nodes keep theirs."
 # A fork copies the pages that are written to while it lives, and RSS runs ahead of used_memory.
 _FORK_SHARE = 0.75
 _COMFORT = 0.95
@@ -142,7 +143,7 @@ def _replication(new: int, snapshot: Snapshot, replicas: Sequence[NodeView]) -> 
     if snapshot.server.role in {"slave", "replica"}:
         found.append("This is a replica: the setting is its own, and takes effect when it is promoted.")
     elif snapshot.server.mode == "cluster":
-        found.append("maxmemory is per node: the other nodes keep theirs.")
+        found.append(PER_NODE)
     elif replicas:
         found += _copies(new, snapshot.memory.counted_bytes, replicas)
     elif connected := snapshot.activity.connected_replicas:

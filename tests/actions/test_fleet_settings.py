@@ -36,6 +36,16 @@ async def test_a_setting_is_set_on_every_node_read_back_and_undone(cluster: Runn
     assert _policies(cluster) == ["noeviction"] * 3 + ["allkeys-lru"] + ["noeviction"] * 2
 
 
+async def test_a_limit_for_all_says_what_other_nodes_have_for_people(cluster: RunningCluster, tmp_path: Path) -> None:
+    with cluster.primaries[2].server.client() as client:
+        client.config_set("maxmemory", "64mb")
+    async with acting(cluster, tmp_path) as (_, operator):
+        warnings = " ".join((await operator.propose("maxmemory", "100mb")).warnings)
+    assert "It is 64.0 MiB (67,108,864 bytes) on " in warnings or "It is no limit (0) on " in warnings
+    assert "67108864" not in warnings
+    assert "the other nodes keep theirs" not in warnings
+
+
 def _policies(cluster: RunningCluster) -> list[str]:
     found = []
     for node in cluster.nodes:

@@ -17,6 +17,8 @@ from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.purge import PurgeDialog
 from redis_oom_tui.tui.dialogs.reap import ReapDialog
+from redis_oom_tui.tui.draw import Pen
+from redis_oom_tui.tui.panes.log_draw import draw, happenings
 from redis_oom_tui.tui.reading import Reading
 from redis_oom_tui.tui.top import Top
 from redis_oom_tui.words.sizes import count
@@ -110,6 +112,27 @@ async def test_actions_on_every_node_are_in_the_log_each_with_its_node() -> None
         assert "7 keys" not in screen_text(app)
 
 
+async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_name_of_its_node() -> None:
+    name = "prod-cache-0001-001.internal:7002"
+    what, came = "delete session:* and idle", "Deleted 5 of 5 keys."
+    entry = AuditEntry(10.0, "a", "delete", name, "sre", what, 12.0, came, True)
+    every = happenings((), [entry, replace(entry, id="b", server="n:7003")], None)
+    for room, told in ((80, "~.internal:7002  session:* and idle: Deleted 5 of 5 keys."), (68, "Deleted 5 of 5 keys.")):
+        lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, room, 9, Pen(), now=20.0)]
+        row = next(line for line in lines if ":7002  " in line)
+        assert told in row, row
+
+
+def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -> None:
+    said = "n:7002 does not let this user run CONFIG SET: log in as a user who may, or set it in the file"
+    entry = AuditEntry(10.0, "a", "set", "n:7002", "sre", "maxmemory: 1 to 2", 12.0, said, False)
+    every = happenings((), [entry, replace(entry, id="b", server="n:7003")], None)
+    lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, 80, 9, Pen(), now=20.0)]
+    told = next(line for line in lines if "n:7003" not in line and "7002" in line).partition("set        ")[2]
+    assert told.endswith("~")
+    assert said.startswith(told[:-1])
+
+
 class NodesOperator(ScriptedOperator):
     """One that also proposes for a node alone."""
 
@@ -188,6 +211,19 @@ async def test_hogs_names_the_node_of_each_key() -> None:
     assert "~3.internal:7002" in line
     # Of what all primaries hold, which is 201 MiB.
     assert " 14.9 " in line
+
+
+async def test_beside_the_families_the_node_of_a_key_stays_and_its_share_goes() -> None:
+    row = KeyRow(KeyId(0, b"big", "n:7002"), "string", 30 * MIB)
+    app = an_app(ScriptedFleet([a_fleet()], views=[replace(a_view(), top=(row,))]))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await pilot.press("2", "r")
+        await until(pilot, lambda: "big" in screen_text(app))
+        head = next(line for line in rows(app) if "BYTES" in line)
+    assert "PATTERN" in head
+    assert "NODE" in head
+    assert "%" not in head.partition("KEY")[0]
 
 
 async def test_a_single_server_has_no_such_list() -> None:

@@ -9,9 +9,10 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.fleet import ClusterNode
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
+from redis_oom_tui.rules.guard import PER_NODE
 from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.store.fleet.cluster import ClusterSource
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.settings import shown_value
 from redis_oom_tui.words.sizes import count
 
 _NAMED = 5
@@ -115,17 +116,18 @@ async def widened(change: Change, others: Mapping[str, LiveOperator]) -> Change:
             there.setdefault(str(error), []).append(name)
             continue
         if seen.old != change.old:
-            olds.setdefault(seen.old or "?", []).append(name)
+            olds.setdefault(shown_value(change.name, seen.old), []).append(name)
         for warning in seen.warnings:
-            if warning not in change.warnings:
+            if warning not in (*change.warnings, PER_NODE):
                 there.setdefault(warning, []).append(name)
     # What is true of many nodes is one warning: a cluster may have hundreds.
     told = [f"{_listed(names)}: {warning}" for warning, names in there.items()]
-    told += [f"It is {safe_text(old, 60)} on {_listed(names)}" for old, names in olds.items()]
+    told += [f"It is {old} on {_listed(names)}" for old, names in olds.items()]
     place = f"On all {count(len(others) + 1)} nodes, replicas too"
     said = f"{place}. {change.consequence}".strip()
     # Each node has a file of its own.
-    return replace(change, consequence=said, warnings=(*change.warnings, *told), freezes=())
+    own = [warning for warning in change.warnings if warning != PER_NODE]
+    return replace(change, consequence=said, warnings=(*own, *told), freezes=())
 
 
 def in_order(change: Change, nodes: Sequence[ClusterNode]) -> list[str]:

@@ -30,10 +30,10 @@ def key_columns(
     if databases:
         places.append(Column("db", "DB", 4, lambda row, _: str(row.id.db), _place, "right", yields=2, falling=False))
     if nodes:
-        places.append(Column("node", "NODE", 16, _node, _place, "right", yields=7, falling=False))
+        places.append(Column("node", "NODE", 16, _node, _place, "right", yields=6, falling=False))
     return (
         Column("size", "BYTES", 7, _size, lambda row: row.size, "right", role),
-        Column("share", "%", 6, lambda row, _: _share(share(row)), share, "right", role, yields=6),
+        Column("share", "%", 6, lambda row, _: _share(share(row)), share, "right", role, yields=7),
         Column("type", "TYPE", 6, lambda row, w: safe_text(row.type, w), lambda row: row.type, falling=False, yields=3),
         Column(
             "ttl", "TTL", 7, _ttl if ttls_told else _unknown, lambda row: row.ttl_ms, "right", yields=4, falling=False

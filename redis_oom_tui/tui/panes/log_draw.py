@@ -8,14 +8,19 @@ from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.dialogs.parts import cut_end
-from redis_oom_tui.tui.draw import Line, Pen, Piece, clip, pad, width
+from redis_oom_tui.tui.draw import Line, Pen, Piece, pad, width
 from redis_oom_tui.tui.panes.log_words import clock_time, moment
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.hostile import cut, safe_text
 from redis_oom_tui.words.settings import short_value, shown_value
 from redis_oom_tui.words.sizes import count, duration, percent, size
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})
+# The cells before what happened: the cursor and the time.
+_BEFORE = 11
+# As little of a node's end tells it from the others (a port), and of a deed's words what it was about.
+_LEAST_NODE = 7
+_LEAST_WHAT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,8 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
 
 def _row(one: Happening, here: bool, room: int, pen: Pen, now: float, *, several: bool) -> Line:
     time = clock_time(one.at) if now - one.at < 43_200 else moment(one.at)[5:16].replace(" ", "/")
-    pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one.entry, several=several)
+    left = room - 1 - _BEFORE
+    pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one.entry, left, several=several)
     line: list[Piece] = [(f"{pen.glyphs.cursor if here else ' '} {pad(time, 9)}", "dim"), *pieces]
     if here:
         return ((pad(cut_end("".join(text for text, _ in line), room - 1), room), "cursor"),)
@@ -104,9 +110,13 @@ def _row(one: Happening, here: bool, room: int, pen: Pen, now: float, *, several
 
 def _fitted(line: Sequence[Piece], room: int) -> Line:
     """The line in `room` cells; what reaches over loses its end."""
-    *before, (text, role) = line
-    left = clip(before, room)
-    return (*left, (cut_end(text, room - width(left)), role)) if width(left) < room else left
+    kept: list[Piece] = []
+    for text, role in line:
+        left = room - width(kept)
+        if left <= 0:
+            break
+        kept.append((cut_end(text, left), role))
+    return tuple(kept)
 
 
 def _event_pieces(event: Event) -> list[Piece]:
@@ -115,12 +125,33 @@ def _event_pieces(event: Event) -> list[Piece]:
     return [(pad(word, 11), role), (safe_text(event.reason, 300), "text")]
 
 
-def _entry_pieces(entry: AuditEntry | None, *, several: bool) -> list[Piece]:
-    """What was done; where actions on several servers are listed, each with its own in front."""
+def _entry_pieces(entry: AuditEntry | None, room: int, *, several: bool) -> list[Piece]:
+    """What was done; where actions on several servers are listed, each with its own in front.
+
+    Where that is more than `room`, the server's name gives way first, then what was done: what came of it matters most.
+    """
     if entry is None:
         return []
     first, *rest = _deed_pieces(entry)
-    return [first, (f"{safe_text(entry.server, 60)}  ", "dim"), *rest] if several else [first, *rest]
+    name = safe_text(entry.server, 60)
+    # A refusal may begin with it.
+    if several and not rest[0][0].startswith(name):
+        rest.insert(0, (f"{_end(name, len(name) - _over([first, *rest], room - len(name) - 2))}  ", "dim"))
+    over = _over([first, *rest], room)
+    if over and entry.ok and len(rest) > 1 and entry.change is None:
+        what, role = rest[-2]
+        rest[-2] = (f"{cut(what[:-2], max(_LEAST_WHAT, width([(what, role)]) - 2 - over))}: ", role)
+    return [first, *rest]
+
+
+def _over(line: Sequence[Piece], room: int) -> int:
+    return max(0, width(line) - room)
+
+
+def _end(name: str, room: int) -> str:
+    """The end of a node's name, where nodes differ."""
+    room = max(_LEAST_NODE, room)
+    return name if len(name) <= room else f"~{name[1 - room :]}"
 
 
 def _deed_pieces(entry: AuditEntry) -> list[Piece]:
