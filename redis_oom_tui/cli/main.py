@@ -14,6 +14,8 @@ from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.options import connection_options, file_options, screen_options
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.words.defect import crash_report
+from redis_oom_tui.words.hostile import safe_text
 
 # name -> (module, what it does). A command's function stands in its module under its own name.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -30,10 +32,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("redis_oom_tui.cli.completion", "Complete commands and options in bash, zsh or fish."),
 }
 
+EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNKNOWN = 3
 EXIT_INTERRUPTED = 130
-# For these, 2 already means a critical server: a wrong option must not page anybody.
+# For these, 1 and 2 already mean a server in trouble: a wrong option must not page anybody, nor a defect of ours.
 _MONITORS = frozenset({"check", "watch"})
 # These speak to no server, and must work where the configuration file is broken.
 _WITHOUT_SERVER = frozenset({"completion", "config", "demo", "replay"})
@@ -91,14 +94,14 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and leave with its exit code; every error of ours is one line on stderr."""
+    """Run the command and leave with its exit code; every error is told on stderr, never a traceback."""
     given = sys.argv[1:] if arguments is None else arguments
     _hide_secrets(given)
     sys.exit(_run(given))
 
 
 def _run(given: list[str]) -> int:
-    usage = EXIT_UNKNOWN if _MONITORS & set(given) else EXIT_USAGE
+    usage, failed = (EXIT_UNKNOWN, EXIT_UNKNOWN) if _MONITORS & set(given) else (EXIT_USAGE, EXIT_FAILED)
     try:
         code = cli.main(args=given, prog_name="redis-oom-tui", standalone_mode=False)
     except click.UsageError as error:
@@ -117,10 +120,18 @@ def _run(given: list[str]) -> int:
         # Whoever read our output has gone; Python would complain again while it shuts down.
         sys.stdout = None
         return 0
+    except OSError as error:
+        # As BrokenPipeError: what could not be written to a full disk is not tried again on the way out.
+        sys.stdout = None
+        said = safe_text(str(error))
+        return _complain(f"the system refused: {said}; look at the disk and the file's rights, then try again", failed)
+    except Exception as error:  # noqa: BLE001 - the last one: a defect is told without the values a traceback may show
+        print(crash_report(error), file=sys.stderr)  # noqa: T201
+        return failed
     return code if isinstance(code, int) else 0
 
 
-def _complain(error: TriageError, code: int) -> int:
+def _complain(error: TriageError | str, code: int) -> int:
     print(f"redis-oom-tui: {error}", file=sys.stderr)  # noqa: T201
     return code
 

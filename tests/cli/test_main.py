@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.cli.main import COMMANDS
+from redis_oom_tui.cli.main import COMMANDS, main
 
 HEAVY = ("textual", "rich")
 
@@ -65,6 +65,45 @@ def test_bad_input_is_told_in_words(arguments: list[str], words: str, tmp_path: 
 
 def test_a_wrong_option_pages_nobody(tmp_path: Path) -> None:
     assert run("--port", "seven", "check", home=tmp_path).returncode == 3
+
+
+@pytest.mark.parametrize(("command", "code"), [("hogs", 1), ("check", 3)])
+def test_a_defect_is_told_without_a_traceback_and_pages_nobody(
+    command: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(given: object) -> None:
+        secret = "hunter2"
+        raise KeyError(f"\x1b[2J{len(secret)}")
+
+    monkeypatch.setattr("redis_oom_tui.cli.main.read_invocation", broken)
+    with pytest.raises(SystemExit) as left:
+        main([command])
+    told = capsys.readouterr()
+    assert left.value.code == code
+    assert "because of a defect in itself" in told.err
+    assert "in broken" in told.err
+    assert "Traceback" not in told.err
+    assert "hunter2" not in told.err
+    assert "\x1b" not in told.err
+    assert told.out == ""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["completion", "bash"], 1), (["-p", "1", "check", "--json"], 3)])
+def test_a_full_disk_is_told_in_a_sentence(arguments: list[str], code: int, tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if name not in ("REDIS_URL", "REDISCLI_AUTH")}
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "redis_oom_tui", *arguments],
+            env=clean | {"XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == code
+    assert len(done.stderr.splitlines()) == 1
+    assert "No space left on device" in done.stderr
 
 
 def test_the_default_profiles_password_goes_to_its_own_server_only(tmp_path: Path) -> None:

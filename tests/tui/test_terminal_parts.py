@@ -11,7 +11,7 @@ from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.terminal.environment import appearance, color_system, prepare, refusal
 from redis_oom_tui.tui.terminal.link import LinkWriter
-from redis_oom_tui.tui.terminal.safe import crash_report
+from redis_oom_tui.words.defect import crash_report
 
 
 class Tty(io.StringIO):

@@ -6,13 +6,12 @@ import os
 import signal
 import sys
 import termios
-import traceback
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Protocol
 
 from redis_oom_tui.tui.terminal.link import write_what_fits
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.defect import crash_report
 
 # Everything that Textual or this product may have switched on, off again. Leaving ?1016h on garbles the next program's
 # mouse; the keyboard protocol is popped before the alternate screen is left.
@@ -95,15 +94,3 @@ def _give_back(saved: list[Any] | None) -> None:
     if saved is not None:
         with contextlib.suppress(termios.error):
             termios.tcsetattr(0, termios.TCSANOW, saved)
-
-
-def crash_report(error: BaseException) -> str:
-    """What is told of a defect: where and what, but no values of variables, which may be secrets or control codes."""
-    frames = traceback.extract_tb(error.__traceback__)[-12:]
-    return "\n".join(
-        (
-            "redis-oom-tui stopped because of a defect in itself; nothing more was sent to the server.",
-            *(f"  {safe_text(frame.filename)}:{frame.lineno} in {frame.name}" for frame in frames),
-            f"{type(error).__name__}: {safe_text(str(error), 300)}",
-        )
-    )

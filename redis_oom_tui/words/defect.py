@@ -1,0 +1,17 @@
+"""What is told of a defect of ours, in the place of a traceback."""
+
+import traceback
+
+from redis_oom_tui.words.hostile import safe_text
+
+
+def crash_report(error: BaseException) -> str:
+    """What is told of a defect: where and what, but no values of variables, which may be secrets or control codes."""
+    frames = traceback.extract_tb(error.__traceback__)[-12:]
+    return "\n".join(
+        (
+            "redis-oom-tui stopped because of a defect in itself; nothing more was sent to the server.",
+            *(f"  {safe_text(frame.filename)}:{frame.lineno} in {frame.name}" for frame in frames),
+            f"{type(error).__name__}: {safe_text(str(error), 300)}",
+        )
+    )
