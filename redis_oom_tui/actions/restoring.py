@@ -162,9 +162,12 @@ class BackupRestorer:
         arriving = sum(len(record.payload or b"") for record in batch) + _BUFFERS
         if memory.counted_bytes + needed + arriving <= FILLED_TO * memory.maxmemory_bytes:
             return
+        pressure = memory.pressure or 0
         full = f"With {size(needed)} more it would be at {percent(FILLED_TO)} of maxmemory"
-        if (memory.pressure or 0) >= 1:
+        if pressure >= 1:
             full = f"{self._desk.server.address} is over maxmemory"
+        elif pressure >= FILLED_TO:
+            full = f"{self._desk.server.address} is at {percent(pressure)} of maxmemory already, close to the limit"
         then = "would refuse writes" if memory.policy == NOEVICTION else "would evict other keys for them"
         raise OutOfMemory(f"{full}, where {memory.policy} {then}")
 

@@ -121,6 +121,22 @@ async def test_at_oom_restore_says_so_and_goes_on_once_there_is_room(server: Run
         assert client.dbsize() == 500
 
 
+async def test_where_the_limit_is_near_already_restore_says_how_near(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(3000)], b"x" * 1000)
+        fill(client, [b"gone"], b"x" * 1000)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(
+                await planned(operator, Criteria(patterns=(b"gone",))), backup=BackupChoice()
+            ).run()
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", int(int(client.info("memory")["used_memory"]) / 0.975))
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert "of maxmemory already, close to the limit, where noeviction would refuse writes" in str(report.ended)
+        assert "With" not in str(report.ended)
+        assert client.dbsize() == 3000
+
+
 async def test_restore_stops_before_it_brings_the_server_to_its_limit_again(
     server: RunningServer, tmp_path: Path
 ) -> None:
