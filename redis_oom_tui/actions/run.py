@@ -224,7 +224,7 @@ class PlanRunner:
         fell = None if before is None or now is None else before - now
         sentence = report(self._plan.deed, self._tally.counts(), len(self._plan.keys), fell)
         if failure is not None:
-            sentence = f"{failure.rstrip('.')}. {sentence}"
+            sentence = after(failure, sentence)
         elif self._stop:
             sentence = f"Stopped. {sentence}"
         sentence += self._write_result(failure is None, sentence)
@@ -267,3 +267,12 @@ class PlanRunner:
         except TriageError as error:
             return f" {error}"
         return ""
+
+
+def after(failure: str, sentence: str) -> str:
+    """`sentence` behind a failure that may end as a sentence does.
+
+    >>> after("It is gone", "Deleted 2."), after("Is it up?", "Deleted 2.")
+    ('It is gone. Deleted 2.', 'Is it up? Deleted 2.')
+    """
+    return f"{failure} {sentence}" if failure.endswith((".", "?", "!")) else f"{failure}. {sentence}"

@@ -93,6 +93,15 @@ def number_of_keys(value: int) -> str:
     return "1 key" if value == 1 else f"{value:,} keys"
 
 
+def number_of(value: int, thing: str) -> str:
+    """So many of them.
+
+    >>> number_of(1, "node"), number_of(2000, "replica")
+    ('1 node', '2,000 replicas')
+    """
+    return f"{value:,} {thing}" if value == 1 else f"{value:,} {thing}s"
+
+
 def percent(share: float | None, digits: int = 0) -> str:
     """A share as a percentage.
 

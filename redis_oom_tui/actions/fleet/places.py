@@ -36,3 +36,12 @@ def place_of(nodes: Nodes, key: bytes, refused_by: Place | None, sentence: str) 
         return Place(heir, asking=True)
     owner = nodes.owner(key)
     return None if owner is None else Place(owner)
+
+
+def told_by(node: str, sentence: str) -> str:
+    """`sentence` with its node in front, unless it begins with that.
+
+    >>> told_by("n:1", "it is full"), told_by("n:1", "n:1 refuses connections")
+    ('n:1: it is full', 'n:1 refuses connections')
+    """
+    return sentence if sentence.startswith(f"{node} ") else f"{node}: {sentence}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from redis_oom_tui.actions.fleet.places import Nodes, Place, place_of
+from redis_oom_tui.actions.fleet.places import Nodes, Place, place_of, told_by
 from redis_oom_tui.actions.run import PlanRunner
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.models.action import BackupChoice
@@ -19,7 +19,7 @@ from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.line import OtherServer
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, number_of_keys
+from redis_oom_tui.words.sizes import count, number_of, number_of_keys
 from redis_oom_tui.words.slots import slot_of, slots_by_number
 
 _ROUNDS = 4
@@ -165,7 +165,7 @@ class FleetRun:
             view = runner.view()
             self._past.append(view)
             if view.failed:
-                self._failures[f"{place.node}: {view.ended}"] = None
+                self._failures[told_by(place.node, str(view.ended))] = None
         self._parts = []
 
     def _choice(self) -> BackupChoice:
@@ -248,4 +248,4 @@ def _phase(views: Sequence[RunView]) -> str:
     busy = [view for view in views if view.ended is None]
     if not busy:
         return "looking who serves the rest"
-    return f"{busy[0].phase} ({count(len(busy))} nodes)"
+    return f"{busy[0].phase} ({number_of(len(busy), 'node')})"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from redis_oom_tui.actions.fleet.places import told_by
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.fleet import ClusterNode
@@ -163,7 +164,7 @@ def together(change: Change, told: Mapping[str, ChangeResult | str]) -> ChangeRe
     refused = [node for node in nodes if not node.took]
     detail = nodes[0].detail if len(nodes) == 1 else ""
     if refused and not detail:
-        reasons = "; ".join(f"{node.node}: {node.detail}" for node in refused[:_NAMED])
+        reasons = "; ".join(told_by(node.node, node.detail) for node in refused[:_NAMED])
         more = len(refused) - _NAMED
         reasons += f"; and {count(more)} more" if more > 0 else ""
         detail = f"{count(len(nodes) - len(refused))} of {count(len(nodes))} nodes took it. Not so: {reasons}"

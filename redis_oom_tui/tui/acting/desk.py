@@ -19,6 +19,7 @@ from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, LogState, 
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.sizes import number_of
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.station import Station
@@ -73,7 +74,8 @@ class ActionDesk:
             return address
         server, fleet = snapshot.server, snapshot.fleet
         if fleet is not None:
-            return f"the cluster of {address} ({len(fleet.primaries)} primaries, {len(fleet.replicas)} replicas)"
+            copies = number_of(len(fleet.replicas), "replica")
+            return f"the cluster of {address} ({len(fleet.primaries)} primaries, {copies})"
         return (
             f"{address} ({safe_text(server.role, 12)}, {safe_text(server.flavour, 12)} {safe_text(server.version, 12)})"
         )

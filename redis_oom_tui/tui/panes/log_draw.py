@@ -10,7 +10,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.dialogs.parts import cut_end
 from redis_oom_tui.tui.draw import Line, Pen, Piece, pad, width
 from redis_oom_tui.tui.panes.log_words import clock_time, moment
-from redis_oom_tui.words.hostile import cut, safe_text
+from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.settings import short_value, shown_value
 from redis_oom_tui.words.sizes import count, duration, percent, size
 
@@ -140,7 +140,7 @@ def _entry_pieces(entry: AuditEntry | None, room: int, *, several: bool) -> list
     over = _over([first, *rest], room)
     if over and entry.ok and len(rest) > 1 and entry.change is None:
         what, role = rest[-2]
-        rest[-2] = (f"{cut(what[:-2], max(_LEAST_WHAT, width([(what, role)]) - 2 - over))}: ", role)
+        rest[-2] = (f"{cut_end(what[:-2], max(_LEAST_WHAT, width([(what, role)]) - 2 - over))}: ", role)
     return [first, *rest]
 
 
