@@ -13,6 +13,7 @@ from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.restore import RestoreDialog
+from redis_oom_tui.tui.panes.log_draw import Happening, in_full
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator, a_plan, some_keys
 from tests.tui.support import an_app, rows, screen_text, until
@@ -312,3 +313,10 @@ async def test_who_looks_at_the_log_while_a_cleanup_ends_sees_its_end():
         operator.entries = [an_entry(1)]
         operator.runs[0].finish()
         await until(pilot, lambda: "Deleted 1 of 1 keys" in screen_text(app))
+
+
+@pytest.mark.parametrize(("action", "named"), [("restore", "The backup: "), ("delete", "What would take it back: ")])
+def test_a_backup_that_was_put_back_is_not_said_to_take_that_back(action: str, named: str) -> None:
+    entry = AuditEntry(10.0, "a", action, "n:1", "sre", "5 keys", 12.0, "Done.", True, undo="/backups/a.jsonl")
+    told = [text for text, _ in in_full(Happening(10.0, entry=entry))]
+    assert f"{named}/backups/a.jsonl" in told

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.action import Action, AuditEntry
 from redis_oom_tui.models.alert import Alert, Event, EventKind
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.settings import ChangeResult
@@ -218,5 +218,7 @@ def _entry_in_full(entry: AuditEntry | None) -> list[Piece]:
         old, new, now = (shown_value(change.name, value) for value in (change.old, change.new, entry.change.now))
         pieces.append((f"{change.name}: {old}, then {new}; read back {now}", "text"))
     if entry.undo:
-        pieces.append((f"What would take it back: {entry.undo}", "dim"))
+        # A backup that was put back does not take its own return back: it is named for what it is.
+        named = "The backup" if entry.action == Action.RESTORE else "What would take it back"
+        pieces.append((f"{named}: {entry.undo}", "dim"))
     return [*pieces, (f"Number {entry.id} in the audit file.", "dim")]
