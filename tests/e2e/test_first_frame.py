@@ -105,7 +105,8 @@ def test_ctrl_c_leaves(tmp_path):
     with held(tmp_path) as (run, _):
         run.wait_for("Refusing writes")
         run.type("\x03")
-        assert run.wait() == 130
+        # Where that came while Python ran a text as code, as dataclasses do, it kills itself: the same for a shell.
+        assert run.wait() in (130, -signal.SIGINT)
         assert LEFT in bytes(run.raw)
         assert run.is_restored()
 

@@ -57,9 +57,9 @@ def fill(client: redis.Redis, names: Iterable[bytes], value: bytes = b"x" * 100,
 
 
 def fill_to_the_limit(client: redis.Redis) -> None:
-    """Set the limit just below what is in use: from now on writes are refused."""
+    """Set the limit below what is in use, buffers of connections that end later included: writes are refused."""
     client.config_set("maxmemory-policy", "noeviction")
-    client.config_set("maxmemory", max(1, _settled(client) - 100_000))
+    client.config_set("maxmemory", max(1, _settled(client) - 400_000))
     try:
         client.set(b"one more", b"x" * 1000)
     except redis.OutOfMemoryError:
