@@ -14,7 +14,7 @@ from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import AnyOperator, Ticker, acting, must, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.plans import load_plan, save_plan
-from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningView
+from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Order, Outcome, Plan, PlannedKey, RunView, TtlFilter
@@ -37,6 +37,7 @@ class _Result:
     consent: tuple[str, ...]
     run: RunView | None = None
     outcomes: tuple[KeyOutcome, ...] = ()
+    stopped: bool = False
 
 
 @click.command()
@@ -83,8 +84,7 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bo
         click.echo("\n".join(_lines(result, invocation.way_in, show_all=show_all)))
         if result.run is None and result.plan.keys:
             click.echo("\n".join(_to_run_it(result.plan, invocation.way_in, given)))
-    stopped = not result.plan.complete and given["plan_path"] is None
-    return EXIT_INTERRUPTED if stopped else _exit_code(result.run)
+    return EXIT_INTERRUPTED if result.stopped else _exit_code(result.run)
 
 
 def _exit_code(run: RunView | None) -> int:
@@ -100,8 +100,8 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
     async with acting(invocation) as (server, operator):
         if yes:
             await must(operator, Action(deed.value), read_only=read_only)
-        plan = await _plan(operator, {**given, "db": invocation.connection.db or 0}, deed)
-        if yes and not plan.complete and given["plan_path"] is None:
+        plan, stopped = await _plan(operator, {**given, "db": invocation.connection.db or 0}, deed)
+        if yes and stopped:
             # Whoever stops the search of a cleanup that would begin by itself wants none of it.
             click.echo("Stopped while looking: nothing was done.", err=True)
             raise click.Abort
@@ -110,7 +110,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if given["save_plan"] is not None:
             save_plan(plan, given["save_plan"])
         budget = operator.budget(plan, await server.snapshot())
-        result = _Result(plan, budget, operator.consent(plan, backup))
+        result = _Result(plan, budget, operator.consent(plan, backup), stopped=stopped)
         if not yes or not plan.keys:
             return result
         return await _run(operator, result, backup)
@@ -129,9 +129,10 @@ def _progress(view: RunView) -> str:
     return f"{view.phase}: {count(view.done_keys)} of {count(view.total_keys)} keys, {view.keys_per_second:,.0f}/s"
 
 
-async def _plan(operator: AnyOperator, given: dict[str, Any], deed: Deed) -> Plan:
+async def _plan(operator: AnyOperator, given: dict[str, Any], deed: Deed) -> tuple[Plan, bool]:
+    """The plan, and whether its search was stopped; one that lacks the keys of a lost node was not."""
     if given["plan_path"] is not None:
-        return load_plan(given["plan_path"])
+        return load_plan(given["plan_path"]), False
     if given["emergency"]:
         planning = operator.emergency()
     else:
@@ -142,7 +143,7 @@ async def _plan(operator: AnyOperator, given: dict[str, Any], deed: Deed) -> Pla
             view = await planning.run()
     if view.plan is None:
         raise ServerUnreachable(view.error or "The plan could not be made")
-    return view.plan
+    return view.plan, view.state is PlanningState.STOPPED
 
 
 def _planning_words(view: PlanningView) -> str:
@@ -182,7 +183,7 @@ def _backup(given: dict[str, Any]) -> BackupChoice:
 def _lines(result: _Result, way_in: Sequence[str], *, show_all: bool) -> list[str]:
     plan = result.plan
     if not plan.keys:
-        nothing = "there is nothing to do" if plan.complete else "the search was stopped"
+        nothing = "the search was stopped" if result.stopped else "there is nothing to do"
         return [f"No key of {count(plan.scanned_keys)} matches: {nothing}.", *plan.flags]
     shown = plan.keys if show_all else plan.keys[:_SHOWN]
     lines = [_key_line(key) for key in shown]

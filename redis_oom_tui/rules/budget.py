@@ -169,7 +169,7 @@ def beyond(plan: Plan, held: int) -> tuple[str, ...]:
     """
     words = []
     if not plan.complete:
-        words.append(f"The search was stopped after {count(plan.scanned_keys)} keys: more may match.")
+        words.append(f"The search ended early, after {count(plan.scanned_keys)} keys: more may match.")
     left = plan.matched_keys - len(plan.keys)
     if left > 0:
         rest = size(told_bytes(max(0, plan.matched_bytes - held), left))

@@ -116,3 +116,16 @@ def test_what_one_node_did_not_take_is_told_by_node(
     assert "maxmemory-policy: 2 of 3 nodes took allkeys-lru." in out
     assert f"  {lost.name}  NOT changed: " in out
     assert out.count("allkeys-lru now; it was noeviction") == 2
+
+
+def test_a_plan_without_a_lost_node_is_not_called_stopped(
+    cluster: RunningCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = cluster.primaries[1]
+    lost.server.kill()
+    with pytest.raises(SystemExit) as ended:
+        entry.main(["-c", "-p", str(cluster.primaries[0].port), "cleanup", "--match", "tmp:*"])
+    told = capsys.readouterr()
+    assert ended.value.code == 0
+    assert "its keys are not in the plan." in told.out
+    assert "topped" not in told.out + told.err

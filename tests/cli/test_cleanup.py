@@ -108,7 +108,7 @@ def test_who_stops_the_search_gets_no_cleanup(
     if yes:
         assert (out, err) == ("", "Stopped while looking: nothing was done.\n")
     else:
-        assert "The search was stopped after " in out
+        assert "The search ended early, after " in out
         assert "Nothing was done" in out
 
 

@@ -226,7 +226,7 @@ async def test_escape_stops_the_search_and_what_was_found_is_a_plan_that_says_so
         await until(pilot, lambda: "200,000 of 413,200" in screen_text(app))
         await pilot.press("escape")
         await at(pilot, Stage.PREVIEW)
-        assert "The search was stopped" in screen_text(app)
+        assert "The search ended early" in screen_text(app)
 
 
 async def test_a_run_shows_how_far_it_is_and_stops_at_an_edge():

@@ -56,7 +56,7 @@ class PlanDialog(Dialog[BackupChoice]):
             words = f"{count(self.hidden)} of them are marked rows that the filter hides at the moment."
             lines += marked("! ", words, width, "text", "warn")
         if not self.plan.complete:
-            words = "The search was stopped early: more keys may match, and they are not in this plan."
+            words = "The search ended early: more keys may match, and they are not in this plan."
             lines += marked("! ", words, width, "text", "warn")
         return [*lines, *self._samples(width)]
 
