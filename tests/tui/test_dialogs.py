@@ -307,3 +307,81 @@ async def test_the_wheel_scrolls_the_text():
         text = app.screen.query_one("ScrollText")
         text.wheel(3)
         await until(pilot, lambda: "line 0" not in screen_text(app) and "line 3" in screen_text(app))
+
+
+def asks_for_a_word():
+    return ConfirmDialog(Question("Delete?", ("All.",), "Delete", word="delete"))
+
+
+@pytest.mark.parametrize("focus", ["cancel", "backup"])
+async def test_the_word_may_be_typed_wherever_the_focus_is(focus):
+    app = an_app()
+    async with app.run_test() as pilot:
+        dialog = a_plan_dialog(some_keys(1001))
+        answers = await opened(pilot, dialog)
+        assert "Type delete to go on:" in screen_text(app)
+        assert "Type delete, then Enter" in screen_text(app)
+        dialog.query_one(f"#{focus}").focus()
+        await until(pilot, lambda: app.focused.id == focus)
+        await pilot.press(*"delete")
+        assert app.focused.id == "word"
+        assert app.focused.value == "delete"
+        await pilot.press("enter")
+        await until(pilot, lambda: answers == [BackupChoice()])
+
+
+async def test_a_word_half_typed_goes_on_where_it_was_left_after_a_choice_was_turned():
+    app = an_app()
+    async with app.run_test() as pilot:
+        dialog = a_plan_dialog(some_keys(1001))
+        answers = await opened(pilot, dialog)
+        await pilot.press(*"del", "shift+tab", "shift+tab")
+        assert app.focused.id == "backup"
+        await pilot.press("space", *"ete", "enter")
+        await until(pilot, lambda: answers == [BackupChoice(wanted=False)])
+
+
+@pytest.mark.parametrize("keys", SPLIT)
+async def test_what_a_split_sequence_leaves_does_not_get_into_the_word(keys):
+    app = an_app()
+    async with app.run_test() as pilot:
+        dialog = asks_for_a_word()
+        answers = await opened(pilot, dialog)
+        await pilot.press(*keys)
+        assert dialog.query_one("#word").value == ""
+        assert answers == []
+        assert app.focused.id == "cancel"
+
+
+async def test_a_word_typed_before_the_question_can_have_been_read_is_not_heard(monkeypatch):
+    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 30.0)
+    app = an_app()
+    async with app.run_test() as pilot:
+        dialog = asks_for_a_word()
+        await opened(pilot, dialog)
+        await pilot.press(*"delete")
+        assert dialog.query_one("#word").value == ""
+
+
+async def test_up_and_down_reach_the_choices_and_cancel_but_never_what_acts():
+    app = an_app()
+    async with app.run_test(size=(80, 40)) as pilot:
+        dialog = a_plan_dialog(some_keys(3))
+        await opened(pilot, dialog)
+        for key, focus in (("up", "backup"), ("up", "cancel"), ("down", "backup"), ("down", "cancel")):
+            await pilot.press(key)
+            assert app.focused.id == focus
+        dialog.query_one("#act").focus()
+        await until(pilot, lambda: app.focused.id == "act")
+        await pilot.press("up")
+        assert app.focused.id == "backup"
+
+
+async def test_up_and_down_scroll_where_there_is_more_to_read():
+    app = an_app()
+    async with app.run_test(size=(60, 14)) as pilot:
+        await opened(pilot, a_plan_dialog(some_keys(40)))
+        before = screen_text(app)
+        await pilot.press("down")
+        await until(pilot, lambda: screen_text(app) != before)
+        assert app.focused.id == "cancel"

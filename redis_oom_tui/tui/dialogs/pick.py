@@ -49,14 +49,18 @@ class PickDialog(Dialog[str]):
                 lines += paragraph(safe_text(option.note), width, "dim", "    ")
         return lines
 
-    def action_scroll_text(self, lines: int) -> None:
+    def action_go_down(self, lines: int) -> None:
         """Choose the next one."""
         self.at = max(0, min(len(self.options) - 1, self.at + lines))
         self._follow()
 
-    def action_scroll_page(self, pages: int) -> None:
+    def action_go_page(self, pages: int) -> None:
         """Choose one further away."""
-        self.action_scroll_text(pages * 5)
+        self.action_go_down(pages * 5)
+
+    def turn(self, lines: int) -> None:
+        """The mouse wheel chooses, too."""
+        self.action_go_down(lines)
 
     def _follow(self) -> None:
         text = self.query_one(ScrollText)
@@ -65,7 +69,7 @@ class PickDialog(Dialog[str]):
         cursor = next((n for n, line in enumerate(rows) if line and line[0][1] == "cursor"), 0)
         text.top = max(0, min(cursor - 1, text.top), cursor + 2 - text.size.height)
         text.redraw()
-        self._show_rest()
+        self.box.show_rest()
 
     def action_pick(self) -> None:
         """Answer with the one that is marked; with Back in focus, go back."""
