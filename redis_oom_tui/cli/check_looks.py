@@ -82,11 +82,10 @@ def _replicas_named(invocation: Invocation, info: Mapping[str, object]) -> "tupl
     """Asked while the pause between the looks runs; only this needs the driver then."""
     import asyncio
 
-    from redis_oom_tui.store.live import LiveServer, replica_lines
+    from redis_oom_tui.store.fleet.replicas import replicas_of
+    from redis_oom_tui.store.looks import replica_lines
 
-    server = LiveServer(invocation.connection)
-    server.replica_lines = replica_lines(info)
-    return asyncio.run(_replicas(server))
+    return asyncio.run(replicas_of(invocation.connection, replica_lines(info)))
 
 
 def _driven(invocation: Invocation, gap: float) -> Looks:
@@ -125,11 +124,11 @@ async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple
     return await server.snapshot(), settings, clients, await server.capabilities()
 
 
-async def _replicas(server: "Server", snapshot: Snapshot | None = None) -> "tuple[NodeView, ...]":
+async def _replicas(server: "Server", snapshot: Snapshot) -> "tuple[NodeView, ...]":
     """The replicas of a master that is no cluster; in a cluster they are among the nodes."""
     from redis_oom_tui.ports import SeesReplicas
 
-    if not isinstance(server, SeesReplicas) or (snapshot and not snapshot.activity.connected_replicas):
+    if not isinstance(server, SeesReplicas) or not snapshot.activity.connected_replicas:
         return ()
     try:
         return await server.replicas()

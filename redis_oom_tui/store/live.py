@@ -6,54 +6,41 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from redis_oom_tui.models import address as addresses
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable
 from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.store import probing
 from redis_oom_tui.store.client import make_client
 from redis_oom_tui.store.errors import translated
-from redis_oom_tui.store.fleet import sentinels
+from redis_oom_tui.store.fleet.whereabouts import Whereabouts
 from redis_oom_tui.store.gate import Gate
-from redis_oom_tui.store.other_way import heeded
+from redis_oom_tui.store.looks import Closely, Looks
 from redis_oom_tui.store.replies import client_buffers
-from redis_oom_tui.store.told import ask_settings, read_settings, refused_settings, settings_in
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.store.told import read_settings
 
 if TYPE_CHECKING:
     from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 
 
 class LiveServer:
-    """One server behind redis-py's connections. Implements `ports.Source`.
+    """One server behind redis-py's connections. Implements `ports.Source`; `monotonic` stamps its snapshots."""
 
-    `monotonic` and `wall` are the clocks that stamp the snapshots. `replica_lines` is what the last one's INFO said of
-    each replica; None before the first.
-    """
-
-    def __init__(
-        self,
-        connection: addresses.Connection,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        self.connection = connection
-        self._monotonic = monotonic
-        self._wall = wall
+    def __init__(self, connection: addresses.Connection, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._where = Whereabouts(connection)
+        self._looks = Looks(monotonic)
         self._clients: dict[tuple[int, bool], Redis] = {}
-        self._answered = False
         self._capabilities: Capabilities | None = None
-        self._notes: tuple[str, ...] = ()
-        self._doubted: addresses.Address | None = None
-        self.replica_lines: tuple[Mapping[str, object], ...] | None = None
+
+    @property
+    def connection(self) -> addresses.Connection:
+        """How it is reached now: behind Sentinels the address changes with the master."""
+        return self._where.connection
 
     @property
     def address(self) -> addresses.Address:
@@ -75,12 +62,11 @@ class LiveServer:
         """
         await self.locate()
         try:
-            info = await heeded(self.connection, self._info("server"))
+            info = await self._looks.info(self.connection, self.client(), "server")
         except ServerUnreachable as error:
-            raise self._named(error) from None
+            raise self._where.named(error) from None
         except CommandRefused:
             return  # each look says so, and keys may be walked all the same
-        self._answered = True
         if info.get("redis_mode", info.get("server_mode")) == "sentinel":
             raise NotRedis(
                 f"{self.address} is a Sentinel and holds no data: give it as --sentinel {self.address} --master NAME"
@@ -88,8 +74,8 @@ class LiveServer:
 
     async def locate(self) -> None:
         """Find the master where Sentinels are asked; else send nothing, and leave it to the first look to connect."""
-        if self.connection.sentinel is not None:
-            await self._find_master()
+        if await self._where.find():
+            await self._let_go()
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -118,66 +104,17 @@ class LiveServer:
             snapshot = await self._look()
         except ServerUnreachable as error:
             if not await self._followed():
-                raise self._named(error) from None
+                raise self._where.named(error) from None
             snapshot = await self._look()
         if snapshot.server.role == "replica" and await self._followed():
             snapshot = await self._look()
         if snapshot.server.role == "replica":
-            self._doubt()
-        notes, self._notes = self._notes, ()
-        return replace(snapshot, notes=notes)
+            self._where.doubt()
+        return replace(snapshot, notes=self._where.news())
 
-    def _named(self, error: ServerUnreachable) -> ServerUnreachable:
-        """Behind Sentinels: who sent us there."""
-        sentinel = self.connection.sentinel
-        if sentinel is None:
-            return error
-        return ServerUnreachable(f"{error}; the Sentinels name it as master of {safe_text(sentinel.master, 80)}")
-
-    def _doubt(self) -> None:
-        """Say once of each address that the Sentinels take a replica for the master."""
-        sentinel = self.connection.sentinel
-        if sentinel is None or self._doubted == self.address:
-            return
-        self._doubted = self.address
-        self._notes += (sentinels.doubt(self.address, sentinel),)
-
-    async def _look(self) -> Snapshot:
-        started = self._monotonic()
-        asking = self._info("all")
-        info = await (asking if self._answered else heeded(self.connection, asking))
-        self._answered = True
-        return self._seen(info, started)
-
-    async def _info(self, section: str) -> dict[str, Any]:
-        with translated(self.address, "INFO"):
-            return dict(await self.client().info(section))
-
-    def _seen(self, info: dict[str, Any], started: float) -> Snapshot:
-        now = self._monotonic()
-        self.replica_lines = replica_lines(info)
-        return snapshot_from_info(
-            info, address=self.address, monotonic=now, wall=self._wall(), took=max(0.0, now - started)
-        )
-
-    async def look_closely(self) -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]:
-        """INFO, the settings and CLIENT LIST in one round trip; the last two are empty where they may not be read.
-
-        With it what was found to be refused: the settings, where none of them may be read.
-        """
-        started = self._monotonic()
-        pipeline = self.client().pipeline(transaction=False)
-        pipeline.info("all")
-        asked = ask_settings(pipeline)
-        pipeline.client_list()
-        with translated(self.address, "INFO"):
-            info, *more = await pipeline.execute(raise_on_error=False)
-            if isinstance(info, RedisError):
-                raise info
-            snapshot = self._seen(info, started)
-        lines, told = more[asked], more[:asked]
-        clients = () if isinstance(lines, RedisError) else client_buffers(lines)
-        return snapshot, settings_in(told), clients, refused_settings(told)
+    async def look_closely(self) -> Closely:
+        """INFO, the settings and CLIENT LIST in one round trip, and what of them was refused: see `Looks.closely`."""
+        return await self._looks.closely(self.connection, self.client())
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """CLIENT LIST, the largest holders of memory first."""
@@ -190,10 +127,12 @@ class LiveServer:
             return await read_settings(self.client())
 
     async def replicas(self) -> tuple[NodeView, ...]:
-        """What each replica that INFO names says of itself, or why it does not; none behind a refused INFO."""
+        """What each replica that INFO names says of itself, or why it does not. Raises one of `models.errors`."""
         from redis_oom_tui.store.fleet.replicas import replicas_of  # noqa: PLC0415 - it is made of servers like this
 
-        return await replicas_of(self)
+        if self._looks.replica_lines is None:
+            await self.snapshot()
+        return await replicas_of(self.connection, self._looks.replica_lines or ())
 
     async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
         """A few keys of each of the largest families, boiled down to figures."""
@@ -223,34 +162,17 @@ class LiveServer:
 
         return await details(self, key)
 
-    async def _find_master(self) -> bool:
-        """Ask the Sentinels again; True where they name another address than before, which is then ours."""
-        if self.connection.sentinel is None:
-            return False
-        before = self.address
-        master = await sentinels.master_of(self.connection, self.connection.sentinel)
-        if master == before:
-            return False
-        await self.close()
-        self.connection = replace(self.connection, address=master)
-        self._capabilities = None
-        return True
+    async def _look(self) -> Snapshot:
+        return await self._looks.look(self.connection, self.client())
 
     async def _followed(self) -> bool:
         """Whether a failover was found and followed: the next snapshot then says so."""
-        before = self.address
-        try:
-            moved = await self._find_master()
-        except TriageError:
-            return False
-        if moved and self.connection.sentinel is not None:
-            name = safe_text(self.connection.sentinel.master, 80)
-            self._notes = (
-                f"failover: the Sentinels now name {self.address} as master of {name}, in place of {before}",
-            )
+        moved = await self._where.follow()
+        if moved:
+            await self._let_go()
         return moved
 
-
-def replica_lines(info: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
-    """What INFO says of each replica."""
-    return tuple(value for name, value in info.items() if name.startswith("slave") and isinstance(value, Mapping))
+    async def _let_go(self) -> None:
+        """Forget the server that was there until now."""
+        self._capabilities = None
+        await self.close()

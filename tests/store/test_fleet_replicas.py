@@ -11,7 +11,6 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.scan import ScanOptions, ScanState
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.fleet import replica_findings
-from redis_oom_tui.store.fleet.replicas import replicas_of
 from redis_oom_tui.store.live import LiveServer
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
@@ -42,11 +41,11 @@ async def test_a_replica_that_would_evict_on_promotion(flavour: str) -> None:
             client.config_set("maxmemory-policy", "allkeys-lru")
         live = LiveServer(connection)
         await live.open()
-        views = await replicas_of(live)
+        views = await live.replicas()
         primary = await live.snapshot()
         found = list(replica_findings(primary, views))
         with replica.frozen():
-            lost = await replicas_of(live)
+            lost = await live.replicas()
         await live.close()
     assert [finding.level for finding in found] == [Level.CRITICAL]
     assert "on promotion it would evict" in found[0].title

@@ -35,15 +35,9 @@ class ClusterSource:
     snapshots are those of the worst primary, with all others in `Snapshot.fleet`.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, connection: Connection, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.connection = connection
-        self.members = Members(connection, monotonic=monotonic, wall=wall)
+        self.members = Members(connection, monotonic)
         self._round = Round(self.members.at, monotonic)
         self._view: FleetView | None = None
         self._shown = ""

@@ -1,6 +1,5 @@
 """The members of a cluster: who serves what, as last asked, and a server for each of them."""
 
-import time
 from collections.abc import Callable, Collection, Iterable
 
 from redis_oom_tui.models.address import Address, Connection
@@ -19,16 +18,10 @@ _NAMED = 12
 class Members:
     """The nodes of the cluster behind `connection`. What changed of them is said once, in `news`."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, connection: Connection, monotonic: Callable[[], float]) -> None:
         self.address = connection.address
         self._monotonic = monotonic
-        self._servers = Servers(connection, monotonic=monotonic, wall=wall)
+        self._servers = Servers(connection, monotonic)
         self._topology: Topology | None = None
         self._due = 0.0
         self._owners: Owners | None = None

@@ -1,7 +1,7 @@
 """The replicas of one master, each asked for its own limit and policy: what a failover would bring."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from redis_oom_tui.models.address import Address, Connection
@@ -13,16 +13,14 @@ from redis_oom_tui.store.live import LiveServer
 _PATIENCE_SECONDS = 1.0
 
 
-async def replicas_of(server: LiveServer) -> tuple[NodeView, ...]:
-    """What each replica that the last look at `server` named says of itself, with the same login.
+async def replicas_of(primary: Connection, lines: Iterable[Mapping[str, object]]) -> tuple[NodeView, ...]:
+    """What each replica that `lines` of the INFO of `primary` name says of itself, with the same login.
 
-    One that does not answer has the reason instead. Raises one of `models.errors` where the master does not answer.
+    One that does not answer has the reason instead.
     """
-    if server.replica_lines is None:
-        await server.snapshot()
-    found = [_address(line) for line in server.replica_lines or ()]
+    found = [_address(line) for line in lines]
     addresses = [address for address in found if address is not None]
-    return tuple(await asyncio.gather(*(_look(server.connection, str(server.address), each) for each in addresses)))
+    return tuple(await asyncio.gather(*(_look(primary, each) for each in addresses)))
 
 
 def _address(line: Mapping[str, object]) -> Address | None:
@@ -31,15 +29,15 @@ def _address(line: Mapping[str, object]) -> Address | None:
     return Address(str(host), int(port)) if host and port.isdigit() else None
 
 
-async def _look(connection: Connection, primary: str, where: Address) -> NodeView:
-    node = ClusterNode(str(where), str(where), where, primary)
+async def _look(primary: Connection, where: Address) -> NodeView:
+    node = ClusterNode(str(where), str(where), where, str(primary.address))
     replica = LiveServer(
         replace(
-            connection,
+            primary,
             address=where,
             sentinel=None,
-            connect_timeout_seconds=min(_PATIENCE_SECONDS, connection.connect_timeout_seconds),
-            read_timeout_seconds=min(_PATIENCE_SECONDS, connection.read_timeout_seconds),
+            connect_timeout_seconds=min(_PATIENCE_SECONDS, primary.connect_timeout_seconds),
+            read_timeout_seconds=min(_PATIENCE_SECONDS, primary.read_timeout_seconds),
         )
     )
     try:

@@ -1,6 +1,5 @@
 """The nodes of a cluster as servers of their own: each made on first use, and all let go together."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,16 +10,9 @@ from redis_oom_tui.store.live import LiveServer
 class Servers:
     """Makes a server of each address, reached as `connection` says. Each way of reaching it has its own connections."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, connection: Connection, monotonic: Callable[[], float]) -> None:
         self._connection = replace(connection, cluster=False, sentinel=None)
         self._monotonic = monotonic
-        self._wall = wall
         self._made: dict[Connection, LiveServer] = {}
 
     def at(self, address: Address) -> LiveServer:
@@ -43,5 +35,5 @@ class Servers:
 
     def _server(self, connection: Connection) -> LiveServer:
         if connection not in self._made:
-            self._made[connection] = LiveServer(connection, monotonic=self._monotonic, wall=self._wall)
+            self._made[connection] = LiveServer(connection, monotonic=self._monotonic)
         return self._made[connection]

@@ -1,0 +1,79 @@
+"""One look at a server: INFO, parsed; at best with the settings and the clients in the same round trip."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from redis_oom_tui.models.address import Connection
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.rules.info import snapshot_from_info
+from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.other_way import heeded
+from redis_oom_tui.store.replies import client_buffers
+from redis_oom_tui.store.told import ask_settings, refused_settings, settings_in
+
+Closely = tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]
+
+
+class Looks:
+    """The looks at one server, stamped by `monotonic`. `way` is how it is reached, `client` what reaches it so.
+
+    `replica_lines` is what the last INFO said of each replica; None before the first.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._answered = False
+        self.replica_lines: tuple[Mapping[str, object], ...] | None = None
+
+    async def info(self, way: Connection, client: "Redis", section: str) -> dict[str, Any]:
+        """INFO as it is told; raises one of `models.errors`, as all here do."""
+        asking = _info(way, client, section)
+        # One that never answered yet may be asked the wrong way, with TLS or without.
+        told = await (asking if self._answered else heeded(way, asking))
+        self._answered = True
+        return told
+
+    async def look(self, way: Connection, client: "Redis") -> Snapshot:
+        """All of INFO."""
+        started = self._monotonic()
+        return self._seen(way, await self.info(way, client, "all"), started)
+
+    async def closely(self, way: Connection, client: "Redis") -> Closely:
+        """INFO, the settings and CLIENT LIST in one round trip; the last two are empty where they may not be read.
+
+        With it what was found to be refused: the settings, where none of them may be read.
+        """
+        started = self._monotonic()
+        pipeline = client.pipeline(transaction=False)
+        pipeline.info("all")
+        asked = ask_settings(pipeline)
+        pipeline.client_list()
+        with translated(way.address, "INFO"):
+            info, *more = await pipeline.execute(raise_on_error=False)
+            if isinstance(info, RedisError):
+                raise info
+            snapshot = self._seen(way, info, started)
+        lines, told = more[asked], more[:asked]
+        clients = () if isinstance(lines, RedisError) else client_buffers(lines)
+        return snapshot, settings_in(told), clients, refused_settings(told)
+
+    def _seen(self, way: Connection, info: Mapping[str, Any], started: float) -> Snapshot:
+        now = self._monotonic()
+        self.replica_lines = replica_lines(info)
+        took = max(0.0, now - started)
+        return snapshot_from_info(info, address=way.address, monotonic=now, wall=time.time(), took=took)
+
+
+def replica_lines(info: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
+    """What INFO says of each replica."""
+    return tuple(value for name, value in info.items() if name.startswith("slave") and isinstance(value, Mapping))
+
+
+async def _info(way: Connection, client: "Redis", section: str) -> dict[str, Any]:
+    with translated(way.address, "INFO"):
+        return dict(await client.info(section))
