@@ -293,6 +293,13 @@ class Operator(Protocol):
     async def returned(self, result: ChangeResult) -> ChangeResult:
         """How the timed return of the old value ended, once it has: it took where that was read back."""
 
+    async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
+        """What `undo` would mean here and now, from the value as it is to the old one, with its warnings.
+
+        Raises BadInput where the old value was never known, or the value is another by now. In a cluster `new` is ''
+        where nodes had different values; `consequence` then names them.
+        """
+
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again, read it back, record it."""
 

@@ -142,13 +142,25 @@ class Tuner:
         ended = await self._returns.ended(result.change.name)
         return await self._as_it_stands(result, "It was not to return by itself") if ended is None else ended
 
+    async def propose_back(
+        self, result: ChangeResult, snapshot: Snapshot, capabilities: Capabilities, scan: ScanView | None
+    ) -> Change:
+        """What `undo` would mean as the server stands; raises BadInput where it could not be."""
+        _must_know_old(result)
+        back = _back(result)
+        await self._still(back)
+        try:
+            seen = await self.propose(back.name, tuning.as_typed(back.name, back.new), snapshot, capabilities, scan)
+        except BadInput:
+            # The server took it once, though nobody would be let type it.
+            return back
+        return replace(seen, old=back.old, freezes=())
+
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again; raises BadInput where it was never known, or the value is another by now."""
-        change = result.change
-        if change.old is None:
-            raise BadInput(f"The old value of {change.name} was not readable, so it cannot be set again")
-        self._returns.call_off(change.name)
+        _must_know_old(result)
         back = _back(result)
+        self._returns.call_off(back.name)
         await self._still(back)
         return await self._set(back, "undo", persist=False)
 
@@ -285,6 +297,11 @@ class Tuner:
 def _back(result: ChangeResult) -> Change:
     change = result.change
     return Change(change.name, result.now or change.new, change.old or "", consequence="The old value again.")
+
+
+def _must_know_old(result: ChangeResult) -> None:
+    if result.change.old is None:
+        raise BadInput(f"The old value of {result.change.name} was not readable, so it cannot be set again")
 
 
 def why_not_set(read_only: bool, capabilities: Capabilities, address: Address) -> str | None:

@@ -134,6 +134,11 @@ class LiveOperator:
         """How the timed return of the old value ended, once it has."""
         return await self._tuner.returned(result)
 
+    async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
+        """What it would mean to set the old value again."""
+        known = await self._rights.learn()
+        return await self._tuner.propose_back(result, await self._server.snapshot(), known, scan)
+
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again, read it back, record it."""
         self._rights.must(Action.SET)

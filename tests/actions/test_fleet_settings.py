@@ -8,8 +8,11 @@ from redis.crc import key_slot
 
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.scan import Pace, ScanOptions
+from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.words.settings import value_now
+from redis_oom_tui.words.sizes import count, size
 from tests.actions.test_fleet import acting, until_async
-from tests.support.cluster import QUICK_MS, RunningCluster, clustered
+from tests.support.cluster import QUICK_MS, Node, RunningCluster, clustered
 
 
 @pytest.fixture
@@ -136,3 +139,71 @@ async def test_a_node_that_has_failed_is_said_to_keep_its_value(tmp_path: Path) 
     assert not any("Not on" in warning for warning in before.warnings)
     assert f"Not on {lost.name}, failed by the cluster's word: set it there once it is back" in change.warnings
     assert (result.took, len(result.nodes)) == (True, 5), result.detail
+
+
+def _maxmemory(node: Node) -> str:
+    with node.server.client() as client:
+        return str(client.config_get("maxmemory")["maxmemory"])
+
+
+def _under_half(node: Node) -> int:
+    """Give it a limit of half of what it holds."""
+    with node.server.client() as client:
+        limit = int(client.info("memory")["used_memory"]) // 2
+        client.config_set("maxmemory", limit)
+    return limit
+
+
+async def test_an_undo_warns_of_each_node_that_holds_more_than_its_old_limit(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    full = cluster.primaries[1]
+    tight = _under_half(full)
+    evicting = cluster.primaries[2]
+    _under_half(evicting)
+    with evicting.server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    async with acting(cluster, tmp_path) as (_, operator):
+        result = await operator.apply(await operator.propose("maxmemory", "1gb"))
+        assert result.took, result.detail
+        back = await operator.propose_back(result)
+        assert (back.old, back.new) == (str(2**30), ""), "each node gets its own"
+        assert f"{size(tight)} ({count(tight)} bytes) on {full.name}" in back.consequence
+        assert "no limit (0) on " in back.consequence
+        outages = [warning for warning in back.warnings if "write outage" in warning]
+        assert len(outages) == 1
+        assert outages[0].startswith(f"{full.name}: ")
+        assert any(evicting.name in told and "evicted" in told for told in back.warnings), back.warnings
+        assert not any("the other nodes keep theirs" in told for told in back.warnings)
+        ended = await operator.undo(result)
+        assert ended.took, ended.detail
+        assert f"{size(tight)} ({count(tight)} bytes) on {full.name}" in value_now(ended)
+    assert _maxmemory(full) == str(tight)
+    assert _maxmemory(cluster.primaries[0]) == "0"
+
+
+async def test_an_undo_says_before_the_question_where_it_would_be_refused(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    other = cluster.primaries[2]
+    async with acting(cluster, tmp_path) as (_, operator):
+        result = await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lru"))
+        with other.server.client() as client:
+            client.config_set("maxmemory-policy", "volatile-ttl")
+        back = await operator.propose_back(result)
+        assert (back.old, back.new) == ("allkeys-lru", "noeviction")
+        assert (
+            f"{other.name}: maxmemory-policy is volatile-ttl by now, not allkeys-lru as it was shown: look again"
+            in (back.warnings)
+        )
+        alone = await operator.apply(await operator.propose_on(other.name, "maxmemory-samples", "7"))
+        back = await operator.propose_back(alone)
+        assert (back.node, back.old, back.new) == (other.name, "7", "5")
+        assert back.consequence.startswith(f"On {other.name} alone. ")
+
+
+async def test_what_another_run_changed_is_not_offered_for_undo(cluster: RunningCluster, tmp_path: Path) -> None:
+    result = ChangeResult(Change("maxmemory-samples", "5", "7"), took=True, now="7")
+    async with acting(cluster, tmp_path) as (_, operator):
+        with pytest.raises(BadInput, match="was not set by this run of the tool"):
+            await operator.propose_back(result)

@@ -74,6 +74,31 @@ async def test_a_value_that_moved_since_it_was_shown_is_not_overwritten(server: 
         assert client.config_get("maxmemory") == {"maxmemory": "73400320"}
 
 
+async def test_an_undo_has_the_guard_of_a_change(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"]) // 2)
+        async with operating(server.connection, tmp_path) as operator:
+            result = await operator.apply(await operator.propose("maxmemory", "1gb"))
+            back = await operator.propose_back(result)
+            assert (back.old, back.new) == (str(2**30), result.change.old)
+            assert "every write is refused at once" in back.consequence
+            assert "write outage" in back.warnings[0]
+            client.config_set("maxmemory", "2gb")
+            with pytest.raises(BadInput, match="by now"):
+                await operator.propose_back(result)
+            with pytest.raises(BadInput, match="not readable"):
+                await operator.propose_back(replace(result, change=replace(result.change, old=None)))
+
+
+async def test_what_nobody_may_type_can_still_be_put_back(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        client.config_set("maxmemory-samples", "64")
+        async with operating(valkey.connection, tmp_path) as operator:
+            result = await operator.apply(await operator.propose("maxmemory-samples", "10"))
+            odd = replace(result, change=replace(result.change, old="65"))
+            assert (await operator.propose_back(odd)).new == "65"
+
+
 async def test_a_timed_change_stays_where_it_is_kept(valkey: RunningServer, tmp_path: Path) -> None:
     with valkey.client() as client:
         async with operating(valkey.connection, tmp_path) as operator:

@@ -236,6 +236,8 @@ class ScriptedOperator:
         self.error: TriageError | None = None
         self.in_time = True
         self.stuck: str | None = None
+        self.going_back: Change | None = None
+        self.undone: ChangeResult | None = None
         self.crash: BaseException | None = None
         self.armed = False
         self.rewrite_answer = "Rewriting config file: Permission denied"
@@ -354,11 +356,20 @@ class ScriptedOperator:
         self.values[change.name] = change.old or ""
         return ChangeResult(back, True, change.old)
 
+    async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
+        """The product's own, or as `going_back` says."""
+        if self.going_back is not None:
+            return self.going_back
+        name, old = result.change.name, result.change.old or ""
+        return await self.propose(name, tuning.as_typed(name, old), scan)
+
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Noted, and it took."""
         old = result.change.old or ""
         self.calls.append(f"undo {result.change.name}={old}")
         self.values[result.change.name] = old
+        if self.undone is not None:
+            return self.undone
         back = Change(result.change.name, result.change.new, old)
         return ChangeResult(back, True, old)
 

@@ -13,6 +13,7 @@ from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.fleet import worst_first
 from redis_oom_tui.rules.verdict import judge, unknown
+from redis_oom_tui.tui.acting.intents import ChangeSetting
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.purge import PurgeDialog
@@ -167,8 +168,32 @@ async def test_a_setting_is_for_all_nodes_or_for_the_one_shown(monkeypatch: pyte
         await until(pilot, lambda: f"on {'n:7002' if alone else 'all'}" in operator.calls)
         told = "read back on n:7002 alone" if alone else "read back on all 1 nodes"
         await until(pilot, lambda: told in " ".join(screen_text(app).split()))
+
+
+async def test_undoing_for_all_nodes_warns_of_each_and_tells_each_nodes_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
+    operator = NodesOperator(snapshot=a_fleet())
+    warnings = ("n:7002: This is a write outage until 5.0 MiB are freed.",)
+    operator.going_back = Change("maxmemory-samples", "7", "", "Each of the 2 nodes gets its own again.", warnings)
+    nodes = (NodeResult("n:7001", True, "7", "5"), NodeResult("n:7002", True, "7", "3"))
+    operator.undone = ChangeResult(Change("maxmemory-samples", "7", "5"), True, None, nodes=nodes)
+    app = an_app(ScriptedFleet([replace(a_fleet(), notes=())]), operator=operator)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await pilot.press("3")
+        await until(pilot, lambda: "allkeys-lru" in screen_text(app))
+        app.post_message(ChangeSetting("maxmemory-samples", "7"))
+        await until(pilot, lambda: isinstance(app.screen, ChangeDialog) and app.focused is not None)
+        app.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "read back on all 1 nodes" in " ".join(screen_text(app).split()))
         await pilot.press("z")
-        await until(pilot, lambda: "gets its own old value again" in " ".join(screen_text(app).split()))
+        await until(pilot, lambda: "7 → each node's own old value" in screen_text(app))
+        assert "! n:7002: This is a write outage" in screen_text(app)
+        app.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        told = "7 → 5 on n:7001; 3 on n:7002, read back on all 2 nodes"
+        await until(pilot, lambda: told in " ".join(screen_text(app).split()))
 
 
 async def test_enter_looks_at_one_node_and_again_at_the_worst() -> None:

@@ -151,6 +151,10 @@ class FleetOperator:
         """How the timed return of the old values ended, once it has on each node."""
         return await self._tuner.returned(result)
 
+    async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
+        """What it would mean to give each node its own old value again."""
+        return await self._tuner.propose_back(result, scan)
+
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set each node's own old value again; raises BadInput where this run of the tool did not change it."""
         return await self._tuner.undo(result)

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from redis_oom_tui.actions.fleet.meaning import going_back, widened
 from redis_oom_tui.actions.fleet.places import told_by
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.fleet import ClusterNode
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
-from redis_oom_tui.rules.guard import PER_NODE
 from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.store.fleet.cluster import ClusterSource
-from redis_oom_tui.words.settings import shown_value
+from redis_oom_tui.words.settings import listed
 from redis_oom_tui.words.sizes import count
 
 _NAMED = 5
@@ -44,7 +44,7 @@ class FleetTuner:
         """Those that nobody can set: when they come back, they copy another, and may take its place later."""
         there = {node.name for node in self._nodes}
         lost = [node.name for node in self._source.topology.nodes if node.failed and node.name not in there]
-        return [f"Not on {_listed(lost)}, failed by the cluster's word: set it there once it is back"] if lost else []
+        return [f"Not on {listed(lost)}, failed by the cluster's word: set it there once it is back"] if lost else []
 
     async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None) -> Change:
         """What it means on `node`, when the others keep theirs."""
@@ -62,7 +62,7 @@ class FleetTuner:
         if node is not None and not node.is_primary:
             return [f"It copies {node.primary}, which keeps its own value: after a failover this one holds"]
         copies = [each.name for each in self._nodes if each.primary == name != each.name]
-        return [f"Its replica {_listed(copies)} keeps its own value, which holds after a failover"] if copies else []
+        return [f"Its replica {listed(copies)} keeps its own value, which holds after a failover"] if copies else []
 
     async def apply(self, change: Change, *, persist: bool, revert_after: float | None) -> ChangeResult:
         """Set it on every node that it is for, read it back on each, and say where it did not take."""
@@ -88,13 +88,22 @@ class FleetTuner:
         """By node, the changes that took."""
         return {name: each for name, each in self._applied.get(result.change, {}).items() if each.took}
 
-    async def undo(self, result: ChangeResult) -> ChangeResult:
-        """Set the old value again on each node that took it; raises BadInput where this run did not change it."""
+    def _must_be_own(self, result: ChangeResult) -> dict[str, ChangeResult]:
         own = self._own(result)
         if not own:
             raise BadInput(f"{result.change.name} was not set by this run of the tool: set it on each node")
+        return own
+
+    async def propose_back(self, result: ChangeResult, scan: ScanView | None) -> Change:
+        """What `undo` would mean on each node that took it; raises BadInput where this run did not change it."""
+        own = self._must_be_own(result)
+        nodes = {node.name: own[node.name] for node in self._nodes if node.name in own}
+        return await going_back(result, {**nodes, **own}, self._at, scan)
+
+    async def undo(self, result: ChangeResult) -> ChangeResult:
+        """Set the old value again on each node that took it; raises BadInput where this run did not change it."""
         told: _Told = {}
-        for name, each in own.items():
+        for name, each in self._must_be_own(result).items():
             try:
                 told[name] = await self._at(name).undo(each)
             except TriageError as error:
@@ -104,31 +113,6 @@ class FleetTuner:
 
 def _back(change: Change) -> Change:
     return Change(change.name, change.new, change.old or "", "The old value of each node again.", node=change.node)
-
-
-async def widened(change: Change, others: Mapping[str, LiveOperator]) -> Change:
-    """`change`, seen on one node, as one of all nodes: with what is another there, and what it would mean there."""
-    olds: dict[str, list[str]] = {}
-    there: dict[str, list[str]] = {}
-    for name, operator in others.items():
-        try:
-            seen = await operator.propose(change.name, as_typed(change.name, change.new))
-        except TriageError as error:
-            there.setdefault(str(error), []).append(name)
-            continue
-        if seen.old != change.old:
-            olds.setdefault(shown_value(change.name, seen.old), []).append(name)
-        for warning in seen.warnings:
-            if warning not in (*change.warnings, PER_NODE):
-                there.setdefault(warning, []).append(name)
-    # What is true of many nodes is one warning: a cluster may have hundreds.
-    told = [f"{_listed(names)}: {warning}" for warning, names in there.items()]
-    told += [f"It is {old} on {_listed(names)}" for old, names in olds.items()]
-    place = f"On all {count(len(others) + 1)} nodes, replicas too"
-    said = f"{place}. {change.consequence}".strip()
-    # Each node has a file of its own.
-    own = [warning for warning in change.warnings if warning != PER_NODE]
-    return replace(change, consequence=said, warnings=(*own, *told), freezes=())
 
 
 def in_order(change: Change, nodes: Sequence[ClusterNode]) -> list[str]:
@@ -194,9 +178,4 @@ def _persisted(told: Mapping[str, ChangeResult | str]) -> str | None:
             answers.setdefault(result.persisted, []).append(name)
     if len(answers) < 2:
         return next(iter(answers), None)
-    return "; ".join(f"{answer} on {_listed(names)}" for answer, names in sorted(answers.items()))
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {count(more)} more" if more > 0 else "")
+    return "; ".join(f"{answer} on {listed(names)}" for answer, names in sorted(answers.items()))

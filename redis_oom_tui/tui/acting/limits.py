@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.models.action import Action, SettingView
-from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.ports import ActsOnNodes
 from redis_oom_tui.rules.tuning import as_typed
@@ -14,26 +14,26 @@ from redis_oom_tui.tui.dialogs.keep import KeepDialog
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.value import ValueDialog
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.settings import shown_value
+from redis_oom_tui.words.settings import shown_value, value_before, value_now
 from redis_oom_tui.words.sizes import size
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.acting.desk import ActionDesk
 
 
-# Nodes of a cluster that are named one by one.
-_NAMED = 6
-
-
 async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
-    """What was asked for about settings."""
-    match ask:
-        case intents.ChangeSetting():
-            await change(desk, ask.name, ask.value)
-        case intents.UndoSetting():
-            await undo(desk)
-        case intents.KeepSetting():
-            await (gone_back(desk) if ask.over else keep(desk))
+    """What was asked for about settings; they are read again also where it was refused."""
+    try:
+        match ask:
+            case intents.ChangeSetting():
+                await change(desk, ask.name, ask.value)
+            case intents.UndoSetting():
+                await undo(desk)
+            case intents.KeepSetting():
+                await (gone_back(desk) if ask.over else keep(desk))
+    except TriageError:
+        await read(desk)
+        raise
     await read(desk)
 
 
@@ -124,29 +124,13 @@ async def undo(desk: "ActionDesk") -> None:
         _notice(desk, "Nothing was changed from here yet")
         return
     *before, last = desk.limits.changes
-    back = await _back(desk, last)
+    back = await desk.operator.propose_back(last, desk.scan)
     if await desk.ask(ChangeDialog(back, where=desk.where, undo=True, persisted=last.persisted == "OK")) is None:
         return
     result = await desk.operator.undo(last)
     _tell(desk, result)
     if result.took:
         desk.show_limits(replace(desk.limits, changes=tuple(before), reverting=None, reverts_at=None))
-
-
-async def _back(desk: "ActionDesk", last: ChangeResult) -> Change:
-    """The change that would take `last` back, with what that would mean."""
-    name, old, new = last.change.name, last.change.old, last.now
-    if last.nodes:
-        each = [f"{node.node} {shown_value(name, node.old)}" for node in last.nodes if node.took]
-        more = f" and {len(each) - _NAMED} more" if len(each) > _NAMED else ""
-        words = f"Each node that took it gets its own old value again: {', '.join(each[:_NAMED])}{more}."
-        return Change(name, new or last.change.new, old or "", words, node=last.change.node)
-    if old is None:
-        return Change(name, new, "")
-    try:
-        return replace(await desk.operator.propose(name, as_typed(name, old), desk.scan), old=new)
-    except BadInput:
-        return Change(name, new, old)
 
 
 async def keep(desk: "ActionDesk") -> None:
@@ -157,7 +141,7 @@ async def keep(desk: "ActionDesk") -> None:
     if not desk.operator.keep(held):
         await gone_back(desk)
         return
-    now = shown_value(held.change.name, held.now)
+    now = value_now(held)
     desk.show_limits(replace(desk.limits, reverting=None, reverts_at=None, notice=f"{held.change.name} stays {now}"))
 
 
@@ -167,7 +151,7 @@ async def gone_back(desk: "ActionDesk") -> None:
     if held is None:
         return
     name = held.change.name
-    old = shown_value(name, held.change.old)
+    old = value_before(held)
     desk.show_limits(replace(desk.limits, reverting=None, reverts_at=None, notice=f"{name} goes back to {old}"))
     ended = await desk.operator.returned(held)
     if ended.took:
@@ -182,8 +166,8 @@ async def gone_back(desk: "ActionDesk") -> None:
 
 def _tell(desk: "ActionDesk", result: ChangeResult) -> None:
     name = safe_text(result.change.name, 40)
-    arrow = f"{shown_value(name, result.change.old)} {desk.app.pen.glyphs.right} {shown_value(name, result.now)}"
     if result.took:
+        arrow = f"{shown_value(name, result.change.old)} {desk.app.pen.glyphs.right} {value_now(result)}"
         notice = f"{name}: {arrow}, read back" + _places(result)
     else:
         notice = f"{name} was not changed" if not result.partly else f"{name} was changed on some nodes only"

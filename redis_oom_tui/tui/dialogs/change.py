@@ -61,7 +61,7 @@ class ChangeDialog(Dialog[ChangeChoice]):
         change = self.change
         where = change.node or self.where
         old = shown_value(change.name, change.old)
-        new = shown_value(change.name, change.new)
+        new = shown_value(change.name, change.new) if change.new else "each node's own old value"
         lines: list[Line] = [*paragraph(f"On {safe_text(where)}", width, "dim"), ()]
         lines += paragraph(f"{safe_text(change.name)}: {old} {arrow} {new}", width, "title")
         if change.consequence:

@@ -7,7 +7,7 @@ from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.parts import paragraph
 from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.settings import shown_value
+from redis_oom_tui.words.settings import value_before, value_now
 
 
 class KeepDialog(Dialog[bool]):
@@ -22,10 +22,9 @@ class KeepDialog(Dialog[bool]):
 
     def body(self, width: int) -> Sequence[Line]:
         """What it is now, what it goes back to, and when."""
-        change = self.result.change
         left = max(0, round(self.until - self.triage.clock.monotonic()))
-        lines = paragraph(f"Now: {shown_value(change.name, self.result.now)}", width, "title")
-        old = shown_value(change.name, change.old)
+        lines = paragraph(f"Now: {value_now(self.result)}", width, "title")
+        old = value_before(self.result)
         return [*lines, *paragraph(f"It goes back to {old} in {left} s unless you keep it.", width)]
 
     def on_mount(self) -> None:

@@ -8,7 +8,7 @@ from redis_oom_tui.tui.acting.state import LimitsState
 from redis_oom_tui.tui.dialogs.parts import marked, paragraph
 from redis_oom_tui.tui.draw import Line, Pen, clip, pad, width
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.settings import short_value, shown_value
+from redis_oom_tui.words.settings import short_value, shown_value, value_before
 from redis_oom_tui.words.sizes import count, percent, short_size, size
 
 POLICY = "maxmemory-policy"
@@ -72,7 +72,7 @@ def notices(state: LimitsState, room: int, now: float) -> list[Line]:
     if state.reverting is not None and state.reverts_at is not None:
         change = state.reverting.change
         left = max(0, round(state.reverts_at - now))
-        words = f"{change.name} goes back to {shown_value(change.name, change.old)} in {left} s; s keeps it"
+        words = f"{change.name} goes back to {value_before(state.reverting)} in {left} s; s keeps it"
         lines += marked(" ! ", words, room - 1, "warn")
     elif state.notice:
         lines += marked(" ", safe_text(state.notice, 300), room - 1, "crit" if state.went_wrong else "ok")
