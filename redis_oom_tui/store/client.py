@@ -20,6 +20,7 @@ from redis.credentials import CredentialProvider
 
 from redis_oom_tui.models import address
 from redis_oom_tui.rules.clients import OWN_NAME
+from redis_oom_tui.store.alarm import Alarm
 from redis_oom_tui.store.asking import ASKING, asking
 from redis_oom_tui.store.gate import Gate
 
@@ -42,10 +43,10 @@ class _Patient:
 
     def __init__(self, stream: asyncio.StreamReader, seconds: float) -> None:
         self._patient_stream = stream
-        self._seconds = seconds
+        self._silence = Alarm(seconds)
 
     async def read(self, size: int = -1) -> bytes:
-        async with asyncio.timeout(self._seconds):
+        with self._silence:
             return await self._patient_stream.read(size)
 
     def __getattr__(self, name: str) -> Any:

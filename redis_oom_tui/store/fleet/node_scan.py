@@ -12,7 +12,7 @@ from redis_oom_tui.models.scan import NodeShare, ScanOptions
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.closer import Closer
-from redis_oom_tui.store.scan.crew import sorted_out
+from redis_oom_tui.store.scan.gathering import sorted_out
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.tally import Columns, Tally, Top

@@ -2,14 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.scan.ladder import Step
 from redis_oom_tui.store.scan.lane import Lane
-from redis_oom_tui.store.scan.tally import Columns
 from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.store.scan.walks import Walk
 from redis_oom_tui.store.scan.wire import Column, Walker, packed_by_key
@@ -29,8 +27,8 @@ class Foreman(Protocol):
     async def ready(self) -> None:
         """Return when the next page may be sent."""
 
-    def count(self, db: int, names: list[bytes], columns: Columns) -> None:
-        """Take one page of replies."""
+    def count(self, db: int, names: list[bytes], asked: tuple[Column, ...], answers: list[Any]) -> None:
+        """Take one page: of each of `names` one after the other the answers to what was `asked`."""
 
 
 class Crew:
@@ -107,8 +105,9 @@ class Crew:
                 await self._turn(lane, walk)
                 turns += 1
                 step = self._foreman.step
-                # Even without a rest the event loop gets its turn: keys are to be painted meanwhile.
-                await asyncio.sleep(step.rest if turns % step.pages == 0 else 0)
+                # Without a rest the event loop gets its turn as well: every page waits for its replies.
+                if step.rest and turns % step.pages == 0:
+                    await asyncio.sleep(step.rest)
         finally:
             if not walk.done:
                 self._waiting.appendleft(walk)
@@ -124,9 +123,9 @@ class Crew:
         answers = await lane.ask(buffer, replies)
         walk.page = []
         if not walk.ended:
-            self._advance(walk, answers[-1])
+            self._advance(walk, answers.pop())
         if names:
-            self._foreman.count(walk.db, names, sorted_out(self._columns, answers, len(names)))
+            self._foreman.count(walk.db, names, self._columns, answers)
 
     def _advance(self, walk: Walk, answer: Any) -> None:
         if isinstance(answer, Exception):
@@ -136,17 +135,3 @@ class Crew:
             following = next((other for other in self._all if other.before is walk), None)
             if following is not None:
                 walk.cross(following)
-
-
-def sorted_out(asked: Sequence[Column], answers: list[Any], size: int) -> Columns:
-    """The answers about `size` keys, of each key one after the other what was `asked`, by what they are."""
-    each = len(asked)
-    found = {column: answers[index : each * size : each] for index, column in enumerate(asked)}
-    frequency = Column.FREQUENCY in found
-    return Columns(
-        sizes=found.get(Column.SIZE),
-        types=found.get(Column.TYPE),
-        ttls=found.get(Column.TTL),
-        idles=found.get(Column.FREQUENCY if frequency else Column.IDLE),
-        frequencies=frequency,
-    )

@@ -113,6 +113,7 @@ class KeyspaceScan:
 
     def view(self) -> ScanView:
         """The scan as it stands."""
+        self._reins.gathering.hand_over()
         return self._picture.view(self.brake, self._reins.braking.pace)
 
     def pause(self) -> None:
@@ -137,6 +138,7 @@ class KeyspaceScan:
 
     def progress(self) -> dict[str, Any] | None:
         """Where it broke off, in plain values, for `begun_from` to go on with; None where there is nothing left."""
+        self._reins.gathering.hand_over()
         return kept(Begun(self._options, self._standing, self._tally, self._picture.elapsed))
 
     @property
@@ -263,15 +265,7 @@ class KeyspaceScan:
         while not self._reins.stopping and not all(walk.done for walk in walks):
             seen = self._tally.keys
             try:
-                await Crew(
-                    self._server.connection,
-                    walks,
-                    self._reins,
-                    walker=self._walker,
-                    columns=self._columns,
-                    keys=self._picture.total_keys,
-                    bulk=self._bulk,
-                ).work()
+                await self._work_through(walks)
             except (ServerUnreachable, ServerBusy):
                 if self._standing.run_id is None:
                     raise  # nobody could tell whether it is the same server that comes back
@@ -281,6 +275,22 @@ class KeyspaceScan:
                 if now - lost_at > self._patience:
                     raise
                 await self._return(lost_at)
+
+    async def _work_through(self, walks: list[Walk]) -> None:
+        """One crew, to the end of the walks or of itself; what it brought is counted whatever ended it."""
+        crew = Crew(
+            self._server.connection,
+            walks,
+            self._reins,
+            walker=self._walker,
+            columns=self._columns,
+            keys=self._picture.total_keys,
+            bulk=self._bulk,
+        )
+        try:
+            await crew.work()
+        finally:
+            self._reins.gathering.hand_over()
 
     async def _return(self, lost_at: float) -> None:
         """Wait until the server answers again. Raises when it has restarted: its cursors then mean nothing."""

@@ -1,6 +1,5 @@
 """One connection of the scan: a page of commands goes out in one write, its replies come back in one list."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from redis import exceptions
 from redis.asyncio import connection as driver
 
 from redis_oom_tui.models.address import Connection
+from redis_oom_tui.store.alarm import Alarm
 from redis_oom_tui.store.client import WHOLE_REPLY, connection_class, connection_options
 from redis_oom_tui.store.gate import Gate
 from redis_oom_tui.store.scan.wire import Walker, admit_all
@@ -47,7 +47,7 @@ class Lane:
         options = connection_options(connection)
         if parser is not None:
             options |= {"parser_class": parser, "socket_read_size": _READ_SIZE}
-        self.patience: float = WHOLE_REPLY * connection.read_timeout_seconds
+        self._patience = Alarm(WHOLE_REPLY * connection.read_timeout_seconds)
         self._connection = connection_class(connection)(gate=gate, db=db, **options)
         self._expect: Callable[[int], None] | None = None
 
@@ -92,7 +92,7 @@ class Lane:
         """
         answers: list[Any] | None = None
         try:
-            async with asyncio.timeout(self.patience):
+            with self._patience:
                 await self._connection.send_packed_command(buffer, check_health=False)
                 if self._expect is None:
                     answers = [await self._reply() for _ in range(replies)]

@@ -1,13 +1,13 @@
 """What holds the lanes of a scan: its brake, a pause, a stop, and a sample that is enough."""
 
 import asyncio
-from collections.abc import Callable
+from typing import Any
 
 from redis_oom_tui.store.scan.brake import Braking
+from redis_oom_tui.store.scan.gathering import Counted, Gathering
 from redis_oom_tui.store.scan.ladder import Step
-from redis_oom_tui.store.scan.tally import Columns, Tally
-
-Counted = Callable[[int, list[bytes], Columns], None]
+from redis_oom_tui.store.scan.tally import Tally
+from redis_oom_tui.store.scan.wire import Column
 
 
 class Reins:
@@ -21,7 +21,7 @@ class Reins:
         self.sent = 0
         self._tally = tally
         self._sample = sample
-        self._counted = counted
+        self.gathering = Gathering(counted)
 
     def take(self) -> None:
         """A run begins."""
@@ -37,7 +37,7 @@ class Reins:
     @property
     def enough(self) -> bool:
         """Whether the sample that was asked for has been seen."""
-        return self._sample is not None and self._tally.keys >= self._sample
+        return self._sample is not None and self._tally.keys + self.gathering.keys >= self._sample
 
     # What the lanes ask.
 
@@ -56,7 +56,7 @@ class Reins:
         await self.going.wait()
         await self.braking.free.wait()
 
-    def count(self, db: int, names: list[bytes], columns: Columns) -> None:
-        """Take one page of replies, to as many commands and a SCAN."""
-        self.sent += columns.asked * len(names) + 1
-        self._counted(db, names, columns)
+    def count(self, db: int, names: list[bytes], asked: tuple[Column, ...], answers: list[Any]) -> None:
+        """Take one page: the answers about `names`, which came with those of a SCAN."""
+        self.sent += len(answers) + 1
+        self.gathering.add(db, names, asked, answers)

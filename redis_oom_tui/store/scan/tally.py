@@ -174,11 +174,6 @@ class Columns:
     idles: list[Any] | None = None
     frequencies: bool = False
 
-    @property
-    def asked(self) -> int:
-        """How many there are."""
-        return sum(column is not None for column in (self.sizes, self.types, self.ttls, self.idles))
-
 
 @dataclass(slots=True)
 class _Page:

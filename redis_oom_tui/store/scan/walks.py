@@ -38,8 +38,10 @@ class Walk:
     head: set[bytes] | None = field(default_factory=set)
     given: frozenset[bytes] = frozenset()
     before: "Walk | None" = None
+    _start: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self._start = reversed_bits(self.part)
         if self.cursor < 0:
             self.cursor = self.part
 
@@ -53,8 +55,7 @@ class Walk:
         """How much of this part was walked, from 0 to 1."""
         if self.ended:
             return 1.0
-        start = reversed_bits(self.part)
-        return min(1.0, (reversed_bits(self.cursor) - start) / (1 << (_BITS - self.bits)))
+        return min(1.0, (reversed_bits(self.cursor) - self._start) / (1 << (_BITS - self.bits)))
 
     def count(self, count: int, keys: int) -> int:
         """COUNT for the next page of a database of `keys`: less at the end, so as not to reach far into the next part.

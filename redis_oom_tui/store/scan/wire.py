@@ -46,7 +46,17 @@ class Walker:
 
     def packed(self, cursor: int, count: int) -> bytes:
         """The command as it goes over the wire."""
-        return _head(self.words(cursor, count), 0)
+        before, after = _around_the_place(self)
+        at, size = b"%d" % cursor, b"%d" % count
+        return before % (len(at), at, len(size), size) + after
+
+
+@lru_cache(maxsize=16)
+def _around_the_place(walker: Walker) -> tuple[bytes, bytes]:
+    """What asks for a page of `walker`: a format for cursor and COUNT, and what follows it, which may hold a `%`."""
+    words = walker.words(0, 0)
+    place = [b"$%d\r\n%b\r\n" if word == b"0" else _bulk(word) for word in words[:4]]
+    return b"*%d\r\n" % len(words) + b"".join(place), b"".join(map(_bulk, words[4:]))
 
 
 def packed(columns: Sequence[Column], keys: Sequence[bytes]) -> bytes:
