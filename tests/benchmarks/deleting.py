@@ -5,6 +5,7 @@ Prints medians of one run, side by side: on a shared machine only the ratios mea
 
 import argparse
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from typing import NamedTuple
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.benchmarks import data
+from tests.benchmarks.foreground import middle_and_p99
 from tests.benchmarks.latency import before_others
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import RunningServer, available, started
@@ -122,7 +124,7 @@ def _feel_beside(title: str, server: RunningServer, keys: int, load: int) -> Non
     try:
         _refill(server, keys)
         time.sleep(0.5)
-        p50, p99 = _probed(server).communicate()[0].split()
+        p50, p99 = middle_and_p99(json.loads(_probed(server).communicate()[0]))
         print(f"{'nothing else':15} p50 {p50:>6} us, p99 {p99:>6} us", flush=True)
         asyncio.run(_feel(server, keys))
     finally:
@@ -150,7 +152,7 @@ async def _feel(server: RunningServer, keys: int) -> None:
                 else:
                     await operator.run(plan, backup=BackupChoice(wanted=False)).run()
                 seconds = time.perf_counter() - began
-                p50, p99 = (await asyncio.to_thread(probe.communicate))[0].split()
+                p50, p99 = middle_and_p99(json.loads((await asyncio.to_thread(probe.communicate))[0]))
                 short = (
                     "" if seconds > _PROBED_SECONDS else f" (over in {seconds:.1f} s of the probe's {_PROBED_SECONDS})"
                 )

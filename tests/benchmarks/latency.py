@@ -2,9 +2,8 @@
 
 Everything shares one machine here, so two things are told apart. First all processes go wherever the kernel puts them,
 and one that is as busy as the scan and never speaks to the server shows how much of it is the processor's crowd: it
-does not give way, as the scan does. Then
-the server and the probe run at real-time priority, as if the scan ran elsewhere: no process keeps them from a core, and
-what is felt is the scan's questions in the server's queue.
+does not give way, as the scan does. Then the server and the probe run at real-time priority, as if the scan ran
+elsewhere: no process keeps them from a core, and what is felt is the scan's questions in the server's queue.
 """
 
 import argparse
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
+from tests.benchmarks.foreground import middle_and_p99
 from tests.benchmarks.peers import ONE_SCAN, peers, tcp
 from tests.support.servers import RunningServer
 
@@ -46,41 +46,42 @@ def latency(server: RunningServer, given: argparse.Namespace) -> None:
 
 
 def _table(title: str, server: RunningServer, given: argparse.Namespace, commands: dict[str, list[str]]) -> None:
-    felt: dict[str, list[tuple[int, int]]] = {name: [] for name in [_NOBODY, _CROWD, *commands, *_PACES]}
+    felt: dict[str, list[int]] = {name: [] for name in [_NOBODY, _CROWD, *commands, *_PACES]}
     rates: dict[str, list[float]] = {name: [] for name in _PACES}
     with _load(server, given.load):
         for _ in range(given.runs):
-            felt[_NOBODY].append(_felt(server, []))
             busy = 0.5
             for name, pace in _PACES.items():
-                figures, told = _beside_a_scan(server, pace)
-                felt[name].append(figures)
+                # What all is compared with is measured more often than anything else, and all through the run.
+                felt[_NOBODY] += _felt(server, [])
+                took, told = _beside_a_scan(server, pace)
+                felt[name] += took
                 rates[name].append(told["keys"] / told["seconds"])
                 if pace == "normal":
                     busy = told["cpu_share"]
-            felt[_CROWD].append(_felt(server, [*_FOREGROUND, "burn", str(busy)]))
+            felt[_CROWD] += _felt(server, [*_FOREGROUND, "burn", str(busy)])
             for name, command in commands.items():
-                felt[name].append(_felt(server, command))
+                felt[name] += _felt(server, command)
     _print(title, felt, rates)
 
 
-def _print(title: str, felt: dict[str, list[tuple[int, int]]], rates: dict[str, list[float]]) -> None:
-    base, crowded = (median(p99 for _, p99 in felt[name]) for name in (_NOBODY, _CROWD))
+def _print(title: str, felt: dict[str, list[int]], rates: dict[str, list[float]]) -> None:
+    base, crowded = (middle_and_p99(felt[name])[1] for name in (_NOBODY, _CROWD))
     print(f"{title}\n{'':40} {'p50 us':>7} {'p99 us':>7} {'x no scan':>9} {'x busy':>7} keys/s")
-    for name, found in felt.items():
-        p99 = median(p99 for _, p99 in found)
+    for name, took in felt.items():
+        p50, p99 = middle_and_p99(took)
         rate = f"{median(rates[name]):,.0f}" if name in rates else ""
-        line = f"{name:40} {median(p50 for p50, _ in found):>7.0f} {p99:>7.0f}"
+        line = f"{name:40} {p50:>7.0f} {p99:>7.0f}"
         print(f"{line} {p99 / base:>9.1f} {p99 / crowded:>7.1f} {rate}", flush=True)
 
 
-def _beside_a_scan(server: RunningServer, pace: str) -> tuple[tuple[int, int], dict[str, Any]]:
+def _beside_a_scan(server: RunningServer, pace: str) -> tuple[list[int], dict[str, Any]]:
     command = [*ONE_SCAN, tcp(server), pace, "--seconds", str(_SETTLE + _PROBED + 1.0)]
     scan = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     time.sleep(_SETTLE)
-    figures = _felt(server, [])
+    took = _felt(server, [])
     told: dict[str, Any] = json.loads(scan.communicate()[0])
-    return figures, told
+    return took, told
 
 
 @contextmanager
@@ -106,8 +107,8 @@ def before_others(server: RunningServer) -> Iterator[None]:
         os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
 
 
-def _felt(server: RunningServer, command: list[str]) -> tuple[int, int]:
-    """p50 and p99 of the probe while `command` runs, again and again if it is done before the probe."""
+def _felt(server: RunningServer, command: list[str]) -> list[int]:
+    """What the probe found while `command` runs, again and again if it is done before the probe."""
     stop = threading.Event()
     end = _repeat(command, stop) if command else stop.set
     try:
@@ -118,8 +119,8 @@ def _felt(server: RunningServer, command: list[str]) -> tuple[int, int]:
         done = subprocess.run(probe, capture_output=True, text=True, check=True)
     finally:
         end()
-    p50, p99 = done.stdout.split()
-    return int(p50), int(p99)
+    took: list[int] = json.loads(done.stdout)
+    return took
 
 
 def _repeat(command: list[str], stop: threading.Event) -> Callable[[], None]:
