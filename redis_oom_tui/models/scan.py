@@ -46,6 +46,11 @@ class ScanOptions:
     max_patterns: int = 5000
     replicas: bool = False
 
+    @property
+    def filtered(self) -> bool:
+        """Whether only some of the keys are asked for, by name or type."""
+        return self.match is not None or self.type is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

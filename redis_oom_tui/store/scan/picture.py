@@ -4,18 +4,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.scan import Brake, Interval, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import estimate
+from redis_oom_tui.store.scan.families import Families
 from redis_oom_tui.store.scan.tally import Tally
 from redis_oom_tui.store.scan.walks import Walk, share_walked
 
-_PATTERNS_EVERY_SECONDS = 0.5
 _RATE_SECONDS = 3.0
-# The patterns may take this share of the time, whatever their number: the event loop has keys to paint.
-_PATTERNS_SHARE = 0.03
-_ROWS_MEANWHILE = 200
-_ROWS_AT_THE_END = 1000
 
 
 @dataclass(slots=True)
@@ -58,9 +54,7 @@ class Picture:
         self._started: float | None = None
         self._elapsed = elapsed
         self._marks: deque[tuple[float, int]] = deque()
-        self._patterns: tuple[PatternRow, ...] = ()
-        self._patterns_of: tuple[float, int, ScanState] | None = None
-        self._patterns_took = 0.0
+        self._families = Families(tally, clock)
 
     def start(self) -> None:
         """The clock runs."""
@@ -100,7 +94,7 @@ class Picture:
             keys_per_second=rate,
             remaining_seconds=self._remaining(walked, rate),
             top=tuple(top.row for top in tally.largest()),
-            patterns=self._families(sample),
+            patterns=self._families.rows(standing.state, sample),
             types=tally.types(),
             vanished_keys=tally.vanished,
             refused_keys=tally.refused,
@@ -129,13 +123,10 @@ class Picture:
             return None
         if not self._standing.fair:
             total = self.total_keys
-            return None if self._filtered() or not total else min(1.0, self._tally.keys / total)
+            return None if self._options.filtered or not total else min(1.0, self._tally.keys / total)
         held = self._held()
         weights = {db: held.get(db, 0) + 1 for db in walks}
         return sum(weights[db] * share_walked(walks[db]) for db in walks) / sum(weights.values())
-
-    def _filtered(self) -> bool:
-        return self._options.match is not None or self._options.type is not None
 
     def _sample(self, walked: float | None) -> estimate.Sample | None:
         """What the keys seen are a sample of; None where the scan is complete, its order is not a fair one, or
@@ -143,7 +134,7 @@ class Picture:
         standing = self._standing
         if standing.state is ScanState.COMPLETE or not standing.fair or standing.snapshot is None or not walked:
             return None
-        total = round(self._tally.keys / walked) if self._filtered() else self.total_keys
+        total = round(self._tally.keys / walked) if self._options.filtered else self.total_keys
         return self._tally.sample(total)
 
     def _whole(self, sample: estimate.Sample | None) -> Interval | None:
@@ -172,19 +163,4 @@ class Picture:
 
     def _explained(self) -> float | None:
         used = self._tally.limit
-        return self._tally.bytes / used if used and self._standing.sized and not self._filtered() else None
-
-    def _families(self, sample: estimate.Sample | None) -> tuple[PatternRow, ...]:
-        """The patterns, made anew only now and then while it runs: they cost the most of a view."""
-        now, keys, state = self._clock(), self._tally.keys, self._standing.state
-        last = self._patterns_of
-        fresh = last is not None and last[1:] == (keys, state)
-        under_way = self._standing.under_way
-        pause = max(_PATTERNS_EVERY_SECONDS, self._patterns_took / _PATTERNS_SHARE)
-        recent = last is not None and under_way and now - last[0] < pause
-        if not (fresh or recent):
-            limit = _ROWS_MEANWHILE if under_way else _ROWS_AT_THE_END
-            self._patterns = self._tally.patterns(sample, exact=state is ScanState.COMPLETE, limit=limit)
-            self._patterns_of = (now, keys, state)
-            self._patterns_took = self._clock() - now
-        return self._patterns
+        return self._tally.bytes / used if used and self._standing.sized and not self._options.filtered else None
