@@ -6,8 +6,9 @@ import tomllib
 from pathlib import Path
 
 from redis_oom_tui.files.config.lines import key_lines
-from redis_oom_tui.files.config.reader import Problem, Problems, Section
+from redis_oom_tui.files.config.reader import Section
 from redis_oom_tui.files.config.sections import read_settings
+from redis_oom_tui.files.config.table import Problem, Problems
 from redis_oom_tui.models.config import SecretKind, Settings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.words.hostile import safe_text

@@ -1,14 +1,11 @@
-"""One table of the file, read key by key: each value checked, each problem kept with its line."""
+"""The values of one table, read key by key: each checked, and each problem kept with its line."""
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
-from redis_oom_tui.files.config.lines import Path
+from redis_oom_tui.files.config.table import Table
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import parse_duration, parse_size
 
 T = TypeVar("T")
@@ -16,62 +13,8 @@ E = TypeVar("E", bound=StrEnum)
 _LONGEST_SECONDS = 366 * 86400
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with one key. `line` is None where the key should be there and is not."""
-
-    key: str
-    sentence: str
-    line: int | None = None
-
-
-@dataclass(slots=True)
-class Problems:
-    """All that is wrong with a file, in the order of its sections."""
-
-    lines: Mapping[Path, int]
-    found: list[Problem] = field(default_factory=list)
-
-    def add(self, path: Path, sentence: str) -> None:
-        """Keep one more, with the line of its key or, where that is not there, of the nearest table around it."""
-        line = next((self.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.lines), None)
-        self.found.append(Problem(".".join(safe_text(part, 60) for part in path), sentence, line))
-
-
-class Section:
-    """A table at `path`. Every reader returns None, or `default`, where the key is absent or wrong."""
-
-    def __init__(self, value: object, path: Path, problems: Problems) -> None:
-        self.path = path
-        self.problems = problems
-        self._known: set[str] = set()
-        self._values: dict[str, object] = {}
-        if isinstance(value, dict):
-            self._values = value
-        elif value is not None:
-            problems.add(path, "must be a table of keys")
-
-    def table(self, key: str) -> "Section":
-        """The table under `key`; an empty one where it is absent."""
-        return Section(self._take(key), (*self.path, key), self.problems)
-
-    def tables(self, key: str) -> Iterable["Section"]:
-        """The tables under `key`, by the names that the file gave them."""
-        outer = self.table(key)
-        return [outer.table(name) for name in outer._values]
-
-    def names(self) -> tuple[str, ...]:
-        """The keys that the file gives here."""
-        return tuple(self._values)
-
-    def has(self, key: str) -> bool:
-        """Whether the file gives `key`."""
-        self._known.add(key)
-        return key in self._values
-
-    def is_table(self, key: str) -> bool:
-        """Whether `key` holds a table, where another value may stand there as well."""
-        return isinstance(self._take(key), dict)
+class Section(Table):
+    """A table whose values are read by kind: None, or `default`, where the key is absent or wrong."""
 
     def text(self, key: str) -> str | None:
         """A string that is not empty."""
@@ -118,24 +61,8 @@ class Section:
         """What `convert` makes of a string; it raises BadInput with the reason."""
         return self._read(key, lambda value: convert(_text(value)))
 
-    def wrong(self, key: str, sentence: str) -> None:
-        """Keep a problem with `key` that only its neighbours show."""
-        self.problems.add((*self.path, key), sentence)
-
-    def finish(self) -> None:
-        """Report every key that nobody asked for."""
-        for key in self._values:
-            if key not in self._known:
-                near = difflib.get_close_matches(key, self._known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(self._known))}"
-                self.wrong(key, f"is not known here; {hint}")
-
-    def _take(self, key: str) -> object:
-        self._known.add(key)
-        return self._values.get(key)
-
     def _read(self, key: str, read: Callable[[object], T]) -> T | None:
-        value = self._take(key)
+        value = self.take(key)
         if value is None:
             return None
         try:
