@@ -34,17 +34,6 @@ _ABSENT = re.compile(
 # This user may run the command, only not on the key that was asked about.
 _OTHER_KEYS = re.compile(r"permissions to access (a|one of the) keys?", re.IGNORECASE)
 _POLICIES = re.compile(r"one of the following: (.+)$")
-KNOWN_POLICIES = (
-    "noeviction",
-    "allkeys-lru",
-    "allkeys-lfu",
-    "allkeys-random",
-    "volatile-lru",
-    "volatile-lfu",
-    "volatile-random",
-    "volatile-ttl",
-)
-"""What every server since Redis 4.0 accepts, for where it may not be asked."""
 
 
 async def probe_reads(client: "Redis", manners: dict[str, str] | None = None) -> Capabilities:

@@ -1,7 +1,6 @@
 """A cluster of three primaries and three replicas, looked at as one."""
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,6 +13,7 @@ from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from tests.support.cluster import RunningCluster, clustered
 from tests.support.servers import RunningServer, available
+from tests.support.sources import fleet_opened
 
 
 @pytest.fixture(scope="module", params=available())
@@ -22,18 +22,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
         yield running
 
 
-@contextlib.asynccontextmanager
-async def opened(cluster: RunningCluster) -> AsyncIterator[ClusterSource]:
-    source = ClusterSource(cluster.connection)
-    try:
-        await source.open()
-        yield source
-    finally:
-        await source.close()
-
-
 async def test_every_node_is_found_with_its_slots(cluster: RunningCluster) -> None:
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         topology = source.topology
     assert [node.name for node in topology.primaries] == [node.name for node in cluster.primaries]
     assert topology.open_slots == 0
@@ -51,7 +41,7 @@ async def test_the_full_shard_comes_first_and_speaks_for_the_cluster(cluster: Ru
     with full.server.client() as client:
         client.config_set("maxmemory", 1_000_000)
     try:
-        async with opened(cluster) as source:
+        async with fleet_opened(cluster.connection) as source:
             snapshot = await source.snapshot()
     finally:
         with full.server.client() as client:
@@ -72,7 +62,7 @@ async def test_one_shard_far_fuller_than_the_others(cluster: RunningCluster) -> 
         for node, share in zip(nodes, (0.9, 0.4, 0.4), strict=True):
             with node.server.client() as client:
                 client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
-        async with opened(cluster) as source:
+        async with fleet_opened(cluster.connection) as source:
             found = {finding.id: finding for finding in find(await source.snapshot())}
     finally:
         for node in nodes:
@@ -86,7 +76,7 @@ async def test_slots_that_nobody_serves(cluster: RunningCluster) -> None:
     with first.server.client() as client:
         client.execute_command("CLUSTER DELSLOTS", 7)
     try:
-        async with opened(cluster) as source:
+        async with fleet_opened(cluster.connection) as source:
             found = {finding.id: finding for finding in find(await source.snapshot())}
     finally:
         with first.server.client() as client:
@@ -95,7 +85,7 @@ async def test_slots_that_nobody_serves(cluster: RunningCluster) -> None:
 
 
 async def test_keys_are_the_sum_of_the_primaries(cluster: RunningCluster) -> None:
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         fleet = await source.fleet()
     held = []
     for node in cluster.primaries:
@@ -110,7 +100,7 @@ async def test_a_replica_with_a_smaller_limit_is_found(cluster: RunningCluster) 
         client.config_set("maxmemory", 1_000_000)
         client.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        async with opened(cluster) as source:
+        async with fleet_opened(cluster.connection) as source:
             found = find(await source.snapshot())
     finally:
         with replica.server.client() as client:
@@ -122,14 +112,14 @@ async def test_a_replica_with_a_smaller_limit_is_found(cluster: RunningCluster) 
 
 
 async def test_the_gate_holds_on_every_node(cluster: RunningCluster) -> None:
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         for server in source.members.primaries():
             with pytest.raises(NotAllowed):
                 await server.client().execute_command("FLUSHALL")
 
 
 async def test_clients_of_all_nodes_know_theirs(cluster: RunningCluster) -> None:
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         lines = await source.clients()
         capabilities = await source.capabilities()
     assert {line.node for line in lines} == {node.name for node in cluster.primaries}

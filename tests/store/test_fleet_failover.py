@@ -1,8 +1,7 @@
 """A primary killed under the eyes of the tool, a slot that moves, and what is said of both."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,6 +14,7 @@ from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from tests.support.cluster import RunningCluster, clustered, moved_slot, take_over
 from tests.support.proxy import lied_to, unknown
+from tests.support.sources import fleet_opened
 
 
 @pytest.fixture
@@ -23,19 +23,9 @@ def cluster() -> Iterator[RunningCluster]:
         yield running
 
 
-@contextlib.asynccontextmanager
-async def opened(cluster: RunningCluster) -> AsyncIterator[ClusterSource]:
-    source = ClusterSource(cluster.connection)
-    try:
-        await source.open()
-        yield source
-    finally:
-        await source.close()
-
-
 async def test_a_killed_primary_is_told_and_its_replica_followed(cluster: RunningCluster) -> None:
     lost, heir = cluster.primaries[2], cluster.replicas[2]
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         await source.snapshot()
         lost.server.kill()
         dark = await source.snapshot()
@@ -64,7 +54,7 @@ async def _until_promoted(source: ClusterSource, name: str) -> Snapshot:
 
 
 async def test_the_node_that_was_given_may_die(cluster: RunningCluster) -> None:
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         await source.snapshot()
         cluster.primaries[0].server.kill()
         take_over(cluster.replicas[0])

@@ -1,18 +1,17 @@
 """A scan of a whole cluster: totals are the sum of the nodes, also while primaries die and slots move."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from redis.crc import key_slot
 
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
-from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.store.fleet.sampling import BY_SLOT
 from redis_oom_tui.store.fleet.scanning import ClusterScan
 from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
+from tests.support.sources import fleet_opened
 from tests.support.waiting import in_step
 
 KEYS = 12_000
@@ -34,16 +33,6 @@ def fill(cluster: RunningCluster, keys: int = KEYS) -> dict[str, int]:
     return held
 
 
-@contextlib.asynccontextmanager
-async def opened(cluster: RunningCluster) -> AsyncIterator[ClusterSource]:
-    source = ClusterSource(cluster.connection)
-    try:
-        await source.open()
-        yield source
-    finally:
-        await source.close()
-
-
 @pytest.fixture(scope="module", params=available())
 def still(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
     """A cluster in which nothing changes."""
@@ -60,7 +49,7 @@ def cluster() -> Iterator[RunningCluster]:
 
 
 async def test_totals_are_the_sum_of_the_nodes(still: RunningCluster) -> None:
-    async with opened(still) as source:
+    async with fleet_opened(still.connection) as source:
         view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED, top=100)).run()
     assert (view.state, view.error, view.notes) == (ScanState.COMPLETE, None, ())
     assert view.scanned_keys == view.total_keys == KEYS
@@ -77,14 +66,14 @@ async def test_sizes_are_those_that_the_nodes_tell(still: RunningCluster) -> Non
     for node in still.primaries:
         with node.server.client() as client:
             told += sum(client.memory_usage(key) for key in client.scan_iter(match="user:1*", count=1000))
-    async with opened(still) as source:
+    async with fleet_opened(still.connection) as source:
         view = await source.scan(ScanOptions(match=b"user:1*")).run()
     assert view.bytes_seen == told
     assert view.explained_share is None
 
 
 async def test_a_sample_is_of_every_node_and_estimates_where_scan_goes_by_the_hash(still: RunningCluster) -> None:
-    async with opened(still) as source:
+    async with fleet_opened(still.connection) as source:
         whole = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
         view = await source.scan(ScanOptions(sample=3000, pace=Pace.GENTLE)).run()
     assert view.state is ScanState.SAMPLED
@@ -111,7 +100,7 @@ def _by_slot(cluster: RunningCluster) -> bool:
 
 
 async def test_stopped_and_gone_on_with_it_counts_every_key_once(still: RunningCluster) -> None:
-    async with opened(still) as source:
+    async with fleet_opened(still.connection) as source:
         scan = source.scan(ScanOptions(pace=Pace.GENTLE))
         running = asyncio.create_task(scan.run())
         await _underway(scan)
@@ -143,7 +132,7 @@ async def _paused(scan: ClusterScan) -> "asyncio.Task[object]":
 async def test_a_primary_killed_in_the_middle(elected: bool) -> None:
     with clustered(timeout_ms=QUICK_MS) if elected else clustered() as cluster:
         fill(cluster)
-        async with opened(cluster) as source:
+        async with fleet_opened(cluster.connection) as source:
             scan = ClusterScan(source.members, ScanOptions(pace=Pace.GENTLE), patience_seconds=90)
             running = await _paused(scan)
             cluster.primaries[1].server.kill()
@@ -164,7 +153,7 @@ WALK_BY_HASH = [flavour for flavour in available() if flavour in {"redis6", "red
 async def test_where_scan_goes_by_the_hash_a_broken_shard_is_said_to_be_incomplete(flavour: str) -> None:
     with clustered(flavour=flavour) as cluster:
         fill(cluster)
-        async with opened(cluster) as source:
+        async with fleet_opened(cluster.connection) as source:
             whole = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
             scan = source.scan(ScanOptions(pace=Pace.GENTLE))
             running = await _paused(scan)
@@ -182,7 +171,7 @@ async def test_where_scan_goes_by_the_hash_a_broken_shard_is_said_to_be_incomple
 async def test_a_primary_without_a_replica_killed_in_the_middle() -> None:
     with clustered(replicas=False) as cluster:
         held = fill(cluster)
-        async with opened(cluster) as source:
+        async with fleet_opened(cluster.connection) as source:
             scan = ClusterScan(source.members, ScanOptions(pace=Pace.GENTLE), patience_seconds=0.5)
             running = await _paused(scan)
             cluster.primaries[1].server.kill()
@@ -199,7 +188,7 @@ async def test_a_slot_that_moves_in_the_middle_counts_once(cluster: RunningClust
     fill(cluster)
     slots = sorted({key_slot(b"user:%d:cart" % number) for number in range(KEYS)})
     mine = [slot for slot in slots if cluster.owner(slot) is cluster.primaries[index]]
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         scan = source.scan(ScanOptions(pace=Pace.GENTLE))
         running = await _paused(scan)
         for slot in (mine[0], mine[-1]):
@@ -214,7 +203,7 @@ async def test_a_slot_that_moves_in_the_middle_counts_once(cluster: RunningClust
 async def test_replicas_are_scanned_by_choice_and_a_lost_one_is_passed_over(cluster: RunningCluster) -> None:
     fill(cluster)
     cluster.replicas[2].server.kill()
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         await source.snapshot()
         view = await source.scan(ScanOptions(replicas=True, pace=Pace.FULL_SPEED)).run()
     assert (view.state, view.scanned_keys, view.refused_keys) == (ScanState.COMPLETE, KEYS, 0), view.error

@@ -16,20 +16,12 @@ from redis_oom_tui.models.errors import (
     PermissionRefused,
     ServerUnreachable,
 )
+from redis_oom_tui.rules import policies
 from redis_oom_tui.store import probing
 from redis_oom_tui.store.client import CLIENT_NAME
 from redis_oom_tui.store.live import LiveServer
 from tests.support.servers import RunningServer, started
-
-
-@contextlib.asynccontextmanager
-async def opened(connection: Connection) -> AsyncIterator[LiveServer]:
-    live = LiveServer(connection)
-    try:
-        await live.open()
-        yield live
-    finally:
-        await live.close()
+from tests.support.sources import opened
 
 
 @contextlib.asynccontextmanager
@@ -90,7 +82,7 @@ async def test_after_a_lost_connection_the_manners_are_sent_again(valkey: Runnin
 async def test_what_may_be_changed_is_found_by_asking(server: RunningServer) -> None:
     async with opened(server.connection) as live:
         known = await probing.probe_changes(live.client(changing=True), await live.capabilities())
-    assert set(known.policies) == set(probing.KNOWN_POLICIES)
+    assert set(known.policies) == set(policies.KNOWN)
     assert known.has(Feature.CONFIG_SET)
     assert known.has(Feature.SCRIPT)
 

@@ -1,7 +1,7 @@
 """Managed services imitated: commands renamed away, refused by ACL, or answered by a proxy that lies."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.live import LiveServer
 from tests.support.proxy import Liar, lied_to, unknown
 from tests.support.servers import RunningServer, started
+from tests.support.sources import opened
 
 KEYS = 20
 
@@ -34,19 +35,9 @@ def lying(server: RunningServer, answers: Mapping[str, bytes]) -> Iterator[Liar]
         yield liar
 
 
-@contextlib.asynccontextmanager
-async def opened(liar: Liar) -> AsyncIterator[LiveServer]:
-    live = LiveServer(liar.connection)
-    try:
-        await live.open()
-        yield live
-    finally:
-        await live.close()
-
-
 async def test_a_setting_that_is_answered_ok_and_stays_is_found_out(filled: RunningServer, tmp_path: Path) -> None:
     with lying(filled, {"CONFIG SET": b"+OK\r\n"}) as liar:
-        async with opened(liar) as live:
+        async with opened(liar.connection) as live:
             operator = LiveOperator(live, folder=tmp_path)
             result = await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lru"))
             await operator.close()
@@ -58,7 +49,7 @@ async def test_a_setting_that_is_answered_ok_and_stays_is_found_out(filled: Runn
 
 async def test_a_proxy_that_knows_no_client(filled: RunningServer) -> None:
     with lying(filled, {"CLIENT": unknown("CLIENT")}) as liar:
-        async with opened(liar) as live:
+        async with opened(liar.connection) as live:
             snapshot = await live.snapshot()
             known = await live.capabilities()
             with pytest.raises(CommandRefused, match="CLIENT LIST"):
@@ -70,7 +61,7 @@ async def test_a_proxy_that_knows_no_client(filled: RunningServer) -> None:
 
 async def test_sizes_that_nobody_tells_are_unknown_and_not_nothing(filled: RunningServer) -> None:
     with lying(filled, {"MEMORY": unknown("MEMORY")}) as liar:
-        async with opened(liar) as live:
+        async with opened(liar.connection) as live:
             view = await live.scan(ScanOptions()).run()
     assert (view.state, view.scanned_keys) == (ScanState.COMPLETE, KEYS)
     assert all(row.size is None for row in view.top)
@@ -81,7 +72,7 @@ async def test_sizes_that_nobody_tells_are_unknown_and_not_nothing(filled: Runni
 async def test_no_idle_times_no_config_no_latency(filled: RunningServer) -> None:
     answers = {name: unknown(name) for name in ("OBJECT", "CONFIG", "MEMORY STATS")}
     with lying(filled, answers) as liar:
-        async with opened(liar) as live:
+        async with opened(liar.connection) as live:
             view = await live.scan(ScanOptions(idle=True)).run()
             snapshot = await live.snapshot()
             known = await live.capabilities()
@@ -94,7 +85,7 @@ async def test_no_idle_times_no_config_no_latency(filled: RunningServer) -> None
 async def test_without_scripts_the_promise_is_weaker_and_said(filled: RunningServer, tmp_path: Path) -> None:
     refused = b"-NOPERM this user has no permissions to run the 'eval' command\r\n"
     with lying(filled, {"EVAL": refused, "EVALSHA": refused, "SCRIPT": refused}) as liar:
-        async with opened(liar) as live:
+        async with opened(liar.connection) as live:
             operator = LiveOperator(live, folder=tmp_path)
             await operator.learn()
             planned = await operator.plan(Criteria(patterns=(b"k1*",))).run()
@@ -125,14 +116,14 @@ async def test_what_may_not_be_set_says_where_it_is_set(flavour: str, tmp_path: 
 async def test_info_without_its_memory_is_no_zero(filled: RunningServer) -> None:
     bare = b"# Server\r\nredis_version:7.0.0\r\n"
     with lying(filled, {"INFO": b"$%d\r\n%s\r\n" % (len(bare), bare)}) as liar:
-        async with opened(liar) as live:
+        async with opened(liar.connection) as live:
             with pytest.raises(CommandRefused, match="used_memory"):
                 await live.snapshot()
 
 
 async def test_a_server_that_may_not_be_scanned_can_be_judged(filled: RunningServer) -> None:
     with lying(filled, {"SCAN": unknown("SCAN")}) as liar:
-        async with opened(liar) as live:
+        async with opened(liar.connection) as live:
             view = await live.scan(ScanOptions()).run()
             verdict = judge(await live.snapshot())
     assert view.state is ScanState.FAILED

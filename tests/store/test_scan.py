@@ -1,8 +1,6 @@
 """The scan on real servers: every key, its evidence untouched, and nothing that happens to a key is fatal."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 from tests.support.servers import RunningServer, started
+from tests.support.sources import opened
 from tests.support.tls import issue, speaking_tls, started_tls
 
 HOSTILE = [
@@ -28,16 +27,6 @@ HOSTILE = [
     b"*?[]\\",
     "ключ:1".encode(),
 ]
-
-
-@asynccontextmanager
-async def live(server: RunningServer) -> AsyncIterator[LiveServer]:
-    source = LiveServer(server.connection)
-    await source.open()
-    try:
-        yield source
-    finally:
-        await source.close()
 
 
 def fill(server: RunningServer, keys: int, *, db: int = 0, size: int = 10) -> None:
@@ -60,7 +49,7 @@ async def until_seen(scan: KeyspaceScan, running: "asyncio.Task[ScanView]", keys
 async def test_all_keys_of_all_databases_with_the_servers_own_figures(server: RunningServer, bulk: bool) -> None:
     fill(server, 3000)
     fill(server, 500, db=7)
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         view = await KeyspaceScan(source, ScanOptions(pace=Pace.FULL_SPEED, top=10_000), bulk=bulk).run()
     assert view.state is ScanState.COMPLETE, view.error
     assert view.scanned_keys == view.total_keys == 3850
@@ -87,7 +76,7 @@ async def test_hostile_names_come_back_byte_for_byte(server: RunningServer) -> N
     with server.client() as client:
         for name in HOSTILE:
             client.set(name, b"v")
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         view = await source.scan(ScanOptions()).run()
     assert {row.id.key for row in view.top} == set(HOSTILE)
     assert len({(row.db, row.pattern) for row in view.patterns}) == len(view.patterns)
@@ -95,7 +84,7 @@ async def test_hostile_names_come_back_byte_for_byte(server: RunningServer) -> N
 
 async def test_filters_are_the_servers(server: RunningServer) -> None:
     fill(server, 500)
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         view = await source.scan(ScanOptions(match=b"user:1?:cart")).run()
         assert view.scanned_keys == 10
         assert view.share_scanned == 1.0
@@ -105,7 +94,7 @@ async def test_filters_are_the_servers(server: RunningServer) -> None:
 
 
 async def test_an_empty_server_is_complete_at_once(server: RunningServer) -> None:
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         view = await source.scan(ScanOptions()).run()
     assert view.complete
     assert view.top == view.patterns == ()
@@ -113,7 +102,7 @@ async def test_an_empty_server_is_complete_at_once(server: RunningServer) -> Non
 
 async def test_a_sample_ends_early_and_says_so(server: RunningServer) -> None:
     fill(server, 5000)
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         view = await source.scan(ScanOptions(sample=1000)).run()
     assert view.state is ScanState.SAMPLED
     assert 1000 <= view.scanned_keys < 3000
@@ -122,7 +111,7 @@ async def test_a_sample_ends_early_and_says_so(server: RunningServer) -> None:
 
 async def test_pause_stop_and_go_on(server: RunningServer) -> None:
     fill(server, 5000)
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         scan = source.scan(ScanOptions(pace=Pace.GENTLE))
         running = asyncio.create_task(scan.run())
         await until_seen(scan, running, 100)
@@ -141,7 +130,7 @@ async def test_pause_stop_and_go_on(server: RunningServer) -> None:
 
 async def test_a_server_killed_in_the_middle_leaves_the_partial_result(server: RunningServer) -> None:
     fill(server, 5000)
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         scan = KeyspaceScan(source, ScanOptions(pace=Pace.GENTLE), patience_seconds=0.5)
         running = asyncio.create_task(scan.run())
         await until_seen(scan, running, 500)
@@ -208,7 +197,7 @@ async def test_idle_times_and_frequencies_are_as_before(flavour: str, policy: st
             return {name: int(client.execute_command("OBJECT", column, name)) for name in aged}
 
         before = evidence()
-        async with live(server) as source:
+        async with opened(server.connection) as source:
             view = await source.scan(ScanOptions(idle=True, pace=Pace.FULL_SPEED)).run()
             for row in view.top[:20]:
                 await source.details(row.id)
@@ -230,7 +219,7 @@ async def test_details_of_one_key(server: RunningServer) -> None:
         client.sadd(b"set", b"m")
         client.zadd(b"z", {b"m": 1.5})
         client.xadd(b"x", {b"f": b"v"})
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         untouched = (await source.capabilities()).has(Feature.NO_TOUCH)
         assert await source.details(KeyId(0, b"gone")) is None
         for name, kind, elements, first in (
@@ -258,7 +247,7 @@ async def test_details_of_one_key(server: RunningServer) -> None:
 async def test_giant_elements_are_not_pulled_through_the_link(valkey: RunningServer) -> None:
     with valkey.client() as client:
         client.rpush(b"l", b"x" * 10_000_000, b"y")
-    async with live(valkey) as source:
+    async with opened(valkey.connection) as source:
         found = await source.details(KeyId(0, b"l"))
     assert found is not None
     assert found.preview == ()
@@ -267,7 +256,7 @@ async def test_giant_elements_are_not_pulled_through_the_link(valkey: RunningSer
 
 async def test_every_row_shown_tells_its_idle_time_and_encoding(server: RunningServer) -> None:
     fill(server, 300)
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         view = await source.scan(ScanOptions(top=50)).run()
         untouched = (await source.capabilities()).has(Feature.NO_TOUCH)
     assert len(view.top) == 50
@@ -285,7 +274,7 @@ async def test_a_size_that_cannot_be_true_is_flagged_or_mended(server: RunningSe
         estimated = max(client.memory_usage(b"list"), client.memory_usage(b"zset"))
         used = client.info("memory")["used_memory"]
         assert estimated > used
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         view = await source.scan(ScanOptions()).run()
         untouched = (await source.capabilities()).has(Feature.NO_TOUCH)
     assert view.bytes_seen < used
@@ -305,7 +294,7 @@ async def test_large_databases_are_walked_in_parts_and_counted_once(server: Runn
     with server.client() as client:
         for start in range(0, 30_000, 10_000):
             client.mset({b"key:%d" % number: b"v" for number in range(start, start + 10_000)})
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         scan = KeyspaceScan(source, ScanOptions(pace=Pace.FULL_SPEED))
         view = await scan.run()
     assert view.complete
@@ -316,7 +305,7 @@ async def test_large_databases_are_walked_in_parts_and_counted_once(server: Runn
 
 async def test_partial_figures_are_estimates_with_an_interval(server: RunningServer) -> None:
     fill(server, 9000, size=100)
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         view = await source.scan(ScanOptions(sample=3000)).run()
         whole = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
     assert view.estimated_bytes is not None
@@ -330,7 +319,7 @@ async def test_partial_figures_are_estimates_with_an_interval(server: RunningSer
 
 async def test_keys_that_come_and_go_are_no_trouble(server: RunningServer) -> None:
     fill(server, 5000)
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         scan = source.scan(ScanOptions(pace=Pace.NORMAL))
         running = asyncio.create_task(scan.run())
         with server.client() as client:
@@ -347,7 +336,7 @@ async def test_keys_that_come_and_go_are_no_trouble(server: RunningServer) -> No
 
 async def test_it_says_what_it_costs(valkey: RunningServer) -> None:
     fill(valkey, 20_000)
-    async with live(valkey) as source:
+    async with opened(valkey.connection) as source:
         scan = source.scan(ScanOptions(pace=Pace.GENTLE))
         running = asyncio.create_task(scan.run())
         while scan.view().brake.share is None and not running.done():

@@ -1,7 +1,7 @@
 """Behind Sentinels: the master is found with their own password, and followed when it fails over."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,27 +9,17 @@ import pytest
 
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
 from redis_oom_tui.models.errors import LoginRefused, NotRedis, ServerUnreachable
-from redis_oom_tui.store.live import LiveServer
 from tests.support.ports import free_ports
 from tests.support.proxy import lied_to
 from tests.support.sentinel import MASTER, Watched, failed_over, watched
 from tests.support.servers import RunningServer
+from tests.support.sources import opened
 from tests.support.tls import issue, speaking_tls
-
-
-@contextlib.asynccontextmanager
-async def _opened(connection: Connection) -> AsyncIterator[LiveServer]:
-    live = LiveServer(connection)
-    try:
-        await live.open()
-        yield live
-    finally:
-        await live.close()
 
 
 async def _refusal(connection: Connection, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
-        async with _opened(connection):
+        async with opened(connection):
             pass
 
 
@@ -39,7 +29,7 @@ def _asking(connection: Connection, *addresses: Address, master: str = MASTER) -
 
 async def test_a_failover_is_followed_and_said(flavour: str) -> None:
     with watched(flavour, password="for-data", sentinel_password="for-sentinels") as them:
-        async with _opened(them.connection) as live:
+        async with opened(them.connection) as live:
             assert live.address == Address(port=them.master_port)
             assert (await live.snapshot()).notes == ()
             failed_over(them, "for-data")
@@ -54,7 +44,7 @@ async def test_a_failover_is_followed_and_said(flavour: str) -> None:
 
 async def test_a_master_that_came_back_as_a_replica_is_left() -> None:
     with watched("valkey") as them:
-        async with _opened(them.connection) as live:
+        async with opened(them.connection) as live:
             failed_over(them)
             them.master.start()
             with them.master.client() as client:
@@ -68,7 +58,7 @@ async def test_a_master_that_came_back_as_a_replica_is_left() -> None:
 async def test_sentinels_are_spoken_to_over_a_tls_of_their_own(flavour: str, over_tls: bool, tmp_path: Path) -> None:
     papers = issue(tmp_path, "127.0.0.1")
     with watched(flavour, papers=papers, sentinel_papers=papers if over_tls else None) as them:
-        async with _opened(them.connection) as live:
+        async with opened(them.connection) as live:
             assert (await live.snapshot()).server.address.port == them.master_port
             failed_over(them)
             snapshot = await live.snapshot()
@@ -79,7 +69,7 @@ async def test_sentinels_are_spoken_to_over_a_tls_of_their_own(flavour: str, ove
 async def test_only_the_sentinels_speak_tls(flavour: str, tmp_path: Path) -> None:
     papers = issue(tmp_path, "127.0.0.1")
     with watched(flavour, sentinel_papers=papers) as them:
-        async with _opened(them.connection) as live:
+        async with opened(them.connection) as live:
             assert (await live.snapshot()).server.address.port == them.master_port
         as_the_data = replace(them.connection, sentinel=replace(_sentinel(them), tls=None))
         await _refusal(as_the_data, ServerUnreachable, "asked as a Sentinel, speaks TLS, .* --sentinel-tls")
@@ -103,7 +93,7 @@ def _sentinel(them: Watched) -> Sentinel:
 async def test_one_dead_sentinel_among_those_asked() -> None:
     with watched("valkey") as them:
         dead, alive = Address(port=free_ports()[0]), Address(port=them.sentinel_port)
-        async with _opened(_asking(them.connection, dead, alive)) as live:
+        async with opened(_asking(them.connection, dead, alive)) as live:
             assert live.address.port == them.master_port
 
 
@@ -140,7 +130,7 @@ async def test_certificates_and_a_user_on_both_sides(flavour: str, tmp_path: Pat
         sentinel_password="for-sentinels",
         client_certificates=True,
     ) as them:
-        async with _opened(them.connection) as live:
+        async with opened(them.connection) as live:
             assert (await live.snapshot()).server.address.port == them.master_port
             failed_over(them, "for-data")
             snapshot = await live.snapshot()
@@ -184,7 +174,7 @@ async def test_a_master_that_cannot_be_reached_is_told_with_who_named_it(valkey:
 
 async def test_a_sentinel_that_takes_a_replica_for_the_master_is_told_once() -> None:
     with watched("valkey") as them, naming(them.master, them.replica_port) as addresses:
-        async with _opened(_asking(them.connection, *addresses)) as live:
+        async with opened(_asking(them.connection, *addresses)) as live:
             snapshot, again = await live.snapshot(), await live.snapshot()
     assert snapshot.server.role == again.server.role == "replica"
     (note,) = snapshot.notes
@@ -196,7 +186,7 @@ async def test_one_sentinel_that_lies_is_outvoted() -> None:
     with watched("valkey") as them:
         ports = (them.replica_port, them.master_port, them.master_port)
         with naming(them.master, *ports) as addresses:
-            async with _opened(_asking(them.connection, *addresses)) as live:
+            async with opened(_asking(them.connection, *addresses)) as live:
                 assert (await live.snapshot()).server.role == "master"
 
 

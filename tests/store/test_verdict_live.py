@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,23 +20,14 @@ from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.live import LiveServer
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
+from tests.support.sources import opened
 
 MIB = 2**20
 
 
-@asynccontextmanager
-async def watched(server: RunningServer) -> AsyncIterator[LiveServer]:
-    live = LiveServer(server.connection)
-    try:
-        await live.open()
-        yield live
-    finally:
-        await live.close()
-
-
 async def looked_at(server: RunningServer, meanwhile: str = "") -> tuple[Verdict, Snapshot]:
     """The verdict of two looks, with one write by somebody else between them where `meanwhile` names a key."""
-    async with watched(server) as live:
+    async with opened(server.connection) as live:
         before = await live.snapshot()
         if meanwhile:
             write(server, meanwhile)
@@ -135,7 +126,7 @@ async def test_volatile_policy_without_any_ttl(flavour: str) -> None:
 async def test_a_full_cache_that_evicts_is_busy_and_no_outage(flavour: str) -> None:
     with limited(flavour, "allkeys-lru") as server:
         fill(server, 2.0)
-        async with watched(server) as live:
+        async with opened(server.connection) as live:
             before = await live.snapshot()
             assert all(write(server, f"more:{number}") for number in range(50))
             verdict = judge(await live.snapshot(), before)
@@ -216,7 +207,7 @@ async def test_a_server_that_is_loading(flavour: str) -> None:
 async def test_a_server_that_was_killed_and_came_back(flavour: str) -> None:
     with limited(flavour) as server:
         fill(server, 2.0)
-        async with watched(server) as live:
+        async with opened(server.connection) as live:
             write(server, "one-more")
             before = await live.snapshot()
             server.kill()
@@ -232,7 +223,7 @@ async def test_a_server_that_was_killed_and_came_back(flavour: str) -> None:
 async def test_reset_counters_do_not_hide_a_refusal(flavour: str) -> None:
     with limited(flavour) as server:
         fill(server, 2.0)
-        async with watched(server) as live:
+        async with opened(server.connection) as live:
             for number in range(5):
                 write(server, f"more{number}")
             before = await live.snapshot()
@@ -276,7 +267,7 @@ async def test_a_replica_over_its_limit_is_no_outage(flavour: str) -> None:
 
 async def test_too_few_replicas_block_writes_whatever_the_memory(flavour: str) -> None:
     with limited(flavour, "noeviction", "min-replicas-to-write 1") as server:
-        async with watched(server) as live:
+        async with opened(server.connection) as live:
             before = await live.snapshot()
             with server.client() as client, pytest.raises(redis.ResponseError, match="NOREPLICAS"):
                 client.set("k", "v")
@@ -305,7 +296,7 @@ async def test_few_keys_to_evict_are_told_before_they_run_out(flavour: str) -> N
 async def test_a_cache_too_small_for_its_work(flavour: str) -> None:
     with limited(flavour, "allkeys-lru") as server:
         fill(server, 2.0)
-        async with watched(server) as live:
+        async with opened(server.connection) as live:
             before = await live.snapshot()
             with server.client() as client:
                 for number in range(400):
