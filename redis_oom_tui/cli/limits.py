@@ -17,6 +17,7 @@ from redis_oom_tui.cli.trial import on_trial
 from redis_oom_tui.models.action import Action, Limits, PolicyView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.plan_document import limits_document
 from redis_oom_tui.words.sizes import count, number_of_keys, parse_duration, size
@@ -107,7 +108,7 @@ async def _limits(
         if how.revert_after is None:
             results = await _change(operator, asked, how)
         else:
-            results = await on_trial(operator, alone, await _agreed_to(operator, asked, how), how.revert_after)
+            results = await on_trial(operator, await _agreed_to(operator, asked, how), how.revert_after)
         shown = await alone.limits()
         return shown if how.node is None else replace(shown, node=how.node), results
 
@@ -131,10 +132,11 @@ async def _agreed_to(
     changes = []
     for name, value in asked:
         change = await _proposed(operator, name, value, how.node)
+        warnings = _warnings(change, persist=persist, reverts=how.revert_after is not None)
         if how.yes:
-            for warning in _warnings(change, persist=persist):
+            for warning in warnings:
                 click.echo(warning, err=True)
-        elif not agreed(_question(change, persist=persist)):
+        elif not agreed([*_question(change), *warnings]):
             click.echo(f"{change.name} was left as it is.", err=True)
             return []
         changes.append(change)
@@ -147,18 +149,16 @@ async def _proposed(operator: AnyOperator, name: str, value: str, node: str | No
     return await operator.propose(name, value)
 
 
-def _question(change: Change, *, persist: bool) -> list[str]:
-    lines = [
-        f"{change.name}: {_shown(change.name, change.old)} -> {_shown(change.name, change.new)}",
-        change.consequence,
-    ]
-    return lines + _warnings(change, persist=persist)
+def _question(change: Change) -> list[str]:
+    name = change.name
+    return [f"{name}: {_shown(name, change.old)} -> {_shown(name, change.new)}", change.consequence]
 
 
-def _warnings(change: Change, *, persist: bool) -> list[str]:
+def _warnings(change: Change, *, persist: bool, reverts: bool) -> list[str]:
     """What has to be seen even where nobody is asked."""
     freezes = change.freezes or (REWRITES_ALL,) if persist else ()
-    return [f"! {sentence}" for sentence in (*change.warnings, *freezes)]
+    returns = change.returns if reverts else ()
+    return [f"! {sentence}" for sentence in (*change.warnings, *freezes, *returns)]
 
 
 def _shown(name: str, value: str | None) -> str:
@@ -214,7 +214,11 @@ def _back(results: Sequence[ChangeResult], how: _How, way_in: Sequence[str]) -> 
             if old is None or old == result.change.new:
                 continue
             where = () if one or node is None else ("--node", node)
-            lines[again.line(way_in, "limits", *where, "--set", f"{name}={old}", *(["--persist"] * how.persist))] = None
+            lines[
+                again.line(
+                    way_in, "limits", *where, "--set", f"{name}={as_typed(name, old)}", *(["--persist"] * how.persist)
+                )
+            ] = None
     return ["To put it back:", *lines] if lines else []
 
 

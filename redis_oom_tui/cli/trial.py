@@ -10,16 +10,15 @@ import click
 from redis_oom_tui.cli.acting import AnyOperator, stopping
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.words.settings import shown_value
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.settings import shown_value, value_before, value_now
 from redis_oom_tui.words.sizes import duration
 
 _KEEP = "keep"
 
 
-async def on_trial(
-    operator: AnyOperator, shown: AnyOperator, changes: Sequence[Change], seconds: int
-) -> list[ChangeResult]:
-    """Apply `changes`, wait for `keep`, and without it let the old values return, which `shown` then reads.
+async def on_trial(operator: AnyOperator, changes: Sequence[Change], seconds: int) -> list[ChangeResult]:
+    """Apply `changes`, wait for `keep`, and without it let the old values return, and tell how that ended.
 
     What was taken back did not take; nor did what was kept too late. A signal, from the first change on, takes back at
     once. Raises BadInput, before anything is changed, where an old value is not known.
@@ -32,25 +31,35 @@ async def on_trial(
             click.echo(way, err=True)
             result = await operator.apply(change, revert_after=seconds)
             results.append(result)
+            if result.reverts_in_seconds is not None:
+                click.echo(f"{change.name} is {value_now(result)} for now", err=True)
             if not result.took:
                 break
-            click.echo(f"{change.name} is {shown_value(change.name, result.now)} for now", err=True)
         if not any(result.reverts_in_seconds for result in results):
             return results
-        if await _kept(answer, seconds):
-            kept = [operator.keep(result) for result in results]
-            if all(kept):
-                return results
-        await operator.close()
-    now = {view.setting.name: view.setting.value for view in (await shown.limits()).settings}
-    return [_taken_back(result, now.get(result.change.name)) for result in results]
+        stays = await _kept(answer, seconds)
+        kept = [stays and operator.keep(result) for result in results]
+        if not all(kept):
+            await operator.close()
+    return [
+        result if stays or result.reverts_in_seconds is None else _taken_back(result, await operator.returned(result))
+        for result, stays in zip(results, kept, strict=True)
+    ]
 
 
 def _way_back(change: Change) -> str:
     """What to send by hand to have the old value again, should this tool not live to do it."""
-    if change.old is None:
-        raise BadInput(f"{change.name} cannot be read here, so it could not go back: leave --revert-after out")
-    return f"Should this tool not live to do it, the old value comes back with: CONFIG SET {change.name} {change.old}"
+    olds = dict(change.olds) or {"": change.old}
+    lost = [f" on {safe_text(node, 80)}" if node else "" for node, old in olds.items() if old is None]
+    if lost:
+        raise BadInput(f"{change.name} cannot be read{lost[0]}, so it could not go back: leave --revert-after out")
+    commands: dict[str, list[str]] = {}
+    for node, old in olds.items():
+        commands.setdefault(f"CONFIG SET {change.name} {old}", []).append(safe_text(node, 80))
+    one = len(commands) == 1
+    how = "; ".join(command if one else f"{command} on {', '.join(nodes)}" for command, nodes in commands.items())
+    everywhere = " on each node" if one and len(olds) > 1 else ""
+    return f"Should this tool not live to do it, the old value comes back with: {how}{everywhere}"
 
 
 def _settle(answer: asyncio.Future[bool], *, kept: bool) -> None:
@@ -82,11 +91,13 @@ async def _kept(answer: asyncio.Future[bool], seconds: int) -> bool:
             loop.remove_reader(sys.stdin)
 
 
-def _taken_back(result: ChangeResult, now: str | None) -> ChangeResult:
-    if not result.took:
-        return result
-    old = result.change.old
-    if now == old:
-        return replace(result, took=False, now=now, detail=f"it went back to {old}, since nobody kept it", nodes=())
-    said = f"it was to go back to {old} and is {'?' if now is None else now}: look, and set it by hand"
-    return replace(result, took=False, now=now, detail=said, nodes=())
+def _taken_back(result: ChangeResult, ended: ChangeResult) -> ChangeResult:
+    if ended.took:
+        said = f"it went back to {value_now(ended)}, since nobody kept it"
+    else:
+        reads = (
+            "nobody knows what it is" if ended.now is None else f"it is {shown_value(result.change.name, ended.now)}"
+        )
+        why = f" ({ended.detail.rstrip('.')})" if ended.detail else ""
+        said = f"it did not go back to {value_before(result)}{why}: {reads}; look, and set it by hand"
+    return replace(result, took=False, now=ended.now, detail=said, nodes=())

@@ -17,8 +17,10 @@ class Change:
     """A setting that would go from `old` to `new`: values as the server writes them (sizes in plain bytes).
 
     `consequence` is what would follow, `warnings` what to think of first; both are shown before it is confirmed.
-    `freezes` says what CONFIG REWRITE would write into the server's file beside it, for whoever asks for that.
-    `node` is the only node of a cluster that it is for, '' for all of them and for a server without a cluster.
+    `freezes` says what CONFIG REWRITE would write into the server's file beside it, for whoever asks for that, and
+    `returns` what the old value would mean again, for whoever lets it return by itself.
+    `node` is the only node of a cluster that it is for, '' for all of them and for a server without a cluster. `olds`
+    are the nodes that it is for, each with the value that it has, as far as they told.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Change:
     warnings: tuple[str, ...] = ()
     node: str = ""
     freezes: tuple[str, ...] = ()
+    returns: tuple[str, ...] = ()
+    olds: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,31 @@ def propose_limit(
         new=str(new),
         consequence=_consequence(new, snapshot, room),
         warnings=(*_losses(new, snapshot), *_machine(new, snapshot, room), *_replication(new, snapshot, replicas)),
+        returns=_returns(old, new, snapshot),
     )
+
+
+def _is_replica(snapshot: Snapshot) -> bool:
+    return snapshot.server.role in {"slave", "replica"}
+
+
+def _refuses(snapshot: Snapshot) -> bool:
+    """Whether a full server has nothing to evict."""
+    memory = snapshot.memory
+    return memory.policy == NOEVICTION or (is_volatile(memory.policy) and snapshot.expires == 0)
+
+
+def _returns(old: str | None, new: int, snapshot: Snapshot) -> tuple[str, ...]:
+    """What becomes of what is written beyond the old limit meanwhile, when that returns by itself."""
+    before = int(old) if old is not None and old.isdigit() else 0
+    if not before or 0 < new <= before or _is_replica(snapshot):
+        return ()
+    does = "every write is refused until what is held beyond that has gone"
+    if not _refuses(snapshot):
+        does = f"{snapshot.memory.policy} evicts at once what is held beyond that, and there is no undo"
+    over = snapshot.memory.counted_bytes - before
+    already = f"; {size(over)} are beyond it now" if over > 0 else ""
+    return (f"When it goes back to {size(before)}, {does}{already}.",)
 
 
 def _consequence(new: int, snapshot: Snapshot, room: Room) -> str:
@@ -67,7 +91,9 @@ def _fill(new: int, snapshot: Snapshot) -> str:
         was_over = memory.maxmemory_bytes is not None and memory.counted_bytes > memory.maxmemory_bytes
         ending = "; writes are accepted again." if was_over else "."
         return f"{fill}{ending}"
-    if memory.policy == NOEVICTION or (is_volatile(memory.policy) and snapshot.expires == 0):
+    if _is_replica(snapshot):
+        return f"{fill}: once promoted, it would {_at_once(snapshot)}."
+    if _refuses(snapshot):
         return f"{fill}: under {memory.policy} every write is refused at once until {size(over)} have gone."
     return f"{fill}: {memory.policy} evicts {size(over)} of data at once."
 
@@ -78,6 +104,8 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
     over = memory.counted_bytes - new
     if new == 0 or over <= 0:
         return ()
+    if _is_replica(snapshot):
+        return (f"It holds {size(over)} more than that: once promoted, it would {_at_once(snapshot)}.",)
     if memory.policy == NOEVICTION:
         return (f"This is a write outage until {size(over)} are freed: nothing is evicted under noeviction.",)
     if is_volatile(memory.policy) and not snapshot.expires:
@@ -93,6 +121,10 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
             ),
         )
     return (_evicted_words(over, snapshot),)
+
+
+def _at_once(snapshot: Snapshot) -> str:
+    return "refuse every write at once" if _refuses(snapshot) else f"evict by {snapshot.memory.policy} at once"
 
 
 def _evicted_words(over: int, snapshot: Snapshot) -> str:
@@ -140,7 +172,7 @@ def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
 
 def _replication(new: int, snapshot: Snapshot, replicas: Sequence[NodeView]) -> tuple[str, ...]:
     found: list[str] = []
-    if snapshot.server.role in {"slave", "replica"}:
+    if _is_replica(snapshot):
         found.append("This is a replica: the setting is its own, and takes effect when it is promoted.")
     elif snapshot.server.mode == "cluster":
         found.append(PER_NODE)

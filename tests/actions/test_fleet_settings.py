@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
+from redis_oom_tui.actions.fleet.settings import in_order
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
+from redis_oom_tui.models.fleet import ClusterNode
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.words.settings import value_now
@@ -207,3 +210,49 @@ async def test_what_another_run_changed_is_not_offered_for_undo(cluster: Running
     async with acting(cluster, tmp_path) as (_, operator):
         with pytest.raises(BadInput, match="was not set by this run of the tool"):
             await operator.propose_back(result)
+
+
+def _node(name: str, primary: str = "") -> ClusterNode:
+    return ClusterNode(f"n:{name}", name, Address("n", int(name)), primary=f"n:{primary or name}")
+
+
+def test_limits_rise_before_others_fall_and_no_replica_is_ever_smaller_than_its_primary() -> None:
+    nodes = [_node("1"), _node("2"), _node("3"), _node("11", "1"), _node("12", "2"), _node("13", "3")]
+    olds = {"1": "100", "11": "100", "2": "0", "12": "0", "3": None, "13": "200"}
+    changes = {f"n:{short}": Change("maxmemory", old, "200") for short, old in olds.items()}
+    order = [name.removeprefix("n:") for name in in_order(changes, nodes)]
+    assert order == ["11", "1", "3", "13", "2", "12"]
+
+
+async def test_each_nodes_limit_is_set_in_the_order_that_its_own_direction_asks_for(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    falls, rises = (cluster.primaries[0], cluster.replicas[0]), (cluster.primaries[1], cluster.replicas[1])
+    for nodes, limit in ((falls, "900mb"), (rises, "100mb")):
+        for node in nodes:
+            with node.server.client() as client:
+                client.config_set("maxmemory", limit)
+    async with acting(cluster, tmp_path) as (_, operator):
+        change = await operator.propose("maxmemory", "500mb")
+        assert dict(change.olds)[falls[0].name] == str(900 * 2**20)
+        assert any(told.startswith(f"{rises[0].name}: When it goes back to 100.0 MiB") for told in change.returns)
+        result = await operator.apply(change)
+        order = [node.node for node in result.nodes]
+        assert order.index(rises[1].name) < order.index(rises[0].name) < order.index(falls[0].name)
+        assert order.index(falls[0].name) < order.index(falls[1].name)
+        back = [node.node for node in (await operator.undo(result)).nodes]
+        assert back.index(falls[1].name) < back.index(falls[0].name) < back.index(rises[0].name)
+        assert back.index(rises[0].name) < back.index(rises[1].name)
+
+
+async def test_a_node_whose_value_is_another_than_it_was_shown_keeps_it(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    other = cluster.primaries[2]
+    async with acting(cluster, tmp_path) as (_, operator):
+        change = await operator.propose("maxmemory-policy", "allkeys-lru")
+        with other.server.client() as client:
+            client.config_set("maxmemory-policy", "volatile-ttl")
+        result = await operator.apply(change)
+    assert (result.took, result.partly) == (False, True)
+    assert f"{other.name}: maxmemory-policy is volatile-ttl by now, not noeviction as it was shown" in result.detail

@@ -1,5 +1,9 @@
 """`limits -c` and `cleanup -c`, `restore -c`: every node, told node by node."""
 
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +106,37 @@ def _left(cluster: RunningCluster) -> int:
         with node.server.client() as client:
             total += sum(1 for _ in client.scan_iter(match="tmp:*"))
     return total
+
+
+def test_a_trial_on_a_cluster_is_told_as_it_ended_on_each_node(cluster: RunningCluster) -> None:
+    before = _limits(cluster)
+    words = ("limits", "--maxmemory", "400mb", "--yes", "--json", "--revert-after", "1h")
+    where = ("-c", "-p", str(cluster.primaries[0].port))
+    tool = subprocess.Popen(
+        [sys.executable, "-m", "redis_oom_tui", *where, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert tool.stderr is not None
+    said = ""
+    while "It goes back in" not in said:
+        line = next(tool.stderr, "")
+        assert line, said
+        said += line
+    other = cluster.primaries[2]
+    by_hand = f"CONFIG SET maxmemory {before[2]} on {other.name}"
+    assert (by_hand in said) is (len(set(before)) > 1), said
+    with other.server.client() as client:
+        client.config_set("maxmemory", "500mb")
+    tool.send_signal(signal.SIGINT)
+    out, _ = tool.communicate(timeout=60)
+    (change,) = json.loads(out)["changes"]
+    assert (tool.returncode, change["took"], change["now"]) == (1, False, None)
+    assert change["detail"].startswith("it did not go back to ")
+    assert f"Not so: {other.name}: somebody else changed it meanwhile" in change["detail"]
+    assert _limits(cluster) == [*before[:2], str(500 * 2**20)]
 
 
 def test_what_one_node_did_not_take_is_told_by_node(

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -156,9 +157,32 @@ def test_a_setting_on_trial_stays_only_if_it_is_kept(valkey: RunningServer, answ
     code, said = on_a_terminal(valkey, answer, *words, asked=b"type keep")
     assert b"the old value comes back with: CONFIG SET maxmemory 0" in said
     assert code == (0 if now != "0" else 1)
-    assert (b"is not kept: it went back to 0" in said) is (now == "0")
+    assert (b"is not kept: it went back to no limit (0)" in said) is (now == "0")
     with valkey.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": now}
+
+
+def test_the_way_back_to_no_limit_is_a_line_that_works(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(valkey, capsys, "--maxmemory", "100mb", "--yes")
+    (line,) = [line for line in out.splitlines() if line.startswith("redis-oom-tui")]
+    assert line.endswith("limits --set maxmemory=unlimited")
+    code, _, err = run(valkey, capsys, *shlex.split(line.partition(" limits ")[2]), "--yes")
+    assert code == 0, err
+    with valkey.client() as client:
+        assert client.config_get("maxmemory") == {"maxmemory": "0"}
+
+
+def test_a_trial_says_before_what_the_old_limit_would_mean_again(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with valkey.client() as client:
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"]) // 2)
+    code, _, err = run(valkey, capsys, "--maxmemory", "1gb", "--yes", "--revert-after", "1s")
+    assert code == 1
+    assert "! When it goes back to " in err
+    assert "every write is refused until what is held beyond that has gone" in err
 
 
 def trying(server: RunningServer, span: str) -> subprocess.Popen[str]:

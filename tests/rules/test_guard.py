@@ -175,3 +175,31 @@ def test_a_policy_that_this_server_lists_is_taken_even_if_unknown_to_us() -> Non
     )
     assert change.new == "allkeys-lrm"
     assert any("begins at once" in warning for warning in change.warnings)
+
+
+def test_a_limit_that_returns_by_itself_says_what_becomes_of_what_was_written_beyond_it() -> None:
+    (refused,) = proposed(200 * MIB, snapshot()).returns
+    assert refused == (
+        "When it goes back to 90.0 MiB, every write is refused until what is held beyond that has gone;"
+        " 10.0 MiB are beyond it now."
+    )
+    (evicted,) = proposed(200 * MIB, snapshot(policy="allkeys-lru", used=50 * MIB)).returns
+    assert evicted == (
+        "When it goes back to 90.0 MiB, allkeys-lru evicts at once what is held beyond that, and there is no undo."
+    )
+    assert proposed(0, snapshot()).returns, "lifted, it can grow beyond the old one, too"
+    assert proposed(80 * MIB, snapshot()).returns == (), "what goes back up costs nothing"
+    assert propose_limit("0", 80 * MIB, snapshot(), ROOM).returns == ()
+    assert propose_limit(None, 80 * MIB, snapshot(), ROOM).returns == ()
+
+
+@pytest.mark.parametrize(
+    ("policy", "does"), [("noeviction", "refuse every write"), ("allkeys-lru", "evict by allkeys-lru")]
+)
+def test_a_replica_neither_refuses_nor_evicts_before_it_is_promoted(policy: str, does: str) -> None:
+    seen = snapshot(policy=policy)
+    seen = replace(seen, server=replace(seen.server, role="slave"))
+    change = proposed(50 * MIB, seen)
+    assert change.consequence.endswith(f"once promoted, it would {does} at once.")
+    assert change.warnings[0] == f"It holds 50.0 MiB more than that: once promoted, it would {does} at once."
+    assert proposed(200 * MIB, seen).returns == ()

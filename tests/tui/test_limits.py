@@ -177,6 +177,24 @@ async def test_a_timed_return_counts_down_and_can_be_kept():
         assert "stays allkeys-lru" in screen_text(app)
 
 
+async def test_what_a_timed_return_would_cost_is_said_where_it_is_chosen_and_while_it_waits():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 30)) as pilot:
+        await on_limits(pilot)
+        app.post_message(ChangeSetting("maxmemory", "1gb"))
+        await to_dialog(pilot)
+        assert "When it goes back" not in screen_text(app)
+        app.screen.query_one("#revert").focus()
+        await pilot.press("enter")
+        told = "When it goes back to 512.0 MiB, every write is refused until"
+        await until(pilot, lambda: told in " ".join(screen_text(app).split()))
+        app.screen.query_one("#act").focus()
+        await pilot.press("enter")
+        await to_dialog(pilot, KeepDialog)
+        assert told in " ".join(screen_text(app).split())
+
+
 async def test_when_the_time_is_up_it_says_that_the_old_value_is_back():
     clock = FakeClock()
     operator = ScriptedOperator()

@@ -24,31 +24,42 @@ class _Said:
             if sentence != PER_NODE:
                 self._by_sentence.setdefault(sentence, []).append(node)
 
-    def sentences(self) -> list[str]:
-        """Each with its nodes before it."""
-        return [f"{listed(nodes)}: {sentence}" for sentence, nodes in self._by_sentence.items()]
+    def sentences(self, of: int) -> tuple[str, ...]:
+        """Each with its nodes before it, unless it is said of all `of` them."""
+        said = self._by_sentence.items()
+        return tuple(f"{listed(nodes)}: {told}" if len(nodes) < of else told for told, nodes in said)
 
 
-async def widened(change: Change, others: Mapping[str, LiveOperator]) -> Change:
-    """`change`, seen on one node, as one of all nodes: with what is another there, and what it would mean there."""
-    olds: dict[str, list[str]] = {}
-    there = _Said()
+async def widened(change: Change, shown: str, others: Mapping[str, LiveOperator]) -> Change:
+    """`change`, seen on the node `shown`, as one of all nodes: with what it would mean on each, and what is another
+    there."""
+    seen, there, back = {shown: change}, _Said(), _Said()
+    there.say(shown, *change.warnings)
+    back.say(shown, *change.returns)
     for name, operator in others.items():
         try:
-            seen = await operator.propose(change.name, as_typed(change.name, change.new))
+            seen[name] = await operator.propose(change.name, as_typed(change.name, change.new))
         except TriageError as error:
             there.say(name, str(error))
             continue
-        if seen.old != change.old:
-            olds.setdefault(shown_value(change.name, seen.old), []).append(name)
-        there.say(name, *(warning for warning in seen.warnings if warning not in change.warnings))
-    told = there.sentences()
-    told += [f"It is {old} on {listed(names)}" for old, names in olds.items()]
-    place = f"On all {count(len(others) + 1)} nodes, replicas too"
-    said = f"{place}. {change.consequence}".strip()
-    # Each node has a file of its own.
-    own = [warning for warning in change.warnings if warning != PER_NODE]
-    return replace(change, consequence=said, warnings=(*own, *told), freezes=())
+        there.say(name, *seen[name].warnings)
+        back.say(name, *seen[name].returns)
+    nodes = len(others) + 1
+    olds: dict[str, list[str]] = {}
+    for name, each in seen.items():
+        if each.old != change.old:
+            olds.setdefault(shown_value(change.name, each.old), []).append(name)
+    there_too = tuple(f"It is {old} on {listed(names)}" for old, names in olds.items())
+    meant = f"{shown}: {change.consequence}" if change.name == "maxmemory" else change.consequence
+    return replace(
+        change,
+        consequence=f"On all {count(nodes)} nodes, replicas too. {meant}".strip(),
+        warnings=(*there.sentences(nodes), *there_too),
+        # Each node has a file of its own.
+        freezes=(),
+        returns=back.sentences(nodes),
+        olds=tuple((name, each.old) for name, each in seen.items()),
+    )
 
 
 async def going_back(
@@ -74,9 +85,9 @@ async def going_back(
         if node in seen:
             meant, told = seen[node].consequence, seen[node].warnings
         else:
-            meant, told = "", tuple(there.sentences())
+            meant, told = "", there.sentences(len(own))
         return Change(name, now, old or "", f"On {node} alone. {meant}".strip(), told, node=node)
     said = f"Each of the {number_of(len(own), 'node')} that took it gets its own old value again"
     one = len(set(olds.values())) == 1
     words = f"{said}." if one else f"{said}: {shown_values(name, olds)}."
-    return Change(name, now, (next(iter(olds.values())) or "") if one else "", words, tuple(there.sentences()))
+    return Change(name, now, (next(iter(olds.values())) or "") if one else "", words, there.sentences(len(own)))

@@ -37,7 +37,8 @@ class FleetTuner:
     async def propose(self, shown: str, name: str, new: str, scan: ScanView | None) -> Change:
         """What it means on the node called `shown`, and where it is another on other nodes."""
         change = await self._at(shown).propose(name, new, None if scan is None else scan.on(shown))
-        change = await widened(change, {node.name: self._at(node.name) for node in self._nodes if node.name != shown})
+        others = {node.name: self._at(node.name) for node in self._nodes if node.name != shown}
+        change = await widened(change, shown, others)
         return replace(change, warnings=(*change.warnings, *self._left_out()))
 
     def _left_out(self) -> list[str]:
@@ -55,6 +56,7 @@ class FleetTuner:
             consequence=f"On {node} alone; the other {others} nodes keep theirs. {change.consequence}".strip(),
             warnings=(*change.warnings, *self._left_behind(node)),
             node=node,
+            olds=((node, change.old),),
         )
 
     def _left_behind(self, name: str) -> list[str]:
@@ -66,12 +68,27 @@ class FleetTuner:
 
     async def apply(self, change: Change, *, persist: bool, revert_after: float | None) -> ChangeResult:
         """Set it on every node that it is for, read it back on each, and say where it did not take."""
-        order = [change.node] if change.node else in_order(change, self._nodes)
-        told = await on_each(
-            change, {name: self._at(name) for name in order}, persist=persist, revert_after=revert_after
-        )
+        told: _Told = {}
+        wanted: dict[str, Change] = {}
+        for name in [change.node] if change.node else [node.name for node in self._nodes]:
+            try:
+                wanted[name] = await self._on(name, change)
+            except TriageError as error:
+                told[name] = str(error)
+        for name in in_order(wanted, self._nodes):
+            try:
+                told[name] = await self._at(name).apply(wanted[name], persist=persist, revert_after=revert_after)
+            except TriageError as error:
+                told[name] = str(error)
         self._applied[change] = {name: result for name, result in told.items() if isinstance(result, ChangeResult)}
         return together(change, told)
+
+    async def _on(self, name: str, change: Change) -> Change:
+        """`change` on the node called `name`, from the value that was shown of it; from its present one else."""
+        olds = dict(change.olds)
+        if name in olds:
+            return Change(change.name, olds[name], change.new)
+        return await self._at(name).propose(change.name, as_typed(change.name, change.new))
 
     def keep(self, result: ChangeResult) -> bool:
         """Call off the timed return of the old values; False where it is too late for that on a node."""
@@ -103,9 +120,11 @@ class FleetTuner:
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again on each node that took it; raises BadInput where this run did not change it."""
         told: _Told = {}
-        for name, each in self._must_be_own(result).items():
+        own = self._must_be_own(result)
+        back = {name: Change(each.change.name, each.now, each.change.old or "") for name, each in own.items()}
+        for name in in_order(back, self._nodes):
             try:
-                told[name] = await self._at(name).undo(each)
+                told[name] = await self._at(name).undo(own[name])
             except TriageError as error:
                 told[name] = str(error)
         return together(_back(result.change), told)
@@ -115,29 +134,28 @@ def _back(change: Change) -> Change:
     return Change(change.name, change.new, change.old or "", "The old value of each node again.", node=change.node)
 
 
-def in_order(change: Change, nodes: Sequence[ClusterNode]) -> list[str]:
-    """Which nodes first: a limit that rises, replicas first, one that falls, primaries first: none is ever too small
-    for what it copies."""
-    rises = change.new.isdigit() and (change.old or "").isdigit() and _limit(change.new) > _limit(change.old or "")
-    return [node.name for node in sorted(nodes, key=lambda node: node.is_primary is rises)]
+def in_order(changes: Mapping[str, Change], nodes: Sequence[ClusterNode]) -> list[str]:
+    """Which nodes first, by what each node's limit does: those that rise before those that fall; of those that rise,
+    replicas first, of the others, primaries: none is ever made too small for what it copies."""
+    primaries = {node.name for node in nodes if node.is_primary}
+
+    def rank(name: str) -> tuple[int, bool]:
+        way = _way(changes[name])
+        return -way, (name in primaries) is (way > 0)
+
+    return sorted(changes, key=rank)
+
+
+def _way(change: Change) -> int:
+    """1 for a limit that rises, -1 for one that falls, 0 where that is not known, or it is none."""
+    if not change.new.isdigit() or not (change.old or "").isdigit():
+        return 0
+    old, new = _limit(change.old or ""), _limit(change.new)
+    return (new > old) - (new < old)
 
 
 def _limit(value: str) -> float:
     return float(value) or float("inf")
-
-
-async def on_each(
-    change: Change, operators: Mapping[str, LiveOperator], *, persist: bool, revert_after: float | None
-) -> _Told:
-    """What `change` came to on each node: its result, or why there is none."""
-    told: _Told = {}
-    for name, operator in operators.items():
-        try:
-            seen = await operator.propose(change.name, as_typed(change.name, change.new))
-            told[name] = await operator.apply(seen, persist=persist, revert_after=revert_after)
-        except TriageError as error:
-            told[name] = str(error)
-    return told
 
 
 def together(change: Change, told: Mapping[str, ChangeResult | str]) -> ChangeResult:

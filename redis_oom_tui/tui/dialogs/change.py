@@ -68,6 +68,8 @@ class ChangeDialog(Dialog[ChangeChoice]):
             lines += paragraph(safe_text(change.consequence), width)
         for warning in change.warnings:
             lines += marked("! ", safe_text(warning), width, "text", "warn")
+        for sentence in change.returns if self._on("revert") else ():
+            lines += marked("! ", safe_text(sentence), width, "text", "warn")
         if self.persisted:
             lines += marked("! ", _KEPT_IN_FILE, width, "text", "warn")
         elif self.undo:

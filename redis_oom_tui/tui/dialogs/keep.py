@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import paragraph
+from redis_oom_tui.tui.dialogs.parts import marked, paragraph
 from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.settings import value_before, value_now
@@ -25,7 +25,10 @@ class KeepDialog(Dialog[bool]):
         left = max(0, round(self.until - self.triage.clock.monotonic()))
         lines = paragraph(f"Now: {value_now(self.result)}", width, "title")
         old = value_before(self.result)
-        return [*lines, *paragraph(f"It goes back to {old} in {left} s unless you keep it.", width)]
+        lines += paragraph(f"It goes back to {old} in {left} s unless you keep it.", width)
+        for sentence in self.result.change.returns:
+            lines += marked("! ", safe_text(sentence), width, "text", "warn")
+        return lines
 
     def on_mount(self) -> None:
         """Count down."""
