@@ -2,15 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from json.encoder import encode_basestring_ascii as _quoted
+from typing import TypeVar, cast
 
 from redis_oom_tui.models.plan import Plan, PlannedKey
 from redis_oom_tui.words.hostile import exact
 
 _AT_ONCE = 1000
 _NULL = "null"
+_LINE = f"[{', '.join(['%s'] * 9)}]"
+# What stands otherwise in the exact spelling of a name, or in JSON.
+_ESCAPED = frozenset(b'"\\')
+Value = TypeVar("Value", str, float | None)
 
 
 def fingerprint(plan: Plan) -> str:
@@ -24,26 +30,49 @@ def fingerprint(plan: Plan) -> str:
 
 
 def _lines(keys: Sequence[PlannedKey]) -> str:
-    """`json.dumps(key_fields(key))` of each of `keys`, in a fifth of the time: there may be hundreds of thousands.
+    """`json.dumps(key_fields(key))` of each of `keys`, in a tenth of the time: there may be hundreds of thousands.
 
     >>> from redis_oom_tui.models.keys import KeyId
-    >>> key = PlannedKey(KeyId(0, b'"'), "string", 9, idle_seconds=3, read_at=1.5)
-    >>> _lines([key]) == json.dumps(key_fields(key))
+    >>> keys = [PlannedKey(KeyId(0, b'"'), "string", 9, read_at=1.5), PlannedKey(KeyId(1, b"a"), "set", 5)]
+    >>> _lines(keys) == "".join([json.dumps(key_fields(key)) for key in keys])
     True
     """
-    lines = []
-    # Most are of the same few types, and of one node.
-    kinds: dict[tuple[str, str], str] = {}
-    for key in keys:
-        where, at, kind = key.id, key.read_at, (key.id.node, key.type)
-        if kind not in kinds:
-            kinds[kind] = f"{_quoted(where.node)}, {_quoted(key.type)}"
-        size, ttl_ms, idle, frequency = [
-            _NULL if number is None else number for number in (key.size, key.ttl_ms, key.idle_seconds, key.frequency)
-        ]
-        name, read_at = _quoted(exact(where.key)), _NULL if at is None else repr(at)
-        lines.append(f"[{where.db}, {name}, {kinds[kind]}, {size}, {ttl_ms}, {idle}, {frequency}, {read_at}]")
-    return "".join(lines)
+    ids = [key.id for key in keys]
+    columns = (
+        [id_.db for id_ in ids],
+        _names([id_.key for id_ in ids]),
+        _each_once([id_.node for id_ in ids], _quoted),
+        _each_once([key.type for key in keys], _quoted),
+        _numbers([key.size for key in keys]),
+        _numbers([key.ttl_ms for key in keys]),
+        _numbers([key.idle_seconds for key in keys]),
+        _numbers([key.frequency for key in keys]),
+        # Keys of one page were read at one time.
+        _each_once([key.read_at for key in keys], lambda at: _NULL if at is None else repr(at)),
+    )
+    return _LINE * len(keys) % tuple(chain.from_iterable(zip(*columns, strict=True)))
+
+
+def _names(names: Sequence[bytes]) -> list[str]:
+    """The names exactly, in quotation marks."""
+    together = b"".join(names)
+    text = together.decode("ascii") if together.isascii() else ""
+    # One look at all of them tells whether they need no escaping at all, which is usual.
+    if text.isprintable() and len(text) == len(together) and not _ESCAPED.intersection(together):
+        return [f'"{name.decode("ascii")}"' for name in names]
+    return [_quoted(exact(name)) for name in names]
+
+
+def _numbers(values: list[int | None]) -> Sequence[int | str]:
+    if None not in values:
+        return cast("list[int]", values)
+    return [_NULL if value is None else value for value in values]
+
+
+def _each_once(values: Sequence[Value], written: Callable[[Value], str]) -> list[str]:
+    """Each of `values` as `written`, which is asked once for those that are alike."""
+    known = {value: written(value) for value in set(values)}
+    return [known[value] for value in values]
 
 
 def frozen(plan: Plan) -> Plan:

@@ -106,6 +106,9 @@ def matching(criteria: Criteria, rows: Sequence[Row], wanted: frozenset[KeyId] |
     return rows
 
 
+_Entry = tuple[int, bytes, int, str, int, PlannedKey]
+
+
 class Chosen:
     """The keys of a plan as they are found: all of them, or the first by `criteria.order` up to its limits."""
 
@@ -113,47 +116,52 @@ class Chosen:
         self._limit = min(most, criteria.max_keys or most)
         self._max_bytes = criteria.max_bytes
         self._order = criteria.order
-        # In the order of a heap once there are more than the limit lets in.
-        self._entries: list[tuple[int, bytes, int, str, int, PlannedKey]] = []
-        self._full = False
+        # All that were found, until they are more than the limit lets in; from then on a heap of those to keep.
+        self._found: list[PlannedKey] = []
+        self._heap: list[_Entry] | None = None
         self.matched_keys = 0
         self.matched_bytes = 0
 
     def add(self, *keys: PlannedKey) -> None:
         """Take keys that met the criteria; of more than the limit the least fitting go."""
-        numbers = range(self.matched_keys, self.matched_keys + len(keys))
+        first = self.matched_keys
         self.matched_keys += len(keys)
         self.matched_bytes += sum([key.size or 0 for key in keys])
-        rank = self._rank
-        # The number stands for the key itself, which has no order: SCAN may show a key twice.
-        entries = [
-            (rank(key), key.id.key, key.id.db, key.id.node, n, key) for n, key in zip(numbers, keys, strict=True)
-        ]
-        if len(self._entries) + len(entries) <= self._limit:
-            self._entries += entries
-            return
-        if not self._full:
-            self._full = True
-            heapq.heapify(self._entries)
-        for entry in entries:
-            if len(self._entries) < self._limit:
-                heapq.heappush(self._entries, entry)
-            elif entry > self._entries[0]:
-                heapq.heapreplace(self._entries, entry)
+        if self._heap is None:
+            if self.matched_keys <= self._limit:
+                self._found += keys
+                return
+            self._heap, self._found = list(self._entries(self._found, 0)), []
+            heapq.heapify(self._heap)
+        for entry in self._entries(keys, first):
+            if len(self._heap) < self._limit:
+                heapq.heappush(self._heap, entry)
+            elif entry > self._heap[0]:
+                heapq.heapreplace(self._heap, entry)
 
-    def _rank(self, key: PlannedKey) -> int:
+    def _entries(self, keys: Sequence[PlannedKey], first: int) -> Iterable[_Entry]:
+        """`keys` as they are ordered. The number of each, `first` on, stands for the key itself, which has no order:
+        SCAN may show a key twice.
+        """
         if self._order is Order.OLDEST:
-            return key.idle_seconds or 0
-        return key.size or 0
+            ranks = [key.idle_seconds or 0 for key in keys]
+        else:
+            ranks = [key.size or 0 for key in keys]
+        ids = [key.id for key in keys]
+        names, databases, nodes = [id_.key for id_ in ids], [id_.db for id_ in ids], [id_.node for id_ in ids]
+        return zip(ranks, names, databases, nodes, range(first, first + len(keys)), keys, strict=True)
 
     def taken(self) -> tuple[PlannedKey, ...]:
         """The chosen keys, first by the order; a key that SCAN showed twice is there once."""
-        ordered = sorted(self._entries, reverse=True)
-        unique = list({entry[1:4]: entry[-1] for entry in ordered}.values())
+        ordered = sorted(self._entries(self._found, 0) if self._heap is None else self._heap, reverse=True)
+        if not ordered:
+            return ()
+        _, names, databases, nodes, _, keys = zip(*ordered, strict=True)
+        unique = dict(zip(zip(names, databases, nodes, strict=True), keys, strict=True)).values()
         return tuple(unique if self._max_bytes is None else within(unique, self._max_bytes))
 
 
-def within(keys: Sequence[PlannedKey], max_bytes: int) -> Iterable[PlannedKey]:
+def within(keys: Iterable[PlannedKey], max_bytes: int) -> Iterable[PlannedKey]:
     """The first of `keys` that together free at least `max_bytes`, and no more of them than that takes."""
     total = 0
     for key in keys:

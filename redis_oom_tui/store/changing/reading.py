@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from redis import exceptions
@@ -15,7 +16,7 @@ from redis_oom_tui.store.changing.acting import Throttle
 from redis_oom_tui.store.errors import as_ours, translated
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.lane import Lane
-from redis_oom_tui.store.scan.wire import Column, Walker, packed
+from redis_oom_tui.store.scan.wire import Column, Walker, packed_by_key
 
 # Keys that are all looked at, and keys that SCAN passes by for the most part: one or two milliseconds of the server.
 _MOST_AT_ONCE, _MOST_FILTERED = 1000, 2000
@@ -46,10 +47,10 @@ class _Found(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """What the server told of `names`: all types, then all PTTLs, sizes, and idle times or frequencies."""
+    """What the server told of `names`: in columns their types, PTTLs, sizes, and idle times or frequencies."""
 
     names: Sequence[bytes]
-    replies: Sequence[Any]
+    columns: Sequence[Sequence[Any]]
     read_at: float
 
 
@@ -136,11 +137,12 @@ class Reader:
         names, size = found.names, self._at_once
         asked = _EARLY if self._early else (*_EARLY, *self._late)
         scan = b"" if found.cursor is None else self._walker.packed(found.cursor, size)
-        replies = await self._ask(packed(asked, names) + scan, len(asked) * len(names) + bool(scan))
+        replies = await self._ask(packed_by_key(asked, names) + scan, len(asked) * len(names) + bool(scan))
         following = self._found(replies.pop(), size) if scan else _Found((), 0, None)
+        columns = _columns(replies, len(asked))
         if self._early:
-            names, replies = await self._of_wanted(names, replies)
-        return _Told(names, replies, self._wall()), following
+            names, columns = await self._of_wanted(names, columns)
+        return _Told(names, columns, self._wall()), following
 
     def _found(self, answer: Any, size: int) -> _Found:
         if isinstance(answer, exceptions.ResponseError):
@@ -151,13 +153,14 @@ class Reader:
             names = [name for name in names if name_matches(self._criteria, name)]
         return _Found(names, walked, int(cursor) or None)
 
-    async def _of_wanted(self, names: Sequence[bytes], replies: list[Any]) -> tuple[Sequence[bytes], list[Any]]:
+    async def _of_wanted(
+        self, names: Sequence[bytes], columns: Sequence[Sequence[Any]]
+    ) -> tuple[Sequence[bytes], Sequence[Sequence[Any]]]:
         """Those of `names` that type and TTL let in, and all that is told of them."""
-        rows = zip(names, replies[: len(names)], replies[len(names) :], strict=True)
-        wanted = [row for row in rows if self._wants(row[1], row[2])]
+        wanted = [row for row in zip(names, *columns, strict=True) if self._wants(row[1], row[2])]
         left = [name for name, _, _ in wanted]
-        more = await self._ask(packed(self._late, left), 2 * len(left)) if left else []
-        return left, [kind for _, kind, _ in wanted] + [ttl for _, _, ttl in wanted] + more
+        more = await self._ask(packed_by_key(self._late, left), 2 * len(left)) if left else []
+        return left, [[kind for _, kind, _ in wanted], [ttl for _, _, ttl in wanted], *_columns(more, 2)]
 
     def _wants(self, kind: Any, ttl: Any) -> bool:
         """Whether a key of such a TYPE and PTTL is looked at further; one that is refused is, so that it is counted."""
@@ -168,11 +171,14 @@ class Reader:
 
     def _page(self, told: _Told, walked: int) -> Page:
         """The keys that are there, as a plan holds them, and how many of the others this user may not look at."""
-        (names, replies, read_at), db, idle = told, self._db, Column.IDLE in self._late
-        columns = (replies[at * len(names) : (at + 1) * len(names)] for at in range(4))
-        rows, refused = [], 0
+        names, columns, read_at = told
+        if _plain(columns):
+            return Page(walked, self._rows(names, columns, read_at))
+        refused = 0
         moved: dict[bytes, str | None] = {}
-        for name, kind, ttl, size, used in zip(names, *columns, strict=True):
+        there: list[tuple[Any, ...]] = []
+        for row in zip(names, *columns, strict=True):
+            name, kind, ttl, size, used = row
             if isinstance(kind, exceptions.AskError):
                 # A MovedError is an AskError in redis-py.
                 sends_on = not isinstance(kind, exceptions.MovedError)
@@ -180,19 +186,30 @@ class Reader:
             elif not isinstance(kind, bytes) or not isinstance(ttl, int):
                 refused += 1
             elif kind != b"none" and ttl != -2 and size is not None:
-                known = used if isinstance(used, int) else None
-                rows.append(
-                    PlannedKey(
-                        KeyId(db, name),
-                        _TYPES.get(kind) or kind.decode("ascii", "replace"),
-                        size if isinstance(size, int) else None,
-                        None if ttl < 0 else ttl,
-                        known if idle else None,
-                        None if idle else known,
-                        read_at,
-                    )
-                )
-        return Page(walked, rows, refused, moved)
+                known = [number if isinstance(number, int) else None for number in (size, used)]
+                there.append((name, kind, ttl, *known))
+        if not there:
+            return Page(walked, [], refused, moved)
+        names, *columns = zip(*there, strict=True)
+        return Page(walked, self._rows(names, columns, read_at), refused, moved)
+
+    def _rows(self, names: Sequence[bytes], columns: Sequence[Sequence[Any]], read_at: float) -> list[PlannedKey]:
+        """Keys of which all is told that ever is."""
+        kinds, ttls, sizes, used = columns
+        idle = Column.IDLE in self._late
+        nothing = repeat(None)
+        return list(
+            map(
+                PlannedKey,
+                map(KeyId, repeat(self._db), names),
+                [_TYPES.get(kind) or kind.decode("ascii", "replace") for kind in kinds],
+                sizes,
+                [None if ttl < 0 else ttl for ttl in ttls],
+                used if idle else nothing,
+                nothing if idle else used,
+                repeat(read_at),
+            )
+        )
 
     async def _ask(self, buffer: bytes, replies: int) -> list[Any]:
         took = 0.0
@@ -205,6 +222,22 @@ class Reader:
                 return answers
         finally:
             self._throttle.took(replies if took else 0, took)
+
+
+def _columns(replies: Sequence[Any], asked: int) -> Sequence[Sequence[Any]]:
+    """`replies` of one key after the other, so many of each, by what was asked."""
+    return [replies[at::asked] for at in range(asked)]
+
+
+def _plain(columns: Sequence[Sequence[Any]]) -> bool:
+    """Whether every key is there and all of it is told: nearly always so, and seen at once."""
+    kinds, ttls, *numbers = columns
+    return (
+        set(map(type, kinds)) <= {bytes}
+        and all(set(map(type, column)) <= {int} for column in (ttls, *numbers))
+        and b"none" not in kinds
+        and -2 not in ttls
+    )
 
 
 def by_database(keys: Iterable[KeyId]) -> dict[int, list[bytes]]:
