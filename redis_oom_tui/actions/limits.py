@@ -26,6 +26,7 @@ from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import rewriting, tuning, whatif
 from redis_oom_tui.rules.providers import instead, provider_of
+from redis_oom_tui.rules.returning import not_returned
 from redis_oom_tui.store.changing import settings
 from redis_oom_tui.words.settings import shown_value
 
@@ -45,6 +46,7 @@ class Tuner:
         """Policies, settings and what-if as the server stands."""
         names = ("maxmemory", "maxmemory-policy", *tuning.KNOBS)
         found = await settings.read_settings(self._server, names)
+        history = await asyncio.to_thread(self._desk.audit.history)
         return Limits(
             maxmemory_bytes=snapshot.memory.maxmemory_bytes,
             policy=snapshot.memory.policy,
@@ -56,6 +58,7 @@ class Tuner:
             scanned=scan is not None,
             unsized=whatif.why_unsized(capabilities, scan),
             refused=why_not_set(self._server.connection.read_only, capabilities, self._server.address),
+            unreturned=not_returned(history, str(self._server.address), found, self._desk.wall()),
         )
 
     async def _room(self, snapshot: Snapshot) -> Room:

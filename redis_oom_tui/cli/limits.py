@@ -237,6 +237,7 @@ def _lines(shown: Limits) -> list[str]:
     reasons = {setting.setting.why: None for setting in shown.settings if setting.setting.why is not None}
     lines += [f"  ? is not told: {reason}" for reason in reasons]
     lines += ["", shown.room.words]
+    lines += [f"! {sentence}" for sentence in shown.unreturned]
     return [*lines, shown.refused] if shown.refused else lines
 
 

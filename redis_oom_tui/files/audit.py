@@ -176,7 +176,13 @@ def _entry(line: Mapping[str, Any]) -> AuditEntry:
         who=str(line.get("who", "")),
         what=str(line.get("what", "")),
         undo=str(line.get("backup") or ""),
+        returns_at=_returns_at(line),
     )
+
+
+def _returns_at(line: Mapping[str, Any]) -> float | None:
+    seconds = line.get("reverts_in_seconds")
+    return line["at"] + seconds if isinstance(seconds, int | float) else None
 
 
 def _ended(entry: AuditEntry, line: Mapping[str, Any]) -> AuditEntry:
@@ -194,6 +200,7 @@ def _ended(entry: AuditEntry, line: Mapping[str, Any]) -> AuditEntry:
         counts={str(name): int(n) for name, n in counts.items()} if isinstance(counts, dict) else {},
         undo=str(line["backup"] or "") if "backup" in line else entry.undo,
         change=_change(line.get("change")),
+        returns_at=entry.returns_at,
     )
 
 

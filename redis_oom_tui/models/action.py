@@ -135,7 +135,8 @@ class Limits:
 
     `over_bytes` is how much would have to go for writes to be accepted (0 when they are); None without a limit.
     `refused` is why settings cannot be changed here, and what to do instead; None where they can. `unsized` is why the
-    policies cannot all be told in bytes. `node` is the node of a cluster that all of this was read from, '' without a
+    policies cannot all be told in bytes. `unreturned` are sentences, a setting each, on what was to go back by itself
+    and did not, as the tool was killed. `node` is the node of a cluster that all of this was read from, '' without a
     cluster.
     """
 
@@ -149,6 +150,7 @@ class Limits:
     scanned: bool = False
     refused: str | None = None
     unsized: str | None = None
+    unreturned: tuple[str, ...] = ()
     node: str = ""
 
 
@@ -223,7 +225,8 @@ class AuditEntry:
     """One action in the audit file: what was meant, and, once its end was written, what came of it.
 
     `at` is Unix seconds; `ended` is None for an action whose end was never written (the tool was killed, or it runs
-    now). `undo` is the backup file or the old value that would take it back, '' where nothing does.
+    now). `undo` is the backup file or the old value that would take it back, '' where nothing does. `returns_at` is
+    when a setting was to go back by itself, None where it was to stay.
     """
 
     at: float
@@ -238,6 +241,7 @@ class AuditEntry:
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     undo: str = ""
     change: ChangeResult | None = None
+    returns_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

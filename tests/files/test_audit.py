@@ -91,3 +91,10 @@ def test_two_writers_do_not_tear_each_others_lines(tmp_path: Path) -> None:
     for writer in writers:
         writer.join()
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 100
+
+
+def test_when_a_setting_was_to_go_back_reads_back(tmp_path: Path) -> None:
+    file = audit(tmp_path)
+    file.result(file.intent("set", server="s", who="w", what="x", reverts_in_seconds=60.0), ok=True, result="x is 2")
+    file.intent("set", server="s", who="w", what="y", reverts_in_seconds=None)
+    assert {entry.what: entry.returns_at for entry in file.history()} == {"x": 1060.0, "y": None}

@@ -103,7 +103,7 @@ def test_the_log(what, room, height, pen):
     entry = AuditEntry(
         1.0, what, what, what, what, what, 2.0, what, False, {what: 1}, what, ChangeResult(change, True, what)
     )
-    every = log_draw.happenings([], [entry], None)
+    every = log_draw.happenings([], [entry], None, 0.0)
     harmless(log_draw.draw(every, 0, None, room, height, pen, now=9e9), room)
     for text, role in log_draw.in_full(every[0]):
         assert isinstance(text, str)

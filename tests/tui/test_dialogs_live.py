@@ -56,7 +56,9 @@ async def test_hostile_names_are_deleted_exactly_and_come_back_exactly(server, t
             await until(pilot, lambda: app.deeds.cleanup.stage is Stage.RESTORED)
             assert {name: client.get(name) for name in client.keys("*")} == before
             await pilot.press("5")
-            await until(pilot, lambda: "restore" in screen_text(app) and "delete     3 keys" in screen_text(app))
+            await until(
+                pilot, lambda: "restore" in screen_text(app) and "delete     Deleted 3 of 3 keys" in screen_text(app)
+            )
 
 
 async def test_a_key_that_changed_since_it_was_shown_is_left_alone_and_named(server, tmp_path):

@@ -110,7 +110,7 @@ def logs(some: Sequence[bytes]) -> Drawn:
     entries = [
         AuditEntry(9.0, said, said, said, said, said, 10.0, said, True, undo=said) for said in map(text_of, some)
     ]
-    every = log_draw.happenings((), entries, None)
+    every = log_draw.happenings((), entries, None, 0.0)
     yield log_draw.draw(every, 0, None, ROOM, len(every) + 2, PEN, now=10.0)
 
 

@@ -11,6 +11,7 @@ from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.tui.acting.intents import ChangeSetting
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
+from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog
 from redis_oom_tui.tui.dialogs.keep import KeepDialog
 from redis_oom_tui.tui.intents import PullLever, StartScan
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view
@@ -383,3 +384,46 @@ async def test_a_long_refusal_is_shown_whole_on_demand():
         assert "z undo" not in rows(app)[-1], "there is nothing to undo, so there is no greyed key for it"
         await pilot.press("i")
         await until(pilot, lambda: "word59" in screen_text(app))
+
+
+async def test_it_is_told_in_any_pane_that_the_old_value_is_back():
+    clock = FakeClock()
+    app = an_app(ScriptedSource(clock=clock), operator=ScriptedOperator(), clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await change_for_a_minute(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: "s keeps it" in screen_text(app))
+        await pilot.press("1")
+        await until(pilot, lambda: "Findings" in screen_text(app))
+        clock.move(62)
+        await until(pilot, lambda: "maxmemory-policy went back to noeviction" in screen_text(app))
+
+
+async def test_leaving_while_a_setting_waits_to_go_back_asks():
+    clock = FakeClock()
+    app = an_app(ScriptedSource(clock=clock), operator=ScriptedOperator(), clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await change_for_a_minute(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: "s keeps it" in screen_text(app))
+        await pilot.press("q")
+        await to_dialog(pilot, ConfirmDialog)
+        assert "maxmemory-policy goes back to noeviction at once" in screen_text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: "s keeps it" in screen_text(app))
+        await pilot.press("q")
+        await to_dialog(pilot, ConfirmDialog)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: app.return_code == 0)
+
+
+async def test_what_did_not_go_back_as_the_tool_was_killed_is_told_first():
+    told = "maxmemory was to go back to 1.0 GiB 4m00s ago, and the tool was killed before it did: it is 2.0 GiB still"
+
+    class Killed(ScriptedOperator):
+        async def limits(self, scan=None):
+            return replace(await super().limits(scan), unreturned=(told,))
+
+    app = an_app(operator=Killed())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot, "! maxmemory was to go back to 1.0 GiB 4m00s ago")

@@ -320,3 +320,30 @@ def test_a_backup_that_was_put_back_is_not_said_to_take_that_back(action: str, n
     entry = AuditEntry(10.0, "a", action, "n:1", "sre", "5 keys", 12.0, "Done.", True, undo="/backups/a.jsonl")
     told = [text for text, _ in in_full(Happening(10.0, entry=entry))]
     assert f"{named}/backups/a.jsonl" in told
+
+
+async def test_a_setting_that_was_to_go_back_and_did_not_says_so():
+    change = ChangeResult(Change("maxmemory", str(64 * MIB), str(96 * MIB)), took=True, now=str(96 * MIB))
+    facts = {"action": "set", "what": "maxmemory", "change": change, "result": "maxmemory is 96 MiB now", "undo": ""}
+    clock = FakeClock()
+    operator = ScriptedOperator()
+    operator.entries = [an_entry(1, at=clock.wall() - 300, returns_at=clock.wall() - 240, **facts)]
+    app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_log(pilot, "set        did not go back; maxmemory: 64.0 MiB to 96.0 MiB")
+        await pilot.press("home", "down", "up", "enter")
+        await until(pilot, lambda: "Nothing tells that it went back, or was kept" in screen_text(app))
+
+
+async def test_what_was_done_gives_way_whole_to_what_came_of_it():
+    said = "Deleted 3,000 of 3,000 keys; used memory fell by 823.4 KiB."
+    operator = ScriptedOperator()
+    closed = "client 49 (10.0.0.9:5123, reports) was closed"
+    operator.entries = [
+        an_entry(1, what="delete 3,000 keys (820.3 KiB)", result=said),
+        an_entry(2, action="kill-client", what="close client 49 (10.0.0.9:5123, reports)", result=closed),
+    ]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_log(pilot, "delete     Deleted 3,000 of 3,000 keys; used memory fell")
+        assert f"close      {closed}" in screen_text(app)

@@ -117,7 +117,7 @@ async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_na
     name = "prod-cache-0001-001.internal:7002"
     what, came = "delete session:* and idle", "Deleted 5 of 5 keys."
     entry = AuditEntry(10.0, "a", "delete", name, "sre", what, 12.0, came, True)
-    every = happenings((), [entry, replace(entry, id="b", server="n:7003")], None)
+    every = happenings((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
     for room, told in ((80, "~.internal:7002  session:* and idle: Deleted 5 of 5 keys."), (68, "Deleted 5 of 5 keys.")):
         lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, room, 9, Pen(), now=20.0)]
         row = next(line for line in lines if ":7002  " in line)
@@ -127,7 +127,7 @@ async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_na
 def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -> None:
     said = "n:7002 does not let this user run CONFIG SET: log in as a user who may, or set it in the file"
     entry = AuditEntry(10.0, "a", "set", "n:7002", "sre", "maxmemory: 1 to 2", 12.0, said, False)
-    every = happenings((), [entry, replace(entry, id="b", server="n:7003")], None)
+    every = happenings((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
     lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, 80, 9, Pen(), now=20.0)]
     told = next(line for line in lines if "n:7003" not in line and "7002" in line).partition("set        ")[2]
     assert told.endswith("~")

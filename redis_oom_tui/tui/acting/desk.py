@@ -19,6 +19,7 @@ from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, LogState, 
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.settings import value_before
 from redis_oom_tui.words.sizes import number_of
 
 if TYPE_CHECKING:
@@ -146,8 +147,8 @@ class ActionDesk:
             self._asking = False
 
     def leave(self) -> None:
-        """Leave the app; in the middle of a job only after a question."""
-        if not self.jobs:
+        """Leave the app; in the middle of a job, or while a setting waits to go back, only after a question."""
+        if not self.jobs and self.limits.reverting is None:
             self.app.exit(0)
         elif not isinstance(self.app.screen, Dialog):
             self._begin("leave", lambda: _leave(self))
@@ -209,6 +210,12 @@ def _deed(desk: ActionDesk, ask: intents.Ask) -> Coroutine[object, object, None]
 
 
 async def _leave(desk: ActionDesk) -> None:
-    lines = ("Something is under way. It ends at the edge of its batch, in a known state that is written down.",)
-    if await desk.ask(ConfirmDialog(Question("Stop it and leave?", lines, "Stop and leave"))):
+    title, act, lines = "Leave?", "Leave", list[str]()
+    if desk.jobs:
+        title, act = "Stop it and leave?", "Stop and leave"
+        lines.append("Something is under way. It ends at the edge of its batch, in a known state that is written down.")
+    if desk.limits.reverting is not None:
+        name, old = desk.limits.reverting.change.name, value_before(desk.limits.reverting)
+        lines.append(f"{name} goes back to {old} at once: nobody has kept it. To keep it: Esc, and s in Limits.")
+    if await desk.ask(ConfirmDialog(Question(title, tuple(lines), act))):
         desk.app.exit(0)

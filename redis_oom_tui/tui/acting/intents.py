@@ -47,11 +47,7 @@ class UndoSetting(Ask):
 
 
 class KeepSetting(Ask):
-    """Call off the timed return of a setting; with `over`, its time has come and the old value is back."""
-
-    def __init__(self, *, over: bool = False) -> None:
-        super().__init__()
-        self.over = over
+    """Call off the timed return of a setting."""
 
 
 class BuildPlan(Ask):

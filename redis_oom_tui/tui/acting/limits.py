@@ -1,5 +1,6 @@
 """Changing settings: value, confirmation, change, read-back, and the way back."""
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from redis_oom_tui.tui.acting.desk import ActionDesk
 
 
+_LOOK_SECONDS = 0.25
+# The timer that takes a setting back is another than the one that tells of it.
+_GRACE_SECONDS = 1.0
+
+
 async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
     """What was asked for about settings; they are read again also where it was refused."""
     try:
@@ -30,7 +36,7 @@ async def deed(desk: "ActionDesk", ask: intents.Ask) -> None:
             case intents.UndoSetting():
                 await undo(desk)
             case intents.KeepSetting():
-                await (gone_back(desk) if ask.over else keep(desk))
+                await keep(desk)
     except TriageError:
         await read(desk)
         raise
@@ -72,6 +78,8 @@ async def change(desk: "ActionDesk", name: str, value: str | None) -> None:
         await read(desk)
         if await desk.ask(KeepDialog(result, until)):
             await keep(desk)
+        else:
+            await _see_it_back(desk, result, until)
 
 
 async def _alone(desk: "ActionDesk", change: Change) -> Change | None:
@@ -143,6 +151,14 @@ async def keep(desk: "ActionDesk") -> None:
         return
     now = value_now(held)
     desk.show_limits(replace(desk.limits, reverting=None, reverts_at=None, notice=f"{held.change.name} stays {now}"))
+
+
+async def _see_it_back(desk: "ActionDesk", held: ChangeResult, until: float) -> None:
+    """Wait until it has gone back, was kept or undone, and tell it whichever pane is on screen."""
+    while desk.limits.reverting is held:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if desk.app.clock.monotonic() >= until + _GRACE_SECONDS:
+            await gone_back(desk)
 
 
 async def gone_back(desk: "ActionDesk") -> None:

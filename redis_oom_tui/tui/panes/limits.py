@@ -104,9 +104,6 @@ class LimitsPane(Pane):
     def show_reading(self, reading: Reading) -> None:
         """Count down, and read the settings again every ten seconds."""
         now = self.triage.clock.monotonic()
-        due = self.triage.deeds.limits.reverts_at
-        if due is not None and now >= due + 1.0:
-            self.post_message(KeepSetting(over=True))
         if reading.link is Link.LIVE and (self._read_at is None or now - self._read_at >= _READ_EVERY):
             self.action_read()
         self.view.redraw()

@@ -67,6 +67,8 @@ def notices(state: LimitsState, room: int, now: float) -> list[Line]:
         lines += marked(" ! ", safe_text(state.error, 300), room - 1, "crit")
     if refused:
         lines += marked(" ! ", f"Settings cannot be changed: {safe_text(refused, 1200)}", room - 1, "warn")
+    for sentence in state.limits.unreturned if state.limits is not None else ():
+        lines += marked(" ! ", safe_text(sentence, 300), room - 1, "warn")
     if state.limits is not None and state.limits.unsized:
         lines += marked("   ", safe_text(state.limits.unsized, 300), room - 1, "dim")
     if state.reverting is not None and state.reverts_at is not None:

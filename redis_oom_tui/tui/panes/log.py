@@ -38,7 +38,7 @@ class LogView(Wheeled, can_focus=True):
         app = self.triage
         seen = None if app.reading is None else app.reading.snapshot
         servers = None if self.everywhere else servers_in(seen, str(app.source.address))
-        return happenings(app.timeline.events, app.deeds.log.entries, servers)
+        return happenings(app.timeline.events, app.deeds.log.entries, servers, app.clock.wall())
 
     def place(self, every: Sequence[Happening]) -> int:
         """Where the cursor is; on the newest until it was moved."""

@@ -7,6 +7,7 @@ from redis_oom_tui.models.alert import Alert, Event, EventKind
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.rules.returning import overdue
 from redis_oom_tui.tui.dialogs.parts import cut_end
 from redis_oom_tui.tui.draw import Line, Pen, Piece, pad, width
 from redis_oom_tui.tui.panes.log_words import clock_time, moment
@@ -18,18 +19,27 @@ _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CR
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})
 # The cells before what happened: the cursor and the time.
 _BEFORE = 11
-# As little of a node's end tells it from the others (a port), and of a deed's words what it was about.
+# As little of a node's end tells it from the others: a port.
 _LEAST_NODE = 7
-_LEAST_WHAT = 12
+# What is too long for its column.
+_SHORT = {Action.KILL_CLIENT.value: "close"}
+_FORGOTTEN = (
+    "Nothing tells that it went back, or was kept: the tool that was to see to it was killed before. Limits shows what"
+    " it is now."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something with a time: an event of the server, or an action of ours."""
+    """Something with a time: an event of the server, or an action of ours.
+
+    `forgotten` is a setting that was to go back by itself, and did not.
+    """
 
     at: float
     event: Event | None = None
     entry: AuditEntry | None = None
+    forgotten: bool = False
 
     @property
     def identity(self) -> tuple[str, float, str]:
@@ -40,11 +50,15 @@ class Happening:
 
 
 def happenings(
-    events: Iterable[Event], entries: Iterable[AuditEntry], servers: Collection[str] | None
+    events: Iterable[Event], entries: Iterable[AuditEntry], servers: Collection[str] | None, now: float
 ) -> list[Happening]:
-    """Both, the newest first; with `servers`, only the actions on those."""
+    """Both, the newest first; with `servers`, only the actions on those. `now` is the time of day."""
     mine = [entry for entry in entries if servers is None or entry.server in servers]
-    every = [*(Happening(event.at, event=event) for event in events), *(Happening(e.at, entry=e) for e in mine)]
+    forgotten = {entry.id for entry in overdue(mine, now)}
+    every = [
+        *(Happening(event.at, event=event) for event in events),
+        *(Happening(entry.at, entry=entry, forgotten=entry.id in forgotten) for entry in mine),
+    ]
     return sorted(every, key=lambda one: one.at, reverse=True)
 
 
@@ -101,7 +115,7 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
 def _row(one: Happening, here: bool, room: int, pen: Pen, now: float, *, several: bool) -> Line:
     time = clock_time(one.at) if now - one.at < 43_200 else moment(one.at)[5:16].replace(" ", "/")
     left = room - 1 - _BEFORE
-    pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one.entry, left, several=several)
+    pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one, left, several=several)
     line: list[Piece] = [(f"{pen.glyphs.cursor if here else ' '} {pad(time, 9)}", "dim"), *pieces]
     if here:
         return ((pad(cut_end("".join(text for text, _ in line), room - 1), room), "cursor"),)
@@ -125,22 +139,23 @@ def _event_pieces(event: Event) -> list[Piece]:
     return [(pad(word, 11), role), (safe_text(event.reason, 300), "text")]
 
 
-def _entry_pieces(entry: AuditEntry | None, room: int, *, several: bool) -> list[Piece]:
+def _entry_pieces(one: Happening, room: int, *, several: bool) -> list[Piece]:
     """What was done; where actions on several servers are listed, each with its own in front.
 
-    Where that is more than `room`, the server's name gives way first, then what was done: what came of it matters most.
+    Where that is more than `room`, the server's name gives way first, then what was done: what came of it is a sentence
+    that says as much.
     """
+    entry = one.entry
     if entry is None:
         return []
-    first, *rest = _deed_pieces(entry)
+    first, *rest = _deed_pieces(one, entry)
     name = safe_text(entry.server, 60)
     # A refusal may begin with it.
     if several and not rest[0][0].startswith(name):
         rest.insert(0, (f"{_end(name, len(name) - _over([first, *rest], room - len(name) - 2))}  ", "dim"))
     over = _over([first, *rest], room)
     if over and entry.ok and len(rest) > 1 and entry.change is None:
-        what, role = rest[-2]
-        rest[-2] = (f"{cut_end(what[:-2], max(_LEAST_WHAT, width([(what, role)]) - 2 - over))}: ", role)
+        del rest[-2]
     return [first, *rest]
 
 
@@ -154,17 +169,19 @@ def _end(name: str, room: int) -> str:
     return name if len(name) <= room else f"~{name[1 - room :]}"
 
 
-def _deed_pieces(entry: AuditEntry) -> list[Piece]:
+def _deed_pieces(one: Happening, entry: AuditEntry) -> list[Piece]:
     # What it is stands in the column before.
     what = _changed(entry.change) if entry.change is not None else safe_text(entry.what, 120)
     what = what.removeprefix(f"{entry.action} ")
-    action: Piece = (pad(safe_text(entry.action, 10), 11), "link")
+    action: Piece = (pad(safe_text(_SHORT.get(entry.action, entry.action), 10), 11), "link")
     if entry.ended is None:
         return [action, (f"{what}: ", "dim"), ("its end was not written: it runs now, or was cut off", "warn")]
     came = safe_text(entry.result, 300)
     if not entry.ok:
         # A row that is cut at its end must not read as done.
         return [action, (came, "crit"), (f" ({what})", "dim")]
+    if one.forgotten:
+        return [action, ("did not go back; ", "warn"), (what, "text")]
     if entry.change is not None and entry.change.now is not None:
         change = entry.change.change
         old = f"{safe_text(change.name, 40)}: {short_value(change.name, change.old)} to "
@@ -180,7 +197,10 @@ def _changed(result: ChangeResult) -> str:
 
 def in_full(one: Happening) -> list[Piece]:
     """All that is known of it, a paragraph each."""
-    return _event_in_full(one.event) if one.event is not None else _entry_in_full(one.entry)
+    if one.event is not None:
+        return _event_in_full(one.event)
+    pieces = _entry_in_full(one.entry)
+    return [*pieces, (_FORGOTTEN, "warn")] if one.forgotten else pieces
 
 
 def _event_in_full(event: Event) -> list[Piece]:
