@@ -29,7 +29,7 @@ class FamilySample:
     `key_bytes` is the mean MEMORY USAGE. `zlib_ratios` and `zstd_ratios` are the (lowest, mean, highest) share of
     their size that values keep when compressed; only values worth it count, and they hold `large_share` of the bytes.
     `integer_text_share` is of the sampled strings, or sets by one member: numbers but not stored as such. `elements`
-    is the mean number of a collection's parts.
+    is the mean number of a collection's parts, `db` the database that they were read in.
     """
 
     pattern: bytes
@@ -46,3 +46,4 @@ class FamilySample:
     integer_text_share: float | None = None
     elements: float | None = None
     encodings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    db: int = 0

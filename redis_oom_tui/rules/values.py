@@ -25,8 +25,8 @@ def were_read(samples: Sequence[FamilySample]) -> bool | None:
     return any(sample.value_bytes is not None for sample in texts) if texts else None
 
 
-def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey]) -> FamilySample:
-    """The figures of one family; `kind` is its type. At least one key is needed."""
+def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey], *, db: int = 0) -> FamilySample:
+    """The figures of one family in database `db`; `kind` is its type. At least one key is needed."""
     sizes = [key.size for key in keys if key.size is not None]
     lengths = [key.length for key in keys if key.length is not None]
     is_string = kind == "string"
@@ -47,6 +47,7 @@ def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey]) -> FamilySa
         integer_text_share=_share(heads, _is_number_as_text),
         elements=statistics.fmean(lengths) if lengths and not is_string else None,
         encodings=MappingProxyType(dict(Counter(key.encoding for key in keys if key.encoding))),
+        db=db,
     )
 
 

@@ -107,7 +107,7 @@ async def _sample(client: "Redis", family: _Wanted, *, reads: bool) -> FamilySam
     replies = await pipeline.execute(raise_on_error=False)
     width = len(asked)
     keys = [_key(name, replies[n * width : (n + 1) * width]) for n, name in enumerate(family.names)]
-    return summarize(family.row.pattern, family.kind, keys)
+    return summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0)
 
 
 def _key(name: bytes, replies: list[Any]) -> SampledKey:

@@ -299,6 +299,20 @@ def test_encoding_limits_are_read_from_the_server() -> None:
     assert "encoding-limit" not in told(look(), scanned(row), values=(far,), settings=settings)
 
 
+def test_a_family_that_stands_in_several_databases_is_judged_by_the_sample_of_its_own() -> None:
+    here, there = (replace(family(b"basket:*", 500, 30 * MIB, kind="hash"), db=db) for db in (0, 3))
+    table = sample(b"basket:*", type="hash", elements=150.0, key_bytes=9000.0, encodings={"hashtable": 40})
+    small = replace(table, elements=3.0, encodings={"listpack": 40})
+    settings = {"hash-max-listpack-entries": "128"}
+    for values in ((table, replace(small, db=3)), (replace(small, db=3), table)):
+        found = find(look(), scanned(here, there), values=values, settings=settings)
+        titles = [f.title for f in found if f.id == "encoding-limit"]
+        assert len(titles) == 1
+        assert "of db 0" in titles[0]
+    only_there = find(look(), scanned(here, there), values=(replace(table, db=3),), settings=settings)
+    assert ["of db 3" in f.title for f in only_there if f.id == "encoding-limit"] == [True]
+
+
 def test_values_are_summed_up() -> None:
     text = b'{"name": "x", "tags": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]}' * 20
     keys = [SampledKey(b"cart:%d" % n, 1400, "raw", len(text), text) for n in range(5)]

@@ -85,12 +85,12 @@ class Case:
         return self.scan is not None and self.scan.ttls_told
 
     def sample_of(self, row: PatternRow) -> FamilySample | None:
-        """The sample of a family, where one was read."""
-        return self._samples.get(row.pattern)
+        """The sample of a family, where one was read in its own database."""
+        return self._samples.get((row.db or 0, row.pattern))
 
     @cached_property
-    def _samples(self) -> Mapping[bytes, FamilySample]:
-        return {sample.pattern: sample for sample in self.values}
+    def _samples(self) -> Mapping[tuple[int, bytes], FamilySample]:
+        return {(sample.db, sample.pattern): sample for sample in self.values}
 
     @property
     def scale(self) -> float:
