@@ -50,10 +50,9 @@ def line(reading: Reading, now: float) -> str:
         age = "" if snapshot is None else f" (last figures {sizes.duration(now - snapshot.taken_at)} old)"
         return f"{at}  UNKNOWN  {safe_text(reading.error or 'connecting')}{age}"
     memory, rates = snapshot.memory, reading.rates
-    limit = "no limit" if memory.maxmemory_bytes is None else f"of {sizes.size(memory.maxmemory_bytes)}"
     figures = [
         reading.verdict.level.value.upper().ljust(8),
-        f"{sizes.size(memory.counted_bytes)} {limit}",
+        sizes.used_of(memory.counted_bytes, memory.maxmemory_bytes),
         "" if memory.pressure is None else sizes.percent(memory.pressure, 1),
         safe_text(memory.policy),
         f"refused {per_second(rates.per_second(rates.refused_writes))}",

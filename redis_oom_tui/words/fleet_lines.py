@@ -4,7 +4,7 @@ from typing import Any
 
 from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, percent, size
+from redis_oom_tui.words.sizes import count, used_of
 
 # More lines than this tell a person nothing that the worst of them did not.
 _SHOWN = 20
@@ -27,8 +27,7 @@ def _line(view: NodeView) -> str:
     if view.snapshot is None:
         return f"{name}  {role}  {safe_text(view.error or 'not asked', 200)}"
     memory = view.snapshot.memory
-    limit = "no limit" if memory.maxmemory_bytes is None else size(memory.maxmemory_bytes)
-    use = f"{size(memory.used_bytes)} of {limit} ({percent(memory.pressure)})"
+    use = used_of(memory.used_bytes, memory.maxmemory_bytes, memory.pressure)
     return f"{name}  {role}  {use}, {safe_text(memory.policy, 30)}, {count(view.snapshot.keys)} keys"
 
 

@@ -102,6 +102,17 @@ def number_of(value: int, thing: str) -> str:
     return f"{value:,} {thing}" if value == 1 else f"{value:,} {thing}s"
 
 
+def used_of(used: int | None, limit: int | None, share: float | None = None, digits: int = 0) -> str:
+    """How much of a limit is in use, with the share where that is known; `limit` None is none.
+
+    >>> used_of(6_606_029, None), used_of(950, 1000, 0.95)
+    ('6.3 MiB used, no limit', '950 B of 1000 B (95 %)')
+    """
+    if limit is None:
+        return f"{size(used)} used, no limit"
+    return f"{size(used)} of {size(limit)}" + ("" if share is None else f" ({percent(share, digits)})")
+
+
 def percent(share: float | None, digits: int = 0) -> str:
     """A share as a percentage.
 

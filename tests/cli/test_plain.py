@@ -39,7 +39,7 @@ def test_a_tick_is_one_line_with_all_that_matters() -> None:
 
 def test_no_limit_is_said_and_unknown_is_no_number() -> None:
     text = line(replace(LIVE, snapshot=a_snapshot(maxmemory=None), rates=Rates()), 1_760_000_000.0)
-    assert "no limit" in text
+    assert " used, no limit  noeviction" in text
     assert "refused ?/s" in text
 
 

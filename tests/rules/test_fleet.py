@@ -9,6 +9,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.fleet import fleet_findings, promotion_risk, shown, told_apart, worst_first
 from redis_oom_tui.rules.verdict import judge, unknown
+from redis_oom_tui.words.fleet_lines import node_lines
 
 MIB = 2**20
 
@@ -120,3 +121,10 @@ def test_the_findings_of_a_snapshot_hold_those_of_its_fleet() -> None:
     found = find(on_cluster(view(1, said(1)), view(2, said(2)), replica))
     assert found[0].id == "replica-promotion"
     assert found[0].level is Level.CRITICAL
+
+
+def test_a_node_without_a_limit_reads_as_one() -> None:
+    lines = node_lines(of(view(1, said(1)), view(2, said(2, limit=None))))
+    assert [" 50.0 MiB of 100.0 MiB (50 %), " in line for line in lines].count(True) == 1
+    (free,) = [line for line in lines if "127.0.0.1:2" in line]
+    assert " 50.0 MiB used, no limit, noeviction" in free

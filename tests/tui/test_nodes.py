@@ -20,6 +20,7 @@ from redis_oom_tui.tui.dialogs.purge import PurgeDialog
 from redis_oom_tui.tui.dialogs.reap import ReapDialog
 from redis_oom_tui.tui.draw import Pen
 from redis_oom_tui.tui.panes.log_draw import draw, happenings
+from redis_oom_tui.tui.panes.triage_nodes import _sums
 from redis_oom_tui.tui.reading import Reading
 from redis_oom_tui.tui.top import Top
 from redis_oom_tui.words.sizes import count
@@ -87,6 +88,28 @@ async def test_every_figure_of_a_node_has_its_column_and_room(width: int) -> Non
         assert all((" keys" in line) is (width >= 100) for line in lines)
         lost = next(line for line in rows(app) if "refuses" in line)
         assert ("copies n:7001: " if width >= 100 else "replica: ") in lost
+
+
+@pytest.mark.parametrize(("free", "told"), [({0}, "110M, 1 without a limit"), ({0, 1, 2}, "110M, no limit")])
+def test_the_sum_of_nodes_without_a_limit_is_of_no_limit(free: set[int], told: str) -> None:
+    fleet = a_fleet().fleet
+    assert fleet is not None
+    views = list(fleet.primaries)[:2]
+    views.append(views[0])
+    views = [
+        replace(
+            view,
+            snapshot=replace(
+                view.snapshot,
+                memory=replace(view.snapshot.memory, maxmemory_bytes=None if at in free else 100 * MIB),
+            ),
+        )
+        for at, view in enumerate(views)
+        if view.snapshot is not None
+    ]
+    text = _sums(FleetView(tuple(views), ()))
+    assert told.partition(", ")[2] in text
+    assert " of no limit" not in text
 
 
 def test_what_is_done_to_all_nodes_is_told_with_the_sums_of_all() -> None:

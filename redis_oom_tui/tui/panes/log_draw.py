@@ -13,7 +13,7 @@ from redis_oom_tui.tui.draw import Line, Pen, Piece, pad, width
 from redis_oom_tui.tui.panes.log_words import clock_time, moment
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.settings import short_value, shown_value
-from redis_oom_tui.words.sizes import count, duration, percent, size
+from redis_oom_tui.words.sizes import count, duration, used_of
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})
@@ -205,8 +205,8 @@ def in_full(one: Happening) -> list[Piece]:
 
 def _event_in_full(event: Event) -> list[Piece]:
     figures = event.figures
-    limit = size(figures.maxmemory_bytes) if figures.maxmemory_bytes is not None else "no limit"
-    memory = f"Used {size(figures.used_bytes)} of {limit} ({percent(figures.pressure, 1)}), {figures.policy or '?'}."
+    use = used_of(figures.used_bytes, figures.maxmemory_bytes, figures.pressure, 1)
+    memory = f"Memory: {use}, {figures.policy or 'policy not told'}."
     refused = f"Refused writes so far {count(figures.refused_writes_total)}"
     pieces: list[Piece] = [
         (f"{moment(event.at)}  {event.kind.value}", "title"),

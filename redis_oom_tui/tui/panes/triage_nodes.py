@@ -145,5 +145,11 @@ def _role(view: NodeView, columns: _Columns) -> str:
 
 def _sums(fleet: FleetView) -> str:
     used, limit = fleet.used_bytes, fleet.maxmemory_bytes
-    whole = f"{sizes.short_size(used)} of {'no limit' if limit is None else sizes.short_size(limit)}"
+    whole = f"{sizes.short_size(used)} of {sizes.short_size(limit)}"
+    if limit is None:
+        free = sum(
+            view.snapshot is not None and view.snapshot.memory.maxmemory_bytes is None for view in fleet.primaries
+        )
+        without = "no limit" if free == len(fleet.primaries) else f"{free} without a limit"
+        whole = f"{sizes.short_size(used)}, {without}"
     return f"{len(fleet.primaries)} primaries: {whole if used is not None else '?'}, {sizes.count(fleet.keys)} keys "
