@@ -5,11 +5,8 @@ Prints medians of one run, side by side: on a shared machine only the ratios mea
 
 import argparse
 import asyncio
-import json
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,15 +17,13 @@ from typing import NamedTuple
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.benchmarks import data
-from tests.benchmarks.foreground import middle_and_p99
-from tests.benchmarks.latency import before_others
+from tests.benchmarks.neighbours import felt
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import RunningServer, available, started
 
 _CLI = shutil.which("redis-cli")
 STALE = Criteria(patterns=(b"stale:*",))
 _XARGS = "xargs -n 500 redis-cli unlink"
-_PROBED_SECONDS = 2.0
 
 
 def main() -> None:
@@ -52,7 +47,7 @@ def main() -> None:
             data.fill(server, given.among - given.keys)
             _throughput(server, lambda: _restock(server, given.keys), given.keys, given.runs)
         if given.only in {None, "felt"}:
-            _felt(server, 2 * given.keys, given.load)
+            felt(server, STALE, lambda: _refill(server, given.keys), given.load, given.runs)
 
 
 class Figures(NamedTuple):
@@ -102,62 +97,6 @@ def _in_scripts(server: RunningServer) -> float:
     """The server's own seconds in the check of all keys, their deletion included: no client can be quicker."""
     with server.client() as client:
         return float(client.info("commandstats").get("cmdstat_eval", {}).get("usec", 0)) / 1e6
-
-
-def _felt(server: RunningServer, keys: int, load: int) -> None:
-    """What a probe waits with others at work: with nothing else, beside a plan in the making, and beside its run.
-
-    Twice, as `latency` does: with all processes alike, and with the server and the probe before all others.
-    """
-    _feel_beside(f"{load:,} GET/s in front, all processes alike", server, keys, load)
-    if os.geteuid() != 0:
-        print("the second table needs real-time priority for the server and the probe: run it as root")
-        return
-    with before_others(server):
-        _feel_beside(f"{load:,} GET/s in front, the server and the probe before all others", server, keys, load)
-
-
-def _feel_beside(title: str, server: RunningServer, keys: int, load: int) -> None:
-    print(title)
-    command = [sys.executable, "-m", "tests.benchmarks.foreground"]
-    busy = subprocess.Popen([*command, "load", server.socket_path, str(load)])
-    try:
-        _refill(server, keys)
-        time.sleep(0.5)
-        p50, p99 = middle_and_p99(json.loads(_probed(server).communicate()[0]))
-        print(f"{'nothing else':15} p50 {p50:>6} us, p99 {p99:>6} us", flush=True)
-        asyncio.run(_feel(server, keys))
-    finally:
-        busy.kill()
-        busy.wait()
-
-
-def _probed(server: RunningServer) -> "subprocess.Popen[str]":
-    with server.client() as client:
-        policy = os.sched_getscheduler(int(client.info("server")["process_id"]))
-    command = [sys.executable, "-m", "tests.benchmarks.foreground", "probe", server.socket_path]
-    command += [str(_PROBED_SECONDS), str(policy)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-async def _feel(server: RunningServer, keys: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        async with operating(server.connection, Path(folder)) as operator:
-            for doing in ("planning", "deleting"):
-                probe = _probed(server)
-                await asyncio.sleep(0.2)
-                began = time.perf_counter()
-                if doing == "planning":
-                    plan = await planned(operator, STALE)
-                else:
-                    await operator.run(plan, backup=BackupChoice(wanted=False)).run()
-                seconds = time.perf_counter() - began
-                p50, p99 = middle_and_p99(json.loads((await asyncio.to_thread(probe.communicate))[0]))
-                short = (
-                    "" if seconds > _PROBED_SECONDS else f" (over in {seconds:.1f} s of the probe's {_PROBED_SECONDS})"
-                )
-                figures = f"p50 {p50:>6} us, p99 {p99:>6} us, {keys / seconds:,.0f} keys/s{short}"
-                print(f"{doing:15} {figures}", flush=True)
 
 
 async def _delete(server: RunningServer, *, backup: bool) -> tuple[float, float]:
