@@ -27,7 +27,7 @@ from redis_oom_tui.models.plan import Criteria, Deed, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.rules import budget, selection
+from redis_oom_tui.rules import budget, earlier, selection
 from redis_oom_tui.store.live import LiveServer
 
 
@@ -97,8 +97,9 @@ class LiveOperator:
         return budget.budget(plan, snapshot, before=before)
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
-        """Sentences for the confirmation."""
-        return budget.consent(plan, backup)
+        """Sentences for the confirmation, with what earlier runs of this very plan did."""
+        first, *others = budget.consent(plan, backup)
+        return (first, *earlier.runs(self._desk.audit.history(), plan, self._desk.wall()), *others)
 
     def confirm_word(self, plan: Plan) -> str | None:
         """The word to type before `plan` runs, if it is a large one."""

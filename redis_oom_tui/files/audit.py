@@ -177,6 +177,7 @@ def _entry(line: Mapping[str, Any]) -> AuditEntry:
         what=str(line.get("what", "")),
         undo=str(line.get("backup") or ""),
         returns_at=_returns_at(line),
+        plan=str(line.get("plan") or ""),
     )
 
 
@@ -201,6 +202,7 @@ def _ended(entry: AuditEntry, line: Mapping[str, Any]) -> AuditEntry:
         undo=str(line["backup"] or "") if "backup" in line else entry.undo,
         change=_change(line.get("change")),
         returns_at=entry.returns_at,
+        plan=entry.plan,
     )
 
 

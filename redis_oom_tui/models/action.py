@@ -226,7 +226,7 @@ class AuditEntry:
 
     `at` is Unix seconds; `ended` is None for an action whose end was never written (the tool was killed, or it runs
     now). `undo` is the backup file or the old value that would take it back, '' where nothing does. `returns_at` is
-    when a setting was to go back by itself, None where it was to stay.
+    when a setting was to go back by itself, None where it was to stay; `plan` the hash of the plan that was run.
     """
 
     at: float
@@ -242,6 +242,7 @@ class AuditEntry:
     undo: str = ""
     change: ChangeResult | None = None
     returns_at: float | None = None
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True)
