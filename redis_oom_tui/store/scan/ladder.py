@@ -52,9 +52,9 @@ LADDERS: dict[Pace, tuple[Step, ...]] = {
     Pace.NORMAL: (
         Step(1, 8, 0.005),
         Step(1, 8, 0.001),
-        Step(1, 16, 0.001),
+        Step(1, 8, 0.001, pages=8),
+        Step(1, 12),
         Step(1, 16),
-        Step(1, 24),
         Step(2, 32),
         Step(2, 64),
         Step(2, 128),
