@@ -1,6 +1,7 @@
 """TLS on every server here that speaks it: authorities, client certificates, server names."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -84,6 +85,14 @@ async def test_tls_to_a_plain_port_is_found_out_without_waiting_for_long(
         with pytest.raises(ServerUnreachable, match="answers, but without TLS: check the port, or try without --tls"):
             async with asyncio.timeout(30):
                 await _keys(plain)
+
+
+def test_the_other_way_is_left_with_its_connection_closed(secured: tuple[RunningServer, Connection]) -> None:
+    for _ in range(10):
+        with pytest.raises(ServerUnreachable, match="speaks TLS"):
+            asyncio.run(_keys(replace(secured[1], tls=None)))
+        # A connection that is still open is a warning when it is swept up, and so an error here.
+        gc.collect()
 
 
 async def test_silence_on_either_way_is_told_as_silence() -> None:
