@@ -193,10 +193,7 @@ def _lines(result: _Result, way_in: Sequence[str], *, show_all: bool) -> list[st
     if result.run is None:
         return lines
     lines += ["", str(result.run.ended)]
-    lines += [
-        f"{outcome.outcome.value}: {_name(outcome.id.key)}: {safe_text(outcome.detail) or '-'}"
-        for outcome in _notable(result.outcomes)
-    ]
+    lines += _left_alone(result.outcomes)
     for path in result.run.backup_files:
         lines += [f"Backup: {safe_text(path)}", f"Put back by: {again.line(way_in, 'restore', path)}"]
     return lines
@@ -229,7 +226,13 @@ def _name(raw: bytes) -> str:
     return f"{text[:200]} ... {text[-100:]} ({count(len(raw))} bytes; --json has all of it)"
 
 
-def _notable(outcomes: tuple[KeyOutcome, ...]) -> list[KeyOutcome]:
-    """The keys that did not come to what was planned and are worth a line each, at most twenty."""
-    notable = [outcome for outcome in outcomes if outcome.outcome in (Outcome.CHANGED, Outcome.FAILED)]
-    return notable[:_SHOWN]
+def _left_alone(outcomes: tuple[KeyOutcome, ...]) -> list[str]:
+    """The keys that did not come to what was planned, each with its node and the reason; at most twenty."""
+    notable = [each for each in outcomes if each.outcome in (Outcome.CHANGED, Outcome.FAILED)]
+    lines = []
+    for each in notable[:_SHOWN]:
+        where = f" on {safe_text(each.id.node, 80)}" if each.id.node else ""
+        lines.append(f"{each.outcome.value}: {_name(each.id.key)}{where}: {safe_text(each.detail) or '-'}")
+    if len(notable) > _SHOWN:
+        lines.append(f"... and {count(len(notable) - _SHOWN)} more (--json tells of each)")
+    return lines

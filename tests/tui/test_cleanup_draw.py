@@ -150,3 +150,24 @@ def test_a_clients_own_words_are_asked_about_exactly(name):
 def test_a_pattern_goes_through_the_form_unharmed(patterns):
     found = Criteria(patterns=tuple(pattern for pattern in patterns if pattern.strip() == pattern))
     assert cleanup_form.criteria(cleanup_form.from_criteria(found)) == found
+
+
+def _left_alone(outcomes, at=0, room=80, height=8):
+    lines = cleanup_draw.outcome_list(outcomes, 0, at, room, height, Pen())
+    assert len(lines) <= height
+    return ["".join(text for text, _ in line) for line in lines]
+
+
+def test_a_key_left_alone_is_told_with_its_node_and_its_whole_reason():
+    reason = "NOPERM User sre has no permissions to run the 'unlink' command on this key of the family at all"
+    outcomes = [KeyOutcome(KeyId(0, b"a:%d" % n, f"127.0.0.1:700{n}"), Outcome.FAILED, reason) for n in range(3)]
+    lines = _left_alone(outcomes, at=1)
+    assert "127.0.0.1:7002" in lines[3]
+    assert '"a:2"' in lines[3]
+    assert "On 127.0.0.1:7001: " + reason in " ".join(" ".join(lines[4:]).split())
+    assert len(_left_alone(outcomes, height=3)) == 3, "the list comes first where there is no room for both"
+
+
+def test_a_short_reason_stands_in_its_line_alone():
+    outcomes = [KeyOutcome(KeyId(0, b"a"), Outcome.CHANGED, "its type is another now")]
+    assert len(_left_alone(outcomes)) == 2

@@ -157,6 +157,35 @@ def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -
     assert said.startswith(told[:-1])
 
 
+def _row_of(entry: AuditEntry, room: int = 80) -> str:
+    every = happenings((), [entry, replace(entry, id="b", server="n:7003", what="other")], None, now=20.0)
+    lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, room, 9, Pen(), now=20.0)]
+    return next(line for line in lines if (" delete " in line or " close " in line) and ":7003" not in line)
+
+
+def test_a_failed_deletion_tells_how_many_went_before_its_reason_is_cut() -> None:
+    name = "127.0.0.1:7002"
+    said = (
+        f"{name} closed the connection while 500 keys were on their way: whether it took them was asked. Deleted 12 of"
+    )
+    counts = {"deleted": 12, "failed": 3, "not attempted": 1485}
+    entry = AuditEntry(10.0, "a", "delete", name, "sre", "delete 1,500 keys", 12.0, said, False, counts=counts)
+    assert f"12 of 1,500 keys: {name} closed the connection" in _row_of(entry)
+    short = replace(entry, result="It went. Deleted 12 of 1,500 keys.")
+    assert "12 of 1,500 keys: It" not in _row_of(short, 120), "there is room for all of it"
+
+
+def test_a_closed_client_is_named_once() -> None:
+    who = "client 7 (127.0.0.1:4711, hog)"
+    entry = AuditEntry(
+        10.0, "a", "kill-client", "n:1", "sre", f"close {who}", 12.0, f"{who} was closed; it held 1 MiB.", True
+    )
+    row = _row_of(entry, 140)
+    assert row.count("4711") == 1
+    assert "close      " in row
+    assert "was closed; it held 1 MiB." in row
+
+
 class NodesOperator(ScriptedOperator):
     """One that also proposes for a node alone."""
 

@@ -8,7 +8,7 @@ from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, PlannedKe
 from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.rules.budget import TARGET, beyond
 from redis_oom_tui.tui.acting.state import CleanupState
-from redis_oom_tui.tui.dialogs.parts import marked, paragraph
+from redis_oom_tui.tui.dialogs.parts import cut_end, marked, paragraph
 from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, pad
 from redis_oom_tui.tui.panes.cleanup_form import Form, entries, summary, value
 from redis_oom_tui.words.hostile import cut, exact, safe_text
@@ -16,8 +16,10 @@ from redis_oom_tui.words.sizes import count, duration, percent, short_size, size
 
 _LABEL = 16
 _FACT = 9
-
 _NODE = 16
+# Cells from which a key left alone has its node beside it, and the fewest lines of the list that go before a reason.
+_WIDE = 80
+_LEAST_LISTED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,20 +247,34 @@ def _to_go(memory: Memory | None) -> list[Piece]:
 
 
 def outcome_list(outcomes: Sequence[KeyOutcome], more: int, at: int, room: int, height: int, pen: Pen) -> list[Line]:
-    """The keys that were not done as planned, each with what had changed."""
+    """The keys that were not done as planned, each with what had changed; of the one at the cursor the whole reason."""
     if not outcomes or height < 2:
         return []
-    total = len(outcomes) + more
-    lines: list[Line] = [((pad(f"  LEFT ALONE, AND WHY: {count(total)}", room), "head"),)]
-    space = height - 1
+    at = max(0, min(at, len(outcomes) - 1))
+    whole = _whole_reason(outcomes[at], room)
+    space = height - 1 - len(whole)
+    if space < _LEAST_LISTED:
+        whole, space = [], height - 1
+    lines: list[Line] = [((pad(f"  LEFT ALONE, AND WHY: {count(len(outcomes) + more)}", room), "head"),)]
     top = max(0, min(at - space // 2, len(outcomes) - space))
-    for n in range(top, min(len(outcomes), top + space)):
-        one = outcomes[n]
-        facts = f"{one.outcome.value:<14}{safe_text(one.detail, 40):<24} "
-        text = facts + shown_name(one.id.key, max(8, room - len(facts) - 2))
-        cursor = pen.glyphs.cursor if n == at else " "
-        lines.append(((pad(cursor + text, room), "cursor" if n == at else "text"),))
-    return lines
+    shown = range(top, min(len(outcomes), top + space))
+    return [*lines, *(_outcome_line(outcomes[n], n == at, room, pen) for n in shown), *whole]
+
+
+def _outcome_line(one: KeyOutcome, here: bool, room: int, pen: Pen) -> Line:
+    where = f"{safe_text(one.id.node, 200)[-_NODE:]:>{_NODE}} " if one.id.node and room >= _WIDE else ""
+    facts = f"{one.outcome.value:<14}{cut_end(safe_text(one.detail, 200), max(24, room // 3)):<24} {where}"
+    text = facts + shown_name(one.id.key, max(8, room - len(facts) - 2))
+    return ((pad((pen.glyphs.cursor if here else " ") + text, room), "cursor" if here else "text"),)
+
+
+def _whole_reason(one: KeyOutcome, room: int) -> list[Line]:
+    """What does not fit into a line: the reason in full, and the node; [] where it all stands there."""
+    where = f"On {safe_text(one.id.node, 80)}: " if one.id.node else ""
+    reason = safe_text(one.detail, 600)
+    if not where and len(reason) <= max(24, room // 3):
+        return []
+    return paragraph(f"{where}{reason or one.outcome.value}", room - 1, "dim", " ")
 
 
 def restore_lines(view: RestoreReport | None, room: int, pen: Pen) -> list[Line]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from redis_oom_tui.models.action import Action, AuditEntry
+from redis_oom_tui.models.action import Action, AuditEntry, RestoreOutcome
 from redis_oom_tui.models.alert import Alert, Event, EventKind
 from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.returning import overdue
@@ -13,7 +14,7 @@ from redis_oom_tui.tui.draw import Line, Pen, Piece, pad, width
 from redis_oom_tui.tui.panes.log_words import clock_time, moment
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.settings import short_value, shown_value
-from redis_oom_tui.words.sizes import count, duration, used_of
+from redis_oom_tui.words.sizes import count, duration, number_of_keys, used_of
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})
@@ -27,6 +28,7 @@ _FORGOTTEN = (
     "Nothing tells that it went back, or was kept: the tool that was to see to it was killed before. Limits shows what"
     " it is now."
 )
+_DONE = frozenset({Outcome.DELETED.value, Outcome.EXPIRING.value, RestoreOutcome.RESTORED.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +153,22 @@ def _entry_pieces(one: Happening, room: int, *, several: bool) -> list[Piece]:
     first, *rest = _deed_pieces(one, entry)
     name = safe_text(entry.server, 60)
     # A refusal may begin with it.
-    if several and not rest[0][0].startswith(name):
+    begins_with_it = rest[0][0].startswith(name)
+    if entry.ended is not None and not entry.ok and _over([first, rest[0]], room):
+        rest.insert(0, (_counted(entry), "crit"))
+    if several and not begins_with_it:
         rest.insert(0, (f"{_end(name, len(name) - _over([first, *rest], room - len(name) - 2))}  ", "dim"))
     over = _over([first, *rest], room)
     if over and entry.ok and len(rest) > 1 and entry.change is None:
         del rest[-2]
     return [first, *rest]
+
+
+def _counted(entry: AuditEntry) -> str:
+    """How much of it was done, for a row whose sentence is cut before it tells; '' where nothing was counted."""
+    done = sum(number for outcome, number in entry.counts.items() if outcome in _DONE)
+    total = sum(entry.counts.values())
+    return f"{count(done)} of {number_of_keys(total)}: " if total else ""
 
 
 def _over(line: Sequence[Piece], room: int) -> int:
@@ -186,6 +198,8 @@ def _deed_pieces(one: Happening, entry: AuditEntry) -> list[Piece]:
         change = entry.change.change
         old = f"{safe_text(change.name, 40)}: {short_value(change.name, change.old)} to "
         return [action, (old, "dim"), (shown_value(change.name, entry.change.now), "text")]
+    if (subject := what.partition(" ")[2]) and came.lower().startswith(subject.lower()):
+        return [action, (came, "text")]
     return [action, (f"{what}: ", "dim"), (came, "text")]
 
 
