@@ -11,9 +11,9 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.wire import Column, Walker, packed
-from tests.store.test_fleet import opened
 from tests.support.cluster import Node, RunningCluster, clustered, half_moved
 from tests.support.servers import available
+from tests.support.sources import fleet_opened
 
 KEYS, GONE = 30, 10
 SLOT = key_slot(b"{tag}")
@@ -42,7 +42,7 @@ def names(node: Node) -> list[bytes]:
 async def test_each_key_is_looked_at_where_it_is(cluster: RunningCluster) -> None:
     there = names(target(cluster))
     assert len(there) == GONE
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         for number in range(KEYS):
             name = b"{tag}%d" % number
             found = await source.details(KeyId(0, name))
@@ -55,7 +55,7 @@ async def test_each_key_is_looked_at_where_it_is(cluster: RunningCluster) -> Non
 
 async def test_what_is_asked_without_it_is_sent_on(cluster: RunningCluster) -> None:
     (gone, *_), here = names(target(cluster)), names(cluster.owner(SLOT))[0]
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         importer = source.members.importer(target(cluster).name)
         channel, plain = Channel(importer), Channel(source.node(target(cluster).name))
         try:
@@ -73,7 +73,7 @@ async def test_a_page_packed_by_hand_is_asked_for_key_by_key(cluster: RunningClu
     stray = b"another"
     while cluster.owner(key_slot(stray)) is target(cluster):
         stray += b"!"
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         lane = Lane(source.members.importer(target(cluster).name).connection, 0, Walker())
         try:
             await lane.open()
@@ -88,7 +88,7 @@ async def test_a_page_packed_by_hand_is_asked_for_key_by_key(cluster: RunningClu
 
 
 async def test_the_owner_names_the_node_to_ask(cluster: RunningCluster) -> None:
-    async with opened(cluster) as source:
+    async with fleet_opened(cluster.connection) as source:
         assert source.topology.told(target(cluster).name, source.address) == source.topology.by_name(
             target(cluster).name
         )

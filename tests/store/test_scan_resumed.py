@@ -10,8 +10,9 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
-from tests.store.test_scan import fill, live
+from tests.store.test_scan import fill
 from tests.support.servers import RunningServer
+from tests.support.sources import opened
 
 KEYS = 25_000
 
@@ -50,10 +51,10 @@ async def test_both_halves_together_are_the_whole(server: RunningServer, keys: i
     fill(server, KEYS)
     fill(server, 300, db=3)
     names = Names()
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         whole = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
         first, progress = await broken_off(source, names, keys)
-    async with live(server) as source:
+    async with opened(server.connection) as source:
         resumed = names.of(source.resumed(progress))
         assert resumed.view().scanned_keys == first.scanned_keys
         view = await resumed.run()
@@ -78,7 +79,7 @@ def _families(view: ScanView) -> set[tuple[Any, ...]]:
 
 async def test_it_asks_what_was_asked_when_it_began(valkey: RunningServer) -> None:
     fill(valkey, 5_000)
-    async with live(valkey) as source:
+    async with opened(valkey.connection) as source:
         first, progress = await broken_off(source, Names(), 1_000, match=b"user:*", type="string", idle=True)
         assert 1_000 <= first.scanned_keys < 5_000
         view = await source.resumed(progress, pace=Pace.GENTLE, sample=2_000).run()
@@ -91,12 +92,12 @@ async def test_it_asks_what_was_asked_when_it_began(valkey: RunningServer) -> No
 
 async def test_a_server_that_was_started_again_is_another_one(valkey: RunningServer) -> None:
     fill(valkey, 5_000)
-    async with live(valkey) as source:
+    async with opened(valkey.connection) as source:
         first, progress = await broken_off(source, Names(), 1_000)
     valkey.kill()
     valkey.start()
     fill(valkey, 5_000)
-    async with live(valkey) as source:
+    async with opened(valkey.connection) as source:
         view = await source.resumed(progress).run()
     assert view.state is ScanState.FAILED
     assert view.error is not None
@@ -111,7 +112,7 @@ async def test_a_server_that_was_started_again_is_another_one(valkey: RunningSer
 
 async def test_there_is_nothing_to_go_on_with_before_and_after(valkey: RunningServer) -> None:
     fill(valkey, 100)
-    async with live(valkey) as source:
+    async with opened(valkey.connection) as source:
         scan = source.scan(ScanOptions())
         assert scan.progress() is None
         await scan.run()
@@ -121,7 +122,7 @@ async def test_there_is_nothing_to_go_on_with_before_and_after(valkey: RunningSe
 @pytest.mark.parametrize("part", ["options", "walks", "tally", "elapsed", "run_id"])
 async def test_what_is_damaged_is_refused_in_a_sentence(valkey: RunningServer, part: str) -> None:
     fill(valkey, 2_000)
-    async with live(valkey) as source:
+    async with opened(valkey.connection) as source:
         _, progress = await broken_off(source, Names(), 1_000)
         for broken in (_without(progress, part), progress | {part: "x"}):
             if part == "run_id" and part in broken:

@@ -15,10 +15,11 @@ from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge, table
 from redis_oom_tui.store.live import LiveServer
-from tests.store.test_verdict_live import limited, looked_at, watched, write
+from tests.store.test_verdict_live import limited, looked_at, write
 from tests.support.machines import machine
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, available, started
+from tests.support.sources import opened
 
 MIB = 2**20
 
@@ -99,7 +100,7 @@ async def test_scripts_that_fill_the_limit_leave_nothing_to_evict(flavour: str) 
         verdict, snapshot = await looked_at(server, meanwhile="k")
         assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-nothing-left")
         assert "no key is left to evict; " in verdict.reason
-        async with watched(server) as live:
+        async with opened(server.connection) as live:
             before = await live.snapshot()
             assert not write(server, "k")
             client.config_set("maxmemory", snapshot.memory.used_bytes + 200_000)
@@ -110,7 +111,7 @@ async def test_scripts_that_fill_the_limit_leave_nothing_to_evict(flavour: str) 
 
 async def test_a_write_larger_than_the_room_left(flavour: str) -> None:
     with limited(flavour) as server:
-        async with watched(server) as live:
+        async with opened(server.connection) as live:
             before = await live.snapshot()
             assert not write(server, "k", 12_000_000)
             after = await live.snapshot()
