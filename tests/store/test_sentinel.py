@@ -1,8 +1,9 @@
 """Behind Sentinels: the master is found with their own password, and followed when it fails over."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -154,13 +155,14 @@ def _beside(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def naming(server: RunningServer, *ports: int) -> Iterator[list[Address]]:
-    """Sentinels that each name the server of one of these ports, whatever is true."""
+def naming(server: RunningServer, *ports: int, epochs: Sequence[int | None] = ()) -> Iterator[list[Address]]:
+    """Sentinels that each name the server of one of these ports, whatever is true, with the `epochs` of a failover."""
     with contextlib.ExitStack() as stack:
         addresses = []
-        for port in ports:
+        for port, epoch in zip_longest(ports, epochs):
             answer = b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(port)), port)
-            liar = stack.enter_context(lied_to(server.connection, {"SENTINEL": answer}))
+            told = b"-NOPERM no\r\n" if epoch is None else b"*2\r\n$12\r\nconfig-epoch\r\n$1\r\n%d\r\n" % epoch
+            liar = stack.enter_context(lied_to(server.connection, {"SENTINEL MASTER": told, "SENTINEL": answer}))
             addresses.append(liar.connection.address)
         yield addresses
 
@@ -188,6 +190,40 @@ async def test_one_sentinel_that_lies_is_outvoted() -> None:
         with naming(them.master, *ports) as addresses:
             async with opened(_asking(them.connection, *addresses)) as live:
                 assert (await live.snapshot()).server.role == "master"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "believed", "why"),
+    [
+        ((1, 3), 1, "it knows of a later failover"),
+        ((3, 1), 0, "it knows of a later failover"),
+        ((2, 2), 0, "it was given first; ask others with --sentinel"),
+        ((None, None), 0, "it was given first; ask others with --sentinel"),
+        ((None, 1), 1, "it knows of a later failover"),
+    ],
+)
+async def test_two_sentinels_that_disagree(epochs: tuple[int | None, ...], believed: int, why: str) -> None:
+    with watched("valkey") as them:
+        ports = (them.master_port, them.replica_port)
+        with naming(them.master, *ports, epochs=epochs) as addresses:
+            async with opened(_asking(them.connection, *addresses)) as live:
+                snapshot, again = await live.snapshot(), await live.snapshot()
+    assert snapshot.server.address == Address(port=ports[believed])
+    words = ["config-epoch not told" if epoch is None else f"config-epoch {epoch}" for epoch in epochs]
+    each = [
+        f"{where} names 127.0.0.1:{port} ({word})" for where, port, word in zip(addresses, ports, words, strict=True)
+    ]
+    said = f"the Sentinels disagree about the master of cache: {each[0]}, {each[1]}"
+    assert snapshot.notes[0] == f"{said}; {addresses[believed]} is believed, as {why}"
+    assert not any("disagree" in note for note in again.notes)
+
+
+async def test_the_master_that_most_sentinels_name_is_taken_without_a_word() -> None:
+    with watched("valkey") as them:
+        ports = (them.replica_port, them.master_port, them.master_port)
+        with naming(them.master, *ports, epochs=(9, 1, 1)) as addresses:
+            async with opened(_asking(them.connection, *addresses)) as live:
+                assert (await live.snapshot()).notes == ()
 
 
 async def test_none_of_several_sentinels() -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
@@ -15,40 +16,85 @@ from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.other_way import heeded
 from redis_oom_tui.words.hostile import safe_text
 
-_ASK = "SENTINEL GET-MASTER-ADDR-BY-NAME"
+_ASK = ("SENTINEL GET-MASTER-ADDR-BY-NAME",)
+# In two words: redis-py has a reader of its own for the one, which wants every field to be there.
+_TELL = ("SENTINEL", "MASTER")
 _TLS_OPTIONS = re.compile(r"--(tls|cacert|cert|key|sni)\b")
 
 
-async def master_of(connection: Connection, sentinel: Sentinel) -> Address:
+class Named(NamedTuple):
+    """The master as the Sentinels name it; `doubt` says in a sentence where they do not agree, else it is ''."""
+
+    address: Address
+    doubt: str = ""
+
+
+async def master_of(connection: Connection, sentinel: Sentinel) -> Named:
     """Where the Sentinels say that the master is; a Sentinel cut off from the others is outvoted.
 
     The timeouts are those of `connection`, user and password the Sentinels' own, and TLS too where they have one.
-    Returns as soon as more than half agree, in any case after one connect and one read timeout. Raises what the last
-    of them failed with, or NotRedis where none knows the name.
+    Returns as soon as more than half agree, in any case after one connect and one read timeout; where they do not, the
+    one that knows of the latest failover is believed, which takes as long again. Raises what the last of them failed
+    with, or NotRedis where none knows the name.
     """
-    asking = {asyncio.ensure_future(_ask(connection, sentinel, where)) for where in sentinel.addresses}
-    votes: Counter[Address] = Counter()
+    asking = {asyncio.ensure_future(_ask(connection, sentinel, where)): where for where in sentinel.addresses}
+    told: dict[Address, Address] = {}
     failure: TriageError | None = None
+    unanswered = set(asking)
     try:
-        while asking:
-            answered, asking = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        while unanswered:
+            answered, unanswered = await asyncio.wait(unanswered, return_when=asyncio.FIRST_COMPLETED)
             for answer in answered:
                 named = answer.result()
                 if isinstance(named, TriageError):
                     failure = named
                 elif named is not None:
-                    votes[named] += 1
-            if votes and votes.most_common(1)[0][1] * 2 > len(sentinel.addresses):
+                    told[asking[answer]] = named
+            if told and Counter(told.values()).most_common(1)[0][1] * 2 > len(sentinel.addresses):
                 break
     finally:
-        for unfinished in asking:
+        for unfinished in unanswered:
             unfinished.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
-    if votes:
-        return votes.most_common(1)[0][0]
+        await asyncio.gather(*unanswered, return_exceptions=True)
+    if told:
+        return await _believed(connection, sentinel, told)
     if failure is not None and len(sentinel.addresses) > 1:
         raise type(failure)(f"none of the {len(sentinel.addresses)} Sentinels named the master: {failure}")
     raise failure or NotRedis(f"no Sentinel knows a master named {safe_text(sentinel.master, 80)}: check --master")
+
+
+async def _believed(connection: Connection, sentinel: Sentinel, told: Mapping[Address, Address]) -> Named:
+    """What is believed of what each Sentinel `told`: most of all that were given, else the latest failover, else most
+    of those that answered, else the one given first."""
+    votes = Counter(told.values())
+    most, number = votes.most_common(1)[0]
+    if len(votes) == 1 or number * 2 > len(sentinel.addresses):
+        return Named(most)
+    asked = [where for where in dict.fromkeys(sentinel.addresses) if where in told]
+    found = await asyncio.gather(*(_epoch(connection, sentinel, where) for where in asked))
+    epochs = dict(zip(asked, found, strict=True))
+
+    def weight(where: Address) -> tuple[int, int]:
+        epoch = epochs[where]
+        return -1 if epoch is None else epoch, votes[told[where]]
+
+    best = max(asked, key=weight)
+    rivals = [where for where in asked if told[where] != told[best]]
+    if weight(best)[0] > max(weight(where)[0] for where in rivals):
+        why = "it knows of a later failover"
+    elif votes[told[best]] > max(votes[told[where]] for where in rivals):
+        why = "more of them say so"
+    else:
+        why = "it was given first; ask others with --sentinel"
+    each = ", ".join(f"{where} names {told[where]} ({_epoch_words(epochs[where])})" for where in asked)
+    master = safe_text(sentinel.master, 80)
+    return Named(
+        told[best], f"the Sentinels disagree about the master of {master}: {each}; {best} is believed, as {why}"
+    )
+
+
+def _epoch_words(epoch: int | None) -> str:
+    return "config-epoch not told" if epoch is None else f"config-epoch {epoch}"
 
 
 def doubt(where: Address, sentinel: Sentinel) -> str:
@@ -60,12 +106,31 @@ def doubt(where: Address, sentinel: Sentinel) -> str:
 
 
 async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Address | TriageError | None:
+    """The master that the Sentinel at `where` names, None for none, or why it did not say."""
+    found = await _answer(connection, sentinel, where, _ASK)
+    if found is None or isinstance(found, TriageError):
+        return found
+    return Address(str(found[0], "utf-8", "replace"), int(found[1]))
+
+
+async def _epoch(connection: Connection, sentinel: Sentinel, where: Address) -> int | None:
+    """The number of the latest failover that the Sentinel at `where` knows of; None where it does not tell."""
+    found = await _answer(connection, sentinel, where, _TELL)
+    if not isinstance(found, list):
+        return None
+    told = dict(zip(found[::2], found[1::2], strict=False))
+    epoch = told.get(b"config-epoch", b"")
+    return int(epoch) if isinstance(epoch, bytes) and epoch.isdigit() else None
+
+
+async def _answer(connection: Connection, sentinel: Sentinel, where: Address, command: tuple[str, ...]) -> Any:
+    """What the Sentinel at `where` answers to `command` about the master, or why it did not answer."""
     tls = sentinel.tls_beside(connection.tls)
     login = replace(connection, username=sentinel.username, password=sentinel.password)
     way = replace(login, address=where, sentinel=None, tls=tls)
     asked = make_client(way)
     try:
-        found = await heeded(way, _named(asked, sentinel.master, where))
+        return await heeded(way, _told(asked, command, sentinel.master, where))
     except LoginRefused:
         return LoginRefused(
             f"{where}, a Sentinel, refused the login: its own go with --sentinel-user and --sentinel-pass"
@@ -74,12 +139,11 @@ async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Ad
         return type(error)(_as_sentinels(error, where))
     finally:
         await asked.aclose()
-    return None if found is None else Address(str(found[0], "utf-8", "replace"), int(found[1]))
 
 
-async def _named(asked: Redis, master: str, where: Address) -> Any:
-    with translated(where, _ASK):
-        return await asked.execute_command(_ASK, master)
+async def _told(asked: Redis, command: tuple[str, ...], master: str, where: Address) -> Any:
+    with translated(where, " ".join(command)):
+        return await asked.execute_command(*command, master)
 
 
 def _as_sentinels(error: TriageError, where: Address) -> str:

@@ -14,6 +14,7 @@ class Whereabouts:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._doubted = ""
+        self._disagreed = ""
         self._news: tuple[str, ...] = ()
 
     async def find(self) -> bool:
@@ -24,10 +25,13 @@ class Whereabouts:
         sentinel = self.connection.sentinel
         if sentinel is None:
             return False
-        master = await sentinels.master_of(self.connection, sentinel)
-        if master == self.connection.address:
+        named = await sentinels.master_of(self.connection, sentinel)
+        if named.doubt and named.doubt != self._disagreed:
+            self._news += (named.doubt,)
+        self._disagreed = named.doubt
+        if named.address == self.connection.address:
             return False
-        self.connection = replace(self.connection, address=master)
+        self.connection = replace(self.connection, address=named.address)
         return True
 
     async def follow(self) -> bool:
@@ -39,7 +43,7 @@ class Whereabouts:
             return False
         if moved:
             told = f"failover: the Sentinels now name {self.connection.address} as master of {self._name()}"
-            self._news = (f"{told}, in place of {before}",)
+            self._news = (f"{told}, in place of {before}", *self._news)
         return moved
 
     def doubt(self) -> None:
