@@ -18,18 +18,20 @@ from redis_oom_tui.words.sizes import count, size
 
 async def kill_client(desk: Desk, client: ClientBuffer) -> Done:
     """CLIENT KILL by id, if that id still is at the address that was shown."""
-    who = f"client {client.id} ({safe_text(client.address, 60)}, {safe_text(client.name, 40) or 'no name'})"
+    who = f"{client.id} ({safe_text(client.address, 60)}, {safe_text(client.name, 40) or 'no name'})"
 
     async def act() -> Done:
         now = {one.id: one for one in await desk.server.clients()}.get(client.id)
         if now is None or now.address != client.address:
-            return Done(Action.KILL_CLIENT, False, f"{who} is gone already; nothing was done.")
+            return Done(Action.KILL_CLIENT, False, f"Client {who} is gone already; nothing was done.")
         if not await settings.kill_client(desk.server, client.id):
-            return Done(Action.KILL_CLIENT, False, f"{who} was gone when it was to be closed.")
+            return Done(Action.KILL_CLIENT, False, f"Client {who} was gone when it was to be closed.")
         held = size(now.total_bytes)
-        return Done(Action.KILL_CLIENT, True, f"{who} was closed; it held {held}.", {"held_bytes": now.total_bytes})
+        return Done(
+            Action.KILL_CLIENT, True, f"Client {who} was closed; it held {held}.", {"held_bytes": now.total_bytes}
+        )
 
-    return await _recorded(desk, Action.KILL_CLIENT, f"close {who}", act)
+    return await _recorded(desk, Action.KILL_CLIENT, f"close client {who}", act)
 
 
 async def purge(desk: Desk) -> Done:
@@ -42,7 +44,9 @@ async def purge(desk: Desk) -> Done:
         figures = {"rss_before_bytes": before, "rss_after_bytes": after}
         if before is None or after is None:
             return Done(Action.PURGE, True, "The server purged what it could.", figures)
-        words = f"RSS went from {size(before)} to {size(after)}; what maxmemory counts is as it was."
+        went = f"went from {size(before)} to {size(after)}"
+        words = f"RSS {went if size(before) != size(after) else f'stays at {size(after)}'}"
+        words += "; what maxmemory counts is as it was."
         return Done(Action.PURGE, True, words, figures)
 
     return await _recorded(desk, Action.PURGE, "MEMORY PURGE", act)
@@ -60,7 +64,8 @@ async def reap(desk: Desk) -> Done:
         started, ended = before.counters.expired_keys_total, after.counters.expired_keys_total
         reaped = None if started is None or ended is None else max(0, ended - started)
         freed = before.memory.used_bytes - after.memory.used_bytes
-        words = f"{count(reaped)} expired keys were dropped; used memory went from {size(before.memory.used_bytes)} to"
+        dropped = "No expired key was left to drop" if reaped == 0 else f"{count(reaped)} expired keys were dropped"
+        words = f"{dropped}; used memory went from {size(before.memory.used_bytes)} to"
         figures = {"expired_keys": reaped, "freed_bytes": freed}
         return Done(Action.REAP, True, f"{words} {size(after.memory.used_bytes)}.", figures)
 

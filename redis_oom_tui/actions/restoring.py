@@ -226,7 +226,8 @@ class BackupRestorer:
         for outcome, words in _WORDS:
             if counts.get(outcome):
                 why = self._most_of_all() if outcome is RestoreOutcome.FAILED else ""
-                parts.append(f"{count(counts[outcome])} {words[counts[outcome] > 1]}{why}")
+                lost = outcome is RestoreOutcome.EXPIRED and self._head.deed == Deed.EXPIRE.value
+                parts.append(f"{count(counts[outcome])} {(_GONE if lost else words)[counts[outcome] > 1]}{why}")
         if self._view.left_out_keys:
             were = "was" if self._view.left_out_keys == 1 else "were"
             parts.append(f"{count(self._view.left_out_keys)} {were} deleted without a copy")
@@ -253,6 +254,8 @@ class BackupRestorer:
         return text
 
 
+# Of a key that was let expire there is no copy: what came to its end, or was deleted by others, is gone.
+_GONE = ("has gone meanwhile and does not come back", "have gone meanwhile and do not come back")
 _WORDS = (
     (RestoreOutcome.EXISTS, ("is there already and was left alone", "are there already and were left alone")),
     (RestoreOutcome.EXPIRED, ("would have expired since", "would have expired since")),

@@ -120,6 +120,9 @@ def putting_back(backup: Backup, snapshot: Snapshot) -> str | None:
         return None
     after = (memory.counted_bytes + backup.held_bytes) / memory.maxmemory_bytes
     words = f"Its keys took {size(backup.held_bytes)}: with all of them it would be at {percent(after)} of maxmemory"
+    if memory.counted_bytes >= FILLED_TO * memory.maxmemory_bytes:
+        now = percent(memory.counted_bytes / memory.maxmemory_bytes)
+        return f"{words}. It is at {now} already, and nothing is put back above {percent(FILLED_TO)}: make room first."
     return f"{words}, and it stops at {percent(FILLED_TO)}." if after > FILLED_TO else f"{words}."
 
 

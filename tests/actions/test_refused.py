@@ -256,8 +256,10 @@ async def test_reaping_drops_what_has_expired(server: RunningServer, tmp_path: P
         pipeline.execute()
         async with operating(server.connection, tmp_path) as operator:
             done = await operator.reap()
+            again = await operator.reap()
         assert done.ok
         assert client.dbsize() == 0
+        assert again.sentence.startswith("No expired key was left to drop; ")
 
 
 async def test_purging_tells_what_it_gave_back(server: RunningServer, tmp_path: Path) -> None:

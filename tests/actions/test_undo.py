@@ -272,9 +272,11 @@ async def test_expiring_spreads_the_ends_keeps_earlier_ones_and_can_be_taken_bac
             assert ends[-1] - ends[0] > 1800
             assert client.ttl(b"k0") <= 30
             client.expire(b"k4", 80_000)
+            client.delete(b"k6")
             report = await operator.restore(Path(str(view.backup_path))).run()
         # Besides k4, the two that the plan itself had left alone.
         assert report.counts[RestoreOutcome.CHANGED] == 3
+        assert "1 has gone meanwhile and does not come back" in str(report.ended)
         assert client.ttl(b"k5") == -1
         assert 89_000 < client.ttl(b"k1") <= 90_000  # type: ignore[operator]
         assert client.ttl(b"k4") > 70_000  # type: ignore[operator]

@@ -128,6 +128,12 @@ def test_what_putting_back_does_to_the_pressure_is_told(held: int | None, deed: 
     assert putting_back(backup, snapshot(None)) is None
 
 
+def test_where_nothing_would_be_put_back_it_says_to_make_room_first() -> None:
+    backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, "delete", MIB)
+    told = str(putting_back(backup, snapshot(102 * MIB)))
+    assert "It is at 98 % already, and nothing is put back above 95 %: make room first." in told
+
+
 def test_keys_of_unknown_size_are_not_called_too_large() -> None:
     assert unsaved(plan(None, 17 * MIB), BackupChoice()) == (1, 17 * MIB)
 

@@ -3,6 +3,7 @@
 import unicodedata
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ from redis_oom_tui.tui.panes import cleanup_draw, cleanup_form, limits_draw, log
 from redis_oom_tui.tui.panes.cleanup_form import Form
 from redis_oom_tui.words.hostile import from_exact
 from tests.support.scripted import a_snapshot
-from tests.support.scripted_operator import HOSTILE, ScriptedOperator
+from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan
 
 ODD = "\x1b]0;x\x07[red]\x9b2J\u202e\u0301\ufe0f\udcff😀漢[@click=app.quit]"
 names = st.one_of(st.binary(max_size=60), st.sampled_from([*HOSTILE[:-1], ODD.encode("utf-8", "surrogateescape")]))
@@ -171,3 +172,13 @@ def test_a_key_left_alone_is_told_with_its_node_and_its_whole_reason():
 def test_a_short_reason_stands_in_its_line_alone():
     outcomes = [KeyOutcome(KeyId(0, b"a"), Outcome.CHANGED, "its type is another now")]
     assert len(_left_alone(outcomes)) == 2
+
+
+@pytest.mark.parametrize("plan", [a_plan(), replace(a_plan(), deed=Deed.EXPIRE, expire_seconds=900)])
+def test_what_will_expire_is_not_said_to_have_freed_nothing(plan):
+    run = RunView(total_keys=40, counts={Outcome.EXPIRING: 40}, ended="Gave an expiry to 40 of 40 keys.")
+    lines = cleanup_draw.run_lines(CleanupState(Stage.REPORT, plan=plan, run=run), None, 0, 80, 24, Pen())
+    told = "\n".join("".join(text for text, _ in line) for line in lines)
+    expires = plan.deed is Deed.EXPIRE
+    assert ("nothing is freed at once: the keys go within 15m00s" in told) is expires
+    assert ("freed by the plan's figures" in told) is not expires

@@ -338,7 +338,7 @@ async def test_a_setting_that_was_to_go_back_and_did_not_says_so():
 async def test_what_was_done_gives_way_whole_to_what_came_of_it():
     said = "Deleted 3,000 of 3,000 keys; used memory fell by 823.4 KiB."
     operator = ScriptedOperator()
-    closed = "client 49 (10.0.0.9:5123, reports) was closed"
+    closed = "Client 49 (10.0.0.9:5123, reports) was closed"
     operator.entries = [
         an_entry(1, what="delete 3,000 keys (820.3 KiB)", result=said),
         an_entry(2, action="kill-client", what="close client 49 (10.0.0.9:5123, reports)", result=closed),

@@ -3,7 +3,7 @@
 from redis_oom_tui.models.action import Backup
 from redis_oom_tui.models.plan import Deed
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.budget import holding, putting_back
+from redis_oom_tui.rules.budget import FILLED_TO, holding, putting_back
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.words.sizes import size
 
@@ -29,7 +29,8 @@ class RestoreDialog(ConfirmDialog):
         if memory is not None and memory.pressure is not None and memory.pressure >= 1.0 and not expiries:
             warnings.append("The server is over its limit: it will refuse to take keys back until there is room.")
         elif filling is not None:
-            lines.append(filling)
+            full = memory is not None and memory.pressure is not None and memory.pressure >= FILLED_TO
+            (warnings if full else lines).append(filling)
         elif memory is not None and memory.maxmemory_bytes is not None and not expiries:
             lines.append(f"There is room for {size(memory.maxmemory_bytes - memory.counted_bytes)} below maxmemory.")
         question = Question("Put the backup back?", tuple(lines), "Put back", tuple(warnings), danger=False)

@@ -177,7 +177,7 @@ def run_lines(state: CleanupState, memory: Memory | None, at: int, room: int, he
         return []
     lines = _under_way(state, view, room, pen) if view.ended is None else _ended(view, room)
     lines += _fact("keys", _counts(view), room)
-    lines += _fact("memory", _freed(view), room)
+    lines += _fact("memory", _freed(view, state.plan), room)
     lines += _fact("goal", _to_go(memory), room)
     if view.backup_path:
         lines += _fact("backup", [(safe_text(view.backup_path, 400), "dim")], room)
@@ -221,13 +221,12 @@ def _counts(view: RunView) -> list[Piece]:
     return pieces + [(f"{one.value} {count(number)}", wrong[one]) for one, number in told if number and one in wrong]
 
 
-def _freed(view: RunView) -> list[Piece]:
-    pieces: list[Piece] = [
-        (
-            f"{size(told_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0)))} freed by the plan's figures",
-            "text",
-        )
-    ]
+def _freed(view: RunView, plan: Plan | None) -> list[Piece]:
+    """The server's figures, then the plan's: what was freed, or when it will be."""
+    told = f"{size(told_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0)))} freed by the plan's figures"
+    if plan is not None and plan.deed is Deed.EXPIRE:
+        told = f"nothing is freed at once: the keys go within {duration(plan.expire_seconds)}"
+    pieces: list[Piece] = [(told, "text")]
     if view.used_before_bytes is not None and view.used_now_bytes is not None:
         before, now = size(view.used_before_bytes), size(view.used_now_bytes)
         pieces.insert(0, (f"{before} used before, {now} now", "title"))
