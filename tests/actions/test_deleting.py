@@ -311,7 +311,9 @@ async def test_beside_others_at_work_plan_and_run_hold_back_and_say_so(
         return next(asked)
 
     def spoken(self: Pacer, doing: str) -> str:
-        assert (self.alone, self.window) == (False, 1)
+        # On a machine that is busy otherwise, a PING may take as long as over a long way.
+        assert not self.alone
+        assert self.window == 1 or self.probes.round_trip >= 0.003
         phases.append(words(self, doing))
         return phases[-1]
 
