@@ -199,6 +199,8 @@ async def test_an_undo_says_before_the_question_where_it_would_be_refused(
             f"{other.name}: maxmemory-policy is volatile-ttl by now, not allkeys-lru as it was shown: look again"
             in (back.warnings)
         )
+        limit = await operator.propose_on(other.name, "maxmemory", "1gb")
+        assert not any("keep theirs" in told for told in limit.warnings), "it is said in the first sentence"
         alone = await operator.apply(await operator.propose_on(other.name, "maxmemory-samples", "7"))
         back = await operator.propose_back(alone)
         assert (back.node, back.old, back.new) == (other.name, "7", "5")

@@ -11,6 +11,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.fleet import ClusterNode
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
+from redis_oom_tui.rules.guard import PER_NODE
 from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.words.settings import listed
@@ -51,10 +52,12 @@ class FleetTuner:
         """What it means on `node`, when the others keep theirs."""
         change = await self._at(node).propose(name, new, None if scan is None else scan.on(node))
         others = count(len(self._nodes) - 1)
+        # That it is for this node alone is the first thing said.
+        own = (warning for warning in change.warnings if warning != PER_NODE)
         return replace(
             change,
             consequence=f"On {node} alone; the other {others} nodes keep theirs. {change.consequence}".strip(),
-            warnings=(*change.warnings, *self._left_behind(node)),
+            warnings=(*own, *self._left_behind(node)),
             node=node,
             olds=((node, change.old),),
         )
