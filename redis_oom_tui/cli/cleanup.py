@@ -13,11 +13,13 @@ import click
 from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import AnyOperator, Ticker, acting, must, stopping
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.giving_way import give_way
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Order, Outcome, Plan, PlannedKey, RunView, TtlFilter
+from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.words.hostile import exact, from_exact, safe_text
 from redis_oom_tui.words.plan_document import plan_document
 from redis_oom_tui.words.sizes import count, duration, parse_duration, parse_size, short_size
@@ -100,6 +102,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
     async with acting(invocation) as (server, operator):
         if yes:
             await must(operator, Action(deed.value), read_only=read_only)
+        give_way(Pace.NORMAL)
         plan, stopped = await _plan(operator, {**given, "db": invocation.connection.db or 0}, deed)
         if yes and stopped:
             # Whoever stops the search of a cleanup that would begin by itself wants none of it.

@@ -11,7 +11,7 @@ _NICE = {Pace.GENTLE: 19, Pace.NORMAL: 10, Pace.FULL_SPEED: 0}
 def give_way(pace: Pace) -> None:
     """Take the processor after others, at the gentle pace only where nobody wants it, for the rest of this process.
 
-    On the server's own machine, most of what others feel of a scan is its place in the processor's queue, not in the
-    server's: `python -m tests.benchmarks latency` shows both.
+    On the server's own machine, most of what others feel of a scan or a deletion is its place in the processor's queue,
+    not in the server's: `python -m tests.benchmarks latency` and `... deleting --only felt` show both.
     """
     os.nice(_NICE[pace])

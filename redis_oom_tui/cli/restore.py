@@ -11,8 +11,10 @@ import click
 from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import Ticker, acting, agreed, must, stopping
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.giving_way import give_way
 from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome, RestoreReport
+from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.rules.budget import holding
 from redis_oom_tui.words.plan_document import restore_document
 from redis_oom_tui.words.sizes import count
@@ -47,6 +49,7 @@ async def _restore(invocation: Invocation, path: Path, head: Backup, *, yes: boo
         await must(operator, Action.RESTORE, read_only=invocation.connection.read_only)
         if not yes and not agreed(_question(head, str(server.address))):
             return None
+        give_way(Pace.NORMAL)
         restoring = operator.restore(path)
         with stopping(restoring.stop):
             async with Ticker(lambda: _progress(restoring.view())):

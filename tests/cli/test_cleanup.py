@@ -12,6 +12,7 @@ import pytest
 from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.cli import main as entry
 from redis_oom_tui.words.hostile import exact
+from tests.cli.ran import place_among_processes
 from tests.support.acting import calls, fill, fill_to_the_limit
 from tests.support.servers import RunningServer, started
 
@@ -311,3 +312,15 @@ def test_config_away_is_no_hindrance_to_a_cleanup(flavour: str, capsys: pytest.C
         fill(client, [b"cache:1"])
         assert Tool(server, capsys)("cleanup", "--match", "cache:*", "--yes")[0] == 0
         assert client.dbsize() == 0
+
+
+def test_others_on_its_machine_are_served_first(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        fill(client, [b"old:%d" % number for number in range(20)])
+    second = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    copies = tmp_path / "copies.rotbak"
+    way = ("--audit", str(tmp_path / "audit"))
+    assert (
+        place_among_processes(valkey, *way, "cleanup", "--match", "old:*", "--backup", str(copies), "--yes") == second
+    )
+    assert place_among_processes(valkey, *way, "restore", str(copies), "--yes") == second

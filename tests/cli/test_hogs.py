@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from redis_oom_tui.cli.hogs import from_glob
+from tests.cli.ran import place_among_processes
 from tests.support.servers import RunningServer, started
 
 COMMAND = [sys.executable, "-m", "redis_oom_tui"]
@@ -234,15 +235,4 @@ def test_a_file_that_tells_nothing_to_go_on_with(filled: RunningServer, tmp_path
 
 @pytest.mark.parametrize(("pace", "place"), [("--gentle", 19), ("--normal", 10), ("--full-speed", 0)])
 def test_others_on_its_machine_are_served_first(filled: RunningServer, pace: str, place: int) -> None:
-    script = "import os, sys; from redis_oom_tui.cli.main import main\n"
-    script += "try: main(sys.argv[1:])\nfinally: print(os.nice(0), file=sys.stderr)"
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    done = subprocess.run(
-        [sys.executable, "-c", script, "-s", filled.socket_path, "hogs", pace],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stderr.split()[-1]) == min(19, before + place)
+    assert place_among_processes(filled, "hogs", pace) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + place)
