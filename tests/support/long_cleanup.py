@@ -56,14 +56,14 @@ def come_to_the_button(run: Terminal) -> None:
     run.type("x")
     run.wait_for(f"To delete: {KEYS:,} keys")
     run.type("x")
-    run.wait_for("Type delete:")
+    run.wait_for("Type delete to go on:")
     for _ in range(60):
-        run.type("\t")
-        run.read(0.1)
         run.type("delete")
         run.read(0.2)
-        if "Type delete: delete" in " ".join(run.text().split()):
+        if "Type delete to go on: delete " in " ".join(run.text().split()):
             break
+        # A dialog is deaf for its first moment, and part of the word may have come after it.
+        run.type("\x15")
     run.type("\t")
     run.wait_for(lambda text: f"[ Delete {KEYS:,}" in text)
 
