@@ -5,8 +5,10 @@ Prints medians of one run, side by side: on a shared machine only the ratios mea
 
 import argparse
 import asyncio
+import json
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from typing import NamedTuple
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.benchmarks import data
-from tests.benchmarks.neighbours import felt
+from tests.benchmarks.neighbours import CROWD, NOBODY, Told, feel, feel_beside, in_both_tables, loaded, probing
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import RunningServer, available, started
 
@@ -47,7 +49,7 @@ def main() -> None:
             data.fill(server, given.among - given.keys)
             _throughput(server, lambda: _restock(server, given.keys), given.keys, given.runs)
         if given.only in {None, "felt"}:
-            felt(server, STALE, lambda: _refill(server, given.keys), given.load, given.runs)
+            in_both_tables(f"{given.load:,} GET/s in front", server, lambda: _felt(server, given))
 
 
 class Figures(NamedTuple):
@@ -97,6 +99,35 @@ def _in_scripts(server: RunningServer) -> float:
     """The server's own seconds in the check of all keys, their deletion included: no client can be quicker."""
     with server.client() as client:
         return float(client.info("commandstats").get("cmdstat_eval", {}).get("usec", 0)) / 1e6
+
+
+def _felt(server: RunningServer, given: argparse.Namespace) -> Told:
+    """What a probe waits while a plan is made, and while it runs."""
+    told = Told()
+    with loaded(server, given.load):
+        for _ in range(given.runs):
+            _refill(server, given.keys)
+            feel(server, told.waits(NOBODY))
+            share = _feel_a_cleanup(server, told)
+            feel_beside(server, share, told.waits(CROWD))
+    return told
+
+
+def _feel_a_cleanup(server: RunningServer, told: Told) -> float:
+    """Probe beside both halves of one; the share of a core that they took."""
+    command = [sys.executable, "-m", "tests.benchmarks.one_cleanup", server.socket_path, "stale:*"]
+    shares = []
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        time.sleep(1.0)
+        for doing in ("planning", "deleting"):
+            with probing(server, told.waits(doing)):
+                print(file=process.stdin, flush=True)
+                found = json.loads(process.stdout.readline())
+            told.rate(doing, found["keys"] / found["seconds"])
+            shares.append(found["cpu_share"])
+    return min(0.95, sum(shares) / len(shares))
 
 
 async def _delete(server: RunningServer, *, backup: bool) -> tuple[float, float]:

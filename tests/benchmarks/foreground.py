@@ -1,13 +1,13 @@
-"""Other people's work: a load of GETs at a steady rate, and a client that measures how long its own GETs take."""
+"""Other people's work: a load of GETs, a client that measures how long its own take, and a busy process beside."""
 
 import json
 import os
 import socket
 import sys
 import time
-from collections.abc import Iterable
 
 _GET = b"*2\r\n$3\r\nGET\r\n$6\r\nabsent\r\n"
+_PAUSE = 0.001
 
 
 def load(path: str, rate: int) -> None:
@@ -26,25 +26,33 @@ def load(path: str, rate: int) -> None:
             _drain(link)
 
 
-def probe(path: str, seconds: float, policy: int) -> None:
-    """Print how long each of a GET every millisecond took, in microseconds. Scheduled by `policy`, as the server is."""
+def probe(path: str, policy: int) -> None:
+    """A GET every millisecond until the input ends; print how long each took, in microseconds.
+
+    Scheduled by `policy`, as the server is. A first line, empty, says that it is about to begin.
+    """
     os.sched_setscheduler(0, policy, os.sched_param(1 if policy == os.SCHED_FIFO else 0))
+    os.set_blocking(sys.stdin.fileno(), False)
     link = _connected(path)
+    print(flush=True)
     took = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    while not _ended(sys.stdin.fileno()):
         started = time.perf_counter()
         link.sendall(_GET)
         link.recv(64)
         took.append(int((time.perf_counter() - started) * 1e6))
-        time.sleep(0.001)
+        time.sleep(_PAUSE)
     print(json.dumps(took))
 
 
-def middle_and_p99(took: Iterable[int]) -> tuple[int, int]:
-    """Of all probes together: one run has only a dozen that are slower than its p99, and says little by itself."""
-    ordered = sorted(took)
-    return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
+def burn(share: float) -> None:
+    """A process as busy as the tool that says nothing to the server: what others feel of the processor alone."""
+    busy = 0.0003
+    while True:
+        end = time.perf_counter() + busy
+        while time.perf_counter() < end:
+            pass
+        time.sleep(busy * (1 - share) / share)
 
 
 def _connected(path: str) -> socket.socket:
@@ -60,14 +68,11 @@ def _drain(link: socket.socket) -> None:
         return
 
 
-def burn(share: float) -> None:
-    """A process as busy as a scan that says nothing to the server: what others feel of the processor alone."""
-    busy = 0.0003
-    while True:
-        end = time.perf_counter() + busy
-        while time.perf_counter() < end:
-            pass
-        time.sleep(busy * (1 - share) / share)
+def _ended(handle: int) -> bool:
+    try:
+        return not os.read(handle, 1)
+    except BlockingIOError:
+        return False
 
 
 if __name__ == "__main__":
@@ -76,4 +81,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "burn":
         burn(float(sys.argv[2]))
     else:
-        probe(sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+        probe(sys.argv[2], int(sys.argv[3]))

@@ -1,63 +1,28 @@
-"""What others feel of a plan in the making and of its run: what a probe waits, pooled over several rounds.
+"""What others wait while something else is at work, and how to tell the server's queue from the processor's crowd.
 
-Everything shares one machine here, and half of what a probe waits is the processor's crowd. So each round also probes
-with nothing else at work, and beside a process as busy as the tool that leaves the server alone. Then all of it again
-with a core for the server, and the probe before all else on the others: what is felt then is the server's queue.
+Everything shares one machine here, and half of what a probe waits is the processor's crowd. So there is always a probe
+with nothing else at work, and one beside a process as busy as the tool that leaves the server alone and gives nobody
+way. And there is a table with a core for the server alone, and the probe before all else on the others: what is felt
+then is the server's queue.
 """
 
-import asyncio
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
 
-from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.plan import Criteria
-from tests.benchmarks.foreground import middle_and_p99
-from tests.support.acting import operating, planned
 from tests.support.servers import RunningServer
 
-_GET = b"*2\r\n$3\r\nGET\r\n$6\r\nabsent\r\n"
+NOBODY = "nothing else"
+CROWD = "a process as busy, not at the server"
+PROBED_SECONDS = 2.5
 _FOREGROUND = [sys.executable, "-m", "tests.benchmarks.foreground"]
-_NOBODY, _CROWD, _PLANNING, _DELETING = "nothing else", "as busy a process", "planning", "deleting"
-_PROBED_SECONDS = 2.5
-_PAUSE = 0.001
-Result = TypeVar("Result")
-
-
-def felt(server: RunningServer, criteria: Criteria, refill: Callable[[], None], load: int, rounds: int) -> None:
-    """Both tables. `refill` puts keys there that meet `criteria`; `load` is GETs a second of somebody else."""
-    _table(f"{load:,} GET/s in front, all processes alike", server, criteria, refill, load, rounds)
-    if os.geteuid() != 0 or len(os.sched_getaffinity(0)) < 2:
-        print("the second table needs two cores, and real-time priority for the server and the probe: run it as root")
-        return
-    with _core_of_its_own(server):
-        title = f"{load:,} GET/s in front, a core for the server, the probe before all else"
-        _table(title, server, criteria, refill, load, rounds)
-
-
-def _table(
-    title: str, server: RunningServer, criteria: Criteria, refill: Callable[[], None], load: int, rounds: int
-) -> None:
-    told = Told()
-    with _busy("load", server.socket_path, str(load)):
-        for _ in range(rounds):
-            refill()
-            with _probing(server, told.waits(_NOBODY)):
-                time.sleep(_PROBED_SECONDS)
-            share = asyncio.run(_act(server, criteria, told))
-            with _busy("burn", str(share)), _probing(server, told.waits(_CROWD)):
-                time.sleep(_PROBED_SECONDS)
-    told.show(title)
 
 
 class Told:
@@ -65,83 +30,79 @@ class Told:
 
     def __init__(self) -> None:
         self._waits: dict[str, list[list[int]]] = {}
-        self.rates: dict[str, list[float]] = {}
+        self._rates: dict[str, list[float]] = {}
 
     def waits(self, doing: str) -> list[int]:
         """Where to put those of one more round."""
         self._waits.setdefault(doing, []).append([])
         return self._waits[doing][-1]
 
+    def rate(self, doing: str, keys_per_second: float) -> None:
+        """How fast it went in this round."""
+        self._rates.setdefault(doing, []).append(keys_per_second)
+
     def show(self, title: str) -> None:
         """Print the pooled quantiles; beside them the p99 of each round, which tells how far to trust them."""
-        print(
-            f"{title}\n{'':20} {'p50 us':>7} {'p99 us':>7} {'x none':>7} {'x busy':>7} {'keys/s':>8}  p99 of each round"
+        head = (
+            f"{'':41} {'p50 us':>6} {'p90 us':>6} {'x none':>6} {'p99 us':>6} {'x none':>6} {'x busy':>6} {'keys/s':>8}"
         )
-        none, crowd = (middle_and_p99(chain(*self._waits[name]))[1] for name in (_NOBODY, _CROWD))
+        print(f"{title}\n{head}  p99 of each round")
+        none90, none99 = (_quantile(chain(*self._waits[NOBODY]), share) for share in (0.9, 0.99))
+        crowd = _quantile(chain(*self._waits[CROWD]), 0.99)
         for doing, rounds in self._waits.items():
-            p50, p99 = middle_and_p99(chain(*rounds))
-            rate = f"{median(self.rates[doing]):,.0f}" if doing in self.rates else ""
-            each = " ".join([str(middle_and_p99(one)[1]) for one in rounds])
-            print(f"{doing:20} {p50:7} {p99:7} {p99 / none:7.2f} {p99 / crowd:7.2f} {rate:>8}  {each}", flush=True)
+            p50, p90, p99 = (_quantile(chain(*rounds), share) for share in (0.5, 0.9, 0.99))
+            rate = f"{median(self._rates[doing]):,.0f}" if doing in self._rates else ""
+            each = " ".join([str(_quantile(one, 0.99)) for one in rounds])
+            line = f"{doing:41} {p50:6} {p90:6} {p90 / none90:6.2f} {p99:6} {p99 / none99:6.2f} {p99 / crowd:6.2f}"
+            print(f"{line} {rate:>8}  {each}", flush=True)
 
 
-async def _act(server: RunningServer, criteria: Criteria, told: Told) -> float:
-    """Make a plan and run it, probed; the share of a core that this took."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with operating(server.connection, Path(folder)) as operator:
-            await operator.learn()
-            began, used = time.perf_counter(), time.process_time()
-            plan = await _probed(server, told, _PLANNING, lambda: planned(operator, criteria))
-            told.rates.setdefault(_PLANNING, []).append(len(plan.keys) / (time.perf_counter() - began))
-            run, started = operator.run(plan, backup=BackupChoice(wanted=False)), time.perf_counter()
-            await _probed(server, told, _DELETING, run.run)
-            ended = time.perf_counter()
-            told.rates.setdefault(_DELETING, []).append(len(plan.keys) / (ended - started))
-            return min(0.95, (time.process_time() - used) / (ended - began))
+def _quantile(waits: Iterable[int], share: float) -> int:
+    ordered = sorted(waits)
+    return ordered[int(len(ordered) * share)]
 
 
-async def _probed(server: RunningServer, told: Told, doing: str, act: Callable[[], Awaitable[Result]]) -> Result:
-    with _probing(server, told.waits(doing)):
-        return await act()
+def in_both_tables(title: str, server: RunningServer, told: Callable[[], Told]) -> None:
+    """Print what `told` measures, first with all processes alike, then with a core for the server."""
+    told().show(f"{title}, all processes alike")
+    if os.geteuid() != 0 or len(os.sched_getaffinity(0)) < 2:
+        print("the second table needs two cores, and real-time priority for the server and the probe: run it as root")
+        return
+    print()
+    with _core_of_its_own(server):
+        told().show(f"{title}, a core for the server, the probe before all else on the rest")
+
+
+def feel(server: RunningServer, waits: list[int]) -> None:
+    """Probe for a while, beside whatever is at work."""
+    with probing(server, waits):
+        time.sleep(PROBED_SECONDS)
+
+
+def feel_beside(server: RunningServer, share: float, waits: list[int]) -> None:
+    """Probe beside a process that keeps `share` of a core busy."""
+    with _busy("burn", str(share)):
+        feel(server, waits)
+
+
+def loaded(server: RunningServer, rate: int) -> contextlib.AbstractContextManager[None]:
+    """`rate` GETs a second of somebody else."""
+    return _busy("load", server.socket_path, str(rate))
 
 
 @contextlib.contextmanager
-def _probing(server: RunningServer, waits: list[int]) -> Iterator[None]:
+def probing(server: RunningServer, waits: list[int]) -> Iterator[None]:
     """A probe in a process of its own, scheduled as the server is, for as long as the context lasts."""
     with server.client() as client:
         policy = os.sched_getscheduler(int(client.info("server")["process_id"]))
-    command = [sys.executable, "-m", "tests.benchmarks.neighbours", server.socket_path, str(policy)]
+    command = [*_FOREGROUND, "probe", server.socket_path, str(policy)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        process.stdout.readline()  # it probes from here on
+        process.stdout.readline()
         try:
             yield
         finally:
             waits += json.loads(process.communicate()[0])
-
-
-def _probe(path: str, policy: int) -> None:
-    """Print how long a GET takes, in microseconds, every millisecond until the input ends."""
-    os.sched_setscheduler(0, policy, os.sched_param(1 if policy == os.SCHED_FIFO else 0))
-    os.set_blocking(sys.stdin.fileno(), False)
-    waits = []
-    with socket.socket(socket.AF_UNIX) as link:
-        link.connect(path)
-        print(flush=True)
-        while not _ended(sys.stdin.fileno()):
-            began = time.perf_counter()
-            link.sendall(_GET)
-            link.recv(64)
-            waits.append(int((time.perf_counter() - began) * 1e6))
-            time.sleep(_PAUSE)
-    print(json.dumps(waits))
-
-
-def _ended(handle: int) -> bool:
-    try:
-        return not os.read(handle, 1)
-    except BlockingIOError:
-        return False
 
 
 @contextlib.contextmanager
@@ -176,7 +137,3 @@ def _core_of_its_own(server: RunningServer) -> Iterator[None]:
 def _all_threads(pid: int, cores: set[int]) -> None:
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setaffinity(int(thread.name), cores)
-
-
-if __name__ == "__main__":
-    _probe(sys.argv[1], int(sys.argv[2]))
