@@ -54,7 +54,7 @@ LADDERS: dict[Pace, tuple[Step, ...]] = {
         Step(1, 8, 0.001),
         Step(1, 8, 0.001, pages=8),
         Step(1, 12),
-        Step(1, 16),
+        Step(1, 20),
         Step(2, 32),
         Step(2, 64),
         Step(2, 128),
