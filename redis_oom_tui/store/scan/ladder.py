@@ -45,7 +45,7 @@ LADDERS: dict[Pace, tuple[Step, ...]] = {
         Step(1, 8, 0.005),
         Step(1, 8, 0.001),
         Step(1, 8, 0.001, pages=3),
-        Step(1, 8, 0.001, pages=8),
+        Step(1, 12, 0.001, pages=8),
         Step(2, 32, 0.001),
         Step(8, 32),
     ),
