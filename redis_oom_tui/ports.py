@@ -138,9 +138,6 @@ class Fleet(Source, Protocol):
     async def fleet(self) -> FleetView:
         """Every node asked at once, worst first; one that did not answer is there with the reason."""
 
-    async def node_snapshots(self) -> tuple[Snapshot, ...]:
-        """A snapshot of every node that answered, worst first."""
-
     def node(self, name: str) -> Source:
         """The node called `name`, as a source of its own."""
 

@@ -43,9 +43,6 @@ class ScriptedFleet(ScriptedSource):
     async def fleet(self) -> FleetView:
         return FleetView(())
 
-    async def node_snapshots(self) -> tuple[Snapshot, ...]:
-        return ()
-
     def node(self, name: str) -> ScriptedSource:
         return self
 

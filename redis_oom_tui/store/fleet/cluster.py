@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from redis.asyncio import Redis
-
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable, asks
@@ -71,12 +69,6 @@ class ClusterSource:
         """The node called `name`, as a source of its own. Raises ServerUnreachable where there is none."""
         return self.members.node(name)
 
-    def client(self, db: int = 0, *, changing: bool = False) -> "Redis":
-        """The client of the node that is shown; for the others go through `node`."""
-        name = self._shown
-        server = self.node(name) if name else self.members.at(self.address)
-        return server.client(db, changing=changing)
-
     async def fleet(self) -> FleetView:
         """Every node asked at once; primaries that changed hands are followed. Raises where no node answers."""
         if self.members.due:
@@ -91,10 +83,6 @@ class ClusterSource:
         primaries = [view for view in ordered if view.node.serves]
         self._view = FleetView(ordered, told_apart(primaries), self.topology.open_slots)
         return self._view
-
-    async def node_snapshots(self) -> tuple[Snapshot, ...]:
-        """A snapshot of every node that answered, worst first."""
-        return tuple(view.snapshot for view in (await self.fleet()).nodes if view.snapshot is not None)
 
     async def snapshot(self) -> Snapshot:
         """The worst primary's INFO, with every node in `fleet`; it is nobody's single process, so it has no run_id."""
