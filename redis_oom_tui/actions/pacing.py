@@ -35,13 +35,19 @@ _LOOKED_AT = 3
 _TOO_SLOW_SECONDS = 2.0
 _LONG_WAY = 0.003
 _GUESSED_SECONDS = 1e-5
-HOLD_SECONDS = 0.25
+_HOLD_SECONDS = 0.25
+# What the way itself takes is no sign of a slow server; but no way takes longer than a second.
+_WAYS, _LONGEST_WAY = 2, 1.0
 
 
 class Probes:
-    """What PINGs waited, before and beside an action; `first` before it began. All times are in seconds."""
+    """What PINGs waited, before and beside an action; `first` before it began. All times are in seconds.
+
+    After `hold_after` without an answer, nothing more is sent until there is one.
+    """
 
     def __init__(self, first: float) -> None:
+        self.hold_after = _HOLD_SECONDS + _WAYS * min(first, _LONGEST_WAY)
         self.slow = max(_SLOWER_TIMES * first, first + _SLOWER_SECONDS)
         self.quiet: deque[float] = deque([first], maxlen=_LOOKED_AT)
         self.beside: deque[float] = deque(maxlen=2 * _LOOKED_AT)
@@ -165,7 +171,7 @@ class Pacer:
     def probed(self, seconds: float) -> None:
         """A PING took so long while the action was under way."""
         self.probes.beside.append(seconds)
-        if seconds <= HOLD_SECONDS:
+        if seconds <= self.probes.hold_after:
             self.release()
 
     def looked(self, quiet: float, others: float | None) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
-from redis_oom_tui.actions.pacing import HOLD_SECONDS, Pacer
+from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.store.live import LiveServer
@@ -73,7 +73,7 @@ class Watch:
                 await asyncio.sleep(_DECIDE_EVERY)
 
     async def _probed(self, pacer: Pacer) -> None:
-        alarm = asyncio.get_running_loop().call_later(HOLD_SECONDS, pacer.hold)
+        alarm = asyncio.get_running_loop().call_later(pacer.probes.hold_after, pacer.hold)
         try:
             pacer.probed(await self._ping())
         finally:

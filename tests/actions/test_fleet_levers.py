@@ -39,7 +39,7 @@ async def test_a_purge_is_of_every_primary(cluster: RunningCluster, tmp_path: Pa
         done = await operator.purge()
     assert done.ok, done.sentence
     for node in cluster.primaries:
-        assert f"{node.name}: RSS went from " in done.sentence
+        assert f"{node.name}: RSS " in done.sentence
         with node.server.client() as client:
             assert calls(client, "memory|purge", "memory") > 0
 
@@ -56,7 +56,7 @@ async def test_a_node_that_refuses_is_named_and_the_others_are_purged(cluster: R
     assert not done.ok
     assert f"{refusing.name}: RSS" not in done.sentence
     assert all(f"{name}: " in done.sentence for name in (node.name for node in cluster.primaries))
-    assert all(f"{node.name}: RSS went from " in done.sentence for node in others)
+    assert all(f"{node.name}: RSS " in done.sentence for node in others)
 
 
 async def test_a_walk_over_all_keys_drops_nothing_that_lives(cluster: RunningCluster, tmp_path: Path) -> None:
@@ -66,8 +66,7 @@ async def test_a_walk_over_all_keys_drops_nothing_that_lives(cluster: RunningClu
         done = await operator.reap()
     assert done.ok, done.sentence
     for node in cluster.primaries:
-        assert f"{node.name}: " in done.sentence
-        assert " expired keys were dropped; used memory went from " in done.sentence
+        assert f"{node.name}: No expired key was left to drop; used memory went from " in done.sentence
         with node.server.client() as client:
             assert client.dbsize() == 50
             assert calls(client, "scan") > 0

@@ -124,6 +124,15 @@ def test_a_probe_without_an_answer_holds_everything_until_it_has_one() -> None:
     assert not pacer.resting
 
 
+def test_a_long_way_is_no_slow_server() -> None:
+    pacer = Pacer(0.5)
+    assert pacer.probes.hold_after > 2 * 0.5
+    pacer.hold()
+    pacer.probed(0.6)
+    assert not pacer.resting
+    assert not Pacer(20.0).probes.hold_after > 3.0
+
+
 async def test_told_to_stop_nobody_waits_any_longer() -> None:
     pacer = taught(QUICK)
     pacer.hold()

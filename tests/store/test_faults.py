@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from redis_oom_tui.models.errors import NotRedis, ServerUnreachable, TriageError
-from redis_oom_tui.models.scan import ScanOptions, ScanState
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
 from redis_oom_tui.store.live import LiveServer
 from tests.support.proxy import Faults, Wire, wired
 from tests.support.servers import RunningServer
@@ -33,6 +33,14 @@ async def looking(wire: Wire, patience: float = 3.0) -> AsyncIterator[LiveServer
         yield live
     finally:
         await live.close()
+
+
+@pytest.mark.parametrize("pace", list(Pace))
+async def test_a_scan_over_a_long_way_comes_to_its_end(wire: Wire, pace: Pace) -> None:
+    wire.faults = Faults(delay=0.3)
+    async with looking(wire) as live:
+        view = await asyncio.wait_for(live.scan(ScanOptions(pace=pace)).run(), 3 * BOUND)
+    assert (view.state, view.scanned_keys, view.error) == (ScanState.COMPLETE, KEYS, None)
 
 
 async def test_a_delay_and_a_trickle_cost_time_and_nothing_else(wire: Wire) -> None:

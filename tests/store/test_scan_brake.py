@@ -89,6 +89,7 @@ def test_it_brakes_by_the_probe_and_says_so() -> None:
 
 def test_without_an_answer_it_holds_until_there_is_one() -> None:
     braking = Braking(Pace.NORMAL)
+    braking.probed(0.001)
     braking.hold()
     assert not braking.free.is_set()
     assert "holding" in braking.shown().words
@@ -96,3 +97,24 @@ def test_without_an_answer_it_holds_until_there_is_one() -> None:
     assert braking.held
     braking.probed(0.001)
     assert not braking.held
+
+
+@pytest.mark.parametrize("pace", list(Pace))
+def test_a_long_way_is_no_slow_server(pace: Pace) -> None:
+    braking = Braking(pace)
+    for _ in range(3):
+        braking.probed(0.5)
+    braking.at_rest()
+    assert braking.hold_after > 2 * 0.5
+    assert braking.free.is_set()
+    braking.hold()
+    braking.probed(0.6)
+    assert not braking.held
+
+
+def test_a_server_that_is_mute_from_the_first_is_not_a_long_way() -> None:
+    braking = Braking(Pace.NORMAL)
+    braking.probed(20.0)
+    braking.hold()
+    braking.probed(5.0)
+    assert braking.held

@@ -64,8 +64,12 @@ def come_to_the_button(run: Terminal) -> None:
             break
         # A dialog is deaf for its first moment, and part of the word may have come after it.
         run.type("\x15")
-    run.type("\t")
-    run.wait_for(lambda text: f"[ Delete {KEYS:,}" in text)
+    for _ in range(60):
+        run.type("\t")
+        run.read(0.2)
+        if f"[ Delete {KEYS:,}" in run.text():
+            return
+    raise AssertionError(run.text())
 
 
 def wait_until_under_way(run: Terminal, server: RunningServer, *, reading: bool = True) -> None:

@@ -11,6 +11,8 @@ from redis_oom_tui.store.scan.ladder import BUDGETS, LADDERS, STARTS, Reading, S
 from redis_oom_tui.words.sizes import percent
 
 _KEPT_PROBES = 40
+# What the way itself takes is no sign of a slow server; but no way takes longer than a second.
+_WAYS, _LONGEST_WAY = 2, 1.0
 
 
 class Braking:
@@ -22,6 +24,7 @@ class Braking:
         self._probes: deque[float] = deque(maxlen=_KEPT_PROBES)
         self._recent: list[float] = []
         self._baseline = math.inf
+        self._quickest = math.inf
         self._share: float | None = None
         self._others: float | None = None
         self._busy: float | None = None
@@ -35,8 +38,8 @@ class Braking:
 
     @property
     def hold_after(self) -> float:
-        """Seconds without an answer after which the scan holds."""
-        return BUDGETS[self._pace].hold
+        """Seconds without an answer after which the scan holds: over a long way, more."""
+        return BUDGETS[self._pace].hold + _WAYS * min(self._quickest, _LONGEST_WAY)
 
     def hold(self) -> None:
         """A PING has had no answer for too long: send nothing until one has."""
@@ -71,6 +74,7 @@ class Braking:
 
     def probed(self, seconds: float) -> None:
         """A PING took so long."""
+        self._quickest = min(self._quickest, seconds)
         if seconds <= self.hold_after:
             self.held = False
             if not self._resting:
