@@ -60,7 +60,7 @@ def test_gentle_is_made_of_pages_that_nobody_feels() -> None:
     for _ in range(20):
         rung = next_rung(Pace.GENTLE, rung, shared)
     step = LADDERS[Pace.GENTLE][rung]
-    assert (step.lanes, step.count) == (1, 8)
+    assert (step.lanes, step.count) == (1, 12)
     assert step.rest > 0
 
 
