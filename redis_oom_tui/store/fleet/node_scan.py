@@ -199,8 +199,7 @@ class NodeScan(KeyspaceScan):
             tally,
             evidence=self._evidence,
             sized=self._standing.sized,
-            ready=self._reins.ready,
-            pace=lambda: self._reins.braking.pace,
+            reins=self._reins,
         )
         try:
             await closer.finish()

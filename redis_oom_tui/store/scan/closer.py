@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.store.scan.lane import Lane
+from redis_oom_tui.store.scan.reins import Reins
 from redis_oom_tui.store.scan.tally import Tally, Top
 from redis_oom_tui.store.scan.wire import Column, Walker, packed_words
 
@@ -34,7 +35,8 @@ _MEASURED_ROWS = 50
 
 
 class Closer:
-    """Reads more of the rows that are shown. None of it leaves a trace: lengths only under CLIENT NO-TOUCH."""
+    """Reads more of the rows that are shown, held by the `reins` of their scan. None of it leaves a trace: lengths only
+    under CLIENT NO-TOUCH."""
 
     def __init__(
         self,
@@ -43,15 +45,13 @@ class Closer:
         *,
         evidence: Column | None,
         sized: bool,
-        ready: Callable[[], Any],
-        pace: Callable[[], Pace],
+        reins: Reins,
     ) -> None:
         self._connection = connection
         self._tally = tally
         self._evidence = evidence
         self._sized = sized
-        self._ready = ready
-        self._pace = pace
+        self._reins = reins
         self._lanes: dict[int, Lane] = {}
         self._admitted: set[tuple[bytes, ...]] = set()
 
@@ -78,7 +78,7 @@ class Closer:
 
     async def _look(self, tops: Sequence[Top]) -> None:
         for db in {top.row.id.db for top in tops}:
-            await self._ready()
+            await self._reins.ready()
             lane = await self._lane(db)
             mine = [top for top in tops if top.row.id.db == db]
             questions = [self._questions(top.row, untouched=lane.untouched) for top in mine]
@@ -87,7 +87,9 @@ class Closer:
                     lane.admit(words)
                     self._admitted.add(words[:-1])
             buffer = b"".join(packed_words(words) for asked in questions for words in asked.values())
-            answers = iter(await lane.ask(buffer, sum(len(asked) for asked in questions)))
+            replies = sum(len(asked) for asked in questions)
+            answers = iter(await lane.ask(buffer, replies))
+            self._reins.sent += replies
             for top, asked in zip(mine, questions, strict=True):
                 self._learn(top, {name: next(answers) for name in asked})
 
@@ -127,18 +129,19 @@ class Closer:
             return
         few = row.elements is not None and row.elements <= _FEW_ELEMENTS
         samples = 0 if few else _MANY_SAMPLES
-        await self._ready()
+        await self._reins.ready()
         lane = await self._lane(row.id.db)
         started = time.perf_counter()
         words = (b"MEMORY", b"USAGE", row.id.key, b"SAMPLES", b"%d" % samples)
         lane.admit(words)
         size = (await lane.ask(packed_words(words), 1))[0]
+        self._reins.sent += 1
         if isinstance(size, int):
             limit = self._tally.limit
             suspect = limit is not None and size > limit
             self._tally.correct(top, replace(row, size=size, suspect=suspect, measured=few))
         # What blocked the server for a while must not be followed by the next such thing at once.
-        rest = 0 if self._pace() is Pace.FULL_SPEED else 2
+        rest = 0 if self._reins.braking.pace is Pace.FULL_SPEED else 2
         await asyncio.sleep(rest * (time.perf_counter() - started))
 
     async def _lane(self, db: int) -> Lane:

@@ -221,8 +221,7 @@ class KeyspaceScan:
             self._tally,
             evidence=self._evidence,
             sized=self._standing.sized,
-            ready=self._reins.ready,
-            pace=lambda: self._reins.braking.pace,
+            reins=self._reins,
         )
         with translated(self._server.address, "PING"):
             await watchman.measure_at_rest()
