@@ -265,7 +265,9 @@ async def test_expiring_spreads_the_ends_keeps_earlier_ones_and_can_be_taken_bac
             view = await run.run()
             counts = dict(view.counts)
             assert counts[Outcome.EXPIRING] >= 197
-            assert names_of(run, Outcome.CHANGED) <= {b"k0", b"k3"}
+            left_alone = names_of(run, Outcome.CHANGED)
+            # Once in a hundred times k0 draws an end that is even sooner than its own, and gets that.
+            assert {b"k3"} <= left_alone <= {b"k0", b"k3"}
             ends = sorted(client.ttl(b"k%d" % n) for n in range(1, 200) if n != 3)  # type: ignore[type-var]
             assert ends[0] > 0
             assert ends[-1] <= 3601
@@ -274,8 +276,8 @@ async def test_expiring_spreads_the_ends_keeps_earlier_ones_and_can_be_taken_bac
             client.expire(b"k4", 80_000)
             client.delete(b"k6")
             report = await operator.restore(Path(str(view.backup_path))).run()
-        # Besides k4, the two that the plan itself had left alone.
-        assert report.counts[RestoreOutcome.CHANGED] == 3
+        # Besides k4, those that the plan itself had left alone.
+        assert report.counts[RestoreOutcome.CHANGED] == 1 + len(left_alone)
         assert "1 has gone meanwhile and does not come back" in str(report.ended)
         assert client.ttl(b"k5") == -1
         assert 89_000 < client.ttl(b"k1") <= 90_000  # type: ignore[operator]
