@@ -10,7 +10,7 @@ from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.store.scan.lane import Lane
-from redis_oom_tui.store.scan.wire import Column, Walker, packed
+from redis_oom_tui.store.scan.wire import Column, Walker, packed_by_key
 from tests.support.cluster import Node, RunningCluster, clustered, half_moved
 from tests.support.servers import available
 from tests.support.sources import fleet_opened
@@ -78,13 +78,13 @@ async def test_a_page_packed_by_hand_is_asked_for_key_by_key(cluster: RunningClu
         try:
             await lane.open()
             page = [*there, stray]
-            answers = await lane.ask(packed((Column.TYPE, Column.SIZE), page), 2 * len(page))
+            answers = await lane.ask(packed_by_key((Column.TYPE, Column.SIZE), page), 2 * len(page))
         finally:
             await lane.close()
-    assert answers[:GONE] == [b"string"] * GONE
-    assert all(isinstance(size, int) for size in answers[GONE + 1 : -1])
+    assert answers[:-2:2] == [b"string"] * GONE
+    assert all(isinstance(size, int) for size in answers[1:-2:2])
     # Not even then does a node answer for a slot that it neither has nor takes over.
-    assert [type(answers[GONE]), type(answers[-1])] == [exceptions.MovedError] * 2
+    assert [type(answer) for answer in answers[-2:]] == [exceptions.MovedError] * 2
 
 
 async def test_the_owner_names_the_node_to_ask(cluster: RunningCluster) -> None:

@@ -18,7 +18,7 @@ from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan import lane as lanes
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.tasks import end
-from redis_oom_tui.store.scan.wire import Column, Walker, admit_all, packed, packed_by_key, packed_words
+from redis_oom_tui.store.scan.wire import Column, Walker, admit_all, packed_by_key, packed_words
 from tests.support.servers import RunningServer
 
 
@@ -50,12 +50,12 @@ async def test_a_page_comes_back_in_order_with_refusals_in_their_places(server: 
         client.hset(b"b\r\n", b"f", b"v")
     async with opened(server, bulk=bulk) as lane:
         keys = [b"a", b"gone", b"b\r\n"]
-        buffer = packed((Column.TYPE, Column.SIZE, Column.TTL), keys)
+        buffer = packed_by_key((Column.TYPE, Column.SIZE, Column.TTL), keys)
         wrong = packed_words((b"MEMORY", b"USAGE"))
         answers = await lane.ask(buffer + wrong + Walker().packed(0, 100), 11)
-        assert answers[:3] == [b"string", b"none", b"hash"]
+        assert answers[0:9:3] == [b"string", b"none", b"hash"]
         assert answers[4] is None
-        assert answers[6:9] == [-1, -2, -1]
+        assert answers[2:9:3] == [-1, -2, -1]
         assert isinstance(answers[9], exceptions.ResponseError)
         assert answers[10][0] == b"0"
         assert set(answers[10][1]) == {b"a", b"b\r\n"}
@@ -70,7 +70,7 @@ async def test_a_page_may_be_asked_key_by_key(valkey: RunningServer) -> None:
     async with opened(valkey) as lane:
         assert await lane.ask(packed_by_key(columns, keys), 4) == [b"string", -1, b"none", -2]
     assert packed_by_key(columns, []) == b""
-    assert packed_by_key(columns, keys[:1]) == packed(columns, keys[:1])
+    assert packed_by_key(columns, keys[:1]) == b"*2\r\n$4\r\nTYPE\r\n$1\r\na\r\n*2\r\n$4\r\nPTTL\r\n$1\r\na\r\n"
 
 
 async def test_long_names_and_large_pages(valkey: RunningServer) -> None:
@@ -79,7 +79,7 @@ async def test_long_names_and_large_pages(valkey: RunningServer) -> None:
         for name in names:
             client.set(name, b"v")
     async with opened(valkey) as lane:
-        assert await lane.ask(packed((Column.TYPE,), names), 50) == [b"string"] * 50
+        assert await lane.ask(packed_by_key((Column.TYPE,), names), 50) == [b"string"] * 50
 
 
 async def test_without_that_parser_the_public_way_stands_in(

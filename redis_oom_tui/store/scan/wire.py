@@ -59,17 +59,9 @@ def _around_the_place(walker: Walker) -> tuple[bytes, bytes]:
     return b"*%d\r\n" % len(words) + b"".join(place), b"".join(map(_bulk, words[4:]))
 
 
-def packed(columns: Sequence[Column], keys: Sequence[bytes]) -> bytes:
-    """Each of `columns` asked of each of `keys`: all of the first column, then all of the second, and so on."""
-    if not keys:
-        return b""
-    bulks = [b"$%d\r\n%b\r\n" % (len(key), key) for key in keys]
-    return b"".join([_HEADS[column] + _HEADS[column].join(bulks) for column in columns])
-
-
 def packed_by_key(columns: tuple[Column, ...], keys: Sequence[bytes]) -> bytes:
-    """The same, all of the first key, then all of the second: the server then has a key still at hand when it is asked
-    the next thing about it, and in its processor's cache. One format takes the names of all of them."""
+    """Each of `columns` asked of the first of `keys`, then of the second: the server has a key still at hand when it is
+    asked the next thing about it, and in its processor's cache. One format takes the names of all of them."""
     asked = len(columns)
     names = [b""] * (asked * len(keys))
     for place in range(asked):
