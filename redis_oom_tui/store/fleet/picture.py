@@ -9,6 +9,7 @@ from redis_oom_tui.rules import estimate
 from redis_oom_tui.store.fleet.node_scan import NodeScan, summed
 from redis_oom_tui.store.fleet.topology import Owners
 from redis_oom_tui.store.scan.families import Families
+from redis_oom_tui.store.scan.stopwatch import Stopwatch
 from redis_oom_tui.store.scan.tally import Tally
 
 
@@ -37,34 +38,18 @@ class FleetStanding:
 
 
 class FleetPicture:
-    """Makes views of one scan of a cluster, and keeps its clock."""
+    """Makes views of one scan of a cluster, with how long it was under way by `watch`."""
 
     def __init__(self, options: ScanOptions, tally: Tally, standing: FleetStanding, clock: Callable[[], float]) -> None:
         self._options = options
         self._tally = tally
         self._standing = standing
-        self._clock = clock
         self._families = Families(tally, clock)
-        self._started: float | None = None
-        self._elapsed = 0.0
-
-    def start(self) -> None:
-        """The clock runs."""
-        self._started = self._clock()
-
-    def stop(self) -> None:
-        """The clock stands."""
-        self._elapsed = self.elapsed
-        self._started = None
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds that it ran."""
-        return self._elapsed + (0.0 if self._started is None else self._clock() - self._started)
+        self.watch = Stopwatch(clock)
 
     def view(self) -> ScanView:
         """The scan as it stands. Estimates come at the end of a sample alone: until then the nodes are not in step."""
-        tally, standing, elapsed = self._tally, self._standing, self.elapsed
+        tally, standing, elapsed = self._tally, self._standing, self.watch.elapsed
         complete = standing.state is ScanState.COMPLETE
         held = standing.past_keys + standing.unseen_keys + sum(scan.held_keys for scan in standing.scans)
         total = max(tally.keys, held)

@@ -85,7 +85,7 @@ class ClusterScan:
         standing.sample = None
         for words in (BY_SLOT, UNEVEN):
             standing.notes.pop(words, None)
-        self._picture.start()
+        self._picture.watch.start()
         try:
             await self._nodes.refresh()
             for _ in range(_ROUNDS):
@@ -101,7 +101,7 @@ class ClusterScan:
         finally:
             if standing.state in (ScanState.RUNNING, ScanState.PAUSED):
                 standing.state = ScanState.STOPPED
-            self._picture.stop()
+            self._picture.watch.stop()
         return self.view()
 
     def view(self) -> ScanView:

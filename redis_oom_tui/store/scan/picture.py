@@ -8,6 +8,7 @@ from redis_oom_tui.models.scan import Brake, Interval, Pace, ScanOptions, ScanSt
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import estimate
 from redis_oom_tui.store.scan.families import Families
+from redis_oom_tui.store.scan.stopwatch import Stopwatch
 from redis_oom_tui.store.scan.tally import Tally
 from redis_oom_tui.store.scan.walks import Walk, share_walked
 
@@ -51,25 +52,23 @@ class Picture:
         self._tally = tally
         self._standing = standing
         self._clock = clock
-        self._started: float | None = None
-        self._elapsed = elapsed
+        self._watch = Stopwatch(clock, elapsed)
         self._marks: deque[tuple[float, int]] = deque()
         self._families = Families(tally, clock)
 
     def start(self) -> None:
         """The clock runs."""
-        self._started = self._clock()
+        self._watch.start()
         self._marks.clear()
 
     def stop(self) -> None:
         """The clock stands."""
-        self._elapsed = self.elapsed
-        self._started = None
+        self._watch.stop()
 
     @property
     def elapsed(self) -> float:
         """Seconds that it ran."""
-        return self._elapsed + (0.0 if self._started is None else self._clock() - self._started)
+        return self._watch.elapsed
 
     @property
     def total_keys(self) -> int:
@@ -145,8 +144,8 @@ class Picture:
     def _rate(self) -> float:
         """Keys a second of late; over all of the run where it has ended."""
         now, keys = self._clock(), self._tally.keys
-        if not self._standing.under_way or self._started is None:
-            return keys / self._elapsed if self._elapsed > 0 else 0.0
+        if not self._standing.under_way or not self._watch.runs:
+            return keys / self.elapsed if self.elapsed > 0 else 0.0
         marks = self._marks
         marks.append((now, keys))
         while len(marks) > 2 and now - marks[1][0] > _RATE_SECONDS:
