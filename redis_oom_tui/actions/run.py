@@ -25,7 +25,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.courtesy import pause_after
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.line import Lines, OtherServer
-from redis_oom_tui.store.scan.tasks import end
+from redis_oom_tui.store.scan.tasks import monitored
 from redis_oom_tui.words.sizes import number_of_keys, size, told_bytes
 
 _POLL_SECONDS = 0.5
@@ -110,11 +110,8 @@ class PlanRunner:
             batches = Batches(
                 self._plan, self._tally, worker, pacer, self._desk.audit, self._action_id or "", self._lines
             )
-            polling = asyncio.create_task(self._keep_looking(), name="memory of a run")
-            try:
+            async with monitored(self._keep_looking(), pacer.stop, "look at the memory"):
                 await batches.run(lambda: self._show(pacer))
-            finally:
-                await end([polling])
 
     async def _begin(self) -> Callable[[Pacer], Worker]:
         snapshot = await self._first_look()

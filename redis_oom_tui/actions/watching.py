@@ -10,8 +10,7 @@ from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.store.live import LiveServer
-from redis_oom_tui.store.scan.tasks import end
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.store.scan.tasks import monitored
 
 _PROBE_EVERY = 0.05
 _DECIDE_EVERY = 0.25
@@ -21,10 +20,6 @@ _LOOK_SECONDS = 0.01
 _PROBES_FIRST = 3
 # Between the two looks at the counter: the first look itself, and a PING.
 _OWN_COMMANDS = 2
-
-
-class WatchBroken(TriageError):
-    """The watch ended by a defect of its own: nobody would notice any more that the server suffers."""
 
 
 class Watch:
@@ -38,18 +33,13 @@ class Watch:
     async def beside(self) -> AsyncIterator[Pacer]:
         """How hard to lean, for as long as the context lasts. Raises ServerUnreachable where nobody answers.
 
-        A watch that breaks stops what it watches over at the next edge; that is raised as WatchBroken at the end.
+        A watch that breaks stops what it watches over after the batch in hand; MonitorBroken is raised at the end.
         """
         try:
             pacer = Pacer(min([await self._ping() for _ in range(_PROBES_FIRST)]), walking=self._walking)
             await self._look(pacer)
-            task = asyncio.create_task(self._watch(pacer), name="watch")
-            task.add_done_callback(lambda _: pacer.stop())
-            try:
+            async with monitored(self._watch(pacer), pacer.stop, "watch over the server"):
                 yield pacer
-            finally:
-                await end([task])
-            _heed(task)
         finally:
             await self._probe.close()
 
@@ -114,11 +104,3 @@ class Watch:
         started = time.monotonic()
         await self._probe.call([("PING",)])
         return time.monotonic() - started
-
-
-def _heed(task: "asyncio.Task[None]") -> None:
-    """Raise WatchBroken where the watch came to another end than being cancelled."""
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        defect = f"{type(error).__name__}: {safe_text(str(error), 200)}"
-        raise WatchBroken(f"The watch over the server broke ({defect}): stopped, as nothing would brake") from error

@@ -70,6 +70,10 @@ class WritesBlocked(CommandRefused):
     """The server accepts no writes now: MISCONF, NOREPLICAS or READONLY."""
 
 
+class MonitorBroken(TriageError):
+    """What watches the server during a scan or an action ended by a defect of its own: nothing would brake any more."""
+
+
 class ReadOnlyMode(TriageError):
     """The tool runs with --read-only, so it does not even send this."""
 

@@ -50,7 +50,7 @@ def unread_values(case: Case) -> Iterator[Finding]:
         id="values-unread",
         level=Level.OK,
         title="Values were not looked into: nothing said of compression or numbers",
-        advice="Values are read only behind CLIENT NO-TOUCH, which Redis 7.2 and Valkey have: without it, reading would"
+        advice="Values are read only behind CLIENT NO-TOUCH (Redis 7.2, 7.4 and 8.4, Valkey): without it, reading would"
         " make idle keys look used, and this tool leaves no trace.",
         evidence=() if refused is None else (f"{Feature.NO_TOUCH.value}: {safe_text(refused, 120)}",),
     )

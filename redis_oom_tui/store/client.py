@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, cast
 
 from redis import exceptions
@@ -20,6 +20,7 @@ from redis.credentials import CredentialProvider
 
 from redis_oom_tui.models import address
 from redis_oom_tui.rules.clients import OWN_NAME
+from redis_oom_tui.rules.server_bugs import no_touch_crash
 from redis_oom_tui.store.alarm import Alarm
 from redis_oom_tui.store.asking import ASKING, asking
 from redis_oom_tui.store.gate import Gate
@@ -34,8 +35,8 @@ WHOLE_REPLY = 20
 _MANNERS = (
     ("CLIENT", "SETNAME", CLIENT_NAME),
     ("CLIENT", "NO-EVICT", "ON"),
-    ("CLIENT", "NO-TOUCH", "ON"),
 )
+_NO_TOUCH = ("CLIENT", "NO-TOUCH", "ON")
 
 
 class _Patient:
@@ -78,6 +79,7 @@ class _Gated(AbstractConnection):
         self._introduced = False
         self.refused_manners: dict[str, str] = {}
         self.untouched = False
+        self.unanswered = 0
 
     async def _connect(self) -> None:
         await super()._connect()  # type: ignore[safe-super, no-untyped-call]
@@ -86,6 +88,7 @@ class _Gated(AbstractConnection):
 
     def pack_command(self, *args: Any) -> list[bytes]:
         self.gate.admit(args, untouched=self.untouched)
+        self.unanswered += 1
         return super().pack_command(*args)
 
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
@@ -101,22 +104,54 @@ class _Gated(AbstractConnection):
             # Where ASKING is refused, so is what follows it: that reply tells.
             with contextlib.suppress(exceptions.ResponseError):
                 await super().read_response(*args, **options)
-        return await super().read_response(*args, **options)
+        try:
+            return await super().read_response(*args, **options)
+        finally:
+            self.unanswered = max(0, self.unanswered - 1)
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         self.untouched = self._introduced = False
+        self.unanswered = 0
         await super().on_connect_check_health(check_health=check_health)
-        for manner in self._manners:
-            await self.send_command(*manner, check_health=False)
-        refused = {}
-        for manner in self._manners:
-            try:
-                await self.read_response()
-            except exceptions.ResponseError as error:
-                refused[" ".join(manner[:2])] = str(error)
-        self.refused_manners = refused
-        self.untouched = "CLIENT NO-TOUCH" not in refused
+        hello, *replies = await self._handshake(("HELLO",), *self._manners)
+        told = dict(zip(self._manners, replies, strict=True))
+        # Only a server that says what it is is asked not to touch: a few versions would crash.
+        crash = no_touch_crash(*_name_and_version(hello))
+        (told[_NO_TOUCH],) = await self._handshake(_NO_TOUCH) if crash is None else (exceptions.ResponseError(crash),)
+        self.refused_manners = {
+            " ".join(manner[:2]): str(reply)
+            for manner, reply in told.items()
+            if isinstance(reply, exceptions.ResponseError)
+        }
+        self.untouched = "CLIENT NO-TOUCH" not in self.refused_manners
         self._introduced = True
+
+    async def _handshake(self, *commands: tuple[str, ...]) -> list[Any]:
+        """The replies to `commands`, sent in one go; a refusal stands in its place."""
+        for command in commands:
+            await self.send_command(*command, check_health=False)
+        replies: list[Any] = []
+        for _ in commands:
+            try:
+                replies.append(await self.read_response())
+            except exceptions.ResponseError as error:
+                replies.append(error)
+        return replies
+
+
+def _name_and_version(hello: Any) -> tuple[str, str]:
+    """The server's name and version in its reply to HELLO, both empty where it does not tell.
+
+    >>> _name_and_version([b"server", b"redis", b"version", b"8.2.3", b"modules", []])
+    ('redis', '8.2.3')
+    """
+    if not isinstance(hello, list):
+        return "", ""
+    found = {name: value for name, value in zip(hello[::2], hello[1::2], strict=False) if isinstance(name, bytes)}
+    name, version = found.get(b"server"), found.get(b"version")
+    if not isinstance(name, bytes) or not isinstance(version, bytes):
+        return "", ""
+    return name.decode("ascii", "replace").lower(), version.decode("ascii", "replace")
 
 
 class GatedConnection(_Gated, Connection):
@@ -135,6 +170,15 @@ class GatedTlsConnection(_Gated, SSLConnection):
         if self.server_name is not None:
             arguments["server_hostname"] = self.server_name
         return arguments
+
+
+class _Pool(ConnectionPool):
+    """Gives no connection to anybody else while a reply to the last one may still be on its way."""
+
+    async def release(self, connection: AbstractConnection) -> None:
+        if cast("_Gated", connection).unanswered:
+            await connection.disconnect(nowait=True)
+        await super().release(connection)
 
 
 class _Login(CredentialProvider):
@@ -166,7 +210,7 @@ def make_client(
 
     Nothing connects yet. `gate` is a reader's by default. `options` reach the connection class (`parser_class`).
     """
-    pool = ConnectionPool(
+    pool = _Pool(
         connection_class=connection_class(connection),
         max_connections=max_connections,
         db=db,
@@ -175,6 +219,22 @@ def make_client(
         **options,
     )
     return Redis.from_pool(pool)
+
+
+@contextlib.asynccontextmanager
+async def borrowed(client: "Redis") -> AsyncIterator[_Gated]:
+    """A connection out of the client's pool, for an exchange that is had whole: where it breaks off, for whatever
+    reason, the connection is closed, as replies may still be on their way and nobody must read them as others.
+    """
+    pool = client.connection_pool
+    connection = cast("_Gated", await pool.get_connection())
+    try:
+        yield connection
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    finally:
+        await pool.release(connection)
 
 
 def connection_class(connection: address.Connection) -> type[_Gated]:

@@ -13,7 +13,9 @@ _ABSENT = re.compile(
     r"unknown (sub)?command|unsupported config|try (config|client|object|memory|acl) help", re.IGNORECASE
 )
 _QUOTED = re.compile(r",? with args beginning with:.*", re.DOTALL)
-_LOGIN = re.compile(r"WRONGPASS|NOAUTH|invalid username-password|^authentication required", re.IGNORECASE)
+_LOGIN = re.compile(
+    r"WRONGPASS|NOAUTH|invalid username-password|^authentication required|client already authenticated", re.IGNORECASE
+)
 _MAY_NOT_RUN = re.compile(r"permissions? to run", re.IGNORECASE)
 # What to try where a command that nothing can replace is not there at all.
 _INSTEAD = {

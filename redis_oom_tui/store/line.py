@@ -14,11 +14,11 @@ from redis_oom_tui.store.gate import Gate
 
 Words = tuple[bytes, ...]
 
-# As on the driver's connections (`client.py`); a server that knows one of them not refuses it, and that is all.
+# As on the driver's connections (`client.py`), but for NO-TOUCH: no key is looked at here. A server that does not know
+# one of them refuses it, and that is all.
 _MANNERS: tuple[Words, ...] = (
     (b"CLIENT", b"SETNAME", b"redis-oom-tui"),
     (b"CLIENT", b"NO-EVICT", b"ON"),
-    (b"CLIENT", b"NO-TOUCH", b"ON"),
 )
 _READ_BYTES = 65_536
 _MOST_BYTES = 64 * 2**20

@@ -16,7 +16,7 @@ from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.store import probing
-from redis_oom_tui.store.client import make_client
+from redis_oom_tui.store.client import borrowed, make_client
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet.whereabouts import Whereabouts
 from redis_oom_tui.store.gate import Gate
@@ -88,9 +88,8 @@ class LiveServer:
         if self._capabilities is None:
             client = self.client()
             with translated(self.address):
-                connection = await client.connection_pool.get_connection()
-                manners = dict(connection.refused_manners)
-                await client.connection_pool.release(connection)
+                async with borrowed(client) as connection:
+                    manners = dict(connection.refused_manners)
                 self._capabilities = await probing.probe_reads(client, manners)
         return self._capabilities
 

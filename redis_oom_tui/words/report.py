@@ -22,8 +22,8 @@ _NODES = 50
 # Snapshots closer together than this show one state, not a before and an after.
 _ONE_LOOK_SECONDS = 60.0
 _UNREAD = (
-    "Values were not looked into: CLIENT NO-TOUCH is not to be had here (Redis 7.2 and Valkey have it), and without"
-    " that reading them would make idle keys look used. So nothing is said about compression, numbers kept as text and"
+    "Values were not looked into: CLIENT NO-TOUCH cannot be used here (Redis 7.2, 7.4, 8.4 and Valkey have it). Without"
+    " it, reading them would make idle keys look used. So nothing is said about compression, numbers kept as text and"
     " the length of values."
 )
 # What is markup anywhere in a line, and what viewers make links of unasked.

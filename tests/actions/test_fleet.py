@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,15 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
+from redis_oom_tui.actions.batch import Ready
+from redis_oom_tui.actions.batches import Batch, Batches
 from redis_oom_tui.actions.fleet import running as running_plans
 from redis_oom_tui.actions.fleet.operator import FleetOperator
 from redis_oom_tui.actions.fleet.running import FleetRun
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
+from redis_oom_tui.store.changing.line import Line
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from tests.support.cluster import QUICK_MS, STEADY_MS, RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
@@ -226,3 +230,40 @@ def _assert_only_planned_keys_went(
     # What the dead primary had deleted, and its replica not yet, is there again after the failover.
     until(lambda: _held(cluster, b"kept:") == KEPT, "every key that was not planned")
     assert _held(cluster, b"old:") <= many - counts[Outcome.DELETED] + 1000
+
+
+async def test_a_defect_on_one_node_stops_the_others_and_all_is_recorded(
+    cluster: RunningCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act = Batches._act
+    others = 0
+
+    async def breaking(batches: Batches, line: Line, batch: Batch, ready: Ready) -> None:
+        nonlocal others
+        port = cluster.primaries[1].name.rpartition(":")[2]
+        if str(line._server.address).endswith(port):
+            while not others:
+                await asyncio.sleep(0.01)
+            raise ZeroDivisionError
+        await act(batches, line, batch, ready)
+        others += 1
+
+    monkeypatch.setattr(Batches, "_act", breaking)
+    _fill(cluster, b"old:%d", 6000)
+    async with acting(cluster, tmp_path) as (_, operator):
+        plan = await _planned(operator)
+        run = operator.run(plan, backup=BackupChoice(wanted=False))
+        with pytest.raises(ZeroDivisionError):
+            await run.run()
+        view = run.view()
+        held = _held(cluster, b"old:")
+        await asyncio.sleep(0.2)
+        # Nothing goes on behind it, what was done is counted, and each node's action has its end in the audit file.
+        assert _held(cluster, b"old:") == held == 6000 - view.counts[Outcome.DELETED]
+    assert 0 < view.counts[Outcome.DELETED] < 6000
+    assert view.failed
+    assert "A defect of this tool ended this early" in str(view.ended)
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_bytes().splitlines()]
+    intents = {line["id"] for line in lines if line["phase"] == "intent"}
+    assert intents == {line["id"] for line in lines if line["phase"] == "result"}
+    assert len(intents) == 3

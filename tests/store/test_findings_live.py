@@ -63,7 +63,7 @@ async def test_a_healthy_server_has_none(flavour: str) -> None:
 
 
 async def test_a_full_cache_that_evicts_has_none_that_alarms(flavour: str) -> None:
-    with started(flavour, "maxmemory 4mb", "maxmemory-policy allkeys-lru") as server:
+    with started(flavour, "maxmemory 3mb", "maxmemory-policy allkeys-lru") as server:
         with server.client() as client:
             believable(client)
             assert client.info("stats")["evicted_keys"] > 0

@@ -96,7 +96,7 @@ async def test_a_sample_is_of_every_node_and_estimates_where_scan_goes_by_the_ha
 
 
 def _by_slot(cluster: RunningCluster) -> bool:
-    return cluster.primaries[0].server.flavour == "valkey"
+    return cluster.primaries[0].server.flavour in {"valkey", "redis8"}
 
 
 async def test_stopped_and_gone_on_with_it_counts_every_key_once(still: RunningCluster) -> None:

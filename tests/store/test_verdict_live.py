@@ -229,7 +229,8 @@ async def test_reset_counters_do_not_hide_a_refusal(flavour: str) -> None:
             before = await live.snapshot()
             with server.client() as client:
                 client.config_resetstat()
-            write(server, "after")
+            # Buffers come and go: a write or two may still fit.
+            assert not all(write(server, f"after{number}") for number in range(20))
             verdict = judge(await live.snapshot(), before)
         assert verdict.level is Level.OOM
         assert "at least 1 refused" in verdict.reason

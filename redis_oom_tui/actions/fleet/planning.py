@@ -16,6 +16,7 @@ from redis_oom_tui.rules import selection
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.store.fleet.cluster import ClusterSource
 from redis_oom_tui.store.fleet.half_moved import newcomers
+from redis_oom_tui.store.scan.tasks import run_all
 from redis_oom_tui.words.hostile import safe_text
 
 Sent = Mapping[str, Sequence[KeyId]]
@@ -123,7 +124,7 @@ class FleetPlanMaker:
     async def _all(self, makers: Mapping[str, PlanMaker]) -> list[tuple[str, PlanningView]]:
         if self._stop:
             self.stop()
-        views = await asyncio.gather(*(maker.run() for maker in makers.values()))
+        views = await run_all(list(makers.values()))
         return list(zip(makers, views, strict=True))
 
     def _sent_on(self) -> Sent:

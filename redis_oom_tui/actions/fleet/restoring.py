@@ -13,6 +13,7 @@ from redis_oom_tui.files.backup import read_head, read_records
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.store.scan.tasks import run_all
 from redis_oom_tui.words.hostile import safe_text
 
 Restorers = Callable[[Place, Callable[[KeyId], bool]], BackupRestorer]
@@ -81,7 +82,7 @@ class FleetRestorer:
             part.elsewhere = {} if follow else None
             if self._stop:
                 part.stop()
-        await asyncio.gather(*(part.run() for _, part in parts))
+        await run_all([part for _, part in parts])
         return await self._sent_on(parts)
 
     async def _sent_on(self, parts: Sequence[tuple[Place, BackupRestorer]]) -> dict[Place, Callable[[KeyId], bool]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from redis_oom_tui.actions.desk import DEFECT
 from redis_oom_tui.actions.fleet.places import Nodes, Place, place_of, told_by
 from redis_oom_tui.actions.run import PlanRunner
 from redis_oom_tui.actions.tally import Tally
@@ -18,6 +19,7 @@ from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Run
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.line import OtherServer
+from redis_oom_tui.store.scan.tasks import run_all
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, number_of, number_of_keys
 from redis_oom_tui.words.slots import slot_of, slots_by_number
@@ -107,6 +109,7 @@ class FleetRun:
         """Carry out the plan on every node, follow what moved meanwhile, and report."""
         self._started = time.monotonic()
         left = list(range(len(self._plan.keys)))
+        failure: str | None = DEFECT
         try:
             await self._nodes.refresh()
             self._recognise()
@@ -118,9 +121,16 @@ class FleetRun:
                 left = self._again()
                 if not left or self._stop or not await self._found_heirs(left):
                     break
+            failure = None
         except TriageError as error:
-            self._failures[str(error)] = None
-        self._end()
+            failure = str(error)
+        except asyncio.CancelledError:
+            failure = "The tool ended while this ran"
+            raise
+        finally:
+            if failure is not None:
+                self._failures.setdefault(failure)
+            self._end()
         return self.view()
 
     def _recognise(self) -> None:
@@ -157,16 +167,21 @@ class FleetRun:
                 self._tried[at].append(place)
             part = frozen(replace(self._plan, keys=keys, server=place.node, run_id=None))
             self._parts.append(_Part(place, positions, self._runners(place, part, self._choice())))
-        await asyncio.gather(*(part.runner.run() for part in self._parts))
-        for place, positions, runner in self._parts:
-            outcomes = list(runner.outcomes())
-            for at, told in zip(positions, outcomes, strict=True):
-                self._tally.put(at, told.outcome, told.detail)
-            view = runner.view()
-            self._past.append(view)
-            if view.failed:
-                self._failures[told_by(place.node, str(view.ended))] = None
-        self._parts = []
+        try:
+            await run_all([part.runner for part in self._parts])
+        finally:
+            ended, self._parts = self._parts, []
+            for one in ended:
+                self._settle(one)
+
+    def _settle(self, part: _Part) -> None:
+        """Take over what became of the keys of one node, whatever ended its run."""
+        for at, each in zip(part.positions, list(part.runner.outcomes()), strict=True):
+            self._tally.put(at, each.outcome, each.detail)
+        view = part.runner.view()
+        self._past.append(view)
+        if view.failed:
+            self._failures[told_by(part.place.node, str(view.ended))] = None
 
     def _choice(self) -> BackupChoice:
         """Each run writes a file of its own: beside the one that was named, with a number."""

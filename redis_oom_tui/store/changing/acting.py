@@ -142,7 +142,8 @@ class Hands:
                     self.sent = end
                     throttle.begun()
                     on_the_way.append((at, end, time.monotonic()))
-                    await self._channel.send("EVAL", self._buffer(script, checks[at:end], dues[at:end]))
+                    buffer = self._buffer(script, checks[at:end], dues[at:end])
+                    await self._channel.send("EVAL", buffer, end - at if self._alone else 1)
                     at = end
                 if not on_the_way:
                     break
@@ -181,7 +182,7 @@ class Hands:
     async def _singly(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> list[Any]:
         """One key that this user may not touch refuses a whole call, and nothing of it ran: each key by itself."""
         for at in range(len(checks)):
-            await self._channel.send("EVAL", packed(script, checks[at : at + 1], dues[at : at + 1]))
+            await self._channel.send("EVAL", packed(script, checks[at : at + 1], dues[at : at + 1]), 1)
         replies = await self._channel.replies("EVAL", len(checks))
         return [one[0] if isinstance(one, list) else one for one in replies]
 

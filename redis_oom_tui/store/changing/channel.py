@@ -30,6 +30,7 @@ class Channel:
         self._changing = changing
         self._connection: GatedConnection | None = None
         self._pool: Any = None
+        self._unread = 0
 
     async def open(self) -> None:
         """Take a connection of its own out of the pool. Raises one of `models.errors`."""
@@ -39,9 +40,12 @@ class Channel:
                 self._connection = cast("GatedConnection", await self._pool.get_connection())
 
     async def close(self) -> None:
-        """Give the connection back; one in the middle of an exchange has been closed already."""
+        """Give the connection back; one with replies still to come is closed, or another would read them."""
         connection, self._connection = self._connection, None
+        unread, self._unread = self._unread, 0
         if connection is not None:
+            if unread:
+                await connection.disconnect(nowait=True)
             await self._pool.release(connection)
 
     async def call(self, commands: Sequence[Command]) -> list[Any]:
@@ -75,7 +79,7 @@ class Channel:
             raise ServerUnreachable(f"{self._server.address} closed the connection")
         return connection
 
-    async def send(self, name: str, buffer: bytes) -> None:
+    async def send(self, name: str, buffer: bytes, replies: int) -> None:
         """Send commands that are packed already and all called `name`, without waiting for their `replies`.
 
         Raises as `call` does.
@@ -86,6 +90,7 @@ class Channel:
         patience, connection.socket_timeout = connection.socket_timeout, None
         try:
             async with self._whole(connection), asyncio.timeout(patience):
+                self._unread += replies
                 await connection.send_packed_command(buffer, check_health=False)
         finally:
             connection.socket_timeout = patience
@@ -94,7 +99,9 @@ class Channel:
         """The next `number` replies to what was sent, as `call` returns them. Raises as it does."""
         connection = await self._at_hand()
         async with self._whole(connection):
-            return [await self._reply(connection, (name,)) for _ in range(number)]
+            replies = [await self._reply(connection, (name,)) for _ in range(number)]
+        self._unread -= number
+        return replies
 
     async def abandon(self) -> None:
         """Disconnect: replies may still be on their way, and nobody will read them."""

@@ -1,6 +1,5 @@
 """A whole cluster as one source: every node asked at once, the worst primary in front."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,6 +19,7 @@ from redis_oom_tui.store.fleet.polling import Round
 from redis_oom_tui.store.fleet.scanning import ClusterScan
 from redis_oom_tui.store.fleet.topology import Topology
 from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.scan.tasks import together
 from redis_oom_tui.store.values import sample_families
 
 # Nodes whose keys are sampled for findings: of most families a few see as much as all.
@@ -111,16 +111,16 @@ class ClusterSource:
 
     async def capabilities(self) -> Capabilities:
         """What may be used on every primary: what one of them lacks counts as missing."""
-        together = Capabilities()
-        for known in await asyncio.gather(*(_capabilities(server) for server in self.members.primaries())):
+        shared = Capabilities()
+        for known in await together(_capabilities(server) for server in self.members.primaries()):
             for feature, reason in known.missing.items():
-                together = together.without(feature, reason)
-        return together
+                shared = shared.without(feature, reason)
+        return shared
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """CLIENT LIST of every primary, the largest holders of memory first, each with its node."""
         servers = self.members.primaries()
-        held = await asyncio.gather(*(_clients(server) for server in servers))
+        held = await together(_clients(server) for server in servers)
         return tuple(sorted((line for lines in held for line in lines), key=lambda line: -line.total_bytes))
 
     async def details(self, key: KeyId) -> KeyDetails | None:
@@ -150,7 +150,7 @@ class ClusterSource:
         """
         servers = sorted(self.members.primaries(), key=lambda server: str(server.address) != self._shown)
         best: dict[bytes, FamilySample] = {}
-        for samples in await asyncio.gather(*(_samples(server, scan) for server in servers[:_SAMPLED_NODES])):
+        for samples in await together(_samples(server, scan) for server in servers[:_SAMPLED_NODES]):
             for sample in samples:
                 known = best.get(sample.pattern)
                 if known is None or sample.sampled_keys > known.sampled_keys:

@@ -8,6 +8,7 @@ from typing import Protocol
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.store.fleet.topology import Topology, keys_in_slots, slots_on_their_way
 from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.scan.tasks import together
 
 _AT_ONCE = 64
 
@@ -39,7 +40,7 @@ async def handings(nodes: Nodes, names: Iterable[str]) -> dict[int, Handing]:
     """The slots that the nodes called `names` are handing over, by their own word: none of one that is silent."""
     gate = asyncio.Semaphore(_AT_ONCE)
     found: dict[int, Handing] = {}
-    for handed in await asyncio.gather(*(_handed_by(nodes, name, gate) for name in names)):
+    for handed in await together(_handed_by(nodes, name, gate) for name in names):
         found.update(handed)
     return found
 

@@ -13,6 +13,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.scan.tasks import together
 from redis_oom_tui.store.told import read_settings
 
 # Questions under way at a time: enough for a wide cluster, few enough for the box that asks.
@@ -50,7 +51,7 @@ class Round:
 
     async def ask(self, nodes: Iterable[ClusterNode]) -> tuple[NodeView, ...]:
         """A view of each of `nodes`, in their order; never raises for a node's fault."""
-        return tuple(await asyncio.gather(*(self._view(node) for node in nodes)))
+        return tuple(await together(self._view(node) for node in nodes))
 
     def forgive(self) -> None:
         """Ask lost nodes again in the next round, rested or not."""

@@ -1,6 +1,5 @@
 """The replicas of one master, each asked for its own limit and policy: what a failover would bring."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.fleet import ClusterNode, NodeView
 from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.scan.tasks import together
 
 # They are asked beside the diagnosis, which must not wait for a replica behind a firewall.
 _PATIENCE_SECONDS = 1.0
@@ -20,7 +20,7 @@ async def replicas_of(primary: Connection, lines: Iterable[Mapping[str, object]]
     """
     found = [_address(line) for line in lines]
     addresses = [address for address in found if address is not None]
-    return tuple(await asyncio.gather(*(_look(primary, each) for each in addresses)))
+    return tuple(await together(_look(primary, each) for each in addresses))
 
 
 def _address(line: Mapping[str, object]) -> Address | None:

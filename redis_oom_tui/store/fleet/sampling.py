@@ -1,6 +1,5 @@
 """A sample of a whole cluster: each node's share of it, and whether it tells anything of the keys not read."""
 
-import asyncio
 import math
 from collections.abc import Iterable, Mapping
 
@@ -9,6 +8,7 @@ from redis_oom_tui.rules import estimate
 from redis_oom_tui.store.fleet.node_scan import NodeScan
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.tally import Tally
+from redis_oom_tui.store.scan.tasks import together
 
 # Nodes of which the one was read this much more than the other make no fair sample together.
 _EVEN = 1.25
@@ -18,7 +18,7 @@ UNEVEN = "More of some nodes was read than of others, so nothing is estimated fr
 
 async def quotas(servers: Mapping[str, LiveServer], sample: int) -> dict[str, int]:
     """How many keys to read on each node, by name: `sample` shared out by the keys that each holds."""
-    held = dict(zip(servers, await asyncio.gather(*map(_keys, servers.values())), strict=True))
+    held = dict(zip(servers, await together(map(_keys, servers.values())), strict=True))
     total = sum(held.values())
     return {name: max(1, math.ceil(sample * keys / total)) if total else sample for name, keys in held.items()}
 

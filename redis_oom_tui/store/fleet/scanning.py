@@ -21,6 +21,7 @@ from redis_oom_tui.store.fleet.sampling import BY_SLOT, UNEVEN, fair_sample, quo
 from redis_oom_tui.store.fleet.topology import Owners
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.tally import Tally
+from redis_oom_tui.store.scan.tasks import together
 from redis_oom_tui.words.sizes import count
 
 # One client core reads what about this many gentle servers send; more would only wait for it.
@@ -150,7 +151,7 @@ class ClusterScan:
             await self._assign()
         # A sample is of every node, or it tells nothing of the cluster.
         gate = asyncio.Semaphore(_AT_ONCE if self._options.sample is None else max(1, len(standing.scans)))
-        views = await asyncio.gather(*(self._one(scan, gate) for scan in standing.scans))
+        views = await together(self._one(scan, gate) for scan in standing.scans)
         if self._ending and not all(view.complete for view in views):
             return
         await self._reach(dict(zip((scan.node for scan in standing.scans), views, strict=True)))

@@ -14,6 +14,7 @@ from redis_oom_tui.models.errors import LoginRefused, NotRedis, TriageError
 from redis_oom_tui.store.client import make_client
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.other_way import heeded
+from redis_oom_tui.store.scan.tasks import together
 from redis_oom_tui.words.hostile import safe_text
 
 _ASK = ("SENTINEL GET-MASTER-ADDR-BY-NAME",)
@@ -71,7 +72,7 @@ async def _believed(connection: Connection, sentinel: Sentinel, told: Mapping[Ad
     if len(votes) == 1 or number * 2 > len(sentinel.addresses):
         return Named(most)
     asked = [where for where in dict.fromkeys(sentinel.addresses) if where in told]
-    found = await asyncio.gather(*(_epoch(connection, sentinel, where) for where in asked))
+    found = await together(_epoch(connection, sentinel, where) for where in asked)
     epochs = dict(zip(asked, found, strict=True))
 
     def weight(where: Address) -> tuple[int, int]:

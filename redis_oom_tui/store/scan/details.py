@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
+from redis_oom_tui.store.client import borrowed
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.words.sizes import size as size_words
 
@@ -124,12 +125,9 @@ def _parts(kind: str, answer: Any) -> list[bytes]:
 
 async def _answers(client: Redis, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
     """The raw answers, refusals in their places: redis-py would turn some into its own shapes."""
-    connection = await client.connection_pool.get_connection()
-    try:
+    async with borrowed(client) as connection:
         await connection.send_packed_command(connection.pack_commands(asked))
         return [await _answer(connection) for _ in asked]
-    finally:
-        await client.connection_pool.release(connection)
 
 
 async def _answer(connection: Any) -> Any:

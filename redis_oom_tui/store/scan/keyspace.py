@@ -22,7 +22,7 @@ from redis_oom_tui.store.scan.keeping import Begun, kept
 from redis_oom_tui.store.scan.picture import Picture, Standing
 from redis_oom_tui.store.scan.reins import Reins
 from redis_oom_tui.store.scan.tally import Columns, Tally
-from redis_oom_tui.store.scan.tasks import end
+from redis_oom_tui.store.scan.tasks import monitored
 from redis_oom_tui.store.scan.walks import Walk, whole
 from redis_oom_tui.store.scan.watchman import Watchman
 from redis_oom_tui.store.scan.wire import Column, Walker
@@ -225,17 +225,16 @@ class KeyspaceScan:
         )
         with translated(self._server.address, "PING"):
             await watchman.measure_at_rest()
-        beside = [asyncio.create_task(watchman.watch()), asyncio.create_task(self._look_closer(closer))]
         try:
-            for walks in self._standing.walks.values():
-                await self._walk(walks)
-            await end([beside.pop()])
-            if not self._reins.let_go:
-                with translated(self._server.address, "MEMORY USAGE"):
-                    await closer.finish()
-            await self._reckon()
+            async with monitored(watchman.watch(), self._reins.stop, "latency watch"):
+                async with monitored(self._look_closer(closer), self._reins.stop, "closer look at the largest keys"):
+                    for walks in self._standing.walks.values():
+                        await self._walk(walks)
+                if not self._reins.let_go:
+                    with translated(self._server.address, "MEMORY USAGE"):
+                        await closer.finish()
+                await self._reckon()
         finally:
-            await end(beside)
             await closer.close()
             await watchman.close()
 
