@@ -63,7 +63,8 @@ async def reap(desk: Desk) -> Done:
         after = await desk.server.snapshot()
         started, ended = before.counters.expired_keys_total, after.counters.expired_keys_total
         reaped = None if started is None or ended is None else max(0, ended - started)
-        freed = before.memory.used_bytes - after.memory.used_bytes
+        was, now = before.memory.used_bytes, after.memory.used_bytes
+        freed = None if was is None or now is None else was - now
         dropped = "No expired key was left to drop" if reaped == 0 else f"{count(reaped)} expired keys were dropped"
         words = f"{dropped}; used memory went from {size(before.memory.used_bytes)} to"
         figures = {"expired_keys": reaped, "freed_bytes": freed}

@@ -49,6 +49,7 @@ class Tuner:
         history = await asyncio.to_thread(self._desk.audit.history)
         return Limits(
             maxmemory_bytes=snapshot.memory.maxmemory_bytes,
+            limit_source=snapshot.memory.limit_source,
             policy=snapshot.memory.policy,
             policies=whatif.policy_views(capabilities.policies, snapshot, scan),
             settings=tuple(_view(setting, capabilities.policies) for setting in found),

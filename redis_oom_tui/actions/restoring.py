@@ -156,7 +156,7 @@ class BackupRestorer:
         """Raise OutOfMemory before these would bring the server to its limit again."""
         memory = snapshot.memory
         needed = sum(record.size or _SWELLS * len(record.payload or b"") for record in batch if record.payload)
-        if memory.maxmemory_bytes is None or not needed:
+        if memory.maxmemory_bytes is None or memory.counted_bytes is None or not needed:
             return
         # While they arrive, the payloads lie in the query buffer as well, and that counts.
         arriving = sum(len(record.payload or b"") for record in batch) + _BUFFERS

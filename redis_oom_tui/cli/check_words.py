@@ -6,11 +6,14 @@ from datetime import datetime
 from redis_oom_tui.cli.check_looks import Answer
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.verdict import Verdict
-from redis_oom_tui.words.check_document import check_document, share_of_limit
+from redis_oom_tui.words.check_document import check_document
+from redis_oom_tui.words.doubts import doubt_lines, server_text
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.limits import share_of_limit
 from redis_oom_tui.words.sizes import count, duration, size
 
 _SHOWN = 5
+_DOUBTS = 5
 
 
 def told(answer: Answer, *, as_json: bool) -> str:
@@ -36,7 +39,7 @@ def _lines(answer: Answer) -> list[str]:
     totals = f"refused writes {count(counters.refused_writes_total)}, evicted keys {count(counters.evicted_keys_total)}"
     lines = [
         f"{verdict.level.value.upper()}: {verdict.reason}",
-        f"  {server.address}  {server.flavour} {server.version}, {server.role}",
+        f"  {server.address}  {server_text(server)}, {server.role}",
         f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
         f"  {totals}, {count(snapshot.keys)} keys, {count(snapshot.expires)} with a TTL",
     ]
@@ -44,6 +47,7 @@ def _lines(answer: Answer) -> list[str]:
         began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
         lines.append(f"  since {began}, {duration(snapshot.taken_at - verdict.since)} ago")
     lines += [f"  ! {safe_text(note)}" for note in snapshot.notes]
+    lines += [f"  ? {line}" for line in doubt_lines(snapshot, _DOUBTS)]
     if snapshot.fleet is not None:
         from redis_oom_tui.words.fleet_lines import node_lines
 

@@ -17,6 +17,8 @@ from redis_oom_tui.cli.trial import on_trial
 from redis_oom_tui.models.action import Action, Limits, PolicyView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.snapshot import LimitSource
+from redis_oom_tui.rules.policies import UNKNOWN
 from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.plan_document import limits_document
@@ -223,9 +225,8 @@ def _back(results: Sequence[ChangeResult], how: _How, way_in: Sequence[str]) -> 
 
 
 def _lines(shown: Limits) -> list[str]:
-    limit = "no limit" if shown.maxmemory_bytes is None else size(shown.maxmemory_bytes)
     where = f"On {safe_text(shown.node, 80)}: " if shown.node else ""
-    lines = [f"{where}maxmemory {limit}, {shown.policy}", "", "A write comes this way:"]
+    lines = [f"{where}maxmemory {_limit(shown)}, {_policy(shown)}", "", "A write comes this way:"]
     lines += [f"  {'>' if step.lit else ' '} {step.question} {step.answer}" for step in shown.path]
     lines += ["", "Policies:"]
     for view in shown.policies:
@@ -239,6 +240,16 @@ def _lines(shown: Limits) -> list[str]:
     lines += ["", shown.room.words]
     lines += [f"! {sentence}" for sentence in shown.unreturned]
     return [*lines, shown.refused] if shown.refused else lines
+
+
+def _limit(shown: Limits) -> str:
+    if shown.maxmemory_bytes is not None:
+        return f"{size(shown.maxmemory_bytes)}{' (stated)' if shown.limit_source is LimitSource.OPERATOR else ''}"
+    return "?" if shown.limit_source is LimitSource.NOT_REPORTED else "no limit"
+
+
+def _policy(shown: Limits) -> str:
+    return "policy ?" if shown.policy == UNKNOWN else shown.policy
 
 
 def _policy_lines(view: PolicyView) -> list[str]:

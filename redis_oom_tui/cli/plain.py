@@ -13,6 +13,7 @@ from redis_oom_tui.tui.poller import Poller
 from redis_oom_tui.tui.reading import Clock, Link, Reading
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.limits import limit_text
 from redis_oom_tui.words.rates import per_second
 
 
@@ -50,9 +51,10 @@ def line(reading: Reading, now: float) -> str:
         age = "" if snapshot is None else f" (last figures {sizes.duration(now - snapshot.taken_at)} old)"
         return f"{at}  UNKNOWN  {safe_text(reading.error or 'connecting')}{age}"
     memory, rates = snapshot.memory, reading.rates
+    between = " used, " if memory.maxmemory_bytes is None else " of "
     figures = [
         reading.verdict.level.value.upper().ljust(8),
-        sizes.used_of(memory.counted_bytes, memory.maxmemory_bytes),
+        f"{sizes.size(memory.counted_bytes)}{between}{limit_text(memory)}",
         "" if memory.pressure is None else sizes.percent(memory.pressure, 1),
         safe_text(memory.policy),
         f"refused {per_second(rates.per_second(rates.refused_writes))}",

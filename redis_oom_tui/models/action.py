@@ -9,6 +9,7 @@ from types import MappingProxyType
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.models.settings import ChangeResult, Setting
+from redis_oom_tui.models.snapshot import LimitSource
 
 MIB = 1024 * 1024
 
@@ -152,6 +153,7 @@ class Limits:
     unsized: str | None = None
     unreturned: tuple[str, ...] = ()
     node: str = ""
+    limit_source: LimitSource = LimitSource.SERVER
 
 
 @dataclass(frozen=True, slots=True)

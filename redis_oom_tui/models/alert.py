@@ -4,6 +4,7 @@ from dataclasses import field
 from enum import StrEnum
 
 from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Level
 
 
@@ -31,6 +32,7 @@ class Figures:
     policy: str | None = None
     refused_writes_total: int | None = None
     evicted_keys_total: int | None = None
+    limit_source: LimitSource = LimitSource.SERVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Every figure that a server may leave out is None where it did: unknown is never 
 
 from collections.abc import Mapping
 from dataclasses import field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,32 @@ if TYPE_CHECKING:
     from redis_oom_tui.models.fleet import FleetView
 
 
+class LimitSource(StrEnum):
+    """Who gave the limit: the server in INFO, nobody, or the operator (--limit)."""
+
+    SERVER = "server"
+    NOT_REPORTED = "not_reported"
+    OPERATOR = "operator"
+
+
+# The reason of a field that is missing altogether.
+NOT_REPORTED = "is not reported"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A figure of INFO that is missing or cannot be true, so that it counts as unknown. `field` is INFO's own name."""
+
+    field: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Who answered. `flavour` is redis, valkey or other; `mode` is standalone, cluster or sentinel."""
+    """Who answered. `flavour` is redis, valkey or other; `mode` is standalone, cluster or sentinel.
+
+    `product` names what is built on Redis's protocol or on Redis itself (Dragonfly, Redis Enterprise); else ''.
+    """
 
     flavour: str
     version: str
@@ -28,16 +52,23 @@ class Server:
     uptime_seconds: int | None = None
     node: str = ""
     process_id: int | None = None
+    product: str = ""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is neither Redis nor Valkey: it has rules of its own for what it refuses and evicts."""
+        return self.flavour == "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """INFO memory. Sizes in bytes; `maxmemory_bytes` is None where no limit is set.
+    """INFO memory. Sizes in bytes, None where unknown.
 
+    `maxmemory_bytes` is None where no limit is set, and where none is reported: `limit_source` tells which.
     `swapped_bytes` is the kernel's own figure, known only where server and tool share a machine.
     """
 
-    used_bytes: int
+    used_bytes: int | None
     maxmemory_bytes: int | None = None
     policy: str = "unknown"
     rss_bytes: int | None = None
@@ -63,24 +94,34 @@ class Memory:
     lazyfreed_objects_total: int | None = None
     host_bytes: int | None = None
     swapped_bytes: int | None = None
+    limit_source: LimitSource = LimitSource.SERVER
 
     @property
-    def counted_bytes(self) -> int:
+    def limit_unknown(self) -> bool:
+        """Whether nobody says if there is a limit."""
+        return self.maxmemory_bytes is None and self.limit_source is LimitSource.NOT_REPORTED
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether the server says that no limit is set."""
+        return self.maxmemory_bytes is None and not self.limit_unknown
+
+    @property
+    def counted_bytes(self) -> int | None:
         """What the server compares with maxmemory: used_memory less what it does not count for eviction."""
-        return max(0, self.used_bytes - self.not_counted_bytes)
+        return None if self.used_bytes is None else max(0, self.used_bytes - self.not_counted_bytes)
 
     @property
     def pressure(self) -> float | None:
-        """The share of maxmemory in use, 1.0 at the limit; None without a limit (evict.c, getMaxmemoryState).
+        """The share of maxmemory in use, 1.0 at the limit; None without one, or unknown (evict.c, getMaxmemoryState).
 
         >>> Memory(used_bytes=75, maxmemory_bytes=100).pressure
         0.75
         >>> Memory(used_bytes=75).pressure is None
         True
         """
-        if self.maxmemory_bytes is None:
-            return None
-        return self.counted_bytes / self.maxmemory_bytes
+        counted = self.counted_bytes
+        return None if self.maxmemory_bytes is None or counted is None else counted / self.maxmemory_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +177,7 @@ class Activity:
     copying_master: bool = False
     pubsub_channels: int | None = None
     tracking_keys: int | None = None
+    tracking_items: int | None = None
     cached_scripts: int | None = None
     aof_enabled: bool = False
 
@@ -152,7 +194,8 @@ class Snapshot:
     `taken_monotonic` and `taken_at` are the tool's clocks, in seconds, when the reply had been read; the second is
     the time of day (Unix). `took_seconds` is the round trip. `notes` are sentences on what became of the connection
     since the snapshot before: a failover that was followed, a node that was lost. `fleet` is there for a cluster:
-    the rest of the snapshot is then its worst primary's.
+    the rest of the snapshot is then its worst primary's. `doubts` are the figures that count as unknown, with the
+    reason of each; without `keyspace_known` there are more keys than are counted here.
     """
 
     taken_monotonic: float
@@ -165,6 +208,8 @@ class Snapshot:
     took_seconds: float | None = None
     notes: tuple[str, ...] = ()
     fleet: "FleetView | None" = None
+    doubts: tuple[Doubt, ...] = ()
+    keyspace_known: bool = True
 
     @property
     def keys(self) -> int:

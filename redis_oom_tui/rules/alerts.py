@@ -109,6 +109,7 @@ def figures(snapshot: Snapshot) -> Figures:
         policy=snapshot.memory.policy,
         refused_writes_total=snapshot.counters.refused_writes_total,
         evicted_keys_total=snapshot.counters.evicted_keys_total,
+        limit_source=snapshot.memory.limit_source,
     )
 
 

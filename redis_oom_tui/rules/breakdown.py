@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.models.snapshot import Memory
+from redis_oom_tui.models.snapshot import Activity, Memory
 
 
 class Share(StrEnum):
@@ -13,9 +13,11 @@ class Share(StrEnum):
     TABLES = "keys and tables"
     CLIENTS = "clients"
     REPLICATION = "replication"
+    LINKS = "cluster links"
     AOF = "AOF"
     SCRIPTS = "scripts and functions"
     STARTUP = "start-up"
+    KEYLESS = "no key"
     REST = "the rest"
 
 
@@ -45,26 +47,38 @@ class Breakdown:
         return sum(part.size for part in self.parts if part.share is share)
 
 
-def break_down(memory: Memory) -> Breakdown:
-    """Split used_memory into parts, each clamped to what is left of it."""
+def break_down(memory: Memory, keys: int | None = None) -> Breakdown:
+    """Split used_memory into parts, each clamped to what is left of it; no parts where used_memory is unknown.
+
+    `keys` is how many the server holds: what is left over is no data where there are none.
+    """
+    used = memory.used_bytes
+    if used is None:
+        return Breakdown(())
     wanted = _wanted(memory)
     clients = memory.clients_normal_bytes or 0
-    room = max(0, memory.used_bytes - sum(wanted.values()))
+    room = max(0, used - sum(wanted.values()))
     believable = clients <= room
     if believable:
         wanted[Share.CLIENTS] = clients
-    left = memory.used_bytes
+    left = used
     sizes: dict[Share, int] = {}
     for share, size in wanted.items():
         sizes[share] = min(size, left)
         left -= sizes[share]
     # used_memory_overhead covers all that is not data: where the server tells it, what is left is the data.
-    sizes[Share.DATA if memory.overhead_bytes is not None else Share.REST] = left
+    sizes[_remainder(memory, keys)] = left
     return Breakdown(
         parts=tuple(Part(share, sizes[share]) for share in Share if sizes.get(share)),
         clients_unbelievable=None if believable else clients,
-        outside_bytes=None if memory.rss_bytes is None else max(0, memory.rss_bytes - memory.used_bytes),
+        outside_bytes=None if memory.rss_bytes is None else max(0, memory.rss_bytes - used),
     )
+
+
+def _remainder(memory: Memory, keys: int | None) -> Share:
+    if keys == 0:
+        return Share.KEYLESS
+    return Share.DATA if memory.overhead_bytes is not None else Share.REST
 
 
 def replication_bytes(memory: Memory) -> int:
@@ -75,8 +89,17 @@ def replication_bytes(memory: Memory) -> int:
 def counted_buffers(memory: Memory) -> int:
     """What clients and replication hold of the memory that is compared with maxmemory; 0 where it cannot be true."""
     replication = max(0, replication_bytes(memory) - memory.not_counted_bytes)
-    clients = break_down(memory).size(Share.CLIENTS)
-    return min(memory.counted_bytes, clients + replication)
+    split = break_down(memory)
+    return min(memory.counted_bytes or 0, split.size(Share.CLIENTS) + split.size(Share.LINKS) + replication)
+
+
+def tracking_bytes(activity: Activity) -> tuple[int, int]:
+    """What the table of client-side caching takes, low and high: the server books it as data.
+
+    Measured on 6.2 to 9.1: 70 to 115 bytes for a key with one client, 44 to 59 for each client more.
+    """
+    keys, items = activity.tracking_keys or 0, activity.tracking_items or 0
+    return max(60 * keys, 44 * items), max(130 * keys, 70 * keys + 59 * items)
 
 
 def _wanted(memory: Memory) -> dict[Share, int]:
@@ -85,7 +108,8 @@ def _wanted(memory: Memory) -> dict[Share, int]:
         Share.STARTUP: memory.startup_bytes or 0,
         Share.AOF: memory.aof_buffer_bytes or 0,
         Share.SCRIPTS: (memory.scripts_bytes or 0) + (memory.functions_bytes or 0),
-        Share.REPLICATION: replication_bytes(memory) + (memory.cluster_links_bytes or 0),
+        Share.REPLICATION: replication_bytes(memory),
+        Share.LINKS: memory.cluster_links_bytes or 0,
     }
     if memory.overhead_bytes is not None:
         others = sum(parts.values()) + (memory.clients_normal_bytes or 0)

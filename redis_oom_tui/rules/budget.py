@@ -32,11 +32,12 @@ def budget(plan: Plan, snapshot: Snapshot, target: float = TARGET, *, before: Bu
     freed = 0 if plan.deed is Deed.EXPIRE else held
     spread = _spread(plan, before) if freed else 0
     low, high = max(0, freed - spread), freed + spread
-    if memory.maxmemory_bytes is None:
-        words = f"No limit is set, so nothing has to go; this plan frees about {size(freed)}."
+    counted = memory.counted_bytes
+    if memory.maxmemory_bytes is None or counted is None:
+        words = f"{_why_no_target(snapshot)}; this plan frees about {size(freed)}."
         return Budget(target, None, freed, low, high, words=words, held_bytes=held)
-    needed = max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
-    after = max(0, memory.counted_bytes - freed) / memory.maxmemory_bytes
+    needed = max(0, counted - round(target * memory.maxmemory_bytes))
+    after = max(0, counted - freed) / memory.maxmemory_bytes
     return Budget(
         target=target,
         needed_bytes=needed,
@@ -55,11 +56,19 @@ def _unknown(target: float, snapshot: Snapshot) -> Budget:
     """Where nobody told the sizes of the keys: a plan that frees nobody knows what."""
     memory = snapshot.memory
     words = "The sizes of its keys are not known here, so what this plan frees is not known before it has run."
-    if memory.maxmemory_bytes is None:
+    if memory.maxmemory_bytes is None or memory.counted_bytes is None:
         return Budget(target, None, None, None, None, words=words)
     needed = max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
     said = f"{_need(target, needed)}. {words}"
     return Budget(target, needed, None, None, None, pressure_now=memory.pressure, words=said)
+
+
+def _why_no_target(snapshot: Snapshot) -> str:
+    memory = snapshot.memory
+    if memory.unlimited:
+        return "No limit is set, so nothing has to go"
+    unknown = "The limit" if memory.limit_unknown else "How much is in use"
+    return f"{unknown} is not known, so how much has to go is not known either"
 
 
 def _need(target: float, needed: int) -> str:
@@ -116,12 +125,15 @@ def _share(plan: Plan) -> float:
 def putting_back(backup: Backup, snapshot: Snapshot) -> str | None:
     """What a backup's keys would do to the pressure, in a sentence; None without a limit or without sizes."""
     memory = snapshot.memory
-    if memory.maxmemory_bytes is None or backup.held_bytes is None or backup.deed == Deed.EXPIRE.value:
+    counted = memory.counted_bytes
+    if memory.maxmemory_bytes is None or counted is None:
         return None
-    after = (memory.counted_bytes + backup.held_bytes) / memory.maxmemory_bytes
+    if backup.held_bytes is None or backup.deed == Deed.EXPIRE.value:
+        return None
+    after = (counted + backup.held_bytes) / memory.maxmemory_bytes
     words = f"Its keys took {size(backup.held_bytes)}: with all of them it would be at {percent(after)} of maxmemory"
-    if memory.counted_bytes >= FILLED_TO * memory.maxmemory_bytes:
-        now = percent(memory.counted_bytes / memory.maxmemory_bytes)
+    if counted >= FILLED_TO * memory.maxmemory_bytes:
+        now = percent(counted / memory.maxmemory_bytes)
         return f"{words}. It is at {now} already, and nothing is put back above {percent(FILLED_TO)}: make room first."
     return f"{words}, and it stops at {percent(FILLED_TO)}." if after > FILLED_TO else f"{words}."
 

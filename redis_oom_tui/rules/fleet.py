@@ -78,7 +78,10 @@ def _traits(view: NodeView, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def _limit(snapshot: Snapshot) -> str:
-    return "0" if snapshot.memory.maxmemory_bytes is None else str(snapshot.memory.maxmemory_bytes)
+    memory = snapshot.memory
+    if memory.limit_unknown:
+        return "?"
+    return "0" if memory.maxmemory_bytes is None else str(memory.maxmemory_bytes)
 
 
 def for_the_cluster(verdict: Verdict, snapshot: Snapshot) -> Verdict:
@@ -192,7 +195,7 @@ def promotion_risk(replica: Snapshot, primary: Snapshot) -> str | None:
     """
     limit, held = replica.memory.maxmemory_bytes, primary.memory.counted_bytes
     policy = replica.memory.policy
-    if limit is not None and held > limit:
+    if limit is not None and held is not None and held > limit:
         if is_allkeys(policy):
             return f"on promotion it would evict {size(held - limit)} of data within a second or so ({policy})"
         if is_volatile(policy) and primary.expires:
@@ -200,7 +203,7 @@ def promotion_risk(replica: Snapshot, primary: Snapshot) -> str | None:
         return f"on promotion it would refuse every write at once: it is over its limit by {size(held - limit)}"
     if is_allkeys(policy) and not is_allkeys(primary.memory.policy):
         return f"after a failover any key may be evicted ({policy}), which {primary.memory.policy} never does"
-    if limit is not None and (primary.memory.maxmemory_bytes or limit + 1) > limit:
+    if limit is not None and not primary.memory.limit_unknown and (primary.memory.maxmemory_bytes or limit + 1) > limit:
         return f"its limit is only {size(limit)}, and the primary may grow beyond it"
     return None
 
@@ -223,7 +226,8 @@ def _promotion(view: NodeView, replica: Snapshot, primary: Snapshot) -> Iterator
     risk = promotion_risk(replica, primary)
     if risk is None:
         return
-    over = primary.memory.counted_bytes > (replica.memory.maxmemory_bytes or primary.memory.counted_bytes)
+    held, limit = primary.memory.counted_bytes, replica.memory.maxmemory_bytes
+    over = held is not None and limit is not None and held > limit
     yield Finding(
         id="replica-promotion",
         level=Level.CRITICAL if over else Level.WARNING,

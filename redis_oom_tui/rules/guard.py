@@ -8,6 +8,7 @@ from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
+from redis_oom_tui.rules.whatif import over_bytes
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, parse_size, percent, size
 
@@ -69,7 +70,7 @@ def _returns(old: str | None, new: int, snapshot: Snapshot) -> tuple[str, ...]:
     does = "every write is refused until what is held beyond that has gone"
     if not _refuses(snapshot):
         does = f"{snapshot.memory.policy} evicts at once what is held beyond that, and there is no undo"
-    over = snapshot.memory.counted_bytes - before
+    over = (snapshot.memory.counted_bytes or 0) - before
     already = f"; {size(over)} are beyond it now" if over > 0 else ""
     return (f"When it goes back to {size(before)}, {does}{already}.",)
 
@@ -84,12 +85,13 @@ def _fill(new: int, snapshot: Snapshot) -> str:
     memory = snapshot.memory
     if new == 0:
         return "No limit: writes are never refused, and memory grows until the machine has none left."
-    after = memory.counted_bytes / new
-    fill = f"{size(memory.counted_bytes)} in use would be {percent(after, 1)} of {size(new)}"
-    over = memory.counted_bytes - new
+    counted = memory.counted_bytes
+    if counted is None:
+        return f"How much is in use is not known, so nor is what a limit of {size(new)} would do."
+    fill = f"{size(counted)} in use would be {percent(counted / new, 1)} of {size(new)}"
+    over = counted - new
     if over <= 0:
-        was_over = memory.maxmemory_bytes is not None and memory.counted_bytes > memory.maxmemory_bytes
-        ending = "; writes are accepted again." if was_over else "."
+        ending = "; writes are accepted again." if over_bytes(memory) else "."
         return f"{fill}{ending}"
     if _is_replica(snapshot):
         return f"{fill}: once promoted, it would {_at_once(snapshot)}."
@@ -101,7 +103,7 @@ def _fill(new: int, snapshot: Snapshot) -> str:
 def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
     """What lowering the limit below what is in use would cost."""
     memory = snapshot.memory
-    over = memory.counted_bytes - new
+    over = (memory.counted_bytes or 0) - new
     if new == 0 or over <= 0:
         return ()
     if _is_replica(snapshot):
@@ -130,7 +132,7 @@ def _at_once(snapshot: Snapshot) -> str:
 def _evicted_words(over: int, snapshot: Snapshot) -> str:
     memory = snapshot.memory
     pool = snapshot.expires if is_volatile(memory.policy) else snapshot.keys
-    data = max(1, memory.counted_bytes - (memory.startup_bytes or 0))
+    data = max(1, (memory.counted_bytes or 0) - (memory.startup_bytes or 0))
     estimate = min(pool, round(over * max(1, snapshot.keys) / data))
     if is_volatile(memory.policy) and estimate >= pool:
         return (
@@ -161,8 +163,9 @@ def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
             " needs room for the pages written meanwhile."
         )
     rss = snapshot.memory.rss_bytes
-    if rss is not None and room.free_bytes is not None:
-        growth = new - snapshot.memory.counted_bytes
+    counted = snapshot.memory.counted_bytes
+    if rss is not None and counted is not None and room.free_bytes is not None:
+        growth = new - counted
         if growth > room.free_bytes:
             said.append(
                 f"It may grow by {size(growth)}, but only {size(room.free_bytes)} are free on this machine now."
@@ -177,14 +180,15 @@ def _replication(new: int, snapshot: Snapshot, replicas: Sequence[NodeView]) -> 
     elif snapshot.server.mode == "cluster":
         found.append(PER_NODE)
     elif replicas:
-        found += _copies(new, snapshot.memory.counted_bytes, replicas)
+        found += _copies(new, snapshot.memory.counted_bytes or 0, replicas)
     elif connected := snapshot.activity.connected_replicas:
         have = "1 replica has a limit" if connected == 1 else f"{count(connected)} replicas have limits"
         found.append(
             f"{have} of their own, not known from here: set them as well, when raising before this one, or a failover"
             " brings the trouble back."
         )
-    if new and snapshot.memory.counted_bytes <= new < snapshot.memory.counted_bytes / _COMFORT:
+    counted = snapshot.memory.counted_bytes
+    if new and counted is not None and counted <= new < counted / _COMFORT:
         found.append("That is hardly more than what is in use: it would be full again at once.")
     return tuple(found)
 

@@ -34,7 +34,9 @@ class History:
             self._recent.clear()
         self._recent.append(snapshot)
         self._forget_old_snapshots()
-        self._samples.append(_sample(snapshot, gained, self._samples[-1] if self._samples else None))
+        sample = _sample(snapshot, gained, self._samples[-1] if self._samples else None)
+        if sample is not None:
+            self._samples.append(sample)
         if len(self._samples) > self._max:
             self._thin()
         return gained
@@ -92,8 +94,11 @@ def since_last_restart(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     return tuple(samples)
 
 
-def _sample(snapshot: Snapshot, gained: Rates, last: Sample | None) -> Sample:
+def _sample(snapshot: Snapshot, gained: Rates, last: Sample | None) -> Sample | None:
+    """None where used_memory is unknown: a trend has nothing to rest on there."""
     memory = snapshot.memory
+    if memory.used_bytes is None or memory.counted_bytes is None:
+        return None
     return Sample(
         monotonic=snapshot.taken_monotonic,
         at=snapshot.taken_at,

@@ -1,6 +1,8 @@
 """Eviction policies in plain words (evict.c; the lrm pair exists since Redis 8.6)."""
 
 NOEVICTION = "noeviction"
+# What a snapshot says where the server does not report its policy.
+UNKNOWN = "unknown"
 
 # In the order in which they are shown where the server does not list its own.
 KNOWN = (
@@ -39,6 +41,15 @@ def evicts(policy: str) -> str:
         return "A policy of this server that this version of the tool does not know."
     whom = "Any key may be evicted" if who == "allkeys" else "Only keys with a TTL are evicted"
     return f"{whom}; {first}."
+
+
+def is_known(policy: str) -> bool:
+    """Whether it is one of Redis's or Valkey's, now or by its form a later one.
+
+    >>> is_known("allkeys-lrm"), is_known("eviction"), is_known("unknown")
+    (True, False, False)
+    """
+    return policy == NOEVICTION or is_volatile(policy) or is_allkeys(policy)
 
 
 def is_volatile(policy: str) -> bool:

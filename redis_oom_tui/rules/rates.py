@@ -26,9 +26,14 @@ def between(before: Snapshot | None, now: Snapshot) -> Rates:
         commands=_gain(old.commands_total, new.commands_total),
         keyspace_hits=_gain(old.keyspace_hits_total, new.keyspace_hits_total),
         keyspace_misses=_gain(old.keyspace_misses_total, new.keyspace_misses_total),
-        growth_bytes=now.memory.counted_bytes - before.memory.counted_bytes,
+        growth_bytes=_growth(before, now),
         reset=_was_reset(old, new),
     )
+
+
+def _growth(before: Snapshot, now: Snapshot) -> int | None:
+    old, new = before.memory.counted_bytes, now.memory.counted_bytes
+    return None if old is None or new is None else new - old
 
 
 def _restarted(before: Snapshot, now: Snapshot) -> bool:

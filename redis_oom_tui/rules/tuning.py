@@ -12,7 +12,7 @@ from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.guard import parse_limit, propose_limit
 from redis_oom_tui.rules.policies import KNOWN
-from redis_oom_tui.rules.whatif import policy_view
+from redis_oom_tui.rules.whatif import over_bytes, policy_view
 from redis_oom_tui.words.sizes import number_of_keys, parse_size, size
 
 YES_NO = ("yes", "no")
@@ -139,10 +139,7 @@ def _propose_policy(
         held = f", about {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
         can = f" Here it may evict {number_of_keys(view.evictable_keys)}{held}."
     warnings = list(view.warnings)
-    over = (
-        snapshot.memory.maxmemory_bytes is not None and snapshot.memory.counted_bytes > snapshot.memory.maxmemory_bytes
-    )
-    if over and view.evictable_keys:
+    if over_bytes(snapshot.memory) and view.evictable_keys:
         warnings.insert(0, "The server is over its limit: eviction begins at once, and what is evicted has no undo.")
     if snapshot.server.role in {"slave", "replica"}:
         warnings.append("This is a replica: the setting is its own, and takes effect when it is promoted.")

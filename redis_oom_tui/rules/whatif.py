@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from redis_oom_tui.models.action import PolicyView, Step
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.models.snapshot import Memory, Snapshot
+from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.rules import precious
-from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, evicts, is_allkeys, is_lfu, is_volatile
+from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, UNKNOWN, evicts, is_allkeys, is_known, is_lfu, is_volatile
 from redis_oom_tui.words.sizes import count, percent, size, told_bytes
 
 _SHOWN = 3
@@ -18,10 +18,11 @@ _AHEAD = 0.05
 
 
 def over_bytes(memory: Memory) -> int | None:
-    """How much has to go before the server accepts writes again; None without a limit."""
-    if memory.maxmemory_bytes is None:
+    """How much has to go before the server accepts writes again; None without a limit, or where that is not known."""
+    counted = memory.counted_bytes
+    if memory.maxmemory_bytes is None or counted is None:
         return None
-    return max(0, memory.counted_bytes - memory.maxmemory_bytes)
+    return max(0, counted - memory.maxmemory_bytes)
 
 
 def policy_views(names: Iterable[str], snapshot: Snapshot, scan: ScanView | None) -> tuple[PolicyView, ...]:
@@ -151,7 +152,9 @@ def _buffers(snapshot: Snapshot) -> tuple[str, ...]:
     """The warning that what fills the memory is not data."""
     memory = snapshot.memory
     held = (memory.clients_normal_bytes or 0) + (memory.replication_backlog_bytes or 0)
-    if memory.maxmemory_bytes is None or held <= memory.maxmemory_bytes / 4 or held > memory.used_bytes:
+    if memory.maxmemory_bytes is None or memory.used_bytes is None:
+        return ()
+    if held <= memory.maxmemory_bytes / 4 or held > memory.used_bytes:
         return ()
     return (
         (
@@ -164,17 +167,26 @@ def _buffers(snapshot: Snapshot) -> tuple[str, ...]:
 def write_path(snapshot: Snapshot) -> tuple[Step, ...]:
     """The way that a write takes here, each question with this server's answer; what it does not reach is not lit."""
     memory = snapshot.memory
-    if memory.maxmemory_bytes is None:
+    if memory.unlimited:
         return (Step("Is a limit set?", "no (maxmemory 0): the write is accepted", end=True),)
-    steps = [Step("Is a limit set?", f"yes: {size(memory.maxmemory_bytes)}")]
-    over = over_bytes(memory) or 0
+    if memory.limit_unknown:
+        return (Step("Is a limit set?", "not reported by this server: state it with --limit SIZE", end=True),)
+    stated = " (stated with --limit)" if memory.limit_source is LimitSource.OPERATOR else ""
+    steps = [Step("Is a limit set?", f"yes: {size(memory.maxmemory_bytes)}{stated}")]
+    over = over_bytes(memory)
+    if over is None:
+        return (*steps, Step("Is it over the limit?", "not known: used_memory cannot be believed", end=True))
     used = f"{size(memory.counted_bytes)} in use, {percent(memory.pressure, 1)}"
     steps.append(Step("Is it over the limit?", _over_words(used, over), end=over == 0))
     lit = over > 0
     if memory.policy == NOEVICTION:
         steps.append(Step("Which policy?", "noeviction: the write is refused with OOM", lit=lit, end=True))
         return tuple(steps)
+    if memory.policy == UNKNOWN:
+        return (*steps, Step("Which policy?", "not reported by this server", lit=lit, end=True))
     steps.append(Step("Which policy?", f"{memory.policy}: {evicts(memory.policy)[:-1].lower()}", lit=lit))
+    if not is_known(memory.policy):
+        return tuple(steps)
     keys = _evictable_keys(memory.policy, snapshot)
     whose = "keys with a TTL" if is_volatile(memory.policy) else "keys"
     if keys == 0:

@@ -15,6 +15,7 @@ from redis_oom_tui.tui.glyphs import Glyphs
 from redis_oom_tui.tui.reading import Link, Reading
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import cells, cut, safe_text
+from redis_oom_tui.words.limits import use_of_limit
 
 PANES = ("triage", "hogs", "limits", "cleanup", "log")
 
@@ -185,7 +186,7 @@ def strip(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> Li
     pressure = memory.pressure
     left: list[Piece] = [(" mem ", "dim")]
     if pressure is None:
-        words: list[Piece] = [(f" {sizes.size(memory.used_bytes)} used, no limit", "title")]
+        words: list[Piece] = [(f" {use_of_limit(memory)}", "title")]
     else:
         marks = (thresholds.warn, thresholds.crit, 1.0)
         share = f"{pad(sizes.percent_beside(pressure, marks, 1), 8, 'right')} "

@@ -17,9 +17,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from redis_oom_tui.models.alert import Event, EventKind
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.policies import is_allkeys, is_known
 from redis_oom_tui.watch.looking import Look
 from redis_oom_tui.watch.output import Note
 from redis_oom_tui.watch.threads import aside
@@ -125,13 +126,21 @@ def _own(exposed: Exposed) -> Iterator[Metric]:
 def _server(server: str, snapshot: Snapshot) -> Iterator[Metric]:
     memory, counters = snapshot.memory, snapshot.counters
     volatile_only = memory.policy.startswith("volatile-")
-    evictable = snapshot.keys if memory.policy.startswith("allkeys-") else snapshot.expires if volatile_only else 0
+    evictable: int | None = None
+    if snapshot.keyspace_known and is_known(memory.policy):
+        evictable = snapshot.keys if is_allkeys(memory.policy) else snapshot.expires if volatile_only else 0
     gauges: tuple[tuple[str, str, float | None], ...] = (
         ("pressure_ratio", "Counted memory over maxmemory; absent without a limit", memory.pressure),
         ("used_bytes", "used_memory", memory.used_bytes),
         ("counted_bytes", "What the server compares with maxmemory", memory.counted_bytes),
-        ("maxmemory_bytes", "maxmemory; absent without a limit", memory.maxmemory_bytes),
-        ("evictable_keys", "Keys that the policy may evict", evictable if memory.policy != "unknown" else None),
+        ("maxmemory_bytes", "maxmemory, or --limit; absent without a limit", memory.maxmemory_bytes),
+        ("limit_known", "Whether the limit, or that there is none, is known", float(not memory.limit_unknown)),
+        (
+            "limit_stated",
+            "Whether maxmemory_bytes is the operator's word (--limit)",
+            float(memory.limit_source is LimitSource.OPERATOR),
+        ),
+        ("evictable_keys", "Keys that the policy may evict", evictable),
     )
     for name, what, value in gauges:
         if value is not None:

@@ -5,9 +5,9 @@ from typing import Any
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.words.doubts import doubt_fields
 from redis_oom_tui.words.fleet_lines import node_documents
 from redis_oom_tui.words.hostile import exact, safe_text
-from redis_oom_tui.words.sizes import percent_beside, size
 
 
 def check_document(
@@ -31,6 +31,7 @@ def check_document(
         "evicted_keys_total": None if counters is None else counters.evicted_keys_total,
         "findings": [finding_fields(finding) for finding in findings],
         "notes": [] if snapshot is None else list(snapshot.notes),
+        "doubts": [] if snapshot is None else doubt_fields(snapshot),
         "nodes": None if snapshot is None or snapshot.fleet is None else node_documents(snapshot.fleet),
     }
 
@@ -40,6 +41,7 @@ def server_fields(address: Address, snapshot: Snapshot | None) -> dict[str, Any]
     server = None if snapshot is None else snapshot.server
     return {
         "flavour": None if server is None else server.flavour,
+        "product": None if server is None else server.product or None,
         "version": None if server is None else server.version,
         "role": None if server is None else server.role,
         "mode": None if server is None else server.mode,
@@ -49,19 +51,12 @@ def server_fields(address: Address, snapshot: Snapshot | None) -> dict[str, Any]
     }
 
 
-def share_of_limit(memory: Memory) -> str:
-    """How full it is, for a line of figures; 100 % only where the limit is reached.
-
-    >>> share_of_limit(Memory(used_bytes=99_996, maxmemory_bytes=100_000)), share_of_limit(Memory(used_bytes=5))
-    ('99.9 % of 97.7 KiB', 'no limit')
-    """
-    if memory.maxmemory_bytes is None:
-        return "no limit"
-    return f"{percent_beside(memory.pressure, (1.0,), 1)} of {size(memory.maxmemory_bytes)}"
-
-
 def memory_fields(memory: Memory | None) -> dict[str, Any]:
-    """Sizes in bytes; `pressure` is the share of maxmemory in use as the server counts it."""
+    """Sizes in bytes; `pressure` is the share of maxmemory in use as the server counts it.
+
+    `limit_source` tells a limit that is not set (`server`) from one that is not reported (`not_reported`), and one that
+    the operator stated (`operator`).
+    """
     return {
         "used_bytes": None if memory is None else memory.used_bytes,
         "counted_bytes": None if memory is None else memory.counted_bytes,
@@ -71,6 +66,9 @@ def memory_fields(memory: Memory | None) -> dict[str, Any]:
         "pressure": None if memory is None or memory.pressure is None else round(memory.pressure, 4),
         "fragmentation_ratio": None if memory is None else memory.fragmentation_ratio,
         "policy": None if memory is None or memory.policy == "unknown" else memory.policy,
+        "limit_source": None if memory is None else memory.limit_source.value,
+        "not_counted_bytes": None if memory is None else memory.not_counted_bytes,
+        "host_bytes": None if memory is None else memory.host_bytes,
     }
 
 

@@ -3,8 +3,10 @@
 from typing import Any
 
 from redis_oom_tui.models.fleet import FleetView, NodeView
+from redis_oom_tui.words.doubts import doubt_fields
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, used_of
+from redis_oom_tui.words.limits import use_of_limit
+from redis_oom_tui.words.sizes import count
 
 # More lines than this tell a person nothing that the worst of them did not.
 _SHOWN = 20
@@ -27,7 +29,7 @@ def _line(view: NodeView) -> str:
     if view.snapshot is None:
         return f"{name}  {role}  {safe_text(view.error or 'not asked', 200)}"
     memory = view.snapshot.memory
-    use = used_of(memory.used_bytes, memory.maxmemory_bytes, memory.pressure)
+    use = use_of_limit(memory)
     return f"{name}  {role}  {use}, {safe_text(memory.policy, 30)}, {count(view.snapshot.keys)} keys"
 
 
@@ -52,6 +54,8 @@ def _document(view: NodeView) -> dict[str, Any]:
         "maxmemory_bytes": None if memory is None else memory.maxmemory_bytes,
         "pressure": None if memory is None or memory.pressure is None else round(memory.pressure, 4),
         "policy": None if memory is None or memory.policy == "unknown" else memory.policy,
+        "limit_source": None if memory is None else memory.limit_source.value,
+        "doubts": [] if snapshot is None else doubt_fields(snapshot),
         "keys_total": None if snapshot is None else snapshot.keys,
         "refused_writes_total": None if snapshot is None else snapshot.counters.refused_writes_total,
         "evicted_keys_total": None if snapshot is None else snapshot.counters.evicted_keys_total,

@@ -104,7 +104,8 @@ def limits_document(limits: Limits, results: Iterable[ChangeResult]) -> dict[str
     return {
         "node": limits.node or None,
         "maxmemory_bytes": limits.maxmemory_bytes,
-        "policy": limits.policy,
+        "limit_source": limits.limit_source.value,
+        "policy": None if limits.policy == "unknown" else limits.policy,
         "over_bytes": limits.over_bytes,
         "machine": {
             "limit_bytes": limits.room.limit_bytes,

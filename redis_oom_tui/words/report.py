@@ -15,6 +15,7 @@ from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.words.check_document import finding_fields, memory_fields, server_fields
 from redis_oom_tui.words.fleet_lines import node_documents
 from redis_oom_tui.words.hostile import key_fields, safe_text
+from redis_oom_tui.words.limits import limit_text
 from redis_oom_tui.words.sizes import count, duration, percent, size, told_bytes
 
 _ROWS = 15
@@ -319,8 +320,7 @@ def _lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str
 
 
 def _limit(snapshot: Snapshot) -> str:
-    limit = snapshot.memory.maxmemory_bytes
-    return "no limit" if limit is None else size(limit)
+    return limit_text(snapshot.memory)
 
 
 def _time(at: float) -> str:

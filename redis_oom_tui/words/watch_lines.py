@@ -9,8 +9,9 @@ from redis_oom_tui.models.alert import Event, EventKind, Figures, Silence
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.models.verdict import Level, Verdict
-from redis_oom_tui.words.check_document import memory_fields, server_fields, share_of_limit
+from redis_oom_tui.words.check_document import memory_fields, server_fields
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.limits import share_of_limit
 from redis_oom_tui.words.sizes import count, duration, size, time_span
 
 # syslog's numbers, which journald reads off the start of a line written to it.
@@ -126,6 +127,7 @@ def figures_object(figures: Figures) -> dict[str, object]:
     return {
         "used_bytes": figures.used_bytes,
         "maxmemory_bytes": figures.maxmemory_bytes,
+        "limit_source": figures.limit_source.value,
         "pressure": figures.pressure,
         "policy": None if figures.policy is None else safe_text(figures.policy),
         "refused_writes_total": figures.refused_writes_total,

@@ -39,7 +39,7 @@ def forgotten_monitor(case: Case) -> Iterator[Finding]:
 
 def hogs(case: Case) -> Iterator[Finding]:
     """Clients whose buffers are worth closing them for."""
-    threshold = max(HOG_BYTES, 0.05 * (case.memory.maxmemory_bytes or case.memory.used_bytes))
+    threshold = max(HOG_BYTES, 0.05 * (case.memory.maxmemory_bytes or case.memory.used_bytes or 0))
     found = [hog for hog in rank(case.clients) if hog.client.total_bytes >= threshold]
     found = [hog for hog in found if hog.kind is not ClientKind.MONITOR]
     if not found:
@@ -54,7 +54,7 @@ def hogs(case: Case) -> Iterator[Finding]:
     )
     yield Finding(
         id="client-hogs",
-        level=Level.CRITICAL if 2 * held > case.memory.used_bytes else Level.WARNING,
+        level=Level.CRITICAL if 2 * held > (case.memory.used_bytes or 2 * held) else Level.WARNING,
         title=f"{_clients(found)} hold{'s' if len(found) == 1 else ''} {size(held)} of buffers",
         advice="Close the largest in Triage: that frees its buffers at once, and well-behaved clients reconnect.",
         evidence=tuple(f"{hog.words} holds {hog.holding}" for hog in found[:3]),
@@ -68,6 +68,8 @@ def no_client_limit(case: Case) -> Iterator[Finding]:
     """maxmemory-clients would have stopped the hogs."""
     clients = break_down(case.memory).size(Share.CLIENTS)
     base = case.memory.maxmemory_bytes or case.memory.used_bytes
+    if base is None:
+        return
     if case.settings.get("maxmemory-clients") != "0" or clients < max(4 * MIB, 0.1 * base):
         return
     yield Finding(

@@ -57,7 +57,7 @@ class Case:
 
     def matters(self, size: float, share: float = 0.01) -> bool:
         """Whether `size` bytes are worth a line: a share of what is used, and not next to nothing."""
-        return size >= max(share * self.now.memory.used_bytes, 64 * 1024)
+        return size >= max(share * (self.now.memory.used_bytes or 0), 64 * 1024)
 
     @cached_property
     def families(self) -> tuple[PatternRow, ...]:

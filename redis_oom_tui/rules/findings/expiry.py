@@ -117,7 +117,7 @@ def unreaped(case: Case) -> Iterator[Finding]:
         return
     if stale < 0.03 or dead < 1000:
         return
-    each = case.memory.used_bytes / max(1, case.now.keys)
+    each = (case.memory.used_bytes or 0) / max(1, case.now.keys)
     yield Finding(
         id="expired-unreaped",
         level=Level.OK,

@@ -54,7 +54,7 @@ def giants(case: Case) -> Iterator[Finding]:
     """Keys that each hold a good part of the memory."""
     if case.scan is None:
         return
-    floor = max(MIB, _GIANT_SHARE * case.memory.used_bytes)
+    floor = max(MIB, _GIANT_SHARE * (case.memory.used_bytes or 0))
     found = [row for row in case.scan.top if (row.size or 0) >= floor and not row.suspect]
     for row in found[:_SHOWN]:
         yield _giant(case, row)
@@ -87,14 +87,16 @@ def growth(case: Case) -> Iterator[Finding]:
 def _giant(case: Case, row: KeyRow) -> Finding:
     id_, what, advice, application = BY_TYPE.get(row.type, _PLAIN)
     held = row.size or 0
-    share = held / max(1, case.memory.used_bytes)
+    used = case.memory.used_bytes
+    share = held / used if used else 0.0
+    of_all = f", {percent(share)} of all that is used" if used else ""
     measured = "measured" if row.measured or row.type == "string" else "estimated from a few elements"
     idle = (f"idle for {duration(row.idle_seconds)}",) if row.idle_seconds is not None else ()
     expires = "never expires" if row.ttl_ms is None else f"expires in {duration(row.ttl_ms / 1000)}"
     return Finding(
         id=id_,
         level=Level.WARNING if share < 0.25 else max(case.near, Level.WARNING, key=lambda level: level.exit_code),
-        title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}, {percent(share)} of all that is used",
+        title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{of_all}",
         advice=advice,
         evidence=(f"{row.type}, {size(held)} ({measured})", expires, *idle),
         saves_bytes=(0, held),

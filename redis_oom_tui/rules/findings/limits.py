@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Finding, Level, Lever
 from redis_oom_tui.rules import precious
 from redis_oom_tui.rules.breakdown import counted_buffers
@@ -16,16 +17,16 @@ def no_limit(case: Case) -> Iterator[Finding]:
     """Without a limit the kernel is the one who ends it."""
     memory, host = case.memory, case.host
     taken = memory.rss_bytes or memory.used_bytes
-    if memory.maxmemory_bytes is not None or not host or taken < 0.25 * host:
+    if not memory.unlimited or not host or taken is None or taken < 0.25 * host:
         return
-    wanted = int(0.75 * host)
+    wanted = max(int(0.75 * host), memory.used_bytes or 0)
     yield Finding(
         id="no-limit",
         level=Level.WARNING if taken >= 0.5 * host else Level.OK,
         title=f"No limit is set, and {percent(taken / host)} of the host's memory is taken",
         advice="Set maxmemory below the host's or container's memory, with room for a fork, before the kernel does it.",
-        evidence=(f"rss {size(taken)} of {size(host)} that the server's host has",),
-        lever=Lever("limits", setting="maxmemory", value=str(max(wanted, memory.used_bytes))),
+        evidence=(f"{'used' if memory.rss_bytes is None else 'rss'} {size(taken)} of {size(host)} that its host has",),
+        lever=Lever("limits", setting="maxmemory", value=str(wanted)),
     )
 
 
@@ -49,11 +50,14 @@ def limit_over_host(case: Case) -> Iterator[Finding]:
 def raise_limit(case: Case) -> Iterator[Finding]:
     """The quickest cure, where the host has room and data fills the limit."""
     memory, host = case.memory, case.host
-    limit = memory.maxmemory_bytes
-    if limit is None or case.near is Level.OK or not host or is_allkeys(case.policy):
+    limit, counted = memory.maxmemory_bytes, memory.counted_bytes
+    if limit is None or counted is None or case.near is Level.OK or not host or is_allkeys(case.policy):
         return
-    wanted = max(limit + limit // 2, memory.counted_bytes + memory.counted_bytes // 4)
-    if wanted > 0.7 * host or 2 * counted_buffers(memory) > memory.counted_bytes:
+    # What the operator states may be enforced elsewhere than by this setting.
+    if memory.limit_source is not LimitSource.SERVER:
+        return
+    wanted = max(limit + limit // 2, counted + counted // 4)
+    if wanted > 0.7 * host or 2 * counted_buffers(memory) > counted:
         return
     yield Finding(
         id="raise-limit",
@@ -68,6 +72,8 @@ def raise_limit(case: Case) -> Iterator[Finding]:
 def volatile_without_ttl(case: Case) -> Iterator[Finding]:
     """A volatile-* policy on keys that never expire."""
     if case.memory.maxmemory_bytes is None or not is_volatile(case.policy) or case.now.expires or not case.now.keys:
+        return
+    if not case.now.keyspace_known:
         return
     yield Finding(
         id="volatile-no-ttl",
@@ -155,7 +161,9 @@ def blocking_frees(case: Case) -> Iterator[Finding]:
 def fragmentation(case: Case) -> Iterator[Finding]:
     """RSS far above what is used, in bytes that matter."""
     memory = case.memory
-    waste = (memory.rss_bytes or 0) - memory.used_bytes
+    if memory.used_bytes is None or memory.rss_bytes is None:
+        return
+    waste = memory.rss_bytes - memory.used_bytes
     if waste < 100 * MIB or waste < 0.4 * memory.used_bytes:
         return
     defrag = case.settings.get("activedefrag") == "no" and "jemalloc" in (memory.allocator or "")
@@ -166,7 +174,7 @@ def fragmentation(case: Case) -> Iterator[Finding]:
     )
     yield Finding(
         id="fragmentation",
-        level=Level.WARNING if case.host and (memory.rss_bytes or 0) > 0.8 * case.host else Level.OK,
+        level=Level.WARNING if case.host and memory.rss_bytes > 0.8 * case.host else Level.OK,
         title=f"{size(waste)} of RAM is held beyond what is used",
         advice=f"{advice} It does not count towards maxmemory: this mends the host, not refused writes.",
         evidence=(

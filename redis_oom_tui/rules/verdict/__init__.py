@@ -37,8 +37,16 @@ def judge(
     for rule in RULES:
         verdict = rule(facts)
         if verdict is not None:
-            return for_the_cluster(verdict, snapshot)
-    return for_the_cluster(healthy(facts), snapshot)
+            return for_the_cluster(_of_foreign(verdict, facts), snapshot)
+    return for_the_cluster(_of_foreign(healthy(facts), facts), snapshot)
+
+
+def _of_foreign(verdict: Verdict, facts: Facts) -> Verdict:
+    """Of a server with rules of its own, what is judged are only the figures that it shares with Redis."""
+    if not facts.now.server.is_foreign:
+        return verdict
+    what = f"{facts.name} is neither Redis nor Valkey: when it refuses and what it evicts is not judged here."
+    return replace(verdict, reason=f"{verdict.reason} {what}")
 
 
 def unknown(reason: str) -> Verdict:

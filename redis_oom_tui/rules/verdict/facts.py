@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.rules.breakdown import counted_buffers
+from redis_oom_tui.rules.breakdown import Share, break_down, counted_buffers, tracking_bytes
+from redis_oom_tui.rules.policies import NOEVICTION, is_known
 
 # Under a volatile-* policy with fewer keys to evict than this share, the limit is as hard as under noeviction.
 FEW_EVICTABLE = 0.10
@@ -42,6 +43,16 @@ class Facts:
         return self.policy.startswith("volatile-") and self.now.expires > 0
 
     @property
+    def cannot_evict(self) -> bool:
+        """Whether it is known that there is nothing to evict: a policy that is not reported may well evict."""
+        return not self.can_evict and is_known(self.policy) and (self.now.keyspace_known or self.policy == NOEVICTION)
+
+    @property
+    def name(self) -> str:
+        """What to call the server where it is neither Redis nor Valkey."""
+        return self.now.server.product or "This server"
+
+    @property
     def few_evictable(self) -> bool:
         """Whether eviction would soon run out of keys, though it has some now."""
         return self.policy.startswith("volatile-") and self.now.expires < FEW_EVICTABLE * self.now.keys
@@ -65,6 +76,8 @@ class Facts:
     def buffers_hold_it(self) -> bool:
         """Whether buffers, and not data, are most of what the limit counts beyond the empty server."""
         counted = self.now.memory.counted_bytes
+        if counted is None:
+            return False
         return 2 * self.buffer_bytes > max(counted - (self.now.memory.startup_bytes or 0), counted / 2)
 
     @property
@@ -83,13 +96,14 @@ class Facts:
     def over_limit(self) -> bool:
         """Whether the next write would be refused unless eviction makes room.
 
-        Without the clock, used memory itself must do; it flickers across the limit from call to call.
+        The server's own clock tells it even where its limit or its count are unknown. Without the clock, used memory
+        itself must do; it flickers across the limit from call to call.
         """
-        if self.pressure is None:
+        if self.now.memory.unlimited:
             return False
         if self.over_limit_seconds is not None:
             return self.over_limit_seconds > 0
-        return self.pressure >= 1.0
+        return self.pressure is not None and self.pressure >= 1.0
 
     @property
     def losing(self) -> bool:
@@ -112,7 +126,34 @@ class Facts:
     @property
     def refusing(self) -> bool:
         """Whether it refuses writes now: seen, or certain for the next one."""
-        return self.refused_lately or (self.over_limit and not self.can_evict and not self.is_replica)
+        certain = self.over_limit and self.cannot_evict and self._enforces and not self.is_replica
+        return self.refused_lately or certain
+
+    @property
+    def _enforces(self) -> bool:
+        """Whether it refuses at the limit that it is measured by: a stated one, or another product's, need not be."""
+        if self.now.server.is_foreign:
+            return False
+        return self.now.memory.limit_source is not LimitSource.OPERATOR or bool(self.over_limit_seconds)
+
+    @cached_property
+    def keyless_bytes(self) -> int:
+        """What is held by no key, on a server that has none; 0 where there are keys."""
+        if self.now.keys or not self.now.keyspace_known:
+            return 0
+        return break_down(self.now.memory, 0).size(Share.KEYLESS)
+
+    @cached_property
+    def tracking(self) -> tuple[int, int]:
+        """What client-side caching takes, low and high, where that is most of what is counted; else zeros."""
+        low, high = tracking_bytes(self.now.activity)
+        counted = self.now.memory.counted_bytes
+        return (low, min(high, counted)) if counted and counted > low > counted / 2 else (0, 0)
+
+    @property
+    def links_bytes(self) -> int:
+        """What the links of the cluster bus hold."""
+        return break_down(self.now.memory).size(Share.LINKS)
 
     @property
     def near(self) -> Level:

@@ -1,7 +1,12 @@
 """The clauses that the verdict's sentences are put together from."""
 
+from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
+from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.policies import UNKNOWN, is_known
 from redis_oom_tui.rules.verdict.facts import Facts
+from redis_oom_tui.words.doubts import doubt_lines
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.limits import limit_text
 from redis_oom_tui.words.sizes import count, duration, percent_beside, size
 
 # commandstats count every refusal, by the ACL as well; none of these can be refused for lack of memory.
@@ -15,18 +20,40 @@ _HARMLESS = (
 _NEED_NO_MEMORY = frozenset(_HARMLESS.split())
 
 
+_DOUBTS = 3
+
+
 def _takes_no_memory(command: str) -> bool:
     return command.lower().partition("|")[0] in _NEED_NO_MEMORY
 
 
 def in_use(facts: Facts) -> str:
-    """How full it is: `99 % of 64.0 MiB`, or what it uses where nothing limits it."""
+    """How full it is: `99 % of 64.0 MiB`, or what it uses where no limit is known."""
     memory = facts.now.memory
     if facts.pressure is None:
-        return size(memory.used_bytes)
+        return "unknown use" if memory.used_bytes is None else size(memory.used_bytes)
     digits = 1 if 0.985 <= facts.pressure < 1.10 else 0
     marks = (facts.thresholds.warn, facts.thresholds.crit, 1.0)
-    return f"{percent_beside(facts.pressure, marks, digits)} of {size(memory.maxmemory_bytes)}"
+    stated = "the stated " if memory.limit_source is LimitSource.OPERATOR else ""
+    return f"{percent_beside(facts.pressure, marks, digits)} of {stated}{size(memory.maxmemory_bytes)}"
+
+
+def why_unjudged(facts: Facts) -> str:
+    """Why the pressure is not known; '' where it is, or where the server says that nothing limits it."""
+    memory = facts.now.memory
+    if memory.used_bytes is None:
+        reason = _reason(facts, "used_memory")
+        if reason == NOT_REPORTED:
+            return "its used_memory is not reported"
+        return f"its own count is broken: used_memory {reason}"
+    if not memory.limit_unknown:
+        return ""
+    reason = _reason(facts, "maxmemory")
+    return "its limit is not reported" if reason == NOT_REPORTED else f"its limit is not known: maxmemory {reason}"
+
+
+def _reason(facts: Facts, field: str) -> str:
+    return next((doubt.reason for doubt in facts.now.doubts if doubt.field == field), NOT_REPORTED)
 
 
 def refusals(facts: Facts) -> str:
@@ -48,19 +75,42 @@ def lately(facts: Facts) -> str:
 
 def why_full(facts: Facts) -> str:
     """Why the limit holds: what the policy cannot do about it."""
+    return _no_data(facts) or _policy_fails(facts)
+
+
+def _no_data(facts: Facts) -> str:
+    """What holds most of the memory where that is no data; '' where it is."""
+    if facts.buffers_hold_it and 2 * facts.links_bytes > facts.buffer_bytes:
+        return f"links of the cluster bus hold {size(facts.links_bytes)} of it, not data"
     if facts.buffers_hold_it:
         return f"buffers of clients and replicas hold {size(facts.buffer_bytes)} of it, not data"
     if facts.empty_server_fills_it:
         return f"the empty server alone takes {size(facts.now.memory.startup_bytes)}"
+    if facts.tracking[0]:
+        low, high = facts.tracking
+        return f"client-side caching (tracking) holds about {size(low)} to {size(high)} of it, not data"
+    return ""
+
+
+def _policy_fails(facts: Facts) -> str:
+    if not facts.now.keys and facts.now.keyspace_known:
+        return f"no key is left to evict{_keyless(facts)}"
     if facts.policy == "noeviction":
         return "noeviction evicts nothing"
-    if not facts.now.keys:
-        return "no key is left to evict"
     if facts.policy.startswith("volatile-") and not facts.now.expires:
         return f"{facts.policy} may evict only keys with a TTL, and none of {count(facts.now.keys)} has one"
     if facts.can_evict:
         return f"{facts.policy} does not make room fast enough"
-    return "its policy is not told" if facts.policy == "unknown" else f"{facts.policy} finds nothing to evict"
+    if facts.policy == UNKNOWN:
+        return "its policy is not reported"
+    if not is_known(facts.policy):
+        return f"what its policy {safe_text(facts.policy, 24)} evicts is not known"
+    return f"{facts.policy} finds nothing to evict"
+
+
+def _keyless(facts: Facts) -> str:
+    held, counted = facts.keyless_bytes, facts.now.memory.counted_bytes or 0
+    return f", and {size(held)} is held by no key" if 4 * held > counted else ""
 
 
 def refused_so_far(facts: Facts) -> str:
@@ -76,9 +126,8 @@ def refused_so_far(facts: Facts) -> str:
 def evidence(facts: Facts) -> tuple[str, ...]:
     """The figures behind any verdict, as short statements in Redis's own words."""
     memory, keys, expires = facts.now.memory, facts.now.keys, facts.now.expires
-    limit = "no limit" if memory.maxmemory_bytes is None else size(memory.maxmemory_bytes)
     told = [
-        f"used_memory {size(memory.used_bytes)}, maxmemory {limit}, policy {safe_text(facts.policy, 24)}",
+        f"used_memory {size(memory.used_bytes)}, maxmemory {limit_text(memory)}, policy {safe_text(facts.policy, 24)}",
         f"{count(keys)} keys, {count(expires)} of them with a TTL",
         f"buffers of clients and replicas {size(facts.buffer_bytes)}",
         refused_so_far(facts),
@@ -95,4 +144,12 @@ def evidence(facts: Facts) -> tuple[str, ...]:
         told.append(f"the server restarted {duration(facts.now.server.uptime_seconds)} ago")
     if facts.rates.reset:
         told.append("its counters were reset meanwhile, so counts are lower bounds")
+    told += doubt_lines(facts.now, _DOUBTS)
     return tuple(text for text in told if text)
+
+
+def say(
+    facts: Facts, level: Level, rule: str, reason: str, first_step: str = "", since: float | None = None
+) -> Verdict:
+    """The verdict of a rule, with the evidence that stands behind any of them."""
+    return Verdict(level, reason, rule, evidence(facts), first_step, since)

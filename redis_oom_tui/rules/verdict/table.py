@@ -8,7 +8,8 @@ from collections.abc import Callable
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.verdict.facts import Facts
-from redis_oom_tui.rules.verdict.phrases import evidence, in_use, refusals, refused_so_far, why_full
+from redis_oom_tui.rules.verdict.phrases import in_use, refusals, refused_so_far, say, why_full, why_unjudged
+from redis_oom_tui.rules.verdict.unknowns import contradictory, count_unknown, limit_unknown, refusing_unjudged
 from redis_oom_tui.words.sizes import count, duration, percent, percent_beside, size, time_span
 
 Rule = Callable[[Facts], Verdict | None]
@@ -27,6 +28,9 @@ _BUFFERS_FIRST = "See in Triage which client holds the buffers and close it; del
 _DEFRAGMENT = "Try activedefrag or MEMORY PURGE, for the host's sake: it does not count towards maxmemory."
 FIRST_STEPS = {
     "buffers": _BUFFERS_FIRST,
+    "links": "Find who publishes so much to the cluster (PUBLISH goes to every node: SPUBLISH does not) or which node"
+    " does not read; cluster-link-sendbuf-limit bounds it.",
+    "tracking": "Lower tracking-table-max-keys on the server, or let clients track by prefix (BCAST): no key holds it.",
     "tiny-limit": "Raise maxmemory in Limits: nothing that could be freed would suffice.",
     "nothing-left": "Raise maxmemory in Limits, and see in Triage what holds the memory: it is no key.",
     "no-ttl": "Free some memory in Cleanup; then give keys a TTL, or choose another policy in Limits.",
@@ -43,7 +47,7 @@ def loading(facts: Facts) -> Verdict | None:
     reason = (
         f"Loading its data set into memory, {size(facts.now.memory.used_bytes)} so far: it serves nobody until done."
     )
-    return _say(facts, Level.CRITICAL, "loading", reason, "Wait for the end of loading before you change anything.")
+    return say(facts, Level.CRITICAL, "loading", reason, "Wait for the end of loading before you change anything.")
 
 
 def refusing(facts: Facts) -> Verdict | None:
@@ -51,12 +55,14 @@ def refusing(facts: Facts) -> Verdict | None:
     if not facts.refusing:
         return None
     seen = refusals(facts)
+    if facts.pressure is None:
+        return refusing_unjudged(facts, seen)
     if facts.near is Level.OK and not facts.over_limit:
         now = f"though it is at {in_use(facts)} now: each needed more room than there was"
         reason = f"Refusing writes: {seen}, {now}."
-        return _say(facts, Level.OOM, "refusing-large", reason, FIRST_STEPS["large"])
+        return say(facts, Level.OOM, "refusing-large", reason, FIRST_STEPS["large"])
     reason = f"Refusing writes at {in_use(facts)}: {why_full(facts)}{'; ' if seen else ''}{seen}."
-    return _say(facts, Level.OOM, f"refusing-{_cause(facts)}", reason, _first_step(facts), facts.since)
+    return say(facts, Level.OOM, f"refusing-{_cause(facts)}", reason, _first_step(facts), facts.since)
 
 
 def writes_blocked(facts: Facts) -> Verdict | None:
@@ -67,10 +73,10 @@ def writes_blocked(facts: Facts) -> Verdict | None:
     ):
         reason = "Refusing every write, also deletions, with MISCONF: its last save to disk failed."
         step = "Look at the disk and at the memory for the fork (server log); deletions work again after a good save."
-        return _say(facts, Level.CRITICAL, "misconf", reason, step)
+        return say(facts, Level.CRITICAL, "misconf", reason, step)
     if errors.get("NOREPLICAS"):
         reason = "Refusing every write, also deletions, with NOREPLICAS: too few replicas are in touch."
-        return _say(
+        return say(
             facts, Level.CRITICAL, "noreplicas", reason, "Bring the replicas back, or lower min-replicas-to-write."
         )
     return None
@@ -82,7 +88,7 @@ def buffers(facts: Facts) -> Verdict | None:
         return None
     loss = f"; {facts.policy} evicts keys in vain" if facts.can_evict else ""
     reason = f"At {in_use(facts)}, but {why_full(facts)}{loss}."
-    return _say(facts, facts.near, "buffers", reason, _BUFFERS_FIRST)
+    return say(facts, facts.near, "buffers", reason, _first_step(facts))
 
 
 def over_limit(facts: Facts) -> Verdict | None:
@@ -92,7 +98,7 @@ def over_limit(facts: Facts) -> Verdict | None:
     seconds = facts.over_limit_seconds
     lasting = "" if seconds is None else f" for {duration(seconds)}"
     reason = f"Over its limit{lasting} at {in_use(facts)}: {why_full(facts)}."
-    return _say(facts, Level.CRITICAL, "behind", reason, "Raise maxmemory in Limits, or slow the writers.", facts.since)
+    return say(facts, Level.CRITICAL, "behind", reason, "Raise maxmemory in Limits, or slow the writers.", facts.since)
 
 
 def close_to_limit(facts: Facts) -> Verdict | None:
@@ -105,7 +111,7 @@ def close_to_limit(facts: Facts) -> Verdict | None:
         why = why_full(facts)
     so_far = refused_so_far(facts)
     reason = f"Close to its limit at {in_use(facts)}: {why}{', and ' if so_far else ''}{so_far}."
-    return _say(facts, facts.near, f"close-{facts.near.value}", reason, _first_step(facts))
+    return say(facts, facts.near, f"close-{facts.near.value}", reason, _first_step(facts))
 
 
 def replica(facts: Facts) -> Verdict | None:
@@ -114,16 +120,14 @@ def replica(facts: Facts) -> Verdict | None:
         return None
     if facts.now.activity.copying_master:
         reason = f"A replica taking a full copy of its master's data, {size(facts.now.memory.used_bytes)} so far."
-        return _say(facts, Level.OK, "replica-copying", reason)
+        return say(facts, Level.OK, "replica-copying", reason)
     if facts.now.activity.master_link_up is False:
         reason = "A replica that has lost its master: its data and figures are getting old."
-        return _say(facts, Level.WARNING, "replica-link", reason, "Look at the link and at the master's own state.")
+        return say(facts, Level.WARNING, "replica-link", reason, "Look at the link and at the master's own state.")
     if facts.pressure is not None and facts.pressure > 1.0:
         then = "evict keys" if facts.can_evict else "refuse writes"
         reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} once promoted."
-        return _say(
-            facts, Level.WARNING, "replica-limit", reason, "Give it its master's maxmemory before any failover."
-        )
+        return say(facts, Level.WARNING, "replica-limit", reason, "Give it its master's maxmemory before any failover.")
     return None
 
 
@@ -132,20 +136,28 @@ def last_save_failed(facts: Facts) -> Verdict | None:
     if not facts.now.activity.last_save_failed:
         return None
     reason = "Its last save to disk failed: unless told otherwise, it then refuses every write with MISCONF."
-    return _say(facts, Level.WARNING, "save-failed", reason, "Look at the disk and the server log.")
+    return say(facts, Level.WARNING, "save-failed", reason, "Look at the disk and the server log.")
 
 
 def host_full(facts: Facts) -> Verdict | None:
-    """Where no limit below the host's memory stops it first, the kernel will."""
+    """Where no limit below the host's memory stops it first, the kernel will; RSS is stopped by no limit."""
     memory, host = facts.now.memory, facts.host
     taken = memory.rss_bytes or memory.used_bytes
-    if not host or (memory.maxmemory_bytes or host) < 0.95 * host or taken < facts.thresholds.warn * host:
+    if not host or taken is None or taken < facts.thresholds.warn * host:
         return None
-    level = Level.CRITICAL if taken >= facts.thresholds.crit * host else Level.WARNING
-    limit = "No limit is set" if memory.maxmemory_bytes is None else "The limit is the host's whole memory"
+    crit = taken >= facts.thresholds.crit * host
     share = percent_beside(taken / host, (facts.thresholds.warn, facts.thresholds.crit, 1.0))
-    reason = f"{limit}, and it takes {share} of the {size(host)} there is: beyond that the kernel kills it."
-    return _say(
+    limit = host if memory.unlimited else memory.maxmemory_bytes
+    if limit is None or limit < 0.95 * host:
+        if not crit:
+            return None
+        though = why_unjudged(facts) if limit is None else f"maxmemory is {percent(limit / host)} of that"
+        reason = f"The host is nearly full: the server takes {share} of the {size(host)} there is, and {though}."
+        return say(facts, Level.WARNING, "host-full", reason, "Free memory on the host, or here; see fragmentation.")
+    level = Level.CRITICAL if crit else Level.WARNING
+    told = "No limit is set" if memory.unlimited else "The limit is the host's whole memory"
+    reason = f"{told}, and it takes {share} of the {size(host)} there is: beyond that the kernel kills it."
+    return say(
         facts, level, "host-full", reason, "Set maxmemory in Limits, with room for a fork, or free memory first."
     )
 
@@ -154,43 +166,47 @@ def swapped(facts: Facts) -> Verdict | None:
     """A good part of it on disk: by the kernel's word where it can be read, else less resident than allocated."""
     memory = facts.now.memory
     if memory.swapped_bytes is not None:
-        if memory.swapped_bytes < max(_SWAPPED_FROM, 0.1 * memory.used_bytes):
+        if memory.swapped_bytes < max(_SWAPPED_FROM, 0.1 * (memory.used_bytes or 0)):
             return None
         reason = f"{size(memory.swapped_bytes)} of its memory is swapped out: each command on that waits for the disk."
     else:
         # A backlog, and the buffer for a large value that a client has only announced, are taken but not yet touched.
         untouched = (memory.replication_backlog_bytes or 0) + (memory.clients_normal_bytes or 0)
-        touched = memory.used_bytes - untouched
+        touched = (memory.used_bytes or 0) - untouched
         if memory.rss_bytes is None or touched < _SWAPPED_FROM or memory.rss_bytes >= 0.8 * touched:
             return None
         reason = f"Probably swapping: only {size(memory.rss_bytes)} of {size(memory.used_bytes)} used is in RAM."
     step = "Free memory on the host, or here (Hogs, Cleanup); then look at why it swaps."
-    return _say(facts, Level.WARNING, "swapped", reason, step)
+    return say(facts, Level.WARNING, "swapped", reason, step)
 
 
 def fragmented(facts: Facts) -> Verdict | None:
     """Judged by bytes: a large ratio on a small server is noise."""
     memory = facts.now.memory
-    waste = (memory.rss_bytes or 0) - memory.used_bytes
+    if memory.used_bytes is None or memory.rss_bytes is None:
+        return None
+    waste = memory.rss_bytes - memory.used_bytes
     if waste < _FRAGMENTED_FROM or waste < memory.used_bytes / 2 or waste < 0.1 * (facts.host or 0):
         return None
     reason = (
         f"Holds {size(memory.rss_bytes)} of RAM for {size(memory.used_bytes)} used: {size(waste)} is fragmentation."
     )
-    return _say(facts, Level.WARNING, "fragmented", reason, _DEFRAGMENT)
+    return say(facts, Level.WARNING, "fragmented", reason, _DEFRAGMENT)
 
 
 def churning(facts: Facts) -> Verdict | None:
     """Evicting so hard that keys go before they are of use."""
     per_second = facts.rates.per_second(facts.rates.evicted_keys)
     hits = facts.rates.hit_ratio
+    if not facts.now.keyspace_known:
+        return None
     if not per_second or hits is None or hits > 0.5 or facts.now.keys > _CHURN_SECONDS * per_second:
         return None
     lives = duration(facts.now.keys / per_second)
     reason = (
         f"Evicting hard: {per_second:,.0f} keys/s, a key lives about {lives}, and only {percent(hits)} of look-ups hit."
     )
-    return _say(facts, Level.WARNING, "churning", reason, "Raise maxmemory in Limits, or cache less.")
+    return say(facts, Level.WARNING, "churning", reason, "Raise maxmemory in Limits, or cache less.")
 
 
 def growing(facts: Facts) -> Verdict | None:
@@ -202,7 +218,7 @@ def growing(facts: Facts) -> Verdict | None:
         return None
     full = f"full in {time_span(*trend.seconds_to_limit)} at this rate"
     reason = f"Growing: at {in_use(facts)} and {full}; {why_full(facts)} then."
-    return _say(facts, Level.WARNING, "growing", reason, _FREE_SOME)
+    return say(facts, Level.WARNING, "growing", reason, _FREE_SOME)
 
 
 def evicting(facts: Facts) -> Verdict | None:
@@ -211,11 +227,14 @@ def evicting(facts: Facts) -> Verdict | None:
     if not per_second:
         return None
     rate = f"{per_second:,.0f}" if per_second >= 1 else "under 1"
+    unrefused = ", no write refused" if facts.rates.refused_writes == 0 else ""
+    if facts.pressure is None:
+        return None
     if facts.near is Level.OK:
-        reason = f"Has room again at {in_use(facts)}: {facts.policy} evicted {rate} keys/s for it, no write refused."
+        reason = f"Has room again at {in_use(facts)}: {facts.policy} evicted {rate} keys/s for it{unrefused}."
     else:
-        reason = f"Full and evicting as {facts.policy} should: {rate} keys/s at {in_use(facts)}, no write refused."
-    return _say(facts, Level.OK, "evicting", reason)
+        reason = f"Full and evicting as {facts.policy} should: {rate} keys/s at {in_use(facts)}{unrefused}."
+    return say(facts, Level.OK, "evicting", reason)
 
 
 def full_cache(facts: Facts) -> Verdict | None:
@@ -223,34 +242,41 @@ def full_cache(facts: Facts) -> Verdict | None:
     if facts.near is Level.OK or facts.is_replica:
         return None
     reason = f"At {in_use(facts)}, which is how a full cache looks: {facts.policy} makes room by evicting."
-    return _say(facts, Level.OK, "full-cache", reason)
+    return say(facts, Level.OK, "full-cache", reason)
 
 
 def no_limit(facts: Facts) -> Verdict | None:
     """Nothing but the host stops it, and that is far."""
-    if facts.pressure is not None:
+    if not facts.now.memory.unlimited:
         return None
+    earlier = refused_so_far(facts)
     of = f" of the {size(facts.host)} its host has" if facts.host else ""
-    reason = f"No limit is set: it uses {size(facts.now.memory.used_bytes)}{of}, and writes are accepted."
-    return _say(facts, Level.OK, "no-limit", reason)
+    writes = f"; {earlier}, by a limit that is gone or set elsewhere" if earlier else ", and writes are accepted"
+    reason = f"No limit is set: it uses {size(facts.now.memory.used_bytes)}{of}{writes}."
+    return say(facts, Level.OK, "no-limit", reason)
 
 
 def healthy(facts: Facts) -> Verdict:
     """Nothing above spoke."""
     earlier = refused_so_far(facts)
+    if facts.now.server.is_foreign:
+        reason = f"{facts.name} is at {in_use(facts)} by its own figures{'; ' if earlier else ''}{earlier}."
+        return say(facts, Level.OK, "healthy", reason)
     reason = f"Healthy: at {in_use(facts)} with room to write{'; ' if earlier else ''}{earlier}."
-    return _say(facts, Level.OK, "healthy", reason)
+    return say(facts, Level.OK, "healthy", reason)
 
 
 RULES: tuple[Rule, ...] = (
     loading,
     refusing,
     writes_blocked,
+    count_unknown,
     buffers,
     over_limit,
     close_to_limit,
     replica,
     last_save_failed,
+    contradictory,
     host_full,
     swapped,
     fragmented,
@@ -259,15 +285,18 @@ RULES: tuple[Rule, ...] = (
     evicting,
     full_cache,
     no_limit,
+    limit_unknown,
 )
 
 
 def _cause(facts: Facts) -> str:
     if facts.buffers_hold_it:
-        return "buffers"
+        return "links" if 2 * facts.links_bytes > facts.buffer_bytes else "buffers"
+    if facts.tracking[0]:
+        return "tracking"
     if facts.empty_server_fills_it:
         return "tiny-limit"
-    if not facts.now.keys:
+    if not facts.now.keys and facts.now.keyspace_known:
         return "nothing-left"
     if facts.policy.startswith("volatile-") and not facts.now.expires:
         return "no-ttl"
@@ -276,9 +305,3 @@ def _cause(facts: Facts) -> str:
 
 def _first_step(facts: Facts) -> str:
     return FIRST_STEPS[_cause(facts)]
-
-
-def _say(
-    facts: Facts, level: Level, rule: str, reason: str, first_step: str = "", since: float | None = None
-) -> Verdict:
-    return Verdict(level, reason, rule, evidence(facts), first_step, since)

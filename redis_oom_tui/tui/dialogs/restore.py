@@ -2,7 +2,7 @@
 
 from redis_oom_tui.models.action import Backup
 from redis_oom_tui.models.plan import Deed
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules.budget import FILLED_TO, holding, putting_back
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.words.sizes import size
@@ -31,7 +31,14 @@ class RestoreDialog(ConfirmDialog):
         elif filling is not None:
             full = memory is not None and memory.pressure is not None and memory.pressure >= FILLED_TO
             (warnings if full else lines).append(filling)
-        elif memory is not None and memory.maxmemory_bytes is not None and not expiries:
-            lines.append(f"There is room for {size(memory.maxmemory_bytes - memory.counted_bytes)} below maxmemory.")
+        elif memory is not None and not expiries:
+            lines += _room(memory)
         question = Question("Put the backup back?", tuple(lines), "Put back", tuple(warnings), danger=False)
         super().__init__(question)
+
+
+def _room(memory: Memory) -> list[str]:
+    """How much fits below the limit, where both are known."""
+    if memory.maxmemory_bytes is None or memory.counted_bytes is None:
+        return []
+    return [f"There is room for {size(memory.maxmemory_bytes - memory.counted_bytes)} below maxmemory."]

@@ -237,7 +237,7 @@ def _freed(view: RunView, plan: Plan | None) -> list[Piece]:
 
 def _to_go(memory: Memory | None) -> list[Piece]:
     """What is left to free, by the server's own figures now."""
-    if memory is None or memory.maxmemory_bytes is None:
+    if memory is None or memory.maxmemory_bytes is None or memory.counted_bytes is None:
         return []
     needed = memory.counted_bytes - round(TARGET * memory.maxmemory_bytes)
     if needed > 0:

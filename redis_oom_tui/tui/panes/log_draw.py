@@ -7,6 +7,7 @@ from redis_oom_tui.models.alert import Alert, Event, EventKind
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import ChangeResult
+from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.returning import overdue
 from redis_oom_tui.tui.dialogs.parts import cut_end
@@ -14,7 +15,7 @@ from redis_oom_tui.tui.draw import Line, Pen, Piece, pad, width
 from redis_oom_tui.tui.panes.log_words import clock_time, moment
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.settings import short_value, shown_value
-from redis_oom_tui.words.sizes import count, duration, number_of_keys, used_of
+from redis_oom_tui.words.sizes import count, duration, number_of_keys, size, used_of
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})
@@ -220,6 +221,8 @@ def in_full(one: Happening) -> list[Piece]:
 def _event_in_full(event: Event) -> list[Piece]:
     figures = event.figures
     use = used_of(figures.used_bytes, figures.maxmemory_bytes, figures.pressure, 1)
+    if figures.maxmemory_bytes is None and figures.limit_source is LimitSource.NOT_REPORTED:
+        use = f"{size(figures.used_bytes)} used, limit not reported"
     memory = f"Memory: {use}, {figures.policy or 'policy not told'}."
     refused = f"Refused writes so far {count(figures.refused_writes_total)}"
     pieces: list[Piece] = [

@@ -64,7 +64,7 @@ class TriagePane(Pane):
         self.set_class(fleet is not None, "-fleet")
         if fleet is not None and reading.snapshot is not None:
             self.nodes.show(fleet, reading.snapshot.server.node)
-        used = 0 if reading.snapshot is None else reading.snapshot.memory.used_bytes
+        used = 0 if reading.snapshot is None else reading.snapshot.memory.used_bytes or 0
         refusal = _why_no_clients(reading)
         if refusal != self.clients.refusal:
             self.refresh_bindings()

@@ -105,7 +105,7 @@ class Nodes(Canvas, can_focus=True):
         memory = view.snapshot.memory
         share = memory.pressure
         bar = pressure_role(memory, self.triage.thresholds).removeprefix("bar_")
-        full = ((pad("no limit", columns.bar), role or "dim"),)
+        full = ((pad("no limit" if memory.unlimited else "?", columns.bar), role or "dim"),)
         left += full if share is None else line_bar(share, columns.bar, self.pen, bar)
         used = sizes.short_size(memory.used_bytes).rjust(columns.used) + pad(_limit(memory), columns.limit)
         policy = pad(safe_text(memory.policy, 20), columns.policy)
@@ -147,9 +147,9 @@ def _sums(fleet: FleetView) -> str:
     used, limit = fleet.used_bytes, fleet.maxmemory_bytes
     whole = f"{sizes.short_size(used)} of {sizes.short_size(limit)}"
     if limit is None:
-        free = sum(
-            view.snapshot is not None and view.snapshot.memory.maxmemory_bytes is None for view in fleet.primaries
-        )
+        free = sum(view.snapshot is not None and view.snapshot.memory.unlimited for view in fleet.primaries)
+        unknown = sum(view.snapshot is not None and view.snapshot.memory.limit_unknown for view in fleet.primaries)
         without = "no limit" if free == len(fleet.primaries) else f"{free} without a limit"
+        without = f"limit of {unknown} unknown" if unknown else without
         whole = f"{sizes.short_size(used)}, {without}"
     return f"{len(fleet.primaries)} primaries: {whole if used is not None else '?'}, {sizes.count(fleet.keys)} keys "

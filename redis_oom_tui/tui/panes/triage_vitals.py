@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.models.trend import Forecast, Sample, Trend
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.breakdown import Breakdown, Share, break_down
@@ -25,6 +25,7 @@ _PARTS = {
     Share.TABLES: "part1",
     Share.CLIENTS: "part2",
     Share.REPLICATION: "part3",
+    Share.LINKS: "part3",
     Share.SCRIPTS: "part4",
 }
 
@@ -72,7 +73,7 @@ def gauges(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> l
     """Used, peak and RSS on one scale with the limit marked on it; pressure on its own, with the thresholds."""
     memory = snapshot.memory
     limit = memory.maxmemory_bytes
-    scale = max(memory.used_bytes, memory.peak_bytes or 0, memory.rss_bytes or 0, limit or 0, 1)
+    scale = max(memory.used_bytes or 0, memory.peak_bytes or 0, memory.rss_bytes or 0, limit or 0, 1)
     role = pressure_role(memory, thresholds).removeprefix("bar_")
     ticks = (limit / scale,) if limit is not None and limit < scale else ()
     gauge_room = max(0, room - _LABEL - 12)
@@ -84,26 +85,34 @@ def gauges(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> l
     marks = (thresholds.warn, thresholds.crit)
     pressure: Line = () if memory.pressure is None else line_bar(memory.pressure, gauge_room, pen, role, marks)
     frag = "?" if memory.fragmentation_ratio is None else f"{memory.fragmentation_ratio:.2f}"
-    limit_words: Line = (
-        (("no limit is set", "dim"),) if limit is None else line_bar(limit / scale, gauge_room, pen, "dim")
-    )
+    limit_words = _limit(memory, scale, gauge_room, pen)
     return [
-        _row("pressure", "no limit" if limit is None else sizes.percent(memory.pressure, 1), pressure, room),
+        _row("pressure", "no limit" if memory.unlimited else sizes.percent(memory.pressure, 1), pressure, room),
         gauge("used", memory.used_bytes, role),
-        _row("maxmemory", "none" if limit is None else sizes.size(limit), limit_words, room),
+        _row("maxmemory", "none" if memory.unlimited else sizes.size(limit), limit_words, room),
         gauge("peak", memory.peak_bytes, "ok"),
         gauge("rss", memory.rss_bytes, "ok"),
         _row("fragmentation", frag, _outside(memory.rss_bytes, memory.used_bytes), room),
     ]
 
 
+def _limit(memory: Memory, scale: int, room: int, pen: Pen) -> Line:
+    """The limit on the scale of the gauges, or why there is none."""
+    if memory.limit_unknown:
+        return (("not reported: state it with --limit SIZE", "warn"),)
+    if memory.maxmemory_bytes is None:
+        return (("no limit is set", "dim"),)
+    stated: Line = (("stated ", "dim"),) if memory.limit_source is LimitSource.OPERATOR else ()
+    return (*stated, *line_bar(memory.maxmemory_bytes / scale, max(0, room - 7 * len(stated)), pen, "dim"))
+
+
 def _row(word: str, value: str, rest: Line, room: int) -> Line:
     return clip(merged(((f" {pad(word, _LABEL - 1)}", "dim"), (f"{pad(value, 10, 'right')}  ", "title"), *rest)), room)
 
 
-def _outside(rss: int | None, used: int) -> Line:
+def _outside(rss: int | None, used: int | None) -> Line:
     """A ratio alone misleads on a small server: the bytes stand beside it."""
-    if rss is None:
+    if rss is None or used is None:
         return ()
     words = f"{sizes.short_size(rss - used)} over used" if rss >= used else f"{sizes.short_size(used - rss)} not in RAM"
     return ((words, "dim"),)
@@ -141,9 +150,10 @@ class Whereabouts(_Figures):
 
     def figures(self, reading: Reading, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
         """The bar, its legend, the trend; with a blank line between where there is room."""
+        keys = snapshot.keys if snapshot.keyspace_known else None
         return [
             (),
-            *breakdown(break_down(snapshot.memory), width, self.pen),
+            *breakdown(break_down(snapshot.memory, keys), width, self.pen),
             *(((),) if height > 6 else ()),
             *trend(reading.samples, reading.forecast, width, self.pen, max(1, height - (4 if height > 6 else 3))),
         ]

@@ -1,0 +1,102 @@
+"""Figures of one INFO held against each other: of those that cannot all be true, the derived one counts as unknown."""
+
+from dataclasses import replace
+
+from redis_oom_tui.models.snapshot import Memory, Snapshot
+from redis_oom_tui.rules.info_values import InfoReader
+from redis_oom_tui.words.sizes import duration, size
+
+# used_memory is read a moment before or after its parts.
+_SLACK = 2**20
+# A ratio that is this many times another than RSS over used_memory is not theirs.
+_OFF_BY = 10
+_TEN_YEARS_MS = 10 * 365 * 86_400_000
+_PARTS = {
+    "startup_bytes": "used_memory_startup",
+    "dataset_bytes": "used_memory_dataset",
+    "clients_replicas_bytes": "mem_clients_slaves",
+    "replication_backlog_bytes": "mem_replication_backlog",
+    "replication_buffers_bytes": "mem_total_replication_buffers",
+    "aof_buffer_bytes": "mem_aof_buffer",
+    "cluster_links_bytes": "mem_cluster_links",
+    "scripts_bytes": "used_memory_scripts",
+    "functions_bytes": "used_memory_functions",
+}
+
+
+def check_memory(memory: Memory, fields: InfoReader) -> Memory:
+    """`memory` without what contradicts the rest of it; each contradiction is noted in `fields`."""
+    memory = _against_host(memory, fields)
+    if memory.used_bytes is None:
+        return replace(memory, fragmentation_ratio=None)
+    used = memory.used_bytes
+    memory = _overhead(_parts(memory, used, fields), used, fields)
+    return _ratio(_peak(memory, used, fields), used, fields)
+
+
+def check_times(snapshot: Snapshot, fields: InfoReader) -> Snapshot:
+    """`snapshot` without an uptime that is shorter than what happened in it."""
+    over, uptime = snapshot.counters.eviction_exceeded_ms, snapshot.server.uptime_seconds
+    if over is not None and over > _TEN_YEARS_MS:
+        fields.doubt("current_eviction_exceeded_time", f"reads {over} ms, which cannot be")
+        return replace(snapshot, counters=replace(snapshot.counters, eviction_exceeded_ms=None))
+    if over is not None and uptime is not None and over > (uptime + 60) * 1000:
+        longer = f"it has been over its limit for {duration(over / 1000)}"
+        fields.doubt("uptime_in_seconds", f"reads {uptime}, and {longer}")
+        return replace(snapshot, server=replace(snapshot.server, uptime_seconds=None))
+    return snapshot
+
+
+def _against_host(memory: Memory, fields: InfoReader) -> Memory:
+    host, used, rss = memory.host_bytes, memory.used_bytes, memory.rss_bytes
+    if host is None:
+        return memory
+    if used is not None and used > host:
+        fields.doubt("used_memory", f"is {size(used)}, more than the {size(host)} that the host has")
+    if rss is not None and rss > host:
+        fields.doubt("used_memory_rss", f"is {size(rss)}, more than the {size(host)} that the host has")
+        return replace(memory, rss_bytes=None)
+    return memory
+
+
+def _parts(memory: Memory, used: int, fields: InfoReader) -> Memory:
+    unknown: dict[str, None] = {}
+    for attribute, name in _PARTS.items():
+        part: int | None = getattr(memory, attribute)
+        if part is not None and part > used + _SLACK:
+            fields.doubt(name, f"is {size(part)}, more than used_memory, which is {size(used)}")
+            unknown[attribute] = None
+    if memory.not_counted_bytes > used + _SLACK:
+        told = f"is {size(memory.not_counted_bytes)}, more than used_memory, which is {size(used)}"
+        fields.doubt("mem_not_counted_for_evict", f"{told}: all of that is counted")
+        memory = replace(memory, not_counted_bytes=0)
+    return replace(memory, **unknown) if unknown else memory  # type: ignore[arg-type]
+
+
+def _overhead(memory: Memory, used: int, fields: InfoReader) -> Memory:
+    """Valkey 9 books replies by reference as if copied, in the clients and in the overhead: the breakdown knows."""
+    overhead = memory.overhead_bytes
+    if overhead is None or overhead - (memory.clients_normal_bytes or 0) <= used + _SLACK:
+        return memory
+    told = f"is {size(overhead)}, more than used_memory, which is {size(used)}"
+    fields.doubt("used_memory_overhead", f"{told}: how much is data is not known")
+    return replace(memory, overhead_bytes=None, dataset_bytes=None)
+
+
+def _peak(memory: Memory, used: int, fields: InfoReader) -> Memory:
+    if memory.peak_bytes is None or memory.peak_bytes >= 0.9 * used - _SLACK:
+        return memory
+    fields.doubt("used_memory_peak", f"is {size(memory.peak_bytes)}, less than used_memory, which is {size(used)}")
+    return replace(memory, peak_bytes=None)
+
+
+def _ratio(memory: Memory, used: int, fields: InfoReader) -> Memory:
+    ratio, rss = memory.fragmentation_ratio, memory.rss_bytes
+    if ratio is None:
+        return memory
+    if rss is None:
+        return replace(memory, fragmentation_ratio=None)
+    if rss / used / _OFF_BY <= ratio <= rss / used * _OFF_BY:
+        return memory
+    fields.doubt("mem_fragmentation_ratio", f"reads {ratio:g}, and RSS over used_memory is {rss / used:.2f}")
+    return replace(memory, fragmentation_ratio=None)
