@@ -27,6 +27,7 @@ _VALUES = {
     "sentinel_cert_file": "--sentinel-cert",
     "sentinel_key_file": "--sentinel-key",
     "sentinel_server_name": "--sentinel-sni",
+    "limit": "--limit",
     "audit_path": "--audit",
 }
 _FLAGS = {"tls": "--tls", "insecure": "--insecure", "cluster": "-c", "sentinel_insecure": "--sentinel-insecure"}

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.words.sizes import parse_size
 
 _FORMS = "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://... for TLS, or unix://PATH[?db=N]"
 
@@ -42,6 +43,7 @@ class ConnectionOptions:
     sentinel_key_file: Path | None = None
     sentinel_server_name: str | None = None
     sentinel_insecure: bool = False
+    limit: str | None = None
     read_only: bool = False
 
 
@@ -80,7 +82,15 @@ def resolve(
         cluster=options.cluster or connection.cluster,
         sentinel=_sentinel(options, environment, connection.sentinel, tls),
         read_only=options.read_only or connection.read_only,
+        stated_limit_bytes=connection.stated_limit_bytes if options.limit is None else _stated(options.limit),
     )
+
+
+def _stated(text: str) -> int:
+    limit = parse_size(text)
+    if not limit:
+        raise BadInput("--limit 0 states no limit: give a size, e.g. 4gb, or leave it out")
+    return limit
 
 
 def from_url(url: str, base: Connection | None = None) -> Connection:

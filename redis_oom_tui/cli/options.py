@@ -52,6 +52,9 @@ connection_options = _options(
     click.option("--sentinel-key", "sentinel_key_file", type=_FILE, metavar="FILE", help="Its private key."),
     click.option("--sentinel-sni", "sentinel_server_name", metavar="NAME", help="Their name for TLS."),
     click.option("--sentinel-insecure", is_flag=True, help="TLS with them without checking the certificate."),
+    click.option(
+        "--limit", "limit", metavar="SIZE", help="State the limit of a server that does not report maxmemory."
+    ),
     click.option("--read-only", is_flag=True, help="Refuse every change, in the tool as well."),
 )
 

@@ -94,6 +94,7 @@ class Connection:
     `db` is None where all databases are meant, as they are for a scan without `-n`. `replica_reads` says READONLY to a
     replica of a cluster, which would else send every question about a key to its primary. `asking` says ASKING right
     before each command, to a node that takes over slots: it then answers for those of their keys that it has already.
+    `stated_limit_bytes` is the operator's word for the maxmemory of a server that does not report one.
     """
 
     address: Address = field(default_factory=Address)
@@ -106,5 +107,6 @@ class Connection:
     read_only: bool = False
     replica_reads: bool = False
     asking: bool = False
+    stated_limit_bytes: int | None = None
     connect_timeout_seconds: float = 3.0
     read_timeout_seconds: float = 3.0

@@ -122,7 +122,10 @@ class Colour(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A server by name, and how to treat it. `production` asks for a warning that cannot be overlooked."""
+    """A server by name, and how to treat it. `production` asks for a warning that cannot be overlooked.
+
+    `limit_bytes` is the operator's word for the maxmemory of a server that does not report one.
+    """
 
     name: str
     address: Address = field(default_factory=Address)
@@ -135,6 +138,7 @@ class Profile:
     sentinel_password: SecretSource | None = None
     read_only: bool = False
     production: bool = False
+    limit_bytes: int | None = None
     colour: Colour | None = None
     connect_timeout_seconds: float = 3.0
     read_timeout_seconds: float = 3.0

@@ -32,13 +32,19 @@ class Look:
     monotonic: float
     wall: float
     took: float
+    stated_limit: int | None = None
 
     def snapshot(self) -> "Snapshot":
         """What INFO said. Raises NotRedis for a Sentinel, and CommandRefused where used_memory is held back."""
         from redis_oom_tui.rules.info import snapshot_from_info  # noqa: PLC0415 - the server is asked before it loads
 
         return snapshot_from_info(
-            self.fields(), address=self.address, monotonic=self.monotonic, wall=self.wall, took=self.took
+            self.fields(),
+            address=self.address,
+            monotonic=self.monotonic,
+            wall=self.wall,
+            took=self.took,
+            stated_limit=self.stated_limit,
         )
 
     def fields(self) -> Mapping[str, object]:
@@ -125,7 +131,8 @@ class Knock:
         if not isinstance(info, bytes) or b"redis_version:" not in info:
             raise LeftToTheDriver
         now = time.monotonic()
-        self._looks.append(Look(self._connection.address, info, tuple(told), now, time.time(), now - began))
+        where, stated = self._connection.address, self._connection.stated_limit_bytes
+        self._looks.append(Look(where, info, tuple(told), now, time.time(), now - began, stated))
 
 
 def _settings() -> tuple[Words, ...]:

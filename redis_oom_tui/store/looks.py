@@ -66,7 +66,14 @@ class Looks:
         now = self._monotonic()
         self.replica_lines = replica_lines(info)
         took = max(0.0, now - started)
-        return snapshot_from_info(info, address=way.address, monotonic=now, wall=time.time(), took=took)
+        return snapshot_from_info(
+            info,
+            address=way.address,
+            monotonic=now,
+            wall=time.time(),
+            took=took,
+            stated_limit=way.stated_limit_bytes,
+        )
 
 
 def replica_lines(info: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:

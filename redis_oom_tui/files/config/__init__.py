@@ -53,6 +53,7 @@ class Configuration:
             cluster=profile.cluster,
             sentinel=self._sentinel(profile),
             read_only=profile.read_only,
+            stated_limit_bytes=profile.limit_bytes,
             connect_timeout_seconds=profile.connect_timeout_seconds,
             read_timeout_seconds=profile.read_timeout_seconds,
         )

@@ -173,6 +173,7 @@ def read_profile(section: Section, around: Settings, folder: Path) -> Profile:
         sentinel_password=read_secret(section, "sentinel_password", folder),
         read_only=section.flag("read_only"),
         production=production,
+        limit_bytes=section.size("limit"),
         colour=section.choice("colour", Colour) or (Colour.RED if production else None),
         connect_timeout_seconds=_or(section.seconds("connect_timeout"), 3.0) or 3.0,
         read_timeout_seconds=_or(section.seconds("read_timeout"), 3.0) or 3.0,
