@@ -11,6 +11,7 @@ from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.knock import Knock
@@ -49,7 +50,8 @@ def examined(invocation: Invocation, knock: Knock | None, *, gap: float) -> Answ
     looks = None if knock is None else _knocked(invocation, knock)
     if looks is None:
         looks = _driven(invocation, gap)
-    now, thresholds = with_room(looks.now), invocation.profile.watch.thresholds
+    now = with_clients(with_room(looks.now), looks.clients)
+    thresholds = invocation.profile.watch.thresholds
     case = Case(
         now,
         clients=looks.clients,

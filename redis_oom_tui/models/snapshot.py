@@ -178,6 +178,7 @@ class Activity:
     pubsub_channels: int | None = None
     tracking_keys: int | None = None
     tracking_items: int | None = None
+    replica_expires_tracked: int | None = None
     cached_scripts: int | None = None
     aof_enabled: bool = False
 

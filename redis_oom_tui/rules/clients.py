@@ -1,10 +1,11 @@
 """Which clients hold buffers, and why: from CLIENT LIST, the largest first."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.snapshot import NOT_REPORTED, ClientBuffer, Doubt, Snapshot
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import duration, size
 
@@ -68,6 +69,18 @@ def rank(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
 def others(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
     """As `rank`, without what seems to be this tool itself: one by its name that holds little."""
     return tuple(hog for hog in rank(clients) if hog.client.name != OWN_NAME or hog.client.total_bytes >= HOG_BYTES)
+
+
+def with_clients(snapshot: Snapshot, clients: Iterable[ClientBuffer]) -> Snapshot:
+    """`snapshot` with what CLIENT LIST sums up to, where the server (before 5.0) reports no mem_clients_normal."""
+    if snapshot.memory.clients_normal_bytes is not None or snapshot.fleet is not None:
+        return snapshot
+    held = sum(client.total_bytes for client in clients if not {"S", "M", "O"} & set(client.flags))
+    if held < HOG_BYTES:
+        return snapshot
+    doubt = Doubt("mem_clients_normal", f"{NOT_REPORTED}: the {size(held)} that CLIENT LIST shows stand for it")
+    memory = replace(snapshot.memory, clients_normal_bytes=held)
+    return replace(snapshot, memory=memory, doubts=(*snapshot.doubts, doubt))
 
 
 def noteworthy_bytes(used_bytes: int) -> int:

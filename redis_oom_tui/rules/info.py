@@ -253,6 +253,7 @@ def _activity(fields: InfoReader) -> Activity:
         copying_master=fields.flag("master_sync_in_progress"),
         pubsub_channels=fields.whole("pubsub_channels"),
         tracking_keys=fields.whole("tracking_total_keys"),
+        replica_expires_tracked=fields.whole("slave_expires_tracked_keys"),
         tracking_items=fields.whole("tracking_total_items"),
         cached_scripts=fields.whole("number_of_cached_scripts"),
         aof_enabled=fields.flag("aof_enabled"),

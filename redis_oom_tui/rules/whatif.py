@@ -137,7 +137,7 @@ def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], e
             f"All that it can evict is less than the {size(over_bytes(snapshot.memory))} that must go: those keys would"
             " be lost and writes still refused."
         )
-    if is_lfu(name) and not is_lfu(snapshot.memory.policy):
+    if is_lfu(name) and snapshot.memory.policy != UNKNOWN and not is_lfu(snapshot.memory.policy):
         found.append(
             "Frequencies are counted only from the switch on: at first it evicts almost at random, busy keys included."
         )

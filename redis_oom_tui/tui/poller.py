@@ -12,6 +12,7 @@ from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Thresholds, Verdict
 from redis_oom_tui.ports import Source, TellsSettings, Timeline
+from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.courtesy import pause_after
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
@@ -108,6 +109,7 @@ class Poller:
         capabilities = await self._source.capabilities()
         clients = await self._clients(snapshot, capabilities)
         settings = await self._settings(snapshot)
+        snapshot = with_clients(snapshot, clients or ())
         self._history.add(snapshot)
         rates, told = self._history.rates(), forecast(self._history.samples)
         self._reading = Reading(

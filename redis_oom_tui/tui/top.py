@@ -14,6 +14,7 @@ from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, merged, pad, sho
 from redis_oom_tui.tui.glyphs import Glyphs
 from redis_oom_tui.tui.reading import Link, Reading
 from redis_oom_tui.words import sizes
+from redis_oom_tui.words.doubts import server_text
 from redis_oom_tui.words.hostile import cells, cut, safe_text
 from redis_oom_tui.words.limits import use_of_limit
 
@@ -103,7 +104,7 @@ class Top:
         role = safe_text(server.role, 12)
         if server.node and server.node != str(reading.address):
             role = f"shows {safe_text(server.node, 40)} {role}"
-        told = [role, safe_text(f"{server.flavour} {server.version}", 24)]
+        told = [role, safe_text(server_text(server), 40)]
         if server.uptime_seconds is not None:
             told.append(f"up {sizes.duration(server.uptime_seconds)}")
         return [(f"  {words}", "dim") for words in told]

@@ -13,6 +13,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.words.check_document import finding_fields, memory_fields, server_fields
+from redis_oom_tui.words.doubts import server_text
 from redis_oom_tui.words.fleet_lines import node_documents
 from redis_oom_tui.words.hostile import key_fields, safe_text
 from redis_oom_tui.words.limits import limit_text
@@ -48,7 +49,7 @@ def markdown(report: IncidentReport) -> str:
 
 def _heading(report: IncidentReport) -> str:
     server, verdict = report.last.server, report.verdict
-    kind = f"{_plain(server.flavour)} {_plain(server.version)}, {_plain(server.role)}"
+    kind = f"{_plain(server_text(server))}, {_plain(server.role)}"
     # Of a cluster the worst primary is shown, now this one and now that: it has no time since when it is up.
     up = "" if server.uptime_seconds is None else f", up {duration(server.uptime_seconds)}"
     lines = [

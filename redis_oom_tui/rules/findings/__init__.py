@@ -10,7 +10,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Thresholds
-from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, packing, shape
+from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, odd, packing, shape
 from redis_oom_tui.rules.findings.case import Case
 from redis_oom_tui.rules.fleet import fleet_findings, replica_findings
 from redis_oom_tui.rules.providers import instead
@@ -25,6 +25,13 @@ RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     buffers.backlog,
     buffers.scripts,
     buffers.channels,
+    buffers.tracking,
+    odd.links,
+    odd.keyless,
+    odd.refused_before,
+    odd.one_node,
+    odd.foreign,
+    odd.stated_limit,
     limits.no_limit,
     limits.limit_over_host,
     limits.raise_limit,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from redis_oom_tui.models.verdict import Finding, Level, Lever
-from redis_oom_tui.rules.breakdown import Share, break_down
+from redis_oom_tui.rules.breakdown import Share, break_down, tracking_bytes
 from redis_oom_tui.rules.clients import HOG_BYTES, ClientKind, Hog, rank
 from redis_oom_tui.rules.findings.case import MIB, Case
 from redis_oom_tui.words.sizes import count, percent, size
@@ -14,9 +14,9 @@ _READ_FASTER = {
     ClientKind.READER: "Read replies as they come, and ask in pages (SCAN, LRANGE, HSCAN) instead of at once.",
     ClientKind.REPLICA: "Mend the replica or its link; it is fed again from the backlog or by a full sync.",
 }
-# Measured on 6.2 to 9.1: 20,000 channels took 4.3 to 5.1 MB, a tracking table of 20,000 keys 1.4 to 2.3 MB.
+# Measured on 6.2 to 9.1: 20,000 channels took 4.3 to 5.1 MB.
 _CHANNEL_BYTES = (180, 300)
-_TRACKED_BYTES = (60, 130)
+_NO_KEY = "It shows as data, but no key holds it: it goes when the clients that asked for it let go."
 
 
 def forgotten_monitor(case: Case) -> Iterator[Finding]:
@@ -55,7 +55,7 @@ def hogs(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="client-hogs",
         level=Level.CRITICAL if 2 * held > (case.memory.used_bytes or 2 * held) else Level.WARNING,
-        title=f"{_clients(found)} hold{'s' if len(found) == 1 else ''} {size(held)} of buffers",
+        title=f"{_clients(found)} hold{'s' if len(found) == 1 else ''} {size(held)} of {_buffers(found)}",
         advice="Close the largest in Triage: that frees its buffers at once, and well-behaved clients reconnect.",
         evidence=tuple(f"{hog.words} holds {hog.holding}" for hog in found[:3]),
         saves_bytes=(low, held),
@@ -116,22 +116,42 @@ def scripts(case: Case) -> Iterator[Finding]:
 
 
 def channels(case: Case) -> Iterator[Finding]:
-    """Pub/sub channels and client tracking are booked as data, so only their numbers show them."""
-    for what, number, each, cure in (
-        ("pub/sub channels", case.now.activity.pubsub_channels, _CHANNEL_BYTES, "Share channels: one per topic."),
-        ("keys tracked for clients", case.now.activity.tracking_keys, _TRACKED_BYTES, "Track by prefix (BCAST)."),
-    ):
-        low, high = (number or 0) * each[0], (number or 0) * each[1]
-        if case.matters(low, 0.02):
-            yield Finding(
-                id="tracking" if "tracked" in what else "channels",
-                level=Level.OK,
-                title=f"{count(number)} {what} take about {size(low)} to {size(high)}",
-                advice="It shows as data, but no key holds it: it goes when the clients that asked for it let go.",
-                evidence=(f"{count(number)} {what}",),
-                saves_bytes=(low, high),
-                in_the_application=cure,
-            )
+    """Pub/sub channels are booked as data, so only their number shows them."""
+    number = case.now.activity.pubsub_channels or 0
+    low, high = number * _CHANNEL_BYTES[0], number * _CHANNEL_BYTES[1]
+    if case.matters(low, 0.02):
+        yield Finding(
+            id="channels",
+            level=Level.OK,
+            title=f"{count(number)} pub/sub channels take about {size(low)} to {size(high)}",
+            advice=_NO_KEY,
+            evidence=(f"{count(number)} pub/sub channels",),
+            saves_bytes=(low, high),
+            in_the_application="Share channels: one per topic.",
+        )
+
+
+def tracking(case: Case) -> Iterator[Finding]:
+    """Client-side caching is booked as data: a key is tracked for each client that has read it."""
+    low, high = tracking_bytes(case.now.activity)
+    if not case.matters(low, 0.02):
+        return
+    keys, items = case.now.activity.tracking_keys, case.now.activity.tracking_items
+    for_clients = f", {count(items)} times in all," if items and items > (keys or 0) else ""
+    yield Finding(
+        id="tracking",
+        level=max(case.near, Level.WARNING, key=lambda level: level.exit_code) if case.matters(low, 0.25) else Level.OK,
+        title=f"{count(keys)} keys tracked for clients{for_clients} take about {size(low)} to {size(high)}",
+        advice=f"Lower tracking-table-max-keys on the server, or track by prefix. {_NO_KEY}",
+        evidence=(f"tracking_total_keys {count(keys)}, tracking_total_items {count(items)}",),
+        saves_bytes=(low, high),
+        in_the_application="Track by prefix (BCAST), or only what is read again (OPTIN).",
+    )
+
+
+def _buffers(found: list[Hog]) -> str:
+    """Of query buffers where all of them send and none reads too slowly."""
+    return "query buffers" if all(hog.kind is ClientKind.SENDER for hog in found) else "buffers"
 
 
 def _clients(found: list[Hog]) -> str:

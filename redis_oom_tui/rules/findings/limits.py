@@ -53,8 +53,8 @@ def raise_limit(case: Case) -> Iterator[Finding]:
     limit, counted = memory.maxmemory_bytes, memory.counted_bytes
     if limit is None or counted is None or case.near is Level.OK or not host or is_allkeys(case.policy):
         return
-    # What the operator states may be enforced elsewhere than by this setting.
-    if memory.limit_source is not LimitSource.SERVER:
+    # What the operator states, and another product's limit, may be set elsewhere than by this setting.
+    if memory.limit_source is not LimitSource.SERVER or case.now.server.is_foreign:
         return
     wanted = max(limit + limit // 2, counted + counted // 4)
     if wanted > 0.7 * host or 2 * counted_buffers(memory) > counted:
@@ -161,7 +161,7 @@ def blocking_frees(case: Case) -> Iterator[Finding]:
 def fragmentation(case: Case) -> Iterator[Finding]:
     """RSS far above what is used, in bytes that matter."""
     memory = case.memory
-    if memory.used_bytes is None or memory.rss_bytes is None:
+    if memory.used_bytes is None or memory.rss_bytes is None or case.now.server.is_foreign:
         return
     waste = memory.rss_bytes - memory.used_bytes
     if waste < 100 * MIB or waste < 0.4 * memory.used_bytes:

@@ -95,6 +95,8 @@ def _no_data(facts: Facts) -> str:
 def _policy_fails(facts: Facts) -> str:
     if not facts.now.keys and facts.now.keyspace_known:
         return f"no key is left to evict{_keyless(facts)}"
+    if facts.now.server.is_foreign:
+        return "why it holds so much is not known"
     if facts.policy == "noeviction":
         return "noeviction evicts nothing"
     if facts.policy.startswith("volatile-") and not facts.now.expires:

@@ -7,9 +7,16 @@ from collections.abc import Callable
 
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.earlier_refusals import earlier_refusals
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import in_use, refusals, refused_so_far, say, why_full, why_unjudged
-from redis_oom_tui.rules.verdict.unknowns import contradictory, count_unknown, limit_unknown, refusing_unjudged
+from redis_oom_tui.rules.verdict.unknowns import (
+    contradictory,
+    count_unknown,
+    foreign_rss,
+    limit_unknown,
+    refusing_unjudged,
+)
 from redis_oom_tui.words.sizes import count, duration, percent, percent_beside, size, time_span
 
 Rule = Callable[[Facts], Verdict | None]
@@ -259,6 +266,9 @@ def no_limit(facts: Facts) -> Verdict | None:
 def healthy(facts: Facts) -> Verdict:
     """Nothing above spoke."""
     earlier = refused_so_far(facts)
+    cause = earlier_refusals(facts.now, facts.thresholds)
+    if earlier and cause is not None:
+        earlier = f"{earlier} ({cause.value})"
     if facts.now.server.is_foreign:
         reason = f"{facts.name} is at {in_use(facts)} by its own figures{'; ' if earlier else ''}{earlier}."
         return say(facts, Level.OK, "healthy", reason)
@@ -286,6 +296,7 @@ RULES: tuple[Rule, ...] = (
     full_cache,
     no_limit,
     limit_unknown,
+    foreign_rss,
 )
 
 

@@ -82,3 +82,16 @@ def limit_unknown(facts: Facts) -> Verdict | None:
     )
     step = "State the limit with --limit SIZE, or as `limit` in a profile."
     return say(facts, Level.WARNING if earlier else Level.UNKNOWN, "limit-unknown", reason, step)
+
+
+def foreign_rss(facts: Facts) -> Verdict | None:
+    """Dragonfly counts more towards its limit than its used_memory tells: its RSS is the nearer figure."""
+    memory = facts.now.memory
+    limit, rss = memory.maxmemory_bytes, memory.rss_bytes
+    if not facts.now.server.is_foreign or limit is None or rss is None or rss < facts.thresholds.crit * limit:
+        return None
+    reason = (
+        f"{facts.name} is at {in_use(facts)} by its used_memory, and its RSS of {size(rss)} is at the limit: it may"
+        " count more than used_memory tells."
+    )
+    return say(facts, Level.WARNING, "foreign-rss", reason, "Look at its own INFO fields for buffers and replication.")

@@ -1,0 +1,124 @@
+"""What does not fit the usual picture: memory that no key holds, refusals that are over, a server seen in part."""
+
+from collections.abc import Iterator
+
+from redis_oom_tui.models.snapshot import LimitSource
+from redis_oom_tui.models.verdict import Finding, Level
+from redis_oom_tui.rules.breakdown import Share, break_down
+from redis_oom_tui.rules.earlier_refusals import Earlier, earlier_refusals
+from redis_oom_tui.rules.findings.case import MIB, Case
+from redis_oom_tui.words.sizes import count, percent, size
+
+# What is booked to no key is worth a line from this share of used_memory on.
+_KEYLESS_SHARE = 0.25
+_LINKS_SHARE = 0.1
+
+
+def refused_before(case: Case) -> Iterator[Finding]:
+    """Writes were refused, and now there is room: what that tells of the cause."""
+    earlier = earlier_refusals(case.now, case.thresholds)
+    if earlier is None:
+        return
+    writes = f"{count(case.now.counters.refused_writes_total)} writes were refused before"
+    peak = f"used_memory_peak {size(case.memory.peak_bytes)}, maxmemory {size(case.memory.maxmemory_bytes)}"
+    if earlier is Earlier.BURST:
+        yield Finding(
+            id="refused-at-peak",
+            level=Level.WARNING,
+            title=f"{writes}: its peak reached the limit, in a burst that is over",
+            advice="Watch it while it happens (`watch`, or this screen), or look at the cluster's other nodes with -c.",
+            evidence=(peak,),
+        )
+        return
+    room = (case.memory.maxmemory_bytes or 0) - (case.memory.peak_bytes or 0)
+    yield Finding(
+        id="refused-large",
+        level=Level.WARNING,
+        title=f"{writes}, and its peak was only {percent(_peak_share(case))} of the limit: the values are large",
+        advice=f"Find who writes values of about {size(room)} or more, or who did before the limit was raised.",
+        evidence=(peak,),
+        in_the_application="Write large values in parts, or keep them elsewhere: a command counts while it arrives.",
+    )
+
+
+def _peak_share(case: Case) -> float:
+    return (case.memory.peak_bytes or 0) / (case.memory.maxmemory_bytes or 1)
+
+
+def keyless(case: Case) -> Iterator[Finding]:
+    """Memory in use on a server without a key."""
+    if case.now.keys or not case.now.keyspace_known:
+        return
+    held = break_down(case.memory, 0).size(Share.KEYLESS)
+    if held < 8 * MIB or not case.matters(held, _KEYLESS_SHARE):
+        return
+    tracked = case.now.activity.replica_expires_tracked
+    yield Finding(
+        id="held-by-no-key",
+        level=max(case.near, Level.WARNING, key=lambda level: level.exit_code),
+        title=f"{size(held)} is held by no key: there is none",
+        advice="No deletion and no eviction frees it. Look at clients, modules and replication; a restart or a failover"
+        " to a fresh replica does.",
+        evidence=(f"0 keys, used_memory {size(case.memory.used_bytes)}",)
+        + ((f"slave_expires_tracked_keys {count(tracked)}",) if tracked else ()),
+        saves_bytes=(0, held),
+    )
+
+
+def links(case: Case) -> Iterator[Finding]:
+    """What waits for the cluster's other nodes."""
+    held = break_down(case.memory).size(Share.LINKS)
+    if held < 4 * MIB or not case.matters(held, _LINKS_SHARE):
+        return
+    yield Finding(
+        id="cluster-links",
+        level=Level.CRITICAL if 2 * held > (case.memory.used_bytes or 0) else Level.WARNING,
+        title=f"The links of the cluster bus hold {size(held)}",
+        advice="Find the node that does not read, or who publishes so much: PUBLISH goes to every node."
+        " cluster-link-sendbuf-limit closes a link that holds more.",
+        evidence=(f"mem_cluster_links {size(held)}",),
+        saves_bytes=(held // 2, held),
+        in_the_application="SPUBLISH goes to the nodes of one shard only.",
+    )
+
+
+def one_node(case: Case) -> Iterator[Finding]:
+    """A node of a cluster that is looked at alone."""
+    if case.now.server.mode != "cluster" or case.now.fleet is not None:
+        return
+    refused = bool(case.now.counters.refused_writes_total) and case.near is Level.OK
+    yield Finding(
+        id="one-cluster-node",
+        level=Level.WARNING if refused else Level.OK,
+        title="This is one node of a cluster, and the others are not seen",
+        advice="Look with -c: another node may be the full one.",
+    )
+
+
+def foreign(case: Case) -> Iterator[Finding]:
+    """A server that is neither Redis nor Valkey: what of it is not judged."""
+    server, memory = case.now.server, case.memory
+    if not server.is_foreign:
+        return
+    name = server.product or "This server"
+    beyond = memory.maxmemory_bytes and memory.rss_bytes and memory.rss_bytes >= 0.8 * memory.maxmemory_bytes
+    rss = (f"rss {size(memory.rss_bytes)} beside a limit of {size(memory.maxmemory_bytes)}",) if beyond else ()
+    yield Finding(
+        id="not-redis",
+        level=Level.WARNING if rss and case.near is Level.OK else Level.OK,
+        title=f"{name} is neither Redis nor Valkey: only the fields that it shares with them are judged",
+        advice="Not judged: when it refuses, what it evicts, and its own buffers. Read its own INFO fields for those.",
+        evidence=rss,
+    )
+
+
+def stated_limit(case: Case) -> Iterator[Finding]:
+    """The operator's word stands for the limit."""
+    if case.memory.limit_source is not LimitSource.OPERATOR:
+        return
+    yield Finding(
+        id="limit-stated",
+        level=Level.OK,
+        title=f"The limit of {size(case.memory.maxmemory_bytes)} is stated (--limit), not reported by the server",
+        advice="Keep it as `limit` in the profile, and change it with the plan or the instance's size.",
+    )

@@ -1,0 +1,233 @@
+"""`check`, `limits` and the findings on the state of each public report: the right cause, and no claim beyond it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from redis_oom_tui.cli.main import main
+from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.rules.clients import with_clients
+from redis_oom_tui.rules.findings import Case as Evidence
+from redis_oom_tui.rules.findings import examine
+from redis_oom_tui.rules.verdict import judge
+from tests.support.replayed import NAMES, Case, case, replayed
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+@dataclass(frozen=True)
+class Right:
+    """What is right to say: a level, clauses of the sentence, findings, doubtful fields, and what must not be said."""
+
+    verdict: str
+    says: Sequence[str]
+    findings: Sequence[str] = ()
+    doubts: Sequence[str] = ()
+    never: Sequence[str] = ()
+    growing: Mapping[str, int] = field(default_factory=dict)
+    refused: Sequence[str] = ()
+
+
+NOT_REDIS = "is neither Redis nor Valkey: when it refuses and what it evicts is not judged here"
+UNLIMITED = ("No limit", "no limit")
+INDEX: dict[str, tuple[str, Right]] = {
+    "valkey2994": (
+        "valkey2994-underflow",
+        Right(
+            "oom",
+            ("its own count is broken", "2^64 - 6.9 MiB", "over its limit by its own clock for 1d00h"),
+            ("one-cluster-node",),
+            ("used_memory", "used_memory_peak", "used_memory_dataset"),
+            ("permission", "user who may", "swap"),
+        ),
+    ),
+    "elasticache": (
+        "elasticache-serverless-like",
+        Right(
+            "warning",
+            ("its limit is not reported", "800 writes refused since its counters began"),
+            ("one-cluster-node",),
+            ("maxmemory", "maxmemory_policy"),
+            (*UNLIMITED, "writes are accepted", "noeviction"),
+            refused=("CONFIG GET",),
+        ),
+    ),
+    "elasticache, refusing": (
+        "elasticache-serverless-like",
+        Right(
+            "oom",
+            ("its limit is not reported, so the cause is not known", "at least 5 refused"),
+            ("one-cluster-node",),
+            ("maxmemory", "maxmemory_policy"),
+            (*UNLIMITED, "evicts", "each needed more room"),
+            {"errorstat_OOM": 5},
+            ("CONFIG GET",),
+        ),
+    ),
+    "redis14310": (
+        "redis14310-cluster-links",
+        Right(
+            "oom",
+            ("links of the cluster bus hold 1.9 GiB of it, not data",),
+            ("cluster-links", "one-cluster-node"),
+            never=("noeviction evicts nothing", "maxmemory could go"),
+        ),
+    ),
+    "redis13547": (
+        "redis13547-rss-zero",
+        Right("ok", ("at 58 % of 512.0 MiB with room to write",), (), ("used_memory_rss",), ("swap", "in RAM")),
+    ),
+    "redis4574": (
+        "redis4574-query-buffers",
+        Right(
+            "oom",
+            ("buffers of clients and replicas hold 4.8 GiB of it, not data",),
+            ("client-hogs",),
+            ("mem_clients_normal",),
+            ("maxmemory could go", "noeviction evicts nothing"),
+        ),
+    ),
+    "ser828": ("ser828-redis3-windows", Right("ok", ("Healthy",), ("one-cluster-node",), never=("swap",))),
+    "ot1760": (
+        "ot1760-operator-5pct",
+        Right("ok", ("409 writes refused", "its peak reached the limit: a burst that is over, or another node"),
+              ("refused-at-peak",)),
+    ),
+    "redis9231": (
+        "redis9231-tracking-items",
+        Right(
+            "warning",
+            ("client-side caching (tracking) holds about 6.1 GiB to 8.6 GiB of it, not data",),
+            ("tracking",),
+            never=("noeviction evicts nothing",),
+        ),
+    ),
+    "redis11830": (
+        "redis11830-fat-argv",
+        Right("ok", ("37 writes refused", "large values"), ("refused-large", "client-hogs"), never=("swap",)),
+    ),
+    "keydb188": ("keydb188-active-replica", Right("critical", ("182 % of 2.0 GiB", NOT_REDIS), ("not-redis",),
+                 never=("make room fast enough",))),
+    "keydb234": (
+        "keydb234-oom-no-keys",
+        Right("critical", ("132.6 MiB is held by no key", NOT_REDIS), ("held-by-no-key", "not-redis")),
+    ),
+    "dragonfly1936": (
+        "dragonfly1936-cache-mode",
+        Right("ok", ("Dragonfly is at 73 % of 6.4 GiB by its own figures", NOT_REDIS), ("not-redis",)),
+    ),
+    "dragonfly5431": (
+        "dragonfly5431-lsn-buffers",
+        Right(
+            "warning",
+            ("its RSS of 394.6 MiB is at the limit", NOT_REDIS),
+            ("not-redis",),
+            never=("Healthy", "PURGE", "does not count"),
+        ),
+    ),
+    "redis13973": (
+        "redis13973-overhead-over-used",
+        Right("warning", ("88 % of 600.0 MiB",), (), ("used_memory_overhead", "used_memory_dataset")),
+    ),
+}  # fmt: skip
+
+
+def test_every_report_is_in_the_index() -> None:
+    assert {name for name, _ in INDEX.values()} == set(NAMES)
+
+
+@pytest.fixture(params=INDEX)
+def right(request: pytest.FixtureRequest) -> tuple[Case, Right]:
+    name, right = INDEX[request.param]
+    return case(name, refused=right.refused, growing=right.growing), right
+
+
+def run(port: int, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["-p", str(port), *words])
+    return int(ended.value.code or 0), capsys.readouterr().out
+
+
+def test_check_tells_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture[str]) -> None:
+    shown, wanted = right
+    with replayed(shown) as port:
+        code, text = run(port, capsys, "check")
+        _, told = run(port, capsys, "check", "--json")
+    document = json.loads(told)
+    assert document["verdict"] == wanted.verdict, document["reason"]
+    assert code == {"ok": 0, "warning": 1, "critical": 2, "oom": 2}[wanted.verdict]
+    assert text.startswith(f"{wanted.verdict.upper()}: ")
+    for clause in wanted.says:
+        assert clause in text
+        assert clause in document["reason"]
+    found = {finding["id"] for finding in document["findings"]}
+    assert set(wanted.findings) <= found
+    assert {doubt["field"] for doubt in document["doubts"]} >= set(wanted.doubts)
+    for phrase in wanted.never:
+        assert phrase not in text
+        assert not any(phrase in finding["title"] + finding["advice"] for finding in document["findings"])
+
+
+def test_limits_tell_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture[str]) -> None:
+    shown, _ = right
+    snapshot = shown.snapshot()
+    with replayed(shown) as port:
+        code, text = run(port, capsys, "limits")
+        _, told = run(port, capsys, "limits", "--json")
+    document = json.loads(told)
+    assert code == 0
+    assert document["maxmemory_bytes"] == snapshot.memory.maxmemory_bytes
+    assert document["limit_source"] == snapshot.memory.limit_source.value
+    if snapshot.memory.limit_unknown:
+        assert text.startswith("maxmemory ?, policy ?")
+        assert "not reported by this server: state it with --limit SIZE" in text
+        assert "the write is accepted" not in text.split("Policies:")[0]
+
+
+def findings(shown: Case) -> tuple[Verdict, tuple[Finding, ...]]:
+    now = with_clients(shown.snapshot(1), shown.buffers())
+    return judge(now, shown.snapshot()), examine(Evidence(now, clients=shown.buffers()))
+
+
+def test_the_screen_and_the_command_tell_the_same(right: tuple[Case, Right]) -> None:
+    shown, wanted = right
+    verdict, found = findings(shown)
+    assert verdict.level.value == wanted.verdict
+    assert set(wanted.findings) <= {finding.id for finding in found}
+
+
+def memory(port: int, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    _, told = run(port, capsys, *words, "check", "--json")
+    document: dict[str, Any] = json.loads(told)
+    return document
+
+
+def test_a_stated_limit_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = case("elasticache-serverless-like", refused=("CONFIG GET",))
+    with replayed(shown) as port:
+        document = memory(port, capsys, "--limit", "6gb")
+        _, text = run(port, capsys, "--limit", "6gb", "check")
+        _, limits = run(port, capsys, "--limit", "6gb", "limits")
+    assert document["memory"]["maxmemory_bytes"] == 6 * 2**30
+    assert document["memory"]["limit_source"] == "operator"
+    assert document["memory"]["pressure"] == round(5_100_000_000 / (6 * 2**30), 4)
+    assert "limit-stated" in {finding["id"] for finding in document["findings"]}
+    assert "79.2 % of 6.0 GiB (stated)" in text
+    assert limits.startswith("maxmemory 6.0 GiB (stated)")
+
+
+def test_the_servers_own_limit_counts_more_than_a_stated_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with replayed(case("ot1760-operator-5pct")) as port:
+        document = memory(port, capsys, "--limit", "6gb")
+    assert document["memory"]["maxmemory_bytes"] == 104857600
+    assert document["memory"]["limit_source"] == "server"
+    assert [doubt["field"] for doubt in document["doubts"]] == ["limit"]
+
+
+def test_no_limit_is_stated_by_0(capsys: pytest.CaptureFixture[str]) -> None:
+    with replayed(case("ot1760-operator-5pct")) as port, pytest.raises(SystemExit):
+        main(["-p", str(port), "--limit", "0", "check"])
+    assert "--limit 0 states no limit" in capsys.readouterr().err

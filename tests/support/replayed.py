@@ -1,0 +1,151 @@
+"""A server that answers with a captured INFO text: nothing is kept, and unknown commands are refused as such."""
+
+import asyncio
+import contextlib
+import fnmatch
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.rules.info import snapshot_from_info
+from redis_oom_tui.store.replies import client_buffers, clients_in, info_in
+
+INFO = Path(__file__).parents[1] / "cases" / "info"
+NAMES = sorted(path.stem for path in INFO.glob("*.txt"))
+_DISABLED = b"-ERR This instance has cluster support disabled\r\n"
+
+
+@dataclass(frozen=True)
+class Case:
+    """An INFO text and a CLIENT LIST; `growing` counters gain so much with each INFO after the first."""
+
+    info: str
+    clients: str = ""
+    refused: Sequence[str] = ()
+    growing: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    def after(self, polls: int) -> str:
+        """The text of the INFO that follows so many others."""
+        text = self.info
+        for name, by in self.growing.items():
+            pattern = rf"(?m)^({name}:(?:count=)?)(\d+)"
+            text = re.sub(pattern, partial(_more, by * polls), text)
+        return text
+
+    def snapshot(self, polls: int = 0, stated_limit: int | None = None) -> Snapshot:
+        """What the product makes of it."""
+        info = info_in(self.after(polls).encode())
+        moment = 100.0 + polls
+        return snapshot_from_info(
+            info, address=Address(), monotonic=moment, wall=1e9 + moment, stated_limit=stated_limit
+        )
+
+    def buffers(self) -> tuple[ClientBuffer, ...]:
+        """The clients, as the product reads them."""
+        return client_buffers(clients_in(self.clients.encode()))
+
+
+def _more(by: int, match: re.Match[str]) -> str:
+    return f"{match[1]}{int(match[2]) + by}"
+
+
+def case(name: str, *, refused: Sequence[str] = (), growing: Mapping[str, int] | None = None) -> Case:
+    """The case of that name in tests/cases/info."""
+    clients = INFO / f"{name}.clients"
+    return Case(
+        (INFO / f"{name}.txt").read_text(),
+        clients.read_text() if clients.exists() else "",
+        refused,
+        growing or MappingProxyType({}),
+    )
+
+
+@contextlib.contextmanager
+def replayed(shown: Case) -> Iterator[int]:
+    """The port of a server that is in that state; gone afterwards."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(_listen(_Server(shown)), loop).result(10)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        asyncio.run_coroutine_threadsafe(_stop(server), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+async def _listen(server: "_Server") -> asyncio.Server:
+    return await asyncio.start_server(server.serve, "127.0.0.1", 0)
+
+
+async def _stop(server: asyncio.Server) -> None:
+    server.close()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+
+
+class _Server:
+    def __init__(self, shown: Case) -> None:
+        self._case = shown
+        self._polls = 0
+        fields = info_in(shown.info.encode())
+        self._settings = {
+            "maxmemory": str(fields.get("maxmemory", "0")),
+            "maxmemory-policy": str(fields.get("maxmemory_policy", "noeviction")),
+            "maxmemory-samples": "5",
+        }
+        self._keys = re.findall(r"(?m)^db\d+:keys=(\d+)", shown.info)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until it ends."""
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while head := await reader.readline():
+                words = []
+                for _ in range(int(head[1:])):
+                    length = int((await reader.readline())[1:])
+                    words.append((await reader.readexactly(length + 2))[:-2].decode("latin-1"))
+                writer.write(self._answer(words))
+                await writer.drain()
+        writer.close()
+
+    def _answer(self, words: list[str]) -> bytes:
+        command = " ".join(words[:2]).upper()
+        unknown = f"-ERR unknown command '{words[0]}', with args beginning with: \r\n".encode()
+        if any(command.startswith(name.upper()) for name in self._case.refused):
+            return unknown
+        if words[0].upper() == "INFO":
+            self._polls += 1
+            return _bulk(self._case.after(self._polls - 1).replace("\n", "\r\n"))
+        if command == "CONFIG GET":
+            found = [(name, value) for name, value in self._settings.items() if fnmatch.fnmatch(name, words[2].lower())]
+            return _array(*(_bulk(part) for pair in found for part in pair))
+        fixed = {
+            "HELLO": b"-NOPROTO unsupported protocol version\r\n",
+            "PING": b"+PONG\r\n",
+            "SELECT": b"+OK\r\n",
+            "CLIENT SETNAME": b"+OK\r\n",
+            "CLIENT SETINFO": b"+OK\r\n",
+            "CLIENT LIST": _bulk(self._case.clients),
+            "DBSIZE": f":{sum(map(int, self._keys))}\r\n".encode(),
+            "SCAN": _array(_bulk("0"), _array()),
+            "SLOWLOG GET": _array(),
+            "LATENCY LATEST": _array(),
+        }
+        return fixed.get(command) or fixed.get(words[0].upper()) or (_DISABLED if "CLUSTER" in command else unknown)
+
+
+def _bulk(text: str) -> bytes:
+    raw = text.encode()
+    return b"$%d\r\n%s\r\n" % (len(raw), raw)
+
+
+def _array(*parts: bytes) -> bytes:
+    return b"*%d\r\n%s" % (len(parts), b"".join(parts))
