@@ -20,7 +20,8 @@ from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Order, Outcome, Plan, PlannedKey, RunView, TtlFilter
 from redis_oom_tui.models.scan import Pace
-from redis_oom_tui.words.hostile import exact, from_exact, safe_text
+from redis_oom_tui.rules.key_patterns import read
+from redis_oom_tui.words.hostile import exact, from_exact, from_glob, safe_text
 from redis_oom_tui.words.plan_document import plan_document
 from redis_oom_tui.words.sizes import count, duration, parse_duration, parse_size, short_size
 
@@ -44,6 +45,14 @@ class _Result:
 
 @click.command()
 @click.option("--match", "matches", multiple=True, metavar="GLOB", help="Keys whose name matches (repeatable).")
+@click.option(
+    "--pattern",
+    "key_patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Keys of a pattern that hogs shows, exactly those it counts, such as 'user:<id>' (repeatable).",
+)
+@click.option("--delimiter", default=":", show_default=True, help="With --pattern: what separates the parts of a name.")
 @click.option(
     "--key", "names", multiple=True, metavar="NAME", help="This very key, as the tool prints it (repeatable)."
 )
@@ -159,7 +168,7 @@ def _criteria(given: dict[str, Any]) -> Criteria:
         raise BadInput("--no-ttl and --with-ttl exclude each other")
     ttl = TtlFilter.WITHOUT if given["no_ttl"] else TtlFilter.WITH if given["with_ttl"] else TtlFilter.ANY
     return Criteria(
-        patterns=tuple(os.fsencode(pattern) for pattern in given["matches"]),
+        patterns=tuple(from_glob(pattern) for pattern in given["matches"]),
         types=tuple(kind.lower() if kind.lower() in _TYPES else kind for kind in given["types"]),
         idle_over_seconds=parse_duration(given["idle_over"]) if given["idle_over"] else None,
         ttl=ttl,
@@ -168,6 +177,7 @@ def _criteria(given: dict[str, Any]) -> Criteria:
         max_keys=given["max_keys"],
         max_bytes=parse_size(given["max_bytes"]) if given["max_bytes"] else None,
         order=Order.OLDEST if given["oldest"] else Order.LARGEST,
+        key_patterns=tuple(read(pattern, os.fsencode(given["delimiter"])) for pattern in given["key_patterns"]),
     )
 
 

@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from redis_oom_tui.cli.again import line
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.giving_way import give_way
 from redis_oom_tui.files.scans import load_scan, save_scan
@@ -21,9 +22,10 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.ports import GoesOn, KeepsItsPlace, Scan, Source
 from redis_oom_tui.rules.compare import compare
-from redis_oom_tui.words import hogs_lines
+from redis_oom_tui.rules.key_patterns import read
+from redis_oom_tui.words import hogs_lines, pattern_text
 from redis_oom_tui.words.hogs_document import hogs_document, keys_csv, patterns_csv
-from redis_oom_tui.words.hostile import from_exact, safe_text
+from redis_oom_tui.words.hostile import from_glob, safe_text
 
 _KEPT = 1000
 _EXIT_FAILED = 3
@@ -52,6 +54,9 @@ class _Wish:
 @click.option("--top", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many rows to print.")
 @click.option("--sort", type=click.Choice(list(_SORTS)), default="bytes", show_default=True)
 @click.option("--match", metavar="GLOB", help="Only keys that match; odd bytes as \\xNN.")
+@click.option(
+    "--pattern", metavar="PATTERN", help="Only keys of a pattern, exactly those it counts, such as 'user:<id>'."
+)
 @click.option("--type", "kind", metavar="TYPE", help="Only keys of this type: string, hash, list, set, zset, stream.")
 @click.option("--patterns", is_flag=True, help="Families of keys in place of keys.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Stop after N keys; figures are then estimates.")
@@ -82,7 +87,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
     broken_off = None if given["resume"] is None else _broken_off(invocation, given)
     if broken_off is not None:
         pace = options.pace if given["pace"] else broken_off.view.pace
-        options = replace(options, match=broken_off.match, type=broken_off.type, pace=pace)
+        options = replace(options, match=broken_off.match, type=broken_off.type, pattern=broken_off.pattern, pace=pace)
     scan = asyncio.run(_scan(invocation, options, broken_off))
     comparison = None if older is None else compare(older, scan)
     if scan.view.error is not None:
@@ -92,7 +97,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
             _saved(scan, given["save"])
     finally:
         # What took hours to find is told, even where it cannot be kept.
-        click.echo(_printed(scan.view, comparison, wish), nl=False)
+        click.echo(_printed(scan.view, comparison, wish, invocation.way_in), nl=False)
     return _exit_code(scan.view)
 
 
@@ -118,6 +123,7 @@ def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
     if given["match"] is not None and not given["match"]:
         raise BadInput("--match with an empty pattern matches nothing: leave it out, or give a glob such as 'user:*'")
     db = invocation.connection.db
+    delimiters = given["delimiter"].encode("utf-8", "surrogateescape")
     return ScanOptions(
         databases=None if db is None else (db,),
         match=None if given["match"] is None else from_glob(given["match"]),
@@ -127,7 +133,8 @@ def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
         sample=given["sample"],
         idle=given["idle"],
         replicas=given["replicas"],
-        delimiters=given["delimiter"].encode("utf-8", "surrogateescape"),
+        delimiters=delimiters,
+        pattern=None if given["pattern"] is None else read(given["pattern"], delimiters),
     )
 
 
@@ -139,7 +146,7 @@ def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
             "leave --resume out to scan anew, and give the old file to --compare"
         )
     name = safe_text(str(given["resume"]), 200)
-    said = {"--match": "match", "--type": "kind", "--idle": "idle", "--replicas": "replicas"}
+    said = {"--match": "match", "--pattern": "pattern", "--type": "kind", "--idle": "idle", "--replicas": "replicas"}
     extra = [option for option, place in said.items() if given[place]]
     extra += ["--delimiter"] if given["delimiter"] != ":" else []
     extra += ["-n"] if invocation.connection.db is not None else []
@@ -151,19 +158,6 @@ def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
     if saved.progress is None:
         raise BadInput(f"{name} does not tell where its scan broke off: start a new one")
     return saved
-
-
-def from_glob(text: str) -> bytes:
-    r"""A glob as typed: `\xNN` is a byte, any other backslash is the glob's own.
-
-    >>> from_glob("a\\*\\xff")
-    b'a\\*\xff'
-    """
-    parts = text.split("\\x")
-    out = parts[0].encode("utf-8", "surrogateescape")
-    for part in parts[1:]:
-        out += from_exact("\\x" + part[:2]) + part[2:].encode("utf-8", "surrogateescape")
-    return out
 
 
 async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedScan | None) -> SavedScan:
@@ -189,7 +183,9 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
     finally:
         await server.close()
     progress = scan.progress() if isinstance(scan, KeepsItsPlace) else None
-    return SavedScan(view, time.time(), str(server.address), run_id, options.match, options.type, progress)
+    return SavedScan(
+        view, time.time(), str(server.address), run_id, options.match, options.type, progress, options.pattern
+    )
 
 
 async def _run_id(server: Source) -> tuple[str | None, CommandRefused | None]:
@@ -222,7 +218,7 @@ async def _progress(view: Callable[[], ScanView]) -> None:
         click.echo("\r\x1b[K" + hogs_lines.progress(view())[:78], nl=False, err=True)
 
 
-def _printed(view: ScanView, comparison: Comparison | None, wish: _Wish) -> str:
+def _printed(view: ScanView, comparison: Comparison | None, wish: _Wish, way_in: Sequence[str]) -> str:
     keys = sorted(view.top, key=_SORTS[wish.sort])[: wish.top]
     if wish.form == "json":
         return json.dumps(hogs_document(view, keys, comparison)) + "\n"
@@ -232,10 +228,28 @@ def _printed(view: ScanView, comparison: Comparison | None, wish: _Wish) -> str:
     if comparison is not None:
         lines += ["", *hogs_lines.changes(comparison, wish.top)]
     elif wish.patterns:
-        lines += ["", *hogs_lines.patterns(view.patterns[: wish.top], view)]
+        lines += ["", *hogs_lines.patterns(view.patterns[: wish.top], view), *_to_plan(view, way_in)]
     else:
         lines += ["", *hogs_lines.keys(keys, view)]
     return "\n".join(lines) + "\n"
+
+
+def _to_plan(view: ScanView, way_in: Sequence[str]) -> list[str]:
+    """A line to copy that plans a cleanup of the largest pattern, and so shows how any of them is named."""
+    row = next(iter(view.patterns), None)
+    select = None if row is None or row.select is None else pattern_text.text(row.select)
+    if row is None or row.select is None or select is None:
+        return []
+    words = ["--pattern", select]
+    if row.select.delimiters != b":":
+        words += ["--delimiter", os.fsdecode(row.select.delimiters)]
+    if row.db is not None and "-n" not in way_in and len(view.databases) > 1:
+        way_in = [*way_in, "-n", str(row.db)]
+    return [
+        "",
+        "To plan a cleanup of exactly the keys of a pattern (nothing is deleted yet):",
+        line(way_in, "cleanup", *words),
+    ]
 
 
 def _exit_code(view: ScanView) -> int:

@@ -10,6 +10,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, Order, Plan, PlannedKey, TtlFilter
 from redis_oom_tui.rules.freezing import fingerprint, key_fields
+from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.hostile import exact, from_exact, safe_text
 from redis_oom_tui.words.sizes import told_bytes
 
@@ -85,6 +86,7 @@ def criteria_fields(criteria: Criteria) -> dict[str, Any]:
         "max_keys": criteria.max_keys,
         "max_bytes": criteria.max_bytes,
         "order": criteria.order.value,
+        "key_patterns": [pattern_text.fields(pattern) for pattern in criteria.key_patterns],
     }
 
 
@@ -101,6 +103,8 @@ def _plan(head: dict[str, Any], keys: tuple[PlannedKey, ...]) -> Plan:
         max_keys=fields["max_keys"],
         max_bytes=fields["max_bytes"],
         order=Order(fields["order"]),
+        # Files of before it was written have none.
+        key_patterns=tuple(pattern_text.from_fields(pattern) for pattern in fields.get("key_patterns", ())),
     )
     plan = Plan(keys=keys, criteria=criteria, made_at=head["made_at"], server=head["server"], hash=head["hash"])
     return replace(

@@ -63,7 +63,7 @@ class Recorder:
     def add(self, moment: Moment) -> None:
         """Write one moment down; the flush makes it outlive a crash of the tool."""
         if moment.scan is not None:
-            moment = replace(moment, scan=replace(moment.scan, top=moment.scan.top[:_TOP_KEPT]))
+            moment = replace(moment, scan=_shortened(moment.scan))
         if moment.clients is not None:
             moment = replace(moment, clients=moment.clients[:_CLIENTS_KEPT])
         self._write(encode(moment))
@@ -177,3 +177,11 @@ def _lines(file: TextIO, path: Path) -> tuple[list[tuple[str, str]], bool]:
             raise BadInput(f"{path}, line {number}: it is no moment of a recording")
         lines.append((kind[1], line))
     return lines, True
+
+
+def _shortened(scan: ScanView) -> ScanView:
+    """Fewer keys; and no list of names that a pattern leaves out, which may be long and stand at many patterns."""
+    patterns = tuple(
+        replace(row, select=None) if row.select is not None and row.select.others else row for row in scan.patterns
+    )
+    return replace(scan, top=scan.top[:_TOP_KEPT], patterns=patterns)

@@ -3,13 +3,15 @@
 import base64
 import json
 import os
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.keys import KeyId, KeyPattern, KeyRow
 from redis_oom_tui.models.scan import Interval, Pace, PatternRow, SavedScan, ScanState, ScanView, TypeRow
+from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.hostile import safe_text
 
 _FORMAT = "redis-oom-tui scan 1"
@@ -56,7 +58,7 @@ def load_scan(path: Path) -> SavedScan:
         return _scan(found)
     except OSError as error:
         raise BadInput(f"{name} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, IndexError):
         raise BadInput(f"{name} is not a scan that this tool saved, or it is damaged") from None
 
 
@@ -69,6 +71,7 @@ def _document(scan: SavedScan) -> dict[str, Any]:
         "run_id": scan.run_id,
         "match": _written(scan.match),
         "type": scan.type,
+        "pattern": None if scan.pattern is None else pattern_text.fields(scan.pattern),
         "state": view.state.value,
         "pace": view.pace.value,
         "notes": list(view.notes),
@@ -80,9 +83,39 @@ def _document(scan: SavedScan) -> dict[str, Any]:
             | {name: getattr(row, name) for name in _ROW}
             for row in view.top
         ],
-        "patterns": [_pattern_document(row) for row in view.patterns],
+        **_patterns_document(view.patterns),
         "progress": scan.progress,
     }
+
+
+def _patterns_document(rows: Sequence[PatternRow]) -> dict[str, Any]:
+    """The rows, and once for all of them the lists of names that some leave out: many rows share one."""
+    lists = dict.fromkeys(names for row in rows if row.select is not None for names in row.select.others)
+    lists.pop(None, None)
+    places: dict[tuple[bytes, ...] | None, int | None] = {names: place for place, names in enumerate(lists)}
+    return {
+        "left_out": [[_written(name) for name in names or ()] for names in lists],
+        "patterns": [_pattern_document(row) | {"select": _select_document(row.select, places)} for row in rows],
+    }
+
+
+def _select_document(
+    select: KeyPattern | None, places: Mapping[tuple[bytes, ...] | None, int | None]
+) -> dict[str, Any] | None:
+    if select is None:
+        return None
+    others = [places.get(names) for names in select.others]
+    return pattern_text.fields(replace(select, others=())) | {"others": others}
+
+
+def _select(found: dict[str, Any] | None, lists: Sequence[tuple[bytes, ...]]) -> KeyPattern | None:
+    if found is None:
+        return None
+    pattern = pattern_text.from_fields({**found, "others": []})
+    others = tuple(None if place is None else lists[place] for place in found["others"])
+    if len(others) not in (0, len(pattern.parts)):
+        raise ValueError("not a pattern")
+    return replace(pattern, others=others)
 
 
 def _pattern_document(row: PatternRow) -> dict[str, Any]:
@@ -98,6 +131,7 @@ def _pattern_document(row: PatternRow) -> dict[str, Any]:
 
 
 def _scan(found: dict[str, Any]) -> SavedScan:
+    lists = [tuple(_bytes(name) for name in names) for names in found.get("left_out", ())]
     view = ScanView(
         state=ScanState(found["state"]),
         pace=Pace(found["pace"]),
@@ -105,7 +139,7 @@ def _scan(found: dict[str, Any]) -> SavedScan:
         estimated_bytes=_interval(found["estimated_bytes"]),
         types=tuple(TypeRow(*row) for row in found["types"]),
         top=tuple(_row(row) for row in found["top"]),
-        patterns=tuple(_pattern(row) for row in found["patterns"]),
+        patterns=tuple(_pattern(row, lists) for row in found["patterns"]),
         **{name: found["view"][name] for name in _PLAIN},
         # Files of before it was written were made where TTLs were told.
         ttls_told=found["view"].get("ttls_told", True),
@@ -119,6 +153,7 @@ def _scan(found: dict[str, Any]) -> SavedScan:
         found["type"],
         # Files of before it was written have none.
         found.get("progress"),
+        None if found.get("pattern") is None else pattern_text.from_fields(found["pattern"]),
     )
 
 
@@ -126,7 +161,7 @@ def _row(found: dict[str, Any]) -> KeyRow:
     return KeyRow(KeyId(found["db"], _bytes(found["key"]), found["node"]), **{name: found[name] for name in _ROW})
 
 
-def _pattern(found: dict[str, Any]) -> PatternRow:
+def _pattern(found: dict[str, Any], lists: Sequence[tuple[bytes, ...]]) -> PatternRow:
     idle = found["idle_quantiles"]
     return PatternRow(
         pattern=_bytes(found["pattern"]),
@@ -136,6 +171,7 @@ def _pattern(found: dict[str, Any]) -> PatternRow:
         idle_quantiles=None if idle is None else (idle[0], idle[1], idle[2]),
         estimated_bytes=_interval(found["estimated_bytes"]),
         estimated_keys=_interval(found["estimated_keys"]),
+        select=_select(found.get("select"), lists),
         **{name: found[name] for name in _PATTERN},
     )
 

@@ -13,6 +13,20 @@ class KeyId:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPattern:
+    """Which names a pattern holds: those whose parts, with NUL for what varies, are `parts`, or begin so if `below`.
+
+    `others` is empty or has one entry a part: None, or, for a part that holds all names without a row of their own,
+    the parts that do have one.
+    """
+
+    parts: tuple[bytes, ...]
+    below: bool = False
+    delimiters: bytes = b":"
+    others: tuple[tuple[bytes, ...] | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRow:
     """What a scan read of one key.
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.keys import KeyId, KeyPattern
 
 
 class TtlFilter(StrEnum):
@@ -28,7 +28,8 @@ class Order(StrEnum):
 class Criteria:
     """What a cleanup looks for; all that is given must hold. Patterns are globs, and any one of them suffices.
 
-    `keys`, when given, are the marked rows: only they are looked at, by identity.
+    `key_patterns` are patterns as a scan counts them: again, any one of them suffices. `keys`, when given, are the
+    marked rows: only they are looked at, by identity.
     """
 
     patterns: tuple[bytes, ...] = ()
@@ -41,6 +42,7 @@ class Criteria:
     max_keys: int | None = None
     max_bytes: int | None = None
     order: Order = Order.LARGEST
+    key_patterns: tuple[KeyPattern, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.keys import KeyPattern, KeyRow
 
 
 class Pace(StrEnum):
@@ -45,11 +45,12 @@ class ScanOptions:
     delimiters: bytes = b":"
     max_patterns: int = 5000
     replicas: bool = False
+    pattern: KeyPattern | None = None
 
     @property
     def filtered(self) -> bool:
         """Whether only some of the keys are asked for, by name or type."""
-        return self.match is not None or self.type is not None
+        return self.match is not None or self.type is not None or self.pattern is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,10 @@ class Interval:
 class PatternRow:
     """One family of keys, as `user:*:cart`. `error` bounds what merging small families may have moved, as a share.
 
-    `match` is a glob for SCAN MATCH, in which everything literal is escaped; `level` counts the parts of the name, 1 at
-    the top of the tree. `share` is of all bytes scanned. `types` and `idle_quantiles` (p10, p50, p90, seconds) may be
-    empty where they were not asked for.
+    `select` holds exactly the names that were counted, None in a file of before it was written. `match` is a glob for
+    SCAN MATCH that takes them all, and may take more. `level` counts the parts of the name, 1 at the top of the tree.
+    `share` is of all bytes scanned. `types` and `idle_quantiles` (p10, p50, p90, seconds) may be empty where they were
+    not asked for.
     """
 
     pattern: bytes
@@ -84,6 +86,7 @@ class PatternRow:
     idle_quantiles: tuple[int, int, int] | None = None
     estimated_bytes: Interval | None = None
     estimated_keys: Interval | None = None
+    select: KeyPattern | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,7 @@ class SavedScan:
     match: bytes | None = None
     type: str | None = None
     progress: Mapping[str, Any] | None = None
+    pattern: KeyPattern | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.models.keys import KeyPattern
 
 
 class Level(StrEnum):
@@ -44,7 +45,8 @@ class Verdict:
 class Lever:
     """Where in the product a finding is mended: the pane, and the plan or setting that it fills in there.
 
-    `db` is the database of the keys that `match` names; None where it may be any.
+    `db` is the database of the keys that `match` names; None where it may be any. `pattern` holds exactly the keys that
+    were counted, where they are those of one pattern.
     """
 
     pane: str
@@ -53,6 +55,7 @@ class Lever:
     setting: str | None = None
     value: str | None = None
     client_id: int | None = None
+    pattern: KeyPattern | None = None
 
 
 @dataclass(frozen=True, slots=True)

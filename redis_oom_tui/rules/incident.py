@@ -79,7 +79,7 @@ def nameless_clients(clients: tuple[ClientBuffer, ...]) -> tuple[ClientBuffer, .
 
 
 def _nameless(row: PatternRow, name: bytes, parent: bytes | None) -> PatternRow:
-    return replace(row, pattern=name, match=name, parent=parent)
+    return replace(row, pattern=name, match=name, parent=parent, select=None)
 
 
 def _keyless(row: KeyRow, index: int) -> KeyRow:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.hostile import escape_glob
 
-# What a variable part becomes while names are worked on: a byte that is rare in names, unlike `*`. A name that has it
-# anyway gets a `*` there, which still matches.
-VARIABLE = b"\0"
+# A name that has this byte anyway gets a `*` there, which still matches.
+VARIABLE = pattern_text.VARIABLE
 # Beyond these a name tells nothing more about its family, and one odd key must not cost megabytes.
 LONGEST_PART = 64
 DEEPEST = 8

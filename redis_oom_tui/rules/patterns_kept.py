@@ -29,8 +29,10 @@ def tree_from(rows: Sequence[Sequence[Any]], tree: PatternTree) -> None:
             raise ValueError("not a node")
         parent = None if place is None else made[place]
         node = Node(base64.b64decode(name, validate=True), parent)
-        node.figures, node.idle, node.crowded = list(figures), list(idle), crowded is True
+        node.figures, node.idle = list(figures), list(idle)
         node.no_ttl, node.folded, node.error = sums
+        # Files of before every fold closed its parent have some that folded and stayed open.
+        node.crowded = crowded is True or node.folded > 0
         node.types.update({kind.encode("latin-1"): int(keys) for kind, keys in types})
         if parent is None:
             tree.roots[db] = node

@@ -5,9 +5,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 from operator import add
 
+from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Interval, PatternRow
-from redis_oom_tui.rules import estimate, patterns
+from redis_oom_tui.rules import estimate, key_patterns, patterns
 from redis_oom_tui.rules.patterns_tree import GROUPS, Node, PatternTree
+from redis_oom_tui.words import pattern_text
 
 Giants = Mapping[int, Sequence[tuple[int, int]]]
 """The giants counted in a node or below it, by the node's id: their sizes and groups."""
@@ -31,7 +33,7 @@ def rows(
     for root in tree.roots.values():
         _sum_up(root)
     whole = sum(root.whole.size for root in tree.roots.values())
-    maker = _Maker(whole, sample, giants or {}, exact=exact)
+    maker = _Maker(tree.delimiters, whole, sample, giants or {}, exact=exact)
     # The largest first: a family is never larger than the one that holds it, so these are the largest of all.
     order = itertools.count()
     waiting: list[tuple[int, int, int, Node, PatternRow | None]] = []
@@ -88,22 +90,27 @@ def _sum_one(node: Node) -> None:
 class _Maker:
     """Makes rows, each with a name that no other row of its database has."""
 
-    def __init__(self, whole: int, sample: estimate.Sample | None, giants: Giants, *, exact: bool) -> None:
+    def __init__(
+        self, delimiters: bytes, whole: int, sample: estimate.Sample | None, giants: Giants, *, exact: bool
+    ) -> None:
+        self._delimiters = delimiters
         self._whole = whole
         self._sample = sample
         self._giants = giants
         self._exact = exact
         self._names: set[tuple[int, bytes]] = set()
+        self._listed: dict[tuple[int, bytes], tuple[bytes, ...]] = {}
 
     def row(self, node: Node, db: int, parent: PatternRow | None) -> PatternRow:
         """The row of `node` with all below it."""
-        path = _inner_path(node) if node.children else node.path()
+        select = self._select(_inner(node) if node.children else node, below=bool(node.children))
+        alone = node.parent is not None and len(node.parent.children) == 1 and not node.parent.figures
         total = node.whole
         keys = sum(total.figures[:GROUPS])
         types = sorted(total.types.items(), key=lambda item: -item[1])
         return PatternRow(
-            pattern=self._name(path, db),
-            match=patterns.glob(path),
+            pattern=self._name(pattern_text.shown(select, alone=alone), db),
+            match=key_patterns.glob(select),
             keys=keys,
             size=total.size,
             share=total.size / self._whole if self._whole else 0.0,
@@ -118,17 +125,35 @@ class _Maker:
             estimated_keys=self._estimated(
                 total.figures[:GROUPS], (), None if self._sample is None else self._sample.total_keys
             ),
+            select=select,
         )
 
-    def _name(self, path: bytes, db: int) -> bytes:
-        """The pattern as shown: `user:*` holds all of `user:`, `user:<id>` those of its keys whose last part varies."""
-        name = patterns.shown(path)
-        if (db, name) in self._names and path.endswith(patterns.VARIABLE):
-            name = patterns.shown(path[:-1] + b"<id>")
+    def _name(self, name: bytes, db: int) -> bytes:
         while (db, name) in self._names:
             name += b"~"
         self._names.add((db, name))
         return name
+
+    def _select(self, node: Node, *, below: bool) -> KeyPattern:
+        """The names that are counted in `node`, or in it and below it."""
+        names: list[bytes] = []
+        others: list[tuple[bytes, ...] | None] = []
+        while node.parent is not None:
+            names.append(node.name)
+            others.append(self._others(node.parent, node.name))
+            node = node.parent
+        listed = tuple(reversed(others)) if any(each is not None for each in others) else ()
+        return KeyPattern(tuple(reversed(names)), below, self._delimiters, listed)
+
+    def _others(self, parent: Node, name: bytes) -> tuple[bytes, ...] | None:
+        """The names beside a part that stands for all names without a row; None for a part that stands for itself."""
+        if not parent.crowded or name != patterns.VARIABLE + _end(name, self._delimiters):
+            return None
+        found = self._listed.get((id(parent), name))
+        if found is None:
+            beside = (child for child in parent.children if child != name and _end(child, self._delimiters) == name[1:])
+            found = self._listed[id(parent), name] = tuple(sorted(beside))
+        return found
 
     def _bytes(self, node: Node) -> Interval | None:
         amounts = node.whole.figures[GROUPS:]
@@ -150,14 +175,18 @@ def _error(node: Node) -> int:
     return node.error + (node.parent.folded if wild and node.parent is not None else 0)
 
 
-def _inner_path(node: Node) -> bytes:
-    """`user:*` for the node `user:*:`, under which all of `user:` branches: the shorter name holds the same keys."""
+def _inner(node: Node) -> Node:
+    """`user:` for the node `user:*:`, under which all of `user:` branches: the shorter name holds the same keys."""
     parent = node.parent
     while (
         parent is not None and len(parent.children) == 1 and not parent.figures and node.name[:1] == patterns.VARIABLE
     ):
         node, parent = parent, parent.parent
-    return node.path() + patterns.VARIABLE
+    return node
+
+
+def _end(part: bytes, delimiters: bytes) -> bytes:
+    return part[-1:] if part and part[-1] in delimiters else b""
 
 
 # Four steps to each doubling, so that a quantile is right within a fifth.

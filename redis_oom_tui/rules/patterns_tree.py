@@ -65,25 +65,16 @@ class Node:
             self.figures = [0] * (2 * GROUPS)
         return self
 
-    def absorb(self, other: "Node") -> int:
-        """Take over all of `other`, part by part; returns how many nodes that saved."""
+    def add_own(self, other: "Node") -> None:
+        """Add the figures of the keys that end at `other`."""
         if other.figures:
             self.figures = list(map(add, self.begin().figures, other.figures))
         self.no_ttl += other.no_ttl
+        self.folded += other.folded
         for kind, keys in other.types.items():
             self.types[kind] += keys
         if other.idle:
             self.idle = list(map(add, self.idle, other.idle)) if self.idle else other.idle
-        saved = 1
-        for name, child in other.children.items():
-            mine = self.children.get(name)
-            if mine is None:
-                child.parent = self
-                self.children[name] = child
-            else:
-                saved += mine.absorb(child)
-        other.children = {}
-        return saved
 
     def path(self) -> bytes:
         """The normalised name up to and with this part."""
@@ -162,7 +153,6 @@ class PatternTree:
                 return found
             part = wild
         child = parent.children[part] = Node(part, parent)
-        child.error = parent.error + parent.folded
         self.nodes += 1
         return child
 
@@ -184,19 +174,44 @@ class PatternTree:
 
     def _fold_one(self, node: Node, size: int, least: int) -> None:
         parent = node.parent
-        wild = self._wild(node.name)
         gone = parent is None or parent.children.get(node.name) is not node
-        if parent is None or gone or node.name == wild or len(parent.children) < least:
+        if parent is None or gone or node.name == self._wild(node.name) or len(parent.children) < least:
             return
+        self._to_wild(parent, node)
+        parent.folded += size
+
+    def _to_wild(self, parent: Node, node: Node) -> None:
+        """Fold one child. No new name gets a row under this parent from now on: it may have been folded before."""
         del parent.children[node.name]
+        parent.crowded = True
+        wild = self._wild(node.name)
         target = parent.children.get(wild)
         if target is None:
-            node.name = wild
+            node.name, node.parent = wild, parent
             parent.children[wild] = node
         else:
-            self.nodes -= target.absorb(node)
-        parent.folded += size
-        parent.crowded = parent.crowded or least > _CROWDS[-1]
+            self._absorb(target, node)
+
+    def _absorb(self, target: Node, other: Node) -> None:
+        """Take over all of `other`. A name keeps its row only where both sides counted all of its keys under it."""
+        target.add_own(other)
+        self.nodes -= 1
+        was_crowded = target.crowded
+        if other.crowded:
+            for child in list(target.children.values()):
+                if child.name not in other.children and child.name != self._wild(child.name):
+                    self._to_wild(target, child)
+        for name, child in other.children.items():
+            mine = target.children.get(name)
+            if mine is not None:
+                self._absorb(mine, child)
+                continue
+            child.parent = target
+            target.children[name] = child
+            if was_crowded and name != self._wild(name):
+                self._to_wild(target, child)
+        target.crowded = target.crowded or other.crowded
+        other.children = {}
 
     def _subtotals(self) -> Iterator[tuple[Node, int]]:
         for root in self.roots.values():

@@ -7,6 +7,7 @@ from typing import TypeVar
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
+from redis_oom_tui.rules import key_patterns
 from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.words.sizes import count, number_of_keys
 from redis_oom_tui.words.slots import slots_by_number
@@ -35,6 +36,7 @@ def check(criteria: Criteria) -> None:
 def _narrows(criteria: Criteria) -> bool:
     return bool(
         criteria.patterns
+        or criteria.key_patterns
         or criteria.types
         or criteria.keys
         or criteria.idle_over_seconds
@@ -44,8 +46,10 @@ def _narrows(criteria: Criteria) -> bool:
 
 
 def server_match(criteria: Criteria) -> bytes | None:
-    """The pattern that SCAN itself can apply: the only one there is."""
-    return criteria.patterns[0] if len(criteria.patterns) == 1 else None
+    """The glob that SCAN itself can apply: the only one there is, or one that takes all of the only pattern."""
+    if criteria.patterns:
+        return criteria.patterns[0] if len(criteria.patterns) == 1 else None
+    return key_patterns.glob(criteria.key_patterns[0]) if len(criteria.key_patterns) == 1 else None
 
 
 def server_type(criteria: Criteria) -> str | None:
@@ -53,11 +57,15 @@ def server_type(criteria: Criteria) -> str | None:
     return criteria.types[0] if len(criteria.types) == 1 else None
 
 
-def name_matches(criteria: Criteria, name: bytes) -> bool:
-    """Whether any of the patterns, or no pattern at all, lets this name in."""
-    if len(criteria.patterns) == 1:  # the usual case, asked of every key of a walk
-        return compiled(criteria.patterns[0]).fullmatch(name) is not None
-    return not criteria.patterns or any(compiled(pattern).fullmatch(name) for pattern in criteria.patterns)
+def names_matching(criteria: Criteria, names: list[bytes]) -> list[bytes]:
+    """Those of `names` that the globs let in, where there are any, and the patterns as a scan counts them."""
+    if criteria.patterns:
+        globs = [compiled(pattern).fullmatch for pattern in criteria.patterns]
+        names = [name for name in names if any(glob(name) for glob in globs)]
+    if criteria.key_patterns:
+        held = key_patterns.held(criteria.key_patterns, names)
+        names = [name for name, wanted in zip(names, held, strict=True) if wanted]
+    return names
 
 
 def ttl_matches(wanted: TtlFilter, ttl_ms: int | None) -> bool:
@@ -101,9 +109,15 @@ def matching(criteria: Criteria, rows: Sequence[Row], wanted: frozenset[KeyId] |
         patterns = [compiled(pattern).fullmatch for pattern in criteria.patterns]
         first = patterns[0]
         if len(patterns) == 1:  # the usual case, asked of every key of a walk
-            return [row for row in rows if first(row.id.key)]
-        return [row for row in rows if any(pattern(row.id.key) for pattern in patterns)]
-    return rows
+            rows = [row for row in rows if first(row.id.key)]
+        else:
+            rows = [row for row in rows if any(pattern(row.id.key) for pattern in patterns)]
+    return _held(criteria, rows) if criteria.key_patterns else rows
+
+
+def _held(criteria: Criteria, rows: Sequence[Row]) -> Sequence[Row]:
+    held = key_patterns.held(criteria.key_patterns, [row.id.key for row in rows])
+    return [row for row, wanted in zip(rows, held, strict=True) if wanted]
 
 
 _Entry = tuple[int, bytes, int, str, int, PlannedKey]

@@ -12,6 +12,7 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.rules.key_patterns import matcher
 from redis_oom_tui.rules.values import summarize
 from redis_oom_tui.store.errors import translated
 
@@ -49,6 +50,12 @@ class _Wanted:
     start: bytes
     matcher: re.Pattern[bytes]
     names: list[bytes] = field(default_factory=list)
+
+    def holds(self, name: bytes) -> bool:
+        """Whether `name` was counted in this family."""
+        if not name.startswith(self.start) or not self.matcher.fullmatch(name):
+            return False
+        return self.row.select is None or matcher(self.row.select).held([name])[0]
 
 
 async def sample_families(server: _Server, scan: ScanView) -> tuple[FamilySample, ...]:
@@ -90,7 +97,7 @@ async def _gather(client: "Redis", families: list[_Wanted]) -> None:
     for _ in range(_MAX_PAGES):
         cursor, names = await client.execute_command("SCAN", cursor, "COUNT", _PAGE)
         for name in names:
-            family = next((one for one in short if name.startswith(one.start) and one.matcher.fullmatch(name)), None)
+            family = next((one for one in short if one.holds(name)), None)
             if family is not None and len(family.names) < _KEYS_EACH:
                 family.names.append(name)
         short = [family for family in short if len(family.names) < min(_KEYS_EACH, family.row.keys)]

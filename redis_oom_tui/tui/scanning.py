@@ -55,13 +55,13 @@ class ScanDesk:
         """Go on where a saved scan broke off. Raises BadInput where its file is damaged."""
         if isinstance(self._app.source, GoesOn):
             scan = self._app.source.resumed(saved.progress or {}, pace=self.options.pace)
-            self.walked = replace(self.options, match=saved.match, type=saved.type)
+            self.walked = replace(self.options, match=saved.match, type=saved.type, pattern=saved.pattern)
             self.before = None
             self._run(scan)
 
     def compare_with(self, saved: SavedScan) -> None:
         """Let findings say what grew since `saved`, where it saw the same keys as the scan here does."""
-        alike = (saved.match, saved.type) == (self.walked.match, self.walked.type)
+        alike = (saved.match, saved.type, saved.pattern) == (self.walked.match, self.walked.type, self.walked.pattern)
         if saved.view.complete and alike:
             self.before = saved.view
 
@@ -142,4 +142,8 @@ class ScanDesk:
 
 def _alike(one: ScanOptions, other: ScanOptions) -> bool:
     """Whether two scans walk the same keys, so that they can be compared."""
-    return (one.match, one.type, one.databases, one.sample) == (other.match, other.type, other.databases, other.sample)
+    return _asked(one) == _asked(other)
+
+
+def _asked(options: ScanOptions) -> tuple[object, ...]:
+    return options.match, options.type, options.databases, options.sample, options.pattern

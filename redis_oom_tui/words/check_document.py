@@ -5,9 +5,10 @@ from typing import Any
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.doubts import doubt_fields
 from redis_oom_tui.words.fleet_lines import node_documents
-from redis_oom_tui.words.hostile import exact, safe_text
+from redis_oom_tui.words.hostile import glob_text, safe_text
 
 
 def check_document(
@@ -87,7 +88,8 @@ def finding_fields(finding: Finding) -> dict[str, Any]:
         "saves_low_bytes": None if saves is None else saves[0],
         "saves_high_bytes": None if saves is None else saves[1],
         "pane": None if lever is None else lever.pane,
-        "match": None if lever is None or lever.match is None else exact(lever.match),
+        "select": None if lever is None or lever.pattern is None else pattern_text.text(lever.pattern),
+        "match": None if lever is None or lever.match is None else glob_text(lever.match),
         "db": None if lever is None else lever.db,
         "setting": None if lever is None else lever.setting,
         "value": None if lever is None or lever.value is None else safe_text(lever.value),

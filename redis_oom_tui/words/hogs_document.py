@@ -7,7 +7,8 @@ from typing import Any
 
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, ScanState, ScanView
-from redis_oom_tui.words.hostile import exact, key_fields, safe_text
+from redis_oom_tui.words import pattern_text
+from redis_oom_tui.words.hostile import glob_text, key_fields, safe_text
 from redis_oom_tui.words.sizes import told_bytes
 from redis_oom_tui.words.slots import slot_of
 
@@ -53,7 +54,7 @@ def hogs_document(
         "refused_keys": view.refused_keys,
         "server_share": None if view.brake.share is None else round(view.brake.share, 4),
         "keys": [key_document(row) for row in (view.top if keys is None else keys)],
-        "patterns": [pattern_document(row, ttls_told=view.ttls_told) for row in view.patterns],
+        "patterns": pattern_documents(view),
         "types": [{"type": row.type, "keys": row.keys, "bytes": told_bytes(row.size, row.keys)} for row in view.types],
     }
     if comparison is not None:
@@ -82,13 +83,25 @@ def key_document(row: KeyRow) -> dict[str, Any]:
     }
 
 
+def pattern_documents(view: ScanView) -> list[dict[str, Any]]:
+    """All families of a scan, each with how many of the scanned keys its glob takes at least."""
+    taken = pattern_text.keys_of_globs(view.patterns)
+    return [
+        pattern_document(row, ttls_told=view.ttls_told) | {"match_keys": keys}
+        for row, keys in zip(view.patterns, taken, strict=True)
+    ]
+
+
 def pattern_document(row: PatternRow, *, ttls_told: bool = True) -> dict[str, Any]:
-    """One family; `match` is the glob for SCAN MATCH, with odd bytes as \\xNN."""
+    """One family: `select` is what --pattern takes, null where it leaves out too many names to list; `match` is a glob
+    for SCAN MATCH that takes all of it and may take more, with odd bytes as \\xNN.
+    """
     idle = row.idle_quantiles
     held = told_bytes(row.size, row.keys)
     return {
         "pattern": key_fields(row.pattern)[0],
-        "match": exact(row.match),
+        "select": None if row.select is None else pattern_text.text(row.select),
+        "match": glob_text(row.match),
         "db": row.db,
         "level": row.level,
         "parent": None if row.parent is None else key_fields(row.parent)[0],

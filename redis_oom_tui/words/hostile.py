@@ -7,6 +7,7 @@ line) shows `exact` instead, in which two look-alike names differ.
 
 import base64
 import functools
+import re
 import unicodedata
 
 from redis_oom_tui.models.errors import BadInput
@@ -30,6 +31,7 @@ _MISDRAWN = frozenset(
     }
 )
 _GLOB_SPECIAL = b"*?[]\\"
+_GLOB_PIECE = re.compile(r"\\x.{0,2}|\\.|[^\\]+|\\", re.DOTALL)
 
 
 def safe_text(raw: bytes | str, width: int | None = None) -> str:
@@ -96,6 +98,27 @@ def from_exact(text: str) -> bytes:
         else:
             raise BadInput(f"{text!r} has a lone backslash: write \\\\ for one, or \\xNN for a byte")
     return bytes(out)
+
+
+def from_glob(text: str) -> bytes:
+    r"""A glob as typed: `\xNN` is a byte, any other backslash is the glob's own.
+
+    >>> from_glob("a\\*\\xff"), from_glob("a\\\\x41")
+    (b'a\\*\xff', b'a\\\\x41')
+    """
+    out = b""
+    for piece in _GLOB_PIECE.findall(text):
+        out += from_exact(piece) if piece.startswith("\\x") else piece.encode("utf-8", "surrogateescape")
+    return out
+
+
+def glob_text(glob: bytes) -> str:
+    r"""A glob in printable ASCII, for `from_glob` and the options that take a glob.
+
+    >>> glob_text(b"v\\*:\xff*")
+    'v\\*:\\xff*'
+    """
+    return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in glob)
 
 
 def key_fields(raw: bytes) -> tuple[str, str | None]:

@@ -1,6 +1,7 @@
 """The incident report: Markdown for people, one JSON document for programs. It holds no secret."""
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -8,19 +9,21 @@ from typing import Any
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.report import Episode, IncidentReport
-from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.models.verdict import Finding
+from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.check_document import finding_fields, memory_fields, server_fields
 from redis_oom_tui.words.doubts import server_text
 from redis_oom_tui.words.fleet_lines import node_documents
-from redis_oom_tui.words.hostile import key_fields, safe_text
+from redis_oom_tui.words.hostile import glob_text, key_fields, safe_text
 from redis_oom_tui.words.limits import limit_text
 from redis_oom_tui.words.sizes import count, duration, percent, size, told_bytes
 
 _ROWS = 15
 _NODES = 50
+_LONGEST_SELECT = 120
 # Snapshots closer together than this show one state, not a before and an after.
 _ONE_LOOK_SECONDS = 60.0
 _UNREAD = (
@@ -159,15 +162,15 @@ def _families(report: IncidentReport) -> str:
     if scan is None or not scan.patterns:
         return ""
     shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
-    several = len(scan.databases) > 1
     rows = (
         (
             _code(row.pattern),
-            *([str(row.db)] if several else []),
+            "?" if row.db is None else str(row.db),
             count(row.keys),
             size(told_bytes(row.size, row.keys)),
             percent(row.share if scan.bytes_seen and not scan.refused_keys else None, 1),
             count(row.no_ttl_keys) if scan.ttls_told else "?",
+            *([_select(row)] if report.names else []),
         )
         for row in shown
     )
@@ -180,7 +183,16 @@ def _families(report: IncidentReport) -> str:
     more = [f"{count(scan.refused_keys)} more may not be read by this user"] if scan.refused_keys else []
     notes = "".join(f" {_plain(note[:1].upper() + note[1:])}." for note in (*more, *scan.notes))
     title = f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).{notes}\n\n"
-    return title + _table(("family", *(["db"] if several else []), "keys", "bytes", "share", "without TTL"), rows)
+    select = ["cleanup --pattern"] if report.names else []
+    return title + _table(("family", "db", "keys", "bytes", "share", "without TTL", *select), rows)
+
+
+def _select(row: PatternRow) -> str:
+    """What takes exactly these keys, quoted for a shell; where only a glob can, which one, and how wide it is."""
+    select = None if row.select is None else pattern_text.text(row.select)
+    if select is not None and len(select) <= _LONGEST_SELECT:
+        return _plain(shlex.quote(select))
+    return _plain(f"a glob may take more: --match {shlex.quote(glob_text(row.match))}")
 
 
 def _keys(report: IncidentReport) -> str:
@@ -244,12 +256,12 @@ def document(report: IncidentReport) -> dict[str, Any]:
         "episodes": [_episode_fields(episode) for episode in report.episodes],
         "findings": [finding_fields(finding) for finding in report.findings],
         "values_read": report.values_read,
-        "scan": None if report.scan is None else _scan_fields(report.scan),
+        "scan": None if report.scan is None else _scan_fields(report.scan, names=report.names),
         "actions": [_action_fields(entry, names=report.names) for entry in report.actions],
     }
 
 
-def _scan_fields(scan: ScanView) -> dict[str, Any]:
+def _scan_fields(scan: ScanView, *, names: bool) -> dict[str, Any]:
     return {
         "complete": scan.complete,
         "scanned_keys": scan.scanned_keys,
@@ -257,11 +269,15 @@ def _scan_fields(scan: ScanView) -> dict[str, Any]:
         "patterns": [
             {
                 "pattern": safe_text(row.pattern),
+                "db": row.db,
+                "select": None if row.select is None else pattern_text.text(row.select),
+                "match": glob_text(row.match) if names else None,
+                "match_keys": taken,
                 "keys": row.keys,
                 "bytes": told_bytes(row.size, row.keys),
                 "no_ttl_keys": row.no_ttl_keys if scan.ttls_told else None,
             }
-            for row in scan.patterns[:100]
+            for row, taken in zip(scan.patterns[:100], pattern_text.keys_of_globs(scan.patterns), strict=False)
         ],
         "keys": [_key_fields_of(row.id.key, row.id.db, row.type, row.size) for row in scan.top[:100]],
     }

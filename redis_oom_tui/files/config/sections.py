@@ -23,7 +23,9 @@ from redis_oom_tui.models.config import (
     WebhookFormat,
 )
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import Criteria, Deed, Order, TtlFilter
+from redis_oom_tui.rules.key_patterns import read
 from redis_oom_tui.words.hostile import from_exact
 
 _MANY = 2**53
@@ -133,7 +135,9 @@ def read_emergency(section: Section, base: Emergency) -> Emergency:
 
 
 def read_plan(section: Section) -> NamedPlan:
-    """`[plans.NAME]`: what a cleanup looks for. Patterns are globs; odd bytes may be written as \\xNN."""
+    """`[plans.NAME]`: what a cleanup looks for. `match` are globs, odd bytes in them as \\xNN; `pattern` are patterns
+    as hogs shows them.
+    """
     expire = section.seconds("expire")
     plan = NamedPlan(
         name=section.path[-1],
@@ -147,12 +151,15 @@ def read_plan(section: Section) -> NamedPlan:
             max_keys=section.whole("max_keys", 1, _MANY),
             max_bytes=section.size("max_bytes"),
             order=section.choice("order", Order) or Order.LARGEST,
+            key_patterns=tuple(filter(None, (_key_pattern(section, text) for text in section.strings("pattern")))),
         ),
         deed=Deed.DELETE if expire is None else Deed.EXPIRE,
         expire_seconds=_whole_seconds(expire),
     )
-    if not plan.criteria.patterns:
-        section.wrong("match", "is needed: a plan without a pattern would look at every key")
+    if not plan.criteria.patterns and not plan.criteria.key_patterns:
+        section.wrong(
+            "match", "is needed: a plan without a pattern would look at every key (pattern = 'user:<id>' does as well)"
+        )
     section.finish()
     return plan
 
@@ -272,6 +279,14 @@ def _pattern(section: Section, text: str) -> bytes:
     except BadInput as error:
         section.wrong("match", str(error))
         return b""
+
+
+def _key_pattern(section: Section, text: str) -> KeyPattern | None:
+    try:
+        return read(text)
+    except BadInput as error:
+        section.wrong("pattern", str(error))
+        return None
 
 
 def _argv(text: str) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def stragglers(case: Case) -> Iterator[Finding]:
             evidence=(f"{percent(1 - row.no_ttl_keys / row.keys)} of the family has a TTL", f"about {size(amount)}"),
             # Which of the family's keys they are is known, their own sizes are not.
             saves_bytes=(amount // 3, amount * 2),
-            lever=Lever("cleanup", match=row.match, db=row.db),
+            lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select),
             in_the_application=_SET_TTL,
         )
 
@@ -54,7 +54,7 @@ def passing_data(case: Case) -> Iterator[Finding]:
                 advice="If their use passes, as their name says, expire them in Cleanup over some minutes.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}, no TTL", *_idle(row)),
                 saves_bytes=(0, held),
-                lever=Lever("cleanup", match=row.match, db=row.db),
+                lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select),
                 in_the_application=_SET_TTL,
             )
 
@@ -75,7 +75,7 @@ def old_data(case: Case) -> Iterator[Finding]:
                 advice="Plan a cleanup of what is idle for over 30 days; it shows every key before anything goes.",
                 evidence=_idle(row),
                 saves_bytes=(int(share[0] * held), int(share[1] * held)),
-                lever=Lever("cleanup", match=row.match, db=row.db),
+                lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select),
                 in_the_application="Give such data a TTL, or move what must be kept to a store on disk.",
             )
 

@@ -79,7 +79,7 @@ def growth(case: Case) -> Iterator[Finding]:
                     f"{known.keys if known else 0:,} keys before, {row.keys:,} now",
                 ),
                 saves_bytes=(0, gained),
-                lever=Lever("hogs", match=row.match),
+                lever=Lever("hogs", match=row.match, db=row.db, pattern=row.select),
             )
             return
 

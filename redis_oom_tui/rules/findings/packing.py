@@ -61,7 +61,7 @@ def _packed(case: Case, row: PatternRow, sample: FamilySample, tables: float) ->
             advice=f"Set {name} to {wanted} on the server: each key packs itself when it is written anew or restored.",
             evidence=(f"{count(row.keys)} keys, {size(row.size)}", f"{percent(tables)} of the sampled ones are tables"),
             saves_bytes=(low, high),
-            lever=Lever("hogs", match=row.match),
+            lever=Lever("hogs", match=row.match, db=row.db, pattern=row.select),
             in_the_application=f"Or split each key so that a part holds fewer than {limit} members.",
         )
 
@@ -129,7 +129,7 @@ def _compressed(name: str, whole: PatternRow, group: list[_Packing]) -> Finding:
             f"{count(keys)} keys, {size(told_bytes(held, keys))}",
         ),
         saves_bytes=(int(sum(one.low for one in group)), int(sum(one.high for one in group))),
-        lever=Lever("hogs", match=whole.match),
+        lever=Lever("hogs", match=whole.match, db=whole.db, pattern=whole.select),
         in_the_application="Compress values over 512 bytes (zstd is quicker than zlib at like size), and mark them:"
         " readers must know both forms while they change.",
     )

@@ -122,7 +122,7 @@ def long_names(case: Case) -> Iterator[Finding]:
                 advice=f"Names with four letters in place of each long part would be {cut} bytes shorter, every time.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}",),
                 saves_bytes=(low, high),
-                lever=Lever("hogs", match=row.match),
+                lever=Lever("hogs", match=row.match, db=row.db, pattern=row.select),
                 in_the_application="Shorten the fixed parts where names are built; keep a list of what they mean.",
             )
             return
@@ -145,7 +145,7 @@ def numbers_as_text(case: Case) -> Iterator[Finding]:
                 advice='Write plain integers (42, not 0042, 42.0 or "42"): they then live inside the key\'s own entry.',
                 evidence=(f"{share * 100:.0f} % of {sample.sampled_keys} sampled values", _encodings(sample)),
                 saves_bytes=(low, high),
-                lever=Lever("hogs", match=row.match),
+                lever=Lever("hogs", match=row.match, db=row.db, pattern=row.select),
                 in_the_application="Use INCR and plain decimal integers; keep formatting for the screen.",
             )
 

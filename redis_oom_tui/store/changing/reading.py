@@ -11,7 +11,7 @@ from redis import exceptions
 
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
-from redis_oom_tui.rules.selection import name_matches, server_match, server_type, ttl_matches
+from redis_oom_tui.rules.selection import names_matching, server_match, server_type, ttl_matches
 from redis_oom_tui.store.changing.acting import Throttle
 from redis_oom_tui.store.errors import as_ours, translated
 from redis_oom_tui.store.live import LiveServer
@@ -149,8 +149,8 @@ class Reader:
             raise as_ours(answer, self._where, "SCAN")
         cursor, names = answer
         walked = size if self._filtered else len(names)
-        if self._walker.match is None:
-            names = [name for name in names if name_matches(self._criteria, name)]
+        if self._walker.match is None or self._criteria.key_patterns:
+            names = names_matching(self._criteria, names)
         return _Found(names, walked, int(cursor) or None)
 
     async def _of_wanted(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from redis_oom_tui.models.address import Connection
@@ -32,7 +33,7 @@ class Foreman(Protocol):
 
 
 class Crew:
-    """Walks `walks`, all of one database of about `keys`, to their ends."""
+    """Walks `walks`, all of one database of about `keys`, to their ends. `keep` says which names are asked about."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Crew:
         walker: Walker,
         columns: tuple[Column, ...],
         keys: int = 0,
+        keep: Callable[[list[bytes]], list[bytes]] | None = None,
         bulk: bool = True,
     ) -> None:
         self._connection = connection
@@ -50,6 +52,7 @@ class Crew:
         self._walker = walker
         self._columns = columns
         self._keys = keys
+        self._keep = keep
         self._bulk = bulk
         self._all = walks
         self._waiting = deque(walk for walk in walks if not walk.done)
@@ -130,7 +133,7 @@ class Crew:
     def _advance(self, walk: Walk, answer: Any) -> None:
         if isinstance(answer, Exception):
             raise answer
-        walk.advance(int(answer[0]), answer[1])
+        walk.advance(int(answer[0]), answer[1] if self._keep is None else self._keep(answer[1]))
         if walk.ended:
             following = next((other for other in self._all if other.before is walk), None)
             if following is not None:

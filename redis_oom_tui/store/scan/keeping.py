@@ -13,6 +13,7 @@ from redis_oom_tui.rules.patterns_kept import tree_from, tree_rows
 from redis_oom_tui.store.scan.picture import Standing
 from redis_oom_tui.store.scan.tally import Tally, Top
 from redis_oom_tui.store.scan.walks import Walk
+from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.sizes import count
 
 _COUNTS = ("keys", "bytes", "volatile_keys", "volatile_bytes", "vanished", "refused", "threshold", "pages")
@@ -72,6 +73,7 @@ def _options_written(options: ScanOptions) -> dict[str, Any]:
         "idle": options.idle,
         "delimiters": _text(options.delimiters),
         "max_patterns": options.max_patterns,
+        "pattern": None if options.pattern is None else pattern_text.fields(options.pattern),
     }
 
 
@@ -87,6 +89,8 @@ def _options(found: Mapping[str, Any], pace: Pace | None, sample: int | None) ->
         idle=bool(found["idle"]),
         delimiters=_bytes(found["delimiters"]),
         max_patterns=_number(found["max_patterns"]),
+        # Files of before it was written have none.
+        pattern=None if found.get("pattern") is None else pattern_text.from_fields(found["pattern"]),
     )
 
 

@@ -12,6 +12,7 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import Brake, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.key_patterns import glob, matcher
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.scan.blind import keys_held, note
 from redis_oom_tui.store.scan.brake import Braking
@@ -84,7 +85,7 @@ class KeyspaceScan:
         self._standing = begun.standing
         self._picture = Picture(options, self._tally, self._standing, clock, begun.elapsed)
         self._reins = Reins(Braking(options.pace), self._tally, options.sample, self.count)
-        self._walker = Walker(options.match, None if options.type is None else options.type.encode("latin-1"))
+        self._walker = Walker(_glob(options), None if options.type is None else options.type.encode("latin-1"))
         self._columns: tuple[Column, ...] = ()
         self._evidence: Column | None = None
         self._chosen = False
@@ -283,6 +284,7 @@ class KeyspaceScan:
             walker=self._walker,
             columns=self._columns,
             keys=self._picture.total_keys,
+            keep=None if self._options.pattern is None else matcher(self._options.pattern).kept,
             bulk=self._bulk,
         )
         try:
@@ -306,3 +308,8 @@ class KeyspaceScan:
         if all(walk.done for walks in self._standing.walks.values() for walk in walks):
             return ScanState.COMPLETE
         return ScanState.SAMPLED if self._reins.enough and not self._reins.let_go else ScanState.STOPPED
+
+
+def _glob(options: ScanOptions) -> bytes | None:
+    """What SCAN itself can leave out: by the glob that was asked for, else by one that takes all of the pattern."""
+    return glob(options.pattern) if options.match is None and options.pattern is not None else options.match

@@ -75,6 +75,7 @@ def _at_hand(desk: "ActionDesk") -> SavedScan | None:
         scans.walked.match,
         scans.walked.type,
         scans.progress(),
+        scans.walked.pattern,
     )
 
 

@@ -32,8 +32,12 @@ class FillingPane(Pane):
 
     def pull(self, lever: Lever) -> None:
         """Fill in what a finding proposes; looking for it is left to the user."""
-        if lever.match is not None:
-            criteria = Criteria(patterns=(lever.match,), databases=None if lever.db is None else (lever.db,))
+        if lever.match is not None or lever.pattern is not None:
+            criteria = Criteria(
+                patterns=(lever.match,) if lever.pattern is None and lever.match is not None else (),
+                key_patterns=() if lever.pattern is None else (lever.pattern,),
+                databases=None if lever.db is None else (lever.db,),
+            )
             self._fill(cleanup_form.from_criteria(criteria, origin="a finding of Triage"))
 
     def take_criteria(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:

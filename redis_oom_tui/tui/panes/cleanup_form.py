@@ -6,20 +6,27 @@ from typing import Any
 
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.keys import KeyId, KeyPattern
 from redis_oom_tui.models.plan import Criteria, Deed, Order, TtlFilter
-from redis_oom_tui.words.hostile import exact, from_exact
+from redis_oom_tui.rules import key_patterns
+from redis_oom_tui.words import pattern_text
+from redis_oom_tui.words.hostile import exact, from_exact, safe_text
 from redis_oom_tui.words.sizes import count, parse_duration, parse_size, size
 
+_LONGEST_LINE = 200
 ANY = "any"
 TYPES = (ANY, "string", "hash", "list", "set", "zset", "stream")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The form as it stands, in the words that were typed; `marks` are marked rows, to which the rest then applies."""
+    """The form as it stands, in the words that were typed; `marks` are marked rows, to which the rest then applies.
+
+    `chosen` is a pattern that was taken from a row; `pattern` is then its text, and stands for it until it is edited.
+    """
 
     match: str = ""
+    pattern: str = ""
     type: str = ANY
     database: str = ""
     idle: str = ""
@@ -31,6 +38,7 @@ class Form:
     deed: str = Deed.DELETE.value
     within: str = "10m"
     marks: tuple[KeyId, ...] = ()
+    chosen: KeyPattern | None = None
     hidden: int = 0
     origin: str = ""
 
@@ -47,6 +55,7 @@ class Entry:
 
 ENTRIES = (
     Entry("match", "Names matching", "globs like session:*, a comma between; odd bytes as \\xNN"),
+    Entry("pattern", "Pattern", "as Hogs shows it: user:<id>, or user:* with all below it"),
     Entry("type", "Type", "", TYPES),
     Entry("database", "Database", "a number, or several with commas; empty is all"),
     Entry("idle", "Idle over", "as 30d or 12h; only where idle times can be trusted"),
@@ -61,8 +70,10 @@ ENTRIES = (
 
 
 def entries(form: Form) -> tuple[Entry, ...]:
-    """The lines that apply: a time to expire within only where keys expire, an order only where there is a limit."""
-    left_out = set()
+    """The lines that apply: a time to expire within only where keys expire, an order only where there is a limit, a
+    pattern only where one was taken from a row.
+    """
+    left_out = set() if form.pattern else {"pattern"}
     if form.deed != Deed.EXPIRE:
         left_out.add("within")
     if not form.max_keys and not form.max_bytes:
@@ -77,7 +88,7 @@ def value(form: Form, entry: Entry) -> str:
 
 def with_value(form: Form, entry: Entry, text: str) -> Form:
     """The form with another text in that line. Raises BadInput where the text means nothing there."""
-    changed = _replaced(form, entry, text if entry.field == "match" else text.strip())
+    changed = _replaced(form, entry, text if entry.field in {"match", "pattern"} else text.strip())
     criteria(changed)
     expire_seconds(changed)
     return changed
@@ -95,8 +106,11 @@ def _replaced(form: Form, entry: Entry, text: str) -> Form:
 
 
 def from_criteria(found: Criteria, *, origin: str = "", hidden: int = 0) -> Form:
-    """The form that means these criteria."""
+    """The form that means these criteria, of which at most one is a pattern as a scan counts it."""
+    chosen = next(iter(found.key_patterns), None)
     return Form(
+        pattern="" if chosen is None else _pattern_text(chosen),
+        chosen=chosen,
         match=",".join(exact(pattern).replace(",", "\\x2c") for pattern in found.patterns),
         type=found.types[0] if len(found.types) == 1 else ANY,
         database=",".join(map(str, found.databases or ())),
@@ -112,6 +126,20 @@ def from_criteria(found: Criteria, *, origin: str = "", hidden: int = 0) -> Form
     )
 
 
+def _pattern_text(chosen: KeyPattern) -> str:
+    """What to show of it, and to edit; one with a long list of names that it leaves out is shown without the list."""
+    text = pattern_text.text(chosen)
+    return safe_text(pattern_text.shown(chosen)) if text is None or len(text) > _LONGEST_LINE else text
+
+
+def _key_patterns(form: Form) -> tuple[KeyPattern, ...]:
+    if not form.pattern:
+        return ()
+    if form.chosen is not None and form.pattern == _pattern_text(form.chosen):
+        return (form.chosen,)
+    return (key_patterns.read(form.pattern),)
+
+
 def criteria(form: Form) -> Criteria:
     """What the form means. Raises BadInput for a line that means nothing."""
     return Criteria(
@@ -125,6 +153,7 @@ def criteria(form: Form) -> Criteria:
         max_keys=_optional(form.max_keys, _whole),
         max_bytes=_optional(form.max_bytes, parse_size),
         order=Order(form.order),
+        key_patterns=_key_patterns(form),
     )
 
 
@@ -143,6 +172,7 @@ def summary(found: Criteria) -> str:
     if found.keys:
         words.append(f"{count(len(found.keys))} marked rows")
     words += [exact(pattern) for pattern in found.patterns]
+    words += [_pattern_text(pattern) for pattern in found.key_patterns]
     words += found.types
     if found.databases is not None:
         words.append("db " + ",".join(map(str, found.databases)))

@@ -6,6 +6,7 @@ from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.rules.key_patterns import matcher as matcher_of
 from redis_oom_tui.tui.widgets.filter_line import matcher
 from redis_oom_tui.words.hostile import safe_text
 
@@ -24,8 +25,13 @@ class Selection:
         family = self.family
         if family is None:
             return rows
-        inside = compiled(family.match)
-        return [row for row in rows if family.db in (None, row.id.db) and inside.fullmatch(row.id.key)]
+        rows = [row for row in rows if family.db in (None, row.id.db)]
+        names = [row.id.key for row in rows]
+        if family.select is not None:
+            held = matcher_of(family.select).held(names)
+        else:
+            held = [compiled(family.match).fullmatch(name) is not None for name in names]
+        return [row for row, inside in zip(rows, held, strict=True) if inside]
 
     def patterns(self, view: ScanView) -> list[PatternRow]:
         """The patterns to show: those of one level."""

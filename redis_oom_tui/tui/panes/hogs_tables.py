@@ -114,9 +114,12 @@ class HogsTables(Horizontal):
             return MakePlan(Criteria(keys=marked), f"{len(marked):,} marked in Hogs", hidden=hidden)
         if pattern is not None:
             databases = None if pattern.db is None else (pattern.db,)
-            criteria = Criteria(patterns=(pattern.match,), databases=databases)
             whose = "" if not pattern.db else f" of db {pattern.db}"
-            return MakePlan(criteria, f"pattern {safe_text(pattern.pattern, 40)}{whose}")
+            origin = f"pattern {safe_text(pattern.pattern, 40)}{whose}"
+            if pattern.select is None:
+                # A file of before patterns were kept with it.
+                return MakePlan(Criteria(patterns=(pattern.match,), databases=databases), f"{origin}, by its glob")
+            return MakePlan(Criteria(key_patterns=(pattern.select,), databases=databases), origin)
         return None if key is None else MakePlan(Criteria(keys=(key.id,)), "one key of Hogs")
 
 

@@ -1,0 +1,90 @@
+"""Which names a pattern holds: the same splitting that counted them decides, for a plan, a scan and the screen.
+
+As text, `user:<id>` holds the names with one part behind `user:` that varies, and `user:*` everything below `user:`.
+"""
+
+import functools
+from collections.abc import Iterable
+
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyPattern
+from redis_oom_tui.rules import patterns
+from redis_oom_tui.rules.patterns_known import Known
+from redis_oom_tui.words.pattern_text import parsed, text
+
+
+class Matcher:
+    """Asks of many names whether `pattern` holds them; what was found for alike names is looked up."""
+
+    def __init__(self, pattern: KeyPattern) -> None:
+        self._pattern = pattern
+        self._others = tuple(None if names is None else frozenset(names) for names in pattern.others)
+        self._known: Known[tuple[bytes, bool]] = Known(
+            patterns.Normaliser(pattern.delimiters), lambda normal: (normal, self._holds(normal))
+        )
+
+    def held(self, names: list[bytes]) -> list[bool]:
+        """Of each of `names`, whether the pattern holds it."""
+        return [held for _, held in self._known.families(names)]
+
+    def kept(self, names: list[bytes]) -> list[bytes]:
+        """Those of `names` that the pattern holds."""
+        return [name for name, held in zip(names, self.held(names), strict=True) if held]
+
+    def _holds(self, normal: bytes) -> bool:
+        pattern = self._pattern
+        found = patterns.parts(normal, pattern.delimiters)
+        if len(found) != len(pattern.parts) and not (pattern.below and len(found) > len(pattern.parts)):
+            return False
+        others = self._others or (None,) * len(pattern.parts)
+        return all(
+            part == wanted if left_out is None else _wild(part, pattern.delimiters) == wanted and part not in left_out
+            for part, wanted, left_out in zip(found, pattern.parts, others, strict=False)
+        )
+
+
+def matcher(pattern: KeyPattern) -> Matcher:
+    """A matcher of `pattern`, the same one again for the same pattern."""
+    return _matcher(pattern)
+
+
+@functools.lru_cache(maxsize=64)
+def _matcher(pattern: KeyPattern) -> Matcher:
+    return Matcher(pattern)
+
+
+def held(wanted: Iterable[KeyPattern], names: list[bytes]) -> list[bool]:
+    """Of each of `names`, whether any of the patterns holds it."""
+    answers = [matcher(pattern).held(names) for pattern in wanted]
+    return answers[0] if len(answers) == 1 else [any(each) for each in zip(*answers, strict=True)]
+
+
+def glob(pattern: KeyPattern) -> bytes:
+    r"""The narrowest glob that takes every name of `pattern`; it may take others as well.
+
+    >>> glob(KeyPattern((b"a[1]:", b"\0")))
+    b'a\\[1\\]:*'
+    """
+    return patterns.glob(b"".join(pattern.parts) + (patterns.VARIABLE if pattern.below else b""))
+
+
+def read(typed: str, delimiters: bytes = b":") -> KeyPattern:
+    r"""The pattern that `text` or `shown` wrote, or a person typed. Raises BadInput.
+
+    >>> read("user:<id>") == KeyPattern((b"user:", b"\0")), read("user:*") == KeyPattern((b"user:",), below=True)
+    (True, True)
+    """
+    pattern = parsed(typed, delimiters)
+    path = b"".join(pattern.parts)
+    counted = tuple(patterns.parts(patterns.Normaliser(delimiters).name(path), delimiters)) if path else pattern.parts
+    if counted != pattern.parts:
+        instead = text(KeyPattern(counted, pattern.below, delimiters))
+        raise BadInput(
+            f"No key is counted under {typed!r}: a part that varies is written <id>, as in {instead!r}, and a pattern"
+            f" has at most {patterns.DEEPEST} parts. Use --key for one key, or --match for a glob"
+        )
+    return pattern
+
+
+def _wild(part: bytes, delimiters: bytes) -> bytes:
+    return patterns.VARIABLE + part[-1:] if part and part[-1] in delimiters else patterns.VARIABLE

@@ -1,0 +1,153 @@
+"""A pattern that `hogs` shows selects exactly the keys it counted, given back to `cleanup` and to `hogs` itself."""
+
+import base64
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redis_oom_tui.cli import main as entry
+from tests.support.servers import RunningServer
+
+pytestmark = pytest.mark.usefixtures("home")
+ODD = (
+    b"app[12]:v*",
+    b"app[7]:v*",
+    b"app[7]:vx",
+    b"a\\b:1",
+    b"a\\b:2",
+    b"w?:1",
+    b"\xff\xfe:1",
+    b"\xff\xfe:2",
+    b"\xff:x",
+)
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command; its one JSON document, or its text."""
+
+    def ran(*words: str) -> Any:
+        with pytest.raises(SystemExit) as ended:
+            entry.main(["-s", server.socket_path, *words])
+        said = capsys.readouterr()
+        assert not ended.value.code, said
+        return json.loads(said.out) if "--json" in words else said.out
+
+    return ran
+
+
+def fill(server: RunningServer) -> list[bytes]:
+    names = [b"user:%d" % n for n in range(2000)]
+    names += [b"user:billing:%d" % n for n in range(300)] + [b"user:%d:session" % n for n in range(300)]
+    names += [b"%d" % n for n in range(40)] + list(ODD)
+    with server.client() as client:
+        client.mset(dict.fromkeys(names, b"v" * 100))
+    with server.client(db=2) as client:
+        client.mset({b"user:%d" % n: b"v" for n in range(70)})
+    return names
+
+
+def planned(document: Any) -> set[bytes]:
+    return {
+        base64.b64decode(key["key_base64"]) if key["key_base64"] else key["key"].encode() for key in document["keys"]
+    }
+
+
+def matched(document: Any) -> int:
+    return int(document["plan"]["matched_keys_total"])
+
+
+def test_every_row_selects_what_it_counted(server: RunningServer, run: Run) -> None:
+    fill(server)
+    rows = run("hogs", "--json")["patterns"]
+    by_name = {(row["db"], row["pattern"]): row for row in rows}
+    assert by_name[0, "user:<id>"]["keys"] == 2000
+    assert by_name[0, "user:<id>"]["match_keys"] == 2600
+    assert by_name[2, "user:*"]["select"] == "user:<id>"
+    for row in rows:
+        db = ("-n", str(row["db"]))
+        assert matched(run(*db, "cleanup", "--json", "--pattern", row["select"])) == row["keys"], row
+        assert matched(run(*db, "cleanup", "--json", "--pattern", row["pattern"])) == row["keys"], row
+        assert run(*db, "hogs", "--json", "--pattern", row["select"])["scanned_keys"] == row["keys"]
+        assert matched(run(*db, "cleanup", "--json", "--match", row["match"])) >= row["match_keys"] >= row["keys"]
+
+
+def test_the_row_of_the_ids_takes_neither_billing_nor_sessions(server: RunningServer, run: Run, tmp_path: Path) -> None:
+    names = fill(server)
+    run("-n", "0", "cleanup", "--pattern", "user:<id>", "--yes", "--no-backup")
+    with server.client() as client:
+        assert set(client.keys("*")) == {name for name in names if not name[5:].isdigit() or name[:5] != b"user:"}
+
+
+def test_a_saved_plan_holds_the_pattern_and_runs(server: RunningServer, run: Run, tmp_path: Path) -> None:
+    fill(server)
+    path = str(tmp_path / "plan")
+    run("cleanup", "--pattern", "user:<id>:session", "--save-plan", path)
+    head = json.loads((tmp_path / "plan").read_text().splitlines()[0])
+    assert head["criteria"]["key_patterns"][0]["parts"] == ["user:", "\\x00:", "session"]
+    assert run("cleanup", "--plan", path, "--yes", "--no-backup", "--json")["report"]["counts"]["deleted"] == 300
+    with server.client() as client:
+        assert client.dbsize() == 2300 + 40 + len(ODD)
+
+
+def test_a_plan_of_before_patterns_were_in_it_is_read(server: RunningServer, run: Run, tmp_path: Path) -> None:
+    fill(server)
+    path = tmp_path / "plan"
+    run("cleanup", "--match", "w*", "--save-plan", str(path))
+    head, *keys = path.read_text().splitlines()
+    old = json.loads(head)
+    del old["criteria"]["key_patterns"]
+    path.write_text("\n".join([json.dumps(old), *keys]) + "\n")
+    assert matched(run("cleanup", "--plan", str(path), "--json")) == 1
+
+
+def test_the_printed_line_can_be_copied(server: RunningServer, run: Run) -> None:
+    fill(server)
+    text = run("hogs", "--patterns", "--pattern", "user:<id>:session")
+    line = next(line for line in text.splitlines() if line.startswith("redis-oom-tui "))
+    assert "'user:<id>:session'" in line
+    words = shlex.split(line)[1:]
+    assert "300 keys" in run(*words[2:])
+
+
+def test_another_delimiter_goes_with_the_pattern(server: RunningServer, run: Run) -> None:
+    with server.client() as client:
+        client.mset({b"user/%d/x:y" % n: b"v" for n in range(50)} | {b"user/%d" % n: b"v" for n in range(20)})
+    rows = {row["pattern"]: row for row in run("hogs", "--json", "--delimiter", "/")["patterns"]}
+    assert rows["user/<id>"]["keys"] == 20
+    for row in rows.values():
+        plan = run("cleanup", "--json", "--pattern", row["select"], "--delimiter", "/")
+        assert matched(plan) == row["keys"]
+    text = run("hogs", "--patterns", "--delimiter", "/")
+    assert "--delimiter /" in text
+
+
+def test_pattern_and_match_both_hold(server: RunningServer, run: Run) -> None:
+    fill(server)
+    plan = run("-n", "0", "cleanup", "--json", "--pattern", "user:<id>", "--match", "*99")
+    assert planned(plan) == {b"user:%d" % n for n in range(2000) if n % 100 == 99}
+
+
+def test_findings_and_the_report_name_what_they_count(server: RunningServer, run: Run) -> None:
+    with server.client() as client:
+        pipe = client.pipeline(transaction=False)
+        for number in range(3000):
+            pipe.set(b"session:%d" % number, b"v" * 400, **({"ex": 9999} if number % 5 else {}))
+        for number in range(500):
+            pipe.set(b"session:keep:%d" % number, b"v" * 400, ex=9999)
+        pipe.execute()
+    report = run("report", "--json")
+    finding = next(one for one in report["findings"] if one["id"] == "no-ttl-stragglers")
+    assert finding["select"] == "session:<id>"
+    assert finding["db"] == 0
+    plan = run("cleanup", "--json", "--pattern", finding["select"], "--no-ttl")
+    assert matched(plan) == 600
+    rows = {row["pattern"]: row for row in report["scan"]["patterns"]}
+    assert rows["session:<id>"]["db"] == 0
+    assert (rows["session:<id>"]["match"], rows["session:<id>"]["match_keys"]) == ("session:*", 3500)
+    assert "cleanup --pattern" in run("report")
