@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
         AuditEntry,
         Backup,
         BackupChoice,
+        BackupInspection,
         Budget,
         Done,
         Limits,
@@ -303,8 +304,17 @@ class Operator(Protocol):
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""
 
-    def restore(self, path: Path) -> Restoring:
-        """A putting-back of the backup at `path` that has not started yet; raises BadInput for a file that is none."""
+    def inspect_backup(self, path: Path) -> BackupInspection:
+        """The whole file at `path`, compared with what was written; may take seconds for a large one.
+
+        Raises BadInput for a file that is none.
+        """
+
+    def restore(self, path: Path, *, damaged_ok: bool = False) -> Restoring:
+        """A restore of the backup at `path` that has not started yet; raises BadInput for a file that is none.
+
+        A damaged file is restored only where that is `damaged_ok`, as far as it can be read.
+        """
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, by its id, if that id is still the same address."""

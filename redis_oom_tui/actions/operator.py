@@ -18,7 +18,8 @@ from redis_oom_tui.actions.rights import NOTHING_PREPARED, Rights
 from redis_oom_tui.actions.run import PlanRunner
 from redis_oom_tui.files import backup as backup_files
 from redis_oom_tui.files.audit import AuditFile, state_folder
-from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, Budget, Done, Limits
+from redis_oom_tui.files.backup_check import inspect
+from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done, Limits
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput
@@ -149,10 +150,16 @@ class LiveOperator:
         """The backup files in the default place, newest first."""
         return backup_files.backups(self._desk.backups)
 
-    def restore(self, path: Path, mine: Callable[[KeyId], bool] | None = None) -> BackupRestorer:
-        """A putting-back of the backup at `path` that has not started yet, of the keys that are `mine` or of all."""
+    def inspect_backup(self, path: Path) -> BackupInspection:
+        """The whole file at `path`, compared with what was written."""
+        return inspect(path)
+
+    def restore(
+        self, path: Path, mine: Callable[[KeyId], bool] | None = None, *, damaged_ok: bool = False
+    ) -> BackupRestorer:
+        """A restore of the backup at `path` that has not started yet, of the keys that are `mine` or of all."""
         self._rights.must(Action.RESTORE)
-        return BackupRestorer(self._desk, path, mine)
+        return BackupRestorer(self._desk, path, mine, damaged_ok=damaged_ok)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`."""

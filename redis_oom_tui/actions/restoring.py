@@ -9,7 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from redis_oom_tui.actions.desk import DEFECT, Desk
-from redis_oom_tui.files.backup import Record, read_head, read_records
+from redis_oom_tui.files.backup import read_head, read_records
+from redis_oom_tui.files.backup_check import inspect, must_be_whole
+from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import MOVED, OutOfMemory, ServerUnreachable, TriageError, WritesBlocked
@@ -36,14 +38,18 @@ class BackupRestorer:
     """A backup being put back. Implements `ports.Restoring`; making it raises BadInput for a file that is none.
 
     `mine` leaves out keys that are another node's. `elsewhere` takes up those that turn out to be, with the refusal;
-    None where nobody takes them there, and they count as failed.
+    None where nobody takes them there, and they count as failed. A damaged file is restored only where that is
+    `damaged_ok`, as far as it can be read.
     """
 
-    def __init__(self, desk: Desk, path: Path, mine: Callable[[KeyId], bool] | None = None) -> None:
+    def __init__(
+        self, desk: Desk, path: Path, mine: Callable[[KeyId], bool] | None = None, *, damaged_ok: bool = False
+    ) -> None:
         self._desk = desk
         self._mine = mine
         self._path = path
-        self._head = read_head(path)
+        self._damaged_ok = damaged_ok
+        self._head = read_head(path, damaged_ok=damaged_ok)
         self._view = RestoreReport(str(path), self._head.keys + self._head.left_out_keys)
         self._counts: Counter[RestoreOutcome] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -72,6 +78,7 @@ class BackupRestorer:
         self._started = time.monotonic()
         failure: TriageError | None = TriageError(DEFECT)
         try:
+            await self._inspect()
             snapshot = await self._desk.server.snapshot()
             self._action_id = self._desk.audit.intent(
                 "restore",
@@ -95,6 +102,14 @@ class BackupRestorer:
             finally:
                 self._end(failure)
         return self.view()
+
+    async def _inspect(self) -> None:
+        """Compare the whole file with what was written, before any key is restored."""
+        # Whoever has other keys left to other nodes has inspected the file for all of them.
+        if self._mine is None:
+            inspection = await asyncio.to_thread(inspect, self._path)
+            must_be_whole(inspection, damaged_ok=self._damaged_ok)
+            self._view = replace(self._view, file_note=inspection.note, file_damaged=inspection.damaged)
 
     async def _each_batch(self, server: Server) -> None:
         for batch in self._read():
@@ -129,7 +144,7 @@ class BackupRestorer:
         """The file's keys in batches of one database each; what was left out or is damaged is counted on the way."""
         batch: list[Record] = []
         held = 0
-        for record in read_records(self._path):
+        for record in read_records(self._path, damaged_ok=self._damaged_ok):
             if record is None:
                 self._counts[RestoreOutcome.FAILED] += 1
                 continue
@@ -231,7 +246,7 @@ class BackupRestorer:
         if self._view.left_out_keys:
             were = "was" if self._view.left_out_keys == 1 else "were"
             parts.append(f"{count(self._view.left_out_keys)} {were} deleted without a copy")
-        sentence = "; ".join(parts) + "."
+        sentence = f"{'; '.join(parts)}.{' ' if self._view.file_note else ''}{self._view.file_note}"
         if failure is None:
             return f"Stopped. {sentence}" if self._stop else sentence
         return f"{self._why(failure)} {sentence}"

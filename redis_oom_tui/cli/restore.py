@@ -13,7 +13,8 @@ from redis_oom_tui.cli.acting import Ticker, acting, agreed, must, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.giving_way import give_way
 from redis_oom_tui.files.backup import read_head
-from redis_oom_tui.models.action import Action, Backup, RestoreOutcome, RestoreReport
+from redis_oom_tui.files.backup_check import inspect, must_be_whole
+from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.rules.budget import holding
 from redis_oom_tui.words.plan_document import restore_document
@@ -27,12 +28,15 @@ _SHOWN = 20
 @click.command()
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--damaged-ok", is_flag=True, help="Restore what can be read of a damaged backup.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
-def restore(invocation: Invocation, /, *, path: Path, yes: bool, as_json: bool) -> int:
+def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: bool, as_json: bool) -> int:
     """Undo a cleanup: put a backup's keys back where nothing newer stands."""
-    head = read_head(path)
-    report = asyncio.run(_restore(invocation, path, head, yes=yes))
+    inspection = inspect(path)
+    must_be_whole(inspection, damaged_ok=damaged_ok)
+    head = read_head(path, damaged_ok=damaged_ok)
+    report = asyncio.run(_restore(invocation, path, head, inspection, yes=yes))
     if report is None:
         click.echo("Nothing was put back.", err=True)
         return EXIT_DECLINED
@@ -41,16 +45,18 @@ def restore(invocation: Invocation, /, *, path: Path, yes: bool, as_json: bool) 
     else:
         click.echo("\n".join(_lines(report, invocation.way_in)))
     undone = report.counts.get(RestoreOutcome.FAILED, 0) + report.counts.get(RestoreOutcome.NOT_ATTEMPTED, 0)
-    return EXIT_INCOMPLETE if report.failed or undone else 0
+    return EXIT_INCOMPLETE if report.failed or undone or report.file_damaged else 0
 
 
-async def _restore(invocation: Invocation, path: Path, head: Backup, *, yes: bool) -> RestoreReport | None:
+async def _restore(
+    invocation: Invocation, path: Path, head: Backup, inspection: BackupInspection, *, yes: bool
+) -> RestoreReport | None:
     async with acting(invocation) as (server, operator):
         await must(operator, Action.RESTORE, read_only=invocation.connection.read_only)
-        if not yes and not agreed(_question(head, str(server.address))):
+        if not yes and not agreed(_question(head, inspection, str(server.address))):
             return None
         give_way(Pace.NORMAL)
-        restoring = operator.restore(path)
+        restoring = operator.restore(path, damaged_ok=inspection.damaged)
         with stopping(restoring.stop):
             async with Ticker(lambda: _progress(restoring.view())):
                 return await restoring.run()
@@ -60,10 +66,12 @@ def _progress(report: RestoreReport) -> str:
     return f"putting back: {count(report.done_keys)} of {count(report.total_keys)} keys"
 
 
-def _question(head: Backup, address: str) -> list[str]:
-    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at))
+def _question(head: Backup, inspection: BackupInspection, address: str) -> list[str]:
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at)) if head.made_at else "an unknown time"
     what = "expiries" if head.deed == "expire" else "keys"
     lines = [f"Put back the {what} of a backup of {when}, from {head.server}, at {address}.", holding(head)]
+    if inspection.note:
+        lines.append(f"! {inspection.note}")
     if head.server != address:
         lines.append(f"! The backup is from {head.server}, not from {address}.")
     alone = "A key whose expiry was changed since" if head.deed == "expire" else "What stands there by now"
@@ -76,5 +84,6 @@ def _lines(report: RestoreReport, way_in: Sequence[str]) -> list[str]:
         lines.append("Deleted without a copy:")
         lines += [f"  {name}" for name in report.left_out[:_SHOWN]]
     if report.resumable:
-        lines.append(f"To go on: {again.line(way_in, 'restore', report.path)}")
+        option = ["--damaged-ok"] if report.file_damaged else []
+        lines.append(f"To go on: {again.line(way_in, 'restore', report.path, *option)}")
     return lines

@@ -6,53 +6,71 @@ expiries writes each key's old and new one instead. A last line tells that the f
 cut off, and all whole lines still count.
 """
 
-import base64
 import contextlib
-import functools
 import hashlib
-import json
 import os
 import re
 import time
-from binascii import b2a_base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from redis_oom_tui.files.backup_lines import (
+    END,
+    SUM,
+    SUM_DIGITS,
+    Record,
+    end_fields,
+    key_line,
+    left_out_line,
+    packed,
+    read_line,
+)
+from redis_oom_tui.files.durable import make_folder, sync_folder
+from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown
 from redis_oom_tui.models.action import Backup
 from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, Plan
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import told_bytes
+from redis_oom_tui.words.typed import (
+    Check,
+    Damaged,
+    given,
+    members,
+    moment,
+    one_of,
+    optional,
+    parse,
+    taken,
+    tally,
+    text,
+)
 
+_LONGEST_HEAD = 65536
 _LONGEST_END = 512
+# A value may have 512 MB, a third more in base64.
+_LONGEST_RECORD = 1024 * MIB
 _FORMAT = "redis-oom-tui backup 1"
-_SUM = b',"sum":"'
+# What the first line must say.
+_HEAD: Mapping[str, Check[Any]] = {
+    "made_at": moment,
+    "server": text,
+    "flavour": text,
+    "version": text,
+    "keys": tally,
+    "bytes": optional(tally),
+}
+_UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0}
 
 
 class BackupFailed(TriageError):
     """The backup cannot be written, so what it was to hold is not deleted."""
 
 
-class Record(NamedTuple):
-    """A key in a backup. Times are Unix milliseconds; `due_ms` is the expiry that an EXPIRE plan gave it.
-
-    `size` is its MEMORY USAGE, of which a compressed DUMP tells nothing.
-    `payload` is None in the backup of an EXPIRE plan, and for a key that was left out: `left_out` then says why.
-    """
-
-    id: KeyId
-    type: str
-    payload: bytes | None
-    expires_ms: int | None = None
-    idle_seconds: int | None = None
-    frequency: int | None = None
-    saved_ms: int = 0
-    due_ms: int | None = None
-    size: int | None = None
-    left_out: str = ""
+class DamagedHead(BadInput):
+    """A backup whose first line does not say what it should."""
 
 
 def new_path(folder: Path, plan: Plan, wall: float) -> Path:
@@ -72,6 +90,7 @@ class BackupWriter:
         self.left_out = 0
         self._held: int | None = 0
         self.size = 0
+        self._torn = False
         head = {
             "format": _FORMAT,
             "made_at": round(wall, 3),
@@ -85,18 +104,22 @@ class BackupWriter:
             "bytes": told_bytes(plan.size, len(plan.keys)),
         }
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._failed(error) from None
         self._file = os.fdopen(handle, "wb")
         self._digest = hashlib.sha256()
-        self._write(_packed(head))
+        self._write(packed(head))
         self.flush()
+        try:
+            sync_folder(path.parent)
+        except OSError as error:
+            raise self._failed(error) from None
 
     def add(self, *records: Record) -> None:
         """Add keys; they are on disk after the next `flush`."""
-        self._write(b"".join([_left_out(record) if record.left_out else _line(record) for record in records]))
+        self._write(b"".join([left_out_line(record) if record.left_out else key_line(record) for record in records]))
         for record in records:
             if record.left_out:
                 self.left_out += 1
@@ -116,10 +139,12 @@ class BackupWriter:
         """Write the last line and close. A file that cannot be finished keeps its whole lines."""
         if self._file.closed:
             return
-        with contextlib.suppress(BackupFailed):
-            told = {"keys": self.keys, "left_out": self.left_out, "bytes": self._held}
-            self._write(_packed({"end": True, **told, "sha256": self._digest.hexdigest()}))
-            self.flush()
+        # What could not be written may stand there in part: a last line would say that all of it is whole.
+        if not self._torn:
+            with contextlib.suppress(BackupFailed):
+                told = {"keys": self.keys, "left_out": self.left_out, "bytes": self._held}
+                self._write(packed({"end": True, **told, "sha256": self._digest.hexdigest()}))
+                self.flush()
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -132,6 +157,7 @@ class BackupWriter:
         try:
             self._file.write(data)
         except OSError as error:
+            self._torn = True
             raise self._failed(error) from None
         self._digest.update(data)
         self.size += len(data)
@@ -140,59 +166,127 @@ class BackupWriter:
         return BackupFailed(f"The backup {safe_text(str(self.path), 200)} cannot be written: {error.strerror}")
 
 
-def read_head(path: Path) -> Backup:
-    """What the file at `path` says of itself. Raises BadInput for one that is not a backup of this tool."""
-    name = safe_text(str(path), 200)
-    try:
-        with path.open("rb") as file:
-            head = json.loads(file.readline(65536))
+def read_head(path: Path, *, damaged_ok: bool = False) -> Backup:
+    """What the file at `path` says of itself. Raises BadInput for one that is not a backup of this tool.
+
+    With `damaged_ok`, what is damaged in its first line is unknown instead: it says where the file is from, and no key
+    needs it.
+    """
+    with open_plain(path) as file:
+        try:
+            head = _head(file.readline(_LONGEST_HEAD))
             size = os.fstat(file.fileno()).st_size
-            end = _end_of(file, size)
-    except OSError as error:
-        raise BadInput(f"{name} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise BadInput(f"{name} is not a backup that this tool wrote") from None
-    if not isinstance(head, dict) or head.get("format") != _FORMAT:
-        raise BadInput(f"{name} is not a backup that this tool wrote")
+            end = end_of(file)
+        except OSError as error:
+            raise cannot_be_read(path, error) from None
+    if head is None:
+        raise BadInput(f"{shown(path)} is not a backup that this tool wrote")
+    try:
+        return _backup(path, _known(head) if damaged_ok else head, end.fields if end is not None else {}, size)
+    except Damaged as error:
+        raise DamagedHead(f"{shown(path)}, line 1: {error}: the backup is damaged") from None
+
+
+def _head(raw: bytes) -> dict[str, Any] | None:
+    """The first line of a backup; None where it is not one."""
+    try:
+        head = members(parse(raw))
+    except Damaged:
+        return None
+    return head if head.get("format") == _FORMAT else None
+
+
+def _known(head: Mapping[str, Any]) -> dict[str, Any]:
+    """`head` with what is missing or damaged in it as unknown; what was done to the keys is never guessed."""
+    known: dict[str, Any] = {name: _UNKNOWN.get(name) for name in _HEAD} | {"deed": head.get("deed", Deed.DELETE.value)}
+    for name, check in _HEAD.items():
+        with contextlib.suppress(Damaged):
+            known[name] = taken(head, name, check)
+    return known
+
+
+def _backup(path: Path, head: Mapping[str, Any], end: Mapping[str, Any], size: int) -> Backup:
     # What was planned, until the last line tells what came of it.
-    held = head | end
+    held = {**head, **end}
     return Backup(
         path=str(path),
-        made_at=float(head["made_at"]),
-        server=str(head["server"]),
-        flavour=str(head["flavour"]),
-        version=str(head["version"]),
-        keys=int(held["keys"]),
+        made_at=taken(head, "made_at", moment),
+        server=safe_text(taken(head, "server", text)),
+        flavour=safe_text(taken(head, "flavour", text)),
+        version=safe_text(taken(head, "version", text)),
+        keys=taken(held, "keys", tally),
         size=size,
-        deed=str(head.get("deed", Deed.DELETE.value)),
-        held_bytes=int(held["bytes"]) if held.get("bytes") is not None else None,
-        left_out_keys=int(end.get("left_out", 0)),
+        deed=given(head, "deed", one_of(Deed), Deed.DELETE).value,
+        held_bytes=given(held, "bytes", optional(tally), None),
+        left_out_keys=given(end, "left_out", tally, 0),
         whole=bool(end),
     )
 
 
-def _end_of(file: BinaryIO, size: int) -> dict[str, Any]:
-    """The last line of a file that is whole, which tells what was saved; nothing where it was cut off."""
-    file.seek(max(0, size - _LONGEST_END))
+class End(NamedTuple):
+    """The last line of a backup whose run came to its end, and where it begins."""
+
+    fields: dict[str, Any]
+    offset: int
+
+
+def end_of(file: BinaryIO) -> End | None:
+    """The last line of a file that is whole; None where the file was cut off, or the line is damaged."""
+    start = max(0, os.fstat(file.fileno()).st_size - _LONGEST_END)
+    file.seek(start)
+    raw = file.read(_LONGEST_END)
+    at = raw.rfind(b"\n", 0, -1) + 1
     try:
-        end = json.loads(file.read().splitlines()[-1])
-    except (ValueError, IndexError):
-        return {}
-    return end if isinstance(end, dict) and end.get("end") is True else {}
+        fields = members(parse(raw[at:]))
+        if fields.get("end") is not True or not raw.endswith(b"\n"):
+            return None
+        end_fields(fields)
+    except Damaged:
+        return None
+    return End(fields, start + at)
 
 
-def read_records(path: Path) -> Iterator[Record | None]:
+def read_records(path: Path, *, damaged_ok: bool = False) -> Iterator[Record | None]:
     """The keys in the file, in order; None for a damaged or cut line. Raises BadInput as `read_head`."""
-    read_head(path)
-    with path.open("rb") as file:
-        file.readline()
-        for line in file:
-            try:
-                fields = json.loads(line)
-                if not fields.get("end"):
-                    yield _record(fields, line)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                yield None
+    return (record for _, record in numbered_records(path, damaged_ok=damaged_ok))
+
+
+def numbered_records(path: Path, *, damaged_ok: bool = False) -> Iterator[tuple[Line, Record | None]]:
+    """As `read_records`, each with its line."""
+    read_head(path, damaged_ok=damaged_ok)
+    try:
+        with open_plain(path) as file:
+            file.readline(_LONGEST_HEAD)
+            for line in lines(file, LONGEST_LINE, number=2):
+                raw = line.raw if line.raw is not None else _long_line(file, line)
+                try:
+                    record = None if raw is None else read_line(raw)
+                except Damaged:
+                    record = None
+                if record is not END:
+                    yield line, record
+    except OSError as error:
+        raise cannot_be_read(path, error) from None
+
+
+def _long_line(file: BinaryIO, line: Line) -> bytes | None:
+    """A line too long to be held unseen, where its checksum says that it is whole: values may be very large."""
+    handle, tail = file.fileno(), len(SUM) + SUM_DIGITS + len(b'"}\n')
+    digest, at, body = hashlib.sha256(), line.offset, line.offset + line.size - tail
+    while at < body:
+        chunk = os.pread(handle, min(MIB, body - at), at)
+        if not chunk:
+            return None
+        digest.update(chunk)
+        at += len(chunk)
+    expected = b'%b%b"}\n' % (SUM, digest.hexdigest()[:SUM_DIGITS].encode("ascii"))
+    if line.size > _LONGEST_RECORD or os.pread(handle, tail, body) != expected:
+        return None
+    parts, at = [], line.offset
+    while at < line.offset + line.size and (chunk := os.pread(handle, line.offset + line.size - at, at)):
+        parts.append(chunk)
+        at += len(chunk)
+    return b"".join(parts)
 
 
 def backups(folder: Path) -> tuple[Backup, ...]:
@@ -200,84 +294,7 @@ def backups(folder: Path) -> tuple[Backup, ...]:
     found = []
     for path in folder.glob("*.jsonl"):
         try:
-            found.append(read_head(path))
-        except (BadInput, KeyError, TypeError, ValueError):
+            found.append(read_head(path, damaged_ok=True))
+        except BadInput:
             continue
     return tuple(sorted(found, key=lambda backup: backup.made_at, reverse=True))
-
-
-def _left_out(record: Record) -> bytes:
-    return _packed(_identity(record) | {"left_out": record.left_out})
-
-
-def _identity(record: Record) -> dict[str, Any]:
-    fields: dict[str, Any] = {"db": record.id.db, "k": _base64(record.id.key).decode("ascii"), "t": record.type}
-    return fields | {"node": record.id.node} if record.id.node else fields
-
-
-def _line(record: Record) -> bytes:
-    """A key's line, with a checksum over all that stands before it: what `json.dumps` makes of the same fields, in a
-    quarter of the time, as there may be hundreds of thousands.
-
-    >>> line = _line(Record(KeyId(0, b"k"), "string", b"x", expires_ms=9, saved_ms=5, size=56))
-    >>> line[: line.index(b',"sum"')]
-    b'{"db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
-    """
-    key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, _ = record
-    node = b"" if not key.node else b',"node":%b' % _quoted(key.node)
-    body = b'{"db":%d,"k":"%b","t":%b%b,"s":%d' % (key.db, _base64(key.key), _quoted(kind), node, saved_ms)
-    if expires_ms is not None:
-        body += b',"x":%d' % expires_ms
-    if idle_seconds is not None:
-        body += b',"i":%d' % idle_seconds
-    if frequency is not None:
-        body += b',"f":%d' % frequency
-    if due_ms is not None:
-        body += b',"due":%d' % due_ms
-    if size is not None:
-        body += b',"m":%d' % size
-    if payload is not None:
-        body += b',"p":"%b"' % _base64(payload)
-    return b'%b%b%b"}\n' % (body, _SUM, _sum(body))
-
-
-def _record(fields: dict[str, Any], line: bytes) -> Record:
-    key = KeyId(fields["db"], _bytes(fields["k"]), fields.get("node", ""))
-    if "left_out" in fields:
-        return Record(key, fields["t"], None, left_out=str(fields["left_out"]))
-    body, mark, end = line.rpartition(_SUM)
-    if not mark or end != _sum(body) + b'"}\n':
-        raise ValueError("checksum")
-    payload = fields.get("p")
-    return Record(
-        id=key,
-        type=fields["t"],
-        payload=None if payload is None else _bytes(payload),
-        expires_ms=fields.get("x"),
-        idle_seconds=fields.get("i"),
-        frequency=fields.get("f"),
-        saved_ms=fields["s"],
-        due_ms=fields.get("due"),
-        size=fields.get("m"),
-    )
-
-
-def _packed(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def _sum(body: bytes) -> bytes:
-    return hashlib.sha256(body).hexdigest()[:16].encode("ascii")
-
-
-@functools.lru_cache(maxsize=64)
-def _quoted(text: str) -> bytes:
-    return json.dumps(text).encode("ascii")
-
-
-def _base64(raw: bytes) -> bytes:
-    return b2a_base64(raw, newline=False)
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)

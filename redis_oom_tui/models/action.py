@@ -182,7 +182,7 @@ class RestoreReport:
     """A backup while it is put back, or after. `ended` is None while it runs, else one sentence.
 
     `left_out` names (exactly) keys that were deleted without a copy, at most a thousand of them; `left_out_keys` counts
-    all.
+    all. `file_note` says what is wrong with the file, '' where nothing is.
     """
 
     path: str
@@ -194,6 +194,8 @@ class RestoreReport:
     ended: str | None = None
     failed: bool = False
     resumable: bool = False
+    file_note: str = ""
+    file_damaged: bool = False
 
     @property
     def done_keys(self) -> int:
@@ -220,6 +222,22 @@ class Backup:
     held_bytes: int | None = None
     left_out_keys: int = 0
     whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BackupInspection:
+    """What is in a backup file, all of it read.
+
+    `expected` is how many keys its last line counts, None where it has no last line. A `damaged` file is not what was
+    written; `note` says what is wrong with it, also where it only has no end, and is '' where nothing is.
+    """
+
+    path: str
+    keys: int
+    left_out: int = 0
+    expected: int | None = None
+    damaged: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ def restore_document(report: RestoreReport) -> dict[str, Any]:
         "left_out_keys_total": report.left_out_keys,
         "left_out": list(report.left_out),
         "resumable": report.resumable,
+        "file_damaged": report.file_damaged,
+        "file_note": report.file_note or None,
         "elapsed_seconds": round(report.elapsed_seconds, 3),
     }
 

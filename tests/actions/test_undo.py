@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from redis_oom_tui.files.backup import BackupWriter, Record, read_records
+from redis_oom_tui.files.backup import BackupWriter, read_records
+from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
@@ -302,3 +303,22 @@ async def test_backups_are_listed_newest_first(valkey: RunningServer, tmp_path: 
     assert len(found) == 2
     assert found[0].made_at >= found[1].made_at
     assert {backup.server for backup in found} == {str(valkey.connection.address)}
+
+
+async def test_a_damaged_backup_is_restored_on_demand_only(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(120)])
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            path = Path(str(view.backup_path))
+            lines = path.read_bytes().splitlines(keepends=True)
+            path.write_bytes(b"".join(lines[:60] + lines[61:]))
+            restoring = operator.restore(path)
+            report = await restoring.run()
+            assert (report.failed, dict(report.counts)) == (True, {RestoreOutcome.NOT_ATTEMPTED: 120})
+            assert "119 of 120 keys can be read" in str(report.ended)
+            assert client.dbsize() == 0
+            report = await operator.restore(path, damaged_ok=True).run()
+            assert (report.failed, report.file_damaged) == (False, True)
+            assert "is damaged" in str(report.ended)
+            assert client.dbsize() == 119

@@ -324,3 +324,36 @@ def test_others_on_its_machine_are_served_first(valkey: RunningServer, tmp_path:
         place_among_processes(valkey, *way, "cleanup", "--match", "old:*", "--backup", str(copies), "--yes") == second
     )
     assert place_among_processes(valkey, *way, "restore", str(copies), "--yes") == second
+
+
+def test_a_backup_that_lost_a_line_is_refused_unless_that_is_asked_for(
+    valkey: RunningServer, valkey_tool: Tool, tmp_path: Path
+) -> None:
+    backup = tmp_path / "b.jsonl"
+    with valkey.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(120)])
+        assert valkey_tool("cleanup", "--match", "cache:*", "--backup", str(backup), "--yes")[0] == 0
+        lines = backup.read_bytes().splitlines(keepends=True)
+        backup.write_bytes(b"".join(lines[:60] + lines[61:]))
+        code, out, err = valkey_tool("restore", str(backup), "--yes")
+        assert (code, out, client.dbsize()) == (2, "", 0)
+        assert "119 of 120 keys can be read" in err
+        assert "--damaged-ok" in err
+        assert err.count("\n") == 1
+        code, document = valkey_tool.json("restore", str(backup), "--yes", "--damaged-ok")
+        assert (code, document["counts"], document["file_damaged"]) == (1, {"restored": 119}, True)
+        assert "119 of 120 keys can be read" in document["file_note"]
+        assert client.dbsize() == 119
+
+
+def test_a_backup_without_its_last_line_is_restored_and_said_to_have_no_end(
+    valkey: RunningServer, valkey_tool: Tool, tmp_path: Path
+) -> None:
+    backup = tmp_path / "b.jsonl"
+    with valkey.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(20)])
+        assert valkey_tool("cleanup", "--match", "cache:*", "--backup", str(backup), "--yes")[0] == 0
+        backup.write_bytes(b"".join(backup.read_bytes().splitlines(keepends=True)[:-1]))
+        code, out, _ = valkey_tool("restore", str(backup), "--yes")
+        assert (code, client.dbsize()) == (0, 20)
+        assert "keys may be missing" in out

@@ -1,6 +1,9 @@
 """The backup file: exact bytes in and out, whole lines after any crash, nothing overwritten."""
 
+import os
+import re
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_oom_tui.files.backup import BackupFailed, BackupWriter, Record, backups, new_path, read_head, read_records
+from redis_oom_tui.files.backup import BackupFailed, BackupWriter, backups, new_path, read_head, read_records
+from redis_oom_tui.files.backup_check import inspect, must_be_whole
+from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
@@ -41,6 +46,7 @@ RECORDS = st.builds(
     frequency=st.none() | st.integers(0, 255),
     saved_ms=st.integers(0, 2**45),
     due_ms=st.none() | st.integers(0, 2**45),
+    size=st.none() | st.integers(0, 2**45),
     left_out=st.just(""),
 )
 
@@ -109,3 +115,129 @@ def test_the_newest_backup_is_first_and_other_files_are_passed_over(tmp_path: Pa
         assert "/" not in path.name
         BackupWriter(path, PLAN, SERVER, wall).close()
     assert [backup.made_at for backup in backups(tmp_path)] == [20.0, 10.0]
+
+
+KEYS = [Record(KeyId(0, b"k%d" % n), "string", b"x" * 20, saved_ms=1, size=56) for n in range(12)]
+
+
+def altered(path: Path, what: Callable[[list[bytes]], object]) -> Path:
+    lines = path.read_bytes().splitlines(keepends=True)
+    what(lines)
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def test_a_backup_that_is_what_was_written_is_whole(tmp_path: Path) -> None:
+    left = Record(KeyId(0, b"giant"), "hash", None, left_out="too large")
+    found = inspect(written(tmp_path / "f", *KEYS, left))
+    assert (found.keys, found.left_out, found.expected, found.damaged, found.note) == (12, 1, 12, False, "")
+    must_be_whole(found)
+
+
+@pytest.mark.parametrize(
+    ("what", "readable", "words"),
+    [
+        (lambda lines: lines.pop(5), 11, "11 of 12 keys"),
+        (lambda lines: lines.insert(5, lines[4]), 13, "13 of 12 keys"),
+        (lambda lines: lines.__setitem__(5, lines[5][:-9] + b"\n"), 11, "line 6 cannot be read"),
+        (lambda lines: lines.__setitem__(5, b"\x00" * 40 + b"\n"), 11, "line 6 cannot be read"),
+        (lambda lines: lines.__setitem__(5, lines[4]), 12, "not what was written"),
+        (lambda lines: lines.__setitem__(0, lines[0].replace(b'"version":"9', b'"version":"8')), 12, "not what was"),
+        (lambda lines: lines.__setitem__(0, lines[0].replace(b'"version"', b'"verison"')), 12, "line 1 cannot be read"),
+        (lambda lines: lines.__setitem__(-1, lines[-1].replace(b'"keys":12', b'"keys":"x"')), 12, "line 14 cannot"),
+        (lambda lines: lines.__setitem__(-1, lines[-1].replace(b'"keys":12', b'"keys":11')), 12, "12 of 11 keys"),
+        (lambda lines: (lines.pop(), lines.pop(5)[:0], lines.insert(3, b"{}\n")), 11, "line 4 cannot be read"),
+    ],
+)
+def test_a_damaged_backup_is_refused_unless_that_is_asked_for(
+    tmp_path: Path, what: Callable[[list[bytes]], object], readable: int, words: str
+) -> None:
+    path = altered(written(tmp_path / "f", *KEYS), what)
+    found = inspect(path)
+    assert (found.damaged, found.keys) == (True, readable)
+    with pytest.raises(BadInput, match=words) as refused:
+        must_be_whole(found)
+    assert str(path) in str(refused.value)
+    assert "--damaged-ok" in str(refused.value)
+    must_be_whole(found, damaged_ok=True)
+
+
+@pytest.mark.parametrize("cut", [0, 9])
+def test_a_backup_whose_run_was_interrupted_is_not_damaged_but_said_to_have_no_end(tmp_path: Path, cut: int) -> None:
+    path = written(tmp_path / "f", *KEYS, whole=False)
+    path.write_bytes(path.read_bytes()[: -cut or None])
+    found = inspect(path)
+    assert (found.damaged, found.expected, found.keys) == (False, None, 11 if cut else 12)
+    assert "no last line" in found.note
+    must_be_whole(found)
+
+
+@pytest.mark.parametrize("old", [rb',"sha256":"[0-9a-f]*"', rb',"left_out":0', rb',"bytes":\d+', rb',"m":\d+'])
+def test_backups_of_earlier_versions_stay_readable(tmp_path: Path, old: bytes) -> None:
+    path = written(tmp_path / "f", *KEYS)
+    if b'"m"' in old:
+        path = written(tmp_path / "g", *(record._replace(size=None) for record in KEYS))
+    path.write_bytes(re.sub(old + rb"(?=[^\n]*\n$)", b"", path.read_bytes()))
+    assert not inspect(path).damaged
+    assert len(list(read_records(path))) == 12
+
+
+@pytest.mark.parametrize("name", ["version", "server", "made_at", "flavour", "keys"])
+def test_a_first_line_that_lacks_something_is_one_sentence(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path / "f", *KEYS)
+    path.write_bytes(path.read_bytes().replace(b'"%b":' % name.encode(), b'"other":', 1))
+    if name != "keys":
+        with pytest.raises(BadInput, match=f"f, line 1: `{name}` is missing"):
+            read_head(path)
+    head = read_head(path, damaged_ok=True)
+    assert (head.deed, head.keys) == ("delete", 12)
+    assert len(list(read_records(path, damaged_ok=True))) == 12
+
+
+def test_what_was_done_to_the_keys_is_never_guessed(tmp_path: Path) -> None:
+    path = written(tmp_path / "f", *KEYS)
+    path.write_bytes(path.read_bytes().replace(b'"deed":"delete"', b'"deed":"expird"', 1))
+    with pytest.raises(BadInput, match="`deed`"):
+        read_head(path, damaged_ok=True)
+
+
+def test_a_value_larger_than_a_line_that_is_held_unseen_is_read_where_it_is_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("redis_oom_tui.files.backup.LONGEST_LINE", 1000)
+    large = Record(KeyId(0, b"large"), "string", b"y" * 3_000_000, saved_ms=1, size=9)
+    path = written(tmp_path / "f", KEYS[0], large, KEYS[1])
+    assert list(read_records(path)) == [KEYS[0], large, KEYS[1]]
+    path.write_bytes(path.read_bytes().replace(b"eXl5eXl5", b"eXl5eXl6", 1))
+    assert list(read_records(path)) == [KEYS[0], None, KEYS[1]]
+
+
+def test_the_file_and_its_name_are_on_disk_before_anything_is_deleted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    writer = BackupWriter(tmp_path / "new" / "f", PLAN, SERVER, 5.0)
+    monkeypatch.undo()
+    writer.close()
+    assert synced == [str(tmp_path), str(tmp_path / "new" / "f"), str(tmp_path / "new")]
+
+
+def test_what_could_not_be_written_whole_gets_no_last_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    writer = BackupWriter(tmp_path / "f", PLAN, SERVER, 5.0)
+    writer.add(KEYS[0])
+    writer.flush()
+    whole = writer._file
+    writer._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
+    with pytest.raises(BackupFailed):
+        writer.add(KEYS[1])
+    writer._file.close()
+    writer._file = whole
+    writer.close()
+    assert (inspect(tmp_path / "f").expected, inspect(tmp_path / "f").keys) == (None, 1)

@@ -13,6 +13,7 @@ from redis_oom_tui.models.action import (
     AuditEntry,
     Backup,
     BackupChoice,
+    BackupInspection,
     Budget,
     Done,
     Limits,
@@ -233,6 +234,7 @@ class ScriptedOperator:
         self.restores: list[ScriptedRestoring] = []
         self.entries: list[AuditEntry] = []
         self.some_backups: tuple[Backup, ...] = ()
+        self.inspections: dict[Path, BackupInspection] = {}
         self.error: TriageError | None = None
         self.in_time = True
         self.stuck: str | None = None
@@ -377,9 +379,13 @@ class ScriptedOperator:
         """As scripted."""
         return self.some_backups
 
-    def restore(self, path: Path) -> ScriptedRestoring:
+    def inspect_backup(self, path: Path) -> BackupInspection:
+        """As it was told."""
+        return self.inspections.get(path, BackupInspection(str(path), 0))
+
+    def restore(self, path: Path, *, damaged_ok: bool = False) -> ScriptedRestoring:
         """Noted."""
-        self.calls.append(f"restore {path}")
+        self.calls.append(f"restore {path}{' damaged' if damaged_ok else ''}")
         restoring = ScriptedRestoring(path)
         if self.hurry:
             restoring.done.set()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.models.action import Action, AuditEntry, Backup
+from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupInspection
 from redis_oom_tui.models.config import Profile, WatchSettings
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.settings import Change, ChangeResult
@@ -199,6 +199,25 @@ async def test_an_entry_is_undone_after_a_question():
         await pilot.press("tab", "enter")
         await until(pilot, lambda: "38 of 40 keys are back" in screen_text(app))
         assert operator.restores[0].path == Path("/state/backups/1.jsonl")
+
+
+async def test_a_damaged_backup_is_restored_only_as_far_as_it_can_be_read_and_the_button_says_so():
+    operator = ScriptedOperator()
+    operator.entries = [an_entry(1)]
+    path = Path("/state/backups/1.jsonl")
+    operator.inspections[path] = BackupInspection(str(path), 119, 0, 120, True, "It is damaged: 119 of 120 keys.")
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "delete     1 keys")
+        view = app.panes["log"].view
+        while view.current.entry is None:
+            await pilot.press("down")
+        await pilot.press("z")
+        await until(pilot, lambda: isinstance(app.screen, RestoreDialog) and "119 of 120" in screen_text(app))
+        assert "Restore what can be read" in screen_text(app)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: "38 of 40 keys are back" in screen_text(app))
+        assert operator.calls[-1] == f"restore {path} damaged"
 
 
 async def test_any_backup_can_be_picked():

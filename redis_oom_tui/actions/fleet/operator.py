@@ -15,7 +15,7 @@ from redis_oom_tui.actions.fleet.settings import FleetTuner
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.restoring import BackupRestorer
 from redis_oom_tui.actions.run import PlanRunner
-from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, Budget, Done, Limits
+from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done, Limits
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
@@ -163,14 +163,18 @@ class FleetOperator:
         """The backup files in the default place, newest first."""
         return self._operators.shown().backups()
 
-    def restore(self, path: Path) -> FleetRestorer:
-        """A putting-back of the backup at `path`, each key on the node that serves it now."""
-        self._operators.shown().restore(path)
+    def inspect_backup(self, path: Path) -> BackupInspection:
+        """The whole file at `path`, compared with what was written."""
+        return self._operators.shown().inspect_backup(path)
+
+    def restore(self, path: Path, *, damaged_ok: bool = False) -> FleetRestorer:
+        """A restore of the backup at `path`, each key on the node that serves it now."""
+        self._operators.shown().restore(path, damaged_ok=damaged_ok)
 
         def restorer(place: Place, mine: Callable[[KeyId], bool]) -> BackupRestorer:
-            return self._operators.in_place(place).restore(path, mine)
+            return self._operators.in_place(place).restore(path, mine, damaged_ok=damaged_ok)
 
-        return FleetRestorer(path, self._source.members, restorer)
+        return FleetRestorer(path, self._source.members, restorer, damaged_ok=damaged_ok)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, on its node."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from redis_oom_tui.actions.fleet.places import Nodes, Place, place_of
 from redis_oom_tui.actions.restoring import BackupRestorer
 from redis_oom_tui.files.backup import read_head, read_records
-from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
+from redis_oom_tui.files.backup_check import inspect, must_be_whole
+from redis_oom_tui.models.action import BackupInspection, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.store.scan.tasks import run_all
@@ -27,9 +28,11 @@ class FleetRestorer:
     A key that a node sends on, as its slot has moved or is half moved, is put back where it was sent.
     """
 
-    def __init__(self, path: Path, nodes: Nodes, restorers: Restorers) -> None:
+    def __init__(self, path: Path, nodes: Nodes, restorers: Restorers, *, damaged_ok: bool = False) -> None:
         self._path = path
-        self._head = read_head(path)
+        self._damaged_ok = damaged_ok
+        self._inspection = BackupInspection(str(path), 0)
+        self._head = read_head(path, damaged_ok=damaged_ok)
         self._nodes = nodes
         self._make = restorers
         self._parts: list[tuple[Place, BackupRestorer]] = []
@@ -51,9 +54,13 @@ class FleetRestorer:
         """Put back what is not there, on every node."""
         self._started = time.monotonic()
         try:
+            self._inspection = await asyncio.to_thread(inspect, self._path)
+            must_be_whole(self._inspection, damaged_ok=self._damaged_ok)
             await self._nodes.refresh()
         except TriageError as error:
-            self._ended = RestoreReport(str(self._path), self._head.keys, ended=str(error), failed=True, resumable=True)
+            self._ended = RestoreReport(
+                str(self._path), self._head.keys, ended=str(error), failed=True, resumable=not self._inspection.damaged
+            )
             return self._ended
         wanted = {Place(name): self._owned_by(name) for name in await asyncio.to_thread(self._owners)}
         for left in reversed(range(_ROUNDS)):
@@ -66,7 +73,8 @@ class FleetRestorer:
     def _owners(self) -> list[str]:
         """The nodes that serve keys of the file: one as a rule, and the others have no part in it."""
         primaries = [node.name for node in self._nodes.topology.primaries]
-        serving = {self._nodes.owner(record.id.key) for record in read_records(self._path) if record is not None}
+        records = read_records(self._path, damaged_ok=self._damaged_ok)
+        serving = {self._nodes.owner(record.id.key) for record in records if record is not None}
         return [name for name in primaries if name in serving] or primaries[:1]
 
     def _owned_by(self, name: str) -> Callable[[KeyId], bool]:
@@ -108,6 +116,7 @@ class FleetRestorer:
         # A backup is of one node's keys as a rule: the others have nothing to say.
         told = [(place, report) for place, report in reports if report.total_keys or report.failed] or reports
         words = [f"{safe_text(place.node, 80)}: {report.ended}" for place, report in told if report.ended]
+        words += [self._inspection.note] if self._inspection.note else []
         return RestoreReport(
             path=str(self._path),
             total_keys=sum(counts.values()) + left_out,
@@ -118,6 +127,8 @@ class FleetRestorer:
             ended=" ".join(words) if ended else None,
             failed=failed,
             resumable=any(report.resumable for _, report in reports),
+            file_note=self._inspection.note,
+            file_damaged=self._inspection.damaged,
         )
 
 

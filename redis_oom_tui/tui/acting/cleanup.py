@@ -1,5 +1,6 @@
 """Cleanups: planning, the one confirmation, the run, its report, and putting back."""
 
+import asyncio
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -101,8 +102,9 @@ async def restore(desk: "ActionDesk", path: Path | None) -> None:
         if path is None:
             return
     backup = next((one for one in known if one.path == str(path)), None)
-    restoring = desk.operator.restore(path)
-    if await desk.ask(RestoreDialog(str(path), desk.where, backup, desk.snapshot)) is None:
+    inspection = await asyncio.to_thread(desk.operator.inspect_backup, path)
+    restoring = desk.operator.restore(path, damaged_ok=inspection.damaged)
+    if await desk.ask(RestoreDialog(str(path), desk.where, backup, desk.snapshot, inspection)) is None:
         return
     desk.app.action_show_pane("cleanup")
 

@@ -1,6 +1,6 @@
 """Undo: putting the keys of a backup back."""
 
-from redis_oom_tui.models.action import Backup
+from redis_oom_tui.models.action import Backup, BackupInspection
 from redis_oom_tui.models.plan import Deed
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules.budget import FILLED_TO, holding, putting_back
@@ -9,12 +9,23 @@ from redis_oom_tui.words.sizes import size
 
 
 class RestoreDialog(ConfirmDialog):
-    """Asks before a backup is put back; `backup` None where its first lines could not be read."""
+    """Asks before a backup is restored; `backup` is None where it is not in the usual place.
 
-    def __init__(self, path: str, where: str, backup: Backup | None, snapshot: Snapshot | None) -> None:
+    A damaged one is restored as far as it can be read, and the button says so.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        where: str,
+        backup: Backup | None,
+        snapshot: Snapshot | None,
+        inspection: BackupInspection | None = None,
+    ) -> None:
         expiries = backup is not None and backup.deed == Deed.EXPIRE.value
         lines = [f"On {where}: {'expiries' if expiries else 'keys'} of {path} are put back."]
-        warnings: list[str] = []
+        warnings = [inspection.note] if inspection is not None and inspection.note else []
+        damaged = inspection is not None and inspection.damaged
         if backup is not None:
             lines += [f"It is of {backup.server} ({backup.flavour} {backup.version}).", holding(backup)]
             if backup.server not in where:
@@ -33,7 +44,8 @@ class RestoreDialog(ConfirmDialog):
             (warnings if full else lines).append(filling)
         elif memory is not None and not expiries:
             lines += _room(memory)
-        question = Question("Put the backup back?", tuple(lines), "Put back", tuple(warnings), danger=False)
+        act = "Restore what can be read" if damaged else "Put back"
+        question = Question("Put the backup back?", tuple(lines), act, tuple(warnings), danger=damaged)
         super().__init__(question)
 
 
