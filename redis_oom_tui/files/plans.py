@@ -1,59 +1,102 @@
 """Frozen plans on disk: saved whole, and run later only if they are still what their hash says."""
 
 import json
-import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from redis_oom_tui.files.durable import write_whole
+from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, Order, Plan, PlannedKey, TtlFilter
-from redis_oom_tui.rules.freezing import fingerprint, key_fields
+from redis_oom_tui.rules.freezing import fingerprint, first_fingerprint, key_fields
 from redis_oom_tui.words import pattern_text
-from redis_oom_tui.words.hostile import exact, from_exact, safe_text
+from redis_oom_tui.words.hostile import exact
 from redis_oom_tui.words.sizes import told_bytes
+from redis_oom_tui.words.typed import (
+    Damaged,
+    all_taken,
+    database,
+    exact_bytes,
+    flag,
+    given,
+    members,
+    moment,
+    one_of,
+    optional,
+    parse,
+    printable,
+    several,
+    taken,
+    tally,
+    text,
+    whole,
+)
 
-_FORMAT = "redis-oom-tui plan 1"
+_FORMAT = "redis-oom-tui plan 2"
+_FIRST_FORMAT = "redis-oom-tui plan 1"
+_UNPROTECTED = (
+    "An earlier version saved this plan: its hash does not cover the time, the role, the criteria and the notes."
+)
+# Its notes and patterns are in it.
+_LONGEST_HEAD = 16 * MIB
 
 
 def save_plan(plan: Plan, path: Path) -> None:
     """Write `plan` to a new file at `path`, readable by its owner alone. Raises BadInput where that cannot be."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(json.dumps(_head(plan)) + "\n")
-            for key in plan.keys:
-                file.write(json.dumps(key_fields(key)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        write_whole(path, _document(plan))
     except FileExistsError:
-        raise BadInput(f"{safe_text(str(path), 200)} exists already: a plan is saved to a new file") from None
+        raise BadInput(f"{shown(path)} exists already: a plan is saved to a new file") from None
     except OSError as error:
-        raise BadInput(f"{safe_text(str(path), 200)} cannot be written: {error.strerror}") from None
+        raise BadInput(f"{shown(path)} cannot be written: {error.strerror}") from None
 
 
 def load_plan(path: Path) -> Plan:
     """The plan that was saved at `path`. Raises BadInput for a file that is none, or whose content was altered."""
-    name = safe_text(str(path), 200)
+    name, number = shown(path), 1
     try:
-        with path.open("r", encoding="ascii") as file:
-            head = json.loads(file.readline())
-            if not isinstance(head, dict) or head.get("format") != _FORMAT:
-                raise BadInput(f"{name} is not a plan that this tool saved")
-            plan = _plan(head, tuple(_key(json.loads(line)) for line in file))
+        with open_plain(path) as file:
+            head = _read_head(file, name)
+            rows = []
+            for line in lines(file, LONGEST_LINE, number=2):
+                number = line.number
+                rows.append(_key(line))
+            number = 1
+            plan = _plan(head, tuple(rows))
     except OSError as error:
-        raise BadInput(f"{name} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, IndexError):
-        raise BadInput(f"{name} is damaged: make the plan again") from None
-    if fingerprint(plan) != plan.hash:
+        raise cannot_be_read(path, error) from None
+    except Damaged as error:
+        raise BadInput(f"{name}, line {number}: {error}: the plan is damaged, make it again") from None
+    if head["format"] == _FIRST_FORMAT and first_fingerprint(plan) == plan.hash:
+        return replace(plan, flags=(*plan.flags, _UNPROTECTED))
+    if head["format"] == _FIRST_FORMAT or fingerprint(plan) != plan.hash:
         raise BadInput(f"{name} is not the plan that was saved, its hash differs: make the plan again")
     return plan
 
 
+def _read_head(file: BinaryIO, name: str) -> dict[str, Any]:
+    try:
+        head = members(parse(file.readline(_LONGEST_HEAD)))
+    except Damaged:
+        head = {}
+    if head.get("format") not in (_FORMAT, _FIRST_FORMAT):
+        raise BadInput(f"{name} is not a plan that this tool saved")
+    return head
+
+
+def _document(plan: Plan) -> Iterator[str]:
+    yield json.dumps(_head(plan)) + "\n"
+    for key in plan.keys:
+        yield json.dumps(key_fields(key)) + "\n"
+
+
 def _head(plan: Plan) -> dict[str, Any]:
     return {
-        "format": _FORMAT,
+        # A plan that an earlier version saved keeps its hash: a run of it that was interrupted goes on by that.
+        "format": _FIRST_FORMAT if first_fingerprint(plan) == plan.hash else _FORMAT,
         "hash": plan.hash,
         "made_at": plan.made_at,
         "server": plan.server,
@@ -91,37 +134,66 @@ def criteria_fields(criteria: Criteria) -> dict[str, Any]:
 
 
 def _plan(head: dict[str, Any], keys: tuple[PlannedKey, ...]) -> Plan:
-    fields = head["criteria"]
-    databases = fields["databases"]
-    criteria = Criteria(
-        patterns=tuple(from_exact(pattern) for pattern in fields["patterns"]),
-        types=tuple(fields["types"]),
-        databases=None if databases is None else tuple(databases),
-        idle_over_seconds=fields["idle_over_seconds"],
-        ttl=TtlFilter(fields["ttl"]),
-        larger_than_bytes=fields["larger_than_bytes"],
-        max_keys=fields["max_keys"],
-        max_bytes=fields["max_bytes"],
-        order=Order(fields["order"]),
-        # Files of before it was written have none.
-        key_patterns=tuple(pattern_text.from_fields(pattern) for pattern in fields.get("key_patterns", ())),
+    if taken(head, "keys", tally) != len(keys):
+        raise Damaged(f"it counts {head['keys']} keys, and the file holds {len(keys)}")
+    plan = Plan(
+        keys=keys,
+        criteria=taken(head, "criteria", _read_criteria),
+        made_at=taken(head, "made_at", moment),
+        server=taken(head, "server", text),
+        hash=taken(head, "hash", printable),
     )
-    plan = Plan(keys=keys, criteria=criteria, made_at=head["made_at"], server=head["server"], hash=head["hash"])
     return replace(
         plan,
-        run_id=head["run_id"],
-        role=head["role"],
-        deed=Deed(head["deed"]),
-        expire_seconds=head["expire_seconds"],
-        keyspace_keys=head["keyspace_keys"],
-        scanned_keys=head["scanned_keys"],
-        matched_keys=head["matched_keys"],
-        matched_bytes=head["matched_bytes"],
-        complete=head["complete"],
-        flags=tuple(head["flags"]),
+        run_id=taken(head, "run_id", optional(printable)),
+        role=taken(head, "role", printable),
+        deed=taken(head, "deed", one_of(Deed)),
+        expire_seconds=taken(head, "expire_seconds", optional(tally)),
+        keyspace_keys=taken(head, "keyspace_keys", tally),
+        scanned_keys=taken(head, "scanned_keys", tally),
+        matched_keys=taken(head, "matched_keys", tally),
+        matched_bytes=taken(head, "matched_bytes", tally),
+        complete=taken(head, "complete", flag),
+        flags=taken(head, "flags", several(text)),
     )
 
 
-def _key(fields: list[Any]) -> PlannedKey:
-    db, name, node, kind, size, ttl_ms, idle, frequency, read_at = fields
-    return PlannedKey(KeyId(db, from_exact(name), node), kind, size, ttl_ms, idle, frequency, read_at)
+def _read_criteria(value: object) -> Criteria:
+    fields = members(value)
+    return Criteria(
+        patterns=taken(fields, "patterns", several(exact_bytes)),
+        types=taken(fields, "types", several(printable)),
+        databases=taken(fields, "databases", optional(several(database))),
+        idle_over_seconds=taken(fields, "idle_over_seconds", optional(tally)),
+        ttl=taken(fields, "ttl", one_of(TtlFilter)),
+        larger_than_bytes=taken(fields, "larger_than_bytes", optional(tally)),
+        max_keys=taken(fields, "max_keys", optional(tally)),
+        max_bytes=taken(fields, "max_bytes", optional(tally)),
+        order=taken(fields, "order", one_of(Order)),
+        # Files of before it was written have none.
+        key_patterns=given(fields, "key_patterns", several(pattern_text.checked), ()),
+    )
+
+
+_ROW = {
+    "db": database,
+    "name": exact_bytes,
+    "node": printable,
+    "type": printable,
+    "size": optional(tally),
+    "ttl_ms": optional(whole),
+    "idle_seconds": optional(tally),
+    "frequency": optional(tally),
+    "read_at": optional(moment),
+}
+
+
+def _key(line: Line) -> PlannedKey:
+    if line.raw is None:
+        raise Damaged("it is longer than a line of a plan can be")
+    values = parse(line.raw)
+    if not isinstance(values, list) or len(values) != len(_ROW):
+        raise Damaged(f"it is not a list of {len(_ROW)} values")
+    fields = all_taken(dict(zip(_ROW, values, strict=True)), _ROW)
+    key = KeyId(fields.pop("db"), fields.pop("name"), fields.pop("node"))
+    return PlannedKey(key, **fields)

@@ -8,7 +8,8 @@ from itertools import chain
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import TypeVar, cast
 
-from redis_oom_tui.models.plan import Plan, PlannedKey
+from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
+from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.hostile import exact
 
 _AT_ONCE = 1000
@@ -20,9 +21,46 @@ Value = TypeVar("Value", str, float | None)
 
 
 def fingerprint(plan: Plan) -> str:
-    """SHA-256 of all that decides what `plan` does, as 64 hex digits."""
+    """SHA-256 of all that decides what `plan` does and of all that is said of it before, as 64 hex digits."""
+    said = [
+        "plan 2",
+        plan.made_at,
+        plan.role,
+        plan.keyspace_keys,
+        plan.scanned_keys,
+        plan.matched_keys,
+        plan.matched_bytes,
+        plan.complete,
+        list(plan.flags),
+        _criteria(plan.criteria),
+    ]
+    return _fingerprint(plan, said)
+
+
+def first_fingerprint(plan: Plan) -> str:
+    """The hash of plans that earlier versions saved: it leaves out when, by whom and in which state they were made."""
+    return _fingerprint(plan, [])
+
+
+def _criteria(criteria: Criteria) -> list[object]:
+    """What is saved of them; marked keys are not, as the plan has them."""
+    return [
+        [exact(pattern) for pattern in criteria.patterns],
+        list(criteria.types),
+        None if criteria.databases is None else list(criteria.databases),
+        criteria.idle_over_seconds,
+        criteria.ttl.value,
+        criteria.larger_than_bytes,
+        criteria.max_keys,
+        criteria.max_bytes,
+        criteria.order.value,
+        [pattern_text.fields(pattern) for pattern in criteria.key_patterns],
+    ]
+
+
+def _fingerprint(plan: Plan, said: list[object]) -> str:
     digest = hashlib.sha256()
-    head = [plan.server, plan.run_id, plan.deed.value, plan.expire_seconds, len(plan.keys)]
+    head = [plan.server, plan.run_id, plan.deed.value, plan.expire_seconds, len(plan.keys), *said]
     digest.update(json.dumps(head).encode())
     for start in range(0, len(plan.keys), _AT_ONCE):
         digest.update(_lines(plan.keys[start : start + _AT_ONCE]).encode("ascii"))

@@ -8,6 +8,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.words.hostile import exact, from_exact
+from redis_oom_tui.words.typed import Damaged
 
 VARIABLE = b"\0"
 """What a part that varies becomes in a pattern: a byte that is rare in names, unlike `*`."""
@@ -193,6 +194,14 @@ def from_fields(found: Any) -> KeyPattern:
     if len(others) not in (0, len(parts)):
         raise ValueError("not a pattern")
     return KeyPattern(parts, found["below"], _names([found["delimiters"]])[0], others)
+
+
+def checked(found: object) -> KeyPattern:
+    """What `fields` wrote; raises Damaged for anything else."""
+    try:
+        return from_fields(found)
+    except (ValueError, TypeError, KeyError, BadInput):
+        raise Damaged("is not a pattern") from None
 
 
 def _names(listed: Sequence[Any]) -> tuple[bytes, ...]:

@@ -1,5 +1,10 @@
 """Safety rule 3: a plan on disk is the plan that was frozen, or it is refused."""
 
+import errno
+import os
+import re
+import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +15,7 @@ from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, Order, Plan, PlannedKey, TtlFilter
-from redis_oom_tui.rules.freezing import frozen
+from redis_oom_tui.rules.freezing import first_fingerprint, frozen
 
 KEYS = st.lists(
     st.builds(
@@ -53,7 +58,19 @@ def test_a_plan_reads_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, k
 
 @pytest.mark.parametrize(
     ("what", "by"),
-    [(b'"k"', b'"j"'), (b'"string"', b'"hash"'), (b'"expire"', b'"delete"'), (b'"run_id": "r"', b'"run_id": "q"')],
+    [
+        (b'"role": "master"', b'"role": "slave"'),
+        (b'"made_at": 12.5', b'"made_at": 13.5'),
+        (b'"complete": true', b'"complete": false'),
+        (b'"read this"', b'"all good"'),
+        (b'"keyspace_keys": 0', b'"keyspace_keys": 9999'),
+        (b'"max_keys": 7', b'"max_keys": 8'),
+        (b"plan 2", b"plan 1"),
+        (b'"k"', b'"j"'),
+        (b'"string"', b'"hash"'),
+        (b'"expire"', b'"delete"'),
+        (b'"run_id": "r"', b'"run_id": "q"'),
+    ],
 )
 def test_an_altered_plan_is_refused(tmp_path: Path, what: bytes, by: bytes) -> None:
     path = tmp_path / "plan"
@@ -79,3 +96,56 @@ def test_a_plan_never_overwrites_a_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="exists already"):
         save_plan(plan(), path)
     assert path.read_text() == "precious"
+
+
+def test_plans_of_earlier_versions_stay_readable_and_say_what_their_hash_leaves_out(tmp_path: Path) -> None:
+    old = plan(PlannedKey(KeyId(0, b"k"), "string", 1))
+    old = replace(old, hash=first_fingerprint(old))
+    save_plan(old, tmp_path / "old")
+    assert b'"redis-oom-tui plan 1"' in (tmp_path / "old").read_bytes()
+    loaded = load_plan(tmp_path / "old")
+    assert (loaded.hash, loaded.keys) == (old.hash, old.keys)
+    assert "earlier version" in loaded.flags[-1]
+    save_plan(loaded, tmp_path / "again")
+    assert load_plan(tmp_path / "again").hash == old.hash
+
+
+@pytest.mark.parametrize(
+    ("line", "what", "by", "words"),
+    [
+        (1, b'"role": "master"', b'"role": 5', "line 1: `role` is not a string"),
+        (1, b'"deed": "expire"', b'"deed": "destroy"', "line 1: `deed` is not a value"),
+        (1, b'"keys": 1', b'"keys": 2', "line 1: it counts 2 keys, and the file holds 1"),
+        (2, b"[3,", b'["3",', "line 2: `db` is not a whole number"),
+        (2, b'"string"', b"null", "line 2: `type` is not a string"),
+        (2, b'"k"', b'"\\\\q"', "line 2: `name` is not a name"),
+        (2, b"[3,", b"[" * 60000 + b"3,", "line 2: its values are nested too deep"),
+        (2, b"[3,", b"[3, 4,", "line 2: it is not a list of 9 values"),
+        (2, b"[3,", b"\xff", "line 2: it is not JSON"),
+    ],
+)
+def test_a_damaged_plan_is_named_with_its_line(tmp_path: Path, line: int, what: bytes, by: bytes, words: str) -> None:
+    path = tmp_path / "plan"
+    save_plan(plan(PlannedKey(KeyId(3, b"k"), "string", 1)), path)
+    content = path.read_bytes().splitlines(keepends=True)
+    assert what in content[line - 1]
+    content[line - 1] = content[line - 1].replace(what, by)
+    path.write_bytes(b"".join(content))
+    with pytest.raises(BadInput, match=re.escape(words)) as error:
+        load_plan(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_plan_is_there_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BadInput, match="No space left"):
+        save_plan(plan(), tmp_path / "plan")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    save_plan(plan(), tmp_path / "plan")
+    assert stat.S_IMODE((tmp_path / "plan").stat().st_mode) == 0o600
