@@ -2,64 +2,103 @@
 
 import base64
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from redis_oom_tui.files.durable import write_whole
+from redis_oom_tui.files.reading import MIB, cannot_be_read, open_plain, read_small, shown
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyPattern, KeyRow
 from redis_oom_tui.models.scan import Interval, Pace, PatternRow, SavedScan, ScanState, ScanView, TypeRow
 from redis_oom_tui.words import pattern_text
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.typed import (
+    KEY_ROW,
+    Check,
+    Damaged,
+    all_taken,
+    base64_bytes,
+    bound,
+    database,
+    flag,
+    given,
+    members,
+    moment,
+    number,
+    one_of,
+    optional,
+    parse,
+    row,
+    several,
+    taken,
+    tally,
+    text,
+    whole,
+)
 
 _FORMAT = "redis-oom-tui scan 1"
+# The most of a file that is read, and how far in it says what it is.
+_LARGEST = 256 * MIB
+_LONGEST_START = 200
 # Of a view, what is written as it is; the rest is made of other values.
-_PLAIN = (
-    "scanned_keys",
-    "total_keys",
-    "bytes_seen",
-    "volatile_keys",
-    "volatile_bytes",
-    "elapsed_seconds",
-    "keys_per_second",
-    "vanished_keys",
-    "refused_keys",
-    "explained_share",
-    "error",
-    "walked_share",
-)
-_ROW = tuple(field.name for field in fields(KeyRow) if field.name != "id")
-_PATTERN = ("keys", "size", "share", "no_ttl_keys", "db", "level", "error")
+_PLAIN: Mapping[str, Check[Any]] = {
+    "scanned_keys": whole,
+    "total_keys": whole,
+    "bytes_seen": whole,
+    "volatile_keys": whole,
+    "volatile_bytes": whole,
+    "elapsed_seconds": number,
+    "keys_per_second": number,
+    "vanished_keys": whole,
+    "refused_keys": whole,
+    "explained_share": optional(number),
+    "error": optional(text),
+    "walked_share": optional(number),
+}
+_PATTERN: Mapping[str, Check[Any]] = {
+    "keys": whole,
+    "size": whole,
+    "share": number,
+    "no_ttl_keys": whole,
+    "db": optional(database),
+    "level": whole,
+    "error": number,
+}
 
 
 def save_scan(scan: SavedScan, path: Path) -> None:
     """Write `scan` to a new file at `path`, readable by its owner alone. Raises BadInput where that cannot be."""
-    name = safe_text(str(path), 200)
+    written = json.dumps(_document(scan)) + "\n"
+    if len(written) > _LARGEST:
+        raise BadInput(f"{shown(path)} would be larger than a saved scan can be: scan with a smaller --top")
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            json.dump(_document(scan), file)
-            file.write("\n")
+        write_whole(path, [written])
     except FileExistsError:
-        raise BadInput(f"{name} exists already: a scan is saved to a new file") from None
+        raise BadInput(f"{shown(path)} exists already: a scan is saved to a new file") from None
     except OSError as error:
-        raise BadInput(f"{name} cannot be written: {error.strerror}") from None
+        raise BadInput(f"{shown(path)} cannot be written: {error.strerror}") from None
 
 
 def load_scan(path: Path) -> SavedScan:
     """The scan that was saved at `path`. Raises BadInput for a file that is none."""
-    name = safe_text(str(path), 200)
+    with open_plain(path) as file:
+        try:
+            start = file.read(_LONGEST_START)
+        except OSError as error:
+            raise cannot_be_read(path, error) from None
+    # Seen before all of a large file is read: the format is the first that is written.
+    if _FORMAT.encode("ascii") not in start:
+        raise BadInput(f"{shown(path)} is not a scan that this tool saved")
+    raw, _ = read_small(path, _LARGEST)
     try:
-        found = json.loads(path.read_text(encoding="ascii"))
-        if not isinstance(found, dict) or found.get("format") != _FORMAT:
-            raise BadInput(f"{name} is not a scan that this tool saved")
+        found = members(parse(raw))
+        del raw
+        if found.get("format") != _FORMAT:
+            raise BadInput(f"{shown(path)} is not a scan that this tool saved")
         return _scan(found)
-    except OSError as error:
-        raise BadInput(f"{name} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, IndexError):
-        raise BadInput(f"{name} is not a scan that this tool saved, or it is damaged") from None
+    except Damaged as error:
+        raise BadInput(f"{shown(path)}, line 1: {error}: the scan is damaged") from None
 
 
 def _document(scan: SavedScan) -> dict[str, Any]:
@@ -77,10 +116,10 @@ def _document(scan: SavedScan) -> dict[str, Any]:
         "notes": list(view.notes),
         "estimated_bytes": _ends(view.estimated_bytes),
         "view": {name: getattr(view, name) for name in (*_PLAIN, "ttls_told")},
-        "types": [[row.type, row.keys, row.size] for row in view.types],
+        "types": [[kind.type, kind.keys, kind.size] for kind in view.types],
         "top": [
             {"db": row.id.db, "key": _written(row.id.key), "node": row.id.node}
-            | {name: getattr(row, name) for name in _ROW}
+            | {name: getattr(row, name) for name in KEY_ROW}
             for row in view.top
         ],
         **_patterns_document(view.patterns),
@@ -108,14 +147,15 @@ def _select_document(
     return pattern_text.fields(replace(select, others=())) | {"others": others}
 
 
-def _select(found: dict[str, Any] | None, lists: Sequence[tuple[bytes, ...]]) -> KeyPattern | None:
-    if found is None:
+def _select(value: object, lists: Sequence[tuple[bytes, ...]]) -> KeyPattern | None:
+    if value is None:
         return None
-    pattern = pattern_text.from_fields({**found, "others": []})
-    others = tuple(None if place is None else lists[place] for place in found["others"])
-    if len(others) not in (0, len(pattern.parts)):
-        raise ValueError("not a pattern")
-    return replace(pattern, others=others)
+    found = members(value)
+    pattern = pattern_text.checked({**found, "others": []})
+    places = taken(found, "others", several(optional(tally)))
+    if len(places) not in (0, len(pattern.parts)) or any(place is not None and place >= len(lists) for place in places):
+        raise Damaged("is not a pattern")
+    return replace(pattern, others=tuple(None if place is None else lists[place] for place in places))
 
 
 def _pattern_document(row: PatternRow) -> dict[str, Any]:
@@ -131,66 +171,65 @@ def _pattern_document(row: PatternRow) -> dict[str, Any]:
 
 
 def _scan(found: dict[str, Any]) -> SavedScan:
-    lists = [tuple(_bytes(name) for name in names) for names in found.get("left_out", ())]
+    sums = taken(found, "view", members)
+    lists = given(found, "left_out", several(several(base64_bytes)), ())
     view = ScanView(
-        state=ScanState(found["state"]),
-        pace=Pace(found["pace"]),
-        notes=tuple(found["notes"]),
-        estimated_bytes=_interval(found["estimated_bytes"]),
-        types=tuple(TypeRow(*row) for row in found["types"]),
-        top=tuple(_row(row) for row in found["top"]),
-        patterns=tuple(_pattern(row, lists) for row in found["patterns"]),
-        **{name: found["view"][name] for name in _PLAIN},
+        state=taken(found, "state", one_of(ScanState)),
+        pace=taken(found, "pace", one_of(Pace)),
+        notes=taken(found, "notes", several(text)),
+        estimated_bytes=taken(found, "estimated_bytes", _interval),
+        types=taken(found, "types", several(_type_row)),
+        top=taken(found, "top", several(_row)),
+        patterns=taken(found, "patterns", several(lambda value: _pattern(value, lists))),
+        **all_taken(sums, _PLAIN),
         # Files of before it was written were made where TTLs were told.
-        ttls_told=found["view"].get("ttls_told", True),
+        ttls_told=given(sums, "ttls_told", flag, True),
     )
     return SavedScan(
         view,
-        found["taken_at"],
-        found["server"],
-        found["run_id"],
-        _read(found["match"]),
-        found["type"],
+        taken(found, "taken_at", moment),
+        taken(found, "server", text),
+        taken(found, "run_id", optional(text)),
+        taken(found, "match", optional(base64_bytes)),
+        taken(found, "type", optional(text)),
         # Files of before it was written have none.
-        found.get("progress"),
-        None if found.get("pattern") is None else pattern_text.from_fields(found["pattern"]),
+        given(found, "progress", optional(members), None),
+        given(found, "pattern", optional(pattern_text.checked), None),
     )
 
 
-def _row(found: dict[str, Any]) -> KeyRow:
-    return KeyRow(KeyId(found["db"], _bytes(found["key"]), found["node"]), **{name: found[name] for name in _ROW})
+def _row(value: object) -> KeyRow:
+    found = members(value)
+    key = KeyId(taken(found, "db", database), taken(found, "key", base64_bytes), taken(found, "node", text))
+    return KeyRow(key, **all_taken(found, KEY_ROW))
 
 
-def _pattern(found: dict[str, Any], lists: Sequence[tuple[bytes, ...]]) -> PatternRow:
-    idle = found["idle_quantiles"]
+def _type_row(value: object) -> TypeRow:
+    return TypeRow(*row(text, whole, whole)(value))
+
+
+def _pattern(value: object, lists: Sequence[tuple[bytes, ...]]) -> PatternRow:
+    found = members(value)
     return PatternRow(
-        pattern=_bytes(found["pattern"]),
-        match=_bytes(found["match"]),
-        parent=_read(found["parent"]),
-        types=tuple((kind, keys) for kind, keys in found["types"]),
-        idle_quantiles=None if idle is None else (idle[0], idle[1], idle[2]),
-        estimated_bytes=_interval(found["estimated_bytes"]),
-        estimated_keys=_interval(found["estimated_keys"]),
-        select=_select(found.get("select"), lists),
-        **{name: found[name] for name in _PATTERN},
+        pattern=taken(found, "pattern", base64_bytes),
+        match=taken(found, "match", base64_bytes),
+        parent=taken(found, "parent", optional(base64_bytes)),
+        types=taken(found, "types", several(row(text, whole))),
+        idle_quantiles=taken(found, "idle_quantiles", optional(row(number, number, number))),
+        estimated_bytes=taken(found, "estimated_bytes", _interval),
+        estimated_keys=taken(found, "estimated_keys", _interval),
+        select=given(found, "select", lambda select: _select(select, lists), None),
+        **all_taken(found, _PATTERN),
     )
+
+
+def _interval(value: object) -> Interval | None:
+    return None if value is None else Interval(*row(bound, bound, bound)(value))
 
 
 def _written(raw: bytes | None) -> str | None:
     return None if raw is None else base64.b64encode(raw).decode("ascii")
 
 
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-def _read(text: str | None) -> bytes | None:
-    return None if text is None else _bytes(text)
-
-
 def _ends(interval: Interval | None) -> list[float] | None:
     return None if interval is None else [interval.value, interval.low, interval.high]
-
-
-def _interval(ends: list[float] | None) -> Interval | None:
-    return None if ends is None else Interval(*ends)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from redis_oom_tui.rules.patterns_tree import GROUPS, Node, PatternTree, below
+from redis_oom_tui.words.typed import text, whole
 
 
 def tree_rows(tree: PatternTree) -> list[list[Any]]:
@@ -25,15 +26,17 @@ def tree_from(rows: Sequence[Sequence[Any]], tree: PatternTree) -> None:
     """Fill an empty `tree` with what `tree_rows` gave; for anything else, ValueError, TypeError or IndexError."""
     made: list[Node] = []
     for db, place, name, figures, types, idle, sums, crowded in rows:
-        if len(figures) not in (0, 2 * GROUPS) or not all(isinstance(one, int) for one in (db, *figures, *idle, *sums)):
+        if len(figures) not in (0, 2 * GROUPS):
             raise ValueError("not a node")
+        for one in (db, *figures, *idle, *sums):
+            whole(one)
         parent = None if place is None else made[place]
         node = Node(base64.b64decode(name, validate=True), parent)
         node.figures, node.idle = list(figures), list(idle)
         node.no_ttl, node.folded, node.error = sums
         # Files of before every fold closed its parent have some that folded and stayed open.
         node.crowded = crowded is True or node.folded > 0
-        node.types.update({kind.encode("latin-1"): int(keys) for kind, keys in types})
+        node.types.update({text(kind).encode("latin-1"): whole(keys) for kind, keys in types})
         if parent is None:
             tree.roots[db] = node
         else:

@@ -97,6 +97,13 @@ def number(value: object) -> float:
         raise Damaged(str(error).replace("whole number", "number")) from None
 
 
+def bound(value: object) -> float:
+    """A number, or infinity where nothing is known."""
+    if isinstance(value, float) and math.isinf(value):
+        return value
+    return number(value)
+
+
 def moment(value: object) -> float:
     """A time in Unix seconds."""
     found = number(value)
@@ -179,8 +186,7 @@ def taken(found: Mapping[str, Any], name: str, check: Check[T]) -> T:
     try:
         return check(found[name])
     except Damaged as error:
-        reason = str(error)
-        raise Damaged(f"`{name}`{'' if reason.startswith('`') else ' '}{reason}") from None
+        raise Damaged(f"`{name}` {error}") from None
 
 
 def given(found: Mapping[str, Any], name: str, check: Check[T], default: T) -> T:
@@ -191,3 +197,17 @@ def given(found: Mapping[str, Any], name: str, check: Check[T], default: T) -> T
 def all_taken(found: Mapping[str, Any], checks: Mapping[str, Check[Any]]) -> dict[str, Any]:
     """Each member named in `checks`, checked."""
     return {name: taken(found, name, check) for name, check in checks.items()}
+
+
+KEY_ROW: Mapping[str, Check[Any]] = {
+    "type": text,
+    "size": optional(whole),
+    "ttl_ms": optional(whole),
+    "idle_seconds": optional(whole),
+    "frequency": optional(whole),
+    "encoding": optional(text),
+    "elements": optional(whole),
+    "measured": flag,
+    "suspect": flag,
+}
+"""A row of a key, but for its identity."""

@@ -1,5 +1,7 @@
 """Scans on disk: what was saved comes back, and nothing else is taken for one."""
 
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Interval, PatternRow, SavedScan, ScanState, ScanView, TypeRow
+from redis_oom_tui.words.typed import KEY_ROW
 
 VIEW = ScanView(
     state=ScanState.STOPPED,
@@ -42,10 +45,37 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "no json", '{"format": "redis-oom-tui scan 1"}', "\u00e9"])
 def test_other_files_are_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "s").write_text(text, encoding="utf-8")
-    with pytest.raises(BadInput, match="not a scan"):
+    with pytest.raises(BadInput, match=r"not a scan|`view` is missing"):
         load_scan(tmp_path / "s")
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
         load_scan(tmp_path / "s")
+
+
+def test_every_field_of_a_row_is_written() -> None:
+    assert set(KEY_ROW) == {field.name for field in fields(KeyRow)} - {"id"}
+
+
+@pytest.mark.parametrize(
+    ("what", "by", "words"),
+    [
+        ('"scanned_keys": 10', '"scanned_keys": "10"', "`scanned_keys` is not a whole number"),
+        ('"scanned_keys": 10', '"scanned_keys": 1e999', "`scanned_keys` is not a whole number"),
+        ('"db": 1', '"db": "1"', "`top` `db` is not a whole number"),
+        ('"type": "hash"', '"type": null', "`top` `type` is not a string"),
+        ('"state": "stopped"', '"state": []', "`state` is not a value that is known here"),
+        ('"notes": ["a note"]', '"notes": ' + "[" * 60000 + "]" * 60000, "nested too deep"),
+        ('"taken_at": 5.0', '"taken_at": 1e300', "`taken_at` is not a time"),
+    ],
+)
+def test_a_damaged_scan_is_named_with_what_is_wrong(tmp_path: Path, what: str, by: str, words: str) -> None:
+    path = tmp_path / "s"
+    save_scan(SavedScan(VIEW, 5.0, "127.0.0.1:6379", "abc"), path)
+    text = path.read_text()
+    assert what in text
+    path.write_text(text.replace(what, by, 1))
+    with pytest.raises(BadInput, match=re.escape(words)) as error:
+        load_scan(path)
+    assert f"{path}, line 1" in str(error.value)

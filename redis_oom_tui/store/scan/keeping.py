@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -15,9 +15,10 @@ from redis_oom_tui.store.scan.tally import Tally, Top
 from redis_oom_tui.store.scan.walks import Walk
 from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.sizes import count
+from redis_oom_tui.words.typed import KEY_ROW, all_taken, number, optional, taken, text
 
 _COUNTS = ("keys", "bytes", "volatile_keys", "volatile_bytes", "vanished", "refused", "threshold", "pages")
-_ROW = tuple(field.name for field in fields(KeyRow) if field.name != "id")
+_LARGEST = 2**64
 _WALK = ("db", "part", "bits", "cursor", "ended")
 
 
@@ -55,11 +56,11 @@ def begun_from(progress: Mapping[str, Any], *, pace: Pace | None = None, sample:
         standing = Standing(
             state=ScanState.STOPPED,
             walks={some[0].db: some for some in walks},
-            run_id=progress["run_id"],
+            run_id=taken(progress, "run_id", text),
             notes=(f"{count(tally.keys)} keys were counted in an earlier run: what became of them since is not seen",),
         )
-        return Begun(options, standing, tally, float(progress["elapsed"]))
-    except (KeyError, TypeError, ValueError, IndexError):
+        return Begun(options, standing, tally, taken(progress, "elapsed", number))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         raise BadInput("what the saved scan holds to go on from is damaged: start a new one") from None
 
 
@@ -82,7 +83,7 @@ def _options(found: Mapping[str, Any], pace: Pace | None, sample: int | None) ->
     return ScanOptions(
         databases=None if databases is None else tuple(_number(db) for db in databases),
         match=None if found["match"] is None else _bytes(found["match"]),
-        type=found["type"],
+        type=taken(found, "type", optional(text)),
         pace=Pace(found["pace"]) if pace is None else pace,
         top=_number(found["top"]),
         sample=sample,
@@ -150,7 +151,7 @@ def _tally(found: Mapping[str, Any], options: ScanOptions) -> Tally:
 
 
 def _top_written(top: Top) -> dict[str, Any]:
-    return {name: getattr(top.row, name) for name in _ROW} | {
+    return {name: getattr(top.row, name) for name in KEY_ROW} | {
         "db": top.row.id.db,
         "key": _text(top.row.id.key),
         "counted": top.size,
@@ -160,12 +161,12 @@ def _top_written(top: Top) -> dict[str, Any]:
 
 
 def _top(found: Mapping[str, Any]) -> Top:
-    row = KeyRow(KeyId(_number(found["db"]), _bytes(found["key"])), **{name: found[name] for name in _ROW})
+    row = KeyRow(KeyId(_number(found["db"]), _bytes(found["key"])), **all_taken(found, KEY_ROW))
     return Top(row, _number(found["counted"]), _number(found["group"]), asked=found["asked"] is True)
 
 
 def _number(value: Any) -> int:
-    if not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or not -_LARGEST < value < _LARGEST:
         raise TypeError(value)
     return value
 
