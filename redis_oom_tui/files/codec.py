@@ -13,6 +13,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.fleet import FleetView
 from redis_oom_tui.words.hostile import exact, from_exact
+from redis_oom_tui.words.typed import text, whole
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def decode(kind: type[T], data: Any) -> T:
     """What `encode` wrote, as a `kind` again. Raises BadInput where it is not that."""
     try:
         value: T = _decode(kind, data)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise BadInput(f"a {kind.__name__} in the file cannot be read ({error})") from None
     return value
 
@@ -72,7 +73,11 @@ def _scalar(kind: Any, data: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(data)
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+        return float(whole(data))
+    if kind is int:
+        return whole(data)
+    if kind is str:
+        return text(data)
     if isinstance(kind, type) and not isinstance(data, kind):
         raise TypeError(f"{kind.__name__} was expected")
     return data

@@ -10,9 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO, overload
+from typing import Any, BinaryIO, NamedTuple, TextIO, overload
 
 from redis_oom_tui.files.codec import decode, encode
+from redis_oom_tui.files.reading import LONGEST_LINE, cannot_be_read, lines, open_plain, shown
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import BadInput
@@ -20,6 +21,8 @@ from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.typed import Damaged, members, moment, number, parse, taken
 
 FORMAT = "redis-oom-tui recording"
 VERSION = 1
@@ -27,7 +30,8 @@ VERSION = 1
 _MAX_BYTES = 512 * 2**20
 _TOP_KEPT = 200
 _CLIENTS_KEPT = 50
-_KIND = re.compile(r'\{"monotonic":[^,]+,"at":[^,]+,"(\w+)":')
+_LONGEST_HEAD = 65536
+_KIND = re.compile(rb'\{"monotonic":([-+.0-9eE]{1,30}),"at":([-+.0-9eE]{1,30}),"([a-z]{1,30})":')
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +94,29 @@ class Recorder:
             self.close()
 
 
+class Place(NamedTuple):
+    """Where a moment stands in its file, and what is known of it without reading all of it."""
+
+    number: int
+    offset: int
+    size: int
+    kind: str
+    monotonic: float
+    at: float
+
+
 class Moments(Sequence[Moment]):
-    """The lines of a recording, each decoded when it is looked at: hours of polls fit in memory as text alone.
+    """The moments of a recording, each read when it is looked at: hours of polls take no memory.
 
     Looking raises BadInput for a line that cannot be read.
     """
 
-    def __init__(self, path: Path, lines: list[tuple[str, str]]) -> None:
+    def __init__(self, path: Path, places: Sequence[Place]) -> None:
         self._path = path
-        self._lines = lines
+        self._places = places
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self._places)
 
     @overload
     def __getitem__(self, index: int) -> Moment: ...
@@ -109,15 +124,27 @@ class Moments(Sequence[Moment]):
     def __getitem__(self, index: slice) -> "Moments": ...
     def __getitem__(self, index: int | slice) -> "Moment | Moments":
         if isinstance(index, slice):
-            return Moments(self._path, self._lines[index])
+            return Moments(self._path, self._places[index])
+        place = self._places[index]
+        with open_plain(self._path) as file:
+            try:
+                file.seek(place.offset)
+                raw = file.read(place.size)
+            except OSError as error:
+                raise cannot_be_read(self._path, error) from None
         try:
-            return decode(Moment, json.loads(self._lines[index][1]))
-        except (ValueError, BadInput) as error:
-            raise BadInput(f"{self._path}, a {self._lines[index][0]} in it: {error}") from None
+            found = decode(Moment, parse(raw))
+        except (Damaged, BadInput) as error:
+            raise BadInput(f"{shown(self._path)}, line {place.number}, a {place.kind}: {error}") from None
+        return replace(found, monotonic=place.monotonic, at=place.at)
+
+    def place(self, index: int) -> Place:
+        """What is known of a moment without reading all of it."""
+        return self._places[index]
 
     def where(self, *kinds: str) -> list[int]:
         """The places of those that hold one of `kinds`: the names of a moment's fields."""
-        return [place for place, (kind, _) in enumerate(self._lines) if kind in kinds]
+        return [index for index, place in enumerate(self._places) if place.kind in kinds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,44 +166,56 @@ class Recording:
 def load(path: Path) -> Recording:
     """The recording in `path`. Raises BadInput, with file and line, for anything else."""
     try:
-        with path.open(encoding="utf-8") as file:
-            head = _head(file.readline(), path)
-            lines, whole = _lines(file, path)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise BadInput(f"{path} cannot be read: {reason}") from None
-    moments = Moments(path, lines)
+        with open_plain(path) as file:
+            address, made_at = _head(file.readline(_LONGEST_HEAD), path)
+            places, whole = _places(file, path)
+    except OSError as error:
+        raise cannot_be_read(path, error) from None
+    moments = Moments(path, places)
     polls = moments.where("snapshot")
     if not polls:
-        raise BadInput(f"{path} holds no poll that could be shown")
+        raise BadInput(f"{shown(path)} holds no poll that could be shown")
     # One look tells a file of another making from ours before a screen is opened on it.
     _ = moments[polls[0]]
-    return Recording(decode(Address, head["address"]), float(head["made_at"]), moments, whole)
+    return Recording(address, made_at, moments, whole)
 
 
-def _head(line: str, path: Path) -> dict[str, Any]:
+def _head(line: bytes, path: Path) -> tuple[Address, float]:
     try:
-        head = json.loads(line)
-    except ValueError:
-        head = None
-    if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise BadInput(f"{path} is no recording of this tool")
+        head = members(parse(line))
+    except Damaged:
+        head = {}
+    if head.get("format") != FORMAT:
+        raise BadInput(f"{shown(path)} is no recording of this tool")
     if head.get("version") != VERSION:
-        raise BadInput(f"{path} was made by another version of this tool (format {head.get('version')}, not {VERSION})")
-    return head
+        version = safe_text(str(head.get("version")), 20)
+        raise BadInput(f"{shown(path)} was made by another version of this tool (format {version}, not {VERSION})")
+    try:
+        return decode(Address, taken(head, "address", members)), taken(head, "made_at", moment)
+    except (Damaged, BadInput) as error:
+        raise BadInput(f"{shown(path)}, line 1: {error}") from None
 
 
-def _lines(file: TextIO, path: Path) -> tuple[list[tuple[str, str]], bool]:
+def _places(file: BinaryIO, path: Path) -> tuple[list[Place], bool]:
     """Each line with the kind of what it holds, which stands right behind its two times."""
-    lines: list[tuple[str, str]] = []
-    for number, line in enumerate(file, 2):
-        if not line.endswith("\n"):
-            return lines, False
-        kind = _KIND.match(line)
+    places: list[Place] = []
+    for line in lines(file, LONGEST_LINE, number=2):
+        if not line.whole:
+            return places, False
+        if line.raw is None:
+            raise BadInput(f"{shown(path)}, line {line.number}: it is longer than a moment of a recording can be")
+        kind = _KIND.match(line.raw)
         if kind is None:
-            raise BadInput(f"{path}, line {number}: it is no moment of a recording")
-        lines.append((kind[1], line))
-    return lines, True
+            raise BadInput(f"{shown(path)}, line {line.number}: it is no moment of a recording")
+        try:
+            times = (
+                taken({"monotonic": parse(kind[1])}, "monotonic", number),
+                taken({"at": parse(kind[2])}, "at", moment),
+            )
+        except Damaged as error:
+            raise BadInput(f"{shown(path)}, line {line.number}: {error}") from None
+        places.append(Place(line.number, line.offset, line.size, kind[3].decode("ascii"), *times))
+    return places, True
 
 
 def _shortened(scan: ScanView) -> ScanView:

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 
 from redis_oom_tui.files.record import Moment, Recording
+from redis_oom_tui.models.errors import BadInput
 
 _KINDS = ("capabilities", "clients", "settings", "scan", "samples", "replicas")
 
@@ -84,5 +85,13 @@ class RecordedTime:
     def _decode(self, kind: str, place: int) -> Moment:
         known = self._decoded.get(kind)
         if known is None or known[0] != place:
-            known = self._decoded[kind] = (place, self._recording.moments[place])
+            known = self._decoded[kind] = (place, self._read(place))
         return known[1]
+
+    def _read(self, place: int) -> Moment:
+        """The moment there; of one that cannot be read, its times are known, and it reads as a server that was lost."""
+        try:
+            return self._recording.moments[place]
+        except BadInput as error:
+            about = self._recording.moments.place(place)
+            return Moment(about.monotonic, about.at, lost=str(error))

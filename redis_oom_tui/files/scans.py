@@ -172,7 +172,7 @@ def _pattern_document(row: PatternRow) -> dict[str, Any]:
 
 def _scan(found: dict[str, Any]) -> SavedScan:
     sums = taken(found, "view", members)
-    lists = given(found, "left_out", several(several(base64_bytes)), ())
+    lists: tuple[tuple[bytes, ...], ...] = given(found, "left_out", several(several(base64_bytes)), ())
     view = ScanView(
         state=taken(found, "state", one_of(ScanState)),
         pace=taken(found, "pace", one_of(Pace)),

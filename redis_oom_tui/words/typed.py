@@ -12,7 +12,8 @@ from redis_oom_tui.words.hostile import from_exact
 T = TypeVar("T")
 Check = Callable[[object], T]
 
-_LARGEST = 2**63
+# Servers tell counters of 64 bits, and sums of them are kept: what is larger was never ours.
+_LARGEST = 2**100
 # Unix seconds up to the year 9999: what a date can be made of.
 _LATEST = 253402300799.0
 _LARGEST_DB = 2**31 - 1
@@ -61,7 +62,7 @@ def printable(value: object) -> str:
 
 
 def whole(value: object) -> int:
-    """A whole number of at most 63 bits."""
+    """A whole number that a float can hold."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise Damaged("is not a whole number")
     if not -_LARGEST < value < _LARGEST:

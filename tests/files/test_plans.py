@@ -123,6 +123,7 @@ def test_plans_of_earlier_versions_stay_readable_and_say_what_their_hash_leaves_
         (2, b"[3,", b"[3, 4,", "line 2: it is not a list of 9 values"),
         (2, b"[3,", b"\xff", "line 2: it is not JSON"),
     ],
+    ids=["role", "deed", "keys", "db", "type", "name", "deep", "ten values", "garbage"],
 )
 def test_a_damaged_plan_is_named_with_its_line(tmp_path: Path, line: int, what: bytes, by: bytes, words: str) -> None:
     path = tmp_path / "plan"

@@ -1,6 +1,7 @@
 """What is recorded comes back as it was; a recording answers as the server did; damaged files are refused in words."""
 
 import json
+import re
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -185,3 +186,51 @@ async def test_the_time_line_moves_and_holds(tmp_path: Path) -> None:
     source.hold(False)
     source.move(-1000)
     assert (await source.snapshot()).taken_monotonic == 0.0
+
+
+@pytest.mark.parametrize(
+    ("what", "by", "words"),
+    [
+        (b'"snapshot":{', b'"snapshot":5,"x":{', "line 3, a snapshot"),
+        (b'"snapshot":{', b'"snapshot":' + b"[" * 60000 + b",{", "line 3, a snapshot: its values are nested too deep"),
+        (b'"snapshot":{', b'"snapshot":{"took_seconds":' + b"[" * 60000 + b"]" * 60000 + b",", "nested too deep"),
+        (b'"snapshot":{', b'"snapshot":{"taken_at":1e999,"keys":' + b"9" * 5000 + b",", "not JSON"),
+    ],
+    ids=["another type", "deep and cut", "deep", "huge numbers"],
+)
+async def test_a_damaged_poll_is_a_server_that_was_lost_and_ends_nothing(
+    tmp_path: Path, what: bytes, by: bytes, words: str
+) -> None:
+    path = record(tmp_path / "r", poll(1.0), poll(2.0), poll(3.0))
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(what, by)
+    path.write_bytes(b"".join(lines))
+    source = ReplaySource(load(path))
+    await source.snapshot()
+    with pytest.raises(ServerUnreachable, match=re.escape(words)):
+        await source.snapshot()
+    assert source.monotonic() >= 2.0
+    assert (await source.snapshot()).taken_monotonic == 3.0
+    with pytest.raises(BadInput, match=re.escape(str(path))):
+        _ = load(path).snapshots
+
+
+@pytest.mark.parametrize(
+    ("what", "by", "words"),
+    [
+        (b'"made_at":', b'"made":', "line 1: `made_at` is missing"),
+        (b'"address":{', b'"address":5,"x":{', "line 1: `address` is not a JSON object"),
+        (b'"monotonic":1.0', b'"monotonic":1e999', "line 2: `monotonic` is not a finite number"),
+        (b'"monotonic":1.0', b'"monotonic":NaN', "line 2: it is no moment"),
+        (b'"at":', b'"at":-', "line 2: `at` is not a time"),
+        (b'"version":1', b'"version":' + b"[" * 60000, "no recording"),
+    ],
+    ids=["no time", "no address", "infinite", "not a number", "before 1970", "deep"],
+)
+def test_times_and_the_first_line_are_checked_when_it_is_opened(
+    tmp_path: Path, what: bytes, by: bytes, words: str
+) -> None:
+    path = record(tmp_path / "r", poll(1.0), poll(2.0))
+    path.write_bytes(path.read_bytes().replace(what, by, 1))
+    with pytest.raises(BadInput, match=re.escape(words)):
+        load(path)

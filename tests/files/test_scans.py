@@ -69,6 +69,7 @@ def test_every_field_of_a_row_is_written() -> None:
         ('"notes": ["a note"]', '"notes": ' + "[" * 60000 + "]" * 60000, "nested too deep"),
         ('"taken_at": 5.0', '"taken_at": 1e300', "`taken_at` is not a time"),
     ],
+    ids=["a string", "infinite", "db", "type", "state", "deep", "time"],
 )
 def test_a_damaged_scan_is_named_with_what_is_wrong(tmp_path: Path, what: str, by: str, words: str) -> None:
     path = tmp_path / "s"
