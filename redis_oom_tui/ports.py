@@ -328,6 +328,9 @@ class Operator(Protocol):
     def history(self) -> tuple[AuditEntry, ...]:
         """The last actions in the audit file, newest first, at most 500."""
 
+    def history_skipped(self) -> int:
+        """How many lines of the audit file the last `history` could not read."""
+
     async def close(self) -> None:
         """Settle what still waits: a setting whose timed return was not called off goes back now. Never raises."""
 

@@ -100,7 +100,8 @@ class LiveOperator:
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """Sentences for the confirmation, with what earlier runs of this very plan did."""
         first, *others = budget.consent(plan, backup)
-        return (first, *earlier.runs(self._desk.audit.history(), plan, self._desk.wall()), *others)
+        runs = earlier.runs(self._desk.audit.history(), plan, self._desk.wall())
+        return (first, *runs, *earlier.unread(self._desk.audit.skipped), *others)
 
     def confirm_word(self, plan: Plan) -> str | None:
         """The word to type before `plan` runs, if it is a large one."""
@@ -182,6 +183,10 @@ class LiveOperator:
     def history(self) -> tuple[AuditEntry, ...]:
         """The last actions in the audit file, newest first."""
         return self._desk.audit.history()
+
+    def history_skipped(self) -> int:
+        """How many lines of the audit file the last `history` could not read."""
+        return self._desk.audit.skipped
 
     async def close(self) -> None:
         """Settle what still waits: a setting that was not kept returns now."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.fresh import write_new
 from redis_oom_tui.files.machine import with_room
+from redis_oom_tui.files.reading import shown
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
@@ -30,6 +32,7 @@ from redis_oom_tui.rules.unseen import refused_reads
 from redis_oom_tui.rules.values import were_read
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.words.report import document, markdown
+from redis_oom_tui.words.sizes import skipped_lines
 
 _LOOK_SECONDS = 1.0
 _AUDIT_HOURS = 24.0
@@ -62,7 +65,8 @@ def report(
     """
     gathered = _recorded(recording) if recording is not None else asyncio.run(_live(invocation, scan=not no_scan))
     since = gathered.snapshots[0].taken_at - 3600 * hours
-    made = _report(gathered, invocation, names=not no_names, actions=_actions(invocation, gathered, since))
+    actions, skipped = _actions(invocation, gathered, since)
+    made = replace(_report(gathered, invocation, names=not no_names, actions=actions), actions_skipped=skipped)
     text = json.dumps(document(made), indent=2) + "\n" if as_json else markdown(made)
     if output is None:
         click.echo(text, nl=False)
@@ -138,11 +142,15 @@ def _recorded(path: Path) -> Gathered:
     return gathered
 
 
-def _actions(invocation: Invocation, gathered: Gathered, since: float) -> tuple[AuditEntry, ...]:
+def _actions(invocation: Invocation, gathered: Gathered, since: float) -> tuple[tuple[AuditEntry, ...], int]:
+    """The actions on these servers, and how many lines of the audit file could not be read."""
     path = invocation.audit_path or state_folder() / "audit.jsonl"
     servers = servers_in(gathered.snapshots[-1])
-    entries = AuditFile(path, wall=time.time).history()
-    return tuple(entry for entry in reversed(entries) if entry.server in servers and entry.at >= since)
+    audit = AuditFile(path, wall=time.time)
+    entries = audit.history()
+    if audit.skipped:
+        click.echo(f"redis-oom-tui: {skipped_lines(audit.skipped)}: {shown(path)}", err=True)
+    return tuple(entry for entry in reversed(entries) if entry.server in servers and entry.at >= since), audit.skipped
 
 
 def _report(

@@ -5,21 +5,44 @@ a `batch` line with the exact names before anything happens to them and a `done`
 An intent without a result is an action that was cut off: its last `batch` without a `done` is all that is in doubt.
 """
 
+import errno
 import fcntl
+import itertools
 import json
 import os
+import re
+import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from redis_oom_tui.files.durable import make_folder, sync_folder
+from redis_oom_tui.files.reading import MIB, Line, lines, open_plain
 from redis_oom_tui.models.action import AuditEntry, RestoreOutcome
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.words.hostile import exact, from_exact, safe_text
+from redis_oom_tui.words.hostile import exact, safe_text
+from redis_oom_tui.words.typed import (
+    Damaged,
+    database,
+    exact_bytes,
+    flag,
+    given,
+    members,
+    moment,
+    optional,
+    parse,
+    row,
+    several,
+    taken,
+    text,
+    whole,
+)
 
 LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
     Outcome.DELETED: "d",
@@ -36,7 +59,10 @@ LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
     RestoreOutcome.NOT_ATTEMPTED: "n",
 }
 _UNSETTLED = LETTERS[Outcome.FAILED] + LETTERS[Outcome.NOT_ATTEMPTED]
-_TAIL = 32 * 1024 * 1024
+_TAIL = 32 * MIB
+_LONGEST_ENTRY = MIB
+_BATCH = re.compile(rb'.{0,80}"phase":"(batch|done)"', re.DOTALL)
+_DB_AND_NAME = row(database, exact_bytes)
 
 
 class AuditFailed(TriageError):
@@ -49,10 +75,14 @@ def state_folder() -> Path:
 
 
 class AuditFile:
-    """The file at `path`, made on first use, readable by its owner alone. `wall` is the clock, in Unix seconds."""
+    """The file at `path`, made on first use, readable by its owner alone. `wall` is the clock, in Unix seconds.
+
+    `skipped` is how many lines could not be read when it was last looked through.
+    """
 
     def __init__(self, path: Path, *, wall: Callable[[], float]) -> None:
         self.path = path
+        self.skipped = 0
         self._wall = wall
 
     def intent(self, action: str, *, server: str, who: str, what: str, **facts: Any) -> str:
@@ -96,65 +126,110 @@ class AuditFile:
     def _write(self, line: Mapping[str, Any], *, sync: bool) -> None:
         data = json.dumps({"v": 1, "at": round(self._wall(), 3), **line}, separators=(",", ":")).encode() + b"\n"
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            make_folder(self.path.parent)
+            is_new = not self.path.exists()
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
             try:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    raise OSError(errno.EINVAL, "it is not a plain file")
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 _append(handle, data)
                 if sync:
                     os.fsync(handle)
             finally:
                 os.close(handle)
+            if is_new:
+                sync_folder(self.path.parent)
         except OSError as error:
             where = safe_text(str(self.path), 200)
             raise AuditFailed(f"{where} cannot be written ({error.strerror}): choose another with --audit") from None
 
     def history(self, most: int = 500) -> tuple[AuditEntry, ...]:
-        """The last actions, newest first; a line that was cut off or is not ours is passed over."""
+        """The last actions, newest first; a line that cannot be read is passed over, and counted in `skipped`."""
         entries: dict[str, AuditEntry] = {}
         for line in self._lines():
-            action_id = str(line.get("id", ""))
-            if line.get("phase") == "intent":
-                entries[action_id] = _entry(line)
-            elif line.get("phase") == "result" and action_id in entries:
-                entries[action_id] = _ended(entries[action_id], line)
+            try:
+                _take(line, entries)
+            except Damaged:
+                self.skipped += 1
         return tuple(sorted(entries.values(), key=lambda entry: entry.at, reverse=True)[:most])
 
     def unfinished(self, plan_hash: str) -> dict[str, set[tuple[int, bytes]]]:
         """By backup file: the keys, as (database, name), to which runs of this plan had come, without settling them."""
-        backups: dict[str, str] = {}
-        pending: dict[tuple[str, int], list[tuple[int, bytes]]] = {}
+        found = _Unfinished(plan_hash)
         for line in self._lines(batches=True):
-            action_id, batch = str(line.get("id")), (str(line.get("id")), int(line.get("batch", 0)))
-            if line.get("phase") == "intent" and line.get("plan") == plan_hash and line.get("backup"):
-                backups[action_id] = str(line["backup"])
-            elif action_id in backups and line.get("phase") == "batch":
-                pending[batch] = [(db, from_exact(name)) for db, name in line["keys"]]
-            elif batch in pending and line.get("phase") == "done":
-                letters = str(line["outcomes"])
-                pending[batch] = [key for key, said in zip(pending[batch], letters, strict=True) if said in _UNSETTLED]
-        found: dict[str, set[tuple[int, bytes]]] = {}
-        for (action_id, _), keys in pending.items():
-            found.setdefault(backups[action_id], set()).update(keys)
-        return found
+            try:
+                found.take(line)
+            except Damaged:
+                self.skipped += 1
+        return found.keys()
 
-    def _lines(self, *, batches: bool = False) -> Iterator[dict[str, Any]]:
-        try:
-            with self.path.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - _TAIL))
-                for raw in file:
-                    # Batches are the bulk of the file, and the history does not tell them.
-                    if not batches and (b'"phase":"batch"' in raw[:80] or b'"phase":"done"' in raw[:80]):
-                        continue
-                    try:
-                        line = json.loads(raw)
-                    except ValueError:
-                        continue
-                    if isinstance(line, dict) and isinstance(line.get("at"), int | float):
-                        yield line
-        except OSError:
+    def _lines(self, *, batches: bool = False) -> Iterator[Mapping[str, Any]]:
+        self.skipped = 0
+        if not os.path.lexists(self.path):
             return
+        try:
+            with open_plain(self.path) as file:
+                start = max(0, file.seek(0, os.SEEK_END) - _TAIL)
+                file.seek(start)
+                if start:
+                    # Most likely the middle of a line.
+                    for _ in itertools.islice(lines(file, MIB), 1):
+                        pass
+                for line in lines(file, _TAIL if batches else _LONGEST_ENTRY):
+                    yield from self._read(line, batches=batches)
+        except (OSError, BadInput):
+            self.skipped += 1
+
+    def _read(self, line: Line, *, batches: bool) -> Iterator[Mapping[str, Any]]:
+        raw = line.raw
+        # Batches are the bulk of the file, and the history does not tell them; a line without an end is being written.
+        if not line.whole or (raw is not None and not raw.strip()):
+            return
+        if not batches and _BATCH.match(raw or line.start):
+            return
+        try:
+            if raw is None:
+                raise Damaged("is too long")
+            found = members(parse(raw))
+            taken(found, "at", moment)
+        except Damaged:
+            self.skipped += 1
+        else:
+            yield found
+
+
+class _Unfinished:
+    """The keys that runs of one plan came to, as the lines of the file tell it."""
+
+    def __init__(self, plan_hash: str) -> None:
+        self._plan_hash = plan_hash
+        self._backups: dict[str, str] = {}
+        self._pending: dict[tuple[str, int], tuple[tuple[int, bytes], ...]] = {}
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """Heed one line. Raises Damaged; the keys of a batch whose end cannot be read stay unsettled."""
+        phase, action_id = line.get("phase"), given(line, "id", text, "")
+        if phase == "intent" and line.get("plan") == self._plan_hash and line.get("backup"):
+            self._backups[action_id] = taken(line, "backup", text)
+        if action_id not in self._backups or phase not in ("batch", "done"):
+            return
+        batch = (action_id, taken(line, "batch", whole))
+        if phase == "batch":
+            self._pending[batch] = taken(line, "keys", several(_DB_AND_NAME))
+        elif batch in self._pending:
+            letters = taken(line, "outcomes", text)
+            if len(letters) != len(self._pending[batch]):
+                raise Damaged("`outcomes` is of another number of keys")
+            both = zip(self._pending[batch], letters, strict=True)
+            self._pending[batch] = tuple(key for key, said in both if said in _UNSETTLED)
+
+    def keys(self) -> dict[str, set[tuple[int, bytes]]]:
+        """By backup file, those that were not settled."""
+        found: dict[str, set[tuple[int, bytes]]] = {}
+        for (action_id, _), keys in self._pending.items():
+            found.setdefault(self._backups[action_id], set()).update(keys)
+        return found
 
 
 def _append(handle: int, data: bytes) -> None:
@@ -167,51 +242,60 @@ def _append(handle: int, data: bytes) -> None:
         view = view[os.write(handle, view) :]
 
 
+def _take(line: Mapping[str, Any], entries: dict[str, AuditEntry]) -> None:
+    """Heed one line: the begin or the end of an action. Raises Damaged."""
+    if line.get("phase") not in ("intent", "result"):
+        return
+    action_id = taken(line, "id", text)
+    if line["phase"] == "intent":
+        entries[action_id] = _entry(line)
+    elif action_id in entries:
+        entries[action_id] = _ended(entries[action_id], line)
+
+
+def _shown(value: object) -> str:
+    return safe_text(text(value))
+
+
+def _or_nothing(value: object) -> str:
+    return "" if value is None else text(value)
+
+
 def _entry(line: Mapping[str, Any]) -> AuditEntry:
+    at = taken(line, "at", moment)
+    seconds = given(line, "reverts_in_seconds", optional(moment), None)
     return AuditEntry(
-        at=line["at"],
-        id=str(line["id"]),
-        action=str(line.get("action", "")),
-        server=str(line.get("server", "")),
-        who=str(line.get("who", "")),
-        what=str(line.get("what", "")),
-        undo=str(line.get("backup") or ""),
-        returns_at=_returns_at(line),
-        plan=str(line.get("plan") or ""),
+        at=at,
+        id=taken(line, "id", text),
+        action=given(line, "action", _shown, ""),
+        server=given(line, "server", text, ""),
+        who=given(line, "who", _shown, ""),
+        what=given(line, "what", _shown, ""),
+        undo=given(line, "backup", _or_nothing, ""),
+        returns_at=None if seconds is None else at + seconds,
+        plan=given(line, "plan", _or_nothing, ""),
     )
-
-
-def _returns_at(line: Mapping[str, Any]) -> float | None:
-    seconds = line.get("reverts_in_seconds")
-    return line["at"] + seconds if isinstance(seconds, int | float) else None
 
 
 def _ended(entry: AuditEntry, line: Mapping[str, Any]) -> AuditEntry:
-    counts = line.get("counts")
-    return AuditEntry(
-        at=entry.at,
-        id=entry.id,
-        action=entry.action,
-        server=entry.server,
-        who=entry.who,
-        what=entry.what,
-        ended=line["at"],
-        result=str(line.get("result", "")),
-        ok=bool(line.get("ok")),
-        counts={str(name): int(n) for name, n in counts.items()} if isinstance(counts, dict) else {},
-        undo=str(line["backup"] or "") if "backup" in line else entry.undo,
-        change=_change(line.get("change")),
-        returns_at=entry.returns_at,
-        plan=entry.plan,
+    counts = given(line, "counts", optional(members), None) or {}
+    return replace(
+        entry,
+        ended=taken(line, "at", moment),
+        result=given(line, "result", _shown, ""),
+        ok=given(line, "ok", flag, False),
+        counts={name: taken(counts, name, whole) for name in counts},
+        undo=given(line, "backup", _or_nothing, entry.undo),
+        change=_change(given(line, "change", optional(members), None)),
     )
 
 
-def _change(fields: object) -> ChangeResult | None:
-    if not isinstance(fields, dict) or not isinstance(fields.get("name"), str):
+def _change(fields: Mapping[str, Any] | None) -> ChangeResult | None:
+    if fields is None:
         return None
-    old, now = fields.get("old"), fields.get("now")
-    change = Change(fields["name"], None if old is None else str(old), str(fields.get("new", "")))
-    return ChangeResult(change, took=bool(fields.get("took")), now=None if now is None else str(now))
+    old, now = given(fields, "old", optional(text), None), given(fields, "now", optional(text), None)
+    change = Change(taken(fields, "name", text), old, given(fields, "new", text, ""))
+    return ChangeResult(change, took=given(fields, "took", flag, False), now=now)
 
 
 def change_fields(result: ChangeResult) -> dict[str, Any]:

@@ -29,7 +29,8 @@ _KINDS = (
 class Line(NamedTuple):
     """A line of a file: its number from 1, where it begins, how long it is, and its bytes.
 
-    `raw` is None where it is longer than is held at once; `whole` is False where the file ends within it.
+    `raw` is None where it is longer than is held at once, `start` then its first bytes; `whole` is False where the file
+    ends within it.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Line(NamedTuple):
     size: int
     raw: bytes | None
     whole: bool
+    start: bytes = b""
 
 
 def shown(path: Path) -> str:
@@ -92,10 +94,11 @@ def lines(file: BinaryIO, longest: int = LONGEST_LINE, number: int = 1) -> Itera
         if size <= longest or whole:
             yield Line(number, offset, size, raw, whole)
         else:
+            start = raw[:100]
             del raw
             rest, whole = _skip_line(file)
             size += rest
-            yield Line(number, offset, size, None, whole)
+            yield Line(number, offset, size, None, whole, start)
         offset += size
         number += 1
 

@@ -28,7 +28,8 @@ class Episode:
 class IncidentReport:
     """What goes into the report. `first` and `last` are the snapshots at its ends, one and the same where one was
     taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown,
-    `values_read` whether values could be looked into: None where no string was sampled.
+    `actions_skipped` counts lines of the audit log that could not be read, `values_read` whether values could be looked
+    into: None where no string was sampled.
     """
 
     made_at: float
@@ -42,3 +43,4 @@ class IncidentReport:
     actions: tuple[AuditEntry, ...] = ()
     names: bool = True
     values_read: bool | None = None
+    actions_skipped: int = 0

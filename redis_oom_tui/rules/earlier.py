@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.plan import Plan
-from redis_oom_tui.words.sizes import duration
+from redis_oom_tui.words.sizes import duration, skipped_lines
 
 _TOLD = 3
 
@@ -14,6 +14,15 @@ def runs(history: Iterable[AuditEntry], plan: Plan, now: float) -> tuple[str, ..
     before = [entry for entry in history if entry.plan == plan.hash and entry.server == plan.server]
     newest = sorted(before, key=lambda entry: entry.at, reverse=True)
     return tuple(_told(entry, now) for entry in newest[:_TOLD])
+
+
+def unread(skipped: int) -> tuple[str, ...]:
+    """A sentence where lines of the audit file could not be read: what they tell is not known.
+
+    >>> unread(2)
+    ('2 lines of the audit log cannot be read and were skipped: an earlier run may be among them.',)
+    """
+    return (f"{skipped_lines(skipped)}: an earlier run may be among them.",) if skipped else ()
 
 
 def _told(entry: AuditEntry, now: float) -> str:

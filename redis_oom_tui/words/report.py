@@ -19,7 +19,7 @@ from redis_oom_tui.words.doubts import server_text
 from redis_oom_tui.words.fleet_lines import node_documents
 from redis_oom_tui.words.hostile import glob_text, key_fields, safe_text
 from redis_oom_tui.words.limits import limit_text
-from redis_oom_tui.words.sizes import count, duration, percent, size, told_bytes
+from redis_oom_tui.words.sizes import count, duration, percent, size, skipped_lines, told_bytes
 
 _ROWS = 15
 _NODES = 50
@@ -213,8 +213,9 @@ def _keys(report: IncidentReport) -> str:
 
 
 def _actions(report: IncidentReport) -> str:
+    note = f"{skipped_lines(report.actions_skipped)}.\n" if report.actions_skipped else ""
     if not report.actions:
-        return ""
+        return f"## What was done\n\n{note}" if note else ""
     rows = (
         (
             _time(entry.at),
@@ -226,7 +227,8 @@ def _actions(report: IncidentReport) -> str:
         )
         for entry in report.actions
     )
-    return "## What was done\n\n" + _table(("when", "who", "action", "on", "what", "result"), rows)
+    table = _table(("when", "who", "action", "on", "what", "result"), rows)
+    return f"## What was done\n\n{table}" + (f"\n{note}" if note else "")
 
 
 def _result(entry: AuditEntry, *, names: bool) -> str:
@@ -258,6 +260,7 @@ def document(report: IncidentReport) -> dict[str, Any]:
         "values_read": report.values_read,
         "scan": None if report.scan is None else _scan_fields(report.scan, names=report.names),
         "actions": [_action_fields(entry, names=report.names) for entry in report.actions],
+        "actions_skipped": report.actions_skipped,
     }
 
 

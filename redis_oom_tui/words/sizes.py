@@ -84,6 +84,16 @@ def told_bytes(value: int, keys: int) -> int | None:
     return None if keys and not value else value
 
 
+def skipped_lines(skipped: int) -> str:
+    """That so many lines of the audit log could not be read.
+
+    >>> skipped_lines(1)
+    '1 line of the audit log cannot be read and was skipped'
+    """
+    were = "was" if skipped == 1 else "were"
+    return f"{number_of(skipped, 'line')} of the audit log cannot be read and {were} skipped"
+
+
 def number_of_keys(value: int) -> str:
     """So many keys.
 

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import stat
 from pathlib import Path
 
@@ -98,3 +99,85 @@ def test_when_a_setting_was_to_go_back_reads_back(tmp_path: Path) -> None:
     file.result(file.intent("set", server="s", who="w", what="x", reverts_in_seconds=60.0), ok=True, result="x is 2")
     file.intent("set", server="s", who="w", what="y", reverts_in_seconds=None)
     assert {entry.what: entry.returns_at for entry in file.history()} == {"x": 1060.0, "y": None}
+
+
+ODD_LINES = {
+    "deep": b'{"v":1,"at":1000,"phase":"intent","id":' + b"[" * 60000 + b"]" * 60000 + b"}",
+    "deep and cut": b"[" * 60000,
+    "no id": b'{"at":1000,"phase":"intent"}',
+    "odd id": b'{"at":1000,"phase":"intent","id":[1]}',
+    "odd time": b'{"at":1e300,"phase":"intent","id":"x"}',
+    "no number": b'{"at":NaN,"phase":"intent","id":"x"}',
+    "odd text": b'{"at":1000,"phase":"intent","id":"x","what":5}',
+    "half a character": b'{"at":1000,"phase":"intent","id":"x","what":"\\ud800"}',
+    "odd seconds": b'{"at":1000,"phase":"intent","id":"x","reverts_in_seconds":1' + b"0" * 400 + b"}",
+    "long": b'{"at":1000,"phase":"intent","id":"x","what":"' + b"x" * 2_000_000 + b'"}',
+    "zeros": b"\0" * 5000,
+}
+
+
+@pytest.mark.parametrize("odd", ODD_LINES.values(), ids=ODD_LINES)
+def test_an_odd_line_is_skipped_and_counted(tmp_path: Path, odd: bytes) -> None:
+    file = audit(tmp_path)
+    file.intent("purge", server="s", who="w", what="first")
+    with file.path.open("ab") as raw:
+        raw.write(odd + b"\n")
+    file.intent("purge", server="s", who="w", what="second")
+    assert sorted(entry.what for entry in file.history()) == ["first", "second"]
+    assert file.skipped == 1
+    assert file.unfinished("p") == {}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'"counts":{"deleted":"x"}',
+        b'"counts":5',
+        b'"change":{"name":5}',
+        b'"ok":"yes"',
+        b'"result":null',
+        b'"backup":1',
+    ],
+)
+def test_an_odd_end_leaves_the_action_without_one(tmp_path: Path, odd: bytes) -> None:
+    file = audit(tmp_path)
+    action = file.intent("delete", server="s", who="w", what="x")
+    with file.path.open("ab") as raw:
+        raw.write(b'{"at":1001,"phase":"result","id":"%b",%b}\n' % (action.encode(), odd))
+    assert [entry.ended for entry in file.history()] == [None]
+    assert file.skipped == 1
+
+
+@pytest.mark.parametrize(
+    ("odd", "pending"),
+    [
+        (b'"phase":"done","batch":1,"outcomes":"d"', {(0, b"a"), (0, b"b")}),
+        (b'"phase":"done","batch":1,"outcomes":[]', {(0, b"a"), (0, b"b")}),
+        (b'"phase":"done","batch":"1","outcomes":"dd"', {(0, b"a"), (0, b"b")}),
+        (b'"phase":"done","batch":1', {(0, b"a"), (0, b"b")}),
+        (b'"phase":"batch","batch":2,"keys":[["0","c"]]', {(0, b"a"), (0, b"b")}),
+        (b'"phase":"batch","batch":2,"keys":[[0]]', {(0, b"a"), (0, b"b")}),
+        (b'"phase":"batch","batch":2,"keys":[[0,"\\\\q"]]', {(0, b"a"), (0, b"b")}),
+        (b'"phase":"batch","batch":2', {(0, b"a"), (0, b"b")}),
+    ],
+)
+def test_what_an_odd_batch_line_tells_stays_unsettled(
+    tmp_path: Path, odd: bytes, pending: set[tuple[int, bytes]]
+) -> None:
+    file = audit(tmp_path)
+    action = file.intent("delete", server="s", who="w", what="x", plan="p", backup="/b")
+    file.batch(action, 1, [(0, b"a"), (0, b"b")])
+    with file.path.open("ab") as raw:
+        raw.write(b'{"v":1,"at":1001,"id":"%b",%b}\n' % (action.encode(), odd))
+    assert file.unfinished("p") == {"/b": pending}
+    assert file.skipped == 1
+
+
+def test_a_file_that_is_no_plain_one_is_neither_waited_for_nor_written_to(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    file = audit(tmp_path)
+    os.mkfifo(file.path)
+    assert file.history() == ()
+    assert file.skipped == 1
+    with pytest.raises(AuditFailed, match="not a plain file"):
+        file.intent("purge", server="s", who="w", what="x")

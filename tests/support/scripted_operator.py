@@ -233,6 +233,7 @@ class ScriptedOperator:
         self.runs: list[ScriptedRun] = []
         self.restores: list[ScriptedRestoring] = []
         self.entries: list[AuditEntry] = []
+        self.skipped = 0
         self.some_backups: tuple[Backup, ...] = ()
         self.inspections: dict[Path, BackupInspection] = {}
         self.error: TriageError | None = None
@@ -410,6 +411,10 @@ class ScriptedOperator:
     def history(self) -> tuple[AuditEntry, ...]:
         """As scripted."""
         return tuple(self.entries)
+
+    def history_skipped(self) -> int:
+        """As it was told."""
+        return self.skipped
 
     async def close(self) -> None:
         """Noted."""

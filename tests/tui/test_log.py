@@ -220,6 +220,15 @@ async def test_a_damaged_backup_is_restored_only_as_far_as_it_can_be_read_and_th
         assert operator.calls[-1] == f"restore {path} damaged"
 
 
+async def test_lines_that_could_not_be_read_are_counted():
+    operator = ScriptedOperator()
+    operator.entries = [an_entry(1)]
+    operator.skipped = 3
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "3 lines of the audit log cannot be read and were skipped")
+
+
 async def test_any_backup_can_be_picked():
     operator = ScriptedOperator()
     operator.some_backups = (

@@ -204,6 +204,10 @@ class FleetOperator:
         """The last actions in the audit file, newest first."""
         return self._operators.shown().history()
 
+    def history_skipped(self) -> int:
+        """How many lines of the audit file the last `history` could not read."""
+        return self._operators.shown().history_skipped()
+
     async def close(self) -> None:
         """Settle what still waits on any node."""
         await self._operators.close()

@@ -76,4 +76,5 @@ def _tell(desk: "ActionDesk", done: Done) -> None:
 
 async def read(desk: "ActionDesk") -> None:
     """Read the audit file's end: beside the loop, for the file may be large and its disk slow."""
-    desk.show_log(LogState(entries=await asyncio.to_thread(desk.operator.history)))
+    entries = await asyncio.to_thread(desk.operator.history)
+    desk.show_log(LogState(entries=entries, skipped=desk.operator.history_skipped()))

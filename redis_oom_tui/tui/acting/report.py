@@ -73,4 +73,5 @@ def gathered(desk: "ActionDesk", *, names: bool, actions: tuple[AuditEntry, ...]
         actions=actions,
         names=names,
         values_read=were_read(app.desk.values),
+        actions_skipped=desk.operator.history_skipped() if desk.acts else 0,
     )

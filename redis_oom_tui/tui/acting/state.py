@@ -55,7 +55,8 @@ class LimitsState:
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """The audit file as last read."""
+    """The audit file as last read, and how many of its lines could not be."""
 
     entries: tuple[AuditEntry, ...] = ()
+    skipped: int = 0
     error: str = ""

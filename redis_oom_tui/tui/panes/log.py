@@ -16,7 +16,7 @@ from redis_oom_tui.tui.dialogs.parts import Wheeled
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
 from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.panes.log_draw import Happening, draw, happenings, in_full
+from redis_oom_tui.tui.panes.log_draw import Happening, draw, happenings, in_full, unread
 from redis_oom_tui.tui.reading import Reading
 from redis_oom_tui.tui.widgets.moves import moves
 
@@ -64,16 +64,18 @@ class LogView(Wheeled, can_focus=True):
         app = self.triage
         standing = app.timeline.standing()
         verdict = app.reading.verdict if app.reading is not None else None
-        return draw(
+        note = unread(app.deeds.log.skipped, width)
+        drawn = draw(
             every,
             self.place(every),
             standing,
             width,
-            height,
+            height - len(note),
             self.pen,
             now=app.clock.wall(),
             level=None if verdict is None else verdict.level,
         )
+        return [*drawn[:1], *note, *drawn[1:]]
 
     def wheel(self, by: int) -> None:
         """Move the cursor."""

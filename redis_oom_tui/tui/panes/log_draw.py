@@ -15,7 +15,7 @@ from redis_oom_tui.tui.draw import Line, Pen, Piece, pad, width
 from redis_oom_tui.tui.panes.log_words import clock_time, moment
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.settings import short_value, shown_value
-from redis_oom_tui.words.sizes import count, duration, number_of_keys, size, used_of
+from redis_oom_tui.words.sizes import count, duration, number_of_keys, size, skipped_lines, used_of
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})
@@ -91,6 +91,11 @@ def draw(
     shown = range(top, min(len(every), top + space))
     several = len({one.entry.server for one in every if one.entry is not None}) > 1
     return [*lines, *(_row(every[n], n == at, room, pen, now, several=several) for n in shown)]
+
+
+def unread(skipped: int, room: int) -> list[Line]:
+    """A line where lines of the audit log could not be read."""
+    return [_fitted(((f" {skipped_lines(skipped)}. ", "warn"),), room - 1)] if skipped else []
 
 
 def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
