@@ -12,9 +12,20 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from redis_oom_tui.files.durable import make_folder, sync_folder
+from redis_oom_tui.files.reading import MIB, read_small
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules.emergency import HOUR_SECONDS, Spent
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.typed import Damaged, members, moment, parse, several, taken, tally, text
+
+_LARGEST = MIB
+
+
+def _entry(value: object) -> tuple[str, Spent]:
+    found = members(value)
+    spent = Spent(taken(found, "at", moment), taken(found, "keys", tally), taken(found, "size", tally))
+    return taken(found, "server", text), spent
 
 
 class Ledger:
@@ -27,8 +38,9 @@ class Ledger:
     def held(self) -> Iterator[None]:
         """Hold the ledger: nobody else may act on it meanwhile. Raises BadInput where somebody does."""
         with self._sentences(), contextlib.ExitStack() as stack:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_folder(self._path.parent)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            handle = os.open(self._path.with_suffix(".lock"), flags, 0o600)
             stack.callback(os.close, handle)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,27 +62,26 @@ class Ledger:
         entries.append((server, spent))
         text = json.dumps([{"server": name, **asdict(item)} for name, item in entries])
         with self._sentences():
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             new = self._path.with_suffix(".new")
-            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
             with os.fdopen(handle, "w", encoding="ascii") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._path)
+            sync_folder(self._path.parent)
 
     def _entries(self) -> list[tuple[str, Spent]]:
-        try:
-            values = json.loads(self._path.read_text(encoding="ascii"))
-            return [(str(v["server"]), Spent(float(v["at"]), int(v["keys"]), int(v["size"]))) for v in values]
-        except FileNotFoundError:
+        if not os.path.lexists(self._path):
             return []
-        except (ValueError, KeyError, TypeError):
+        raw, _ = read_small(self._path, _LARGEST)
+        try:
+            return list(several(_entry)(parse(raw)))
+        except Damaged:
             raise BadInput(
                 f"{self._name} is damaged, so what the last hour took is not known: look at it, then remove it"
             ) from None
-        except OSError as error:
-            raise BadInput(f"{self._name} cannot be read: {error.strerror}") from None
 
     @contextlib.contextmanager
     def _sentences(self) -> Iterator[None]:

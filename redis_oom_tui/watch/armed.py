@@ -13,7 +13,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Deed, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.ports import Operator, Planning
+from redis_oom_tui.ports import Operator, Planning, PlanRun
 from redis_oom_tui.rules import emergency as bounds
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import figures
@@ -98,6 +98,7 @@ class ArmedCleanup:
         self._wake = asyncio.Event()
         self._eased = asyncio.Event()
         self._busy = False
+        self._begun = False
 
     def seen(self, look: Look) -> None:
         """Note whether the state is critical, and for how long; set a run off once it has been for long enough."""
@@ -141,12 +142,14 @@ class ArmedCleanup:
     async def clean(self, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:
         """One cleanup, or the sentence that says why there is none."""
         self._busy = True
+        self._begun = False
         try:
             with self._ledger.held():
                 async with self._job.hire(snapshot.server.node) as operator:
                     await self._clean(operator, snapshot, rule, stop)
         except TriageError as error:
-            self._say(f"not begun: {error}", level=Level.WARNING)
+            after = "broke off after it had begun, and the audit log says how far it came"
+            self._say(f"{after if self._begun else 'not begun'}: {error}", level=Level.WARNING)
         finally:
             self._busy = False
 
@@ -168,11 +171,17 @@ class ArmedCleanup:
         if self._job.dry_run:
             self._say(f"would {_deed(plan)}: {_names(plan)}.", plan)
             return
+        run = operator.run(plan, backup=BackupChoice(wanted=self._job.emergency.backup))
+        # All of it counts against the hour before it runs: whatever happens then, the hour never takes more.
         taking = bounds.Spent(now, len(plan.keys), plan.size)
         self._ledger.put(where, taking)
-        view = await self._carried_out(operator, plan, stop)
-        self._ledger.put(where, _taken(now, plan, view), instead_of=taking)
-        self._report(view, snapshot)
+        view = await self._carried_out(run, plan, stop)
+        doubt = ""
+        try:
+            self._ledger.put(where, _taken(now, plan, view), instead_of=taking)
+        except BadInput as error:
+            doubt = f" What it took could not be written down, so the whole plan counts against the hour: {error}."
+        self._report(view, snapshot, doubt)
 
     def _why_not(self, snapshot: Snapshot, rule: str, allowed: bounds.Allowance) -> str | None:
         job = self._job
@@ -220,9 +229,9 @@ class ArmedCleanup:
                 task.cancel()
             await asyncio.wait((running, *waiting))
 
-    async def _carried_out(self, operator: Operator, plan: Plan, stop: asyncio.Event) -> RunView:
+    async def _carried_out(self, run: PlanRun, plan: Plan, stop: asyncio.Event) -> RunView:
         """Run the plan; stop it early once the state is no longer critical, or the watch is asked to end."""
-        run = operator.run(plan, backup=BackupChoice(wanted=self._job.emergency.backup))
+        self._begun = True
         self._say(f"begins to {_deed(plan)}: {_names(plan)}.", plan, level=Level.WARNING)
         running = asyncio.create_task(run.run())
         waiting = [asyncio.create_task(event.wait()) for event in (stop, self._eased)]
@@ -237,11 +246,12 @@ class ArmedCleanup:
             await asyncio.wait((running, *waiting))
         return run.view() if running.cancelled() else running.result()
 
-    def _report(self, view: RunView, snapshot: Snapshot) -> None:
+    def _report(self, view: RunView, snapshot: Snapshot, doubt: str) -> None:
         counts = ", ".join(f"{count(number)} {outcome.value}" for outcome, number in view.counts.items() if number)
         used = f"Used memory {size(view.used_before_bytes)} -> {size(view.used_now_bytes)}."
         freed = told_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0))
         text = f"{counts or 'nothing done'}; {size(freed)} by their own figures. {view.ended or used}"
+        text += doubt
         if view.backup_files:
             text += f" Undo: {', '.join(map(self._job.undo, view.backup_files))}"
         level = self._book.level

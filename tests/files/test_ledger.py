@@ -1,5 +1,6 @@
 """The ledger of unattended cleanups: it outlives the process, and holds one of them back."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,28 @@ def test_a_ledger_that_cannot_be_read_stops_everything(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="Not a directory"):
         Ledger(tmp_path / "file" / "emergency.json").put("a", Spent(0.0, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 60000,
+        b"{}",
+        b'[{"server":"a","at":"1","keys":1,"size":1}]',
+        b'[{"server":"a","at":1e999,"keys":1,"size":1}]',
+        b'[{"server":"a","at":1,"keys":true,"size":1}]',
+        b'[{"server":"a","at":1,"keys":-5,"size":1}]',
+        b"\0" * 2_000_000,
+    ],
+    ids=["deep", "object", "string", "infinite", "flag", "negative", "large"],
+)
+def test_a_damaged_ledger_stops_everything(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "emergency.json").write_bytes(content)
+    with pytest.raises(BadInput):
+        Ledger(tmp_path / "emergency.json").spent("a", 0.0)
+
+
+def test_a_pipe_in_the_place_of_the_ledger_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "emergency.json")
+    with pytest.raises(BadInput, match="not a plain file"):
+        Ledger(tmp_path / "emergency.json").spent("a", 0.0)

@@ -375,3 +375,70 @@ def test_both_places_must_arm_the_same_plan() -> None:
             armed("cache", emergency, dry_run=False, read_only=False)
     with pytest.raises(BadInput, match="which --read-only refuses"):
         armed("cache", BOUNDS, dry_run=False, read_only=True)
+
+
+@dataclass
+class BreaksDuringTheRun(Keyspace):
+    """Its ledger cannot be written any more once the run has deleted."""
+
+    path: Path = Path()
+
+    def run(self, plan: Plan, *, backup: BackupChoice) -> "_Run":
+        run = super().run(plan, backup=backup)
+        real = run.run
+
+        async def broken() -> RunView:
+            view = await real()
+            self.path.unlink()
+            self.path.mkdir()
+            return view
+
+        run.run = broken
+        return run
+
+
+async def test_a_ledger_that_cannot_be_written_after_the_run_never_says_that_nothing_was_begun(tmp_path: Path) -> None:
+    keyspace = BreaksDuringTheRun(path=tmp_path / "emergency.json")
+    watching = Watching(tmp_path, keyspace)
+    await watching.see(*[snapshot(96)] * 16)
+    assert keyspace.deleted_keys > 0
+    assert "not begun" not in watching.said
+    (event,) = watching.events
+    assert "100 deleted" in event.reason
+    assert "could not be written down, so the whole plan counts against the hour" in event.reason
+
+
+async def test_a_ledger_that_cannot_be_written_before_the_run_keeps_it_from_beginning(tmp_path: Path) -> None:
+    keyspace = Keyspace()
+    watching = Watching(tmp_path, keyspace)
+    (tmp_path / "emergency.new").mkdir()
+    await watching.see(*[snapshot(96)] * 16)
+    assert keyspace.deleted_keys == 0
+    assert "not begun" in watching.said
+    assert "cannot be written" in watching.said
+
+
+class BreaksOff(Keyspace):
+    """Its run raises after it has deleted."""
+
+    def run(self, plan: Plan, *, backup: BackupChoice) -> "_Run":
+        run = super().run(plan, backup=backup)
+        real = run.run
+
+        async def broken() -> RunView:
+            await real()
+            raise ServerUnreachable("the server went away")
+
+        run.run = broken
+        return run
+
+
+async def test_a_run_that_broke_off_is_not_told_as_not_begun_and_all_of_it_counts(tmp_path: Path) -> None:
+    keyspace = BreaksOff()
+    watching = Watching(tmp_path, keyspace)
+    await watching.see(*[snapshot(96)] * 16)
+    assert keyspace.deleted_keys > 0
+    assert "not begun" not in watching.said
+    assert "broke off after it had begun" in watching.said
+    spent = Ledger(tmp_path / "emergency.json").spent("cache-1", watching.clock.wall())
+    assert sum(each.keys for each in spent) >= keyspace.deleted_keys
