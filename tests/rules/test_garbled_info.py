@@ -1,0 +1,294 @@
+"""INFO with fields dropped, zeroed, garbled and made huge: no rule fails, and none claims what was not reported."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redis_oom_tui.cli.check_looks import Answer
+from redis_oom_tui.cli.check_words import told
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.snapshot import LimitSource, Snapshot
+from redis_oom_tui.models.verdict import Finding, Level, Verdict
+from redis_oom_tui.rules.breakdown import break_down, counted_buffers
+from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.forecast import forecast
+from redis_oom_tui.rules.history import History
+from redis_oom_tui.rules.info import snapshot_from_info
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.rules.whatif import policy_views, write_path
+from redis_oom_tui.store.replies import info_in
+from redis_oom_tui.words.check_document import check_document
+from tests.rules.captured import REDIS_6_2, VALKEY_9_1
+from tests.support.replayed import NAMES, case
+
+TEXTS: Mapping[str, Mapping[str, object]] = {
+    **{name: info_in(case(name).info.encode()) for name in NAMES},
+    "redis 6.2": REDIS_6_2,
+    "valkey 9.1": VALKEY_9_1,
+}
+ABSURD = st.sampled_from(
+    (
+        "0", "-1", "1", "", "?", "nan", "inf", "-5000000", "1e6", "99999999", "1000000.00", "340%", "1_000",
+        str(2**31), str(2**53 + 1), str(2**63 - 1), str(2**63), str(2**64 - 7 * 2**20), str(2**70), "9" * 400,
+    )
+)  # fmt: skip
+
+
+def spoilt(text: Mapping[str, object], dropped: set[str], changed: Mapping[str, object]) -> dict[str, object]:
+    info = {name: changed.get(name, value) for name, value in text.items() if name not in dropped}
+    for name, value in list(info.items()):
+        if isinstance(value, Mapping) and name in changed:
+            info[name] = dict.fromkeys(value, changed[name])
+    return info
+
+
+def taken(info: Mapping[str, object], at: float = 100.0, stated_limit: int | None = None) -> Snapshot:
+    return snapshot_from_info(info, address=Address(), monotonic=at, wall=1e9 + at, stated_limit=stated_limit)
+
+
+@st.composite
+def infos(draw: st.DrawFn) -> dict[str, object]:
+    text = TEXTS[draw(st.sampled_from(sorted(TEXTS)))]
+    names = st.sampled_from(sorted(text))
+    dropped = draw(st.sets(names, max_size=20)) - {"used_memory", "redis_mode", "server_mode"}
+    changed = draw(st.dictionaries(names, ABSURD, max_size=12))
+    changed.pop("redis_mode", None)
+    return spoilt(text, dropped, changed)
+
+
+def sentences(verdict: Verdict, found: tuple[Finding, ...]) -> str:
+    parts = [verdict.reason, verdict.first_step, *verdict.evidence]
+    for finding in found:
+        parts += [finding.title, finding.advice, *finding.evidence]
+    return "\n".join(parts)
+
+
+def everything(
+    info: Mapping[str, object], before: Mapping[str, object]
+) -> tuple[Snapshot, Verdict, tuple[Finding, ...]]:
+    history = History()
+    first, now = taken(before), taken(info, 101.0)
+    history.add(first)
+    history.add(now)
+    verdict = judge(now, first, forecast=forecast(history.samples))
+    return now, verdict, examine(Case(now))
+
+
+@given(infos(), infos())
+def test_no_rule_fails_and_none_claims_what_is_not_there(info: dict[str, object], before: dict[str, object]) -> None:
+    now, verdict, found = everything(info, before)
+    memory, text = now.memory, sentences(verdict, found)
+    if str(info.get("maxmemory")) not in ("0", "0.0"):
+        assert "No limit is set" not in text
+        assert "writes are accepted" not in text
+    if memory.limit_unknown:
+        assert "maxmemory" in {doubt.field for doubt in now.doubts}
+        assert "room to write" not in text
+    if memory.used_bytes is None:
+        assert "used_memory" in {doubt.field for doubt in now.doubts}
+        assert verdict.level is not Level.OK or verdict.rule in ("replica-copying", "loading")
+    if memory.policy == "unknown":
+        assert "noeviction evicts nothing" not in text
+    if memory.rss_bytes is None:
+        assert "swapping" not in text
+        assert "in RAM" not in text
+
+
+def assert_plausible(now: Snapshot, text: str) -> None:
+    """No share of a whole above 100 %, but of a limit that used_memory or the peak is over."""
+    shares = [float(share) for share in re.findall(r"([\d.]+) %", text)]
+    pressure, limit, peak = now.memory.pressure or 0.0, now.memory.maxmemory_bytes, now.memory.peak_bytes
+    highest = max(1.0, pressure, (peak or 0) / limit if limit else 0.0, (limit or 0) / (now.memory.host_bytes or 2**62))
+    assert all(share <= 100.05 * highest + 0.5 for share in shares), (max(shares), text)
+
+
+@given(infos())
+def test_the_document_and_the_breakdown_hold(info: dict[str, object]) -> None:
+    now, verdict, found = everything(info, info)
+    document = check_document(verdict, now.server.address, now, found)
+    json.loads(json.dumps(document, allow_nan=False))
+    figures = document["memory"]
+    for name, value in figures.items():
+        assert not isinstance(value, int | float) or 0 <= value < 2**53, name
+    assert now.memory.pressure is None or math.isfinite(now.memory.pressure)
+    split = break_down(now.memory, now.keys)
+    assert sum(part.size for part in split.parts) == (now.memory.used_bytes or 0)
+    assert all(part.size > 0 for part in split.parts)
+    assert 0 <= counted_buffers(now.memory) <= (now.memory.counted_bytes or 0)
+    assert 0 <= now.expires <= now.keys
+    assert_plausible(now, told(Answer(verdict, now, found), as_json=False) + sentences(verdict, found))
+    assert not re.search(r"(?<![\d-])-\d[\d.,]* (?:B|[KMGTP]iB|%)", sentences(verdict, found))
+    for step in write_path(now):
+        assert step.answer
+    assert policy_views((), now, None)
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS))
+def test_one_missing_field_ends_nothing(name: str) -> None:
+    for field in TEXTS[name]:
+        now, verdict, _ = everything(spoilt(TEXTS[name], {field}, {}), TEXTS[name])
+        assert now.memory.used_bytes is not None or verdict.rule != "healthy"
+
+
+def test_a_limit_of_0_is_none_and_a_missing_one_is_unknown() -> None:
+    assert taken({**REDIS_6_2, "maxmemory": 0}).memory.unlimited
+    missing = taken(spoilt(REDIS_6_2, {"maxmemory"}, {})).memory
+    assert missing.limit_unknown
+    assert missing.pressure is None
+    assert not missing.unlimited
+
+
+@pytest.mark.parametrize("value", ["-1", "lots", str(2**63), str(2**60)])
+def test_an_absurd_limit_is_unknown_with_its_reason(value: str) -> None:
+    now = taken({**REDIS_6_2, "maxmemory": value})
+    assert now.memory.limit_unknown
+    assert any(doubt.field == "maxmemory" and value[:4] in doubt.reason for doubt in now.doubts)
+    assert "its limit is not known: maxmemory reads" in judge(now).reason
+
+
+def test_a_stated_limit_fills_in_for_a_missing_one_and_for_none() -> None:
+    for info in (spoilt(REDIS_6_2, {"maxmemory"}, {}), {**REDIS_6_2, "maxmemory": 0}):
+        memory = taken(info, stated_limit=4 * 2**20).memory
+        assert memory.maxmemory_bytes == 4 * 2**20
+        assert memory.limit_source is LimitSource.OPERATOR
+        assert memory.pressure == pytest.approx(3140824 / 2**22)
+
+
+def healthy(**changed: object) -> Snapshot:
+    """A server with room, on a host with plenty, but for what is changed."""
+    info = {**REDIS_6_2, "maxmemory": 96 * 2**30, "used_memory": 40 * 2**30, "used_memory_rss": 42 * 2**30}
+    info |= {"used_memory_peak": 41 * 2**30, "mem_fragmentation_ratio": 1.05, "total_system_memory": 128 * 2**30}
+    return taken({**info, "used_memory_overhead": 2**30, "used_memory_dataset": 39 * 2**30, **changed})
+
+
+def test_an_rss_of_0_is_unknown_and_not_swapping() -> None:
+    now = healthy(used_memory_rss=0, mem_fragmentation_ratio="0.00")
+    assert now.memory.rss_bytes is None
+    assert now.memory.fragmentation_ratio is None
+    assert judge(now).level is Level.OK
+
+
+def test_more_in_use_than_the_host_has_is_a_contradiction() -> None:
+    now = healthy(total_system_memory=32 * 2**30, used_memory_rss=30 * 2**30)
+    verdict = judge(now)
+    assert verdict.rule == "contradictory"
+    assert "used_memory is 40.0 GiB, and there is only 32.0 GiB of memory" in verdict.reason
+    assert "swapping" not in verdict.reason
+
+
+def test_rss_near_the_hosts_memory_is_a_warning_whatever_the_limit() -> None:
+    now = healthy(used_memory_rss=round(0.956 * 128 * 2**30), maxmemory=round(0.83 * 128 * 2**30))
+    verdict = judge(now)
+    assert verdict.level is Level.WARNING
+    assert "The host is nearly full: the server takes 95.6 % of the 128.0 GiB" in verdict.reason.replace(
+        "96 %", "95.6 %"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "part"),
+    [
+        ("mem_clients_slaves", 2**45, "clients_replicas_bytes"),
+        ("mem_replication_backlog", 2**45, "replication_backlog_bytes"),
+        ("used_memory_startup", 2**45, "startup_bytes"),
+        ("used_memory_overhead", 2**45, "overhead_bytes"),
+        ("used_memory_dataset", 2**64 - 5, "dataset_bytes"),
+        ("mem_fragmentation_ratio", "1000000.00", "fragmentation_ratio"),
+        ("used_memory_peak", 2**20, "peak_bytes"),
+        ("used_memory_rss", 2**45, "rss_bytes"),
+    ],
+)
+def test_a_part_that_cannot_be_is_unknown(field: str, value: object, part: str) -> None:
+    now = healthy(**{field: value})
+    assert getattr(now.memory, part) is None
+    assert field in {doubt.field for doubt in now.doubts}
+
+
+def test_what_is_not_counted_cannot_exceed_what_is_used() -> None:
+    now = healthy(mem_not_counted_for_evict=2**45)
+    assert now.memory.not_counted_bytes == 0
+    assert now.memory.pressure == pytest.approx(40 / 96)
+
+
+def test_more_keys_with_a_ttl_than_keys() -> None:
+    now = healthy(db0={"keys": 10, "expires": 12})
+    assert now.expires <= now.keys
+    assert "db0" in {doubt.field for doubt in now.doubts}
+
+
+def test_a_keyspace_that_cannot_be_read_is_not_empty() -> None:
+    now = taken({**REDIS_6_2, "maxmemory_policy": "allkeys-lru", "db0": {"keys": "x", "expires": 0}})
+    assert not now.keyspace_known
+    assert "no key" not in judge(now).reason
+
+
+def test_an_unknown_policy_makes_no_refusal_certain() -> None:
+    info = {**spoilt(REDIS_6_2, {"maxmemory_policy"}, {}), "maxmemory": 3 * 10**6}
+    verdict = judge(taken(info))
+    assert verdict.level is Level.CRITICAL
+    assert "its policy is not reported" in verdict.reason
+
+
+def test_a_broken_count_is_told_by_the_refusals_alone() -> None:
+    info = {**REDIS_6_2, "used_memory": 2**64 - 7 * 2**20, "errorstat_OOM": {"count": 5}}
+    before, now = taken(info), taken({**info, "errorstat_OOM": {"count": 9}}, 101.0)
+    verdict = judge(now, before)
+    assert verdict.level is Level.OOM
+    assert "its own count is broken: used_memory reads 18446744073702211584 (2^64 - 7.0 MiB)" in verdict.reason
+    assert "4 refused in the last" in verdict.reason
+
+
+def test_refusals_without_a_limit_name_no_cause() -> None:
+    info = {**REDIS_6_2, "maxmemory": 0, "errorstat_OOM": {"count": 5}}
+    verdict = judge(taken({**info, "errorstat_OOM": {"count": 9}}, 101.0), taken(info))
+    assert verdict.level is Level.OOM
+    assert "though it reports no limit (maxmemory 0): one is set elsewhere" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "product"),
+    [
+        ({"dragonfly_version": "df-v1.31.0"}, "Dragonfly"),
+        ({"kvrocks_version": "2.9.0"}, "Kvrocks"),
+        ({"garnet_version": "1.0.40"}, "Garnet"),
+        ({"executable": "/usr/bin/keydb-server"}, "KeyDB"),
+        ({"role": "active-replica"}, "KeyDB"),
+        ({"storage_provider": "none"}, "KeyDB"),
+        ({"server_name": "redict"}, "redict"),
+    ],
+)
+def test_a_server_that_is_neither_is_named(fields: dict[str, object], product: str) -> None:
+    now = taken({**REDIS_6_2, **fields})
+    assert (now.server.flavour, now.server.product) == ("other", product)
+    assert f"{product} is neither Redis nor Valkey" in judge(now).reason
+
+
+def test_a_managed_redis_is_redis() -> None:
+    server = taken({**REDIS_6_2, "rlec_version": "7.4.2-54"}).server
+    assert (server.flavour, server.product) == ("redis", "Redis Enterprise")
+
+
+def test_kvrocks_reports_no_memory_and_is_not_blamed_on_permissions() -> None:
+    info = {"kvrocks_version": "2.9.0", "redis_version": "7.0.0", "used_memory_rss": 10**8, "connected_clients": 3}
+    now = taken({**info, "role": "master", "db0": {"keys": 100, "expires": 3}})
+    verdict = judge(now)
+    assert verdict.level is Level.UNKNOWN
+    assert "its used_memory is not reported" in verdict.reason
+    assert "Kvrocks is neither Redis nor Valkey" in verdict.reason
+
+
+def test_an_uptime_shorter_than_the_time_over_the_limit_is_unknown() -> None:
+    now = taken({**REDIS_6_2, "uptime_in_seconds": 0, "current_eviction_exceeded_time": 3_600_000})
+    assert now.server.uptime_seconds is None
+    assert now.counters.eviction_exceeded_ms == 3_600_000
+
+
+def test_counters_below_zero_are_unknown() -> None:
+    counters = taken({**REDIS_6_2, "evicted_keys": -4, "expired_stale_perc": "340.00"}).counters
+    assert counters.evicted_keys_total is None
+    assert counters.expired_stale_percent is None
