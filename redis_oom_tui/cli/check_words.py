@@ -5,6 +5,7 @@ from datetime import datetime
 
 from redis_oom_tui.cli.check_looks import Answer
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Verdict
 from redis_oom_tui.words.check_document import check_document
 from redis_oom_tui.words.doubts import doubt_lines, server_text
@@ -31,6 +32,11 @@ def unknown(verdict: Verdict, address: Address, *, as_json: bool) -> str:
     return f"{verdict.level.value.upper()}: {verdict.reason}"
 
 
+def _keys(snapshot: Snapshot) -> str:
+    least = "" if snapshot.keyspace_known else "at least "
+    return f"{least}{count(snapshot.keys)} keys, {least}{count(snapshot.expires)} with a TTL"
+
+
 def _lines(answer: Answer) -> list[str]:
     verdict, snapshot = answer.verdict, answer.snapshot
     server, memory = snapshot.server, snapshot.memory
@@ -41,7 +47,7 @@ def _lines(answer: Answer) -> list[str]:
         f"{verdict.level.value.upper()}: {verdict.reason}",
         f"  {server.address}  {server_text(server)}, {server.role}",
         f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
-        f"  {totals}, {count(snapshot.keys)} keys, {count(snapshot.expires)} with a TTL",
+        f"  {totals}, {_keys(snapshot)}",
     ]
     if verdict.since is not None:
         began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")

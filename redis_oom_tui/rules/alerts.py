@@ -80,18 +80,24 @@ def lowered(thresholds: Thresholds, hysteresis: float) -> Thresholds:
     return Thresholds(max(0.0, thresholds.warn - hysteresis), max(0.0, thresholds.crit - hysteresis))
 
 
+_UNJUDGED = frozenset({"limit-unknown", "count-unknown"})
+
+
 def reading(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> Reading | Silence:
     """A snapshot as the alerts see it; a Silence where it could not be judged. `staying` is the lenient verdict.
 
-    A server that loads its data after a restart serves nobody: that is silence, not memory that ran out.
+    A server that loads its data after a restart serves nobody: that is silence, not memory that ran out. One that
+    answers, and whose limit or count nobody knows, is heard: it raises no alarm before it refuses writes.
     """
-    if verdict.rule == "loading" or Level.UNKNOWN in (verdict.level, staying.level):
+    levels = (verdict.level, staying.level)
+    if verdict.rule == "loading" or (Level.UNKNOWN in levels and verdict.rule not in _UNJUDGED):
         return Silence(snapshot.taken_monotonic, snapshot.taken_at, verdict.reason)
+    rising, lenient = (Level.OK if level is Level.UNKNOWN else level for level in levels)
     return Reading(
         monotonic=snapshot.taken_monotonic,
         at=snapshot.taken_at,
-        rising=verdict.level,
-        staying=staying.level,
+        rising=rising,
+        staying=lenient,
         reason=verdict.reason,
         rule=verdict.rule,
         figures=figures(snapshot),

@@ -14,6 +14,7 @@ from redis_oom_tui.words.sizes import count, percent, size
 
 _SEVERITY = {Level.OOM: 0, Level.CRITICAL: 1, Level.UNKNOWN: 2, Level.WARNING: 3, Level.OK: 4}
 _NAMED = 3
+UNKNOWN_LIMIT = "?"
 # Two nodes whose pressures are closer than this are equally full: the one that was shown stays.
 _STICKY = 0.05
 # A shard this much fuller than the emptiest is worth a sentence, once it is near its limit.
@@ -80,7 +81,7 @@ def _traits(view: NodeView, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 def _limit(snapshot: Snapshot) -> str:
     memory = snapshot.memory
     if memory.limit_unknown:
-        return "?"
+        return UNKNOWN_LIMIT
     return "0" if memory.maxmemory_bytes is None else str(memory.maxmemory_bytes)
 
 
@@ -184,7 +185,9 @@ def _disagreement(fleet: FleetView) -> Iterator[Finding]:
             advice="Set it alike on every node, replicas too, or the next failover or resharding brings a surprise."
             if difference.name != "version"
             else "Finish the upgrade: until then nodes treat the same command differently.",
-            lever=Lever("limits", setting=difference.name, value=difference.values[0][0]) if grave else None,
+            lever=Lever("limits", setting=difference.name, value=difference.values[0][0])
+            if grave and difference.values[0][0] != UNKNOWN_LIMIT
+            else None,
         )
 
 

@@ -201,11 +201,13 @@ def _counters(fields: InfoReader) -> Counters:
 
 
 def _refused(fields: InfoReader, errors: Mapping[str, int], *, counted: bool) -> int | None:
-    """Dragonfly has a field of its own for what it refuses for lack of memory."""
+    """0 only of a server that is known to book its refusals as OOM; Dragonfly has a field of its own for them."""
     if "OOM" in errors:
         return errors["OOM"]
+    identity = identify(fields)
+    books = counted and (identity.flavour != "other" or identity.product == "KeyDB")
     own = fields.whole("oom_rejections")
-    return own if own is not None or not counted else 0
+    return own if own is not None or not books else 0
 
 
 def _counts_errors(info: Mapping[str, object]) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from redis_oom_tui.cli.connecting import ConnectionOptions, from_url, resolve
-from redis_oom_tui.models.address import Address, Secret
+from redis_oom_tui.models.address import Address, Connection, Secret
 from redis_oom_tui.models.errors import BadInput
 
 
@@ -65,3 +65,15 @@ def test_insecure_means_tls_without_checking() -> None:
     tls = resolve(ConnectionOptions(insecure=True), {}).tls
     assert tls is not None
     assert not tls.verify
+
+
+def test_a_limit_can_be_stated_over_the_profiles_own() -> None:
+    base = Connection(stated_limit_bytes=2**30)
+    assert resolve(ConnectionOptions(), {}, base).stated_limit_bytes == 2**30
+    assert resolve(ConnectionOptions(limit="4gb"), {}, base).stated_limit_bytes == 2**32
+
+
+@pytest.mark.parametrize("limit", ["0", "4GiB", "", "50%", "-1"])
+def test_a_limit_that_is_no_size_is_refused(limit: str) -> None:
+    with pytest.raises(BadInput):
+        resolve(ConnectionOptions(limit=limit), {})

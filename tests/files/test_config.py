@@ -296,3 +296,11 @@ def test_keys_are_kept_by_the_id_of_what_they_do(tmp_path: Path) -> None:
     assert config.load(file).settings.keys == {"freeze": "F", "hogs.scan": "ctrl+r"}
     file.write_text("[keys]\nfreeze = 5\n")
     assert "keys.freeze" in config.problems(file)[0]
+
+
+def test_a_profile_states_the_limit_of_a_server_that_reports_none(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[profiles.managed]\nhost = "m"\nlimit = "4gb"\n[profiles.own]\nhost = "o"\n')
+    settings = config.load(path)
+    assert settings.connection("managed").stated_limit_bytes == 2**32
+    assert settings.connection("own").stated_limit_bytes is None

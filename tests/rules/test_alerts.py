@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Figures, Reading, Silence
 from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.rules.alert_book import AlertBook
-from redis_oom_tui.rules.alerts import State, lowered, step
+from redis_oom_tui.rules.alerts import State, lowered, reading, step
+from redis_oom_tui.rules.verdict import judge
 
 SETTINGS = WatchSettings(interval_seconds=5, hold_seconds=10, quiet_seconds=30, lost_seconds=15)
 LADDER = [Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM]
@@ -255,3 +258,14 @@ def test_a_step_depends_on_nothing_but_what_it_is_given(series: list[tuple[float
         now = Silence(tick * 5.0, 0.0, "") if value is None else look(tick, value)
         assert step(state, now, SETTINGS) == step(state, now, SETTINGS)
         state, _ = step(state, now, SETTINGS)
+
+
+def test_a_server_whose_limit_nobody_knows_is_heard_and_raises_no_alarm() -> None:
+    memory = Memory(10**9, limit_source=LimitSource.NOT_REPORTED)
+    now = Snapshot(5.0, 105.0, Server("redis", "7.2.4", "master", Address()), memory)
+    verdict = judge(now)
+    assert verdict.level is Level.UNKNOWN
+    heard = reading(now, verdict, verdict)
+    assert isinstance(heard, Reading)
+    assert (heard.rising, heard.staying) == (Level.OK, Level.OK)
+    assert "its limit is not reported" in heard.reason

@@ -12,7 +12,7 @@ import redis
 
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.findings import find
@@ -323,3 +323,23 @@ async def test_a_replica_beyond_its_own_limit_is_told_before_a_failover(flavour:
             await asyncio.sleep(0.05)
         assert (verdict.level, verdict.rule) == (Level.WARNING, "replica-limit")
         assert "would evict keys once promoted" in verdict.reason
+
+
+async def test_a_stated_limit_counts_where_the_server_sets_none(flavour: str) -> None:
+    with started(flavour) as server:
+        async with opened(replace(server.connection, stated_limit_bytes=64 * MIB)) as live:
+            memory = (await live.snapshot()).memory
+    assert memory.limit_source is LimitSource.OPERATOR
+    assert memory.maxmemory_bytes == 64 * MIB
+    assert memory.pressure is not None
+    assert 0 < memory.pressure < 1
+
+
+async def test_a_healthy_server_leaves_no_doubt(flavour: str) -> None:
+    with started(flavour, "maxmemory 64mb") as server:
+        fill(server, 0.3)
+        _, now = await looked_at(server)
+    assert now.doubts == ()
+    assert now.memory.limit_source is LimitSource.SERVER
+    assert now.server.product == ""
+    assert now.server.flavour == ("valkey" if flavour == "valkey" else "redis")

@@ -1,10 +1,12 @@
 """Pane 1 at every size: figures that are right, unknowns that say so, findings that lead on."""
 
+from dataclasses import replace
+
 import pytest
 
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
-from redis_oom_tui.models.snapshot import ClientBuffer, Counters
+from redis_oom_tui.models.snapshot import ClientBuffer, Counters, LimitSource
 from redis_oom_tui.models.trend import Sample
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Lever
@@ -202,3 +204,30 @@ async def test_findings_of_one_kind_are_each_reached_by_the_cursor():
             assert findings.current == one
             assert findings.place == n
             await pilot.press("j")
+
+
+async def test_a_limit_that_is_not_reported_is_no_absent_limit():
+    text = await shown(ScriptedSource([with_memory(maxmemory_bytes=None, limit_source=LimitSource.NOT_REPORTED)]))
+    assert "limit not reported" in text
+    assert "not reported; state" in text
+    assert "no limit" not in text
+    assert "No limit" not in text
+
+
+async def test_a_broken_count_reads_as_unknown():
+    text = await shown_after(ScriptedSource([with_memory(used_bytes=None)]))
+    assert "? of 512.0 MiB" in text
+    assert "its used_memory is not reported" in text
+
+
+def with_memory(**changes):
+    snapshot = a_snapshot()
+    return replace(snapshot, memory=replace(snapshot.memory, **changes))
+
+
+async def shown_after(source):
+    app = an_app(source)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: app.reading is not None and app.reading.verdict is not None)
+        await pilot.pause()
+        return screen_text(app)

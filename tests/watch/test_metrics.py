@@ -13,7 +13,7 @@ from redis_oom_tui.models.alert import Reading, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alert_book import AlertBook
@@ -159,3 +159,26 @@ async def test_a_file_that_cannot_be_written_is_told_once(tmp_path: Path) -> Non
     assert [note.text for note in notes] == ["the Prometheus file cannot be written: No such file or directory"]
     with pytest.raises(BadInput, match="there is no directory"):
         TextFile(Metrics(book()), folder / "redis.prom", notes.append)
+
+
+def test_a_limit_that_nobody_reports_is_told_from_none_and_from_a_stated_one() -> None:
+    metrics = Metrics(book())
+    plain = snapshot(85)
+    seen = {}
+    for source, limit in ((LimitSource.SERVER, None), (LimitSource.NOT_REPORTED, None), (LimitSource.OPERATOR, 2**30)):
+        memory = replace(plain.memory, maxmemory_bytes=limit, limit_source=source)
+        metrics.seen(look(replace(plain, memory=memory)))
+        found = samples(metrics)
+        seen[source] = (found["limit_known"], found["limit_stated"], "maxmemory_bytes" in found)
+    assert seen == {
+        LimitSource.SERVER: (1, 0, False),
+        LimitSource.NOT_REPORTED: (0, 0, False),
+        LimitSource.OPERATOR: (1, 1, True),
+    }
+
+
+def test_a_count_that_is_broken_is_not_exposed() -> None:
+    metrics = Metrics(book())
+    metrics.seen(look(replace(snapshot(85), memory=replace(snapshot(85).memory, used_bytes=None))))
+    found = samples(metrics)
+    assert not {"used_bytes", "counted_bytes", "pressure_ratio"} & set(found)

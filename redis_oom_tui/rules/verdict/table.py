@@ -105,6 +105,8 @@ def over_limit(facts: Facts) -> Verdict | None:
     seconds = facts.over_limit_seconds
     lasting = "" if seconds is None else f" for {duration(seconds)}"
     reason = f"Over its limit{lasting} at {in_use(facts)}: {why_full(facts)}."
+    if facts.tracking[0]:
+        return say(facts, Level.CRITICAL, "behind-tracking", reason, FIRST_STEPS["tracking"], facts.since)
     return say(facts, Level.CRITICAL, "behind", reason, "Raise maxmemory in Limits, or slow the writers.", facts.since)
 
 
@@ -118,7 +120,9 @@ def close_to_limit(facts: Facts) -> Verdict | None:
         why = why_full(facts)
     so_far = refused_so_far(facts)
     reason = f"Close to its limit at {in_use(facts)}: {why}{', and ' if so_far else ''}{so_far}."
-    return say(facts, facts.near, f"close-{facts.near.value}", reason, _first_step(facts))
+    # By its rule an armed cleanup knows whether deleting keys helps.
+    rule = "close-tracking" if facts.tracking[0] else f"close-{facts.near.value}"
+    return say(facts, facts.near, rule, reason, _first_step(facts))
 
 
 def replica(facts: Facts) -> Verdict | None:

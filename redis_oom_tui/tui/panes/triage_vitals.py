@@ -99,7 +99,7 @@ def gauges(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> l
 def _limit(memory: Memory, scale: int, room: int, pen: Pen) -> Line:
     """The limit on the scale of the gauges, or why there is none."""
     if memory.limit_unknown:
-        return (("not reported: state it with --limit SIZE", "warn"),)
+        return (("not reported; state it: --limit", "warn"),)
     if memory.maxmemory_bytes is None:
         return (("no limit is set", "dim"),)
     stated: Line = (("stated ", "dim"),) if memory.limit_source is LimitSource.OPERATOR else ()
