@@ -213,7 +213,8 @@ class SavedScan:
 class PatternChange:
     """What became of one family between two scans; a side is None where that scan could not tell.
 
-    `certain` is False where the scans were partial and their intervals overlap.
+    `certain` is False where the scans were partial and their intervals overlap. `within` is the pattern around it that
+    both scans tell, where one of them does not tell this one.
     """
 
     pattern: bytes
@@ -223,6 +224,8 @@ class PatternChange:
     bytes_before: int | None
     bytes_now: int | None
     certain: bool = True
+    select: KeyPattern | None = None
+    within: bytes | None = None
 
     @property
     def bytes_grown(self) -> int | None:

@@ -1,70 +1,93 @@
 """Two scans of one server: what grew, by family."""
 
-from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, SavedScan, ScanView
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from redis_oom_tui.models.keys import KeyPattern
+from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, SavedScan, ScanView
+from redis_oom_tui.rules.common_patterns import ScanCounts
+from redis_oom_tui.words import pattern_text
+from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import told_bytes
+
+_NAMED = 3
 
 
 def compare(before: SavedScan, now: SavedScan) -> Comparison:
-    """What changed from `before` to `now`, the largest change in bytes first; families without any are left out."""
-    old = {(row.db, row.pattern): row for row in before.view.patterns}
-    new = {(row.db, row.pattern): row for row in now.view.patterns}
-    changes = [
-        _change(name, old.get(name), new.get(name), before.view, now.view) for name in dict.fromkeys([*new, *old])
+    """What changed from `before` to `now`, the largest change in bytes first; patterns without any are left out.
+
+    Each pattern of either scan is counted on both sides: names that one scan divides may be one pattern in the other.
+    """
+    old, new = ScanCounts(before.view), ScanCounts(now.view)
+    changes = [_change(name, db, select, old, new) for db, select, name in _rows(old, new)]
+    told = {(each.db, each.select): each for each in changes if each.select is not None and each.keys_grown is not None}
+    moved = [
+        replace(change, within=_within(change, told))
+        for change in changes
+        if change.bytes_grown != 0 or change.keys_grown != 0
     ]
-    moved = [change for change in changes if change.bytes_grown != 0 or change.keys_grown != 0]
     return Comparison(
         before_at=before.taken_at,
         now_at=now.taken_at,
         whole=_whole(before.view, now.view),
         patterns=tuple(sorted(moved, key=_weight)),
-        notes=_notes(before, now),
+        notes=_notes(before, now) + _coarser(moved),
     )
+
+
+def _rows(old: ScanCounts, new: ScanCounts) -> list[tuple[int | None, KeyPattern, bytes]]:
+    """The rows of both scans, each pattern once, with a name that no other has."""
+    every = {(row.db, select): row for row, select in (*old.rows(), *new.rows())}
+    uses = Counter((db, row.pattern) for (db, _), row in every.items())
+    return [
+        (db, select, row.pattern if uses[db, row.pattern] == 1 else pattern_text.shown(select))
+        for (db, select), row in every.items()
+    ]
+
+
+def _change(name: bytes, db: int | None, select: KeyPattern, old: ScanCounts, new: ScanCounts) -> PatternChange:
+    before, now = old.counted(db, select), new.counted(db, select)
+    bytes_before, bytes_now = None if before is None else before.bytes, None if now is None else now.bytes
+    return PatternChange(
+        pattern=name,
+        db=db,
+        keys_before=None if before is None else _value(before.keys),
+        keys_now=None if now is None else _value(now.keys),
+        bytes_before=_value(bytes_before),
+        bytes_now=_value(bytes_now),
+        certain=_apart(bytes_before, bytes_now),
+        select=select,
+    )
+
+
+def _within(change: PatternChange, told: Mapping[tuple[int | None, KeyPattern], PatternChange]) -> bytes | None:
+    """For a change that one scan cannot tell, the narrowest pattern around it that both can."""
+    select = change.select
+    if select is None or change.keys_grown is not None:
+        return None
+    for end in range(len(select.parts), -1, -1):
+        others = select.others[:end] if any(each is not None for each in select.others[:end]) else ()
+        around = told.get((change.db, KeyPattern(select.parts[:end], True, select.delimiters, others)))
+        if around is not None:
+            return around.pattern
+    return None
+
+
+def _coarser(moved: Sequence[PatternChange]) -> tuple[str, ...]:
+    """The note that names the coarser patterns by which alone some can be compared."""
+    coarse = dict.fromkeys(change.within for change in moved if change.within is not None)
+    if not coarse:
+        return ()
+    names = ", ".join(safe_text(name, 60) for name in list(coarse)[:_NAMED])
+    more = f" and {len(coarse) - _NAMED} more" if len(coarse) > _NAMED else ""
+    return (f"one scan counted some patterns together with others: compare those by {names}{more}",)
 
 
 def _weight(change: PatternChange) -> tuple[int, bytes]:
     grown = change.bytes_grown
     either = (change.bytes_now or 0) + (change.bytes_before or 0)
     return (-abs(either if grown is None else grown), change.pattern)
-
-
-def _change(
-    name: tuple[int | None, bytes],
-    old: PatternRow | None,
-    new: PatternRow | None,
-    before: ScanView,
-    now: ScanView,
-) -> PatternChange:
-    sides = (_bytes(old, before), _bytes(new, now))
-    return PatternChange(
-        pattern=name[1],
-        db=name[0],
-        keys_before=_value(_keys(old, before)),
-        keys_now=_value(_keys(new, now)),
-        bytes_before=_value(sides[0]),
-        bytes_now=_value(sides[1]),
-        certain=_apart(*sides),
-    )
-
-
-def _bytes(row: PatternRow | None, view: ScanView) -> Interval | None:
-    if row is None:
-        return _absent(view)
-    if told_bytes(row.size, row.keys) is None:
-        return None
-    return row.estimated_bytes or (Interval(row.size, row.size, row.size) if view.complete else None)
-
-
-def _keys(row: PatternRow | None, view: ScanView) -> Interval | None:
-    if row is None:
-        return _absent(view)
-    return row.estimated_keys or (Interval(row.keys, row.keys, row.keys) if view.complete else None)
-
-
-def _absent(view: ScanView) -> Interval | None:
-    """A family that a scan does not list is empty only where the scan was complete and listed all that it found."""
-    folded = any(row.error for row in view.patterns)
-    listed = sum(row.size for row in view.patterns if row.level == 1) >= view.bytes_seen
-    return Interval(0, 0, 0) if view.complete and listed and not folded else None
 
 
 def _value(side: Interval | None) -> int | None:
@@ -106,8 +129,8 @@ def _notes(before: SavedScan, now: SavedScan) -> tuple[str, ...]:
         notes.append(f"the earlier scan is of another address, {before.server}: the change may be the servers'")
     elif before.run_id != now.run_id:
         notes.append("the server has restarted since the earlier scan")
-    if (before.match, before.type) != (now.match, now.type):
-        notes.append("the two scans looked at different keys: their --match or --type differ")
+    if (before.match, before.type, before.pattern) != (now.match, now.type, now.pattern):
+        notes.append("the two scans looked at different keys: their --match, --pattern or --type differ")
     for name, view in (("earlier", before.view), ("later", now.view)):
         if not view.complete:
             notes.append(f"the {name} scan is partial ({view.share_scanned:.0%}): its figures are estimates")

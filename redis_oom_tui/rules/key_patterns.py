@@ -38,7 +38,7 @@ class Matcher:
             return False
         others = self._others or (None,) * len(pattern.parts)
         return all(
-            part == wanted if left_out is None else _wild(part, pattern.delimiters) == wanted and part not in left_out
+            part == wanted if left_out is None else wild(part, pattern.delimiters) == wanted and part not in left_out
             for part, wanted, left_out in zip(found, pattern.parts, others, strict=False)
         )
 
@@ -86,5 +86,6 @@ def read(typed: str, delimiters: bytes = b":") -> KeyPattern:
     return pattern
 
 
-def _wild(part: bytes, delimiters: bytes) -> bytes:
+def wild(part: bytes, delimiters: bytes) -> bytes:
+    """The part that takes in `part` where it has no row of its own."""
     return patterns.VARIABLE + part[-1:] if part and part[-1] in delimiters else patterns.VARIABLE

@@ -95,7 +95,10 @@ def changes(comparison: Comparison, top: int) -> list[str]:
 def _changed(change: PatternChange, *, several: bool) -> str:
     grown = "?" if change.bytes_grown is None else f"{'+' if change.bytes_grown > 0 else ''}{_signed(change)}"
     more = "?" if change.keys_grown is None else f"{change.keys_grown:+,}"
-    doubt = "" if change.certain else "  (within the error)"
+    unknown = change.bytes_grown is None
+    doubt = "" if change.certain or unknown else "  (within the error)"
+    if change.within is not None:
+        doubt = f"  (compare {safe_text(change.within, _NAME)})"
     name = safe_text(change.pattern, _NAME) + (f" of db {change.db}" if several else "")
     return f"{grown:>9} {more:>12} {short_size(change.bytes_now):>9}  {name}{doubt}"
 

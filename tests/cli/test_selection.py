@@ -151,3 +151,23 @@ def test_findings_and_the_report_name_what_they_count(server: RunningServer, run
     assert rows["session:<id>"]["db"] == 0
     assert (rows["session:<id>"]["match"], rows["session:<id>"]["match_keys"]) == ("session:*", 3500)
     assert "cleanup --pattern" in run("report")
+
+
+def test_growth_is_told_of_the_same_keys_on_both_sides(server: RunningServer, run: Run, tmp_path: Path) -> None:
+    path = str(tmp_path / "before.scan")
+    with server.client() as client:
+        client.mset({b"cache:product:%d" % n: b"v" * 400 for n in range(5000)})
+        client.mset({b"old:%d" % n: b"v" * 100 for n in range(100)})
+        run("hogs", "--save", path)
+        client.mset({b"cache:product:new%d" % n: b"v" * 400 for n in range(500)})
+        client.delete(*[b"old:%d" % n for n in range(100)])
+        held = sum(client.memory_usage(b"cache:product:new%d" % n) for n in range(500))
+    found = {row["pattern"]: row for row in run("hogs", "--compare", path, "--json")["comparison"]["patterns"]}
+    assert {name: row["keys_grown"] for name, row in found.items()} == {
+        "cache:product:*": 500,
+        "cache:product:new*": 500,
+        "old:*": -100,
+    }
+    assert found["cache:product:new*"]["bytes_grown"] == held
+    assert found["cache:product:*"]["bytes_grown"] == held
+    assert found["cache:product:new*"]["select"] == "cache:product:new<id>"

@@ -1,7 +1,16 @@
 """Comparing two scans: what grew, and what cannot be said."""
 
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from redis_oom_tui.models.scan import Interval, PatternRow, SavedScan, ScanState, ScanView
 from redis_oom_tui.rules.compare import compare
+from redis_oom_tui.rules.key_patterns import Matcher
+from redis_oom_tui.rules.patterns_rows import rows
+from redis_oom_tui.rules.patterns_tree import PatternTree
+from tests.rules.test_key_patterns import WORDS
 
 
 def family(pattern: bytes, keys: int, size: int, *, spread: float = 0.0, error: float = 0.0) -> PatternRow:
@@ -67,3 +76,104 @@ def test_sizes_that_neither_scan_was_told_are_unknown_and_keys_are_not() -> None
     (change,) = comparison.patterns
     assert (change.keys_grown, change.bytes_grown) == (20, None)
     assert comparison.whole.bytes_grown is None
+
+
+def scanned(names: list[bytes], *, each: int = 100, max_nodes: int = 5000, limit: int = 1000) -> SavedScan:
+    """A complete scan of these names, each of as many bytes."""
+    tree = PatternTree(max_nodes=max_nodes)
+    for start in range(0, len(names), 100):
+        page = names[start : start + 100]
+        tree.add(0, page, [each] * len(page), [-1] * len(page), [b"string"] * len(page), 0)
+    size = each * len(names)
+    view = ScanView(
+        ScanState.COMPLETE,
+        scanned_keys=len(names),
+        total_keys=len(names),
+        bytes_seen=size,
+        patterns=rows(tree, limit=limit, exact=True),
+    )
+    return SavedScan(view, 0.0, "a")
+
+
+def grown(before: SavedScan, now: SavedScan) -> dict[bytes, int | None]:
+    return {change.pattern: change.keys_grown for change in compare(before, now).patterns}
+
+
+PRODUCTS = [b"cache:product:%d" % n for n in range(2000)]
+NEW = [b"cache:product:new%d" % n for n in range(200)]
+USERS = [b"user:%d" % n for n in range(300)]
+
+
+def test_a_family_that_the_later_scan_divides() -> None:
+    before, now = scanned(PRODUCTS + USERS), scanned(PRODUCTS + NEW + USERS)
+    assert grown(before, now) == {b"cache:product:*": 200, b"cache:product:new*": 200}
+    assert grown(now, before) == {b"cache:product:*": -200, b"cache:product:new*": -200}
+    assert {change.bytes_grown for change in compare(before, now).patterns} == {20_000}
+
+
+def test_a_level_between_that_only_one_scan_has() -> None:
+    more = [b"cache:%d" % n for n in range(40)]
+    assert grown(scanned(PRODUCTS), scanned(PRODUCTS + more)) == {b"cache:*": 40, b"cache:<id>": 40}
+    assert grown(scanned(PRODUCTS + more), scanned(PRODUCTS)) == {b"cache:*": -40, b"cache:<id>": -40}
+
+
+def test_a_renamed_family_goes_and_comes() -> None:
+    renamed = [b"cache:item:%d" % n for n in range(2000)]
+    assert grown(scanned(PRODUCTS), scanned(renamed)) == {b"cache:item:*": 2000, b"cache:product:*": -2000}
+
+
+def test_a_whole_family_that_comes_and_one_that_goes() -> None:
+    assert grown(scanned(USERS), scanned(PRODUCTS)) == {b"cache:product:*": 2000, b"user:*": -300}
+
+
+def test_what_a_scan_folded_is_compared_by_what_is_around_it() -> None:
+    words = [b"s:%s" % word for word in WORDS[:1500]]
+    folded = scanned(words, max_nodes=64)
+    other = scanned(words + [b"s:zzz%s:cart" % word for word in WORDS[:30]])
+    comparison = compare(folded, other)
+    told = {change.pattern: change for change in comparison.patterns}
+    assert (told[b"s:*"].keys_before, told[b"s:*"].keys_now) == (1500, 1530)
+    vague = [change for change in comparison.patterns if change.keys_grown is None]
+    assert vague
+    assert {change.within for change in vague} == {b"s:*"}
+    assert any("compare those by s:*" in note for note in comparison.notes)
+
+
+def test_rows_that_were_left_out_of_a_scan_make_no_zero() -> None:
+    names = [b"f%s:%d" % (word, n) for word in WORDS[:50] for n in range(3)]
+    cut = scanned(names, limit=10)
+    found = compare(cut, scanned(names))
+    assert all(change.keys_before is None for change in found.patterns)
+    assert grown(scanned(names), scanned(names)) == {}
+
+
+def test_a_file_of_before_patterns_were_kept_is_compared_as_well() -> None:
+    old = scanned(PRODUCTS + USERS)
+    bare = replace(old, view=replace(old.view, patterns=tuple(replace(row, select=None) for row in old.view.patterns)))
+    assert grown(bare, scanned(PRODUCTS + NEW + USERS)) == {b"cache:product:*": 200, b"cache:product:new*": 200}
+    assert grown(scanned(PRODUCTS + USERS), bare) == {}
+    two = scanned(PRODUCTS + NEW + USERS)
+    bare = replace(two, view=replace(two.view, patterns=tuple(replace(row, select=None) for row in two.view.patterns)))
+    assert grown(bare, old) == {b"cache:product:*": -200, b"cache:product:new*": -200}
+
+
+NAMES = st.lists(
+    st.lists(st.sampled_from([b"a", b"b", b"c", b"1", b"22", b"new7", b"v*"]), min_size=1, max_size=4).map(b":".join),
+    max_size=80,
+    unique=True,
+)
+
+
+@given(NAMES, NAMES, st.sampled_from([64, 5000]))
+def test_every_change_told_is_the_true_one(before: list[bytes], now: list[bytes], max_nodes: int) -> None:
+    comparison = compare(scanned(before, max_nodes=max_nodes), scanned(now))
+    assert comparison.whole.keys_grown == len(now) - len(before)
+    for change in comparison.patterns:
+        assert change.select is not None
+        sides = [Matcher(change.select).kept(names) for names in (before, now)]
+        if change.keys_before is not None:
+            assert change.keys_before == len(sides[0])
+        if change.keys_now is not None:
+            assert change.keys_now == len(sides[1])
+        if max_nodes == 5000:
+            assert change.keys_grown is not None

@@ -17,6 +17,8 @@ from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import ClientKind, rank
 from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.patterns_rows import rows
+from redis_oom_tui.rules.patterns_tree import PatternTree
 from redis_oom_tui.rules.values import summarize
 from tests.rules.looks import GIB, MIB, look
 
@@ -392,3 +394,17 @@ def test_a_family_of_one_database_among_several_is_told_and_mended_as_that() -> 
     assert "800 of 10,000 keys session:* of db 3 never expire" in found.title
     assert found.lever is not None
     assert (found.lever.match, found.lever.db) == (b"session:*", 3)
+
+
+def test_what_grew_is_told_where_the_scans_divide_it_otherwise() -> None:
+    def scan(names: list[bytes]) -> ScanView:
+        tree = PatternTree()
+        tree.add(0, names, [1000] * len(names), [-1] * len(names), [b"string"] * len(names), 0)
+        return scanned(*rows(tree, limit=1000, exact=True), scanned_keys=len(names))
+
+    old = [b"cache:product:%d" % n for n in range(20_000)]
+    new = [b"cache:product:new%d" % n for n in range(20_000)]
+    assert "grew" not in told(look(), scan(old + new[:300]), before=scan(old))
+    grew = told(look(), scan(old + new), before=scan(old))["grew"]
+    assert "cache:product:new* grew by" in grew.title
+    assert grew.evidence[1] == "0 keys before, 20,000 now"

@@ -1,9 +1,11 @@
 """Single keys that hold too much: forgotten giants, streams without a trim, queues nobody drains, sorted-set logs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.keys import KeyPattern, KeyRow
+from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.rules.common_patterns import Counted, ScanCounts
 from redis_oom_tui.rules.findings.case import MIB, Case
 from redis_oom_tui.words.hostile import escape_glob, safe_text
 from redis_oom_tui.words.sizes import duration, percent, size
@@ -64,10 +66,16 @@ def growth(case: Case) -> Iterator[Finding]:
     """What grew between two scans, by family: the answer to "what changed?"."""
     if case.scan is None or case.before is None or not (case.scan.complete and case.before.complete):
         return
-    earlier = {(row.db, row.pattern): row for row in case.before.patterns}
-    for row in case.leaves:
-        known = earlier.get((row.db, row.pattern))
-        gained = row.size - (known.size if known else 0)
+    earlier = ScanCounts(case.before)
+    selects = {(row.db, row.pattern): (row, select) for row, select in ScanCounts(case.scan).rows()}
+    for leaf in case.leaves:
+        if not case.matters(leaf.size, 0.05):
+            break
+        row, known = _counted_before(leaf, selects, earlier)
+        if known is None or known.bytes is None or known.keys is None:
+            continue
+        bytes_before, keys_before = round(known.bytes.value), round(known.keys.value)
+        gained = row.size - bytes_before
         if case.matters(gained, 0.05):
             yield Finding(
                 id="grew",
@@ -75,13 +83,29 @@ def growth(case: Case) -> Iterator[Finding]:
                 title=f"{case.named(row)} grew by {size(gained)} since the scan before",
                 advice="Find its writer: what grows this fast fills the next limit as well.",
                 evidence=(
-                    f"{size(known.size if known else 0)} before, {size(row.size)} now",
-                    f"{known.keys if known else 0:,} keys before, {row.keys:,} now",
+                    f"{size(bytes_before)} before, {size(row.size)} now",
+                    f"{keys_before:,} keys before, {row.keys:,} now",
                 ),
                 saves_bytes=(0, gained),
                 lever=Lever("hogs", match=row.match, db=row.db, pattern=row.select),
             )
             return
+
+
+def _counted_before(
+    leaf: PatternRow,
+    selects: Mapping[tuple[int | None, bytes], tuple[PatternRow, KeyPattern]],
+    earlier: ScanCounts,
+) -> tuple[PatternRow, Counted | None]:
+    """What the earlier scan counted of the same names; where it divided them otherwise, of the family around them."""
+    around = selects.get((leaf.db, leaf.pattern))
+    while around is not None:
+        row, select = around
+        known = earlier.counted(row.db, select)
+        if known is not None:
+            return row, known
+        around = None if row.parent is None else selects.get((row.db, row.parent))
+    return leaf, None
 
 
 def _giant(case: Case, row: KeyRow) -> Finding:
