@@ -56,8 +56,11 @@ class Server:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is neither Redis nor Valkey: it has rules of its own for what it refuses and evicts."""
-        return self.flavour == "other"
+        """Whether it is neither Redis nor Valkey: it has rules of its own for what it refuses and evicts.
+
+        One that does not say who it is may be either.
+        """
+        return self.flavour == "other" and bool(self.product)
 
 
 @dataclass(frozen=True, slots=True)

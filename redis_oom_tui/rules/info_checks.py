@@ -75,7 +75,10 @@ def _parts(memory: Memory, used: int, fields: InfoReader) -> Memory:
 
 def _overhead(memory: Memory, used: int, fields: InfoReader) -> Memory:
     """Valkey 9 books replies by reference as if copied, in the clients and in the overhead: the breakdown knows."""
-    overhead = memory.overhead_bytes
+    overhead, clients = memory.overhead_bytes, memory.clients_normal_bytes
+    if clients is not None and clients > used + _SLACK:
+        told = f"is {size(clients)}, more than used_memory, which is {size(used)}"
+        fields.doubt("mem_clients_normal", f"{told}: how much clients hold is not known")
     if overhead is None or overhead - (memory.clients_normal_bytes or 0) <= used + _SLACK:
         return memory
     told = f"is {size(overhead)}, more than used_memory, which is {size(used)}"

@@ -47,5 +47,5 @@ def use_of_limit(memory: Memory, digits: int = 0) -> str:
     """
     if memory.maxmemory_bytes is None:
         return f"{size(memory.used_bytes)} used, {limit_text(memory)}"
-    share = percent_beside(memory.pressure, (1.0,), digits)
-    return f"{size(memory.counted_bytes)} of {limit_text(memory)} ({share})"
+    share = "" if memory.pressure is None else f" ({percent_beside(memory.pressure, (1.0,), digits)})"
+    return f"{size(memory.counted_bytes)} of {limit_text(memory)}{share}"

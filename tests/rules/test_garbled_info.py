@@ -15,6 +15,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.breakdown import break_down, counted_buffers
+from redis_oom_tui.rules.emergency import in_vain
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
@@ -94,6 +95,8 @@ def test_no_rule_fails_and_none_claims_what_is_not_there(info: dict[str, object]
         assert verdict.level is not Level.OK or verdict.rule in ("replica-copying", "loading")
     if memory.policy == "unknown":
         assert "noeviction evicts nothing" not in text
+    if not now.server.product:
+        assert "neither Redis nor Valkey" not in text
     if memory.rss_bytes is None:
         assert "swapping" not in text
         assert "in RAM" not in text
@@ -292,3 +295,33 @@ def test_counters_below_zero_are_unknown() -> None:
     counters = taken({**REDIS_6_2, "evicted_keys": -4, "expired_stale_perc": "340.00"}).counters
     assert counters.evicted_keys_total is None
     assert counters.expired_stale_percent is None
+
+
+def test_a_server_that_does_not_say_who_it_is_is_judged_as_any() -> None:
+    now = taken(spoilt(REDIS_6_2, {"redis_version"}, {}))
+    assert now.server.flavour == "other"
+    assert not now.server.is_foreign
+
+
+def test_scripts_that_hold_most_are_named() -> None:
+    info = {**VALKEY_9_1, "used_memory": 33 * 2**20, "used_memory_peak": 33 * 2**20, "maxmemory": 32 * 2**20}
+    info |= {"used_memory_scripts_eval": 30 * 2**20, "used_memory_overhead": 2**20, "number_of_cached_scripts": 30_000}
+    now = taken({**info, "current_eviction_exceeded_time": 5000, "mem_clients_normal": 0})
+    assert "cached scripts and functions hold 30.0 MiB of it, not data" in judge(now).reason
+    assert examine(Case(now))[0].id == "scripts"
+
+
+@pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru"])
+def test_where_no_key_holds_it_an_armed_cleanup_stays_away(policy: str) -> None:
+    tracking = {"tracking_total_keys": 6 * 10**6, "tracking_total_items": 15 * 10**7}
+    info = {**TEXTS["redis9231-tracking-items"], **tracking, "maxmemory_policy": policy}
+    for limit in (11_100_000_000, 10_000_000_000):
+        verdict = judge(taken({**info, "maxmemory": limit}))
+        assert verdict.level in (Level.CRITICAL, Level.OOM) or policy == "allkeys-lru"
+        assert in_vain(verdict.rule)
+
+
+def test_more_for_clients_than_is_used_is_a_doubt_and_no_part() -> None:
+    now = healthy(mem_clients_normal=2**45)
+    assert "mem_clients_normal" in {doubt.field for doubt in now.doubts}
+    assert break_down(now.memory).clients_unbelievable == 2**45

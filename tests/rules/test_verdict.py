@@ -113,7 +113,7 @@ def test_a_limit_below_the_empty_server() -> None:
 
 
 def test_nothing_left_to_evict() -> None:
-    memory = {"overhead_bytes": 900 * MIB, "scripts_bytes": 880 * MIB}
+    memory = {"overhead_bytes": 900 * MIB, "aof_buffer_bytes": 880 * MIB}
     verdict = judge(look(**FULL, policy="allkeys-lru", keys=0, over_ms=2000, memory=memory))
     assert verdict.level is Level.OOM
     assert "no key is left to evict" in verdict.reason

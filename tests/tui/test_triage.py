@@ -209,7 +209,7 @@ async def test_findings_of_one_kind_are_each_reached_by_the_cursor():
 async def test_a_limit_that_is_not_reported_is_no_absent_limit():
     text = await shown(ScriptedSource([with_memory(maxmemory_bytes=None, limit_source=LimitSource.NOT_REPORTED)]))
     assert "limit not reported" in text
-    assert "not reported; state" in text
+    assert "maxmemory              ?  not reported" in text
     assert "no limit" not in text
     assert "No limit" not in text
 
@@ -217,6 +217,7 @@ async def test_a_limit_that_is_not_reported_is_no_absent_limit():
 async def test_a_broken_count_reads_as_unknown():
     text = await shown_after(ScriptedSource([with_memory(used_bytes=None)]))
     assert "? of 512.0 MiB" in text
+    assert "unknown, as used_memory is" in text
     assert "its used_memory is not reported" in text
 
 

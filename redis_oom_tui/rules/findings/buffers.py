@@ -104,9 +104,10 @@ def scripts(case: Case) -> Iterator[Finding]:
     held, kept = (case.memory.scripts_bytes or 0), case.now.activity.cached_scripts or 0
     if not case.matters(held) or kept < 500:
         return
+    most = 2 * held > (case.memory.used_bytes or 0)
     yield Finding(
         id="scripts",
-        level=Level.WARNING,
+        level=max(case.near, Level.WARNING, key=lambda level: level.exit_code) if most else Level.WARNING,
         title=f"{count(kept)} cached scripts take {size(held)}",
         advice="Stop sending scripts with values in their text; SCRIPT FLUSH, by hand, drops those already kept.",
         evidence=(f"number_of_cached_scripts {count(kept)}, {size(held)}",),

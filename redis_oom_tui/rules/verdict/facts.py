@@ -151,6 +151,11 @@ class Facts:
         return (low, min(high, counted)) if counted and counted > low > counted / 2 else (0, 0)
 
     @property
+    def scripts_bytes(self) -> int:
+        """What cached scripts and functions hold."""
+        return break_down(self.now.memory).size(Share.SCRIPTS)
+
+    @property
     def links_bytes(self) -> int:
         """What the links of the cluster bus hold."""
         return break_down(self.now.memory).size(Share.LINKS)

@@ -86,6 +86,8 @@ def _no_data(facts: Facts) -> str:
         return f"buffers of clients and replicas hold {size(facts.buffer_bytes)} of it, not data"
     if facts.empty_server_fills_it:
         return f"the empty server alone takes {size(facts.now.memory.startup_bytes)}"
+    if 2 * facts.scripts_bytes > (facts.now.memory.counted_bytes or 0) > 0:
+        return f"cached scripts and functions hold {size(facts.scripts_bytes)} of it, not data"
     if facts.tracking[0]:
         low, high = facts.tracking
         return f"client-side caching (tracking) holds about {size(low)} to {size(high)} of it, not data"

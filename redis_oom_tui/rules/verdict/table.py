@@ -37,6 +37,7 @@ FIRST_STEPS = {
     "buffers": _BUFFERS_FIRST,
     "links": "Find who publishes so much to the cluster (PUBLISH goes to every node: SPUBLISH does not) or which node"
     " does not read; cluster-link-sendbuf-limit bounds it.",
+    "scripts": "Pass values as KEYS and ARGV, so that each script is kept once; SCRIPT FLUSH, by hand, drops the rest.",
     "tracking": "Lower tracking-table-max-keys on the server, or let clients track by prefix (BCAST): no key holds it.",
     "tiny-limit": "Raise maxmemory in Limits: nothing that could be freed would suffice.",
     "nothing-left": "Raise maxmemory in Limits, and see in Triage what holds the memory: it is no key.",
@@ -307,6 +308,8 @@ RULES: tuple[Rule, ...] = (
 def _cause(facts: Facts) -> str:
     if facts.buffers_hold_it:
         return "links" if 2 * facts.links_bytes > facts.buffer_bytes else "buffers"
+    if 2 * facts.scripts_bytes > (facts.now.memory.counted_bytes or 0) > 0:
+        return "scripts"
     if facts.tracking[0]:
         return "tracking"
     if facts.empty_server_fills_it:

@@ -99,7 +99,7 @@ def gauges(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> l
 def _limit(memory: Memory, scale: int, room: int, pen: Pen) -> Line:
     """The limit on the scale of the gauges, or why there is none."""
     if memory.limit_unknown:
-        return (("not reported; state it: --limit", "warn"),)
+        return (("not reported", "warn"),)
     if memory.maxmemory_bytes is None:
         return (("no limit is set", "dim"),)
     stated: Line = (("stated ", "dim"),) if memory.limit_source is LimitSource.OPERATOR else ()
@@ -161,6 +161,8 @@ class Whereabouts(_Figures):
 
 def breakdown(split: Breakdown, room: int, pen: Pen) -> list[Line]:
     """The parts as a bar of one line, and a legend that names each with its bytes."""
+    if not split.parts:
+        return [clip(((f" {pad('where it is', _LABEL - 1)}", "dim"), ("unknown, as used_memory is", "dim")), room), ()]
     whole = sum(part.size for part in split.parts) or 1
     across = max(0, room - _LABEL - 1)
     # What is less than a quarter of a cell would look larger than it is: the legend has it.
