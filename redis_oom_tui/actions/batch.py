@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple, overload
 
 from redis_oom_tui.actions.pacing import Pacer
-from redis_oom_tui.actions.saving import Saver, outcome_of
+from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.models.errors import (
     CommandMissing,
@@ -20,6 +20,7 @@ from redis_oom_tui.models.errors import (
 )
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, Outcome, Plan
+from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.recheck import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.report import blocks_writes
 from redis_oom_tui.store.changing.acting import Hands
@@ -28,8 +29,6 @@ from redis_oom_tui.store.changing.packing import Check
 from redis_oom_tui.store.changing.replies import Said
 from redis_oom_tui.store.changing.scripts import Reply
 
-_SAVE_AT_ONCE = 4 * 1024 * 1024
-_UNKNOWN_SIZE = 64 * 1024
 # So many refusals, and nothing but them, and the rest is not tried.
 _ALL_REFUSED = 100
 # So many losses one after the other, with no word in between, and the run ends.
@@ -39,10 +38,10 @@ _LOST = "the connection was lost before the reply: not known whether it was done
 
 
 class Ready(NamedTuple):
-    """Positions that may be acted on, with the digests of those that were saved, and the new ends of their keys."""
+    """Positions that may be acted on, with the copies of those that were saved, and the new ends of their keys."""
 
     positions: Sequence[int]
-    digests: Mapping[int, str]
+    copies: Mapping[int, Copied]
     due_ms: Mapping[int, int]
 
 
@@ -103,6 +102,7 @@ class Worker:
         self._command = "UNLINK" if plan.deed is Deed.DELETE else "PEXPIREAT"
         self._began = wall()
         self._refused = 0
+        self._deleted = 0
         self.blocked: TriageError | None = None
 
     def cut(self, positions: Sequence[int], start: int, most: int) -> list[int]:
@@ -111,17 +111,33 @@ class Worker:
         batch = list(positions[start : start + most])
         if batch and keys[batch[0]].id.db != keys[batch[-1]].id.db:
             batch = [at for at in batch if keys[at].id.db == keys[batch[0]].id.db]
-        return batch if self._saver is None else self._fitting(batch)
+        return batch if self._saver is None else self._fitting(batch, self._saver.room)
 
-    def _fitting(self, batch: list[int]) -> list[int]:
-        """The first of `batch` that may be saved at once: no more bytes than are well held in memory."""
-        held = 0
+    def _fitting(self, batch: list[int], room: int | None) -> list[int]:
+        """The first of `batch` that may be saved at once: no more bytes than both sides hold well."""
+        held, most = 0, headroom.at_once(room, SAVE_AT_ONCE)
         for number, at in enumerate(batch):
             size = self._plan.keys[at].size
-            held += size if size is not None else _UNKNOWN_SIZE
-            if number and held > _SAVE_AT_ONCE:
+            held += size if size is not None else UNKNOWN_SIZE
+            if number and held > most:
                 return batch[:number]
         return batch
+
+    def heavy(self, at: int) -> bool:
+        """Whether the key at `at` is better saved when others have made room for its copy."""
+        if self._saver is None or self._plan.deed is not Deed.DELETE:
+            return False
+        return (self._plan.keys[at].size or 0) > headroom.at_once(self._saver.room, SAVE_AT_ONCE)
+
+    def again(self) -> list[int]:
+        """The keys that were kept for want of room, if any has been deleted since they were last tried."""
+        if self._saver is None:
+            return []
+        short, self._saver.short = self._saver.short, []
+        deleted = self._tally.counts().get(self._done, 0)
+        before, self._deleted = self._deleted, deleted
+        keys = self._plan.keys
+        return sorted(short, key=lambda at: (keys[at].id.db, keys[at].size or 0)) if deleted > before else []
 
     @property
     def saves(self) -> bool:
@@ -136,8 +152,8 @@ class Worker:
         if self._plan.deed is Deed.EXPIRE:
             await self._saver.note(batch, due_ms)
             return Ready(batch, {}, due_ms)
-        digests = await self._save(line, self._saver, batch)
-        return Ready(list(digests), digests, due_ms)
+        copies = await self._save(line, self._saver, batch)
+        return Ready(list(copies), copies, due_ms)
 
     async def act(self, line: Line, ready: Ready) -> None:
         """Act on what is `ready`. Each key that was sent has its outcome afterwards, also when this raises."""
@@ -161,19 +177,19 @@ class Worker:
             else:
                 return
 
-    def _checks(self, positions: Sequence[int], digests: Mapping[int, str] = MappingProxyType({})) -> Checks:
+    def _checks(self, positions: Sequence[int], copied: Mapping[int, Copied] = MappingProxyType({})) -> Checks:
         keys, copies = self._plan.keys, self._copies
         untouched = self._saver is not None and self._saver.untouched
 
         def check(at: int, now: float) -> Check:
             key = keys[at]
-            if digest := digests.get(at, ""):
+            if digest := copied.get(at, NO_COPY).digest:
                 return Check(key.id, expected(key, now, digest, saved_untouched=untouched))
             return Check(key.id, expected(key, now, copies.get(key.id, "") if copies else ""))
 
         return Checks(positions, check, self._wall)
 
-    async def _save(self, line: Line, saver: Saver, batch: Sequence[int]) -> dict[int, str]:
+    async def _save(self, line: Line, saver: Saver, batch: Sequence[int]) -> dict[int, Copied]:
         for _ in range(_LOSSES - 1):
             with contextlib.suppress(ServerUnreachable):
                 return await saver.save(self._hands(line), batch, self._checks)
@@ -189,8 +205,11 @@ class Worker:
 
     async def _send(self, hands: Hands, todo: Sequence[int], ready: Ready, told: set[int]) -> None:
         """Act on the keys at `todo`, and put those whose replies came into `told`."""
-        checks = self._checks(todo, ready.digests)
+        checks = self._checks(todo, ready.copies)
         if self._plan.deed is Deed.DELETE:
+            if self._saver is not None:
+                sizes = [ready.copies[at].size for at in todo]
+                hands.weigh(sizes, headroom.at_once(self._saver.room, SAVE_AT_ONCE) // max(1, self._pacer.window))
             deeds = hands.delete(checks)
         else:
             deeds = hands.expire(checks, [ready.due_ms[at] for at in todo], round(self._wall() * 1000))

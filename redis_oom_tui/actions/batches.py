@@ -52,13 +52,22 @@ class Batches:
         self._action_id = action_id
         self._lines = lines
         databases = [key.id.db for key in plan.keys]
-        self._positions = sorted(range(len(databases)), key=databases.__getitem__)
+        self._positions = sorted(range(len(databases)), key=lambda at: (databases[at], worker.heavy(at)))
         self._start = 0
         self._number = 0
         self._coming: Batch | None = None
 
     async def run(self, each: Callable[[], None]) -> None:
-        """All of them, `each` called after each; raises what ends the run early."""
+        """All of them, `each` called after each; raises what ends the run early.
+
+        Keys that were kept because their copies had no room are tried again while others make room.
+        """
+        await self._pass(each)
+        while not self._pacer.stopping and (again := self._worker.again()):
+            self._positions, self._start = again, 0
+            await self._pass(each)
+
+    async def _pass(self, each: Callable[[], None]) -> None:
         self._coming = self._ahead()
         try:
             while self._coming is not None and not self._pacer.stopping:

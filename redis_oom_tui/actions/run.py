@@ -23,6 +23,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.courtesy import pause_after
+from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.store.changing.line import Lines, OtherServer
 from redis_oom_tui.store.scan.tasks import monitored
@@ -128,7 +129,8 @@ class PlanRunner:
             self._writer = BackupWriter(path, self._plan, snapshot.server, self._desk.wall())
             self._view = replace(self._view, backup_path=str(path))
         alone = snapshot.server.mode == "cluster"
-        return lambda pacer: self._hire(pacer, known, earlier, alone=alone)
+        room = headroom(snapshot)
+        return lambda pacer: self._hire(pacer, known, earlier, room, alone=alone)
 
     def _recognise(self, snapshot: Snapshot) -> None:
         """Raise OtherServer where this is not the server that the plan was made on, by its run id, else by address."""
@@ -156,12 +158,16 @@ class PlanRunner:
             used_memory=snapshot.memory.used_bytes,
         )
 
-    def _hire(self, pacer: Pacer, known: Capabilities, earlier: Mapping[KeyId, str], *, alone: bool) -> Worker:
+    def _hire(
+        self, pacer: Pacer, known: Capabilities, earlier: Mapping[KeyId, str], room: int | None, *, alone: bool
+    ) -> Worker:
         saver = None
         if self._writer is not None:
             untouched = known.has(Feature.NO_TOUCH)
             wall = self._desk.wall
-            saver = Saver(self._plan, self._backup, self._writer, self._tally, untouched=untouched, wall=wall)
+            saver = Saver(
+                self._plan, self._backup, self._writer, self._tally, untouched=untouched, room=room, wall=wall
+            )
         scripted = known.has(Feature.SCRIPT)
         return Worker(
             self._plan,

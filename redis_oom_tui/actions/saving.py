@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.files.backup import BackupWriter
@@ -11,11 +12,27 @@ from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
-from redis_oom_tui.store.changing.acting import Hands
+from redis_oom_tui.rules import headroom, uncopied
+from redis_oom_tui.store.changing.acting import Hands, Room
 from redis_oom_tui.store.changing.packing import Check
-from redis_oom_tui.store.changing.replies import Said, Saved
+from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied
 from redis_oom_tui.store.changing.scripts import CHANGED_WORDS, Reply
 from redis_oom_tui.words.sizes import size
+
+SAVE_AT_ONCE = 4 * 1024 * 1024
+UNKNOWN_SIZE = 64 * 1024
+# How long a large key waits for what was deleted before it to be freed in the background.
+_FREEING_SECONDS, _FREEING_PAUSE_SECONDS = 5.0, 0.1
+
+
+class Copied(NamedTuple):
+    """A copy in the backup: the SHA-1 of its DUMP, and the size of the key; NO_COPY has neither."""
+
+    digest: str
+    size: int
+
+
+NO_COPY = Copied("", 0)
 
 
 class CapReached(TriageError):
@@ -39,7 +56,7 @@ class Saver:
     """Writes what a plan is about to delete through `writer`, as `choice` says.
 
     `untouched` tells that the server knows CLIENT NO-TOUCH: then a key that is read by others between its saving and
-    its deletion is noticed, too.
+    its deletion is noticed, too. `room` is what was free below maxmemory last, None where nothing bounds a reply.
     """
 
     def __init__(
@@ -50,45 +67,106 @@ class Saver:
         tally: Tally,
         *,
         untouched: bool,
+        room: int | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._keys = plan.keys
+        self.room: int | None = room
+        self.short: list[int] = []
+        self._ready: dict[int, Copied] = {}
+        self._lines: list[Record] = []
         self._choice = choice
         self._writer = writer
         self._tally = tally
         self.untouched = untouched
         self._wall = wall
 
-    def _fits(self, key: PlannedKey) -> bool:
-        return key.size is None or key.size <= self._choice.max_key_bytes
-
     async def save(
         self, hands: Hands, batch: Sequence[int], checks: Callable[[Sequence[int]], Sequence[Check]]
-    ) -> dict[int, str]:
-        """The keys of `batch` that may be deleted, on disk, each with the SHA-1 of its DUMP, '' for one that is deleted
-        without a copy; all others have an outcome.
+    ) -> dict[int, Copied]:
+        """The keys of `batch` that may be deleted, on disk, each with its copy, or with NO_COPY where it is deleted
+        without one; all others have an outcome.
 
         Raises CapReached, `files.backup.BackupFailed`, and ServerUnreachable, after which nothing of the batch was
         written.
         """
         self._heed_cap()
-        fitting = [position for position in batch if self._fits(self._keys[position])]
-        records: list[Record] = []
-        digests: dict[int, str] = {}
+        self._ready, self._lines = {}, []
+        left = [at for at in batch if not self._over_cap(at)]
+        for at in batch:
+            if self._over_cap(at):
+                self._uncopied(at, uncopied.too_large(self._keys[at].size or 0, self._choice))
+        until = time.monotonic() + _FREEING_SECONDS
+        while left:
+            room = await hands.headroom()
+            self.room = room.free
+            left, waiting = await self._some(hands, left, checks(left), room, wait=time.monotonic() < until)
+            if waiting:
+                await asyncio.sleep(_FREEING_PAUSE_SECONDS)
+        self._writer.add(*self._lines)
+        await self._to_disk()
+        return self._ready
+
+    async def _some(
+        self, hands: Hands, left: Sequence[int], checks: Sequence[Check], room: Room, *, wait: bool
+    ) -> tuple[list[int], bool]:
+        """Copy those of `left` that there is room for now: returns the others, and whether one waits for room that is
+        becoming free.
+        """
+        sizes = [self._keys[at].size or UNKNOWN_SIZE for at in left]
+        most = headroom.largest(room.free, self._choice.max_key_bytes)
+        limit = Limit(most, headroom.at_once(room.free, SAVE_AT_ONCE), unsized=room.free is None)
+        later: list[int] = []
+        waiting = False
         # Fewer replies than keys: it was told to stop, and the others were not attempted.
-        async with contextlib.aclosing(hands.save(checks(fitting))) as parts:
+        async with contextlib.aclosing(hands.save(checks, sizes, limit)) as parts:
             async for first, replies in parts:
                 now_ms = round(self._wall() * 1000)
-                for position, reply in zip(fitting[first : first + len(replies)], replies, strict=True):
-                    if isinstance(reply, Saved):
-                        records.append(_record(self._keys[position], reply, now_ms))
-                        digests[position] = reply.digest
+                for at, reply in zip(left[first : first + len(replies)], replies, strict=True):
+                    waits = wait and room.freeing and self._fits_later(reply)
+                    waiting = waiting or waits
+                    if waits or reply is Reply.LATER:
+                        later.append(at)
                     else:
-                        self._refused(position, reply)
-        left_out = self._left_out(batch)
-        self._writer.add(*[_without(self._keys[position]) for position in left_out], *records)
-        await self._to_disk()
-        return dict.fromkeys(left_out, "") | digests
+                        self._take(at, reply, now_ms, room.free)
+        return later, waiting
+
+    def _take(self, at: int, reply: Saved | Uncopied | Said, now_ms: int, room: int | None) -> None:
+        """What was said about the key at `at`, with `room` free."""
+        if isinstance(reply, Saved):
+            self._lines.append(_record(self._keys[at], reply, now_ms))
+            self._ready[at] = Copied(reply.digest, reply.size or len(reply.payload))
+        elif isinstance(reply, Uncopied):
+            if self._fits_later(reply):
+                self.short.append(at)
+            self._uncopied(at, self._why(reply.size, room))
+        else:
+            self._refused(at, reply)
+
+    def _fits_later(self, reply: Saved | Uncopied | Said) -> bool:
+        """Whether it is for want of room alone that there is no copy."""
+        return isinstance(reply, Uncopied) and reply.size is not None and reply.size <= self._choice.max_key_bytes
+
+    def _over_cap(self, at: int) -> bool:
+        """Whether the plan itself tells that the key is too large, whatever room there is."""
+        size_ = self._keys[at].size
+        return size_ is not None and size_ > self._choice.max_key_bytes
+
+    def _why(self, bytes_: int | None, room: int | None) -> str:
+        if bytes_ is None:
+            return uncopied.SIZE_UNKNOWN
+        if bytes_ > self._choice.max_key_bytes or room is None:
+            return uncopied.too_large(bytes_, self._choice)
+        return uncopied.no_room(bytes_, room)
+
+    def _uncopied(self, at: int, reason: str) -> None:
+        """Keep a key that cannot be copied, unless it was read before the confirmation that there is no copy of it."""
+        key = self._keys[at]
+        if self._choice.keep_unsaved or uncopied.why_not(key, self._choice) is None:
+            self._tally.put(at, Outcome.FAILED, f"kept: {reason}")
+            return
+        self._lines.append(Record(key.id, key.type, None, left_out=reason))
+        self._ready[at] = NO_COPY
 
     def _heed_cap(self) -> None:
         if self._writer.size >= self._choice.max_total_bytes:
@@ -119,24 +197,8 @@ class Saver:
             self._writer.add(Record(key.id, key.type, None, expires_ms=expires, saved_ms=now_ms, due_ms=due_ms[at]))
         await self._to_disk()
 
-    def _left_out(self, batch: Sequence[int]) -> list[int]:
-        """The keys over the cap of one key that are to be deleted all the same; the others are kept, if so chosen."""
-        over = [position for position in batch if not self._fits(self._keys[position])]
-        if not self._choice.keep_unsaved:
-            return over
-        for position in over:
-            large = size(self._keys[position].size)
-            self._tally.put(position, Outcome.FAILED, f"kept: {large} is too large to save")
-        return []
-
-
-def _without(key: PlannedKey) -> Record:
-    """What names a key in the backup of which it holds no copy."""
-    return Record(key.id, key.type, None, left_out=f"{size(key.size)} is over the cap of one key")
-
 
 def _record(key: PlannedKey, saved: Saved, now_ms: int) -> Record:
     expires_ms = None if saved.ttl_ms is None else now_ms + saved.ttl_ms
-    return Record(
-        key.id, key.type, saved.payload, expires_ms, saved.idle_seconds, saved.frequency, now_ms, None, key.size
-    )
+    held = key.size if saved.size is None else saved.size
+    return Record(key.id, key.type, saved.payload, expires_ms, saved.idle_seconds, saved.frequency, now_ms, None, held)

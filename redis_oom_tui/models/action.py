@@ -32,9 +32,10 @@ class Action(StrEnum):
 class BackupChoice:
     """Whether, where and how much of what is deleted is written down first.
 
-    `path` None means a new file under the state directory. A key over `max_key_bytes` (by MEMORY USAGE) is deleted
-    without a copy, or kept where `keep_unsaved` says so; a run stops, the rest untouched, when the file has grown to
-    `max_total_bytes`.
+    `path` None means a new file under the state directory. A key of which the plan tells that it cannot be copied (over
+    `max_key_bytes`, too large for `room_bytes`, of unknown size) is deleted without a copy, or kept where
+    `keep_unsaved` says so; one of which that turns out later is kept. A run stops, the rest untouched, when the file
+    has grown to `max_total_bytes`. `room_bytes` are free below maxmemory, None where nothing bounds a reply.
     """
 
     wanted: bool = True
@@ -42,6 +43,7 @@ class BackupChoice:
     max_key_bytes: int = 16 * MIB
     max_total_bytes: int = 512 * MIB
     keep_unsaved: bool = False
+    room_bytes: int | None = None
 
 
 class PlanningState(StrEnum):

@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from redis_oom_tui.models.errors import PermissionRefused
+from redis_oom_tui.models.errors import PermissionRefused, TriageError
 from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.rules.headroom import headroom_in
 from redis_oom_tui.store.changing import scripts
 from redis_oom_tui.store.changing.channel import Channel, Command
 from redis_oom_tui.store.changing.packing import Check, Due, packed
-from redis_oom_tui.store.changing.replies import Said, Saved, said, saved
+from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied, said, saved
 from redis_oom_tui.store.changing.scripts import Reply
 from redis_oom_tui.store.changing.stepping import Steps
+from redis_oom_tui.store.replies import info_in
 
 
 class Told(NamedTuple):
@@ -52,6 +54,30 @@ class Throttle(Protocol):
         """It was of so many keys and kept the server for at most so long; of none where its reply was lost."""
 
 
+class Room(NamedTuple):
+    """Bytes that are free for replies, None where nothing bounds them; `freeing` while more becomes free."""
+
+    free: int | None
+    freeing: bool
+
+
+class _Weights:
+    """Cuts calls short: of keys of these sizes no more than `at_once` bytes go into one, but at least one key."""
+
+    def __init__(self, sizes: Sequence[int] = (), at_once: int = 0) -> None:
+        self._sizes = sizes
+        self._at_once = at_once
+
+    def end(self, at: int, end: int) -> int:
+        """Where a call that begins at `at` ends, at `end` at the latest."""
+        held = 0
+        for place, size in enumerate(self._sizes[at:end], at):
+            held += size
+            if place > at and held > self._at_once:
+                return place
+        return end
+
+
 class Hands:
     """Acts on keys of one database. `scripted` is False where EVAL is refused; `alone` sends each key by itself. After
     a lost connection `sent` is how many of the checks, from the first on, may have been acted on.
@@ -63,18 +89,33 @@ class Hands:
         self._scripted = scripted
         self._steps = Steps(channel)
         self._alone = alone
+        self._weights = _Weights()
         self.sent = 0
+
+    async def headroom(self) -> Room:
+        """What is free for replies now. Raises one of `models.errors`."""
+        told = await self._channel.call([("INFO", "memory"), ("INFO", "keyspace")])
+        for reply in told:
+            if isinstance(reply, TriageError):
+                raise reply
+        fields = info_in(b"\n".join(told))
+        return Room(headroom_in(fields), freeing=fields.get("lazyfree_pending_objects", "0") != "0")
+
+    def weigh(self, sizes: Sequence[int], at_once: int) -> None:
+        """What is deleted next is of these sizes, and its values are read again: `at_once` bytes in a call at most."""
+        self._weights = _Weights(sizes, at_once)
 
     async def delete(self, checks: Sequence[Check]) -> AsyncGenerator[Told, None]:
         """UNLINK each key that still looks as expected, and tell of some at a time, until all are told of or the
         throttle is stopping. Raises ServerUnreachable where replies were lost.
         """
+        weights, self._weights = self._weights, _Weights()
         if self._scripted:
-            async with contextlib.aclosing(self._calls(scripts.DELETE, checks)) as calls:
+            async with contextlib.aclosing(self._calls(scripts.DELETE, checks, weights=weights)) as calls:
                 async for at, replies in calls:
                     yield Told(at, _all_said(replies))
             return
-        async for at, part in self._parts(checks):
+        async for at, part in self._parts(checks, weights):
             yield Told(at, await self._steps.act(part, [("UNLINK", check.id.key) for check in part]))
 
     async def expire(self, checks: Sequence[Check], due_ms: Sequence[int], now_ms: int) -> AsyncGenerator[Told, None]:
@@ -92,14 +133,22 @@ class Hands:
                 commands.append(None if sooner else ("PEXPIREAT", check.id.key, due))
             yield Told(at, await self._steps.act(part, commands))
 
-    async def save(self, checks: Sequence[Check]) -> AsyncGenerator[tuple[int, list[Saved | Said]], None]:
+    async def save(
+        self, checks: Sequence[Check], sizes: Sequence[int], limit: Limit
+    ) -> AsyncGenerator[tuple[int, list[Saved | Uncopied | Said]], None]:
         """The value of each key that still looks as expected, some at a time with the position of the first, until the
-        throttle is stopping. Raises as `delete` does.
+        throttle is stopping. What does not fit into `limit` is Uncopied, or LATER; `sizes` are the sizes as far as
+        they are known. Raises as `delete` does.
         """
+        limit = limit._replace(at_once=limit.at_once // max(1, self._throttle.window))
+        weights = _Weights(sizes, limit.at_once)
         if not self._scripted:
-            yield 0, await self._steps.save(checks)
+            async for at, part in self._parts(checks, weights):
+                yield at, await self._steps.save(part, limit)
             return
-        async with contextlib.aclosing(self._calls(scripts.SAVE, checks)) as calls:
+        most = -limit.most if limit.unsized else limit.most
+        limits = [(most, limit.at_once)] * len(checks)
+        async with contextlib.aclosing(self._calls(scripts.SAVE, checks, limits, weights=weights)) as calls:
             async for at, replies in calls:
                 yield at, [saved(reply) if isinstance(reply, list) else said(reply) for reply in replies]
 
@@ -108,12 +157,14 @@ class Hands:
         replies = await self._channel.call([("PTTL", key.key) for key in keys])
         return [None if reply == -2 else reply if isinstance(reply, int) else -1 for reply in replies]
 
-    async def _parts(self, checks: Sequence[Check]) -> AsyncGenerator[tuple[int, Sequence[Check]], None]:
+    async def _parts(
+        self, checks: Sequence[Check], weights: "_Weights | None" = None
+    ) -> AsyncGenerator[tuple[int, Sequence[Check]], None]:
         """`checks` in parts, each as soon as it may be acted on."""
-        at = 0
+        weights, at = weights or _Weights(), 0
         while at < len(checks) and not self._throttle.stopping:
             await self._throttle.ready()
-            part = checks[at : at + self._throttle.per_call]
+            part = checks[at : weights.end(at, min(len(checks), at + self._throttle.per_call))]
             self.sent = at + len(part)
             self._throttle.begun()
             began = time.monotonic()
@@ -122,12 +173,12 @@ class Hands:
             at += len(part)
 
     async def _calls(
-        self, script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()
+        self, script: bytes, checks: Sequence[Check], dues: Sequence[Due] = (), *, weights: "_Weights | None" = None
     ) -> AsyncGenerator[tuple[int, list[Any]], None]:
         """Call `script` for all `checks`, the next call on its way while the server works at one: yields the replies
         to some of them, and from which position on they are. Whoever leaves off early loses the connection.
         """
-        throttle = self._throttle
+        throttle, weights = self._throttle, weights or _Weights()
         on_the_way: deque[tuple[int, int, float]] = deque()
         refused: list[tuple[int, int]] = []
         at, last = 0, 0.0
@@ -138,7 +189,7 @@ class Hands:
                         if on_the_way:
                             break
                         await throttle.ready()
-                    end = min(len(checks), at + throttle.per_call)
+                    end = weights.end(at, min(len(checks), at + throttle.per_call))
                     self.sent = end
                     throttle.begun()
                     on_the_way.append((at, end, time.monotonic()))

@@ -19,11 +19,26 @@ class Saved(NamedTuple):
     ttl_ms: int | None
     idle_seconds: int | None
     frequency: int | None
+    size: int | None = None
 
     @property
     def digest(self) -> str:
         """What is compared before the key is deleted."""
         return digest(self.payload)
+
+
+class Limit(NamedTuple):
+    """How large a key may be that is read, and how many bytes at once; `unsized`: also one whose size nobody knows."""
+
+    most: int
+    at_once: int
+    unsized: bool = False
+
+
+class Uncopied(NamedTuple):
+    """A key that was not read, as its copy would have been too large: its size, None where nobody knows."""
+
+    size: int | None
 
 
 def digest(payload: bytes) -> str:
@@ -40,12 +55,17 @@ def said(reply: Any) -> Said:
     return bytes(reply).decode("utf-8", "replace")
 
 
-def saved(reply: Sequence[Any]) -> Saved:
-    """A saved value from DUMP, PTTL, idle time and frequency, of which -1 are none or not known."""
-    payload, ttl, idle, frequency = reply
+def saved(reply: Sequence[Any]) -> Saved | Uncopied:
+    """A saved value from DUMP, PTTL, idle time, frequency and size, of which -1 are none or not known; or what is
+    there instead, the size alone.
+    """
+    if len(reply) == 1:
+        return Uncopied(None if reply[0] < 0 else reply[0])
+    payload, ttl, idle, frequency, size = reply
     return Saved(
         payload,
         None if ttl < 0 else ttl,
         None if idle < 0 else idle,
         None if frequency < 0 else frequency,
+        None if size < 0 else size,
     )

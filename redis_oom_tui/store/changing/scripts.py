@@ -20,6 +20,7 @@ import struct
 from enum import IntEnum
 from string import Template
 
+from redis_oom_tui.rules.headroom import MODULE_TOLD, TOLD_TYPES
 from redis_oom_tui.rules.recheck import SHARED_GROWTH, SHARED_ROOM, SHARED_USERS
 
 WANTS = struct.Struct("<Hdddd")
@@ -40,6 +41,7 @@ class Reply(IntEnum):
     CONTENT = -5
     SHARED = -6
     UNSURE = -7
+    LATER = -8
 
 
 CHANGED_WORDS = {
@@ -91,12 +93,13 @@ local function differs(key, place)
     idle = pcall('OBJECT', 'IDLETIME', key)
     if type(idle) == 'number' and idle < idle_least then return -3 end
   end
+  local size
   if smallest >= 0 then
-    local size = pcall('MEMORY', 'USAGE', key)
+    size = pcall('MEMORY', 'USAGE', key)
     if type(size) == 'number' and (size < smallest or size > largest) then return -4 end
   end
   if is_saved and redis.sha1hex(call('DUMP', key)) ~= digest then return -5 end
-  return nil, kind, ttl, idle
+  return nil, kind, ttl, idle, size
 end
 local function said(reply)
   if type(reply) == 'table' and reply.err then return reply.err end
@@ -190,14 +193,39 @@ return out
 """
 )
 
-# Each unchanged key's DUMP, PTTL and idle time (or frequency) in place of a number.
+# Behind each record two more fields (as `DUE`): how large the key may be, negative where one of unknown size is copied
+# as well, and how many bytes of keys this call may copy: what is over that is LATER, and one that is too large is
+# answered by its size alone (-1: unknown). Five elements tell little of the size of a collection, so all are looked at,
+# which takes less time than the DUMP. A module without a mem_usage hook answers a few bytes for any value.
+_MEASURE = Template("""
+local told = {$told}
+local function measured(key, kind)
+  local size = pcall('MEMORY', 'USAGE', key, 'SAMPLES', 0)
+  if type(size) == 'number' then return (told[kind] or size > $module_told + #key) and size or -1 end
+  size = kind == 'string' and pcall('STRLEN', key)
+  return type(size) == 'number' and size + #key + $string_room or -1
+end
+""").substitute(
+    told=", ".join(f"['{kind}']=1" for kind in sorted(TOLD_TYPES)), module_told=MODULE_TOLD, string_room=SHARED_ROOM
+)
+
+# Each unchanged key's DUMP, PTTL, idle time (or frequency) and size in place of a number.
 SAVE = _lean(
     _CHECK
+    + _MEASURE
     + """
 saving = true
-local out = {}
+local out, held = {}, 0
 for i, key in ipairs(KEYS) do
-  local code, _, ttl, idle = differs(key, i)
+  local code, kind, ttl, idle, size = differs(key, i)
+  local most, at_once
+  most, at_once, at = unpacked('<dd', wants, at)
+  if not code then
+    if kind ~= 'string' or type(size) ~= 'number' then size = measured(key, kind) end
+    if size > math.abs(most) or (size < 0 and most >= 0) then code = {size}
+    elseif held > 0 and held + size > at_once then code = -8
+    else held = held + math.max(0, size) end
+  end
   if not code then
     local freq = -1
     if type(idle) ~= 'number' then idle = pcall('OBJECT', 'IDLETIME', key) end
@@ -207,7 +235,7 @@ for i, key in ipairs(KEYS) do
       if type(freq) ~= 'number' then freq = -1 end
     end
     local dump = pcall('DUMP', key)
-    code = said(dump) or {dump, ttl, idle, freq}
+    code = said(dump) or {dump, ttl, idle, freq, size}
   end
   out[i] = code
 end

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.rules.recheck import SHARED_USERS, difference, may_be_shared
+from redis_oom_tui.rules.headroom import size_is_told
+from redis_oom_tui.rules.recheck import SHARED_ROOM, SHARED_USERS, difference, may_be_shared
 from redis_oom_tui.store.changing.channel import Channel, Command
 from redis_oom_tui.store.changing.packing import Check
-from redis_oom_tui.store.changing.replies import Said, Saved, digest, said, saved
+from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied, digest, said, saved
 from redis_oom_tui.store.changing.scripts import Reply
 
 _DIFFERENCES = {
@@ -37,10 +38,19 @@ class Steps:
             told[at] = said(reply)
         return told
 
-    async def save(self, checks: Sequence[Check]) -> list[Saved | Said]:
-        """The value of each key that looks as expected."""
-        told: list[Saved | Said] = [*await self._differences(checks, saving=True)]
-        acting = [at for at, reply in enumerate(told) if reply is Reply.DONE]
+    async def save(self, checks: Sequence[Check], limit: Limit) -> list[Saved | Uncopied | Said]:
+        """The value of each key that looks as expected and fits into `limit`."""
+        told: list[Saved | Uncopied | Said] = [*await self._differences(checks, saving=True)]
+        sizes = await self._sizes(checks, [at for at, reply in enumerate(told) if reply is Reply.DONE])
+        held = 0
+        for at, size in sizes.items():
+            if not limit.unsized if size is None else size > limit.most:
+                told[at] = Uncopied(size)
+            elif held and held + (size or 0) > limit.at_once:
+                told[at] = Reply.LATER
+            else:
+                held += size or 0
+        acting = [at for at in sizes if told[at] is Reply.DONE]
         commands: list[Command] = []
         for at in acting:
             name = checks[at].id.key
@@ -50,10 +60,24 @@ class Steps:
             idle, frequency, ttl, payload = replies[4 * number : 4 * number + 4]
             if isinstance(payload, bytes):
                 known = [reply if isinstance(reply, int) else -1 for reply in (ttl, idle, frequency)]
-                told[at] = saved([payload, *known])
+                size = sizes[at]
+                told[at] = saved([payload, *known, -1 if size is None else size])
             else:
                 told[at] = Reply.GONE if payload is None else payload
         return told
+
+    async def _sizes(self, checks: Sequence[Check], places: Sequence[int]) -> dict[int, int | None]:
+        """How large the keys at `places` are, all their elements looked at; None where nobody knows."""
+        commands: list[Command] = [("MEMORY", "USAGE", checks[at].id.key, "SAMPLES", 0) for at in places]
+        sizes: dict[int, int | None] = {}
+        for at, reply in zip(places, await self._channel.call(commands), strict=True):
+            size = reply if isinstance(reply, int) else None
+            if size is None and checks[at].expected.type == "string":
+                length = (await self._channel.call([("STRLEN", checks[at].id.key)]))[0]
+                size = length + len(checks[at].id.key) + SHARED_ROOM if isinstance(length, int) else None
+            told = size_is_told(checks[at].expected.type, size, len(checks[at].id.key))
+            sizes[at] = size if told else None
+        return sizes
 
     async def _differences(self, checks: Sequence[Check], *, saving: bool = False) -> list[Said]:
         """DONE for each key that looks as expected."""

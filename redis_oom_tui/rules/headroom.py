@@ -1,0 +1,118 @@
+"""How large a reply may be before others pay for it: what is held for a client counts towards maxmemory.
+
+A reply that its client has not read yet is evicted for, or has writes refused. Measured with a value of 8 MB that was
+saved and compared before its deletion, as multiples of its size that had to be free for no other key to be evicted:
+1.1 on Redis 6.2 and 7.0, 0.6 on Valkey 9.1, 2.1 on Redis 8.2, where what a script read counts as well.
+"""
+
+from collections.abc import Mapping
+
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
+
+# Types whose MEMORY USAGE with all elements is their size: the server's own, and modules that answer for theirs.
+TOLD_TYPES = frozenset(
+    {
+        "string",
+        "list",
+        "set",
+        "zset",
+        "hash",
+        "stream",
+        "vectorset",
+        "ReJSON-RL",
+        "TSDB-TYPE",
+        "MBbloom--",
+        "MBbloomCF",
+        "CMSk-TYPE",
+        "TopK-TYPE",
+        "TDIS-TYPE",
+    }
+)
+# A module that does not answer is booked as so many bytes at most, and its name: FalkorDB's graph of 40 MB as 32.
+MODULE_TOLD = 256
+# A server writes so much of a reply before it turns to anybody else.
+UNNOTICED = 16 * 1024
+# Of what is free, the part that one exchange may take: the next is saved while the last is deleted, and scripts leave
+# something behind that is cleared away a little later.
+_SHARE = 4
+# What a single copy needs, in halves of its size, and beside that.
+_HALVES, _BESIDE = 5, 128 * 1024
+
+
+def headroom(snapshot: Snapshot) -> int | None:
+    """Bytes that are free below maxmemory; None where a reply can cost nobody anything.
+
+    That is so without a limit, on a replica, which leaves maxmemory to its master, and where writes are refused now,
+    whatever is read.
+    """
+    memory = snapshot.memory
+    if snapshot.server.role in {"slave", "replica"}:
+        return None
+    return _free(memory.maxmemory_bytes, memory.counted_bytes, memory.policy, snapshot.expires)
+
+
+def headroom_in(fields: Mapping[str, object]) -> int | None:
+    """The same from the fields of INFO memory and keyspace of a server that takes writes.
+
+    >>> headroom_in({"used_memory": "80", "maxmemory": "100", "maxmemory_policy": "allkeys-lru"})
+    20
+    """
+    used, limit = _number(fields.get("used_memory")), _number(fields.get("maxmemory"))
+    counted = max(0, used - _number(fields.get("mem_not_counted_for_evict")))
+    databases = [value for name, value in fields.items() if name.startswith("db") and isinstance(value, Mapping)]
+    expires = sum(_number(database.get("expires")) for database in databases)
+    return _free(limit or None, counted, str(fields.get("maxmemory_policy", "")), expires)
+
+
+def _free(limit: int | None, counted: int, policy: str, expires: int) -> int | None:
+    if limit is None:
+        return None
+    evicts_nothing = policy == NOEVICTION or (is_volatile(policy) and not expires)
+    if evicts_nothing and counted >= limit:
+        return None
+    return max(0, limit - counted)
+
+
+def _number(value: object) -> int:
+    text = str(value).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def at_once(room: int | None, most: int) -> int:
+    """Bytes that may be on their way at once with `room` free: at most `most`, and what nobody notices in any case.
+
+    >>> at_once(None, 4096), at_once(100 * 1024 * 1024, 4_000_000), at_once(0, 4_000_000)
+    (4096, 4000000, 16384)
+    """
+    return most if room is None else max(UNNOTICED, min(most, room // _SHARE))
+
+
+def needed(size: int) -> int:
+    """Bytes that must be free for a key of `size` to be copied: none for a small one."""
+    return 0 if size <= UNNOTICED else size * _HALVES // 2 + _BESIDE
+
+
+def has_room(size: int, room: int | None) -> bool:
+    """Whether a key of `size` can be copied with `room` free."""
+    return room is None or needed(size) <= room
+
+
+def size_is_told(kind: str, size: int | None, name_bytes: int) -> bool:
+    """Whether `size` is that of a key of type `kind`, and not what a module says for want of anything better.
+
+    >>> size_is_told("hash", 90, 3), size_is_told("graphdata", 90, 3), size_is_told("hash", None, 3)
+    (True, False, False)
+    """
+    return size is not None and (kind in TOLD_TYPES or size > MODULE_TOLD + name_bytes)
+
+
+def largest(room: int | None, most: int) -> int:
+    """The largest key that can be copied with `room` free, at most `most` bytes.
+
+    >>> largest(None, 10), largest(0, 10_000_000), largest(5 * 1024 * 1024, 10_000_000)
+    (10, 16384, 2044723)
+    """
+    if room is None:
+        return most
+    return min(most, max(UNNOTICED, (room - _BESIDE) * 2 // _HALVES))
