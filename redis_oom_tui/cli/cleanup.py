@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Order, Outcome, Plan, PlannedKey, RunView, TtlFilter
 from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.key_patterns import read
 from redis_oom_tui.words.hostile import exact, from_exact, from_glob, safe_text
 from redis_oom_tui.words.plan_document import plan_document
@@ -70,11 +71,10 @@ class _Result:
 @click.option("--expire", metavar="TIME", help="Let the keys expire, spread over this time, instead of deleting them.")
 @click.option("--backup", "backup_path", type=_FILE, metavar="FILE", help="Write the backup to this new file.")
 @click.option("--no-backup", is_flag=True, help="Keep no copy: there will be no undo.")
-@click.option(
-    "--max-key-backup", default="16mb", metavar="SIZE", help="Keys over this are deleted without a copy (16mb)."
-)
+@click.option("--max-key-backup", default="16mb", metavar="SIZE", help="Keys over this are not backed up (16mb).")
 @click.option("--max-backup", default="512mb", metavar="SIZE", help="Stop when the backup is this large (512mb).")
-@click.option("--keep-unsaved", is_flag=True, help="Keep the keys that are too large for the backup.")
+@click.option("--keep-unsaved", is_flag=True, help="Keep the keys that cannot be backed up (the default).")
+@click.option("--delete-unsaved", is_flag=True, help="Delete them for good, and back up the others.")
 @click.option("--save-plan", type=_FILE, metavar="FILE", help="Write the plan to a new file.")
 @click.option(
     "--plan", "plan_path", type=_FILE, metavar="FILE", help="Take the plan from a file; no other choice applies."
@@ -121,7 +121,10 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
             raise BadInput(f"The plan's hash is {plan.hash[:12]}..., not {given['plan_hash']}: nothing was done")
         if given["save_plan"] is not None:
             save_plan(plan, given["save_plan"])
-        budget = operator.budget(plan, await server.snapshot())
+        snapshot = await server.snapshot()
+        if snapshot.fleet is None:
+            backup = replace(backup, room_bytes=headroom(snapshot))
+        budget = operator.budget(plan, snapshot)
         result = _Result(plan, budget, operator.consent(plan, backup), stopped=stopped)
         if not yes or not plan.keys:
             return result
@@ -184,12 +187,14 @@ def _criteria(given: dict[str, Any]) -> Criteria:
 def _backup(given: dict[str, Any]) -> BackupChoice:
     if given["no_backup"] and given["backup_path"] is not None:
         raise BadInput("--backup and --no-backup exclude each other")
+    if given["delete_unsaved"] and given["keep_unsaved"]:
+        raise BadInput("--keep-unsaved and --delete-unsaved exclude each other")
     return BackupChoice(
         wanted=not given["no_backup"],
         path=given["backup_path"],
         max_key_bytes=parse_size(given["max_key_backup"]),
         max_total_bytes=parse_size(given["max_backup"]),
-        keep_unsaved=given["keep_unsaved"],
+        keep_unsaved=not given["delete_unsaved"],
     )
 
 
@@ -220,7 +225,11 @@ def _to_run_it(plan: Plan, way_in: Sequence[str], given: dict[str, Any]) -> list
     words = ["--plan", str(path), "--hash", plan.hash[:12], "--max-key-backup", given["max_key_backup"]]
     words += ["--max-backup", given["max_backup"]]
     words += ["--backup", str(given["backup_path"])] if given["backup_path"] is not None else []
-    words += [option for option in ("--no-backup", "--keep-unsaved") if given[option[2:].replace("-", "_")]]
+    words += [
+        option
+        for option in ("--no-backup", "--keep-unsaved", "--delete-unsaved")
+        if given[option[2:].replace("-", "_")]
+    ]
     return ["Nothing was done. To run it:", again.line(way_in, "cleanup", *words, "--yes")]
 
 

@@ -1,8 +1,13 @@
 """How much must go, how much a plan frees, and how firmly it has to be confirmed."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 from redis_oom_tui.models.action import Backup, BackupChoice, Budget
 from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules import uncopied
+from redis_oom_tui.rules.headroom import size_is_told
 from redis_oom_tui.words.sizes import count, duration, number_of_keys, percent, size, told_bytes
 
 TARGET = 0.80
@@ -10,6 +15,9 @@ TARGET = 0.80
 FILLED_TO = 0.95
 _WORD_ABOVE_KEYS = 1000
 _WORD_ABOVE_SHARE = 0.10
+_WORD_ABOVE_BYTES = 1024**3
+_NO_ROOM = "too large to be read now, with {} free below maxmemory"
+_UNKNOWN = "the size is not known, so nobody knows what a copy takes of the room below maxmemory"
 # What a line of the backup takes beside the key's value.
 _LINE_BYTES = 150
 # A plan that frees this many times what must go is told to be more than enough.
@@ -102,19 +110,36 @@ def _words(plan: Plan, target: float, needed: int, held: int, spread: int, now: 
     return f"{need}; this plan frees {about}, {change}{short}."
 
 
-def confirm_word(plan: Plan) -> str | None:
-    """The word that has to be typed before a large plan runs, else None.
+def confirm_word(plan: Plan, backup: BackupChoice | None = None, *, used_bytes: int | None = None) -> str | None:
+    """The word that has to be typed before `plan` runs, else None: for one that is large, by keys or by bytes, and for
+    one of which something cannot come back with `backup`. `used_bytes` is what the server uses now.
 
     >>> from redis_oom_tui.models.keys import KeyId
     >>> from redis_oom_tui.models.plan import Criteria
     >>> key = PlannedKey(KeyId(0, b"k"), "string", 1)
-    >>> confirm_word(Plan((key,), Criteria(), 0.0, "s", keyspace_keys=100))
+    >>> plan = Plan((key,), Criteria(), 0.0, "s", keyspace_keys=100)
+    >>> confirm_word(plan), confirm_word(plan, used_bytes=9), confirm_word(plan, BackupChoice(wanted=False))
+    (None, 'delete', 'delete')
     >>> confirm_word(Plan((key,), Criteria(), 0.0, "s", keyspace_keys=9))
     'delete'
     """
-    if len(plan.keys) > _WORD_ABOVE_KEYS or _share(plan) > _WORD_ABOVE_SHARE:
+    large = len(plan.keys) > _WORD_ABOVE_KEYS or _share(plan) > _WORD_ABOVE_SHARE
+    if large or _large_in_bytes(plan, used_bytes) or (backup is not None and without_copy(plan, backup)):
         return plan.deed.value
     return None
+
+
+def _large_in_bytes(plan: Plan, used_bytes: int | None) -> bool:
+    """Whether its keys hold more than a tenth of what is used, or 1 GiB; by the upper end of their sizes."""
+    held = plan.size + _spread(plan, None)
+    return held > _WORD_ABOVE_BYTES or (used_bytes is not None and held > _WORD_ABOVE_SHARE * used_bytes)
+
+
+def without_copy(plan: Plan, backup: BackupChoice) -> int:
+    """How many keys of `plan` would be gone for good: those that it takes and `backup` does not hold."""
+    if not backup.wanted:
+        return len(plan.keys)
+    return 0 if backup.keep_unsaved else sum(1 for _ in uncopied.keys(plan, backup))
 
 
 def _share(plan: Plan) -> float:
@@ -204,6 +229,9 @@ def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     if plan.deed is Deed.EXPIRE:
         return ("The present expiry of each key is written down, so this can be undone until the keys are due.",)
     number, held = unsaved(plan, backup)
+    others = _others(plan, backup)
+    if number + sum(others.values()) == len(plan.keys):
+        return (_none_copied(plan, backup, number, others),)
     over = f"{number_of_keys(number)} ({size(held)}) over {size(backup.max_key_bytes)} each"
     but = ""
     if number and backup.keep_unsaved:
@@ -211,10 +239,35 @@ def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     elif number:
         but = f", but for {over}: too large to save, so for {'that' if number == 1 else 'those'} there is no undo"
     words = [f"Each key is written to the backup before it is deleted{but}.", "Restoring needs room below maxmemory."]
-    if number == len(plan.keys):
-        words = [f"All are over {size(backup.max_key_bytes)} each, too large to save: this cannot be undone."]
-        if backup.keep_unsaved:
-            words = [f"All are over {size(backup.max_key_bytes)} each, too large to save: nothing will be deleted."]
-    elif _in_a_file(len(plan.keys) - number, plan.size - held) > backup.max_total_bytes:
+    words += [_other_words(count_, reason, backup) for reason, count_ in others.items()]
+    if _in_a_file(len(plan.keys) - number, plan.size - held) > backup.max_total_bytes:
         words.append(f"The backup may reach its cap of {size(backup.max_total_bytes)}; the run would stop there.")
     return tuple(words)
+
+
+def _others(plan: Plan, backup: BackupChoice) -> Counter[str]:
+    """How many keys cannot be copied, though none is over the cap of one key, by the reason."""
+    found: Counter[str] = Counter()
+    for key, _ in uncopied.keys(plan, backup):
+        if key.size is None or key.size <= backup.max_key_bytes:
+            told = size_is_told(key.type, key.size, len(key.id.key))
+            found[_NO_ROOM.format(size(backup.room_bytes)) if told else _UNKNOWN] += 1
+    return found
+
+
+def _other_words(number: int, reason: str, backup: BackupChoice) -> str:
+    is_kept, has = ("is kept", "has") if number == 1 else ("are kept", "have")
+    ends = is_kept if backup.keep_unsaved else f"{has} no undo"
+    return f"{number_of_keys(number)} {ends}: {reason}."
+
+
+def _none_copied(plan: Plan, backup: BackupChoice, number: int, others: Mapping[str, int]) -> str:
+    """That no key of the plan can be saved, why, and what follows."""
+    then = "nothing will be deleted" if backup.keep_unsaved else "this cannot be undone"
+    if number == len(plan.keys):
+        return f"All are over {size(backup.max_key_bytes)} each, too large to save: {then}."
+    why = [f"{number_of_keys(number)} over {size(backup.max_key_bytes)} each"] if number else []
+    why += [
+        reason if len(others) == 1 and not number else f"{number_of_keys(n)}: {reason}" for reason, n in others.items()
+    ]
+    return f"No key can be saved ({'; '.join(why)}): {then}."

@@ -37,6 +37,7 @@ UNNOTICED = 16 * 1024
 # something behind that is cleared away a little later.
 _SHARE = 4
 # What a single copy needs, in halves of its size, and beside that.
+_ABSURD = 2**62
 _HALVES, _BESIDE = 5, 128 * 1024
 
 
@@ -44,7 +45,7 @@ def headroom(snapshot: Snapshot) -> int | None:
     """Bytes that are free below maxmemory; None where a reply can cost nobody anything.
 
     That is so without a limit, on a replica, which leaves maxmemory to its master, and where writes are refused now,
-    whatever is read.
+    whatever is read. Where nobody knows what is used, nothing is free.
     """
     memory = snapshot.memory
     if snapshot.server.role in {"slave", "replica"}:
@@ -59,15 +60,19 @@ def headroom_in(fields: Mapping[str, object]) -> int | None:
     20
     """
     used, limit = _number(fields.get("used_memory")), _number(fields.get("maxmemory"))
-    counted = max(0, used - _number(fields.get("mem_not_counted_for_evict")))
+    counted = None
+    if 0 < used < _ABSURD:
+        counted = max(0, used - _number(fields.get("mem_not_counted_for_evict")))
     databases = [value for name, value in fields.items() if name.startswith("db") and isinstance(value, Mapping)]
     expires = sum(_number(database.get("expires")) for database in databases)
     return _free(limit or None, counted, str(fields.get("maxmemory_policy", "")), expires)
 
 
-def _free(limit: int | None, counted: int, policy: str, expires: int) -> int | None:
+def _free(limit: int | None, counted: int | None, policy: str, expires: int) -> int | None:
     if limit is None:
         return None
+    if counted is None:
+        return 0
     evicts_nothing = policy == NOEVICTION or (is_volatile(policy) and not expires)
     if evicts_nothing and counted >= limit:
         return None

@@ -171,7 +171,7 @@ class ArmedCleanup:
         if self._job.dry_run:
             self._say(f"would {_deed(plan)}: {_names(plan)}.", plan)
             return
-        run = operator.run(plan, backup=BackupChoice(wanted=self._job.emergency.backup))
+        run = operator.run(plan, backup=BackupChoice(wanted=self._job.emergency.backup, keep_unsaved=True))
         # All of it counts against the hour before it runs: whatever happens then, the hour never takes more.
         taking = bounds.Spent(now, len(plan.keys), plan.size)
         self._ledger.put(where, taking)

@@ -13,7 +13,7 @@ from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.cli import main as entry
 from redis_oom_tui.words.hostile import exact
 from tests.cli.ran import place_among_processes
-from tests.support.acting import calls, fill, fill_to_the_limit
+from tests.support.acting import calls, fill, fill_to_the_limit, settled
 from tests.support.servers import RunningServer, started
 
 HOSTILE = b"cache:\xff\x1b[2J[red]*"
@@ -357,3 +357,52 @@ def test_a_backup_without_its_last_line_is_restored_and_said_to_have_no_end(
         code, out, _ = valkey_tool("restore", str(backup), "--yes")
         assert (code, client.dbsize()) == (0, 20)
         assert "keys may be missing" in out
+
+
+def a_giant_beside_a_small_one(server: RunningServer) -> None:
+    with server.client() as client:
+        client.set("cache:giant", os.urandom(50_000))
+        client.set("cache:small", "x")
+
+
+GIANTS = ("cleanup", "--match", "cache:*", "--max-key-backup", "10kb", "--yes")
+
+
+def test_a_key_that_cannot_be_backed_up_is_kept_with_the_reason(server: RunningServer, tool: Tool) -> None:
+    a_giant_beside_a_small_one(server)
+    code, out, _ = tool(*GIANTS)
+    assert code == 1
+    assert "1 key (" in out
+    assert "is kept, as too large to save" in out
+    assert "failed: cache:giant: kept: " in out
+    assert "is too large to save, with at most 10.0 KiB a key" in out
+    with server.client() as client:
+        assert client.keys() == [b"cache:giant"]
+
+
+def test_a_key_that_cannot_be_backed_up_goes_where_that_is_asked_for(server: RunningServer, tool: Tool) -> None:
+    a_giant_beside_a_small_one(server)
+    code, out, _ = tool(*GIANTS, "--delete-unsaved")
+    assert code == 0
+    assert "for that there is no undo" in out
+    with server.client() as client:
+        assert client.dbsize() == 0
+        a_giant_beside_a_small_one(server)
+        code, out, _ = tool(*GIANTS, "--no-backup")
+        assert code == 0
+        assert "this cannot be undone" in out
+        assert client.dbsize() == 0
+
+
+def test_a_giant_in_a_full_server_evicts_nobody_else(server: RunningServer, tool: Tool) -> None:
+    with server.client() as client:
+        fill(client, [b"other:%d" % n for n in range(20_000)], b"x" * 200)
+        client.hset("cache:hog", mapping={f"f{n}": "v" * 20 for n in range(10_000)})
+        client.hset("cache:hog", "data", os.urandom(60_000_000))
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    with server.client() as client:
+        client.config_set("maxmemory", settled(client) + 1_000_000)
+        code, out, _ = tool("cleanup", "--match", "cache:*", "--yes")
+        assert code == 1
+        assert "too large to save" in out
+        assert (client.info("stats")["evicted_keys"], client.dbsize()) == (0, 20_001)

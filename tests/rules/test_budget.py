@@ -77,6 +77,32 @@ def test_a_large_plan_wants_a_word() -> None:
     assert confirm_word(plan(1, 1, keyspace=19, deed=Deed.EXPIRE)) == "expire"
 
 
+def test_a_plan_that_is_large_in_bytes_wants_a_word() -> None:
+    assert confirm_word(plan(MIB, 9 * MIB), used_bytes=200 * MIB) is None
+    assert confirm_word(plan(MIB, 9 * MIB), used_bytes=90 * MIB) == "delete"
+    assert confirm_word(plan(MIB, 1025 * MIB), used_bytes=10**12) == "delete"
+
+
+def test_a_plan_that_cannot_be_taken_back_wants_a_word() -> None:
+    assert confirm_word(plan(MIB, MIB), BackupChoice()) is None
+    assert confirm_word(plan(MIB, MIB), BackupChoice(wanted=False)) == "delete"
+    assert confirm_word(plan(MIB, deed=Deed.EXPIRE), BackupChoice(wanted=False)) == "expire"
+    assert confirm_word(plan(MIB, 17 * MIB), BackupChoice()) == "delete"
+    assert confirm_word(plan(MIB, 17 * MIB), BackupChoice(keep_unsaved=True)) is None
+    assert confirm_word(plan(MIB, 4 * MIB), BackupChoice(room_bytes=5 * MIB)) == "delete"
+    assert confirm_word(plan(MIB, 4 * MIB), BackupChoice(room_bytes=50 * MIB)) is None
+
+
+def test_consent_tells_what_has_no_room_to_be_read() -> None:
+    assert consent(plan(4 * MIB), BackupChoice(room_bytes=MIB))[1] == (
+        "No key can be saved (too large to be read now, with 1.0 MiB free below maxmemory): this cannot be undone."
+    )
+    kept = consent(plan(MIB, 4 * MIB), BackupChoice(room_bytes=5 * MIB, keep_unsaved=True))
+    assert "1 key is kept: too large to be read now, with 5.0 MiB free below maxmemory." in kept
+    lost = consent(plan(MIB, 4 * MIB), BackupChoice(room_bytes=5 * MIB))
+    assert "1 key has no undo: too large to be read now, with 5.0 MiB free below maxmemory." in lost
+
+
 def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:
     words = consent(plan(MIB, 50 * MIB), BackupChoice())
     assert words[0] == "Delete 2 keys (51.0 MiB) in database 0 of cache-1:6379 (master)."

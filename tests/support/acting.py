@@ -59,7 +59,7 @@ def fill(client: redis.Redis, names: Iterable[bytes], value: bytes = b"x" * 100,
 def fill_to_the_limit(client: redis.Redis) -> None:
     """Set the limit below what is in use, buffers of connections that end later included: writes are refused."""
     client.config_set("maxmemory-policy", "noeviction")
-    client.config_set("maxmemory", max(1, _settled(client) - 400_000))
+    client.config_set("maxmemory", max(1, settled(client) - 400_000))
     try:
         client.set(b"one more", b"x" * 1000)
     except redis.OutOfMemoryError:
@@ -67,7 +67,7 @@ def fill_to_the_limit(client: redis.Redis) -> None:
     raise AssertionError("the server is not out of memory")
 
 
-def _settled(client: redis.Redis) -> int:
+def settled(client: redis.Redis) -> int:
     """used_memory once it keeps still: a connection that was closed takes its buffers with it a moment later."""
     before, used = -1, int(client.info("memory")["used_memory"])
     for _ in range(50):

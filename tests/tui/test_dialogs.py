@@ -4,6 +4,8 @@ import pytest
 from textual import events
 
 from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Lever
 from redis_oom_tui.rules import budget
@@ -190,9 +192,64 @@ async def test_without_a_backup_it_says_that_nothing_comes_back():
         app.screen.query_one("#backup").focus()
         await pilot.press("enter")
         await until(pilot, lambda: "cannot be undone" in screen_text(app))
+        assert "Delete 40 keys, no backup" in screen_text(app)
+        assert app.screen.query_one("#act").disabled
+        await pilot.press(*"delet", "enter")
+        await pilot.pause()
+        assert answers == []
+        await pilot.press("e", "enter")
+        await until(pilot, lambda: answers == [BackupChoice(wanted=False)])
+
+
+async def test_the_word_goes_with_the_backup_that_makes_it_needless():
+    app = an_app()
+    async with app.run_test() as pilot:
+        answers = await opened(pilot, a_plan_dialog())
+        app.screen.query_one("#backup").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "Type delete" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Type delete" not in screen_text(app))
+        assert "no backup" not in screen_text(app)
         app.screen.query_one("#act").focus()
         await pilot.press("enter")
-        await until(pilot, lambda: answers == [BackupChoice(wanted=False)])
+        await until(pilot, lambda: answers == [BackupChoice()])
+
+
+def a_giant(size):
+    return PlannedKey(KeyId(0, b"hog"), "hash", size)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 12)])
+async def test_what_no_backup_can_hold_wants_the_word_and_says_so_on_the_button(size):
+    app = an_app()
+    async with app.run_test(size=size) as pilot:
+        answers = await opened(pilot, a_plan_dialog([a_giant(400_000_000)]))
+        text = screen_text(app)
+        assert ("Delete 1 key, no backup possible" if size[0] == 80 else "Delete, no backup") in text
+        assert "[x]" not in text
+        await pilot.press("tab", "enter")
+        await pilot.pause()
+        assert answers == []
+        await pilot.press(*"delete", "enter")
+        await until(pilot, lambda: answers == [BackupChoice()])
+
+
+async def test_some_that_no_backup_can_hold_are_counted_on_the_button():
+    app = an_app()
+    async with app.run_test() as pilot:
+        await opened(pilot, a_plan_dialog([a_giant(400_000_000), PlannedKey(KeyId(0, b"k"), "string", 90)]))
+        assert "Delete 2 keys, 1 without backup" in screen_text(app)
+        assert "[x] write each key to a backup first, but for 1" in screen_text(app)
+        assert "Type delete" in screen_text(app)
+
+
+async def test_what_has_no_room_to_be_read_wants_the_word_as_well():
+    app = an_app()
+    async with app.run_test() as pilot:
+        await opened(pilot, a_plan_dialog([a_giant(4_000_000)], room=1_000_000))
+        assert "Delete 1 key, no backup possible" in screen_text(app)
+        assert "Type delete" in screen_text(app)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Outcome, Plan, RunView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.budget import confirm_word
+from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.acting.state import CleanupState, Stage
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
@@ -72,7 +75,8 @@ async def run(desk: "ActionDesk", frozen: Plan, *, hidden: int = 0) -> None:
         lambda choice: operator.consent(frozen, choice),
         budget=operator.budget(frozen, snapshot).words if snapshot is not None else "",
         hidden=hidden,
-        word=operator.confirm_word(frozen),
+        word=operator.confirm_word(frozen) or _large(frozen, snapshot),
+        room=None if snapshot is None or snapshot.fleet is not None else headroom(snapshot),
     )
     choice = await desk.ask(dialog)
     if choice is None:
@@ -92,6 +96,11 @@ async def run(desk: "ActionDesk", frozen: Plan, *, hidden: int = 0) -> None:
         desk.tell("cleanup", view.ended or "The run has ended.", bad=view.failed)
     finally:
         desk.show_cleanup(ended)
+
+
+def _large(frozen: Plan, snapshot: Snapshot | None) -> str | None:
+    """The word for a plan that takes a large part of what is used now."""
+    return confirm_word(frozen, used_bytes=None if snapshot is None else snapshot.memory.used_bytes)
 
 
 async def restore(desk: "ActionDesk", path: Path | None) -> None:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def _typed_hint(word: str) -> str:
+    return f"Type {word}, then Enter; Esc goes back"
+
+
 class Dialog(FreshScreen[T], Generic[T]):
     """A question with its answer, or None where it was left.
 
@@ -57,7 +61,7 @@ class Dialog(FreshScreen[T], Generic[T]):
         self.word = word
         self.box = Box(danger=danger)
         if word is not None:
-            self.hint = f"Type {word}, then Enter; Esc goes back"
+            self.hint = _typed_hint(word)
 
     @property
     def triage(self) -> "TriageApp":
@@ -111,6 +115,18 @@ class Dialog(FreshScreen[T], Generic[T]):
         """The text has changed, perhaps in length."""
         self.box.fit()
         self.box.show_rest()
+
+    async def want(self, word: str | None) -> None:
+        """From now on what acts is dead until `word` was typed, or, without one, alive."""
+        if word == self.word:
+            return
+        self.word = word
+        self.hint = type(self).hint if word is None else _typed_hint(word)
+        self.query_one(FootLine).say(self.hint, always=word is not None)
+        self.query_one("#act", PushButton).disabled = word is not None
+        await self.query(WordLine).remove()
+        if word is not None:
+            await self.query_one("#fields", Vertical).mount(WordLine(word))
 
     def action_leave(self) -> None:
         """Back, changing nothing."""

@@ -147,6 +147,11 @@ class FootLine(Canvas):
         self._always = always
         self.below = 0
 
+    def say(self, hint: str, *, always: bool) -> None:
+        """Another way to answer."""
+        self._hint, self._always = f" {hint} ", always
+        self.redraw()
+
     def show(self, below: int) -> None:
         """`below` lines are out of sight."""
         self.below = below
@@ -208,6 +213,12 @@ class PushButton(Guarded):
             return (clip(((f"  {self.label}  ", "cursor_away"),), width),)
         return (clip(((f"[ {self.label} ]", "crit_block" if self._danger else "tab_active"),), width),)
 
+    def relabel(self, label: str) -> None:
+        """Say something else from now on."""
+        self.label = label
+        self.styles.width = cells(label) + 4
+        self.redraw()
+
     def action_press(self) -> None:
         """Press it."""
         self.post_message(self.Pressed(self))
@@ -236,8 +247,8 @@ class Toggle(Guarded):
             super().__init__()
             self.toggle = toggle
 
-    def __init__(self, label: str, *, on: bool, id: str) -> None:  # noqa: A002
-        super().__init__(id=id)
+    def __init__(self, label: str, *, on: bool, id: str, disabled: bool = False) -> None:  # noqa: A002
+        super().__init__(id=id, disabled=disabled)
         self.styles.height = 1
         self._label = label
         self.on = on
@@ -245,7 +256,7 @@ class Toggle(Guarded):
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """A box with a cross in it, or none; marked where it has the focus, as colour alone tells nobody."""
         del height
-        role = "cursor" if self.has_focus else "text"
+        role = "dim" if self.disabled else "cursor" if self.has_focus else "text"
         edge = self.pen.glyphs.cursor if self.has_focus else " "
         box = "[x]" if self.on else "[ ]"
         return (spread(((f"{edge}{box} {self._label}", role),), (), width, role),)

@@ -7,8 +7,9 @@ from textual.widget import Widget
 
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
+from redis_oom_tui.rules.budget import confirm_word, without_copy
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import Toggle, marked, paragraph, quoted
+from redis_oom_tui.tui.dialogs.parts import PushButton, Toggle, marked, paragraph, quoted
 from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, duration, short_size
@@ -21,7 +22,8 @@ class PlanDialog(Dialog[BackupChoice]):
     """Answers with the choice of a backup. The plan is frozen: nothing that happens behind the dialog changes it.
 
     `consent` says what has to be read, for a choice of backup; `budget` what the plan does for the memory; `hidden`
-    how many of the keys were marked rows that a filter hides.
+    how many of the keys were marked rows that a filter hides. `word` is to be typed for a large plan; one of which
+    something cannot come back wants it in any case. `room` is free below maxmemory, None where nothing bounds a reply.
     """
 
     def __init__(
@@ -32,15 +34,19 @@ class PlanDialog(Dialog[BackupChoice]):
         budget: str = "",
         hidden: int = 0,
         word: str | None = None,
+        room: int | None = None,
     ) -> None:
         keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
         verb = "Delete" if plan.deed is Deed.DELETE else "Expire"
-        super().__init__(f"{verb} {keys}?", act=f"{verb} {keys}", danger=True, word=word)
         self.plan = plan
+        self.choice = BackupChoice(room_bytes=room)
+        self._lost = without_copy(plan, self.choice)
+        self._large = word
+        self._act = f"{verb} {keys}"
+        super().__init__(f"{verb} {keys}?", act=self._label(), danger=True, word=self._word())
         self.consent = consent
         self.budget = budget
         self.hidden = hidden
-        self.choice = BackupChoice()
         self._said: tuple[BackupChoice, tuple[str, ...]] | None = None
         self._several = len({key.id.db for key in plan.keys}) > 1
 
@@ -92,15 +98,40 @@ class PlanDialog(Dialog[BackupChoice]):
 
     def fields(self) -> Iterable[Widget]:
         """The backup."""
-        label = "write each key to a backup first"
+        label, possible = "write each key to a backup first", self._lost < len(self.plan.keys)
         if self.plan.deed is Deed.EXPIRE:
             label = "write down each key's expiry first"
-        yield Toggle(label, on=self.choice.wanted, id="backup")
+        elif not possible:
+            label = "no backup is possible"
+        elif self._lost:
+            label = f"write each key to a backup first, but for {count(self._lost)}"
+        yield Toggle(label, on=self.choice.wanted and possible, id="backup", disabled=not possible)
 
-    def on_toggle_turned(self) -> None:
-        """Without a backup there is no way back, and the text says so."""
+    async def on_toggle_turned(self) -> None:
+        """Without a backup there is no way back: the text says so, and the word has to be typed."""
         self.choice = replace(self.choice, wanted=self.query_one("#backup", Toggle).on)
+        self.query_one("#act", PushButton).relabel(self._label(narrow=self.app.size.width < _ONE_LINE_FROM))
+        await self.want(self._word())
         self.refit()
+
+    def _word(self) -> str | None:
+        return self._large or confirm_word(self.plan, self.choice)
+
+    def on_resize(self) -> None:
+        """A narrow terminal has no room for all that the button says."""
+        self.query_one("#act", PushButton).relabel(self._label(narrow=self.app.size.width < _ONE_LINE_FROM))
+        super().on_resize()
+
+    def _label(self, *, narrow: bool = False) -> str:
+        """What the button does, and what of it cannot come back."""
+        act = self._act.split(" ", 1)[0] if narrow else self._act
+        if not self.choice.wanted:
+            return f"{act}, no backup" if self.plan.deed is Deed.DELETE else f"{act}, no undo"
+        if not self._lost:
+            return self._act
+        if self._lost == len(self.plan.keys):
+            return f"{act}, no backup" if narrow else f"{act}, no backup possible"
+        return f"{act}, {count(self._lost)} without backup"
 
     def answer(self) -> BackupChoice:
         """The choice."""

@@ -1,0 +1,167 @@
+"""What the tool reads lies in the server's memory until it has arrived: no key outside the plan is evicted for it."""
+
+import contextlib
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.plan import Criteria, Outcome, Plan
+from tests.support.acting import names_of, operating, planned, settled
+from tests.support.servers import RunningServer
+
+MB = 1_000_000
+OTHERS = 20_000
+PLANNED = Criteria(patterns=(b"plan:*",))
+KEEPING = BackupChoice(keep_unsaved=True)
+Fill = Callable[[redis.Redis], None]
+
+
+def one_giant_field(client: redis.Redis) -> None:
+    """A hash that five samples take for less than a megabyte."""
+    client.hset("plan:hog", mapping={f"f{n}": "v" * 20 for n in range(10_000)})
+    client.hset("plan:hog", "data", os.urandom(60 * MB))
+
+
+def four_large_strings(client: redis.Redis) -> None:
+    for n in range(4):
+        client.set(f"plan:{n}", os.urandom(12 * MB))
+
+
+def many_middling_strings(client: redis.Redis) -> None:
+    for n in range(100):
+        client.set(f"plan:{n}", os.urandom(100_000))
+
+
+def uneven_hashes(client: redis.Redis) -> None:
+    """Ten small fields and a large one each: by five samples as good as empty, or twice as large."""
+    pipeline = client.pipeline(transaction=False)
+    for n in range(2000):
+        fields = {f"f{at}": "x" for at in range(10)}
+        pipeline.hset(f"plan:{n}", mapping={**fields, "data": os.urandom(10_000)})
+    pipeline.execute()
+
+
+@contextlib.asynccontextmanager
+async def nearly_full(
+    server: RunningServer, folder: Path, fill: Fill, room: int, policy: str = "allkeys-lru"
+) -> AsyncIterator[tuple[LiveOperator, Plan]]:
+    """A plan on a server with 20,000 other keys that is `room` bytes below its limit."""
+    with server.client() as client:
+        pipeline = client.pipeline(transaction=False)
+        for n in range(OTHERS):
+            pipeline.set(f"other:{n}", "x" * 200)
+        pipeline.execute()
+        client.config_set("maxmemory-policy", policy)
+        with server.client() as filling:
+            # What arrived in large pieces leaves buffers behind, which go with the connection.
+            fill(filling)
+        async with operating(server.connection, folder) as operator:
+            plan = await planned(operator, PLANNED)
+            await operator.learn()
+            client.config_set("maxmemory", settled(client) + room)
+            yield operator, plan
+
+
+def lost(server: RunningServer) -> tuple[int, int]:
+    """How many keys were evicted, and how many of the others are gone."""
+    with server.client() as client:
+        evicted = int(client.info("stats")["evicted_keys"])
+        client.config_set("maxmemory", 0)
+        return evicted, OTHERS - sum(1 for _ in client.scan_iter("other:*", count=1000))
+
+
+@pytest.mark.parametrize("choice", [KEEPING, BackupChoice()], ids=["keeping", "accepted"])
+@pytest.mark.parametrize("fill", [one_giant_field, four_large_strings])
+async def test_a_copy_that_has_no_room_is_not_taken_and_its_key_kept(
+    server: RunningServer, tmp_path: Path, fill: Fill, choice: BackupChoice
+) -> None:
+    async with nearly_full(server, tmp_path, fill, MB) as (operator, plan):
+        run = operator.run(plan, backup=choice)
+        await run.run()
+    assert lost(server) == (0, 0)
+    assert names_of(run, Outcome.FAILED) == {key.id.key for key in plan.keys}
+    assert all(one.detail.startswith("kept: ") and "too large to save" in one.detail for one in run.outcomes())
+
+
+@pytest.mark.parametrize(
+    ("fill", "room"),
+    [(four_large_strings, 45 * MB), (many_middling_strings, MB // 2), (uneven_hashes, MB // 2)],
+)
+async def test_what_has_room_is_saved_and_deleted_and_comes_back(
+    server: RunningServer, tmp_path: Path, fill: Fill, room: int
+) -> None:
+    async with nearly_full(server, tmp_path, fill, room) as (operator, plan):
+        with server.client() as client:
+            names = [key.id.key for key in plan.keys]
+            before = {name: content(client, name) for name in names[:10]}
+        run = operator.run(plan, backup=KEEPING)
+        view = await run.run()
+        assert names_of(run, Outcome.DELETED) == set(names), view.ended
+        assert lost(server) == (0, 0)
+        await operator.restore(Path(str(view.backup_path))).run()
+        with server.client() as client:
+            assert client.dbsize() == OTHERS + len(names)
+            assert {name: content(client, name) for name in before} == before
+
+
+def content(client: redis.Redis, name: bytes) -> object:
+    return client.hgetall(name) if client.type(name) == b"hash" else client.get(name)
+
+
+@contextlib.contextmanager
+def writing(server: RunningServer) -> Iterator[list[int]]:
+    """Somebody who writes the same keys again all the time: how many writes were accepted, and refused."""
+    told, ended = [0, 0], threading.Event()
+
+    def write() -> None:
+        with server.client() as client:
+            while not ended.is_set():
+                try:
+                    client.set(f"other:{told[0] % 100}", "x" * 200)
+                    told[0] += 1
+                except redis.OutOfMemoryError:
+                    told[1] += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield told
+    finally:
+        ended.set()
+        thread.join()
+
+
+async def test_no_write_is_refused_for_a_copy(server: RunningServer, tmp_path: Path) -> None:
+    async with nearly_full(server, tmp_path, four_large_strings, 2 * MB, "noeviction") as (operator, plan):
+        with writing(server) as told:
+            run = operator.run(plan, backup=KEEPING)
+            await run.run()
+    assert names_of(run, Outcome.FAILED) == {key.id.key for key in plan.keys}
+    assert told[0] > 0
+    assert told[1] == 0
+
+
+async def test_where_writes_are_refused_anyway_a_large_key_is_saved_and_deleted(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    async with nearly_full(server, tmp_path, four_large_strings, -MB, "noeviction") as (operator, _):
+        one = await planned(operator, Criteria(patterns=(b"plan:1",)))
+        run = operator.run(one, backup=KEEPING)
+        await run.run()
+        assert names_of(run, Outcome.DELETED) == {b"plan:1"}
+
+
+async def test_a_server_without_scripts_is_spared_as_well(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
+    async with nearly_full(server, tmp_path, one_giant_field, MB) as (operator, plan):
+        run = operator.run(plan, backup=KEEPING)
+        await run.run()
+    assert lost(server) == (0, 0)
+    assert names_of(run, Outcome.FAILED) == {b"plan:hog"}
