@@ -90,7 +90,7 @@ def _mode(fields: InfoReader) -> str:
 
 def _memory(fields: InfoReader, address: Address, stated_limit: int | None) -> Memory:
     _must_be_a_server(fields, address)
-    used = fields.positive("used_memory", why_not_zero="no server takes no memory")
+    used = fields.memory("used_memory", why_not_zero="no server takes no memory")
     if "used_memory" not in fields.info:
         fields.doubt("used_memory", NOT_REPORTED)
     limit, source = _limit(fields, stated_limit)
@@ -102,8 +102,8 @@ def _memory(fields: InfoReader, address: Address, stated_limit: int | None) -> M
         maxmemory_bytes=limit,
         limit_source=source,
         policy=policy or "unknown",
-        rss_bytes=fields.positive("used_memory_rss", why_not_zero="the server cannot read it on this system"),
-        peak_bytes=fields.positive("used_memory_peak"),
+        rss_bytes=fields.memory("used_memory_rss", why_not_zero="the server cannot read it on this system"),
+        peak_bytes=fields.memory("used_memory_peak"),
         fragmentation_ratio=fields.number("mem_fragmentation_ratio") or None,
         not_counted_bytes=fields.whole("mem_not_counted_for_evict") or 0,
         startup_bytes=fields.positive("used_memory_startup"),
@@ -123,7 +123,7 @@ def _memory(fields: InfoReader, address: Address, stated_limit: int | None) -> M
         allocator_resident_bytes=fields.positive("allocator_resident"),
         lazyfree_pending_objects=fields.whole("lazyfree_pending_objects"),
         lazyfreed_objects_total=fields.whole("lazyfreed_objects"),
-        host_bytes=fields.positive("total_system_memory"),
+        host_bytes=fields.memory("total_system_memory"),
     )
 
 
@@ -148,7 +148,7 @@ def _must_be_a_server(fields: InfoReader, address: Address) -> None:
         raise NotRedis(
             f"{address} is a Sentinel and holds no data: give it as --sentinel {address} with --master NAME instead"
         )
-    if not any(name in fields.info for name in _OF_A_SERVER):
+    if not identify(fields).product and not any(name in fields.info for name in _OF_A_SERVER):
         raise CommandRefused(
             f"{address} answers INFO without used_memory, so nothing can be said about its memory:"
             " try a user who may read all of INFO, or the server's own port instead of a proxy's",

@@ -10,6 +10,9 @@ from redis_oom_tui.words.sizes import duration, size
 _SLACK = 2**20
 # A ratio that is this many times another than RSS over used_memory is not theirs.
 _OFF_BY = 10
+_LEAST_HOST = 16 * 2**20
+# With more swap than this many times its memory no host is run.
+_SWAP_TIMES = 8
 _TEN_YEARS_MS = 10 * 365 * 86_400_000
 _PARTS = {
     "startup_bytes": "used_memory_startup",
@@ -26,7 +29,7 @@ _PARTS = {
 
 def check_memory(memory: Memory, fields: InfoReader) -> Memory:
     """`memory` without what contradicts the rest of it; each contradiction is noted in `fields`."""
-    memory = _against_host(memory, fields)
+    memory = _against_host(_of_another_order(memory, fields), fields)
     if memory.used_bytes is None:
         return replace(memory, fragmentation_ratio=None)
     used = memory.used_bytes
@@ -45,6 +48,21 @@ def check_times(snapshot: Snapshot, fields: InfoReader) -> Snapshot:
         fields.doubt("uptime_in_seconds", f"reads {uptime}, and {longer}")
         return replace(snapshot, server=replace(snapshot.server, uptime_seconds=None))
     return snapshot
+
+
+def _of_another_order(memory: Memory, fields: InfoReader) -> Memory:
+    """Where used_memory is many times what the host has, the one that RSS speaks against is unknown."""
+    host, used, rss = memory.host_bytes, memory.used_bytes, memory.rss_bytes
+    if host is not None and host < _LEAST_HOST:
+        fields.doubt("total_system_memory", f"is {size(host)}, less than any host has")
+        return replace(memory, host_bytes=None)
+    if host is None or used is None or used <= _SWAP_TIMES * host:
+        return memory
+    if rss is not None and rss <= host:
+        fields.doubt("used_memory", f"reads {used} ({size(used)}), and the host has only {size(host)}")
+        return replace(memory, used_bytes=None)
+    fields.doubt("total_system_memory", f"is {size(host)}, and used_memory is {size(used)}")
+    return replace(memory, host_bytes=None)
 
 
 def _against_host(memory: Memory, fields: InfoReader) -> Memory:

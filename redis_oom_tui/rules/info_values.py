@@ -10,6 +10,8 @@ from redis_oom_tui.words.sizes import size
 
 # No server has, holds or counts more than this: 8 PiB, or 285 years of microseconds.
 LARGEST = 2**53
+# Ten times the largest machine that there is.
+LARGEST_MACHINE = 2**48
 _WRAPPED = 2**63
 _LONGEST = 80
 _NUMBER = re.compile(r"-?\d+(\.\d+)?%?")
@@ -54,6 +56,13 @@ class InfoReader:
         if value == 0 and why_not_zero:
             self.doubt(names[0], f"reads 0: {why_not_zero}")
         return value or None
+
+    def memory(self, name: str, *, why_not_zero: str = "") -> int | None:
+        """As `positive`, of memory that a machine really has."""
+        value = self.number(name, at_most=LARGEST_MACHINE)
+        if value == 0 and why_not_zero:
+            self.doubt(name, f"reads 0: {why_not_zero}")
+        return int(value) if value else None
 
     def flag(self, name: str) -> bool:
         """Whether it is there and not 0."""

@@ -27,6 +27,8 @@ _BY_VERSION_FIELD = {
     "dicedb_version": "DiceDB",
     "keydb_version": "KeyDB",
 }
+# Servers whose fields of their own begin so, whatever their version field is called.
+_BY_PREFIX = (("kvrocks_", "Kvrocks"), ("garnet_", "Garnet"), ("dragonfly_", "Dragonfly"), ("pika_", "Pika"))
 # Fields that only KeyDB has: it calls itself redis_version like any Redis.
 _OF_KEYDB = ("thread_0_clients", "current_client_thread", "storage_provider", "mvcc_depth")
 # Redis itself, run by somebody who sets other limits than INFO tells.
@@ -44,8 +46,9 @@ def identify(fields: InfoReader) -> Identity:
     version = fields.text("redis_version")
     if _is_keydb(fields):
         return Identity("other", version or "unknown", "KeyDB")
-    if any(name.startswith("garnet_") for name in info):
-        return Identity("other", version or "unknown", "Garnet")
+    for prefix, product in _BY_PREFIX:
+        if any(name.startswith(prefix) for name in info):
+            return Identity("other", version or "unknown", product)
     own_name = fields.text("server_name")
     if own_name is not None and own_name.lower() != "redis":
         return Identity("other", version or "unknown", own_name)

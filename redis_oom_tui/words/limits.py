@@ -13,14 +13,14 @@ def limit_text(memory: Memory) -> str:
     >>> limit_text(Memory(5)), limit_text(Memory(5, limit_source=LimitSource.NOT_REPORTED))
     ('no limit', 'limit not reported')
     >>> limit_text(Memory(5, 2048)), limit_text(Memory(5, 2048, limit_source=LimitSource.OPERATOR))
-    ('2.0 KiB', '2.0 KiB (stated)')
+    ('2.0 KiB', 'stated 2.0 KiB')
     """
     if memory.unlimited:
         return "no limit"
     if memory.maxmemory_bytes is None:
         return "limit not reported"
-    stated = " (stated)" if memory.limit_source is LimitSource.OPERATOR else ""
-    return f"{size(memory.maxmemory_bytes)}{stated}"
+    stated = "stated " if memory.limit_source is LimitSource.OPERATOR else ""
+    return f"{stated}{size(memory.maxmemory_bytes)}"
 
 
 def share_of_limit(memory: Memory) -> str:

@@ -215,7 +215,7 @@ def test_a_stated_limit_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["memory"]["limit_source"] == "operator"
     assert document["memory"]["pressure"] == round(5_100_000_000 / (6 * 2**30), 4)
     assert "limit-stated" in {finding["id"] for finding in document["findings"]}
-    assert "79.2 % of 6.0 GiB (stated)" in text
+    assert "79.2 % of stated 6.0 GiB" in text
     assert limits.startswith("maxmemory 6.0 GiB (stated)")
 
 

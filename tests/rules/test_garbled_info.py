@@ -325,3 +325,39 @@ def test_more_for_clients_than_is_used_is_a_doubt_and_no_part() -> None:
     now = healthy(mem_clients_normal=2**45)
     assert "mem_clients_normal" in {doubt.field for doubt in now.doubts}
     assert break_down(now.memory).clients_unbelievable == 2**45
+
+
+def test_a_count_of_another_order_than_the_host_is_broken() -> None:
+    now = healthy(used_memory=2**44, used_memory_peak=2**44)
+    assert now.memory.used_bytes is None
+    assert "its own count is broken: used_memory reads 17592186044416 (16.0 TiB)" in judge(now).reason
+
+
+@pytest.mark.parametrize("host", [1, 4096, 3 * 2**30])
+def test_a_host_of_another_order_than_its_server_is_unknown(host: int) -> None:
+    now = healthy(total_system_memory=host)
+    assert now.memory.host_bytes is None
+    assert now.memory.used_bytes == 40 * 2**30
+    assert "total_system_memory" in {doubt.field for doubt in now.doubts}
+    assert judge(now).level is Level.OK
+
+
+def test_over_a_stated_limit_without_a_refusal_the_statement_is_doubted() -> None:
+    info = spoilt(TEXTS["elasticache-serverless-like"], {"maxmemory_policy"}, {})
+    verdict = judge(taken(info, 101.0, 2**30), taken(info, 100.0, 2**30))
+    assert verdict.level is Level.CRITICAL
+    assert "no write is refused, so the stated limit may be too low" in verdict.reason
+    assert verdict.rule != "refusing-noeviction"
+
+
+GARNET = {
+    "garnet_version": "1.0.40", "redis_version": "7.4.3", "redis_mode": "standalone", "system_page_size": "4096",
+    "proc_physical_memory_size": "310000000", "total_main_store_size": "134217728",
+}  # fmt: skip
+
+
+def test_garnet_is_named_though_it_shares_hardly_a_field() -> None:
+    verdict = judge(taken(GARNET))
+    assert verdict.level is Level.UNKNOWN
+    assert "its used_memory is not reported" in verdict.reason
+    assert "Garnet is neither Redis nor Valkey" in verdict.reason

@@ -5,6 +5,7 @@ Each takes the facts and returns its verdict, or None.
 
 from collections.abc import Callable
 
+from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.earlier_refusals import earlier_refusals
@@ -105,7 +106,10 @@ def over_limit(facts: Facts) -> Verdict | None:
         return None
     seconds = facts.over_limit_seconds
     lasting = "" if seconds is None else f" for {duration(seconds)}"
-    reason = f"Over its limit{lasting} at {in_use(facts)}: {why_full(facts)}."
+    doubtful = ""
+    if facts.now.memory.limit_source is LimitSource.OPERATOR and facts.rates.refused_writes == 0:
+        doubtful = "; no write is refused, so the stated limit may be too low"
+    reason = f"Over its limit{lasting} at {in_use(facts)}: {why_full(facts)}{doubtful}."
     if facts.tracking[0]:
         return say(facts, Level.CRITICAL, "behind-tracking", reason, FIRST_STEPS["tracking"], facts.since)
     return say(facts, Level.CRITICAL, "behind", reason, "Raise maxmemory in Limits, or slow the writers.", facts.since)
@@ -120,7 +124,8 @@ def close_to_limit(facts: Facts) -> Verdict | None:
     else:
         why = why_full(facts)
     so_far = refused_so_far(facts)
-    reason = f"Close to its limit at {in_use(facts)}: {why}{', and ' if so_far else ''}{so_far}."
+    where = "Over" if (facts.pressure or 0.0) >= 1.0 else "Close to"
+    reason = f"{where} its limit at {in_use(facts)}: {why}{', and ' if so_far else ''}{so_far}."
     # By its rule an armed cleanup knows whether deleting keys helps.
     rule = "close-tracking" if facts.tracking[0] else f"close-{facts.near.value}"
     return say(facts, facts.near, rule, reason, _first_step(facts))
