@@ -11,7 +11,7 @@ from redis_oom_tui.files.durable import write_whole
 from redis_oom_tui.files.reading import MIB, cannot_be_read, open_plain, read_small, shown
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyPattern, KeyRow
-from redis_oom_tui.models.scan import Interval, Pace, PatternRow, SavedScan, ScanState, ScanView, TypeRow
+from redis_oom_tui.models.scan import CURVE_SHARES, Interval, Pace, PatternRow, SavedScan, ScanState, ScanView, TypeRow
 from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.typed import (
     KEY_ROW,
@@ -56,6 +56,8 @@ _PLAIN: Mapping[str, Check[Any]] = {
     "error": optional(text),
     "walked_share": optional(number),
 }
+_NO_CURVE: tuple[int, ...] = ()
+_CURVES = ("idle_curve", "ttl_curve", "frequency_curve")
 _PATTERN: Mapping[str, Check[Any]] = {
     "keys": whole,
     "size": whole,
@@ -165,6 +167,7 @@ def _pattern_document(row: PatternRow) -> dict[str, Any]:
         "parent": _written(row.parent),
         "types": [list(pair) for pair in row.types],
         "idle_quantiles": row.idle_quantiles,
+        **{name: list(getattr(row, name)) for name in _CURVES},
         "estimated_bytes": _ends(row.estimated_bytes),
         "estimated_keys": _ends(row.estimated_keys),
     }
@@ -219,8 +222,19 @@ def _pattern(value: object, lists: Sequence[tuple[bytes, ...]]) -> PatternRow:
         estimated_bytes=taken(found, "estimated_bytes", _interval),
         estimated_keys=taken(found, "estimated_keys", _interval),
         select=given(found, "select", lambda select: _select(select, lists), None),
+        # Files of before they were written have none.
+        idle_curve=given(found, "idle_curve", _curve, _NO_CURVE),
+        ttl_curve=given(found, "ttl_curve", _curve, _NO_CURVE),
+        frequency_curve=given(found, "frequency_curve", _curve, _NO_CURVE),
         **all_taken(found, _PATTERN),
     )
+
+
+def _curve(value: object) -> tuple[int, ...]:
+    values = several(whole)(value)
+    if len(values) not in (0, len(CURVE_SHARES)):
+        raise Damaged("is not a curve")
+    return values
 
 
 def _interval(value: object) -> Interval | None:

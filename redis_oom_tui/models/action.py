@@ -81,6 +81,7 @@ class PolicyView:
     `evicts` is one plain sentence about who goes first. `evictable_keys` is counted (INFO keyspace);
     `evictable_bytes` and `share` (of the bytes that keys hold) come from the last scan and are None without one.
     `first_to_go` names families that would lose keys first, each a likelihood: eviction looks at a few keys at a time.
+    `first_by` says what decides; `first_unknown` why it is not known, where it is not.
     `flagged`: it evicts nothing or too little here, or a quarter and more of the keys that go first are of families
     whose loss breaks things.
     """
@@ -95,6 +96,8 @@ class PolicyView:
     enough: bool | None = None
     flagged: bool = False
     first_to_go: tuple[bytes, ...] = ()
+    first_by: str = ""
+    first_unknown: str | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -62,6 +62,10 @@ class Interval:
     high: float
 
 
+CURVE_SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+"""At which shares of its keys a curve of a pattern tells the value."""
+
+
 @dataclass(frozen=True, slots=True)
 class PatternRow:
     """One family of keys, as `user:*:cart`. `error` bounds what merging small families may have moved, as a share.
@@ -69,7 +73,8 @@ class PatternRow:
     `select` holds exactly the names that were counted, None in a file of before it was written. `match` is a glob for
     SCAN MATCH that takes them all, and may take more. `level` counts the parts of the name, 1 at the top of the tree.
     `share` is of all bytes scanned. `types` and `idle_quantiles` (p10, p50, p90, seconds) may be empty where they were
-    not asked for.
+    not asked for. `idle_curve`, `ttl_curve` (seconds, of the keys with a TTL) and `frequency_curve` are the values at
+    `CURVE_SHARES` of the keys; empty where they were not told.
     """
 
     pattern: bytes
@@ -87,6 +92,9 @@ class PatternRow:
     estimated_bytes: Interval | None = None
     estimated_keys: Interval | None = None
     select: KeyPattern | None = None
+    idle_curve: tuple[int, ...] = ()
+    ttl_curve: tuple[int, ...] = ()
+    frequency_curve: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

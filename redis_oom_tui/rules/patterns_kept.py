@@ -2,9 +2,11 @@
 
 import base64
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from redis_oom_tui.rules.patterns_tree import GROUPS, Node, PatternTree, below
+from redis_oom_tui.rules.spread import STEPS
 from redis_oom_tui.words.typed import text, whole
 
 
@@ -18,21 +20,24 @@ def tree_rows(tree: PatternTree) -> list[list[Any]]:
         types = [[kind.decode("latin-1"), keys] for kind, keys in node.types.items()]
         name = base64.b64encode(node.name).decode("ascii")
         sums = [node.no_ttl, node.folded, node.error]
-        rows.append([db, parent, name, node.figures, types, node.idle, sums, node.crowded])
+        idle, *spreads = node.spreads
+        rows.append([db, parent, name, node.figures, types, idle, sums, node.crowded, *spreads])
     return rows
 
 
 def tree_from(rows: Sequence[Sequence[Any]], tree: PatternTree) -> None:
     """Fill an empty `tree` with what `tree_rows` gave; for anything else, ValueError, TypeError or IndexError."""
     made: list[Node] = []
-    for db, place, name, figures, types, idle, sums, crowded in rows:
-        if len(figures) not in (0, 2 * GROUPS):
+    for db, place, name, figures, types, idle, sums, crowded, *more in rows:
+        # Files of before TTLs and frequencies were kept have none.
+        spreads = [list(spread) for spread in (idle, *(more or ([], [])))]
+        if len(figures) not in (0, 2 * GROUPS) or [len(one) in (0, STEPS) for one in spreads] != [True] * 3:
             raise ValueError("not a node")
-        for one in (db, *figures, *idle, *sums):
+        for one in (db, *figures, *chain.from_iterable(spreads), *sums):
             whole(one)
         parent = None if place is None else made[place]
         node = Node(base64.b64decode(name, validate=True), parent)
-        node.figures, node.idle = list(figures), list(idle)
+        node.figures, node.spreads = list(figures), spreads
         node.no_ttl, node.folded, node.error = sums
         # Files of before every fold closed its parent have some that folded and stayed open.
         node.crowded = crowded is True or node.folded > 0

@@ -8,7 +8,8 @@ from operator import add
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Interval, PatternRow
 from redis_oom_tui.rules import estimate, key_patterns, patterns
-from redis_oom_tui.rules.patterns_tree import GROUPS, Node, PatternTree
+from redis_oom_tui.rules.patterns_tree import FREQUENCY, GROUPS, IDLE, TTL, Node, PatternTree
+from redis_oom_tui.rules.spread import added, curve, quantiles
 from redis_oom_tui.words import pattern_text
 
 Giants = Mapping[int, Sequence[tuple[int, int]]]
@@ -68,12 +69,12 @@ def _sum_up(root: Node) -> None:
 def _sum_one(node: Node) -> None:
     whole = node.whole
     if not node.children:
-        whole.figures, whole.no_ttl, whole.types, whole.idle = node.figures, node.no_ttl, node.types, node.idle
+        whole.figures, whole.no_ttl, whole.types, whole.spreads = node.figures, node.no_ttl, node.types, node.spreads
         whole.size = sum(node.figures[GROUPS:])
         return
     figures = node.figures or [0] * (2 * GROUPS)
     types: dict[bytes, int] = dict(node.types)
-    idle = node.idle
+    spreads = node.spreads
     no_ttl = node.no_ttl
     for child in node.children.values():
         part = child.whole
@@ -81,9 +82,8 @@ def _sum_one(node: Node) -> None:
         no_ttl += part.no_ttl
         for kind, keys in part.types.items():
             types[kind] = types.get(kind, 0) + keys
-        if part.idle:
-            idle = list(map(add, idle, part.idle)) if idle else part.idle
-    whole.figures, whole.no_ttl, whole.types, whole.idle = figures, no_ttl, types, idle
+        spreads = added(spreads, part.spreads)
+    whole.figures, whole.no_ttl, whole.types, whole.spreads = figures, no_ttl, types, spreads
     whole.size = sum(figures[GROUPS:])
 
 
@@ -120,7 +120,10 @@ class _Maker:
             parent=None if parent is None else parent.pattern,
             error=_error(node) / self._whole if self._whole else 0.0,
             types=tuple((kind.decode("latin-1"), count) for kind, count in types),
-            idle_quantiles=quantiles(total.idle),
+            idle_quantiles=quantiles(total.spreads[IDLE]),
+            idle_curve=curve(total.spreads[IDLE]),
+            ttl_curve=curve(total.spreads[TTL]),
+            frequency_curve=curve(total.spreads[FREQUENCY]),
             estimated_bytes=self._bytes(node),
             estimated_keys=self._estimated(
                 total.figures[:GROUPS], (), None if self._sample is None else self._sample.total_keys
@@ -187,45 +190,3 @@ def _inner(node: Node) -> Node:
 
 def _end(part: bytes, delimiters: bytes) -> bytes:
     return part[-1:] if part and part[-1] in delimiters else b""
-
-
-# Four steps to each doubling, so that a quantile is right within a fifth.
-_STEPS = 4
-
-
-def idle_step(seconds: int) -> int:
-    """Where in a histogram an idle time goes.
-
-    >>> idle_step(0), idle_step(1), idle_step(86400) - idle_step(43200)
-    (0, 4, 4)
-    """
-    if seconds <= 0:
-        return 0
-    octave = seconds.bit_length() - 1
-    return _STEPS * (octave + 1) + ((seconds << 2 >> octave) & 3)
-
-
-IDLE_STEPS = _STEPS * 34
-"""How long such a histogram is: 24 bits of seconds and some air."""
-
-
-def quantiles(histogram: Sequence[int]) -> tuple[int, int, int] | None:
-    """p10, p50 and p90 of idle seconds; None where none were read."""
-    total = sum(histogram)
-    if not total:
-        return None
-    found = []
-    for share in (0.1, 0.5, 0.9):
-        running = 0
-        for step, keys in enumerate(histogram):
-            running += keys
-            if running >= share * total:
-                found.append(_seconds(step))
-                break
-    return found[0], found[1], found[2]
-
-
-def _seconds(step: int) -> int:
-    """The lower end of a step."""
-    octave, quarter = divmod(step, _STEPS)
-    return 0 if octave == 0 else (4 + quarter) << (octave - 1) >> 2

@@ -7,6 +7,10 @@ from operator import add
 
 from redis_oom_tui.rules import patterns
 from redis_oom_tui.rules.patterns_known import Known
+from redis_oom_tui.rules.spread import STEPS, added, step_of
+
+IDLE, TTL, FREQUENCY = range(3)
+"""Of what a node keeps a histogram, by place in its `spreads`."""
 
 GROUPS = 8
 """Pages are dealt into so many groups; how the groups differ tells how far an estimate may be off."""
@@ -18,12 +22,12 @@ _CROWDS = (1024, 256, 64, 2)
 class Whole:
     """A node's figures with everything below it, as last summed up."""
 
-    __slots__ = ("figures", "idle", "no_ttl", "size", "types")
+    __slots__ = ("figures", "no_ttl", "size", "spreads", "types")
 
     def __init__(self) -> None:
         self.figures: list[int] = []
         self.types: Mapping[bytes, int] = {}
-        self.idle: list[int] = []
+        self.spreads: list[list[int]] = [[], [], []]
         self.no_ttl = 0
         self.size = 0
 
@@ -37,10 +41,10 @@ class Node:
         "error",
         "figures",
         "folded",
-        "idle",
         "name",
         "no_ttl",
         "parent",
+        "spreads",
         "types",
         "whole",
     )
@@ -52,7 +56,7 @@ class Node:
         # Keys by group, then bytes by group: one list, as the two are always added up together.
         self.figures: list[int] = []
         self.types: defaultdict[bytes, int] = defaultdict(int)
-        self.idle: list[int] = []
+        self.spreads: list[list[int]] = [[], [], []]
         self.no_ttl = 0
         self.folded = 0
         self.error = 0
@@ -65,6 +69,11 @@ class Node:
             self.figures = [0] * (2 * GROUPS)
         return self
 
+    def begin_spread(self, place: int) -> list[int]:
+        """Ready to count into that histogram."""
+        spread = self.spreads[place] = [0] * STEPS
+        return spread
+
     def add_own(self, other: "Node") -> None:
         """Add the figures of the keys that end at `other`."""
         if other.figures:
@@ -73,8 +82,7 @@ class Node:
         self.folded += other.folded
         for kind, keys in other.types.items():
             self.types[kind] += keys
-        if other.idle:
-            self.idle = list(map(add, self.idle, other.idle)) if self.idle else other.idle
+        self.spreads = added(self.spreads, other.spreads)
 
     def path(self) -> bytes:
         """The normalised name up to and with this part."""
@@ -105,8 +113,11 @@ class PatternTree:
         ttls: Sequence[int],
         types: Sequence[bytes],
         group: int,
-    ) -> list[Node]:
-        """Count one page of keys (`ttls` as PTTL answers); returns the family of each."""
+        *,
+        idles: Sequence[int] | None = None,
+        frequencies: bool = False,
+    ) -> None:
+        """Count one page of keys (`ttls` as PTTL answers); `idles` are seconds, or `frequencies`."""
         known = self._known.get(db)
         if known is None:
             known = self._known[db] = Known(self._normaliser, partial(self._leaf, db))
@@ -118,9 +129,16 @@ class PatternTree:
             leaf.types[kind] += 1
             if ttl < 0:
                 leaf.no_ttl += 1
+            else:
+                spread = leaf.spreads[TTL] or leaf.begin_spread(TTL)
+                spread[step_of(ttl // 1000)] += 1
+        if idles is not None:
+            place = FREQUENCY if frequencies else IDLE
+            for leaf, idle in zip(leaves, idles, strict=True):
+                spread = leaf.spreads[place] or leaf.begin_spread(place)
+                spread[step_of(idle)] += 1
         if self.nodes > self.max_nodes:
             self._fold()
-        return leaves
 
     def find(self, db: int, name: bytes) -> Node | None:
         """The family that `name` is counted in by now."""

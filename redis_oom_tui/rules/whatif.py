@@ -1,16 +1,18 @@
 """What each eviction policy would mean here: from the keyspace, which is counted, and the scan, which is sampled."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from redis_oom_tui.models.action import PolicyView, Step
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.rules import precious
+from redis_oom_tui.rules.first_out import FirstOut, first_out
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, UNKNOWN, evicts, is_allkeys, is_known, is_lfu, is_volatile
 from redis_oom_tui.words.sizes import count, percent, size, told_bytes
 
 _SHOWN = 3
+_UNSCANNED = "the keys were not scanned"
 # A policy is marked where this share of the keys that go first would be missed.
 _ALARMING = 0.25
 # What is looked at as going first, at least, as a share of the bytes that were scanned.
@@ -37,6 +39,7 @@ def policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyV
     over = over_bytes(snapshot.memory)
     enough = None if name == NOEVICTION or held is None or over is None else held >= over
     families = () if scan is None else _families(name, scan)
+    first = FirstOut() if scan is None else _first_out(name, scan, snapshot.memory.policy, over or 0)
     return PolicyView(
         name=name,
         evicts=evicts(name),
@@ -46,8 +49,10 @@ def policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyV
         share=held / scan.bytes_seen if scan and scan.bytes_seen and held is not None and scan.complete else None,
         equals_noeviction=is_volatile(name) and keys == 0,
         enough=enough,
-        flagged=_flagged(name, keys, enough, _endangered(name, families, scan, over or 0)),
-        first_to_go=tuple(row.pattern for row in families[:_SHOWN]),
+        flagged=_flagged(name, keys, enough, _endangered(first)),
+        first_to_go=() if first.unknown else tuple(row.pattern for row, _ in first.families[:_SHOWN]),
+        first_by=first.by,
+        first_unknown=first.unknown if scan is not None else _UNSCANNED if name != NOEVICTION else None,
         warnings=_warnings(name, snapshot, families, enough),
     )
 
@@ -89,15 +94,19 @@ def why_unsized(known: Capabilities, scan: ScanView | None) -> str | None:
 
 
 def _families(name: str, scan: ScanView) -> tuple[PatternRow, ...]:
-    """The families that would lose most keys first: the idlest where idle times were read, else the largest."""
+    """The families that can lose keys, at the top of the tree, the largest first."""
     if name == NOEVICTION:
         return ()
     rows = [row for row in scan.patterns if not is_volatile(name) or row.no_ttl_keys < row.keys]
     lowest = min((row.level for row in rows), default=0)
-    rows = [row for row in rows if row.level == lowest]
-    if _by_idle(name, rows):
-        return tuple(sorted(rows, key=lambda row: row.idle_quantiles or (0, 0, 0), reverse=True))
-    return tuple(sorted(rows, key=lambda row: row.keys, reverse=True))
+    return tuple(sorted((row for row in rows if row.level == lowest), key=lambda row: row.keys, reverse=True))
+
+
+def _first_out(name: str, scan: ScanView, current: str, over: int) -> FirstOut:
+    """Who goes first, until what must go is gone, and a little more."""
+    needed = max(over, scan.bytes_seen * _AHEAD)
+    held = scan.volatile_bytes if is_volatile(name) else scan.bytes_seen
+    return first_out(name, scan, current, min(1.0, needed / held) if held else 1.0)
 
 
 def _flagged(name: str, keys: int | None, enough: bool | None, endangered: float) -> bool:
@@ -105,25 +114,10 @@ def _flagged(name: str, keys: int | None, enough: bool | None, endangered: float
     return name != NOEVICTION and (keys == 0 or enough is False or endangered >= _ALARMING)
 
 
-def _endangered(name: str, families: Sequence[PatternRow], scan: ScanView | None, over: int) -> float:
-    """How much of what goes first is of families whose loss breaks things, as a share of its keys.
-
-    With idle times the idlest families go first, until what must go is gone and a little more; otherwise all stand the
-    same chance.
-    """
-    first: list[PatternRow] = []
-    needed = max(over, scan.bytes_seen * _AHEAD if scan is not None else 0)
-    for row in families:
-        first.append(row)
-        if _by_idle(name, families) and sum(one.size for one in first) >= needed:
-            break
-    counted = [(row, row.keys - row.no_ttl_keys if is_volatile(name) else row.keys) for row in first]
-    every = sum(keys for _, keys in counted)
-    return sum(keys for row, keys in counted if precious.kind(row) is not None) / every if every else 0.0
-
-
-def _by_idle(name: str, rows: Sequence[PatternRow]) -> bool:
-    return name.endswith("-lru") and all(row.idle_quantiles for row in rows)
+def _endangered(first: FirstOut) -> float:
+    """How much of what goes first is of families whose loss breaks things, as a share of its keys."""
+    every = sum(keys for _, keys in first.families)
+    return sum(keys for row, keys in first.families if precious.kind(row) is not None) / every if every else 0.0
 
 
 def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], enough: bool | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis_oom_tui.models.keys import KeyRow
-from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, ScanState, ScanView
+from redis_oom_tui.models.scan import CURVE_SHARES, Comparison, Interval, PatternChange, PatternRow, ScanState, ScanView
 from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.hostile import glob_text, key_fields, safe_text
 from redis_oom_tui.words.sizes import told_bytes
@@ -112,12 +112,19 @@ def pattern_document(row: PatternRow, *, ttls_told: bool = True) -> dict[str, An
         "error": round(row.error, 6),
         "average_bytes": held // row.keys if row.keys and held is not None else None,
         "types": dict(row.types),
+        "ttl_p10_seconds": _at(row.ttl_curve, 0.1),
+        "ttl_p50_seconds": _at(row.ttl_curve, 0.5),
+        "ttl_p90_seconds": _at(row.ttl_curve, 0.9),
         "idle_p10_seconds": None if idle is None else idle[0],
         "idle_p50_seconds": None if idle is None else idle[1],
         "idle_p90_seconds": None if idle is None else idle[2],
         "estimated_bytes": None if held is None else _interval(row.estimated_bytes),
         "estimated_keys": _interval(row.estimated_keys),
     }
+
+
+def _at(curve: Sequence[int], share: float) -> int | None:
+    return curve[CURVE_SHARES.index(share)] if curve else None
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from redis_oom_tui.models.action import Budget, Limits, PolicyView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.words.hostile import exact, key_fields, safe_text
+from redis_oom_tui.words.hostile import key_fields, safe_text
 from redis_oom_tui.words.sizes import told_bytes
 
 
@@ -134,7 +134,9 @@ def _policy_fields(view: PolicyView) -> dict[str, Any]:
         "evictable_bytes": view.evictable_bytes,
         "equals_noeviction": view.equals_noeviction,
         "enough": view.enough,
-        "first_to_go": [exact(pattern) for pattern in view.first_to_go],
+        "first_to_go": None if view.first_unknown else [key_fields(pattern)[0] for pattern in view.first_to_go],
+        "first_to_go_by": view.first_by or None,
+        "first_to_go_unknown": view.first_unknown,
         "warnings": list(view.warnings),
     }
 

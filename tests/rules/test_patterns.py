@@ -13,8 +13,9 @@ from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.rules import patterns
 from redis_oom_tui.rules.estimate import Sample
 from redis_oom_tui.rules.patterns_kept import tree_from, tree_rows
-from redis_oom_tui.rules.patterns_rows import idle_step, quantiles, rows
+from redis_oom_tui.rules.patterns_rows import rows
 from redis_oom_tui.rules.patterns_tree import GROUPS, PatternTree
+from redis_oom_tui.rules.spread import quantiles, step_of
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_a_corrected_size_reaches_its_family() -> None:
 def test_idle_quantiles_are_right_within_a_quarter(idles: list[int]) -> None:
     histogram = [0] * 136
     for idle in idles:
-        histogram[idle_step(idle)] += 1
+        histogram[step_of(idle)] += 1
     found = quantiles(histogram)
     assert found is not None
     ordered = sorted(idles)

@@ -9,7 +9,7 @@ from typing import Any
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Interval, PatternRow, ScanOptions, TypeRow
 from redis_oom_tui.rules import estimate
-from redis_oom_tui.rules.patterns_rows import IDLE_STEPS, idle_step, rows
+from redis_oom_tui.rules.patterns_rows import rows
 from redis_oom_tui.rules.patterns_tree import GROUPS, PatternTree
 
 _NONE = b"none"
@@ -56,14 +56,18 @@ class Tally:
         self.pages += 1
         self._admit(db, page, group)
         self._sum(page)
-        leaves = self.tree.add(db, page.names, page.sizes, page.ttls, page.types, group)
+        self.tree.add(
+            db,
+            page.names,
+            page.sizes,
+            page.ttls,
+            page.types,
+            group,
+            idles=page.idles,
+            frequencies=page.frequencies,
+        )
         self.group_keys[group] += len(page.names)
         self.group_bytes[group] += sum(page.sizes)
-        if page.idles is not None and not page.frequencies:
-            for leaf, idle in zip(leaves, page.idles, strict=True):
-                if not leaf.idle:
-                    leaf.idle = [0] * IDLE_STEPS
-                leaf.idle[idle_step(idle)] += 1
 
     def correct(self, top: Top, row: KeyRow) -> None:
         """A top key was read again: its new figure replaces the old one in every sum."""

@@ -183,7 +183,9 @@ def _evictable(view: PolicyView, limits: Limits, room: int) -> list[Line]:
             lines += paragraph(f"{size(limits.over_bytes)} must go: {verdict}.", room, "ok" if view.enough else "warn")
     if view.first_to_go:
         names = ", ".join(safe_text(name, 30) for name in view.first_to_go[:3])
-        lines += paragraph(f"Likely first: {names}.", room)
+        lines += paragraph(f"Likely first, by {safe_text(view.first_by)}: {names}.", room)
+    elif limits.scanned and view.first_unknown and view.evictable_keys:
+        lines += paragraph(f"Which go first is not known: {safe_text(view.first_unknown)}.", room, "dim")
     if not limits.scanned and view.evictable_keys:
         lines += paragraph("Bytes and families come with a scan (pane 2).", room, "dim")
     return lines

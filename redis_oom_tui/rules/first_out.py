@@ -1,0 +1,99 @@
+"""Whose keys an eviction policy would take first: by the times and frequencies that the scan read, or not known."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.rules.policies import NOEVICTION, is_lfu, is_volatile
+from redis_oom_tui.rules.spread import Curve, falling, share_up_to
+
+# So much of the keys that can go must be of rows with a curve before it says who goes first.
+_TELLING = 0.9
+_HALVINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FirstOut:
+    """The families that lose keys first, each with about how many, most first; `by` says what decides.
+
+    Where that is not known, `unknown` says why, and `families` are all that can lose keys, largest first.
+    """
+
+    families: tuple[tuple[PatternRow, float], ...] = ()
+    by: str = ""
+    unknown: str | None = None
+
+
+def first_out(name: str, scan: ScanView, current: str, share: float) -> FirstOut:
+    """Whose keys are among the first `share` of those that policy `name` can take, where `current` is the policy."""
+    if name == NOEVICTION:
+        return FirstOut()
+    if is_volatile(name) and not scan.ttls_told:
+        return FirstOut(unknown="TTLs are not told here")
+    rows = _candidates(name, scan)
+    if not rows:
+        return FirstOut()
+    everything = tuple((row, float(keys)) for row, keys in rows)
+    if name.endswith("-random"):
+        return FirstOut(everything, by="chance: every key that can go is as likely as another")
+    if len(rows) == 1:
+        return FirstOut(everything, by="being the only family that can lose keys")
+    curves = [(row, keys, _curve(name, row)) for row, keys in rows]
+    if sum(keys for _, keys, curve in curves if curve) < _TELLING * sum(keys for _, keys in rows):
+        return FirstOut(everything, unknown=_why_unknown(name, current))
+    return FirstOut(_among_the_first(curves, share), by=_BY.get(name.rpartition("-")[2], ""))
+
+
+_BY = {"ttl": "the shortest TTLs", "lru": "the longest idle times", "lfu": "the lowest frequencies"}
+
+
+def _candidates(name: str, scan: ScanView) -> list[tuple[PatternRow, int]]:
+    """The families that no smaller one divides, with their keys that can go, most first."""
+    divided = {(row.db, row.parent) for row in scan.patterns if row.parent is not None}
+    leaves = [row for row in scan.patterns if (row.db, row.pattern) not in divided]
+    found = [(row, row.keys - row.no_ttl_keys if is_volatile(name) else row.keys) for row in leaves]
+    return sorted(((row, keys) for row, keys in found if keys > 0), key=lambda item: -item[1])
+
+
+def _curve(name: str, row: PatternRow) -> Curve:
+    """The values by which the policy chooses, those that go first at its start; empty where they are not known."""
+    if name.endswith("-ttl"):
+        return row.ttl_curve
+    if is_lfu(name):
+        return row.frequency_curve
+    if not name.endswith("-lru"):
+        return ()
+    if not row.idle_curve and row.idle_quantiles is not None:
+        low, middle, high = row.idle_quantiles
+        return falling((low,) * 4 + (middle,) * 3 + (high,) * 4)
+    return falling(row.idle_curve)
+
+
+def _why_unknown(name: str, current: str) -> str:
+    if name.endswith("-ttl"):
+        return "this scan kept no TTLs of families: scan again"
+    if is_lfu(name):
+        if is_lfu(current):
+            return "frequencies were not read"
+        return "the server counts frequencies only under an LFU policy"
+    if name.endswith("-lru"):
+        return "under an LFU policy the server keeps no idle times" if is_lfu(current) else "idle times were not read"
+    return "the server does not tell by what this policy chooses"
+
+
+def _among_the_first(curves: list[tuple[PatternRow, int, Curve]], share: float) -> tuple[tuple[PatternRow, float], ...]:
+    """How many keys of each family are among the first `share` of all, as if the server saw every key."""
+    known = [(row, keys, curve) for row, keys, curve in curves if curve]
+    wanted = share * sum(keys for _, keys, _ in known)
+
+    def taken(most: float) -> float:
+        return sum(keys * share_up_to(curve, most) for _, keys, curve in known)
+
+    values = sorted({value for _, _, curve in known for value in curve})
+    place = min(bisect_left(values, wanted, key=taken), len(values) - 1)
+    low, most = float(values[place - 1] if place else values[0]), float(values[place])
+    for _ in range(_HALVINGS):
+        middle = (low + most) / 2
+        low, most = (low, middle) if taken(middle) >= wanted else (middle, most)
+    found = [(row, keys * share_up_to(curve, most)) for row, keys, curve in known]
+    return tuple(sorted(((row, lost) for row, lost in found if lost > 0), key=lambda item: -item[1]))
