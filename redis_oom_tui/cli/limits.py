@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -13,9 +14,11 @@ from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import AnyOperator, acting, agreed, must
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.limits_scan import SAMPLE, PolicyScan, age_line, loaded, policy_scan, scan_fields
 from redis_oom_tui.cli.trial import on_trial
 from redis_oom_tui.models.action import Action, Limits, PolicyView
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.scan import SavedScan, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.rules.policies import UNKNOWN
@@ -27,16 +30,22 @@ from redis_oom_tui.words.sizes import count, number_of_keys, parse_duration, siz
 EXIT_NOT_TAKEN = 1
 # A line to copy ends in shells' histories: it never holds what such a setting was.
 _SECRET = ("pass", "auth")
+_TO_SCAN = "Bytes and families that go first are not known: limits --scan looks at some keys for them."
 REWRITES_ALL = "CONFIG REWRITE writes every setting that was changed at run time, not only this one."
 
 
 class _How(NamedTuple):
-    """On which node alone; whether it goes into the file, is asked about, and after how many seconds it goes back."""
+    """On which node alone; whether it goes into the file, is asked about, and after how many seconds it goes back; and
+    what bytes and families are told by.
+    """
 
     node: str | None
     persist: bool
     yes: bool
     revert_after: int | None
+    scan: bool = False
+    saved: SavedScan | None = None
+    found: PolicyScan | None = None
 
 
 @click.command()
@@ -47,12 +56,25 @@ class _How(NamedTuple):
 @click.option("--persist", is_flag=True, help="Then write the server's settings to its file (CONFIG REWRITE).")
 @click.option("--revert-after", metavar="SPAN", help="Put the old value back after so long (60s) unless it is kept.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--scan",
+    is_flag=True,
+    help=f"First look at up to {SAMPLE:,} keys: bytes that each policy may evict, families first.",
+)
+@click.option(
+    "--saved-scan",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Take bytes and families from hogs --save FILE.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def limits(
     invocation: Invocation,
     /,
     *,
+    scan: bool,
+    saved_scan: Path | None,
     maxmemory: str | None,
     policy: str | None,
     pairs: tuple[str, ...],
@@ -62,7 +84,11 @@ def limits(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Show the limit, the policies and what each would evict here; change settings after a confirmation."""
+    """Show the limit, the policies and what each may evict here; change settings after a confirmation.
+
+    How many keys a policy may evict is counted by the server. How many bytes they hold, and which families lose keys
+    first, is known with --scan or --saved-scan alone, and null in --json without.
+    """
     wanted = [("maxmemory", maxmemory), ("maxmemory-policy", policy), *map(_pair, pairs)]
     asked = [(name, value) for name, value in wanted if value is not None]
     if persist and not asked:
@@ -71,12 +97,13 @@ def limits(
         if not invocation.connection.cluster:
             raise BadInput("--node picks a node of a cluster: add -c before limits, or connect to the node itself")
         node = str(parse_host_port(node, 6379))
-    how = _How(node, persist, yes, _seconds(revert_after, asked, persist=persist))
-    shown, results = asyncio.run(_limits(invocation, asked, how))
+    seconds = _seconds(revert_after, asked, persist=persist)
+    how = _How(node, persist, yes, seconds, scan, loaded(saved_scan, scan=scan))
+    shown, results, found = asyncio.run(_limits(invocation, asked, how))
     if as_json:
-        click.echo(json.dumps(limits_document(shown, results)))
+        click.echo(json.dumps(limits_document(shown, results) | {"scan": scan_fields(found)}))
     else:
-        click.echo("\n".join(_said(results, how, invocation) if asked else _lines(shown)))
+        click.echo("\n".join(_said(results, how, invocation) if asked else _lines(shown, found)))
     return 0 if len(results) == len(asked) and all(result.took for result in results) else EXIT_NOT_TAKEN
 
 
@@ -102,17 +129,25 @@ def _seconds(text: str | None, asked: Sequence[tuple[str, str]], *, persist: boo
 
 async def _limits(
     invocation: Invocation, asked: Sequence[tuple[str, str]], how: _How
-) -> tuple[Limits, list[ChangeResult]]:
-    async with acting(invocation) as (_, operator):
+) -> tuple[Limits, list[ChangeResult], PolicyScan | None]:
+    async with acting(invocation) as (server, operator):
         alone = operator.on(how.node) if how.node is not None and isinstance(operator, FleetOperator) else operator
         if asked:
             await must(alone, Action.SET, read_only=invocation.connection.read_only)
+        found = await policy_scan(server, how.saved, scan=how.scan)
+        how = how._replace(found=found)
         if how.revert_after is None:
             results = await _change(operator, asked, how)
         else:
             results = await on_trial(operator, await _agreed_to(operator, asked, how), how.revert_after)
-        shown = await alone.limits()
-        return shown if how.node is None else replace(shown, node=how.node), results
+        shown = await alone.limits(_of(how))
+        return shown if how.node is None else replace(shown, node=how.node), results, found
+
+
+def _of(how: _How) -> ScanView | None:
+    """The scan, of the one node where there is one."""
+    view = None if how.found is None else how.found.view
+    return view if view is None or how.node is None else view.on(how.node)
 
 
 async def _change(operator: AnyOperator, asked: Sequence[tuple[str, str]], how: _How) -> list[ChangeResult]:
@@ -133,7 +168,7 @@ async def _agreed_to(
     """The changes, asked about one by one; none where one is declined."""
     changes = []
     for name, value in asked:
-        change = await _proposed(operator, name, value, how.node)
+        change = await _proposed(operator, name, value, how)
         warnings = _warnings(change, persist=persist, reverts=how.revert_after is not None)
         if how.yes:
             for warning in warnings:
@@ -145,10 +180,10 @@ async def _agreed_to(
     return changes
 
 
-async def _proposed(operator: AnyOperator, name: str, value: str, node: str | None) -> Change:
-    if node is not None and isinstance(operator, FleetOperator):
-        return await operator.propose_on(node, name, value)
-    return await operator.propose(name, value)
+async def _proposed(operator: AnyOperator, name: str, value: str, how: _How) -> Change:
+    if how.node is not None and isinstance(operator, FleetOperator):
+        return await operator.propose_on(how.node, name, value, _of(how))
+    return await operator.propose(name, value, _of(how))
 
 
 def _question(change: Change) -> list[str]:
@@ -224,13 +259,14 @@ def _back(results: Sequence[ChangeResult], how: _How, way_in: Sequence[str]) -> 
     return ["To put it back:", *lines] if lines else []
 
 
-def _lines(shown: Limits) -> list[str]:
+def _lines(shown: Limits, found: PolicyScan | None) -> list[str]:
     where = f"On {safe_text(shown.node, 80)}: " if shown.node else ""
     lines = [f"{where}maxmemory {_limit(shown)}, {_policy(shown)}", "", "A write comes this way:"]
     lines += [f"  {'>' if step.lit else ' '} {step.question} {step.answer}" for step in shown.path]
     lines += ["", "Policies:"]
     for view in shown.policies:
-        lines += _policy_lines(view)
+        lines += _policy_lines(view, scanned=found is not None)
+    lines.append(_TO_SCAN if found is None else age_line(found))
     lines += ["", "Settings:"]
     for setting in shown.settings:
         value = setting.setting.value if setting.setting.value is not None else "?"
@@ -252,7 +288,7 @@ def _policy(shown: Limits) -> str:
     return "policy ?" if shown.policy == UNKNOWN else shown.policy
 
 
-def _policy_lines(view: PolicyView) -> list[str]:
+def _policy_lines(view: PolicyView, *, scanned: bool) -> list[str]:
     mark = "*" if view.current else " "
     held = f", {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
     can = (
@@ -262,4 +298,9 @@ def _policy_lines(view: PolicyView) -> list[str]:
         if not view.evictable_keys
         else f"up to {number_of_keys(view.evictable_keys)}{held}"
     )
-    return [f"{mark} {view.name}: {view.evicts} Here: {can}.", *(f"    ! {warning}" for warning in view.warnings)]
+    lines = [f"{mark} {view.name}: {view.evicts} Here: {can}."]
+    if view.first_to_go:
+        lines.append(f"    first, by {view.first_by}: {', '.join(safe_text(name, 60) for name in view.first_to_go)}")
+    elif view.first_unknown and scanned and view.evictable_keys:
+        lines.append(f"    which go first is not known: {view.first_unknown}")
+    return [*lines, *(f"    ! {warning}" for warning in view.warnings)]
