@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: boo
     settings = Settings() if found else load(path).settings
     if secrets and not found:
         found += _unfetched(path, settings)
-    notes = [] if found else _notes(path, settings)
+    notes = [] if found else _notes(settings)
     lines = found or [f"{path} is good", *(_profile_line(profile) for profile in settings.profiles.values())]
     document = {"path": str(path), "problems": found, "notes": notes, "profiles": sorted(settings.profiles)}
     _say(document, [*lines, *(f"note: {note}" for note in notes)], as_json)
@@ -82,16 +81,13 @@ def _where(profile: Profile) -> str:
     return f"{profile.address}{' and its cluster' if profile.cluster else ''}"
 
 
-def _notes(path: Path, settings: Settings) -> list[str]:
+def _notes(settings: Settings) -> list[str]:
     """What is no fault, but may not be as it was meant."""
     named = [("hooks", settings.hooks)] + [(f"profiles.{p.name}.hooks", p.hooks) for p in settings.profiles.values()]
     notes: dict[str, None] = {}
     for where, hooks in named:
         if hooks.command and not hooks.shell and shutil.which(hooks.command[0]) is None:
             notes.setdefault(f"{safe_text(hooks.command[0], 100)}, the command of {where}, is not on this machine")
-        literal = hooks.webhook is not None and hooks.webhook.kind is SecretKind.LITERAL
-        if literal and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            notes.setdefault(f"others on this machine may read the webhook's URL in {where}: webhook_env keeps it away")
     return list(notes)
 
 

@@ -1,6 +1,7 @@
 """Whom a watch tells: the options and the configuration, put together into its listeners."""
 
 import contextlib
+import os
 import shlex
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -11,7 +12,8 @@ import click
 
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.files.config import Configuration
+from redis_oom_tui.files.config.secrets import variables
+from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.config import HookSettings, SecretKind, SecretSource, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
@@ -19,7 +21,7 @@ from redis_oom_tui.ports import Source
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.store.opening import source_for
 from redis_oom_tui.watch.clock import Clock
-from redis_oom_tui.watch.hooks.command import CommandHook
+from redis_oom_tui.watch.hooks.command import CommandHook, inherited
 from redis_oom_tui.watch.hooks.courier import Courier, Hook
 from redis_oom_tui.watch.hooks.webhook import Webhook
 from redis_oom_tui.watch.loop import Listener
@@ -50,16 +52,27 @@ def hook_settings(base: HookSettings, given: dict[str, Any]) -> HookSettings:
 
 
 def couriers(
-    settings: HookSettings, configuration: Configuration, clock: Clock, log: Callable[[Note], None]
+    settings: HookSettings, invocation: Invocation, clock: Clock, log: Callable[[Note], None]
 ) -> list[Listener]:
     """One courier for each hook. Raises BadInput where a hook cannot be used."""
     hooks: list[Hook] = []
+    url = invocation.configuration.secret(settings.webhook, "the webhook's URL")
     if settings.command:
-        hooks.append(CommandHook(settings))
-    url = configuration.secret(settings.webhook, "the webhook's URL")
+        hooks.append(CommandHook(settings, _environment(settings, invocation, url)))
     if url is not None:
         hooks.append(Webhook(url, settings))
     return [Courier(hook, settings, clock, log) for hook in hooks]
+
+
+def _environment(settings: HookSettings, invocation: Invocation, url: Secret | None) -> dict[str, str]:
+    """What a command is given of our environment: no secret that is known here."""
+    connection = invocation.connection
+    sentinel = connection.sentinel
+    secrets = (connection.password, None if sentinel is None else sentinel.password, url)
+    names = set(variables(invocation.configuration.settings))
+    if settings.webhook is not None and settings.webhook.kind is SecretKind.ENVIRONMENT:
+        names.add(settings.webhook.place)
+    return inherited(os.environ, names, filter(None, secrets))
 
 
 def metrics(

@@ -118,7 +118,7 @@ async def _watch_until(
             await cleanup.clean(look.snapshot, look.verdict.rule, stop)
         return look.verdict.level.exit_code
     shown, take = metrics(given, book, log, resources)
-    told = [*couriers(hooks, invocation.configuration, clock, log), *shown]
+    told = [*couriers(hooks, invocation, clock, log), *shown]
     if settings.scan_seconds is not None:
         told.append(scanning(invocation, settings.scan_seconds, clock, log, take))
     for listener in (*told, cleanup, Service.from_environment()):

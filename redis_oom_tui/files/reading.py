@@ -1,6 +1,5 @@
 """Opening and reading files that people name: plain files only, never waited for, never more held than is stated."""
 
-import errno
 import os
 import select
 import stat
@@ -59,7 +58,9 @@ def open_plain(path: Path) -> BinaryIO:
         raise cannot_be_read(path, error) from None
 
 
-def read_small(path: Path, most: int, *, pipes: bool = False) -> tuple[bytes, os.stat_result]:
+def read_small(
+    path: Path, most: int, *, pipes: bool = False, what: str = "such a file"
+) -> tuple[bytes, os.stat_result]:
     """All that the file at `path` holds, `most` bytes at most, and what the system says of it. Raises BadInput.
 
     With `pipes`, a pipe is read as well, as long as somebody writes to it.
@@ -75,7 +76,7 @@ def read_small(path: Path, most: int, *, pipes: bool = False) -> tuple[bytes, os
     except OSError as error:
         raise cannot_be_read(path, error) from None
     if len(raw) > most:
-        raise BadInput(f"{shown(path)} cannot be read: it is larger than such a file can be ({most // 1024:,} KiB)")
+        raise BadInput(f"{shown(path)} cannot be read: it is larger than {what} can be ({most // 1024:,} KiB)")
     return raw, about
 
 
@@ -133,14 +134,13 @@ def _from_pipe(path: Path, handle: int, most: int) -> bytes:
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     while len(found) < most:
-        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
-            raise BadInput(f"{shown(path)} cannot be read: it is a pipe, and its writer said nothing for too long")
         try:
+            # Without a writer this is the end at once; with one that has written nothing yet, it is refused.
             chunk = os.read(handle, min(_CHUNK, most - len(found)))
-        except OSError as error:
-            if error.errno == errno.EAGAIN:
-                continue
-            raise
+        except BlockingIOError:
+            if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+                raise BadInput(f"{shown(path)} cannot be read: its writer wrote nothing for too long") from None
+            continue
         if not chunk:
             break
         found += chunk

@@ -199,6 +199,9 @@ class TextFile:
     def __init__(self, metrics: Metrics, path: Path, log: Callable[[Note], None]) -> None:
         if not path.parent.is_dir():
             raise BadInput(f"--prometheus-file: there is no directory {safe_text(str(path.parent), 200)}")
+        # It is replaced, whatever it is: /dev/null would be gone for everybody.
+        if path.exists() and not path.is_file():
+            raise BadInput(f"--prometheus-file: {safe_text(str(path), 200)} is not a plain file")
         registry = CollectorRegistry(auto_describe=False)
         registry.register(metrics)
         self._write = lambda: write_to_textfile(str(path), registry)

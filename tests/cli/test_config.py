@@ -86,13 +86,19 @@ def test_without_any_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_what_may_not_be_as_it_was_meant_is_noted(tmp_path: Path) -> None:
-    text = "[hooks]\nexec = '/no/such/pager'\nwebhook = 'https://hooks.example.com/SECRET'\n"
-    path = written(tmp_path, text)
-    Path(path).chmod(0o644)
+    path = written(tmp_path, "[hooks]\nexec = '/no/such/pager'\n")
     code, result = call("config", "check", path)
     assert code == 0
     assert "note: /no/such/pager, the command of hooks, is not on this machine" in result.stdout
-    assert "note: others on this machine may read the webhook's URL in hooks" in result.stdout
+
+
+def test_a_webhook_that_others_may_read_is_a_fault(tmp_path: Path) -> None:
+    path = written(tmp_path, "[hooks]\nwebhook = 'https://hooks.example.com/SECRET'\n")
+    assert call("config", "check", path)[0] == 0
+    Path(path).chmod(0o644)
+    code, result = call("config", "check", path)
+    assert code == 1
+    assert "line 2: hooks.webhook may be read by others on this machine" in result.stdout
     assert "SECRET" not in result.output
 
 

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.models.address import Secret
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.telling import _environment
+from redis_oom_tui.files.config import Configuration
+from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel
 from redis_oom_tui.models.alert import Event, EventKind, Figures
-from redis_oom_tui.models.config import HookSettings, WebhookFormat
+from redis_oom_tui.models.config import HookSettings, Profile, SecretKind, SecretSource, Settings, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.watch.clock import RealClock
@@ -207,6 +210,37 @@ open({str(out)!r}, "w").write(json.dumps([event, env]))
     assert (env["REDIS_OOM_EVENT"], env["REDIS_OOM_LEVEL"], env["REDIS_OOM_PRESSURE"]) == ("oom", "oom", "1.0")
     assert env["REDIS_OOM_EVICTED_KEYS_TOTAL"] == ""
     assert env["REDIS_OOM_TITLE"] == "OOM on cache-1:6379: Refusing writes at 100 %."
+
+
+async def test_a_command_has_our_environment_without_any_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("REDISCLI_AUTH", "REDIS_SENTINEL_AUTH", "OTHERS_PASSWORD", "HOOK_URL"):
+        monkeypatch.setenv(name, f"secret-of-{name}")
+    monkeypatch.setenv("REDIS_URL", "redis://:secret-of-url@host")
+    monkeypatch.setenv("COPY", "x secret-of-connection y")
+    monkeypatch.setenv("SHORT", "pw")
+    monkeypatch.setenv("LONGER", "pwd")
+    monkeypatch.setenv("PAGER_TOKEN", "the command's own")
+    out = tmp_path / "out"
+    program = f"import json, os; open({str(out)!r}, 'w').write(json.dumps(dict(os.environ)))"
+    settings = HookSettings(
+        command=(sys.executable, "-c", program), webhook=SecretSource(SecretKind.ENVIRONMENT, "HOOK_URL")
+    )
+    other = Profile("other", password=SecretSource(SecretKind.ENVIRONMENT, "OTHERS_PASSWORD"))
+    sentinel = Sentinel((Address("a", 1),), "m", password=Secret("pw"))
+    invocation = Invocation(
+        connection=Connection(password=Secret("secret-of-connection"), sentinel=sentinel),
+        configuration=Configuration(Settings(profiles={"other": other})),
+    )
+    env = _environment(settings, invocation, Secret("secret-of-HOOK_URL"))
+    assert "ended well" in await CommandHook(settings, env).deliver(EVENT)
+    seen = json.loads(out.read_text())
+    assert "secret-of" not in json.dumps(seen)
+    assert (seen["PAGER_TOKEN"], seen["LONGER"], "SHORT" in seen) == ("the command's own", "pwd", False)
+    assert seen["REDIS_OOM_EVENT"] == "oom"
+    assert "ended well" in await CommandHook(settings).deliver(EVENT)
+    assert "REDISCLI_AUTH" not in json.loads(out.read_text())
 
 
 async def test_a_hostile_reason_cannot_break_the_environment() -> None:

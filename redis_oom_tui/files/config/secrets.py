@@ -5,13 +5,22 @@ import shlex
 import subprocess
 from pathlib import Path
 
+from redis_oom_tui.files.reading import read_small
 from redis_oom_tui.models.address import Secret
-from redis_oom_tui.models.config import SecretKind, SecretSource
+from redis_oom_tui.models.config import SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.words.hostile import safe_text
 
 _LARGEST_BYTES = 64 * 1024
 _PATIENCE_SECONDS = 20.0
+
+
+def variables(settings: Settings) -> frozenset[str]:
+    """The environment variables that hold a secret, as the configuration says."""
+    sources = [settings.hooks.webhook]
+    for profile in settings.profiles.values():
+        sources += [profile.password, profile.sentinel_password, profile.hooks.webhook]
+    return frozenset(source.place for source in sources if source is not None and source.kind is SecretKind.ENVIRONMENT)
 
 
 def fetch(source: SecretSource, what: str) -> Secret:
@@ -36,11 +45,11 @@ def _from_environment(name: str, what: str) -> str:
 
 def _from_file(place: str, what: str) -> str:
     try:
-        with Path(place).open("rb") as file:
-            return file.read(_LARGEST_BYTES).decode("utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadInput(f"{what} cannot be read from {safe_text(place, 200)}: {reason}") from None
+        return read_small(Path(place), _LARGEST_BYTES, pipes=True)[0].decode("utf-8")
+    except BadInput as error:
+        raise BadInput(f"{what} could not be fetched: {error}") from None
+    except ValueError:
+        raise BadInput(f"{what} could not be fetched: {safe_text(place, 200)} is not UTF-8 text") from None
 
 
 def _from_command(line: str, what: str) -> str:

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Iterable, Mapping
 
+from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.config import HookSettings
 from redis_oom_tui.watch.hooks.courier import DeliveryFailed
@@ -16,6 +18,30 @@ _KEPT_BYTES = 2000
 _GRACE_SECONDS = 1.0
 
 
+# Where this tool itself looks for passwords; a URL may hold one.
+_SECRETS = frozenset({"REDISCLI_AUTH", "REDIS_SENTINEL_AUTH", "REDIS_URL"})
+# A shorter secret may stand in a value by chance, and is looked for as the whole of it alone.
+_LONG_ENOUGH = 8
+
+
+def inherited(ours: Mapping[str, str], names: Iterable[str] = (), secrets: Iterable[Secret] = ()) -> dict[str, str]:
+    """What the command may have of our environment: all but the variables that hold a secret.
+
+    Those are the tool's own, those in `names`, and each whose value holds one of `secrets`.
+
+    >>> inherited({"PATH": "/bin", "REDISCLI_AUTH": "a", "HOOK": "b", "X": "https://long-secret"}, ["HOOK"],
+    ...     [Secret("long-secret")])
+    {'PATH': '/bin'}
+    """
+    hidden = _SECRETS | set(names)
+    values = [secret.reveal() for secret in secrets]
+    return {name: value for name, value in ours.items() if name not in hidden and not _holds(value, values)}
+
+
+def _holds(value: str, secrets: Iterable[str]) -> bool:
+    return any(value == secret or (len(secret) >= _LONG_ENOUGH and secret in value) for secret in secrets)
+
+
 def environment(event: Event) -> dict[str, str]:
     """What the command finds in its environment besides ours; an unknown number is an empty text."""
     fields = {name: value for name, value in event_object(event).items() if name != "type"}
@@ -24,11 +50,15 @@ def environment(event: Event) -> dict[str, str]:
 
 
 class CommandHook:
-    """Runs the command once for each event, in a session of its own. What it writes to stdout is not read."""
+    """Runs the command once for each event, in a session of its own. What it writes to stdout is not read.
 
-    def __init__(self, settings: HookSettings) -> None:
+    `ours` is what it has of our environment.
+    """
+
+    def __init__(self, settings: HookSettings, ours: Mapping[str, str] | None = None) -> None:
         self.name = "exec"
         self._settings = settings
+        self._ours = inherited(os.environ) if ours is None else ours
         self._argv = ("/bin/sh", "-c", settings.command[0]) if settings.shell else settings.command
 
     async def deliver(self, event: Event) -> str:
@@ -53,7 +83,7 @@ class CommandHook:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=said.writable,
-                env={**os.environ, **environment(event)},
+                env={**self._ours, **environment(event)},
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
