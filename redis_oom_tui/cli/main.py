@@ -86,6 +86,9 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
         )
         return None
     ctx.obj = read_invocation(given)
+    if given["record_path"] is not None and ctx.invoked_subcommand is not None:
+        name = f"redis-oom-tui: --record keeps what the screen shows: {ctx.invoked_subcommand} writes nothing to it"
+        click.echo(name, err=True)
     if ctx.invoked_subcommand is not None:
         return None
     from redis_oom_tui.cli.screen import show

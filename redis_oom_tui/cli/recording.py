@@ -9,6 +9,6 @@ def recorded(source: Source, invocation: Invocation) -> Source:
     if invocation.record_path is None:
         return source
     from redis_oom_tui.files.record import Recorder
-    from redis_oom_tui.files.recording import RecordingSource
+    from redis_oom_tui.files.recording import recording
 
-    return RecordingSource(source, Recorder(invocation.record_path, source.address))
+    return recording(source, Recorder(invocation.record_path, source.address))

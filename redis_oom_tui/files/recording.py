@@ -8,18 +8,31 @@ from redis_oom_tui.files.record import Moment, Recorder
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.fleet import NodeView
+from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.ports import SamplesValues, Scan, SeesReplicas, Source, TellsSettings
+from redis_oom_tui.ports import (
+    Fleet,
+    GoesOn,
+    KeepsItsPlace,
+    SamplesValues,
+    Scan,
+    SeesReplicas,
+    Source,
+    TellsSettings,
+)
 
 Note = Callable[..., None]
 
 
 class RecordingSource:
-    """`inner`, with each answer of it kept by `recorder`. Implements `ports.Source`, and whatever else `inner` does."""
+    """`inner`, with each answer of it kept by `recorder`. Implements `ports.Source`.
+
+    What only some sources can do, subclasses do for those: whoever asks by `isinstance` looks at the class. `recording`
+    picks the one for a source.
+    """
 
     def __init__(
         self,
@@ -35,10 +48,6 @@ class RecordingSource:
         self._wall = wall
         self._known: Capabilities | None = None
         self._told: Mapping[str, str] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        # What only some sources can do is neither known nor kept here.
-        return getattr(self._inner, name)
 
     @property
     def address(self) -> Address:
@@ -100,7 +109,7 @@ class RecordingSource:
 
     def scan(self, options: ScanOptions) -> Scan:
         """Kept once it ends."""
-        return _RecordingScan(self._inner.scan(options), self._note)
+        return _recording_scan(self._inner.scan(options), self._note)
 
     async def details(self, key: KeyId) -> KeyDetails | None:
         """Not kept: a preview of a value has no place in a file."""
@@ -108,6 +117,53 @@ class RecordingSource:
 
     def _note(self, **what: Any) -> None:
         self._recorder.add(Moment(self._monotonic(), self._wall(), **what))
+
+
+class RecordingFleet(RecordingSource):
+    """A cluster. Implements `ports.Fleet`; what a single node is asked is not kept."""
+
+    def __init__(self, inner: Fleet, recorder: Recorder, **clocks: Callable[[], float]) -> None:
+        super().__init__(inner, recorder, **clocks)
+        self._fleet = inner
+
+    async def fleet(self) -> FleetView:
+        """Every node; kept with the snapshots."""
+        return await self._fleet.fleet()
+
+    def node(self, name: str) -> Source:
+        """The node called `name`."""
+        return self._fleet.node(name)
+
+    def pin(self, name: str | None) -> None:
+        """Let the snapshots show the node called `name`."""
+        self._fleet.pin(name)
+
+
+class RecordingServer(RecordingSource):
+    """A server whose scans can be resumed. Implements `ports.GoesOn`."""
+
+    def __init__(self, inner: Source, recorder: Recorder, **clocks: Callable[[], float]) -> None:
+        super().__init__(inner, recorder, **clocks)
+        if not isinstance(inner, GoesOn):
+            raise TypeError("a source whose scans can be resumed was expected")
+        self._resuming: GoesOn = inner
+
+    def resumed(self, progress: Mapping[str, Any], *, pace: Pace | None = None, sample: int | None = None) -> Scan:
+        """Kept once it ends, as any scan."""
+        return _recording_scan(self._resuming.resumed(progress, pace=pace, sample=sample), self._note)
+
+
+def recording(inner: Source, recorder: Recorder, **clocks: Callable[[], float]) -> RecordingSource:
+    """`inner`, with each answer of it kept by `recorder`, and all that it can do."""
+    if isinstance(inner, Fleet):
+        return RecordingFleet(inner, recorder, **clocks)
+    if isinstance(inner, GoesOn):
+        return RecordingServer(inner, recorder, **clocks)
+    return RecordingSource(inner, recorder, **clocks)
+
+
+def _recording_scan(inner: Scan, note: Note) -> "_RecordingScan":
+    return _ResumableScan(inner, note) if isinstance(inner, KeepsItsPlace) else _RecordingScan(inner, note)
 
 
 class _RecordingScan:
@@ -134,3 +190,11 @@ class _RecordingScan:
 
     def set_pace(self, pace: Pace) -> None:
         self._inner.set_pace(pace)
+
+
+class _ResumableScan(_RecordingScan):
+    """A scan that another process may go on with. Implements `ports.KeepsItsPlace`."""
+
+    def progress(self) -> Mapping[str, Any] | None:
+        scan: object = self._inner
+        return scan.progress() if isinstance(scan, KeepsItsPlace) else None

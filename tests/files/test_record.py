@@ -3,6 +3,7 @@
 import json
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,17 +11,29 @@ import pytest
 
 from redis_oom_tui.files.codec import decode, encode
 from redis_oom_tui.files.record import Moment, Recorder, load
-from redis_oom_tui.files.recording import RecordingSource
+from redis_oom_tui.files.recording import RecordingSource, recording
 from redis_oom_tui.files.replay import ReplaySource
-from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
-from redis_oom_tui.models.fleet import ClusterNode, NodeView
+from redis_oom_tui.models.fleet import ClusterNode, FleetView, NodeView
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView, TypeRow
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.ports import TellsSettings, Timeline
+from redis_oom_tui.ports import (
+    Fleet,
+    GoesOn,
+    KeepsItsPlace,
+    SamplesValues,
+    Scan,
+    SeesReplicas,
+    Source,
+    TellsSettings,
+    Timeline,
+)
 from redis_oom_tui.rules.info import snapshot_from_info
+from redis_oom_tui.store.fleet.cluster import ClusterSource
+from redis_oom_tui.store.live import LiveServer
 from tests.rules.captured import REDIS_6_2, REDIS_7_0, VALKEY_9_1
 from tests.rules.looks import look
 from tests.support.scripted import ScriptedSource
@@ -128,7 +141,7 @@ def test_a_line_cut_off_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
 
 async def test_a_watched_source_replays_as_it_was(tmp_path: Path) -> None:
     inner = ScriptedSource()
-    source = RecordingSource(inner, Recorder(tmp_path / "r", inner.address))
+    source = recording(inner, Recorder(tmp_path / "r", inner.address))
     await source.open()
     told = [await source.snapshot(), await source.capabilities(), await source.clients(), await source.snapshot()]
     scan = source.scan(ScanOptions())
@@ -154,7 +167,7 @@ async def test_failures_are_part_of_the_past(tmp_path: Path) -> None:
         async def snapshot(self) -> Snapshot:
             raise ServerUnreachable("cache-1 closed the connection")
 
-    source = RecordingSource(Failing(), Recorder(tmp_path / "r", Address()))
+    source = recording(Failing(), Recorder(tmp_path / "r", Address()))
     with pytest.raises(TriageError):
         await source.snapshot()
     await source.close()
@@ -234,3 +247,62 @@ def test_times_and_the_first_line_are_checked_when_it_is_opened(
     path.write_bytes(path.read_bytes().replace(what, by, 1))
     with pytest.raises(BadInput, match=re.escape(words)):
         load(path)
+
+
+@pytest.mark.parametrize("kind", [LiveServer, ClusterSource])
+def test_a_source_that_is_recorded_can_do_all_that_it_could(
+    tmp_path: Path, kind: Callable[[Connection], Source]
+) -> None:
+    source = kind(Connection(cluster=kind is ClusterSource))
+    recorder = Recorder(tmp_path / "r", source.address)
+    recorder.close()
+    recorded = recording(source, recorder)
+    for capability in (Fleet, GoesOn, Timeline):
+        assert isinstance(recorded, capability) == isinstance(source, capability), capability
+    # These it always answers: with nothing where the source has nothing.
+    for capability in (TellsSettings, SamplesValues, SeesReplicas):
+        assert isinstance(recorded, capability), capability
+    assert isinstance(recorded.scan(ScanOptions()), KeepsItsPlace) == (kind is LiveServer)
+    assert isinstance(source.scan(ScanOptions()), KeepsItsPlace) == (kind is LiveServer)
+
+
+def test_what_a_source_can_do_stands_in_its_class() -> None:
+    """From Python 3.12 on `isinstance` does not see what `__getattr__` passes on."""
+    for kind in (RecordingSource, ReplaySource, LiveServer, ClusterSource, ScriptedSource):
+        assert not hasattr(kind, "__getattr__"), kind
+
+
+async def test_a_cluster_that_is_recorded_lets_a_node_be_picked(tmp_path: Path) -> None:
+    class ACluster(ScriptedSource):
+        picked: str | None = None
+
+        async def fleet(self) -> FleetView:
+            return FleetView((), None, None)  # type: ignore[call-arg, arg-type]
+
+        def node(self, name: str) -> Source:
+            return self
+
+        def pin(self, name: str | None) -> None:
+            self.picked = name
+
+    inner = ACluster()
+    source = recording(inner, Recorder(tmp_path / "r", inner.address))
+    assert isinstance(source, Fleet)
+    source.pin("a:1")
+    assert (inner.picked, source.node("a:1")) == ("a:1", inner)
+    await source.close()
+
+
+async def test_a_scan_that_is_recorded_can_be_saved_and_resumed(tmp_path: Path) -> None:
+    class AServer(ScriptedSource):
+        def resumed(self, progress: object, *, pace: object = None, sample: object = None) -> Scan:
+            return self.scan(ScanOptions())
+
+    inner = AServer()
+    source = recording(inner, Recorder(tmp_path / "r", inner.address))
+    assert isinstance(source, GoesOn)
+    scan = source.resumed({})
+    scan.stop()
+    view = await scan.run()
+    await source.close()
+    assert f'"scan":{{"state":"{view.state}"' in (tmp_path / "r").read_text()
