@@ -48,3 +48,13 @@ def test_a_file_that_is_none_is_one_sentence(
         main(["replay", str(tmp_path / "r")])
     assert ended.value.code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_command_that_records_nothing_says_so(
+    valkey: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "incident.jsonl"
+    with pytest.raises(SystemExit):
+        main(["-s", valkey.socket_path, "--record", str(file), "check"])
+    assert "--record keeps what the screen shows: check writes nothing to it" in capsys.readouterr().err
+    assert not file.exists()
