@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from redis_oom_tui.rules.guarded import DEFECTS, NotJudged
 from tests.support.servers import RunningServer, available, started
 
 # A loaded machine is no defect of what is tested: no example has a time limit.
@@ -23,6 +24,20 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 def _in_its_own_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that is run inside a test gives way to others for good: the tests after it would, too."""
     monkeypatch.setattr(os, "nice", lambda _: 0)
+
+
+@pytest.fixture(autouse=True)
+def _no_defect(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the product catches and keeps as its own defect fails the test, unless that is what the test is about."""
+    allowed = request.node.get_closest_marker("defects") is not None
+    DEFECTS.kept, DEFECTS.report = {}, None if allowed else _raised
+    yield
+    kept, DEFECTS.kept, DEFECTS.report = DEFECTS.kept, {}, None
+    assert allowed or not kept, "\n".join(line for fault in kept.values() for line in (fault.words, *fault.lines))
+
+
+def _raised(fault: NotJudged) -> None:
+    raise RuntimeError("\n".join((fault.words, *fault.lines)))
 
 
 @pytest.fixture(params=available())

@@ -14,6 +14,7 @@ from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.options import connection_options, file_options, screen_options
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.rules.guarded import DEFECTS, NotJudged
 from redis_oom_tui.words.defect import crash_report
 from redis_oom_tui.words.hostile import safe_text
 
@@ -99,8 +100,16 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave with its exit code; every error is told on stderr, never a traceback."""
     given = sys.argv[1:] if arguments is None else arguments
+    DEFECTS.report = _written_down
     _hide_secrets(given)
     sys.exit(_run(given))
+
+
+def _written_down(fault: NotJudged) -> None:
+    from redis_oom_tui.files.audit import state_folder
+    from redis_oom_tui.files.defects import write_down
+
+    write_down(state_folder() / "defects.log", fault)
 
 
 def _run(given: list[str]) -> int:

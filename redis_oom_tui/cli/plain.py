@@ -9,6 +9,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.recording import recorded
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.ports import Source
+from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.tui.poller import Poller
 from redis_oom_tui.tui.reading import Clock, Link, Reading
 from redis_oom_tui.words import sizes
@@ -46,6 +47,10 @@ async def _watch(source: Source, invocation: Invocation) -> None:
 def line(reading: Reading, now: float) -> str:
     """One tick in words: time, state, memory, what was refused and evicted, and the verdict's sentence."""
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+    return attempt("this line is", lambda: _line(reading, now, at), lambda fault: f"{at}  UNKNOWN  {fault.words}")
+
+
+def _line(reading: Reading, now: float, at: str) -> str:
     snapshot = reading.snapshot
     if reading.link is not Link.LIVE or snapshot is None or reading.verdict is None:
         age = "" if snapshot is None else f" (last figures {sizes.duration(now - snapshot.taken_at)} old)"

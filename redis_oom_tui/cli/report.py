@@ -23,7 +23,7 @@ from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
-from redis_oom_tui.rules.findings import Case, examine, ranked
+from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.fleet import servers_in
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
@@ -181,7 +181,7 @@ def _report(
         last=last,
         verdict=judge(last, thresholds=thresholds, rates=history.rates(), forecast=told),
         episodes=episodes(gathered.snapshots, thresholds),
-        findings=ranked((*examine(case), *refused_reads(case))),
+        findings=examine(case, refused_reads),
         forecast=told,
         scan=scan,
         actions=actions,

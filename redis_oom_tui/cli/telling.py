@@ -22,7 +22,7 @@ from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.store.opening import source_for
 from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.hooks.command import CommandHook, inherited
-from redis_oom_tui.watch.hooks.courier import Courier, Hook
+from redis_oom_tui.watch.hooks.courier import FAREWELL_SECONDS, Courier, Hook
 from redis_oom_tui.watch.hooks.webhook import Webhook
 from redis_oom_tui.watch.loop import Listener
 from redis_oom_tui.watch.output import Note
@@ -52,7 +52,12 @@ def hook_settings(base: HookSettings, given: dict[str, Any]) -> HookSettings:
 
 
 def couriers(
-    settings: HookSettings, invocation: Invocation, clock: Clock, log: Callable[[Note], None]
+    settings: HookSettings,
+    invocation: Invocation,
+    clock: Clock,
+    log: Callable[[Note], None],
+    *,
+    farewell_seconds: float = FAREWELL_SECONDS,
 ) -> list[Listener]:
     """One courier for each hook. Raises BadInput where a hook cannot be used."""
     hooks: list[Hook] = []
@@ -61,7 +66,7 @@ def couriers(
         hooks.append(CommandHook(settings, _environment(settings, invocation, url)))
     if url is not None:
         hooks.append(Webhook(url, settings))
-    return [Courier(hook, settings, clock, log) for hook in hooks]
+    return [Courier(hook, settings, clock, log, farewell_seconds=farewell_seconds) for hook in hooks]
 
 
 def _environment(settings: HookSettings, invocation: Invocation, url: Secret | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +16,15 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.telling import couriers, hook_settings, metrics, scanning, telling_options
 from redis_oom_tui.files.audit import state_folder
 from redis_oom_tui.files.ledger import Ledger
-from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.config import HookSettings, WatchSettings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.store.opening import source_for
 from redis_oom_tui.watch.armed import ArmedCleanup
-from redis_oom_tui.watch.clock import RealClock
+from redis_oom_tui.watch.clock import Clock, RealClock
 from redis_oom_tui.watch.looking import Looking
-from redis_oom_tui.watch.loop import Watch
+from redis_oom_tui.watch.loop import Listener, Watch
 from redis_oom_tui.watch.output import JsonLines, Lines, Note, Output
 from redis_oom_tui.watch.patience import PatientStream
 from redis_oom_tui.watch.service import Service
@@ -31,6 +32,8 @@ from redis_oom_tui.words.sizes import parse_duration
 from redis_oom_tui.words.watch_lines import missing_line, missing_object
 
 _SHORTEST_SCAN_SECONDS = 60.0
+# With --once: how long its deliveries, retries among them, may take before it leaves.
+_LAST_DELIVERY_SECONDS = 30.0
 _PERCENT = click.FloatRange(0, 100)
 
 
@@ -101,7 +104,9 @@ async def _watch_until(
 ) -> int:
     clock = RealClock()
     source = source_for(invocation.connection)
-    book = AlertBook(invocation.profile.name or str(source.address), settings)
+    # A single look has no past to hold a level against: what it shows is told.
+    heard = replace(settings, hold_seconds=0.0, lost_seconds=0.0) if given["once"] else settings
+    book = AlertBook(invocation.profile.name or str(source.address), heard)
 
     def log(note: Note) -> None:
         # Where nobody reads any more, the next tick ends the watch; a delivery must not fail over it.
@@ -113,6 +118,8 @@ async def _watch_until(
     loop = Watch(Looking(source, settings, clock), book, output, clock)
     cleanup = None if job is None else ArmedCleanup(job, book, _ledger(), clock, log=log, tell=loop.tell)
     if given["once"]:
+        for listener in _told_once(invocation, hooks, given, book, log, clock, resources):
+            loop.add(listener)
         look = await loop.once()
         if cleanup is not None and look.snapshot is not None:
             await cleanup.clean(look.snapshot, look.verdict.rule, stop)
@@ -121,11 +128,31 @@ async def _watch_until(
     told = [*couriers(hooks, invocation, clock, log), *shown]
     if settings.scan_seconds is not None:
         told.append(scanning(invocation, settings.scan_seconds, clock, log, take))
-    for listener in (*told, cleanup, Service.from_environment()):
-        if listener is not None:
-            loop.add(listener)
+    for one in (*told, cleanup, Service.from_environment()):
+        if one is not None:
+            loop.add(one)
     await loop.run(stop)
     return 0
+
+
+def _told_once(
+    invocation: Invocation,
+    hooks: HookSettings,
+    given: dict[str, Any],
+    book: AlertBook,
+    log: Callable[[Note], None],
+    clock: Clock,
+    resources: contextlib.ExitStack,
+) -> list[Listener]:
+    """Whom a single look is told to. Raises BadInput for what only a watch that goes on can serve."""
+    lasting = [f"--{name.replace('_', '-')}" for name in ("prometheus", "scan_every") if given[name] is not None]
+    if lasting:
+        raise BadInput(
+            f"{' and '.join(lasting)} cannot go with --once, which ends after one look: leave one of them out"
+        )
+    shown, _ = metrics(given, book, log, resources)
+    told = couriers(hooks, invocation, clock, log, farewell_seconds=_LAST_DELIVERY_SECONDS)
+    return [*told, *shown]
 
 
 def _ledger() -> Ledger:

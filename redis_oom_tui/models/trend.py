@@ -14,7 +14,8 @@ class Rates:
 
     `restarted` says that the server was another process before, `reset` that CONFIG RESETSTAT zeroed its counters:
     a gain then counts from that moment, so it is a lower bound. `refused_just_now` is what the last look alone saw of
-    the refused writes, where the span holds several; else None.
+    the refused writes, where the span holds several; else None. `not_judged` says why there are no counts, where the
+    rule failed.
     """
 
     seconds: float = 0.0
@@ -31,6 +32,7 @@ class Rates:
     restarted: bool = False
     reset: bool = False
     refused_just_now: int | None = None
+    not_judged: str = ""
 
     def per_second(self, gain: int | None) -> float | None:
         """`gain`, one of the counts above, as a rate; None where it is unknown or no time has passed."""
@@ -76,7 +78,7 @@ class Forecast:
     """Growth in bytes per second, and how long until the limit, in seconds, each as a range.
 
     `seconds_to_limit` is None without a limit or without growth; its upper end is None where growth may also stop.
-    `watched_seconds` is the span that it rests on.
+    `watched_seconds` is the span that it rests on; `not_judged` says why there is none, where the rule failed.
     """
 
     trend: Trend = Trend.UNKNOWN
@@ -85,3 +87,4 @@ class Forecast:
     slope_high: float | None = None
     seconds_to_limit: tuple[float, float | None] | None = None
     watched_seconds: float = 0.0
+    not_judged: str = ""

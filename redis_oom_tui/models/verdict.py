@@ -23,15 +23,19 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Shares of maxmemory at which a warning and a critical verdict begin."""
+    """Shares of maxmemory at which a warning and a critical verdict begin; growth that is full so soon is a warning."""
 
     warn: float = 0.80
     crit: float = 0.95
+    soon_seconds: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One sentence with its evidence. `rule` names the rule that spoke; `first_step` is what to do first, or ''."""
+    """One sentence with its evidence. `rule` names the rule that spoke; `first_step` is what to do first, or ''.
+
+    `not_judged` says, in words, which rules failed on these figures: the sentence stands without them.
+    """
 
     level: Level
     reason: str
@@ -39,6 +43,7 @@ class Verdict:
     evidence: tuple[str, ...] = ()
     first_step: str = ""
     since: float | None = None
+    not_judged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from redis_oom_tui.models.alert import Alert, Event, EventKind, Reading, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alerts import State, step
+from redis_oom_tui.rules.guarded import attempt
 
 _RAISES = frozenset({EventKind.WARNING, EventKind.CRITICAL, EventKind.OOM, EventKind.LOST})
 
@@ -57,8 +58,8 @@ class AlertBook:
     def observe(self, look: Reading | Silence) -> tuple[Event, ...]:
         """Take one look at the server into account; returns the events that it set off, each told only once."""
         self._remember_silence(look)
-        before = self._state.level
-        self._state, events = step(self._state, look, self.settings)
+        before, state = self._state.level, self._state
+        self._state, events = attempt("the alert is", lambda: step(state, look, self.settings), lambda _: (state, ()))
         if self._state.level is not before:
             self._began = look.at
             self._reason = look.reason

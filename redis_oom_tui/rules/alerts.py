@@ -17,6 +17,8 @@ from redis_oom_tui.words.sizes import duration
 _LADDER = (Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM)
 _RANK = {level: rank for rank, level in enumerate(_LADDER)}
 _ALARMS = {Level.WARNING: EventKind.WARNING, Level.CRITICAL: EventKind.CRITICAL, Level.OOM: EventKind.OOM}
+# A warning of growth stays until the limit is that many times further off than where it began.
+_LATER = 2
 _NEVER: tuple[float | None, ...] = (None, None, None, None)
 
 
@@ -74,10 +76,11 @@ def step(state: State, look: Reading | Silence, settings: WatchSettings) -> tupl
 def lowered(thresholds: Thresholds, hysteresis: float) -> Thresholds:
     """The thresholds below which an alert may end.
 
-    >>> lowered(Thresholds(0.75, 0.95), 0.25)
-    Thresholds(warn=0.5, crit=0.7)
+    >>> lowered(Thresholds(0.75, 0.95, 3600), 0.25)
+    Thresholds(warn=0.5, crit=0.7, soon_seconds=7200)
     """
-    return Thresholds(max(0.0, thresholds.warn - hysteresis), max(0.0, thresholds.crit - hysteresis))
+    warn, crit = max(0.0, thresholds.warn - hysteresis), max(0.0, thresholds.crit - hysteresis)
+    return Thresholds(warn, crit, _LATER * thresholds.soon_seconds)
 
 
 _UNJUDGED = frozenset({"limit-unknown", "count-unknown"})

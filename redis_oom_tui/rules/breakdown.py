@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import Activity, Memory
+from redis_oom_tui.rules.guarded import attempt
 
 
 class Share(StrEnum):
@@ -35,12 +36,14 @@ class Breakdown:
 
     `clients_unbelievable` is what the server books for clients where that is more than there is room for: Valkey 9
     counts replies that refer to a value as copies (seen: 160 MB of buffers in 2.6 MB of used_memory).
+    `not_judged` says why there are no parts, where the rule failed on these figures.
     `outside_bytes` is RSS beyond used_memory: fragmentation, the allocator's reserves, Lua's own memory.
     """
 
     parts: tuple[Part, ...]
     clients_unbelievable: int | None = None
     outside_bytes: int | None = None
+    not_judged: str = ""
 
     def size(self, share: Share) -> int:
         """The bytes of one part; 0 where nothing of it is known."""
@@ -52,6 +55,12 @@ def break_down(memory: Memory, keys: int | None = None) -> Breakdown:
 
     `keys` is how many the server holds: what is left over is no data where there are none.
     """
+    return attempt(
+        "where the memory is, is", lambda: _split(memory, keys), lambda fault: Breakdown((), not_judged=fault.words)
+    )
+
+
+def _split(memory: Memory, keys: int | None = None) -> Breakdown:
     used = memory.used_bytes
     if used is None:
         return Breakdown(())
@@ -89,7 +98,7 @@ def replication_bytes(memory: Memory) -> int:
 def counted_buffers(memory: Memory) -> int:
     """What clients and replication hold of the memory that is compared with maxmemory; 0 where it cannot be true."""
     replication = max(0, replication_bytes(memory) - memory.not_counted_bytes)
-    split = break_down(memory)
+    split = _split(memory)
     return min(memory.counted_bytes or 0, split.size(Share.CLIENTS) + split.size(Share.LINKS) + replication)
 
 

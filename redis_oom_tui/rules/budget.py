@@ -7,6 +7,7 @@ from redis_oom_tui.models.action import Backup, BackupChoice, Budget
 from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import uncopied
+from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.headroom import size_is_told
 from redis_oom_tui.words.sizes import count, duration, number_of_keys, percent, size, told_bytes
 
@@ -33,6 +34,14 @@ def budget(plan: Plan, snapshot: Snapshot, target: float = TARGET, *, before: Bu
     `before` is an earlier budget of the same plan: what it summed over all keys, for a large plan a tenth of a second,
     is taken over.
     """
+    return attempt(
+        "what this plan would free is",
+        lambda: _budget(plan, snapshot, target, before),
+        lambda fault: Budget(target, None, None, None, None, words=f"{fault.words[0].upper()}{fault.words[1:]}."),
+    )
+
+
+def _budget(plan: Plan, snapshot: Snapshot, target: float, before: Budget | None) -> Budget:
     memory = snapshot.memory
     held = told_bytes(plan.size, len(plan.keys)) if before is None else before.held_bytes
     if held is None:

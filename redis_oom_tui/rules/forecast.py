@@ -13,7 +13,9 @@ from itertools import pairwise
 
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.trend import Forecast, Sample, Trend
+from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.history import since_last_restart
+from redis_oom_tui.rules.stretches import fell_once, has_stopped, in_order, unbroken
 from redis_oom_tui.rules.waves import Point, Wave, noise, wave_in
 
 # All pairs of this many points are 1,540 slopes: about a millisecond.
@@ -40,14 +42,20 @@ def forecast(samples: Sequence[Sample], limit_bytes: int | None = None) -> Forec
 
     It rests on the shortest stretch of the past that shows growth fast enough to matter within its reach.
     """
+    return attempt(
+        "the trend is", lambda: _forecast(samples, limit_bytes), lambda fault: Forecast(not_judged=fault.words)
+    )
+
+
+def _forecast(samples: Sequence[Sample], limit_bytes: int | None) -> Forecast:
     kept = since_last_restart(samples)
-    if not kept:
+    points = in_order([(sample.monotonic, sample.counted_bytes) for sample in kept])
+    if not points:
         return Forecast()
     limit = kept[-1].maxmemory_bytes if limit_bytes is None else limit_bytes
-    points = [(sample.monotonic, float(sample.counted_bytes)) for sample in kept]
     watched = points[-1][0] - points[0][0]
-    wave = wave_in(points)
-    if wave is not None:
+    wave = None if fell_once(points) else wave_in(points)
+    if wave is not None and (wave.seen_twice(watched) or not has_stopped(points, noise(points))):
         return _on_a_wave(wave, limit, watched)
     told = Forecast()
     for window in _WINDOWS:
@@ -110,6 +118,7 @@ def _last(points: list[Point], seconds: float) -> list[Point]:
 
 
 def _over(points: list[Point], limit: int | None) -> Forecast:
+    points = unbroken(points, _SPANS + 1)
     watched = points[-1][0] - points[0][0]
     if len(points) < _LEAST_POINTS or watched < _LEAST_SECONDS:
         return Forecast(watched_seconds=watched)
@@ -118,6 +127,8 @@ def _over(points: list[Point], limit: int | None) -> Forecast:
     low, high = _slope_range(slopes, len(points))
     course = _course(points)
     trend = _trend(slopes, slope, len(points), course)
+    if trend is Trend.GROWING and has_stopped(points, course.noise):
+        return Forecast(Trend.NONE, 0.0, min(0.0, low), high, None, watched)
     if trend is not Trend.GROWING or limit is None:
         return Forecast(trend, slope, low, high, None, watched)
     return Forecast(trend, slope, low, high, _time_to(points, slope, course, limit), watched)

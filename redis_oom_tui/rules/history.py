@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Rates, Sample
+from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.rates import between
 
 _MAX_SAMPLES = 720
@@ -27,6 +28,11 @@ class History:
 
         One from an earlier time, as when a recording is wound back, ends the past there.
         """
+        return attempt(
+            "what happened lately is", lambda: self._add(snapshot), lambda fault: Rates(not_judged=fault.words)
+        )
+
+    def _add(self, snapshot: Snapshot) -> Rates:
         self._wind_back(snapshot.taken_monotonic)
         previous = self._recent[-1] if self._recent else None
         gained = between(previous, snapshot)

@@ -1,5 +1,6 @@
 """An incident told from its snapshots: episodes of one verdict each; and scans without the names of their keys."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ from redis_oom_tui.models.report import Episode
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.verdict import Thresholds
+from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge
 
@@ -19,17 +21,9 @@ def episodes(snapshots: Iterable[Snapshot], thresholds: Thresholds | None = None
     """The verdicts over time, in order; what flickers is smoothed."""
     history, found = History(), list[Episode]()
     for snapshot in snapshots:
-        gained = history.add(snapshot)
-        verdict = judge(snapshot, thresholds=thresholds, rates=history.rates())
-        episode = Episode(
-            began=snapshot.taken_at,
-            ended=snapshot.taken_at,
-            level=verdict.level,
-            rule=verdict.rule,
-            reason=verdict.reason,
-            peak_pressure=snapshot.memory.pressure,
-            refused_writes=gained.refused_writes or 0,
-        )
+        episode = attempt("this moment is", functools.partial(_episode, history, snapshot, thresholds), lambda _: None)
+        if episode is None:
+            continue
         if found and (found[-1].level, found[-1].rule) == (episode.level, episode.rule):
             found[-1] = _joined(found[-1], episode)
         else:
@@ -37,6 +31,21 @@ def episodes(snapshots: Iterable[Snapshot], thresholds: Thresholds | None = None
                 found[-1] = replace(found[-1], ended=snapshot.taken_at)
             found.append(episode)
     return tuple(_smooth(found))
+
+
+def _episode(history: History, snapshot: Snapshot, thresholds: Thresholds | None) -> Episode:
+    """What one look amounts to."""
+    gained = history.add(snapshot)
+    verdict = judge(snapshot, thresholds=thresholds, rates=history.rates())
+    return Episode(
+        began=snapshot.taken_at,
+        ended=snapshot.taken_at,
+        level=verdict.level,
+        rule=verdict.rule,
+        reason=verdict.reason,
+        peak_pressure=snapshot.memory.pressure,
+        refused_writes=gained.refused_writes or 0,
+    )
 
 
 def _joined(first: Episode, second: Episode) -> Episode:

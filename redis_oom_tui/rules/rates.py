@@ -5,10 +5,17 @@ from types import MappingProxyType
 
 from redis_oom_tui.models.snapshot import Counters, Snapshot
 from redis_oom_tui.models.trend import Rates
+from redis_oom_tui.rules.guarded import attempt
 
 
 def between(before: Snapshot | None, now: Snapshot) -> Rates:
     """The gains from `before` to `now`; empty without a `before`, where no time has passed, or between two nodes."""
+    return attempt(
+        "what happened lately is", lambda: _between(before, now), lambda fault: Rates(not_judged=fault.words)
+    )
+
+
+def _between(before: Snapshot | None, now: Snapshot) -> Rates:
     if before is None or now.taken_monotonic <= before.taken_monotonic or before.server.node != now.server.node:
         return Rates()
     seconds = now.taken_monotonic - before.taken_monotonic

@@ -9,6 +9,7 @@ import statistics
 from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import mul
 
 Point = tuple[float, float]
@@ -20,6 +21,7 @@ _AGREES = 0.85
 _AGREES_ONCE = 0.96
 _DIFFERS = -0.3
 _SHORTEST = 8
+_GAP = 0.125
 _ABOVE_NOISE = 4.0
 # Deviations allowed on either side, and how far ahead a wave is followed, in its own periods.
 _DEVIATIONS = 2.5
@@ -46,6 +48,10 @@ class Wave:
         """Whether the gain is more than what it strays."""
         return self.gain > self.stray
 
+    def seen_twice(self, watched: float) -> bool:
+        """Whether it came round as often in so many seconds."""
+        return 2 * self.period <= watched
+
     def seconds_to(self, limit: float) -> tuple[float, float | None]:
         """From when to when it meets `limit`, counted from its end; the end is None beyond what is followed."""
         soonest = latest = None
@@ -70,7 +76,7 @@ class Wave:
 
 def wave_in(points: Sequence[Point]) -> Wave | None:
     """The wave that `points` show; None where they show none, or have left it."""
-    if len(points) < _CELLS // 2 or points[-1][0] <= points[0][0]:
+    if len(points) < _CELLS // 2 or points[-1][0] <= points[0][0] or _is_broken(points):
         return None
     values, width = _cells(points)
     waving = _without_line(values)
@@ -87,10 +93,16 @@ def wave_in(points: Sequence[Point]) -> Wave | None:
     return Wave(lag * width, gain, stray, points[0][0], width, tuple(values))
 
 
+def _is_broken(points: Sequence[Point]) -> bool:
+    """Whether it was not watched for so long that what went on meanwhile would be made up."""
+    watched = points[-1][0] - points[0][0]
+    return max(b[0] - a[0] for a, b in pairwise(points)) > _GAP * watched
+
+
 def noise(points: Sequence[Point]) -> float:
     """How far a point strays from the line through its two neighbours, typically."""
     strays = [abs(b[1] - (a[1] + c[1]) / 2) for a, b, c in zip(points, points[1:], points[2:], strict=False)]
-    return statistics.median(strays)
+    return statistics.median(strays) if strays else 0.0
 
 
 def _cells(points: Sequence[Point]) -> tuple[list[float], float]:

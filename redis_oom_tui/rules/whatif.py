@@ -8,6 +8,7 @@ from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.rules import precious
 from redis_oom_tui.rules.first_out import FirstOut, first_out
+from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, UNKNOWN, evicts, is_allkeys, is_known, is_lfu, is_volatile
 from redis_oom_tui.words.sizes import count, percent, size, told_bytes
 
@@ -34,6 +35,14 @@ def policy_views(names: Iterable[str], snapshot: Snapshot, scan: ScanView | None
 
 def policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyView:
     """What `name` could evict here now, who would go first, and what to think of before it is chosen."""
+    return attempt(
+        f"the policy {name} is",
+        lambda: _policy_view(name, snapshot, scan),
+        lambda fault: PolicyView(name, evicts(name), warnings=(fault.words,)),
+    )
+
+
+def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyView:
     keys = _evictable_keys(name, snapshot)
     held = _evictable_bytes(name, snapshot, scan)
     over = over_bytes(snapshot.memory)
@@ -160,6 +169,14 @@ def _buffers(snapshot: Snapshot) -> tuple[str, ...]:
 
 def write_path(snapshot: Snapshot) -> tuple[Step, ...]:
     """The way that a write takes here, each question with this server's answer; what it does not reach is not lit."""
+    return attempt(
+        "the way of a write is",
+        lambda: _write_path(snapshot),
+        lambda fault: (Step("Is it over the limit?", fault.words, end=True),),
+    )
+
+
+def _write_path(snapshot: Snapshot) -> tuple[Step, ...]:
     memory = snapshot.memory
     if memory.unlimited:
         return (Step("Is a limit set?", "no (maxmemory 0): the write is accepted", end=True),)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from redis_oom_tui.files.machine import with_room
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.errors import CommandRefused
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Thresholds, Verdict
@@ -15,6 +15,7 @@ from redis_oom_tui.ports import Source, TellsSettings, Timeline
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.courtesy import pause_after
 from redis_oom_tui.rules.forecast import forecast
+from redis_oom_tui.rules.guarded import TROUBLE, sentence
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import follow, judge
 from redis_oom_tui.tui.own_delay import OwnDelay
@@ -96,8 +97,8 @@ class Poller:
                 self._answered_after(max(0.0, self._clock.monotonic() - asked - own.seconds))
                 snapshot = with_room(snapshot)
             await self._take_in(snapshot)
-        except TriageError as error:
-            return self._failed(error)
+        except TROUBLE as error:
+            return self._failed(sentence("this poll is", error))
         self._publish(self._reading)
         return self._interval
 
@@ -147,11 +148,11 @@ class Poller:
         verdict = judge(snapshot, thresholds=self._thresholds, rates=rates, forecast=told)
         return follow(verdict, self._reading.verdict, snapshot.taken_at)
 
-    def _failed(self, error: TriageError) -> float:
+    def _failed(self, error: str) -> float:
         attempts = self._reading.attempts + 1
         wait, self._pause = max(self._interval, backoff(attempts)), 0.0
         link = Link.LOST if self._reading.snapshot is not None else Link.CONNECTING
         next_try = self._clock.monotonic() + wait
-        self._reading = replace(self._reading, link=link, error=str(error), next_try=next_try, attempts=attempts)
+        self._reading = replace(self._reading, link=link, error=error, next_try=next_try, attempts=attempts)
         self._publish(self._reading)
         return wait

@@ -8,6 +8,7 @@ from redis_oom_tui.models.report import Episode
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import lowered, reading
+from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.incident import episodes
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.reading import Clock, Link, Reading
@@ -42,6 +43,9 @@ class Timeline:
 
     def observe(self, look: Reading) -> tuple[alert.Event, ...]:
         """Take a reading into account; returns the events that it set off."""
+        return attempt("the alert is", lambda: self._observed(look), lambda _: ())
+
+    def _observed(self, look: Reading) -> tuple[alert.Event, ...]:
         snapshot = look.snapshot
         if look.link is not Link.LIVE:
             if look.error is None:

@@ -17,6 +17,7 @@ from redis_oom_tui.ports import Operator, Planning, PlanRun
 from redis_oom_tui.rules import emergency as bounds
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import figures
+from redis_oom_tui.rules.guarded import TROUBLE, sentence
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.looking import Look
@@ -85,6 +86,7 @@ class ArmedCleanup:
         log: Callable[[Note], None],
         tell: Callable[[Event], None],
     ) -> None:
+        self.name = "the emergency cleanup"
         self._job = job
         self._book = book
         self._ledger = ledger
@@ -150,6 +152,10 @@ class ArmedCleanup:
         except TriageError as error:
             after = "broke off after it had begun, and the audit log says how far it came"
             self._say(f"{after if self._begun else 'not begun'}: {error}", level=Level.WARNING)
+        except TROUBLE as error:
+            after = "failed after it had begun, and the audit log says how far it came"
+            why = sentence(f"the emergency cleanup {self._job.name} is", error)
+            self._say(f"{after if self._begun else 'failed, not begun'}: {why}", level=Level.CRITICAL)
         finally:
             self._busy = False
 

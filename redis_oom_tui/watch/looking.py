@@ -9,12 +9,12 @@ from redis_oom_tui.files.machine import with_room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Reading, Silence
 from redis_oom_tui.models.config import WatchSettings
-from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Verdict
 from redis_oom_tui.rules.alerts import lowered, reading
 from redis_oom_tui.rules.forecast import aged, forecast
+from redis_oom_tui.rules.guarded import TROUBLE, attempt, sentence
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.watch.clock import Clock
@@ -22,8 +22,8 @@ from redis_oom_tui.watch.clock import Clock
 # A look that takes longer than this is given up, whatever the driver's own timeouts add up to.
 _PATIENCE_SECONDS = 10.0
 _GOODBYE_SECONDS = 3.0
-# A forecast costs milliseconds and changes slowly.
-_FORECAST_EVERY_SECONDS = 30.0
+# A forecast costs milliseconds; growth that ends must be seen to end.
+_FORECAST_EVERY_SECONDS = 5.0
 # Twenty minutes at the usual interval as they came, and thinned what is older.
 _SAMPLES = 240
 
@@ -73,16 +73,16 @@ class Looking:
         try:
             async with asyncio.timeout(max(_PATIENCE_SECONDS, self.settings.interval_seconds)):
                 snapshot = await self._snapshot()
-        except TriageError as error:
-            return await self._failed(str(error))
         except TimeoutError:
             return await self._failed(f"{self.source.address} did not answer in time: look at its load and the network")
-        return self._judged(snapshot)
+        except TROUBLE as error:
+            return await self._failed(sentence("this look is", error))
+        return attempt("this look is", lambda: self._judged(snapshot), lambda fault: self._silent(fault.words))
 
     async def close(self) -> None:
         """Let go of the server; one that does not answer its goodbye is left alone."""
         self._open = False
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, *TROUBLE):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self.source.close()
 
@@ -102,6 +102,9 @@ class Looking:
 
     async def _failed(self, reason: str) -> Look:
         await self.close()
+        return self._silent(reason)
+
+    def _silent(self, reason: str) -> Look:
         return Look(Silence(self._clock.monotonic(), self._clock.wall(), reason), unknown(reason))
 
     def _judged(self, snapshot: Snapshot) -> Look:

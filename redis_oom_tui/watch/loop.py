@@ -1,13 +1,17 @@
 """The loop: look, judge, write a line, tell whoever listens, wait for the next tick."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from redis_oom_tui.models.alert import Event, EventKind, Silence
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.guarded import TROUBLE, attempt, sentence
+from redis_oom_tui.rules.verdict import unknown
 from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.looking import Look, Looking
 from redis_oom_tui.watch.output import Note, Output, Tick
@@ -15,6 +19,9 @@ from redis_oom_tui.words.sizes import count, duration
 
 # A single look knows no rates; a second one so soon after tells whether writes are being refused right now.
 _SECOND_LOOK_SECONDS = 0.5
+# What failed is begun again after so long, then twice as long.
+_AGAIN_SECONDS = 10.0
+_LONGEST_PAUSE_SECONDS = 300.0
 
 
 class Listener(Protocol):
@@ -53,16 +60,33 @@ class Watch:
         self._announce(self._book.note(event))
 
     async def once(self) -> Look:
-        """Look, twice where the first was answered, write one line, and return the last look."""
+        """Look, twice where the first was answered, write one line, and return the last look.
+
+        Listeners are told of it, and do their work before this ends.
+        """
+        stop = asyncio.Event()
         try:
             look = await self._looking.look()
             if look.snapshot is not None:
-                await self._clock.wait(asyncio.Event(), _SECOND_LOOK_SECONDS)
+                await self._clock.wait(stop, _SECOND_LOOK_SECONDS)
                 look = await self._looking.look()
-            self._output.tick(Tick(look, look.verdict.level))
+            self.looks_total += 1
+            events = self._book.observe(look.heard)
+            try:
+                self._write(lambda: self._output.tick(Tick(look, look.verdict.level)))
+            finally:
+                self._tell_listeners(look, events)
+                stop.set()
+                await asyncio.gather(*(self._keep_running(listener, stop) for listener in self._listeners))
         finally:
             await self._looking.close()
         return look
+
+    def _tell_listeners(self, look: Look, events: Sequence[Event]) -> None:
+        for listener in self._listeners:
+            for event in events:
+                self._call(listener, functools.partial(listener.told, event))
+            self._call(listener, functools.partial(listener.seen, look))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set, then say so in a last line. Raises what the output raises."""
@@ -71,7 +95,7 @@ class Watch:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for listener in self._listeners:
-                    tasks.create_task(listener.run(stop), name=type(listener).__name__)
+                    tasks.create_task(self._keep_running(listener, stop), name=type(listener).__name__)
                 try:
                     await self._tick_until(stop)
                 except (BrokenPipeError, BadInput) as error:
@@ -101,18 +125,53 @@ class Watch:
             return
         self.looks_total += 1
         events = self._book.observe(look.heard)
-        self._output.tick(Tick(look, self._alert(), self._silence(look)))
+        self._write(lambda: self._output.tick(Tick(look, self._alert(), self._silence(look))))
         for text in () if look.snapshot is None else look.snapshot.notes:
             self._output.note(Note("server", text, look.heard.at))
         for event in events:
             self._announce(event)
         for listener in self._listeners:
-            listener.seen(look)
+            self._call(listener, functools.partial(listener.seen, look))
 
     def _announce(self, event: Event) -> None:
-        self._output.event(event)
-        for listener in self._listeners:
-            listener.told(event)
+        try:
+            self._write(lambda: self._output.event(event))
+        finally:
+            for listener in self._listeners:
+                self._call(listener, functools.partial(listener.told, event))
+
+    def _write(self, line: Callable[[], None]) -> None:
+        """Write a line; one whose words fail is told as that."""
+        attempt("this line is", line, lambda fault: self._failed(fault.words))
+
+    def _call(self, listener: Listener, deed: Callable[[], None]) -> None:
+        """What a listener does at once; where it fails, the others are told all the same."""
+        try:
+            deed()
+        except TROUBLE as error:
+            self._failed(f"{_name(listener)}: {sentence(f'{_name(listener)} is', error)}")
+
+    async def _keep_running(self, listener: Listener, stop: asyncio.Event) -> None:
+        """Run it until `stop` is set, and again after a while where it fails: the watch outlives what it runs."""
+        pause = _AGAIN_SECONDS
+        while True:
+            running = asyncio.ensure_future(listener.run(stop))
+            try:
+                await asyncio.wait({running})
+            finally:
+                running.cancel()
+            error = None if running.cancelled() else running.exception()
+            if error is None:
+                return
+            self._failed(f"{_name(listener)}: {sentence(f'{_name(listener)} is', error)}")
+            if stop.is_set() or await self._clock.wait(stop, pause):
+                return
+            pause = min(_LONGEST_PAUSE_SECONDS, 2 * pause)
+
+    def _failed(self, text: str) -> None:
+        # Where nobody reads any more, the next tick ends the watch.
+        with contextlib.suppress(BrokenPipeError, BadInput):
+            self._output.note(Note("failed", text, self._clock.wall(), Level.WARNING))
 
     async def _look_or_stop(self, stop: asyncio.Event) -> Look | None:
         """The look, or None where it was asked to stop before an answer came: a silent server delays no farewell."""
@@ -120,11 +179,17 @@ class Watch:
         stopping = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
-            return looking.result() if looking.done() else None
+            if not looking.done() or looking.cancelled():
+                return None
+            error = looking.exception()
+            return looking.result() if error is None else self._unseen(sentence("this look is", error))
         finally:
             for task in (looking, stopping):
                 task.cancel()
             await asyncio.gather(looking, stopping, return_exceptions=True)
+
+    def _unseen(self, reason: str) -> Look:
+        return Look(Silence(self._clock.monotonic(), self._clock.wall(), reason), unknown(reason))
 
     def _alert(self) -> Level:
         return Level.UNKNOWN if self._book.lost else self._book.level
@@ -141,3 +206,8 @@ class Watch:
         text = f"stopped as asked after {duration(seconds)} and {count(self.looks_total)} looks"
         figures = {"looks": self.looks_total, "events": events, "alert": self._alert().value}
         self._output.note(Note("end", text, self._clock.wall(), figures=figures))
+
+
+def _name(listener: Listener) -> str:
+    """What it is called in a line."""
+    return str(getattr(listener, "name", type(listener).__name__))

@@ -5,6 +5,7 @@ server that does not answer are left out, never repeated: Prometheus then knows 
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from redis_oom_tui.words.sizes import told_bytes
 
 _TOP_PATTERNS = 20
 _EXPECTED = (OSError, ValueError)
+_FAREWELL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,18 +232,24 @@ class TextFile:
             await asyncio.wait((writing, stopping))
         if not writing.cancelled():
             writing.result()
+        if self._due.is_set():
+            # The last look is in the file too.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await self._write_once()
 
     async def _write_when_due(self) -> None:
         while True:
             await self._due.wait()
-            self._due.clear()
-            try:
-                await aside(self._write, name="prometheus-file", expected=_EXPECTED)
-                self._failing = False
-            except _EXPECTED as error:
-                if not self._failing:
-                    reason = error.strerror if isinstance(error, OSError) else str(error)
-                    self._log(
-                        Note("metrics", f"the Prometheus file cannot be written: {reason}", self._at, Level.WARNING)
-                    )
-                self._failing = True
+            await self._write_once()
+
+    async def _write_once(self) -> None:
+        self._due.clear()
+        try:
+            await aside(self._write, name="prometheus-file", expected=_EXPECTED)
+            self._failing = False
+        except _EXPECTED as error:
+            if not self._failing:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                self._log(Note("metrics", f"the Prometheus file cannot be written: {reason}", self._at, Level.WARNING))
+            self._failing = True

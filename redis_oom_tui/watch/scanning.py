@@ -5,10 +5,10 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from redis_oom_tui.models.alert import Event
-from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.ports import Source
+from redis_oom_tui.rules.guarded import TROUBLE, sentence
 from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.looking import Look
 from redis_oom_tui.watch.output import Note
@@ -34,6 +34,7 @@ class Scanning:
         log: Callable[[Note], None],
         take: Callable[[ScanView], None],
     ) -> None:
+        self.name = "the scan beside the watch"
         self._connect = connect
         self._every = every_seconds
         self._clock = clock
@@ -74,8 +75,8 @@ class Scanning:
                 await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
                 scan.stop()
                 view = await running
-        except TriageError as error:
-            self._say(f"not done: {error}", level=Level.WARNING)
+        except TROUBLE as error:
+            self._say(f"not done: {sentence('the scan is', error)}", level=Level.WARNING)
             return
         if view.state is ScanState.FAILED:
             self._say(f"not finished: {view.error}", level=Level.WARNING)

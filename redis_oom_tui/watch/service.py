@@ -17,6 +17,7 @@ class Service:
     def __init__(self, address: str) -> None:
         # A leading @ stands for the NUL of an abstract socket (sd_notify(3)).
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self.name = "the word to systemd"
         self._ready = False
 
     @classmethod

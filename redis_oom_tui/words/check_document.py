@@ -23,6 +23,7 @@ def check_document(
         "evidence": list(verdict.evidence),
         "first_step": verdict.first_step or None,
         "since_unix_seconds": verdict.since,
+        "not_judged": list(verdict.not_judged),
         "server": server_fields(address, snapshot),
         "memory": memory_fields(None if snapshot is None else snapshot.memory),
         "keys_total": snapshot.keys if snapshot is not None and snapshot.keyspace_known else None,

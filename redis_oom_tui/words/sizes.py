@@ -156,9 +156,9 @@ def duration(seconds: float | None) -> str:
     >>> duration(5), duration(75), duration(3700), duration(90061), duration(86400 * 400), duration(None)
     ('5s', '1m15s', '1h01m', '1d01h', '400d', '?')
     """
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return "?"
-    whole = int(seconds)
+    whole = max(0, int(seconds))
     days, rest = divmod(whole, 86400)
     hours, rest = divmod(rest, 3600)
     minutes, left = divmod(rest, 60)
@@ -180,6 +180,19 @@ def time_span(soonest: float, latest: float | None) -> str:
     ('20m00s to 40m00s', '20m00s or more')
     """
     return f"{duration(soonest)} or more" if latest is None else f"{duration(soonest)} to {duration(latest)}"
+
+
+def full_in(soonest: float, latest: float | None) -> str:
+    """When a limit will be met; what may be less than a second away is not counted in seconds.
+
+    >>> full_in(1200, None), full_in(0.4, 75), full_in(0.4, None), full_in(0, 0)
+    ('full in 20m00s or more', 'full within 1m15s', 'could be full any moment', 'full now')
+    """
+    if soonest >= 1:
+        return f"full in {time_span(soonest, latest)}"
+    if latest is None:
+        return "could be full any moment"
+    return f"full within {duration(latest)}" if latest >= 1 else "full now"
 
 
 _DURATION = re.compile(r"(\d+)\s*([smhdw]?)", re.IGNORECASE)

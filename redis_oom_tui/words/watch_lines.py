@@ -12,7 +12,7 @@ from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.words.check_document import memory_fields, server_fields
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.limits import share_of_limit
-from redis_oom_tui.words.sizes import count, duration, size, time_span
+from redis_oom_tui.words.sizes import count, duration, full_in, size
 
 # syslog's numbers, which journald reads off the start of a line written to it.
 _PRIORITY = {Level.OK: 6, Level.WARNING: 4, Level.CRITICAL: 2, Level.OOM: 2, Level.UNKNOWN: 3}
@@ -38,7 +38,7 @@ def tick_line(snapshot: Snapshot, verdict: Verdict, rates: Rates, forecast: Fore
         f"evicted {_gain(rates.evicted_keys, snapshot.counters.evicted_keys_total)}",
     ]
     if forecast is not None and forecast.seconds_to_limit is not None:
-        parts.append(f"full in {time_span(*forecast.seconds_to_limit)}")
+        parts.append(full_in(*forecast.seconds_to_limit))
     return "  ".join((*parts, safe_text(verdict.reason)))
 
 

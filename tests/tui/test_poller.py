@@ -183,3 +183,46 @@ async def test_what_was_known_before_the_first_tick_counts_over_the_time_since()
     assert rates.refused_writes == 30
     assert rates.per_second(rates.refused_writes) == pytest.approx(60)
     assert len(readings[0].samples) == 2
+
+
+async def test_after_a_gap_and_a_clock_that_jumps_it_polls_on():
+    clock = FakeClock()
+    gone = ServerUnreachable("Nothing listens.")
+    fills = [a_snapshot(used=(300 + n) * 2**20) for n in range(18)]
+    source = ScriptedSource([*fills, *[gone] * 22, *fills, *fills], clock=clock)
+    poller, readings, _ = a_poller(source, clock, naps=75)
+    await run(poller)
+    assert len(readings) == 75
+    assert readings[-1].link is Link.LIVE
+    assert readings[-1].error is None
+
+
+@pytest.mark.defects
+async def test_a_rule_that_fails_is_shown_as_not_judged_and_the_next_poll_comes(monkeypatch):
+    def fails(facts):
+        return 1 // 0
+
+    monkeypatch.setattr("redis_oom_tui.rules.verdict.RULES", (fails,))
+    clock = FakeClock()
+    poller, readings, _ = a_poller(ScriptedSource(clock=clock), clock, naps=3)
+    await run(poller)
+    verdict = readings[-1].verdict
+    assert verdict.level is Level.UNKNOWN
+    assert (
+        "Not judged in full: the rule 'fails' is not judged: a defect of this tool (ZeroDivisionError)"
+        in verdict.reason
+    )
+    assert len(readings) == 3
+
+
+@pytest.mark.defects
+@pytest.mark.parametrize(
+    "error", [ValueError("odd"), OSError(5, "Input/output error"), ExceptionGroup("", [KeyError(1)])]
+)
+async def test_a_poll_that_fails_in_no_known_way_is_tried_again(error):
+    clock = FakeClock()
+    source = ScriptedSource([a_snapshot(), error, a_snapshot()], clock=clock)
+    poller, readings, _ = a_poller(source, clock, naps=3)
+    await run(poller)
+    assert [reading.link for reading in readings] == [Link.LIVE, Link.LOST, Link.LIVE]
+    assert readings[1].error

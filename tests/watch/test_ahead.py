@@ -73,7 +73,8 @@ async def test_a_server_that_fills_up_is_told_alike_everywhere() -> None:
     assert on_screen.rule == last.verdict.rule
 
 
-async def test_between_two_forecasts_the_limit_comes_nearer() -> None:
+async def test_between_two_forecasts_the_limit_comes_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redis_oom_tui.watch.looking._FORECAST_EVERY_SECONDS", 30.0)
     looks = await looks_at((snapshot(30 + 0.5 * n) for n in range(40)), 33)
     ends = [look.forecast.seconds_to_limit for look in looks if look.forecast and look.forecast.seconds_to_limit]
     assert ends[-1][0] == ends[-2][0] - 5

@@ -135,12 +135,11 @@ async def test_what_is_due_at_the_end_is_still_delivered_and_what_hangs_is_named
     assert hook.got == [1, 2, 3]
 
 
-async def test_a_delivery_that_outlives_the_farewell_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("redis_oom_tui.watch.hooks.courier._FAREWELL_SECONDS", 0.05)
+async def test_a_delivery_that_outlives_the_farewell_is_given_up_and_said() -> None:
     notes: list[Note] = []
     hook = Scripted()
     hook.gate.clear()
-    courier = Courier(hook, ROOMY, RealClock(), notes.append)
+    courier = Courier(hook, ROOMY, RealClock(), notes.append, farewell_seconds=0.05)
     stop = asyncio.Event()
     with nothing_left():
         running = asyncio.create_task(courier.run(stop))

@@ -13,12 +13,15 @@ from redis_oom_tui.models.verdict import Finding, Level, Thresholds
 from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, odd, packing, shape
 from redis_oom_tui.rules.findings.case import Case
 from redis_oom_tui.rules.fleet import fleet_findings, replica_findings
+from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.providers import instead
 from redis_oom_tui.words.hostile import safe_text
 
 __all__ = ["RULES", "Case", "examine", "find", "ranked"]
 
-RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+Rule = Callable[[Case], Iterator[Finding]]
+
+RULES: tuple[Rule, ...] = (
     buffers.forgotten_monitor,
     buffers.hogs,
     buffers.no_client_limit,
@@ -88,13 +91,38 @@ def find(
     )
 
 
-def examine(case: Case) -> tuple[Finding, ...]:
-    """The findings of one case, in their order."""
-    found = [finding for rule in RULES for finding in rule(case)]
+def examine(case: Case, *more: Rule) -> tuple[Finding, ...]:
+    """The findings of one case, and of `more` rules, in their order; a rule that fails is a finding itself."""
+    return ranked(finding for rule in (*RULES, _of_the_fleet, _of_replicas, *more) for finding in _found(rule, case))
+
+
+def _found(rule: Rule, case: Case) -> list[Finding]:
+    address = case.now.server.address
+    return attempt(
+        f"the rule '{rule.__name__}' is",
+        lambda: [_as_allowed(finding, case.capabilities, address) for finding in rule(case)],
+        lambda fault: [_failed(rule, fault)],
+    )
+
+
+def _failed(rule: Rule, fault: NotJudged) -> Finding:
+    what = rule.__name__.strip("_").replace("_", " ")
+    return Finding(
+        id=f"not-judged-{what.replace(' ', '-')}",
+        level=Level.WARNING,
+        title=f"Not judged: {what} ({fault.kind}, a defect of this tool)",
+        advice="Look at the figures yourself, and report the defect: it is written down in defects.log.",
+        evidence=fault.lines[-1:],
+    )
+
+
+def _of_the_fleet(case: Case) -> Iterator[Finding]:
     if case.now.fleet is not None:
-        found += fleet_findings(case.now.fleet)
-    found += replica_findings(case.now, case.replicas)
-    return ranked(_as_allowed(finding, case.capabilities, case.now.server.address) for finding in found)
+        yield from fleet_findings(case.now.fleet)
+
+
+def _of_replicas(case: Case) -> Iterator[Finding]:
+    yield from replica_findings(case.now, case.replicas)
 
 
 def _as_allowed(finding: Finding, capabilities: Capabilities, address: Address) -> Finding:

@@ -1,16 +1,20 @@
 """The verdict: one true sentence about a server, with its evidence."""
 
+import functools
 from dataclasses import replace
 
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.fleet import for_the_cluster
+from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.rates import between
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.table import RULES, healthy
 
 __all__ = ["follow", "judge", "unknown"]
+
+_REPORT_IT = "Judge by the figures yourself, and report the defect: it is written down in defects.log."
 
 
 def judge(
@@ -34,11 +38,28 @@ def judge(
         forecast=forecast,
         host_bytes=host_bytes,
     )
-    for rule in RULES:
-        verdict = rule(facts)
+    verdict = _spoken(facts)
+    return attempt(
+        "its cluster is", lambda: for_the_cluster(verdict, snapshot), lambda fault: _less(verdict, (fault.words,))
+    )
+
+
+def _spoken(facts: Facts) -> Verdict:
+    """What the first rule says that has something to say. Where one failed before it, all is not known to be well."""
+    missed = [facts.rates.not_judged] if facts.rates.not_judged else []
+
+    def note(fault: NotJudged) -> None:
+        missed.append(fault.words)
+
+    for rule in (*RULES, healthy):
+        verdict = attempt(f"the rule '{rule.__name__}' is", functools.partial(rule, facts), note)
         if verdict is not None:
-            return for_the_cluster(_of_foreign(verdict, facts), snapshot)
-    return for_the_cluster(_of_foreign(healthy(facts), facts), snapshot)
+            break
+    else:
+        verdict = Verdict(Level.OK, "No rule could look at it.", "not-judged")
+    if facts.forecast is not None and facts.forecast.not_judged:
+        verdict = replace(verdict, not_judged=(facts.forecast.not_judged,))
+    return _less(_of_foreign(verdict, facts), tuple(missed))
 
 
 def _of_foreign(verdict: Verdict, facts: Facts) -> Verdict:
@@ -47,6 +68,17 @@ def _of_foreign(verdict: Verdict, facts: Facts) -> Verdict:
         return verdict
     what = f"{facts.name} is neither Redis nor Valkey: when it refuses and what it evicts is not judged here."
     return replace(verdict, reason=f"{verdict.reason} {what}")
+
+
+def _less(verdict: Verdict, missed: tuple[str, ...]) -> Verdict:
+    """`verdict` without the rules that failed: what they would have said may be worse than that all is well."""
+    if not missed:
+        return verdict
+    said = replace(verdict, evidence=(*verdict.evidence, *missed), not_judged=(*verdict.not_judged, *missed))
+    if verdict.level is not Level.OK:
+        return said
+    reason = f"Not judged in full: {missed[0]}. Without it: {verdict.reason}"
+    return replace(said, level=Level.UNKNOWN, reason=reason, rule="not-judged", first_step=_REPORT_IT)
 
 
 def unknown(reason: str) -> Verdict:

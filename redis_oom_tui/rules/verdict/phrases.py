@@ -2,6 +2,7 @@
 
 from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import UNKNOWN, is_known
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.words.doubts import doubt_lines
@@ -156,4 +157,5 @@ def say(
     facts: Facts, level: Level, rule: str, reason: str, first_step: str = "", since: float | None = None
 ) -> Verdict:
     """The verdict of a rule, with the evidence that stands behind any of them."""
-    return Verdict(level, reason, rule, evidence(facts), first_step, since)
+    told = attempt("its evidence is", lambda: evidence(facts), lambda fault: (fault.words,))
+    return Verdict(level, reason, rule, told, first_step, since)

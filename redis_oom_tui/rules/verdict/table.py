@@ -18,7 +18,7 @@ from redis_oom_tui.rules.verdict.unknowns import (
     limit_unknown,
     refusing_unjudged,
 )
-from redis_oom_tui.words.sizes import count, duration, percent, percent_beside, size, time_span
+from redis_oom_tui.words.sizes import count, duration, full_in, percent, percent_beside, size
 
 Rule = Callable[[Facts], Verdict | None]
 
@@ -27,8 +27,6 @@ _GIB = 2**30
 # On a small server RSS is all allocator and code, and its ratios mean nothing: seen 8.0 on an empty one.
 _FRAGMENTED_FROM = _GIB
 _SWAPPED_FROM = 64 * _MIB
-# Growth that meets the limit later than this is nobody's page.
-_SOON_SECONDS = 3600.0
 # An evicting cache in which keys live shorter than this, and most look-ups miss, is too small for its work.
 _CHURN_SECONDS = 60.0
 _FREE_SOME = "Find the large keys (Hogs), free some (Cleanup), or raise maxmemory."
@@ -231,9 +229,9 @@ def growing(facts: Facts) -> Verdict | None:
     trend = facts.forecast
     if trend is None or trend.trend is not Trend.GROWING or trend.seconds_to_limit is None or not facts.limit_is_hard:
         return None
-    if trend.seconds_to_limit[0] > _SOON_SECONDS:
+    if trend.seconds_to_limit[0] > facts.thresholds.soon_seconds:
         return None
-    full = f"full in {time_span(*trend.seconds_to_limit)} at this rate"
+    full = f"{full_in(*trend.seconds_to_limit)} at this rate"
     reason = f"Growing: at {in_use(facts)} and {full}; {why_full(facts)} then."
     return say(facts, Level.WARNING, "growing", reason, _FREE_SOME)
 

@@ -11,7 +11,7 @@ from redis_oom_tui.files.fresh import write_new
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.report import IncidentReport
-from redis_oom_tui.rules.findings import Case, examine, ranked
+from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.fleet import servers_in
 from redis_oom_tui.rules.incident import nameless_clients, without_names
 from redis_oom_tui.rules.unseen import refused_reads
@@ -67,7 +67,7 @@ def gathered(desk: "ActionDesk", *, names: bool, actions: tuple[AuditEntry, ...]
         last=reading.snapshot,
         verdict=reading.verdict or judge(reading.snapshot, thresholds=app.thresholds, rates=reading.rates),
         episodes=app.timeline.episodes(),
-        findings=ranked((*examine(case), *refused_reads(case))),
+        findings=examine(case, refused_reads),
         forecast=reading.forecast,
         scan=scan,
         actions=actions,

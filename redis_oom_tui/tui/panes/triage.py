@@ -11,7 +11,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Verdict
-from redis_oom_tui.rules.findings import Case, examine, ranked
+from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.unseen import refused_reads, unread_values
 from redis_oom_tui.tui.acting.intents import PickClient
 from redis_oom_tui.tui.panes.base import Pane
@@ -91,7 +91,7 @@ class TriagePane(Pane):
             replicas=reading.replicas,
             thresholds=self.triage.thresholds,
         )
-        found = ranked((*examine(case), *refused_reads(case), *unread_values(case)))
+        found = examine(case, refused_reads, unread_values)
         self.findings.show(found, self._first_step(reading.verdict), scanned=view is not None)
 
     def _first_step(self, verdict: Verdict | None) -> str:

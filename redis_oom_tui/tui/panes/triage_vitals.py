@@ -161,6 +161,8 @@ class Whereabouts(_Figures):
 
 def breakdown(split: Breakdown, room: int, pen: Pen) -> list[Line]:
     """The parts as a bar of one line, and a legend that names each with its bytes."""
+    if split.not_judged:
+        return [clip(((f" {pad('where it is', _LABEL - 1)}", "dim"), (split.not_judged, "warn")), room), ()]
     if not split.parts:
         return [clip(((f" {pad('where it is', _LABEL - 1)}", "dim"), ("unknown, as used_memory is", "dim")), room), ()]
     whole = sum(part.size for part in split.parts) or 1
@@ -240,6 +242,8 @@ def _outlook(told: Forecast, *, full: bool) -> tuple[str, str]:
     """Which way it goes, and when it is full."""
     if full:
         return ("at its limit now", "")
+    if told.not_judged:
+        return ("trend not judged", "(a defect of this tool)")
     if told.trend is Trend.UNKNOWN or told.slope is None:
         return ("watching the trend", "")
     if told.trend is Trend.NONE:
@@ -248,6 +252,4 @@ def _outlook(told: Forecast, *, full: bool) -> tuple[str, str]:
     slope = f"{sign}{sizes.short_size(abs(round(told.slope * 60)))}/min"
     if told.seconds_to_limit is None:
         return (slope, "")
-    soonest, latest = told.seconds_to_limit
-    until = f" to {sizes.duration(latest)}" if latest is not None else " or more"
-    return (slope, f"full in {sizes.duration(soonest)}{until}")
+    return (slope, sizes.full_in(*told.seconds_to_limit))

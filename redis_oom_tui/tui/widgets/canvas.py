@@ -9,6 +9,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.tui.draw import Line, Pen
 from redis_oom_tui.tui.looks import Look
 
@@ -56,7 +57,7 @@ class Canvas(Widget):
         width, height = self.size
         if not width or not height:
             return
-        drawn = tuple(self.lines(width, height))[:height]
+        drawn = attempt("this part is", lambda: tuple(self.lines(width, height))[:height], self._undrawn)
         drawn += ((),) * (height - len(drawn))
         before, self._drawn = self._drawn, drawn
         if len(before) != height:
@@ -65,6 +66,11 @@ class Canvas(Widget):
         changed = [Region(0, y, width, 1) for y in range(height) if before[y] != drawn[y]]
         if changed:
             self.refresh(*changed)
+
+    @staticmethod
+    def _undrawn(fault: NotJudged) -> tuple[Line, ...]:
+        """What stands in the place of what could not be drawn."""
+        return (((f" {fault.words}", "warn"),),)
 
     def render_line(self, y: int) -> Strip:
         """One line, in the colours of the look."""

@@ -9,13 +9,14 @@ from typing import Protocol
 from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.config import HookSettings
 from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.rules.guarded import TROUBLE, sentence
 from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.looking import Look
 from redis_oom_tui.watch.output import Note
 
 WAITING_EVENTS = 100
 # After the watch was asked to stop: how long deliveries that are due may still take.
-_FAREWELL_SECONDS = 5.0
+FAREWELL_SECONDS = 5.0
 
 
 class DeliveryFailed(Exception):
@@ -47,9 +48,19 @@ class Courier:
     keep `min_gap_seconds` between them.
     """
 
-    def __init__(self, hook: Hook, settings: HookSettings, clock: Clock, log: Callable[[Note], None]) -> None:
+    def __init__(
+        self,
+        hook: Hook,
+        settings: HookSettings,
+        clock: Clock,
+        log: Callable[[Note], None],
+        *,
+        farewell_seconds: float = FAREWELL_SECONDS,
+    ) -> None:
         self.tally = Tally()
+        self.name = f"the {hook.name} hook"
         self._hook = hook
+        self._farewell = farewell_seconds
         self._settings = settings
         self._clock = clock
         self._log = log
@@ -80,7 +91,7 @@ class Courier:
             await asyncio.wait((delivering, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not delivering.done():
                 self._arrived.set()
-                await asyncio.wait((delivering,), timeout=_FAREWELL_SECONDS)
+                await asyncio.wait((delivering,), timeout=self._farewell)
         finally:
             stopping.cancel()
             delivering.cancel()
@@ -109,9 +120,10 @@ class Courier:
     async def _deliver(self, event: Event) -> None:
         try:
             how = await self._hook.deliver(event)
-        except DeliveryFailed as error:
+        except (DeliveryFailed, *TROUBLE) as error:
             self.tally.failed += 1
-            self._note(event, str(error), ok=False)
+            why = str(error) if isinstance(error, DeliveryFailed) else sentence(f"the {self._hook.name} hook is", error)
+            self._note(event, why, ok=False)
         else:
             self.tally.delivered += 1
             self._note(event, how, ok=True)
