@@ -60,6 +60,7 @@ class PlanMaker:
         self._moved: Counter[int] = Counter()
         self._started = time.monotonic()
         self._stop = False
+        self._cut_short = False
         self._pacer: Pacer | None = None
 
     def view(self) -> PlanningView:
@@ -91,7 +92,9 @@ class PlanMaker:
         return self._view
 
     async def _look(self, snapshot: Snapshot, pacer: Pacer) -> None:
-        for db in self._databases(snapshot):
+        left = self._databases(snapshot)
+        while left:
+            db = left.pop(0)
             total = sum(database.keys for database in snapshot.databases if database.db == db)
             walk = contextlib.aclosing(self._pages(db, pacer, frequencies=is_lfu(snapshot.memory.policy)))
             before = self._view.scanned_keys
@@ -101,7 +104,8 @@ class PlanMaker:
                     walked = self._view.scanned_keys + page.walked
                     self._view = replace(self._view, scanned_keys=min(walked, before + total) if total else walked)
                     self._show(PlanningState.RUNNING, phase=pacer.words("looking"))
-                    if self._stop:
+                    if self._stop and not (page.last and not left):
+                        self._cut_short = True
                         return
             if not self.only:
                 self._view = replace(self._view, scanned_keys=before + total)
@@ -172,7 +176,7 @@ class PlanMaker:
                 expire_seconds=self._expire_seconds,
                 keyspace_keys=snapshot.keys,
                 scanned_keys=self._view.scanned_keys,
-                complete=not self._stop,
+                complete=not self._cut_short,
                 flags=(*flags, *selection.left_out(self._chosen, self._refused_keys, self._moved), *self._more_flags),
                 matched_keys=self._chosen.matched_keys,
                 matched_bytes=self._chosen.matched_bytes,

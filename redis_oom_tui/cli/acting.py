@@ -14,7 +14,7 @@ from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.operator import make_operator
 from redis_oom_tui.models.action import Action
-from redis_oom_tui.models.errors import BadInput, CommandMissing, ReadOnlyMode
+from redis_oom_tui.models.errors import CommandMissing, ReadOnlyMode
 from redis_oom_tui.store.opening import source_for
 
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ async def must(operator: AnyOperator, action: Action, *, read_only: bool) -> Non
 
 
 def agreed(sentences: Sequence[str], word: str | None = None) -> bool:
-    """Show `sentences` and ask for a typed word; raises BadInput where nobody is there to type it."""
+    """Show `sentences` and ask for a typed word; False, with the reason shown, where nobody is there to type it."""
     for sentence in sentences:
         click.echo(sentence, err=True)
     if not sys.stdin.isatty():
-        raise BadInput("Nobody can confirm this here: add --yes if it is meant")
+        click.echo("Nobody can confirm this here (no terminal): add --yes if it is meant", err=True)
+        return False
     wanted = word or _YES
     answer: str = click.prompt(f"Type {wanted} to do it", default="", show_default=False, err=True)
     return answer.strip() == wanted

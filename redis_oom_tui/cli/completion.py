@@ -14,7 +14,7 @@ from redis_oom_tui.models.errors import BadInput
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print a completion script for SHELL.
+    """Print a completion script for SHELL.
 
     \b
         bash:  eval "$(redis-oom-tui completion bash)"          in ~/.bashrc

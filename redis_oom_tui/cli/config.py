@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.files.config import default_path, load, problems
+from redis_oom_tui.files.config import default_path, example_text, load, problems
 from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.words.hostile import safe_text
@@ -51,6 +51,12 @@ def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: boo
 def path() -> None:
     """Print where the configuration file is looked for."""
     click.echo(str(default_path()))
+
+
+@config.command()
+def example() -> None:
+    """Print an example configuration with every key, to be edited."""
+    click.echo(example_text(), nl=False)
 
 
 def _say(document: dict[str, Any], lines: list[str], as_json: bool) -> None:

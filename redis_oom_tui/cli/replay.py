@@ -40,6 +40,7 @@ def replay(invocation: Invocation, /, file: Path) -> int:
         profile=replace(invocation.profile, read_only=True),
         keymap=invocation.configuration.settings.keys,
         clock=Clock(source.monotonic, source.wall),
+        stays="A replay shows its recording alone: start the tool without replay for a server",
     )
 
 

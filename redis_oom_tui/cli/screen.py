@@ -5,6 +5,9 @@ from dataclasses import replace
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.address import Connection
 
+_DEMO_STAYS = "The demo stays on its own server: start the tool with --profile NAME for another"
+_RECORD_STAYS = "A recording (--record) is of one server: leave, and start again with --profile NAME for another"
+
 
 def show(invocation: Invocation, connection: Connection | None = None) -> int:
     """Watch the invocation's server, or `connection` in its place, until left; returns the exit code.
@@ -17,8 +20,7 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         return watch_plainly(invocation, connection)
     from redis_oom_tui.cli.joining import Joining
 
-    # The demo, and a recording, are of one server.
-    alone = connection is not None or invocation.record_path is not None
+    stays = _DEMO_STAYS if connection is not None else _RECORD_STAYS if invocation.record_path is not None else ""
     connection = connection or invocation.connection
     # First of all: the server answers while the screen is loaded.
     joining = Joining(invocation, connection)
@@ -29,6 +31,7 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         joining,
         options=invocation.screen,
         profile=replace(invocation.profile, read_only=connection.read_only),
-        switchboard=None if alone else ConfiguredProfiles(invocation),
+        switchboard=None if stays else ConfiguredProfiles(invocation),
+        stays=stays,
         keymap=invocation.configuration.settings.keys,
     )

@@ -25,14 +25,15 @@ def run_app(
     operator: Operator | None = None,
     profile: Profile | None = None,
     switchboard: Switchboard | None = None,
+    stays: str = "",
     keymap: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> int:
     """Open `source`, show the screen until it is left, close `source`, and return the exit code.
 
     0 after quitting, 1 after a crash, 2 where no screen can be shown (said in one sentence on stderr), 128 + n after
-    signal n. `profile` gives the thresholds and how the server is marked, `switchboard` the way to others, `keymap`
-    keys by the ids of what they do.
+    signal n. `profile` gives the thresholds and how the server is marked, `switchboard` the way to others,
+    `stays` why there is none, `keymap` keys by the ids of what they do.
     What keeps `source` from opening (a TriageError) is raised before the screen begins. Of a `Joining` that answers,
     the rest is loaded after the first paint; it brings its own operator.
     """
@@ -60,7 +61,7 @@ def run_app(
             appearance=appearance,
             clock=clock,
         )
-        app.switchboard, app.curtain = switchboard, curtain
+        app.switchboard, app.stays, app.curtain = switchboard, stays, curtain
         from redis_oom_tui.tui.terminal import safe  # noqa: PLC0415
 
         return safe.run(app, mouse=options.mouse, saved=None if curtain is None else curtain.saved)

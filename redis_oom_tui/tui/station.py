@@ -74,6 +74,7 @@ class Station(Shell):
     ) -> None:
         super().__init__(options=options, appearance=appearance, clock=clock, driver_class=driver_class)
         self.switchboard: Switchboard | None = None
+        self.stays = ""
         self._keys_given = dict(keymap or {})
         self.frozen = False
         self.arrival = Arrival(self, source if isinstance(source, Joining) else None)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from redis_oom_tui.models.action import BackupChoice, PlanningState
 from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
 from tests.support.acting import operating, planned
 from tests.support.servers import RunningServer
@@ -76,3 +77,23 @@ async def test_a_plan_is_what_single_questions_tell(  # type: ignore[no-untyped-
     assert {key.id.key: _as_told(key) for key in plan.keys} == truth
     assert len(plan.keys) == len(truth) == plan.matched_keys > 0
     assert [key.size for key in plan.keys] == sorted([key.size for key in plan.keys], reverse=True)
+
+
+@pytest.mark.parametrize(("keys", "databases", "whole"), [(300, 1, True), (300, 2, False), (30_000, 1, False)])
+async def test_a_search_that_is_stopped_tells_whether_anything_was_left(
+    server: RunningServer, tmp_path: Path, keys: int, databases: int, whole: bool
+) -> None:
+    with server.client() as client:
+        for db in range(databases):
+            client.select(db)
+            client.mset({b"k:%d" % number: b"v" for number in range(keys)})
+    async with operating(server.connection, tmp_path) as operator:
+        planning = operator.plan(ALL)
+        planning.stop()
+        view = await planning.run()
+        assert view.state is PlanningState.STOPPED
+        assert view.plan is not None
+        assert view.plan.complete is whole
+        said = any("more may match" in sentence for sentence in operator.consent(view.plan, BackupChoice()))
+        assert said is not whole
+        assert (view.matched_keys == keys) is (whole or databases == 2)

@@ -79,3 +79,15 @@ def test_the_manual_page_knows_every_command_and_option() -> None:
     if groff is not None:
         done = subprocess.run([groff, "-man", "-Tutf8", "-ww"], input=text, text=True, capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_no_help_shows_a_mark_that_was_meant_for_its_layout(command: str | None) -> None:
+    words = ["--help"] if command is None else [command, "--help"]
+    result = CliRunner().invoke(cli, words)
+    assert "\b" not in result.stdout
+    assert "\\b" not in result.stdout
+    if command == "completion":
+        assert (
+            "    fish:  redis-oom-tui completion fish > ~/.config/fish/completions/redis-oom-tui.fish" in result.stdout
+        )

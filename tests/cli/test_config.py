@@ -107,3 +107,11 @@ def test_sentinels_and_clusters_are_told_as_such(tmp_path: Path) -> None:
     _, result = call("config", "check", written(tmp_path, text))
     assert "profile a: master m by the Sentinels s1:26379;" in result.stdout
     assert "profile b: n1:6379 and its cluster;" in result.stdout
+
+
+def test_the_example_that_is_printed_is_good(tmp_path: Path) -> None:
+    code, result = call("config", "example")
+    assert code == 0
+    assert "[plans.cache]" in result.stdout
+    code, checked = call("config", "check", written(tmp_path, result.stdout))
+    assert (code, "is good" in checked.stdout) == (0, True)

@@ -97,7 +97,7 @@ def test_without_a_terminal_nothing_is_changed_unconfirmed(
     monkeypatch.setattr(sys, "stdin", Path(os.devnull).open())  # noqa: SIM115
     code, _, err = run(valkey, capsys, "--maxmemory", "100mb")
     sys.stdin.close()
-    assert code == 2
+    assert code == 1
     assert "add --yes" in err
     with valkey.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": "0"}

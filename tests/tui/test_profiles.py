@@ -161,6 +161,17 @@ async def test_the_server_that_is_shown_is_not_gone_to_and_escape_changes_nothin
         assert not board.sources
 
 
+@pytest.mark.parametrize("stays", ["A recording (--record) is of one server", "The demo stays on its own server"])
+async def test_a_screen_that_stays_says_why_though_there_are_profiles(stays):
+    app = app_with(Board())
+    app.stays = stays
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: "live" in screen_text(app))
+        await pilot.press("P")
+        await until(pilot, lambda: stays in screen_text(app))
+        assert "no profile" not in screen_text(app)
+
+
 async def test_without_profiles_the_key_says_what_would_name_them():
     app = app_with(None)
     async with app.run_test(size=(100, 24)) as pilot:

@@ -376,6 +376,15 @@ async def test_slack_is_sent_a_text() -> None:
     assert receiver.bodies == [{"text": "OOM on cache-1:6379: Refusing writes at 100 %."}]
 
 
+async def test_what_slack_takes_for_markup_is_escaped() -> None:
+    with receiving(200) as receiver:
+        event = replace(EVENT, reason="Most of it is in <!channel> & <http://x|y>.")
+        await webhook(receiver.url, [], webhook_format=WebhookFormat.SLACK).deliver(event)
+        await webhook(receiver.url, []).deliver(event)
+    assert receiver.bodies[0]["text"].endswith("in &lt;!channel&gt; &amp; &lt;http://x|y&gt;.")
+    assert receiver.bodies[1]["reason"] == event.reason
+
+
 async def test_a_receiver_in_trouble_is_tried_again_with_growing_pauses() -> None:
     pauses: list[float] = []
     with receiving(500, 503, 429, 200) as receiver:

@@ -90,6 +90,7 @@ class FleetPlanMaker:
         self._ended: PlanningView | None = None
         self._started = time.monotonic()
         self._stop = False
+        self._unasked = False
 
     def stop(self) -> None:
         """End after the pages in flight."""
@@ -106,7 +107,9 @@ class FleetPlanMaker:
         self._started = time.monotonic()
         self._makers = self._make.on(await newcomers(self._nodes))
         views = await self._all(self._makers)
-        self._askers = {} if self._stop else self._make.asking(self._sent_on())
+        sent_on = self._sent_on()
+        self._unasked = self._stop and bool(sent_on)
+        self._askers = {} if self._stop else self._make.asking(sent_on)
         asked = await self._all(self._askers)
         together = self._together()
         plans = [(name, view.plan) for name, view in (*views, *asked) if view.plan is not None]
@@ -180,7 +183,7 @@ class FleetPlanMaker:
                 run_id=None,
                 keyspace_keys=sum(plan.keyspace_keys for plan in walked),
                 scanned_keys=sum(plan.scanned_keys for plan in walked),
-                complete=not lost and all(plan.complete for _, plan in plans),
+                complete=not lost and all(plan.complete for _, plan in plans) and not self._unasked,
                 flags=(*flags, *flags_of_keys(keys, first.deed), *map(safe_text, without)),
                 matched_keys=sum(plan.matched_keys for _, plan in plans) - len(twice),
                 matched_bytes=sum(plan.matched_bytes for _, plan in plans) - sum(key.size or 0 for key in twice),

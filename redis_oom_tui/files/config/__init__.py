@@ -11,12 +11,23 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.words.hostile import safe_text
 
-__all__ = ["Configuration", "default_path", "load", "problems"]
+__all__ = ["Configuration", "default_path", "example_text", "load", "problems"]
+
+# In a checkout the example stands beside the package, in an installation in it.
+_EXAMPLES = (Path(__file__).with_name("example.toml"), Path(__file__).parents[3] / "examples" / "config.toml")
 
 
 def default_path() -> Path:
     """Where the file is looked for: `redis-oom-tui/config.toml` in the user's configuration directory."""
     return platformdirs.user_config_path("redis-oom-tui") / "config.toml"
+
+
+def example_text() -> str:
+    """An example with every key. Raises BadInput where it was not installed."""
+    for path in _EXAMPLES:
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise BadInput("The example configuration was not installed with this tool: README.md shows the most of it")
 
 
 @dataclass(frozen=True, slots=True)

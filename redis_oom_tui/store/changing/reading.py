@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -28,14 +28,15 @@ _TYPES = {kind.encode(): kind for kind in ("string", "list", "set", "zset", "has
 class Page:
     """What one step of a walk found: keys walked, and those of them that may match.
 
-    `refused_keys` are those that this user may not look at; `moved` those that another node serves, with HOST:PORT of
-    the one to be asked behind ASKING where the server told.
+    `last` says that no page follows. `refused_keys` are those that this user may not look at; `moved` those that
+    another node serves, with HOST:PORT of the one to be asked behind ASKING where the server told.
     """
 
     walked: int
     rows: list[PlannedKey] = field(default_factory=list)
     refused_keys: int = 0
     moved: Mapping[bytes, str | None] = field(default_factory=dict)
+    last: bool = False
 
 
 class _Found(NamedTuple):
@@ -109,7 +110,8 @@ class Reader:
                     ahead = asyncio.create_task(self._step(found))
                     await asyncio.sleep(0)
                 if walked:
-                    yield self._page(told, walked)
+                    last = not found.names and found.cursor is None
+                    yield replace(self._page(told, walked), last=last)
         finally:
             if ahead is not None:
                 ahead.cancel()
@@ -121,8 +123,8 @@ class Reader:
         while at < len(names):
             part = names[at : at + self._at_once]
             told, _ = await self._step(_Found(part, len(part), None))
-            yield self._page(told, len(part))
             at += len(part)
+            yield replace(self._page(told, len(part)), last=at >= len(names))
 
     @property
     def _at_once(self) -> int:

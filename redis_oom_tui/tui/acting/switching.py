@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from redis_oom_tui.tui.acting.desk import ActionDesk
 
 _NO_PROFILES = (
-    "There is no profile to go to: a configuration file names them ('redis-oom-tui config example' prints one),"
-    " and a demo or a recording stays where it is"
+    "There is no profile to go to: a configuration file names them ('redis-oom-tui config example' prints one,"
+    " 'redis-oom-tui config path' where it is looked for)"
 )
 
 
 async def switch(desk: "ActionDesk") -> None:
     """Pick a profile and go there. What keeps it from being reached is told, and everything stays as it is."""
     board = desk.app.switchboard
+    if desk.app.stays:
+        raise BadInput(desk.app.stays)
     if board is None or not board.profiles:
         raise BadInput(_NO_PROFILES)
     _refuse_if_busy(desk)

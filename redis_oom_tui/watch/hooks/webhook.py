@@ -43,8 +43,17 @@ def _opener() -> urllib.request.OpenerDirector:
 
 def body(event: Event, form: WebhookFormat) -> bytes:
     """What is posted: the event as `watch --json` has it, or the `text` that Slack-compatible receivers take."""
-    value = {"text": event_title(event)} if form is WebhookFormat.SLACK else event_object(event)
+    value = {"text": _escaped(event_title(event))} if form is WebhookFormat.SLACK else event_object(event)
     return json.dumps(value, allow_nan=False).encode("ascii")
+
+
+def _escaped(text: str) -> str:
+    """As Slack wants it: a name of a key or a server becomes no mention, no link, no emphasis of its own.
+
+    >>> _escaped("<!channel> a&b")
+    '&lt;!channel&gt; a&amp;b'
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 class Webhook:
