@@ -25,6 +25,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import rewriting, tuning, whatif
+from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.providers import instead, provider_of
 from redis_oom_tui.rules.returning import not_returned
 from redis_oom_tui.store.changing import settings
@@ -46,6 +47,7 @@ class Tuner:
         """Policies, settings and what-if as the server stands."""
         names = ("maxmemory", "maxmemory-policy", *tuning.KNOBS)
         found = await settings.read_settings(self._server, names)
+        snapshot = with_settings(snapshot, {one.name: one.value for one in found if one.value is not None})
         history = await asyncio.to_thread(self._desk.audit.history)
         return Limits(
             maxmemory_bytes=snapshot.memory.maxmemory_bytes,

@@ -12,6 +12,7 @@ from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
 from redis_oom_tui.rules.clients import with_clients
+from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.knock import Knock
@@ -50,7 +51,7 @@ def examined(invocation: Invocation, knock: Knock | None, *, gap: float) -> Answ
     looks = None if knock is None else _knocked(invocation, knock)
     if looks is None:
         looks = _driven(invocation, gap)
-    now = with_clients(with_room(looks.now), looks.clients)
+    now = with_settings(with_clients(with_room(looks.now), looks.clients), looks.settings)
     thresholds = invocation.profile.watch.thresholds
     case = Case(
         now,

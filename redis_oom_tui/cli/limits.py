@@ -16,7 +16,7 @@ from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.limits_scan import SAMPLE, PolicyScan, age_line, loaded, policy_scan, scan_fields
 from redis_oom_tui.cli.trial import on_trial
-from redis_oom_tui.models.action import Action, Limits, PolicyView
+from redis_oom_tui.models.action import Action, Limits, PolicyView, SettingView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import SavedScan, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
@@ -269,13 +269,19 @@ def _lines(shown: Limits, found: PolicyScan | None) -> list[str]:
     lines.append(_TO_SCAN if found is None else age_line(found))
     lines += ["", "Settings:"]
     for setting in shown.settings:
-        value = setting.setting.value if setting.setting.value is not None else "?"
-        lines.append(f"  {setting.setting.name} {_shown(setting.setting.name, value)}: {setting.sentence}")
+        lines.append(f"  {setting.setting.name} {_setting(shown, setting)}: {setting.sentence}")
     reasons = {setting.setting.why: None for setting in shown.settings if setting.setting.why is not None}
     lines += [f"  ? is not told: {reason}" for reason in reasons]
     lines += ["", shown.room.words]
     lines += [f"! {sentence}" for sentence in shown.unreturned]
     return [*lines, shown.refused] if shown.refused else lines
+
+
+def _setting(shown: Limits, view: SettingView) -> str:
+    name, value = view.setting.name, view.setting.value
+    if name == "maxmemory" and value == "0" and shown.limit_source is LimitSource.NOT_REPORTED:
+        return "0 by CONFIG GET, and not reported by INFO"
+    return _shown(name, "?" if value is None else value)
 
 
 def _limit(shown: Limits) -> str:

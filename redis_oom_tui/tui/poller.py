@@ -14,6 +14,7 @@ from redis_oom_tui.models.verdict import Thresholds, Verdict
 from redis_oom_tui.ports import Source, TellsSettings, Timeline
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.courtesy import pause_after
+from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 from redis_oom_tui.rules.history import History
@@ -110,7 +111,7 @@ class Poller:
         capabilities = await self._source.capabilities()
         clients = await self._clients(snapshot, capabilities)
         settings = await self._settings(snapshot)
-        snapshot = with_clients(snapshot, clients or ())
+        snapshot = with_settings(with_clients(snapshot, clients or ()), settings)
         self._history.add(snapshot)
         rates, told = self._history.rates(), forecast(self._history.samples)
         self._reading = Reading(

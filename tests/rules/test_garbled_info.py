@@ -16,6 +16,7 @@ from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.breakdown import break_down, counted_buffers
 from redis_oom_tui.rules.emergency import in_vain
+from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
@@ -361,3 +362,14 @@ def test_garnet_is_named_though_it_shares_hardly_a_field() -> None:
     assert verdict.level is Level.UNKNOWN
     assert "its used_memory is not reported" in verdict.reason
     assert "Garnet is neither Redis nor Valkey" in verdict.reason
+
+
+def test_config_get_stands_for_what_info_leaves_out_but_its_0_is_no_answer() -> None:
+    missing = taken(spoilt(REDIS_6_2, {"maxmemory", "maxmemory_policy"}, {}))
+    filled = with_settings(missing, {"maxmemory": "3145728", "maxmemory-policy": "noeviction"})
+    assert filled.memory.maxmemory_bytes == 3145728
+    assert filled.memory.limit_source is LimitSource.SERVER
+    assert filled.memory.policy == "noeviction"
+    assert {"is not reported by INFO: CONFIG GET's answer stands for it"} == {one.reason for one in filled.doubts}
+    for answer in ("0", "", "?", "-1"):
+        assert with_settings(missing, {"maxmemory": answer}) == missing
