@@ -10,28 +10,29 @@ from typing import NamedTuple, overload
 from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
 from redis_oom_tui.actions.tally import Tally
+from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.errors import (
-    CommandMissing,
     CommandRefused,
-    PermissionRefused,
+    ErrorClass,
+    KeyMoved,
+    ServerBusy,
     ServerUnreachable,
     TriageError,
-    WritesBlocked,
 )
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, Outcome, Plan
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.recheck import TTL_SLACK_MS, expected
-from redis_oom_tui.rules.report import blocks_writes
 from redis_oom_tui.store.changing.acting import Hands
-from redis_oom_tui.store.changing.line import Line
+from redis_oom_tui.store.changing.line import Line, settled
 from redis_oom_tui.store.changing.packing import Check
 from redis_oom_tui.store.changing.replies import Said
 from redis_oom_tui.store.changing.scripts import Reply
 
 # So many refusals, and nothing but them, and the rest is not tried.
 _ALL_REFUSED = 100
-# So many losses one after the other, with no word in between, and the run ends.
+# So many losses one after the other, with no word in between, and the run ends: at the latest when they have taken
+# `timeouts.GIVE_UP`.
 _LOSSES = 5
 _LOST_AND_GONE = "the reply was lost; it is gone now"
 _LOST = "the connection was lost before the reply: not known whether it was done"
@@ -103,6 +104,7 @@ class Worker:
         self._began = wall()
         self._refused = 0
         self._deleted = 0
+        self._held: list[int] = []
         self.blocked: TriageError | None = None
 
     def cut(self, positions: Sequence[int], start: int, most: int) -> list[int]:
@@ -158,24 +160,43 @@ class Worker:
     async def act(self, line: Line, ready: Ready) -> None:
         """Act on what is `ready`. Each key that was sent has its outcome afterwards, also when this raises."""
         self._refused = 0
-        losses, todo = 0, ready.positions
+        losses, todo = _Losses(), ready.positions
         while True:
             hands = self._hands(line)
             told: set[int] = set()
+            held: list[int] = []
+            self._held = held
             try:
                 await self._send(hands, todo, ready, told)
             except ServerUnreachable:
                 in_doubt, rest = _split(todo, hands.sent, told)
-                losses = 1 if told else losses + 1
-                if losses >= _LOSSES:
+                if losses.enough(since_last=bool(told)):
                     self._unknown(in_doubt)
                     raise
-                todo = [*await self._after_loss(line, in_doubt, ready.due_ms), *rest]
+                todo = [*held, *await self._after_loss(line, in_doubt, ready.due_ms), *rest]
             except BaseException:
                 self._unknown(_split(todo, hands.sent, told)[0])
                 raise
             else:
-                return
+                if not held or self._pacer.stopping:
+                    return
+                # Nothing was done to those: they are sent again, and what was not sent follows.
+                todo = [*held, *todo[hands.sent :]]
+                await self._hold(line)
+
+    async def _hold(self, line: Line) -> None:
+        """Wait until the server carries out commands again, or the run is to stop. Raises where that takes too long,
+        and OtherServer where another one is there then.
+        """
+        try:
+            await self._settled(line)
+        except ServerUnreachable:
+            await line.reopen()
+
+    async def _settled(self, line: Line) -> bool:
+        """As `_hold`, but for a lost connection, which it raises; whether the run is to go on."""
+        await settled(line.channel, lambda: self._pacer.stopping)
+        return not self._pacer.stopping
 
     def _checks(self, positions: Sequence[int], copied: Mapping[int, Copied] = MappingProxyType({})) -> Checks:
         keys, copies = self._plan.keys, self._copies
@@ -190,11 +211,18 @@ class Worker:
         return Checks(positions, check, self._wall)
 
     async def _save(self, line: Line, saver: Saver, batch: Sequence[int]) -> dict[int, Copied]:
-        for _ in range(_LOSSES - 1):
-            with contextlib.suppress(ServerUnreachable):
-                return await saver.save(self._hands(line), batch, self._checks)
-            await line.reopen()
-        return await saver.save(self._hands(line), batch, self._checks)
+        losses = _Losses()
+        while True:
+            try:
+                copies = await saver.save(self._hands(line), batch, self._checks, lambda: self._settled(line))
+            except ServerUnreachable:
+                if losses.enough():
+                    raise
+                await line.reopen()
+            else:
+                if saver.blocked is not None:
+                    self._block(saver.blocked)
+                return copies
 
     def _ends(self, batch: Sequence[int]) -> dict[int, int]:
         """When the keys are to expire: spread over the plan's span."""
@@ -239,12 +267,16 @@ class Worker:
         return left
 
     async def _lives(self, line: Line, keys: Sequence[KeyId]) -> list[int | None]:
-        for _ in range(_LOSSES - 1):
+        losses = _Losses()
+        while True:
             await line.reopen()
-            with contextlib.suppress(ServerUnreachable):
+            try:
                 return await self._hands(line).lives(keys)
-        await line.reopen()
-        return await self._hands(line).lives(keys)
+            except ServerBusy:
+                await self._hold(line)
+            except ServerUnreachable:
+                if losses.enough():
+                    raise
 
     def _settle(self, positions: Sequence[int], replies: Sequence[Said]) -> None:
         if replies == [Reply.DONE] * len(replies):
@@ -252,26 +284,26 @@ class Worker:
             self._refused = -1
             return
         for at, reply in zip(positions, replies, strict=True):
+            if isinstance(reply, ServerBusy):
+                self._held.append(at)
+                continue
             outcome, detail = outcome_of(reply, self._done)
-            self._tally.put(at, outcome, detail)
-            if isinstance(reply, WritesBlocked):
+            self._tally.put(at, outcome, detail, moved=reply if isinstance(reply, KeyMoved) else None)
+            if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
                 self._block(reply)
-            elif isinstance(reply, str) and blocks_writes(reply):
-                self._block(WritesBlocked(f"The server accepts no writes now: {reply}", text=reply))
         self._weigh_refusals(replies)
 
     def _weigh_refusals(self, replies: Sequence[Said]) -> None:
         """Whether all that was tried was refused: then the rest would be, too."""
-        refusals = all(isinstance(reply, (PermissionRefused, CommandMissing, str)) for reply in replies)
+        refusals = all(isinstance(reply, CommandRefused) and not isinstance(reply, KeyMoved) for reply in replies)
         if not refusals or self._refused < 0:
             self._refused = -1
             return
         self._refused += len(replies)
         if self._refused >= min(_ALL_REFUSED, len(self._plan.keys)):
-            said = replies[0]
-            self._block(
-                said if isinstance(said, TriageError) else CommandRefused(f"{self._command} was refused: {said}")
-            )
+            refusal = next(reply for reply in replies if isinstance(reply, CommandRefused))
+            bare = str(refusal) == refusal.text
+            self._block(CommandRefused(f"{self._command} was refused: {refusal}") if bare else refusal)
 
     def _block(self, error: TriageError) -> None:
         self.blocked = self.blocked or error
@@ -283,6 +315,22 @@ class Worker:
 
     def _hands(self, line: Line) -> Hands:
         return Hands(line.channel, self._pacer, scripted=self._scripted, alone=self._alone)
+
+
+class _Losses:
+    """Losses of the connection that follow each other with no word in between."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._first = 0.0
+
+    def enough(self, *, since_last: bool = False) -> bool:
+        """Count one more; whether to give up. `since_last` says that the server was heard since the last one."""
+        now = time.monotonic()
+        if since_last or not self._number:
+            self._number, self._first = 0, now
+        self._number += 1
+        return self._number >= _LOSSES or now - self._first > timeouts.GIVE_UP
 
 
 def _split(todo: Sequence[int], sent: int, told: set[int]) -> tuple[list[int], list[int]]:

@@ -14,13 +14,14 @@ from redis_oom_tui.files.backup_check import inspect, must_be_whole
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.capabilities import Feature
-from redis_oom_tui.models.errors import MOVED, OutOfMemory, ServerUnreachable, TriageError, WritesBlocked
+from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, ServerUnreachable, TriageError, WritesBlocked
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.budget import FILLED_TO
 from redis_oom_tui.rules.policies import NOEVICTION
-from redis_oom_tui.store.changing.line import Line
+from redis_oom_tui.store.busy import not_busy
+from redis_oom_tui.store.changing.line import Line, settled
 from redis_oom_tui.store.changing.restoring import Expiry, Told, Value, put_back, take_back
 from redis_oom_tui.words.hostile import exact
 from redis_oom_tui.words.sizes import count, number_of_keys, percent, size
@@ -53,7 +54,7 @@ class BackupRestorer:
         self._view = RestoreReport(str(path), self._head.keys + self._head.left_out_keys)
         self._counts: Counter[RestoreOutcome] = Counter()
         self._reasons: Counter[str] = Counter()
-        self.elsewhere: dict[KeyId, str] | None = None
+        self.elsewhere: dict[KeyId, KeyMoved] | None = None
         self._line: Line | None = None
         self._action_id: str | None = None
         self._batches = 0
@@ -115,7 +116,7 @@ class BackupRestorer:
         for batch in self._read():
             if self._stop:
                 return
-            self._make_room_known(await self._desk.server.snapshot(), batch)
+            self._make_room_known(await not_busy(self._desk.server.snapshot, lambda: self._stop), batch)
             line = await self._at(batch[0].id.db, server.run_id)
             self._batches += 1
             audit, action_id = self._desk.audit, self._action_id or ""
@@ -136,8 +137,8 @@ class BackupRestorer:
         """`told` without the keys that another node serves, where somebody takes them there."""
         if self.elsewhere is None:
             return told
-        moved = {at: one.detail for at, one in enumerate(told) if MOVED in one.detail}
-        self.elsewhere.update((batch[at].id, detail) for at, detail in moved.items())
+        moved = {at: one.moved for at, one in enumerate(told) if one.moved is not None}
+        self.elsewhere.update((batch[at].id, refusal) for at, refusal in moved.items())
         return [one for at, one in enumerate(told) if at not in moved]
 
     def _read(self) -> Iterator[list[Record]]:
@@ -195,6 +196,24 @@ class BackupRestorer:
         return self._line
 
     async def _batch(self, line: Line, batch: Sequence[Record], server: Server) -> list[Told]:
+        """What became of each key of `batch`: those that a busy server said nothing of are sent again."""
+        told: dict[int, Told] = {}
+        left = list(range(len(batch)))
+        while left:
+            found = await self._safely(line, [batch[at] for at in left], server)
+            told.update(zip(left, found, strict=True))
+            busy = next((one.busy for one in found if one.busy is not None), None)
+            left = [at for at in left if told[at].busy is not None]
+            if busy is None or self._stop:
+                break
+            try:
+                await settled(line.channel, lambda: self._stop)
+            except TriageError as error:
+                told.update((at, told[at]._replace(stop=error)) for at in left)
+                break
+        return [told[at] for at in range(len(batch))]
+
+    async def _safely(self, line: Line, batch: Sequence[Record], server: Server) -> list[Told]:
         try:
             return await self._put(line, batch, server)
         except ServerUnreachable:
@@ -220,7 +239,8 @@ class BackupRestorer:
 
     def _end(self, failure: TriageError | None) -> None:
         sentence = self._sentence(failure)
-        resumable = isinstance(failure, (OutOfMemory, WritesBlocked, ServerUnreachable)) or self._stop
+        passing = (OutOfMemory, WritesBlocked, ServerBusy, ServerUnreachable)
+        resumable = isinstance(failure, passing) or self._stop
         if self._action_id is not None:
             try:
                 counts = {outcome.value: number for outcome, number in self.view().counts.items()}

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.errors import ErrorClass, KeyMoved, ServerBusy, TriageError
 from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
 from redis_oom_tui.rules import headroom, uncopied
 from redis_oom_tui.store.changing.acting import Hands, Room
@@ -33,6 +33,8 @@ class Copied(NamedTuple):
 
 
 NO_COPY = Copied("", 0)
+Hold = Callable[[], Awaitable[bool]]
+"""Waits until the server carries out commands again; whether to go on then."""
 
 
 class CapReached(TriageError):
@@ -40,11 +42,13 @@ class CapReached(TriageError):
 
 
 def outcome_of(said: Said, done: Outcome) -> tuple[Outcome, str]:
-    """What a reply about one key means, `done` being what was asked for."""
+    """What a reply about one key means, `done` being what was asked for.
+
+    What the server refused to everybody was not attempted: nothing was found out about the key.
+    """
     if isinstance(said, TriageError):
-        return Outcome.FAILED, str(said)
-    if isinstance(said, str):
-        return Outcome.FAILED, said
+        failed = said.error_class is ErrorClass.KEY
+        return Outcome.FAILED if failed else Outcome.NOT_ATTEMPTED, str(said)
     if said is Reply.DONE:
         return done, ""
     if said is Reply.GONE:
@@ -57,6 +61,7 @@ class Saver:
 
     `untouched` tells that the server knows CLIENT NO-TOUCH: then a key that is read by others between its saving and
     its deletion is noticed, too. `room` is what was free below maxmemory last, None where nothing bounds a reply.
+    `blocked` is why no further key would be saved, once that is so.
     """
 
     def __init__(
@@ -73,19 +78,21 @@ class Saver:
         self._keys = plan.keys
         self.room: int | None = room
         self.short: list[int] = []
+        self._busy = False
         self._ready: dict[int, Copied] = {}
         self._lines: list[Record] = []
         self._choice = choice
         self._writer = writer
         self._tally = tally
         self.untouched = untouched
+        self.blocked: TriageError | None = None
         self._wall = wall
 
     async def save(
-        self, hands: Hands, batch: Sequence[int], checks: Callable[[Sequence[int]], Sequence[Check]]
+        self, hands: Hands, batch: Sequence[int], checks: Callable[[Sequence[int]], Sequence[Check]], hold: Hold
     ) -> dict[int, Copied]:
         """The keys of `batch` that may be deleted, on disk, each with its copy, or with NO_COPY where it is deleted
-        without one; all others have an outcome.
+        without one; all others have an outcome. `hold` waits while the server carries out nothing.
 
         Raises CapReached, `files.backup.BackupFailed`, and ServerUnreachable, after which nothing of the batch was
         written.
@@ -98,9 +105,16 @@ class Saver:
                 self._uncopied(at, uncopied.too_large(self._keys[at].size or 0, self._choice))
         until = time.monotonic() + _FREEING_SECONDS
         while left:
-            room = await hands.headroom()
+            try:
+                room = await hands.headroom()
+            except ServerBusy:
+                if not await hold():
+                    break
+                continue
             self.room = room.free
             left, waiting = await self._some(hands, left, checks(left), room, wait=time.monotonic() < until)
+            if self._busy and not await hold():
+                break
             if waiting:
                 await asyncio.sleep(_FREEING_PAUSE_SECONDS)
         self._writer.add(*self._lines)
@@ -117,18 +131,25 @@ class Saver:
         most = headroom.largest(room.free, self._choice.max_key_bytes)
         limit = Limit(most, headroom.at_once(room.free, SAVE_AT_ONCE), unsized=room.free is None)
         later: list[int] = []
-        waiting = False
+        waiting = self._busy = False
+        sent = 0
         # Fewer replies than keys: it was told to stop, and the others were not attempted.
         async with contextlib.aclosing(hands.save(checks, sizes, limit)) as parts:
             async for first, replies in parts:
                 now_ms = round(self._wall() * 1000)
+                sent = first + len(replies)
                 for at, reply in zip(left[first : first + len(replies)], replies, strict=True):
                     waits = wait and room.freeing and self._fits_later(reply)
                     waiting = waiting or waits
-                    if waits or reply is Reply.LATER:
+                    busy = isinstance(reply, ServerBusy)
+                    self._busy = self._busy or busy
+                    if waits or busy or reply is Reply.LATER:
                         later.append(at)
                     else:
                         self._take(at, reply, now_ms, room.free)
+        if self._busy:
+            # Nothing was sent after that.
+            later += left[sent:]
         return later, waiting
 
     def _take(self, at: int, reply: Saved | Uncopied | Said, now_ms: int, room: int | None) -> None:
@@ -175,7 +196,9 @@ class Saver:
     def _refused(self, position: int, reply: Said) -> None:
         outcome, detail = outcome_of(reply, Outcome.FAILED)
         prefix = "not saved, so not deleted: " if outcome is Outcome.FAILED else ""
-        self._tally.put(position, outcome, prefix + detail)
+        self._tally.put(position, outcome, prefix + detail, moved=reply if isinstance(reply, KeyMoved) else None)
+        if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
+            self.blocked = self.blocked or reply
 
     async def _to_disk(self) -> None:
         """Flush beside everything else; whoever cancels this waits for it, as the file is closed after that."""

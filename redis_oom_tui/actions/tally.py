@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, PlannedKey
 
 _CODES = tuple(Outcome)
@@ -18,11 +19,16 @@ class Tally:
         self._keys = keys
         self._codes = bytearray([_NUMBER[Outcome.NOT_ATTEMPTED]]) * len(keys)
         self._details: dict[int, str] = {}
+        self._moved: dict[int, KeyMoved] = {}
         self._counts: Counter[Outcome] = Counter({Outcome.NOT_ATTEMPTED: len(keys)})
         self.freed_bytes = 0
 
-    def put(self, at: int, outcome: Outcome, detail: str = "") -> None:
-        """The key at position `at` came to this."""
+    def put(self, at: int, outcome: Outcome, detail: str = "", *, moved: KeyMoved | None = None) -> None:
+        """The key at position `at` came to this; `moved` is the refusal of a node that does not serve it."""
+        if moved is not None:
+            self._moved[at] = moved
+        elif self._moved:
+            self._moved.pop(at, None)
         before = self.outcome(at)
         self._counts[before] -= 1
         self._counts[outcome] += 1
@@ -63,6 +69,10 @@ class Tally:
         """What had changed about it, or the refusal."""
         return self._details.get(at, "")
 
+    def moved(self, at: int) -> KeyMoved | None:
+        """The refusal of a node that does not serve the key at position `at`; None where there was none."""
+        return self._moved.get(at)
+
     def counts(self) -> Mapping[Outcome, int]:
         """How many keys came to what; an outcome that no key came to is left out."""
         return MappingProxyType({outcome: number for outcome, number in self._counts.items() if number})
@@ -72,4 +82,4 @@ class Tally:
         for at, key in enumerate(self._keys):
             outcome = self.outcome(at)
             if only is None or outcome in only:
-                yield KeyOutcome(key.id, outcome, self.detail(at))
+                yield KeyOutcome(key.id, outcome, self.detail(at), self.moved(at))

@@ -4,6 +4,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
+from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.frozen import dataclass
 
 
@@ -108,5 +109,5 @@ class Connection:
     replica_reads: bool = False
     asking: bool = False
     stated_limit_bytes: int | None = None
-    connect_timeout_seconds: float = 3.0
-    read_timeout_seconds: float = 3.0
+    connect_timeout_seconds: float = timeouts.CONNECT
+    read_timeout_seconds: float = timeouts.SILENCE

@@ -1,10 +1,25 @@
 """How asking a server can fail. Each error's text is one plain sentence: what, where, what to try."""
 
-import re
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ErrorClass(StrEnum):
+    """What an error calls for, decided once, where it comes in: no caller reads sentences for that.
+
+    WAIT: the server carries out nothing just now (a script, loading): hold, and send the same again. STOP: everything
+    else would meet the same until somebody acts: the rest is not attempted. KEY: this key or command alone.
+    """
+
+    WAIT = "wait"
+    STOP = "stop"
+    KEY = "key"
 
 
 class TriageError(Exception):
     """Anything that a person is told in a sentence instead of a traceback."""
+
+    error_class: ClassVar[ErrorClass] = ErrorClass.STOP
 
 
 class BadInput(TriageError):
@@ -12,7 +27,11 @@ class BadInput(TriageError):
 
 
 class ServerUnreachable(TriageError):
-    """No connection, or one that was lost or stayed silent past its timeout."""
+    """No connection, or one that was lost or stayed silent past its timeout (then `silent`)."""
+
+    def __init__(self, sentence: str, *, silent: bool = False) -> None:
+        super().__init__(sentence)
+        self.silent = silent
 
 
 class LoginRefused(TriageError):
@@ -24,11 +43,15 @@ class NotRedis(TriageError):
 
 
 class ServerBusy(TriageError):
-    """The server answers, but not with data yet: it is loading, or busy in a script."""
+    """The server answers, but carries out nothing yet: it is loading, busy in a script, or in a failover."""
+
+    error_class = ErrorClass.WAIT
 
 
 class CommandRefused(TriageError):
     """The server refused one command. `text` is its own answer, `command` what it was asked."""
+
+    error_class = ErrorClass.KEY
 
     def __init__(self, sentence: str, *, command: str = "", text: str = "") -> None:
         super().__init__(sentence)
@@ -40,22 +63,16 @@ class PermissionRefused(CommandRefused):
     """This user may not run that command, or may not touch that key (NOPERM)."""
 
 
-MOVED = "served by another node"
-_ASK = re.compile(rf"{MOVED}, as its slot is half moved \(ASK \d+ (\S*:\d+)\)")
-
-
 class KeyMoved(CommandRefused):
-    """This node does not serve the key (MOVED, ASK, TRYAGAIN): nothing was done to it. Its text holds `MOVED`."""
+    """This node does not serve the key (MOVED, ASK): nothing was done to it.
 
-
-def asks(sentence: str) -> str | None:
-    """HOST:PORT of the node that a KeyMoved's sentence sends on to by ASK; None where it does not. HOST may be empty.
-
-    >>> asks("the key is served by another node, as its slot is half moved (ASK 7 10.0.0.5:6379)")
-    '10.0.0.5:6379'
+    `asks` is HOST:PORT of the node that it is to be asked of behind ASKING, None where there is none; HOST may be
+    empty.
     """
-    found = _ASK.search(sentence)
-    return None if found is None else found[1]
+
+    def __init__(self, sentence: str, *, command: str = "", text: str = "", asks: str | None = None) -> None:
+        super().__init__(sentence, command=command, text=text)
+        self.asks = asks
 
 
 class CommandMissing(CommandRefused):
@@ -65,9 +82,13 @@ class CommandMissing(CommandRefused):
 class OutOfMemory(CommandRefused):
     """The server refused a write because it is over maxmemory."""
 
+    error_class = ErrorClass.STOP
+
 
 class WritesBlocked(CommandRefused):
-    """The server accepts no writes now: MISCONF, NOREPLICAS or READONLY."""
+    """The server accepts no writes now: MISCONF, NOREPLICAS, READONLY or CLUSTERDOWN."""
+
+    error_class = ErrorClass.STOP
 
 
 class MonitorBroken(TriageError):

@@ -5,6 +5,7 @@ from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 
+from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyId, KeyPattern
 
@@ -113,11 +114,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyOutcome:
-    """One key and what became of it; `detail` says what had changed, or the server's refusal."""
+    """One key and what became of it; `detail` says what had changed, or the server's refusal.
+
+    `moved` is that refusal where another node serves the key.
+    """
 
     id: KeyId
     outcome: Outcome
     detail: str = ""
+    moved: KeyMoved | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 
-from redis_oom_tui.models import address
+from redis_oom_tui.models import address, timeouts
 from redis_oom_tui.rules.clients import OWN_NAME
 from redis_oom_tui.rules.server_bugs import no_touch_crash
 from redis_oom_tui.store.alarm import Alarm
 from redis_oom_tui.store.asking import ASKING, asking
+from redis_oom_tui.store.errors import waits
 from redis_oom_tui.store.gate import Gate
 
 CLIENT_NAME = OWN_NAME.decode()
@@ -37,6 +38,10 @@ _MANNERS = (
     ("CLIENT", "NO-EVICT", "ON"),
 )
 _NO_TOUCH = ("CLIENT", "NO-TOUCH", "ON")
+
+
+# What redis-py's parser raises for a refusal or a number that is none (`-MOVED` with nothing behind it).
+_STUMBLES = (ValueError, LookupError, RecursionError, OverflowError, MemoryError)
 
 
 class _Patient:
@@ -64,7 +69,7 @@ class _Gated(AbstractConnection):
         self,
         *,
         gate: Gate,
-        silence_seconds: float = 3.0,
+        silence_seconds: float = timeouts.SILENCE,
         replica_reads: bool = False,
         asking: bool = False,
         server_name: str | None = None,
@@ -103,11 +108,19 @@ class _Gated(AbstractConnection):
         if self.asking and self._introduced:
             # Where ASKING is refused, so is what follows it: that reply tells.
             with contextlib.suppress(exceptions.ResponseError):
-                await super().read_response(*args, **options)
+                await self._parsed(*args, **options)
         try:
-            return await super().read_response(*args, **options)
+            return await self._parsed(*args, **options)
         finally:
             self.unanswered = max(0, self.unanswered - 1)
+
+    async def _parsed(self, *args: Any, **options: Any) -> Any:
+        """The next reply; nonsense that redis-py's parser stumbles over is InvalidResponse, and ends the connection."""
+        try:
+            return await super().read_response(*args, **options)
+        except (exceptions.InvalidResponse, *_STUMBLES) as error:
+            await self.disconnect(nowait=True)
+            raise exceptions.InvalidResponse(f"{type(error).__name__}: {error}") from None
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         self.untouched = self._introduced = False
@@ -135,6 +148,9 @@ class _Gated(AbstractConnection):
             try:
                 replies.append(await self.read_response())
             except exceptions.ResponseError as error:
+                if waits(error):
+                    # What a busy server refuses, it may well know.
+                    raise
                 replies.append(error)
         return replies
 
@@ -218,7 +234,10 @@ def make_client(
         **connection_options(connection),
         **options,
     )
-    return Redis.from_pool(pool)
+    client = Redis.from_pool(pool)
+    # Replies come as they are: redis-py's own readers believe whatever is sent, `decode` does not.
+    client.response_callbacks = {}
+    return client
 
 
 @contextlib.asynccontextmanager

@@ -57,8 +57,7 @@ class Look:
         """The settings that a diagnosis looks at, as far as they may be read."""
         from redis_oom_tui.store.told import settings_in  # noqa: PLC0415 - likewise
 
-        told = [reply for reply in self.more[:-1] if isinstance(reply, list)]
-        return settings_in(dict(zip(reply[::2], reply[1::2], strict=False)) for reply in told)
+        return settings_in(self.more[:-1])
 
     def capabilities(self) -> "Capabilities":
         """What was found to be refused: the settings, as far as this look asked for them."""

@@ -17,11 +17,12 @@ from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.store import probing
 from redis_oom_tui.store.client import borrowed, make_client
+from redis_oom_tui.store.decode import data
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet.whereabouts import Whereabouts
 from redis_oom_tui.store.gate import Gate
 from redis_oom_tui.store.looks import Closely, Looks
-from redis_oom_tui.store.replies import client_buffers
+from redis_oom_tui.store.replies import client_buffers, clients_in
 from redis_oom_tui.store.told import read_settings
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class LiveServer:
             with translated(self.address):
                 async with borrowed(client) as connection:
                     manners = dict(connection.refused_manners)
-                self._capabilities = await probing.probe_reads(client, manners)
+                self._capabilities = await probing.probe_reads(client, self.address, manners)
         return self._capabilities
 
     def remember(self, capabilities: Capabilities) -> None:
@@ -118,7 +119,7 @@ class LiveServer:
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """CLIENT LIST, the largest holders of memory first."""
         with translated(self.address, "CLIENT LIST"):
-            return client_buffers(await self.client().client_list())
+            return client_buffers(clients_in(data(await self.client().execute_command("CLIENT", "LIST"))))
 
     async def settings(self) -> Mapping[str, str]:
         """The settings that a diagnosis looks at; empty where CONFIG is not to be had."""

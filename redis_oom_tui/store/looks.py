@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.rules.info import snapshot_from_info
+from redis_oom_tui.store.decode import data
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.other_way import heeded
-from redis_oom_tui.store.replies import client_buffers
+from redis_oom_tui.store.replies import client_buffers, clients_in, info_in
 from redis_oom_tui.store.told import ask_settings, refused_settings, settings_in
 
 Closely = tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]
@@ -50,16 +50,14 @@ class Looks:
         """
         started = self._monotonic()
         pipeline = client.pipeline(transaction=False)
-        pipeline.info("all")
+        pipeline.execute_command("INFO", "all")
         asked = ask_settings(pipeline)
-        pipeline.client_list()
+        pipeline.execute_command("CLIENT", "LIST")
         with translated(way.address, "INFO"):
             info, *more = await pipeline.execute(raise_on_error=False)
-            if isinstance(info, RedisError):
-                raise info
-            snapshot = self._seen(way, info, started)
+            snapshot = self._seen(way, info_in(data(info)), started)
         lines, told = more[asked], more[:asked]
-        clients = () if isinstance(lines, RedisError) else client_buffers(lines)
+        clients = client_buffers(clients_in(lines)) if isinstance(lines, bytes) else ()
         return snapshot, settings_in(told), clients, refused_settings(told)
 
     def _seen(self, way: Connection, info: Mapping[str, Any], started: float) -> Snapshot:
@@ -83,4 +81,4 @@ def replica_lines(info: Mapping[str, object]) -> tuple[Mapping[str, object], ...
 
 async def _info(way: Connection, client: "Redis", section: str) -> dict[str, Any]:
     with translated(way.address, "INFO"):
-        return dict(await client.info(section))
+        return info_in(data(await client.execute_command("INFO", section)))

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import NotRedis, ServerUnreachable
-from redis_oom_tui.store.errors import SILENCE
 from redis_oom_tui.store.gate import Gate
 
 _Answer = TypeVar("_Answer")
@@ -40,7 +39,7 @@ async def heeded(connection: Connection, asking: Coroutine[None, None, _Answer])
                 await _meanwhile(asked, connection)
         return await asked
     except (ServerUnreachable, NotRedis) as error:
-        silent = connection.tls is None and SILENCE in str(error)
+        silent = connection.tls is None and isinstance(error, ServerUnreachable) and error.silent
         found = None if tried or silent else await _found(connection)
         raise (error if found is None else ServerUnreachable(found)) from None
     finally:

@@ -2,13 +2,14 @@
 
 import os
 import re
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from redis import exceptions
 from redis.asyncio import Redis
 
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.store.errors import said
+from redis_oom_tui.store.errors import said, translated, waits
 from redis_oom_tui.words.hostile import safe_text
 
 # Each of these is answered without a trace, whether or not the key exists.
@@ -36,16 +37,15 @@ _OTHER_KEYS = re.compile(r"permissions to access (a|one of the) keys?", re.IGNOR
 _POLICIES = re.compile(r"one of the following: (.+)$")
 
 
-async def probe_reads(client: "Redis", manners: dict[str, str] | None = None) -> Capabilities:
-    """What may be read here; `manners` are the refusals that the connection met when it introduced itself.
+async def probe_reads(client: "Redis", where: object, manners: dict[str, str] | None = None) -> Capabilities:
+    """What may be read at `where`; `manners` are the refusals that the connection met when it introduced itself.
 
+    Raises one of `models.errors`; ServerBusy where the server says just now that it carries out nothing.
     OBJECT IDLETIME and FREQ exclude each other by policy; both count as there where the server knows the command.
     """
     missing: dict[Feature, str] = {}
-    pipeline = client.pipeline(transaction=False)
-    for _, command in _READS:
-        pipeline.execute_command(*command)
-    for (feature, _), reply in zip(_READS, await pipeline.execute(raise_on_error=False), strict=True):
+    replies = await _asked(client, where, [command for _, command in _READS])
+    for (feature, _), reply in zip(_READS, replies, strict=True):
         if reason := _refusal(reply):
             missing[feature] = reason
     for manner, text in (manners or {}).items():
@@ -54,16 +54,14 @@ async def probe_reads(client: "Redis", manners: dict[str, str] | None = None) ->
     return Capabilities(MappingProxyType(missing))
 
 
-async def probe_changes(client: "Redis", known: Capabilities) -> Capabilities:
+async def probe_changes(client: "Redis", where: object, known: Capabilities) -> Capabilities:
     """`known`, with what may be changed as well; `client` needs a changing gate. Nothing is changed by asking.
 
+    Raises as `probe_reads` does.
     EVAL runs `return 1`; CONFIG SET is asked for a policy that cannot exist, and its refusal lists those that do.
     """
     missing = dict(known.missing)
-    pipeline = client.pipeline(transaction=False)
-    pipeline.execute_command("EVAL", "return 1", "0")
-    pipeline.execute_command(*_NONSENSE_POLICY)
-    script, policy = await pipeline.execute(raise_on_error=False)
+    script, policy = await _asked(client, where, [("EVAL", "return 1", "0"), _NONSENSE_POLICY])
     if reason := _refusal(script):
         missing[Feature.SCRIPT] = reason
     policies: tuple[str, ...] = ()
@@ -72,6 +70,20 @@ async def probe_changes(client: "Redis", known: Capabilities) -> Capabilities:
     elif isinstance(policy, exceptions.ResponseError) and (listed := _POLICIES.search(str(policy))):
         policies = tuple(name.strip().lower() for name in listed[1].rstrip(".").split(","))
     return Capabilities(MappingProxyType(missing), policies)
+
+
+async def _asked(client: "Redis", where: object, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[object]:
+    """The replies to `commands`, refusals in their places."""
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    with translated(where):
+        replies = await pipeline.execute(raise_on_error=False)
+        for reply in replies:
+            # What a busy server refuses says nothing of what it can do.
+            if isinstance(reply, Exception) and (waits(reply) or not isinstance(reply, exceptions.ResponseError)):
+                raise reply
+    return list(replies)
 
 
 def _refusal(reply: object) -> str | None:

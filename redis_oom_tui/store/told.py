@@ -24,7 +24,10 @@ PATTERNS = (
 
 
 async def read_settings(client: "Redis") -> Mapping[str, str]:
-    """Settings by name; those that may not be read are left out, all of them where CONFIG is not to be had."""
+    """Settings by name; those that may not be read are left out, all of them where CONFIG is not to be had.
+
+    Raises redis-py's errors.
+    """
     pipeline = client.pipeline(transaction=False)
     ask_settings(pipeline)
     return settings_in(await pipeline.execute(raise_on_error=False))
@@ -41,8 +44,8 @@ def settings_in(replies: Iterable[object]) -> Mapping[str, str]:
     """What the replies to those questions tell; a refused one tells nothing."""
     settings: dict[str, str] = {}
     for reply in replies:
-        pairs = reply.items() if isinstance(reply, dict) else ()
-        settings |= {_text(name): _text(value) for name, value in pairs}
+        told = reply if isinstance(reply, list) and all(isinstance(word, bytes) for word in reply) else ()
+        settings |= {_text(name): _text(value) for name, value in zip(told[::2], told[1::2], strict=False)}
     return MappingProxyType(settings)
 
 

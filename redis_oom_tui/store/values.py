@@ -14,6 +14,7 @@ from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.rules.key_patterns import matcher
 from redis_oom_tui.rules.values import summarize
+from redis_oom_tui.store.decode import page
 from redis_oom_tui.store.errors import translated
 
 _FAMILIES = 40
@@ -92,16 +93,16 @@ def _largest(rows: Sequence[PatternRow]) -> list[_Wanted]:
 
 async def _gather(client: "Redis", families: list[_Wanted]) -> None:
     """One walk for all of them, until each has its keys or enough pages were read."""
-    cursor: Any = 0
+    cursor = 0
     short = families
     for _ in range(_MAX_PAGES):
-        cursor, names = await client.execute_command("SCAN", cursor, "COUNT", _PAGE)
+        cursor, names = page(await client.execute_command("SCAN", cursor, "COUNT", _PAGE))
         for name in names:
             family = next((one for one in short if one.holds(name)), None)
             if family is not None and len(family.names) < _KEYS_EACH:
                 family.names.append(name)
         short = [family for family in short if len(family.names) < min(_KEYS_EACH, family.row.keys)]
-        if not int(cursor) or not short:
+        if not cursor or not short:
             return
 
 
@@ -119,8 +120,10 @@ async def _sample(client: "Redis", family: _Wanted, *, reads: bool) -> FamilySam
 
 def _key(name: bytes, replies: list[Any]) -> SampledKey:
     size, encoding, length, head = (*replies, None, None)[:4]
-    if isinstance(head, list | tuple):
-        head = next(iter(head[1]), None)
+    if isinstance(head, list):
+        # SSCAN's cursor and members.
+        members = head[1] if len(head) > 1 and isinstance(head[1], list) else ()
+        head = next(iter(members), None)
     return SampledKey(
         name=name,
         size=size if isinstance(size, int) else None,

@@ -81,7 +81,7 @@ async def test_after_a_lost_connection_the_manners_are_sent_again(valkey: Runnin
 
 async def test_what_may_be_changed_is_found_by_asking(server: RunningServer) -> None:
     async with opened(server.connection) as live:
-        known = await probing.probe_changes(live.client(changing=True), await live.capabilities())
+        known = await probing.probe_changes(live.client(changing=True), live.address, await live.capabilities())
     assert set(known.policies) == set(policies.KNOWN)
     assert known.has(Feature.CONFIG_SET)
     assert known.has(Feature.SCRIPT)
@@ -94,7 +94,7 @@ def renamed(flavour: str) -> contextlib.AbstractContextManager[RunningServer]:
 async def test_renamed_commands_are_missing_with_the_servers_words(flavour: str) -> None:
     with renamed(flavour) as running:
         async with opened(running.connection) as live:
-            known = await probing.probe_changes(live.client(changing=True), await live.capabilities())
+            known = await probing.probe_changes(live.client(changing=True), live.address, await live.capabilities())
             with pytest.raises(CommandMissing):
                 await _config_get(live)
     for feature in (Feature.CONFIG_GET, Feature.CONFIG_SET, Feature.SCRIPT, Feature.MEMORY_USAGE):

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
+from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.store.fleet.topology import Topology
 
 
@@ -25,13 +26,13 @@ class Nodes(Protocol):
     def owner(self, key: bytes) -> str | None:
         """The name of the node that serves `key` now."""
 
-    def sends_on(self, name: str, sentence: str) -> str | None:
+    def sends_on(self, name: str, refusal: KeyMoved) -> str | None:
         """The node that a key is to be asked of behind ASKING, after the node called `name` refused it so."""
 
 
-def place_of(nodes: Nodes, key: bytes, refused_by: Place | None, sentence: str) -> Place | None:
+def place_of(nodes: Nodes, key: bytes, refused_by: Place | None, refusal: KeyMoved | None) -> Place | None:
     """Where to try `key` next: where ASK sent it on to, else with whoever serves its slot now; None without one."""
-    heir = None if refused_by is None else nodes.sends_on(refused_by.node, sentence)
+    heir = None if refused_by is None or refusal is None else nodes.sends_on(refused_by.node, refusal)
     if heir is not None:
         return Place(heir, asking=True)
     owner = nodes.owner(key)

@@ -13,7 +13,7 @@ from redis_oom_tui.actions.fleet.places import Nodes, Place, place_of, told_by
 from redis_oom_tui.actions.run import PlanRunner
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.errors import MOVED, BadInput, TriageError
+from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.rules.freezing import frozen
@@ -146,7 +146,7 @@ class FleetRun:
         """Where to try the key next; None where there is nowhere that was not tried."""
         tried = self._tried[at]
         last = tried[-1] if tried else None
-        place = place_of(self._nodes, self._plan.keys[at].id.key, last, self._tally.detail(at))
+        place = place_of(self._nodes, self._plan.keys[at].id.key, last, self._tally.moved(at))
         return None if place in tried else place
 
     def _shares(self, left: Sequence[int], *, first: bool) -> dict[Place, list[int]]:
@@ -165,6 +165,8 @@ class FleetRun:
             keys = tuple(_alone(self._plan.keys[at]) for at in positions)
             for at in positions:
                 self._tried[at].append(place)
+                # Until this try has ended nothing has become of it: it must not count twice.
+                self._tally.put(at, Outcome.NOT_ATTEMPTED)
             part = frozen(replace(self._plan, keys=keys, server=place.node, run_id=None))
             self._parts.append(_Part(place, positions, self._runners(place, part, self._choice())))
         try:
@@ -177,7 +179,7 @@ class FleetRun:
     def _settle(self, part: _Part) -> None:
         """Take over what became of the keys of one node, whatever ended its run."""
         for at, each in zip(part.positions, list(part.runner.outcomes()), strict=True):
-            self._tally.put(at, each.outcome, each.detail)
+            self._tally.put(at, each.outcome, each.detail, moved=each.moved)
         view = part.runner.view()
         self._past.append(view)
         if view.failed:
@@ -196,9 +198,8 @@ class FleetRun:
         by_idle = self._plan.criteria.idle_over_seconds is not None
         left = []
         for at in range(len(self._plan.keys)):
-            outcome, detail = self._tally.outcome(at), self._tally.detail(at)
-            moved = outcome is Outcome.FAILED and MOVED in detail
-            if moved or (outcome is Outcome.NOT_ATTEMPTED and not by_idle):
+            untouched = self._tally.outcome(at) is Outcome.NOT_ATTEMPTED
+            if self._tally.moved(at) is not None or (untouched and not by_idle):
                 left.append(at)
         return left
 
@@ -218,7 +219,7 @@ class FleetRun:
     def _left_on_their_way(self) -> list[str]:
         """What is to be said of keys that no node acted on, as each sent us to another."""
         failed = self._tally.each(frozenset({Outcome.FAILED}))
-        slots = Counter(slot_of(told.id.key) for told in failed if MOVED in told.detail)
+        slots = Counter(slot_of(told.id.key) for told in failed if told.moved is not None)
         if not slots:
             return []
         keys, verb = number_of_keys(sum(slots.values())), "is" if sum(slots.values()) == 1 else "are"

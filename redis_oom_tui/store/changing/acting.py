@@ -4,18 +4,20 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from redis_oom_tui.models.errors import PermissionRefused, TriageError
+from redis_oom_tui.models.errors import PermissionRefused, ServerBusy, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.rules.headroom import headroom_in
 from redis_oom_tui.store.changing import scripts
 from redis_oom_tui.store.changing.channel import Channel, Command
 from redis_oom_tui.store.changing.packing import Check, Due, packed
-from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied, said, saved
+from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied, all_said, said, saved, string
 from redis_oom_tui.store.changing.scripts import Reply
 from redis_oom_tui.store.changing.stepping import Steps
 from redis_oom_tui.store.replies import info_in
+
+_Told = TypeVar("_Told", Said, Saved | Uncopied | Said)
 
 
 class Told(NamedTuple):
@@ -80,7 +82,8 @@ class _Weights:
 
 class Hands:
     """Acts on keys of one database. `scripted` is False where EVAL is refused; `alone` sends each key by itself. After
-    a lost connection `sent` is how many of the checks, from the first on, may have been acted on.
+    a lost connection `sent` is how many of the checks, from the first on, may have been acted on. Once the server said
+    that it carries out nothing just now, no further call is sent.
     """
 
     def __init__(self, channel: Channel, throttle: Throttle, *, scripted: bool, alone: bool = False) -> None:
@@ -91,14 +94,16 @@ class Hands:
         self._alone = alone
         self._weights = _Weights()
         self.sent = 0
+        self._held = False
 
     async def headroom(self) -> Room:
         """What is free for replies now. Raises one of `models.errors`."""
         told = await self._channel.call([("INFO", "memory"), ("INFO", "keyspace")])
-        for reply in told:
-            if isinstance(reply, TriageError):
-                raise reply
-        fields = info_in(b"\n".join(told))
+        texts = [string(reply) for reply in told]
+        for text in texts:
+            if isinstance(text, TriageError):
+                raise text
+        fields = info_in(b"\n".join(text for text in texts if isinstance(text, bytes)))
         return Room(headroom_in(fields), freeing=fields.get("lazyfree_pending_objects", "0") != "0")
 
     def weigh(self, sizes: Sequence[int], at_once: int) -> None:
@@ -110,28 +115,32 @@ class Hands:
         throttle is stopping. Raises ServerUnreachable where replies were lost.
         """
         weights, self._weights = self._weights, _Weights()
+        self._held = False
         if self._scripted:
             async with contextlib.aclosing(self._calls(scripts.DELETE, checks, weights=weights)) as calls:
                 async for at, replies in calls:
-                    yield Told(at, _all_said(replies))
+                    yield self._told(at, _all_said(replies))
             return
-        async for at, part in self._parts(checks, weights):
-            yield Told(at, await self._steps.act(part, [("UNLINK", check.id.key) for check in part]))
+        async with contextlib.aclosing(self._parts(checks, weights)) as parts:
+            async for at, part in parts:
+                yield self._told(at, await self._steps.act(part, [("UNLINK", check.id.key) for check in part]))
 
     async def expire(self, checks: Sequence[Check], due_ms: Sequence[int], now_ms: int) -> AsyncGenerator[Told, None]:
         """Give each unchanged key its end at `due_ms` (Unix milliseconds), unless it ends sooner already."""
+        self._held = False
         if self._scripted:
             dues = [(due, max(0, due - now_ms)) for due in due_ms]
             async with contextlib.aclosing(self._calls(scripts.EXPIRE, checks, dues)) as calls:
                 async for at, replies in calls:
-                    yield Told(at, _all_said(replies))
+                    yield self._told(at, _all_said(replies))
             return
-        async for at, part in self._parts(checks):
-            commands: list[Command | None] = []
-            for check, due in zip(part, due_ms[at : at + len(part)], strict=True):
-                sooner = 0 <= check.expected.ttl_ms <= due - now_ms
-                commands.append(None if sooner else ("PEXPIREAT", check.id.key, due))
-            yield Told(at, await self._steps.act(part, commands))
+        async with contextlib.aclosing(self._parts(checks)) as parts:
+            async for at, part in parts:
+                commands: list[Command | None] = []
+                for check, due in zip(part, due_ms[at : at + len(part)], strict=True):
+                    sooner = 0 <= check.expected.ttl_ms <= due - now_ms
+                    commands.append(None if sooner else ("PEXPIREAT", check.id.key, due))
+                yield self._told(at, await self._steps.act(part, commands))
 
     async def save(
         self, checks: Sequence[Check], sizes: Sequence[int], limit: Limit
@@ -142,19 +151,36 @@ class Hands:
         """
         limit = limit._replace(at_once=limit.at_once // max(1, self._throttle.window))
         weights = _Weights(sizes, limit.at_once)
+        self._held = False
         if not self._scripted:
-            async for at, part in self._parts(checks, weights):
-                yield at, await self._steps.save(part, limit)
+            async with contextlib.aclosing(self._parts(checks, weights)) as parts:
+                async for at, part in parts:
+                    yield at, self._heeded(await self._steps.save(part, limit))
             return
         most = -limit.most if limit.unsized else limit.most
         limits = [(most, limit.at_once)] * len(checks)
         async with contextlib.aclosing(self._calls(scripts.SAVE, checks, limits, weights=weights)) as calls:
             async for at, replies in calls:
-                yield at, [saved(reply) if isinstance(reply, list) else said(reply) for reply in replies]
+                yield at, self._heeded([saved(reply) if isinstance(reply, list) else said(reply) for reply in replies])
+
+    def _told(self, at: int, replies: list[Said]) -> Told:
+        return Told(at, self._heeded(replies))
+
+    def _heeded(self, replies: list[_Told]) -> list[_Told]:
+        self._held = self._held or any(isinstance(reply, ServerBusy) for reply in replies)
+        return replies
+
+    @property
+    def _ending(self) -> bool:
+        """Whether to send no further call."""
+        return self._throttle.stopping or self._held
 
     async def lives(self, keys: Sequence[KeyId]) -> list[int | None]:
         """The PTTL of each key, -1 where it does not expire, None where it is gone."""
         replies = await self._channel.call([("PTTL", key.key) for key in keys])
+        for reply in replies:
+            if isinstance(reply, ServerBusy):
+                raise reply
         return [None if reply == -2 else reply if isinstance(reply, int) else -1 for reply in replies]
 
     async def _parts(
@@ -162,14 +188,19 @@ class Hands:
     ) -> AsyncGenerator[tuple[int, Sequence[Check]], None]:
         """`checks` in parts, each as soon as it may be acted on."""
         weights, at = weights or _Weights(), 0
-        while at < len(checks) and not self._throttle.stopping:
+        while at < len(checks) and not self._ending:
             await self._throttle.ready()
             part = checks[at : weights.end(at, min(len(checks), at + self._throttle.per_call))]
             self.sent = at + len(part)
             self._throttle.begun()
             began = time.monotonic()
-            yield at, part
-            self._throttle.took(len(part), time.monotonic() - began)
+            took = False
+            try:
+                yield at, part
+                took = True
+            finally:
+                # Of a lost reply the pacer hears as well, or it would wait for it for ever.
+                self._throttle.took(len(part) if took else 0, time.monotonic() - began)
             at += len(part)
 
     async def _calls(
@@ -184,7 +215,7 @@ class Hands:
         at, last = 0, 0.0
         try:
             while True:
-                while at < len(checks) and len(on_the_way) < throttle.window and not throttle.stopping:
+                while at < len(checks) and len(on_the_way) < throttle.window and not self._ending:
                     if throttle.resting:
                         if on_the_way:
                             break
@@ -224,18 +255,18 @@ class Hands:
     async def _answers(self, keys: int) -> list[Any] | PermissionRefused:
         """The replies about the keys of one call; the refusal where it met a call of several keys."""
         if self._alone:
-            return [one[0] if isinstance(one, list) else one for one in await self._channel.replies("EVAL", keys)]
+            return [all_said(one, 1)[0] for one in await self._channel.replies("EVAL", keys)]
         (reply,) = await self._channel.replies("EVAL", 1)
         if isinstance(reply, PermissionRefused) and keys > 1:
             return reply
-        return reply if isinstance(reply, list) else [reply] * keys
+        return all_said(reply, keys)
 
     async def _singly(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> list[Any]:
         """One key that this user may not touch refuses a whole call, and nothing of it ran: each key by itself."""
         for at in range(len(checks)):
             await self._channel.send("EVAL", packed(script, checks[at : at + 1], dues[at : at + 1]), 1)
         replies = await self._channel.replies("EVAL", len(checks))
-        return [one[0] if isinstance(one, list) else one for one in replies]
+        return [all_said(one, 1)[0] for one in replies]
 
 
 def _all_said(replies: list[Any]) -> list[Said]:

@@ -1,12 +1,16 @@
 """A connection for acting that is known to reach the same server as before, and can be taken up again after a loss."""
 
 import asyncio
+import contextlib
+import time
+from collections.abc import Callable
 
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models import timeouts
+from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
+from redis_oom_tui.store.busy import not_busy
 from redis_oom_tui.store.changing.channel import Channel
 from redis_oom_tui.store.live import LiveServer
 
-_TRIES = 12
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 2.0
 
@@ -33,6 +37,10 @@ class Line:
         except TriageError:
             await channel.close()
             raise
+        if isinstance(info, ServerBusy):
+            # Who it is cannot be asked yet: nothing is sent to a server that may be another.
+            await channel.close()
+            raise info
         now = _run_id(info) if isinstance(info, bytes) else None
         if self._run_id is not None and now is not None and now != self._run_id:
             await channel.close()
@@ -47,28 +55,57 @@ class Line:
     async def reopen(self) -> None:
         """After a loss: connect again, patiently, and see to it that nothing sent on the old connection can still run.
 
-        Raises OtherServer, or ServerUnreachable when the server did not come back within about twenty seconds.
+        Raises OtherServer, or ServerUnreachable when the server did not come back within `timeouts.GIVE_UP`.
         """
-        lost, wait = self._client_id, _FIRST_WAIT
-        for left in reversed(range(_TRIES)):
-            await self.channel.close()
+        lost = self._client_id
+        deadline, wait = time.monotonic() + timeouts.GIVE_UP, _FIRST_WAIT
+        failure: TriageError | None = None
+        while (left := deadline - time.monotonic()) > 0:
             try:
-                await self.open()
-                # Once more from the start where this one is lost, too: only with the kill's reply is the old one gone.
-                if lost is not None:
-                    await self.channel.call([("CLIENT", "KILL", "ID", lost)])
+                async with asyncio.timeout(left):
+                    await self._taken_up(lost)
                 return
             except OtherServer:
                 raise
-            except TriageError:
-                if not left:
-                    raise
-            await asyncio.sleep(wait)
+            except TriageError as error:
+                failure = error
+            except TimeoutError:
+                break
+            await asyncio.sleep(min(wait, max(0.0, deadline - time.monotonic())))
             wait = min(_LONGEST_WAIT, 2 * wait)
+        with contextlib.suppress(TriageError):
+            await self.channel.close()
+        raise failure or ServerUnreachable(
+            f"{self._server.address} did not answer for {timeouts.GIVE_UP:.0f} s", silent=True
+        )
+
+    async def _taken_up(self, lost: int | None) -> None:
+        await self.channel.close()
+        await self.open()
+        # Once more from the start where this one is lost, too: only with the kill's reply is the old one gone.
+        if lost is not None:
+            (killed,) = await self.channel.call([("CLIENT", "KILL", "ID", lost)])
+            if isinstance(killed, ServerBusy):
+                raise killed
 
     async def close(self) -> None:
         """Let go of the connection."""
         await self.channel.close()
+
+
+async def settled(channel: Channel, stopped: Callable[[], bool]) -> None:
+    """Return once the server carries out commands again, or when `stopped`.
+
+    Raises ServerBusy where that takes longer than `timeouts.BUSY`, ServerUnreachable where the server is lost.
+    """
+
+    async def ping() -> None:
+        (reply,) = await channel.call([("PING",)])
+        # Any other refusal is an answer.
+        if isinstance(reply, ServerBusy) and not stopped():
+            raise reply
+
+    await not_busy(ping, stopped)
 
 
 class Lines:
@@ -86,7 +123,7 @@ class Lines:
         line = self._open.get((db, ahead))
         if line is None:
             line = self._open[db, ahead] = Line(self._server, db, self._run_id)
-            await line.open()
+            await not_busy(line.open)
         return line
 
     async def close(self) -> None:

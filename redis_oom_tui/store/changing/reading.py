@@ -12,11 +12,13 @@ from redis import exceptions
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
 from redis_oom_tui.rules.selection import names_matching, server_match, server_type, ttl_matches
+from redis_oom_tui.store.busy import not_busy
 from redis_oom_tui.store.changing.acting import Throttle
-from redis_oom_tui.store.errors import as_ours, translated
+from redis_oom_tui.store.decode import page
+from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.lane import Lane
-from redis_oom_tui.store.scan.wire import Column, Walker, packed_by_key
+from redis_oom_tui.store.scan.wire import Column, Walker, checked, packed_by_key
 
 # Keys that are all looked at, and keys that SCAN passes by for the most part: one or two milliseconds of the server.
 _MOST_AT_ONCE, _MOST_FILTERED = 1000, 2000
@@ -139,21 +141,23 @@ class Reader:
         names, size = found.names, self._at_once
         asked = _EARLY if self._early else (*_EARLY, *self._late)
         scan = b"" if found.cursor is None else self._walker.packed(found.cursor, size)
-        replies = await self._ask(packed_by_key(asked, names) + scan, len(asked) * len(names) + bool(scan))
+        buffer, number = packed_by_key(asked, names) + scan, len(asked) * len(names) + bool(scan)
+        replies = await not_busy(lambda: self._ask(buffer, number), lambda: self._throttle.stopping)
         following = self._found(replies.pop(), size) if scan else _Found((), 0, None)
+        with translated(self._where):
+            checked(asked, replies)
         columns = _columns(replies, len(asked))
         if self._early:
             names, columns = await self._of_wanted(names, columns)
         return _Told(names, columns, self._wall()), following
 
     def _found(self, answer: Any, size: int) -> _Found:
-        if isinstance(answer, exceptions.ResponseError):
-            raise as_ours(answer, self._where, "SCAN")
-        cursor, names = answer
+        with translated(self._where, "SCAN"):
+            cursor, names = page(answer)
         walked = size if self._filtered else len(names)
         if self._walker.match is None or self._criteria.key_patterns:
             names = names_matching(self._criteria, names)
-        return _Found(names, walked, int(cursor) or None)
+        return _Found(names, walked, cursor or None)
 
     async def _of_wanted(
         self, names: Sequence[bytes], columns: Sequence[Sequence[Any]]
@@ -161,7 +165,10 @@ class Reader:
         """Those of `names` that type and TTL let in, and all that is told of them."""
         wanted = [row for row in zip(names, *columns, strict=True) if self._wants(row[1], row[2])]
         left = [name for name, _, _ in wanted]
-        more = await self._ask(packed_by_key(self._late, left), 2 * len(left)) if left else []
+        late = packed_by_key(self._late, left)
+        more = await not_busy(lambda: self._ask(late, 2 * len(left)), lambda: self._throttle.stopping) if left else []
+        with translated(self._where):
+            checked(self._late, more)
         return left, [[kind for _, kind, _ in wanted], [ttl for _, _, ttl in wanted], *_columns(more, 2)]
 
     def _wants(self, kind: Any, ttl: Any) -> bool:

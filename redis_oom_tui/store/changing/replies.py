@@ -4,12 +4,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.errors import NotRedis, TriageError
 from redis_oom_tui.store.changing.scripts import Reply
+from redis_oom_tui.store.errors import in_script
 
 _REPLIES = {reply.value: reply for reply in Reply}
-Said = Reply | TriageError | str
-"""What became of one key: a Reply, an error of ours, or the server's own words from inside a script."""
+Said = Reply | TriageError
+"""What became of one key: a Reply, or an error of ours."""
+_SAVED = [bytes, int, int, int, int]
 
 
 class Saved(NamedTuple):
@@ -46,19 +48,60 @@ def digest(payload: bytes) -> str:
     return hashlib.sha1(payload, usedforsecurity=False).hexdigest()
 
 
-def said(reply: Any) -> Said:
-    """A reply about one key: a number of `Reply`, or a refusal."""
-    if isinstance(reply, int):
-        return _REPLIES[reply]
+def said(reply: object) -> Said:
+    """A reply about one key: a number of `Reply`, or a refusal. Raises NotRedis for anything else."""
     if isinstance(reply, TriageError):
         return reply
-    return bytes(reply).decode("utf-8", "replace")
+    if isinstance(reply, int) and reply in _REPLIES:
+        return _REPLIES[reply]
+    if isinstance(reply, bytes):
+        return in_script(reply.decode("utf-8", "replace"))
+    raise _nonsense()
+
+
+def all_said(reply: object, keys: int) -> list[Any]:
+    """The replies about so many keys that came as one array; a refusal of them all counts for each."""
+    if isinstance(reply, TriageError):
+        return [reply] * keys
+    if isinstance(reply, list) and len(reply) == keys:
+        return reply
+    raise _nonsense()
+
+
+def integer(reply: object) -> int | TriageError:
+    """A number, or why there is none. Raises NotRedis for anything else."""
+    if isinstance(reply, (int, TriageError)):
+        return reply
+    raise _nonsense()
+
+
+def string(reply: object) -> bytes | TriageError:
+    """A string, or why there is none. Raises NotRedis for anything else."""
+    if isinstance(reply, (bytes, TriageError)):
+        return reply
+    raise _nonsense()
+
+
+def pairs(reply: object) -> dict[bytes, bytes] | TriageError:
+    """Names and values in turn, or why there are none. Raises NotRedis for anything else."""
+    if isinstance(reply, TriageError):
+        return reply
+    if isinstance(reply, list) and not len(reply) % 2 and all(isinstance(word, bytes) for word in reply):
+        return dict(zip(reply[::2], reply[1::2], strict=True))
+    raise _nonsense()
+
+
+def _nonsense() -> NotRedis:
+    return NotRedis("The server answered what neither Redis nor Valkey answers, so nothing more was sent to it")
 
 
 def saved(reply: Sequence[Any]) -> Saved | Uncopied:
     """A saved value from DUMP, PTTL, idle time, frequency and size, of which -1 are none or not known; or what is
-    there instead, the size alone.
+    there instead, the size alone. Raises NotRedis for anything else.
     """
+    kinds = [type(part) for part in reply]
+    if kinds not in (_SAVED, [int]):
+        raise _nonsense()
     if len(reply) == 1:
         return Uncopied(None if reply[0] < 0 else reply[0])
     payload, ttl, idle, frequency, size = reply

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from redis_oom_tui.models.action import RestoreOutcome
-from redis_oom_tui.models.errors import CommandRefused, OutOfMemory, TriageError, WritesBlocked
+from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, TriageError
 from redis_oom_tui.rules.recheck import TTL_SLACK_MS
 from redis_oom_tui.store.changing import scripts
 from redis_oom_tui.store.changing.channel import Channel, Command
+from redis_oom_tui.store.changing.replies import all_said, integer, said, string
 from redis_oom_tui.store.changing.scripts import Reply
 
 # RESTORE IDLETIME of seven days or more reads back as 97 days on Redis 6.2.
@@ -36,23 +37,32 @@ class Expiry(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What became of one key; `stop` is set where the same refusal would meet all others."""
+    """What became of one key. `stop` is set where the same refusal would meet all others; `busy` where the server
+    carried out nothing just then, so that the key is to be sent again; `moved` where another node serves it.
+    """
 
     outcome: RestoreOutcome
     detail: str = ""
     stop: TriageError | None = None
+    busy: TriageError | None = None
+    moved: KeyMoved | None = None
 
 
 async def put_back(channel: Channel, values: Sequence[Value], *, old_idle_bug: bool) -> list[Told]:
     """RESTORE each value where no key stands. Raises ServerUnreachable where replies were lost."""
-    told = [_told(reply) for reply in await channel.call([_restore(value, old_idle_bug) for value in values])]
+    replies = await channel.call([_restore(value, old_idle_bug) for value in values])
+    told = [_told(reply) for reply in replies]
     # A service without IDLETIME and FREQ (MemoryDB) calls them a syntax error: the value is worth more than its age.
-    plain = [at for at, one in enumerate(told) if "syntax error" in one.detail.lower()]
+    plain = [at for at, reply in enumerate(replies) if isinstance(reply, CommandRefused) and _no_such_option(reply)]
     bare = [values[at]._replace(idle_seconds=None, frequency=None) for at in plain]
     again = await channel.call([_restore(value, old_idle_bug) for value in bare])
     for at, reply in zip(plain, again, strict=True):
         told[at] = _told(reply)
     return told
+
+
+def _no_such_option(reply: CommandRefused) -> bool:
+    return "syntax error" in reply.text.lower()
 
 
 def _restore(value: Value, old_idle_bug: bool) -> Command:
@@ -66,16 +76,18 @@ def _restore(value: Value, old_idle_bug: bool) -> Command:
 
 
 def _told(reply: Any) -> Told:
-    if isinstance(reply, (OutOfMemory, WritesBlocked)):
-        return Told(RestoreOutcome.NOT_ATTEMPTED, str(reply), stop=reply)
-    if isinstance(reply, CommandRefused):
+    if isinstance(reply, KeyMoved):
+        return Told(RestoreOutcome.FAILED, str(reply), moved=reply)
+    if isinstance(reply, CommandRefused) and reply.error_class is ErrorClass.KEY:
         if "BUSYKEY" in reply.text:
             return Told(RestoreOutcome.EXISTS)
         if "payload version or checksum" in reply.text:
             return Told(RestoreOutcome.FAILED, reply.text, stop=reply)
         return Told(RestoreOutcome.FAILED, str(reply))
     if isinstance(reply, TriageError):
-        return Told(RestoreOutcome.FAILED, str(reply), stop=reply)
+        if reply.error_class is ErrorClass.WAIT:
+            return Told(RestoreOutcome.NOT_ATTEMPTED, str(reply), busy=reply)
+        return Told(RestoreOutcome.NOT_ATTEMPTED, str(reply), stop=reply)
     return Told(RestoreOutcome.RESTORED)
 
 
@@ -92,8 +104,7 @@ async def take_back(
     told = []
     replies = await channel.call([_unexpire(part, now_ms) for part in parts])
     for part, reply in zip(parts, replies, strict=True):
-        refused = isinstance(reply, TriageError)
-        told += [_told(reply) for _ in part] if refused else [_taken(one) for one in reply]
+        told += [_taken(one) for one in all_said(reply, len(part))]
     return told
 
 
@@ -105,13 +116,14 @@ def _unexpire(expiries: Sequence[Expiry], now_ms: int) -> Command:
     return ("EVAL", scripts.UNEXPIRE, len(expiries), *(expiry.key for expiry in expiries), json.dumps(wants))
 
 
-def _taken(reply: Any) -> Told:
-    if isinstance(reply, bytes):
-        return Told(RestoreOutcome.FAILED, reply.decode("utf-8", "replace"))
-    if reply == Reply.GONE:
+def _taken(reply: object) -> Told:
+    code = said(reply)
+    if isinstance(code, TriageError):
+        return _told(code)
+    if code is Reply.GONE:
         return Told(RestoreOutcome.EXPIRED, "it is gone")
-    if reply < 0:
-        return Told(RestoreOutcome.CHANGED, scripts.CHANGED_WORDS[Reply(reply)])
+    if code < 0:
+        return Told(RestoreOutcome.CHANGED, scripts.CHANGED_WORDS[code])
     return Told(RestoreOutcome.RESTORED)
 
 
@@ -122,7 +134,7 @@ async def _take_back_in_steps(channel: Channel, expiries: Sequence[Expiry], now_
     replies = await channel.call(reads)
     told = []
     for at, expiry in enumerate(expiries):
-        kind, ttl = replies[2 * at : 2 * at + 2]
+        kind, ttl = string(replies[2 * at]), integer(replies[2 * at + 1])
         if isinstance(kind, TriageError) or isinstance(ttl, TriageError):
             told.append(_told(kind if isinstance(kind, TriageError) else ttl))
         elif ttl == -2:

@@ -29,7 +29,7 @@ async def probe_rights(server: LiveServer, known: Capabilities) -> Capabilities:
     """`known`, with what may be changed. A user without write rights is found out by ACL DRYRUN, which runs nothing;
     where that is not to be had (6.2, or no right to it), UNLINK and PEXPIREAT of a key that is not there tell.
     """
-    found = await probe_changes(server.client(changing=True), known)
+    found = await probe_changes(server.client(changing=True), server.address, known)
     missing = dict(found.missing)
     channel = Channel(server, changing=True)
     try:

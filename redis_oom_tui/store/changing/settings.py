@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from redis_oom_tui.models.errors import CommandMissing, PermissionRefused, TriageError
 from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.store.changing.channel import Channel
+from redis_oom_tui.store.changing.replies import pairs
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.words.hostile import safe_text
 
@@ -16,8 +17,8 @@ async def read_settings(server: LiveServer, names: Sequence[str]) -> tuple[Setti
     """The settings of `names` that this server has; one that may not be read has no value and says why."""
     channel = Channel(server)
     try:
-        replies = await channel.call([("CONFIG", "GET", name) for name in names])
-        told = all(not isinstance(reply, TriageError) and len(reply) >= 2 for reply in replies)
+        replies = [pairs(reply) for reply in await channel.call([("CONFIG", "GET", name) for name in names])]
+        told = all(not isinstance(reply, TriageError) and reply for reply in replies)
         info = {} if told else await _from_info(channel)
     finally:
         await channel.close()
@@ -25,8 +26,8 @@ async def read_settings(server: LiveServer, names: Sequence[str]) -> tuple[Setti
     for name, reply in zip(names, replies, strict=True):
         if isinstance(reply, TriageError):
             found.append(Setting(name, info[name]) if name in info else Setting(name, None, str(reply)))
-        elif len(reply) >= 2:
-            found.append(Setting(name, safe_text(reply[1], 200)))
+        elif reply:
+            found.append(Setting(name, safe_text(next(iter(reply.values())), 200)))
         elif name in info:
             found.append(Setting(name, info[name]))
     return tuple(found)
@@ -82,7 +83,7 @@ async def rewrite(server: LiveServer) -> str:
         return answer.text
     if isinstance(answer, TriageError):
         return getattr(answer, "text", "") or str(answer)
-    return safe_text(answer, 300)
+    return safe_text(answer if isinstance(answer, bytes) else str(answer), 300)
 
 
 async def purge(server: LiveServer) -> None:

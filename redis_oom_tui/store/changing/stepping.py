@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.errors import ErrorClass, ServerBusy, TriageError
 from redis_oom_tui.rules.headroom import size_is_told
 from redis_oom_tui.rules.recheck import SHARED_ROOM, SHARED_USERS, difference, may_be_shared
 from redis_oom_tui.store.changing.channel import Channel, Command
 from redis_oom_tui.store.changing.packing import Check
-from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied, digest, said, saved
+from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied, digest, integer, said, saved, string
 from redis_oom_tui.store.changing.scripts import Reply
 
 _DIFFERENCES = {
@@ -41,7 +41,10 @@ class Steps:
     async def save(self, checks: Sequence[Check], limit: Limit) -> list[Saved | Uncopied | Said]:
         """The value of each key that looks as expected and fits into `limit`."""
         told: list[Saved | Uncopied | Said] = [*await self._differences(checks, saving=True)]
-        sizes = await self._sizes(checks, [at for at, reply in enumerate(told) if reply is Reply.DONE])
+        try:
+            sizes = await self._sizes(checks, [at for at, reply in enumerate(told) if reply is Reply.DONE])
+        except ServerBusy as busy:
+            return [busy if reply is Reply.DONE else reply for reply in told]
         held = 0
         for at, size in sizes.items():
             if not limit.unsized if size is None else size > limit.most:
@@ -63,7 +66,7 @@ class Steps:
                 size = sizes[at]
                 told[at] = saved([payload, *known, -1 if size is None else size])
             else:
-                told[at] = Reply.GONE if payload is None else payload
+                told[at] = Reply.GONE if payload is None else said(payload)
         return told
 
     async def _sizes(self, checks: Sequence[Check], places: Sequence[int]) -> dict[int, int | None]:
@@ -71,6 +74,8 @@ class Steps:
         commands: list[Command] = [("MEMORY", "USAGE", checks[at].id.key, "SAMPLES", 0) for at in places]
         sizes: dict[int, int | None] = {}
         for at, reply in zip(places, await self._channel.call(commands), strict=True):
+            if (busy := _not_of_key(reply)) is not None:
+                raise busy
             size = reply if isinstance(reply, int) else None
             if size is None and checks[at].expected.type == "string":
                 length = (await self._channel.call([("STRLEN", checks[at].id.key)]))[0]
@@ -91,8 +96,15 @@ class Steps:
         told: list[Said] = []
         for at, check in enumerate(checks):
             kind, ttl, idle, size = replies[4 * at : 4 * at + 4]
-            if isinstance(kind, TriageError) or isinstance(ttl, TriageError):
-                told.append(kind if isinstance(kind, TriageError) else ttl)
+            kind, ttl = string(kind), integer(ttl)
+            if isinstance(kind, TriageError):
+                told.append(kind)
+                continue
+            if isinstance(ttl, TriageError):
+                told.append(ttl)
+                continue
+            if (busy := _not_of_key(idle) or _not_of_key(size)) is not None:
+                told.append(busy)
                 continue
             differs = difference(
                 check.expected,
@@ -106,15 +118,17 @@ class Steps:
             told.append(same if differs is None else _DIFFERENCES[differs])
         return await self._same_content(checks, told)
 
-    async def _unseen(self, checks: Sequence[Check]) -> dict[int, Reply]:
+    async def _unseen(self, checks: Sequence[Check]) -> dict[int, Said]:
         """The keys whose idle time is not, or may not be, their own, and why; by position."""
         asked = [at for at, check in enumerate(checks) if may_be_shared(check.expected, len(check.id.key))]
         users = await self._of("REFCOUNT", [checks[at] for at in asked])
-        unseen = {at: Reply.SHARED for at, number in zip(asked, users, strict=True) if _is_shared(number)}
+        unseen: dict[int, Said] = {
+            at: Reply.SHARED for at, number in zip(asked, users, strict=True) if _is_shared(number)
+        }
         refused = [at for at, number in zip(asked, users, strict=True) if isinstance(number, TriageError)]
         for at, encoding in zip(refused, await self._of("ENCODING", [checks[at] for at in refused]), strict=True):
             if encoding == b"int" or isinstance(encoding, TriageError):
-                unseen[at] = Reply.UNSURE
+                unseen[at] = _not_of_key(encoding) or Reply.UNSURE
         return unseen
 
     async def _of(self, fact: str, checks: Sequence[Check]) -> list[Any]:
@@ -127,9 +141,17 @@ class Steps:
         for at, payload in zip(kept, dumps, strict=True):
             if payload is None:
                 told[at] = Reply.GONE
+            elif isinstance(payload, TriageError):
+                told[at] = payload
             elif not isinstance(payload, bytes) or digest(payload) != checks[at].expected.digest:
                 told[at] = Reply.CONTENT
         return told
+
+
+def _not_of_key(reply: object) -> TriageError | None:
+    """The refusal, where it says nothing about the key: then nothing is known of that, and nothing may be done."""
+    of_another = isinstance(reply, TriageError) and reply.error_class is not ErrorClass.KEY
+    return reply if isinstance(reply, TriageError) and of_another else None
 
 
 def _is_shared(users: Any) -> bool:

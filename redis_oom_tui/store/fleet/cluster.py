@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable, asks
+from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable
 from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import ScanOptions, ScanView
@@ -132,7 +132,7 @@ class ClusterSource:
         try:
             found = await self.members.at(owner.address).details(alone)
         except KeyMoved as moved:
-            heir = self.topology.told(asks(str(moved)) or "", owner.address)
+            heir = self.topology.told(moved.asks or "", owner.address)
             if heir is None:
                 raise
             node, found = heir, await self.members.importer(heir.name).details(alone)

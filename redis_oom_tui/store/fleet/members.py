@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable
 
 from redis_oom_tui.models.address import Address, Connection
-from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable, TriageError, asks
+from redis_oom_tui.models.errors import CommandRefused, KeyMoved, NotRedis, ServerUnreachable, TriageError
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.fleet.servers import Servers
 from redis_oom_tui.store.fleet.topology import Owners, Topology, discover
@@ -86,10 +86,10 @@ class Members:
         found = self._owners.of_key(key)
         return None if found is None else found.name
 
-    def sends_on(self, name: str, sentence: str) -> str | None:
+    def sends_on(self, name: str, refusal: KeyMoved) -> str | None:
         """The node that a key is to be asked of behind ASKING, after the node called `name` refused it so."""
         asked = self.topology.by_name(name)
-        heir = None if asked is None else self.topology.told(asks(sentence) or "", asked.address)
+        heir = None if asked is None else self.topology.told(refusal.asks or "", asked.address)
         return None if heir is None else heir.name
 
     def answered(self, addresses: Iterable[Address]) -> None:

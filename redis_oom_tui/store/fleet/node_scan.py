@@ -16,7 +16,7 @@ from redis_oom_tui.store.scan.gathering import sorted_out
 from redis_oom_tui.store.scan.keyspace import KeyspaceScan
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.tally import Columns, Tally, Top
-from redis_oom_tui.store.scan.wire import packed_by_key
+from redis_oom_tui.store.scan.wire import checked, packed_by_key
 
 # Fewer keys than this tell nothing about the order in which the server walks.
 _TELLING = 16
@@ -176,6 +176,7 @@ class NodeScan(KeyspaceScan):
                     await self._reins.ready()
                     page, names = names[: self._reins.step.count], names[self._reins.step.count :]
                     answers = await lane.ask(packed_by_key(self._columns, page), len(self._columns) * len(page))
+                    checked(self._columns, answers)
                     reached += self._take_in(page, sorted_out(self._columns, answers, len(page)))
             finally:
                 await lane.close()

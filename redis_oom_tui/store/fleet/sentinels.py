@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis_oom_tui.models.address import Address, Connection, Sentinel
 from redis_oom_tui.models.errors import LoginRefused, NotRedis, TriageError
 from redis_oom_tui.store.client import make_client
-from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.errors import not_redis, translated
 from redis_oom_tui.store.other_way import heeded
 from redis_oom_tui.store.scan.tasks import together
 from redis_oom_tui.words.hostile import safe_text
@@ -111,7 +111,10 @@ async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Ad
     found = await _answer(connection, sentinel, where, _ASK)
     if found is None or isinstance(found, TriageError):
         return found
-    return Address(str(found[0], "utf-8", "replace"), int(found[1]))
+    words = found if isinstance(found, list) else []
+    if [type(word) for word in words] != [bytes, bytes] or not words[1].isdigit():
+        return not_redis(f"{where}, a Sentinel,")
+    return Address(words[0].decode("utf-8", "replace"), int(words[1]))
 
 
 async def _epoch(connection: Connection, sentinel: Sentinel, where: Address) -> int | None:
@@ -119,8 +122,8 @@ async def _epoch(connection: Connection, sentinel: Sentinel, where: Address) -> 
     found = await _answer(connection, sentinel, where, _TELL)
     if not isinstance(found, list):
         return None
-    told = dict(zip(found[::2], found[1::2], strict=False))
-    epoch = told.get(b"config-epoch", b"")
+    told = dict(zip(map(str, found[::2]), found[1::2], strict=False))
+    epoch = told.get(str(b"config-epoch"), b"")
     return int(epoch) if isinstance(epoch, bytes) and epoch.isdigit() else None
 
 

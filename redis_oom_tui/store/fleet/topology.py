@@ -1,18 +1,23 @@
 """Which nodes a cluster has and which slots each serves, in the words of CLUSTER SLOTS and CLUSTER NODES."""
 
 import bisect
-from collections.abc import Iterable, Sequence
+import contextlib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from redis import exceptions
 from redis.asyncio import Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.fleet import ClusterNode
+from redis_oom_tui.store.decode import array, at_least, data, whole
+from redis_oom_tui.store.errors import translated
 
 _LARGEST_PORT = 65535
+_RANGE = re.compile(r"\d+(-\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,9 @@ class Owners:
 
 async def slots_on_their_way(client: "Redis") -> dict[int, str]:
     """The slots that this node is handing over, and the id of the node that gets each; none where it does not tell."""
-    try:
-        return migrating(_text(await client.execute_command("CLUSTER", "NODES")))
-    except exceptions.RedisError:
-        return {}
+    with contextlib.suppress(TriageError), translated("the node", "CLUSTER NODES"):
+        return migrating(_text(data(await client.execute_command("CLUSTER", "NODES"))))
+    return {}
 
 
 async def keys_in_slots(client: "Redis", slots: Iterable[int]) -> dict[int, int]:
@@ -80,9 +84,10 @@ async def keys_in_slots(client: "Redis", slots: Iterable[int]) -> dict[int, int]
     pipeline = client.pipeline(transaction=False)
     for slot in asked:
         pipeline.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot)
-    try:
+    replies: list[object] = []
+    with contextlib.suppress(TriageError), translated("the node", "CLUSTER COUNTKEYSINSLOT"):
         replies = await pipeline.execute(raise_on_error=False)
-    except exceptions.RedisError:
+    if not replies:
         return {}
     return {slot: reply for slot, reply in zip(asked, replies, strict=True) if isinstance(reply, int)}
 
@@ -94,32 +99,33 @@ async def discover(client: "Redis", asked: Address) -> Topology:
     may be read, adds who is failing and the nodes without slots.
     """
     # Two words, so that redis-py leaves the replies as they are: its parser of NODES merges nodes by address.
-    slots = await client.execute_command("CLUSTER", "SLOTS")
-    serving = from_slots(slots, asked)
+    serving = from_slots(await client.execute_command("CLUSTER", "SLOTS"), asked)
     try:
-        lines = await client.execute_command("CLUSTER", "NODES")
+        lines = data(await client.execute_command("CLUSTER", "NODES"))
     except exceptions.ResponseError:
         return Topology(tuple(serving))
     return Topology(tuple(_merged(serving, from_nodes(_text(lines), asked))))
 
 
-def from_slots(reply: Sequence[Sequence[Any]], asked: Address) -> list[ClusterNode]:
-    """The nodes in a reply of CLUSTER SLOTS; one without a host is where the question went."""
+def from_slots(reply: object, asked: Address) -> list[ClusterNode]:
+    """The nodes in a reply of CLUSTER SLOTS; one without a host is where the question went. Raises InvalidResponse."""
     primaries: dict[str, ClusterNode] = {}
     replicas: dict[str, ClusterNode] = {}
-    for first, last, primary, *others in sorted(reply, key=lambda entry: int(entry[0])):
+    entries = [at_least(entry, 3) for entry in array(reply)]
+    for first, last, primary, *others in sorted(entries, key=lambda entry: whole(entry[0])):
         node = _endpoint(primary, asked)
         known = primaries.setdefault(node.name, node)
-        primaries[node.name] = replace(known, ranges=(*known.ranges, (int(first), int(last))))
+        primaries[node.name] = replace(known, ranges=(*known.ranges, (whole(first), whole(last))))
         for other in others:
             replica = _endpoint(other, asked)
             replicas[replica.name] = replace(replica, primary=node.name)
     return [*primaries.values(), *replicas.values()]
 
 
-def _endpoint(entry: Sequence[Any], asked: Address) -> ClusterNode:
-    host = _text(entry[0]) if entry[0] else asked.host
-    address = Address(asked.host if host == "?" else host, int(entry[1]))
+def _endpoint(reply: object, asked: Address) -> ClusterNode:
+    entry = at_least(reply, 2)
+    host = _text(data(entry[0])) if entry[0] else asked.host
+    address = Address(asked.host if host == "?" else host, whole(entry[1]))
     # Before Redis 4 an entry had no id; the address does as well.
     return ClusterNode(str(address), _text(entry[2]) if len(entry) > 2 else str(address), address, str(address))
 
@@ -134,7 +140,7 @@ def from_nodes(text: str, asked: Address) -> list[ClusterNode]:
         name = str(addresses[row[0]])
         flags = set(row[2].split(","))
         copied = addresses.get(row[3])
-        ranges = tuple(_range(word) for word in row[8:] if not word.startswith("["))
+        ranges = tuple(_range(word) for word in row[8:] if _RANGE.fullmatch(word))
         nodes.append(
             ClusterNode(
                 name=name,
@@ -155,8 +161,8 @@ def migrating(text: str) -> dict[int, str]:
     {7: '67ed'}
     """
     own = next((line for line in text.splitlines() if "myself" in line), "")
-    handed = (word.strip("[]").split("->-") for word in own.split(" ") if "->-" in word)
-    return {int(slot): heir for slot, heir in handed}
+    handed = (word.strip("[]").partition("->-") for word in own.split(" ") if "->-" in word)
+    return {int(slot): heir for slot, _, heir in handed if slot.isdigit()}
 
 
 def _listed(word: str, asked: Address) -> Address:

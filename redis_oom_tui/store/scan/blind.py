@@ -6,6 +6,7 @@ from redis import exceptions
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.store.client import make_client
+from redis_oom_tui.store.decode import whole
 
 # As many as servers have unless told otherwise; further ones can be named.
 _DATABASES = range(16)
@@ -17,7 +18,7 @@ async def keys_held(connection: Connection, databases: Iterable[int] | None) -> 
     for db in _DATABASES if databases is None else databases:
         client = make_client(connection, db=db)
         try:
-            keys = int(await client.dbsize())
+            keys = whole(await client.execute_command("DBSIZE"))
         except exceptions.ConnectionError:
             # Databases are numbered without a gap: the first that is not there was the last to ask.
             if not held and db == 0:

@@ -6,6 +6,7 @@ from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.models.snapshot import Server
+from redis_oom_tui.store.decode import page
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.walks import Walk, counts_in_reversed_bits, divided, whole
 from redis_oom_tui.store.scan.wire import Column, Walker
@@ -92,6 +93,6 @@ async def parted(connection: Connection, db: int, keys: int) -> list[Walk]:
         answer = (await lane.ask(Walker().packed(0, _FIRST_PAGE), 1))[0]
     finally:
         await lane.close()
-    if isinstance(answer, Exception) or not counts_in_reversed_bits(int(answer[0]), _FIRST_PAGE, keys):
+    if isinstance(answer, Exception) or not counts_in_reversed_bits(page(answer)[0], _FIRST_PAGE, keys):
         return whole(db)
     return walks

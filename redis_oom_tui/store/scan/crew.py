@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from redis_oom_tui.models.address import Connection
+from redis_oom_tui.store.decode import page
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.scan.ladder import Step
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.store.scan.walks import Walk
-from redis_oom_tui.store.scan.wire import Column, Walker, packed_by_key
+from redis_oom_tui.store.scan.wire import Column, Walker, checked, packed_by_key
 
 
 class Foreman(Protocol):
@@ -124,16 +125,17 @@ class Crew:
             buffer += self._walker.packed(walk.cursor, walk.count(self._foreman.step.count, self._keys))
             replies += 1
         answers = await lane.ask(buffer, replies)
+        # A SCAN that was refused leaves the walk as it is, with the page in hand: both are asked for again.
+        following = None if walk.ended else page(answers.pop())
+        checked(self._columns, answers)
         walk.page = []
-        if not walk.ended:
-            self._advance(walk, answers.pop())
+        if following is not None:
+            self._advance(walk, *following)
         if names:
             self._foreman.count(walk.db, names, self._columns, answers)
 
-    def _advance(self, walk: Walk, answer: Any) -> None:
-        if isinstance(answer, Exception):
-            raise answer
-        walk.advance(int(answer[0]), answer[1] if self._keep is None else self._keep(answer[1]))
+    def _advance(self, walk: Walk, cursor: int, names: list[bytes]) -> None:
+        walk.advance(cursor, names if self._keep is None else self._keep(names))
         if walk.ended:
             following = next((other for other in self._all if other.before is walk), None)
             if following is not None:

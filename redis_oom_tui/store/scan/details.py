@@ -11,6 +11,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.store.client import borrowed
+from redis_oom_tui.store.decode import array, data, strings
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.words.sizes import size as size_words
 
@@ -111,16 +112,17 @@ def _look(row: KeyRow) -> tuple[Any, ...]:
     return looks[row.type]
 
 
-def _parts(kind: str, answer: Any) -> list[bytes]:
-    """The first elements, flat: fields beside their values, members beside their scores."""
+def _parts(kind: str, answer: object) -> list[bytes]:
+    """The first elements, flat: fields beside their values, members beside their scores. Raises InvalidResponse."""
     if kind == "string":
-        return [answer]
+        return [data(answer)]
     if kind == "stream":
-        return [part for entry in answer[:_ELEMENTS] for part in (entry[0], *entry[1])]
+        entries = [array(entry, 2) for entry in array(answer)[:_ELEMENTS]]
+        return strings([part for name, fields in entries for part in (name, *array(fields))])
     if kind == "list":
-        return list(answer)
+        return strings(answer)
     pairs = 1 if kind == "set" else 2
-    return list(answer[1][: _ELEMENTS * pairs])
+    return strings(array(answer, 2)[1])[: _ELEMENTS * pairs]
 
 
 async def _answers(client: Redis, asked: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
+from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import Brake, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.key_patterns import glob, matcher
+from redis_oom_tui.store.busy import not_busy
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.scan.blind import keys_held, note
 from redis_oom_tui.store.scan.brake import Braking
@@ -69,7 +71,7 @@ class KeyspaceScan:
         *,
         tally: Tally | None = None,
         begun: Begun | None = None,
-        patience_seconds: float = 10.0,
+        patience_seconds: float = timeouts.GIVE_UP,
         bulk: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -224,20 +226,27 @@ class KeyspaceScan:
             sized=self._standing.sized,
             reins=self._reins,
         )
-        with translated(self._server.address, "PING"):
-            await watchman.measure_at_rest()
         try:
+            await self._patiently(watchman.measure_at_rest, "PING")
             async with monitored(watchman.watch(), self._reins.stop, "latency watch"):
                 async with monitored(self._look_closer(closer), self._reins.stop, "closer look at the largest keys"):
                     for walks in self._standing.walks.values():
                         await self._walk(walks)
                 if not self._reins.let_go:
-                    with translated(self._server.address, "MEMORY USAGE"):
-                        await closer.finish()
+                    await self._patiently(closer.finish, "MEMORY USAGE")
                 await self._reckon()
         finally:
             await closer.close()
             await watchman.close()
+
+    async def _patiently(self, ask: Callable[[], Awaitable[None]], doing: str) -> None:
+        """`ask`, and again from where it was while the server carries out nothing. Raises one of `models.errors`."""
+
+        async def asked() -> None:
+            with translated(self._server.address, doing):
+                await ask()
+
+        await not_busy(asked, lambda: self._reins.let_go)
 
     async def _reckon(self) -> None:
         """What the scan has cost to its end: a short one is over before the watchman first asks."""
@@ -265,13 +274,13 @@ class KeyspaceScan:
             seen = self._tally.keys
             try:
                 await self._work_through(walks)
-            except (ServerUnreachable, ServerBusy):
+            except (ServerUnreachable, ServerBusy) as error:
                 if self._standing.run_id is None:
                     raise  # nobody could tell whether it is the same server that comes back
                 now = self._clock()
                 if lost_at is None or self._tally.keys > seen:
                     lost_at = now
-                if now - lost_at > self._patience:
+                if now - lost_at > self._patience_with(error):
                     raise
                 await self._return(lost_at)
 
@@ -299,10 +308,14 @@ class KeyspaceScan:
             try:
                 await self._prepare()
             except (ServerBusy, ServerUnreachable) as error:
-                if isinstance(error, _AnotherServer) or self._clock() - lost_at > self._patience:
+                if isinstance(error, _AnotherServer) or self._clock() - lost_at > self._patience_with(error):
                     raise
             else:
                 return
+
+    def _patience_with(self, error: TriageError) -> float:
+        """Seconds that a server may stay away; one that says that it is busy has longer, if anybody has."""
+        return max(self._patience, timeouts.BUSY) if isinstance(error, ServerBusy) else self._patience
 
     def _ended(self) -> ScanState:
         if all(walk.done for walks in self._standing.walks.values() for walk in walks):

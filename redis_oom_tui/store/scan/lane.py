@@ -9,6 +9,8 @@ from redis.asyncio import connection as driver
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.store.alarm import Alarm
 from redis_oom_tui.store.client import WHOLE_REPLY, connection_class, connection_options
+from redis_oom_tui.store.decode import array
+from redis_oom_tui.store.errors import waits
 from redis_oom_tui.store.gate import Gate
 from redis_oom_tui.store.scan.wire import Walker, admit_all
 
@@ -88,7 +90,8 @@ class Lane:
     async def ask(self, buffer: bytes, replies: int) -> list[Any]:
         """Send `buffer`, return its `replies`; a refusal of one command stands in its place as an exception.
 
-        Raises redis-py's errors; a timeout, or a cancellation half-way, ends the connection.
+        Raises redis-py's errors; a timeout, or a cancellation half-way, ends the connection. Where the server was busy
+        for some of it, that is raised: nothing of the page is to be believed, and all of it can be asked again.
         """
         answers: list[Any] | None = None
         try:
@@ -98,17 +101,27 @@ class Lane:
                     answers = [await self._reply() for _ in range(replies)]
                 else:
                     self._expect(replies)
-                    answers = await self._connection.read_response()
+                    answers = array(await self._connection.read_response(), replies)
         except TimeoutError:
             raise exceptions.TimeoutError("Timeout reading a page") from None
         finally:
             if answers is None:
                 # Replies may still be on their way: the next page must not be answered by them.
                 await self.close()
-        return answers
+        return _settled(answers)
 
     async def _reply(self) -> Any:
         try:
             return await self._connection.read_response(disconnect_on_error=False)
         except exceptions.ResponseError as error:
             return error
+
+
+def _settled(answers: list[Any]) -> list[Any]:
+    """`answers`; raises the first of them that says that the server carries out nothing just now."""
+    kinds = set(map(type, answers))
+    if any(issubclass(kind, exceptions.RedisError) for kind in kinds):
+        for answer in answers:
+            if isinstance(answer, exceptions.RedisError) and waits(answer):
+                raise answer
+    return answers

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import Any
+
+from redis import exceptions
 
 from redis_oom_tui.store.gate import Gate
 
@@ -17,6 +20,29 @@ class Column(Enum):
     IDLE = (b"OBJECT", b"IDLETIME")
     FREQUENCY = (b"OBJECT", b"FREQ")
     ENCODING = (b"OBJECT", b"ENCODING")
+
+
+_WANTED: dict[Column, frozenset[type]] = {
+    Column.SIZE: frozenset({int, type(None)}),
+    Column.TYPE: frozenset({bytes}),
+    Column.TTL: frozenset({int}),
+    Column.IDLE: frozenset({int, type(None)}),
+    Column.FREQUENCY: frozenset({int, type(None)}),
+    Column.ENCODING: frozenset({bytes, type(None)}),
+}
+
+
+def checked(columns: Sequence[Column], replies: list[Any]) -> list[Any]:
+    """`replies`, of each key one after the other what `columns` ask: each of the type that it must have, or a refusal.
+
+    Raises InvalidResponse.
+    """
+    for place, column in enumerate(columns):
+        for kind in set(map(type, replies[place :: len(columns)])) - _WANTED[column]:
+            if not issubclass(kind, exceptions.RedisError):
+                asked = b" ".join(column.value).decode()
+                raise exceptions.InvalidResponse(f"{asked} was answered with {kind.__name__}")
+    return replies
 
 
 def _head(words: Sequence[bytes], arguments: int) -> bytes:

@@ -1,0 +1,10 @@
+"""How long the tool waits for a server, in seconds: every wait in one place."""
+
+CONNECT = 3.0
+"""Until a connection stands."""
+SILENCE = 3.0
+"""Until a server that says nothing counts as silent: each reply has so long to begin, and to go on."""
+GIVE_UP = 10.0
+"""From the first sign of a lost or silent server until a scan, a cleanup or a restore gives up: all tries together."""
+BUSY = 30.0
+"""How long a server may say that it carries out nothing just now (a script, loading) before an action gives up."""

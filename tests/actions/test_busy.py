@@ -1,0 +1,167 @@
+"""A server that carries out nothing for a while (somebody's script): held and asked again, and no key pays for it."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redis_oom_tui.files.audit import AuditFile
+from redis_oom_tui.models import timeouts
+from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.plan import Criteria, Deed, Outcome
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
+from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.store.scan.lane import Lane
+from tests.support.acting import fill, operating, planned
+from tests.support.busy import SOON, Script, script
+from tests.support.servers import RunningServer, started
+
+KEYS = 60_000
+CACHE = Criteria(patterns=(b"cache:*",))
+SECONDS = 2.5
+
+
+@pytest.fixture
+def busy(flavour: str) -> Iterator[tuple[RunningServer, Script]]:
+    """A server of 60,000 keys, and a script of 2.5 s that is still to be sent."""
+    with started(flavour, SOON) as server:
+        with server.client() as client:
+            fill(client, [b"cache:%d" % n for n in range(KEYS)])
+        with script(server, SECONDS) as made:
+            yield server, made
+
+
+def _at_batch(monkeypatch: pytest.MonkeyPatch, number: int, made: Script) -> None:
+    """Send the script as the batch of this number is written down."""
+    batch = AuditFile.batch
+
+    def hooked(self: AuditFile, action_id: str, at: int, keys: Any) -> None:
+        batch(self, action_id, at, keys)
+        if at == number:
+            made.start()
+
+    monkeypatch.setattr(AuditFile, "batch", hooked)
+
+
+@pytest.mark.parametrize("backup", [True, False], ids=["backup", "no backup"])
+async def test_a_cleanup_goes_on_when_the_script_has_ended(
+    busy: tuple[RunningServer, Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backup: bool
+) -> None:
+    server, made = busy
+    async with operating(server.connection, tmp_path) as operator:
+        plan = await planned(operator, CACHE)
+        _at_batch(monkeypatch, 5, made)
+        view = await operator.run(plan, backup=BackupChoice(wanted=backup)).run()
+    assert not view.failed, view.ended
+    assert dict(view.counts) == {Outcome.DELETED: KEYS}
+    with server.client() as client:
+        assert client.dbsize() == 0
+
+
+@pytest.mark.parametrize("backup", [True, False], ids=["backup", "no backup"])
+async def test_without_eval_a_cleanup_goes_on_as_well(
+    flavour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backup: bool
+) -> None:
+    monkeypatch.setattr("redis_oom_tui.actions.run.Capabilities.has", lambda *_: False)
+    with started(flavour, SOON) as server, server.client() as client, script(server, SECONDS) as made:
+        fill(client, [b"cache:%d" % n for n in range(3000)])
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, CACHE)
+            _at_batch(monkeypatch, 3, made)
+            view = await operator.run(plan, backup=BackupChoice(wanted=backup)).run()
+        assert dict(view.counts) == {Outcome.DELETED: 3000}, view.ended
+        assert client.dbsize() == 0
+
+
+async def test_an_expiry_and_its_undo_go_on_when_the_script_has_ended(
+    busy: tuple[RunningServer, Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No key is to come to its end while the test runs.
+    monkeypatch.setattr("redis_oom_tui.actions.batch.random.random", lambda: 0.5)
+    server, made = busy
+    async with operating(server.connection, tmp_path) as operator:
+        plan = await planned(operator, CACHE, deed=Deed.EXPIRE, expire_seconds=86400)
+        _at_batch(monkeypatch, 5, made)
+        view = await operator.run(plan, backup=BackupChoice()).run()
+        assert dict(view.counts) == {Outcome.EXPIRING: KEYS}, view.ended
+        with script(server, SECONDS) as again:
+            _at_batch(monkeypatch, 5, again)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+    assert dict(report.counts) == {RestoreOutcome.RESTORED: KEYS}, report.ended
+
+
+async def test_a_restore_goes_on_when_the_script_has_ended(
+    flavour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with started(flavour, SOON) as server, server.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(5000)])
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
+            with script(server, SECONDS) as made:
+                _at_batch(monkeypatch, 3, made)
+                report = await operator.restore(Path(str(view.backup_path))).run()
+        assert dict(report.counts) == {RestoreOutcome.RESTORED: 5000}, report.ended
+        assert client.dbsize() == 5000
+
+
+@pytest.mark.parametrize("pace", [Pace.NORMAL, Pace.FULL_SPEED])
+async def test_a_scan_loses_no_key_to_a_script(
+    busy: tuple[RunningServer, Script], monkeypatch: pytest.MonkeyPatch, pace: Pace
+) -> None:
+    server, made = busy
+    ask, pages = Lane.ask, 0
+
+    async def hooked(self: Lane, buffer: bytes, replies: int) -> list[Any]:
+        nonlocal pages
+        pages += 1
+        if pages == 60:
+            await asyncio.to_thread(made.start)
+        return await ask(self, buffer, replies)
+
+    monkeypatch.setattr(Lane, "ask", hooked)
+    live = LiveServer(server.connection)
+    try:
+        view = await live.scan(ScanOptions(pace=pace)).run()
+    finally:
+        await live.close()
+    assert pages > 60
+    assert (view.state, view.scanned_keys, view.refused_keys) == (ScanState.COMPLETE, KEYS, 0), view.error
+
+
+async def test_a_plan_loses_no_key_to_a_script(
+    busy: tuple[RunningServer, Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, made = busy
+    ask, pages = Lane.ask, 0
+
+    async def hooked(self: Lane, buffer: bytes, replies: int) -> list[Any]:
+        nonlocal pages
+        pages += 1
+        if pages == 20:
+            await asyncio.to_thread(made.start)
+        return await ask(self, buffer, replies)
+
+    monkeypatch.setattr(Lane, "ask", hooked)
+    async with operating(server.connection, tmp_path) as operator:
+        plan = await planned(operator, CACHE)
+    assert (len(plan.keys), plan.complete) == (KEYS, True)
+    assert not any("may not" in flag for flag in plan.flags)
+
+
+async def test_a_script_without_an_end_ends_the_run_with_the_rest_not_attempted(
+    flavour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeouts, "BUSY", 0.5)
+    with started(flavour, SOON) as server, server.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(5000)])
+        with script(server, SECONDS) as made:
+            async with operating(server.connection, tmp_path) as operator:
+                plan = await planned(operator, CACHE)
+                _at_batch(monkeypatch, 3, made)
+                view = await operator.run(plan, backup=BackupChoice()).run()
+        assert view.failed
+        assert "busy running a script" in str(view.ended)
+        assert set(view.counts) <= {Outcome.DELETED, Outcome.NOT_ATTEMPTED}
+        assert client.dbsize() == view.counts[Outcome.NOT_ATTEMPTED]
