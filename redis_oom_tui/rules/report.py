@@ -39,12 +39,3 @@ def _memory_words(fell: int) -> str:
     if fell >= 0:
         return f"used memory fell by {size(fell)}"
     return f"used memory is {size(-fell)} higher than before: others wrote meanwhile, or buffers grew"
-
-
-def blocks_writes(refusal: str) -> bool:
-    """Whether a refusal of one write, from inside a script, means that all writes are refused.
-
-    >>> blocks_writes("-MISCONF Redis is configured to save RDB snapshots"), blocks_writes("NOPERM this user")
-    (True, False)
-    """
-    return any(word in refusal[:200] for word in ("MISCONF", "NOREPLICAS", "READONLY"))
