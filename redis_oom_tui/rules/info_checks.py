@@ -8,7 +8,8 @@ from redis_oom_tui.words.sizes import duration, size
 
 # used_memory is read a moment before or after its parts.
 _SLACK = 2**20
-# A ratio that is this many times another than RSS over used_memory is not theirs.
+# An empty server was seen at 8; beyond this, and this many times RSS over used_memory, a ratio is not theirs.
+_HIGHEST_RATIO = 1000
 _OFF_BY = 10
 _LEAST_HOST = 16 * 2**20
 # With more swap than this many times its memory no host is run.
@@ -117,7 +118,8 @@ def _ratio(memory: Memory, used: int, fields: InfoReader) -> Memory:
         return memory
     if rss is None:
         return replace(memory, fragmentation_ratio=None)
-    if rss / used / _OFF_BY <= ratio <= rss / used * _OFF_BY:
+    # Both are read now and then, so one may be older than the other: only what can never be is left out.
+    if ratio <= _HIGHEST_RATIO or ratio <= _OFF_BY * rss / used:
         return memory
     fields.doubt("mem_fragmentation_ratio", f"reads {ratio:g}, and RSS over used_memory is {rss / used:.2f}")
     return replace(memory, fragmentation_ratio=None)

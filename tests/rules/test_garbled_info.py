@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -373,3 +374,10 @@ def test_config_get_stands_for_what_info_leaves_out_but_its_0_is_no_answer() -> 
     assert {"is not reported by INFO: CONFIG GET's answer stands for it"} == {one.reason for one in filled.doubts}
     for answer in ("0", "", "?", "-1"):
         assert with_settings(missing, {"maxmemory": answer}) == missing
+
+
+def test_an_rss_that_falls_behind_fast_growth_is_not_swapping() -> None:
+    late = {"used_memory_rss": 20 * 2**30, "mem_fragmentation_ratio": 0.5}
+    now = replace(healthy(**late), taken_monotonic=101.0)
+    assert judge(now, healthy(**late)).rule == "swapped"
+    assert judge(now, healthy(**late, used_memory=25 * 2**30)).rule != "swapped"

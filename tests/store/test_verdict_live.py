@@ -343,3 +343,20 @@ async def test_a_healthy_server_leaves_no_doubt(flavour: str) -> None:
     assert now.memory.limit_source is LimitSource.SERVER
     assert now.server.product == ""
     assert now.server.flavour == ("valkey" if flavour == "valkey" else "redis")
+
+
+async def test_refusals_of_values_too_large_and_of_a_burst_are_told_apart(flavour: str) -> None:
+    with started(flavour, "maxmemory 48mb") as large, started(flavour, "maxmemory 48mb") as burst:
+        assert not write(large, "blob", 30_000_000)
+        fill(burst, 1.1)
+        with burst.client() as client:
+            client.delete(*client.keys())
+        for server, finding, words in (
+            (large, "refused-large", "large values, or a limit that was lower then"),
+            (burst, "refused-at-peak", "a burst that is over, or another node"),
+        ):
+            verdict, now = await looked_at(server)
+            assert now.memory.pressure is not None
+            assert now.memory.pressure < 0.8
+            assert words in verdict.reason
+            assert finding in {one.id for one in find(now)}

@@ -190,6 +190,9 @@ def swapped(facts: Facts) -> Verdict | None:
         touched = (memory.used_bytes or 0) - untouched
         if memory.rss_bytes is None or touched < _SWAPPED_FROM or memory.rss_bytes >= 0.8 * touched:
             return None
+        # RSS is read now and then, and falls behind while memory grows fast.
+        if (facts.rates.growth_bytes or 0) > 0.2 * (touched - memory.rss_bytes):
+            return None
         reason = f"Probably swapping: only {size(memory.rss_bytes)} of {size(memory.used_bytes)} used is in RAM."
     step = "Free memory on the host, or here (Hogs, Cleanup); then look at why it swaps."
     return say(facts, Level.WARNING, "swapped", reason, step)
