@@ -13,7 +13,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.fleet import FleetView
 from redis_oom_tui.words.hostile import exact, from_exact
-from redis_oom_tui.words.typed import text, whole
+from redis_oom_tui.words.typed import number, text, whole
 
 T = TypeVar("T")
 
@@ -72,8 +72,8 @@ def _scalar(kind: Any, data: Any) -> Any:
         return from_exact(data)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(data)
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(whole(data))
+    if kind is float:
+        return float(number(data))
     if kind is int:
         return whole(data)
     if kind is str:

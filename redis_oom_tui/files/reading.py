@@ -69,13 +69,16 @@ def read_small(
         handle = _opened(path, pipes=pipes)
         with os.fdopen(handle, "rb", buffering=0) as file:
             about = os.fstat(handle)
+            raw: bytes | None
             if stat.S_ISFIFO(about.st_mode):
                 raw = _from_pipe(path, handle, most + 1)
+            elif about.st_size > most:
+                raw = None
             else:
                 raw = b"".join(iter_chunks(file, most + 1))
     except OSError as error:
         raise cannot_be_read(path, error) from None
-    if len(raw) > most:
+    if raw is None or len(raw) > most:
         raise BadInput(f"{shown(path)} cannot be read: it is larger than {what} can be ({most // 1024:,} KiB)")
     return raw, about
 

@@ -19,7 +19,6 @@ from redis_oom_tui.words.typed import (
     Damaged,
     all_taken,
     base64_bytes,
-    bound,
     database,
     flag,
     given,
@@ -238,7 +237,7 @@ def _curve(value: object) -> tuple[int, ...]:
 
 
 def _interval(value: object) -> Interval | None:
-    return None if value is None else Interval(*row(bound, bound, bound)(value))
+    return None if value is None else Interval(*row(number, number, number)(value))
 
 
 def _written(raw: bytes | None) -> str | None:

@@ -98,13 +98,6 @@ def number(value: object) -> float:
         raise Damaged(str(error).replace("whole number", "number")) from None
 
 
-def bound(value: object) -> float:
-    """A number, or infinity where nothing is known."""
-    if isinstance(value, float) and math.isinf(value):
-        return value
-    return number(value)
-
-
 def moment(value: object) -> float:
     """A time in Unix seconds."""
     found = number(value)

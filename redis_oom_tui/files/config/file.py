@@ -27,6 +27,9 @@ def read(path: Path) -> tuple[Settings, tuple[str, ...]]:
         return Settings(), (_sentence(path, Problem("", "not valid TOML: its values are nested too deep")),)
     except tomllib.TOMLDecodeError as error:
         return Settings(), (_sentence(path, _syntax(text, str(error))),)
+    except ValueError:
+        # Python reads no whole number of over 4,300 digits.
+        return Settings(), (_sentence(path, Problem("", "not valid TOML: a number is too long")),)
     found = Problems(key_lines(text))
     settings = read_settings(Section(values, (), found), path.parent)
     trust.check(path, about, settings, found)

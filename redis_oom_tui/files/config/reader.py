@@ -104,7 +104,10 @@ def _size(value: object) -> int:
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise BadInput('must be a length of time, such as 5 or "15m"')
-    seconds = float(parse_duration(value)) if isinstance(value, str) else float(value)
+    try:
+        seconds = float(parse_duration(value)) if isinstance(value, str) else float(value)
+    except OverflowError:
+        seconds = -1.0
     if not 0 <= seconds <= _LONGEST_SECONDS:
         raise BadInput("must be a length of time from 0 to a year")
     return seconds
