@@ -392,3 +392,9 @@ def test_a_profile_states_the_limit_of_a_server_that_reports_none(tmp_path: Path
     settings = config.load(path)
     assert settings.connection("managed").stated_limit_bytes == 2**32
     assert settings.connection("own").stated_limit_bytes is None
+
+
+def test_a_certificate_that_is_no_plain_file_is_one_sentence(tmp_path: Path) -> None:
+    text = "[profiles.p]\nhost = 'a'\ntls = { ca = '/dev/zero' }\n"
+    with pytest.raises(BadInput, match="/dev/zero is not a plain file"):
+        config.load(written(tmp_path, text)).connection("p")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import platformdirs
 
+from redis_oom_tui.files.reading import shown
 from redis_oom_tui.models.address import Connection, Secret, Sentinel
 from redis_oom_tui.models.config import Profile, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
@@ -55,6 +56,7 @@ class Configuration:
     def connection(self, name: str | None = None) -> Connection:
         """How to reach the profile called `name`; this is when its password is fetched. Raises BadInput."""
         profile = self.profile(name)
+        _check_papers(profile)
         return Connection(
             address=profile.address,
             username=profile.username,
@@ -82,6 +84,15 @@ class Configuration:
         from redis_oom_tui.files.config.secrets import fetch  # noqa: PLC0415 - most runs have none to fetch
 
         return fetch(source, what)
+
+
+def _check_papers(profile: Profile) -> None:
+    """Certificates and keys are plain files: of a device, TLS would read for ever."""
+    sentinel = profile.sentinel.tls if profile.sentinel is not None else None
+    for tls in (profile.tls, sentinel or None):
+        for path in (tls.ca_file, tls.cert_file, tls.key_file) if tls is not None else ():
+            if path is not None and path.exists() and not path.is_file():
+                raise BadInput(f"profile {profile.name!r}: {shown(path)} is not a plain file, as a certificate must be")
 
 
 def load(path: Path | None = None) -> Configuration:

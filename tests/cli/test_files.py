@@ -1,0 +1,95 @@
+"""Options that take a file, given what is none: one sentence, at once, whatever the command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.cli.main import main
+from tests.support.servers import RunningServer
+
+READ = {
+    "--config": ("--config", "{}", "check"),
+    "--pass-file": ("--pass-file", "{}", "check"),
+    "--cacert": ("--tls", "--cacert", "{}", "check"),
+    "--sentinel-cacert": ("--sentinel-cacert", "{}", "--sentinel", "a:1", "--master", "m", "check"),
+    "config check": ("config", "check", "{}"),
+    "restore": ("restore", "{}", "--yes"),
+    "restore --damaged-ok": ("restore", "{}", "--yes", "--damaged-ok"),
+    "--plan": ("cleanup", "--plan", "{}"),
+    "--plan --yes": ("cleanup", "--plan", "{}", "--yes"),
+    "--compare": ("hogs", "--compare", "{}"),
+    "--resume": ("hogs", "--resume", "{}"),
+    "replay": ("replay", "{}"),
+    "report --from": ("report", "--from", "{}"),
+    "--on-critical": ("watch", "--once", "--dry-run", "--on-critical", "{}"),
+}
+WRITTEN = {
+    "--audit": ("--audit", "{}", "cleanup", "--match", "a*", "--yes"),
+    "--record": ("--record", "{}", "--plain"),
+    "--backup": ("cleanup", "--match", "a*", "--yes", "--backup", "{}"),
+    "--save-plan": ("cleanup", "--match", "a*", "--save-plan", "{}"),
+    "--save": ("hogs", "--save", "{}"),
+    "--output": ("report", "--no-scan", "--output", "{}"),
+    "--prometheus-file": ("watch", "--prometheus-file", "{}"),
+}
+
+
+def one_sentence(server: RunningServer, capsys: pytest.CaptureFixture[str], path: Path, words: tuple[str, ...]) -> None:
+    """Run it; it must fail, in one line that holds no traceback."""
+    given = ["-s", server.socket_path, *(word.format(path) for word in words)]
+    if "watch" in words:
+        # It writes to its output by the handle.
+        run = [sys.executable, "-m", "redis_oom_tui", *given]
+        done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+        code, out, err = done.returncode, done.stdout, done.stderr
+    else:
+        with pytest.raises(SystemExit) as ended:
+            main(given)
+        code, (out, err) = ended.value.code, capsys.readouterr()
+    said = err.strip() or out.strip()
+    assert code, said
+    assert "defect" not in said
+    assert "Traceback" not in said
+    assert str(path).rstrip("/") in said
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("option", READ)
+@pytest.mark.parametrize("place", ["pipe", "/dev/zero", "/dev/null", "folder"])
+def test_what_is_read_must_be_a_plain_file(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], pipe: Path, tmp_path: Path, option: str, place: str
+) -> None:
+    path = {"pipe": pipe, "folder": tmp_path}.get(place, Path(place))
+    one_sentence(valkey, capsys, path, READ[option])
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("option", WRITTEN)
+@pytest.mark.parametrize("place", ["pipe", "/dev/null"])
+def test_what_is_written_is_a_new_or_a_plain_file(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], pipe: Path, option: str, place: str
+) -> None:
+    path = pipe if place == "pipe" else Path(place)
+    before = path.stat()
+    with valkey.client() as client:
+        client.set("a", 1)
+    if option == "--backup":
+        # The run ends, its keys as they were.
+        with pytest.raises(SystemExit) as ended:
+            main(["-s", valkey.socket_path, *(word.format(path) for word in WRITTEN[option])])
+        assert ended.value.code
+        assert "cannot be written" in capsys.readouterr().out
+    else:
+        one_sentence(valkey, capsys, path, WRITTEN[option])
+    with valkey.client() as client:
+        assert client.exists("a")
+    assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
