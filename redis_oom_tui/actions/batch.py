@@ -23,17 +23,24 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, Outcome, Plan
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.recheck import TTL_SLACK_MS, expected
+from redis_oom_tui.rules.sizing import OWN_TYPES
 from redis_oom_tui.store.changing.acting import Hands
 from redis_oom_tui.store.changing.line import Line, settled
 from redis_oom_tui.store.changing.packing import Check
 from redis_oom_tui.store.changing.replies import Said
 from redis_oom_tui.store.changing.scripts import Reply
+from redis_oom_tui.words.hostile import safe_text
 
 # So many refusals, and nothing but them, and the rest is not tried.
 _ALL_REFUSED = 100
 # So many losses one after the other, with no word in between, and the run ends: at the latest when they have taken
 # `timeouts.GIVE_UP`.
 _LOSSES = 5
+# What a module may have done to a key when another key of its own was deleted.
+_BY_CONTENT = (Reply.CONTENT, Reply.SIZE, Reply.USED)
+_MAY_BE_THE_MODULE = (
+    "keys of a module ({}) are deleted by this plan too: their module may have changed this one with them"
+)
 _LOST_AND_GONE = "the reply was lost; it is gone now"
 _LOST = "the connection was lost before the reply: not known whether it was done"
 
@@ -102,6 +109,8 @@ class Worker:
         self._done = Outcome.DELETED if plan.deed is Deed.DELETE else Outcome.EXPIRING
         self._command = "UNLINK" if plan.deed is Deed.DELETE else "PEXPIREAT"
         self._began = wall()
+        foreign = {key.type for key in plan.keys if key.type not in OWN_TYPES} if plan.deed is Deed.DELETE else set()
+        self._modules = sorted(safe_text(kind, 20) for kind in foreign)
         self._refused = 0
         self._deleted = 0
         self._held: list[int] = []
@@ -288,6 +297,8 @@ class Worker:
                 self._held.append(at)
                 continue
             outcome, detail = outcome_of(reply, self._done)
+            if reply in _BY_CONTENT and self._modules:
+                detail += f" ({_MAY_BE_THE_MODULE.format(', '.join(self._modules))})"
             self._tally.put(at, outcome, detail, moved=reply if isinstance(reply, KeyMoved) else None)
             if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
                 self._block(reply)

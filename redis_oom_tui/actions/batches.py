@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from redis_oom_tui.actions.batch import Ready, Worker
+from redis_oom_tui.actions.bound import ByteBound
 from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.tally import Tally
 from redis_oom_tui.files.audit import AuditFile
@@ -31,7 +32,8 @@ class Batches:
     what became of them is written right after. So at most two batches are there without an end after a crash: the one
     under way, and the one to come, of which the keys may be saved, but nothing else was done to them.
 
-    `lines` are the connections; `pacer` says when to stop.
+    `lines` are the connections; `pacer` says when to stop. With a `bound`, a batch begins only when what the one before
+    has freed is known.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Batches:
         audit: AuditFile,
         action_id: str,
         lines: Lines,
+        bound: ByteBound | None = None,
     ) -> None:
         self._plan = plan
         self._tally = tally
@@ -51,9 +54,11 @@ class Batches:
         self._audit = audit
         self._action_id = action_id
         self._lines = lines
+        self._bound = bound
         databases = [key.id.db for key in plan.keys]
         self._positions = sorted(range(len(databases)), key=lambda at: (databases[at], worker.heavy(at)))
         self._start = 0
+        self._counted = 0
         self._number = 0
         self._coming: Batch | None = None
 
@@ -75,8 +80,11 @@ class Batches:
                 batch = self._coming
                 ready = await self._ready(batch)
                 line = await self._line(batch.positions)
-                self._coming = self._ahead()
+                self._coming = self._ahead() if self._bound is None else None
                 await self._act(line, batch, ready)
+                if self._bound is not None:
+                    await self._charge(self._bound)
+                    self._coming = self._ahead()
                 self._pacer.batched(len(batch.positions), time.monotonic() - began)
                 if self._worker.blocked is not None:
                     raise self._worker.blocked
@@ -89,6 +97,8 @@ class Batches:
     def _ahead(self) -> Batch | None:
         """The next batch on its way into the audit file; None behind the last."""
         positions = self._worker.cut(self._positions, self._start, self._pacer.keys)
+        if self._bound is not None and positions:
+            positions = self._bound.cut(self._plan.keys, positions)
         if not positions or self._pacer.stopping:
             return None
         self._start += len(positions)
@@ -99,6 +109,11 @@ class Batches:
         if self._worker.saves and self._pacer.alone:
             saving = asyncio.create_task(self._saved(positions, written, ahead=True), name="save-ahead")
         return Batch(self._number, positions, written, saving)
+
+    async def _charge(self, bound: ByteBound) -> None:
+        freed, self._counted = self._tally.freed_bytes - self._counted, self._tally.freed_bytes
+        if freed:
+            await bound.charge(freed)
 
     async def _written(self, number: int, positions: list[int]) -> None:
         ids = [self._plan.keys[at].id for at in positions]

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import gc
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 
+from redis_oom_tui.actions.measuring import Measuring
 from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.watching import Watch
 from redis_oom_tui.models.action import PlanningState, PlanningView
@@ -18,9 +20,13 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import freeing, precious, selection, trust
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.store.changing import reading
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.words.slots import slot_of
+
+# How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
+_MEASURING_SECONDS = 3.0
 
 Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
 """Tells, before the walk, whether an LFU policy was on since the server started, and more flags for the plan."""
@@ -61,6 +67,7 @@ class PlanMaker:
         self._started = time.monotonic()
         self._stop = False
         self._cut_short = False
+        self._measure_until = math.inf
         self._pacer: Pacer | None = None
 
     def view(self) -> PlanningView:
@@ -68,8 +75,9 @@ class PlanMaker:
         return self._view
 
     def stop(self) -> None:
-        """End after the page in flight."""
-        self._stop = True
+        """End after the page in flight, and a little later the measuring of what was found."""
+        if not self._stop:
+            self._stop, self._measure_until = True, time.monotonic() + _MEASURING_SECONDS
         if self._pacer is not None:
             self._pacer.stop()
 
@@ -83,13 +91,40 @@ class PlanMaker:
                 self._lfu_before, self._more_flags = await self._prepare(snapshot)
             async with Watch(self._server, walking=True).beside() as self._pacer:
                 await self._look(snapshot, self._pacer)
+                keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, self._pacer)
         except TriageError as error:
             self._show(PlanningState.FAILED, error=str(error))
         else:
             state = PlanningState.STOPPED if self._stop else PlanningState.COMPLETE
             # Hashing a hundred thousand keys takes a second, in which a screen must still answer.
-            self._show(state, plan=await asyncio.to_thread(self._freeze, snapshot))
+            self._show(state, plan=await asyncio.to_thread(self._freeze, keys, snapshot))
         return self._view
+
+    def _ordered(self) -> list[PlannedKey]:
+        with _uncollected():
+            return self._chosen.ordered()
+
+    async def _measured(self, keys: list[PlannedKey], snapshot: Snapshot, pacer: Pacer) -> list[PlannedKey]:
+        """`keys` with sizes that can be believed, and no more of them than the bound in bytes lets in."""
+        memory, criteria = snapshot.memory, self._criteria
+        frequencies = is_lfu(memory.policy)
+        limit = most_of_all(memory.used_bytes, memory.startup_bytes)
+        measuring = Measuring(
+            lambda db: reading.Reader(
+                self._server, db, criteria, pacer, frequencies=frequencies, limit=limit, wall=self._wall
+            ),
+            limit,
+            lambda: time.monotonic() >= self._measure_until,
+        )
+        self._show(PlanningState.RUNNING, phase=pacer.words("measuring"))
+        try:
+            if criteria.max_bytes is not None:
+                found = await measuring.within(keys, criteria.max_bytes)
+            else:
+                found = await measuring.all(keys)
+        finally:
+            await measuring.close()
+        return self._chosen.remeasured(keys, found)
 
     async def _look(self, snapshot: Snapshot, pacer: Pacer) -> None:
         left = self._databases(snapshot)
@@ -157,12 +192,11 @@ class PlanMaker:
             error=error,
         )
 
-    def _freeze(self, snapshot: Snapshot) -> Plan:
+    def _freeze(self, found: list[PlannedKey], snapshot: Snapshot) -> Plan:
         with _uncollected():
-            return self._frozen(snapshot)
+            return self._frozen(tuple(found), snapshot)
 
-    def _frozen(self, snapshot: Snapshot) -> Plan:
-        keys = self._chosen.taken()
+    def _frozen(self, keys: tuple[PlannedKey, ...], snapshot: Snapshot) -> Plan:
         flags = trust.flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
         flags += flags_of_keys(keys, self._deed)
         return frozen(
@@ -201,4 +235,6 @@ def _uncollected() -> Iterator[None]:
 
 def flags_of_keys(keys: Sequence[PlannedKey], deed: Deed) -> tuple[str, ...]:
     """Sentences to read before confirming that follow from which keys are in the plan, and from nothing else."""
-    return precious.flags(keys, deed) + (freeing.flags(keys) if deed is Deed.DELETE else ())
+    return (
+        precious.flags(keys, deed) + (freeing.flags(keys) if deed is Deed.DELETE else ()) + selection.size_flags(keys)
+    )

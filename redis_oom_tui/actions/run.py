@@ -8,6 +8,7 @@ from pathlib import Path
 
 from redis_oom_tui.actions.batch import Worker
 from redis_oom_tui.actions.batches import Batches
+from redis_oom_tui.actions.bound import ByteBound
 from redis_oom_tui.actions.desk import DEFECT, Desk
 from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.resuming import copies
@@ -48,6 +49,7 @@ class PlanRunner:
         self._lines = Lines(desk.server, plan.run_id)
         self._action_id: str | None = None
         self._pacer: Pacer | None = None
+        self._bound: ByteBound | None = None
         self._started = time.monotonic()
         self._stop = False
         self._took = 0.0
@@ -71,6 +73,7 @@ class PlanRunner:
             self._view,
             counts=counts,
             freed_bytes=self._tally.freed_bytes,
+            charged_bytes=0 if self._bound is None else self._bound.charged,
             elapsed_seconds=elapsed,
             keys_per_second=done / elapsed if elapsed > 0 else 0.0,
         )
@@ -109,7 +112,14 @@ class PlanRunner:
             if self._stop:
                 pacer.stop()
             batches = Batches(
-                self._plan, self._tally, worker, pacer, self._desk.audit, self._action_id or "", self._lines
+                self._plan,
+                self._tally,
+                worker,
+                pacer,
+                self._desk.audit,
+                self._action_id or "",
+                self._lines,
+                self._bound,
             )
             async with monitored(self._keep_looking(), pacer.stop, "look at the memory"):
                 await batches.run(lambda: self._show(pacer))
@@ -119,6 +129,9 @@ class PlanRunner:
         self._recognise(snapshot)
         self._view = replace(self._view, used_before_bytes=snapshot.memory.used_bytes)
         self._notice(snapshot)
+        if self._plan.deed is Deed.DELETE and self._plan.criteria.max_bytes is not None:
+            used = snapshot.memory.used_bytes
+            self._bound = ByteBound(self._desk.server, self._plan.criteria.max_bytes, used)
         known = await self._desk.learn()
         earlier = {} if known.has(Feature.NO_TOUCH) else await asyncio.to_thread(copies, self._desk.audit, self._plan)
         path = None
@@ -230,6 +243,8 @@ class PlanRunner:
             sentence = after(failure, sentence)
         elif self._stop:
             sentence = f"Stopped. {sentence}"
+        elif self._bound is not None and self._bound.reached:
+            sentence = f"Stopped at its bound of {size(self._bound.limit)}. {sentence}"
         sentence += self._write_result(failure is None, sentence)
         self._view = replace(
             self._view,

@@ -23,6 +23,7 @@ from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.key_patterns import read
 from redis_oom_tui.words.hostile import exact, from_exact, from_glob, safe_text
+from redis_oom_tui.words.key_sizes import mark
 from redis_oom_tui.words.plan_document import plan_document
 from redis_oom_tui.words.sizes import count, duration, parse_duration, parse_size, short_size
 
@@ -65,7 +66,7 @@ class _Result:
 @click.option("--with-ttl", is_flag=True, help="Only keys that expire.")
 @click.option("--larger-than", metavar="SIZE", help="Larger than this, such as 1mb.")
 @click.option("--max-keys", type=click.IntRange(1), metavar="N", help="At most so many keys.")
-@click.option("--max-bytes", metavar="SIZE", help="No more keys than free this much.")
+@click.option("--max-bytes", metavar="SIZE", help="Keys that hold at most so many bytes together.")
 @click.option("--oldest", is_flag=True, help="With a limit: the longest idle first, not the largest.")
 @click.option("--emergency", is_flag=True, help="The plan that the configuration prepared.")
 @click.option("--expire", metavar="TIME", help="Let the keys expire, spread over this time, instead of deleting them.")
@@ -237,7 +238,8 @@ def _key_line(key: PlannedKey) -> str:
     ttl = "no ttl" if key.ttl_ms is None else f"ttl {duration(key.ttl_ms / 1000)}"
     idle = f"idle {duration(key.idle_seconds)}"
     place = f"@{safe_text(key.id.node, 80)}" if key.id.node else f"db{key.id.db}"
-    return f"{short_size(key.size):>7}  {key.type:<6}  {idle:<11}  {ttl:<10}  {place}  {_name(key.id.key)}"
+    held = f"{short_size(key.size):>7}{mark(key)}"
+    return f"{held} {key.type:<6}  {idle:<11}  {ttl:<10}  {place}  {_name(key.id.key)}"
 
 
 def _name(raw: bytes) -> str:

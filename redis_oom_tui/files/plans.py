@@ -186,14 +186,17 @@ _ROW = {
     "frequency": optional(tally),
     "read_at": optional(moment),
 }
+# What a row has besides, where its size is an estimate or was measured closer.
+_RANGE = {"size_low": optional(tally), "size_high": optional(tally), "answered": optional(tally)}
 
 
 def _key(line: Line) -> PlannedKey:
     if line.raw is None:
         raise Damaged("it is longer than a line of a plan can be")
     values = parse(line.raw)
-    if not isinstance(values, list) or len(values) != len(_ROW):
-        raise Damaged(f"it is not a list of {len(_ROW)} values")
-    fields = all_taken(dict(zip(_ROW, values, strict=True)), _ROW)
+    if not isinstance(values, list) or len(values) not in (len(_ROW), len(_ROW) + len(_RANGE)):
+        raise Damaged(f"it is not a list of {len(_ROW)} or {len(_ROW) + len(_RANGE)} values")
+    row = _ROW if len(values) == len(_ROW) else _ROW | _RANGE
+    fields = all_taken(dict(zip(row, values, strict=True)), row)
     key = KeyId(fields.pop("db"), fields.pop("name"), fields.pop("node"))
     return PlannedKey(key, **fields)

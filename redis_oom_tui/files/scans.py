@@ -15,6 +15,7 @@ from redis_oom_tui.models.scan import CURVE_SHARES, Interval, Pace, PatternRow, 
 from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.typed import (
     KEY_ROW,
+    KEY_ROW_LATER,
     Check,
     Damaged,
     all_taken,
@@ -22,6 +23,7 @@ from redis_oom_tui.words.typed import (
     database,
     flag,
     given,
+    key_row,
     members,
     moment,
     number,
@@ -116,11 +118,11 @@ def _document(scan: SavedScan) -> dict[str, Any]:
         "pace": view.pace.value,
         "notes": list(view.notes),
         "estimated_bytes": _ends(view.estimated_bytes),
-        "view": {name: getattr(view, name) for name in (*_PLAIN, "ttls_told")},
+        "view": {name: getattr(view, name) for name in (*_PLAIN, "ttls_told", "unsized_keys", "contradiction")},
         "types": [[kind.type, kind.keys, kind.size] for kind in view.types],
         "top": [
             {"db": row.id.db, "key": _written(row.id.key), "node": row.id.node}
-            | {name: getattr(row, name) for name in KEY_ROW}
+            | {name: getattr(row, name) for name in (*KEY_ROW, *KEY_ROW_LATER)}
             for row in view.top
         ],
         **_patterns_document(view.patterns),
@@ -186,6 +188,9 @@ def _scan(found: dict[str, Any]) -> SavedScan:
         **all_taken(sums, _PLAIN),
         # Files of before it was written were made where TTLs were told.
         ttls_told=given(sums, "ttls_told", flag, True),
+        # Files of before it was written did not count them.
+        unsized_keys=given(sums, "unsized_keys", whole, 0),
+        contradiction=given(sums, "contradiction", optional(text), None),
     )
     return SavedScan(
         view,
@@ -203,7 +208,7 @@ def _scan(found: dict[str, Any]) -> SavedScan:
 def _row(value: object) -> KeyRow:
     found = members(value)
     key = KeyId(taken(found, "db", database), taken(found, "key", base64_bytes), taken(found, "node", text))
-    return KeyRow(key, **all_taken(found, KEY_ROW))
+    return KeyRow(key, **key_row(found))
 
 
 def _type_row(value: object) -> TypeRow:

@@ -1,6 +1,15 @@
 """A key, as a scan sees it. Its name is bytes, always: what is shown is made from it elsewhere."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SizeKind(StrEnum):
+    """How well the size of a key is known."""
+
+    EXACT = "exact"
+    ESTIMATED = "estimated"
+    UNKNOWN = "not measurable"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,10 +39,11 @@ class KeyPattern:
 class KeyRow:
     """What a scan read of one key.
 
-    `size` is MEMORY USAGE, in bytes: exact for strings and compact encodings, else an estimate from a few elements;
-    None where the server does not tell. `ttl_ms` is PTTL: None for a key that never expires. `idle_seconds` or
-    `frequency` is there, whichever the eviction policy lets the server know. `measured` says that the size was read
-    again from all elements; `suspect` that it cannot be true.
+    `size` is MEMORY USAGE, in bytes; None where it cannot be measured (refused, or a module that does not count). The
+    real size is from `size_low` to `size_high`; both are `size` where it is exact, and None where no range is known.
+    `ttl_ms` is PTTL: None for a key that never expires. `idle_seconds` or `frequency` is there, whichever the eviction
+    policy lets the server know. `measured` says that the size was read from all elements; `suspect` that the server
+    answered more than it uses in all, so that `size` is only the most that the key can hold.
     """
 
     id: KeyId
@@ -46,6 +56,26 @@ class KeyRow:
     elements: int | None = None
     measured: bool = False
     suspect: bool = False
+    size_low: int | None = None
+    size_high: int | None = None
+
+    @property
+    def size_kind(self) -> SizeKind:
+        """How well its size is known."""
+        return kind_of(self.type, self.size, self.size_low, self.size_high)
+
+
+def kind_of(kind: str, size: int | None, low: int | None, high: int | None) -> SizeKind:
+    """How well a `size` between `low` and `high` is known; without a range, that of a string is exact.
+
+    >>> kind_of("hash", 90, 90, 90), kind_of("hash", 90, None, None), kind_of("graphdata", None, None, None)
+    (<SizeKind.EXACT: 'exact'>, <SizeKind.ESTIMATED: 'estimated'>, <SizeKind.UNKNOWN: 'not measurable'>)
+    """
+    if size is None:
+        return SizeKind.UNKNOWN
+    if low is None or high is None:
+        return SizeKind.EXACT if kind == "string" else SizeKind.ESTIMATED
+    return SizeKind.EXACT if low == high else SizeKind.ESTIMATED
 
 
 @dataclass(frozen=True, slots=True)

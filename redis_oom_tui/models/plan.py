@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.models.keys import KeyId, KeyPattern
+from redis_oom_tui.models.keys import KeyId, KeyPattern, SizeKind, kind_of
 
 
 class TtlFilter(StrEnum):
@@ -50,7 +50,9 @@ class Criteria:
 class PlannedKey:
     """A key as it was when the plan was frozen: what the deletion compares again before it acts.
 
-    `read_at` is when it was read, in Unix seconds: an untouched key has grown idle by the time since then.
+    `read_at` is when it was read, in Unix seconds: an untouched key has grown idle by the time since then. `size_low`
+    and `size_high` are as in `KeyRow`. `answered` is what MEMORY USAGE said of the first few elements where `size` was
+    measured closer: what the check before the deletion asks again.
     """
 
     id: KeyId
@@ -60,6 +62,26 @@ class PlannedKey:
     idle_seconds: int | None = None
     frequency: int | None = None
     read_at: float | None = None
+    size_low: int | None = None
+    size_high: int | None = None
+    answered: int | None = None
+
+    @property
+    def size_kind(self) -> SizeKind:
+        """How well its size is known."""
+        return kind_of(self.type, self.size, self.size_low, self.size_high)
+
+    @property
+    def most(self) -> int | None:
+        """The most that it may hold; None where nobody can say."""
+        if self.size is None or self.size_kind is SizeKind.EXACT:
+            return self.size
+        return self.size_high
+
+    @property
+    def least(self) -> int:
+        """The least that it holds."""
+        return (self.size_low if self.size_low is not None else self.size) or 0
 
 
 class Deed(StrEnum):
@@ -97,8 +119,19 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """The sum of the sizes that the server told."""
-        return sum(key.size or 0 for key in self.keys)
+        """The sum of the sizes that could be measured."""
+        return sum([key.size or 0 for key in self.keys])
+
+    @property
+    def size_range(self) -> tuple[int, int]:
+        """The least and the most that the keys hold, as far as their sizes could be measured."""
+        low = sum([key.least for key in self.keys])
+        return low, sum([key.most or key.size or 0 for key in self.keys])
+
+    @property
+    def unmeasured(self) -> int:
+        """How many of the keys tell no size."""
+        return sum([key.size is None for key in self.keys])
 
 
 class Outcome(StrEnum):
@@ -129,7 +162,7 @@ class KeyOutcome:
 class RunView:
     """A plan while it runs, or after: counts by outcome, bytes freed by the plan's own figures, and the server's.
 
-    `ended` is None while it runs, else one sentence. `headroom_bytes` is what used_memory fell by.
+    `ended` is None while it runs, else one sentence. `charged_bytes` is what a bound in bytes was charged with.
     """
 
     total_keys: int
@@ -146,6 +179,14 @@ class RunView:
     phase: str = "starting"
     ended: str | None = None
     failed: bool = False
+    charged_bytes: int = 0
+
+    @property
+    def taken_bytes(self) -> int:
+        """What it took: the largest of the plan's own figures, what used_memory fell by, and what a bound counted."""
+        before, now = self.used_before_bytes, self.used_now_bytes
+        fell = 0 if before is None or now is None else before - now
+        return max(self.freed_bytes, fell, self.charged_bytes)
 
     @property
     def backup_files(self) -> tuple[str, ...]:

@@ -124,8 +124,10 @@ class ScanView:
     `total_keys` is DBSIZE of the scanned databases when last asked; `top` is sorted by bytes, largest first.
     `volatile_keys` and `volatile_bytes` are the scanned keys with a TTL; where `ttls_told` is False, they and what rows
     tell of TTLs mean nothing. `explained_share` is bytes_seen over used_memory once complete. Keys that went away, or
-    that this user may not read, are counted. `walked_share` is how far SCAN's cursor has come, None where it does not
-    tell; `notes` are sentences on what these figures leave out. `nodes` are the shares of a cluster's nodes.
+    that this user may not read, are counted; `unsized_keys` are of modules that do not tell what a key holds, which is
+    then in no sum. `contradiction` is why the sum of the sizes cannot be true, in a sentence. `walked_share` is how far
+    SCAN's cursor has come, None where it does not tell; `notes` are sentences on what these figures leave out. `nodes`
+    are the shares of a cluster's nodes.
     """
 
     state: ScanState
@@ -151,6 +153,8 @@ class ScanView:
     notes: tuple[str, ...] = ()
     ttls_told: bool = True
     nodes: tuple["NodeShare", ...] = ()
+    unsized_keys: int = 0
+    contradiction: str | None = None
 
     def on(self, node: str) -> "ScanView | None":
         """The sums of the node called so alone, the families still those of all; None where its share is not known."""
@@ -166,6 +170,7 @@ class ScanView:
             volatile_bytes=share.volatile_bytes,
             estimated_bytes=None,
             explained_share=None,
+            contradiction=None,
             nodes=(share,),
         )
 

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Mapping
 
 from redis_oom_tui.models.action import Backup, BackupChoice, Budget
-from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
+from redis_oom_tui.models.plan import Deed, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import uncopied
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.headroom import size_is_told
+from redis_oom_tui.words.key_sizes import sum_words
 from redis_oom_tui.words.sizes import count, duration, number_of_keys, percent, size, told_bytes
 
 TARGET = 0.80
@@ -23,9 +24,6 @@ _UNKNOWN = "the size is not known, so nobody knows what a copy takes of the room
 _LINE_BYTES = 150
 # A plan that frees this many times what must go is told to be more than enough.
 _FAR_TOO_MUCH = 2
-# Sizes from a few sampled elements miss by far more than those of strings and compact encodings.
-_ESTIMATED = frozenset({"hash", "set", "zset", "list", "stream"})
-_EXACT_BELOW = 4096
 
 
 def budget(plan: Plan, snapshot: Snapshot, target: float = TARGET, *, before: Budget | None = None) -> Budget:
@@ -47,11 +45,10 @@ def _budget(plan: Plan, snapshot: Snapshot, target: float, before: Budget | None
     if held is None:
         return _unknown(target, snapshot)
     freed = 0 if plan.deed is Deed.EXPIRE else held
-    spread = _spread(plan, before) if freed else 0
-    low, high = max(0, freed - spread), freed + spread
+    low, high = _range(plan, before) if freed else (0, 0)
     counted = memory.counted_bytes
     if memory.maxmemory_bytes is None or counted is None:
-        words = f"{_why_no_target(snapshot)}; this plan frees about {size(freed)}."
+        words = f"{_why_no_target(snapshot)}; this plan frees about {_about(held, low, high)}."
         return Budget(target, None, freed, low, high, words=words, held_bytes=held)
     needed = max(0, counted - round(target * memory.maxmemory_bytes))
     after = max(0, counted - freed) / memory.maxmemory_bytes
@@ -64,7 +61,7 @@ def _budget(plan: Plan, snapshot: Snapshot, target: float, before: Budget | None
         pressure_now=memory.pressure,
         pressure_after=after,
         enough=freed >= needed,
-        words=_words(plan, target, needed, held, spread, memory.pressure, after),
+        words=_words(plan, target, needed, held, memory.pressure, after, freed=(low, high)),
         held_bytes=held,
     )
 
@@ -92,28 +89,30 @@ def _need(target: float, needed: int) -> str:
     return f"To reach {percent(target)}, {size(needed)} must go" if needed else f"It is below {percent(target)} already"
 
 
-def _spread(plan: Plan, before: Budget | None) -> int:
-    """By how much the sum of the sizes may be wrong."""
-    if before is not None and before.high_bytes is not None and before.plan_bytes is not None:
-        return before.high_bytes - before.plan_bytes
-    return sum(_uncertainty(key) for key in plan.keys)
+def _range(plan: Plan, before: Budget | None) -> tuple[int, int]:
+    """The least and the most that the keys hold."""
+    if before is not None and before.high_bytes is not None and before.low_bytes is not None:
+        return before.low_bytes, before.high_bytes
+    return plan.size_range
 
 
-def _uncertainty(key: PlannedKey) -> int:
-    if key.size is None or key.type not in _ESTIMATED or key.size <= _EXACT_BELOW:
-        return 0
-    return key.size // 4
+def _about(held: int, low: int, high: int) -> str:
+    return size(held) if low == held == high else f"{size(held)} (estimated: {size(low)} to {size(high)})"
 
 
-def _words(plan: Plan, target: float, needed: int, held: int, spread: int, now: float | None, after: float) -> str:
+def _words(
+    plan: Plan, target: float, needed: int, held: int, now: float | None, after: float, *, freed: tuple[int, int]
+) -> str:
     need = _need(target, needed)
     if plan.deed is Deed.EXPIRE:
         return f"{need}; this plan frees about {size(held)} within {duration(plan.expire_seconds)}, nothing at once."
-    about = f"{size(held)} (± {size(spread)})" if spread else size(held)
+    about = _about(held, *freed)
     change = f"from {percent(now, 1)} to about {percent(after, 1)}"
     short = ""
     if held < needed:
         short = f": {size(needed - held)} too little"
+    elif needed > freed[0]:
+        short = f": perhaps {size(needed - freed[0])} too little"
     elif needed and held >= _FAR_TOO_MUCH * needed:
         short = f": {held / needed:.1f} times what must go"
     return f"{need}; this plan frees {about}, {change}{short}."
@@ -124,7 +123,7 @@ def confirm_word(plan: Plan, backup: BackupChoice | None = None, *, used_bytes: 
     one of which something cannot come back with `backup`. `used_bytes` is what the server uses now.
 
     >>> from redis_oom_tui.models.keys import KeyId
-    >>> from redis_oom_tui.models.plan import Criteria
+    >>> from redis_oom_tui.models.plan import Criteria, PlannedKey
     >>> key = PlannedKey(KeyId(0, b"k"), "string", 1)
     >>> plan = Plan((key,), Criteria(), 0.0, "s", keyspace_keys=100)
     >>> confirm_word(plan), confirm_word(plan, used_bytes=9), confirm_word(plan, BackupChoice(wanted=False))
@@ -140,7 +139,7 @@ def confirm_word(plan: Plan, backup: BackupChoice | None = None, *, used_bytes: 
 
 def _large_in_bytes(plan: Plan, used_bytes: int | None) -> bool:
     """Whether its keys hold more than a tenth of what is used, or 1 GiB; by the upper end of their sizes."""
-    held = plan.size + _spread(plan, None)
+    held = plan.size_range[1]
     return held > _WORD_ABOVE_BYTES or (used_bytes is not None and held > _WORD_ABOVE_SHARE * used_bytes)
 
 
@@ -203,7 +202,7 @@ def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     where = f"database {databases[0]}" if len(databases) == 1 else f"databases {', '.join(map(str, databases))}"
     verb = "Delete" if plan.deed is Deed.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
     role = f" ({plan.role})" if plan.role else ""
-    held = size(told_bytes(plan.size, len(plan.keys)))
+    held = sum_words(told_bytes(plan.size, len(plan.keys)), *plan.size_range)
     share = f", {percent(_share(plan))} of all keys," if _share(plan) > _WORD_ABOVE_SHARE else ""
     first = f"{verb} {number_of_keys(len(plan.keys))} ({held}){share} in {where} of {plan.server}{role}."
     return (first, *_undo_words(plan, backup), *plan.flags, *beyond(plan, plan.size))

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from redis_oom_tui.models.config import Emergency, NamedPlan
-from redis_oom_tui.models.plan import Criteria, Order, Plan, PlannedKey
+from redis_oom_tui.models.plan import Criteria, Order, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import trust
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.rules.selection import within
 from redis_oom_tui.words.sizes import duration
 
 HOUR_SECONDS = 3600.0
@@ -53,25 +55,24 @@ def allowance(emergency: Emergency, spent: Sequence[Spent], now: float) -> Allow
 
 
 def criteria_within(plan: NamedPlan, allowed: Allowance) -> Criteria:
-    """What to look for: no more keys than are allowed. Bytes are held by `trimmed`, which counts them exactly."""
+    """What to look for: no more keys and bytes than are allowed."""
     most = allowed.keys if plan.criteria.max_keys is None else min(allowed.keys, plan.criteria.max_keys)
-    return replace(plan.criteria, max_keys=most, max_bytes=None)
+    size = allowed.size if plan.criteria.max_bytes is None else min(allowed.size, plan.criteria.max_bytes)
+    return replace(plan.criteria, max_keys=most, max_bytes=size)
 
 
 def trimmed(plan: Plan, allowed: Allowance, max_bytes: int | None = None) -> Plan:
     """The plan with only so many of its first keys as fit the allowance; a key too large for what is left is passed by.
 
-    A key whose size the server does not tell fits no bound in bytes, and is left out.
+    A key of which nobody can say what it holds at most fits no bound in bytes, and is left out. The run itself stops at
+    the same bound.
     """
     left = allowed.size if max_bytes is None else min(allowed.size, max_bytes)
-    keys: list[PlannedKey] = []
-    for key in plan.keys:
-        if len(keys) >= allowed.keys:
-            break
-        if key.size is not None and key.size <= left:
-            keys.append(key)
-            left -= key.size
-    return plan if len(keys) == len(plan.keys) else frozen(replace(plan, keys=tuple(keys)))
+    keys = tuple(islice(within(plan.keys, left), allowed.keys))
+    criteria = replace(plan.criteria, max_bytes=left)
+    if len(keys) == len(plan.keys) and criteria == plan.criteria:
+        return plan
+    return frozen(replace(plan, keys=keys, criteria=criteria))
 
 
 def leans_on_idle(criteria: Criteria) -> bool:

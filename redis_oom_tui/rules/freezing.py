@@ -64,15 +64,19 @@ def _fingerprint(plan: Plan, said: list[object]) -> str:
     digest.update(json.dumps(head).encode())
     for start in range(0, len(plan.keys), _AT_ONCE):
         digest.update(_lines(plan.keys[start : start + _AT_ONCE]).encode("ascii"))
+    # Plans of before sizes had ranges keep their hashes.
+    if any(key.size_high is not None or key.answered is not None for key in plan.keys):
+        ranges = [(key.size_low, key.size_high, key.answered) for key in plan.keys]
+        digest.update(json.dumps(ranges).encode("ascii"))
     return digest.hexdigest()
 
 
 def _lines(keys: Sequence[PlannedKey]) -> str:
-    """`json.dumps(key_fields(key))` of each of `keys`, in a tenth of the time: there may be hundreds of thousands.
+    """`json.dumps(_facts(key))` of each of `keys`, in a tenth of the time: there may be hundreds of thousands.
 
     >>> from redis_oom_tui.models.keys import KeyId
     >>> keys = [PlannedKey(KeyId(0, b'"'), "string", 9, read_at=1.5), PlannedKey(KeyId(1, b"a"), "set", 5)]
-    >>> _lines(keys) == "".join([json.dumps(key_fields(key)) for key in keys])
+    >>> _lines(keys) == "".join([json.dumps(_facts(key)) for key in keys])
     True
     """
     ids = [key.id for key in keys]
@@ -119,7 +123,12 @@ def frozen(plan: Plan) -> Plan:
 
 
 def key_fields(key: PlannedKey) -> list[object]:
-    """A planned key as plain values, its name exactly."""
+    """A planned key as plain values, its name exactly; without a range where its size has none."""
+    ranges = [key.size_low, key.size_high, key.answered]
+    return [*_facts(key), *ranges] if any(end is not None for end in ranges) else _facts(key)
+
+
+def _facts(key: PlannedKey) -> list[object]:
     return [
         key.id.db,
         exact(key.id.key),

@@ -51,8 +51,11 @@ def expected(key: PlannedKey, now: float, digest: str = "", *, saved_untouched: 
 
 
 def size_class(key: PlannedKey) -> tuple[int, int]:
-    """The least and the largest MEMORY USAGE that still count as unchanged; (-1, -1) where the size is not known."""
-    size = key.size
+    """The least and the largest MEMORY USAGE that still count as unchanged; (-1, -1) where the size is not known.
+
+    It is compared with what the server answered from the same few elements, not with a size that was measured closer.
+    """
+    size = key.size if key.answered is None else key.answered
     if size is None:
         return -1, -1
     if size <= _EXACT_BELOW or key.type in _EXACT_TYPES:

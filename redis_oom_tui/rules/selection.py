@@ -9,6 +9,8 @@ from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
 from redis_oom_tui.rules import key_patterns
 from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.rules.sizing import OWN_TYPES, weight
+from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, number_of_keys
 from redis_oom_tui.words.slots import slots_by_number
 
@@ -129,6 +131,7 @@ class Chosen:
     def __init__(self, criteria: Criteria, most: int = MOST_KEYS) -> None:
         self._limit = min(most, criteria.max_keys or most)
         self._max_bytes = criteria.max_bytes
+        self._larger_than = criteria.larger_than_bytes
         self._order = criteria.order
         # All that were found, until they are more than the limit lets in; from then on a heap of those to keep.
         self._found: list[PlannedKey] = []
@@ -165,24 +168,54 @@ class Chosen:
         names, databases, nodes = [id_.key for id_ in ids], [id_.db for id_ in ids], [id_.node for id_ in ids]
         return zip(ranks, names, databases, nodes, range(first, first + len(keys)), keys, strict=True)
 
-    def taken(self) -> tuple[PlannedKey, ...]:
-        """The chosen keys, first by the order; a key that SCAN showed twice is there once."""
+    def ordered(self) -> list[PlannedKey]:
+        """The chosen keys, first by the order, whatever they hold: each once, though SCAN may show one twice."""
         ordered = sorted(self._entries(self._found, 0) if self._heap is None else self._heap, reverse=True)
         if not ordered:
-            return ()
+            return []
         _, names, databases, nodes, _, keys = zip(*ordered, strict=True)
-        unique = dict(zip(zip(names, databases, nodes, strict=True), keys, strict=True)).values()
-        return tuple(unique if self._max_bytes is None else within(unique, self._max_bytes))
+        return list(dict(zip(zip(names, databases, nodes, strict=True), keys, strict=True)).values())
+
+    def remeasured(self, before: Sequence[PlannedKey], found: Sequence[PlannedKey]) -> list[PlannedKey]:
+        """Those of `found`, which are of `before` and were measured closer, that are wanted still, in their order."""
+        told = {key.id: key.size or 0 for key in before}
+        self.matched_bytes += sum([(key.size or 0) - told[key.id] for key in found])
+        least = self._larger_than
+        small = [] if least is None else [key for key in found if key.size is not None and key.size <= least]
+        self.matched_keys -= len(small)
+        self.matched_bytes -= sum([key.size or 0 for key in small])
+        left_out = {key.id for key in small}
+        kept = [key for key in found if key.id not in left_out] if small else list(found)
+        return kept if self._order is Order.OLDEST else sorted(kept, key=lambda key: -(key.size or 0))
+
+    def taken(self) -> tuple[PlannedKey, ...]:
+        """The chosen keys that fit the bound in bytes."""
+        keys = self.ordered()
+        return tuple(keys if self._max_bytes is None else within(keys, self._max_bytes))
 
 
 def within(keys: Iterable[PlannedKey], max_bytes: int) -> Iterable[PlannedKey]:
-    """The first of `keys` that together free at least `max_bytes`, and no more of them than that takes."""
-    total = 0
+    """Those of `keys`, in their order, that hold no more than `max_bytes` together even where all hold their most.
+
+    A key too large for what is left is passed by, and so is one of which nobody can say what it holds at most.
+    """
+    left = max_bytes
     for key in keys:
-        if total >= max_bytes:
-            return
-        total += key.size or 0
-        yield key
+        most = key.most
+        if most is not None and weight(most) <= left:
+            left -= weight(most)
+            yield key
+
+
+def size_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
+    """A sentence about keys in a plan that do not tell their size, none without such keys."""
+    unknown = [key for key in keys if key.size is None and key.type not in OWN_TYPES]
+    if not unknown:
+        return ()
+    kinds = ", ".join(sorted({safe_text(key.type, 20) for key in unknown}))
+    are = "is" if len(unknown) == 1 else "are"
+    of = f"{number_of_keys(len(unknown))} {are} of a module ({kinds}) that does not tell what a key holds"
+    return (f"{of}: what that frees is not known before, and no bound in bytes counts it.",)
 
 
 def left_out(chosen: Chosen, refused_keys: int, moved: Mapping[int, int]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.rules.key_patterns import matcher
+from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.rules.values import summarize
 from redis_oom_tui.store.decode import page
 from redis_oom_tui.store.errors import translated
@@ -23,7 +24,7 @@ _PAGE = 500
 _MAX_PAGES = 60
 _HEAD_BYTES = 8192
 # A command and what follows the key: first those that never leave a mark, then those for NO-TOUCH only.
-_SAFE: tuple[tuple[Any, ...], ...] = (("MEMORY USAGE",), ("OBJECT ENCODING",))
+_SAFE: tuple[tuple[Any, ...], ...] = (("MEMORY USAGE", "SAMPLES", SAMPLES), ("OBJECT ENCODING",))
 _LOOKS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "string": (("STRLEN",), ("GETRANGE", 0, _HEAD_BYTES - 1)),
     "hash": (("HLEN",),),

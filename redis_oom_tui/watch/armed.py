@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.models.action import BackupChoice, PlanningView
@@ -23,6 +23,7 @@ from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.looking import Look
 from redis_oom_tui.watch.output import Note
 from redis_oom_tui.words.hostile import exact
+from redis_oom_tui.words.key_sizes import sum_words
 from redis_oom_tui.words.sizes import count, size, told_bytes
 
 _SEVERE = frozenset({Level.CRITICAL, Level.OOM})
@@ -179,7 +180,7 @@ class ArmedCleanup:
             return
         run = operator.run(plan, backup=BackupChoice(wanted=self._job.emergency.backup, keep_unsaved=True))
         # All of it counts against the hour before it runs: whatever happens then, the hour never takes more.
-        taking = bounds.Spent(now, len(plan.keys), plan.size)
+        taking = bounds.Spent(now, len(plan.keys), plan.size_range[1])
         self._ledger.put(where, taking)
         view = await self._carried_out(run, plan, stop)
         doubt = ""
@@ -205,9 +206,10 @@ class ArmedCleanup:
         """The plan within its bounds. Raises BadInput where it cannot be made, or cannot be trusted."""
         wanted = self._job.plan
         if isinstance(wanted, Plan):
-            if bounds.trimmed(wanted, allowed) is not wanted:
+            if len(bounds.trimmed(wanted, allowed).keys) < len(wanted.keys):
                 raise BadInput("the saved plan holds more keys or bytes than may be taken now, or keys of unknown size")
-            plan = wanted
+            # Its hash stays: it is the plan that was saved, and only ends sooner.
+            plan = replace(wanted, criteria=replace(wanted.criteria, max_bytes=allowed.size))
         else:
             criteria = bounds.criteria_within(wanted, allowed)
             planning = operator.plan(criteria, deed=wanted.deed, expire_seconds=wanted.expire_seconds)
@@ -293,7 +295,8 @@ def _policies(snapshot: Snapshot) -> Iterator[str]:
 
 def _deed(plan: Plan) -> str:
     verb = "delete" if plan.deed is Deed.DELETE else f"let expire within {plan.expire_seconds} s"
-    return f"{verb} {count(len(plan.keys))} keys, {size(told_bytes(plan.size, len(plan.keys)))}"
+    held = sum_words(told_bytes(plan.size, len(plan.keys)), *plan.size_range)
+    return f"{verb} {count(len(plan.keys))} keys, {held}"
 
 
 def _names(plan: Plan) -> str:
@@ -302,8 +305,10 @@ def _names(plan: Plan) -> str:
 
 
 def _taken(at: float, plan: Plan, view: RunView) -> bounds.Spent:
-    """What counts against the hour: all that may be gone, also keys whose fate is not known."""
+    """What counts against the hour: all that may be gone, also keys whose fate is not known, and what used_memory fell
+    by where that was more than the plan's own figures.
+    """
     spared = (Outcome.GONE, Outcome.CHANGED, Outcome.NOT_ATTEMPTED)
     keys = len(plan.keys) - sum(view.counts.get(outcome, 0) for outcome in spared)
     unsure = view.counts.get(Outcome.FAILED, 0) > 0 or not view.counts
-    return bounds.Spent(at, keys, plan.size if unsure else min(plan.size, view.freed_bytes))
+    return bounds.Spent(at, keys, max(plan.size_range[1], view.taken_bytes) if unsure else view.taken_bytes)

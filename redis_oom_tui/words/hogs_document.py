@@ -5,7 +5,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.keys import KeyRow, SizeKind
+from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.models.scan import CURVE_SHARES, Comparison, Interval, PatternChange, PatternRow, ScanState, ScanView
 from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.hostile import glob_text, key_fields, safe_text
@@ -27,6 +28,9 @@ _KEY_COLUMNS = (
     "suspect",
     "node",
     "slot",
+    "size_kind",
+    "bytes_low",
+    "bytes_high",
 )
 _PATTERN_COLUMNS = ("pattern", "match", "db", "level", "keys", "bytes", "share", "no_ttl_keys", "error")
 
@@ -48,6 +52,8 @@ def hogs_document(
         "bytes": None if nothing else told_bytes(view.bytes_seen, view.scanned_keys),
         "estimated_bytes": _interval(view.estimated_bytes) if view.bytes_seen or not view.scanned_keys else None,
         "explained_share": None if view.explained_share is None else round(view.explained_share, 4),
+        "contradiction": view.contradiction,
+        "unsized_keys": view.unsized_keys,
         "volatile_keys": view.volatile_keys if view.ttls_told else None,
         "volatile_bytes": told_bytes(view.volatile_bytes, view.volatile_keys) if view.ttls_told else None,
         "vanished_keys": view.vanished_keys,
@@ -78,6 +84,7 @@ def key_document(row: KeyRow) -> dict[str, Any]:
         "elements": row.elements,
         "measured": row.measured,
         "suspect": row.suspect,
+        **size_fields(row),
         "node": row.id.node or None,
         "slot": slot_of(row.id.key) if row.id.node else None,
     }
@@ -90,6 +97,16 @@ def pattern_documents(view: ScanView) -> list[dict[str, Any]]:
         pattern_document(row, ttls_told=view.ttls_told) | {"match_keys": keys}
         for row, keys in zip(view.patterns, taken, strict=True)
     ]
+
+
+def size_fields(key: KeyRow | PlannedKey) -> dict[str, Any]:
+    """How well the size of a key is known: its kind, and the least and the most that it may be."""
+    exact_size = key.size if key.size_kind is SizeKind.EXACT else None
+    return {
+        "size_kind": key.size_kind.value,
+        "bytes_low": key.size_low if exact_size is None else exact_size,
+        "bytes_high": key.size_high if exact_size is None else exact_size,
+    }
 
 
 def pattern_document(row: PatternRow, *, ttls_told: bool = True) -> dict[str, Any]:

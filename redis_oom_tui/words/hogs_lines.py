@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.key_sizes import mark, range_cell
 from redis_oom_tui.words.sizes import count, duration, percent, short_size, size, told_bytes
 
 _NAME = 200
@@ -31,7 +32,9 @@ def summary(view: ScanView) -> list[str]:
             f"all keys together: about {size(round(whole.value))}, "
             f"with 95 % certainty {size(round(whole.low))} to {size(round(whole.high))}"
         )
-    if view.explained_share is not None:
+    if view.contradiction is not None:
+        lines.append(safe_text(view.contradiction, 400))
+    elif view.explained_share is not None:
         lines.append(f"{percent(view.explained_share)} of used_memory is in these keys")
     if view.scanned_keys and view.ttls_told:
         share = view.volatile_keys / view.scanned_keys
@@ -51,17 +54,22 @@ def summary(view: ScanView) -> list[str]:
 
 
 def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
-    """A table of keys; `~` marks a size estimated from a few elements, `!` one that cannot be true."""
+    """A table of keys. `~` marks an estimate, with its range in a column of its own; `!` one of which the server
+    answered more than it uses in all; a `?` a key that does not tell its size.
+    """
     several = len({row.id.db for row in rows}) > 1
-    lines = [f"{'bytes':>8}  {'share':>5}  {'type':<7} {'ttl':>7} {'idle':>7}  {'db ' if several else ''}key"]
+    ranges = any(row.size is not None and row.size_kind is SizeKind.ESTIMATED for row in rows)
+    head = f"{'bytes':>8}  {'from - to':>15}" if ranges else f"{'bytes':>8}"
+    lines = [f"{head}  {'share':>5}  {'type':<7} {'ttl':>7} {'idle':>7}  {'db ' if several else ''}key"]
     for row in rows:
-        share = None if not view.bytes_seen or row.size is None or row.suspect else row.size / view.bytes_seen
+        share = None if not view.bytes_seen or row.size is None else row.size / view.bytes_seen
         ttl = duration(row.ttl_ms / 1000) if row.ttl_ms is not None else "-" if view.ttls_told else "?"
         idle = f"f{row.frequency}" if row.frequency is not None else duration(row.idle_seconds)
-        mark = "!" if row.suspect else "~" if row.encoding is not None and not row.measured else " "
+        held = f"{short_size(row.size):>7}{'!' if row.suspect else mark(row)}"
+        held += f"  {range_cell(row):>15}" if ranges else ""
         db = f"{row.id.db:<2} " if several else ""
         kind = safe_text(row.type, 7)
-        figures = f"{short_size(row.size):>7}{mark}  {percent(share):>5}  {kind:<7} {ttl:>7} {idle:>7}"
+        figures = f"{held}  {percent(share):>5}  {kind:<7} {ttl:>7} {idle:>7}"
         node = f"  @{safe_text(row.id.node, 60)}" if row.id.node else ""
         lines.append(f"{figures}  {db}{safe_text(row.id.key, _NAME)}{node}")
     return lines

@@ -6,6 +6,7 @@ from typing import Any
 from redis_oom_tui.models.action import Budget, Limits, PolicyView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.words.hogs_document import size_fields
 from redis_oom_tui.words.hostile import key_fields, safe_text
 from redis_oom_tui.words.sizes import told_bytes
 
@@ -27,6 +28,9 @@ def plan_document(
             "complete": plan.complete,
             "keys_total": len(plan.keys),
             "bytes": told_bytes(plan.size, len(plan.keys)),
+            "bytes_low": told_bytes(plan.size_range[0], len(plan.keys)),
+            "bytes_high": told_bytes(plan.size_range[1], len(plan.keys)),
+            "unsized_keys_total": plan.unmeasured,
             "matched_keys_total": plan.matched_keys,
             "matched_bytes": told_bytes(plan.matched_bytes, plan.matched_keys),
             "keyspace_keys_total": plan.keyspace_keys,
@@ -64,6 +68,7 @@ def planned_fields(key: PlannedKey, outcome: KeyOutcome | None = None) -> dict[s
         "bytes": key.size,
         "ttl_seconds": None if key.ttl_ms is None else key.ttl_ms / 1000,
         "idle_seconds": key.idle_seconds,
+        **size_fields(key),
     }
     if outcome is not None:
         fields |= {"outcome": outcome.outcome.value, "detail": safe_text(outcome.detail) or None}
@@ -79,6 +84,7 @@ def run_fields(run: RunView) -> dict[str, Any]:
         "freed_bytes": told_bytes(run.freed_bytes, run.counts.get(Outcome.DELETED, 0)),
         "used_before_bytes": run.used_before_bytes,
         "used_after_bytes": run.used_now_bytes,
+        "taken_bytes": run.taken_bytes,
         "elapsed_seconds": round(run.elapsed_seconds, 3),
         "backup": run.backup_path,
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.fleet import FleetView, NodeView
+from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.report import Episode, IncidentReport
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
@@ -17,7 +18,9 @@ from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.check_document import finding_fields, memory_fields, server_fields
 from redis_oom_tui.words.doubts import server_text
 from redis_oom_tui.words.fleet_lines import node_documents
+from redis_oom_tui.words.hogs_document import size_fields
 from redis_oom_tui.words.hostile import glob_text, key_fields, safe_text
+from redis_oom_tui.words.key_sizes import size_words
 from redis_oom_tui.words.limits import limit_text
 from redis_oom_tui.words.sizes import count, duration, percent, size, skipped_lines, told_bytes
 
@@ -181,7 +184,7 @@ def _families(report: IncidentReport) -> str:
         else f"{percent(scan.share_scanned)} of the keys"
     )
     more = [f"{count(scan.refused_keys)} more may not be read by this user"] if scan.refused_keys else []
-    notes = "".join(f" {_plain(note[:1].upper() + note[1:])}." for note in (*more, *scan.notes))
+    notes = "".join(f" {_plain(note[:1].upper() + note[1:])}." for note in (*more, *_contradiction(scan), *scan.notes))
     title = f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).{notes}\n\n"
     select = ["cleanup --pattern"] if report.names else []
     return title + _table(("family", "db", "keys", "bytes", "share", "without TTL", *select), rows)
@@ -195,6 +198,10 @@ def _select(row: PatternRow) -> str:
     return _plain(f"a glob may take more: --match {shlex.quote(glob_text(row.match))}")
 
 
+def _contradiction(scan: ScanView) -> tuple[str, ...]:
+    return () if scan.contradiction is None else (scan.contradiction.removesuffix("."),)
+
+
 def _keys(report: IncidentReport) -> str:
     if report.scan is None or not report.scan.top:
         return ""
@@ -203,7 +210,7 @@ def _keys(report: IncidentReport) -> str:
             _code(row.id.key),
             str(row.id.db),
             _plain(row.type),
-            size(row.size),
+            size(row.size) if row.size_kind is SizeKind.EXACT else size_words(row),
             duration(row.ttl_ms / 1000) if row.ttl_ms is not None else "never" if report.scan.ttls_told else "?",
             duration(row.idle_seconds),
         )
@@ -282,7 +289,9 @@ def _scan_fields(scan: ScanView, *, names: bool) -> dict[str, Any]:
             }
             for row, taken in zip(scan.patterns[:100], pattern_text.keys_of_globs(scan.patterns), strict=False)
         ],
-        "keys": [_key_fields_of(row.id.key, row.id.db, row.type, row.size) for row in scan.top[:100]],
+        "contradiction": scan.contradiction,
+        "unsized_keys": scan.unsized_keys,
+        "keys": [_key_fields_of(row) for row in scan.top[:100]],
     }
 
 
@@ -309,9 +318,10 @@ def _episode_fields(episode: Episode) -> dict[str, Any]:
     }
 
 
-def _key_fields_of(key: bytes, db: int, kind: str, held: int | None) -> dict[str, Any]:
-    text, encoded = key_fields(key)
-    return {"key": text, "key_base64": encoded, "db": db, "type": kind, "bytes": held}
+def _key_fields_of(row: KeyRow) -> dict[str, Any]:
+    text, encoded = key_fields(row.id.key)
+    fields = {"key": text, "key_base64": encoded, "db": row.id.db, "type": row.type, "bytes": row.size}
+    return fields | size_fields(row)
 
 
 def _action_fields(entry: AuditEntry, *, names: bool) -> dict[str, Any]:

@@ -205,3 +205,11 @@ KEY_ROW: Mapping[str, Check[Any]] = {
     "suspect": flag,
 }
 """A row of a key, but for its identity."""
+
+KEY_ROW_LATER: Mapping[str, Check[Any]] = {"size_low": optional(whole), "size_high": optional(whole)}
+"""What rows of earlier versions do not have."""
+
+
+def key_row(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What `found` says of a key's row."""
+    return all_taken(found, KEY_ROW) | {name: given(found, name, check, None) for name, check in KEY_ROW_LATER.items()}

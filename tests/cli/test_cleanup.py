@@ -161,7 +161,9 @@ def test_all_that_narrows_a_plan(valkey: RunningServer, valkey_tool: Tool) -> No
         assert chosen("--no-ttl", "--match", "a:*") == {"a:old", "a:new", "a:big", "a:hash"}
         assert chosen("--match", "*", "--max-keys", "1") == {"a:big"}
         assert chosen("--match", "?:old", "--max-keys", "1", "--oldest") < {"a:old", "b:old"}
-        assert chosen("--match", "*", "--max-bytes", "1") == {"a:big"}
+        assert chosen("--match", "*", "--max-bytes", "1") == set()
+        assert "a:big" not in chosen("--match", "*", "--max-bytes", "50kb")
+        assert "a:big" in chosen("--match", "*", "--max-bytes", "60kb")
 
 
 def test_expiring_in_place_of_deleting(server: RunningServer, tool: Tool) -> None:

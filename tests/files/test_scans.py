@@ -10,7 +10,7 @@ from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Interval, PatternRow, SavedScan, ScanState, ScanView, TypeRow
-from redis_oom_tui.words.typed import KEY_ROW
+from redis_oom_tui.words.typed import KEY_ROW, KEY_ROW_LATER
 
 VIEW = ScanView(
     state=ScanState.STOPPED,
@@ -55,7 +55,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_every_field_of_a_row_is_written() -> None:
-    assert set(KEY_ROW) == {field.name for field in fields(KeyRow)} - {"id"}
+    assert {*KEY_ROW, *KEY_ROW_LATER} == {field.name for field in fields(KeyRow)} - {"id"}
 
 
 @pytest.mark.parametrize(

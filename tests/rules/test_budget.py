@@ -1,5 +1,7 @@
 """How much must go, how far a plan comes, and what is read before it is confirmed."""
 
+from dataclasses import replace
+
 import pytest
 
 from redis_oom_tui.models.action import Backup, BackupChoice
@@ -54,9 +56,12 @@ def test_a_plan_that_is_far_too_much_says_how_far() -> None:
 
 
 def test_sizes_from_samples_have_a_range() -> None:
-    found = budget(plan(8 * MIB, kind="hash"), snapshot())
-    assert (found.low_bytes, found.high_bytes) == (6 * MIB, 10 * MIB)
-    assert "± 2.0 MiB" in found.words
+    whole = plan(8 * MIB, kind="hash")
+    ranged = replace(whole, keys=(replace(whole.keys[0], size_low=6 * MIB, size_high=40 * MIB),))
+    found = budget(ranged, snapshot())
+    assert (found.low_bytes, found.plan_bytes, found.high_bytes) == (6 * MIB, 8 * MIB, 40 * MIB)
+    assert "8.0 MiB (estimated: 6.0 MiB to 40.0 MiB)" in found.words
+    assert "8.0 MiB, estimated: 6.0 to 40.0 MiB" in consent(ranged, BackupChoice())[0]
 
 
 def test_without_a_limit_nothing_has_to_go() -> None:

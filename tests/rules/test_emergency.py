@@ -81,7 +81,16 @@ def test_the_criteria_never_ask_for_more_keys_than_allowed() -> None:
     named = NamedPlan("x", Criteria(patterns=(b"a*",), max_keys=50, max_bytes=9))
     assert criteria_within(named, Allowance(20, 1)).max_keys == 20
     assert criteria_within(named, Allowance(80, 1)).max_keys == 50
-    assert criteria_within(named, Allowance(80, 1)).max_bytes is None
+    assert criteria_within(named, Allowance(80, 1)).max_bytes == 1
+    assert criteria_within(named, Allowance(80, 20)).max_bytes == 9
+
+
+def test_a_key_of_which_only_a_sample_is_known_counts_with_its_most() -> None:
+    sampled = PlannedKey(KeyId(0, b"k"), "hash", 100, size_low=50, size_high=5000)
+    whole = replace(plan(), keys=(sampled, PlannedKey(KeyId(0, b"l"), "hash", 100)))
+    assert trimmed(whole, Allowance(10, 5000)).keys == ()
+    assert trimmed(whole, Allowance(10, 6000)).keys == (sampled,)
+    assert trimmed(whole, Allowance(10, 6000)).criteria.max_bytes == 6000
 
 
 def test_deleting_is_in_vain_where_something_else_holds_the_memory() -> None:

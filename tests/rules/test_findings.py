@@ -242,7 +242,8 @@ def test_giants_by_type(kind: str, id_: str) -> None:
     assert "30 % of all that is used" in found.title
     assert found.lever is not None
     assert found.lever.match == b"x\\[1\\]"
-    assert told(look(), scanned(top=(giant(b"x", kind, 30 * MIB, suspect=True),))) == {}
+    # What holds at most so much is no less worth a look.
+    assert id_ in told(look(), scanned(top=(giant(b"x", kind, 30 * MIB, suspect=True),)))
 
 
 def test_what_grew_between_two_scans() -> None:

@@ -8,6 +8,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
 from redis_oom_tui.rules.selection import Chosen, check, matches
+from redis_oom_tui.rules.sizing import weight
 
 
 def row(name: bytes = b"k", **fields: object) -> KeyRow:
@@ -79,14 +80,16 @@ def test_a_limit_lets_the_first_by_the_order_in(keys: list[PlannedKey], most: in
     assert [rank(key) for key in taken] == sorted(map(rank, taken), reverse=True)
 
 
-@given(keys=KEYS, enough=st.integers(1, 200))
-def test_a_limit_in_bytes_takes_no_more_keys_than_it_needs(keys: list[PlannedKey], enough: int) -> None:
-    chosen = Chosen(Criteria(max_bytes=enough))
+@given(keys=KEYS, most=st.integers(1, 500))
+def test_a_limit_in_bytes_is_never_exceeded(keys: list[PlannedKey], most: int) -> None:
+    chosen = Chosen(Criteria(max_bytes=most))
     for key in keys:
         chosen.add(key)
-    sizes = [key.size or 0 for key in chosen.taken()]
-    assert sum(sizes[:-1]) < enough
-    assert sum(sizes) >= enough or len(sizes) == len(keys)
+    taken = chosen.taken()
+    assert sum(weight(key.most or 0) for key in taken) <= most
+    left = most - sum(weight(key.most or 0) for key in taken)
+    # What was passed by does not fit, or nobody can say that it does.
+    assert all(key.most is None or weight(key.most) > left for key in set(keys) - set(taken))
 
 
 def test_a_key_that_scan_showed_twice_is_planned_once() -> None:

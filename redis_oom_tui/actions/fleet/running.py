@@ -18,6 +18,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.report import report
+from redis_oom_tui.rules.sizing import weight
 from redis_oom_tui.store.changing.line import OtherServer
 from redis_oom_tui.store.scan.tasks import run_all
 from redis_oom_tui.words.hostile import safe_text
@@ -96,6 +97,7 @@ class FleetRun:
             used_before_bytes=_sum([view.used_before_bytes for view in views]),
             used_now_bytes=_sum([view.used_now_bytes for view in views]),
             lazyfree_pending_objects=_sum([view.lazyfree_pending_objects for view in live]),
+            charged_bytes=sum(view.taken_bytes for view in views),
             elapsed_seconds=elapsed,
             keys_per_second=done / elapsed if elapsed > 0 else 0.0,
             backup_path=", ".join(paths) or None,
@@ -161,13 +163,15 @@ class FleetRun:
 
     async def _round(self, shares: Mapping[Place, list[int]]) -> None:
         self._parts = []
+        bounds = self._bounds(shares)
         for place, positions in shares.items():
             keys = tuple(_alone(self._plan.keys[at]) for at in positions)
             for at in positions:
                 self._tried[at].append(place)
                 # Until this try has ended nothing has become of it: it must not count twice.
                 self._tally.put(at, Outcome.NOT_ATTEMPTED)
-            part = frozen(replace(self._plan, keys=keys, server=place.node, run_id=None))
+            criteria = replace(self._plan.criteria, max_bytes=bounds[place])
+            part = frozen(replace(self._plan, keys=keys, criteria=criteria, server=place.node, run_id=None))
             self._parts.append(_Part(place, positions, self._runners(place, part, self._choice())))
         try:
             await run_all([part.runner for part in self._parts])
@@ -184,6 +188,17 @@ class FleetRun:
         self._past.append(view)
         if view.failed:
             self._failures[told_by(part.place.node, str(view.ended))] = None
+
+    def _bounds(self, shares: Mapping[Place, list[int]]) -> dict[Place, int | None]:
+        """How many bytes may go in each place: what earlier rounds have left, by what the keys there hold at most."""
+        most = self._plan.criteria.max_bytes
+        if most is None:
+            return dict.fromkeys(shares)
+        left = max(0, most - sum(view.taken_bytes for view in self._past))
+        keys = self._plan.keys
+        held = {place: sum(weight(keys[at].most or 0) for at in positions) for place, positions in shares.items()}
+        whole = sum(held.values())
+        return {place: left * share // whole if whole else left for place, share in held.items()}
 
     def _choice(self) -> BackupChoice:
         """Each run writes a file of its own: beside the one that was named, with a number."""

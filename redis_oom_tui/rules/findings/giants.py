@@ -8,6 +8,7 @@ from redis_oom_tui.models.verdict import Finding, Level, Lever
 from redis_oom_tui.rules.common_patterns import Counted, ScanCounts
 from redis_oom_tui.rules.findings.case import MIB, Case
 from redis_oom_tui.words.hostile import escape_glob, safe_text
+from redis_oom_tui.words.key_sizes import size_words
 from redis_oom_tui.words.sizes import duration, percent, size
 
 _GIANT_SHARE = 0.05
@@ -57,7 +58,7 @@ def giants(case: Case) -> Iterator[Finding]:
     if case.scan is None:
         return
     floor = max(MIB, _GIANT_SHARE * (case.memory.used_bytes or 0))
-    found = [row for row in case.scan.top if (row.size or 0) >= floor and not row.suspect]
+    found = [row for row in case.scan.top if (row.size or 0) >= floor]
     for row in found[:_SHOWN]:
         yield _giant(case, row)
 
@@ -114,7 +115,6 @@ def _giant(case: Case, row: KeyRow) -> Finding:
     used = case.memory.used_bytes
     share = held / used if used else 0.0
     of_all = f", {percent(share)} of all that is used" if used else ""
-    measured = "measured" if row.measured or row.type == "string" else "estimated from a few elements"
     idle = (f"idle for {duration(row.idle_seconds)}",) if row.idle_seconds is not None else ()
     expires = "never expires" if row.ttl_ms is None else f"expires in {duration(row.ttl_ms / 1000)}"
     return Finding(
@@ -122,8 +122,8 @@ def _giant(case: Case, row: KeyRow) -> Finding:
         level=Level.WARNING if share < 0.25 else max(case.near, Level.WARNING, key=lambda level: level.exit_code),
         title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{of_all}",
         advice=advice,
-        evidence=(f"{row.type}, {size(held)} ({measured})", expires, *idle),
-        saves_bytes=(0, held),
+        evidence=(f"{row.type}, {size_words(row)}", expires, *idle),
+        saves_bytes=(0, row.size_high if row.size_high is not None else held),
         lever=Lever("hogs", match=escape_glob(row.id.key)),
         in_the_application=application,
     )

@@ -142,7 +142,7 @@ def blocking_frees(case: Case) -> Iterator[Finding]:
     """A huge key that is evicted or expires blocks everybody unless it is freed in the background."""
     if case.scan is None:
         return
-    huge = [row for row in case.scan.top if (row.size or 0) >= 32 * MIB and row.type != "string" and not row.suspect]
+    huge = [row for row in case.scan.top if (row.size or 0) >= 32 * MIB and row.type != "string"]
     for setting, applies in (
         ("lazyfree-lazy-eviction", case.policy != "noeviction" and case.memory.maxmemory_bytes is not None),
         ("lazyfree-lazy-expire", any(row.ttl_ms is not None for row in huge)),

@@ -12,13 +12,15 @@ from redis import exceptions
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
 from redis_oom_tui.rules.selection import names_matching, server_match, server_type, ttl_matches
+from redis_oom_tui.rules.sizing import tells_nothing
 from redis_oom_tui.store.busy import not_busy
 from redis_oom_tui.store.changing.acting import Throttle
 from redis_oom_tui.store.decode import page
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.lane import Lane
-from redis_oom_tui.store.scan.wire import Column, Walker, checked, packed_by_key
+from redis_oom_tui.store.scan.wire import Column, Walker, checked, packed_by_key, packed_words
+from redis_oom_tui.store.sizing import Sizer, Words
 
 # Keys that are all looked at, and keys that SCAN passes by for the most part: one or two milliseconds of the server.
 _MOST_AT_ONCE, _MOST_FILTERED = 1000, 2000
@@ -61,7 +63,7 @@ class Reader:
     """Reads the keys of database `db` that may meet `criteria`; what name, type and TTL settle is left out early.
 
     `frequencies` asks for OBJECT FREQ in place of IDLETIME, for the servers that keep those. `throttle` says when, and
-    how much at once.
+    how much at once. No key can hold more than `limit` bytes.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Reader:
         throttle: Throttle,
         *,
         frequencies: bool,
+        limit: int | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         kind = server_type(criteria)
@@ -85,6 +88,7 @@ class Reader:
         # Sizes are dear: where type or TTL leaves many keys out, they are asked of the others alone.
         self._early = len(criteria.types) > 1 or criteria.ttl is not TtlFilter.ANY
         self._throttle = throttle
+        self._limit = limit
         self._wall = wall
 
     async def open(self) -> None:
@@ -212,13 +216,34 @@ class Reader:
                 PlannedKey,
                 map(KeyId, repeat(self._db), names),
                 [_TYPES.get(kind) or kind.decode("ascii", "replace") for kind in kinds],
-                sizes,
+                self._sizes(names, kinds, sizes),
                 [None if ttl < 0 else ttl for ttl in ttls],
                 used if idle else nothing,
                 nothing if idle else used,
                 repeat(read_at),
             )
         )
+
+    def _sizes(
+        self, names: Sequence[bytes], kinds: Sequence[bytes], sizes: Sequence[int | None]
+    ) -> Sequence[int | None]:
+        """What MEMORY USAGE told; nothing of a key whose module does not count."""
+        if _TYPES.keys() >= set(kinds):
+            return sizes
+        return [
+            None if size is None or tells_nothing(kind.decode("latin-1"), size, len(name)) else size
+            for name, kind, size in zip(names, kinds, sizes, strict=True)
+        ]
+
+    def sizer(self) -> Sizer:
+        """Measures keys of this database closer."""
+        return Sizer(self._closer, untouched=self._lane.untouched, limit=self._limit)
+
+    async def _closer(self, commands: Sequence[Words]) -> list[Any]:
+        await self._throttle.ready()
+        for words in commands:
+            self._lane.admit(words)
+        return await self._ask(b"".join(map(packed_words, commands)), len(commands))
 
     async def _ask(self, buffer: bytes, replies: int) -> list[Any]:
         took = 0.0

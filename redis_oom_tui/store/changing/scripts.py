@@ -22,6 +22,7 @@ from string import Template
 
 from redis_oom_tui.rules.headroom import MODULE_TOLD, TOLD_TYPES
 from redis_oom_tui.rules.recheck import SHARED_GROWTH, SHARED_ROOM, SHARED_USERS
+from redis_oom_tui.rules.sizing import SAMPLES
 
 WANTS = struct.Struct("<Hdddd")
 DUE = struct.Struct("<dd")
@@ -95,7 +96,7 @@ local function differs(key, place)
   end
   local size
   if smallest >= 0 then
-    size = pcall('MEMORY', 'USAGE', key)
+    size = pcall('MEMORY', 'USAGE', key, 'SAMPLES', $samples)
     if type(size) == 'number' and (size < smallest or size > largest) then return -4 end
   end
   if is_saved and redis.sha1hex(call('DUMP', key)) ~= digest then return -5 end
@@ -106,7 +107,11 @@ local function said(reply)
   return nil
 end
 """).substitute(
-    not_saved=f"'{NOT_SAVED}'", shared_growth=SHARED_GROWTH, shared_room=SHARED_ROOM, shared_users=SHARED_USERS
+    not_saved=f"'{NOT_SAVED}'",
+    samples=SAMPLES,
+    shared_growth=SHARED_GROWTH,
+    shared_room=SHARED_ROOM,
+    shared_users=SHARED_USERS,
 )
 
 # UNLINK weighs a stream by its entries, its groups and what is pending in the first of them. One that is light in these

@@ -6,6 +6,7 @@ from typing import Any
 from redis_oom_tui.models.errors import ErrorClass, ServerBusy, TriageError
 from redis_oom_tui.rules.headroom import size_is_told
 from redis_oom_tui.rules.recheck import SHARED_ROOM, SHARED_USERS, difference, may_be_shared
+from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.store.changing.channel import Channel, Command
 from redis_oom_tui.store.changing.packing import Check
 from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied, digest, integer, said, saved, string
@@ -89,7 +90,8 @@ class Steps:
         commands: list[Command] = []
         for check in checks:
             name = check.id.key
-            commands += [("TYPE", name), ("PTTL", name), ("OBJECT", "IDLETIME", name), ("MEMORY", "USAGE", name)]
+            commands += [("TYPE", name), ("PTTL", name), ("OBJECT", "IDLETIME", name)]
+            commands.append(("MEMORY", "USAGE", name, "SAMPLES", SAMPLES))
         replies = await self._channel.call(commands)
         # After the idle times: a key that came to share a number since then was changed within that moment.
         unseen = await self._unseen(checks)

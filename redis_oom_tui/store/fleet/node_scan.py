@@ -40,13 +40,14 @@ class NodeTally(Tally):
     def page(self, db: int, names: list[bytes], columns: Columns) -> None:
         """Count one page."""
         shared = self._shared
-        before = shared.keys, shared.bytes, shared.volatile_keys, shared.volatile_bytes
+        before = shared.keys, shared.bytes, shared.volatile_keys, shared.volatile_bytes, shared.unsized
         shared.limit = self.limit
         shared.page(db, names, columns)
         self.keys += shared.keys - before[0]
         self.bytes += shared.bytes - before[1]
         self.volatile_keys += shared.volatile_keys - before[2]
         self.volatile_bytes += shared.volatile_bytes - before[3]
+        self.unsized += shared.unsized - before[4]
 
     def to_look_at(self) -> list[Top]:
         """Those of the largest keys of all that this node holds."""

@@ -18,8 +18,9 @@ class FleetStanding:
     """Where the scan of a cluster stands, apart from what it has counted.
 
     `scans` are those of this round; `past_keys` and `shares` what earlier rounds counted, `unseen_keys` what lost nodes
-    still had, `used_bytes` the used_memory of all that were scanned whole. `ahead` are keys counted on another node
-    than the one that `owners` has for their slot. `sample` is what was counted, where that is a fair one.
+    still had, `used_bytes` the used_memory of all that were scanned whole, `contradiction` what speaks against the
+    sizes of one of them. `ahead` are keys counted on another node than the one that `owners` has for their slot.
+    `sample` is what was counted, where that is a fair one.
     """
 
     pace: Pace
@@ -32,6 +33,7 @@ class FleetStanding:
     shares: tuple[NodeShare, ...] = ()
     unseen_keys: int = 0
     used_bytes: int = 0
+    contradiction: str | None = None
     owners: Owners = field(default_factory=lambda: Owners(()))
     ahead: dict[bytes, str] = field(default_factory=dict)
     sample: estimate.Sample | None = None
@@ -77,6 +79,8 @@ class FleetPicture:
             walked_share=walked,
             notes=tuple(standing.notes),
             ttls_told=standing.timed,
+            unsized_keys=tally.unsized,
+            contradiction=standing.contradiction if complete else None,
             nodes=summed([*standing.shares, *(scan.share for scan in standing.scans)]),
         )
 

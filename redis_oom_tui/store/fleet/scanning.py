@@ -242,6 +242,8 @@ class ClusterScan:
         self._moved_keys += scan.moved_keys
         if view.state is ScanState.COMPLETE:
             standing.used_bytes += scan.used_bytes or 0
+            if view.contradiction is not None and standing.contradiction is None:
+                standing.contradiction = f"{scan.asked}: {view.contradiction}"
             gone = {slot for slot in scan.slots if (owner := now.of_slot(slot)) is None or owner.name != scan.node}
             self._doubts.slots |= gone & scan.seen.keys()
             self._remaining -= scan.slots - (gone - scan.seen.keys())

@@ -9,29 +9,17 @@ from typing import Any
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.rules.sizing import SAMPLES, Answer, Size, judged
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.reins import Reins
-from redis_oom_tui.store.scan.tally import Tally, Top
+from redis_oom_tui.store.scan.tally import Tally, Top, with_size
 from redis_oom_tui.store.scan.wire import Column, Walker, packed_words
+from redis_oom_tui.store.sizing import LENGTHS, Known, Sizer, Words, worth_asking
 
-# MEMORY USAGE is exact for these: the value is one block, or counts as one.
-EXACT = frozenset({"raw", "embstr", "int", "listpack", "ziplist", "intset"})
-LENGTHS: dict[str, bytes] = {
-    "string": b"STRLEN",
-    "list": b"LLEN",
-    "hash": b"HLEN",
-    "set": b"SCARD",
-    "zset": b"ZCARD",
-    "stream": b"XLEN",
-}
 _BATCH = 64
 _AT_ONCE = 256
-# The default of MEMORY USAGE.
-_DEFAULT_SAMPLES = 5
-# All elements are looked at only up to so many: at 0.1 to 0.5 µs each, that blocks the server for less than 5 ms.
-_FEW_ELEMENTS = 10_000
-_MANY_SAMPLES = 1000
-_MEASURED_ROWS = 50
+# So many rows at most are measured as well as it goes, one by one; the others together, by fewer elements.
+_MEASURED_ROWS, _MOST_MEASURED_ROWS = 50, 500
 
 
 class Closer:
@@ -60,15 +48,22 @@ class Closer:
         waiting = [top for top in self._tally.to_look_at() if not top.asked]
         for batch in _batches(waiting[:_AT_ONCE]):
             await self._look(batch)
+            # What may hold more than all that is used is what people wait for.
+            await self._measure_alone([top for top in batch if top.row.suspect])
 
     async def finish(self) -> None:
-        """Look at every row that is kept, then measure again what is large and was only estimated."""
+        """Look at every row that is kept, and measure again what was only estimated: together, the largest alone."""
         for batch in _batches([top for top in self._tally.to_look_at() if not top.asked]):
             await self._look(batch)
-        if self._sized:
-            for top in self._tally.to_look_at()[:_MEASURED_ROWS]:
-                if not top.row.measured:
-                    await self._measure(top)
+        if not self._sized:
+            return
+        await self._measure_together([top for top in self._tally.to_look_at() if self._waits(top)])
+        await self._measure_alone([top for top in self._tally.to_look_at()[:_MEASURED_ROWS] if self._waits(top)])
+        self._clamp([top for top in self._tally.to_look_at() if top.row.suspect])
+
+    async def finish_all(self) -> None:
+        """Measure all rows that are kept as well as it goes: the sum of the sizes cannot be true."""
+        await self._measure_alone([top for top in self._tally.to_look_at() if self._waits(top)][:_MOST_MEASURED_ROWS])
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -120,29 +115,70 @@ class Closer:
             # The policy was changed meanwhile: the server now keeps the other evidence.
             self._evidence = Column.IDLE if "not selected" in str(evidence) else Column.FREQUENCY
             top.asked = False
-        exact = row.encoding in EXACT or (row.elements is not None and row.elements <= _DEFAULT_SAMPLES)
-        top.row = replace(row, measured=exact and row.size is not None)
+        top.row = row
+        if not row.measured and row.size is not None:
+            first = Answer(SAMPLES, top.answered)
+            size = judged(
+                row.type,
+                (first,),
+                encoding=row.encoding,
+                elements=row.elements,
+                name_bytes=len(row.id.key),
+                limit=self._tally.limit,
+            )
+            self._correct(top, size)
 
-    async def _measure(self, top: Top) -> None:
-        row = top.row
-        if row.encoding is None:
+    def _correct(self, top: Top, size: Size) -> None:
+        """Take a size; one that cannot be true is in no sum before it is clear what the other keys leave for it."""
+        if size.suspect:
+            top.row = with_size(top.row, size)
+        else:
+            self._tally.correct(top, with_size(top.row, size))
+
+    def _waits(self, top: Top) -> bool:
+        """Whether a closer look can tell more of its size than is known."""
+        return not top.row.measured and top.row.size is not None and worth_asking(_known(top))
+
+    async def _measure_together(self, tops: Sequence[Top]) -> None:
+        for batch in _batches(tops):
+            for db in {top.row.id.db for top in batch}:
+                mine = [top for top in batch if top.row.id.db == db]
+                sizes = await (await self._sizer(db)).together([_known(top) for top in mine])
+                for top, size in zip(mine, sizes, strict=True):
+                    self._correct(top, size)
+
+    async def _measure_alone(self, tops: Sequence[Top]) -> None:
+        for top in tops:
+            started = time.perf_counter()
+            size = await (await self._sizer(top.row.id.db)).alone(_known(top))
+            self._correct(top, size)
+            # What blocked the server for a while must not be followed by the next such thing at once.
+            rest = 0 if self._reins.braking.pace is Pace.FULL_SPEED else 2
+            await asyncio.sleep(rest * (time.perf_counter() - started))
+
+    def _clamp(self, suspects: Sequence[Top]) -> None:
+        """What a key that cannot hold what was answered holds at most: all that the other keys leave."""
+        limit = self._tally.limit
+        if limit is None or not suspects:
             return
-        few = row.elements is not None and row.elements <= _FEW_ELEMENTS
-        samples = 0 if few else _MANY_SAMPLES
-        await self._reins.ready()
-        lane = await self._lane(row.id.db)
-        started = time.perf_counter()
-        words = (b"MEMORY", b"USAGE", row.id.key, b"SAMPLES", b"%d" % samples)
-        lane.admit(words)
-        size = (await lane.ask(packed_words(words), 1))[0]
-        self._reins.sent += 1
-        if isinstance(size, int):
-            limit = self._tally.limit
-            suspect = limit is not None and size > limit
-            self._tally.correct(top, replace(row, size=size, suspect=suspect, measured=few))
-        # What blocked the server for a while must not be followed by the next such thing at once.
-        rest = 0 if self._reins.braking.pace is Pace.FULL_SPEED else 2
-        await asyncio.sleep(rest * (time.perf_counter() - started))
+        rest = max(0, limit - self._tally.floor - (self._tally.bytes - sum(top.size for top in suspects)))
+        for top in suspects:
+            row = top.row
+            held = rest // len(suspects)
+            low = min(row.size_low or 0, held)
+            self._tally.correct(top, replace(row, size=held, size_low=low, size_high=max(held, row.size_high or 0)))
+
+    async def _sizer(self, db: int) -> Sizer:
+        lane = await self._lane(db)
+
+        async def ask(commands: Sequence[Words]) -> list[Any]:
+            await self._reins.ready()
+            for words in commands:
+                lane.admit(words)
+            self._reins.sent += len(commands)
+            return await lane.ask(b"".join(map(packed_words, commands)), len(commands))
+
+        return Sizer(ask, untouched=lane.untouched, limit=self._tally.limit)
 
     async def _lane(self, db: int) -> Lane:
         lane = self._lanes.get(db)
@@ -151,6 +187,11 @@ class Closer:
             await lane.open()
             self._lanes[db] = lane
         return lane
+
+
+def _known(top: Top) -> Known:
+    row = top.row
+    return Known(row.id.key, row.type, top.answered, row.encoding, row.elements)
 
 
 def _batches(tops: Sequence[Top]) -> list[Sequence[Top]]:

@@ -9,13 +9,17 @@ from redis.asyncio import Redis
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.sizing import SAMPLES, Answer, judged, most_of_all
 from redis_oom_tui.store.client import borrowed
 from redis_oom_tui.store.decode import array, data, strings
 from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.scan.tally import with_size
+from redis_oom_tui.store.sizing import LENGTHS, Known, Sizer, Words, worth_asking
 from redis_oom_tui.words.sizes import size as size_words
 
-_LENGTHS = {"string": "STRLEN", "list": "LLEN", "hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "stream": "XLEN"}
 _ELEMENTS = 5
 _BYTES = 256
 # A first look must not pull a giant element through a slow link, nor block the server while it is copied.
@@ -35,6 +39,9 @@ class Server(Protocol):
     async def capabilities(self) -> Capabilities:
         """What may be read here."""
 
+    async def snapshot(self) -> Snapshot:
+        """One INFO, parsed."""
+
 
 async def details(server: Server, key: KeyId) -> KeyDetails | None:
     """The key as it is now; None where it is gone. Raises one of `models.errors`."""
@@ -45,6 +52,7 @@ async def details(server: Server, key: KeyId) -> KeyDetails | None:
             return None
         known = await server.capabilities()
         why_not = known.why_not(Feature.NO_TOUCH)
+        row = await _measured(client, row, await _limit(server), untouched=why_not is None)
         if why_not is None:
             found = await _with_value(client, row)
         else:
@@ -55,10 +63,34 @@ async def details(server: Server, key: KeyId) -> KeyDetails | None:
         return replace(found, ttl_told=known.has(Feature.TTL))
 
 
+async def _limit(server: Server) -> int | None:
+    """What no key can exceed; None where the server does not tell."""
+    try:
+        memory = (await server.snapshot()).memory
+    except TriageError:
+        return None
+    return most_of_all(memory.used_bytes, memory.startup_bytes)
+
+
+async def _measured(client: Redis, row: KeyRow, limit: int | None, *, untouched: bool) -> KeyRow:
+    """`row` with a size that can be believed, measured as a scan and a plan measure it."""
+    if row.size is None:
+        return row
+    known = Known(row.id.key, row.type, row.size, row.encoding)
+
+    async def ask(commands: Sequence[Words]) -> list[Any]:
+        return await _answers(client, commands)
+
+    if worth_asking(known):
+        return with_size(row, await Sizer(ask, untouched=untouched, limit=limit).alone(known))
+    first = Answer(SAMPLES, row.size)
+    return with_size(row, judged(row.type, (first,), encoding=row.encoding, name_bytes=len(row.id.key), limit=limit))
+
+
 async def _row(client: Redis, key: KeyId) -> KeyRow | None:
     asked = (
         ("TYPE", key.key),
-        ("MEMORY", "USAGE", key.key),
+        ("MEMORY", "USAGE", key.key, "SAMPLES", SAMPLES),
         ("PTTL", key.key),
         ("OBJECT", "ENCODING", key.key),
         ("OBJECT", "IDLETIME", key.key),
@@ -81,7 +113,7 @@ async def _row(client: Redis, key: KeyId) -> KeyRow | None:
 
 
 async def _with_value(client: Redis, row: KeyRow) -> KeyDetails:
-    length = _LENGTHS.get(row.type)
+    length = LENGTHS.get(row.type)
     if length is None:
         return KeyDetails(row, preview_withheld=f"a value of type {row.type} is not shown")
     elements = _number((await _answers(client, ((length, row.id.key),)))[0])

@@ -15,7 +15,7 @@ from redis_oom_tui.store.scan.tally import Tally, Top
 from redis_oom_tui.store.scan.walks import Walk
 from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.sizes import count
-from redis_oom_tui.words.typed import KEY_ROW, all_taken, number, optional, taken, text
+from redis_oom_tui.words.typed import KEY_ROW, KEY_ROW_LATER, key_row, number, optional, taken, text
 
 _COUNTS = ("keys", "bytes", "volatile_keys", "volatile_bytes", "vanished", "refused", "threshold", "pages")
 _LARGEST = 2**64
@@ -123,7 +123,7 @@ def _chained(walks: list[Walk]) -> list[Walk]:
 
 
 def _tally_written(tally: Tally) -> dict[str, Any]:
-    return {name: getattr(tally, name) for name in _COUNTS} | {
+    return {name: getattr(tally, name) for name in (*_COUNTS, "unsized")} | {
         "group_keys": tally.group_keys,
         "group_bytes": tally.group_bytes,
         "types": [[kind.decode("latin-1"), keys, tally.type_bytes[kind]] for kind, keys in tally.type_keys.items()],
@@ -136,6 +136,7 @@ def _tally(found: Mapping[str, Any], options: ScanOptions) -> Tally:
     tally = Tally(options)
     for name in _COUNTS:
         setattr(tally, name, _number(found[name]))
+    tally.unsized = _number(found.get("unsized", 0))
     for name in ("group_keys", "group_bytes"):
         groups = [_number(one) for one in found[name]]
         if len(groups) != len(getattr(tally, name)):
@@ -151,18 +152,21 @@ def _tally(found: Mapping[str, Any], options: ScanOptions) -> Tally:
 
 
 def _top_written(top: Top) -> dict[str, Any]:
-    return {name: getattr(top.row, name) for name in KEY_ROW} | {
+    return {name: getattr(top.row, name) for name in (*KEY_ROW, *KEY_ROW_LATER)} | {
         "db": top.row.id.db,
         "key": _text(top.row.id.key),
         "counted": top.size,
         "group": top.group,
         "asked": top.asked,
+        "answered": top.answered,
     }
 
 
 def _top(found: Mapping[str, Any]) -> Top:
-    row = KeyRow(KeyId(_number(found["db"]), _bytes(found["key"])), **all_taken(found, KEY_ROW))
-    return Top(row, _number(found["counted"]), _number(found["group"]), asked=found["asked"] is True)
+    row = KeyRow(KeyId(_number(found["db"]), _bytes(found["key"])), **key_row(found))
+    # Files of before it was written have the size from a few elements itself.
+    answered = _number(found.get("answered", found["counted"]))
+    return Top(row, _number(found["counted"]), _number(found["group"]), found["asked"] is True, answered)
 
 
 def _number(value: Any) -> int:

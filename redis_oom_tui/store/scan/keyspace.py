@@ -176,7 +176,9 @@ class KeyspaceScan:
                 "so it cannot go on: start a new one"
             )
         standing.snapshot, standing.run_id = snapshot, snapshot.server.run_id
+        self._saw_used(snapshot)
         self._tally.limit = snapshot.memory.used_bytes or None
+        self._tally.floor = snapshot.memory.startup_bytes or 0
         self._reins.braking.informed(snapshot, self._reins.sent)
         if not self._chosen:
             await self._choose(snapshot)
@@ -235,6 +237,8 @@ class KeyspaceScan:
                 if not self._reins.let_go:
                     await self._patiently(closer.finish, "MEMORY USAGE")
                 await self._reckon()
+                if not self._reins.let_go and self._walked_all and self._picture.contradiction() is not None:
+                    await self._patiently(closer.finish_all, "MEMORY USAGE")
         finally:
             await closer.close()
             await watchman.close()
@@ -253,7 +257,16 @@ class KeyspaceScan:
         if self._standing.snapshot is None:
             return
         with contextlib.suppress(TriageError):
-            self._reins.braking.informed(await self._server.snapshot(), self._reins.sent)
+            snapshot = await self._server.snapshot()
+            self._saw_used(snapshot)
+            self._reins.braking.informed(snapshot, self._reins.sent)
+
+    def _saw_used(self, snapshot: Snapshot) -> None:
+        """Note used_memory: what it holds may change while the keys are walked."""
+        used = snapshot.memory.used_bytes
+        if used:
+            least, most = self._standing.used or (used, used)
+            self._standing.used = (min(least, used), max(most, used))
 
     async def _look_closer(self, closer: Closer) -> None:
         """Now and then, at the rows that are new among the largest; what breaks here the walk will meet as well."""
@@ -317,8 +330,12 @@ class KeyspaceScan:
         """Seconds that a server may stay away; one that says that it is busy has longer, if anybody has."""
         return max(self._patience, timeouts.BUSY) if isinstance(error, ServerBusy) else self._patience
 
+    @property
+    def _walked_all(self) -> bool:
+        return all(walk.done for walks in self._standing.walks.values() for walk in walks)
+
     def _ended(self) -> ScanState:
-        if all(walk.done for walks in self._standing.walks.values() for walk in walks):
+        if self._walked_all:
             return ScanState.COMPLETE
         return ScanState.SAMPLED if self._reins.enough and not self._reins.let_go else ScanState.STOPPED
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from redis_oom_tui.models.scan import Brake, Interval, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import estimate
+from redis_oom_tui.rules.sums import contradiction, unsized_note
 from redis_oom_tui.store.scan.families import Families
 from redis_oom_tui.store.scan.stopwatch import Stopwatch
 from redis_oom_tui.store.scan.tally import Tally
@@ -18,7 +19,8 @@ _RATE_SECONDS = 3.0
 @dataclass(slots=True)
 class Standing:
     """Where a scan stands, apart from what it has counted: `run_id` is of the server that its cursors belong to, and
-    `fair` says that SCAN's order is that of a fair sample. `held` are keys by database where INFO does not tell."""
+    `fair` says that SCAN's order is that of a fair sample. `held` are keys by database where INFO does not tell,
+    `used` the least and the most of used_memory."""
 
     state: ScanState = ScanState.RUNNING
     error: str | None = None
@@ -30,6 +32,7 @@ class Standing:
     fair: bool = True
     sized: bool = True
     timed: bool = True
+    used: tuple[int, int] | None = None
 
     @property
     def under_way(self) -> bool:
@@ -103,8 +106,10 @@ class Picture:
             pace=pace,
             error=standing.error,
             walked_share=walked,
-            notes=standing.notes,
+            notes=standing.notes + unsized_note(tally.unsized),
             ttls_told=standing.timed,
+            unsized_keys=tally.unsized,
+            contradiction=self.contradiction() if complete else None,
         )
 
     def _held(self) -> Mapping[int, int]:
@@ -159,6 +164,14 @@ class Picture:
         if not self._standing.under_way or not walked or rate <= 0:
             return None
         return self._tally.keys / walked * (1 - walked) / rate
+
+    def contradiction(self) -> str | None:
+        """Why the sum of all sizes cannot be true; None where it can."""
+        standing, tally = self._standing, self._tally
+        if standing.used is None or not standing.sized or self._options.filtered or self._options.databases is not None:
+            return None
+        overhead = 0 if standing.snapshot is None else standing.snapshot.memory.overhead_bytes or tally.floor
+        return contradiction(tally.bytes, standing.used, overhead, unsized=tally.unsized, refused=tally.refused)
 
     def _explained(self) -> float | None:
         used = self._tally.limit

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
@@ -11,34 +11,46 @@ from redis_oom_tui.models.scan import Interval, PatternRow, ScanOptions, TypeRow
 from redis_oom_tui.rules import estimate
 from redis_oom_tui.rules.patterns_rows import rows
 from redis_oom_tui.rules.patterns_tree import GROUPS, PatternTree
+from redis_oom_tui.rules.sizing import OWN_TYPES, Size, first_size, tells_nothing
 
 _NONE = b"none"
 _UNKNOWN = b"?"
+_COUNTED_TYPES = frozenset({*(kind.encode("ascii") for kind in OWN_TYPES), _UNKNOWN, _NONE})
+# Keys of modules that do not count: so many are shown, so that they hide nothing that is known.
+_MOST_UNSIZED_SHOWN = 20
 
 
 @dataclass(slots=True)
 class Top:
-    """One of the largest keys. `size` is what counts in the sums; `row` is what is shown."""
+    """One of the largest keys. `size` is what counts in the sums; `row` is what is shown.
+
+    `answered` is what MEMORY USAGE said of its first few elements.
+    """
 
     row: KeyRow
     size: int
     group: int
     asked: bool = False
+    answered: int = 0
 
 
 class Tally:
-    """Sums over pages. `limit` is what no key can weigh more than (used_memory): a figure above it is a wrong one."""
+    """Sums over pages. `limit` is what no key can weigh more than (used_memory): a figure above it is a wrong one. Of
+    that, `floor` is what the server used before it had any key.
+    """
 
     def __init__(self, options: ScanOptions) -> None:
         self.options = options
         self.tree = PatternTree(options.delimiters, options.max_patterns)
         self.limit: int | None = None
+        self.floor = 0
         self.keys = 0
         self.bytes = 0
         self.volatile_keys = 0
         self.volatile_bytes = 0
         self.vanished = 0
         self.refused = 0
+        self.unsized = 0
         self.group_keys = [0] * GROUPS
         self.group_bytes = [0] * GROUPS
         self.top: dict[tuple[int, bytes], Top] = {}
@@ -52,6 +64,7 @@ class Tally:
         page = _clean(names, columns, self.limit, self)
         if not page.names:
             return
+        self.unsized += len(page.unsized)
         group = self.pages % GROUPS
         self.pages += 1
         self._admit(db, page, group)
@@ -71,7 +84,7 @@ class Tally:
 
     def correct(self, top: Top, row: KeyRow) -> None:
         """A top key was read again: its new figure replaces the old one in every sum."""
-        size = 0 if row.suspect or row.size is None else row.size
+        size = row.size or 0
         difference = size - top.size
         top.row = row
         if not difference:
@@ -145,16 +158,19 @@ class Tally:
     def _admit(self, db: int, page: "_Page", group: int) -> None:
         """Keep those that belong among the largest; a key that SCAN gives twice is dropped from the page."""
         threshold = self.threshold
-        if not page.suspects and max(page.sizes) <= threshold:
+        odd = page.suspects.keys() | self._shown_unsized(page)
+        if not odd and max(page.sizes) <= threshold:
             return
-        large = [index for index, size in enumerate(page.sizes) if size > threshold]
+        large = [index for index, size in enumerate(page.sizes) if size > threshold and index not in page.unsized]
         again = []
-        for index in sorted({*large, *page.suspects}):
+        for index in sorted({*large, *odd}):
             identity = (db, page.names[index])
             if identity in self.top:
                 again.append(index)
             else:
-                self.top[identity] = Top(page.row(db, index), page.sizes[index], group)
+                answered = page.suspects.get(index, page.sizes[index])
+                row = page.row(db, index, self.limit)
+                self.top[identity] = Top(row, page.sizes[index], group, answered=answered)
         for index in reversed(again):
             page.drop(index)
         if len(self.top) > 2 * self.options.top + 64:
@@ -162,10 +178,17 @@ class Tally:
             self.top = {(top.row.id.db, top.row.id.key): top for top in kept}
             self.threshold = kept[-1].size
 
+    def _shown_unsized(self, page: "_Page") -> set[int]:
+        """Keys of modules that do not count: a few are shown, whatever they hold."""
+        if not page.unsized or self.unsized - len(page.unsized) >= _MOST_UNSIZED_SHOWN:
+            return set()
+        return set(sorted(page.unsized)[:_MOST_UNSIZED_SHOWN])
+
 
 def _weight(top: Top) -> tuple[bool, int, bytes]:
-    """Suspects first: what may be enormous must not hide behind what is known."""
-    return (not top.row.suspect, -top.size, top.row.id.key)
+    """What may be enormous first: it must not hide behind what is known."""
+    known = not top.row.suspect and (top.row.size is not None or top.row.type in OWN_TYPES)
+    return (known, -top.size, top.row.id.key)
 
 
 @dataclass(slots=True)
@@ -183,7 +206,8 @@ class Columns:
 class _Page:
     """A page without the keys that are gone or refused, and with a figure in every place.
 
-    `suspects` holds the figures that cannot be true, by place; 0 stands for them in the sums.
+    `suspects` holds the figures that cannot be true, by place, `unsized` the places of modules' keys that tell no size;
+    0 stands for them in the sums, for suspects until they were measured closer.
     """
 
     names: list[bytes]
@@ -192,23 +216,25 @@ class _Page:
     ttls: list[int]
     idles: list[int] | None
     suspects: dict[int, int]
+    unsized: frozenset[int] = frozenset()
     sized: bool = True
     frequencies: bool = False
 
-    def row(self, db: int, index: int) -> KeyRow:
-        ttl = self.ttls[index]
-        suspect = self.suspects.get(index)
-        known = suspect if suspect is not None else self.sizes[index]
+    def row(self, db: int, index: int, limit: int | None) -> KeyRow:
+        ttl, name, kind = self.ttls[index], self.names[index], self.types[index].decode("latin-1")
+        answered = self.suspects.get(index, self.sizes[index])
         idle = None if self.idles is None else self.idles[index]
-        return KeyRow(
-            KeyId(db, self.names[index]),
-            self.types[index].decode("latin-1"),
-            known if self.sized else None,
+        row = KeyRow(
+            KeyId(db, name),
+            kind,
+            None,
             None if ttl < 0 else ttl,
             idle_seconds=None if self.frequencies else idle,
             frequency=idle if self.frequencies else None,
-            suspect=suspect is not None,
         )
+        if not self.sized or index in self.unsized:
+            return row
+        return with_size(row, first_size(kind, answered, len(name), limit))
 
     def drop(self, index: int) -> None:
         for column in (self.names, self.sizes, self.types, self.ttls, self.idles):
@@ -235,10 +261,31 @@ def _clean(names: list[bytes], columns: Columns, limit: int | None, counts: Tall
         ttls = _at(ttls, kept)
         idles = None if idles is None else _at(idles, kept)
     suspects = _suspects(sizes, limit)
-    if suspects:
-        sizes = [0 if index in suspects else value for index, value in enumerate(sizes)]
+    unsized = _unsized(names, sizes, types) if columns.sizes is not None else frozenset()
+    if suspects or unsized:
+        sizes = [0 if index in suspects or index in unsized else value for index, value in enumerate(sizes)]
     return _Page(
-        list(names), sizes, types, ttls, _numbers(idles), suspects, columns.sizes is not None, columns.frequencies
+        list(names),
+        sizes,
+        types,
+        ttls,
+        _numbers(idles),
+        suspects,
+        unsized,
+        columns.sizes is not None,
+        columns.frequencies,
+    )
+
+
+def with_size(row: KeyRow, size: Size) -> KeyRow:
+    """`row` with what is known of its size."""
+    return replace(
+        row,
+        size=size.size,
+        size_low=size.low,
+        size_high=size.high,
+        measured=size.whole and size.size is not None,
+        suspect=size.suspect,
     )
 
 
@@ -267,6 +314,17 @@ def _suspects(sizes: Sequence[int], limit: int | None) -> dict[int, int]:
     if limit is None or not sizes or max(sizes) <= limit:
         return {}
     return {index: size for index, size in enumerate(sizes) if size > limit}
+
+
+def _unsized(names: Sequence[bytes], sizes: Sequence[int], types: Sequence[bytes]) -> frozenset[int]:
+    """The places of keys whose module answers with next to nothing, whatever they hold."""
+    if _COUNTED_TYPES.issuperset(types):
+        return frozenset()
+    return frozenset(
+        index
+        for index, kind in enumerate(types)
+        if kind not in _COUNTED_TYPES and tells_nothing(kind.decode("latin-1"), sizes[index], len(names[index]))
+    )
 
 
 def _at(column: Sequence[Any], places: Sequence[int]) -> list[Any]:

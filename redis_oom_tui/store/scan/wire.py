@@ -8,6 +8,7 @@ from typing import Any
 
 from redis import exceptions
 
+from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.store.gate import Gate
 
 
@@ -20,6 +21,15 @@ class Column(Enum):
     IDLE = (b"OBJECT", b"IDLETIME")
     FREQUENCY = (b"OBJECT", b"FREQ")
     ENCODING = (b"OBJECT", b"ENCODING")
+
+    def words(self, key: bytes) -> tuple[bytes, ...]:
+        """What asks it of `key`."""
+        return (*self.value, key, *_behind(self))
+
+
+def _behind(column: Column) -> tuple[bytes, ...]:
+    """The words behind the key's name."""
+    return (b"SAMPLES", b"%d" % SAMPLES) if column is Column.SIZE else ()
 
 
 _WANTED: dict[Column, frozenset[type]] = {
@@ -53,7 +63,8 @@ def _bulk(word: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(word), word)
 
 
-_HEADS = {column: _head(column.value, 1) for column in Column}
+_HEADS = {column: _head(column.value, 1 + len(_behind(column))) for column in Column}
+_TAILS = {column: b"".join(map(_bulk, _behind(column))) for column in Column}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,8 @@ class _Templates(dict[int, bytes]):
         self._columns = columns
 
     def __missing__(self, length: int) -> bytes:
-        made = self[length] = b"".join([_HEADS[column] + b"$%d\r\n%%b\r\n" % length for column in self._columns])
+        name = b"$%d\r\n%%b\r\n" % length
+        made = self[length] = b"".join([_HEADS[column] + name + _TAILS[column] for column in self._columns])
         return made
 
 
@@ -120,4 +132,4 @@ def admit_all(gate: Gate, walker: Walker, *, untouched: bool = False) -> None:
     """What is packed by hand passes the gate too: once for each template that this module can write."""
     gate.admit(walker.words(0, 1), untouched=untouched)
     for column in Column:
-        gate.admit((*column.value, b""), untouched=untouched)
+        gate.admit(column.words(b""), untouched=untouched)

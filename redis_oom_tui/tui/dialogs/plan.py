@@ -12,6 +12,7 @@ from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.parts import PushButton, Toggle, marked, paragraph, quoted
 from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.key_sizes import mark
 from redis_oom_tui.words.sizes import count, duration, short_size
 
 _SAMPLES = 5
@@ -85,7 +86,7 @@ class PlanDialog(Dialog[BackupChoice]):
         lines: list[Line] = [()]
         for key in keys:
             ttl = "no TTL" if key.ttl_ms is None else f"TTL {duration(key.ttl_ms / 1000)}"
-            facts = f"{place(key)}{short_size(key.size):>7} {safe_text(key.type, 7):<7} {ttl:<11} "
+            facts = f"{place(key)}{mark(key).strip() + short_size(key.size):>7} {safe_text(key.type, 7):<7} {ttl:<11} "
             if width >= _ONE_LINE_FROM:
                 lines += quoted(key.id.key, width, facts, most=2)
             else:

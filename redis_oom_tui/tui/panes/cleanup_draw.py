@@ -12,6 +12,7 @@ from redis_oom_tui.tui.dialogs.parts import cut_end, marked, paragraph
 from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, pad
 from redis_oom_tui.tui.panes.cleanup_form import Form, entries, summary, value
 from redis_oom_tui.words.hostile import cut, exact, safe_text
+from redis_oom_tui.words.key_sizes import mark, size_words, sum_words
 from redis_oom_tui.words.sizes import count, duration, percent, short_size, size, told_bytes
 
 _LABEL = 16
@@ -28,6 +29,8 @@ class PlanSums:
 
     size: int
     budget: Budget | None = None
+    low: int | None = None
+    high: int | None = None
 
 
 def form_lines(
@@ -108,7 +111,7 @@ def _progress(share: float, room: int, pen: Pen) -> Line:
 
 def plan_lines(plan: Plan, sums: PlanSums, at: int, room: int, height: int, pen: Pen, *, hidden: int = 0) -> list[Line]:
     """The frozen plan: its sum, what it does for the memory, its flags, and the list of its keys from the cursor on."""
-    lines = paragraph(_sum(plan, sums.size), room - 1, "title", " ")
+    lines = paragraph(_sum(plan, sums), room - 1, "title", " ")
     budget = sums.budget
     if budget is not None and budget.words:
         role = "text" if budget.enough is not False else "warn"
@@ -122,10 +125,12 @@ def plan_lines(plan: Plan, sums: PlanSums, at: int, room: int, height: int, pen:
     return [*lines, *key_list(plan.keys, at, room, height - len(lines), pen)]
 
 
-def _sum(plan: Plan, held: int) -> str:
+def _sum(plan: Plan, sums: PlanSums) -> str:
     verb = "delete" if plan.deed is Deed.DELETE else f"expire within {duration(plan.expire_seconds)}"
     keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
-    return f"To {verb}: {keys}, {size(told_bytes(held, len(plan.keys)))} ({safe_text(summary(plan.criteria), 120)})"
+    low, high = (sums.size if end is None else end for end in (sums.low, sums.high))
+    held = sum_words(told_bytes(sums.size, len(plan.keys)), low, high)
+    return f"To {verb}: {keys}, {held} ({safe_text(summary(plan.criteria), 120)})"
 
 
 def key_list(keys: Sequence[PlannedKey], at: int, room: int, height: int, pen: Pen) -> list[Line]:
@@ -142,7 +147,7 @@ def key_list(keys: Sequence[PlannedKey], at: int, room: int, height: int, pen: P
 def _key_line(key: PlannedKey, here: bool, room: int, pen: Pen, *, narrow: bool) -> Line:
     ttl = "none" if key.ttl_ms is None else duration(key.ttl_ms / 1000)
     idle = "?" if key.idle_seconds is None else duration(key.idle_seconds)
-    facts = f" {short_size(key.size):>7} "
+    facts = f" {mark(key).strip() + short_size(key.size):>7} "
     facts += f"{ttl:>7} " if narrow else f"{safe_text(key.type, 6):<7}{ttl:>7}{idle:>8} {_place(key)} "
     text = facts + shown_name(key.id.key, max(4, room - len(facts) - 1))
     if here:
@@ -160,7 +165,7 @@ def facts(key: PlannedKey) -> tuple[str, ...]:
     ttl = "never expires" if key.ttl_ms is None else f"expires in {duration(key.ttl_ms / 1000)}"
     idle = "" if key.idle_seconds is None else f", idle for {duration(key.idle_seconds)}"
     seldom = "" if key.frequency is None else f", frequency {key.frequency}"
-    return (f"A {key.type} of {size(key.size)}; it {ttl}{idle}{seldom} when the plan was made.",)
+    return (f"A {key.type} of {size_words(key)}; it {ttl}{idle}{seldom} when the plan was made.",)
 
 
 def shown_name(name: bytes, room: int) -> str:

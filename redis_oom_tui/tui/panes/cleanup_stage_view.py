@@ -63,11 +63,11 @@ class StageView(Wheeled, can_focus=True):
         """What is summed over all keys: a tenth of a second for the largest plan, so not at every key press."""
         known = self._sums
         if known is None or known[0] is not plan or known[1] is not snapshot:
-            last = known[2] if known is not None and known[0] is plan else PlanSums(plan.size)
+            last = known[2] if known is not None and known[0] is plan else PlanSums(plan.size, None, *plan.size_range)
             budget = last.budget
             if snapshot is not None:
                 budget = self.triage.deeds.operator.budget(plan, snapshot, before=last.budget)
-            known = self._sums = (plan, snapshot, PlanSums(last.size, budget))
+            known = self._sums = (plan, snapshot, PlanSums(last.size, budget, last.low, last.high))
         return known[2]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.tui.widgets.columns import Column
 from redis_oom_tui.words import sizes
@@ -50,8 +50,7 @@ def _name(raw: bytes, width: int) -> str:
 
 
 def _size(row: KeyRow, _: int) -> str:
-    text = sizes.short_size(row.size)
-    return f"{text}?" if row.suspect else text
+    return f"{'~' if row.size_kind is SizeKind.ESTIMATED else ''}{sizes.short_size(row.size)}"
 
 
 def _share(share: float | None) -> str:

@@ -83,8 +83,10 @@ class ScanProgress(Canvas):
         """What the tables leave out by choice; else what these figures leave out, and why."""
         if self.note:
             return [(f"{self.note} ", "key")]
-        if view.notes and room >= _LEAST_NOTE:
-            return [(f"{shorten(safe_text('; '.join(view.notes), 300), room)} ", "warn")]
+        # What speaks against the sizes comes first: it may be all that there is room for.
+        notes = view.notes if view.contradiction is None else (view.contradiction, *view.notes)
+        if notes and room >= _LEAST_NOTE:
+            return [(f"{shorten(safe_text('; '.join(notes), 300), room)} ", "warn")]
         if self.hidden and _scattered(view) and room > len(_SCATTERED):
             return [(f"{_SCATTERED} ", "dim")]
         return []
@@ -105,7 +107,9 @@ def _told(view: ScanView) -> list[Piece]:
     elapsed = f"  in {sizes.duration(view.elapsed_seconds)}"
     if view.complete:
         told: list[Piece] = [(f"{sizes.count(view.scanned_keys)} keys", "title"), (elapsed, "dim")]
-        if view.explained_share is not None:
+        if view.contradiction is not None:
+            told.append((", sizes contradict used memory", "warn"))
+        elif view.explained_share is not None:
             told.append((f", explains {sizes.percent(view.explained_share)} of used memory", "dim"))
         return told
     keys = f" {sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"

@@ -9,7 +9,7 @@ from textual.screen import ModalScreen
 from textual.worker import Worker, WorkerState
 
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.tui.draw import Line, clip, pad, wrap
 from redis_oom_tui.tui.intents import MakePlan
@@ -17,13 +17,14 @@ from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.tui.widgets.keybar import KeyBar
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import exact, safe_text
+from redis_oom_tui.words.key_sizes import worth_words
 from redis_oom_tui.words.slots import slot_of
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
 
 _LONGEST_NAME = 1024
-_COLLECTIONS = frozenset({"hash", "list", "set", "zset", "stream"})
+_OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})
 
 
 class DetailsText(Canvas, can_focus=True):
@@ -80,12 +81,12 @@ class DetailsText(Canvas, can_focus=True):
         ]
 
 
-def _memory(size: int | None, estimate: str) -> str:
-    return (
-        "? (MEMORY USAGE is not to be had here)"
-        if size is None
-        else f"{sizes.size(size)} ({sizes.count(size)} bytes){estimate}"
-    )
+def _memory(row: KeyRow) -> str:
+    if row.size is not None:
+        return f"{sizes.size(row.size)} ({sizes.count(row.size)} bytes), {worth_words(row)}"
+    if row.type not in _OWN_TYPES:
+        return "? (not measurable: its module does not tell what a key holds)"
+    return "? (MEMORY USAGE is not to be had here)"
 
 
 def _ttl(details: KeyDetails) -> str:
@@ -98,10 +99,9 @@ def _ttl(details: KeyDetails) -> str:
 def facts(details: KeyDetails) -> list[tuple[str, str]]:
     """What was read, as names and values."""
     row = details.row
-    estimate = "" if row.measured or row.type not in _COLLECTIONS else ", estimated from a few elements"
     told = [
         ("type", safe_text(row.type, 30)),
-        ("memory", _memory(row.size, estimate)),
+        ("memory", _memory(row)),
         ("TTL", _ttl(details)),
     ]
     if row.idle_seconds is not None:
@@ -113,7 +113,7 @@ def facts(details: KeyDetails) -> list[tuple[str, str]]:
     if row.elements is not None:
         told.append(("elements", sizes.count(row.elements)))
     if row.suspect:
-        told.append(("beware", "this size cannot be true; the server's own count is wrong"))
+        told.append(("beware", "the server answered more than it uses in all: this is the most that the key can hold"))
     return told
 
 

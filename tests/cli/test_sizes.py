@@ -1,0 +1,69 @@
+"""What the commands print of sizes: their kind and range, and a sum that cannot be true."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from redis_oom_tui.cli import main as entry
+from tests.support.servers import RunningServer
+from tests.support.shapes import SHAPES, jobs
+
+Printed = Callable[..., str]
+
+
+@pytest.fixture
+def printed(server: RunningServer, home: None, capsys: pytest.CaptureFixture[str]) -> Printed:
+    """What a command prints on this server, which must go well."""
+
+    def run(*words: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            entry.main(["-s", server.socket_path, *words])
+        out, err = capsys.readouterr()
+        assert not ended.value.code, err
+        return out
+
+    return run
+
+
+def test_hogs_and_cleanup_tell_what_a_size_is_worth(server: RunningServer, printed: Printed) -> None:
+    with server.client() as client:
+        SHAPES["stream with many consumers"](client)
+        jobs(50, 11)(client)
+    found = json.loads(printed("hogs", "--json", "--top", "100"))
+    kinds = {key["key"]: key["size_kind"] for key in found["keys"]}
+    assert kinds.pop("big:stream") == "estimated"
+    assert set(kinds.values()) == {"exact"}
+    stream = next(key for key in found["keys"] if key["key"] == "big:stream")
+    assert stream["bytes_low"] < stream["bytes"] <= stream["bytes_high"]
+    assert found["bytes"] == sum(key["bytes"] for key in found["keys"])
+    assert "size_kind,bytes_low,bytes_high" in printed("hogs", "--csv").splitlines()[0]
+    text = printed("hogs")
+    assert "from - to" in text
+    assert any("~" in line or "!" in line for line in text.splitlines() if "big:stream" in line)
+    planned = json.loads(printed("cleanup", "--match", "*", "--json"))
+    by_key = {key["key"]: key for key in planned["keys"]}
+    assert by_key["big:stream"]["size_kind"] == "estimated"
+    assert by_key["bull:mail:7"]["bytes_low"] == by_key["bull:mail:7"]["bytes"] == by_key["bull:mail:7"]["bytes_high"]
+    assert planned["plan"]["bytes_low"] < planned["plan"]["bytes"] <= planned["plan"]["bytes_high"]
+    assert "estimated: " in printed("cleanup", "--match", "*")
+
+
+def test_hogs_says_that_sizes_contradict_what_is_used(server: RunningServer, printed: Printed) -> None:
+    with server.client() as client:
+        pipeline = client.pipeline(transaction=False)
+        for number in range(40):
+            pipeline.xadd(f"s{number}", {"a": "1"})
+            pipeline.xgroup_create(f"s{number}", "g", "$")
+            for at in range(1500):
+                pipeline.execute_command("XGROUP", "CREATECONSUMER", f"s{number}", "g", f"c{at}")
+        pipeline.execute()
+    found = json.loads(printed("hogs", "--json"))
+    text = printed("hogs")
+    if server.flavour == "valkey":
+        assert found["contradiction"] is None
+        assert "% of used_memory is in these keys" in text
+    else:
+        assert "over-reports" in found["contradiction"]
+        assert found["contradiction"] in text
+        assert "is in these keys" not in text
