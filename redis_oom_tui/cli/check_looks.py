@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.cli.context import Invocation
@@ -10,10 +11,12 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.longer_look import calls_for_a_longer_look
+from redis_oom_tui.rules.rates import between
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.knock import Knock
 
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
     from redis_oom_tui.store.live import LiveServer
 
     Server = LiveServer | ClusterSource
+
+
+# Where something hints at refused writes: how long after the first look they are waited for, and how often.
+LONGER_SECONDS = 1.5
+_STEP_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,8 @@ class Looks:
 def examined(invocation: Invocation, knock: Knock | None, *, gap: float) -> Answer:
     """The verdict and the findings; `gap` seconds lie between the looks at least. Raises TriageError."""
     looks = None if knock is None else _knocked(invocation, knock)
+    if looks is not None and knock is not None and _may_have_missed(looks.before, looks.now, invocation):
+        looks = _knocked_longer(invocation, knock, looks)
     if looks is None:
         looks = _driven(invocation, gap)
     now = with_settings(with_clients(with_room(looks.now), looks.clients), looks.settings)
@@ -62,6 +72,32 @@ def examined(invocation: Invocation, knock: Knock | None, *, gap: float) -> Answ
         thresholds=thresholds,
     )
     return Answer(judge(now, looks.before, thresholds), now, examine(case))
+
+
+def _knocked_longer(invocation: Invocation, knock: Knock, looks: Looks) -> Looks | None:
+    """The same with the last of some more looks; None where the driver must say what is the matter."""
+    from redis_oom_tui.store.line import LeftToTheDriver
+
+    try:
+        knock.again(LONGER_SECONDS, lambda look: _refused(looks.before, look.snapshot()))
+    except TimeoutError as error:
+        from redis_oom_tui.store.errors import as_ours
+
+        raise as_ours(error, invocation.connection.address) from None
+    except (OSError, ValueError, LeftToTheDriver):
+        return None
+    return replace(looks, now=knock.latest().snapshot())
+
+
+def _may_have_missed(before: Snapshot, now: Snapshot, invocation: Invocation) -> bool:
+    """Whether refused writes may come too seldom for what was seen so far, which shows none."""
+    thresholds = invocation.profile.watch.thresholds
+    return judge(now, before, thresholds).level is not Level.OOM and calls_for_a_longer_look(now, thresholds)
+
+
+def _refused(before: Snapshot, now: Snapshot) -> bool:
+    """Whether a write was refused between the two, here or on the cluster's worst node."""
+    return bool(between(before, now).refused_writes) or judge(now, before).level is Level.OOM
 
 
 def _knocked(invocation: Invocation, knock: Knock) -> Looks | None:
@@ -111,9 +147,22 @@ async def _ask(invocation: Invocation, gap: float) -> Looks:
         replicas = asyncio.create_task(_replicas(server, before))
         await asyncio.sleep(max(0.0, gap - (time.monotonic() - before.taken_monotonic)))
         now, settings, clients, known = await _closely(server)
+        if _may_have_missed(before, now, invocation):
+            now = await _longer(server, before, now)
         return Looks(before, now, settings, clients, known, await replicas)
     finally:
         await server.close()
+
+
+async def _longer(server: "Server", before: Snapshot, now: Snapshot) -> Snapshot:
+    """The last of some more looks, up to the first that shows a refused write."""
+    import asyncio
+
+    until = before.taken_monotonic + LONGER_SECONDS
+    while not _refused(before, now) and (left := until - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, _STEP_SECONDS))
+        now = await server.snapshot()
+    return now
 
 
 async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]:

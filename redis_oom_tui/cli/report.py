@@ -34,7 +34,7 @@ from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.words.report import document, markdown
 from redis_oom_tui.words.sizes import skipped_lines
 
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 1.5
 _AUDIT_HOURS = 24.0
 
 
@@ -86,6 +86,7 @@ class Gathered:
         self.scan: ScanView | None = None
         self.values: tuple[FamilySample, ...] = ()
         self.replicas: tuple[NodeView, ...] = ()
+        self.recorded = False
 
 
 async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
@@ -133,6 +134,7 @@ def _recorded(path: Path) -> Gathered:
 
     moments = load(path).moments
     gathered = Gathered([moment.snapshot for moment in moments if moment.snapshot is not None])
+    gathered.recorded = True
     for moment in moments:
         gathered.clients = moment.clients or gathered.clients
         gathered.settings = dict(moment.settings or gathered.settings)
@@ -161,6 +163,8 @@ def _report(
     for snapshot in gathered.snapshots:
         history.add(snapshot)
     last = gathered.snapshots[-1]
+    # The looks of a report lie close together: what any of them saw is of now.
+    rates = history.rates() if gathered.recorded else replace(history.rates(), refused_just_now=None)
     told = forecast(history.samples)
     scan, clients = gathered.scan, gathered.clients
     if not names:
@@ -179,7 +183,7 @@ def _report(
         made_at=time.time(),
         first=gathered.snapshots[0],
         last=last,
-        verdict=judge(last, thresholds=thresholds, rates=history.rates(), forecast=told),
+        verdict=judge(last, thresholds=thresholds, rates=rates, forecast=told),
         episodes=episodes(gathered.snapshots, thresholds),
         findings=examine(case, refused_reads),
         forecast=told,

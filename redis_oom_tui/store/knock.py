@@ -7,7 +7,7 @@ left to the driver, which has a sentence for it.
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.models.address import Address, Connection
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 
 _INFO: Words = (b"INFO", b"all")
+_STEP_SECONDS = 0.25
 _CLIENTS: Words = (b"CLIENT", b"LIST")
 
 
@@ -105,6 +106,26 @@ class Knock:
         waited for in vain."""
         self._thread.join()
         return self._looks[1] if len(self._looks) > 1 else None
+
+    def again(self, seconds: float, enough: Callable[[Look], bool]) -> None:
+        """More looks over a line of their own, until so long after the first one, or until one is `enough`.
+
+        Raises what `Line` raises.
+        """
+        until = self._looks[0].monotonic + seconds
+        line = Line(self._connection)
+        try:
+            while (left := until - time.monotonic()) > 0:
+                time.sleep(min(left, _STEP_SECONDS))
+                self._look(line)
+                if enough(self._looks[-1]):
+                    break
+        finally:
+            line.close()
+
+    def latest(self) -> Look:
+        """The last look, after a first one."""
+        return self._looks[-1]
 
     def _ask(self) -> None:
         try:

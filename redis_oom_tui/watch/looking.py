@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from redis_oom_tui.files.machine import with_room
@@ -68,8 +68,8 @@ class Looking:
         self._forecast: Forecast | None = None
         self._forecast_made = 0.0
 
-    async def look(self) -> Look:
-        """One look; never raises for a server's fault."""
+    async def look(self, *, whole: bool = False) -> Look:
+        """One look; never raises for a server's fault. Its rates are since the look before, or of the `whole` past."""
         try:
             async with asyncio.timeout(max(_PATIENCE_SECONDS, self.settings.interval_seconds)):
                 snapshot = await self._snapshot()
@@ -77,7 +77,7 @@ class Looking:
             return await self._failed(f"{self.source.address} did not answer in time: look at its load and the network")
         except TROUBLE as error:
             return await self._failed(sentence("this look is", error))
-        return attempt("this look is", lambda: self._judged(snapshot), lambda fault: self._silent(fault.words))
+        return attempt("this look is", lambda: self._judged(snapshot, whole), lambda fault: self._silent(fault.words))
 
     async def close(self) -> None:
         """Let go of the server; one that does not answer its goodbye is left alone."""
@@ -107,9 +107,12 @@ class Looking:
     def _silent(self, reason: str) -> Look:
         return Look(Silence(self._clock.monotonic(), self._clock.wall(), reason), unknown(reason))
 
-    def _judged(self, snapshot: Snapshot) -> Look:
+    def _judged(self, snapshot: Snapshot, whole: bool) -> Look:
         snapshot = with_room(snapshot)
         rates = self._history.add(snapshot)
+        if whole:
+            # All that was seen counts: there is no next look that could show a cure.
+            rates = replace(self._history.rates(), refused_just_now=None)
         ahead = self._ahead(snapshot.taken_monotonic)
         thresholds = self.settings.thresholds
         lenient = lowered(thresholds, self.settings.hysteresis)

@@ -11,6 +11,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.guarded import TROUBLE, attempt, sentence
+from redis_oom_tui.rules.longer_look import calls_for_a_longer_look
 from redis_oom_tui.rules.verdict import unknown
 from redis_oom_tui.watch.clock import Clock
 from redis_oom_tui.watch.looking import Look, Looking
@@ -19,6 +20,9 @@ from redis_oom_tui.words.sizes import count, duration
 
 # A single look knows no rates; a second one so soon after tells whether writes are being refused right now.
 _SECOND_LOOK_SECONDS = 0.5
+# Where something hints at refused writes: how long after the first look they are waited for, and how often.
+_LONGEST_LOOK_SECONDS = 1.5
+_STEP_SECONDS = 0.25
 # What failed is begun again after so long, then twice as long.
 _AGAIN_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -68,8 +72,7 @@ class Watch:
         try:
             look = await self._looking.look()
             if look.snapshot is not None:
-                await self._clock.wait(stop, _SECOND_LOOK_SECONDS)
-                look = await self._looking.look()
+                look = await self._looked_again(look.snapshot.taken_monotonic, stop)
             self.looks_total += 1
             events = self._book.observe(look.heard)
             try:
@@ -81,6 +84,19 @@ class Watch:
         finally:
             await self._looking.close()
         return look
+
+    async def _looked_again(self, since: float, stop: asyncio.Event) -> Look:
+        """A second look, and more of them for a while where something hints at refused writes and none was seen."""
+        thresholds = self._looking.settings.thresholds
+        pause = _SECOND_LOOK_SECONDS
+        while True:
+            await self._clock.wait(stop, pause)
+            look = await self._looking.look(whole=True)
+            if look.snapshot is None or look.verdict.level is Level.OOM:
+                return look
+            pause = min(_STEP_SECONDS, since + _LONGEST_LOOK_SECONDS - self._clock.monotonic())
+            if pause <= 0 or not calls_for_a_longer_look(look.snapshot, thresholds):
+                return look
 
     def _tell_listeners(self, look: Look, events: Sequence[Event]) -> None:
         for listener in self._listeners:

@@ -4,28 +4,14 @@ from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import UNKNOWN, is_known
+from redis_oom_tui.rules.refusable import takes_memory
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.words.doubts import doubt_lines
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.limits import limit_text
 from redis_oom_tui.words.sizes import count, duration, percent_beside, size
 
-# commandstats count every refusal, by the ACL as well; none of these can be refused for lack of memory.
-_HARMLESS = (
-    "auth client config command cluster acl info ping hello select memory object latency slowlog debug role module"
-    " monitor scan keys dbsize randomkey type ttl pttl exists touch get mget getrange strlen hget hmget hgetall hkeys"
-    " hvals hlen hscan lrange llen lindex smembers sismember scard sscan zrange zscore zcard zscan xrange xlen xinfo"
-    " dump del unlink expire pexpire expireat pexpireat persist flushall flushdb save bgsave bgrewriteaof shutdown"
-    " subscribe psubscribe publish watch multi discard replicaof slaveof psync replconf"
-)
-_NEED_NO_MEMORY = frozenset(_HARMLESS.split())
-
-
 _DOUBTS = 3
-
-
-def _takes_no_memory(command: str) -> bool:
-    return command.lower().partition("|")[0] in _NEED_NO_MEMORY
 
 
 def in_use(facts: Facts) -> str:
@@ -62,7 +48,7 @@ def refusals(facts: Facts) -> str:
     if not facts.refused:
         return ""
     least = "at least " if facts.now.counters.refused_is_lower_bound or facts.rates.reset else ""
-    counted = [(name, n) for name, n in facts.rates.refused_by_command.items() if not _takes_no_memory(name)]
+    counted = [(name, n) for name, n in facts.rates.refused_by_command.items() if takes_memory(name)]
     commands = sorted(counted, key=lambda item: -item[1])[:3]
     of = f", mostly {' '.join(safe_text(name.upper(), 24) for name, _ in commands)}" if commands else ""
     return f"{least}{count(facts.refused)} refused in the last {lately(facts)}{of}"
@@ -119,13 +105,22 @@ def _keyless(facts: Facts) -> str:
 
 
 def refused_so_far(facts: Facts) -> str:
-    """The total since start-up or RESETSTAT; '' where it is 0 or unknown."""
+    """The total since start-up or RESETSTAT, and whether any of it is of now; '' where it is 0 or unknown."""
     counters = facts.now.counters
     if not counters.refused_writes_total:
         return ""
     least = "at least " if counters.refused_is_lower_bound else ""
     writes = "write" if counters.refused_writes_total == 1 else "writes"
-    return f"{least}{count(counters.refused_writes_total)} {writes} refused since its counters began"
+    return f"{least}{count(counters.refused_writes_total)} {writes} refused since its counters began{_of_now(facts)}"
+
+
+def _of_now(facts: Facts) -> str:
+    """Whether refusals go on: what the span between the looks tells of it."""
+    if facts.refused or facts.rates.not_judged:
+        return ""
+    if not facts.rates.seconds:
+        return ", whether any now is not known yet"
+    return "" if facts.rates.refused_writes is None else f", none in the last {lately(facts)}"
 
 
 def evidence(facts: Facts) -> tuple[str, ...]:

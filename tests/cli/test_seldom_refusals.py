@@ -1,0 +1,109 @@
+"""Writes that are refused now and then: a look of a tenth of a second sees none, and must not call it healthy."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from redis_oom_tui.cli.main import main
+from redis_oom_tui.store.knock import Knock
+from tests.cli.test_check import calls, checked, fill
+from tests.support.servers import RunningServer
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("REDIS_URL", "REDISCLI_AUTH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@contextmanager
+def refused_every(server: RunningServer, seconds: float) -> Iterator[None]:
+    """A writer whose values are larger than the room that there is: one is refused every so often."""
+    ended, begun = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with server.client() as client:
+            value = b"x" * int(client.info("memory")["maxmemory"])
+            while not ended.is_set():
+                with contextlib.suppress(redis.OutOfMemoryError):
+                    client.set("large", value)
+                # Its buffer goes with the connection.
+                client.connection_pool.disconnect()
+                begun.set()
+                ended.wait(seconds)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(20)
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join(20)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.5, 1.0])
+def test_one_refusal_now_and_then_is_seen(
+    server: RunningServer, capsys: pytest.CaptureFixture[str], seconds: float
+) -> None:
+    fill(server, 0.5)
+    with refused_every(server, seconds):
+        ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
+    document = json.loads(out)
+    assert (ended, document["verdict"]) == (2, "oom"), document["reason"]
+    # Caught in the act, the value itself fills the server.
+    assert "refused in the last " in document["reason"] or document["memory"]["pressure"] > 1
+
+
+def test_behind_the_driver_it_is_seen_too(
+    server: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Knock, "suits", lambda connection: False)
+    fill(server, 0.5)
+    with refused_every(server, 1.0):
+        assert checked(capsys, "-s", server.socket_path, "check", "--json")[0] == 2
+
+
+@pytest.mark.parametrize("words", [("watch", "--once", "--json"), ("report", "--json", "--no-scan")])
+def test_a_single_watch_and_a_report_see_it(
+    server: RunningServer, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    fill(server, 0.5)
+    with refused_every(server, 1.0), pytest.raises(SystemExit):
+        main(["-s", server.socket_path, *words])
+    out = capfd.readouterr().out
+    document = json.loads(out)
+    assert "refused in the last " in str(document["verdict"]) + str(document.get("reason")), document
+
+
+def test_what_is_long_over_is_told_as_that(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(server, 0.5)
+    with refused_every(server, 60.0):
+        time.sleep(0)
+    ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
+    document = json.loads(out)
+    assert (ended, document["verdict"]) == (0, "ok")
+    assert "1 write refused since its counters began, none in the last 1." in document["reason"]
+
+
+@pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru"])
+def test_a_server_without_a_hint_is_asked_twice_and_no_more(
+    server: RunningServer, capsys: pytest.CaptureFixture[str], policy: str
+) -> None:
+    fill(server, 0.5 if policy == "noeviction" else 0.99)
+    with server.client() as client:
+        client.config_set("maxmemory-policy", policy)
+        before = calls(client)["cmdstat_info"]
+        ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
+        after = calls(client)["cmdstat_info"]
+    assert ended == 0, out
+    assert after - before == 2 + 1  # the INFO of `calls` itself
