@@ -8,6 +8,22 @@ _HARMLESS = (
     " dump del unlink expire pexpire expireat pexpireat persist flushall flushdb save bgsave bgrewriteaof shutdown"
     " subscribe psubscribe publish watch multi discard replicaof slaveof psync replconf"
 )
+# Error replies, by their first word, of calls that are refused before they run, but not for lack of memory.
+REFUSED_OTHERWISE = (
+    "NOPERM",
+    "NOAUTH",
+    "MISCONF",
+    "NOREPLICAS",
+    "READONLY",
+    "MASTERDOWN",
+    "LOADING",
+    "BUSY",
+    "CLUSTERDOWN",
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CROSSSLOT",
+)
 _NEED_NO_MEMORY = frozenset(_HARMLESS.split())
 
 

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from redis_oom_tui.cli.main import main
+from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.store.knock import Knock
 from tests.cli.test_check import calls, checked, fill
 from tests.support.servers import RunningServer
@@ -23,6 +24,15 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(tmp_path))
     for name in ("REDIS_URL", "REDISCLI_AUTH"):
         monkeypatch.delenv(name, raising=False)
+
+
+class LookAt:
+    """One look by the plain line."""
+
+    def __init__(self, server: RunningServer) -> None:
+        look = Knock(server.connection).first()
+        assert look is not None
+        self.snapshot = look.snapshot()
 
 
 @contextmanager
@@ -82,7 +92,9 @@ def test_a_single_watch_and_a_report_see_it(
         main(["-s", server.socket_path, *words])
     out = capfd.readouterr().out
     document = json.loads(out)
-    assert "refused in the last " in str(document["verdict"]) + str(document.get("reason")), document
+    said = str(document["verdict"]) + str(document.get("reason"))
+    # Caught in the act, the value itself fills the server.
+    assert "refused in the last " in said or "Refusing writes at 1" in said
 
 
 def test_what_is_long_over_is_told_as_that(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,3 +119,24 @@ def test_a_server_without_a_hint_is_asked_twice_and_no_more(
         after = calls(client)["cmdstat_info"]
     assert ended == 0, out
     assert after - before == 2 + 1  # the INFO of `calls` itself
+
+
+def test_our_own_refused_question_is_no_refused_write(server: RunningServer) -> None:
+    """A user who may not run EVAL: asking whether it may is refused, and counted by command as the writes are."""
+    fill(server, 0.5)
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "ops", "on", ">secret", "~*", "&*", "+@all", "-eval")
+        before = LookAt(server)
+        value = b"x" * int(client.info("memory")["maxmemory"])
+        for _ in range(3):
+            with contextlib.suppress(redis.OutOfMemoryError):
+                client.set("large", value)
+        client.connection_pool.disconnect()
+        ops = server.client(username="ops", password="secret")
+        with ops, pytest.raises(redis.exceptions.NoPermissionError):
+            ops.execute_command("EVAL", "return 1", "0")
+        after = LookAt(server)
+    verdict = judge(after.snapshot, before.snapshot)
+    assert "3 refused in the last" in verdict.reason
+    assert "mostly SET" in verdict.reason
+    assert "EVAL" not in verdict.reason

@@ -231,11 +231,11 @@ def test_a_replica_is_not_refusing_but_may_be_once_promoted() -> None:
 
 def test_earlier_refusals_do_not_make_a_healthy_server_sick() -> None:
     verdict = judge(look(refused=400))
-    assert verdict.reason == (
-        "Healthy: at 10 % of 1000 MiB with room to write; 400 writes refused since its counters began."
-    )
-    assert judge(look(used=100 * MIB, refused=1)).reason.endswith("; 1 write refused since its counters began.")
-    assert judge(look(used=960 * MIB, refused=400)).reason.endswith("and 400 writes refused since its counters began.")
+    began = "Healthy: at 10 % of 1000 MiB with room to write; 400 writes refused since its counters began"
+    assert verdict.reason == f"{began}, whether any now is not known yet."
+    once, ago = look(used=100 * MIB, refused=1), look(used=100 * MIB, refused=1, at=998.5)
+    assert judge(once, ago).reason.endswith("; 1 write refused since its counters began, none in the last 1.5 s.")
+    assert ", and 400 writes refused since its counters began" in judge(look(used=960 * MIB, refused=400)).reason
 
 
 def test_a_restart_begins_the_count_again() -> None:

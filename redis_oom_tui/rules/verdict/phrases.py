@@ -4,7 +4,7 @@ from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import UNKNOWN, is_known
-from redis_oom_tui.rules.refusable import takes_memory
+from redis_oom_tui.rules.refusable import REFUSED_OTHERWISE, takes_memory
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.words.doubts import doubt_lines
 from redis_oom_tui.words.hostile import safe_text
@@ -48,7 +48,9 @@ def refusals(facts: Facts) -> str:
     if not facts.refused:
         return ""
     least = "at least " if facts.now.counters.refused_is_lower_bound or facts.rates.reset else ""
-    counted = [(name, n) for name, n in facts.rates.refused_by_command.items() if takes_memory(name)]
+    # What was refused for another reason, as our own question for a right, is counted by command all the same.
+    others = sum(facts.rates.errors_by_kind.get(kind, 0) for kind in REFUSED_OTHERWISE)
+    counted = [(name, n) for name, n in facts.rates.refused_by_command.items() if takes_memory(name) and n > others]
     commands = sorted(counted, key=lambda item: -item[1])[:3]
     of = f", mostly {' '.join(safe_text(name.upper(), 24) for name, _ in commands)}" if commands else ""
     return f"{least}{count(facts.refused)} refused in the last {lately(facts)}{of}"
@@ -105,22 +107,23 @@ def _keyless(facts: Facts) -> str:
 
 
 def refused_so_far(facts: Facts) -> str:
-    """The total since start-up or RESETSTAT, and whether any of it is of now; '' where it is 0 or unknown."""
+    """The total since start-up or RESETSTAT; '' where it is 0 or unknown."""
     counters = facts.now.counters
     if not counters.refused_writes_total:
         return ""
     least = "at least " if counters.refused_is_lower_bound else ""
     writes = "write" if counters.refused_writes_total == 1 else "writes"
-    return f"{least}{count(counters.refused_writes_total)} {writes} refused since its counters began{_of_now(facts)}"
+    return f"{least}{count(counters.refused_writes_total)} {writes} refused since its counters began"
 
 
-def _of_now(facts: Facts) -> str:
-    """Whether refusals go on: what the span between the looks tells of it."""
-    if facts.refused or facts.rates.not_judged:
-        return ""
+def refused_before(facts: Facts) -> str:
+    """The same, and whether any of it is of now: what the span between the looks tells."""
+    total = refused_so_far(facts)
+    if not total or facts.refused or facts.rates.not_judged:
+        return total
     if not facts.rates.seconds:
-        return ", whether any now is not known yet"
-    return "" if facts.rates.refused_writes is None else f", none in the last {lately(facts)}"
+        return f"{total}, whether any now is not known yet"
+    return total if facts.rates.refused_writes is None else f"{total}, none in the last {lately(facts)}"
 
 
 def evidence(facts: Facts) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.earlier_refusals import earlier_refusals
 from redis_oom_tui.rules.verdict.facts import Facts
-from redis_oom_tui.rules.verdict.phrases import in_use, refusals, refused_so_far, say, why_full, why_unjudged
+from redis_oom_tui.rules.verdict.phrases import in_use, refusals, refused_before, say, why_full, why_unjudged
 from redis_oom_tui.rules.verdict.unknowns import (
     contradictory,
     count_unknown,
@@ -121,7 +121,7 @@ def close_to_limit(facts: Facts) -> Verdict | None:
         why = f"only {count(facts.now.expires)} of {count(facts.now.keys)} keys may be evicted by {facts.policy}"
     else:
         why = why_full(facts)
-    so_far = refused_so_far(facts)
+    so_far = refused_before(facts)
     where = "Over" if (facts.pressure or 0.0) >= 1.0 else "Close to"
     reason = f"{where} its limit at {in_use(facts)}: {why}{', and ' if so_far else ''}{so_far}."
     # By its rule an armed cleanup knows whether deleting keys helps.
@@ -267,7 +267,7 @@ def no_limit(facts: Facts) -> Verdict | None:
     """Nothing but the host stops it, and that is far."""
     if not facts.now.memory.unlimited:
         return None
-    earlier = refused_so_far(facts)
+    earlier = refused_before(facts)
     of = f" of the {size(facts.host)} its host has" if facts.host else ""
     writes = f"; {earlier}, by a limit that is gone or set elsewhere" if earlier else ", and writes are accepted"
     reason = f"No limit is set: it uses {size(facts.now.memory.used_bytes)}{of}{writes}."
@@ -276,7 +276,7 @@ def no_limit(facts: Facts) -> Verdict | None:
 
 def healthy(facts: Facts) -> Verdict:
     """Nothing above spoke."""
-    earlier = refused_so_far(facts)
+    earlier = refused_before(facts)
     cause = earlier_refusals(facts.now, facts.thresholds)
     if earlier and cause is not None:
         earlier = f"{earlier} ({cause.value})"

@@ -3,7 +3,7 @@
 from redis_oom_tui.models.snapshot import NOT_REPORTED
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.verdict.facts import Facts
-from redis_oom_tui.rules.verdict.phrases import in_use, refused_so_far, say, why_unjudged
+from redis_oom_tui.rules.verdict.phrases import in_use, refused_before, say, why_unjudged
 from redis_oom_tui.words.sizes import duration, size
 
 _LIMIT_STEP = (
@@ -44,7 +44,7 @@ def count_unknown(facts: Facts) -> Verdict | None:
     """Nobody can say how full it is: what it counts cannot be true, or is not reported."""
     if facts.now.memory.used_bytes is not None:
         return None
-    earlier, seconds = refused_so_far(facts), facts.over_limit_seconds
+    earlier, seconds = refused_before(facts), facts.over_limit_seconds
     over = f"over its limit by its own clock for {duration(seconds)}" if seconds else ""
     more = "".join(f"; {clause}" for clause in (over, earlier) if clause)
     level = Level.CRITICAL if seconds else Level.WARNING if earlier else Level.UNKNOWN
@@ -73,7 +73,7 @@ def limit_unknown(facts: Facts) -> Verdict | None:
     unjudged = why_unjudged(facts)
     if not unjudged:
         return None
-    earlier = refused_so_far(facts)
+    earlier = refused_before(facts)
     per_second = facts.rates.per_second(facts.rates.evicted_keys)
     evicts = f"; {per_second:,.0f} keys/s are evicted" if per_second and per_second >= 1 else ""
     reason = (
