@@ -1,0 +1,39 @@
+"""The first screen on states of public reports: unknown figures read as such, and the cause stands on top."""
+
+import pytest
+
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.store.live import LiveServer
+from tests.support.replayed import case, replayed
+from tests.tui.support import an_app, screen_text, until
+
+SEEN = {
+    "valkey2994-underflow": ("its own count is broken", "? of 10.0 GiB", "unknown, as used_memory is"),
+    "elasticache-serverless-like": ("its limit is not reported", "limit not reported", "--limit SIZE"),
+    "redis14310-cluster-links": ("links of the cluster bus hold 1.9 GiB", "cluster links"),
+    "redis13547-rss-zero": ("58 % of 512.0 MiB",),
+    "redis4574-query-buffers": ("buffers of clients and replicas hold", "50 clients hold 4.8 GiB of query buffers"),
+    "keydb234-oom-no-keys": ("held by no key", "no key", "KeyDB 6.0.13"),
+    "dragonfly5431-lsn-buffers": ("neither Redis nor Valkey", "Dragonfly df-v1.31.0"),
+}
+NEVER = ("no limit", "No limit", "swapping", "permission", "18446744")
+
+
+@pytest.mark.parametrize("name", SEEN)
+async def test_the_first_screen_tells_it(name: str) -> None:
+    with replayed(case(name, refused=("CONFIG",))) as port:
+        source = LiveServer(Connection(Address(port=port)))
+        app = an_app(source)
+        async with app.run_test(size=(140, 44)) as pilot:
+            await until(pilot, lambda: app.reading is not None and app.reading.verdict is not None)
+            await pilot.pause()
+            text = screen_text(app)
+            for key in ("3", "2", "4", "1"):
+                await pilot.press(key)
+                await pilot.pause()
+        await source.close()
+    whole = " ".join(text.split())
+    for words in SEEN[name]:
+        assert words in whole, text
+    for words in NEVER:
+        assert words not in whole or (words == "18446744" and name.startswith("valkey")), text
