@@ -34,6 +34,7 @@ class FleetStanding:
     unseen_keys: int = 0
     used_bytes: int = 0
     contradiction: str | None = None
+    used_known: bool = True
     owners: Owners = field(default_factory=lambda: Owners(()))
     ahead: dict[bytes, str] = field(default_factory=dict)
     sample: estimate.Sample | None = None
@@ -96,7 +97,7 @@ class FleetPicture:
         return None if standing.sample is None else self._tally.estimated_bytes(standing.sample)
 
     def _explained(self) -> float | None:
-        used = self._standing.used_bytes
+        used = self._standing.used_bytes if self._standing.used_known else None
         return self._tally.bytes / used if used and self._tally.bytes and not self._options.filtered else None
 
 

@@ -244,6 +244,7 @@ class ClusterScan:
             standing.used_bytes += scan.used_bytes or 0
             if view.contradiction is not None and standing.contradiction is None:
                 standing.contradiction = f"{scan.asked}: {view.contradiction}"
+            standing.used_known = standing.used_known and scan.used_bytes is not None
             gone = {slot for slot in scan.slots if (owner := now.of_slot(slot)) is None or owner.name != scan.node}
             self._doubts.slots |= gone & scan.seen.keys()
             self._remaining -= scan.slots - (gone - scan.seen.keys())
