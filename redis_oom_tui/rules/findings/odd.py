@@ -34,7 +34,7 @@ def refused_before(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="refused-large",
         level=Level.WARNING,
-        title=f"{writes}, and its peak was only {percent(_peak_share(case))} of the limit: were the values too large?",
+        title=f"{writes}, and its peak was only {percent(_peak_share(case))} of the limit: perhaps large values",
         advice=f"Find who writes values of about {size(room)} or more, unless the limit was lower then.",
         evidence=(peak,),
         in_the_application="Write large values in parts, or keep them elsewhere: a command counts while it arrives.",

@@ -48,7 +48,7 @@ def count_unknown(facts: Facts) -> Verdict | None:
     over = f"over its limit by its own clock for {duration(seconds)}" if seconds else ""
     more = "".join(f"; {clause}" for clause in (over, earlier) if clause)
     level = Level.CRITICAL if seconds else Level.WARNING if earlier else Level.UNKNOWN
-    reason = f"How full it is cannot be told: {why_unjudged(facts)}{more}."
+    reason = f"How full it is cannot be told, as {why_unjudged(facts)}{more}."
     return say(facts, level, "count-unknown", reason, _COUNT_STEP[_is_broken(facts)], facts.since)
 
 
