@@ -21,11 +21,12 @@ from redis_oom_tui.models.errors import BadInput, CommandRefused
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.ports import GoesOn, KeepsItsPlace, Scan, Source
+from redis_oom_tui.rules.common_patterns import contains
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.key_patterns import read
 from redis_oom_tui.words import hogs_lines, pattern_text
 from redis_oom_tui.words.hogs_document import hogs_document, keys_csv, patterns_csv
-from redis_oom_tui.words.hostile import from_glob, safe_text
+from redis_oom_tui.words.hostile import from_glob, glob_text, safe_text
 
 _KEPT = 1000
 _EXIT_FAILED = 3
@@ -97,7 +98,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
             _saved(scan, given["save"])
     finally:
         # What took hours to find is told, even where it cannot be kept.
-        click.echo(_printed(scan.view, comparison, wish, invocation.way_in), nl=False)
+        click.echo(_printed(scan.view, comparison, wish, options, invocation.way_in), nl=False)
     return _exit_code(scan.view)
 
 
@@ -218,7 +219,9 @@ async def _progress(view: Callable[[], ScanView]) -> None:
         click.echo("\r\x1b[K" + hogs_lines.progress(view())[:78], nl=False, err=True)
 
 
-def _printed(view: ScanView, comparison: Comparison | None, wish: _Wish, way_in: Sequence[str]) -> str:
+def _printed(
+    view: ScanView, comparison: Comparison | None, wish: _Wish, options: ScanOptions, way_in: Sequence[str]
+) -> str:
     keys = sorted(view.top, key=_SORTS[wish.sort])[: wish.top]
     if wish.form == "json":
         return json.dumps(hogs_document(view, keys, comparison)) + "\n"
@@ -228,19 +231,25 @@ def _printed(view: ScanView, comparison: Comparison | None, wish: _Wish, way_in:
     if comparison is not None:
         lines += ["", *hogs_lines.changes(comparison, wish.top)]
     elif wish.patterns:
-        lines += ["", *hogs_lines.patterns(view.patterns[: wish.top], view), *_to_plan(view, way_in)]
+        lines += ["", *hogs_lines.patterns(view.patterns[: wish.top], view), *_to_plan(view, options, way_in)]
     else:
         lines += ["", *hogs_lines.keys(keys, view)]
     return "\n".join(lines) + "\n"
 
 
-def _to_plan(view: ScanView, way_in: Sequence[str]) -> list[str]:
+def _to_plan(view: ScanView, options: ScanOptions, way_in: Sequence[str]) -> list[str]:
     """A line to copy that plans a cleanup of the largest pattern, and so shows how any of them is named."""
     row = next(iter(view.patterns), None)
-    select = None if row is None or row.select is None else pattern_text.text(row.select)
-    if row is None or row.select is None or select is None:
+    if row is None or row.select is None:
+        return []
+    whole = options.pattern if options.pattern is not None and contains(row.select, options.pattern) else row.select
+    select = pattern_text.text(whole)
+    if select is None:
         return []
     words = ["--pattern", select]
+    # What the scan did not look at was not counted either.
+    words += [] if options.match is None else ["--match", glob_text(options.match)]
+    words += [] if options.type is None else ["--type", options.type]
     if row.select.delimiters != b":":
         words += ["--delimiter", os.fsdecode(row.select.delimiters)]
     if row.db is not None and "-n" not in way_in and len(view.databases) > 1:

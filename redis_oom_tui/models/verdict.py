@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyPattern
+from redis_oom_tui.models.plan import TtlFilter
 
 
 class Level(StrEnum):
@@ -51,7 +52,7 @@ class Lever:
     """Where in the product a finding is mended: the pane, and the plan or setting that it fills in there.
 
     `db` is the database of the keys that `match` names; None where it may be any. `pattern` holds exactly the keys that
-    were counted, where they are those of one pattern.
+    were counted, where they are those of one pattern; `ttl` and `idle_over_seconds` say which of them.
     """
 
     pane: str
@@ -61,6 +62,8 @@ class Lever:
     value: str | None = None
     client_id: int | None = None
     pattern: KeyPattern | None = None
+    ttl: TtlFilter = TtlFilter.ANY
+    idle_over_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

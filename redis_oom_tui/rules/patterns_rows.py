@@ -103,13 +103,14 @@ class _Maker:
 
     def row(self, node: Node, db: int, parent: PatternRow | None) -> PatternRow:
         """The row of `node` with all below it."""
-        select = self._select(_inner(node) if node.children else node, below=bool(node.children))
+        select = self._select(node, below=bool(node.children))
+        named = self._select(_named(node), below=True) if node.children else select
         alone = node.parent is not None and len(node.parent.children) == 1 and not node.parent.figures
         total = node.whole
         keys = sum(total.figures[:GROUPS])
         types = sorted(total.types.items(), key=lambda item: -item[1])
         return PatternRow(
-            pattern=self._name(pattern_text.shown(select, alone=alone), db),
+            pattern=self._name(pattern_text.shown(named, alone=alone), db),
             match=key_patterns.glob(select),
             keys=keys,
             size=total.size,
@@ -178,8 +179,8 @@ def _error(node: Node) -> int:
     return node.error + (node.parent.folded if wild and node.parent is not None else 0)
 
 
-def _inner(node: Node) -> Node:
-    """`user:` for the node `user:*:`, under which all of `user:` branches: the shorter name holds the same keys."""
+def _named(node: Node) -> Node:
+    """`user:` for the node `user:*:`, under which all of `user:` branches: its name is shorter, and holds the same."""
     parent = node.parent
     while (
         parent is not None and len(parent.children) == 1 and not parent.figures and node.name[:1] == patterns.VARIABLE

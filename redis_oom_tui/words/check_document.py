@@ -3,6 +3,7 @@
 from typing import Any
 
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
 from redis_oom_tui.words import pattern_text
@@ -92,6 +93,8 @@ def finding_fields(finding: Finding) -> dict[str, Any]:
         "select": None if lever is None or lever.pattern is None else pattern_text.text(lever.pattern),
         "match": None if lever is None or lever.match is None else glob_text(lever.match),
         "db": None if lever is None else lever.db,
+        "ttl": None if lever is None or lever.ttl is TtlFilter.ANY else lever.ttl.value,
+        "idle_over_seconds": None if lever is None else lever.idle_over_seconds,
         "setting": None if lever is None else lever.setting,
         "value": None if lever is None or lever.value is None else safe_text(lever.value),
         "client_id": None if lever is None else lever.client_id,

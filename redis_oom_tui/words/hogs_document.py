@@ -32,7 +32,7 @@ _KEY_COLUMNS = (
     "bytes_low",
     "bytes_high",
 )
-_PATTERN_COLUMNS = ("pattern", "match", "db", "level", "keys", "bytes", "share", "no_ttl_keys", "error")
+_PATTERN_COLUMNS = ("pattern", "match", "db", "level", "keys", "bytes", "share", "no_ttl_keys", "error", "select")
 
 
 def hogs_document(

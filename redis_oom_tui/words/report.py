@@ -9,11 +9,12 @@ from typing import Any
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.keys import KeyRow, SizeKind
+from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.report import Episode, IncidentReport
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend
-from redis_oom_tui.models.verdict import Finding
+from redis_oom_tui.models.verdict import Finding, Lever
 from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.check_document import finding_fields, memory_fields, server_fields
 from redis_oom_tui.words.doubts import server_text
@@ -155,7 +156,21 @@ def _finding(finding: Finding) -> str:
     if finding.in_the_application:
         lines.append(f"In the application: {_plain(finding.in_the_application)}")
     lines.append("\n".join(f"- {_plain(text)}" for text in finding.evidence))
-    return "\n\n".join(lines)
+    plan = _to_plan(finding.lever)
+    return "\n\n".join([*lines, *([f"To plan it: {_plain(plan)}"] if plan else [])])
+
+
+def _to_plan(lever: Lever | None) -> str:
+    """The command that plans a cleanup of exactly the keys that a finding counts; '' where there is none."""
+    select = None if lever is None or lever.pattern is None else pattern_text.text(lever.pattern)
+    if lever is None or lever.pattern is None or select is None or lever.pane != "cleanup":
+        return ""
+    words = ["redis-oom-tui", *([] if lever.db is None else ["-n", str(lever.db)]), "cleanup", "--pattern", select]
+    if lever.pattern.delimiters != b":":
+        words += ["--delimiter", lever.pattern.delimiters.decode("utf-8", "surrogateescape")]
+    words += ["--no-ttl"] if lever.ttl is TtlFilter.WITHOUT else []
+    words += [] if lever.idle_over_seconds is None else ["--idle-over", f"{lever.idle_over_seconds}s"]
+    return shlex.join(words)
 
 
 def _families(report: IncidentReport) -> str:

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from redis.crc import key_slot
 
 from redis_oom_tui.cli import main as entry
 from tests.support.cluster import RunningCluster, clustered
@@ -38,8 +40,6 @@ def test_a_scan_of_a_cluster_is_not_gone_on_with(capsys: pytest.CaptureFixture[s
 
 
 def _slot(tag: str) -> int:
-    from redis.crc import key_slot
-
     return key_slot(tag.encode())
 
 
@@ -54,3 +54,26 @@ def test_a_report_has_every_node(cluster: RunningCluster, capsys: pytest.Capture
         entry.main(["-c", "-p", str(cluster.primaries[0].port), "report", "--json"])
     nodes = json.loads(capsys.readouterr().out)["nodes"]
     assert sorted(node["node"] for node in nodes) == sorted(node.name for node in cluster.primaries)
+
+
+def test_a_pattern_selects_what_it_counted_on_all_nodes(
+    cluster: RunningCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [b"user:%d" % n for n in range(300)] + [b"user:%d:session" % n for n in range(90)] + [b"user:a:1"]
+    for name in names:
+        with cluster.owner(key_slot(name)).server.client() as client:
+            client.set(name, b"v")
+
+    def run(*words: str) -> Any:
+        with pytest.raises(SystemExit) as ended:
+            entry.main(["-c", "-p", str(cluster.primaries[0].port), *words, "--json"])
+        assert not ended.value.code
+        return json.loads(capsys.readouterr().out)
+
+    rows = {row["pattern"]: row for row in run("hogs")["patterns"] if row["pattern"].startswith("user:")}
+    assert rows["user:<id>"]["keys"] == 300
+    for row in rows.values():
+        assert run("cleanup", "--pattern", row["select"])["plan"]["matched_keys_total"] == row["keys"]
+        assert run("hogs", "--pattern", row["select"])["scanned_keys"] == row["keys"]
+    found = {policy["name"]: policy for policy in run("limits", "--scan")["policies"]}
+    assert found["allkeys-random"]["first_to_go"][0] == "user:<id>"

@@ -171,3 +171,28 @@ def test_growth_is_told_of_the_same_keys_on_both_sides(server: RunningServer, ru
     assert found["cache:product:new*"]["bytes_grown"] == held
     assert found["cache:product:*"]["bytes_grown"] == held
     assert found["cache:product:new*"]["select"] == "cache:product:new<id>"
+
+
+def test_a_scan_of_some_keys_says_which_beside_the_pattern(server: RunningServer, run: Run) -> None:
+    fill(server)
+    with server.client() as client:
+        client.rpush(b"user:99999", b"a list")
+    for given in (("--type", "list"), ("--match", "user:9999?"), ("--pattern", "user:<any>:session")):
+        text = run("-n", "0", "hogs", "--patterns", *given)
+        keys = int(text.split(" keys", 1)[0].replace(",", ""))
+        line = next(line for line in text.splitlines() if line.startswith("redis-oom-tui "))
+        words = shlex.split(line)[1:]
+        assert matched(run(*words[2:], "--json")) == keys, (given, line)
+
+
+def test_the_line_under_a_finding_plans_what_the_finding_counts(server: RunningServer, run: Run) -> None:
+    with server.client() as client:
+        pipe = client.pipeline(transaction=False)
+        for number in range(1500):
+            pipe.set(b"session:%d" % number, b"v" * 400, **({"ex": 9999} if number % 5 else {}))
+            pipe.set(b"session:%d:cart" % number, b"v" * 400, ex=9999)
+        pipe.execute()
+    text = run("report").replace("\\", "")
+    line = next(line for line in text.splitlines() if line.startswith("To plan it: "))
+    words = shlex.split(line.removeprefix("To plan it: "))[1:]
+    assert matched(run(*words, "--json")) == 300

@@ -1,6 +1,7 @@
 """A pattern of Hogs, planned with `x` or entered with Enter, is exactly the keys that its row counts."""
 
-from redis_oom_tui.models.scan import ScanState
+from redis_oom_tui.models.scan import ScanOptions, ScanState
+from redis_oom_tui.rules.findings import find
 from redis_oom_tui.tui.acting.state import Stage
 from tests.tui.support import until
 from tests.tui.test_dialogs_live import live_app
@@ -35,3 +36,43 @@ async def test_x_on_a_pattern_plans_exactly_its_keys(server, tmp_path):
             assert {key.id.key for key in plan.keys} == {b"user:%d" % n for n in range(600)}
             form = app.active_pane.form_view.form
             assert form.pattern == "user:<id>"
+
+
+async def test_the_filter_of_a_saved_scan_goes_along(server, tmp_path):
+    """A row of a scan of lists alone counts lists alone."""
+    with server.client() as client:
+        client.mset({b"user:%d" % n: b"v" for n in range(50)})
+        for number in range(7):
+            client.rpush(b"user:list%d" % number, b"v")
+        app = live_app(server, tmp_path)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await until(pilot, lambda: app.reading.snapshot is not None and app.deeds.limits.limits is not None)
+            app.desk.start(ScanOptions(type="list"))
+            await until(pilot, lambda: app.scan is not None and app.scan.state is ScanState.COMPLETE)
+            (row,) = app.scan.patterns
+            assert row.keys == 7
+            await pilot.press("2")
+            tables = app.active_pane.tables
+            tables.selection = type(tables.selection)(family=row)
+            view = await app.deeds.operator.plan(tables.wish(in_patterns=False).criteria).run()
+            assert view.matched_keys == 7
+
+
+async def test_a_finding_fills_in_exactly_the_keys_it_counts(server, tmp_path):
+    with server.client() as client:
+        pipe = client.pipeline(transaction=False)
+        for number in range(1500):
+            pipe.set(b"session:%d" % number, b"v" * 400, **({"ex": 9999} if number % 5 else {}))
+        pipe.set(b"session:keep", b"v")
+        pipe.execute()
+        app = live_app(server, tmp_path)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await until(pilot, lambda: app.reading.snapshot is not None and app.deeds.limits.limits is not None)
+            await pilot.press("2", "r")
+            await until(pilot, lambda: app.scan is not None and app.scan.state is ScanState.COMPLETE)
+            await pilot.press("4")
+            finding = next(one for one in find(app.reading.snapshot, app.scan) if one.id == "no-ttl-stragglers")
+            app.active_pane.pull(finding.lever)
+            app.active_pane.action_look()
+            await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW)
+            assert len(app.deeds.cleanup.plan.keys) == 300

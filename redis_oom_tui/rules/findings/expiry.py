@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Lever
 from redis_oom_tui.rules.findings.case import Case
@@ -35,7 +36,7 @@ def stragglers(case: Case) -> Iterator[Finding]:
             evidence=(f"{percent(1 - row.no_ttl_keys / row.keys)} of the family has a TTL", f"about {size(amount)}"),
             # Which of the family's keys they are is known, their own sizes are not.
             saves_bytes=(amount // 3, amount * 2),
-            lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select),
+            lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select, ttl=TtlFilter.WITHOUT),
             in_the_application=_SET_TTL,
         )
 
@@ -54,7 +55,7 @@ def passing_data(case: Case) -> Iterator[Finding]:
                 advice="If their use passes, as their name says, expire them in Cleanup over some minutes.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}, no TTL", *_idle(row)),
                 saves_bytes=(0, held),
-                lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select),
+                lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select, ttl=TtlFilter.WITHOUT),
                 in_the_application=_SET_TTL,
             )
 
@@ -75,7 +76,7 @@ def old_data(case: Case) -> Iterator[Finding]:
                 advice="Plan a cleanup of what is idle for over 30 days; it shows every key before anything goes.",
                 evidence=_idle(row),
                 saves_bytes=(int(share[0] * held), int(share[1] * held)),
-                lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select),
+                lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select, idle_over_seconds=_OLD_SECONDS),
                 in_the_application="Give such data a TTL, or move what must be kept to a store on disk.",
             )
 

@@ -37,6 +37,8 @@ class FillingPane(Pane):
                 patterns=(lever.match,) if lever.pattern is None and lever.match is not None else (),
                 key_patterns=() if lever.pattern is None else (lever.pattern,),
                 databases=None if lever.db is None else (lever.db,),
+                ttl=lever.ttl,
+                idle_over_seconds=lever.idle_over_seconds,
             )
             self._fill(cleanup_form.from_criteria(criteria, origin="a finding of Triage"))
 

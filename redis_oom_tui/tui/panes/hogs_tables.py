@@ -9,6 +9,7 @@ from textual.containers import Horizontal
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.rules.common_patterns import contains
 from redis_oom_tui.tui.intents import MakePlan
 from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns
 from redis_oom_tui.tui.panes.hogs_selection import Selection
@@ -116,11 +117,21 @@ class HogsTables(Horizontal):
             databases = None if pattern.db is None else (pattern.db,)
             whose = "" if not pattern.db else f" of db {pattern.db}"
             origin = f"pattern {safe_text(pattern.pattern, 40)}{whose}"
-            if pattern.select is None:
-                # A file of before patterns were kept with it.
-                return MakePlan(Criteria(patterns=(pattern.match,), databases=databases), f"{origin}, by its glob")
-            return MakePlan(Criteria(key_patterns=(pattern.select,), databases=databases), origin)
+            return MakePlan(replace(self._criteria(pattern), databases=databases), origin)
         return None if key is None else MakePlan(Criteria(keys=(key.id,)), "one key of Hogs")
+
+    def _criteria(self, pattern: PatternRow) -> Criteria:
+        """What the row counted: with what the scan itself was asked for, where it walked only some of the keys."""
+        walked = cast("TriageApp", self.app).desk.walked
+        globs = () if walked.match is None else (walked.match,)
+        types = () if walked.type is None else (walked.type,)
+        if pattern.select is None:
+            # A file of before patterns were kept with it: its glob may take more, which the preview shows.
+            return Criteria(patterns=(pattern.match,), types=types)
+        select = pattern.select
+        if walked.pattern is not None and contains(select, walked.pattern):
+            select = walked.pattern
+        return Criteria(patterns=globs, key_patterns=(select,), types=types)
 
 
 def _pattern_id(row: PatternRow) -> tuple[int | None, int, bytes]:
