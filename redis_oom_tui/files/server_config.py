@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from redis_oom_tui.files.machine import is_local, is_server
+from redis_oom_tui.files.reading import MIB, read_small
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.errors import BadInput
+
+_LARGEST_BYTES = MIB
 
 
 def config_file(address: Address, pid: int | None, path: str, root: Path = Path("/")) -> Mapping[str, str] | None:
@@ -17,10 +21,11 @@ def config_file(address: Address, pid: int | None, path: str, root: Path = Path(
     if pid is None or not path.startswith("/") or not is_local(address) or not is_server(root, pid):
         return None
     try:
-        text = (root / f"proc/{pid}/root" / path[1:]).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        # The path is the server's own word: what is there may be anything.
+        raw, _ = read_small(root / f"proc/{pid}/root" / path[1:], _LARGEST_BYTES)
+    except BadInput:
         return None
-    return parsed(text)
+    return parsed(raw.decode("utf-8", "replace"))
 
 
 def parsed(text: str) -> Mapping[str, str] | None:
