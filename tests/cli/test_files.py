@@ -1,5 +1,6 @@
 """Options that take a file, given what is none: one sentence, at once, whatever the command."""
 
+import json
 import os
 import subprocess
 import sys
@@ -93,3 +94,32 @@ def test_what_is_written_is_a_new_or_a_plain_file(
     with valkey.client() as client:
         assert client.exists("a")
     assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+
+
+@pytest.mark.usefixtures("home")
+def test_one_odd_line_in_the_audit_log_breaks_nothing_and_is_counted(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    audit.write_bytes(b'{"v":1,"at":1000,"phase":"intent","id":' + b"[" * 60000 + b"\n" + b"\0" * 100 + b"\n")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["-s", valkey.socket_path, "--audit", str(audit), *words])
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    with valkey.client() as client:
+        client.set("a", 1)
+        code, out, err = run("cleanup", "--match", "a*")
+        assert (code, err) == (0, "")
+        assert "2 lines of the audit log cannot be read and were skipped" in out
+        assert run("cleanup", "--match", "a*", "--yes")[0] == 0
+        assert client.dbsize() == 0
+        code, out, err = run("report")
+        assert code == 0
+        assert "2 lines of the audit log cannot be read and were skipped" in err
+        assert "2 lines of the audit log cannot be read and were skipped" in out
+        assert "Deleted 1 of 1 key" in out
+        code, out, _ = run("report", "--json", "--no-scan")
+        assert (code, json.loads(out)["actions_skipped"]) == (0, 2)
+        assert run("limits")[0] == 0
