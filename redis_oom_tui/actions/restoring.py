@@ -109,8 +109,9 @@ class BackupRestorer:
         # Whoever has other keys left to other nodes has inspected the file for all of them.
         if self._mine is None:
             inspection = await asyncio.to_thread(inspect, self._path)
+            self._view = replace(self._view, file_damaged=inspection.damaged)
             must_be_whole(inspection, damaged_ok=self._damaged_ok)
-            self._view = replace(self._view, file_note=inspection.note, file_damaged=inspection.damaged)
+            self._view = replace(self._view, file_note=inspection.note)
 
     async def _each_batch(self, server: Server) -> None:
         for batch in self._read():

@@ -107,6 +107,23 @@ async def test_a_plan_is_carried_out_on_every_node_and_taken_back(cluster: Runni
     assert set(again.counts) == {RestoreOutcome.EXISTS}
 
 
+async def test_a_damaged_backup_is_restored_to_no_node_unless_that_is_asked_for(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    async with acting(cluster, tmp_path) as (_, operator):
+        view = await operator.run(await _planned(operator), backup=BackupChoice()).run()
+        file = Path((view.backup_path or "").split(", ")[0])
+        lines = file.read_bytes().splitlines(keepends=True)
+        file.write_bytes(b"".join(lines[:5] + lines[6:]))
+        report = await operator.restore(file).run()
+        assert (report.failed, report.file_damaged, _held(cluster, b"old:")) == (True, True, 0)
+        assert "--damaged-ok" in str(report.ended)
+        report = await operator.restore(file, damaged_ok=True).run()
+        assert (report.failed, report.file_damaged) == (False, True), report.ended
+        assert "is damaged" in str(report.ended)
+        assert _held(cluster, b"old:") == len(lines) - 3
+
+
 async def test_after_a_failover_a_plan_counts_for_the_node_that_has_its_keys_now(
     cluster: RunningCluster, tmp_path: Path
 ) -> None:

@@ -59,7 +59,12 @@ class FleetRestorer:
             await self._nodes.refresh()
         except TriageError as error:
             self._ended = RestoreReport(
-                str(self._path), self._head.keys, ended=str(error), failed=True, resumable=not self._inspection.damaged
+                str(self._path),
+                self._head.keys,
+                ended=str(error),
+                failed=True,
+                resumable=not self._inspection.damaged,
+                file_damaged=self._inspection.damaged,
             )
             return self._ended
         wanted = {Place(name): self._owned_by(name) for name in await asyncio.to_thread(self._owners)}
