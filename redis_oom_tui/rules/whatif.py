@@ -186,10 +186,12 @@ def _write_path(snapshot: Snapshot) -> tuple[Step, ...]:
     steps = [Step("Is a limit set?", f"yes: {size(memory.maxmemory_bytes)}{stated}")]
     over = over_bytes(memory)
     if over is None:
-        return (*steps, Step("Is it over the limit?", "not known: used_memory cannot be believed", end=True))
-    used = f"{size(memory.counted_bytes)} in use, {percent(memory.pressure, 1)}"
-    steps.append(Step("Is it over the limit?", _over_words(used, over), end=over == 0))
-    lit = over > 0
+        lit = bool(snapshot.counters.eviction_exceeded_ms)
+        answer = "yes, by its own clock; its used_memory is not known" if lit else "unknown, as its used_memory is"
+    else:
+        lit = over > 0
+        answer = _over_words(f"{size(memory.counted_bytes)} in use, {percent(memory.pressure, 1)}", over)
+    steps.append(Step("Is it over the limit?", answer, end=not lit))
     if memory.policy == NOEVICTION:
         steps.append(Step("Which policy?", "noeviction: the write is refused with OOM", lit=lit, end=True))
         return tuple(steps)

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pytest
@@ -15,6 +15,7 @@ from redis_oom_tui.cli.check_words import told
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
+from redis_oom_tui.rules import guarded
 from redis_oom_tui.rules.breakdown import break_down, counted_buffers
 from redis_oom_tui.rules.emergency import in_vain
 from redis_oom_tui.rules.fill_in import with_settings
@@ -40,6 +41,14 @@ ABSURD = st.sampled_from(
         str(2**31), str(2**53 + 1), str(2**63 - 1), str(2**63), str(2**64 - 7 * 2**20), str(2**70), "9" * 400,
     )
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _faults_are_seen() -> Iterator[None]:
+    """What a rule cannot judge is shown as not judged: here each failure is to be seen."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guarded, "FAULTS", ())
+        yield
 
 
 def spoilt(text: Mapping[str, object], dropped: set[str], changed: Mapping[str, object]) -> dict[str, object]:
@@ -381,3 +390,13 @@ def test_an_rss_that_falls_behind_fast_growth_is_not_swapping() -> None:
     now = replace(healthy(**late), taken_monotonic=101.0)
     assert judge(now, healthy(**late)).rule == "swapped"
     assert judge(now, healthy(**late, used_memory=25 * 2**30)).rule != "swapped"
+
+
+def test_the_way_of_a_write_goes_by_the_clock_where_the_count_is_broken() -> None:
+    steps = write_path(taken(TEXTS["valkey2994-underflow"]))
+    assert [step.answer for step in steps] == [
+        "yes: 10.0 GiB",
+        "yes, by its own clock; its used_memory is not known",
+        "noeviction: the write is refused with OOM",
+    ]
+    assert steps[-1].lit
