@@ -1,14 +1,14 @@
 """What an application does about OOM: wait a little, make room within bounds, try again, and give up with the error."""
 
+import asyncio
 import inspect
+import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from redis.asyncio.retry import Retry as AsyncioRetry
-from redis.backoff import EqualJitterBackoff
 from redis.exceptions import OutOfMemoryError, ResponseError
-from redis.retry import Retry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,9 +51,7 @@ class OomRetry:
 
     def call(self, write: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """`write(*args, **kwargs)`, and again while it is refused for want of memory."""
-        return self._retry().call_with_retry(
-            lambda: write(*args, **kwargs), self._failed, is_oom, with_failure_count=True
-        )
+        return self._tried(lambda: write(*args, **kwargs), is_oom)
 
     def execute(self, pipeline: Any) -> list[Any]:
         """A pipeline's answers in its own order. Only its refused commands are sent again, after those that passed.
@@ -62,20 +60,22 @@ class OomRetry:
         is gone: give `call` the function that watches.
         """
         job = _PipelineJob(pipeline)
-        self._retry().call_with_retry(
-            lambda: job.take(job.load().execute(raise_on_error=False)),
-            self._failed,
-            job.may_retry,
-            with_failure_count=True,
-        )
+        self._tried(lambda: job.take(job.load().execute(raise_on_error=False)), job.may_retry)
         return job.finished()
 
-    def _retry(self) -> Retry:
-        return Retry(EqualJitterBackoff(self.cap_seconds, self.base_seconds), self.retries, (ResponseError,))
-
-    def _failed(self, error: Exception, failures: int) -> None:
-        if self.before_retry is not None and failures <= self.retries:
-            self.before_retry(error, failures)
+    def _tried(self, write: Callable[[], T], may_retry: Callable[[Exception], bool]) -> T:
+        # Not redis-py's own Retry: each of its versions from 5 to 8 takes other arguments.
+        failures = 0
+        while True:
+            try:
+                return write()
+            except ResponseError as error:
+                failures += 1
+                if failures > self.retries or not may_retry(error):
+                    raise
+                if self.before_retry is not None:
+                    self.before_retry(error, failures)
+            time.sleep(_wait(self.base_seconds, self.cap_seconds, failures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,7 @@ class AsyncOomRetry:
 
     async def call(self, write: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """As `OomRetry.call`; `write` returns an awaitable, anew for each try."""
-        return await self._retry().call_with_retry(
-            lambda: write(*args, **kwargs), self._failed, is_oom, with_failure_count=True
-        )
+        return await self._tried(lambda: write(*args, **kwargs), is_oom)
 
     async def execute(self, pipeline: Any) -> list[Any]:
         """As `OomRetry.execute`, for a pipeline of redis.asyncio."""
@@ -105,39 +103,64 @@ class AsyncOomRetry:
         async def send() -> None:
             job.take(await job.load().execute(raise_on_error=False))
 
-        await self._retry().call_with_retry(send, self._failed, job.may_retry, with_failure_count=True)
+        await self._tried(send, job.may_retry)
         return job.finished()
 
-    def _retry(self) -> AsyncioRetry:
-        errors = (ResponseError,)
-        return AsyncioRetry(EqualJitterBackoff(self.cap_seconds, self.base_seconds), self.retries, errors)
+    async def _tried(self, write: Callable[[], Awaitable[T]], may_retry: Callable[[Exception], bool]) -> T:
+        failures = 0
+        while True:
+            try:
+                return await write()
+            except ResponseError as error:
+                failures += 1
+                if failures > self.retries or not may_retry(error):
+                    raise
+                if self.before_retry is not None:
+                    answer = self.before_retry(error, failures)
+                    if inspect.isawaitable(answer):
+                        await answer
+            await asyncio.sleep(_wait(self.base_seconds, self.cap_seconds, failures))
 
-    async def _failed(self, error: Exception, failures: int) -> None:
-        if self.before_retry is not None and failures <= self.retries:
-            answer = self.before_retry(error, failures)
-            if inspect.isawaitable(answer):
-                await answer
+
+def _wait(base_seconds: float, cap_seconds: float, failures: int) -> float:
+    """Seconds before the next try: from the upper half of what is allowed, so that many clients spread."""
+    longest = min(cap_seconds, base_seconds * float(2**failures))
+    return longest / 2 + random.uniform(0, longest / 2)  # noqa: S311 - it spreads load, and guards nothing
 
 
 class _PipelineJob:
-    """A pipeline's commands, the answers so far, and which commands are still to be sent."""
+    """A pipeline's commands, the answers so far, and which commands are still to be sent.
+
+    A cluster's pipeline keeps its commands in a strategy of its own, and has no flags of a transaction.
+    """
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
-        self._commands = list(pipeline.command_stack)
+        self._commands = [_words(command) for command in _queue(pipeline)]
         self._answers: list[Any] = [None] * len(self._commands)
         self._pending = list(range(len(self._commands)))
-        self._explicit = bool(pipeline.explicit_transaction)
+        self._loaded = False
+        strategy = _strategy(pipeline)
+        self._explicit = bool(getattr(pipeline, "explicit_transaction", False))
         # redis.asyncio names the same flag otherwise.
-        always = getattr(pipeline, "transaction", None) is True or getattr(pipeline, "is_transaction", None) is True
-        self._atomic = self._explicit or always
-        self._watching = bool(pipeline.watching)
+        flags = ("transaction", "is_transaction")
+        always = any(getattr(pipeline, flag, None) is True for flag in flags)
+        self._atomic = self._explicit or always or "Transaction" in type(strategy).__name__
+        self._watching = bool(getattr(pipeline, "watching", False) or getattr(strategy, "_watching", False))
         self._committed = False
 
     def load(self) -> Any:
         """The pipeline with what is pending on its stack; `execute` empties it each time."""
-        self._pipeline.command_stack = [self._commands[index] for index in self._pending]
-        self._pipeline.explicit_transaction = self._explicit
+        if not self._loaded:
+            self._loaded = True
+            return self._pipeline
+        if hasattr(self._pipeline, "explicit_transaction"):
+            self._pipeline.command_stack = [self._commands[index] for index in self._pending]
+            self._pipeline.explicit_transaction = self._explicit
+            return self._pipeline
+        for index in self._pending:
+            words, options = self._commands[index]
+            self._pipeline.execute_command(*words, **options)
         return self._pipeline
 
     def take(self, answers: list[Any]) -> None:
@@ -159,3 +182,25 @@ class _PipelineJob:
             if isinstance(answer, ResponseError):
                 raise answer
         return self._answers
+
+
+def _strategy(pipeline: Any) -> Any:
+    """What holds the commands: of a cluster's pipeline since redis-py 6 not the pipeline itself."""
+    return getattr(pipeline, "_execution_strategy", pipeline)
+
+
+def _queue(pipeline: Any) -> list[Any]:
+    strategy = _strategy(pipeline)
+    queues = (getattr(strategy, name, None) for name in ("_command_queue", "_command_stack", "command_stack"))
+    found = next((queue for queue in queues if queue is not None), None)
+    if found is None:
+        raise TypeError(f"{type(pipeline).__name__} is no pipeline of redis-py that this can look into")
+    return list(found)
+
+
+def _words(command: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A queued command: its words and its options."""
+    if isinstance(command, tuple):
+        return command
+    options = getattr(command, "options", None)
+    return tuple(command.args), dict(getattr(command, "kwargs", {}) if options is None else options)

@@ -1,6 +1,7 @@
 """The application's side, against real servers at their limit."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import threading
@@ -19,7 +20,9 @@ from redis_oom_tui.resilience import (
     OomRetry,
     is_oom,
 )
+from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
+from tests.support.waiting import until
 
 SET_SCRIPT = "return redis.call('SET', KEYS[1], ARGV[1])"
 
@@ -311,3 +314,49 @@ def test_it_needs_neither_textual_nor_click() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def _cluster_of_one(flavour: str) -> contextlib.AbstractContextManager[RunningServer]:
+    return started(flavour, f"port {free_ports(1)[0]}", "cluster-enabled yes", "cluster-node-timeout 5000")
+
+
+def _serving(client: redis.Redis) -> int:
+    """Let the only node serve every slot; its port."""
+    client.execute_command("CLUSTER ADDSLOTSRANGE" if _has_ranges(client) else "CLUSTER ADDSLOTS", *_slots(client))
+    until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "the cluster is up")
+    return int(client.config_get("port")["port"])
+
+
+def _has_ranges(client: redis.Redis) -> bool:
+    return int(str(client.info("server")["redis_version"]).split(".")[0]) >= 7
+
+
+def _slots(client: redis.Redis) -> list[int]:
+    return [0, 16383] if _has_ranges(client) else list(range(16384))
+
+
+def test_a_cluster_pipeline_sends_only_what_was_refused_again(flavour: str) -> None:
+    with _cluster_of_one(flavour) as server, server.client() as client:
+        port = _serving(client)
+        client.set("kept", "0")
+        fill(client)
+        with redis.RedisCluster(host="127.0.0.1", port=port) as cluster:
+            retry, helper = retrying(server)
+            pipeline = cluster.pipeline()
+            pipeline.get("kept").set("a", "1").get("missing").set("b", "2")
+            assert retry.execute(pipeline) == [b"0", True, None, True]
+            assert helper.heard == [1, 2]
+            assert cluster.get("b") == b"2"
+
+
+async def test_asyncio_takes_a_cluster_pipeline(flavour: str) -> None:
+    with _cluster_of_one(flavour) as server, server.client() as client:
+        port = _serving(client)
+        fill(client)
+        async with redis.asyncio.RedisCluster(host="127.0.0.1", port=port) as cluster:
+            helper = Helper(server)
+            retry = AsyncOomRetry(retries=4, base_seconds=0.005, cap_seconds=0.02, before_retry=helper)
+            pipeline = cluster.pipeline()
+            pipeline.set("a", "1").get("missing").set("b", "2")
+            assert await retry.execute(pipeline) == [True, None, True]
+            assert helper.heard == [1, 2]
