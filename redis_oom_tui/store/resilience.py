@@ -136,7 +136,9 @@ class _PipelineJob:
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
-        self._commands = [_words(command) for command in _queue(pipeline)]
+        queue = _queue(pipeline)
+        self._commands = [_words(command) for command in queue]
+        self._plain = all(isinstance(command, tuple) for command in queue)
         self._answers: list[Any] = [None] * len(self._commands)
         self._pending = list(range(len(self._commands)))
         self._loaded = False
@@ -154,7 +156,7 @@ class _PipelineJob:
         if not self._loaded:
             self._loaded = True
             return self._pipeline
-        if hasattr(self._pipeline, "explicit_transaction"):
+        if self._plain:
             self._pipeline.command_stack = [self._commands[index] for index in self._pending]
             self._pipeline.explicit_transaction = self._explicit
             return self._pipeline
