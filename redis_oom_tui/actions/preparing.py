@@ -7,6 +7,9 @@ from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import trust
 from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.store.changing.rights import deletion_refused
+
+_REFUSE_ALL = ("MISCONF", "NOREPLICAS", "READONLY", "CLUSTERDOWN")
 
 
 async def prepared(
@@ -17,7 +20,21 @@ async def prepared(
     Raises BadInput for criteria that need what the server does not tell.
     """
     trust.refuse_unknown(criteria, await rights.learn())
-    return _lfu_before(desk, snapshot), rights.weaknesses(action)
+    weaknesses = rights.weaknesses(action)
+    if rights.why_not(action) is None and _suspicious(snapshot):
+        refused = await deletion_refused(desk.server)
+        if refused is not None:
+            weaknesses = (
+                f"The server refuses deletions just now, so this plan would do nothing: {refused}.",
+                *weaknesses,
+            )
+    return _lfu_before(desk, snapshot), weaknesses
+
+
+def _suspicious(snapshot: Snapshot) -> bool:
+    """Whether anything hints at a server that refuses every write, deletions too."""
+    errors = snapshot.counters.errors_by_kind
+    return snapshot.activity.last_save_failed or any(errors.get(kind) for kind in _REFUSE_ALL)
 
 
 def _lfu_before(desk: Desk, snapshot: Snapshot) -> bool:

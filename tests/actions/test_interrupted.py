@@ -303,9 +303,11 @@ async def test_a_failed_save_blocks_deletions_and_that_is_said(flavour: str, tmp
         client.bgsave()
         until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "a failed save")
         async with operating(server.connection, tmp_path) as operator:
-            run = operator.run(await planned(operator, CACHE), backup=BackupChoice())
-            view = await run.run()
+            plan = await planned(operator, CACHE)
+            assert any("refuses deletions just now" in flag and "MISCONF" in flag for flag in plan.flags)
+            view = await operator.run(plan, backup=BackupChoice()).run()
         assert "MISCONF" in str(view.ended)
+        assert dict(view.counts) == {Outcome.NOT_ATTEMPTED: len(NAMES)}
         assert Outcome.DELETED not in view.counts
         assert client.dbsize() == len(NAMES)
 

@@ -21,6 +21,7 @@ from redis_oom_tui.store.live import LiveServer
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
 from tests.support.sources import opened
+from tests.support.waiting import until
 
 MIB = 2**20
 
@@ -254,6 +255,29 @@ async def test_a_failed_save_is_told_apart_from_memory(flavour: str, tmp_path: P
                 client.set("k", "v")
         verdict, _ = await looked_at(server)
         assert (verdict.level, verdict.rule) == (Level.CRITICAL, "misconf")
+
+
+async def test_out_of_memory_and_no_save_says_first_what_lets_deletions_through(flavour: str, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with limited(flavour, "noeviction", f"dir {gone}") as server:
+        fill(server, 2.0)
+        gone.rmdir()
+        with server.client() as client:
+            client.config_set("save", "3600 1")
+            client.bgsave()
+            until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "a failed save")
+            verdict, _ = await looked_at(server, meanwhile="k")
+            assert verdict.level is Level.OOM
+            assert "deletions may be refused too (MISCONF)" in str(verdict.first_step)
+            with pytest.raises(redis.ResponseError, match="MISCONF"):
+                client.unlink("f0")
+            verdict, _ = await looked_at(server, meanwhile="k")
+            assert verdict.level is Level.OOM
+            assert str(verdict.first_step).startswith(
+                "First make saving work again, or set stop-writes-on-bgsave-error"
+            )
+            assert "deletions are refused too (MISCONF)" in str(verdict.first_step)
 
 
 async def test_a_replica_over_its_limit_is_no_outage(flavour: str) -> None:

@@ -69,7 +69,8 @@ def refusing(facts: Facts) -> Verdict | None:
         reason = f"Refusing writes: {seen}, {now}."
         return say(facts, Level.OOM, "refusing-large", reason, FIRST_STEPS["large"])
     reason = f"Refusing writes at {in_use(facts)}: {why_full(facts)}{'; ' if seen else ''}{seen}."
-    return say(facts, Level.OOM, f"refusing-{_cause(facts)}", reason, _first_step(facts), facts.since)
+    step = _unblocked_first(facts, _first_step(facts))
+    return say(facts, Level.OOM, f"refusing-{_cause(facts)}", reason, step, facts.since)
 
 
 def writes_blocked(facts: Facts) -> Verdict | None:
@@ -126,7 +127,7 @@ def close_to_limit(facts: Facts) -> Verdict | None:
     reason = f"{where} its limit at {in_use(facts)}: {why}{', and ' if so_far else ''}{so_far}."
     # By its rule an armed cleanup knows whether deleting keys helps.
     rule = "close-tracking" if facts.tracking[0] else f"close-{facts.near.value}"
-    return say(facts, facts.near, rule, reason, _first_step(facts))
+    return say(facts, facts.near, rule, reason, _unblocked_first(facts, _first_step(facts)))
 
 
 def replica(facts: Facts) -> Verdict | None:
@@ -329,3 +330,20 @@ def _cause(facts: Facts) -> str:
 
 def _first_step(facts: Facts) -> str:
     return FIRST_STEPS[_cause(facts)]
+
+
+def _unblocked_first(facts: Facts, step: str) -> str:
+    """`step`, behind what has to come before it where deletions are refused as well."""
+    errors = facts.now.counters.errors_by_kind
+    if facts.now.activity.last_save_failed:
+        are = "are" if errors.get("MISCONF") else "may be"
+        return (
+            f"First make saving work again, or set stop-writes-on-bgsave-error to no: the last save to disk failed, so"
+            f" deletions {are} refused too (MISCONF). Then: {step}"
+        )
+    if facts.rates.errors_by_kind.get("NOREPLICAS"):
+        return (
+            "First bring the replicas back, or lower min-replicas-to-write: deletions are refused too (NOREPLICAS)."
+            f" Then: {step}"
+        )
+    return step

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.errors import CommandMissing, PermissionRefused, TriageError
+from redis_oom_tui.models.errors import CommandMissing, ErrorClass, PermissionRefused, TriageError
 from redis_oom_tui.store.changing.channel import Channel, Command
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.probing import probe_changes
@@ -38,6 +38,19 @@ async def probe_rights(server: LiveServer, known: Capabilities) -> Capabilities:
     finally:
         await channel.close()
     return Capabilities(MappingProxyType(missing), found.policies)
+
+
+async def deletion_refused(server: LiveServer) -> TriageError | None:
+    """Why the server deletes nothing now, whatever the key (MISCONF, NOREPLICAS): told by UNLINK of a key that
+    is not there. Raises one of `models.errors` where the server does not answer.
+    """
+    channel = Channel(server, changing=True)
+    try:
+        (reply,) = await channel.call([("UNLINK", _NO_KEY)])
+    finally:
+        await channel.close()
+    stops = isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP
+    return reply if isinstance(reply, TriageError) and stops else None
 
 
 async def _refused(channel: Channel) -> dict[Feature, str]:
