@@ -319,12 +319,22 @@ class KeyspaceScan:
         while not self._reins.let_go:
             await asyncio.sleep(_RETRY_SECONDS)
             try:
-                await self._prepare()
+                await self._prepare_until(lost_at + self._patience)
             except (ServerBusy, ServerUnreachable) as error:
                 if isinstance(error, _AnotherServer) or self._clock() - lost_at > self._patience_with(error):
                     raise
             else:
                 return
+
+    async def _prepare_until(self, deadline: float) -> None:
+        """As `_prepare`. Raises ServerUnreachable where there is no answer by then, however many were waited for."""
+        try:
+            async with asyncio.timeout(max(_RETRY_SECONDS, deadline - self._clock())):
+                await self._prepare()
+        except TimeoutError:
+            raise ServerUnreachable(
+                f"{self._server.address} did not answer for {self._patience:.0f} s", silent=True
+            ) from None
 
     def _patience_with(self, error: TriageError) -> float:
         """Seconds that a server may stay away; one that says that it is busy has longer, if anybody has."""
