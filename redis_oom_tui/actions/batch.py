@@ -3,9 +3,9 @@
 import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, overload
+from typing import NamedTuple, TypeVar, overload
 
 from redis_oom_tui.actions.pacing import Pacer
 from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
@@ -25,11 +25,14 @@ from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.recheck import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.sizing import OWN_TYPES
 from redis_oom_tui.store.changing.acting import Hands
+from redis_oom_tui.store.changing.clock import server_time
 from redis_oom_tui.store.changing.line import Line, settled
 from redis_oom_tui.store.changing.packing import Check
 from redis_oom_tui.store.changing.replies import Said
 from redis_oom_tui.store.changing.scripts import Reply
 from redis_oom_tui.words.hostile import safe_text
+
+Answer = TypeVar("Answer")
 
 # So many refusals, and nothing but them, and the rest is not tried.
 _ALL_REFUSED = 100
@@ -56,12 +59,9 @@ class Ready(NamedTuple):
 class Checks(Sequence[Check]):
     """How the keys at `positions` must look, worked out when they are asked for: while the server is at work."""
 
-    def __init__(
-        self, positions: Sequence[int], check: Callable[[int, float], Check], wall: Callable[[], float]
-    ) -> None:
+    def __init__(self, positions: Sequence[int], check: Callable[[int], Check]) -> None:
         self._positions = positions
         self._check = check
-        self._wall = wall
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -73,10 +73,9 @@ class Checks(Sequence[Check]):
     def __getitem__(self, at: slice) -> list[Check]: ...
 
     def __getitem__(self, at: int | slice) -> Check | list[Check]:
-        now, check = self._wall(), self._check
         if isinstance(at, int):
-            return check(self._positions[at], now)
-        return [check(position, now) for position in self._positions[at]]
+            return self._check(self._positions[at])
+        return [self._check(position) for position in self._positions[at]]
 
 
 class Worker:
@@ -96,7 +95,6 @@ class Worker:
         scripted: bool,
         alone: bool,
         copies: Mapping[KeyId, str] | None = None,
-        wall: Callable[[], float] = time.time,
     ) -> None:
         self._plan = plan
         self._tally = tally
@@ -105,10 +103,8 @@ class Worker:
         self._scripted = scripted
         self._alone = alone
         self._copies = copies or {}
-        self._wall = wall
         self._done = Outcome.DELETED if plan.deed is Deed.DELETE else Outcome.EXPIRING
         self._command = "UNLINK" if plan.deed is Deed.DELETE else "PEXPIREAT"
-        self._began = wall()
         foreign = {key.type for key in plan.keys if key.type not in OWN_TYPES} if plan.deed is Deed.DELETE else set()
         self._modules = sorted(safe_text(kind, 20) for kind in foreign)
         self._refused = 0
@@ -157,14 +153,16 @@ class Worker:
 
     async def ready(self, line: Line, batch: Sequence[int]) -> Ready:
         """Save the keys of `batch`, or note their ends, where that is wanted. Those left out have their outcome."""
-        due_ms = self._ends(batch) if self._plan.deed is Deed.EXPIRE else {}
-        if self._saver is None:
-            return Ready(batch, {}, due_ms)
         if self._plan.deed is Deed.EXPIRE:
-            await self._saver.note(batch, due_ms)
+            now_ms = (await self._asked_again(line, lambda: server_time(line.channel))).ms
+            due_ms = self._ends(batch, now_ms)
+            if self._saver is not None:
+                await self._saver.note(batch, due_ms, now_ms)
             return Ready(batch, {}, due_ms)
+        if self._saver is None:
+            return Ready(batch, {}, {})
         copies = await self._save(line, self._saver, batch)
-        return Ready(list(copies), copies, due_ms)
+        return Ready(list(copies), copies, {})
 
     async def act(self, line: Line, ready: Ready) -> None:
         """Act on what is `ready`. Each key that was sent has its outcome afterwards, also when this raises."""
@@ -211,34 +209,44 @@ class Worker:
         keys, copies = self._plan.keys, self._copies
         untouched = self._saver is not None and self._saver.untouched
 
-        def check(at: int, now: float) -> Check:
+        def check(at: int) -> Check:
             key = keys[at]
             if digest := copied.get(at, NO_COPY).digest:
-                return Check(key.id, expected(key, now, digest, saved_untouched=untouched))
-            return Check(key.id, expected(key, now, copies.get(key.id, "") if copies else ""))
+                return Check(key.id, expected(key, digest, saved_untouched=untouched))
+            return Check(key.id, expected(key, copies.get(key.id, "") if copies else ""))
 
-        return Checks(positions, check, self._wall)
+        return Checks(positions, check)
 
     async def _save(self, line: Line, saver: Saver, batch: Sequence[int]) -> dict[int, Copied]:
+        copies = await self._asked_again(
+            line, lambda: saver.save(self._hands(line), batch, self._checks, lambda: self._settled(line))
+        )
+        if saver.blocked is not None:
+            self._block(saver.blocked)
+        return copies
+
+    async def _asked_again(self, line: Line, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What `ask` answers, which changes nothing on the server: again once that is no longer busy, and on a new
+        connection where that was lost.
+        """
         losses = _Losses()
         while True:
             try:
-                copies = await saver.save(self._hands(line), batch, self._checks, lambda: self._settled(line))
+                return await ask()
+            except ServerBusy:
+                if self._pacer.stopping:
+                    raise
+                await self._hold(line)
             except ServerUnreachable:
                 if losses.enough():
                     raise
                 await line.reopen()
-            else:
-                if saver.blocked is not None:
-                    self._block(saver.blocked)
-                return copies
 
-    def _ends(self, batch: Sequence[int]) -> dict[int, int]:
-        """When the keys are to expire: spread over the plan's span."""
-        span = self._plan.expire_seconds or 0
-        first = max(self._began, self._wall()) + 1.0
+    def _ends(self, batch: Sequence[int], now_ms: int) -> dict[int, int]:
+        """When the keys are to expire, in Unix milliseconds of the server: spread over the plan's span."""
+        span_ms = 1000 * (self._plan.expire_seconds or 0)
         jitter = [random.random() for _ in batch]  # noqa: S311 - it spreads load, and guards nothing
-        return {at: round((first + span * late) * 1000) for at, late in zip(batch, jitter, strict=True)}
+        return {at: now_ms + 1000 + round(span_ms * late) for at, late in zip(batch, jitter, strict=True)}
 
     async def _send(self, hands: Hands, todo: Sequence[int], ready: Ready, told: set[int]) -> None:
         """Act on the keys at `todo`, and put those whose replies came into `told`."""
@@ -249,7 +257,7 @@ class Worker:
                 hands.weigh(sizes, headroom.at_once(self._saver.room, SAVE_AT_ONCE) // max(1, self._pacer.window))
             deeds = hands.delete(checks)
         else:
-            deeds = hands.expire(checks, [ready.due_ms[at] for at in todo], round(self._wall() * 1000))
+            deeds = hands.expire(checks, [ready.due_ms[at] for at in todo])
         async with contextlib.aclosing(deeds):
             async for at, said in deeds:
                 part = todo[at : at + len(said)]
@@ -259,33 +267,22 @@ class Worker:
     async def _after_loss(self, line: Line, positions: Sequence[int], due_ms: Mapping[int, int]) -> list[int]:
         """Read the keys in doubt again; those to which nothing was done are to be tried once more."""
         try:
-            lives = await self._lives(line, [self._plan.keys[at].id for at in positions])
+            await line.reopen()
+            names = [self._plan.keys[at].id for at in positions]
+            ends = await self._asked_again(line, lambda: self._hands(line).ends(names))
         except BaseException:
             self._unknown(positions)
             raise
         left = []
-        now_ms = round(self._wall() * 1000)
-        for at, ttl in zip(positions, lives, strict=True):
+        for at, end in zip(positions, ends, strict=True):
             due = due_ms.get(at)
-            if ttl is None:
+            if end is None:
                 self._tally.put(at, Outcome.GONE, _LOST_AND_GONE)
-            elif due is not None and ttl >= 0 and abs(now_ms + ttl - due) <= TTL_SLACK_MS:
+            elif due is not None and end >= 0 and abs(end - due) <= TTL_SLACK_MS:
                 self._tally.put(at, Outcome.EXPIRING)
             else:
                 left.append(at)
         return left
-
-    async def _lives(self, line: Line, keys: Sequence[KeyId]) -> list[int | None]:
-        losses = _Losses()
-        while True:
-            await line.reopen()
-            try:
-                return await self._hands(line).lives(keys)
-            except ServerBusy:
-                await self._hold(line)
-            except ServerUnreachable:
-                if losses.enough():
-                    raise
 
     def _settle(self, positions: Sequence[int], replies: Sequence[Said]) -> None:
         if replies == [Reply.DONE] * len(replies):

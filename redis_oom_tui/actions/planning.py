@@ -6,7 +6,7 @@ import gc
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 
 from redis_oom_tui.actions.measuring import Measuring
@@ -20,6 +20,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import freeing, precious, selection, trust
 from redis_oom_tui.rules.freezing import frozen
 from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.rules.recheck import ReadSpan
 from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.store.changing import reading
 from redis_oom_tui.store.live import LiveServer
@@ -27,7 +28,8 @@ from redis_oom_tui.words.slots import slot_of
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
 _MEASURING_SECONDS = 3.0
-
+# So often keys are read again of which it was not known in which second they were read.
+_READ_AGAIN = 3
 Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
 """Tells, before the walk, whether an LFU policy was on since the server started, and more flags for the plan."""
 
@@ -69,6 +71,8 @@ class PlanMaker:
         self._cut_short = False
         self._measure_until = math.inf
         self._pacer: Pacer | None = None
+        self._in_use: set[KeyId] = set()
+        self._last: ReadSpan | None = None
 
     def view(self) -> PlanningView:
         """How far it is."""
@@ -110,9 +114,7 @@ class PlanMaker:
         frequencies = is_lfu(memory.policy)
         limit = most_of_all(memory.used_bytes, memory.startup_bytes)
         measuring = Measuring(
-            lambda db: reading.Reader(
-                self._server, db, criteria, pacer, frequencies=frequencies, limit=limit, wall=self._wall
-            ),
+            lambda db: reading.Reader(self._server, db, criteria, pacer, frequencies=frequencies, limit=limit),
             limit,
             lambda: time.monotonic() >= self._measure_until,
         )
@@ -144,6 +146,7 @@ class PlanMaker:
                         return
             if not self.only:
                 self._view = replace(self._view, scanned_keys=before + total)
+        await self._read_again(pacer)
 
     def _databases(self, snapshot: Snapshot) -> list[int]:
         if self.only:
@@ -155,9 +158,7 @@ class PlanMaker:
         return sorted(chosen)
 
     async def _pages(self, db: int, pacer: Pacer, *, frequencies: bool) -> AsyncGenerator[reading.Page, None]:
-        reader = reading.Reader(self._server, db, self._criteria, pacer, frequencies=frequencies, wall=self._wall)
-        await reader.open()
-        try:
+        async with self._reader(db, pacer, frequencies=frequencies) as reader:
             if not self.only:
                 async for page in reader.pages():
                     yield page
@@ -166,8 +167,44 @@ class PlanMaker:
             self._view = replace(self._view, total_keys=len(self.only))
             async for page in reader.marked(names):
                 yield page
+
+    @contextlib.asynccontextmanager
+    async def _reader(self, db: int, pacer: Pacer, *, frequencies: bool = False) -> AsyncIterator[reading.Reader]:
+        reader = reading.Reader(self._server, db, self._criteria, pacer, frequencies=frequencies)
+        await reader.open()
+        try:
+            yield reader
         finally:
+            self._last = reader.last or self._last
             await reader.close()
+
+    async def _read_again(self, pacer: Pacer) -> None:
+        """Read the keys again that were in use when they were read, in a later second.
+
+        Idle times are whole seconds: a key that is used again within the second in which it was read looks as if it had
+        not been. What is still in use then stays in the plan, and goes only with its value saved.
+        """
+        again = self._in_use.intersection(self._chosen.ids())
+        for _ in range(_READ_AGAIN):
+            if not again or self._last is None or self._stop:
+                break
+            self._show(PlanningState.RUNNING, phase="waiting a second to read keys again that were in use")
+            unsure: set[KeyId] = set()
+            for db, names in reading.by_database(again).items():
+                async with self._reader(db, pacer) as reader:
+                    await reader.wait_until_over(self._last)
+                    async for page in reader.marked(names):
+                        unsure |= self._renew(db, page)
+            again = unsure
+
+    def _renew(self, db: int, page: reading.Page) -> set[KeyId]:
+        """Take what was read again; returns the keys to be read once more, as it is not known in which second."""
+        rows: dict[KeyId, PlannedKey | None] = {}
+        if not page.refused_keys:
+            rows = dict.fromkeys(KeyId(db, name) for name in page.asked if name not in page.moved)
+        rows |= {row.id: row for row in selection.matching(self._criteria, page.rows, self._wanted)}
+        self._chosen.renew(rows)
+        return {KeyId(db, name) for name in page.in_use} if page.unsure else set()
 
     def _take(self, db: int, page: reading.Page) -> None:
         self._refused_keys += page.refused_keys
@@ -176,7 +213,10 @@ class PlanMaker:
                 self._moved[slot_of(name)] += 1
             else:
                 self.elsewhere[KeyId(db, name)] = asks
-        self._chosen.add(*selection.matching(self._criteria, page.rows, self._wanted))
+        matching = selection.matching(self._criteria, page.rows, self._wanted)
+        self._chosen.add(*matching)
+        if page.in_use and len(self._in_use) < selection.MOST_KEYS:
+            self._in_use.update(row.id for row in matching if row.id.key in page.in_use)
 
     def _show(
         self, state: PlanningState, *, phase: str = "", plan: Plan | None = None, error: str | None = None
@@ -235,6 +275,5 @@ def _uncollected() -> Iterator[None]:
 
 def flags_of_keys(keys: Sequence[PlannedKey], deed: Deed) -> tuple[str, ...]:
     """Sentences to read before confirming that follow from which keys are in the plan, and from nothing else."""
-    return (
-        precious.flags(keys, deed) + (freeing.flags(keys) if deed is Deed.DELETE else ()) + selection.size_flags(keys)
-    )
+    flags = precious.flags(keys, deed) + trust.in_use(keys)
+    return flags + (freeing.flags(keys) if deed is Deed.DELETE else ()) + selection.size_flags(keys)

@@ -21,6 +21,7 @@ from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.budget import FILLED_TO
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.store.busy import not_busy
+from redis_oom_tui.store.changing.clock import server_time
 from redis_oom_tui.store.changing.line import Line, settled
 from redis_oom_tui.store.changing.restoring import Expiry, Told, Value, put_back, take_back
 from redis_oom_tui.words.hostile import exact
@@ -31,6 +32,8 @@ _BYTES_AT_ONCE = 4 * 1024 * 1024
 _NAMED = 1000
 # Where no size was told: a large hash took 61 to 77 MB in memory and 24.6 MB in its DUMP.
 _SWELLS = 3
+# A difference between clocks that is not from the way.
+_SKEW_MS = 5000
 # What the connections of a restore take besides: query and reply buffers of a few clients.
 _BUFFERS = 64 * 1024
 
@@ -223,20 +226,38 @@ class BackupRestorer:
             return await self._put(line, batch, server)
 
     async def _put(self, line: Line, batch: Sequence[Record], server: Server) -> list[Told]:
-        now_ms = round(self._desk.wall() * 1000)
+        now_ms = (await not_busy(lambda: server_time(line.channel), lambda: self._stop)).ms
+        later = self._later_ms(now_ms)
         told = [Told(RestoreOutcome.EXPIRED, "it would have expired since")] * len(batch)
-        live = [at for at, record in enumerate(batch) if record.expires_ms is None or record.expires_ms > now_ms]
+        records = [_moved_by(later, record) for record in batch] if later else batch
+        live = [at for at, record in enumerate(records) if record.expires_ms is None or record.expires_ms > now_ms]
         if self._head.deed == Deed.EXPIRE.value:
-            expiries = [_expiry(batch[at]) for at in live]
+            expiries = [_expiry(records[at]) for at in live]
             scripted = (await self._desk.learn()).has(Feature.SCRIPT)
             alone = server.mode == "cluster"
-            replies = await take_back(line.channel, expiries, now_ms, scripted=scripted, alone=alone) if live else []
+            replies = await take_back(line.channel, expiries, scripted=scripted, alone=alone) if live else []
         else:
-            values = [_value(batch[at], now_ms) for at in live]
+            values = [_value(records[at], now_ms) for at in live]
             replies = await put_back(line.channel, values, old_idle_bug=server.version.startswith("6."))
         for at, reply in zip(live, replies, strict=True):
             told[at] = reply
         return told
+
+    def _later_ms(self, now_ms: int) -> int:
+        """How much later the times of the file are by this server's clock, which says `now_ms`.
+
+        Older files have the times of a computer, taken for this one. On another server than the file's, a clock that is
+        further ahead of this computer's than the other's was would end the keys early.
+        """
+        head, skew_ms = self._head, now_ms - round(self._desk.wall() * 1000)
+        if not head.server_clock:
+            return skew_ms
+        # An expiry that was set stands there as it was set, on a promoted replica too.
+        same = head.deed == Deed.EXPIRE.value or head.server == str(self._desk.server.address)
+        if same or head.clock_skew_seconds is None:
+            return 0
+        more = skew_ms - round(head.clock_skew_seconds * 1000)
+        return more if more > _SKEW_MS else 0
 
     def _end(self, failure: TriageError | None) -> None:
         sentence = self._sentence(failure)
@@ -304,7 +325,16 @@ _WORDS = (
 def _value(record: Record, now_ms: int) -> Value:
     since = max(0, now_ms - record.saved_ms) // 1000
     idle = None if record.idle_seconds is None else record.idle_seconds + since
-    return Value(record.id.key, record.payload or b"", record.expires_ms, idle, record.frequency)
+    ttl_ms = None if record.expires_ms is None else record.expires_ms - now_ms
+    return Value(record.id.key, record.payload or b"", ttl_ms, idle, record.frequency)
+
+
+def _moved_by(later_ms: int, record: Record) -> Record:
+    """`record` with its times so much later, but for the expiry that was set: that one is as the server has it."""
+    expires = record.expires_ms
+    return record._replace(
+        expires_ms=None if expires is None else expires + later_ms, saved_ms=record.saved_ms + later_ms
+    )
 
 
 def _expiry(record: Record) -> Expiry:

@@ -139,7 +139,8 @@ class PlanRunner:
             path = self._backup.path or new_path(self._desk.backups, self._plan, self._desk.wall())
         self._action_id = self._intend(snapshot, path)
         if path is not None:
-            self._writer = BackupWriter(path, self._plan, snapshot.server, self._desk.wall())
+            skew = snapshot.clock_skew_seconds
+            self._writer = BackupWriter(path, self._plan, snapshot.server, self._desk.wall(), skew)
             self._view = replace(self._view, backup_path=str(path))
         alone = snapshot.server.mode == "cluster"
         room = headroom(snapshot)
@@ -177,10 +178,7 @@ class PlanRunner:
         saver = None
         if self._writer is not None:
             untouched = known.has(Feature.NO_TOUCH)
-            wall = self._desk.wall
-            saver = Saver(
-                self._plan, self._backup, self._writer, self._tally, untouched=untouched, room=room, wall=wall
-            )
+            saver = Saver(self._plan, self._backup, self._writer, self._tally, untouched=untouched, room=room)
         scripted = known.has(Feature.SCRIPT)
         return Worker(
             self._plan,
@@ -190,7 +188,6 @@ class PlanRunner:
             scripted=scripted,
             alone=alone,
             copies=earlier,
-            wall=self._desk.wall,
         )
 
     def _show(self, pacer: Pacer) -> None:

@@ -73,7 +73,6 @@ class Saver:
         *,
         untouched: bool,
         room: int | None = None,
-        wall: Callable[[], float] = time.time,
     ) -> None:
         self._keys = plan.keys
         self.room: int | None = room
@@ -86,7 +85,6 @@ class Saver:
         self._tally = tally
         self.untouched = untouched
         self.blocked: TriageError | None = None
-        self._wall = wall
 
     async def save(
         self, hands: Hands, batch: Sequence[int], checks: Callable[[Sequence[int]], Sequence[Check]], hold: Hold
@@ -136,7 +134,6 @@ class Saver:
         # Fewer replies than keys: it was told to stop, and the others were not attempted.
         async with contextlib.aclosing(hands.save(checks, sizes, limit)) as parts:
             async for first, replies in parts:
-                now_ms = round(self._wall() * 1000)
                 sent = first + len(replies)
                 for at, reply in zip(left[first : first + len(replies)], replies, strict=True):
                     waits = wait and room.freeing and self._fits_later(reply)
@@ -146,16 +143,16 @@ class Saver:
                     if waits or busy or reply is Reply.LATER:
                         later.append(at)
                     else:
-                        self._take(at, reply, now_ms, room.free)
+                        self._take(at, reply, room.free)
         if self._busy:
             # Nothing was sent after that.
             later += left[sent:]
         return later, waiting
 
-    def _take(self, at: int, reply: Saved | Uncopied | Said, now_ms: int, room: int | None) -> None:
+    def _take(self, at: int, reply: Saved | Uncopied | Said, room: int | None) -> None:
         """What was said about the key at `at`, with `room` free."""
         if isinstance(reply, Saved):
-            self._lines.append(_record(self._keys[at], reply, now_ms))
+            self._lines.append(_record(self._keys[at], reply))
             self._ready[at] = Copied(reply.digest, reply.size or len(reply.payload))
         elif isinstance(reply, Uncopied):
             if self._fits_later(reply):
@@ -209,10 +206,9 @@ class Saver:
             await asyncio.wait([flushing])
             raise
 
-    async def note(self, batch: Sequence[int], due_ms: Mapping[int, int]) -> None:
-        """Write down the present expiry of keys that are about to be given another one."""
+    async def note(self, batch: Sequence[int], due_ms: Mapping[int, int], now_ms: int) -> None:
+        """Write down the present expiry of keys that are about to be given another one; `now_ms` is the server's."""
         self._heed_cap()
-        now_ms = round(self._wall() * 1000)
         for at in batch:
             key = self._keys[at]
             read_ms = now_ms if key.read_at is None else round(key.read_at * 1000)
@@ -221,7 +217,8 @@ class Saver:
         await self._to_disk()
 
 
-def _record(key: PlannedKey, saved: Saved, now_ms: int) -> Record:
+def _record(key: PlannedKey, saved: Saved) -> Record:
+    now_ms = saved.now_ms
     expires_ms = None if saved.ttl_ms is None else now_ms + saved.ttl_ms
     held = key.size if saved.size is None else saved.size
     return Record(key.id, key.type, saved.payload, expires_ms, saved.idle_seconds, saved.frequency, now_ms, None, held)

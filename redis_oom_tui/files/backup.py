@@ -40,6 +40,7 @@ from redis_oom_tui.words.typed import (
     given,
     members,
     moment,
+    number,
     one_of,
     optional,
     parse,
@@ -63,6 +64,8 @@ _HEAD: Mapping[str, Check[Any]] = {
     "bytes": optional(tally),
 }
 _UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0}
+# Backups without this in their head have the times of the computer that made them.
+_SERVER_CLOCK = "server"
 
 
 class BackupFailed(TriageError):
@@ -84,7 +87,9 @@ def new_path(folder: Path, plan: Plan, wall: float) -> Path:
 class BackupWriter:
     """Writes a new file at `path`; raises BackupFailed wherever that fails, also for one that exists already."""
 
-    def __init__(self, path: Path, plan: Plan, server: Server, wall: float) -> None:
+    def __init__(
+        self, path: Path, plan: Plan, server: Server, wall: float, clock_skew_seconds: float | None = None
+    ) -> None:
         self.path = path
         self.keys = 0
         self.left_out = 0
@@ -102,6 +107,8 @@ class BackupWriter:
             "deed": plan.deed.value,
             "keys": len(plan.keys),
             "bytes": told_bytes(plan.size, len(plan.keys)),
+            "clock": _SERVER_CLOCK,
+            "clock_skew_seconds": clock_skew_seconds,
         }
         try:
             make_folder(path.parent)
@@ -198,7 +205,8 @@ def _head(raw: bytes) -> dict[str, Any] | None:
 
 def _known(head: Mapping[str, Any]) -> dict[str, Any]:
     """`head` with what is missing or damaged in it as unknown; what was done to the keys is never guessed."""
-    known: dict[str, Any] = {name: _UNKNOWN.get(name) for name in _HEAD} | {"deed": head.get("deed", Deed.DELETE.value)}
+    known: dict[str, Any] = {name: _UNKNOWN.get(name) for name in _HEAD}
+    known |= {name: head[name] for name in ("deed", "clock", "clock_skew_seconds") if name in head}
     for name, check in _HEAD.items():
         with contextlib.suppress(Damaged):
             known[name] = taken(head, name, check)
@@ -220,6 +228,8 @@ def _backup(path: Path, head: Mapping[str, Any], end: Mapping[str, Any], size: i
         held_bytes=given(held, "bytes", optional(tally), None),
         left_out_keys=given(end, "left_out", tally, 0),
         whole=bool(end),
+        server_clock=given(head, "clock", optional(text), None) == _SERVER_CLOCK,
+        clock_skew_seconds=given(head, "clock_skew_seconds", optional(number), None),
     )
 
 

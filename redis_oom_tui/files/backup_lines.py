@@ -31,7 +31,7 @@ _END: Mapping[str, Check[Any]] = {"left_out": tally, "bytes": optional(tally), "
 
 
 class Record(NamedTuple):
-    """A key in a backup. Times are Unix milliseconds; `due_ms` is the expiry that an EXPIRE plan gave it.
+    """A key in a backup. Times are the server's, in Unix milliseconds; `due_ms` is the expiry that an EXPIRE plan set.
 
     `size` is its MEMORY USAGE, of which a compressed DUMP tells nothing.
     `payload` is None in the backup of an EXPIRE plan, and for a key that was left out: `left_out` then says why.

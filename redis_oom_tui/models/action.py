@@ -213,7 +213,9 @@ class Backup:
     """A backup file, as its first line and its last tell: what it holds and whether `restore` can use it.
 
     `size` is that of the file; `held_bytes` what the keys took in the server, None where nobody told. One that is not
-    `whole` was cut off: `keys` is then how many it was to hold. `left_out_keys` were deleted without a copy.
+    `whole` was cut off: `keys` is then how many it was to hold. `left_out_keys` were deleted without a copy. With
+    `server_clock` the times in it are the server's, else those of the computer that made it; `clock_skew_seconds` is by
+    how much the server's clock was ahead of that computer's, None where that is not known.
     """
 
     path: str
@@ -227,6 +229,8 @@ class Backup:
     held_bytes: int | None = None
     left_out_keys: int = 0
     whole: bool = True
+    server_clock: bool = False
+    clock_skew_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,10 @@ class Criteria:
 class PlannedKey:
     """A key as it was when the plan was frozen: what the deletion compares again before it acts.
 
-    `read_at` is when it was read, in Unix seconds: an untouched key has grown idle by the time since then. `size_low`
-    and `size_high` are as in `KeyRow`. `answered` is what MEMORY USAGE said of the first few elements where `size` was
-    measured closer: what the check before the deletion asks again.
+    `read_at` is when it was read, in Unix seconds of the server's clock: an untouched key has grown idle by the time
+    since then. None for one that was in use: a use since then would not show. `size_low` and `size_high` are as in
+    `KeyRow`. `answered` is what MEMORY USAGE said of the first few elements where `size` was measured closer: what the
+    check before the deletion asks again.
     """
 
     id: KeyId
@@ -82,6 +83,11 @@ class PlannedKey:
     def least(self) -> int:
         """The least that it holds."""
         return (self.size_low if self.size_low is not None else self.size) or 0
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it may have been used in the very second in which it was read."""
+        return self.read_at is None and self.idle_seconds is not None
 
 
 class Deed(StrEnum):

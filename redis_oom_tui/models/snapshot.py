@@ -199,7 +199,9 @@ class Snapshot:
     the time of day (Unix). `took_seconds` is the round trip. `notes` are sentences on what became of the connection
     since the snapshot before: a failover that was followed, a node that was lost. `fleet` is there for a cluster:
     the rest of the snapshot is then its worst primary's. `doubts` are the figures that count as unknown, with the
-    reason of each; without `keyspace_known` there are more keys than are counted here.
+    reason of each; without `keyspace_known` there are more keys than are counted here. `clock_skew_seconds` is by how
+    much the server's clock is ahead of the tool's (negative: behind), give or take half the round trip; None where its
+    time is not told.
     """
 
     taken_monotonic: float
@@ -214,6 +216,7 @@ class Snapshot:
     fleet: "FleetView | None" = None
     doubts: tuple[Doubt, ...] = ()
     keyspace_known: bool = True
+    clock_skew_seconds: float | None = None
 
     @property
     def keys(self) -> int:

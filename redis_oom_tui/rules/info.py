@@ -61,9 +61,16 @@ def snapshot_from_info(
         activity=_activity(fields),
         took_seconds=took,
         keyspace_known=known,
+        clock_skew_seconds=_skew(fields, wall - (took or 0.0) / 2),
     )
     snapshot = check_times(snapshot, fields)
     return replace(snapshot, doubts=fields.doubts)
+
+
+def _skew(fields: InfoReader, asked_at: float) -> float | None:
+    """By how much the server's clock is ahead of the one that `asked_at` is of, in seconds."""
+    told = fields.number("server_time_usec")
+    return None if not told else round(told / 1e6 - asked_at, 3)
 
 
 def _server(fields: InfoReader, address: Address, node: str) -> Server:

@@ -1,12 +1,20 @@
-"""What an unchanged key must look like now: worked out from the plan, compared on the server or, at worst, here."""
+"""What an unchanged key must look like: worked out from the plan, compared on the server or, at worst, here.
+
+All times are the server's. Its clock for idle times (INFO's lru_clock) less a key's idle time is the second of the
+key's last use, exactly, on Redis 6.2, 7.0, 8.2 and Valkey 9.1. A later use shows as a later second. A use within the
+very second of the read could not be told from the one before: who reads keys marks those that were in use then.
+"""
 
 from typing import NamedTuple
 
 from redis_oom_tui.models.plan import PlannedKey
 
-# The server tells idle times in whole seconds, from a clock that it renews at least once a second.
-_IDLE_SLACK = 2
 TTL_SLACK_MS = 5000
+# INFO's lru_clock: 24 bits of seconds. It runs behind the time of day by up to a second or two.
+LRU_CLOCK_SECONDS = 2**24
+MOST_BEHIND = 60
+# Where the server does not tell that clock, this much is left to it.
+IDLE_SLACK = 2
 # Above this, sizes of collections are estimates from a few elements, which rehashing may shift.
 _EXACT_BELOW = 4096
 _EXACT_TYPES = frozenset({"string"})
@@ -17,37 +25,111 @@ SHARED_GROWTH = 1.3
 SHARED_ROOM = 128
 
 
-class Expected(NamedTuple):
-    """How a key looks if nobody changed it: -1 where a comparison is left out; `ttl_ms` -1 for no expiry.
+IN_USE = -2
 
-    `digest` is the SHA-1 of its DUMP, '' where it was not saved.
+
+class ServerTime(NamedTuple):
+    """The server's clocks at one moment: its time of day in Unix milliseconds, and the whole Unix seconds from which it
+    takes idle times, None where it does not tell those.
+    """
+
+    ms: int
+    idle_clock: int | None = None
+
+    @property
+    def seconds(self) -> int:
+        """The whole seconds of the time of day."""
+        return self.ms // 1000
+
+    @property
+    def least_idle_clock(self) -> int:
+        """What idle times are taken from, or the earliest that this may be."""
+        return self.seconds - IDLE_SLACK if self.idle_clock is None else self.idle_clock
+
+
+def server_time(ms: int, lru_clock: int | None) -> ServerTime:
+    """The clocks by the time of day and INFO's `lru_clock`.
+
+    >>> server_time(1_795_977_719_130, 815606).idle_clock, server_time(9000, None).least_idle_clock
+    (1795977718, 7)
+    """
+    behind = None if lru_clock is None else (ms // 1000 - lru_clock) % LRU_CLOCK_SECONDS
+    return ServerTime(ms, ms // 1000 - behind if behind is not None and behind <= MOST_BEHIND else None)
+
+
+class ReadSpan(NamedTuple):
+    """The server's time before and after some keys were read."""
+
+    before: ServerTime
+    after: ServerTime
+
+    @property
+    def _unknown(self) -> int:
+        """By how much the clock of idle times may be another than what is taken for it."""
+        return IDLE_SLACK if self.before.idle_clock is None or self.after.idle_clock is None else 0
+
+    @property
+    def ticked(self) -> bool:
+        """Whether it is not sure in which second of the clock of idle times they were read."""
+        return self.in_use_seconds > 0
+
+    @property
+    def in_use_seconds(self) -> int:
+        """A key that was idle for so long, or for less, may have been used in the very second in which it was read: a
+        later use in that second would not show.
+        """
+        return max(0, self.latest_idle_clock - self.before.least_idle_clock) + self._unknown
+
+    @property
+    def latest_idle_clock(self) -> int:
+        """What idle times were taken from at the end, or the latest that this may be."""
+        return self.after.seconds if self.after.idle_clock is None else self.after.idle_clock
+
+    @property
+    def read_at(self) -> float:
+        """When the keys were read, in Unix seconds, within the second that idle times are taken from."""
+        now = self.after.ms / 1000
+        return now if int(now) == self.latest_idle_clock else self.latest_idle_clock + 0.999
+
+    def over(self, now: ServerTime) -> bool:
+        """Whether, `now`, a use would show in each key that was read."""
+        return now.least_idle_clock - self._unknown > self.latest_idle_clock
+
+
+class Expected(NamedTuple):
+    """How a key looks if nobody changed it, by the server's clock: -1 where a comparison is left out.
+
+    `expires_ms` is when it expires, in Unix milliseconds: -1 for never, -2 for any time. `used_at` is the second of its
+    last use: IN_USE where a use since would not show. `digest` is the SHA-1 of its DUMP, '' where it was not saved.
     """
 
     type: str
-    ttl_ms: int
-    least_idle: int
+    expires_ms: int
+    used_at: int
     smallest: int
     largest: int
     digest: str = ""
 
 
-def expected(key: PlannedKey, now: float, digest: str = "", *, saved_untouched: bool = False) -> Expected:
-    """What `key` must look like at `now` (Unix seconds). Untouched, it grew idle by all the time since it was read.
+def expected(key: PlannedKey, digest: str = "", *, saved_untouched: bool = False) -> Expected:
+    """What `key` must look like from now on.
 
     A digest stands for the size; and for the idle time as well, unless saving it left no mark (CLIENT NO-TOUCH).
 
     >>> from redis_oom_tui.models.keys import KeyId
-    >>> expected(PlannedKey(KeyId(0, b"k"), "string", 90, idle_seconds=5, read_at=100.0), 110.0)
-    Expected(type='string', ttl_ms=-1, least_idle=13, smallest=90, largest=90, digest='')
+    >>> expected(PlannedKey(KeyId(0, b"k"), "string", 90, idle_seconds=5, read_at=100.5))
+    Expected(type='string', expires_ms=-1, used_at=95, smallest=90, largest=90, digest='')
     """
     read_at, ttl_ms, idle = key.read_at, key.ttl_ms, key.idle_seconds
-    elapsed = now - read_at if read_at is not None and now > read_at else 0.0
-    lives = -1 if ttl_ms is None else max(0, round(ttl_ms - elapsed * 1000))
-    least_idle = -1
-    if idle is not None and (saved_untouched or not digest):
-        least_idle = max(0, int(idle + elapsed) - _IDLE_SLACK)
+    expires_ms, used_at = -1, -1
+    if ttl_ms is not None:
+        expires_ms = -2 if read_at is None else round(read_at * 1000) + ttl_ms
+    if idle is not None and read_at is not None and (saved_untouched or not digest):
+        used_at = max(0, int(read_at) - idle)
+    elif key.in_use and not digest:
+        used_at = IN_USE
     smallest, largest = (-1, -1) if digest else size_class(key)
-    return Expected(key.type, lives, least_idle, smallest, largest, digest)
+    return Expected(key.type, expires_ms, used_at, smallest, largest, digest)
 
 
 def size_class(key: PlannedKey) -> tuple[int, int]:
@@ -69,24 +151,26 @@ def may_be_shared(want: Expected, name_bytes: int) -> bool:
     >>> may_be_shared(Expected("string", -1, 9, 72, 72), 5), may_be_shared(Expected("string", -1, 9, 300, 300), 5)
     (True, False)
     """
-    return want.type == "string" and want.least_idle >= 0 and want.largest <= SHARED_GROWTH * name_bytes + SHARED_ROOM
+    return want.type == "string" and want.used_at >= 0 and want.largest <= SHARED_GROWTH * name_bytes + SHARED_ROOM
 
 
-def difference(want: Expected, kind: str | None, ttl_ms: int | None, idle: int | None, size: int | None) -> str | None:
+def difference(
+    want: Expected, kind: str | None, ttl_ms: int | None, idle: int | None, size: int | None, now: ServerTime
+) -> str | None:
     """What the script says, from replies read one by one: 'gone', 'type', 'ttl', 'used', 'size', or None if unchanged.
 
     `kind` is None for a key that is not there; `ttl_ms` None for one that does not expire; unknown `idle` and `size`
-    are None and not compared.
+    are None and not compared. `now` is the server's time when it gave these replies.
     """
     if kind is None:
         return "gone"
     if kind != want.type:
         return "type"
-    if (want.ttl_ms < 0) != (ttl_ms is None):
+    if (want.expires_ms == -1) != (ttl_ms is None):
         return "ttl"
-    if ttl_ms is not None and abs(want.ttl_ms - ttl_ms) > TTL_SLACK_MS:
+    if ttl_ms is not None and want.expires_ms >= 0 and abs(want.expires_ms - now.ms - ttl_ms) > TTL_SLACK_MS:
         return "ttl"
-    if idle is not None and idle < want.least_idle:
+    if idle is not None and want.used_at >= 0 and idle < now.least_idle_clock - want.used_at:
         return "used"
     if size is not None and want.smallest >= 0 and not want.smallest <= size <= want.largest:
         return "size"

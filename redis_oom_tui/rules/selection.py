@@ -168,6 +168,27 @@ class Chosen:
         names, databases, nodes = [id_.key for id_ in ids], [id_.db for id_ in ids], [id_.node for id_ in ids]
         return zip(ranks, names, databases, nodes, range(first, first + len(keys)), keys, strict=True)
 
+    def renew(self, rows: Mapping[KeyId, PlannedKey | None]) -> None:
+        """Put each of `rows` in the place of what was known of that key before; None for one that fits no more."""
+        known = self._found if self._heap is None else [entry[-1] for entry in self._heap]
+        kept = []
+        for key in known:
+            new = rows.get(key.id, key)
+            self.matched_bytes += ((new.size or 0) if new is not None else 0) - (key.size or 0)
+            if new is None:
+                self.matched_keys -= 1
+            else:
+                kept.append(new)
+        if self._heap is None:
+            self._found = kept
+        else:
+            self._heap = list(self._entries(kept, 0))
+            heapq.heapify(self._heap)
+
+    def ids(self) -> Iterable[KeyId]:
+        """The keys that are chosen by now."""
+        return (key.id for key in self._found) if self._heap is None else (entry[-1].id for entry in self._heap)
+
     def ordered(self) -> list[PlannedKey]:
         """The chosen keys, first by the order, whatever they hold: each once, though SCAN may show one twice."""
         ordered = sorted(self._entries(self._found, 0) if self._heap is None else self._heap, reverse=True)

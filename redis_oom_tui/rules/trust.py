@@ -70,3 +70,13 @@ def flags(criteria: Criteria, snapshot: Snapshot, keys: Iterable[PlannedKey], *,
             " type, expiry and size."
         )
     return tuple(found)
+
+
+def in_use(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
+    """What to say of keys that were used in the very second in which the preview read them."""
+    number = sum(1 for key in keys if key.in_use)
+    if not number:
+        return ()
+    were, them = ("was", "it") if number == 1 else ("were", "them")
+    said = f"{number_of_keys(number)} {were} in use at this preview, so no change since would show"
+    return (f"{said}: only a deletion with a backup takes {them}.",)

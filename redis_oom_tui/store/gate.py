@@ -29,6 +29,7 @@ READS = frozenset(
         "CLIENT NO-TOUCH",
         # how the server is
         "INFO",
+        "TIME",
         "DBSIZE",
         "ROLE",
         "COMMAND",

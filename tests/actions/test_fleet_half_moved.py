@@ -83,10 +83,11 @@ async def test_a_slot_half_moves_between_plan_and_run_and_letting_expire_is_take
             assert plan is not None
             half_moved(cluster, SLOT, target, *AHEAD)
             view = await operator.run(plan, backup=BackupChoice()).run()
-            # Those that moved began their idle time anew, as any that was used since.
+            # Those that moved began their idle time anew, as any that was used since. Redis 6.2 and 8.2 also take every
+            # command to a key of a slot that is on its way for a use of it.
             changed = view.counts.get(Outcome.CHANGED, 0)
             assert view.counts.get(Outcome.EXPIRING, 0) + changed == OLD + TAGGED, view.ended
-            assert changed <= GONE
+            assert changed <= (TAGGED if flavour in {"redis6", "redis8"} else GONE)
             assert _volatile(cluster) == OLD + TAGGED - changed
             counts: Counter[RestoreOutcome] = Counter()
             for file in view.backups:
@@ -116,7 +117,8 @@ async def test_marked_keys_of_a_half_moved_slot_are_found_where_they_are(flavour
             assert plan is not None
             assert {key.id.key for key in plan.keys} == set(names[:3])
             assert {key.id.node for key in plan.keys if key.id.key == AHEAD[0]} == {target.name}
-            view = await operator.run(plan, backup=BackupChoice(wanted=False)).run()
+            # With a backup: Redis 6.2 and 8.2 take every command to a key of such a slot for a use of it.
+            view = await operator.run(plan, backup=BackupChoice()).run()
             assert view.counts == {Outcome.DELETED: 3}, view.ended
             held = _held(cluster, b"old:")
     assert held == OLD + TAGGED - 3

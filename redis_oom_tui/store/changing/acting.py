@@ -10,7 +10,8 @@ from redis_oom_tui.models.errors import PermissionRefused, ServerBusy, TriageErr
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.rules.headroom import headroom_in
 from redis_oom_tui.store.changing import scripts
-from redis_oom_tui.store.changing.channel import Channel, Command
+from redis_oom_tui.store.changing.channel import Channel
+from redis_oom_tui.store.changing.clock import server_time
 from redis_oom_tui.store.changing.packing import Check, Due, packed
 from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied, all_said, said, saved, string
 from redis_oom_tui.store.changing.scripts import Reply
@@ -123,24 +124,22 @@ class Hands:
             return
         async with contextlib.aclosing(self._parts(checks, weights)) as parts:
             async for at, part in parts:
-                yield self._told(at, await self._steps.act(part, [("UNLINK", check.id.key) for check in part]))
+                yield self._told(at, await self._steps.delete(part))
 
-    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int], now_ms: int) -> AsyncGenerator[Told, None]:
-        """Give each unchanged key its end at `due_ms` (Unix milliseconds), unless it ends sooner already."""
+    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int]) -> AsyncGenerator[Told, None]:
+        """Give each unchanged key its end at `due_ms` (Unix milliseconds of the server), unless it ends sooner already.
+
+        One that is overdue when its turn comes keeps a second.
+        """
         self._held = False
         if self._scripted:
-            dues = [(due, max(0, due - now_ms)) for due in due_ms]
-            async with contextlib.aclosing(self._calls(scripts.EXPIRE, checks, dues)) as calls:
+            async with contextlib.aclosing(self._calls(scripts.EXPIRE, checks, [(due,) for due in due_ms])) as calls:
                 async for at, replies in calls:
                     yield self._told(at, _all_said(replies))
             return
         async with contextlib.aclosing(self._parts(checks)) as parts:
             async for at, part in parts:
-                commands: list[Command | None] = []
-                for check, due in zip(part, due_ms[at : at + len(part)], strict=True):
-                    sooner = 0 <= check.expected.ttl_ms <= due - now_ms
-                    commands.append(None if sooner else ("PEXPIREAT", check.id.key, due))
-                yield self._told(at, await self._steps.act(part, commands))
+                yield self._told(at, await self._steps.expire(part, due_ms[at : at + len(part)]))
 
     async def save(
         self, checks: Sequence[Check], sizes: Sequence[int], limit: Limit
@@ -175,13 +174,17 @@ class Hands:
         """Whether to send no further call."""
         return self._throttle.stopping or self._held
 
-    async def lives(self, keys: Sequence[KeyId]) -> list[int | None]:
-        """The PTTL of each key, -1 where it does not expire, None where it is gone."""
+    async def ends(self, keys: Sequence[KeyId]) -> list[int | None]:
+        """When each key expires, in Unix milliseconds of the server; -1 where it does not, None where it is gone."""
+        now = await server_time(self._channel)
         replies = await self._channel.call([("PTTL", key.key) for key in keys])
         for reply in replies:
             if isinstance(reply, ServerBusy):
                 raise reply
-        return [None if reply == -2 else reply if isinstance(reply, int) else -1 for reply in replies]
+        return [
+            None if reply == -2 else now.ms + reply if isinstance(reply, int) and reply >= 0 else -1
+            for reply in replies
+        ]
 
     async def _parts(
         self, checks: Sequence[Check], weights: "_Weights | None" = None

@@ -1,11 +1,12 @@
 """EVAL as it goes over the wire, packed by hand: redis-py's own packing costs more than the server's whole check."""
 
+import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.rules.recheck import Expected
-from redis_oom_tui.store.changing.scripts import DUE, NOT_SAVED, WANTS
+from redis_oom_tui.store.changing.scripts import NOT_SAVED, WANTS
 
 _FIRST_TYPE = 3
 
@@ -17,8 +18,8 @@ class Check(NamedTuple):
     expected: Expected
 
 
-Due = tuple[int, int]
-"""When a key is to expire, in Unix milliseconds, and in how many from now."""
+Due = tuple[int, ...]
+"""What a script wants of a key besides: when it is due, in Unix milliseconds, or how much of it may be copied."""
 
 
 def packed(script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()) -> bytes:
@@ -33,7 +34,8 @@ def packed(script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()) -> 
     number = {kind: at for at, kind in enumerate(types, _FIRST_TYPE)}
     records = list(map(WANTS.pack, map(number.__getitem__, kinds), *facts))
     if dues:
-        records = [record + DUE.pack(*due) for record, due in zip(records, dues, strict=True)]
+        more = struct.Struct(f"<{len(dues[0])}d")
+        records = [record + more.pack(*due) for record, due in zip(records, dues, strict=True)]
     digests = "".join([digest or NOT_SAVED for digest in told]).encode("ascii") if any(told) else b""
     names = [check.id.key for check in checks]
     words = [b"EVAL", script, b"%d" % len(checks), *names]

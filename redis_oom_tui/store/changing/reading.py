@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -11,10 +11,12 @@ from redis import exceptions
 
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
+from redis_oom_tui.rules.recheck import ReadSpan
 from redis_oom_tui.rules.selection import names_matching, server_match, server_type, ttl_matches
 from redis_oom_tui.rules.sizing import tells_nothing
 from redis_oom_tui.store.busy import not_busy
 from redis_oom_tui.store.changing.acting import Throttle
+from redis_oom_tui.store.changing.clock import ASKED, PACKED_TIME, told_time
 from redis_oom_tui.store.decode import page
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.live import LiveServer
@@ -24,16 +26,20 @@ from redis_oom_tui.store.sizing import Sizer, Words
 
 # Keys that are all looked at, and keys that SCAN passes by for the most part: one or two milliseconds of the server.
 _MOST_AT_ONCE, _MOST_FILTERED = 1000, 2000
+# How long to wait for a second to be over, and how often at most.
+_WAIT_SECONDS, _LONGEST_WAIT = 0.1, 80
 _EARLY = Column.TYPE, Column.TTL
 _TYPES = {kind.encode(): kind for kind in ("string", "list", "set", "zset", "hash", "stream")}
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one step of a walk found: keys walked, and those of them that may match.
+    """What one step of a walk found: keys walked, and those of them that may match. `asked` are names that were given.
 
     `last` says that no page follows. `refused_keys` are those that this user may not look at; `moved` those that
-    another node serves, with HOST:PORT of the one to be asked behind ASKING where the server told.
+    another node serves, with HOST:PORT of the one to be asked behind ASKING where the server told. `in_use` are those
+    that were used in the very second in which they were read, as far as is known: `unsure` where it is not known which
+    second that was.
     """
 
     walked: int
@@ -41,6 +47,9 @@ class Page:
     refused_keys: int = 0
     moved: Mapping[bytes, str | None] = field(default_factory=dict)
     last: bool = False
+    in_use: frozenset[bytes] = frozenset()
+    unsure: bool = False
+    asked: Sequence[bytes] = ()
 
 
 class _Found(NamedTuple):
@@ -56,7 +65,7 @@ class _Told(NamedTuple):
 
     names: Sequence[bytes]
     columns: Sequence[Sequence[Any]]
-    read_at: float
+    span: ReadSpan | None
 
 
 class Reader:
@@ -75,7 +84,6 @@ class Reader:
         *,
         frequencies: bool,
         limit: int | None = None,
-        wall: Callable[[], float] = time.time,
     ) -> None:
         kind = server_type(criteria)
         self._where = server.address
@@ -89,12 +97,14 @@ class Reader:
         self._early = len(criteria.types) > 1 or criteria.ttl is not TtlFilter.ANY
         self._throttle = throttle
         self._limit = limit
-        self._wall = wall
+        self._last: ReadSpan | None = None
 
     async def open(self) -> None:
         """Connect. Raises one of `models.errors`."""
         with translated(self._where):
             await self._lane.open()
+        for command in ASKED:
+            self._lane.admit([str(word).encode() for word in command])
 
     async def close(self) -> None:
         """Disconnect."""
@@ -130,7 +140,20 @@ class Reader:
             part = names[at : at + self._at_once]
             told, _ = await self._step(_Found(part, len(part), None))
             at += len(part)
-            yield replace(self._page(told, len(part)), last=at >= len(names))
+            yield replace(self._page(told, len(part)), last=at >= len(names), asked=part)
+
+    @property
+    def last(self) -> ReadSpan | None:
+        """When it last read keys."""
+        return self._last
+
+    async def wait_until_over(self, span: ReadSpan) -> None:
+        """Wait for the second in which keys were read to be over, and no longer than some seconds."""
+        for _ in range(_LONGEST_WAIT):
+            told = await not_busy(lambda: self._ask(PACKED_TIME, len(ASKED)), lambda: self._throttle.stopping)
+            if span.over(told_time(told)) or self._throttle.stopping:
+                return
+            await asyncio.sleep(_WAIT_SECONDS)
 
     @property
     def _at_once(self) -> int:
@@ -145,15 +168,30 @@ class Reader:
         names, size = found.names, self._at_once
         asked = _EARLY if self._early else (*_EARLY, *self._late)
         scan = b"" if found.cursor is None else self._walker.packed(found.cursor, size)
-        buffer, number = packed_by_key(asked, names) + scan, len(asked) * len(names) + bool(scan)
-        replies = await not_busy(lambda: self._ask(buffer, number), lambda: self._throttle.stopping)
+        replies, span = await self._ask_timed(packed_by_key(asked, names), len(asked) * len(names), scan)
         following = self._found(replies.pop(), size) if scan else _Found((), 0, None)
         with translated(self._where):
             checked(asked, replies)
         columns = _columns(replies, len(asked))
         if self._early:
-            names, columns = await self._of_wanted(names, columns)
-        return _Told(names, columns, self._wall()), following
+            names, columns, span = await self._of_wanted(names, columns)
+        return _Told(names, columns, span), following
+
+    async def _ask_timed(self, buffer: bytes, replies: int, behind: bytes = b"") -> tuple[list[Any], ReadSpan | None]:
+        """The replies to what is asked about keys and to what is asked `behind` that, and when the keys were read."""
+        times = len(ASKED) if replies else 0
+        whole = PACKED_TIME + buffer + PACKED_TIME + behind if replies else behind
+        number = replies + 2 * times + bool(behind)
+        if not number:
+            return [], None
+        told = await not_busy(lambda: self._ask(whole, number), lambda: self._throttle.stopping)
+        if not replies:
+            return told, None
+        before, after = told[:times], told[times + replies : 2 * times + replies]
+        del told[times + replies : 2 * times + replies], told[:times]
+        with translated(self._where):
+            self._last = ReadSpan(told_time(before), told_time(after))
+        return told, self._last
 
     def _found(self, answer: Any, size: int) -> _Found:
         with translated(self._where, "SCAN"):
@@ -165,15 +203,14 @@ class Reader:
 
     async def _of_wanted(
         self, names: Sequence[bytes], columns: Sequence[Sequence[Any]]
-    ) -> tuple[Sequence[bytes], Sequence[Sequence[Any]]]:
-        """Those of `names` that type and TTL let in, and all that is told of them."""
+    ) -> tuple[Sequence[bytes], Sequence[Sequence[Any]], ReadSpan | None]:
+        """Those of `names` that type and TTL let in, all that is told of them, and when."""
         wanted = [row for row in zip(names, *columns, strict=True) if self._wants(row[1], row[2])]
         left = [name for name, _, _ in wanted]
-        late = packed_by_key(self._late, left)
-        more = await not_busy(lambda: self._ask(late, 2 * len(left)), lambda: self._throttle.stopping) if left else []
+        more, span = await self._ask_timed(packed_by_key(self._late, left), 2 * len(left))
         with translated(self._where):
             checked(self._late, more)
-        return left, [[kind for _, kind, _ in wanted], [ttl for _, _, ttl in wanted], *_columns(more, 2)]
+        return left, [[kind for _, kind, _ in wanted], [ttl for _, _, ttl in wanted], *_columns(more, 2)], span
 
     def _wants(self, kind: Any, ttl: Any) -> bool:
         """Whether a key of such a TYPE and PTTL is looked at further; one that is refused is, so that it is counted."""
@@ -184,9 +221,11 @@ class Reader:
 
     def _page(self, told: _Told, walked: int) -> Page:
         """The keys that are there, as a plan holds them, and how many of the others this user may not look at."""
-        names, columns, read_at = told
+        names, columns, span = told
+        if span is None:
+            return Page(walked)
         if _plain(columns):
-            return Page(walked, self._rows(names, columns, read_at))
+            return self._page_of(walked, names, columns, span)
         refused = 0
         moved: dict[bytes, str | None] = {}
         there: list[tuple[Any, ...]] = []
@@ -204,13 +243,27 @@ class Reader:
         if not there:
             return Page(walked, [], refused, moved)
         names, *columns = zip(*there, strict=True)
-        return Page(walked, self._rows(names, columns, read_at), refused, moved)
+        return replace(self._page_of(walked, names, columns, span), refused_keys=refused, moved=moved)
 
-    def _rows(self, names: Sequence[bytes], columns: Sequence[Sequence[Any]], read_at: float) -> list[PlannedKey]:
+    def _page_of(self, walked: int, names: Sequence[bytes], columns: Sequence[Sequence[Any]], span: ReadSpan) -> Page:
         """Keys of which all is told that ever is."""
+        used, most = columns[-1], span.in_use_seconds
+        in_use: frozenset[bytes] = frozenset()
+        if Column.IDLE in self._late:
+            in_use = frozenset(
+                [name for name, idle in zip(names, used, strict=True) if idle is not None and idle <= most]
+            )
+        return Page(walked, self._rows(names, columns, span, in_use), in_use=in_use, unsure=span.ticked)
+
+    def _rows(
+        self, names: Sequence[bytes], columns: Sequence[Sequence[Any]], span: ReadSpan, in_use: frozenset[bytes]
+    ) -> list[PlannedKey]:
         kinds, ttls, sizes, used = columns
         idle = Column.IDLE in self._late
         nothing = repeat(None)
+        read_at: Iterable[float | None] = repeat(span.read_at)
+        if in_use:
+            read_at = [None if name in in_use else span.read_at for name in names]
         return list(
             map(
                 PlannedKey,
@@ -220,7 +273,7 @@ class Reader:
                 [None if ttl < 0 else ttl for ttl in ttls],
                 used if idle else nothing,
                 nothing if idle else used,
-                repeat(read_at),
+                read_at,
             )
         )
 

@@ -11,16 +11,20 @@ from redis_oom_tui.store.errors import in_script
 _REPLIES = {reply.value: reply for reply in Reply}
 Said = Reply | TriageError
 """What became of one key: a Reply, or an error of ours."""
-_SAVED = [bytes, int, int, int, int]
+_SAVED = [bytes, int, int, int, int, int]
 
 
 class Saved(NamedTuple):
-    """A key's value as DUMP gives it, with what DUMP leaves out; None where the key has none or it is not known."""
+    """A key's value as DUMP gives it, with what DUMP leaves out; None where the key has none or it is not known.
+
+    `now_ms` is the server's time then, in Unix milliseconds.
+    """
 
     payload: bytes
     ttl_ms: int | None
     idle_seconds: int | None
     frequency: int | None
+    now_ms: int
     size: int | None = None
 
     @property
@@ -96,19 +100,20 @@ def _nonsense() -> NotRedis:
 
 
 def saved(reply: Sequence[Any]) -> Saved | Uncopied:
-    """A saved value from DUMP, PTTL, idle time, frequency and size, of which -1 are none or not known; or what is
-    there instead, the size alone. Raises NotRedis for anything else.
+    """A saved value from DUMP, PTTL, idle time, frequency, size, of which -1 are none or not known, and the
+    server's time; or what is there instead, the size alone. Raises NotRedis for anything else.
     """
     kinds = [type(part) for part in reply]
     if kinds not in (_SAVED, [int]):
         raise _nonsense()
     if len(reply) == 1:
         return Uncopied(None if reply[0] < 0 else reply[0])
-    payload, ttl, idle, frequency, size = reply
+    payload, ttl, idle, frequency, size, now_ms = reply
     return Saved(
         payload,
         None if ttl < 0 else ttl,
         None if idle < 0 else idle,
         None if frequency < 0 else frequency,
+        now_ms,
         None if size < 0 else size,
     )

@@ -5,13 +5,15 @@ from typing import Any
 
 from redis_oom_tui.models.errors import ErrorClass, ServerBusy, TriageError
 from redis_oom_tui.rules.headroom import size_is_told
-from redis_oom_tui.rules.recheck import SHARED_ROOM, SHARED_USERS, difference, may_be_shared
+from redis_oom_tui.rules.recheck import IN_USE, SHARED_ROOM, SHARED_USERS, ServerTime, difference, may_be_shared
 from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.store.changing.channel import Channel, Command
+from redis_oom_tui.store.changing.clock import ASKED, told_time
 from redis_oom_tui.store.changing.packing import Check
 from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied, digest, integer, said, saved, string
 from redis_oom_tui.store.changing.scripts import Reply
 
+_TRIES = 3
 _DIFFERENCES = {
     "gone": Reply.GONE,
     "type": Reply.TYPE,
@@ -27,9 +29,22 @@ class Steps:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
-    async def act(self, checks: Sequence[Check], commands: Sequence[Command | None]) -> list[Said]:
-        """Send the command of each key that looks as expected; a key without one is EARLIER."""
-        told: list[Said] = [*await self._differences(checks)]
+    async def delete(self, checks: Sequence[Check]) -> list[Said]:
+        """UNLINK each key that looks as expected."""
+        told, _ = await self._differences(checks)
+        return await self._act([*told], [("UNLINK", check.id.key) for check in checks])
+
+    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int]) -> list[Said]:
+        """Give each key that looks as expected its end, in a second at the earliest; EARLIER where it ends sooner."""
+        told, now = await self._differences(checks)
+        commands: list[Command | None] = []
+        for check, due in zip(checks, due_ms, strict=True):
+            sooner = 0 <= check.expected.expires_ms <= due
+            commands.append(None if sooner else ("PEXPIREAT", check.id.key, max(due, now.ms + 1000)))
+        return await self._act([*told], commands)
+
+    async def _act(self, told: list[Said], commands: Sequence[Command | None]) -> list[Said]:
+        """Send the command of each key that is DONE; a key without one is EARLIER."""
         acting = [at for at, reply in enumerate(told) if reply is Reply.DONE and commands[at] is not None]
         for at, reply in enumerate(told):
             if reply is Reply.DONE and commands[at] is None:
@@ -41,7 +56,8 @@ class Steps:
 
     async def save(self, checks: Sequence[Check], limit: Limit) -> list[Saved | Uncopied | Said]:
         """The value of each key that looks as expected and fits into `limit`."""
-        told: list[Saved | Uncopied | Said] = [*await self._differences(checks, saving=True)]
+        differences, _ = await self._differences(checks, saving=True)
+        told: list[Saved | Uncopied | Said] = [*differences]
         try:
             sizes = await self._sizes(checks, [at for at, reply in enumerate(told) if reply is Reply.DONE])
         except ServerBusy as busy:
@@ -59,13 +75,18 @@ class Steps:
         for at in acting:
             name = checks[at].id.key
             commands += [("OBJECT", "IDLETIME", name), ("OBJECT", "FREQ", name), ("PTTL", name), ("DUMP", name)]
-        replies = await self._channel.call(commands)
+        replies = await self._channel.call([*ASKED, *commands])
+        try:
+            now = told_time(replies[: len(ASKED)])
+        except ServerBusy as busy:
+            return [busy if reply is Reply.DONE else reply for reply in told]
+        del replies[: len(ASKED)]
         for number, at in enumerate(acting):
             idle, frequency, ttl, payload = replies[4 * number : 4 * number + 4]
             if isinstance(payload, bytes):
                 known = [reply if isinstance(reply, int) else -1 for reply in (ttl, idle, frequency)]
                 size = sizes[at]
-                told[at] = saved([payload, *known, -1 if size is None else size])
+                told[at] = saved([payload, *known, -1 if size is None else size, now.ms])
             else:
                 told[at] = Reply.GONE if payload is None else said(payload)
         return told
@@ -85,14 +106,12 @@ class Steps:
             sizes[at] = size if told else None
         return sizes
 
-    async def _differences(self, checks: Sequence[Check], *, saving: bool = False) -> list[Said]:
-        """DONE for each key that looks as expected."""
-        commands: list[Command] = []
-        for check in checks:
-            name = check.id.key
-            commands += [("TYPE", name), ("PTTL", name), ("OBJECT", "IDLETIME", name)]
-            commands.append(("MEMORY", "USAGE", name, "SAMPLES", SAMPLES))
-        replies = await self._channel.call(commands)
+    async def _differences(self, checks: Sequence[Check], *, saving: bool = False) -> tuple[list[Said], ServerTime]:
+        """DONE for each key that looks as expected, and the server's time when they were looked at."""
+        try:
+            replies, now = await self._facts(checks)
+        except ServerBusy as busy:
+            return [busy] * len(checks), ServerTime(0)
         # After the idle times: a key that came to share a number since then was changed within that moment.
         unseen = await self._unseen(checks)
         told: list[Said] = []
@@ -105,8 +124,8 @@ class Steps:
             if isinstance(ttl, TriageError):
                 told.append(ttl)
                 continue
-            if (busy := _not_of_key(idle) or _not_of_key(size)) is not None:
-                told.append(busy)
+            if (refusal := _not_of_key(idle) or _not_of_key(size)) is not None:
+                told.append(refusal)
                 continue
             differs = difference(
                 check.expected,
@@ -114,11 +133,31 @@ class Steps:
                 None if ttl < 0 else ttl,
                 idle if isinstance(idle, int) and at not in unseen else None,
                 size if isinstance(size, int) else None,
+                now,
             )
             allowed = saving or bool(check.expected.digest)
-            same = Reply.DONE if allowed else unseen.get(at, Reply.DONE)
+            in_use = Reply.IN_USE if check.expected.used_at == IN_USE else Reply.DONE
+            same = Reply.DONE if allowed else unseen.get(at, in_use)
             told.append(same if differs is None else _DIFFERENCES[differs])
-        return await self._same_content(checks, told)
+        return await self._same_content(checks, told), now
+
+    async def _facts(self, checks: Sequence[Check]) -> tuple[list[Any], ServerTime]:
+        """Type, PTTL, idle time and size of each key, and the time when they were told.
+
+        They are asked again where the clock of idle times went on meanwhile: then it is not known of which second they
+        are. After some tries the later one counts, by which a key may look used that was not.
+        """
+        commands: list[Command] = []
+        for check in checks:
+            name = check.id.key
+            commands += [("TYPE", name), ("PTTL", name), ("OBJECT", "IDLETIME", name)]
+            commands.append(("MEMORY", "USAGE", name, "SAMPLES", SAMPLES))
+        for left in reversed(range(_TRIES)):
+            replies = await self._channel.call([*ASKED, *commands, *ASKED])
+            before, now = told_time(replies[: len(ASKED)]), told_time(replies[-len(ASKED) :])
+            if not left or before.idle_clock == now.idle_clock:
+                break
+        return replies[len(ASKED) : -len(ASKED)], now
 
     async def _unseen(self, checks: Sequence[Check]) -> dict[int, Said]:
         """The keys whose idle time is not, or may not be, their own, and why; by position."""
