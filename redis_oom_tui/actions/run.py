@@ -23,6 +23,7 @@ from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules import trust
 from redis_oom_tui.rules.courtesy import pause_after
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.report import report
@@ -34,6 +35,10 @@ _POLL_SECONDS = 0.5
 _FREEING_POLL_SECONDS = 0.1
 _FREEING_PAUSE_SECONDS = 5.0
 _FREEING_LONGEST_SECONDS = 30.0
+
+
+class ChildBegan(TriageError):
+    """The server forked since the preview: it no longer tells which keys are used, and no value would be saved."""
 
 
 class PlanRunner:
@@ -132,6 +137,9 @@ class PlanRunner:
         if self._plan.deed is Deed.DELETE and self._plan.criteria.max_bytes is not None:
             used = snapshot.memory.used_bytes
             self._bound = ByteBound(self._desk.server, self._plan.criteria.max_bytes, used)
+        unsaved = self._plan.deed is Deed.DELETE and not self._backup.wanted
+        if unsaved and snapshot.activity.has_child and trust.CHILD_RUNS not in self._plan.flags:
+            raise ChildBegan(trust.CHILD_BEGAN)
         known = await self._desk.learn()
         earlier = {} if known.has(Feature.NO_TOUCH) else await asyncio.to_thread(copies, self._desk.audit, self._plan)
         path = None

@@ -7,6 +7,7 @@ from redis_oom_tui.cli.check_looks import Answer
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Verdict
+from redis_oom_tui.rules.clock import skew_sentence
 from redis_oom_tui.words.check_document import check_document
 from redis_oom_tui.words.doubts import doubt_lines, server_text
 from redis_oom_tui.words.hostile import safe_text
@@ -53,6 +54,8 @@ def _lines(answer: Answer) -> list[str]:
         began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
         lines.append(f"  since {began}, {duration(snapshot.taken_at - verdict.since)} ago")
     lines += [f"  ! {safe_text(note)}" for note in snapshot.notes]
+    if sentence := skew_sentence(snapshot):
+        lines.append(f"  ! {sentence}: expiries and idle times are by the server's")
     lines += [f"  ? {line}" for line in doubt_lines(snapshot, _DOUBTS)]
     if snapshot.fleet is not None:
         from redis_oom_tui.words.fleet_lines import node_lines

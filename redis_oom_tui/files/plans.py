@@ -40,6 +40,10 @@ _FIRST_FORMAT = "redis-oom-tui plan 1"
 _UNPROTECTED = (
     "An earlier version saved this plan: its hash does not cover the time, the role, the criteria and the notes."
 )
+_OTHER_CLOCK = (
+    "The times in it are by the clock of the computer that made it, so no change since would show: only a deletion with a"
+    " backup takes its keys."
+)
 # Its notes and patterns are in it.
 _LONGEST_HEAD = 16 * MIB
 
@@ -71,10 +75,19 @@ def load_plan(path: Path) -> Plan:
     except Damaged as error:
         raise BadInput(f"{name}, line {number}: {error}: the plan is damaged, make it again") from None
     if head["format"] == _FIRST_FORMAT and first_fingerprint(plan) == plan.hash:
-        return replace(plan, flags=(*plan.flags, _UNPROTECTED))
+        return _by_the_servers_clock(replace(plan, flags=(*plan.flags, _UNPROTECTED)))
     if head["format"] == _FIRST_FORMAT or fingerprint(plan) != plan.hash:
         raise BadInput(f"{name} is not the plan that was saved, its hash differs: make the plan again")
     return plan
+
+
+def _by_the_servers_clock(plan: Plan) -> Plan:
+    """`plan` of an earlier version without its times: they are those of some computer, and not the server's."""
+    if all(key.read_at is None for key in plan.keys):
+        return plan
+    keys = tuple(replace(key, read_at=None) for key in plan.keys)
+    plan = replace(plan, keys=keys, flags=(*plan.flags, _OTHER_CLOCK))
+    return replace(plan, hash=first_fingerprint(plan))
 
 
 def _read_head(file: BinaryIO, name: str) -> dict[str, Any]:

@@ -6,11 +6,20 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.clock import skew_sentence
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.words.sizes import duration, number_of_keys
 
 # The clock has 24 bits of seconds: what is idle for longer reads as if it were used lately.
 CLOCK_SECONDS = 2**24
+CHILD_RUNS = (
+    "A BGSAVE or AOF rewrite runs: meanwhile keys that are used keep looking idle. Without a backup, a value of the"
+    " same size that is written now is lost unseen."
+)
+CHILD_BEGAN = (
+    "A BGSAVE or AOF rewrite began since the preview, and meanwhile keys that are used keep looking idle: plan again,"
+    " or delete with a backup"
+)
 
 
 def refuse_unknown(criteria: Criteria, known: Capabilities) -> None:
@@ -62,8 +71,10 @@ def flags(criteria: Criteria, snapshot: Snapshot, keys: Iterable[PlannedKey], *,
         older = sum(1 for key in listed if (key.idle_seconds or 0) > snapshot.server.uptime_seconds + 5)
         if older:
             found.append(f"{number_of_keys(older)} idle for longer than the server runs: look before deleting.")
+    if sentence := skew_sentence(snapshot):
+        found.append(f"{sentence}: what expires, and when, is by the server's.")
     if snapshot.activity.has_child:
-        found.append("A BGSAVE or AOF rewrite runs: meanwhile keys that are used keep looking idle.")
+        found.append(CHILD_RUNS)
     if listed and not any(key.idle_seconds is not None for key in listed):
         found.append(
             "The server tells no idle times: a key that is used or changed after this preview is recognised only by its"

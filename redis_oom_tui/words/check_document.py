@@ -32,6 +32,7 @@ def check_document(
         "refused_writes_total": None if counters is None else counters.refused_writes_total,
         "refused_writes_is_lower_bound": None if counters is None else counters.refused_is_lower_bound,
         "evicted_keys_total": None if counters is None else counters.evicted_keys_total,
+        "clock_skew_seconds": None if snapshot is None else snapshot.clock_skew_seconds,
         "findings": [finding_fields(finding) for finding in findings],
         "notes": [] if snapshot is None else list(snapshot.notes),
         "doubts": [] if snapshot is None else doubt_fields(snapshot),

@@ -150,3 +150,14 @@ def test_a_plan_is_there_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, tm
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     save_plan(plan(), tmp_path / "plan")
     assert stat.S_IMODE((tmp_path / "plan").stat().st_mode) == 0o600
+
+
+def test_a_plan_of_an_earlier_version_has_no_times(tmp_path: Path) -> None:
+    """They were not the server's: no key of it goes without a backup."""
+    old = plan(PlannedKey(KeyId(0, b"k"), "string", 1, idle_seconds=9, read_at=5.0))
+    save_plan(replace(old, hash=first_fingerprint(old)), tmp_path / "old")
+    loaded = load_plan(tmp_path / "old")
+    assert [key.in_use for key in loaded.keys] == [True]
+    assert "only a deletion with a backup" in loaded.flags[-1]
+    save_plan(loaded, tmp_path / "again")
+    assert load_plan(tmp_path / "again").keys == loaded.keys

@@ -10,6 +10,7 @@ from redis_oom_tui.rules import findings, fleet
 from redis_oom_tui.rules.findings import giants
 from redis_oom_tui.rules.verdict import table
 from tests.cli import test_check as checked
+from tests.cli import test_skewed_clock as skewed
 from tests.store import test_findings_live as found
 from tests.store import test_fleet as cluster
 from tests.store import test_fleet_failover as failover
@@ -109,6 +110,7 @@ FINDINGS: Shown = {
     "numbers-as-text": (saving.test_plain_integers,),
     "encoding-limit": (saving.test_collections_just_over_the_compact_limit,),
     "compressible": (saving.test_compressed_values,),
+    "clock-skew": (skewed.test_check_tells_how_far_the_clocks_are_apart,),
     "slots-open": (cluster.test_slots_that_nobody_serves,),
     "node-lost": (failover.test_a_killed_primary_is_told_and_its_replica_followed,),
     "shard-skew": (cluster.test_one_shard_far_fuller_than_the_others,),

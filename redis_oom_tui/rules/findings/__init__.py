@@ -35,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     odd.one_node,
     odd.foreign,
     odd.stated_limit,
+    odd.clock,
     limits.no_limit,
     limits.limit_over_host,
     limits.raise_limit,

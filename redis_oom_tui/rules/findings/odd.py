@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.breakdown import Share, break_down
+from redis_oom_tui.rules.clock import skew_sentence
 from redis_oom_tui.rules.earlier_refusals import Earlier, earlier_refusals
 from redis_oom_tui.rules.findings.case import MIB, Case
 from redis_oom_tui.words.sizes import count, percent, size
@@ -121,4 +122,19 @@ def stated_limit(case: Case) -> Iterator[Finding]:
         level=Level.OK,
         title=f"The limit of {size(case.memory.maxmemory_bytes)} is stated (--limit), not reported by the server",
         advice="Keep it as `limit` in the profile, and change it with the plan or the instance's size.",
+    )
+
+
+def clock(case: Case) -> Iterator[Finding]:
+    """The clocks of the server and of this computer differ."""
+    sentence = skew_sentence(case.now)
+    if sentence is None:
+        return
+    yield Finding(
+        id="clock-skew",
+        level=Level.OK,
+        title=sentence,
+        advice="Expiries, idle times and backups here are by the server's clock, the log and the audit file by this"
+        " computer's. Correct the clock that is wrong (NTP): a jump of the server's ends keys early or late.",
+        evidence=(f"server_time_usec is {case.now.clock_skew_seconds:+.1f} s from this computer's time",),
     )

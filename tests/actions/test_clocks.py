@@ -1,0 +1,147 @@
+"""The server's clock decides, whatever the clock of the computer says that the tool runs on."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+
+from redis_oom_tui.files.backup import read_head
+from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.plan import Criteria, Deed, Outcome
+from redis_oom_tui.store import looks
+from redis_oom_tui.store.changing import restoring
+from tests.support.acting import fill, operating, planned
+from tests.support.servers import RunningServer, started
+
+ALL = Criteria(patterns=(b"*",))
+SKEWS = pytest.mark.parametrize("skew", [-7200, -20, 20, 7200])
+NAMES = [b"k%d" % number for number in range(60)]
+
+
+@pytest.fixture(params=["script", "steps", "script without TIME"])
+def ways(request: pytest.FixtureRequest, flavour: str) -> Iterator[RunningServer]:
+    """A server that allows scripts, one that does not, and one that tells its time in INFO alone."""
+    lines = {"script": (), "steps": ('rename-command EVAL ""',), "script without TIME": ('rename-command TIME ""',)}
+    with started(flavour, *lines[request.param]) as running:
+        yield running
+
+
+def _wall(skew: float) -> Any:
+    return lambda: time.time() + skew
+
+
+def _ends(client: redis.Redis) -> dict[bytes, int]:
+    return {name: client.pttl(name) for name in NAMES}
+
+
+@SKEWS
+async def test_letting_expire_and_taking_it_back(ways: RunningServer, tmp_path: Path, skew: int) -> None:
+    with ways.client() as client:
+        fill(client, NAMES)
+        client.expire(NAMES[0], 90_000)
+        async with operating(ways.connection, tmp_path, wall=_wall(skew)) as operator:
+            plan = await planned(operator, ALL, deed=Deed.EXPIRE, expire_seconds=3600)
+            view = await operator.run(plan, backup=BackupChoice()).run()
+            assert view.counts == {Outcome.EXPIRING: len(NAMES)}, view.ended
+            given = _ends(client).values()
+            assert min(given) > 0
+            assert 1_800_000 < max(given) <= 3_601_000
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert report.counts == {RestoreOutcome.RESTORED: len(NAMES)}, report.ended
+        ends = _ends(client)
+    assert 89_000_000 < ends.pop(NAMES[0]) <= 90_000_000
+    assert set(ends.values()) == {-1}
+
+
+@SKEWS
+async def test_a_restore_gives_each_key_what_is_left_of_its_life(
+    ways: RunningServer, tmp_path: Path, skew: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "time", SimpleNamespace(time=_wall(skew)))
+    with ways.client() as client:
+        fill(client, NAMES)
+        for number, name in enumerate(NAMES[:40]):
+            client.expire(name, 60 + 100 * number)
+        async with operating(ways.connection, tmp_path, wall=_wall(skew)) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            assert view.counts == {Outcome.DELETED: len(NAMES)}, view.ended
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert report.counts == {RestoreOutcome.RESTORED: len(NAMES)}, report.ended
+        assert read_head(Path(report.path)).clock_skew_seconds == pytest.approx(-skew, abs=1)
+        ends, idle = _ends(client), client.object("idletime", NAMES[50])
+    for number, name in enumerate(NAMES[:40]):
+        assert (55 + 100 * number) * 1000 < ends[name] <= (60 + 100 * number) * 1000
+    assert {ends[name] for name in NAMES[40:]} == {-1}
+    assert 999 <= idle <= 1030
+
+
+@SKEWS
+async def test_an_older_backup_has_the_times_of_this_computer(server: RunningServer, tmp_path: Path, skew: int) -> None:
+    with server.client() as client:
+        fill(client, NAMES[:2])
+        client.expire(NAMES[0], 3000)
+        async with operating(server.connection, tmp_path, wall=_wall(skew)) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            path = Path(str(view.backup_path))
+            _as_of_before(path, skew)
+            report = await operator.restore(path).run()
+        assert report.counts == {RestoreOutcome.RESTORED: 2}, report.ended
+        assert 2_990_000 < client.pttl(NAMES[0]) <= 3_001_000
+
+
+def _as_of_before(path: Path, skew: int) -> None:
+    """Make it a backup whose times are those of the computer that made it, as earlier versions wrote."""
+    from redis_oom_tui.files import backup, backup_lines
+
+    head, *lines = path.read_bytes().splitlines()
+    records = [record for record in backup.read_records(path) if record is not None]
+    fields = json.loads(head)
+    del fields["clock"], fields["clock_skew_seconds"]
+    moved = [
+        record._replace(
+            saved_ms=record.saved_ms + skew * 1000,
+            expires_ms=None if record.expires_ms is None else record.expires_ms + skew * 1000,
+        )
+        for record in records
+    ]
+    path.write_bytes(
+        json.dumps(fields).encode() + b"\n" + b"".join(backup_lines.key_line(record) for record in moved) + lines[-1]
+    )
+
+
+async def test_a_key_that_is_not_there_after_all_is_not_said_to_be_put_back(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the reason: the server may say OK and hold nothing, or another expiry."""
+    with server.client() as client:
+        fill(client, NAMES[:3])
+        client.expire(NAMES[2], 3000)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            path = Path(str(view.backup_path))
+            ours = restoring._restore
+
+            def without_life(value: restoring.Value, old_idle_bug: bool) -> tuple[Any, ...]:
+                name, key, ttl, *more = ours(value, old_idle_bug)
+                return (name, key, {NAMES[1]: 1, NAMES[2]: 0}.get(value.key, ttl), *more)
+
+            monkeypatch.setattr(restoring, "_restore", without_life)
+            monkeypatch.setattr(restoring, "_told", _slowly(restoring._told))
+            report = await operator.restore(path).run()
+        assert report.counts == {RestoreOutcome.RESTORED: 1, RestoreOutcome.FAILED: 2}, report.ended
+    assert "the server said OK, but the key is not there" in str(report.ended) or "not that of" in str(report.ended)
+
+
+def _slowly(told: Any) -> Any:
+    """What expires within a millisecond has expired when it is read back."""
+
+    def slow(reply: Any) -> Any:
+        time.sleep(0.01)
+        return told(reply)
+
+    return slow
