@@ -82,7 +82,7 @@ def test_an_altered_plan_is_refused(tmp_path: Path, what: bytes, by: bytes) -> N
         load_plan(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"no", b'{"format": "redis-oom-tui plan 1"}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"no", b'{"format": "redis-oom-tui plan 2"}', b"\xff"])
 def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "plan"
     path.write_bytes(content)
