@@ -101,8 +101,7 @@ async def test_what_has_room_is_saved_and_deleted_and_comes_back(
             names = [key.id.key for key in plan.keys]
             before = {name: content(client, name) for name in names[:10]}
         # To look at them was a use.
-        plan = await planned(operator, PLANNED)
-        run = operator.run(plan, backup=KEEPING)
+        run = operator.run(await planned(operator, PLANNED), backup=KEEPING)
         view = await run.run()
         assert names_of(run, Outcome.DELETED) == set(names), view.ended
         assert lost(server) == (0, 0)
