@@ -1,8 +1,11 @@
 """The coming of a server to a screen that is painted already."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from textual.worker import WorkType
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
@@ -69,7 +72,8 @@ class Arrival:
         if self._joining is None:
             self._app.start_polling()
         else:
-            bringing = self._bring(self._joining)
+            # Not a coroutine: an app that is being left drops it, and Python would complain of that.
+            bringing: WorkType[None] = functools.partial(self._bring, self._joining)
             self._app.run_worker(bringing, name="joining", group="joining", exit_on_error=False)
 
     def seen(self) -> None:

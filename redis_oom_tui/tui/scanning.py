@@ -1,12 +1,13 @@
 """The one scan that the app runs: it outlives the pane that asked for it, and is looked at twice a second."""
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from textual.timer import Timer
-from textual.worker import Worker
+from textual.worker import Worker, WorkType
 
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, SavedScan, ScanOptions, ScanState, ScanView
@@ -72,7 +73,7 @@ class ScanDesk:
 
     def _run(self, scan: Scan) -> None:
         self._scan, self.ended_at = scan, None
-        self._worker = self._app.run_worker(self._scan.run(), name="scan", group="scan", exit_on_error=False)
+        self._worker = self._app.run_worker(self._scan.run, name="scan", group="scan", exit_on_error=False)
         self._look()
         if self._timer is None:
             self._timer = self._app.set_interval(1 / LOOKS_PER_SECOND, self._look)
@@ -126,7 +127,8 @@ class ScanDesk:
                 self.ended_at = self._app.clock.wall()
             if self._app.scan.complete and self._sampled is not self._scan:
                 self._sampled = self._scan
-                sampling = self._read_values(self._app.scan)
+                # Not a coroutine: an app that is being left drops it, and Python would complain of that.
+                sampling: WorkType[None] = functools.partial(self._read_values, self._app.scan)
                 self._app.run_worker(sampling, name="values", group="values", exit_on_error=False)
 
     async def _read_values(self, view: ScanView) -> None:

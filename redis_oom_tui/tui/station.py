@@ -10,7 +10,7 @@ from textual.driver import Driver
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import ContentSwitcher
-from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState, get_current_worker
+from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState, WorkType, get_current_worker
 
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import TriageError
@@ -153,7 +153,8 @@ class Station(Shell):
             interval=self.options.interval_seconds,
             clock=self.clock,
         )
-        self.run_worker(self.poller.run(), name="poll", group="poll", exit_on_error=False)
+        polling: WorkType[None] = self.poller.run
+        self.run_worker(polling, name="poll", group="poll", exit_on_error=False)
 
     def _publish(self, reading: Reading, source: Source) -> None:
         self.arrival.seen()

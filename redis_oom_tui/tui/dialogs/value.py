@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from textual import on
 from textual.widget import Widget
 from textual.widgets import Input
+from textual.worker import WorkType
 
 from redis_oom_tui.models.action import SettingView
 from redis_oom_tui.models.errors import TriageError
@@ -54,7 +55,8 @@ class ValueDialog(Dialog[Change]):
 
     def conclude(self) -> None:
         """Ask what the value would mean; a later press supersedes an earlier one."""
-        self.run_worker(self._look(), name="look at a value", group="propose", exclusive=True, exit_on_error=False)
+        looking: WorkType[None] = self._look
+        self.run_worker(looking, name="look at a value", group="propose", exclusive=True, exit_on_error=False)
 
     async def _look(self) -> None:
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker, WorkerState, WorkType
 
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
@@ -143,7 +143,8 @@ class DetailsScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Read the key again."""
-        self.run_worker(self._read(), name="details", group="details", exit_on_error=False)
+        reading: WorkType[None] = self._read
+        self.run_worker(reading, name="details", group="details", exit_on_error=False)
 
     async def _read(self) -> None:
         try:
