@@ -41,9 +41,7 @@ _ALL_REFUSED = 100
 _LOSSES = 5
 # What a module may have done to a key when another key of its own was deleted.
 _BY_CONTENT = (Reply.CONTENT, Reply.SIZE, Reply.USED)
-_MAY_BE_THE_MODULE = (
-    "keys of a module ({}) are deleted by this plan too: their module may have changed this one with them"
-)
+_MAY_BE_THE_MODULE = "this plan deletes keys of a module too ({}), and a module may change its other keys with them"
 _LOST_AND_GONE = "the reply was lost; it is gone now"
 _LOST = "the connection was lost before the reply: not known whether it was done"
 

@@ -1,11 +1,14 @@
 """Sizes beside what really becomes free: scan, details and plan give the same, and a bound in bytes holds."""
 
+import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from redis_oom_tui.actions.bound import ByteBound
+from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.keys import KeyId, SizeKind
 from redis_oom_tui.models.plan import Criteria, Outcome
 from redis_oom_tui.models.scan import ScanOptions
@@ -193,3 +196,21 @@ async def test_sizes_that_add_up_to_more_than_is_used_are_said_to(server: Runnin
     if server.flavour != "valkey":
         assert view.contradiction is not None
         assert "over-reports" in view.contradiction
+
+
+async def test_a_key_that_a_module_changed_with_another_of_its_own_says_so(with_module: object, tmp_path: Path) -> None:
+    with started("redis8", f"loadmodule {with_module}") as server, server.client() as client:
+        client.execute_command("GRAPH.QUERY", "graph", "UNWIND range(1, 100) AS x CREATE (:N {v: x})")
+        deadline = time.monotonic() + 20
+        while client.dbsize() < 2:
+            assert time.monotonic() < deadline, "the module wrote no telemetry"
+            await asyncio.sleep(0.05)
+        async with operating(server.connection, tmp_path) as operator:
+            run = operator.run(await planned(operator, ALL), backup=BackupChoice())
+            await run.run()
+        outcomes = list(run.outcomes())
+    # Which of them goes first, and what the module does to the other, is the module's own affair.
+    assert Outcome.DELETED in {outcome.outcome for outcome in outcomes}
+    changed = [outcome.detail for outcome in outcomes if outcome.outcome is Outcome.CHANGED]
+    assert all("keys of a module too (graphdata), and a module may change its other keys" in told for told in changed)
+    assert changed

@@ -60,7 +60,10 @@ class DetailsText(Canvas, can_focus=True):
         out.append(())
         if self._details is None:
             return [*out, *(((f"  {line}", "dim"),) for line in wrap(safe_text(self._told, 600), room))]
-        out += [((f"  {pad(word, 12)} ", "dim"), (value, "text")) for word, value in facts(self._details)]
+        for word, value in facts(self._details):
+            first, *more = wrap(value, max(8, room - 13))
+            out.append(((f"  {pad(word, 12)} ", "dim"), (first, "text")))
+            out += [((" " * 15, "dim"), (line, "text")) for line in more]
         return [*out, (), *self._value(self._details, width)]
 
     def _where(self) -> str:
