@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from redis_oom_tui.models.keys import KeyRow, SizeKind
@@ -10,6 +10,7 @@ from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.models.scan import CURVE_SHARES, Comparison, Interval, PatternChange, PatternRow, ScanState, ScanView
 from redis_oom_tui.words import pattern_text
 from redis_oom_tui.words.hostile import glob_text, key_fields, safe_text
+from redis_oom_tui.words.key_sizes import kind_of_sum
 from redis_oom_tui.words.sizes import told_bytes
 from redis_oom_tui.words.slots import slot_of
 
@@ -50,6 +51,7 @@ def hogs_document(
         "elapsed_seconds": round(view.elapsed_seconds, 3),
         "share_scanned": round(view.share_scanned, 4),
         "bytes": None if nothing else told_bytes(view.bytes_seen, view.scanned_keys),
+        "size_kind": _kind((row.type for row in view.types), view.bytes_seen, view.scanned_keys, view),
         "estimated_bytes": _interval(view.estimated_bytes) if view.bytes_seen or not view.scanned_keys else None,
         "explained_share": None if view.explained_share is None else round(view.explained_share, 4),
         "contradiction": view.contradiction,
@@ -61,11 +63,23 @@ def hogs_document(
         "server_share": None if view.brake.share is None else round(view.brake.share, 4),
         "keys": [key_document(row) for row in (view.top if keys is None else keys)],
         "patterns": pattern_documents(view),
-        "types": [{"type": row.type, "keys": row.keys, "bytes": told_bytes(row.size, row.keys)} for row in view.types],
+        "types": [
+            {
+                "type": row.type,
+                "keys": row.keys,
+                "bytes": told_bytes(row.size, row.keys),
+                "size_kind": _kind((row.type,), row.size, row.keys, view),
+            }
+            for row in view.types
+        ],
     }
     if comparison is not None:
         document["comparison"] = comparison_document(comparison)
     return document
+
+
+def _kind(types: Iterable[str], held: int, keys: int, view: ScanView) -> str:
+    return kind_of_sum(types, told_bytes(held, keys), view).value
 
 
 def key_document(row: KeyRow) -> dict[str, Any]:
@@ -94,7 +108,8 @@ def pattern_documents(view: ScanView) -> list[dict[str, Any]]:
     """All families of a scan, each with how many of the scanned keys its glob takes at least."""
     taken = pattern_text.keys_of_globs(view.patterns)
     return [
-        pattern_document(row, ttls_told=view.ttls_told) | {"match_keys": keys}
+        pattern_document(row, ttls_told=view.ttls_told)
+        | {"match_keys": keys, "size_kind": _kind((kind for kind, _ in row.types), row.size, row.keys, view)}
         for row, keys in zip(view.patterns, taken, strict=True)
     ]
 

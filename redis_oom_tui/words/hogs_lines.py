@@ -1,11 +1,11 @@
 """What `hogs` says to people: a summary, a table of keys or families, what grew, and a line of progress."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.key_sizes import mark, range_cell
+from redis_oom_tui.words.key_sizes import kind_of_sum, mark, mark_of_sum, range_cell
 from redis_oom_tui.words.sizes import count, duration, percent, short_size, size, told_bytes
 
 _NAME = 200
@@ -25,7 +25,9 @@ def summary(view: ScanView) -> list[str]:
         return [f"none of {count(view.total_keys)} keys was seen", *map(safe_text, view.notes)]
     if view.complete and not view.scanned_keys and view.total_keys and not (view.refused_keys or view.vanished_keys):
         return [f"none of the {count(view.total_keys)} keys matches", *map(safe_text, view.notes)]
-    lines = [f"{count(view.scanned_keys)} keys, {size(told_bytes(view.bytes_seen, view.scanned_keys))}, {_reach(view)}"]
+    held = told_bytes(view.bytes_seen, view.scanned_keys)
+    about = mark_of_sum(kind_of_sum((row.type for row in view.types), held, view))
+    lines = [f"{count(view.scanned_keys)} keys, {about}{size(held)}, {_reach(view)}"]
     if view.estimated_bytes is not None and not view.complete and view.bytes_seen:
         whole = view.estimated_bytes
         lines.append(
@@ -38,11 +40,11 @@ def summary(view: ScanView) -> list[str]:
         lines.append(f"{percent(view.explained_share)} of used_memory is in these keys")
     if view.scanned_keys and view.ttls_told:
         share = view.volatile_keys / view.scanned_keys
-        held = size(told_bytes(view.volatile_bytes, view.volatile_keys))
-        lines.append(f"{count(view.volatile_keys)} keys ({percent(share)}) have a TTL, {held}")
+        expiring = size(told_bytes(view.volatile_bytes, view.volatile_keys))
+        lines.append(f"{count(view.volatile_keys)} keys ({percent(share)}) have a TTL, {expiring}")
     if view.types:
         kinds = ", ".join(
-            f"{safe_text(row.type, 20)} {size(told_bytes(row.size, row.keys))} in {count(row.keys)}"
+            f"{safe_text(row.type, 20)} {_sum((row.type,), row.size, row.keys, view)} in {count(row.keys)}"
             for row in view.types
         )
         lines.append(f"by type: {kinds}")
@@ -51,6 +53,11 @@ def summary(view: ScanView) -> list[str]:
     if view.refused_keys:
         lines.append(f"{count(view.refused_keys)} keys may not be read by this user")
     return lines + [safe_text(note) for note in view.notes]
+
+
+def _sum(types: Iterable[str], held: int, keys: int, view: ScanView) -> str:
+    known = told_bytes(held, keys)
+    return f"{mark_of_sum(kind_of_sum(types, known, view))}{size(known)}"
 
 
 def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
@@ -85,7 +92,8 @@ def patterns(rows: Sequence[PatternRow], view: ScanView) -> list[str]:
         part = percent(None if held is None or view.refused_keys else row.share)
         no_ttl = row.no_ttl_keys / row.keys if row.keys and view.ttls_told else None
         db = f"{row.db if row.db is not None else '':<2} " if several else ""
-        figures = f"{short_size(held):>8}  {part:>5} {count(row.keys):>12} {short_size(average):>8}"
+        about = mark_of_sum(kind_of_sum((kind for kind, _ in row.types), held, view))
+        figures = f"{about + short_size(held):>8}  {part:>5} {count(row.keys):>12} {short_size(average):>8}"
         lines.append(f"{figures} {percent(no_ttl):>6}  {db}{'  ' * (row.level - 1)}{safe_text(row.pattern, _NAME)}")
     return lines
 

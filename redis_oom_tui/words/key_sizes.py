@@ -1,7 +1,10 @@
 """How well the size of a key is known, in words and in cells."""
 
+from collections.abc import Iterable
+
 from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.plan import PlannedKey
+from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.words.sizes import short_size, size
 
 Sized = KeyRow | PlannedKey
@@ -48,6 +51,31 @@ def worth_words(key: Sized) -> str:
     if key.size_low is None or key.size_high is None:
         return "estimated from a few elements"
     return f"estimated: {size(key.size_low)} to {size(key.size_high)}"
+
+
+def kind_of_sum(types: Iterable[str], held: int | None, view: ScanView) -> SizeKind:
+    """How well the sum of the sizes of scanned keys of these `types` is known: exact where all sizes are.
+
+    >>> from redis_oom_tui.models.scan import ScanState
+    >>> seen = ScanView(ScanState.COMPLETE, scanned_keys=2)
+    >>> kind_of_sum(["string"], 90, seen), kind_of_sum(["string", "hash"], 90, seen)
+    (<SizeKind.EXACT: 'exact'>, <SizeKind.ESTIMATED: 'estimated'>)
+    """
+    if held is None:
+        return SizeKind.UNKNOWN
+    if {*types} == {"string"} or not view.scanned_keys or all_exact(view):
+        return SizeKind.EXACT
+    return SizeKind.ESTIMATED
+
+
+def all_exact(view: ScanView) -> bool:
+    """Whether every scanned key is among the rows that were looked at closer, and its size is exact."""
+    return len(view.top) == view.scanned_keys and all(row.size_kind is SizeKind.EXACT for row in view.top)
+
+
+def mark_of_sum(kind: SizeKind) -> str:
+    """What stands behind such a sum."""
+    return "~" if kind is SizeKind.ESTIMATED else ""
 
 
 def sum_words(held: int | None, low: int, high: int) -> str:

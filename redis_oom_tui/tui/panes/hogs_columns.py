@@ -117,15 +117,22 @@ def pattern_columns(
     databases: bool = False,
     ttls_told: bool = True,
     all_read: bool = True,
+    exact: bool = True,
 ) -> tuple[Column[PatternRow], ...]:
     """Columns of patterns. `opens` says which are made of patterns themselves; `partial` adds what the whole may be,
     `databases` where the keys are.
 
-    Where not `all_read`, keys were refused, and what they hold is part of no share.
+    Where not `all_read`, keys were refused, and what they hold is part of no share; where not `exact`, sums of other
+    types than strings are estimates.
     """
 
     def name(row: PatternRow, width: int) -> str:
         return f"{_name(row.pattern, max(1, width - 2))} +" if opens(row) else _name(row.pattern, width)
+
+    def held(row: PatternRow, _: int) -> str:
+        known = _bytes(row)
+        about = known is not None and not exact and any(kind != "string" for kind, _ in row.types)
+        return f"{'~' if about else ''}{sizes.short_size(known)}"
 
     def part(row: PatternRow, _: int) -> str:
         return _share(row.share if all_read and _bytes(row) is not None else None)
@@ -137,7 +144,7 @@ def pattern_columns(
     if databases:
         places = (Column("db", "DB", 4, _database, lambda row: row.db, "right", yields=2, falling=False),)
     return (
-        Column("size", "BYTES", 7, lambda row, _: sizes.short_size(_bytes(row)), lambda row: row.size, "right"),
+        Column("size", "BYTES", 7, held, lambda row: row.size, "right"),
         *whole,
         Column("share", "%", 6, part, lambda row: row.share, "right"),
         Column("keys", "KEYS", 9, lambda row, _: sizes.count(row.keys), lambda row: row.keys, "right", yields=4),

@@ -15,6 +15,7 @@ from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns
 from redis_oom_tui.tui.panes.hogs_selection import Selection
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.words.key_sizes import all_exact
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
@@ -66,6 +67,7 @@ class HogsTables(Horizontal):
             databases=databases,
             ttls_told=view.ttls_told,
             all_read=not view.refused_keys,
+            exact=all_exact(view),
         )
         if self.patterns.model.sort == "whole" and view.complete:
             self.patterns.model.sort = "size"
