@@ -14,6 +14,7 @@ from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import AnyOperator, Ticker, acting, must, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.giving_way import give_way
+from redis_oom_tui.cli.selecting import of_rows
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
@@ -55,6 +56,12 @@ class _Result:
     help="Keys of a pattern that hogs shows, exactly those it counts, such as 'user:<id>' (repeatable).",
 )
 @click.option("--delimiter", default=":", show_default=True, help="With --pattern: what separates the parts of a name.")
+@click.option(
+    "--saved-scan",
+    type=_FILE,
+    metavar="FILE",
+    help="With --pattern: a row of the scan in FILE (hogs --save), as <other>.",
+)
 @click.option(
     "--key", "names", multiple=True, metavar="NAME", help="This very key, as the tool prints it (repeatable)."
 )
@@ -113,7 +120,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if yes:
             await must(operator, Action(deed.value), read_only=read_only)
         give_way(Pace.NORMAL)
-        plan, stopped = await _plan(operator, {**given, "db": invocation.connection.db or 0}, deed)
+        plan, stopped = await _plan(operator, {**given, "db": invocation.connection.db}, deed)
         if yes and stopped:
             # Whoever stops the search of a cleanup that would begin by itself wants none of it.
             click.echo("Stopped while looking: nothing was done.", err=True)
@@ -171,18 +178,21 @@ def _criteria(given: dict[str, Any]) -> Criteria:
     if given["no_ttl"] and given["with_ttl"]:
         raise BadInput("--no-ttl and --with-ttl exclude each other")
     ttl = TtlFilter.WITHOUT if given["no_ttl"] else TtlFilter.WITH if given["with_ttl"] else TtlFilter.ANY
-    return Criteria(
+    criteria = Criteria(
         patterns=tuple(from_glob(pattern) for pattern in given["matches"]),
         types=tuple(kind.lower() if kind.lower() in _TYPES else kind for kind in given["types"]),
         idle_over_seconds=parse_duration(given["idle_over"]) if given["idle_over"] else None,
         ttl=ttl,
         larger_than_bytes=parse_size(given["larger_than"]) if given["larger_than"] else None,
-        keys=tuple(KeyId(given["db"], from_exact(name)) for name in given["names"]),
+        keys=tuple(KeyId(given["db"] or 0, from_exact(name)) for name in given["names"]),
         max_keys=given["max_keys"],
         max_bytes=parse_size(given["max_bytes"]) if given["max_bytes"] else None,
         order=Order.OLDEST if given["oldest"] else Order.LARGEST,
-        key_patterns=tuple(read(pattern, os.fsencode(given["delimiter"])) for pattern in given["key_patterns"]),
     )
+    if given["saved_scan"] is not None:
+        return of_rows(criteria, given["key_patterns"], given["saved_scan"], given["db"])
+    delimiters = os.fsencode(given["delimiter"])
+    return replace(criteria, key_patterns=tuple(read(pattern, delimiters) for pattern in given["key_patterns"]))
 
 
 def _backup(given: dict[str, Any]) -> BackupChoice:

@@ -84,10 +84,11 @@ def _coarser(moved: Sequence[PatternChange]) -> tuple[str, ...]:
     return (f"one scan counted some patterns together with others: compare those by {names}{more}",)
 
 
-def _weight(change: PatternChange) -> tuple[int, bytes]:
+def _weight(change: PatternChange) -> tuple[bool, int, bytes]:
+    """What both scans tell comes first."""
     grown = change.bytes_grown
     either = (change.bytes_now or 0) + (change.bytes_before or 0)
-    return (-abs(either if grown is None else grown), change.pattern)
+    return (change.within is not None, -abs(either if grown is None else grown), change.pattern)
 
 
 def _value(side: Interval | None) -> int | None:

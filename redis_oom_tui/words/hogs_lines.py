@@ -104,7 +104,9 @@ def changes(comparison: Comparison, top: int) -> list[str]:
     lines = [f"since the earlier scan, {since} ago:", *(f"note: {safe_text(note)}" for note in comparison.notes)]
     lines.append(f"{'grown by':>9} {'keys':>12} {'bytes now':>9}  pattern")
     several = len({change.db for change in comparison.patterns}) > 1
-    shown = (comparison.whole, *comparison.patterns[:top])
+    # The note names the pattern by which the others can be compared.
+    told = [change for change in comparison.patterns if change.within is None]
+    shown = (comparison.whole, *told[:top])
     return lines + [_changed(change, several=several and change.db is not None) for change in shown]
 
 
@@ -113,8 +115,6 @@ def _changed(change: PatternChange, *, several: bool) -> str:
     more = "?" if change.keys_grown is None else f"{change.keys_grown:+,}"
     unknown = change.bytes_grown is None
     doubt = "" if change.certain or unknown else "  (within the error)"
-    if change.within is not None:
-        doubt = f"  (compare {safe_text(change.within, _NAME)})"
     name = safe_text(change.pattern, _NAME) + (f" of db {change.db}" if several else "")
     return f"{grown:>9} {more:>12} {short_size(change.bytes_now):>9}  {name}{doubt}"
 

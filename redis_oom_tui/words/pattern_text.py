@@ -143,7 +143,7 @@ class _Reader:
         if symbol == "<other>":
             raise BadInput(
                 "<other> stands for all names without a row of their own: take `select` of hogs --json, which lists"
-                " those that it leaves out, or plan from the row in the screen"
+                " those that it leaves out, or give cleanup --saved-scan FILE, from hogs --save FILE"
             )
         if self._part:
             raise BadInput(f"{symbol[:40]!r} stands for a whole part of a name: nothing may stand before it there")

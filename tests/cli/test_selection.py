@@ -196,3 +196,32 @@ def test_the_line_under_a_finding_plans_what_the_finding_counts(server: RunningS
     line = next(line for line in text.splitlines() if line.startswith("To plan it: "))
     words = shlex.split(line.removeprefix("To plan it: "))[1:]
     assert matched(run(*words, "--json")) == 300
+
+
+def test_a_row_that_took_in_others_is_selected_by_a_saved_scan(
+    server: RunningServer, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [f"{a}{b}{c}x" for a in letters[:12] for b in letters for c in letters]
+    with server.client() as client:
+        client.mset({f"acct:{word}:x": "v" for word in words} | {f"acct:{word}": "v" for word in words[:900]})
+    with server.client(db=3) as client:
+        client.mset({f"acct:{word}:x": "v" for word in words[:50]})
+    path = str(tmp_path / "a.scan")
+    rows = {row["pattern"]: row for row in run("hogs", "--json", "--save", path)["patterns"] if row["db"] == 0}
+    other = rows["acct:<other>:x"]
+    assert other["keys"] < len(words)
+    assert other["match_keys"] > other["keys"]
+    plan = run("cleanup", "--json", "--pattern", "acct:<other>:x", "--saved-scan", path)
+    assert matched(plan) == other["keys"]
+    assert (
+        matched(run("-n", "0", "cleanup", "--json", "--pattern", "acct:<other>:x", "--saved-scan", path))
+        == other["keys"]
+    )
+    named = {row["pattern"].encode() for row in rows.values() if row["keys"] == 1}
+    assert not named & planned(plan)
+    for given in (("acct:<other>:x",), ("acct:none", "--saved-scan", path)):
+        with pytest.raises(SystemExit) as ended:
+            entry.main(["-s", server.socket_path, "cleanup", "--pattern", *given])
+        assert ended.value.code == 2
+        assert "saved-scan" in capsys.readouterr().err or given[0] == "acct:none"
