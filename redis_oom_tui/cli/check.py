@@ -3,6 +3,7 @@
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.store.knock import Knock
 
@@ -27,7 +28,10 @@ def check(invocation: Invocation, *, as_json: bool) -> int:
         from redis_oom_tui.rules.verdict import unknown
 
         verdict = unknown(str(error))
+        PRINTED.document = True
         click.echo(check_words.unknown(verdict, connection.address, as_json=as_json))
         return verdict.level.exit_code
-    click.echo(check_words.told(answer, as_json=as_json))
+    said = check_words.told(answer, as_json=as_json)
+    PRINTED.document = True
+    click.echo(said)
     return answer.verdict.level.exit_code

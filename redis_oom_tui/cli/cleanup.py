@@ -1,7 +1,6 @@
 """`cleanup`: a plan, printed; and, only when told --yes, run."""
 
 import asyncio
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import click
 from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import AnyOperator, Ticker, acting, must, stopping
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.giving_way import give_way
 from redis_oom_tui.cli.selecting import of_rows
 from redis_oom_tui.files.plans import load_plan, save_plan
@@ -98,7 +98,7 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bo
     result = asyncio.run(_clean(invocation, given, backup, yes=yes))
     if as_json:
         document = plan_document(result.plan, result.budget, result.consent, result.run, result.outcomes)
-        click.echo(json.dumps(document))
+        print_document(document)
     else:
         click.echo("\n".join(_lines(result, invocation.way_in, show_all=show_all)))
         if result.run is None and result.plan.keys:

@@ -15,6 +15,7 @@ import click
 
 from redis_oom_tui.cli.again import line
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.giving_way import give_way
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.models.errors import BadInput, CommandRefused
@@ -98,7 +99,9 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
             _saved(scan, given["save"])
     finally:
         # What took hours to find is told, even where it cannot be kept.
-        click.echo(_printed(scan.view, comparison, wish, options, invocation.way_in), nl=False)
+        said = _printed(scan.view, comparison, wish, options, invocation.way_in)
+        PRINTED.document = True
+        click.echo(said, nl=False)
     return _exit_code(scan.view)
 
 

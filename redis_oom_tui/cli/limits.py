@@ -1,7 +1,6 @@
 """`limits`: how the server reacts when full, and, after a confirmation, otherwise."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import AnyOperator, acting, agreed, must
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.limits_scan import SAMPLE, PolicyScan, age_line, loaded, policy_scan, scan_fields
 from redis_oom_tui.cli.trial import on_trial
 from redis_oom_tui.models.action import Action, Limits, PolicyView, SettingView
@@ -101,7 +101,7 @@ def limits(
     how = _How(node, persist, yes, seconds, scan, loaded(saved_scan, scan=scan))
     shown, results, found = asyncio.run(_limits(invocation, asked, how))
     if as_json:
-        click.echo(json.dumps(limits_document(shown, results) | {"scan": scan_fields(found)}))
+        print_document(limits_document(shown, results) | {"scan": scan_fields(found)})
     else:
         click.echo("\n".join(_said(results, how, invocation) if asked else _lines(shown, found)))
     return 0 if len(results) == len(asked) and all(result.took for result in results) else EXIT_NOT_TAKEN

@@ -11,6 +11,7 @@ import click
 
 from redis_oom_tui import __version__
 from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
+from redis_oom_tui.cli.documents import PRINTED, print_failure
 from redis_oom_tui.cli.options import connection_options, file_options, screen_options
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, TriageError
@@ -113,11 +114,13 @@ def _written_down(fault: NotJudged) -> None:
 
 
 def _run(given: list[str]) -> int:
+    PRINTED.document = False
     usage, failed = (EXIT_UNKNOWN, EXIT_UNKNOWN) if _MONITORS & set(given) else (EXIT_USAGE, EXIT_FAILED)
     try:
         code = cli.main(args=given, prog_name="redis-oom-tui", standalone_mode=False)
     except click.UsageError as error:
         error.show()
+        print_failure(given, list(COMMANDS), error.format_message())
         return usage
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
@@ -125,20 +128,24 @@ def _run(given: list[str]) -> int:
         error.show()
         return error.exit_code
     except BadInput as error:
+        print_failure(given, list(COMMANDS), str(error))
         return _complain(error, usage)
     except TriageError as error:
+        print_failure(given, list(COMMANDS), str(error))
         return _complain(error, EXIT_UNKNOWN)
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain again while it shuts down.
         sys.stdout = None
         return 0
     except OSError as error:
+        said = f"the system refused: {safe_text(str(error))}; look at the disk and the file's rights, then try again"
+        print_failure(given, list(COMMANDS), said)
         # As BrokenPipeError: what could not be written to a full disk is not tried again on the way out.
         sys.stdout = None
-        said = safe_text(str(error))
-        return _complain(f"the system refused: {said}; look at the disk and the file's rights, then try again", failed)
+        return _complain(said, failed)
     except Exception as error:  # noqa: BLE001 - the last one: a defect is told without the values a traceback may show
         print(crash_report(error), file=sys.stderr)  # noqa: T201
+        print_failure(given, list(COMMANDS), f"a defect of this tool ({type(error).__name__})")
         return failed
     return code if isinstance(code, int) else 0
 

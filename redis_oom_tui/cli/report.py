@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.fresh import write_new
 from redis_oom_tui.files.machine import with_room
@@ -69,6 +70,7 @@ def report(
     made = replace(_report(gathered, invocation, names=not no_names, actions=actions), actions_skipped=skipped)
     text = json.dumps(document(made), indent=2) + "\n" if as_json else markdown(made)
     if output is None:
+        PRINTED.document = True
         click.echo(text, nl=False)
     else:
         write_new(output, text)

@@ -1,7 +1,6 @@
 """`restore`: a backup's keys put back where nothing newer stands."""
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 from redis_oom_tui.cli import again
 from redis_oom_tui.cli.acting import Ticker, acting, agreed, must, stopping
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.giving_way import give_way
 from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.files.backup_check import inspect, must_be_whole
@@ -39,9 +39,11 @@ def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: boo
     report = asyncio.run(_restore(invocation, path, head, inspection, yes=yes))
     if report is None:
         click.echo("Nothing was put back.", err=True)
+        if as_json:
+            print_document({"error": "Nothing was put back: it was not confirmed."})
         return EXIT_DECLINED
     if as_json:
-        click.echo(json.dumps(restore_document(report)))
+        print_document(restore_document(report))
     else:
         click.echo("\n".join(_lines(report, invocation.way_in)))
     undone = report.counts.get(RestoreOutcome.FAILED, 0) + report.counts.get(RestoreOutcome.NOT_ATTEMPTED, 0)

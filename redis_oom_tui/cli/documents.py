@@ -1,0 +1,39 @@
+"""The one JSON document that a command with --json prints: its own, or else the one that says why there is none."""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+
+class Printed:
+    """Whether the document of this run is out."""
+
+    def __init__(self) -> None:
+        self.document = False
+
+
+PRINTED = Printed()
+
+
+def print_document(document: dict[str, Any], *, indent: int | None = None) -> None:
+    """Print the command's document."""
+    PRINTED.document = True
+    click.echo(json.dumps(document, indent=indent))
+
+
+def print_failure(given: Sequence[str], commands: Sequence[str], sentence: str) -> None:
+    """What a script reads where a command given --json has failed before its document; nothing for the others."""
+    if PRINTED.document or "--json" not in given or not any(word in commands for word in given):
+        return
+    document: dict[str, Any] = {"verdict": "unknown", "reason": sentence, "error": sentence}
+    if "hogs" in given:
+        from redis_oom_tui.models.scan import ScanState, ScanView
+        from redis_oom_tui.words.hogs_document import hogs_document
+
+        document |= hogs_document(ScanView(ScanState.FAILED, error=sentence))
+    # Where standard output is what failed, stderr has said it.
+    with contextlib.suppress(OSError, ValueError):
+        print_document(document)
