@@ -51,7 +51,7 @@ def height_for(rows: int) -> int:
 class Top:
     """Five lines: title, panes, the verdict in two, the memory strip. Three in a terminal of few lines.
 
-    `now` is in monotonic seconds.
+    `now` is in monotonic seconds; `recorded` is which poll of how many is shown, where it is a recording.
     """
 
     reading: Reading
@@ -61,6 +61,7 @@ class Top:
     thresholds: Thresholds
     pen: Pen
     now: float
+    recorded: tuple[int, int] | None = None
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """Title, panes, verdict, strip."""
@@ -117,6 +118,9 @@ class Top:
                 wait = max(0, round(reading.next_try - now))
                 words = f" slow answers, {sizes.duration(reading.age(now))} old, next look in {wait}s "
                 return [(words, "warn_block")]
+            if self.recorded is not None:
+                place = "REPLAY {} ({} of {}) ".format(at, *self.recorded)
+                return [(f"frozen, {place}" if self.frozen else place, "warn")]
             words = "frozen" if self.frozen else "live"
             return [(f"{words} ", "warn" if self.frozen else "ok"), (f"{at} ", "dim")]
         wait = max(0, round((reading.next_try or now) - now))

@@ -68,3 +68,40 @@ async def test_a_scan_is_known_from_the_moment_it_ended(tmp_path: Path) -> None:
         await until(pilot, lambda: app.scan is not None and app.scan.patterns == (CARTS,))
         await pilot.press(*["left_curly_bracket"] * 5)
         await until(pilot, lambda: app.scan is None)
+
+
+async def test_the_header_says_that_it_is_a_replay(tmp_path: Path) -> None:
+    app = an_app(tmp_path / "r")
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: "(1 of 20)" in screen_text(app))
+        await pilot.press("full_stop")
+        await until(pilot, lambda: "(2 of 20)" in screen_text(app))
+        title = screen_text(app).splitlines()[0]
+        assert "REPLAY " in title
+        assert "live" not in title
+
+
+async def test_a_recording_with_a_gap_and_a_clock_that_jumps_is_replayed_to_its_end(tmp_path: Path) -> None:
+    """17 s, nothing for 190 s, a clock set back by an hour: two clusters of samples, and then three."""
+    path = tmp_path / "r"
+    recorder = Recorder(path, Address("cache-1"))
+    for start in (1000.0, 1207.0, 5000.0):
+        for second in range(18):
+            at = start + second
+            snapshot = a_snapshot(at=at, used=(100 + second) * MIB, refused=0)
+            recorder.add(Moment(at, at - (3600 if start == 5000.0 else 0), snapshot=snapshot))
+    recorder.close()
+    source = ReplaySource(load(path))
+    source.hold(True)
+    app = ReplayApp(
+        source,
+        options=ScreenOptions(interval_seconds=0.05),
+        profile=Profile("", read_only=True),
+        clock=Clock(source.monotonic, source.wall),
+    )
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: "(1 of " in screen_text(app))
+        for _ in range(53):
+            await app.action_rewind(1)
+        await until(pilot, lambda: "(54 of 54)" in screen_text(app))
+    assert app.crash is None

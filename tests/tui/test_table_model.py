@@ -120,3 +120,14 @@ def test_whatever_comes_the_cursor_is_on_its_row_while_that_is_there(updates, da
         if rows:
             assert model.top <= model.place < model.top + model.room
             model.move_to(data.draw(st.integers(-2, 12)), now=200.0 + step)
+
+
+def test_where_the_column_that_it_was_sorted_by_goes_the_usual_order_comes_back():
+    model = a_model(some(5))
+    model.sort_by("name")
+    assert model.falling is False
+    model.columns = COLUMNS[:2]
+    assert (model.sort, model.falling) == ("size", True)
+    model.update(some(7), now=500.0)
+    assert model.rows[0] == ("k6", 6)
+    assert model.column("no such").id == "size"

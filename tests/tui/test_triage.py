@@ -6,12 +6,15 @@ import pytest
 
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
+from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Counters, LimitSource
 from redis_oom_tui.models.trend import Sample
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Lever
 from redis_oom_tui.tui.draw import Pen, bar, columns, line_bar, stacked, width
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
+from redis_oom_tui.tui.panes.triage_findings import FindingScreen
 from redis_oom_tui.tui.panes.triage_vitals import bucketed
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
@@ -232,3 +235,48 @@ async def shown_after(source):
         await until(pilot, lambda: app.reading is not None and app.reading.verdict is not None)
         await pilot.pause()
         return screen_text(app)
+
+
+async def test_a_finding_longer_than_the_screen_scrolls_to_its_end():
+    evidence = tuple(f"evidence number {n}" for n in range(60))
+    app = an_app(ScriptedSource(clock=FakeClock()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.reading is not None and app.reading.snapshot is not None)
+        app.push_screen(FindingScreen(Finding("long", Level.WARNING, "A long one", "Read it all", evidence)))
+        await until(pilot, lambda: "lines 1 to 22 of" in screen_text(app))
+        assert "evidence number 59" not in screen_text(app)
+        await pilot.press("end")
+        await until(pilot, lambda: "evidence number 59" in screen_text(app))
+        await pilot.press("home", "j", "j")
+        await until(pilot, lambda: "lines 3 to 24 of" in screen_text(app))
+        await pilot.press("pagedown")
+        await until(pilot, lambda: "A long one" not in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, FindingScreen))
+
+
+async def test_after_hogs_was_sorted_by_db_a_scan_of_one_database_is_shown():
+    two = PatternRow(b"a:*", b"a:*", 2, 10, 0.5, 0, db=1, level=1)
+    one = PatternRow(b"a:*", b"a:*", 2, 10, 1.0, 0, db=0, level=1)
+    rows_of = [KeyRow(KeyId(db, b"a:%d" % db), "string", 5) for db in (0, 1)]
+    both = ScanView(
+        ScanState.COMPLETE, scanned_keys=4, total_keys=4, bytes_seen=20, top=tuple(rows_of), patterns=(two, one)
+    )
+    alone = ScanView(
+        ScanState.COMPLETE, scanned_keys=2, total_keys=2, bytes_seen=10, top=tuple(rows_of[:1]), patterns=(one,)
+    )
+    app = an_app(ScriptedSource(clock=FakeClock()))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: app.reading is not None and app.reading.snapshot is not None)
+        await pilot.press("2")
+        app.scan = both
+        await pilot.pause()
+        tables = app.panes["hogs"].tables
+        for table in (tables.keys, tables.patterns):
+            assert [column.id for column in table.model.columns if column.id == "db"] == ["db"]
+            table.sort_by("db")
+        app.scan = alone
+        await pilot.pause()
+        for table in (tables.keys, tables.patterns):
+            assert table.model.sort == "size"
+            assert len(table.model.rows) == 1

@@ -69,8 +69,6 @@ class HogsTables(Horizontal):
             all_read=not view.refused_keys,
             exact=all_exact(view),
         )
-        if self.patterns.model.sort == "whole" and view.complete:
-            self.patterns.model.sort = "size"
         moving = view.state is ScanState.RUNNING
         nothing = self.selection.nothing(view)
         self.keys.show(self.selection.keys(view), nothing, moving=moving)

@@ -16,6 +16,7 @@ from redis_oom_tui.tui.intents import PullLever
 from redis_oom_tui.tui.top import PANES, level_role
 from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.tui.widgets.keybar import KeyBar
+from redis_oom_tui.tui.widgets.scrolling import Scrolling
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import safe_text
 
@@ -168,14 +169,14 @@ def saving(finding: Finding) -> str:
     return sizes.short_size(low) if low == high else f"{sizes.short_size(low)}-{sizes.short_size(high)}"
 
 
-class FindingText(Canvas):
+class FindingText(Scrolling):
     """A finding with all that is known of it."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__()
         self._finding = finding
 
-    def lines(self, width: int, height: int) -> Sequence[Line]:
+    def text(self, width: int) -> Sequence[Line]:
         """Title, advice, evidence, what the application can do."""
         finding, room = self._finding, max(8, width - 4)
         out: list[Line] = [((f" {self.pen.glyphs.state(finding.level)} ", level_role(finding.level)), ("", "text"))]
@@ -192,7 +193,7 @@ class FindingText(Canvas):
                 out += [((bullet, "dim"), (first, "text")), *(((f"    {line}", "text"),) for line in rest)]
             out.append(())
         out += _paragraph("In the application", finding.in_the_application, room)
-        return out[:height]
+        return out
 
 
 def _paragraph(word: str, text: str, room: int) -> list[Line]:

@@ -13,8 +13,8 @@ from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.tui.draw import Line, clip, pad, wrap
 from redis_oom_tui.tui.intents import MakePlan
-from redis_oom_tui.tui.widgets.canvas import Canvas
 from redis_oom_tui.tui.widgets.keybar import KeyBar
+from redis_oom_tui.tui.widgets.scrolling import Scrolling
 from redis_oom_tui.words import sizes
 from redis_oom_tui.words.hostile import exact, safe_text
 from redis_oom_tui.words.key_sizes import worth_words
@@ -27,7 +27,7 @@ _LONGEST_NAME = 1024
 _OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})
 
 
-class DetailsText(Canvas, can_focus=True):
+class DetailsText(Scrolling):
     """What is known of the key so far."""
 
     def __init__(self, key: KeyId) -> None:
@@ -47,14 +47,14 @@ class DetailsText(Canvas, can_focus=True):
         self._noted = told
         self.redraw()
 
-    def lines(self, width: int, height: int) -> Sequence[Line]:
+    def text(self, width: int) -> Sequence[Line]:
         """Name, figures, value."""
         out: list[Line] = [clip(((" Key ", "title"), (self._where(), "dim")), width), ()]
         name = exact(self._key.key[:_LONGEST_NAME])
         room = max(8, width - 4)
-        chunks = [name[at : at + room] for at in range(0, len(name), room)][: max(1, height - 16)]
+        chunks = [name[at : at + room] for at in range(0, len(name), room)]
         out += [((f"  {chunk}", "text"),) for chunk in chunks or ['""']]
-        if len(chunks) * room < len(name) or len(self._key.key) > _LONGEST_NAME:
+        if len(self._key.key) > _LONGEST_NAME:
             out.append(((f"  and so on: the name is {sizes.size(len(self._key.key))} long", "dim"),))
         out += [((f"  {line}", "ok"),) for line in wrap(self._noted, room) if line]
         out.append(())

@@ -9,7 +9,7 @@ from textual.screen import ModalScreen, Screen
 
 from redis_oom_tui.tui.commands import live, words
 from redis_oom_tui.tui.draw import Line, pad, wrap
-from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.widgets.scrolling import Scrolling
 
 SAFETY = (
     "Nothing on the server changes without a confirmation; Cancel has the focus, no single letter confirms.",
@@ -20,33 +20,15 @@ SAFETY = (
 )
 
 
-class HelpText(Canvas, can_focus=True):
+class HelpText(Scrolling):
     """Scrolls by the line and by the page."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll(1)", "Down", show=False),
-        Binding("up,k", "scroll(-1)", "Up", show=False),
-        Binding("pagedown,space", "scroll(10)", "Page down", show=False),
-        Binding("pageup", "scroll(-10)", "Page up", show=False),
-    ]
 
     def __init__(self, sections: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
         super().__init__()
         self._sections = sections
-        self._top = 0
 
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        """What fits, from where it is scrolled to."""
-        text = self._text(width)
-        self._top = max(0, min(self._top, len(text) - height))
-        return text[self._top : self._top + height]
-
-    def action_scroll(self, by: int) -> None:
-        """Move by so many lines."""
-        self._top += by
-        self.redraw()
-
-    def _text(self, width: int) -> list[Line]:
+    def text(self, width: int) -> list[Line]:
+        """Every key by its place, then the safety rules."""
         out: list[Line] = []
         for title, entries in self._sections:
             out.append(((f" {title}", "title"),))

@@ -7,11 +7,11 @@ import selectors
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from textual._xterm_parser import XTermParser
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 
 from redis_oom_tui.tui.terminal.curtain import ALTERNATE, Curtain
+from redis_oom_tui.tui.terminal.keys import KeyParser, is_typing
 from redis_oom_tui.tui.terminal.link import LinkWriter
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class TriageDriver(LinuxDriver):
 
     def run_input_thread(self) -> None:
         """Read keys until the end; bytes that are no UTF-8 become a replacement character."""
-        parser = XTermParser(self._debug)
+        parser = KeyParser(self._debug, typing=lambda: is_typing(self._app))
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)

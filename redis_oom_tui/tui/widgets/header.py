@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from textual import events
 
+from redis_oom_tui.ports import Timeline
 from redis_oom_tui.tui.draw import Line
 from redis_oom_tui.tui.intents import ShowPane
 from redis_oom_tui.tui.reading import Reading
@@ -37,6 +38,7 @@ class Header(Canvas):
             thresholds=app.thresholds,
             pen=self.pen,
             now=app.clock.monotonic(),
+            recorded=app.source.position if isinstance(app.source, Timeline) else None,
         )
 
     def on_click(self, event: events.Click) -> None:

@@ -16,8 +16,8 @@ class TableModel(Generic[R]):
     """
 
     def __init__(self, columns: Sequence[Column[R]], identify: Callable[[R], Hashable], sort: str) -> None:
-        self.columns = tuple(columns)
-        self.sort = sort
+        self._columns = tuple(columns)
+        self._usual = self.sort = sort
         self.falling = self.column(sort).falling
         self.rows: list[R] = []
         self.top = 0
@@ -30,9 +30,21 @@ class TableModel(Generic[R]):
         self._held_until = 0.0
         self._marks: dict[Hashable, R] = {}
 
+    @property
+    def columns(self) -> tuple[Column[R], ...]:
+        """What each row tells."""
+        return self._columns
+
+    @columns.setter
+    def columns(self, columns: Sequence[Column[R]]) -> None:
+        """Other ones; where what was sorted by is not among them, the usual order comes back."""
+        self._columns = tuple(columns)
+        if all(column.id != self.sort for column in self._columns):
+            self.sort, self.falling = self._usual, self.column(self._usual).falling
+
     def column(self, name: str) -> Column[R]:
-        """The column of that id."""
-        return next(column for column in self.columns if column.id == name)
+        """The column of that id; the first where there is none."""
+        return next((column for column in self._columns if column.id == name), self._columns[0])
 
     def update(self, rows: Sequence[R], now: float, *, moving: bool = True) -> None:
         """New rows in place of the old ones, sorted unless the order holds; `moving` while more of them may come."""

@@ -1,0 +1,63 @@
+"""Text longer than the screen: by the line, by the page, from one end to the other, and by the wheel."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+
+from redis_oom_tui.tui.draw import Line, spread
+from redis_oom_tui.tui.widgets.canvas import Canvas
+
+_WHEEL = 3
+_END = 1_000_000
+
+
+class Scrolling(Canvas, can_focus=True):
+    """A canvas whose `text` may be longer than it is high; its last line then says how much more there is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "scroll(1)", "Down", show=False),
+        Binding("up,k", "scroll(-1)", "Up", show=False),
+        Binding("pagedown,space,ctrl+d", "page(1)", "Page down", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False),
+        Binding("home,g", f"scroll(-{_END})", "To the start", show=False),
+        Binding("end,G", f"scroll({_END})", "To the end", show=False),
+    ]
+    _top = 0
+
+    @abstractmethod
+    def text(self, width: int) -> Sequence[Line]:
+        """All of it, in lines of `width` cells."""
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """What fits, from where it is scrolled to."""
+        text = self.text(width)
+        if len(text) <= height:
+            self._top = 0
+            return text
+        room = max(1, height - 1)
+        self._top = max(0, min(self._top, len(text) - room))
+        shown = text[self._top : self._top + room]
+        where = f" lines {self._top + 1} to {self._top + len(shown)} of {len(text)}; up and down show the rest "
+        return [*shown, spread(((where, "dim"),), (), width)] if height > 1 else shown
+
+    def action_scroll(self, by: int) -> None:
+        """Move by so many lines."""
+        self._top = max(0, self._top + by)
+        self.redraw()
+
+    def action_page(self, by: int) -> None:
+        """Move by so many screenfuls."""
+        self.action_scroll(by * max(1, self.size.height - 2))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel moves it."""
+        event.stop()
+        self.action_scroll(_WHEEL)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel moves it."""
+        event.stop()
+        self.action_scroll(-_WHEEL)
