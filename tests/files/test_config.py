@@ -14,6 +14,7 @@ from redis_oom_tui.files.config.secrets import fetch
 from redis_oom_tui.models.address import Address, Secret, Sentinel
 from redis_oom_tui.models.config import Colour, SecretKind, SecretSource, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import Deed, Order, TtlFilter
 
 FULL = """\
@@ -398,3 +399,13 @@ def test_a_certificate_that_is_no_plain_file_is_one_sentence(tmp_path: Path) -> 
     text = "[profiles.p]\nhost = 'a'\ntls = { ca = '/dev/zero' }\n"
     with pytest.raises(BadInput, match="/dev/zero is not a plain file"):
         config.load(written(tmp_path, text)).connection("p")
+
+
+def test_a_plan_may_name_a_pattern_as_a_scan_counts_it(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("[plans.a]\npattern = ['user:<id>', 's:*']\n")
+    found = config.load(file).settings.plans["a"].criteria
+    assert found.patterns == ()
+    assert found.key_patterns == (KeyPattern((b"user:", b"\0")), KeyPattern((b"s:",), below=True))
+    file.write_text("[plans.a]\npattern = 'user:42'\n")
+    assert "plans.a.pattern" in "".join(config.problems(file))

@@ -133,11 +133,11 @@ def _pattern_text(chosen: KeyPattern) -> str:
 
 
 def _key_patterns(form: Form) -> tuple[KeyPattern, ...]:
-    if not form.pattern:
-        return ()
+    # First of all: the text of the one key with an empty name is empty, too.
     if form.chosen is not None and form.pattern == _pattern_text(form.chosen):
         return (form.chosen,)
-    return (key_patterns.read(form.pattern),)
+    delimiters = b":" if form.chosen is None else form.chosen.delimiters
+    return (key_patterns.read(form.pattern, delimiters),) if form.pattern else ()
 
 
 def criteria(form: Form) -> Criteria:
