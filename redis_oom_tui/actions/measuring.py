@@ -66,8 +66,8 @@ class Measuring:
         return found
 
     async def _together(self, keys: Sequence[PlannedKey]) -> list[PlannedKey]:
-        found = {key.id: _first(key, self._limit) for key in keys}
         worth = {key.id: known for key in keys if worth_asking(known := _known(key))}
+        found = {key.id: key if key.id in worth else _first(key, self._limit) for key in keys}
         for db, names in by_database(worth).items():
             ids = [KeyId(db, name) for name in names]
             sizes = await (await self._sizer(db)).together([worth[id_] for id_ in ids])

@@ -30,6 +30,7 @@ from redis_oom_tui.words.hogs_document import hogs_document, keys_csv, patterns_
 from redis_oom_tui.words.hostile import from_glob, glob_text, safe_text
 
 _KEPT = 1000
+_UNSIZED_SHOWN = 5
 _EXIT_FAILED = 3
 _EXIT_INTERRUPTED = 130
 _SORTS: dict[str, Callable[[KeyRow], Any]] = {
@@ -222,10 +223,19 @@ async def _progress(view: Callable[[], ScanView]) -> None:
         click.echo("\r\x1b[K" + hogs_lines.progress(view())[:78], nl=False, err=True)
 
 
+def _first_rows(view: ScanView, wish: _Wish) -> list[KeyRow]:
+    """The rows to print. By bytes a few of those come first that tell no size: what may be enormous is not left out."""
+    rows = sorted(view.top, key=_SORTS[wish.sort])
+    if wish.sort == "bytes" and view.unsized_keys:
+        unsized = [row for row in rows if row.size is None][:_UNSIZED_SHOWN]
+        rows = unsized + [row for row in rows if row not in unsized]
+    return rows[: wish.top]
+
+
 def _printed(
     view: ScanView, comparison: Comparison | None, wish: _Wish, options: ScanOptions, way_in: Sequence[str]
 ) -> str:
-    keys = sorted(view.top, key=_SORTS[wish.sort])[: wish.top]
+    keys = _first_rows(view, wish)
     if wish.form == "json":
         return json.dumps(hogs_document(view, keys, comparison)) + "\n"
     if wish.form == "csv":

@@ -50,6 +50,11 @@ class Known:
     elements: int | None = None
 
 
+def command_of(words: Words) -> Words:
+    """The command without its key: what the gate has to let through once, however many keys are asked about."""
+    return words[:2] if words[0] in (b"MEMORY", b"OBJECT") else words[:1]
+
+
 class Sizer:
     """Measures keys closer by `ask`. Lengths are asked for only where `untouched` says that they leave no trace.
 

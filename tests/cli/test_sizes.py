@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from redis_oom_tui.cli import main as entry
-from tests.support.servers import RunningServer
+from tests.support.servers import RunningServer, module_with_keys, started
 from tests.support.shapes import SHAPES, jobs
 
 Printed = Callable[..., str]
@@ -67,3 +67,24 @@ def test_hogs_says_that_sizes_contradict_what_is_used(server: RunningServer, pri
         assert "over-reports" in found["contradiction"]
         assert found["contradiction"] in text
         assert "is in these keys" not in text
+
+
+def test_a_modules_key_that_tells_no_size_is_printed_first(home: None, capsys: pytest.CaptureFixture[str]) -> None:
+    module = module_with_keys()
+    if module is None:
+        pytest.skip("no module with keys of its own")
+    with started("redis8", f"loadmodule {module}") as server, server.client() as client:
+        client.mset({f"k{number}": "x" * 1000 for number in range(50)})
+        client.execute_command("GRAPH.QUERY", "graph", "UNWIND range(1, 40000) AS x CREATE (:N {v: x})")
+        with pytest.raises(SystemExit):
+            entry.main(["-s", server.socket_path, "hogs", "--json", "--top", "3"])
+        found = json.loads(capsys.readouterr().out)
+        with pytest.raises(SystemExit):
+            entry.main(["-s", server.socket_path, "hogs"])
+        text = capsys.readouterr().out
+    first = found["keys"][0]
+    assert (first["key"], first["bytes"], first["measured"]) == ("graph", None, False)
+    assert first["size_kind"] == "not measurable"
+    assert (first["bytes_low"], first["bytes_high"]) == (None, None)
+    assert found["unsized_keys"] == 1
+    assert "1 key is of a module that does not tell its size" in text

@@ -22,7 +22,7 @@ from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.wire import Column, Walker, checked, packed_by_key, packed_words
-from redis_oom_tui.store.sizing import Sizer, Words
+from redis_oom_tui.store.sizing import Sizer, Words, command_of
 
 # Keys that are all looked at, and keys that SCAN passes by for the most part: one or two milliseconds of the server.
 _MOST_AT_ONCE, _MOST_FILTERED = 1000, 2000
@@ -294,7 +294,7 @@ class Reader:
 
     async def _closer(self, commands: Sequence[Words]) -> list[Any]:
         await self._throttle.ready()
-        for words in commands:
+        for words in {command_of(words): words for words in commands}.values():
             self._lane.admit(words)
         return await self._ask(b"".join(map(packed_words, commands)), len(commands))
 

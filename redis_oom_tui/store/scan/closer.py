@@ -14,7 +14,7 @@ from redis_oom_tui.store.scan.lane import Lane
 from redis_oom_tui.store.scan.reins import Reins
 from redis_oom_tui.store.scan.tally import Tally, Top, with_size
 from redis_oom_tui.store.scan.wire import Column, Walker, packed_words
-from redis_oom_tui.store.sizing import LENGTHS, Known, Sizer, Words, worth_asking
+from redis_oom_tui.store.sizing import LENGTHS, Known, Sizer, Words, command_of, worth_asking
 
 _BATCH = 64
 _AT_ONCE = 256
@@ -173,7 +173,7 @@ class Closer:
 
         async def ask(commands: Sequence[Words]) -> list[Any]:
             await self._reins.ready()
-            for words in commands:
+            for words in {command_of(words): words for words in commands}.values():
                 lane.admit(words)
             self._reins.sent += len(commands)
             return await lane.ask(b"".join(map(packed_words, commands)), len(commands))
