@@ -43,6 +43,18 @@ async def test_a_scan_over_a_long_way_comes_to_its_end(wire: Wire, pace: Pace) -
     assert (view.state, view.scanned_keys, view.error) == (ScanState.COMPLETE, KEYS, None)
 
 
+async def test_a_long_way_takes_few_round_trips(wire: Wire, valkey: RunningServer) -> None:
+    with valkey.client() as client:
+        client.mset({f"more:{n}": "v" * 100 for n in range(2000)})
+    wire.faults = Faults(delay=0.1)
+    wire.turns = 0
+    async with looking(wire) as live:
+        view = await live.scan(ScanOptions()).run()
+    assert (view.state, view.scanned_keys) == (ScanState.COMPLETE, KEYS + 2000)
+    # Pages of twelve keys would be 170.
+    assert wire.turns < 60
+
+
 async def test_a_delay_and_a_trickle_cost_time_and_nothing_else(wire: Wire) -> None:
     async with looking(wire) as live:
         for faults in (Faults(delay=0.2), Faults(bytes_per_second=10_000)):

@@ -8,7 +8,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Counters, Memory, Server, Snapshot
 from redis_oom_tui.store.scan.brake import Braking
-from redis_oom_tui.store.scan.ladder import BUDGETS, LADDERS, STARTS, Reading, next_rung
+from redis_oom_tui.store.scan.ladder import BUDGETS, LADDERS, STARTS, Reading, first_rung, grown, next_rung
 
 QUIET = Reading(delay=0.0, round_trip=0.0002, share=0.05, busy=0.1, others=0.0)
 
@@ -118,3 +118,24 @@ def test_a_server_that_is_mute_from_the_first_is_not_a_long_way() -> None:
     braking.hold()
     braking.probed(5.0)
     assert braking.held
+
+
+@pytest.mark.parametrize("pace", list(Pace))
+def test_over_a_long_way_pages_grow_and_near_ones_stay(pace: Pace) -> None:
+    """A long way is no slow server: no more keys a second are asked for than a near server is asked at the start."""
+    near = LADDERS[pace][STARTS[pace]]
+    assert first_rung(pace, 0.0005) == STARTS[pace]
+    assert all(grown(pace, step, 0.0005) == step for step in LADDERS[pace])
+    far = grown(pace, LADDERS[pace][first_rung(pace, 0.3)], 0.3)
+    assert far.count > 4 * near.count or far.count == 1000
+    assert far.lanes * far.count / 0.3 <= near.lanes * near.count / 0.001
+
+
+@pytest.mark.parametrize("pace", list(Pace))
+def test_a_scan_over_a_long_way_begins_with_large_pages(pace: Pace) -> None:
+    braking = Braking(pace)
+    for _ in range(3):
+        braking.probed(0.3)
+    braking.at_rest()
+    assert braking.step.count >= 128
+    assert not braking.held

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from redis_oom_tui.models.scan import Brake, Pace
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.store.scan.ladder import BUDGETS, LADDERS, STARTS, Reading, Step, next_rung
+from redis_oom_tui.store.scan.ladder import BUDGETS, LADDERS, STARTS, Reading, Step, first_rung, grown, next_rung
 from redis_oom_tui.words.sizes import percent
 
 _KEPT_PROBES = 40
@@ -54,18 +54,23 @@ class Braking:
     def set_pace(self, pace: Pace) -> None:
         """Lean harder, or less, from the next page on."""
         self._pace = pace
-        self._rung = STARTS[pace]
+        self._rung = first_rung(pace, self.round_trip or 0.0)
         self._lowered = False
 
     @property
     def step(self) -> Step:
         """How many lanes, and how large a page, right now."""
-        return LADDERS[self._pace][self._rung]
+        return grown(self._pace, LADDERS[self._pace][self._rung], self.round_trip or 0.0)
 
     @property
     def round_trip(self) -> float | None:
         """Seconds to the server and back while it was least disturbed."""
         return None if math.isinf(self._baseline) else self._baseline
+
+    @property
+    def quickest(self) -> float:
+        """The least that a PING took, in seconds; infinite before the first."""
+        return self._quickest
 
     def release(self) -> None:
         """The probe itself is lost: whether the server still answers, the lanes will find out."""
@@ -92,7 +97,10 @@ class Braking:
         """The probes since were taken at rest: others' load comes and goes, and only the difference is the scan's."""
         if self._recent:
             now = _quick(self._recent)
-            self._baseline = now if math.isinf(self._baseline) else (self._baseline + now) / 2
+            first = math.isinf(self._baseline)
+            self._baseline = now if first else (self._baseline + now) / 2
+            if first:
+                self._rung = max(self._rung, first_rung(self._pace, now))
         self._recent = []
         self._resting = False
         if not self.held:

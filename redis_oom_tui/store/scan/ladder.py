@@ -1,6 +1,6 @@
 """How hard a scan leans on the server: a ladder of steps, and what moves a scan up or down on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from redis_oom_tui.models.scan import Pace
 
@@ -75,6 +75,44 @@ _SHARED: dict[Pace, int] = {Pace.GENTLE: 4, Pace.NORMAL: 4, Pace.FULL_SPEED: 2}
 _ALONE: dict[Pace, int] = {Pace.GENTLE: 5, Pace.NORMAL: 8, Pace.FULL_SPEED: 2}
 _OTHERS_AT_WORK = 200.0
 _LONG_WAY = 0.003
+# Over a long way a page waits for its replies most of the time: it grows with the round trip, up to so many keys. Of a
+# larger write the server reads 16 KB at a time, some hundred keys, and turns to others in between.
+_LARGEST_PAGE: dict[Pace, int] = {Pace.GENTLE: 128, Pace.NORMAL: 500, Pace.FULL_SPEED: 1000}
+# What a turn takes where the way is short: the rate at which a scan begins there is the rate anywhere.
+_SHORT_TURN = 0.001
+
+
+def grown(pace: Pace, step: Step, round_trip: float) -> Step:
+    """`step` with pages for a way that takes so many seconds there and back.
+
+    >>> grown(Pace.NORMAL, Step(2, 64), 0.0005).count, grown(Pace.NORMAL, Step(2, 64), 0.3).count
+    (64, 500)
+    """
+    if round_trip <= _LONG_WAY:
+        return step
+    largest = max(step.count, _LARGEST_PAGE[pace])
+    return replace(step, count=min(largest, int(step.count * round_trip / _LONG_WAY)))
+
+
+def first_rung(pace: Pace, round_trip: float) -> int:
+    """Where a scan begins: over a long way on the highest step that asks for no more keys a second than over a short
+    one.
+
+    >>> first_rung(Pace.NORMAL, 0.0005), first_rung(Pace.NORMAL, 0.3)
+    (3, 8)
+    """
+    start = STARTS[pace]
+    if round_trip <= _LONG_WAY:
+        return start
+    ladder = LADDERS[pace]
+    most = _rate(ladder[start], _SHORT_TURN)
+    fitting = [rung for rung, step in enumerate(ladder) if _rate(grown(pace, step, round_trip), round_trip) <= most]
+    return max(start, *fitting) if fitting else start
+
+
+def _rate(step: Step, turn: float) -> float:
+    """Keys a second, where a turn takes so many seconds."""
+    return step.lanes * step.count / (turn + step.rest / step.pages)
 
 
 def next_rung(pace: Pace, rung: int, reading: Reading) -> int:

@@ -23,6 +23,10 @@ _DECIDE_EVERY = 0.25
 _INFORM_EVERY = 1.0
 _REST_EVERY = 1.0
 _PINGS_IN_A_REST = 3
+# Over a long way a rest takes several round trips: it comes so seldom that it takes a tenth of the time.
+_TRIPS_BETWEEN_RESTS = 50
+# A way that is as long as this does not tremble enough to be measured more than thrice.
+_LONG_WAY, _PINGS_OVER_A_LONG_WAY = 0.05, 3
 
 
 class Watchman:
@@ -42,7 +46,9 @@ class Watchman:
 
     async def measure_at_rest(self) -> None:
         """How fast the server answers before the scan begins. Raises redis-py's errors."""
-        for _ in range(_PINGS_AT_REST):
+        for sent in range(_PINGS_AT_REST):
+            if sent >= _PINGS_OVER_A_LONG_WAY and self._braking.quickest > _LONG_WAY:
+                break
             await self._probe()
         self._braking.at_rest()
 
@@ -64,7 +70,8 @@ class Watchman:
                     if now - decided >= _DECIDE_EVERY:
                         decided = now
                         self._braking.decide()
-                    if now - rested >= _REST_EVERY and self._braking.pace is not Pace.FULL_SPEED:
+                    rest_every = max(_REST_EVERY, _TRIPS_BETWEEN_RESTS * (self._braking.round_trip or 0.0))
+                    if now - rested >= rest_every and self._braking.pace is not Pace.FULL_SPEED:
                         await self._rest()
                         rested = time.monotonic()
                 except (exceptions.RedisError, OSError, TriageError):
