@@ -10,8 +10,10 @@ from redis_oom_tui.actions.watching import Watch
 from redis_oom_tui.models.action import Action, Done
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.store.busy import not_busy
 from redis_oom_tui.store.changing import settings
 from redis_oom_tui.store.changing.channel import Channel
+from redis_oom_tui.store.changing.replies import next_cursor
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import count, size
 
@@ -93,11 +95,11 @@ async def _page(channel: Channel, cursor: bytes | int, pacer: Pacer) -> bytes | 
     pacer.begun()
     try:
         began = time.monotonic()
-        following, _ = await channel.one("SCAN", cursor, "COUNT", keys)
+        reply = await not_busy(lambda: channel.one("SCAN", cursor, "COUNT", keys), lambda: pacer.stopping)
         took = time.monotonic() - began
     finally:
         pacer.took(keys if took else 0, took)
-    return following if int(following) else None
+    return next_cursor(reply)
 
 
 async def _recorded(desk: Desk, action: Action, what: str, act: Callable[[], Awaitable[Done]]) -> Done:

@@ -95,8 +95,9 @@ class Watch:
         (info,) = await self._probe.call([("INFO", "stats")])
         if isinstance(info, bytes):
             for line in info.splitlines():
-                if line.startswith(b"total_commands_processed:"):
-                    return int(line.split(b":")[1])
+                name, _, number = line.partition(b":")
+                if name == b"total_commands_processed" and number.strip().isdigit():
+                    return int(number)
         return None
 
     async def _ping(self) -> float:

@@ -1,8 +1,11 @@
 """The texts that servers answer with, taken apart."""
 
+import re
 from collections.abc import Iterable, Mapping
 
 from redis_oom_tui.models.snapshot import ClientBuffer
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def info_in(reply: bytes) -> dict[str, object]:
@@ -52,7 +55,7 @@ def client_buffers(lines: Iterable[Mapping[str, str]]) -> tuple[ClientBuffer, ..
 def _client_buffer(line: Mapping[str, str]) -> ClientBuffer:
     def number(field: str) -> int:
         text = str(line.get(field, "0"))
-        return int(text) if text.lstrip("-").isdigit() else 0
+        return int(text) if _WHOLE.fullmatch(text) else 0
 
     def raw(field: str) -> bytes:
         return str(line.get(field, "")).encode("utf-8", "surrogateescape")

@@ -55,7 +55,7 @@ async def process(server: LiveServer) -> tuple[int | None, str | None]:
         return None, None
     lines = dict(line.split(":", 1) for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
     pid = lines.get("process_id", "").strip()
-    return int(pid) if pid.isdigit() else None, lines.get("config_file")
+    return int(pid) if (pid.isascii() and pid.isdigit()) else None, lines.get("config_file")
 
 
 async def set_one(server: LiveServer, name: str, value: str) -> str | None:

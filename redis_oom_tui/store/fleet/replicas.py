@@ -26,7 +26,7 @@ async def replicas_of(primary: Connection, lines: Iterable[Mapping[str, object]]
 def _address(line: Mapping[str, object]) -> Address | None:
     """From `ip=10.0.0.5,port=6379,state=online,...`."""
     host, port = line.get("ip"), str(line.get("port", ""))
-    return Address(str(host), int(port)) if host and port.isdigit() else None
+    return Address(str(host), int(port)) if host and port.isascii() and port.isdigit() else None
 
 
 async def _look(primary: Connection, where: Address) -> NodeView:

@@ -17,7 +17,7 @@ from redis_oom_tui.store.decode import array, at_least, data, whole
 from redis_oom_tui.store.errors import translated
 
 _LARGEST_PORT = 65535
-_RANGE = re.compile(r"\d+(-\d+)?")
+_RANGE = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +162,13 @@ def migrating(text: str) -> dict[int, str]:
     """
     own = next((line for line in text.splitlines() if "myself" in line), "")
     handed = (word.strip("[]").partition("->-") for word in own.split(" ") if "->-" in word)
-    return {int(slot): heir for slot, _, heir in handed if slot.isdigit()}
+    return {int(slot): heir for slot, _, heir in handed if _RANGE.fullmatch(slot) and "-" not in slot}
 
 
 def _listed(word: str, asked: Address) -> Address:
     """From `10.0.0.5:6379@16379,cache-1`; the node that was asked may not know its own address."""
     host, _, port = word.split(",", maxsplit=1)[0].split("@", maxsplit=1)[0].rpartition(":")
-    number = int(port) if port.isdigit() and int(port) <= _LARGEST_PORT else asked.port
+    number = int(port) if _RANGE.fullmatch(port) and "-" not in port and int(port) <= _LARGEST_PORT else asked.port
     return Address(host.strip("[]") or asked.host, number)
 
 
