@@ -24,6 +24,8 @@ from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import size
 
 _LONGEST = 80
+_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})")
+_LUA_COUNTED_FROM = (7, 4)
 _DATABASE = re.compile(r"db(\d+)")
 # Servers count errors of at most this many kinds apart (server.c, ERROR_STATS_NUMBER); more would be junk names.
 _MAX_KINDS = 128
@@ -123,7 +125,7 @@ def _memory(fields: InfoReader, address: Address, stated_limit: int | None) -> M
         aof_buffer_bytes=fields.whole("mem_aof_buffer"),
         cluster_links_bytes=fields.whole("mem_cluster_links"),
         lua_bytes=fields.whole("used_memory_vm_total", "used_memory_lua"),
-        scripts_bytes=fields.whole("used_memory_scripts_eval", "used_memory_scripts"),
+        scripts_bytes=_scripts(fields),
         functions_bytes=fields.whole("used_memory_functions"),
         allocator=fields.text("mem_allocator"),
         allocator_active_bytes=fields.positive("allocator_active"),
@@ -132,6 +134,20 @@ def _memory(fields: InfoReader, address: Address, stated_limit: int | None) -> M
         lazyfreed_objects_total=fields.whole("lazyfreed_objects"),
         host_bytes=fields.memory("total_system_memory"),
     )
+
+
+def _scripts(fields: InfoReader) -> int | None:
+    """Cached scripts; from Redis 7.4 on with the Lua VM that holds them compiled, which is then in used_memory as well.
+
+    Measured on 8.2.3: SCRIPT FLUSH gave back both.
+    """
+    held = fields.whole("used_memory_scripts_eval", "used_memory_scripts")
+    identity = identify(fields)
+    release = _RELEASE.match(identity.version)
+    if held is None or identity.flavour != "redis" or release is None:
+        return held
+    counted = (int(release[1]), int(release[2])) >= _LUA_COUNTED_FROM
+    return held + (fields.whole("used_memory_vm_total") or 0) if counted else held
 
 
 def _limit(fields: InfoReader, stated: int | None) -> tuple[int | None, LimitSource]:

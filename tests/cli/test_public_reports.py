@@ -22,6 +22,7 @@ pytestmark = pytest.mark.usefixtures("home")
 class Right:
     """What is right to say: a level, clauses of the sentence, findings, doubtful fields, and what must not be said."""
 
+    rule: str
     verdict: str
     says: Sequence[str]
     findings: Sequence[str] = ()
@@ -37,7 +38,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     "valkey2994": (
         "valkey2994-underflow",
         Right(
-            "oom",
+            "refusing-count-unknown", "oom",
             ("its own count is broken", "2^64 - 6.9 MiB", "over its limit by its own clock for 1d00h"),
             ("one-cluster-node",),
             ("used_memory", "used_memory_peak", "used_memory_dataset"),
@@ -47,7 +48,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     "elasticache": (
         "elasticache-serverless-like",
         Right(
-            "warning",
+            "limit-unknown", "warning",
             ("its limit is not reported", "800 writes refused since its counters began"),
             ("one-cluster-node",),
             ("maxmemory", "maxmemory_policy"),
@@ -58,7 +59,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     "elasticache, refusing": (
         "elasticache-serverless-like",
         Right(
-            "oom",
+            "refusing-limit-unknown", "oom",
             ("its limit is not reported, so the cause is not known", "at least 5 refused"),
             ("one-cluster-node",),
             ("maxmemory", "maxmemory_policy"),
@@ -70,7 +71,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     "redis14310": (
         "redis14310-cluster-links",
         Right(
-            "oom",
+            "refusing-links", "oom",
             ("links of the cluster bus hold 1.9 GiB of it, not data",),
             ("cluster-links", "one-cluster-node"),
             never=("noeviction evicts nothing", "maxmemory could go"),
@@ -78,28 +79,32 @@ INDEX: dict[str, tuple[str, Right]] = {
     ),
     "redis13547": (
         "redis13547-rss-zero",
-        Right("ok", ("at 58 % of 512.0 MiB with room to write",), (), ("used_memory_rss",), ("swap", "in RAM")),
+        Right("healthy", "ok", ("at 58 % of 512.0 MiB",), (), ("used_memory_rss",), ("swap", "in RAM")),
     ),
     "redis4574": (
         "redis4574-query-buffers",
         Right(
-            "oom",
+            "refusing-buffers", "oom",
             ("buffers of clients and replicas hold 4.8 GiB of it, not data",),
             ("client-hogs",),
             ("mem_clients_normal",),
             ("maxmemory could go", "noeviction evicts nothing"),
         ),
     ),
-    "ser828": ("ser828-redis3-windows", Right("ok", ("Healthy",), ("one-cluster-node",), never=("swap",))),
+    "ser828": ("ser828-redis3-windows", Right("healthy", "ok", ("Healthy",), ("one-cluster-node",), never=("swap",))),
     "ot1760": (
         "ot1760-operator-5pct",
-        Right("ok", ("409 writes refused", "its peak reached the limit: a burst that is over, or another node"),
-              ("refused-at-peak",)),
+        Right(
+            "healthy",
+            "ok",
+            ("409 writes refused", "its peak reached the limit: a burst that is over, or another node"),
+            ("refused-at-peak",),
+        ),
     ),
     "redis9231": (
         "redis9231-tracking-items",
         Right(
-            "warning",
+            "close-tracking", "warning",
             ("client-side caching (tracking) holds about 6.1 GiB to 8.6 GiB of it, not data",),
             ("tracking",),
             never=("noeviction evicts nothing",),
@@ -107,22 +112,27 @@ INDEX: dict[str, tuple[str, Right]] = {
     ),
     "redis11830": (
         "redis11830-fat-argv",
-        Right("ok", ("37 writes refused", "large values"), ("refused-large", "client-hogs"), never=("swap",)),
+        Right("healthy", "ok", ("37 writes refused", "large values"), ("refused-large", "client-hogs")),
     ),
-    "keydb188": ("keydb188-active-replica", Right("critical", ("182 % of 2.0 GiB", NOT_REDIS), ("not-redis",),
+    "keydb188": ("keydb188-active-replica", Right("behind", "critical", ("182 % of 2.0 GiB", NOT_REDIS), ("not-redis",),
                  never=("make room fast enough",))),
     "keydb234": (
         "keydb234-oom-no-keys",
-        Right("critical", ("132.6 MiB is held by no key", NOT_REDIS), ("held-by-no-key", "not-redis")),
+        Right(
+            "close-critical",
+            "critical",
+            ("132.6 MiB is held by no key", NOT_REDIS),
+            ("held-by-no-key", "not-redis"),
+        ),
     ),
     "dragonfly1936": (
         "dragonfly1936-cache-mode",
-        Right("ok", ("Dragonfly is at 73 % of 6.4 GiB by its own figures", NOT_REDIS), ("not-redis",)),
+        Right("healthy", "ok", ("Dragonfly is at 73 % of 6.4 GiB by its own figures", NOT_REDIS), ("not-redis",)),
     ),
     "dragonfly5431": (
         "dragonfly5431-lsn-buffers",
         Right(
-            "warning",
+            "foreign-rss", "warning",
             ("its RSS of 394.6 MiB is at the limit", NOT_REDIS),
             ("not-redis",),
             never=("Healthy", "PURGE", "does not count"),
@@ -130,7 +140,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     ),
     "redis13973": (
         "redis13973-overhead-over-used",
-        Right("warning", ("88 % of 600.0 MiB",), (), ("used_memory_overhead", "used_memory_dataset")),
+        Right("close-warning", "warning", ("88 % of 600.0 MiB",), (), ("used_memory_overhead", "used_memory_dataset")),
     ),
 }  # fmt: skip
 
@@ -157,7 +167,7 @@ def test_check_tells_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture
         code, text = run(port, capsys, "check")
         _, told = run(port, capsys, "check", "--json")
     document = json.loads(told)
-    assert document["verdict"] == wanted.verdict, document["reason"]
+    assert (document["rule"], document["verdict"]) == (wanted.rule, wanted.verdict), document["reason"]
     assert code == {"ok": 0, "warning": 1, "critical": 2, "oom": 2}[wanted.verdict]
     assert text.startswith(f"{wanted.verdict.upper()}: ")
     for clause in wanted.says:

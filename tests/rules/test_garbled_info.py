@@ -261,6 +261,7 @@ def test_refusals_without_a_limit_name_no_cause() -> None:
     info = {**REDIS_6_2, "maxmemory": 0, "errorstat_OOM": {"count": 5}}
     verdict = judge(taken({**info, "errorstat_OOM": {"count": 9}}, 101.0), taken(info))
     assert verdict.level is Level.OOM
+    assert verdict.rule == "refusing-no-limit"
     assert "though it reports no limit (maxmemory 0): one is set elsewhere" in verdict.reason
 
 
@@ -292,6 +293,7 @@ def test_kvrocks_reports_no_memory_and_is_not_blamed_on_permissions() -> None:
     now = taken({**info, "role": "master", "db0": {"keys": 100, "expires": 3}})
     verdict = judge(now)
     assert verdict.level is Level.UNKNOWN
+    assert verdict.rule == "count-unknown"
     assert "its used_memory is not reported" in verdict.reason
     assert "Kvrocks is neither Redis nor Valkey" in verdict.reason
 
@@ -326,10 +328,15 @@ def test_scripts_that_hold_most_are_named() -> None:
 def test_where_no_key_holds_it_an_armed_cleanup_stays_away(policy: str) -> None:
     tracking = {"tracking_total_keys": 6 * 10**6, "tracking_total_items": 15 * 10**7}
     info = {**TEXTS["redis9231-tracking-items"], **tracking, "maxmemory_policy": policy}
+    said = set()
     for limit in (11_100_000_000, 10_000_000_000):
         verdict = judge(taken({**info, "maxmemory": limit}))
         assert verdict.level in (Level.CRITICAL, Level.OOM) or policy == "allkeys-lru"
         assert in_vain(verdict.rule)
+        said.add(verdict.rule)
+    assert said <= {"refusing-tracking", "close-tracking", "behind-tracking", "full-cache"}
+    assert "refusing-tracking" in said or policy == "allkeys-lru"
+    assert "behind-tracking" in said or policy == "noeviction"
 
 
 def test_more_for_clients_than_is_used_is_a_doubt_and_no_part() -> None:

@@ -1,4 +1,7 @@
-"""Each rule of the verdict and each finding has a test on a live server: what is new here cannot go without one."""
+"""Each rule of the verdict and each finding has a test on a live server: what is new here cannot go without one.
+
+What no server here can be brought to say is shown on captured INFO.
+"""
 
 import inspect
 import re
@@ -8,9 +11,11 @@ import pytest
 
 from redis_oom_tui.rules import findings, fleet
 from redis_oom_tui.rules.findings import giants
-from redis_oom_tui.rules.verdict import table
+from redis_oom_tui.rules.verdict import table, unknowns
 from tests.cli import test_check as checked
+from tests.cli import test_public_reports as reported
 from tests.cli import test_skewed_clock as skewed
+from tests.rules import test_garbled_info as garbled
 from tests.store import test_findings_live as found
 from tests.store import test_fleet as cluster
 from tests.store import test_fleet_failover as failover
@@ -27,8 +32,20 @@ VERDICTS: Shown = {
     "refusing-no-ttl": (judged.test_volatile_policy_without_any_ttl,),
     "refusing-buffers": (judged.test_client_buffers_hold_the_memory,),
     "refusing-tiny-limit": (judged.test_a_limit_below_the_empty_server,),
-    "refusing-nothing-left": (states.test_scripts_that_fill_the_limit_leave_nothing_to_evict,),
-    "refusing-behind": (states.test_scripts_that_fill_the_limit_leave_nothing_to_evict,),
+    "refusing-nothing-left": (states.test_channels_that_fill_the_limit_leave_nothing_to_evict,),
+    "refusing-behind": (states.test_a_refusal_before_eviction_was_allowed,),
+    "refusing-scripts": (states.test_scripts_that_fill_the_limit_are_named,),
+    "refusing-links": (reported.test_check_tells_it,),
+    "refusing-tracking": (garbled.test_where_no_key_holds_it_an_armed_cleanup_stays_away,),
+    "refusing-count-unknown": (reported.test_check_tells_it,),
+    "refusing-limit-unknown": (reported.test_check_tells_it,),
+    "refusing-no-limit": (garbled.test_refusals_without_a_limit_name_no_cause,),
+    "count-unknown": (garbled.test_kvrocks_reports_no_memory_and_is_not_blamed_on_permissions,),
+    "limit-unknown": (reported.test_check_tells_it,),
+    "foreign-rss": (reported.test_check_tells_it,),
+    "contradictory": (garbled.test_more_in_use_than_the_host_has_is_a_contradiction,),
+    "behind-tracking": (garbled.test_where_no_key_holds_it_an_armed_cleanup_stays_away,),
+    "close-tracking": (reported.test_check_tells_it,),
     "refusing-large": (states.test_a_write_larger_than_the_room_left,),
     "misconf": (judged.test_a_failed_save_is_told_apart_from_memory,),
     "noreplicas": (judged.test_too_few_replicas_block_writes_whatever_the_memory,),
@@ -61,11 +78,21 @@ RULES: dict[str, tuple[str, ...]] = {
         "refusing-nothing-left",
         "refusing-behind",
         "refusing-large",
+        "refusing-scripts",
+        "refusing-links",
+        "refusing-tracking",
+        "refusing-count-unknown",
+        "refusing-limit-unknown",
+        "refusing-no-limit",
     ),
+    "count_unknown": ("count-unknown",),
+    "limit_unknown": ("limit-unknown",),
+    "foreign_rss": ("foreign-rss",),
+    "contradictory": ("contradictory",),
     "writes_blocked": ("misconf", "noreplicas"),
     "buffers": ("buffers",),
-    "over_limit": ("behind",),
-    "close_to_limit": ("close-warning", "close-critical"),
+    "over_limit": ("behind", "behind-tracking"),
+    "close_to_limit": ("close-warning", "close-critical", "close-tracking"),
     "replica": ("replica-copying", "replica-link", "replica-limit"),
     "last_save_failed": ("save-failed",),
     "host_full": ("host-full",),
@@ -84,6 +111,13 @@ FINDINGS: Shown = {
     "backlog": (found.test_a_backlog_too_large_for_the_limit,),
     "scripts": (found.test_scripts_with_values_in_their_text,),
     "channels": (found.test_many_channels,),
+    "cluster-links": (reported.test_check_tells_it,),
+    "held-by-no-key": (states.test_channels_that_fill_the_limit_leave_nothing_to_evict,),
+    "refused-at-peak": (judged.test_refusals_of_values_too_large_and_of_a_burst_are_told_apart,),
+    "refused-large": (judged.test_refusals_of_values_too_large_and_of_a_burst_are_told_apart,),
+    "one-cluster-node": (reported.test_check_tells_it,),
+    "not-redis": (reported.test_check_tells_it,),
+    "limit-stated": (reported.test_a_stated_limit_counts,),
     "tracking": (states.test_keys_tracked_for_clients,),
     "no-limit": (states.test_a_container_that_is_nearly_full,),
     "limit-over-host": (found.test_a_limit_that_the_host_cannot_honour,),
@@ -124,7 +158,9 @@ def test_every_rule_of_the_verdict_is_in_the_table() -> None:
     assert {rule.__name__ for rule in table.RULES} == set(RULES)
     said = {id_ for ids in RULES.values() for id_ in ids}
     assert set(VERDICTS) == said | {"healthy", "node-lost"}
-    literal = set(re.findall(r'_say\(\s*facts,\s*[\w.]+,\s*"([a-z-]+)"', inspect.getsource(table)))
+    source = inspect.getsource(table) + inspect.getsource(unknowns)
+    literal = set(re.findall(r'\bsay\(\s*facts,\s*[\w.]+,\s*"([a-z-]+)"', source))
+    assert len(literal) > 15
     causes = {f"refusing-{cause}" for cause in table.FIRST_STEPS}
     assert literal | causes <= set(VERDICTS)
 

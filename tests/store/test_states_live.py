@@ -15,7 +15,7 @@ from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge, table
 from redis_oom_tui.store.live import LiveServer
-from tests.store.test_verdict_live import limited, looked_at, write
+from tests.store.test_verdict_live import fill, limited, looked_at, write
 from tests.support.machines import machine
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, available, started
@@ -92,19 +92,38 @@ async def test_eviction_that_does_not_keep_up(flavour: str) -> None:
         assert verdict.level is Level.OK
 
 
-async def test_scripts_that_fill_the_limit_leave_nothing_to_evict(flavour: str) -> None:
+async def test_scripts_that_fill_the_limit_are_named(flavour: str) -> None:
     with limited(flavour, "allkeys-lru") as server, server.client() as client:
         client.set("k", "v")
         for number in range(400):
             client.script_load(f"return '{number:030000}'")
-        verdict, snapshot = await looked_at(server, meanwhile="k")
+        verdict, _ = await looked_at(server, meanwhile="k")
+        assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-scripts")
+        assert "cached scripts and functions hold" in verdict.reason
+
+
+async def test_channels_that_fill_the_limit_leave_nothing_to_evict(flavour: str) -> None:
+    with limited(flavour, "allkeys-lru") as server, server.client() as client:
+        client.set("k", "v")
+        pubsub = client.pubsub()
+        pubsub.subscribe(*(f"news:{number}:{'x' * 200}" for number in range(30_000)))
+        while client.info("stats")["pubsub_channels"] < 30_000:
+            await asyncio.sleep(0.01)
+        verdict, now = await looked_at(server, meanwhile="k")
+        pubsub.close()
         assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-nothing-left")
-        assert "no key is left to evict; " in verdict.reason
+        assert "no key is left to evict, and " in verdict.reason
+        assert "is held by no key" in verdict.reason
+        assert "held-by-no-key" in {found.id for found in find(now)}
+
+
+async def test_a_refusal_before_eviction_was_allowed(flavour: str) -> None:
+    with limited(flavour) as server, server.client() as client:
         async with opened(server.connection) as live:
+            fill(server, 1.1)
             before = await live.snapshot()
             assert not write(server, "k")
-            client.config_set("maxmemory", snapshot.memory.used_bytes + 200_000)
-            assert write(server, "k", 100)
+            client.config_set("maxmemory-policy", "allkeys-lru")
             verdict = judge(await live.snapshot(), before)
         assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-behind")
 
@@ -131,6 +150,10 @@ async def test_a_container_that_is_nearly_full(flavour: str, tmp_path: Path, sha
     with started(flavour) as server:
         write(server, "k", 20 * MIB)
         snapshot = await seen(server)
+        # RSS is read now and then, and falls behind what was just written.
+        while (snapshot.memory.rss_bytes or 0) < (snapshot.memory.used_bytes or 0):
+            await asyncio.sleep(0.05)
+            snapshot = await seen(server)
         rss = snapshot.memory.rss_bytes
         assert rss is not None
         full = seen_on(snapshot, tmp_path, limit=int(rss / share))
