@@ -126,13 +126,13 @@ async def test_ctrl_c_in_a_dialog_closes_only_the_dialog():
 
 
 async def test_a_worker_that_fails_is_told_and_the_app_goes_on():
-    class Broken(ScriptedSource):
-        async def snapshot(self):
-            raise ValueError("[/boom] \x1b[2J")
+    async def broken():
+        raise ValueError("[/boom] \x1b[2J")
 
-    app = an_app(Broken())
+    app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "poll stopped: ValueError: [/boom] \\x1b[2J" in screen_text(app))
+        app.run_worker(broken, name="values", exit_on_error=False)
+        await until(pilot, lambda: "values stopped: ValueError: [/boom] \\x1b[2J" in screen_text(app))
         assert app.is_running
 
 
