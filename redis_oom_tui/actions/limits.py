@@ -197,10 +197,17 @@ class Tuner:
         )
         try:
             result = await self._asked(change)
+        except ServerUnreachable as error:
+            doubt = ServerUnreachable(
+                f"{error}{self._return_in_doubt(ChangeResult(change, took=False, now=None), revert_after)}"
+            )
+            self._desk.audit.result(action_id, ok=False, result=str(doubt))
+            raise doubt from None
         except TriageError as error:
             self._desk.audit.result(action_id, ok=False, result=str(error))
             raise
         except asyncio.CancelledError:
+            self._return_in_doubt(ChangeResult(change, took=False, now=None), revert_after)
             self._desk.audit.result(action_id, ok=False, result="The tool ended while this ran: look at the setting")
             raise
         if persist and result.took:
@@ -209,8 +216,22 @@ class Tuner:
             result.detail
             or f"{change.name} is {new if result.now is None else shown_value(change.name, result.now)} now"
         )
-        self._desk.audit.result(action_id, ok=result.took, result=said, after=result.now, change=change_fields(result))
+        try:
+            fields = change_fields(result)
+            self._desk.audit.result(action_id, ok=result.took, result=said, after=result.now, change=fields)
+        except AuditFailed:
+            if result.took:
+                self._return_in_doubt(result, revert_after)
+            raise
         return result
+
+    def _return_in_doubt(self, result: ChangeResult, revert_after: float | None) -> str:
+        """Arrange the timed return of what may have been set, as was agreed to: what to say of that."""
+        if revert_after is None:
+            return ""
+        self._returns.arrange(result, revert_after)
+        old = shown_value(result.change.name, result.change.old)
+        return f". Where it took, it goes back to {old} in {revert_after:.0f} s"
 
     async def _asked(self, change: Change) -> ChangeResult:
         try:

@@ -6,6 +6,7 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import CommandMissing, ReadOnlyMode
 from redis_oom_tui.models.plan import Deed, Plan
+from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.rules import instead
 from redis_oom_tui.store.changing.rights import probe_rights
 from redis_oom_tui.store.live import LiveServer
@@ -37,18 +38,36 @@ class Rights:
         self._server = server
         self._emergency = emergency
         self._capabilities: Capabilities | None = None
-        self._replica = False
+        self._learnt_of: Server | None = None
 
     @property
     def _known(self) -> Capabilities:
         return self._capabilities or Capabilities()
 
+    @property
+    def _replica(self) -> bool:
+        """Whether it was a replica at the last look."""
+        seen = self._server.seen
+        return seen is not None and seen.role in {"slave", "replica"}
+
+    def _is_another(self) -> bool:
+        """Whether the server was restarted, promoted or demoted since this was learnt, as far as a look has shown."""
+        seen, before = self._server.seen, self._learnt_of
+        if seen is None or before is None:
+            return False
+        restarted = seen.run_id != before.run_id and None not in (seen.run_id, before.run_id)
+        return restarted or seen.role != before.role or seen.address != before.address
+
     async def learn(self) -> Capabilities:
-        """Find out, once, what may be changed here; under --read-only nothing but reads is asked."""
+        """Find out, once for each run and role of the server, what may be changed here; under --read-only nothing but
+        reads is asked.
+        """
+        if self._capabilities is not None and self._is_another():
+            self._capabilities = None
+            self._server.remember(None)
         if self._capabilities is None:
             known = await self._server.capabilities()
-            snapshot = await self._server.snapshot()
-            self._replica = snapshot.server.role in {"slave", "replica"}
+            self._learnt_of = (await self._server.snapshot()).server
             if not self._server.connection.read_only:
                 known = await probe_rights(self._server, known)
             self._server.remember(known)

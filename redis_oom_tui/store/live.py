@@ -13,7 +13,7 @@ from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreacha
 from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import ClientBuffer, Server, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.store import probing
 from redis_oom_tui.store.client import borrowed, make_client
@@ -37,6 +37,12 @@ class LiveServer:
         self._looks = Looks(monotonic)
         self._clients: dict[tuple[int, bool], Redis] = {}
         self._capabilities: Capabilities | None = None
+        self._seen: Server | None = None
+
+    @property
+    def seen(self) -> Server | None:
+        """Who answered the last look; None before the first. A failover changes its role, a restart its run id."""
+        return self._seen
 
     @property
     def connection(self) -> addresses.Connection:
@@ -94,8 +100,8 @@ class LiveServer:
                 self._capabilities = await probing.probe_reads(client, self.address, manners)
         return self._capabilities
 
-    def remember(self, capabilities: Capabilities) -> None:
-        """Keep what a later command learnt."""
+    def remember(self, capabilities: Capabilities | None) -> None:
+        """Keep what a later command learnt; None to ask again when it is wanted next."""
         self._capabilities = capabilities
 
     async def snapshot(self) -> Snapshot:
@@ -108,6 +114,7 @@ class LiveServer:
             snapshot = await self._look()
         if snapshot.server.role == "replica" and await self._followed():
             snapshot = await self._look()
+        self._seen = snapshot.server
         if snapshot.server.role == "replica":
             self._where.doubt()
         return replace(snapshot, notes=self._where.news())

@@ -13,6 +13,8 @@ from redis_oom_tui.store.scan.stopwatch import Stopwatch
 from redis_oom_tui.store.scan.tally import Tally
 from redis_oom_tui.store.scan.walks import Walk, share_walked
 
+# Of late as good as nothing of what it walked before: it is held up, and nobody knows for how long.
+_HELD_UP = 0.02
 _RATE_SECONDS = 3.0
 
 
@@ -57,6 +59,7 @@ class Picture:
         self._clock = clock
         self._watch = Stopwatch(clock, elapsed)
         self._marks: deque[tuple[float, int]] = deque()
+        self._gaps = 0
         self._families = Families(tally, clock)
 
     def start(self) -> None:
@@ -148,20 +151,26 @@ class Picture:
 
     def _rate(self) -> float:
         """Keys a second of late; over all of the run where it has ended."""
-        now, keys = self._clock(), self._tally.keys
+        elapsed, now, keys = self.elapsed, self._clock(), self._tally.keys
         if not self._standing.under_way or not self._watch.runs:
-            return keys / self.elapsed if self.elapsed > 0 else 0.0
+            return keys / elapsed if elapsed > 0 else 0.0
         marks = self._marks
+        if self._watch.gaps != self._gaps:
+            # Keys a second over the time for which the process was suspended would say nothing.
+            self._gaps = self._watch.gaps
+            marks.clear()
         marks.append((now, keys))
         while len(marks) > 2 and now - marks[1][0] > _RATE_SECONDS:
             marks.popleft()
         since, before = marks[0]
         if now - since < 0.2:
-            return keys / self.elapsed if self.elapsed > 0 else 0.0
+            return keys / elapsed if elapsed > 0 else 0.0
         return (keys - before) / (now - since)
 
     def _remaining(self, walked: float | None, rate: float) -> float | None:
         if not self._standing.under_way or not walked or rate <= 0:
+            return None
+        if rate * self.elapsed < _HELD_UP * self._tally.keys:
             return None
         return self._tally.keys / walked * (1 - walked) / rate
 
