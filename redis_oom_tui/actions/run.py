@@ -55,6 +55,8 @@ class PlanRunner:
         self._action_id: str | None = None
         self._pacer: Pacer | None = None
         self._bound: ByteBound | None = None
+        self._run_id: str | None = None
+        self._restarted = False
         self._started = time.monotonic()
         self._stop = False
         self._took = 0.0
@@ -93,6 +95,7 @@ class PlanRunner:
             failure = None
         except TriageError as error:
             failure = str(error)
+            self._unread(error)
         except asyncio.CancelledError:
             failure = "The tool ended while this ran"
             raise
@@ -102,6 +105,14 @@ class PlanRunner:
             finally:
                 self._end(failure)
         return self.view()
+
+    def _unread(self, error: TriageError) -> None:
+        """What the memory came to was not read where the server was lost, or is another one now."""
+        if isinstance(error, OtherServer):
+            self._restarted = True
+            self._view = replace(self._view, used_before_bytes=None)
+        elif isinstance(error, ServerUnreachable):
+            self._view = replace(self._view, used_now_bytes=None)
 
     async def _first_look(self) -> Snapshot:
         """The server as it stands; asked twice, as a connection that lay idle may have been closed meanwhile."""
@@ -132,6 +143,7 @@ class PlanRunner:
     async def _begin(self) -> Callable[[Pacer], Worker]:
         snapshot = await self._first_look()
         self._recognise(snapshot)
+        self._run_id = snapshot.server.run_id
         self._view = replace(self._view, used_before_bytes=snapshot.memory.used_bytes)
         self._notice(snapshot)
         if self._plan.deed is Deed.DELETE and self._plan.criteria.max_bytes is not None:
@@ -221,6 +233,11 @@ class PlanRunner:
         self._took = time.monotonic() - began
 
     def _notice(self, snapshot: Snapshot) -> None:
+        run_id = snapshot.server.run_id
+        if None not in (run_id, self._run_id) and run_id != self._run_id:
+            # Another process: what the first one used says nothing about what this one uses.
+            self._restarted = True
+            self._view = replace(self._view, used_before_bytes=None)
         self._view = replace(
             self._view,
             used_now_bytes=snapshot.memory.used_bytes,
@@ -243,7 +260,7 @@ class PlanRunner:
             self._close(self._writer)
         before, now = self._view.used_before_bytes, self._view.used_now_bytes
         fell = None if before is None or now is None else before - now
-        sentence = report(self._plan.deed, self._tally.counts(), len(self._plan.keys), fell)
+        sentence = report(self._plan.deed, self._tally.counts(), len(self._plan.keys), fell, restarted=self._restarted)
         if failure is not None:
             sentence = after(failure, sentence)
         elif self._stop:

@@ -35,11 +35,12 @@ _STEP_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The second look, and what was made of both."""
+    """The second look, and what was made of both; `unreturned` is what was to go back by itself and did not."""
 
     verdict: Verdict
     snapshot: Snapshot
     findings: tuple[Finding, ...]
+    unreturned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,10 @@ def examined(invocation: Invocation, knock: Knock | None, *, gap: float) -> Answ
         replicas=looks.replicas,
         thresholds=thresholds,
     )
-    return Answer(judge(now, looks.before, thresholds), now, examine(case))
+    from redis_oom_tui.cli.check_returns import unreturned
+
+    late = unreturned(invocation, now, looks.settings)
+    return Answer(judge(now, looks.before, thresholds), now, examine(case), late)
 
 
 def _knocked_longer(invocation: Invocation, knock: Knock, looks: Looks) -> Looks | None:

@@ -23,7 +23,9 @@ def told(answer: Answer, *, as_json: bool) -> str:
     if not as_json:
         return "\n".join(_lines(answer))
     snapshot = answer.snapshot
-    return json.dumps(check_document(answer.verdict, snapshot.server.address, snapshot, answer.findings))
+    return json.dumps(
+        check_document(answer.verdict, snapshot.server.address, snapshot, answer.findings, answer.unreturned)
+    )
 
 
 def unknown(verdict: Verdict, address: Address, *, as_json: bool) -> str:
@@ -54,6 +56,7 @@ def _lines(answer: Answer) -> list[str]:
         began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
         lines.append(f"  since {began}, {duration(snapshot.taken_at - verdict.since)} ago")
     lines += [f"  ! {safe_text(note)}" for note in snapshot.notes]
+    lines += [f"  ! {sentence}" for sentence in answer.unreturned]
     if sentence := skew_sentence(snapshot):
         lines.append(f"  ! {sentence}: expiries and idle times are by the server's")
     lines += [f"  ? {line}" for line in doubt_lines(snapshot, _DOUBTS)]

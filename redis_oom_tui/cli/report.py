@@ -29,6 +29,7 @@ from redis_oom_tui.rules.fleet import servers_in
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.incident import episodes, nameless_clients, without_names
+from redis_oom_tui.rules.returning import overdue
 from redis_oom_tui.rules.unseen import refused_reads
 from redis_oom_tui.rules.values import were_read
 from redis_oom_tui.rules.verdict import judge
@@ -193,4 +194,5 @@ def _report(
         actions=actions,
         names=names,
         values_read=were_read(gathered.values),
+        overdue=frozenset(entry.id for entry in overdue(actions, time.time())),
     )

@@ -74,6 +74,16 @@ def state_folder() -> Path:
     return platformdirs.user_state_path("redis-oom-tui")
 
 
+def tail_of(path: Path) -> bytes:
+    """As much of the end of the log as is looked at; nothing where it cannot be read."""
+    try:
+        with open_plain(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            return file.read(_TAIL)
+    except OSError:
+        return b""
+
+
 class AuditFile:
     """The file at `path`, made on first use, readable by its owner alone. `wall` is the clock, in Unix seconds.
 

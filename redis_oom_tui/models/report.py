@@ -29,7 +29,7 @@ class IncidentReport:
     """What goes into the report. `first` and `last` are the snapshots at its ends, one and the same where one was
     taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown,
     `actions_skipped` counts lines of the audit log that could not be read, `values_read` whether values could be looked
-    into: None where no string was sampled.
+    into: None where no string was sampled. `overdue` are the ids of actions whose timed return is, as far as is known.
     """
 
     made_at: float
@@ -44,3 +44,4 @@ class IncidentReport:
     names: bool = True
     values_read: bool | None = None
     actions_skipped: int = 0
+    overdue: frozenset[str] = frozenset()

@@ -17,8 +17,9 @@ _REST = (
 )
 
 
-def report(deed: Deed, counts: Mapping[Outcome, int], total: int, fell: int | None) -> str:
-    """What a run came to; `fell` is by how many bytes used_memory is lower than before it.
+def report(deed: Deed, counts: Mapping[Outcome, int], total: int, fell: int | None, *, restarted: bool = False) -> str:
+    """What a run came to; `fell` is by how many bytes used_memory is lower than before it. After the server was
+    `restarted` meanwhile, nobody knows.
 
     >>> report(Deed.DELETE, {Outcome.DELETED: 8, Outcome.CHANGED: 2}, 10, 2048)
     'Deleted 8 of 10 keys; 2 were kept, as they had or may have changed; used memory fell by 2.0 KiB.'
@@ -32,6 +33,8 @@ def report(deed: Deed, counts: Mapping[Outcome, int], total: int, fell: int | No
     acted = counts.get(done) or counts.get(Outcome.FAILED)
     if deed is Deed.DELETE and fell is not None and acted:
         parts.append(_memory_words(fell))
+    elif deed is Deed.DELETE and restarted and acted:
+        parts.append("the server restarted or failed over meanwhile, so what used memory fell by is not known")
     return "; ".join(parts) + "."
 
 

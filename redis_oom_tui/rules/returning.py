@@ -7,8 +7,8 @@ from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.words.settings import shown_value
 from redis_oom_tui.words.sizes import duration
 
-# A return that is late, as the server was away for a moment, is not one that was forgotten.
-_LATE_SECONDS = 30.0
+# A return takes a moment, and is tried again for some seconds where the server is away.
+_LATE_SECONDS = 5.0
 
 
 def overdue(history: Iterable[AuditEntry], now: float) -> tuple[AuditEntry, ...]:
@@ -29,9 +29,11 @@ def overdue(history: Iterable[AuditEntry], now: float) -> tuple[AuditEntry, ...]
 
 
 def not_returned(
-    history: Iterable[AuditEntry], server: str, settings: Sequence[Setting], now: float
+    history: Iterable[AuditEntry], server: str, settings: Sequence[Setting], now: float, *, unread: bool = False
 ) -> tuple[str, ...]:
-    """A sentence for each setting of `server` that still has the value that was to hold for a while only."""
+    """A sentence for each setting of `server` that still has the value that was to hold for a while only; with `unread`
+    also for one whose value is not among `settings`.
+    """
     values = {setting.name: setting.value for setting in settings}
     told: list[str] = []
     for entry in overdue(history, now):
@@ -43,6 +45,9 @@ def not_returned(
             told.append(
                 f"{name} was to go back to {was} {ago} ago, and the tool was killed before it did: it is {still} still"
             )
+        elif unread and old is not None and name not in values:
+            ago, was = duration(now - entry.returns_at), shown_value(name, old)
+            told.append(f"{name} was to go back to {was} {ago} ago, and nothing tells that it did: look at it")
     return tuple(told)
 
 

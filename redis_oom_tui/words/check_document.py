@@ -13,7 +13,11 @@ from redis_oom_tui.words.hostile import glob_text, safe_text
 
 
 def check_document(
-    verdict: Verdict, address: Address, snapshot: Snapshot | None = None, findings: tuple[Finding, ...] = ()
+    verdict: Verdict,
+    address: Address,
+    snapshot: Snapshot | None = None,
+    findings: tuple[Finding, ...] = (),
+    unreturned: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """What `check --json` prints; without a snapshot every figure is null."""
     counters = None if snapshot is None else snapshot.counters
@@ -34,6 +38,7 @@ def check_document(
         "evicted_keys_total": None if counters is None else counters.evicted_keys_total,
         "clock_skew_seconds": None if snapshot is None else snapshot.clock_skew_seconds,
         "findings": [finding_fields(finding) for finding in findings],
+        "unreturned": list(unreturned),
         "notes": [] if snapshot is None else list(snapshot.notes),
         "doubts": [] if snapshot is None else doubt_fields(snapshot),
         "nodes": None if snapshot is None or snapshot.fleet is None else node_documents(snapshot.fleet),

@@ -127,6 +127,7 @@ def limits_document(limits: Limits, results: Iterable[ChangeResult]) -> dict[str
         ],
         "path": [{"question": step.question, "answer": step.answer, "lit": step.lit} for step in limits.path],
         "refused": limits.refused,
+        "unreturned": list(limits.unreturned),
         "changes": [result_fields(result) for result in results],
     }
 

@@ -245,7 +245,7 @@ def _actions(report: IncidentReport) -> str:
             _plain(entry.action),
             _plain(entry.server),
             _plain(entry.what) if report.names else "",
-            _plain(_result(entry, names=report.names)),
+            _plain(_result(entry, names=report.names, overdue=entry.id in report.overdue)),
         )
         for entry in report.actions
     )
@@ -253,13 +253,14 @@ def _actions(report: IncidentReport) -> str:
     return f"## What was done\n\n{table}" + (f"\n{note}" if note else "")
 
 
-def _result(entry: AuditEntry, *, names: bool) -> str:
+def _result(entry: AuditEntry, *, names: bool, overdue: bool) -> str:
     if entry.ended is None:
         return "its end was never written"
     counts = ", ".join(f"{name} {count(number)}" for name, number in entry.counts.items())
     change = f"{entry.change.change.old} to {entry.change.now}" if entry.change else ""
     words = entry.result if names else "done" if entry.ok else "failed"
-    return "; ".join(part for part in (words, counts, change) if part)
+    late = "the return of the old value is overdue: nothing tells that it came back" if overdue else ""
+    return "; ".join(part for part in (words, counts, change, late) if part)
 
 
 def document(report: IncidentReport) -> dict[str, Any]:
@@ -281,7 +282,10 @@ def document(report: IncidentReport) -> dict[str, Any]:
         "findings": [finding_fields(finding) for finding in report.findings],
         "values_read": report.values_read,
         "scan": None if report.scan is None else _scan_fields(report.scan, names=report.names),
-        "actions": [_action_fields(entry, names=report.names) for entry in report.actions],
+        "actions": [
+            {**_action_fields(entry, names=report.names), "overdue": entry.id in report.overdue}
+            for entry in report.actions
+        ],
         "actions_skipped": report.actions_skipped,
     }
 

@@ -1,6 +1,7 @@
 """Safety rule 10: whatever is lost half-way, the audit file, the backup and the server agree on what was deleted."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from redis_oom_tui.files.backup import BackupWriter, read_records
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.action import Action, BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.plan import Criteria, Deed, Outcome
 from redis_oom_tui.store.changing import line as lines
@@ -454,3 +455,56 @@ async def test_a_signal_stops_at_the_edge_of_a_batch(valkey: RunningServer, tmp_
         said, in_doubt = audited(audit)
         assert not in_doubt
         assert set(client.scan_iter(b"cache:*", count=5000)) == {name for name in many if said.get(name) != "d"}
+
+
+async def test_after_a_restart_nobody_says_what_the_memory_fell_by(lasting: RunningServer, tmp_path: Path) -> None:
+    """Another process holds something else: the two figures have nothing to do with each other."""
+    with lasting.client() as client:
+        fill(client, NAMES)
+
+    def restart(at: int) -> None:
+        if at == 1:
+            lasting.kill()
+            lasting.start()
+
+    async with operating(lasting.connection, tmp_path) as operator:
+        plan = await planned(operator, CACHE)
+        run = await stepped(operator, plan, after=restart)
+        view = await run.run()
+    assert view.used_before_bytes is None
+    assert "fell by" not in str(view.ended).replace("what used memory fell by is not known", "")
+    assert "higher than before" not in str(view.ended)
+
+
+async def test_rights_follow_the_role_of_the_server(flavour: str, tmp_path: Path) -> None:
+    """A master that was demoted takes no writes from the next look on, and takes them again once it is promoted."""
+    with started(flavour) as server, server.client() as client:
+        fill(client, NAMES)
+        async with operating(server.connection, tmp_path) as operator:
+            await operator.learn()
+            assert operator.why_not(Action.DELETE) is None
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+            await operator._server.snapshot()
+            assert "is a replica" in str(operator.why_not(Action.DELETE))
+            client.execute_command("REPLICAOF", "NO", "ONE")
+            await operator._server.snapshot()
+            assert operator.why_not(Action.DELETE) is None
+            plan = await planned(operator, CACHE)
+            view = await operator.run(plan, backup=BackupChoice()).run()
+        assert view.counts[Outcome.DELETED] == len(plan.keys)
+
+
+async def test_rights_are_asked_again_of_a_server_that_was_restarted(lasting: RunningServer, tmp_path: Path) -> None:
+    async with operating(lasting.connection, tmp_path) as operator:
+        with lasting.client() as client:
+            client.execute_command("ACL", "SETUSER", "default", "-unlink")
+        await operator.learn()
+        assert operator.why_not(Action.DELETE) is not None
+        lasting.kill()
+        lasting.start()
+        with contextlib.suppress(ServerUnreachable):
+            # The connection that lay in the pool was closed with the server.
+            await operator._server.snapshot()
+        await operator._server.snapshot()
+        await operator.learn()
+        assert operator.why_not(Action.DELETE) is None

@@ -1,5 +1,6 @@
 """The timed return of a setting is told as it ended, and so is a change whose answer was lost."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,3 +132,18 @@ async def test_where_it_cannot_be_looked_for_that_is_said_and_written_down(
             with pytest.raises(ServerUnreachable, match="is not known: look again"):
                 await operator.apply(change)
             assert "whether maxmemory-policy is allkeys-lru now is not known" in operator.history()[0].result
+
+
+async def test_a_change_that_nobody_can_read_goes_back_all_the_same(valkey: RunningServer, tmp_path: Path) -> None:
+    """The answer was lost, and so was every look afterwards: the return was promised, and is arranged."""
+    with valkey.client() as client, losing(valkey, done=True, also=b"CONFIG") as liar:
+        async with operating(liar.connection, tmp_path) as operator:
+            change = await operator.propose(POLICY, "allkeys-lru")
+            with pytest.raises(ServerUnreachable, match="goes back to noeviction"):
+                await operator.apply(change, revert_after=0.2)
+            assert policy(client) == "allkeys-lru"
+            # The way to the server is there again.
+            liar.lie = lambda words: None
+            while policy(client) != "noeviction":
+                await asyncio.sleep(0.05)
+            assert [entry.action for entry in operator.history()] == ["undo", "set"]

@@ -14,6 +14,7 @@ from redis_oom_tui.models.report import IncidentReport
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.fleet import servers_in
 from redis_oom_tui.rules.incident import nameless_clients, without_names
+from redis_oom_tui.rules.returning import overdue
 from redis_oom_tui.rules.unseen import refused_reads
 from redis_oom_tui.rules.values import were_read
 from redis_oom_tui.rules.verdict import judge
@@ -73,5 +74,6 @@ def gathered(desk: "ActionDesk", *, names: bool, actions: tuple[AuditEntry, ...]
         actions=actions,
         names=names,
         values_read=were_read(app.desk.values),
+        overdue=frozenset(entry.id for entry in overdue(actions, app.clock.wall())),
         actions_skipped=desk.operator.history_skipped() if desk.acts else 0,
     )

@@ -1,0 +1,31 @@
+"""What `check` tells of settings that were to go back by themselves, and did not."""
+
+import re
+import time
+from collections.abc import Mapping
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.files.audit import AuditFile, state_folder, tail_of
+from redis_oom_tui.models.settings import Setting
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.fleet import servers_in
+from redis_oom_tui.rules.returning import not_returned
+
+_TIMED = re.compile(rb'"reverts_in_seconds":\s*[0-9]')
+
+
+def unreturned(invocation: Invocation, snapshot: Snapshot, settings: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence for each, from the audit log; none where that tells of no timed change, or cannot be read."""
+    path = invocation.audit_path or state_folder() / "audit.jsonl"
+    # To read the whole log takes long, and there is hardly ever such a change in it.
+    if not path.is_file() or not _TIMED.search(tail_of(path)):
+        return ()
+    history = AuditFile(path, wall=time.time).history()
+    memory = snapshot.memory
+    values = {"maxmemory": str(memory.maxmemory_bytes or 0), "maxmemory-policy": memory.policy, **settings}
+    shown = str(snapshot.server.address)
+    told: list[str] = []
+    for server in sorted(servers_in(snapshot)):
+        known = [Setting(name, value) for name, value in values.items()] if server == shown else []
+        told += not_returned(history, server, known, time.time(), unread=True)
+    return tuple(told)

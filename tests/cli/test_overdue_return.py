@@ -1,0 +1,58 @@
+"""The tool was killed while a setting was to go back: every command that shows the server says so."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.cli.main import main
+from redis_oom_tui.files.audit import AuditFile, change_fields
+from redis_oom_tui.models.settings import Change, ChangeResult
+from tests.support.servers import RunningServer
+
+
+def _killed(server: RunningServer, path: Path, setting: str, old: str, new: str) -> None:
+    """What a tool leaves behind that set something for three seconds a minute ago, and was killed before they ended."""
+    audit = AuditFile(path, wall=lambda: time.time() - 60)
+    where = str(server.connection.address)
+    what = f"{setting}: {old} to {new}, and back in 3 s unless kept"
+    action = audit.intent("set", server=where, who="sre@host", what=what, before=old, reverts_in_seconds=3.0)
+    result = ChangeResult(Change(setting, old, new), took=True, now=new)
+    audit.result(action, ok=True, result=f"{setting} is {new} now", after=new, change=change_fields(result))
+
+
+def _run(capsys: pytest.CaptureFixture[str], server: RunningServer, audit: Path, *words: str) -> str:
+    with pytest.raises(SystemExit):
+        main(["-s", server.socket_path, "--audit", str(audit), *words])
+    return capsys.readouterr().out
+
+
+def test_every_command_tells_of_a_return_that_is_overdue(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    assert json.loads(_run(capsys, server, audit, "check", "--json"))["unreturned"] == []
+    _killed(server, audit, "maxmemory-policy", "noeviction", "allkeys-lru")
+    said = "maxmemory-policy was to go back to noeviction"
+    assert said in _run(capsys, server, audit, "check")
+    assert said in json.loads(_run(capsys, server, audit, "check", "--json"))["unreturned"][0]
+    assert said in _run(capsys, server, audit, "limits")
+    assert said in json.loads(_run(capsys, server, audit, "limits", "--json"))["unreturned"][0]
+    assert "overdue" in _run(capsys, server, audit, "report")
+    (action,) = json.loads(_run(capsys, server, audit, "report", "--json"))["actions"]
+    assert action["overdue"]
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "noeviction")
+    assert json.loads(_run(capsys, server, audit, "check", "--json"))["unreturned"] == []
+
+
+def test_a_setting_that_check_does_not_read_is_named_as_well(
+    valkey: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    _killed(valkey, audit, "slowlog-max-len", "64", "999")
+    (told,) = json.loads(_run(capsys, valkey, audit, "check", "--json"))["unreturned"]
+    assert told.startswith("slowlog-max-len was to go back to 64")
