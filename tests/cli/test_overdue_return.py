@@ -53,6 +53,6 @@ def test_a_setting_that_check_does_not_read_is_named_as_well(
     valkey: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     audit = tmp_path / "audit.jsonl"
-    _killed(valkey, audit, "slowlog-max-len", "64", "999")
+    _killed(valkey, audit, "maxclients", "10000", "9000")
     (told,) = json.loads(_run(capsys, valkey, audit, "check", "--json"))["unreturned"]
-    assert told.startswith("slowlog-max-len was to go back to 64")
+    assert told.startswith("maxclients was to go back to 10000")
