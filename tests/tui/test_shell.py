@@ -136,6 +136,40 @@ async def test_a_worker_that_fails_is_told_and_the_app_goes_on():
         assert app.is_running
 
 
+@pytest.mark.defects
+@pytest.mark.parametrize(
+    "place",
+    [
+        "rules.breakdown._wanted",
+        "rules.forecast._course",
+        "rules.findings.buffers.hogs",
+        "rules.rates._between",
+        "rules.alert_book.step",
+        "rules.verdict.table.in_use",
+        "rules.verdict.phrases.refused_so_far",
+        "tui.panes.triage_vitals.counters",
+        "tui.top.strip",
+    ],
+)
+async def test_a_rule_or_a_drawing_that_fails_ends_nothing(place, monkeypatch):
+    def fails(*given, **named):
+        raise KeyError("secret")
+
+    monkeypatch.setattr(f"redis_oom_tui.{place}", fails)
+    # Its polls are seconds apart, so that there is a trend to fail at.
+    clock = FakeClock()
+    source = ScriptedSource([a_snapshot(at=1000.0 + 2 * n, used=(300 + n) * 2**20) for n in range(60)], clock=clock)
+    app = an_app(source, clock=clock)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: app.reading is not None and len(app.reading.samples) > 20)
+        for number in "12345":
+            await pilot.press(number)
+            await pilot.pause()
+        assert app.is_running
+        assert "secret" not in screen_text(app)
+    assert app.crash is None
+
+
 @pytest.mark.parametrize("size", [(200, 60), (120, 36), (80, 24), (40, 12), (10, 3), (1, 1)])
 async def test_every_size_is_borne(size):
     app = an_app()
