@@ -130,6 +130,56 @@ async def test_a_second_r_does_not_throw_a_scan_away():
         assert source.scans[0][1].calls == []
 
 
+@pytest.mark.parametrize("state", [ScanState.COMPLETE, ScanState.SAMPLED, ScanState.FAILED])
+async def test_a_scan_that_has_ended_is_replaced_only_after_a_question(state):
+    source = ScriptedSource(views=[a_view(state)])
+    app = an_app(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot)
+        await until(pilot, lambda: not app.desk.active)
+        await pilot.press("r")
+        await until(pilot, lambda: "Scan again?" in screen_text(app))
+        assert app.focused.id == "cancel"
+        await pilot.press("enter")
+        await until(pilot, lambda: "Scan again?" not in screen_text(app))
+        assert len(source.scans) == 1
+        await pilot.press("r")
+        await until(pilot, lambda: "Scan again?" in screen_text(app))
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: len(source.scans) == 2)
+
+
+async def test_a_scan_that_was_stopped_a_while_ago_is_replaced_only_after_a_question():
+    source, clock = ScriptedSource(), FakeClock()
+    app = an_app(source, clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "e")
+        await until(pilot, lambda: "STOPPED" in screen_text(app) and app.desk.ended_at is not None)
+        clock.move(60)
+        await pilot.press("r")
+        await until(pilot, lambda: "Scan again?" in screen_text(app))
+        assert len(source.scans) == 1
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q", "ctrl+c"])
+async def test_a_running_scan_is_left_only_after_a_question(key):
+    app = an_app(ScriptedSource())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot)
+        await until(pilot, lambda: app.desk.active)
+        await pilot.press(key)
+        await until(pilot, lambda: "Leave?" in screen_text(app))
+        assert "Leaving ends the scan" in " ".join(screen_text(app).split())
+        assert app.focused.id == "cancel"
+        await pilot.press("enter")
+        await until(pilot, lambda: "Leave?" not in screen_text(app))
+        assert app.desk.active
+        await pilot.press(key)
+        await until(pilot, lambda: "Leave?" in screen_text(app))
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: app.return_code == 0)
+
+
 async def test_a_scan_goes_on_while_another_pane_is_shown():
     views = [a_view(), a_view(scanned_keys=200_000, top=some_rows(3))]
     app = an_app(ScriptedSource(views=views))

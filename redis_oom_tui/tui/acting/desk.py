@@ -147,8 +147,8 @@ class ActionDesk:
             self._asking = False
 
     def leave(self) -> None:
-        """Leave the app; in the middle of a job, or while a setting waits to go back, only after a question."""
-        if not self.jobs and self.limits.reverting is None:
+        """Leave the app; while a job or a scan goes on, or a setting waits to go back, only after a question."""
+        if not self.jobs and not self.app.desk.active and self.limits.reverting is None:
             self.app.exit(0)
         elif not isinstance(self.app.screen, Dialog):
             self._begin("leave", lambda: _leave(self))
@@ -201,6 +201,8 @@ def _deed(desk: ActionDesk, ask: intents.Ask) -> Coroutine[object, object, None]
             return report.export(desk)
         case intents.SaveScan():
             return scans.save(desk)
+        case intents.ScanAgain():
+            return scans.again(desk)
         case intents.OpenScan():
             return scans.open_saved(desk)
         case intents.PickProfile():
@@ -214,6 +216,10 @@ async def _leave(desk: ActionDesk) -> None:
     if desk.jobs:
         title, act = "Stop it and leave?", "Stop and leave"
         lines.append("Something is under way. It ends at the edge of its batch, in a known state that is written down.")
+    if desk.app.desk.active:
+        lines.append(
+            f"{scans.standing(desk.app.scan)} Leaving ends the scan. To save it: Esc, e to end it, w to save it."
+        )
     if desk.limits.reverting is not None:
         name, old = desk.limits.reverting.change.name, value_before(desk.limits.reverting)
         lines.append(f"{name} goes back to {old} at once: nobody has kept it. To keep it: Esc, and s in Limits.")

@@ -159,6 +159,12 @@ class OpenScan(Ask):
     local = True
 
 
+class ScanAgain(Ask):
+    """Scan from the start in place of the scan on screen."""
+
+    local = True
+
+
 class PickProfile(Ask):
     """Go to the server of another profile; asks which."""
 

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.scan import SavedScan
+from redis_oom_tui.models.scan import SavedScan, ScanState, ScanView
 from redis_oom_tui.ports import GoesOn
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.tui.dialogs.growth import GrowthDialog
 from redis_oom_tui.tui.dialogs.path import PathDialog
 from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import duration, percent
+from redis_oom_tui.words.sizes import count, duration, percent
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.acting.desk import ActionDesk
 
+_JUST_NOW_SECONDS = 10.0
 _SAVING = (
     "Keys, families and totals as this screen has them, to compare with a later scan. It holds names of keys, no"
     " values, and is readable by you alone. A scan that was ended early can be gone on with from it."
@@ -39,6 +40,32 @@ async def save(desk: "ActionDesk") -> None:
     if path is not None:
         await asyncio.to_thread(save_scan, scan, path)
         desk.app.tell(f"The scan is in {path}")
+
+
+async def again(desk: "ActionDesk") -> None:
+    """Scan from the start; what is on screen goes only after a question, as it may have taken an hour."""
+    scans, scan = desk.app.desk, desk.app.scan
+    if scan is not None and scan.scanned_keys and not _just_stopped(desk, scan):
+        lines = (standing(scan), "A new scan replaces it on this screen. To keep it: Esc, then w saves it.")
+        if not await desk.ask(ConfirmDialog(Question("Scan again?", lines, "Scan again", danger=False))):
+            return
+    if not scans.active:
+        desk.app.arrival.then(lambda: scans.start(scans.options))
+
+
+def _just_stopped(desk: "ActionDesk", scan: ScanView) -> bool:
+    """Whether it was ended by hand a moment ago: who does that and presses r has said what is wanted."""
+    ended = desk.app.desk.ended_at
+    return scan.state is ScanState.STOPPED and ended is not None and desk.app.clock.wall() - ended < _JUST_NOW_SECONDS
+
+
+def standing(scan: ScanView | None) -> str:
+    """How far a scan is, or has come, in a sentence."""
+    if scan is None:
+        return "A scan has begun."
+    share = f" ({percent(scan.share_scanned)})" if scan.total_keys else ""
+    took = duration(scan.elapsed_seconds)
+    return f"The scan on screen has looked at {count(scan.scanned_keys)} keys{share} in {took}."
 
 
 async def open_saved(desk: "ActionDesk") -> None:

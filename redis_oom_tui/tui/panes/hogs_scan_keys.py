@@ -5,8 +5,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from redis_oom_tui.models.scan import Pace
-from redis_oom_tui.tui.acting.intents import OpenScan, SaveScan
-from redis_oom_tui.tui.intents import PauseScan, SetPace, StartScan, StopScan
+from redis_oom_tui.tui.acting.intents import OpenScan, SaveScan, ScanAgain
+from redis_oom_tui.tui.intents import PauseScan, SetPace, StopScan
 from redis_oom_tui.tui.panes.base import Pane
 
 _PACES = (Pace.GENTLE, Pace.NORMAL, Pace.FULL_SPEED)
@@ -32,11 +32,11 @@ class ScanKeys(Pane):
         return self.why_no_scan() if action == "scan" else None
 
     def action_scan(self) -> None:
-        """Scan again, from the start; never in place of a scan under way, whose work one key would throw away."""
+        """Scan, from the start; never in place of a scan under way, and of one that has ended only after a question."""
         if self.triage.desk.active:
             self.triage.tell("A scan is under way: p pauses it or goes on, e ends it; then r begins a new one.")
             return
-        self.post_message(StartScan(self.triage.desk.options))
+        self.post_message(ScanAgain())
 
     def action_pause(self) -> None:
         """Pause, or go on."""
