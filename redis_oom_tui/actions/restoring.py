@@ -20,6 +20,7 @@ from redis_oom_tui.models.plan import Deed
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.budget import FILLED_TO
 from redis_oom_tui.rules.policies import NOEVICTION
+from redis_oom_tui.rules.restore_size import restored_size, table_growth
 from redis_oom_tui.store.busy import not_busy
 from redis_oom_tui.store.changing.clock import server_time
 from redis_oom_tui.store.changing.line import Line, settled
@@ -175,7 +176,7 @@ class BackupRestorer:
     def _make_room_known(self, snapshot: Snapshot, batch: Sequence[Record]) -> None:
         """Raise OutOfMemory before these would bring the server to its limit again."""
         memory = snapshot.memory
-        needed = sum(record.size or _SWELLS * len(record.payload or b"") for record in batch if record.payload)
+        needed = _needed(snapshot, batch)
         if memory.maxmemory_bytes is None or memory.counted_bytes is None or not needed:
             return
         # While they arrive, the payloads lie in the query buffer as well, and that counts.
@@ -320,6 +321,23 @@ _WORDS = (
     (RestoreOutcome.FAILED, ("failed", "failed")),
     (RestoreOutcome.NOT_ATTEMPTED, ("was not attempted", "were not attempted")),
 )
+
+
+def _needed(snapshot: Snapshot, batch: Sequence[Record]) -> int:
+    """What the keys of a batch take, with their places in the server's tables; nothing where none has a value."""
+    held = [record for record in batch if record.payload]
+    if not held:
+        return 0
+    expiring = sum(1 for record in held if record.expires_ms is not None)
+    sizes = sum(
+        restored_size(
+            record.type,
+            max(record.size or _SWELLS * len(record.payload or b""), len(record.payload or b"")),
+            expires=record.expires_ms is not None,
+        )
+        for record in held
+    )
+    return sizes + table_growth(snapshot.keys, len(held)) + table_growth(snapshot.expires, expiring)
 
 
 def _value(record: Record, now_ms: int) -> Value:

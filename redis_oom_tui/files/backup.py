@@ -32,6 +32,7 @@ from redis_oom_tui.models.action import Backup
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Deed, Plan
 from redis_oom_tui.models.snapshot import Server
+from redis_oom_tui.rules.restore_size import restored_size
 from redis_oom_tui.words.hostile import safe_text
 from redis_oom_tui.words.sizes import told_bytes
 from redis_oom_tui.words.typed import (
@@ -93,6 +94,7 @@ class BackupWriter:
         self.path = path
         self.keys = 0
         self.left_out = 0
+        self._expiring = self._takes = 0
         self._held: int | None = 0
         self.size = 0
         self._torn = False
@@ -133,6 +135,9 @@ class BackupWriter:
             else:
                 self.keys += 1
                 self._held = None if self._held is None or record.size is None else self._held + record.size
+                expires = record.expires_ms is not None
+                self._expiring += expires
+                self._takes += restored_size(record.type, record.size or 0, expires=expires)
 
     def flush(self) -> None:
         """Bring all that was added to the disk."""
@@ -150,6 +155,8 @@ class BackupWriter:
         if not self._torn:
             with contextlib.suppress(BackupFailed):
                 told = {"keys": self.keys, "left_out": self.left_out, "bytes": self._held}
+                if self._held is not None:
+                    told |= {"expiring": self._expiring, "restored_bytes": self._takes}
                 self._write(packed({"end": True, **told, "sha256": self._digest.hexdigest()}))
                 self.flush()
         with contextlib.suppress(OSError):
@@ -227,6 +234,8 @@ def _backup(path: Path, head: Mapping[str, Any], end: Mapping[str, Any], size: i
         deed=given(head, "deed", one_of(Deed), Deed.DELETE).value,
         held_bytes=given(held, "bytes", optional(tally), None),
         left_out_keys=given(end, "left_out", tally, 0),
+        restored_bytes=given(end, "restored_bytes", optional(tally), None),
+        expiring_keys=given(end, "expiring", optional(tally), None),
         whole=bool(end),
         server_clock=given(head, "clock", optional(text), None) == _SERVER_CLOCK,
         clock_skew_seconds=given(head, "clock_skew_seconds", optional(number), None),

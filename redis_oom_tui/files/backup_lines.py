@@ -27,7 +27,13 @@ from redis_oom_tui.words.typed import (
 SUM = b',"sum":"'
 SUM_DIGITS = 16
 # What the last line may say.
-_END: Mapping[str, Check[Any]] = {"left_out": tally, "bytes": optional(tally), "sha256": text}
+_END: Mapping[str, Check[Any]] = {
+    "left_out": tally,
+    "bytes": optional(tally),
+    "restored_bytes": optional(tally),
+    "expiring": optional(tally),
+    "sha256": text,
+}
 
 
 class Record(NamedTuple):

@@ -216,6 +216,8 @@ class Backup:
     `whole` was cut off: `keys` is then how many it was to hold. `left_out_keys` were deleted without a copy. With
     `server_clock` the times in it are the server's, else those of the computer that made it; `clock_skew_seconds` is by
     how much the server's clock was ahead of that computer's, None where that is not known.
+    `restored_bytes` is what the keys take once they are restored, `expiring_keys` how many expire; None in files
+    that do not tell.
     """
 
     path: str
@@ -231,6 +233,8 @@ class Backup:
     whole: bool = True
     server_clock: bool = False
     clock_skew_seconds: float | None = None
+    restored_bytes: int | None = None
+    expiring_keys: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

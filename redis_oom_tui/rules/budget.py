@@ -10,6 +10,7 @@ from redis_oom_tui.rules import uncopied
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.headroom import size_is_told
 from redis_oom_tui.words.key_sizes import sum_words
+from redis_oom_tui.rules.restore_size import table_growth
 from redis_oom_tui.words.sizes import count, duration, number_of_keys, percent, size, told_bytes
 
 TARGET = 0.80
@@ -163,7 +164,9 @@ def putting_back(backup: Backup, snapshot: Snapshot) -> str | None:
         return None
     if backup.held_bytes is None or backup.deed == Deed.EXPIRE.value:
         return None
-    after = (counted + backup.held_bytes) / memory.maxmemory_bytes
+    taken = backup.held_bytes if backup.restored_bytes is None else backup.restored_bytes
+    taken += table_growth(snapshot.keys, backup.keys) + table_growth(snapshot.expires, backup.expiring_keys or 0)
+    after = (counted + taken) / memory.maxmemory_bytes
     words = f"Its keys took {size(backup.held_bytes)}: with all of them it would be at {percent(after)} of maxmemory"
     if counted >= FILLED_TO * memory.maxmemory_bytes:
         now = percent(counted / memory.maxmemory_bytes)

@@ -36,6 +36,7 @@ class ScanDesk:
         # What the scan at hand walks: one from a file may walk less than the next one will.
         self.walked = self.options
         self.ended_at: float | None = None
+        self.saved = False
 
     @property
     def active(self) -> bool:
@@ -72,7 +73,7 @@ class ScanDesk:
         return scan.progress() if isinstance(scan, KeepsItsPlace) else None
 
     def _run(self, scan: Scan) -> None:
-        self._scan, self.ended_at = scan, None
+        self._scan, self.ended_at, self.saved = scan, None, False
         self._worker = self._app.run_worker(self._scan.run, name="scan", group="scan", exit_on_error=False)
         self._look()
         if self._timer is None:

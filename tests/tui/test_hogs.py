@@ -130,6 +130,7 @@ async def test_a_second_r_does_not_throw_a_scan_away():
         assert source.scans[0][1].calls == []
 
 
+@pytest.mark.usefixtures("listening_at_once")
 @pytest.mark.parametrize("state", [ScanState.COMPLETE, ScanState.SAMPLED, ScanState.FAILED])
 async def test_a_scan_that_has_ended_is_replaced_only_after_a_question(state):
     source = ScriptedSource(views=[a_view(state)])
@@ -161,6 +162,7 @@ async def test_a_scan_that_was_stopped_a_while_ago_is_replaced_only_after_a_ques
         assert len(source.scans) == 1
 
 
+@pytest.mark.usefixtures("listening_at_once")
 @pytest.mark.parametrize("key", ["q", "ctrl+q", "ctrl+c"])
 async def test_a_running_scan_is_left_only_after_a_question(key):
     app = an_app(ScriptedSource())

@@ -39,13 +39,14 @@ async def save(desk: "ActionDesk") -> None:
     path = await desk.ask(PathDialog("Save the scan", _SAVING, _proposed(desk), act="Save it", new=True))
     if path is not None:
         await asyncio.to_thread(save_scan, scan, path)
+        desk.app.desk.saved = True
         desk.app.tell(f"The scan is in {path}")
 
 
 async def again(desk: "ActionDesk") -> None:
-    """Scan from the start; what is on screen goes only after a question, as it may have taken an hour."""
+    """Scan from the start; a scan that is in no file goes only after a question: it may have taken an hour."""
     scans, scan = desk.app.desk, desk.app.scan
-    if scan is not None and scan.scanned_keys and not _just_stopped(desk, scan):
+    if scan is not None and scan.scanned_keys and not (scans.saved or _just_stopped(desk, scan)):
         lines = (standing(scan), "A new scan replaces it on this screen. To keep it: Esc, then w saves it.")
         if not await desk.ask(ConfirmDialog(Question("Scan again?", lines, "Scan again", danger=False))):
             return
