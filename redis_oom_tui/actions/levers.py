@@ -23,7 +23,7 @@ async def kill_client(desk: Desk, client: ClientBuffer) -> Done:
     who = f"{client.id} ({safe_text(client.address, 60)}, {safe_text(client.name, 40) or 'no name'})"
 
     async def act() -> Done:
-        now = {one.id: one for one in await desk.server.clients()}.get(client.id)
+        now = await desk.server.client_by_id(client.id)
         if now is None or now.address != client.address:
             return Done(Action.KILL_CLIENT, False, f"Client {who} is gone already; nothing was done.")
         if not await settings.kill_client(desk.server, client.id):

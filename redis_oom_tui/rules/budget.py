@@ -9,8 +9,8 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import uncopied
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.headroom import size_is_told
-from redis_oom_tui.words.key_sizes import sum_words
 from redis_oom_tui.rules.restore_size import table_growth
+from redis_oom_tui.words.key_sizes import sum_words
 from redis_oom_tui.words.sizes import count, duration, number_of_keys, percent, size, told_bytes
 
 TARGET = 0.80

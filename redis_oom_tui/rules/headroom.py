@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
+from redis_oom_tui.words.sizes import count, size
 
 # Types whose MEMORY USAGE with all elements is their size: the server's own, and modules that answer for theirs.
 TOLD_TYPES = frozenset(
@@ -38,6 +39,8 @@ UNNOTICED = 16 * 1024
 _SHARE = 4
 # What a single copy needs, in halves of its size, and beside that.
 _ABSURD = 2**62
+# What a client takes in CLIENT LIST.
+_CLIENT_BYTES = 500
 _HALVES, _BESIDE = 5, 128 * 1024
 
 
@@ -54,11 +57,13 @@ def headroom(snapshot: Snapshot) -> int | None:
 
 
 def headroom_in(fields: Mapping[str, object]) -> int | None:
-    """The same from the fields of INFO memory and keyspace of a server that takes writes.
+    """The same from the fields of INFO memory, keyspace and replication; of a server that takes writes without these.
 
     >>> headroom_in({"used_memory": "80", "maxmemory": "100", "maxmemory_policy": "allkeys-lru"})
     20
     """
+    if fields.get("role") in {"slave", "replica"}:
+        return None
     used, limit = _number(fields.get("used_memory")), _number(fields.get("maxmemory"))
     counted = None
     if 0 < used < _ABSURD:
@@ -93,23 +98,42 @@ def at_once(room: int | None, most: int) -> int:
     return most if room is None else max(UNNOTICED, min(most, room // _SHARE))
 
 
-def needed(size: int) -> int:
-    """Bytes that must be free for a key of `size` to be copied: none for a small one."""
-    return 0 if size <= UNNOTICED else size * _HALVES // 2 + _BESIDE
+def list_of_clients(clients: int | None, room: int | None) -> str | None:
+    """Why CLIENT LIST of so many clients is not asked for; None where it may be.
+
+    >>> list_of_clients(20, 0), list_of_clients(9000, None)
+    (None, None)
+    >>> list_of_clients(9000, 2_000_000)
+    'CLIENT LIST was not asked for: 9,000 clients are about 4.3 MiB of reply, and 1.9 MiB are free below maxmemory'
+    """
+    if room is None or clients is None:
+        return None
+    reply = clients * _CLIENT_BYTES
+    if has_room(reply, room):
+        return None
+    return (
+        f"CLIENT LIST was not asked for: {count(clients)} clients are about {size(reply)} of reply, and {size(room)}"
+        " are free below maxmemory"
+    )
 
 
-def has_room(size: int, room: int | None) -> bool:
-    """Whether a key of `size` can be copied with `room` free."""
-    return room is None or needed(size) <= room
+def needed(bytes_: int) -> int:
+    """Bytes that must be free for a key of so many bytes to be copied: none for a small one."""
+    return 0 if bytes_ <= UNNOTICED else bytes_ * _HALVES // 2 + _BESIDE
 
 
-def size_is_told(kind: str, size: int | None, name_bytes: int) -> bool:
-    """Whether `size` is that of a key of type `kind`, and not what a module says for want of anything better.
+def has_room(bytes_: int, room: int | None) -> bool:
+    """Whether a key of so many bytes can be copied with `room` free."""
+    return room is None or needed(bytes_) <= room
+
+
+def size_is_told(kind: str, bytes_: int | None, name_bytes: int) -> bool:
+    """Whether `bytes_` is the size of a key of type `kind`, and not what a module says for want of anything better.
 
     >>> size_is_told("hash", 90, 3), size_is_told("graphdata", 90, 3), size_is_told("hash", None, 3)
     (True, False, False)
     """
-    return size is not None and (kind in TOLD_TYPES or size > MODULE_TOLD + name_bytes)
+    return bytes_ is not None and (kind in TOLD_TYPES or bytes_ > MODULE_TOLD + name_bytes)
 
 
 def largest(room: int | None, most: int) -> int:

@@ -15,6 +15,7 @@ from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Server, Snapshot
 from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.store import probing
 from redis_oom_tui.store.client import borrowed, make_client
 from redis_oom_tui.store.decode import data
@@ -124,9 +125,21 @@ class LiveServer:
         return await self._looks.closely(self.connection, self.client())
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
-        """CLIENT LIST, the largest holders of memory first."""
+        """CLIENT LIST, the largest holders of memory first. Raises CommandRefused where its reply has no room."""
+        snapshot = await self._look()
+        too_long = list_of_clients(snapshot.activity.connected_clients, headroom(snapshot))
+        if too_long is not None:
+            raise CommandRefused(too_long, command="CLIENT LIST")
+        return await self._clients_by("CLIENT", "LIST")
+
+    async def client_by_id(self, client_id: int) -> ClientBuffer | None:
+        """What CLIENT LIST says of one client; None where it is gone."""
+        found = await self._clients_by("CLIENT", "LIST", "ID", client_id)
+        return next((one for one in found if one.id == client_id), None)
+
+    async def _clients_by(self, *command: str | int) -> tuple[ClientBuffer, ...]:
         with translated(self.address, "CLIENT LIST"):
-            return client_buffers(clients_in(data(await self.client().execute_command("CLIENT", "LIST"))))
+            return client_buffers(clients_in(data(await self.client().execute_command(*command))))
 
     async def settings(self) -> Mapping[str, str]:
         """The settings that a diagnosis looks at; empty where CONFIG is not to be had."""

@@ -1,4 +1,4 @@
-"""One look at a server: INFO, parsed; at best with the settings and the clients in the same round trip."""
+"""One look at a server: INFO, parsed; at best with the settings in the same round trip, and the clients after it."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,8 +7,9 @@ from typing import Any
 from redis.asyncio import Redis
 
 from redis_oom_tui.models.address import Connection
-from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.store.decode import data
 from redis_oom_tui.store.errors import translated
@@ -44,21 +45,27 @@ class Looks:
         return self._seen(way, await self.info(way, client, "all"), started)
 
     async def closely(self, way: Connection, client: "Redis") -> Closely:
-        """INFO, the settings and CLIENT LIST in one round trip; the last two are empty where they may not be read.
+        """INFO and the settings in one round trip, then CLIENT LIST where its reply has room; the last two are empty
+        where they may not be read.
 
-        With it what was found to be refused: the settings, where none of them may be read.
+        With it what was found to be refused: the settings, where none of them may be read, and a list too long to read.
         """
         started = self._monotonic()
         pipeline = client.pipeline(transaction=False)
         pipeline.execute_command("INFO", "all")
         asked = ask_settings(pipeline)
-        pipeline.execute_command("CLIENT", "LIST")
         with translated(way.address, "INFO"):
-            info, *more = await pipeline.execute(raise_on_error=False)
+            info, *told = await pipeline.execute(raise_on_error=False)
             snapshot = self._seen(way, info_in(data(info)), started)
-        lines, told = more[asked], more[:asked]
+            known = refused_settings(told[:asked])
+            too_long = list_of_clients(snapshot.activity.connected_clients, headroom(snapshot))
+            if too_long is not None:
+                return snapshot, settings_in(told), (), known.without(Feature.CLIENT_LIST, too_long)
+            listing = client.pipeline(transaction=False)
+            listing.execute_command("CLIENT", "LIST")
+            (lines,) = await listing.execute(raise_on_error=False)
         clients = client_buffers(clients_in(lines)) if isinstance(lines, bytes) else ()
-        return snapshot, settings_in(told), clients, refused_settings(told)
+        return snapshot, settings_in(told), clients, known
 
     def _seen(self, way: Connection, info: Mapping[str, Any], started: float) -> Snapshot:
         now = self._monotonic()

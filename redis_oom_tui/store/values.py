@@ -12,17 +12,22 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import matcher
 from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.rules.values import summarize
 from redis_oom_tui.store.decode import page
 from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.room import room_now
+from redis_oom_tui.store.scan.page_size import PageSize
 
 _FAMILIES = 40
 _KEYS_EACH = 32
 _PAGE = 500
 _MAX_PAGES = 60
 _HEAD_BYTES = 8192
+# Sets whose members are read: of few members, and together no larger than so many bytes.
+_FEW_MEMBERS, _SMALL_SETS = 10_000, 16 * 1024 * 1024
 # A command and what follows the key: first those that never leave a mark, then those for NO-TOUCH only.
 _SAFE: tuple[tuple[Any, ...], ...] = (("MEMORY USAGE", "SAMPLES", SAMPLES), ("OBJECT ENCODING",))
 _LOOKS: dict[str, tuple[tuple[Any, ...], ...]] = {
@@ -96,8 +101,11 @@ async def _gather(client: "Redis", families: list[_Wanted]) -> None:
     """One walk for all of them, until each has its keys or enough pages were read."""
     cursor = 0
     short = families
+    pages = PageSize()
     for _ in range(_MAX_PAGES):
-        cursor, names = page(await client.execute_command("SCAN", cursor, "COUNT", _PAGE))
+        size = pages.count(_PAGE)
+        cursor, names = page(await client.execute_command("SCAN", cursor, "COUNT", size))
+        pages.came(names, size)
         for name in names:
             family = next((one for one in short if one.holds(name)), None)
             if family is not None and len(family.names) < _KEYS_EACH:
@@ -108,15 +116,39 @@ async def _gather(client: "Redis", families: list[_Wanted]) -> None:
 
 
 async def _sample(client: "Redis", family: _Wanted, *, reads: bool) -> FamilySample:
-    asked = (*_SAFE, *(_LOOKS[family.kind] if reads else ()))
-    pipeline = client.pipeline(transaction=False)
-    for name in family.names:
-        for command, *more in asked:
-            pipeline.execute_command(command, name, *more)
-    replies = await pipeline.execute(raise_on_error=False)
-    width = len(asked)
-    keys = [_key(name, replies[n * width : (n + 1) * width]) for n, name in enumerate(family.names)]
+    room = await room_now(client) if reads else None
+    # Of each value at most its head comes; the members of a set are of any length.
+    at_once = max(1, at_once_of(room, _KEYS_EACH * _HEAD_BYTES) // _HEAD_BYTES)
+    keys: list[SampledKey] = []
+    for start in range(0, len(family.names), at_once):
+        names = family.names[start : start + at_once]
+        looks = _LOOKS[family.kind] if reads else ()
+        if reads and family.kind == "set" and not await _small(client, names, room):
+            looks = looks[:1]
+        asked = (*_SAFE, *looks)
+        pipeline = client.pipeline(transaction=False)
+        for name in names:
+            for command, *more in asked:
+                pipeline.execute_command(command, name, *more)
+        replies = await pipeline.execute(raise_on_error=False)
+        width = len(asked)
+        keys += [_key(name, replies[n * width : (n + 1) * width]) for n, name in enumerate(names)]
     return summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0)
+
+
+async def _small(client: "Redis", names: Sequence[bytes], room: int | None) -> bool:
+    """Whether these sets are so small, all members looked at, that the replies about their members have room."""
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        pipeline.execute_command("SCARD", name)
+    lengths = await pipeline.execute(raise_on_error=False)
+    if not all(isinstance(length, int) and length <= _FEW_MEMBERS for length in lengths):
+        return False
+    for name in names:
+        pipeline.execute_command("MEMORY USAGE", name, "SAMPLES", 0)
+    sizes = await pipeline.execute(raise_on_error=False)
+    known = [size for size in sizes if isinstance(size, int)]
+    return len(known) == len(sizes) and sum(known) <= at_once_of(room, _SMALL_SETS)
 
 
 def _key(name: bytes, replies: list[Any]) -> SampledKey:

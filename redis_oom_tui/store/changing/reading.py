@@ -21,6 +21,7 @@ from redis_oom_tui.store.decode import page
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.live import LiveServer
 from redis_oom_tui.store.scan.lane import Lane
+from redis_oom_tui.store.scan.page_size import PageSize
 from redis_oom_tui.store.scan.wire import Column, Walker, checked, packed_by_key, packed_words
 from redis_oom_tui.store.sizing import Sizer, Words, command_of
 
@@ -98,6 +99,7 @@ class Reader:
         self._throttle = throttle
         self._limit = limit
         self._last: ReadSpan | None = None
+        self._pages = PageSize()
 
     async def open(self) -> None:
         """Connect. Raises one of `models.errors`."""
@@ -165,7 +167,7 @@ class Reader:
     async def _step(self, found: _Found) -> tuple[_Told, _Found]:
         """What the server tells of the keys that were `found`, and what it finds next."""
         await self._throttle.ready()
-        names, size = found.names, self._at_once
+        names, size = found.names, self._pages.count(self._at_once)
         asked = _EARLY if self._early else (*_EARLY, *self._late)
         scan = b"" if found.cursor is None else self._walker.packed(found.cursor, size)
         replies, span = await self._ask_timed(packed_by_key(asked, names), len(asked) * len(names), scan)
@@ -196,6 +198,7 @@ class Reader:
     def _found(self, answer: Any, size: int) -> _Found:
         with translated(self._where, "SCAN"):
             cursor, names = page(answer)
+        self._pages.came(names, size)
         walked = size if self._filtered else len(names)
         if self._walker.match is None or self._criteria.key_patterns:
             names = names_matching(self._criteria, names)

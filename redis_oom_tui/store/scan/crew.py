@@ -10,6 +10,7 @@ from redis_oom_tui.store.decode import page
 from redis_oom_tui.store.errors import translated
 from redis_oom_tui.store.scan.ladder import Step
 from redis_oom_tui.store.scan.lane import Lane
+from redis_oom_tui.store.scan.page_size import PageSize
 from redis_oom_tui.store.scan.tasks import end
 from redis_oom_tui.store.scan.walks import Walk
 from redis_oom_tui.store.scan.wire import Column, Walker, checked, packed_by_key
@@ -51,6 +52,7 @@ class Crew:
         self._connection = connection
         self._foreman = foreman
         self._walker = walker
+        self._pages = PageSize()
         self._columns = columns
         self._keys = keys
         self._keep = keep
@@ -118,11 +120,12 @@ class Crew:
 
     async def _turn(self, lane: Lane, walk: Walk) -> None:
         """Ask about the keys at hand and, in the same write, for the next ones."""
-        names = walk.page
+        names, size = walk.page, 0
         buffer = packed_by_key(self._columns, names)
         replies = len(self._columns) * len(names)
         if not walk.ended:
-            buffer += self._walker.packed(walk.cursor, walk.count(self._foreman.step.count, self._keys))
+            size = walk.count(self._pages.count(self._foreman.step.count), self._keys)
+            buffer += self._walker.packed(walk.cursor, size)
             replies += 1
         answers = await lane.ask(buffer, replies)
         # A SCAN that was refused leaves the walk as it is, with the page in hand: both are asked for again.
@@ -130,6 +133,7 @@ class Crew:
         checked(self._columns, answers)
         walk.page = []
         if following is not None:
+            self._pages.came(following[1], size)
             self._advance(walk, *following)
         if names:
             self._foreman.count(walk.db, names, self._columns, answers)

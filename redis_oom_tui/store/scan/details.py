@@ -12,10 +12,12 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.headroom import has_room
 from redis_oom_tui.rules.sizing import SAMPLES, Answer, judged, most_of_all
 from redis_oom_tui.store.client import borrowed
 from redis_oom_tui.store.decode import array, data, strings
 from redis_oom_tui.store.errors import translated
+from redis_oom_tui.store.room import room_now
 from redis_oom_tui.store.scan.tally import with_size
 from redis_oom_tui.store.sizing import LENGTHS, Known, Sizer, Words, worth_asking
 from redis_oom_tui.words.sizes import size as size_words
@@ -24,6 +26,8 @@ _ELEMENTS = 5
 _BYTES = 256
 # A first look must not pull a giant element through a slow link, nor block the server while it is copied.
 _LARGEST_LOOK = 64 * 1024
+# All elements are weighed only up to so many: at 0.1 to 0.5 µs each, that blocks the server for less than 5 ms.
+_FEW_ELEMENTS = 10_000
 
 
 class Server(Protocol):
@@ -125,10 +129,29 @@ async def _with_value(client: Redis, row: KeyRow) -> KeyDetails:
         return KeyDetails(
             counted, preview_withheld=f"its elements are about {size_words(int(each))} each: too much for a first look"
         )
+    if row.type != "string" and (withheld := await _too_much(client, counted)):
+        return KeyDetails(counted, preview_withheld=withheld)
     answer = (await _answers(client, (_look(row),)))[0]
     if isinstance(answer, Exception):
         return KeyDetails(counted, preview_withheld=f"the server did not show it: {answer}")
     return KeyDetails(counted, preview=tuple(part[:_BYTES] for part in _parts(row.type, answer)))
+
+
+async def _too_much(client: Redis, row: KeyRow) -> str | None:
+    """Why the first elements might be more than there is room for; None where they cannot, or it costs nobody anything.
+
+    The size of all elements bounds that of any of them; it is asked for where they are few.
+    """
+    room = await room_now(client)
+    if room is None:
+        return None
+    free = f"and {size_words(room)} are free below maxmemory: reading them might cost other keys, or writes"
+    if row.elements is None or row.elements > _FEW_ELEMENTS:
+        return f"any of its many elements may be large, {free}"
+    whole = _number((await _answers(client, (("MEMORY", "USAGE", row.id.key, "SAMPLES", "0"),)))[0])
+    if whole is None or not has_room(whole, room):
+        return f"its elements may be as large as {size_words(whole)}, {free}"
+    return None
 
 
 def _look(row: KeyRow) -> tuple[Any, ...]:
