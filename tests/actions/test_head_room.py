@@ -76,8 +76,11 @@ def lost(server: RunningServer) -> tuple[int, int]:
         return evicted, OTHERS - sum(1 for _ in client.scan_iter("other:*", count=1000))
 
 
-@pytest.mark.parametrize("choice", [KEEPING, BackupChoice()], ids=["keeping", "accepted"])
-@pytest.mark.parametrize("fill", [one_giant_field, four_large_strings])
+@pytest.mark.parametrize(
+    ("fill", "choice"),
+    [(one_giant_field, KEEPING), (four_large_strings, KEEPING), (four_large_strings, BackupChoice())],
+    ids=["giant field", "large strings", "large strings of which nobody was told"],
+)
 async def test_a_copy_that_has_no_room_is_not_taken_and_its_key_kept(
     server: RunningServer, tmp_path: Path, fill: Fill, choice: BackupChoice
 ) -> None:
