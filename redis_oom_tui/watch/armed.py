@@ -96,6 +96,8 @@ class ArmedCleanup:
         self._tell = tell
         self._critical_since: float | None = None
         self._next_at = clock.monotonic()
+        # The hour is counted by the clock that never jumps: one that is set ahead would open the bounds again.
+        self._day_began = clock.wall() - clock.monotonic()
         self._lfu_seen = False
         self._due: Look | None = None
         self._wake = asyncio.Event()
@@ -161,7 +163,7 @@ class ArmedCleanup:
             self._busy = False
 
     async def _clean(self, operator: Operator, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:
-        now = self._clock.wall()
+        now = self._day_began + self._clock.monotonic()
         where = self._book.server
         allowed = bounds.allowance(self._job.emergency, self._ledger.spent(where, now), now)
         refusal = self._why_not(snapshot, rule, allowed)

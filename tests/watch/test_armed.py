@@ -237,6 +237,28 @@ async def test_a_million_candidates_and_small_bounds(tmp_path: Path, size: int) 
     assert all(criteria.max_keys is not None and criteria.max_keys <= 100 for criteria in keyspace.asked)
 
 
+async def test_a_clock_that_jumps_does_not_open_the_bounds_of_the_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The computer's clock is set ahead by a day while the watch runs."""
+    keyspace = Keyspace()
+    watching = Watching(tmp_path, keyspace)
+    running = asyncio.create_task(watching.armed.run(watching.stop))
+    for poll in range(600):
+        if poll == 300:
+            monkeypatch.setattr(watching.clock, "wall", lambda: 1_700_086_400 + watching.clock.now)
+        verdict = judge(snapshot(96))
+        reading = Reading(watching.clock.now, watching.clock.wall(), verdict.level, verdict.level)
+        watching.book.observe(reading)
+        watching.armed.seen(Look(reading, verdict, snapshot(96)))
+        for _ in range(30):
+            await asyncio.sleep(0)
+        watching.clock.turn(5)
+    watching.stop.set()
+    await running
+    assert sum(keyspace.runs) <= 250
+
+
 async def test_a_watch_that_was_restarted_goes_on_with_the_hour_it_found(tmp_path: Path) -> None:
     keyspace = Keyspace()
     for _ in range(5):
