@@ -84,9 +84,9 @@ def _acted(*, scripted: bool, saving: bool) -> Callable[[LiveServer], Awaitable[
                 async for _ in hands.save(checks, [1] * 5, Limit(10**6, 10**6)):
                     pass
             else:
-                async for _ in hands.expire(checks, [10**13] * 5, 0):
+                async for _ in hands.expire(checks, [10**13] * 5):
                     pass
-            await hands.lives([check.id for check in checks])
+            await hands.ends([check.id for check in checks])
         finally:
             await line.close()
 
@@ -100,7 +100,7 @@ async def _restored(live: LiveServer) -> None:
         await restoring.put_back(channel, values, old_idle_bug=False)
         expiries = [restoring.Expiry(b"k:1", "string", 10**13, None)]
         for scripted in (True, False):
-            await restoring.take_back(channel, expiries, 0, scripted=scripted)
+            await restoring.take_back(channel, expiries, scripted=scripted)
     finally:
         await channel.close()
 
@@ -127,6 +127,7 @@ OPERATIONS: dict[str, Callable[[LiveServer], Awaitable[object]]] = {
     "snapshot": lambda live: live.snapshot(),
     "look_closely": _closely,
     "clients": lambda live: live.clients(),
+    "client by id": lambda live: live.client_by_id(1),
     "settings": lambda live: live.settings(),
     "capabilities": lambda live: live.capabilities(),
     "replicas": lambda live: live.replicas(),
