@@ -43,6 +43,8 @@ def safe_text(raw: bytes | str, width: int | None = None) -> str:
     '\\x1b]0;x\\x07[red]\\xff'
     >>> safe_text("caf\u00e9 \u202e")
     'café \\u202e'
+    >>> safe_text(b"\x80"), safe_text(b"\xc2\x80")
+    ('\\x80', '\\xc2\\x80')
     >>> safe_text(b"abcdefghij", 5)
     'ab~ij'
     """
@@ -185,6 +187,9 @@ def _harmless(char: str) -> str:
         return f"\\x{code - 0xDC00:02x}"
     if char.isprintable() and not unicodedata.category(char).startswith("M") and code not in _MISDRAWN:
         return char
-    if code < 0x100:
+    if code < 0x80:
         return f"\\x{code:02x}"
+    if code < 0x100:
+        # By its bytes: one byte alone is another name, and is shown by one.
+        return "".join(f"\\x{byte:02x}" for byte in char.encode())
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

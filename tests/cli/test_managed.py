@@ -91,7 +91,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "hogs": (0, "sizes are unknown here: unknown command 'MEMORY'"),
         "hogs --json": (0, '"bytes": null'),
         "plan": (0, "The sizes of its keys are not known here"),
-        "report": (0, "| cache:v1:\\* | 109 | ? | ? |"),
+        "report": (0, "| cache:v1:\\* | 0 | 109 | ? | ? |"),
     },
     "no SCAN": {
         **_UNWALKED,
@@ -145,7 +145,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "limits --set": (3, "log in as a user who may, or set it in"),
         "plan": (0, "This plan cannot be run from here. UNLINK is refused here"),
         "cleanup": (3, "log in as a user who may, or"),
-        "report": (0, "CLIENT NO-TOUCH is not to be had here"),
+        "report": (0, "CLIENT NO-TOUCH cannot be used here"),
     },
 }
 
