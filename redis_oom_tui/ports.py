@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from redis_oom_tui.models.plan import Deed
+from redis_oom_tui.models.plan import Operation
 
 if TYPE_CHECKING:  # words about types alone: whoever needs the models has them already
     from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
     )
     from redis_oom_tui.models.address import Address
     from redis_oom_tui.models.capabilities import Capabilities
-    from redis_oom_tui.models.fleet import FleetView, NodeView
+    from redis_oom_tui.models.cluster import ClusterView, NodeView
     from redis_oom_tui.models.keys import KeyDetails, KeyId
     from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, RunView
     from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
@@ -105,7 +105,7 @@ class GoesOn(Protocol):
 
 
 @runtime_checkable
-class Joining(Protocol):
+class PendingServer(Protocol):
     """A server on its way: whether it answers is known before what speaks to it is loaded.
 
     `source` and `operator` may be called from any thread, one after the other; neither connects.
@@ -136,7 +136,7 @@ class Joining(Protocol):
 class Fleet(Source, Protocol):
     """A cluster: a source whose snapshots show the worst primary, and each of its nodes."""
 
-    async def fleet(self) -> FleetView:
+    async def fleet(self) -> ClusterView:
         """Every node asked at once, worst first; one that did not answer is there with the reason."""
 
     def node(self, name: str) -> Source:
@@ -155,7 +155,7 @@ class SamplesValues(Protocol):
 
 
 @runtime_checkable
-class Timeline(Protocol):
+class Replayable(Protocol):
     """A source whose moments can be moved along: a recording."""
 
     @property
@@ -255,7 +255,9 @@ class Operator(Protocol):
         Known after `limits`, or after `Source.open` for what that asked; cheap enough for every key press.
         """
 
-    def plan(self, criteria: Criteria, *, deed: Deed = Deed.DELETE, expire_seconds: int | None = None) -> Planning:
+    def plan(
+        self, criteria: Criteria, *, deed: Operation = Operation.DELETE, expire_seconds: int | None = None
+    ) -> Planning:
         """A plan by `criteria`; with `criteria.keys` those keys are read again by identity instead of scanned for.
 
         Raises BadInput for criteria that mean nothing (an empty pattern), or everything unawares (no criterion at all).

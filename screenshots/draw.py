@@ -8,10 +8,10 @@ from pathlib import Path
 
 import resvg_py
 
-from redis_oom_tui.cli.acting import make_operator
+from redis_oom_tui.cli.actions import make_operator
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.demo.server import DemoServer
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 
 HERE = Path(__file__).parent

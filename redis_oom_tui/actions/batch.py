@@ -7,30 +7,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar, overload
 
-from redis_oom_tui.actions.pacing import Pacer
+from redis_oom_tui.actions.outcomes import OutcomeTable
+from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
-from redis_oom_tui.actions.tally import Tally
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.errors import (
-    CommandRefused,
-    ErrorClass,
-    KeyMoved,
-    ServerBusy,
-    ServerUnreachable,
-    TriageError,
-)
+from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Deed, Outcome, Plan
+from redis_oom_tui.models.plan import Operation, Outcome, Plan
 from redis_oom_tui.rules import headroom
-from redis_oom_tui.rules.recheck import TTL_SLACK_MS, expected
+from redis_oom_tui.rules.expected_state import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.sizing import OWN_TYPES
-from redis_oom_tui.store.changing.acting import Hands
-from redis_oom_tui.store.changing.clock import server_time
-from redis_oom_tui.store.changing.line import Line, settled
-from redis_oom_tui.store.changing.packing import Check
-from redis_oom_tui.store.changing.replies import Said
-from redis_oom_tui.store.changing.scripts import Reply
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.server.mutations.clock import server_time
+from redis_oom_tui.server.mutations.eval_packing import Check
+from redis_oom_tui.server.mutations.key_mutator import KeyMutator
+from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection, settled
+from redis_oom_tui.server.mutations.replies import Said
+from redis_oom_tui.server.mutations.scripts import Reply
 
 Answer = TypeVar("Answer")
 
@@ -86,9 +79,9 @@ class Worker:
     def __init__(
         self,
         plan: Plan,
-        tally: Tally,
+        tally: OutcomeTable,
         saver: Saver | None,
-        pacer: Pacer,
+        pacer: ActionRateController,
         *,
         scripted: bool,
         alone: bool,
@@ -101,9 +94,11 @@ class Worker:
         self._scripted = scripted
         self._alone = alone
         self._copies = copies or {}
-        self._done = Outcome.DELETED if plan.deed is Deed.DELETE else Outcome.EXPIRING
-        self._command = "UNLINK" if plan.deed is Deed.DELETE else "PEXPIREAT"
-        foreign = {key.type for key in plan.keys if key.type not in OWN_TYPES} if plan.deed is Deed.DELETE else set()
+        self._done = Outcome.DELETED if plan.deed is Operation.DELETE else Outcome.EXPIRING
+        self._command = "UNLINK" if plan.deed is Operation.DELETE else "PEXPIREAT"
+        foreign = (
+            {key.type for key in plan.keys if key.type not in OWN_TYPES} if plan.deed is Operation.DELETE else set()
+        )
         self._modules = sorted(safe_text(kind, 20) for kind in foreign)
         self._refused = 0
         self._deleted = 0
@@ -130,7 +125,7 @@ class Worker:
 
     def heavy(self, at: int) -> bool:
         """Whether the key at `at` is better saved when others have made room for its copy."""
-        if self._saver is None or self._plan.deed is not Deed.DELETE:
+        if self._saver is None or self._plan.deed is not Operation.DELETE:
             return False
         return (self._plan.keys[at].size or 0) > headroom.at_once(self._saver.room, SAVE_AT_ONCE)
 
@@ -149,9 +144,9 @@ class Worker:
         """Whether keys are saved before they are acted on."""
         return self._saver is not None
 
-    async def ready(self, line: Line, batch: Sequence[int]) -> Ready:
+    async def ready(self, line: PinnedConnection, batch: Sequence[int]) -> Ready:
         """Save the keys of `batch`, or note their ends, where that is wanted. Those left out have their outcome."""
-        if self._plan.deed is Deed.EXPIRE:
+        if self._plan.deed is Operation.EXPIRE:
             now_ms = (await self._asked_again(line, lambda: server_time(line.channel))).ms
             due_ms = self._ends(batch, now_ms)
             if self._saver is not None:
@@ -162,7 +157,7 @@ class Worker:
         copies = await self._save(line, self._saver, batch)
         return Ready(list(copies), copies, {})
 
-    async def act(self, line: Line, ready: Ready) -> None:
+    async def act(self, line: PinnedConnection, ready: Ready) -> None:
         """Act on what is `ready`. Each key that was sent has its outcome afterwards, also when this raises."""
         self._refused = 0
         losses, todo = _Losses(), ready.positions
@@ -189,7 +184,7 @@ class Worker:
                 todo = [*held, *todo[hands.sent :]]
                 await self._hold(line)
 
-    async def _hold(self, line: Line) -> None:
+    async def _hold(self, line: PinnedConnection) -> None:
         """Wait until the server carries out commands again, or the run is to stop. Raises where that takes too long,
         and OtherServer where another one is there then.
         """
@@ -198,7 +193,7 @@ class Worker:
         except ServerUnreachable:
             await line.reopen()
 
-    async def _settled(self, line: Line) -> bool:
+    async def _settled(self, line: PinnedConnection) -> bool:
         """As `_hold`, but for a lost connection, which it raises; whether the run is to go on."""
         await settled(line.channel, lambda: self._pacer.stopping)
         return not self._pacer.stopping
@@ -215,7 +210,7 @@ class Worker:
 
         return Checks(positions, check)
 
-    async def _save(self, line: Line, saver: Saver, batch: Sequence[int]) -> dict[int, Copied]:
+    async def _save(self, line: PinnedConnection, saver: Saver, batch: Sequence[int]) -> dict[int, Copied]:
         copies = await self._asked_again(
             line, lambda: saver.save(self._hands(line), batch, self._checks, lambda: self._settled(line))
         )
@@ -223,7 +218,7 @@ class Worker:
             self._block(saver.blocked)
         return copies
 
-    async def _asked_again(self, line: Line, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _asked_again(self, line: PinnedConnection, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """What `ask` answers, which changes nothing on the server: again once that is no longer busy, and on a new
         connection where that was lost.
         """
@@ -246,10 +241,10 @@ class Worker:
         jitter = [random.random() for _ in batch]  # noqa: S311 - it spreads load, and guards nothing
         return {at: now_ms + 1000 + round(span_ms * late) for at, late in zip(batch, jitter, strict=True)}
 
-    async def _send(self, hands: Hands, todo: Sequence[int], ready: Ready, told: set[int]) -> None:
+    async def _send(self, hands: KeyMutator, todo: Sequence[int], ready: Ready, told: set[int]) -> None:
         """Act on the keys at `todo`, and put those whose replies came into `told`."""
         checks = self._checks(todo, ready.copies)
-        if self._plan.deed is Deed.DELETE:
+        if self._plan.deed is Operation.DELETE:
             if self._saver is not None:
                 sizes = [ready.copies[at].size for at in todo]
                 hands.weigh(sizes, headroom.at_once(self._saver.room, SAVE_AT_ONCE) // max(1, self._pacer.window))
@@ -262,7 +257,9 @@ class Worker:
                 told.update(part)
                 self._settle(part, said)
 
-    async def _after_loss(self, line: Line, positions: Sequence[int], due_ms: Mapping[int, int]) -> list[int]:
+    async def _after_loss(
+        self, line: PinnedConnection, positions: Sequence[int], due_ms: Mapping[int, int]
+    ) -> list[int]:
         """Read the keys in doubt again; those to which nothing was done are to be tried once more."""
         try:
             await line.reopen()
@@ -319,8 +316,8 @@ class Worker:
         for at in positions:
             self._tally.put(at, Outcome.FAILED, _LOST)
 
-    def _hands(self, line: Line) -> Hands:
-        return Hands(line.channel, self._pacer, scripted=self._scripted, alone=self._alone)
+    def _hands(self, line: PinnedConnection) -> KeyMutator:
+        return KeyMutator(line.channel, self._pacer, scripted=self._scripted, alone=self._alone)
 
 
 class _Losses:

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from redis_oom_tui.actions.batch import Ready, Worker
 from redis_oom_tui.actions.bound import ByteBound
-from redis_oom_tui.actions.pacing import Pacer
-from redis_oom_tui.actions.tally import Tally
+from redis_oom_tui.actions.outcomes import OutcomeTable
+from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Plan
-from redis_oom_tui.store.changing.line import Line, Lines
-from redis_oom_tui.store.scan.tasks import end
+from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection, PinnedConnections
+from redis_oom_tui.server.scan.tasks import end
 
 
 class Batch(NamedTuple):
@@ -39,12 +39,12 @@ class Batches:
     def __init__(
         self,
         plan: Plan,
-        tally: Tally,
+        tally: OutcomeTable,
         worker: Worker,
-        pacer: Pacer,
+        pacer: ActionRateController,
         audit: AuditFile,
         action_id: str,
-        lines: Lines,
+        lines: PinnedConnections,
         bound: ByteBound | None = None,
     ) -> None:
         self._plan = plan
@@ -127,10 +127,10 @@ class Batches:
     async def _ready(self, batch: Batch) -> Ready:
         return await (batch.saving or self._saved(batch.positions, batch.written, ahead=False))
 
-    async def _line(self, positions: list[int], *, ahead: bool = False) -> Line:
+    async def _line(self, positions: list[int], *, ahead: bool = False) -> PinnedConnection:
         return await self._lines.to(self._plan.keys[positions[0]].id.db, ahead=ahead)
 
-    async def _act(self, line: Line, batch: Batch, ready: Ready) -> None:
+    async def _act(self, line: PinnedConnection, batch: Batch, ready: Ready) -> None:
         try:
             if not self._pacer.stopping:
                 await self._worker.act(line, ready)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.rules.sizing import weight
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 
 # The first batch holds at most this share of the bound, so that sizes which are wrong show before it is too late, and
 # those behind it the second share of what is left.

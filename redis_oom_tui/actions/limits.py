@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
-from redis_oom_tui.actions.desk import Desk
-from redis_oom_tui.actions.returning import Returns
+from redis_oom_tui.actions.context import ActionContext
+from redis_oom_tui.actions.timed_returns import TimedReturns
 from redis_oom_tui.files.audit import AuditFailed, change_fields
-from redis_oom_tui.files.machine import room
+from redis_oom_tui.files.host_memory import room
 from redis_oom_tui.files.server_config import config_file
+from redis_oom_tui.formatting.settings import shown_value
 from redis_oom_tui.models.action import Limits, Room, SettingView
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import (
     BadInput,
     CommandMissing,
@@ -20,28 +22,26 @@ from redis_oom_tui.models.errors import (
     ServerUnreachable,
     TriageError,
 )
-from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules import rewriting, tuning, whatif
+from redis_oom_tui.rules import config_rewrite, tuning, whatif
 from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.providers import instead, provider_of
-from redis_oom_tui.rules.returning import not_returned
-from redis_oom_tui.store.changing import settings
-from redis_oom_tui.words.settings import shown_value
+from redis_oom_tui.rules.timed_returns import not_returned
+from redis_oom_tui.server.mutations import settings
 
 # A connection that lay idle until the time came may have been closed, and a server may be away for a moment.
 _TRY_AGAIN = (0.5, 2.0, 0.0)
 
 
-class Tuner:
+class SettingsChanger:
     """Reads and sets the settings of one server."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ActionContext) -> None:
         self._desk = desk
         self._server = desk.server
-        self._returns = Returns(self._take_back)
+        self._returns = TimedReturns(self._take_back)
 
     async def limits(self, snapshot: Snapshot, capabilities: Capabilities, scan: ScanView | None) -> Limits:
         """Policies, settings and what-if as the server stands."""
@@ -104,10 +104,10 @@ class Tuner:
     async def _freezes(self, name: str, snapshot: Snapshot, pid: int | None, path: str | None) -> tuple[str, ...]:
         """What CONFIG REWRITE would write into the server's file beside `name`."""
         seen = None if not path else await asyncio.to_thread(config_file, self._server.address, pid, path)
-        file = rewriting.ServerFile(path, seen)
-        found = await settings.read_settings(self._server, rewriting.compared(file))
+        file = config_rewrite.ServerFile(path, seen)
+        found = await settings.read_settings(self._server, config_rewrite.compared(file))
         running = {setting.name: setting.value for setting in found if setting.value is not None}
-        return rewriting.freezes(name, file, running, self._done_here(snapshot))
+        return config_rewrite.freezes(name, file, running, self._done_here(snapshot))
 
     def _done_here(self, snapshot: Snapshot) -> list[Change]:
         """What the audit file tells of settings changed here since the server started, oldest first."""

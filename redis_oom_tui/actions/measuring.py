@@ -6,8 +6,8 @@ from dataclasses import replace
 from redis_oom_tui.models.keys import KeyId, SizeKind
 from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.rules.sizing import Size, first_size, weight
-from redis_oom_tui.store.changing.reading import Reader, by_database
-from redis_oom_tui.store.sizing import Known, Sizer, worth_asking
+from redis_oom_tui.server.mutations.key_reader import KeyReader, by_database
+from redis_oom_tui.server.sizing import Known, Sizer, worth_asking
 
 _AT_ONCE = 256
 # So many keys are measured as well as it goes, one by one, where nothing depends on it but what is shown.
@@ -15,7 +15,7 @@ _ALONE = 50
 # After so many keys in a row that did not fit, the rest would not either.
 _MOST_PASSED_BY = 5000
 
-Readers = Callable[[int], Reader]
+Readers = Callable[[int], KeyReader]
 """Makes a reader of one database."""
 
 
@@ -26,7 +26,7 @@ class Measuring:
         self._readers = readers
         self._limit = limit
         self._stopping = stopping
-        self._open: dict[int, Reader] = {}
+        self._open: dict[int, KeyReader] = {}
         # Of these, fewer than all elements were looked at.
         self._partly: set[KeyId] = set()
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from redis_oom_tui.actions import levers
-from redis_oom_tui.actions.desk import Desk
-from redis_oom_tui.actions.limits import Tuner
+from redis_oom_tui.actions import admin_commands
+from redis_oom_tui.actions.context import ActionContext
+from redis_oom_tui.actions.limits import SettingsChanger
+from redis_oom_tui.actions.plan_preparation import prepared
 from redis_oom_tui.actions.planning import PlanMaker
-from redis_oom_tui.actions.preparing import prepared
 from redis_oom_tui.actions.restoring import BackupRestorer
 from redis_oom_tui.actions.rights import NOTHING_PREPARED, Rights
 from redis_oom_tui.actions.run import PlanRunner
@@ -24,12 +24,12 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, Plan
+from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.rules import budget, earlier, selection
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.rules import budget, prior_runs, selection
+from redis_oom_tui.server.live import LiveServer
 
 
 class LiveOperator:
@@ -52,7 +52,7 @@ class LiveOperator:
         self._server = server
         self._emergency = emergency
         self._rights = Rights(server, emergency)
-        self._desk = Desk(
+        self._desk = ActionContext(
             server=server,
             audit=AuditFile(audit_path or state / "audit.jsonl", wall=wall),
             who=_who(server),
@@ -60,7 +60,7 @@ class LiveOperator:
             learn=self._rights.learn,
             wall=wall,
         )
-        self._tuner = Tuner(self._desk)
+        self._tuner = SettingsChanger(self._desk)
 
     async def learn(self) -> Capabilities:
         """Find out, once, what may be changed here; under --read-only nothing but reads is asked."""
@@ -70,10 +70,12 @@ class LiveOperator:
         """Why `action` cannot be used here, in a sentence; None if it can, as far as is known."""
         return self._rights.why_not(action)
 
-    def plan(self, criteria: Criteria, *, deed: Deed = Deed.DELETE, expire_seconds: int | None = None) -> PlanMaker:
+    def plan(
+        self, criteria: Criteria, *, deed: Operation = Operation.DELETE, expire_seconds: int | None = None
+    ) -> PlanMaker:
         """A plan by `criteria` that has not been looked for yet; raises BadInput for criteria that mean nothing."""
         selection.check(criteria)
-        if deed is Deed.EXPIRE and not expire_seconds:
+        if deed is Operation.EXPIRE and not expire_seconds:
             raise BadInput("To let keys expire, say within how long: a span such as 10m")
         if criteria.databases is None and self._server.connection.db is not None and not criteria.keys:
             criteria = replace(criteria, databases=(self._server.connection.db,))
@@ -100,8 +102,8 @@ class LiveOperator:
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """Sentences for the confirmation, with what earlier runs of this very plan did."""
         first, *others = budget.consent(plan, backup)
-        runs = earlier.runs(self._desk.audit.history(), plan, self._desk.wall())
-        return (first, *runs, *earlier.unread(self._desk.audit.skipped), *others)
+        runs = prior_runs.runs(self._desk.audit.history(), plan, self._desk.wall())
+        return (first, *runs, *prior_runs.unread(self._desk.audit.skipped), *others)
 
     def confirm_word(self, plan: Plan) -> str | None:
         """The word to type before `plan` runs, if it is a large one."""
@@ -166,19 +168,19 @@ class LiveOperator:
         """Close the connection of `client`."""
         await self._rights.learn()
         self._rights.must(Action.KILL_CLIENT)
-        return await levers.kill_client(self._desk, client)
+        return await admin_commands.kill_client(self._desk, client)
 
     async def purge(self) -> Done:
         """MEMORY PURGE, and what it gave back."""
         await self._rights.learn()
         self._rights.must(Action.PURGE)
-        return await levers.purge(self._desk)
+        return await admin_commands.purge(self._desk)
 
     async def reap(self) -> Done:
         """Walk all keys once, by which the server drops those that have expired."""
         await self._rights.learn()
         self._rights.must(Action.REAP)
-        return await levers.reap(self._desk)
+        return await admin_commands.reap(self._desk)
 
     def history(self) -> tuple[AuditEntry, ...]:
         """The last actions in the audit file, newest first."""

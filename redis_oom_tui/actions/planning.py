@@ -9,22 +9,22 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 
+from redis_oom_tui.actions.latency_monitor import ActionMonitor
 from redis_oom_tui.actions.measuring import Measuring
-from redis_oom_tui.actions.pacing import Pacer
-from redis_oom_tui.actions.watching import Watch
+from redis_oom_tui.actions.rate_controller import ActionRateController
+from redis_oom_tui.formatting.slots import slot_of
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, Plan, PlannedKey
+from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules import freeing, precious, selection, trust
-from redis_oom_tui.rules.freezing import frozen
+from redis_oom_tui.rules import critical_data, freeing, idle_trust, selection
+from redis_oom_tui.rules.expected_state import ReadSpan
+from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
-from redis_oom_tui.rules.recheck import ReadSpan
 from redis_oom_tui.rules.sizing import most_of_all
-from redis_oom_tui.store.changing import reading
-from redis_oom_tui.store.live import LiveServer
-from redis_oom_tui.words.slots import slot_of
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.mutations import key_reader
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
 _MEASURING_SECONDS = 3.0
@@ -46,7 +46,7 @@ class PlanMaker:
         server: LiveServer,
         criteria: Criteria,
         *,
-        deed: Deed = Deed.DELETE,
+        deed: Operation = Operation.DELETE,
         expire_seconds: int | None = None,
         prepare: Prepare | None = None,
         wall: Callable[[], float] = time.time,
@@ -59,7 +59,7 @@ class PlanMaker:
         self._lfu_before = False
         self._more_flags: tuple[str, ...] = ()
         self._wall = wall
-        self._chosen = selection.Chosen(criteria)
+        self._chosen = selection.Selected(criteria)
         self._wanted = frozenset(criteria.keys)
         self.only: frozenset[KeyId] = self._wanted
         self.elsewhere: dict[KeyId, str | None] | None = None
@@ -70,7 +70,7 @@ class PlanMaker:
         self._stop = False
         self._cut_short = False
         self._measure_until = math.inf
-        self._pacer: Pacer | None = None
+        self._pacer: ActionRateController | None = None
         self._in_use: set[KeyId] = set()
         self._last: ReadSpan | None = None
 
@@ -90,10 +90,10 @@ class PlanMaker:
         self._started = time.monotonic()
         try:
             snapshot = await self._server.snapshot()
-            trust.refuse_idle(self._criteria, snapshot)
+            idle_trust.refuse_idle(self._criteria, snapshot)
             if self._prepare is not None:
                 self._lfu_before, self._more_flags = await self._prepare(snapshot)
-            async with Watch(self._server, walking=True).beside() as self._pacer:
+            async with ActionMonitor(self._server, walking=True).beside() as self._pacer:
                 await self._look(snapshot, self._pacer)
                 keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, self._pacer)
         except TriageError as error:
@@ -108,13 +108,15 @@ class PlanMaker:
         with _uncollected():
             return self._chosen.ordered()
 
-    async def _measured(self, keys: list[PlannedKey], snapshot: Snapshot, pacer: Pacer) -> list[PlannedKey]:
+    async def _measured(
+        self, keys: list[PlannedKey], snapshot: Snapshot, pacer: ActionRateController
+    ) -> list[PlannedKey]:
         """`keys` with sizes that can be believed, and no more of them than the bound in bytes lets in."""
         memory, criteria = snapshot.memory, self._criteria
         frequencies = is_lfu(memory.policy)
         limit = most_of_all(memory.used_bytes, memory.startup_bytes)
         measuring = Measuring(
-            lambda db: reading.Reader(self._server, db, criteria, pacer, frequencies=frequencies, limit=limit),
+            lambda db: key_reader.KeyReader(self._server, db, criteria, pacer, frequencies=frequencies, limit=limit),
             limit,
             lambda: time.monotonic() >= self._measure_until,
         )
@@ -128,7 +130,7 @@ class PlanMaker:
             await measuring.close()
         return self._chosen.remeasured(keys, found)
 
-    async def _look(self, snapshot: Snapshot, pacer: Pacer) -> None:
+    async def _look(self, snapshot: Snapshot, pacer: ActionRateController) -> None:
         left = self._databases(snapshot)
         while left:
             db = left.pop(0)
@@ -157,20 +159,24 @@ class PlanMaker:
         self._view = replace(self._view, total_keys=sum(held[db] for db in chosen))
         return sorted(chosen)
 
-    async def _pages(self, db: int, pacer: Pacer, *, frequencies: bool) -> AsyncGenerator[reading.Page, None]:
+    async def _pages(
+        self, db: int, pacer: ActionRateController, *, frequencies: bool
+    ) -> AsyncGenerator[key_reader.Page, None]:
         async with self._reader(db, pacer, frequencies=frequencies) as reader:
             if not self.only:
                 async for page in reader.pages():
                     yield page
                 return
-            names = reading.by_database(self.only)[db]
+            names = key_reader.by_database(self.only)[db]
             self._view = replace(self._view, total_keys=len(self.only))
             async for page in reader.marked(names):
                 yield page
 
     @contextlib.asynccontextmanager
-    async def _reader(self, db: int, pacer: Pacer, *, frequencies: bool = False) -> AsyncIterator[reading.Reader]:
-        reader = reading.Reader(self._server, db, self._criteria, pacer, frequencies=frequencies)
+    async def _reader(
+        self, db: int, pacer: ActionRateController, *, frequencies: bool = False
+    ) -> AsyncIterator[key_reader.KeyReader]:
+        reader = key_reader.KeyReader(self._server, db, self._criteria, pacer, frequencies=frequencies)
         await reader.open()
         try:
             yield reader
@@ -178,7 +184,7 @@ class PlanMaker:
             self._last = reader.last or self._last
             await reader.close()
 
-    async def _read_again(self, pacer: Pacer) -> None:
+    async def _read_again(self, pacer: ActionRateController) -> None:
         """Read the keys again that were in use when they were read, in a later second.
 
         Idle times are whole seconds: a key that is used again within the second in which it was read looks as if it had
@@ -190,14 +196,14 @@ class PlanMaker:
                 break
             self._show(PlanningState.RUNNING, phase="waiting a second to read keys again that were in use")
             unsure: set[KeyId] = set()
-            for db, names in reading.by_database(again).items():
+            for db, names in key_reader.by_database(again).items():
                 async with self._reader(db, pacer) as reader:
                     await reader.wait_until_over(self._last)
                     async for page in reader.marked(names):
                         unsure |= self._renew(db, page)
             again = unsure
 
-    def _renew(self, db: int, page: reading.Page) -> set[KeyId]:
+    def _renew(self, db: int, page: key_reader.Page) -> set[KeyId]:
         """Take what was read again; returns the keys to be read once more, as it is not known in which second."""
         rows: dict[KeyId, PlannedKey | None] = {}
         if not page.refused_keys:
@@ -206,7 +212,7 @@ class PlanMaker:
         self._chosen.renew(rows)
         return {KeyId(db, name) for name in page.in_use} if page.unsure else set()
 
-    def _take(self, db: int, page: reading.Page) -> None:
+    def _take(self, db: int, page: key_reader.Page) -> None:
         self._refused_keys += page.refused_keys
         for name, asks in page.moved.items():
             if self.elsewhere is None or len(self.elsewhere) >= selection.MOST_KEYS:
@@ -237,7 +243,7 @@ class PlanMaker:
             return self._frozen(tuple(found), snapshot)
 
     def _frozen(self, keys: tuple[PlannedKey, ...], snapshot: Snapshot) -> Plan:
-        flags = trust.flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
+        flags = idle_trust.flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
         flags += flags_of_keys(keys, self._deed)
         return frozen(
             Plan(
@@ -273,7 +279,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def flags_of_keys(keys: Sequence[PlannedKey], deed: Deed) -> tuple[str, ...]:
+def flags_of_keys(keys: Sequence[PlannedKey], deed: Operation) -> tuple[str, ...]:
     """Sentences to read before confirming that follow from which keys are in the plan, and from nothing else."""
-    flags = precious.flags(keys, deed) + trust.in_use(keys)
-    return flags + (freeing.flags(keys) if deed is Deed.DELETE else ()) + selection.size_flags(keys)
+    flags = critical_data.flags(keys, deed) + idle_trust.in_use(keys)
+    return flags + (freeing.flags(keys) if deed is Operation.DELETE else ()) + selection.size_flags(keys)

@@ -8,25 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from redis_oom_tui.actions.desk import DEFECT, Desk
+from redis_oom_tui.actions.context import DEFECT, ActionContext
 from redis_oom_tui.files.backup import read_head, read_records
 from redis_oom_tui.files.backup_check import inspect, must_be_whole
 from redis_oom_tui.files.backup_lines import Record
+from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, ServerUnreachable, TriageError, WritesBlocked
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Deed
+from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.budget import FILLED_TO
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restore_size import restored_size, table_growth
-from redis_oom_tui.store.busy import not_busy
-from redis_oom_tui.store.changing.clock import server_time
-from redis_oom_tui.store.changing.line import Line, settled
-from redis_oom_tui.store.changing.restoring import Expiry, Told, Value, put_back, take_back
-from redis_oom_tui.words.hostile import exact
-from redis_oom_tui.words.sizes import count, number_of_keys, percent, size
+from redis_oom_tui.server.busy import not_busy
+from redis_oom_tui.server.mutations.clock import server_time
+from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection, settled
+from redis_oom_tui.server.mutations.restoring import Expiry, RestoreReply, Value, put_back, take_back
 
 _KEYS_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024
@@ -48,7 +48,7 @@ class BackupRestorer:
     """
 
     def __init__(
-        self, desk: Desk, path: Path, mine: Callable[[KeyId], bool] | None = None, *, damaged_ok: bool = False
+        self, desk: ActionContext, path: Path, mine: Callable[[KeyId], bool] | None = None, *, damaged_ok: bool = False
     ) -> None:
         self._desk = desk
         self._mine = mine
@@ -59,7 +59,7 @@ class BackupRestorer:
         self._counts: Counter[RestoreOutcome] = Counter()
         self._reasons: Counter[str] = Counter()
         self.elsewhere: dict[KeyId, KeyMoved] | None = None
-        self._line: Line | None = None
+        self._line: PinnedConnection | None = None
         self._action_id: str | None = None
         self._batches = 0
         self._stop = False
@@ -138,7 +138,7 @@ class BackupRestorer:
         # The plan may have had more keys: changed, gone, or never come to. The file holds those that were saved.
         self._view = replace(self._view, total_keys=sum(self._counts.values()) + self._view.left_out_keys)
 
-    def _here(self, batch: Sequence[Record], told: list[Told]) -> list[Told]:
+    def _here(self, batch: Sequence[Record], told: list[RestoreReply]) -> list[RestoreReply]:
         """`told` without the keys that another node serves, where somebody takes them there."""
         if self.elsewhere is None:
             return told
@@ -170,7 +170,7 @@ class BackupRestorer:
     def _left_out(self, record: Record) -> None:
         named = self._view.left_out
         if len(named) < _NAMED:
-            named = (*named, exact(record.id.key))
+            named = (*named, escape_exact(record.id.key))
         self._view = replace(self._view, left_out_keys=self._view.left_out_keys + 1, left_out=named)
 
     def _make_room_known(self, snapshot: Snapshot, batch: Sequence[Record]) -> None:
@@ -192,17 +192,17 @@ class BackupRestorer:
         then = "would refuse writes" if memory.policy == NOEVICTION else "would evict other keys for them"
         raise OutOfMemory(f"{full}, where {memory.policy} {then}")
 
-    async def _at(self, db: int, run_id: str | None) -> Line:
+    async def _at(self, db: int, run_id: str | None) -> PinnedConnection:
         if self._line is None or self._line.db != db:
             if self._line is not None:
                 await self._line.close()
-            self._line = Line(self._desk.server, db, run_id)
+            self._line = PinnedConnection(self._desk.server, db, run_id)
             await self._line.open()
         return self._line
 
-    async def _batch(self, line: Line, batch: Sequence[Record], server: Server) -> list[Told]:
+    async def _batch(self, line: PinnedConnection, batch: Sequence[Record], server: Server) -> list[RestoreReply]:
         """What became of each key of `batch`: those that a busy server said nothing of are sent again."""
-        told: dict[int, Told] = {}
+        told: dict[int, RestoreReply] = {}
         left = list(range(len(batch)))
         while left:
             found = await self._safely(line, [batch[at] for at in left], server)
@@ -218,7 +218,7 @@ class BackupRestorer:
                 break
         return [told[at] for at in range(len(batch))]
 
-    async def _safely(self, line: Line, batch: Sequence[Record], server: Server) -> list[Told]:
+    async def _safely(self, line: PinnedConnection, batch: Sequence[Record], server: Server) -> list[RestoreReply]:
         try:
             return await self._put(line, batch, server)
         except ServerUnreachable:
@@ -226,13 +226,13 @@ class BackupRestorer:
             await line.reopen()
             return await self._put(line, batch, server)
 
-    async def _put(self, line: Line, batch: Sequence[Record], server: Server) -> list[Told]:
+    async def _put(self, line: PinnedConnection, batch: Sequence[Record], server: Server) -> list[RestoreReply]:
         now_ms = (await not_busy(lambda: server_time(line.channel), lambda: self._stop)).ms
         later = self._later_ms(now_ms)
-        told = [Told(RestoreOutcome.EXPIRED, "it would have expired since")] * len(batch)
+        told = [RestoreReply(RestoreOutcome.EXPIRED, "it would have expired since")] * len(batch)
         records = [_moved_by(later, record) for record in batch] if later else batch
         live = [at for at, record in enumerate(records) if record.expires_ms is None or record.expires_ms > now_ms]
-        if self._head.deed == Deed.EXPIRE.value:
+        if self._head.deed == Operation.EXPIRE.value:
             expiries = [_expiry(records[at]) for at in live]
             scripted = (await self._desk.learn()).has(Feature.SCRIPT)
             alone = server.mode == "cluster"
@@ -254,7 +254,7 @@ class BackupRestorer:
         if not head.server_clock:
             return skew_ms
         # An expiry that was set stands there as it was set, on a promoted replica too.
-        same = head.deed == Deed.EXPIRE.value or head.server == str(self._desk.server.address)
+        same = head.deed == Operation.EXPIRE.value or head.server == str(self._desk.server.address)
         if same or head.clock_skew_seconds is None:
             return 0
         more = skew_ms - round(head.clock_skew_seconds * 1000)
@@ -284,7 +284,7 @@ class BackupRestorer:
         for outcome, words in _WORDS:
             if counts.get(outcome):
                 why = self._most_of_all() if outcome is RestoreOutcome.FAILED else ""
-                lost = outcome is RestoreOutcome.EXPIRED and self._head.deed == Deed.EXPIRE.value
+                lost = outcome is RestoreOutcome.EXPIRED and self._head.deed == Operation.EXPIRE.value
                 parts.append(f"{count(counts[outcome])} {(_GONE if lost else words)[counts[outcome] > 1]}{why}")
         if self._view.left_out_keys:
             were = "was" if self._view.left_out_keys == 1 else "were"

@@ -5,11 +5,11 @@ from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import CommandMissing, ReadOnlyMode
-from redis_oom_tui.models.plan import Deed, Plan
+from redis_oom_tui.models.plan import Operation, Plan
 from redis_oom_tui.models.snapshot import Server
-from redis_oom_tui.rules import instead
-from redis_oom_tui.store.changing.rights import probe_rights
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.rules import alternatives
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.mutations.rights import probe_rights
 
 NOTHING_PREPARED = "No emergency cleanup is prepared: name one of your plans under [emergency] in the configuration"
 _NEEDS = {
@@ -89,7 +89,7 @@ class Rights:
             asked = Action(self._emergency.deed.value)
         for feature in _NEEDS.get(asked, ()):
             if reason := self._known.why_not(feature):
-                return instead.refused(feature, reason, self._known)
+                return alternatives.refused(feature, reason, self._known)
         return None
 
     def must(self, action: Action) -> None:
@@ -101,8 +101,8 @@ class Rights:
 
     def must_copy(self, plan: Plan, backup: BackupChoice) -> None:
         """Raise CommandMissing where `plan` deletes keys that are to be copied before, and none can be."""
-        uncopied = instead.no_copy(self._known)
-        if uncopied is not None and backup.wanted and plan.deed is Deed.DELETE:
+        uncopied = alternatives.no_copy(self._known)
+        if uncopied is not None and backup.wanted and plan.deed is Operation.DELETE:
             raise CommandMissing(uncopied)
 
     def weaknesses(self, action: Action) -> tuple[str, ...]:
@@ -112,5 +112,5 @@ class Rights:
         if reason := self.why_not(action):
             return (f"This plan cannot be run from here. {reason}.",)
         found = () if self._known.has(Feature.SCRIPT) else (_WEAKER,)
-        uncopied = instead.no_copy(self._known) if action is Action.DELETE else None
+        uncopied = alternatives.no_copy(self._known) if action is Action.DELETE else None
         return found if uncopied is None else (*found, f"{uncopied}.")

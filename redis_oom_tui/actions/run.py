@@ -9,27 +9,27 @@ from pathlib import Path
 from redis_oom_tui.actions.batch import Worker
 from redis_oom_tui.actions.batches import Batches
 from redis_oom_tui.actions.bound import ByteBound
-from redis_oom_tui.actions.desk import DEFECT, Desk
-from redis_oom_tui.actions.pacing import Pacer
-from redis_oom_tui.actions.resuming import copies
+from redis_oom_tui.actions.context import DEFECT, ActionContext
+from redis_oom_tui.actions.interrupted_runs import copies
+from redis_oom_tui.actions.latency_monitor import ActionMonitor
+from redis_oom_tui.actions.outcomes import OutcomeTable
+from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.actions.saving import Saver
-from redis_oom_tui.actions.tally import Tally
-from redis_oom_tui.actions.watching import Watch
 from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.files.plans import criteria_fields
+from redis_oom_tui.formatting.sizes import known_bytes, number_of_keys, size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, RunView
+from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules import trust
-from redis_oom_tui.rules.courtesy import pause_after
+from redis_oom_tui.rules import idle_trust
+from redis_oom_tui.rules.backoff import pause_after
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.report import report
-from redis_oom_tui.store.changing.line import Lines, OtherServer
-from redis_oom_tui.store.scan.tasks import monitored
-from redis_oom_tui.words.sizes import number_of_keys, size, told_bytes
+from redis_oom_tui.server.mutations.pinned_connection import OtherServer, PinnedConnections
+from redis_oom_tui.server.scan.tasks import monitored
 
 _POLL_SECONDS = 0.5
 _FREEING_POLL_SECONDS = 0.1
@@ -44,16 +44,16 @@ class ChildBegan(TriageError):
 class PlanRunner:
     """A run of one plan. Implements `ports.PlanRun`."""
 
-    def __init__(self, desk: Desk, plan: Plan, backup: BackupChoice) -> None:
+    def __init__(self, desk: ActionContext, plan: Plan, backup: BackupChoice) -> None:
         self._desk = desk
         self._plan = plan
         self._backup = backup
-        self._tally = Tally(plan.keys)
+        self._tally = OutcomeTable(plan.keys)
         self._view = RunView(total_keys=len(plan.keys), planned_bytes=plan.size)
         self._writer: BackupWriter | None = None
-        self._lines = Lines(desk.server, plan.run_id)
+        self._lines = PinnedConnections(desk.server, plan.run_id)
         self._action_id: str | None = None
-        self._pacer: Pacer | None = None
+        self._pacer: ActionRateController | None = None
         self._bound: ByteBound | None = None
         self._run_id: str | None = None
         self._restarted = False
@@ -123,7 +123,7 @@ class PlanRunner:
 
     async def _carry_out(self) -> None:
         hire = await self._begin()
-        async with Watch(self._desk.server).beside() as pacer:
+        async with ActionMonitor(self._desk.server).beside() as pacer:
             worker, self._pacer = hire(pacer), pacer
             if self._stop:
                 pacer.stop()
@@ -140,18 +140,18 @@ class PlanRunner:
             async with monitored(self._keep_looking(), pacer.stop, "look at the memory"):
                 await batches.run(lambda: self._show(pacer))
 
-    async def _begin(self) -> Callable[[Pacer], Worker]:
+    async def _begin(self) -> Callable[[ActionRateController], Worker]:
         snapshot = await self._first_look()
         self._recognise(snapshot)
         self._run_id = snapshot.server.run_id
         self._view = replace(self._view, used_before_bytes=snapshot.memory.used_bytes)
         self._notice(snapshot)
-        if self._plan.deed is Deed.DELETE and self._plan.criteria.max_bytes is not None:
+        if self._plan.deed is Operation.DELETE and self._plan.criteria.max_bytes is not None:
             used = snapshot.memory.used_bytes
             self._bound = ByteBound(self._desk.server, self._plan.criteria.max_bytes, used)
-        unsaved = self._plan.deed is Deed.DELETE and not self._backup.wanted
-        if unsaved and snapshot.activity.has_child and trust.CHILD_RUNS not in self._plan.flags:
-            raise ChildBegan(trust.CHILD_BEGAN)
+        unsaved = self._plan.deed is Operation.DELETE and not self._backup.wanted
+        if unsaved and snapshot.activity.has_child and idle_trust.CHILD_RUNS not in self._plan.flags:
+            raise ChildBegan(idle_trust.CHILD_BEGAN)
         known = await self._desk.learn()
         earlier = {} if known.has(Feature.NO_TOUCH) else await asyncio.to_thread(copies, self._desk.audit, self._plan)
         path = None
@@ -176,7 +176,7 @@ class PlanRunner:
             )
 
     def _intend(self, snapshot: Snapshot, path: Path | None) -> str:
-        plan, held = self._plan, told_bytes(self._view.planned_bytes, len(self._plan.keys))
+        plan, held = self._plan, known_bytes(self._view.planned_bytes, len(self._plan.keys))
         return self._desk.audit.intent(
             plan.deed.value,
             server=plan.server,
@@ -193,7 +193,13 @@ class PlanRunner:
         )
 
     def _hire(
-        self, pacer: Pacer, known: Capabilities, earlier: Mapping[KeyId, str], room: int | None, *, alone: bool
+        self,
+        pacer: ActionRateController,
+        known: Capabilities,
+        earlier: Mapping[KeyId, str],
+        room: int | None,
+        *,
+        alone: bool,
     ) -> Worker:
         saver = None
         if self._writer is not None:
@@ -210,8 +216,8 @@ class PlanRunner:
             copies=earlier,
         )
 
-    def _show(self, pacer: Pacer) -> None:
-        doing = "deleting" if self._plan.deed is Deed.DELETE else "setting expiries"
+    def _show(self, pacer: ActionRateController) -> None:
+        doing = "deleting" if self._plan.deed is Operation.DELETE else "setting expiries"
         self._view = replace(self._view, phase=pacer.words(doing))
         if pacer.probes.hopeless:
             slow = f"{self._desk.server.address} takes {pacer.probes.waited:.0f} s to answer"
@@ -280,7 +286,7 @@ class PlanRunner:
         """Close the backup; one from which nothing can be put back is not shown, and goes where it tells nothing."""
         writer.close()
         counts = self._tally.counts()
-        if self._plan.deed is Deed.EXPIRE:
+        if self._plan.deed is Operation.EXPIRE:
             undoes = bool(counts.get(Outcome.EXPIRING) or counts.get(Outcome.FAILED))
         else:
             undoes = bool(writer.keys)
@@ -299,7 +305,7 @@ class PlanRunner:
                 ok=ok,
                 result=sentence,
                 counts={outcome.value: number for outcome, number in self._tally.counts().items()},
-                freed_bytes=told_bytes(self._tally.freed_bytes, self._tally.counts().get(Outcome.DELETED, 0)),
+                freed_bytes=known_bytes(self._tally.freed_bytes, self._tally.counts().get(Outcome.DELETED, 0)),
                 used_memory=self._view.used_now_bytes,
                 backup=self._view.backup_path,
                 stopped=self._stop,

@@ -6,18 +6,18 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from redis_oom_tui.actions.tally import Tally
+from redis_oom_tui.actions.outcomes import OutcomeTable
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
+from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import ErrorClass, KeyMoved, ServerBusy, TriageError
 from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
 from redis_oom_tui.rules import headroom, uncopied
-from redis_oom_tui.store.changing.acting import Hands, Room
-from redis_oom_tui.store.changing.packing import Check
-from redis_oom_tui.store.changing.replies import Limit, Said, Saved, Uncopied
-from redis_oom_tui.store.changing.scripts import CHANGED_WORDS, Reply
-from redis_oom_tui.words.sizes import size
+from redis_oom_tui.server.mutations.eval_packing import Check
+from redis_oom_tui.server.mutations.key_mutator import KeyMutator, ReplyRoom
+from redis_oom_tui.server.mutations.replies import Limit, Said, Saved, Uncopied
+from redis_oom_tui.server.mutations.scripts import CHANGED_WORDS, Reply
 
 SAVE_AT_ONCE = 4 * 1024 * 1024
 UNKNOWN_SIZE = 64 * 1024
@@ -69,7 +69,7 @@ class Saver:
         plan: Plan,
         choice: BackupChoice,
         writer: BackupWriter,
-        tally: Tally,
+        tally: OutcomeTable,
         *,
         untouched: bool,
         room: int | None = None,
@@ -87,7 +87,7 @@ class Saver:
         self.blocked: TriageError | None = None
 
     async def save(
-        self, hands: Hands, batch: Sequence[int], checks: Callable[[Sequence[int]], Sequence[Check]], hold: Hold
+        self, hands: KeyMutator, batch: Sequence[int], checks: Callable[[Sequence[int]], Sequence[Check]], hold: Hold
     ) -> dict[int, Copied]:
         """The keys of `batch` that may be deleted, on disk, each with its copy, or with NO_COPY where it is deleted
         without one; all others have an outcome. `hold` waits while the server carries out nothing.
@@ -120,7 +120,7 @@ class Saver:
         return self._ready
 
     async def _some(
-        self, hands: Hands, left: Sequence[int], checks: Sequence[Check], room: Room, *, wait: bool
+        self, hands: KeyMutator, left: Sequence[int], checks: Sequence[Check], room: ReplyRoom, *, wait: bool
     ) -> tuple[list[int], bool]:
         """Copy those of `left` that there is room for now: returns the others, and whether one waits for room that is
         becoming free.

@@ -8,8 +8,8 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.audit import AuditFile, state_folder, tail_of
 from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.fleet import servers_in
-from redis_oom_tui.rules.returning import not_returned
+from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.rules.timed_returns import not_returned
 
 _TIMED = re.compile(rb'"reverts_in_seconds":\s*[0-9]')
 

@@ -9,24 +9,34 @@ from typing import Any
 
 import click
 
-from redis_oom_tui.cli import again
-from redis_oom_tui.cli.acting import AnyOperator, Ticker, acting, must, stopping
+from redis_oom_tui.cli import undo_command
+from redis_oom_tui.cli.actions import AnyOperator, Ticker, acting, require, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.giving_way import give_way
+from redis_oom_tui.cli.niceness import give_way
 from redis_oom_tui.cli.selecting import of_rows
 from redis_oom_tui.files.plans import load_plan, save_plan
+from redis_oom_tui.formatting.key_sizes import mark
+from redis_oom_tui.formatting.plan_document import plan_document
+from redis_oom_tui.formatting.sanitize import escape_exact, from_glob, safe_text, unescape_exact
+from redis_oom_tui.formatting.sizes import count, duration, parse_duration, parse_size, short_size
 from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Order, Outcome, Plan, PlannedKey, RunView, TtlFilter
+from redis_oom_tui.models.plan import (
+    Criteria,
+    KeyOutcome,
+    Operation,
+    Order,
+    Outcome,
+    Plan,
+    PlannedKey,
+    RunView,
+    TtlFilter,
+)
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.key_patterns import read
-from redis_oom_tui.words.hostile import exact, from_exact, from_glob, safe_text
-from redis_oom_tui.words.key_sizes import mark
-from redis_oom_tui.words.plan_document import plan_document
-from redis_oom_tui.words.sizes import count, duration, parse_duration, parse_size, short_size
 
 _SHOWN = 20
 _LONGEST_NAME = 600
@@ -100,9 +110,9 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bo
         document = plan_document(result.plan, result.budget, result.consent, result.run, result.outcomes)
         print_document(document)
     else:
-        click.echo("\n".join(_lines(result, invocation.way_in, show_all=show_all)))
+        click.echo("\n".join(_lines(result, invocation.connection_args, show_all=show_all)))
         if result.run is None and result.plan.keys:
-            click.echo("\n".join(_to_run_it(result.plan, invocation.way_in, given)))
+            click.echo("\n".join(_to_run_it(result.plan, invocation.connection_args, given)))
     return EXIT_INTERRUPTED if result.stopped else _exit_code(result.run)
 
 
@@ -114,11 +124,11 @@ def _exit_code(run: RunView | None) -> int:
 
 
 async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupChoice, *, yes: bool) -> _Result:
-    deed = Deed.EXPIRE if given["expire"] else Deed.DELETE
+    deed = Operation.EXPIRE if given["expire"] else Operation.DELETE
     read_only = invocation.connection.read_only
     async with acting(invocation) as (server, operator):
         if yes:
-            await must(operator, Action(deed.value), read_only=read_only)
+            await require(operator, Action(deed.value), read_only=read_only)
         give_way(Pace.NORMAL)
         plan, stopped = await _plan(operator, {**given, "db": invocation.connection.db}, deed)
         if yes and stopped:
@@ -152,7 +162,7 @@ def _progress(view: RunView) -> str:
     return f"{view.phase}: {count(view.done_keys)} of {count(view.total_keys)} keys, {view.keys_per_second:,.0f}/s"
 
 
-async def _plan(operator: AnyOperator, given: dict[str, Any], deed: Deed) -> tuple[Plan, bool]:
+async def _plan(operator: AnyOperator, given: dict[str, Any], deed: Operation) -> tuple[Plan, bool]:
     """The plan, and whether its search was stopped; one that lacks the keys of a lost node was not."""
     if given["plan_path"] is not None:
         return load_plan(given["plan_path"]), False
@@ -184,7 +194,7 @@ def _criteria(given: dict[str, Any]) -> Criteria:
         idle_over_seconds=parse_duration(given["idle_over"]) if given["idle_over"] else None,
         ttl=ttl,
         larger_than_bytes=parse_size(given["larger_than"]) if given["larger_than"] else None,
-        keys=tuple(KeyId(given["db"] or 0, from_exact(name)) for name in given["names"]),
+        keys=tuple(KeyId(given["db"] or 0, unescape_exact(name)) for name in given["names"]),
         max_keys=given["max_keys"],
         max_bytes=parse_size(given["max_bytes"]) if given["max_bytes"] else None,
         order=Order.OLDEST if given["oldest"] else Order.LARGEST,
@@ -209,7 +219,7 @@ def _backup(given: dict[str, Any]) -> BackupChoice:
     )
 
 
-def _lines(result: _Result, way_in: Sequence[str], *, show_all: bool) -> list[str]:
+def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -> list[str]:
     plan = result.plan
     if not plan.keys:
         nothing = "the search was stopped" if result.stopped else "there is nothing to do"
@@ -224,11 +234,11 @@ def _lines(result: _Result, way_in: Sequence[str], *, show_all: bool) -> list[st
     lines += ["", str(result.run.ended)]
     lines += _left_alone(result.outcomes)
     for path in result.run.backup_files:
-        lines += [f"Backup: {safe_text(path)}", f"Put back by: {again.line(way_in, 'restore', path)}"]
+        lines += [f"Backup: {safe_text(path)}", f"Put back by: {undo_command.line(connection_args, 'restore', path)}"]
     return lines
 
 
-def _to_run_it(plan: Plan, way_in: Sequence[str], given: dict[str, Any]) -> list[str]:
+def _to_run_it(plan: Plan, connection_args: Sequence[str], given: dict[str, Any]) -> list[str]:
     """How to run what was printed; as a line to copy where the plan is in a file."""
     path = given["plan_path"] or given["save_plan"]
     if path is None:
@@ -241,7 +251,7 @@ def _to_run_it(plan: Plan, way_in: Sequence[str], given: dict[str, Any]) -> list
         for option in ("--no-backup", "--keep-unsaved", "--delete-unsaved")
         if given[option[2:].replace("-", "_")]
     ]
-    return ["Nothing was done. To run it:", again.line(way_in, "cleanup", *words, "--yes")]
+    return ["Nothing was done. To run it:", undo_command.line(connection_args, "cleanup", *words, "--yes")]
 
 
 def _key_line(key: PlannedKey) -> str:
@@ -254,7 +264,7 @@ def _key_line(key: PlannedKey) -> str:
 
 def _name(raw: bytes) -> str:
     """A name in full, as --key takes it; one that would fill screens by its ends, with its length."""
-    text = exact(raw)
+    text = escape_exact(raw)
     if len(text) <= _LONGEST_NAME:
         return text
     return f"{text[:200]} ... {text[-100:]} ({count(len(raw))} bytes; --json has all of it)"

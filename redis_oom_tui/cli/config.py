@@ -9,10 +9,10 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.config import default_path, example_text, load, problems
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import percent
 from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import percent
 
 
 @click.group()

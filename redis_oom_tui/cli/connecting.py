@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from redis_oom_tui.formatting.sizes import parse_size
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.words.sizes import parse_size
 
 _FORMS = "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://... for TLS, or unix://PATH[?db=N]"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from redis_oom_tui.cli.again import way_in
 from redis_oom_tui.cli.connecting import ConnectionOptions, names_a_server, resolve
+from redis_oom_tui.cli.undo_command import connection_args
 from redis_oom_tui.files.config import Configuration, load
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
@@ -22,7 +22,7 @@ class Invocation:
     """One run of the command: where to connect, how to draw, what the file says, where to write things down.
 
     `profile` is the one in force; a nameless one where none is. `read_only` is the option: it holds for all servers.
-    `way_in` are the words that lead to the same server again, for a line to copy.
+    `connection_args` are the words that lead to the same server again, for a line to copy.
     """
 
     connection: Connection = field(default_factory=Connection)
@@ -34,7 +34,7 @@ class Invocation:
     record_path: Path | None = None
     read_only: bool = False
     # A password command is among them, and may hold what it prints: no traceback shows it.
-    way_in: tuple[str, ...] = field(default=(), repr=False)
+    connection_args: tuple[str, ...] = field(default=(), repr=False)
 
 
 def read_invocation(given: Mapping[str, Any]) -> Invocation:
@@ -59,7 +59,7 @@ def read_invocation(given: Mapping[str, Any]) -> Invocation:
         audit_path=given["audit_path"],
         record_path=given["record_path"],
         read_only=given["read_only"],
-        way_in=way_in(given),
+        connection_args=connection_args(given),
     )
 
 

@@ -30,8 +30,8 @@ def print_failure(given: Sequence[str], commands: Sequence[str], sentence: str) 
         return
     document: dict[str, Any] = {"verdict": "unknown", "reason": sentence, "error": sentence}
     if "hogs" in given:
+        from redis_oom_tui.formatting.hogs_document import hogs_document
         from redis_oom_tui.models.scan import ScanState, ScanView
-        from redis_oom_tui.words.hogs_document import hogs_document
 
         document |= hogs_document(ScanView(ScanState.FAILED, error=sentence))
     # Where standard output is what failed, stderr has said it.

@@ -13,11 +13,14 @@ from typing import Any
 
 import click
 
-from redis_oom_tui.cli.again import line
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
-from redis_oom_tui.cli.giving_way import give_way
+from redis_oom_tui.cli.niceness import give_way
+from redis_oom_tui.cli.undo_command import line
 from redis_oom_tui.files.scans import load_scan, save_scan
+from redis_oom_tui.formatting import hogs_lines, pattern_text
+from redis_oom_tui.formatting.hogs_document import hogs_document, keys_csv, patterns_csv
+from redis_oom_tui.formatting.sanitize import from_glob, glob_text, safe_text
 from redis_oom_tui.models.errors import BadInput, CommandRefused
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
@@ -25,9 +28,6 @@ from redis_oom_tui.ports import GoesOn, KeepsItsPlace, Scan, Source
 from redis_oom_tui.rules.common_patterns import contains
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.key_patterns import read
-from redis_oom_tui.words import hogs_lines, pattern_text
-from redis_oom_tui.words.hogs_document import hogs_document, keys_csv, patterns_csv
-from redis_oom_tui.words.hostile import from_glob, glob_text, safe_text
 
 _KEPT = 1000
 _UNSIZED_SHOWN = 5
@@ -100,7 +100,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
             _saved(scan, given["save"])
     finally:
         # What took hours to find is told, even where it cannot be kept.
-        said = _printed(scan.view, comparison, wish, options, invocation.way_in)
+        said = _printed(scan.view, comparison, wish, options, invocation.connection_args)
         PRINTED.document = True
         click.echo(said, nl=False)
     return _exit_code(scan.view)
@@ -166,7 +166,7 @@ def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
 
 
 async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedScan | None) -> SavedScan:
-    from redis_oom_tui.store.opening import source_for
+    from redis_oom_tui.server.open_source import source_for
 
     server = source_for(invocation.connection)
     scan = _begun(server, options, broken_off)
@@ -233,7 +233,7 @@ def _first_rows(view: ScanView, wish: _Wish) -> list[KeyRow]:
 
 
 def _printed(
-    view: ScanView, comparison: Comparison | None, wish: _Wish, options: ScanOptions, way_in: Sequence[str]
+    view: ScanView, comparison: Comparison | None, wish: _Wish, options: ScanOptions, connection_args: Sequence[str]
 ) -> str:
     keys = _first_rows(view, wish)
     if wish.form == "json":
@@ -244,13 +244,13 @@ def _printed(
     if comparison is not None:
         lines += ["", *hogs_lines.changes(comparison, wish.top)]
     elif wish.patterns:
-        lines += ["", *hogs_lines.patterns(view.patterns[: wish.top], view), *_to_plan(view, options, way_in)]
+        lines += ["", *hogs_lines.patterns(view.patterns[: wish.top], view), *_to_plan(view, options, connection_args)]
     else:
         lines += ["", *hogs_lines.keys(keys, view)]
     return "\n".join(lines) + "\n"
 
 
-def _to_plan(view: ScanView, options: ScanOptions, way_in: Sequence[str]) -> list[str]:
+def _to_plan(view: ScanView, options: ScanOptions, connection_args: Sequence[str]) -> list[str]:
     """A line to copy that plans a cleanup of the largest pattern, and so shows how any of them is named."""
     row = next(iter(view.patterns), None)
     if row is None or row.select is None:
@@ -265,12 +265,12 @@ def _to_plan(view: ScanView, options: ScanOptions, way_in: Sequence[str]) -> lis
     words += [] if options.type is None else ["--type", options.type]
     if row.select.delimiters != b":":
         words += ["--delimiter", os.fsdecode(row.select.delimiters)]
-    if row.db is not None and "-n" not in way_in and len(view.databases) > 1:
-        way_in = [*way_in, "-n", str(row.db)]
+    if row.db is not None and "-n" not in connection_args and len(view.databases) > 1:
+        connection_args = [*connection_args, "-n", str(row.db)]
     return [
         "",
         "To plan a cleanup of exactly the keys of a pattern (nothing is deleted yet):",
-        line(way_in, "cleanup", *words),
+        line(connection_args, "cleanup", *words),
     ]
 
 

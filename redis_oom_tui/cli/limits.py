@@ -8,14 +8,17 @@ from typing import NamedTuple
 
 import click
 
-from redis_oom_tui.actions.fleet.operator import FleetOperator
-from redis_oom_tui.cli import again
-from redis_oom_tui.cli.acting import AnyOperator, acting, agreed, must
+from redis_oom_tui.actions.cluster.operator import ClusterOperator
+from redis_oom_tui.cli import undo_command
+from redis_oom_tui.cli.actions import AnyOperator, acting, confirm, require
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.limits_scan import SAMPLE, PolicyScan, age_line, loaded, policy_scan, scan_fields
-from redis_oom_tui.cli.trial import on_trial
+from redis_oom_tui.cli.timed_change import on_trial
+from redis_oom_tui.formatting.plan_document import limits_document
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, number_of_keys, parse_duration, size
 from redis_oom_tui.models.action import Action, Limits, PolicyView, SettingView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import SavedScan, ScanView
@@ -23,9 +26,6 @@ from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.rules.policies import UNKNOWN
 from redis_oom_tui.rules.tuning import as_typed
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.plan_document import limits_document
-from redis_oom_tui.words.sizes import count, number_of_keys, parse_duration, size
 
 EXIT_NOT_TAKEN = 1
 # A line to copy ends in shells' histories: it never holds what such a setting was.
@@ -131,9 +131,9 @@ async def _limits(
     invocation: Invocation, asked: Sequence[tuple[str, str]], how: _How
 ) -> tuple[Limits, list[ChangeResult], PolicyScan | None]:
     async with acting(invocation) as (server, operator):
-        alone = operator.on(how.node) if how.node is not None and isinstance(operator, FleetOperator) else operator
+        alone = operator.on(how.node) if how.node is not None and isinstance(operator, ClusterOperator) else operator
         if asked:
-            await must(alone, Action.SET, read_only=invocation.connection.read_only)
+            await require(alone, Action.SET, read_only=invocation.connection.read_only)
         found = await policy_scan(server, how.saved, scan=how.scan)
         how = how._replace(found=found)
         if how.revert_after is None:
@@ -173,7 +173,7 @@ async def _agreed_to(
         if how.yes:
             for warning in warnings:
                 click.echo(warning, err=True)
-        elif not agreed([*_question(change), *warnings]):
+        elif not confirm([*_question(change), *warnings]):
             click.echo(f"{change.name} was left as it is.", err=True)
             return []
         changes.append(change)
@@ -181,7 +181,7 @@ async def _agreed_to(
 
 
 async def _proposed(operator: AnyOperator, name: str, value: str, how: _How) -> Change:
-    if how.node is not None and isinstance(operator, FleetOperator):
+    if how.node is not None and isinstance(operator, ClusterOperator):
         return await operator.propose_on(how.node, name, value, _of(how))
     return await operator.propose(name, value, _of(how))
 
@@ -234,10 +234,10 @@ def _node_lines(result: ChangeResult) -> list[str]:
 
 
 def _said(results: Sequence[ChangeResult], how: _How, invocation: Invocation) -> list[str]:
-    return [*_result_lines(results), *_back(results, how, invocation.way_in)]
+    return [*_result_lines(results), *_back(results, how, invocation.connection_args)]
 
 
-def _back(results: Sequence[ChangeResult], how: _How, way_in: Sequence[str]) -> list[str]:
+def _back(results: Sequence[ChangeResult], how: _How, connection_args: Sequence[str]) -> list[str]:
     """A line to copy for each value that was another before; a node by itself where the nodes' were not all one."""
     lines: dict[str, None] = {}
     for result in results:
@@ -252,8 +252,13 @@ def _back(results: Sequence[ChangeResult], how: _How, way_in: Sequence[str]) -> 
                 continue
             where = () if one or node is None else ("--node", node)
             lines[
-                again.line(
-                    way_in, "limits", *where, "--set", f"{name}={as_typed(name, old)}", *(["--persist"] * how.persist)
+                undo_command.line(
+                    connection_args,
+                    "limits",
+                    *where,
+                    "--set",
+                    f"{name}={as_typed(name, old)}",
+                    *(["--persist"] * how.persist),
                 )
             ] = None
     return ["To put it back:", *lines] if lines else []

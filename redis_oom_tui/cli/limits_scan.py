@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import click
 
-from redis_oom_tui.cli.acting import Ticker, stopping
-from redis_oom_tui.cli.giving_way import give_way
+from redis_oom_tui.cli.actions import Ticker, stopping
+from redis_oom_tui.cli.niceness import give_way
 from redis_oom_tui.files.scans import load_scan
+from redis_oom_tui.formatting import hogs_lines
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, duration
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.scan import SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.ports import Source
-from redis_oom_tui.words import hogs_lines
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, duration
 
 SAMPLE = 100_000
 """So many keys are looked at: enough for families that matter, and seconds of a server."""

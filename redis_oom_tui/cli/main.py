@@ -13,11 +13,11 @@ from redis_oom_tui import __version__
 from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.documents import PRINTED, print_failure
 from redis_oom_tui.cli.options import connection_options, file_options, screen_options
+from redis_oom_tui.formatting.crash_report import crash_report
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.rules.guarded import DEFECTS, NotJudged
-from redis_oom_tui.words.defect import crash_report
-from redis_oom_tui.words.hostile import safe_text
 
 # name -> (module, what it does). A command's function stands in its module under its own name.
 COMMANDS: dict[str, tuple[str, str]] = {

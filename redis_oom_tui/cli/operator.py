@@ -7,21 +7,21 @@ from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 
 if TYPE_CHECKING:
-    from redis_oom_tui.actions.fleet.operator import FleetOperator
-    from redis_oom_tui.store.fleet.cluster import ClusterSource
+    from redis_oom_tui.actions.cluster.operator import ClusterOperator
+    from redis_oom_tui.server.cluster.source import ClusterSource
 
 
-def make_operator(invocation: Invocation, server: "LiveServer | ClusterSource") -> "LiveOperator | FleetOperator":
+def make_operator(invocation: Invocation, server: "LiveServer | ClusterSource") -> "LiveOperator | ClusterOperator":
     """The operator of one server, or of a cluster."""
     emergency = emergency_plan(invocation)
     if isinstance(server, LiveServer):
         return LiveOperator(server, audit_path=invocation.audit_path, emergency=emergency)
-    from redis_oom_tui.actions.fleet.operator import FleetOperator
+    from redis_oom_tui.actions.cluster.operator import ClusterOperator
 
-    return FleetOperator(server, audit_path=invocation.audit_path, emergency=emergency)
+    return ClusterOperator(server, audit_path=invocation.audit_path, emergency=emergency)
 
 
 def emergency_plan(invocation: Invocation) -> NamedPlan | None:

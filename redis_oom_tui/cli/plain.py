@@ -7,20 +7,20 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.recording import recorded
+from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.limits import limit_text
+from redis_oom_tui.formatting.rates import per_second
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.ports import Source
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.tui.poller import Poller
-from redis_oom_tui.tui.reading import Clock, Link, Reading
-from redis_oom_tui.words import sizes
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.limits import limit_text
-from redis_oom_tui.words.rates import per_second
+from redis_oom_tui.tui.server_state import Link, ScreenClock, ServerState
 
 
 def watch_plainly(invocation: Invocation, connection: Connection | None = None) -> int:
     """Print lines until interrupted."""
-    from redis_oom_tui.store.opening import source_for
+    from redis_oom_tui.server.open_source import source_for
 
     source = source_for(connection or invocation.connection)
     asyncio.run(_watch(recorded(source, invocation), invocation))
@@ -28,7 +28,7 @@ def watch_plainly(invocation: Invocation, connection: Connection | None = None) 
 
 
 async def _watch(source: Source, invocation: Invocation) -> None:
-    clock = Clock()
+    clock = ScreenClock()
     try:
         await source.open()
         poller = Poller(
@@ -44,13 +44,13 @@ async def _watch(source: Source, invocation: Invocation) -> None:
         await source.close()
 
 
-def line(reading: Reading, now: float) -> str:
+def line(reading: ServerState, now: float) -> str:
     """One tick in words: time, state, memory, what was refused and evicted, and the verdict's sentence."""
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
     return attempt("this line is", lambda: _line(reading, now, at), lambda fault: f"{at}  UNKNOWN  {fault.words}")
 
 
-def _line(reading: Reading, now: float, at: str) -> str:
+def _line(reading: ServerState, now: float, at: str) -> str:
     snapshot = reading.snapshot
     if reading.link is not Link.LIVE or snapshot is None or reading.verdict is None:
         age = "" if snapshot is None else f" (last figures {sizes.duration(now - snapshot.taken_at)} old)"

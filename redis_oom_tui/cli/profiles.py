@@ -6,7 +6,7 @@ from dataclasses import replace
 from redis_oom_tui.cli.connecting import ConnectionOptions, resolve
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.config import Profile
-from redis_oom_tui.tui.profiles import Session
+from redis_oom_tui.tui.profiles import ProfileSession
 
 
 class ConfiguredProfiles:
@@ -20,7 +20,7 @@ class ConfiguredProfiles:
         """All of them, by name."""
         return sorted(self._invocation.configuration.settings.profiles.values(), key=lambda profile: profile.name)
 
-    async def connect(self, name: str) -> Session:
+    async def connect(self, name: str) -> ProfileSession:
         """As the profile says, and no more: a password in the environment was meant for the first server.
 
         The profile's own may come from a command that takes its time.
@@ -28,7 +28,7 @@ class ConfiguredProfiles:
         import asyncio
 
         from redis_oom_tui.cli.operator import make_operator
-        from redis_oom_tui.store.opening import source_for
+        from redis_oom_tui.server.open_source import source_for
 
         configuration = self._invocation.configuration
         base = await asyncio.to_thread(configuration.connection, name)
@@ -36,4 +36,4 @@ class ConfiguredProfiles:
         profile = configuration.profile(name)
         source = source_for(connection)
         operator = make_operator(replace(self._invocation, connection=connection, profile=profile), source)
-        return Session(source, operator, replace(profile, read_only=connection.read_only))
+        return ProfileSession(source, operator, replace(profile, read_only=connection.read_only))

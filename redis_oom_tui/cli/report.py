@@ -12,29 +12,29 @@ import click
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.files.audit import AuditFile, state_folder
-from redis_oom_tui.files.fresh import write_new
-from redis_oom_tui.files.machine import with_room
+from redis_oom_tui.files.host_memory import with_room
+from redis_oom_tui.files.new_file import write_new
 from redis_oom_tui.files.reading import shown
+from redis_oom_tui.formatting.report import document, markdown
+from redis_oom_tui.formatting.sizes import skipped_lines
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import CommandRefused, TriageError
-from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.report import IncidentReport
 from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
+from redis_oom_tui.rules.blind_spots import refused_reads
+from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.fleet import servers_in
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.incident import episodes, nameless_clients, without_names
-from redis_oom_tui.rules.returning import overdue
-from redis_oom_tui.rules.unseen import refused_reads
+from redis_oom_tui.rules.timed_returns import overdue
 from redis_oom_tui.rules.values import were_read
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.words.report import document, markdown
-from redis_oom_tui.words.sizes import skipped_lines
 
 _LOOK_SECONDS = 1.5
 _AUDIT_HOURS = 24.0
@@ -93,7 +93,7 @@ class Gathered:
 
 
 async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
-    from redis_oom_tui.store.opening import source_for
+    from redis_oom_tui.server.open_source import source_for
 
     source = source_for(invocation.connection)
     try:

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import click
 
-from redis_oom_tui.cli import again
-from redis_oom_tui.cli.acting import Ticker, acting, agreed, must, stopping
+from redis_oom_tui.cli import undo_command
+from redis_oom_tui.cli.actions import Ticker, acting, confirm, require, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.giving_way import give_way
+from redis_oom_tui.cli.niceness import give_way
 from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.files.backup_check import inspect, must_be_whole
+from redis_oom_tui.formatting.plan_document import restore_document
+from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.rules.budget import holding
-from redis_oom_tui.words.plan_document import restore_document
-from redis_oom_tui.words.sizes import count
 
 EXIT_INCOMPLETE = 1
 EXIT_DECLINED = 1
@@ -45,7 +45,7 @@ def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: boo
     if as_json:
         print_document(restore_document(report))
     else:
-        click.echo("\n".join(_lines(report, invocation.way_in)))
+        click.echo("\n".join(_lines(report, invocation.connection_args)))
     undone = report.counts.get(RestoreOutcome.FAILED, 0) + report.counts.get(RestoreOutcome.NOT_ATTEMPTED, 0)
     return EXIT_INCOMPLETE if report.failed or undone or report.file_damaged else 0
 
@@ -54,8 +54,8 @@ async def _restore(
     invocation: Invocation, path: Path, head: Backup, inspection: BackupInspection, *, yes: bool
 ) -> RestoreReport | None:
     async with acting(invocation) as (server, operator):
-        await must(operator, Action.RESTORE, read_only=invocation.connection.read_only)
-        if not yes and not agreed(_question(head, inspection, str(server.address))):
+        await require(operator, Action.RESTORE, read_only=invocation.connection.read_only)
+        if not yes and not confirm(_question(head, inspection, str(server.address))):
             return None
         give_way(Pace.NORMAL)
         restoring = operator.restore(path, damaged_ok=inspection.damaged)
@@ -80,12 +80,12 @@ def _question(head: Backup, inspection: BackupInspection, address: str) -> list[
     return [*lines, f"{alone} is left alone."]
 
 
-def _lines(report: RestoreReport, way_in: Sequence[str]) -> list[str]:
+def _lines(report: RestoreReport, connection_args: Sequence[str]) -> list[str]:
     lines = [str(report.ended)]
     if report.left_out:
         lines.append("Deleted without a copy:")
         lines += [f"  {name}" for name in report.left_out[:_SHOWN]]
     if report.resumable:
         option = ["--damaged-ok"] if report.file_damaged else []
-        lines.append(f"To go on: {again.line(way_in, 'restore', report.path, *option)}")
+        lines.append(f"To go on: {undo_command.line(connection_args, 'restore', report.path, *option)}")
     return lines

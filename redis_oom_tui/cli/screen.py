@@ -18,12 +18,12 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         from redis_oom_tui.cli.plain import watch_plainly
 
         return watch_plainly(invocation, connection)
-    from redis_oom_tui.cli.joining import Joining
+    from redis_oom_tui.cli.pending_server import ConnectingServer
 
     stays = _DEMO_STAYS if connection is not None else _RECORD_STAYS if invocation.record_path is not None else ""
     connection = connection or invocation.connection
     # First of all: the server answers while the screen is loaded.
-    joining = Joining(invocation, connection)
+    joining = ConnectingServer(invocation, connection)
     from redis_oom_tui.cli.profiles import ConfiguredProfiles
     from redis_oom_tui.tui.run import run_app
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from redis_oom_tui.files.scans import load_scan
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.words.hostile import safe_text
 
 
 def of_rows(criteria: Criteria, typed: Sequence[str], saved: Path, db: int | None) -> Criteria:

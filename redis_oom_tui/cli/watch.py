@@ -11,25 +11,25 @@ from typing import Any
 
 import click
 
-from redis_oom_tui.cli.arming import arming_options, job_from
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.telling import couriers, hook_settings, metrics, scanning, telling_options
+from redis_oom_tui.cli.emergency import arming_options, job_from
+from redis_oom_tui.cli.watch_outputs import couriers, hook_settings, metrics, scanning, telling_options
 from redis_oom_tui.files.audit import state_folder
 from redis_oom_tui.files.ledger import Ledger
+from redis_oom_tui.formatting.sizes import parse_duration
+from redis_oom_tui.formatting.watch_lines import missing_line, missing_object
 from redis_oom_tui.models.config import HookSettings, WatchSettings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Thresholds
+from redis_oom_tui.monitor.buffered_output import BufferedOutput
+from redis_oom_tui.monitor.clock import RealClock, WaitingClock
+from redis_oom_tui.monitor.emergency import EmergencyCleanup
+from redis_oom_tui.monitor.loop import Listener, Monitor
+from redis_oom_tui.monitor.output import JsonLines, Note, TextLines, TickOutput
+from redis_oom_tui.monitor.polling import Polling
+from redis_oom_tui.monitor.service import Service
 from redis_oom_tui.rules.alert_book import AlertBook
-from redis_oom_tui.store.opening import source_for
-from redis_oom_tui.watch.armed import ArmedCleanup
-from redis_oom_tui.watch.clock import Clock, RealClock
-from redis_oom_tui.watch.looking import Looking
-from redis_oom_tui.watch.loop import Listener, Watch
-from redis_oom_tui.watch.output import JsonLines, Lines, Note, Output
-from redis_oom_tui.watch.patience import PatientStream
-from redis_oom_tui.watch.service import Service
-from redis_oom_tui.words.sizes import parse_duration
-from redis_oom_tui.words.watch_lines import missing_line, missing_object
+from redis_oom_tui.server.open_source import source_for
 
 _SHORTEST_SCAN_SECONDS = 60.0
 # With --once: how long its deliveries, retries among them, may take before it leaves.
@@ -99,7 +99,7 @@ async def _watch_until(
     invocation: Invocation,
     settings: WatchSettings,
     given: dict[str, Any],
-    output: Output,
+    output: TickOutput,
     resources: contextlib.ExitStack,
 ) -> int:
     clock = RealClock()
@@ -115,8 +115,8 @@ async def _watch_until(
 
     job = job_from(invocation, given)
     hooks = hook_settings(invocation.profile.hooks, given)
-    loop = Watch(Looking(source, settings, clock), book, output, clock)
-    cleanup = None if job is None else ArmedCleanup(job, book, _ledger(), clock, log=log, tell=loop.tell)
+    loop = Monitor(Polling(source, settings, clock), book, output, clock)
+    cleanup = None if job is None else EmergencyCleanup(job, book, _ledger(), clock, log=log, tell=loop.tell)
     if given["once"]:
         for listener in _told_once(invocation, hooks, given, book, log, clock, resources):
             loop.add(listener)
@@ -141,7 +141,7 @@ def _told_once(
     given: dict[str, Any],
     book: AlertBook,
     log: Callable[[Note], None],
-    clock: Clock,
+    clock: WaitingClock,
     resources: contextlib.ExitStack,
 ) -> list[Listener]:
     """Whom a single look is told to. Raises BadInput for what only a watch that goes on can serve."""
@@ -161,24 +161,24 @@ def _ledger() -> Ledger:
 
 def _output(
     invocation: Invocation, settings: WatchSettings, given: dict[str, Any], resources: contextlib.ExitStack
-) -> Output:
+) -> TickOutput:
     as_json: bool = given["as_json"]
     if sys.stdout is None:
         raise BadInput("standard output is closed: send the lines somewhere, as to /dev/null")
-    stream = PatientStream(
+    stream = BufferedOutput(
         sys.stdout.fileno(), encoding=sys.stdout.encoding, missing=missing_object if as_json else missing_line
     )
     resources.callback(stream.close)
     bell = None
     if settings.bell and sys.stderr.isatty():
-        bell = PatientStream(sys.stderr.fileno())
+        bell = BufferedOutput(sys.stderr.fileno())
         resources.callback(bell.close)
     if as_json:
         return JsonLines(stream, address=invocation.connection.address, bell=bell)
     wanted = invocation.screen.color
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ if wanted is None else wanted
     plain = given["plain"] or invocation.screen.plain
-    return Lines(stream, journal="JOURNAL_STREAM" in os.environ, colour=colour and not plain, bell=bell)
+    return TextLines(stream, journal="JOURNAL_STREAM" in os.environ, colour=colour and not plain, bell=bell)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from random import Random
 
-from redis_oom_tui.demo.families import FAMILIES, HOSTILE_NAMES, SINGLES, Family, Single
+from redis_oom_tui.demo.patterns import FAMILIES, HOSTILE_NAMES, SINGLES, DemoPattern, Single
 from redis_oom_tui.demo.values import Maker
 from redis_oom_tui.demo.wire import Wire, pack
 
@@ -47,7 +47,7 @@ def _payload(wire: Wire, rng: Random, maker: Maker) -> bytes:
     return payload
 
 
-def _batches(wire: Wire, rng: Random, family: Family, count: int) -> Iterator[list[bytes]]:
+def _batches(wire: Wire, rng: Random, family: DemoPattern, count: int) -> Iterator[list[bytes]]:
     variants = min(family.variants, count)
     pools = [[_bulk(_payload(wire, rng, maker)) for _ in range(variants)] for maker in family.makers]
     batch: list[bytes] = []

@@ -22,12 +22,8 @@ import platformdirs
 
 from redis_oom_tui.files.durable import make_folder, sync_folder
 from redis_oom_tui.files.reading import MIB, Line, lines, open_plain
-from redis_oom_tui.models.action import AuditEntry, RestoreOutcome
-from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.models.plan import Outcome
-from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.words.hostile import exact, safe_text
-from redis_oom_tui.words.typed import (
+from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
+from redis_oom_tui.formatting.typed import (
     Damaged,
     database,
     exact_bytes,
@@ -43,6 +39,10 @@ from redis_oom_tui.words.typed import (
     text,
     whole,
 )
+from redis_oom_tui.models.action import AuditEntry, RestoreOutcome
+from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.plan import Outcome
+from redis_oom_tui.models.settings import Change, ChangeResult
 
 LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
     Outcome.DELETED: "d",
@@ -112,7 +112,7 @@ class AuditFile:
 
     def batch(self, action_id: str, number: int, names: Sequence[tuple[int, bytes]]) -> None:
         """Write down the keys, as (database, name), that are acted on next."""
-        keys = [[db, exact(name)] for db, name in names]
+        keys = [[db, escape_exact(name)] for db, name in names]
         self._write({"phase": "batch", "id": action_id, "batch": number, "keys": keys}, sync=True)
 
     def done(

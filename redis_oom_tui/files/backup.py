@@ -28,14 +28,9 @@ from redis_oom_tui.files.backup_lines import (
 )
 from redis_oom_tui.files.durable import make_folder, sync_folder
 from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown
-from redis_oom_tui.models.action import Backup
-from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.models.plan import Deed, Plan
-from redis_oom_tui.models.snapshot import Server
-from redis_oom_tui.rules.restore_size import restored_size
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import told_bytes
-from redis_oom_tui.words.typed import (
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import known_bytes
+from redis_oom_tui.formatting.typed import (
     Check,
     Damaged,
     given,
@@ -49,6 +44,11 @@ from redis_oom_tui.words.typed import (
     tally,
     text,
 )
+from redis_oom_tui.models.action import Backup
+from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.plan import Operation, Plan
+from redis_oom_tui.models.snapshot import Server
+from redis_oom_tui.rules.restore_size import restored_size
 
 _LONGEST_HEAD = 65536
 _LONGEST_END = 512
@@ -108,7 +108,7 @@ class BackupWriter:
             "plan": plan.hash,
             "deed": plan.deed.value,
             "keys": len(plan.keys),
-            "bytes": told_bytes(plan.size, len(plan.keys)),
+            "bytes": known_bytes(plan.size, len(plan.keys)),
             "clock": _SERVER_CLOCK,
             "clock_skew_seconds": clock_skew_seconds,
         }
@@ -231,7 +231,7 @@ def _backup(path: Path, head: Mapping[str, Any], end: Mapping[str, Any], size: i
         version=safe_text(taken(head, "version", text)),
         keys=taken(held, "keys", tally),
         size=size,
-        deed=given(head, "deed", one_of(Deed), Deed.DELETE).value,
+        deed=given(head, "deed", one_of(Operation), Operation.DELETE).value,
         held_bytes=given(held, "bytes", optional(tally), None),
         left_out_keys=given(end, "left_out", tally, 0),
         restored_bytes=given(end, "restored_bytes", optional(tally), None),

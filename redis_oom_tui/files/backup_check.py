@@ -5,9 +5,9 @@ from pathlib import Path
 
 from redis_oom_tui.files.backup import DamagedHead, End, end_of, numbered_records, read_head
 from redis_oom_tui.files.reading import cannot_be_read, iter_chunks, open_plain, shown
+from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.action import BackupInspection
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.words.sizes import count, number_of_keys
 
 _CUT = "its run was interrupted, or the file was cut: keys may be missing from it"
 

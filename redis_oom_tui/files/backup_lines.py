@@ -7,8 +7,7 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.words.typed import (
+from redis_oom_tui.formatting.typed import (
     Check,
     Damaged,
     base64_bytes,
@@ -23,6 +22,7 @@ from redis_oom_tui.words.typed import (
     text,
     whole,
 )
+from redis_oom_tui.models.keys import KeyId
 
 SUM = b',"sum":"'
 SUM_DIGITS = 16

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from redis_oom_tui.formatting.sanitize import escape_exact, unescape_exact
+from redis_oom_tui.formatting.typed import number, text, whole
+from redis_oom_tui.models.cluster import ClusterView
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.fleet import FleetView
-from redis_oom_tui.words.hostile import exact, from_exact
-from redis_oom_tui.words.typed import number, text, whole
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, bytes):
-        return exact(value)
+        return escape_exact(value)
     if isinstance(value, Mapping):
         return {str(name): encode(part) for name, part in value.items()}
     if isinstance(value, tuple | list):
@@ -69,7 +69,7 @@ def _tuple(arguments: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
 
 def _scalar(kind: Any, data: Any) -> Any:
     if kind is bytes:
-        return from_exact(data)
+        return unescape_exact(data)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(data)
     if kind is float:
@@ -87,7 +87,7 @@ def _scalar(kind: Any, data: Any) -> Any:
 def _hints(kind: type) -> dict[str, Any]:
     names = {field.name for field in dataclasses.fields(kind)}
     # A snapshot names the fleet that it stands for, which is made of snapshots: that one name is told here.
-    hints = get_type_hints(kind, localns={"FleetView": FleetView})
+    hints = get_type_hints(kind, localns={"ClusterView": ClusterView})
     return {name: hint for name, hint in hints.items() if name in names}
 
 

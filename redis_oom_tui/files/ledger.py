@@ -14,10 +14,10 @@ from pathlib import Path
 
 from redis_oom_tui.files.durable import make_folder, sync_folder
 from redis_oom_tui.files.reading import MIB, read_small
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.typed import Damaged, members, moment, parse, several, taken, tally, text
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules.emergency import HOUR_SECONDS, Spent
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.typed import Damaged, members, moment, parse, several, taken, tally, text
 
 _LARGEST = MIB
 

@@ -8,14 +8,10 @@ from typing import Any, BinaryIO
 
 from redis_oom_tui.files.durable import write_whole
 from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown
-from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, Order, Plan, PlannedKey, TtlFilter
-from redis_oom_tui.rules.freezing import fingerprint, first_fingerprint, key_fields
-from redis_oom_tui.words import pattern_text
-from redis_oom_tui.words.hostile import exact
-from redis_oom_tui.words.sizes import told_bytes
-from redis_oom_tui.words.typed import (
+from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.formatting.sizes import known_bytes
+from redis_oom_tui.formatting.typed import (
     Damaged,
     all_taken,
     database,
@@ -34,6 +30,10 @@ from redis_oom_tui.words.typed import (
     text,
     whole,
 )
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Operation, Order, Plan, PlannedKey, TtlFilter
+from redis_oom_tui.rules.plan_hash import fingerprint, first_fingerprint, key_fields
 
 _FORMAT = "redis-oom-tui plan 2"
 _FIRST_FORMAT = "redis-oom-tui plan 1"
@@ -118,7 +118,7 @@ def _head(plan: Plan) -> dict[str, Any]:
         "deed": plan.deed.value,
         "expire_seconds": plan.expire_seconds,
         "keys": len(plan.keys),
-        "bytes": told_bytes(plan.size, len(plan.keys)),
+        "bytes": known_bytes(plan.size, len(plan.keys)),
         "keyspace_keys": plan.keyspace_keys,
         "scanned_keys": plan.scanned_keys,
         "matched_keys": plan.matched_keys,
@@ -132,7 +132,7 @@ def _head(plan: Plan) -> dict[str, Any]:
 def criteria_fields(criteria: Criteria) -> dict[str, Any]:
     """Criteria as plain values, for a plan's file, the audit file and --json; marked keys are only counted."""
     return {
-        "patterns": [exact(pattern) for pattern in criteria.patterns],
+        "patterns": [escape_exact(pattern) for pattern in criteria.patterns],
         "types": list(criteria.types),
         "databases": None if criteria.databases is None else list(criteria.databases),
         "idle_over_seconds": criteria.idle_over_seconds,
@@ -160,7 +160,7 @@ def _plan(head: dict[str, Any], keys: tuple[PlannedKey, ...]) -> Plan:
         plan,
         run_id=taken(head, "run_id", optional(printable)),
         role=taken(head, "role", printable),
-        deed=taken(head, "deed", one_of(Deed)),
+        deed=taken(head, "deed", one_of(Operation)),
         expire_seconds=taken(head, "expire_seconds", optional(tally)),
         keyspace_keys=taken(head, "keyspace_keys", tally),
         scanned_keys=taken(head, "scanned_keys", tally),

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.words.hostile import safe_text
 
 MIB = 1024 * 1024
 LONGEST_LINE = 64 * MIB

@@ -14,15 +14,15 @@ from typing import Any, BinaryIO, NamedTuple, TextIO, overload
 
 from redis_oom_tui.files.codec import decode, encode
 from redis_oom_tui.files.reading import LONGEST_LINE, cannot_be_read, lines, open_plain, shown
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.typed import Damaged, members, moment, number, parse, taken
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.typed import Damaged, members, moment, number, parse, taken
 
 FORMAT = "redis-oom-tui recording"
 VERSION = 1
@@ -94,7 +94,7 @@ class Recorder:
             self.close()
 
 
-class Place(NamedTuple):
+class LinePlace(NamedTuple):
     """Where a moment stands in its file, and what is known of it without reading all of it."""
 
     number: int
@@ -111,7 +111,7 @@ class Moments(Sequence[Moment]):
     Looking raises BadInput for a line that cannot be read.
     """
 
-    def __init__(self, path: Path, places: Sequence[Place]) -> None:
+    def __init__(self, path: Path, places: Sequence[LinePlace]) -> None:
         self._path = path
         self._places = places
 
@@ -138,7 +138,7 @@ class Moments(Sequence[Moment]):
             raise BadInput(f"{shown(self._path)}, line {place.number}, a {place.kind}: {error}") from None
         return replace(found, monotonic=place.monotonic, at=place.at)
 
-    def place(self, index: int) -> Place:
+    def place(self, index: int) -> LinePlace:
         """What is known of a moment without reading all of it."""
         return self._places[index]
 
@@ -196,9 +196,9 @@ def _head(line: bytes, path: Path) -> tuple[Address, float]:
         raise BadInput(f"{shown(path)}, line 1: {error}") from None
 
 
-def _places(file: BinaryIO, path: Path) -> tuple[list[Place], bool]:
+def _places(file: BinaryIO, path: Path) -> tuple[list[LinePlace], bool]:
     """Each line with the kind of what it holds, which stands right behind its two times."""
-    places: list[Place] = []
+    places: list[LinePlace] = []
     for line in lines(file, LONGEST_LINE, number=2):
         if not line.whole:
             return places, False
@@ -214,7 +214,7 @@ def _places(file: BinaryIO, path: Path) -> tuple[list[Place], bool]:
             )
         except Damaged as error:
             raise BadInput(f"{shown(path)}, line {line.number}: {error}") from None
-        places.append(Place(line.number, line.offset, line.size, kind[3].decode("ascii"), *times))
+        places.append(LinePlace(line.number, line.offset, line.size, kind[3].decode("ascii"), *times))
     return places, True
 
 

@@ -7,22 +7,13 @@ from typing import Any
 from redis_oom_tui.files.record import Moment, Recorder
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.cluster import ClusterView, NodeView
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.fleet import FleetView, NodeView
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.ports import (
-    Fleet,
-    GoesOn,
-    KeepsItsPlace,
-    SamplesValues,
-    Scan,
-    SeesReplicas,
-    Source,
-    TellsSettings,
-)
+from redis_oom_tui.ports import Fleet, GoesOn, KeepsItsPlace, SamplesValues, Scan, SeesReplicas, Source, TellsSettings
 
 Note = Callable[..., None]
 
@@ -126,7 +117,7 @@ class RecordingFleet(RecordingSource):
         super().__init__(inner, recorder, **clocks)
         self._fleet = inner
 
-    async def fleet(self) -> FleetView:
+    async def fleet(self) -> ClusterView:
         """Every node; kept with the snapshots."""
         return await self._fleet.fleet()
 

@@ -9,11 +9,8 @@ from typing import Any
 
 from redis_oom_tui.files.durable import write_whole
 from redis_oom_tui.files.reading import MIB, cannot_be_read, open_plain, read_small, shown
-from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId, KeyPattern, KeyRow
-from redis_oom_tui.models.scan import CURVE_SHARES, Interval, Pace, PatternRow, SavedScan, ScanState, ScanView, TypeRow
-from redis_oom_tui.words import pattern_text
-from redis_oom_tui.words.typed import (
+from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting.typed import (
     KEY_ROW,
     KEY_ROW_LATER,
     Check,
@@ -37,6 +34,9 @@ from redis_oom_tui.words.typed import (
     text,
     whole,
 )
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyId, KeyPattern, KeyRow
+from redis_oom_tui.models.scan import CURVE_SHARES, Interval, Pace, PatternRow, SavedScan, ScanState, ScanView, TypeRow
 
 _FORMAT = "redis-oom-tui scan 1"
 # The most of a file that is read, and how far in it says what it is.

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from redis_oom_tui.files.machine import is_local, is_server
+from redis_oom_tui.files.host_memory import is_local, is_server
 from redis_oom_tui.files.reading import MIB, read_small
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput

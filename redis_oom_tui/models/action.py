@@ -102,7 +102,7 @@ class PolicyView:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WriteStep:
     """One question on the way of a write through a full server, its answer with this server's numbers.
 
     `lit` says that the write comes past here now; `end` that it ends here.
@@ -150,7 +150,7 @@ class Limits:
     policy: str
     policies: tuple[PolicyView, ...] = ()
     settings: tuple[SettingView, ...] = ()
-    path: tuple[Step, ...] = ()
+    path: tuple[WriteStep, ...] = ()
     room: Room = field(default_factory=Room)
     over_bytes: int | None = None
     scanned: bool = False

@@ -36,7 +36,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class JudgedSample:
     """One answer of the server, judged. `monotonic` is the tool's clock when it came, in seconds.
 
     `rising` is the level by the thresholds themselves, `staying` by thresholds lowered by the hysteresis: an alert

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from redis_oom_tui.models.address import Address, Sentinel, Tls
 from redis_oom_tui.models.alert import EventKind
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.models.plan import Criteria, Deed
+from redis_oom_tui.models.plan import Criteria, Operation
 from redis_oom_tui.models.verdict import Thresholds
 
 
@@ -84,7 +84,7 @@ class NamedPlan:
 
     name: str
     criteria: Criteria
-    deed: Deed = Deed.DELETE
+    deed: Operation = Operation.DELETE
     expire_seconds: int | None = None
 
 

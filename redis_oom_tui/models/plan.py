@@ -90,7 +90,7 @@ class PlannedKey:
         return self.read_at is None and self.idle_seconds is not None
 
 
-class Deed(StrEnum):
+class Operation(StrEnum):
     """What a plan does to its keys."""
 
     DELETE = "delete"
@@ -112,7 +112,7 @@ class Plan:
     made_at: float
     server: str
     run_id: str | None = None
-    deed: Deed = Deed.DELETE
+    deed: Operation = Operation.DELETE
     expire_seconds: int | None = None
     keyspace_keys: int = 0
     scanned_keys: int = 0

@@ -13,7 +13,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.frozen import dataclass
 
 if TYPE_CHECKING:
-    from redis_oom_tui.models.fleet import FleetView
+    from redis_oom_tui.models.cluster import ClusterView
 
 
 class LimitSource(StrEnum):
@@ -213,7 +213,7 @@ class Snapshot:
     activity: Activity = field(default_factory=Activity)
     took_seconds: float | None = None
     notes: tuple[str, ...] = ()
-    fleet: "FleetView | None" = None
+    fleet: "ClusterView | None" = None
     doubts: tuple[Doubt, ...] = ()
     keyspace_known: bool = True
     clock_skew_seconds: float | None = None

@@ -48,7 +48,7 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class TrendSample:
     """One point of the history. The totals count from when the tool began to watch, across resets and restarts."""
 
     monotonic: float

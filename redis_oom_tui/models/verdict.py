@@ -48,7 +48,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Lever:
+class Remedy:
     """Where in the product a finding is mended: the pane, and the plan or setting that it fills in there.
 
     `db` is the database of the keys that `match` names; None where it may be any. `pattern` holds exactly the keys that
@@ -76,5 +76,5 @@ class Finding:
     advice: str
     evidence: tuple[str, ...] = ()
     saves_bytes: tuple[int, int] | None = None
-    lever: Lever | None = None
+    lever: Remedy | None = None
     in_the_application: str = ""

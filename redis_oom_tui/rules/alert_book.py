@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import replace
 
-from redis_oom_tui.models.alert import Alert, Event, EventKind, Reading, Silence
+from redis_oom_tui.models.alert import Alert, Event, EventKind, JudgedSample, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alerts import State, step
@@ -15,9 +15,9 @@ _RAISES = frozenset({EventKind.WARNING, EventKind.CRITICAL, EventKind.OOM, Event
 class AlertBook:
     """Keeps the alerts of `server`. Pure: it acts on what it is given, and time comes in with it.
 
-    >>> from redis_oom_tui.models.alert import Reading
+    >>> from redis_oom_tui.models.alert import JudgedSample
     >>> book = AlertBook("127.0.0.1:6379", WatchSettings())
-    >>> [event.kind.value for event in book.observe(Reading(0, 0, Level.OOM, Level.OOM, "refusing writes"))]
+    >>> [event.kind.value for event in book.observe(JudgedSample(0, 0, Level.OOM, Level.OOM, "refusing writes"))]
     ['oom']
     >>> book.acknowledge()
     >>> book.standing(now=5.0)
@@ -55,7 +55,7 @@ class AlertBook:
         """The last events, oldest first."""
         return tuple(self._timeline)
 
-    def observe(self, look: Reading | Silence) -> tuple[Event, ...]:
+    def observe(self, look: JudgedSample | Silence) -> tuple[Event, ...]:
         """Take one look at the server into account; returns the events that it set off, each told only once."""
         self._remember_silence(look)
         before, state = self._state.level, self._state
@@ -94,8 +94,8 @@ class AlertBook:
         """Quiet for so long, unless it gets worse."""
         self._snoozed_until = now + seconds
 
-    def _remember_silence(self, look: Reading | Silence) -> None:
-        if isinstance(look, Reading):
+    def _remember_silence(self, look: JudgedSample | Silence) -> None:
+        if isinstance(look, JudgedSample):
             self._silence = None
         else:
             if self._silence is None:

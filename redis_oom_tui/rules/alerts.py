@@ -8,11 +8,11 @@ readings longer than the time after which a server counts as lost is a break: no
 
 from dataclasses import dataclass, field, replace
 
-from redis_oom_tui.models.alert import Event, EventKind, Figures, Reading, Silence
+from redis_oom_tui.formatting.sizes import duration
+from redis_oom_tui.models.alert import Event, EventKind, Figures, JudgedSample, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
-from redis_oom_tui.words.sizes import duration
 
 _LADDER = (Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM)
 _RANK = {level: rank for rank, level in enumerate(_LADDER)}
@@ -32,7 +32,7 @@ class State:
     events_total: int = 0
     above: tuple[float | None, ...] = _NEVER
     below: tuple[float | None, ...] = _NEVER
-    last: Reading | None = None
+    last: JudgedSample | None = None
     silent_since: float | None = None
     lost: bool = False
 
@@ -44,8 +44,10 @@ class _Step:
     state: State
     events: list[Event] = field(default_factory=list)
 
-    def tell(self, kind: EventKind, look: Reading | Silence, reason: str, *, level: Level, began: float | None) -> None:
-        last = look if isinstance(look, Reading) else self.state.last
+    def tell(
+        self, kind: EventKind, look: JudgedSample | Silence, reason: str, *, level: Level, began: float | None
+    ) -> None:
+        last = look if isinstance(look, JudgedSample) else self.state.last
         self.state = replace(self.state, events_total=self.state.events_total + 1)
         self.events.append(
             Event(
@@ -56,14 +58,14 @@ class _Step:
                 level=level,
                 before=self.state.level,
                 reason=reason,
-                rule=look.rule if isinstance(look, Reading) else "",
+                rule=look.rule if isinstance(look, JudgedSample) else "",
                 figures=last.figures if last is not None else Figures(),
                 lasted_seconds=None if began is None else max(0.0, look.monotonic - began),
             )
         )
 
 
-def step(state: State, look: Reading | Silence, settings: WatchSettings) -> tuple[State, tuple[Event, ...]]:
+def step(state: State, look: JudgedSample | Silence, settings: WatchSettings) -> tuple[State, tuple[Event, ...]]:
     """The state after `look`, and the events that it set off, in their order."""
     taken = _Step(state)
     if isinstance(look, Silence):
@@ -86,7 +88,7 @@ def lowered(thresholds: Thresholds, hysteresis: float) -> Thresholds:
 _UNJUDGED = frozenset({"limit-unknown", "count-unknown"})
 
 
-def reading(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> Reading | Silence:
+def reading(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> JudgedSample | Silence:
     """A snapshot as the alerts see it; a Silence where it could not be judged. `staying` is the lenient verdict.
 
     A server that loads its data after a restart serves nobody: that is silence, not memory that ran out. One that
@@ -96,7 +98,7 @@ def reading(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> Reading |
     if verdict.rule == "loading" or (Level.UNKNOWN in levels and verdict.rule not in _UNJUDGED):
         return Silence(snapshot.taken_monotonic, snapshot.taken_at, verdict.reason)
     rising, lenient = (Level.OK if level is Level.UNKNOWN else level for level in levels)
-    return Reading(
+    return JudgedSample(
         monotonic=snapshot.taken_monotonic,
         at=snapshot.taken_at,
         rising=rising,
@@ -122,7 +124,7 @@ def figures(snapshot: Snapshot) -> Figures:
     )
 
 
-def restarted(before: Reading | None, now: Reading) -> bool:
+def restarted(before: JudgedSample | None, now: JudgedSample) -> bool:
     """Whether another process answers than before: another run_id or, where that is hidden, a younger one."""
     if before is None:
         return False
@@ -142,7 +144,7 @@ def _hear_nothing(taken: _Step, look: Silence, settings: WatchSettings) -> None:
         taken.state = replace(taken.state, lost=True)
 
 
-def _hear(taken: _Step, look: Reading, settings: WatchSettings) -> None:
+def _hear(taken: _Step, look: JudgedSample, settings: WatchSettings) -> None:
     before = taken.state.last
     if taken.state.lost:
         began = taken.state.silent_since
@@ -167,7 +169,7 @@ def _hear(taken: _Step, look: Reading, settings: WatchSettings) -> None:
     _climb_or_descend(taken, look, settings)
 
 
-def _timed(state: State, look: Reading) -> State:
+def _timed(state: State, look: JudgedSample) -> State:
     """Since when the readings have been about or above, and clearly below, each level."""
     rising, staying, now = _RANK[look.rising], _RANK[look.staying], look.monotonic
     above = tuple(
@@ -180,7 +182,7 @@ def _timed(state: State, look: Reading) -> State:
     return replace(state, above=above, below=below)
 
 
-def _climb_or_descend(taken: _Step, look: Reading, settings: WatchSettings) -> None:
+def _climb_or_descend(taken: _Step, look: JudgedSample, settings: WatchSettings) -> None:
     state = taken.state
     here = _RANK[state.level]
     reached = max(rank for rank in range(len(_LADDER)) if rank == 0 or _held(state.above, rank, look, settings))
@@ -195,13 +197,13 @@ def _climb_or_descend(taken: _Step, look: Reading, settings: WatchSettings) -> N
     taken.state = replace(taken.state, level=_LADDER[reached], since=look.monotonic)
 
 
-def _held(above: tuple[float | None, ...], rank: int, look: Reading, settings: WatchSettings) -> bool:
+def _held(above: tuple[float | None, ...], rank: int, look: JudgedSample, settings: WatchSettings) -> bool:
     needed = 0.0 if _LADDER[rank] is Level.OOM else settings.hold_seconds
     since = above[rank]
     return since is not None and _RANK[look.rising] >= rank and look.monotonic - since >= needed
 
 
-def _left(below: tuple[float | None, ...], rank: int, look: Reading, settings: WatchSettings) -> bool:
+def _left(below: tuple[float | None, ...], rank: int, look: JudgedSample, settings: WatchSettings) -> bool:
     needed = settings.quiet_seconds if _LADDER[rank] is Level.OOM else settings.hold_seconds
     since = below[rank]
     return since is not None and look.monotonic - since >= needed

@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from redis_oom_tui.formatting.key_sizes import sum_words
+from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, size
 from redis_oom_tui.models.action import Backup, BackupChoice, Budget
-from redis_oom_tui.models.plan import Deed, Plan
+from redis_oom_tui.models.plan import Operation, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import uncopied
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.headroom import size_is_told
 from redis_oom_tui.rules.restore_size import table_growth
-from redis_oom_tui.words.key_sizes import sum_words
-from redis_oom_tui.words.sizes import count, duration, number_of_keys, percent, size, told_bytes
 
 TARGET = 0.80
 # How far keys are put back: a server brought to its limit again would refuse the next write, or evict for it.
@@ -42,10 +42,10 @@ def budget(plan: Plan, snapshot: Snapshot, target: float = TARGET, *, before: Bu
 
 def _budget(plan: Plan, snapshot: Snapshot, target: float, before: Budget | None) -> Budget:
     memory = snapshot.memory
-    held = told_bytes(plan.size, len(plan.keys)) if before is None else before.held_bytes
+    held = known_bytes(plan.size, len(plan.keys)) if before is None else before.held_bytes
     if held is None:
         return _unknown(target, snapshot)
-    freed = 0 if plan.deed is Deed.EXPIRE else held
+    freed = 0 if plan.deed is Operation.EXPIRE else held
     low, high = _range(plan, before) if freed else (0, 0)
     counted = memory.counted_bytes
     if memory.maxmemory_bytes is None or counted is None:
@@ -105,7 +105,7 @@ def _words(
     plan: Plan, target: float, needed: int, held: int, now: float | None, after: float, *, freed: tuple[int, int]
 ) -> str:
     need = _need(target, needed)
-    if plan.deed is Deed.EXPIRE:
+    if plan.deed is Operation.EXPIRE:
         return f"{need}; this plan frees about {size(held)} within {duration(plan.expire_seconds)}, nothing at once."
     about = _about(held, *freed)
     change = f"from {percent(now, 1)} to about {percent(after, 1)}"
@@ -162,7 +162,7 @@ def putting_back(backup: Backup, snapshot: Snapshot) -> str | None:
     counted = memory.counted_bytes
     if memory.maxmemory_bytes is None or counted is None:
         return None
-    if backup.held_bytes is None or backup.deed == Deed.EXPIRE.value:
+    if backup.held_bytes is None or backup.deed == Operation.EXPIRE.value:
         return None
     taken = backup.held_bytes if backup.restored_bytes is None else backup.restored_bytes
     taken += table_growth(snapshot.keys, backup.keys) + table_growth(snapshot.expires, backup.expiring_keys or 0)
@@ -180,7 +180,7 @@ def holding(backup: Backup) -> str:
     >>> holding(Backup("b", 0.0, "s", "redis", "7", 1200, 9, held_bytes=4096, left_out_keys=1))
     'It holds 1,200 keys (4.0 KiB); 1 key more was deleted without a copy.'
     """
-    what = "the former expiry of " if backup.deed == Deed.EXPIRE.value else ""
+    what = "the former expiry of " if backup.deed == Operation.EXPIRE.value else ""
     held = f" ({size(backup.held_bytes)})" if backup.held_bytes is not None else ""
     if not backup.whole:
         return f"It was to hold {what}{number_of_keys(backup.keys)}{held} and was cut off: what is in it counts."
@@ -193,7 +193,7 @@ def holding(backup: Backup) -> str:
 
 def unsaved(plan: Plan, backup: BackupChoice) -> tuple[int, int]:
     """How many keys of `plan`, of how many bytes, the backup would not hold because each is over its cap."""
-    if not backup.wanted or plan.deed is Deed.EXPIRE:
+    if not backup.wanted or plan.deed is Operation.EXPIRE:
         return 0, 0
     sizes = [key.size for key in plan.keys if key.size is not None and key.size > backup.max_key_bytes]
     return len(sizes), sum(sizes)
@@ -203,9 +203,9 @@ def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     """What a person has to read before saying yes to `plan`, the deed and its place first."""
     databases = sorted({key.id.db for key in plan.keys})
     where = f"database {databases[0]}" if len(databases) == 1 else f"databases {', '.join(map(str, databases))}"
-    verb = "Delete" if plan.deed is Deed.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
+    verb = "Delete" if plan.deed is Operation.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
     role = f" ({plan.role})" if plan.role else ""
-    held = sum_words(told_bytes(plan.size, len(plan.keys)), *plan.size_range)
+    held = sum_words(known_bytes(plan.size, len(plan.keys)), *plan.size_range)
     share = f", {percent(_share(plan))} of all keys," if _share(plan) > _WORD_ABOVE_SHARE else ""
     first = f"{verb} {number_of_keys(len(plan.keys))} ({held}){share} in {where} of {plan.server}{role}."
     return (first, *_undo_words(plan, backup), *plan.flags, *beyond(plan, plan.size))
@@ -223,7 +223,7 @@ def beyond(plan: Plan, held: int) -> tuple[str, ...]:
         words.append(f"The search ended early, after {count(plan.scanned_keys)} keys: more may match.")
     left = plan.matched_keys - len(plan.keys)
     if left > 0:
-        rest = size(told_bytes(max(0, plan.matched_bytes - held), left))
+        rest = size(known_bytes(max(0, plan.matched_bytes - held), left))
         more, them = ("key matches", "it") if left == 1 else ("keys match", "them")
         words.append(f"{count(left)} more {more} ({rest}); the limit of the plan leaves {them} out.")
     return tuple(words)
@@ -237,7 +237,7 @@ def _in_a_file(keys: int, held: int) -> int:
 def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     if not backup.wanted:
         return ("No backup: this cannot be undone.",)
-    if plan.deed is Deed.EXPIRE:
+    if plan.deed is Operation.EXPIRE:
         return ("The present expiry of each key is written down, so this can be undone until the keys are due.",)
     number, held = unsaved(plan, backup)
     others = _others(plan, backup)

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import duration, size
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import NOT_REPORTED, ClientBuffer, Doubt, Snapshot
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import duration, size
 
 # Every connection takes some KB of buffers; what holds less than this is nobody's hog.
 HOG_BYTES = 2**20

@@ -1,7 +1,7 @@
 """Whether the server's clock and this computer's agree."""
 
+from redis_oom_tui.formatting.sizes import duration
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.words.sizes import duration
 
 # Less may be from the way, and does no harm.
 _NOTABLE_SECONDS = 5.0

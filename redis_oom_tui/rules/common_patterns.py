@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Interval, PatternRow, ScanView
 from redis_oom_tui.rules.key_patterns import wild
 from redis_oom_tui.rules.patterns import VARIABLE, parts
-from redis_oom_tui.words.sizes import told_bytes
 
 _STAR = re.compile(rb"\\(.)|\*|[^\\*]+", re.DOTALL)
 _NOTHING = Interval(0, 0, 0)
@@ -116,7 +116,7 @@ class ScanCounts:
         complete = self._view.complete
         keys = row.estimated_keys or (_exactly(row.keys) if complete else None)
         size = row.estimated_bytes or (_exactly(row.size) if complete else None)
-        return Counted(keys, None if told_bytes(row.size, row.keys) is None else size)
+        return Counted(keys, None if known_bytes(row.size, row.keys) is None else size)
 
 
 class _Index:

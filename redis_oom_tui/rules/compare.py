@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, SavedScan, ScanView
 from redis_oom_tui.rules.common_patterns import ScanCounts
-from redis_oom_tui.words import pattern_text
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import told_bytes
 
 _NAMED = 3
 
@@ -103,7 +103,7 @@ def _apart(before: Interval | None, now: Interval | None) -> bool:
 
 def _whole(before: ScanView, now: ScanView) -> PatternChange:
     def side(view: ScanView) -> Interval | None:
-        if told_bytes(view.bytes_seen, view.scanned_keys) is None:
+        if known_bytes(view.bytes_seen, view.scanned_keys) is None:
             return None
         if view.complete:
             return Interval(view.bytes_seen, view.bytes_seen, view.bytes_seen)

@@ -20,7 +20,7 @@ _FEWEST_GROUPS = 4
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampledShare:
     """How much of the whole was seen: keys in each group of pages, and how many keys there are in all.
 
     `total_bytes` is what all of them cannot exceed (used_memory), where that is known.
@@ -69,7 +69,7 @@ def giants(sizes: Iterable[int], total: int) -> list[int]:
 
 
 def extrapolated(
-    amounts: Sequence[int], sample: Sample, huge: Sequence[int] = (), *, at_most: int | None = None
+    amounts: Sequence[int], sample: SampledShare, huge: Sequence[int] = (), *, at_most: int | None = None
 ) -> Interval | None:
     """The whole of which `amounts` (one for each group, giants left out) were seen, with `huge` the giants seen.
 

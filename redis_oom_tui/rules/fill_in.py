@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.snapshot import NOT_REPORTED, Doubt, LimitSource, Snapshot
 from redis_oom_tui.rules.policies import UNKNOWN
-from redis_oom_tui.words.hostile import safe_text
 
 _ELSEWHERE = f"{NOT_REPORTED} by INFO: CONFIG GET's answer stands for it"
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.models.trend import Forecast, Sample, Trend
+from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.history import since_last_restart
+from redis_oom_tui.rules.seasonality import Point, Season, noise, wave_in
 from redis_oom_tui.rules.stretches import fell_once, has_stopped, in_order, unbroken
-from redis_oom_tui.rules.waves import Point, Wave, noise, wave_in
 
 # All pairs of this many points are 1,540 slopes: about a millisecond.
 _POINTS = 56
@@ -37,7 +37,7 @@ _STEPS = (0.0, *(0.01 * 1.03**power for power in range(390)))
 _WINDOWS = (300.0, 1800.0, 10_800.0, math.inf)
 
 
-def forecast(samples: Sequence[Sample], limit_bytes: int | None = None) -> Forecast:
+def forecast(samples: Sequence[TrendSample], limit_bytes: int | None = None) -> Forecast:
     """The trend of the counted memory, and the time to `limit_bytes` (by default the last sample's maxmemory).
 
     It rests on the shortest stretch of the past that shows growth fast enough to matter within its reach.
@@ -47,7 +47,7 @@ def forecast(samples: Sequence[Sample], limit_bytes: int | None = None) -> Forec
     )
 
 
-def _forecast(samples: Sequence[Sample], limit_bytes: int | None) -> Forecast:
+def _forecast(samples: Sequence[TrendSample], limit_bytes: int | None) -> Forecast:
     kept = since_last_restart(samples)
     points = in_order([(sample.monotonic, sample.counted_bytes) for sample in kept])
     if not points:
@@ -65,7 +65,7 @@ def _forecast(samples: Sequence[Sample], limit_bytes: int | None) -> Forecast:
     return told
 
 
-def _on_a_wave(wave: Wave, limit: int | None, watched: float) -> Forecast:
+def _on_a_wave(wave: Season, limit: int | None, watched: float) -> Forecast:
     low, slope, high = ((wave.gain + more) / wave.period for more in (-wave.stray, 0.0, wave.stray))
     if not wave.grows:
         trend = Trend.SHRINKING if -wave.gain > wave.stray else Trend.NONE

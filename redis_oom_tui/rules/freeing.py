@@ -19,9 +19,9 @@ bytes, and a string cannot be made shorter. What modules do is not known.
 
 from collections.abc import Iterable
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import number_of_keys, size
 from redis_oom_tui.models.plan import PlannedKey
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import number_of_keys, size
 
 _OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})
 _LARGE_STRING = 256 * 1024 * 1024

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, parse_size, percent, size
 from redis_oom_tui.models.action import Room
+from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
 from redis_oom_tui.rules.whatif import over_bytes
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, parse_size, percent, size
 
 UNLIMITED = "unlimited"
 PER_NODE = "maxmemory is per node: the other nodes keep theirs."

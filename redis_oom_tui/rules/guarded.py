@@ -7,10 +7,10 @@ no watch and no replay: the caller goes on without its answer, says so, and the 
 from collections.abc import Callable
 from typing import TypeVar
 
+from redis_oom_tui.formatting.crash_report import defect_lines
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.words.defect import defect_lines
-from redis_oom_tui.words.hostile import safe_text
 
 T = TypeVar("T")
 

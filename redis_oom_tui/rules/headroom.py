@@ -7,9 +7,9 @@ saved and compared before its deletion, as multiples of its size that had to be 
 
 from collections.abc import Mapping
 
+from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
-from redis_oom_tui.words.sizes import count, size
 
 # Types whose MEMORY USAGE with all elements is their size: the server's own, and modules that answer for theirs.
 TOLD_TYPES = frozenset(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.trend import Rates, Sample
+from redis_oom_tui.models.trend import Rates, TrendSample
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.rates import between
 
@@ -20,7 +20,7 @@ class History:
 
     def __init__(self, max_samples: int = _MAX_SAMPLES) -> None:
         self._max = max(8, max_samples)
-        self._samples: list[Sample] = []
+        self._samples: list[TrendSample] = []
         self._recent: list[Snapshot] = []
 
     def add(self, snapshot: Snapshot) -> Rates:
@@ -48,7 +48,7 @@ class History:
         return gained
 
     @property
-    def samples(self) -> tuple[Sample, ...]:
+    def samples(self) -> tuple[TrendSample, ...]:
         """All that is kept, the oldest first."""
         return tuple(self._samples)
 
@@ -87,12 +87,12 @@ class History:
             del samples[0]
 
 
-def _missed(samples: Sequence[Sample], index: int, now: float) -> float:
+def _missed(samples: Sequence[TrendSample], index: int, now: float) -> float:
     gap = samples[index + 1].monotonic - samples[index - 1].monotonic
     return gap / max(1.0, now - samples[index].monotonic)
 
 
-def since_last_restart(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+def since_last_restart(samples: Sequence[TrendSample]) -> tuple[TrendSample, ...]:
     """The samples of the process that runs now: memory from before its start says nothing about its growth."""
     for index in range(len(samples) - 1, -1, -1):
         if samples[index].restarted:
@@ -100,12 +100,12 @@ def since_last_restart(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     return tuple(samples)
 
 
-def _sample(snapshot: Snapshot, gained: Rates, last: Sample | None) -> Sample | None:
+def _sample(snapshot: Snapshot, gained: Rates, last: TrendSample | None) -> TrendSample | None:
     """None where used_memory is unknown: a trend has nothing to rest on there."""
     memory = snapshot.memory
     if memory.used_bytes is None or memory.counted_bytes is None:
         return None
-    return Sample(
+    return TrendSample(
         monotonic=snapshot.taken_monotonic,
         at=snapshot.taken_at,
         used_bytes=memory.used_bytes,

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import CommandRefused, NotRedis
 from redis_oom_tui.models.snapshot import (
@@ -18,10 +20,8 @@ from redis_oom_tui.models.snapshot import (
     Snapshot,
 )
 from redis_oom_tui.rules.info_checks import check_memory, check_times
-from redis_oom_tui.rules.info_values import InfoReader, believed
+from redis_oom_tui.rules.info_values import InfoFields, believed
 from redis_oom_tui.rules.products import identify
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import size
 
 _LONGEST = 80
 _RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})")
@@ -50,7 +50,7 @@ def snapshot_from_info(
     `stated_limit` is the operator's word for a limit that the server does not report. Raises NotRedis for a Sentinel,
     whose INFO has no memory, and CommandRefused where INFO holds next to nothing.
     """
-    fields = InfoReader(info)
+    fields = InfoFields(info)
     memory = check_memory(_memory(fields, address, stated_limit), fields)
     databases, known = _databases(fields)
     snapshot = Snapshot(
@@ -69,13 +69,13 @@ def snapshot_from_info(
     return replace(snapshot, doubts=fields.doubts)
 
 
-def _skew(fields: InfoReader, asked_at: float) -> float | None:
+def _skew(fields: InfoFields, asked_at: float) -> float | None:
     """By how much the server's clock is ahead of the one that `asked_at` is of, in seconds."""
     told = fields.number("server_time_usec")
     return None if not told else round(told / 1e6 - asked_at, 3)
 
 
-def _server(fields: InfoReader, address: Address, node: str) -> Server:
+def _server(fields: InfoFields, address: Address, node: str) -> Server:
     identity = identify(fields)
     role = fields.text("role") or "unknown"
     return Server(
@@ -92,12 +92,12 @@ def _server(fields: InfoReader, address: Address, node: str) -> Server:
     )
 
 
-def _mode(fields: InfoReader) -> str:
+def _mode(fields: InfoFields) -> str:
     """Valkey 9 has server_mode and no redis_mode."""
     return fields.text("server_mode") or fields.text("redis_mode") or "standalone"
 
 
-def _memory(fields: InfoReader, address: Address, stated_limit: int | None) -> Memory:
+def _memory(fields: InfoFields, address: Address, stated_limit: int | None) -> Memory:
     _must_be_a_server(fields, address)
     used = fields.memory("used_memory", why_not_zero="no server takes no memory")
     if "used_memory" not in fields.info:
@@ -136,7 +136,7 @@ def _memory(fields: InfoReader, address: Address, stated_limit: int | None) -> M
     )
 
 
-def _scripts(fields: InfoReader) -> int | None:
+def _scripts(fields: InfoFields) -> int | None:
     """Cached scripts; from Redis 7.4 on with the Lua VM that holds them compiled, which is then in used_memory as well.
 
     Measured on 8.2.3: SCRIPT FLUSH gave back both.
@@ -150,7 +150,7 @@ def _scripts(fields: InfoReader) -> int | None:
     return held + (fields.whole("used_memory_vm_total") or 0) if counted else held
 
 
-def _limit(fields: InfoReader, stated: int | None) -> tuple[int | None, LimitSource]:
+def _limit(fields: InfoFields, stated: int | None) -> tuple[int | None, LimitSource]:
     """The limit and who gave it. What the server enforces is its own: a statement fills in only where it has none."""
     own = fields.whole("maxmemory")
     if own:
@@ -164,7 +164,7 @@ def _limit(fields: InfoReader, stated: int | None) -> tuple[int | None, LimitSou
     return None, LimitSource.SERVER if own == 0 else LimitSource.NOT_REPORTED
 
 
-def _must_be_a_server(fields: InfoReader, address: Address) -> None:
+def _must_be_a_server(fields: InfoFields, address: Address) -> None:
     if "used_memory" in fields.info:
         return
     if _mode(fields) == "sentinel":
@@ -179,7 +179,7 @@ def _must_be_a_server(fields: InfoReader, address: Address) -> None:
         )
 
 
-def _databases(fields: InfoReader) -> tuple[tuple[Database, ...], bool]:
+def _databases(fields: InfoFields) -> tuple[tuple[Database, ...], bool]:
     """The databases, and whether the number of keys is known of each."""
     found, known = [], True
     for name, value in fields.info.items():
@@ -199,7 +199,7 @@ def _databases(fields: InfoReader) -> tuple[tuple[Database, ...], bool]:
     return tuple(sorted(found, key=lambda database: database.db)), known
 
 
-def _counters(fields: InfoReader) -> Counters:
+def _counters(fields: InfoFields) -> Counters:
     """INFO errorstats and commandstats exist since 6.2; a server that has them books OOM only once it happened."""
     info = fields.info
     errors = _errors(info)
@@ -223,7 +223,7 @@ def _counters(fields: InfoReader) -> Counters:
     )
 
 
-def _refused(fields: InfoReader, errors: Mapping[str, int], *, counted: bool) -> int | None:
+def _refused(fields: InfoFields, errors: Mapping[str, int], *, counted: bool) -> int | None:
     """0 only of a server that is known to book its refusals as OOM; Dragonfly has a field of its own for them."""
     if "OOM" in errors:
         return errors["OOM"]
@@ -257,13 +257,13 @@ def _rejected(info: Mapping[str, object]) -> Mapping[str, int]:
     return MappingProxyType(rejected)
 
 
-def _main_thread(fields: InfoReader) -> float | None:
+def _main_thread(fields: InfoFields) -> float | None:
     system = fields.number("used_cpu_sys_main_thread")
     user = fields.number("used_cpu_user_main_thread")
     return None if system is None or user is None else system + user
 
 
-def _activity(fields: InfoReader) -> Activity:
+def _activity(fields: InfoFields) -> Activity:
     link = fields.text("master_link_status")
     return Activity(
         connected_clients=fields.whole("connected_clients"),

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from redis_oom_tui.formatting.sizes import duration, size
 from redis_oom_tui.models.snapshot import Memory, Snapshot
-from redis_oom_tui.rules.info_values import InfoReader
-from redis_oom_tui.words.sizes import duration, size
+from redis_oom_tui.rules.info_values import InfoFields
 
 # used_memory is read a moment before or after its parts.
 _SLACK = 2**20
@@ -28,7 +28,7 @@ _PARTS = {
 }
 
 
-def check_memory(memory: Memory, fields: InfoReader) -> Memory:
+def check_memory(memory: Memory, fields: InfoFields) -> Memory:
     """`memory` without what contradicts the rest of it; each contradiction is noted in `fields`."""
     memory = _against_host(_of_another_order(memory, fields), fields)
     if memory.used_bytes is None:
@@ -38,7 +38,7 @@ def check_memory(memory: Memory, fields: InfoReader) -> Memory:
     return _ratio(_peak(memory, used, fields), used, fields)
 
 
-def check_times(snapshot: Snapshot, fields: InfoReader) -> Snapshot:
+def check_times(snapshot: Snapshot, fields: InfoFields) -> Snapshot:
     """`snapshot` without an uptime that is shorter than what happened in it."""
     over, uptime = snapshot.counters.eviction_exceeded_ms, snapshot.server.uptime_seconds
     if over is not None and over > _TEN_YEARS_MS:
@@ -51,7 +51,7 @@ def check_times(snapshot: Snapshot, fields: InfoReader) -> Snapshot:
     return snapshot
 
 
-def _of_another_order(memory: Memory, fields: InfoReader) -> Memory:
+def _of_another_order(memory: Memory, fields: InfoFields) -> Memory:
     """Where used_memory is many times what the host has, the one that RSS speaks against is unknown."""
     host, used, rss = memory.host_bytes, memory.used_bytes, memory.rss_bytes
     if host is not None and host < _LEAST_HOST:
@@ -66,7 +66,7 @@ def _of_another_order(memory: Memory, fields: InfoReader) -> Memory:
     return replace(memory, host_bytes=None)
 
 
-def _against_host(memory: Memory, fields: InfoReader) -> Memory:
+def _against_host(memory: Memory, fields: InfoFields) -> Memory:
     host, used, rss = memory.host_bytes, memory.used_bytes, memory.rss_bytes
     if host is None:
         return memory
@@ -78,7 +78,7 @@ def _against_host(memory: Memory, fields: InfoReader) -> Memory:
     return memory
 
 
-def _parts(memory: Memory, used: int, fields: InfoReader) -> Memory:
+def _parts(memory: Memory, used: int, fields: InfoFields) -> Memory:
     unknown: dict[str, None] = {}
     for attribute, name in _PARTS.items():
         part: int | None = getattr(memory, attribute)
@@ -92,7 +92,7 @@ def _parts(memory: Memory, used: int, fields: InfoReader) -> Memory:
     return replace(memory, **unknown) if unknown else memory  # type: ignore[arg-type]
 
 
-def _overhead(memory: Memory, used: int, fields: InfoReader) -> Memory:
+def _overhead(memory: Memory, used: int, fields: InfoFields) -> Memory:
     """Valkey 9 books replies by reference as if copied, in the clients and in the overhead: the breakdown knows."""
     overhead, clients = memory.overhead_bytes, memory.clients_normal_bytes
     if clients is not None and clients > used + _SLACK:
@@ -105,14 +105,14 @@ def _overhead(memory: Memory, used: int, fields: InfoReader) -> Memory:
     return replace(memory, overhead_bytes=None, dataset_bytes=None)
 
 
-def _peak(memory: Memory, used: int, fields: InfoReader) -> Memory:
+def _peak(memory: Memory, used: int, fields: InfoFields) -> Memory:
     if memory.peak_bytes is None or memory.peak_bytes >= 0.9 * used - _SLACK:
         return memory
     fields.doubt("used_memory_peak", f"is {size(memory.peak_bytes)}, less than used_memory, which is {size(used)}")
     return replace(memory, peak_bytes=None)
 
 
-def _ratio(memory: Memory, used: int, fields: InfoReader) -> Memory:
+def _ratio(memory: Memory, used: int, fields: InfoFields) -> Memory:
     ratio, rss = memory.fragmentation_ratio, memory.rss_bytes
     if ratio is None:
         return memory

@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Mapping
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.snapshot import Doubt
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import size
 
 # No server has, holds or counts more than this: 8 PiB, or 285 years of microseconds.
 LARGEST = 2**53
@@ -17,7 +17,7 @@ _LONGEST = 80
 _NUMBER = re.compile(r"-?\d+(\.\d+)?%?")
 
 
-class InfoReader:
+class InfoFields:
     """Reads the fields of one INFO; `doubts` are those that were there and could not be believed, by name."""
 
     def __init__(self, info: Mapping[str, object]) -> None:

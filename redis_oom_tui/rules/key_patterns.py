@@ -6,11 +6,11 @@ As text, `user:<id>` holds the names with one part behind `user:` that varies, a
 import functools
 from collections.abc import Iterable
 
+from redis_oom_tui.formatting.pattern_text import parsed, text
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.rules import patterns
-from redis_oom_tui.rules.patterns_known import Known
-from redis_oom_tui.words.pattern_text import parsed, text
+from redis_oom_tui.rules.patterns_cache import PatternCache
 
 
 class Matcher:
@@ -19,7 +19,7 @@ class Matcher:
     def __init__(self, pattern: KeyPattern) -> None:
         self._pattern = pattern
         self._others = tuple(None if names is None else frozenset(names) for names in pattern.others)
-        self._known: Known[tuple[bytes, bool]] = Known(
+        self._known: PatternCache[tuple[bytes, bool]] = PatternCache(
             patterns.Normaliser(pattern.delimiters), lambda normal: (normal, self._holds(normal))
         )
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from redis_oom_tui.words import pattern_text
-from redis_oom_tui.words.hostile import escape_glob
+from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting.sanitize import escape_glob
 
 # A name that has this byte anyway gets a `*` there, which still matches.
 VARIABLE = pattern_text.VARIABLE

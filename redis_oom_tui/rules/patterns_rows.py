@@ -5,12 +5,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from operator import add
 
+from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Interval, PatternRow
 from redis_oom_tui.rules import estimate, key_patterns, patterns
 from redis_oom_tui.rules.patterns_tree import FREQUENCY, GROUPS, IDLE, TTL, Node, PatternTree
 from redis_oom_tui.rules.spread import added, curve, quantiles
-from redis_oom_tui.words import pattern_text
 
 Giants = Mapping[int, Sequence[tuple[int, int]]]
 """The giants counted in a node or below it, by the node's id: their sizes and groups."""
@@ -20,7 +20,7 @@ def rows(
     tree: PatternTree,
     *,
     limit: int = 500,
-    sample: estimate.Sample | None = None,
+    sample: estimate.SampledShare | None = None,
     giants: Giants | None = None,
     exact: bool = False,
 ) -> tuple[PatternRow, ...]:
@@ -91,7 +91,7 @@ class _Maker:
     """Makes rows, each with a name that no other row of its database has."""
 
     def __init__(
-        self, delimiters: bytes, whole: int, sample: estimate.Sample | None, giants: Giants, *, exact: bool
+        self, delimiters: bytes, whole: int, sample: estimate.SampledShare | None, giants: Giants, *, exact: bool
     ) -> None:
         self._delimiters = delimiters
         self._whole = whole

@@ -6,7 +6,7 @@ from functools import partial
 from operator import add
 
 from redis_oom_tui.rules import patterns
-from redis_oom_tui.rules.patterns_known import Known
+from redis_oom_tui.rules.patterns_cache import PatternCache
 from redis_oom_tui.rules.spread import STEPS, added, step_of
 
 IDLE, TTL, FREQUENCY = range(3)
@@ -19,7 +19,7 @@ GROUPS = 8
 _CROWDS = (1024, 256, 64, 2)
 
 
-class Whole:
+class NodeTotals:
     """A node's figures with everything below it, as last summed up."""
 
     __slots__ = ("figures", "no_ttl", "size", "spreads", "types")
@@ -61,7 +61,7 @@ class Node:
         self.folded = 0
         self.error = 0
         self.crowded = False
-        self.whole = Whole()
+        self.whole = NodeTotals()
 
     def begin(self) -> "Node":
         """Ready to count keys that end here."""
@@ -103,7 +103,7 @@ class PatternTree:
         self.roots: dict[int, Node] = {}
         self.nodes = 0
         self._normaliser = patterns.Normaliser(delimiters)
-        self._known: dict[int, Known[Node]] = {}
+        self._known: dict[int, PatternCache[Node]] = {}
 
     def add(
         self,
@@ -120,7 +120,7 @@ class PatternTree:
         """Count one page of keys (`ttls` as PTTL answers); `idles` are seconds, or `frequencies`."""
         known = self._known.get(db)
         if known is None:
-            known = self._known[db] = Known(self._normaliser, partial(self._leaf, db))
+            known = self._known[db] = PatternCache(self._normaliser, partial(self._leaf, db))
         leaves = known.families(names)
         for leaf, size, ttl, kind in zip(leaves, sizes, ttls, types, strict=True):
             figures = leaf.figures

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.rules.info_values import InfoReader
+from redis_oom_tui.rules.info_values import InfoFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ _OF_KEYDB = ("thread_0_clients", "current_client_thread", "storage_provider", "m
 _MANAGED = (("rlec_version", "Redis Enterprise"),)
 
 
-def identify(fields: InfoReader) -> Identity:
+def identify(fields: InfoFields) -> Identity:
     """Who answers this INFO. Valkey also reports a redis_version, the one that it stays compatible with: 7.2.4."""
     info = fields.info
     if "valkey_version" in info or fields.text("server_name") == "valkey":
@@ -57,12 +57,12 @@ def identify(fields: InfoReader) -> Identity:
     return Identity("redis", version, _managed(fields))
 
 
-def _is_keydb(fields: InfoReader) -> bool:
+def _is_keydb(fields: InfoFields) -> bool:
     paths = f"{fields.text('executable') or ''} {fields.text('config_file') or ''}".lower()
     return fields.text("role") == "active-replica" or "keydb" in paths or any(name in fields.info for name in _OF_KEYDB)
 
 
-def _managed(fields: InfoReader) -> str:
+def _managed(fields: InfoFields) -> str:
     system = fields.text("os") or ""
     if "ElastiCache" in system or "MemoryDB" in system:
         return system

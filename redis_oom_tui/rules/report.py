@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from redis_oom_tui.models.plan import Deed, Outcome
-from redis_oom_tui.words.sizes import count, number_of_keys, size
+from redis_oom_tui.formatting.sizes import count, number_of_keys, size
+from redis_oom_tui.models.plan import Operation, Outcome
 
 # A number that servers share may have changed unseen; and a key that expires sooner than asked is as it was.
 _KEPT = {
-    Deed.DELETE: ("was kept, as it had or may have changed", "were kept, as they had or may have changed"),
-    Deed.EXPIRE: ("was left as it is", "were left as they are"),
+    Operation.DELETE: ("was kept, as it had or may have changed", "were kept, as they had or may have changed"),
+    Operation.EXPIRE: ("was left as it is", "were left as they are"),
 }
 _REST = (
     (Outcome.GONE, "was gone already", "were gone already"),
@@ -17,23 +17,25 @@ _REST = (
 )
 
 
-def report(deed: Deed, counts: Mapping[Outcome, int], total: int, fell: int | None, *, restarted: bool = False) -> str:
+def report(
+    deed: Operation, counts: Mapping[Outcome, int], total: int, fell: int | None, *, restarted: bool = False
+) -> str:
     """What a run came to; `fell` is by how many bytes used_memory is lower than before it. After the server was
     `restarted` meanwhile, nobody knows.
 
-    >>> report(Deed.DELETE, {Outcome.DELETED: 8, Outcome.CHANGED: 2}, 10, 2048)
+    >>> report(Operation.DELETE, {Outcome.DELETED: 8, Outcome.CHANGED: 2}, 10, 2048)
     'Deleted 8 of 10 keys; 2 were kept, as they had or may have changed; used memory fell by 2.0 KiB.'
     """
-    verb, done = ("Deleted", Outcome.DELETED) if deed is Deed.DELETE else ("Gave an expiry to", Outcome.EXPIRING)
+    verb, done = ("Deleted", Outcome.DELETED) if deed is Operation.DELETE else ("Gave an expiry to", Outcome.EXPIRING)
     parts = [f"{verb} {count(counts.get(done, 0))} of {number_of_keys(total)}"]
     for outcome, one, many in ((Outcome.CHANGED, *_KEPT[deed]), *_REST):
         if number := counts.get(outcome):
             parts.append(f"{count(number)} {one if number == 1 else many}")
     # What the memory did where nothing was deleted is no doing of the run.
     acted = counts.get(done) or counts.get(Outcome.FAILED)
-    if deed is Deed.DELETE and fell is not None and acted:
+    if deed is Operation.DELETE and fell is not None and acted:
         parts.append(_memory_words(fell))
-    elif deed is Deed.DELETE and restarted and acted:
+    elif deed is Operation.DELETE and restarted and acted:
         parts.append("the server restarted or failed over meanwhile, so what used memory fell by is not known")
     return "; ".join(parts) + "."
 

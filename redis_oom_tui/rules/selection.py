@@ -4,15 +4,15 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, number_of_keys
+from redis_oom_tui.formatting.slots import slots_by_number
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
 from redis_oom_tui.rules import key_patterns
 from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.rules.sizing import OWN_TYPES, weight
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, number_of_keys
-from redis_oom_tui.words.slots import slots_by_number
 
 # A plan is held in memory, on a machine that may have little of it: about 400 bytes a key.
 MOST_KEYS = 200_000
@@ -125,7 +125,7 @@ def _held(criteria: Criteria, rows: Sequence[Row]) -> Sequence[Row]:
 _Entry = tuple[int, bytes, int, str, int, PlannedKey]
 
 
-class Chosen:
+class Selected:
     """The keys of a plan as they are found: all of them, or the first by `criteria.order` up to its limits."""
 
     def __init__(self, criteria: Criteria, most: int = MOST_KEYS) -> None:
@@ -239,7 +239,7 @@ def size_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     return (f"{of}: what that frees is not known before, and no bound in bytes counts it.",)
 
 
-def left_out(chosen: Chosen, refused_keys: int, moved: Mapping[int, int]) -> tuple[str, ...]:
+def left_out(chosen: Selected, refused_keys: int, moved: Mapping[int, int]) -> tuple[str, ...]:
     """Sentences about matching keys that are not in the plan: over the most that a plan holds, or refused to us.
 
     `moved` is how many keys of each slot another node was said to serve when they were to be read.

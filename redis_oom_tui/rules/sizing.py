@@ -49,7 +49,7 @@ class Size(NamedTuple):
     suspect: bool = False
 
 
-class Answer(NamedTuple):
+class SizeAnswer(NamedTuple):
     """What MEMORY USAGE answered with so many SAMPLES."""
 
     samples: int
@@ -87,12 +87,12 @@ def needs_closer(kind: str, size: int | None) -> bool:
 
 def first_size(kind: str, size: int, name_bytes: int, limit: int | None = None) -> Size:
     """The size of a key of which only the first few elements were looked at; `limit` is what no key can exceed."""
-    return judged(kind, (Answer(SAMPLES, size),), name_bytes=name_bytes, limit=limit)
+    return judged(kind, (SizeAnswer(SAMPLES, size),), name_bytes=name_bytes, limit=limit)
 
 
 def judged(
     kind: str,
-    answers: Sequence[Answer],
+    answers: Sequence[SizeAnswer],
     *,
     encoding: str | None = None,
     elements: int | None = None,
@@ -101,11 +101,11 @@ def judged(
 ) -> Size:
     """The size of a key by what MEMORY USAGE answered with ever more samples.
 
-    >>> judged("hash", [Answer(16, 20_000), Answer(834, 11_000)])
+    >>> judged("hash", [SizeAnswer(16, 20_000), SizeAnswer(834, 11_000)])
     Size(size=11000, low=11000, high=11000, whole=True, suspect=False)
-    >>> judged("hash", [Answer(16, 20_000_000), Answer(10_000, 16_000_000)], elements=200_000).whole
+    >>> judged("hash", [SizeAnswer(16, 20_000_000), SizeAnswer(10_000, 16_000_000)], elements=200_000).whole
     False
-    >>> judged("list", [Answer(16, 900_000)], limit=500_000)
+    >>> judged("list", [SizeAnswer(16, 900_000)], limit=500_000)
     Size(size=500000, low=384, high=500000, whole=False, suspect=True)
     """
     size = answers[-1].size
@@ -132,7 +132,7 @@ def weight(most: int) -> int:
     return most + most // _ALLOCATOR_SHARE + _PLACE_BYTES
 
 
-def _is_whole(kind: str, answers: Sequence[Answer], encoding: str | None, elements: int | None) -> bool:
+def _is_whole(kind: str, answers: Sequence[SizeAnswer], encoding: str | None, elements: int | None) -> bool:
     samples, size = answers[-1]
     if kind not in OWN_TYPES:
         return False
@@ -147,7 +147,7 @@ def _is_whole(kind: str, answers: Sequence[Answer], encoding: str | None, elemen
     return len(known) > 2 and known[-1] == known[-2] != known[-3]
 
 
-def _range(kind: str, answers: Sequence[Answer], encoding: str | None, *, whole: bool) -> tuple[int, int]:
+def _range(kind: str, answers: Sequence[SizeAnswer], encoding: str | None, *, whole: bool) -> tuple[int, int]:
     size = answers[-1].size
     if kind not in OWN_TYPES:
         # A module's own figure, which nobody can check.

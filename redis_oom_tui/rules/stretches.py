@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
-from redis_oom_tui.rules.waves import Point, noise
+from redis_oom_tui.rules.seasonality import Point, noise
 
 _LARGEST = 2**63
 # A stretch of fewer filled spans than this says nothing of what happened between them.

@@ -1,6 +1,6 @@
 """Whether the sizes of all keys, summed up, can be true beside what the server uses in all."""
 
-from redis_oom_tui.words.sizes import number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import number_of_keys, percent, size
 
 # MEMORY USAGE adds up to 92 to 95 % of used_memory on servers whose sizes are right.
 _TOO_MUCH = 1.10

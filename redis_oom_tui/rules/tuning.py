@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from redis_oom_tui.formatting.sizes import number_of_keys, parse_size, size
 from redis_oom_tui.models.action import Room
+from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.fleet import NodeView
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change
@@ -13,7 +14,6 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.guard import parse_limit, propose_limit
 from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.whatif import over_bytes, policy_view
-from redis_oom_tui.words.sizes import number_of_keys, parse_size, size
 
 YES_NO = ("yes", "no")
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
+from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.rules.headroom import has_room, needed, size_is_told
-from redis_oom_tui.words.sizes import size
 
 
 def why_not(key: PlannedKey, choice: BackupChoice) -> str | None:
@@ -45,7 +45,7 @@ def no_room(bytes_: int, room: int) -> str:
 
 def keys(plan: Plan, choice: BackupChoice) -> Iterator[tuple[PlannedKey, str]]:
     """The keys of `plan` that cannot be copied, each with the reason; none where no copy is wanted or needed."""
-    if not choice.wanted or plan.deed is Deed.EXPIRE:
+    if not choice.wanted or plan.deed is Operation.EXPIRE:
         return
     for key in plan.keys:
         # Nearly every key is small, and there may be hundreds of thousands.

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable
 
-from redis_oom_tui.models.action import PolicyView, Step
+from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
+from redis_oom_tui.models.action import PolicyView, WriteStep
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
-from redis_oom_tui.rules import precious
+from redis_oom_tui.rules import critical_data
 from redis_oom_tui.rules.first_out import FirstOut, first_out
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, UNKNOWN, evicts, is_allkeys, is_known, is_lfu, is_volatile
-from redis_oom_tui.words.sizes import count, percent, size, told_bytes
 
 _SHOWN = 3
 _UNSCANNED = "the keys were not scanned"
@@ -85,7 +85,7 @@ def _evictable_bytes(name: str, snapshot: Snapshot, scan: ScanView | None) -> in
     seen_keys, seen_bytes = scan.scanned_keys, scan.bytes_seen
     if is_volatile(name):
         seen_keys, seen_bytes = (scan.volatile_keys, scan.volatile_bytes) if scan.ttls_told else (0, 0)
-    if not seen_keys or told_bytes(seen_bytes, seen_keys) is None:
+    if not seen_keys or known_bytes(seen_bytes, seen_keys) is None:
         return None
     return seen_bytes if scan.complete else round(seen_bytes * keys / seen_keys)
 
@@ -126,7 +126,7 @@ def _flagged(name: str, keys: int | None, enough: bool | None, endangered: float
 def _endangered(first: FirstOut) -> float:
     """How much of what goes first is of families whose loss breaks things, as a share of its keys."""
     every = sum(keys for _, keys in first.families)
-    return sum(keys for row, keys in first.families if precious.kind(row) is not None) / every if every else 0.0
+    return sum(keys for row, keys in first.families if critical_data.kind(row) is not None) / every if every else 0.0
 
 
 def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], enough: bool | None) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], e
     if not is_lfu(name) and is_lfu(snapshot.memory.policy) and name.endswith("-lru"):
         found.append("Idle times are wrong for keys used under an LFU policy: at first it evicts almost at random.")
     found.extend(_buffers(snapshot))
-    found.extend(precious.families(families))
+    found.extend(critical_data.families(families))
     return tuple(found)
 
 
@@ -167,23 +167,23 @@ def _buffers(snapshot: Snapshot) -> tuple[str, ...]:
     )
 
 
-def write_path(snapshot: Snapshot) -> tuple[Step, ...]:
+def write_path(snapshot: Snapshot) -> tuple[WriteStep, ...]:
     """The way that a write takes here, each question with this server's answer; what it does not reach is not lit."""
     return attempt(
         "the way of a write is",
         lambda: _write_path(snapshot),
-        lambda fault: (Step("Is it over the limit?", fault.words, end=True),),
+        lambda fault: (WriteStep("Is it over the limit?", fault.words, end=True),),
     )
 
 
-def _write_path(snapshot: Snapshot) -> tuple[Step, ...]:
+def _write_path(snapshot: Snapshot) -> tuple[WriteStep, ...]:
     memory = snapshot.memory
     if memory.unlimited:
-        return (Step("Is a limit set?", "no (maxmemory 0): the write is accepted", end=True),)
+        return (WriteStep("Is a limit set?", "no (maxmemory 0): the write is accepted", end=True),)
     if memory.limit_unknown:
-        return (Step("Is a limit set?", "not reported by this server: state it with --limit SIZE", end=True),)
+        return (WriteStep("Is a limit set?", "not reported by this server: state it with --limit SIZE", end=True),)
     stated = " (stated with --limit)" if memory.limit_source is LimitSource.OPERATOR else ""
-    steps = [Step("Is a limit set?", f"yes: {size(memory.maxmemory_bytes)}{stated}")]
+    steps = [WriteStep("Is a limit set?", f"yes: {size(memory.maxmemory_bytes)}{stated}")]
     over = over_bytes(memory)
     if over is None:
         lit = bool(snapshot.counters.eviction_exceeded_ms)
@@ -191,13 +191,13 @@ def _write_path(snapshot: Snapshot) -> tuple[Step, ...]:
     else:
         lit = over > 0
         answer = _over_words(f"{size(memory.counted_bytes)} in use, {percent(memory.pressure, 1)}", over)
-    steps.append(Step("Is it over the limit?", answer, end=not lit))
+    steps.append(WriteStep("Is it over the limit?", answer, end=not lit))
     if memory.policy == NOEVICTION:
-        steps.append(Step("Which policy?", "noeviction: the write is refused with OOM", lit=lit, end=True))
+        steps.append(WriteStep("Which policy?", "noeviction: the write is refused with OOM", lit=lit, end=True))
         return tuple(steps)
     if memory.policy == UNKNOWN:
-        return (*steps, Step("Which policy?", "not reported by this server", lit=lit, end=True))
-    steps.append(Step("Which policy?", f"{memory.policy}: {evicts(memory.policy)[:-1].lower()}", lit=lit))
+        return (*steps, WriteStep("Which policy?", "not reported by this server", lit=lit, end=True))
+    steps.append(WriteStep("Which policy?", f"{memory.policy}: {evicts(memory.policy)[:-1].lower()}", lit=lit))
     if not is_known(memory.policy):
         return tuple(steps)
     keys = _evictable_keys(memory.policy, snapshot)
@@ -208,7 +208,7 @@ def _write_path(snapshot: Snapshot) -> tuple[Step, ...]:
         answer = f"yes: {count(keys)} {whose} are evicted until it fits, then the write is accepted"
         if is_volatile(memory.policy):
             answer = f"yes: up to {count(keys)} {whose} go; once they are gone, writes are refused with OOM"
-    steps.append(Step("Is there anything to evict?", answer, lit=lit, end=True))
+    steps.append(WriteStep("Is there anything to evict?", answer, lit=lit, end=True))
     return tuple(steps)
 
 

@@ -10,18 +10,18 @@ from textual.events import Resize
 from textual.screen import ModalScreen, Screen
 
 from redis_oom_tui.models.action import Action
-from redis_oom_tui.tui.acting.intents import COMMANDS, Ask, BuildEmergency, PickProfile
 from redis_oom_tui.tui.commands import commands
-from redis_oom_tui.tui.intents import Intent
+from redis_oom_tui.tui.flows.messages import COMMANDS, ActionRequest, BuildEmergency, PickProfile
+from redis_oom_tui.tui.header_model import PANES
+from redis_oom_tui.tui.messages import PaneRequest
 from redis_oom_tui.tui.routing import route
 from redis_oom_tui.tui.screens.help import HelpScreen
-from redis_oom_tui.tui.station import Station
-from redis_oom_tui.tui.top import PANES
+from redis_oom_tui.tui.server_session import ServerSession
 
 _LOW_BELOW = 20
 
 
-class TriageApp(Station):
+class TriageApp(ServerSession):
     """Five panes over one server, and the keys to act on what they show."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -51,12 +51,12 @@ class TriageApp(Station):
         """Switch to the neighbouring pane, round the corner too."""
         self.action_show_pane(PANES[(PANES.index(self.pane) + step) % len(PANES)])
 
-    @on(Intent)
-    def _intent(self, message: Intent) -> None:
+    @on(PaneRequest)
+    def _intent(self, message: PaneRequest) -> None:
         route(self, message)
 
-    @on(Ask)
-    def _asked(self, message: Ask) -> None:
+    @on(ActionRequest)
+    def _asked(self, message: ActionRequest) -> None:
         self.arrival.then(lambda: self.deeds.handle(message))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

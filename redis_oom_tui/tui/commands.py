@@ -8,12 +8,12 @@ from textual.app import SystemCommand
 from textual.binding import ActiveBinding, Binding
 from textual.screen import Screen
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.tui.looks import LOOKS
 from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.themes import LOOKS
 from redis_oom_tui.tui.widgets.keybar import key_name
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
@@ -68,7 +68,7 @@ def binding_ids() -> frozenset[str]:
     """The ids by which keys can be bound anew: those of the app, its panes and its lists."""
     from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415 - the app is what offers the commands
 
-    kinds: list[type] = [TriageApp, *_all_below(Pane), *_all_below(Canvas)]
+    kinds: list[type] = [TriageApp, *_all_below(Pane), *_all_below(LineWidget)]
     return frozenset(
         binding.id
         for kind in kinds

@@ -5,23 +5,23 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from redis_oom_tui.files.machine import with_room
+from redis_oom_tui.files.host_memory import with_room
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Thresholds, Verdict
-from redis_oom_tui.ports import Source, TellsSettings, Timeline
+from redis_oom_tui.ports import Replayable, Source, TellsSettings
+from redis_oom_tui.rules.backoff import pause_after
 from redis_oom_tui.rules.clients import with_clients
-from redis_oom_tui.rules.courtesy import pause_after
 from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import follow, judge
-from redis_oom_tui.tui.own_delay import OwnDelay
-from redis_oom_tui.tui.reading import Clock, Link, Reading
+from redis_oom_tui.tui.loop_lag import LoopLag
 from redis_oom_tui.tui.replicas import ReplicaLook
+from redis_oom_tui.tui.server_state import Link, ScreenClock, ServerState
 
 _LONGEST_WAIT = 10.0
 _CLIENTS_EVERY = 5.0
@@ -47,23 +47,23 @@ class Poller:
     def __init__(
         self,
         source: Source,
-        publish: Callable[[Reading], None],
+        publish: Callable[[ServerState], None],
         *,
         opened: bool = False,
-        known: Reading | None = None,
+        known: ServerState | None = None,
         thresholds: Thresholds | None = None,
         interval: float = 1.0,
-        clock: Clock | None = None,
+        clock: ScreenClock | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._source = source
         self._publish = publish
         self._thresholds = thresholds or Thresholds()
         self._interval = interval
-        self._clock = clock or Clock()
+        self._clock = clock or ScreenClock()
         self._sleep = sleep
         self._history = History()
-        self._reading = known or Reading(address=source.address)
+        self._reading = known or ServerState(address=source.address)
         if known is not None and known.snapshot is not None:
             self._history.add(known.snapshot)
         self._opened = opened
@@ -91,10 +91,10 @@ class Poller:
                 await self._source.open()
                 self._opened = True
             asked = self._clock.monotonic()
-            with OwnDelay() as own:
+            with LoopLag() as own:
                 snapshot = await self._source.snapshot()
             # A recording answers from a file, and its process ids mean nothing here and now.
-            if not isinstance(self._source, Timeline):
+            if not isinstance(self._source, Replayable):
                 self._answered_after(max(0.0, self._clock.monotonic() - asked - own.seconds))
                 snapshot = with_room(snapshot)
             await self._take_in(snapshot)
@@ -114,7 +114,7 @@ class Poller:
         snapshot = with_settings(with_clients(snapshot, clients or ()), settings)
         self._history.add(snapshot)
         rates, told = self._history.rates(), forecast(self._history.samples)
-        self._reading = Reading(
+        self._reading = ServerState(
             address=self._source.address,
             link=Link.LIVE,
             snapshot=snapshot,

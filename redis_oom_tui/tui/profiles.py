@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.ports import Operator, Source
-from redis_oom_tui.words.hostile import safe_text
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class ProfileSession:
     """A server, what may act on it (None where nothing can be changed), and the profile by which it is known."""
 
     source: Source
@@ -25,7 +25,7 @@ class Switchboard(Protocol):
     def profiles(self) -> Sequence[Profile]:
         """All of them, by name."""
 
-    async def connect(self, name: str) -> Session:
+    async def connect(self, name: str) -> ProfileSession:
         """The way to that profile, its password fetched; nothing is connected yet. Raises BadInput."""
 
 

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from redis_oom_tui.ports import Timeline
+from redis_oom_tui.ports import Replayable
 from redis_oom_tui.tui.app import TriageApp
-from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.server_state import ServerState
 
 _LEAP = 10
 
@@ -23,9 +23,9 @@ class ReplayApp(TriageApp):
         Binding("t", "hold", "hold/run", id="replay.hold", tooltip="Let the time line run, or hold it"),
     ]
 
-    def watch_reading(self, reading: Reading | None) -> None:
+    def watch_reading(self, reading: ServerState | None) -> None:
         """With the figures comes the scan that was known by then."""
-        if isinstance(self.source, Timeline):
+        if isinstance(self.source, Replayable):
             self.desk.values = self.source.samples_so_far()
             known = self.source.scan_so_far()
             if known is not self.scan:
@@ -34,24 +34,24 @@ class ReplayApp(TriageApp):
 
     async def action_rewind(self, polls: int) -> None:
         """Move by so many polls and stay there."""
-        if isinstance(self.source, Timeline):
+        if isinstance(self.source, Replayable):
             self.source.hold(True)
             self.source.move(polls)
             await self._tell_where()
 
     async def action_leap(self, direction: int) -> None:
         """Move by a tenth of the whole."""
-        if isinstance(self.source, Timeline):
+        if isinstance(self.source, Replayable):
             await self.action_rewind(direction * max(1, self.source.position[1] // _LEAP))
 
     async def action_hold(self) -> None:
         """Hold the time line, or let it run on."""
-        if isinstance(self.source, Timeline):
+        if isinstance(self.source, Replayable):
             self.source.hold(not self.source.held)
             await self._tell_where()
 
     async def _tell_where(self) -> None:
-        if isinstance(self.source, Timeline) and self.poller is not None:
+        if isinstance(self.source, Replayable) and self.poller is not None:
             await self.poller.tick()
             at, of = self.source.position
             then = datetime.fromtimestamp(self.source.wall()).astimezone().strftime("%Y-%m-%d %H:%M:%S")

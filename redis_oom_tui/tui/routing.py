@@ -2,40 +2,40 @@
 
 from typing import TYPE_CHECKING
 
-from redis_oom_tui.tui import intents
+from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.screens.details import DetailsScreen
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
 
 
-def route(app: "TriageApp", wish: intents.Intent) -> None:
+def route(app: "TriageApp", wish: messages.PaneRequest) -> None:
     """Do it, or hand it to whom it concerns."""
     match wish:
-        case intents.ShowPane():
+        case messages.ShowPane():
             app.action_show_pane(wish.pane)
-        case intents.PullLever():
+        case messages.ApplyRemedy():
             if not app.deeds.pull(wish.lever):
                 app.action_show_pane(wish.lever.pane)
                 app.active_pane.pull(wish.lever)
-        case intents.MakePlan():
+        case messages.MakePlan():
             app.action_show_pane("cleanup")
             app.active_pane.take_criteria(wish.criteria, wish.origin, hidden=wish.hidden)
-        case intents.LookAtNode():
+        case messages.LookAtNode():
             app.look_at(wish.name)
-        case intents.ShowDetails():
+        case messages.ShowDetails():
             app.push_screen(DetailsScreen(wish.key))
         case _:
             _scan(app, wish)
 
 
-def _scan(app: "TriageApp", wish: intents.Intent) -> None:
+def _scan(app: "TriageApp", wish: messages.PaneRequest) -> None:
     match wish:
-        case intents.StartScan():
+        case messages.StartScan():
             app.arrival.then(lambda: app.desk.start(wish.options))
-        case intents.PauseScan():
+        case messages.PauseScan():
             app.desk.pause_or_resume()
-        case intents.StopScan():
+        case messages.StopScan():
             app.desk.stop()
-        case intents.SetPace():
+        case messages.SetPace():
             app.desk.set_pace(wish.pace)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.ports import Joining, Operator, Source, Timeline
+from redis_oom_tui.ports import Operator, PendingServer, Replayable, Source
 from redis_oom_tui.tui.profiles import Switchboard
-from redis_oom_tui.tui.reading import Clock
+from redis_oom_tui.tui.server_state import ScreenClock
 from redis_oom_tui.tui.terminal.environment import THEMES, refusal, settle
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run_app(
-    source: Source | Joining,
+    source: Source | PendingServer,
     *,
     options: ScreenOptions | None = None,
     operator: Operator | None = None,
@@ -27,15 +27,15 @@ def run_app(
     switchboard: Switchboard | None = None,
     stays: str = "",
     keymap: Mapping[str, str] | None = None,
-    clock: Clock | None = None,
+    clock: ScreenClock | None = None,
 ) -> int:
     """Open `source`, show the screen until it is left, close `source`, and return the exit code.
 
     0 after quitting, 1 after a crash, 2 where no screen can be shown (said in one sentence on stderr), 128 + n after
     signal n. `profile` gives the thresholds and how the server is marked, `switchboard` the way to others,
     `stays` why there is none, `keymap` keys by the ids of what they do.
-    What keeps `source` from opening (a TriageError) is raised before the screen begins. Of a `Joining` that answers,
-    the rest is loaded after the first paint; it brings its own operator.
+    What keeps `source` from opening (a TriageError) is raised before the screen begins. Of a `PendingServer` that
+    answers, the rest is loaded after the first paint; it brings its own operator.
     """
     options = options or ScreenOptions()
     if options.theme is not None and options.theme not in THEMES:
@@ -48,10 +48,10 @@ def run_app(
     profile = profile or Profile("")
     with contextlib.ExitStack() as stack:
         curtain = None
-        if isinstance(source, Joining) and not source.troubled:
-            from redis_oom_tui.tui.terminal.curtain import Curtain, Scene  # noqa: PLC0415
+        if isinstance(source, PendingServer) and not source.troubled:
+            from redis_oom_tui.tui.terminal.splash import SplashFrame, SplashScreen  # noqa: PLC0415
 
-            curtain = stack.enter_context(Curtain(Scene(profile, appearance), source))
+            curtain = stack.enter_context(SplashScreen(SplashFrame(profile, appearance), source))
         app = _app(
             source,
             operator=operator,
@@ -62,12 +62,12 @@ def run_app(
             clock=clock,
         )
         app.switchboard, app.stays, app.curtain = switchboard, stays, curtain
-        from redis_oom_tui.tui.terminal import safe  # noqa: PLC0415
+        from redis_oom_tui.tui.terminal import safe_run  # noqa: PLC0415
 
-        return safe.run(app, mouse=options.mouse, saved=None if curtain is None else curtain.saved)
+        return safe_run.run(app, mouse=options.mouse, saved=None if curtain is None else curtain.saved)
 
 
-def _app(source: Source | Joining, *, operator: Operator | None, **given: Any) -> "TriageApp":
+def _app(source: Source | PendingServer, *, operator: Operator | None, **given: Any) -> "TriageApp":
     """The app for that source; loading it takes most of the time until it shows."""
     from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415
     from redis_oom_tui.tui.commands import check_keymap  # noqa: PLC0415
@@ -76,12 +76,12 @@ def _app(source: Source | Joining, *, operator: Operator | None, **given: Any) -
 
     check_keymap(given["keymap"] or {})
     first = None
-    if isinstance(source, Joining):
+    if isinstance(source, PendingServer):
         answers, first = source.answers(), source.first(0.0)
         if not answers:
             # `open` has a sentence for what keeps it from answering, or takes the longer way that this server needs.
             operator, source = source.operator(), source.source()
-    kind = ReplayApp if isinstance(source, Timeline) else TriageApp
+    kind = ReplayApp if isinstance(source, Replayable) else TriageApp
     app = kind(source, operator=operator, driver_class=TriageDriver, **given)
     app.first = first
     return app

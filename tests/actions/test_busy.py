@@ -10,10 +10,10 @@ import pytest
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
-from redis_oom_tui.models.plan import Criteria, Deed, Outcome
+from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
-from redis_oom_tui.store.live import LiveServer
-from redis_oom_tui.store.scan.lane import Lane
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.scan.connection import ScanConnection
 from tests.support.acting import fill, operating, planned
 from tests.support.busy import SOON, Script, script
 from tests.support.servers import RunningServer, started
@@ -82,7 +82,7 @@ async def test_an_expiry_and_its_undo_go_on_when_the_script_has_ended(
     monkeypatch.setattr("redis_oom_tui.actions.batch.random.random", lambda: 0.5)
     server, made = busy
     async with operating(server.connection, tmp_path) as operator:
-        plan = await planned(operator, CACHE, deed=Deed.EXPIRE, expire_seconds=86400)
+        plan = await planned(operator, CACHE, deed=Operation.EXPIRE, expire_seconds=86400)
         _at_batch(monkeypatch, 5, made)
         view = await operator.run(plan, backup=BackupChoice()).run()
         assert dict(view.counts) == {Outcome.EXPIRING: KEYS}, view.ended
@@ -111,16 +111,16 @@ async def test_a_scan_loses_no_key_to_a_script(
     busy: tuple[RunningServer, Script], monkeypatch: pytest.MonkeyPatch, pace: Pace
 ) -> None:
     server, made = busy
-    ask, pages = Lane.ask, 0
+    ask, pages = ScanConnection.ask, 0
 
-    async def hooked(self: Lane, buffer: bytes, replies: int) -> list[Any]:
+    async def hooked(self: ScanConnection, buffer: bytes, replies: int) -> list[Any]:
         nonlocal pages
         pages += 1
         if pages == 60:
             await asyncio.to_thread(made.start)
         return await ask(self, buffer, replies)
 
-    monkeypatch.setattr(Lane, "ask", hooked)
+    monkeypatch.setattr(ScanConnection, "ask", hooked)
     live = LiveServer(server.connection)
     try:
         view = await live.scan(ScanOptions(pace=pace)).run()
@@ -134,16 +134,16 @@ async def test_a_plan_loses_no_key_to_a_script(
     busy: tuple[RunningServer, Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, made = busy
-    ask, pages = Lane.ask, 0
+    ask, pages = ScanConnection.ask, 0
 
-    async def hooked(self: Lane, buffer: bytes, replies: int) -> list[Any]:
+    async def hooked(self: ScanConnection, buffer: bytes, replies: int) -> list[Any]:
         nonlocal pages
         pages += 1
         if pages == 20:
             await asyncio.to_thread(made.start)
         return await ask(self, buffer, replies)
 
-    monkeypatch.setattr(Lane, "ask", hooked)
+    monkeypatch.setattr(ScanConnection, "ask", hooked)
     async with operating(server.connection, tmp_path) as operator:
         plan = await planned(operator, CACHE)
     assert (len(plan.keys), plan.complete) == (KEYS, True)

@@ -12,9 +12,9 @@ import redis
 
 from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
-from redis_oom_tui.models.plan import Criteria, Deed, Outcome
-from redis_oom_tui.store import looks
-from redis_oom_tui.store.changing import restoring
+from redis_oom_tui.models.plan import Criteria, Operation, Outcome
+from redis_oom_tui.server import info_reader
+from redis_oom_tui.server.mutations import restoring
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import RunningServer, started
 
@@ -45,7 +45,7 @@ async def test_letting_expire_and_taking_it_back(ways: RunningServer, tmp_path: 
         fill(client, NAMES)
         client.expire(NAMES[0], 90_000)
         async with operating(ways.connection, tmp_path, wall=_wall(skew)) as operator:
-            plan = await planned(operator, ALL, deed=Deed.EXPIRE, expire_seconds=3600)
+            plan = await planned(operator, ALL, deed=Operation.EXPIRE, expire_seconds=3600)
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert view.counts == {Outcome.EXPIRING: len(NAMES)}, view.ended
             given = _ends(client).values()
@@ -62,7 +62,7 @@ async def test_letting_expire_and_taking_it_back(ways: RunningServer, tmp_path: 
 async def test_a_restore_gives_each_key_what_is_left_of_its_life(
     ways: RunningServer, tmp_path: Path, skew: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looks, "time", SimpleNamespace(time=_wall(skew)))
+    monkeypatch.setattr(info_reader, "time", SimpleNamespace(time=_wall(skew)))
     with ways.client() as client:
         fill(client, NAMES)
         for number, name in enumerate(NAMES[:40]):

@@ -9,8 +9,8 @@ import redis
 
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import Connection, Secret
-from redis_oom_tui.models.plan import Criteria, Deed, Outcome
-from redis_oom_tui.store.changing.scripts import CHANGED_WORDS, Reply
+from redis_oom_tui.models.plan import Criteria, Operation, Outcome
+from redis_oom_tui.server.mutations.scripts import CHANGED_WORDS, Reply
 from tests.support.acting import NO_BACKUP, fill, operating, planned
 from tests.support.servers import RunningServer
 
@@ -106,7 +106,7 @@ async def test_an_expiry_is_set_only_where_a_change_would_show(
 ) -> None:
     client, connection = counting
     async with operating(connection, tmp_path) as operator:
-        plan = await planned(operator, COUNTERS, deed=Deed.EXPIRE, expire_seconds=1000)
+        plan = await planned(operator, COUNTERS, deed=Operation.EXPIRE, expire_seconds=1000)
         assert client.incr(b"count:3") == 4
         await operator.run(plan, backup=BackupChoice()).run()
     why = reason(client, rights)

@@ -10,23 +10,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from redis_oom_tui.actions.pacing import Pacer
-from redis_oom_tui.actions.watching import Watch
+from redis_oom_tui.actions.latency_monitor import ActionMonitor
+from redis_oom_tui.actions.rate_controller import ActionRateController
+from redis_oom_tui.formatting.sanitize import escape_glob
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome
-from redis_oom_tui.rules.freezing import frozen
-from redis_oom_tui.words.hostile import escape_glob
-from tests.support.acting import (
-    NO_BACKUP,
-    audited,
-    fill,
-    fill_to_the_limit,
-    names_of,
-    operating,
-    planned,
-    stepped,
-)
+from redis_oom_tui.rules.plan_hash import frozen
+from tests.support.acting import NO_BACKUP, audited, fill, fill_to_the_limit, names_of, operating, planned, stepped
 from tests.support.servers import RunningServer
 
 MANY = 20_000
@@ -305,20 +296,20 @@ async def test_beside_others_at_work_plan_and_run_hold_back_and_say_so(
     valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, phases = iter(range(0, 10**9, 1000)), []
-    words = Pacer.words
+    words = ActionRateController.words
 
-    async def busy(self: Watch) -> int:
+    async def busy(self: ActionMonitor) -> int:
         return next(asked)
 
-    def spoken(self: Pacer, doing: str) -> str:
+    def spoken(self: ActionRateController, doing: str) -> str:
         # On a machine that is busy otherwise, a PING may take as long as over a long way.
         assert not self.alone
         assert self.window == 1 or self.probes.round_trip >= 0.003
         phases.append(words(self, doing))
         return phases[-1]
 
-    monkeypatch.setattr(Watch, "_commands", busy)
-    monkeypatch.setattr(Pacer, "words", spoken)
+    monkeypatch.setattr(ActionMonitor, "_commands", busy)
+    monkeypatch.setattr(ActionRateController, "words", spoken)
     with valkey.client() as client:
         fill(client, [b"cache:%d" % n for n in range(5000)])
         async with operating(valkey.connection, tmp_path) as operator:

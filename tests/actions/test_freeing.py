@@ -8,7 +8,7 @@ import redis
 
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.plan import Criteria, Outcome
-from redis_oom_tui.store.changing import scripts
+from redis_oom_tui.server.mutations import scripts
 from tests.actions.test_least_rights import lines
 from tests.support.acting import NO_BACKUP, fill_to_the_limit, operating, planned
 from tests.support.servers import RunningServer

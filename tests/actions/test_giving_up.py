@@ -13,9 +13,9 @@ from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
 from redis_oom_tui.models.scan import ScanOptions, ScanState
-from redis_oom_tui.store.live import LiveServer
-from redis_oom_tui.store.scan.keyspace import KeyspaceScan
-from redis_oom_tui.store.scan.lane import Lane
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.scan.connection import ScanConnection
+from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import RunningServer
 
@@ -61,11 +61,11 @@ async def test_a_cleanup_of_a_frozen_server_ends_in_time(
 async def test_a_scan_of_a_frozen_server_ends_in_time(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     with server.client() as client:
         fill(client, [b"cache:%d" % n for n in range(5000)])
-    ask, pages, began = Lane.ask, 0, 0.0
+    ask, pages, began = ScanConnection.ask, 0, 0.0
     live = LiveServer(replace(server.connection, read_timeout_seconds=SILENCE))
     with contextlib.ExitStack() as frozen:
 
-        async def freezing(self: Lane, buffer: bytes, replies: int) -> list[Any]:
+        async def freezing(self: ScanConnection, buffer: bytes, replies: int) -> list[Any]:
             nonlocal pages, began
             pages += 1
             if pages == 20:
@@ -73,7 +73,7 @@ async def test_a_scan_of_a_frozen_server_ends_in_time(server: RunningServer, mon
                 began = time.monotonic()
             return await ask(self, buffer, replies)
 
-        monkeypatch.setattr(Lane, "ask", freezing)
+        monkeypatch.setattr(ScanConnection, "ask", freezing)
         view = await KeyspaceScan(live, ScanOptions(), patience_seconds=GIVE_UP).run()
         took = time.monotonic() - began
         await live.close()

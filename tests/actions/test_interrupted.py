@@ -21,11 +21,11 @@ from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import Action, BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import ServerUnreachable
-from redis_oom_tui.models.plan import Criteria, Deed, Outcome
-from redis_oom_tui.store.changing import line as lines
-from redis_oom_tui.store.changing.acting import Hands, Told
-from redis_oom_tui.store.changing.channel import Channel
-from redis_oom_tui.store.changing.packing import Check
+from redis_oom_tui.models.plan import Criteria, Operation, Outcome
+from redis_oom_tui.server.mutations import pinned_connection as lines
+from redis_oom_tui.server.mutations.eval_packing import Check
+from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from redis_oom_tui.server.mutations.key_mutator import KeyMutator, KeyReplies
 from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, stepped
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
@@ -126,7 +126,7 @@ async def test_no_key_is_sent_to_be_deleted_before_its_copy_is_on_disk(
     added: list[bytes] = []
     on_disk: set[bytes] = set()
     early: set[bytes] = set()
-    add, flush, delete = BackupWriter.add, BackupWriter.flush, Hands.delete
+    add, flush, delete = BackupWriter.add, BackupWriter.flush, KeyMutator.delete
 
     def adding(self: BackupWriter, *records: Record) -> None:
         add(self, *records)
@@ -137,13 +137,13 @@ async def test_no_key_is_sent_to_be_deleted_before_its_copy_is_on_disk(
         flush(self)
         on_disk.update(names)
 
-    def deleting(self: Hands, checks: Sequence[Check]) -> AsyncGenerator[Told, None]:
+    def deleting(self: KeyMutator, checks: Sequence[Check]) -> AsyncGenerator[KeyReplies, None]:
         early.update({check.id.key for check in checks} - on_disk)
         return delete(self, checks)
 
     monkeypatch.setattr(BackupWriter, "add", adding)
     monkeypatch.setattr(BackupWriter, "flush", flushing)
-    monkeypatch.setattr(Hands, "delete", deleting)
+    monkeypatch.setattr(KeyMutator, "delete", deleting)
     with server.client() as client:
         fill(client, NAMES)
         async with operating(server.connection, tmp_path) as operator:
@@ -153,7 +153,7 @@ async def test_no_key_is_sent_to_be_deleted_before_its_copy_is_on_disk(
     assert not early
 
 
-class Deaf(Channel):
+class Deaf(ExclusiveConnection):
     """A connection on which the reply to the next deletion is lost, after the server carried it out."""
 
     deaf = 0
@@ -170,7 +170,7 @@ class Deaf(Channel):
 async def test_after_a_lost_reply_the_keys_are_read_again_and_not_guessed(
     server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "Channel", Deaf)
+    monkeypatch.setattr(lines, "ExclusiveConnection", Deaf)
     monkeypatch.setattr(Deaf, "deaf", 1)
     with server.client() as client:
         fill(client, NAMES)
@@ -189,7 +189,7 @@ async def test_after_a_lost_reply_the_keys_are_read_again_and_not_guessed(
 async def test_two_lost_replies_in_a_row_end_the_run_with_what_is_not_known(
     server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "Channel", Deaf)
+    monkeypatch.setattr(lines, "ExclusiveConnection", Deaf)
     with server.client() as client:
         fill(client, NAMES)
         async with operating(server.connection, tmp_path) as operator:
@@ -210,11 +210,11 @@ async def test_two_lost_replies_in_a_row_end_the_run_with_what_is_not_known(
 async def test_a_lost_reply_to_an_expiry_is_read_back(
     server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "Channel", Deaf)
+    monkeypatch.setattr(lines, "ExclusiveConnection", Deaf)
     with server.client() as client:
         fill(client, NAMES[:300])
         async with operating(server.connection, tmp_path) as operator:
-            plan = await planned(operator, CACHE, deed=Deed.EXPIRE, expire_seconds=3600)
+            plan = await planned(operator, CACHE, deed=Operation.EXPIRE, expire_seconds=3600)
             monkeypatch.setattr(Deaf, "deaf", 1)
             view = await operator.run(plan, backup=BackupChoice()).run()
         assert dict(view.counts) == {Outcome.EXPIRING: 300}

@@ -5,7 +5,7 @@ from pathlib import Path
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.files.backup import read_records
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.plan import Criteria, Deed, Outcome, RunView
+from redis_oom_tui.models.plan import Criteria, Operation, Outcome, RunView
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import RunningServer
 
@@ -60,7 +60,7 @@ async def test_an_expiry_that_no_key_took_has_none_to_put_back(valkey: RunningSe
         fill(client, [b"cache:1"])
         client.expire(b"cache:1", 20)
         async with operating(valkey.connection, tmp_path) as operator:
-            plan = await planned(operator, CACHE, deed=Deed.EXPIRE, expire_seconds=100_000)
+            plan = await planned(operator, CACHE, deed=Operation.EXPIRE, expire_seconds=100_000)
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.CHANGED: 1}
             assert offers_nothing(view)

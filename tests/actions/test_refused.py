@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.actions import levers
-from redis_oom_tui.actions.pacing import Pacer
+from redis_oom_tui.actions import admin_commands
+from redis_oom_tui.actions.rate_controller import ActionRateController
+from redis_oom_tui.formatting.plan_document import run_fields
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, CommandMissing, ReadOnlyMode, TriageError
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, Outcome
+from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import ClientBuffer
-from redis_oom_tui.words.plan_document import run_fields
 from tests.support.acting import NO_BACKUP, calls, fill, names_of, operating, planned
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
@@ -128,7 +128,7 @@ async def test_expiring_works_without_scripts(flavour: str, tmp_path: Path) -> N
         fill(client, [b"cache:1", b"cache:2"])
         client.expire(b"cache:2", 5)
         async with operating(server.connection, tmp_path) as operator:
-            plan = await planned(operator, CACHE, deed=Deed.EXPIRE, expire_seconds=1000)
+            plan = await planned(operator, CACHE, deed=Operation.EXPIRE, expire_seconds=1000)
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.EXPIRING: 1, Outcome.CHANGED: 1}
             await operator.restore(Path(str(view.backup_path))).run()
@@ -185,7 +185,7 @@ async def test_criteria_that_cannot_be_meant_are_refused_before_anything_is_sent
             with pytest.raises(BadInput):
                 operator.plan(criteria)
         with pytest.raises(BadInput):
-            operator.plan(CACHE, deed=Deed.EXPIRE)
+            operator.plan(CACHE, deed=Operation.EXPIRE)
 
 
 async def test_a_client_is_closed_by_id_only_if_it_still_is_the_one_that_was_shown(
@@ -208,13 +208,13 @@ async def test_reaping_is_braked_as_a_deletion_is(
     valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    ready = Pacer.ready
+    ready = ActionRateController.ready
 
-    async def counted(pacer: Pacer) -> None:
+    async def counted(pacer: ActionRateController) -> None:
         asked.append(pacer.per_call)
         await ready(pacer)
 
-    monkeypatch.setattr(Pacer, "ready", counted)
+    monkeypatch.setattr(ActionRateController, "ready", counted)
     with valkey.client() as client:
         client.mset({f"key:{number}": "x" for number in range(3000)})
         async with operating(valkey.connection, tmp_path) as operator:
@@ -232,7 +232,7 @@ async def test_a_lever_that_is_cut_off_leaves_its_last_line(
         at_it.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(levers, "_walk", for_ever)
+    monkeypatch.setattr(admin_commands, "_walk", for_ever)
     with valkey.client() as client:
         client.set("key", "x")
         async with operating(valkey.connection, tmp_path) as operator:

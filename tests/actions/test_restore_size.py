@@ -11,7 +11,7 @@ from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.rules.budget import FILLED_TO, putting_back
 from redis_oom_tui.rules.restore_size import table_growth
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 from tests.support.acting import operating, planned, settled
 from tests.support.servers import RunningServer
 

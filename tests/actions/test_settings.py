@@ -7,7 +7,7 @@ import pytest
 
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
-from tests.store.test_fleet_replicas import replicated
+from tests.server.test_cluster_replicas import replicated
 from tests.support.acting import fill, operating
 from tests.support.proxy import lied_to
 from tests.support.servers import RunningServer, available, started

@@ -12,7 +12,7 @@ from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.keys import KeyId, SizeKind
 from redis_oom_tui.models.plan import Criteria, Outcome
 from redis_oom_tui.models.scan import ScanOptions
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 from tests.support.acting import NO_BACKUP, operating, planned
 from tests.support.servers import RunningServer, module_with_keys, started
 from tests.support.shapes import SHAPES, jobs, used_at_rest

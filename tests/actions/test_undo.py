@@ -14,7 +14,7 @@ from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, Outcome, Plan
+from redis_oom_tui.models.plan import Criteria, Operation, Outcome, Plan
 from redis_oom_tui.models.snapshot import Server
 from tests.actions.test_deleting import HOSTILE
 from tests.support.acting import fill, fill_to_the_limit, names_of, operating, planned
@@ -260,7 +260,7 @@ async def test_expiring_spreads_the_ends_keeps_earlier_ones_and_can_be_taken_bac
         client.expire(b"k0", 30)
         client.expire(b"k1", 90_000)
         async with operating(server.connection, tmp_path) as operator:
-            plan = await planned(operator, ALL, deed=Deed.EXPIRE, expire_seconds=3600)
+            plan = await planned(operator, ALL, deed=Operation.EXPIRE, expire_seconds=3600)
             client.get(b"k3")
             run = operator.run(plan, backup=BackupChoice())
             view = await run.run()

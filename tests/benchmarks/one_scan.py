@@ -6,11 +6,11 @@ import json
 import resource
 import time
 
-from redis_oom_tui.cli.giving_way import give_way
+from redis_oom_tui.cli.niceness import give_way
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.ports import Scan
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 
 
 async def scan(where: str, pace: str, idle: bool, seconds: float | None) -> dict[str, object]:

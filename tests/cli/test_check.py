@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import redis
 
-from redis_oom_tui.cli.check_looks import examined
+from redis_oom_tui.cli.check_samples import examined
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import ServerUnreachable
-from redis_oom_tui.store.knock import Knock
-from redis_oom_tui.store.line import Line
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.preflight import Preflight
+from redis_oom_tui.server.raw_connection import RawConnection
 from tests.support.proxy import wired
 from tests.support.servers import RunningServer, started
 
@@ -147,7 +147,7 @@ def test_behind_the_driver_it_says_the_same(
     """As over TLS, where the plain line does not get."""
     fill(server, 1.2)
     ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
-    monkeypatch.setattr(Knock, "suits", lambda connection: False)
+    monkeypatch.setattr(Preflight, "suits", lambda connection: False)
     assert checked(capsys, "-s", server.socket_path, "check", "--json")[0] == ended
     driven = json.loads(checked(capsys, "-s", server.socket_path, "check", "--json")[1])
     plain = json.loads(out)
@@ -163,15 +163,15 @@ def test_behind_the_driver_it_says_the_same(
 def test_a_server_that_dies_in_the_middle_is_unknown(
     valkey: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
-    asked, turns = Line.ask, []
+    asked, turns = RawConnection.ask, []
 
-    def killed_then_asked(line: Line, *commands: Any) -> Any:
+    def killed_then_asked(line: RawConnection, *commands: Any) -> Any:
         turns.append(commands)
         if len(turns) == moment:
             valkey.kill()
         return asked(line, *commands)
 
-    monkeypatch.setattr(Line, "ask", killed_then_asked)
+    monkeypatch.setattr(RawConnection, "ask", killed_then_asked)
     ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
     assert (ended, json.loads(out)["verdict"]) == (3, "unknown")
 
@@ -187,7 +187,7 @@ def test_one_that_dies_behind_the_driver_is_unknown(
         return await asked(*given)
 
     monkeypatch.setattr(LiveServer, moment, killed_then_asked)
-    monkeypatch.setattr(Knock, "suits", lambda connection: False)
+    monkeypatch.setattr(Preflight, "suits", lambda connection: False)
     ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
     assert (ended, json.loads(out)["verdict"]) == (3, "unknown")
 
@@ -196,7 +196,7 @@ def test_silence_is_waited_for_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         where = Address("127.0.0.1", listener.getsockname()[1])
         connection = Connection(where, read_timeout_seconds=0.1)
-        knock = Knock(connection, again_after=0.1)
+        knock = Preflight(connection, again_after=0.1)
         with pytest.raises(ServerUnreachable, match="did not answer in time"):
             examined(Invocation(connection=connection), knock, gap=0.1)
         listener.setblocking(False)

@@ -11,7 +11,7 @@ import pytest
 
 from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.cli import main as entry
-from redis_oom_tui.words.hostile import exact
+from redis_oom_tui.formatting.sanitize import escape_exact
 from tests.cli.ran import place_among_processes
 from tests.support.acting import calls, fill, fill_to_the_limit, settled
 from tests.support.servers import RunningServer, started
@@ -64,7 +64,7 @@ def test_a_cleanup_only_tells_unless_told_to_act(server: RunningServer, tool: To
         assert code == 0
         assert "Delete 3 keys" in out
         assert "Nothing was done" in out
-        assert exact(HOSTILE) in out
+        assert escape_exact(HOSTILE) in out
         assert "\x1b" not in out
         assert client.dbsize() == 4
         assert calls(client, "unlink") <= 1  # on 6.2, of a key that is not there: whether this user may
@@ -137,7 +137,7 @@ def test_a_saved_plan_runs_by_its_hash(server: RunningServer, tool: Tool, tmp_pa
 def test_a_very_key_is_named_as_the_tool_prints_it(valkey: RunningServer, valkey_tool: Tool) -> None:
     with valkey.client() as client:
         fill(client, [HOSTILE, b"cache:x", b"cache:"])
-        code, _, _ = valkey_tool("cleanup", "--key", exact(HOSTILE), "--yes")
+        code, _, _ = valkey_tool("cleanup", "--key", escape_exact(HOSTILE), "--yes")
         assert code == 0
         assert set(client.keys()) == {b"cache:x", b"cache:"}
 

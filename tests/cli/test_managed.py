@@ -208,9 +208,9 @@ def test_each_command_says_what_it_lost_and_what_to_try(
     imitation = IMITATIONS[name]
     wrong = []
     with standing(imitation) as (_, connection):
-        way_in = [*(impatient if imitation.faults else []), *reached(imitation, connection)]
+        connection_args = [*(impatient if imitation.faults else []), *reached(imitation, connection)]
         for command, words in COMMANDS.items():
-            said = say(*way_in, *(str(backup) if word == "BACKUP" else word for word in words))
+            said = say(*connection_args, *(str(backup) if word == "BACKUP" else word for word in words))
             code, must = expected(name, command)
             whole = said.out + said.err
             if said.code != code or must not in whole or "Traceback" in whole:
@@ -230,10 +230,10 @@ def expected(name: str, command: str) -> tuple[int, str]:
 def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., Said]) -> None:
     imitation = IMITATIONS["no TYPE and PTTL"]
     with standing(imitation) as (_, connection):
-        way_in = reached(imitation, connection)
-        document = json.loads(say(*way_in, "hogs", "--json").out)
-        words = say(*way_in, "hogs", "--patterns").out
-        told = say(*way_in, "report").out
+        connection_args = reached(imitation, connection)
+        document = json.loads(say(*connection_args, "hogs", "--json").out)
+        words = say(*connection_args, "hogs", "--patterns").out
+        told = say(*connection_args, "report").out
     assert document["volatile_keys"] is document["volatile_bytes"] is None
     assert {family["no_ttl_keys"] for family in document["patterns"]} == {None}
     assert "have a TTL" not in words

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.cli.test_watch import COMMAND, watching
-from tests.cli.test_watch_armed import ARMED, arguments, full
+from tests.cli.test_watch_emergency import ARMED, arguments, full
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
 

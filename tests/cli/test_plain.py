@@ -9,11 +9,11 @@ import pytest
 from redis_oom_tui.cli.plain import line
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Level, Verdict
-from redis_oom_tui.tui.reading import Link, Reading
+from redis_oom_tui.tui.server_state import Link, ServerState
 from tests.support.scripted import a_snapshot
 from tests.support.servers import RunningServer
 
-LIVE = Reading(
+LIVE = ServerState(
     a_snapshot().server.address,
     link=Link.LIVE,
     snapshot=a_snapshot(),

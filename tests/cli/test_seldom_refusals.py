@@ -13,7 +13,7 @@ import redis
 
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.store.knock import Knock
+from redis_oom_tui.server.preflight import Preflight
 from tests.cli.test_check import calls, checked, fill
 from tests.support.servers import RunningServer
 
@@ -30,7 +30,7 @@ class LookAt:
     """One look by the plain line."""
 
     def __init__(self, server: RunningServer) -> None:
-        look = Knock(server.connection).first()
+        look = Preflight(server.connection).first()
         assert look is not None
         self.snapshot = look.snapshot()
 
@@ -77,7 +77,7 @@ def test_one_refusal_now_and_then_is_seen(
 def test_behind_the_driver_it_is_seen_too(
     server: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Knock, "suits", lambda connection: False)
+    monkeypatch.setattr(Preflight, "suits", lambda connection: False)
     fill(server, 0.5)
     with refused_every(server, 1.0):
         assert checked(capsys, "-s", server.socket_path, "check", "--json")[0] == 2

@@ -14,7 +14,7 @@ from textual.binding import Binding
 from textual.widget import Widget
 
 from redis_oom_tui.cli.main import COMMANDS, cli, main
-from redis_oom_tui.store.gate import CHANGES, LOOKS, READS
+from redis_oom_tui.server.command_allowlist import CHANGES, LOOKS, READS
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
 from redis_oom_tui.tui.panes.cleanup_form_view import FormView

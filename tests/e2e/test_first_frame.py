@@ -13,7 +13,7 @@ from tests.support.servers import available, started
 from tests.support.terminal import PATIENCE_SECONDS, terminal
 from tests.support.tmux import COMMAND, showing, terminals
 
-HELD = [sys.executable, "-m", "tests.support.behind_curtain"]
+HELD = [sys.executable, "-m", "tests.support.behind_splash"]
 ENTERED, LEFT = b"\x1b[?1049h", b"\x1b[?1049l\x1b[?25h"
 pytestmark = pytest.mark.e2e
 

@@ -15,7 +15,7 @@ from redis_oom_tui.models.address import Address, Secret, Sentinel
 from redis_oom_tui.models.config import Colour, SecretKind, SecretSource, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
-from redis_oom_tui.models.plan import Deed, Order, TtlFilter
+from redis_oom_tui.models.plan import Operation, Order, TtlFilter
 
 FULL = """\
 default_profile = "prod"
@@ -96,7 +96,7 @@ def test_everything_that_the_file_can_say_is_read(tmp_path: Path) -> None:
     assert cache.criteria.ttl is TtlFilter.WITHOUT
     assert cache.criteria.order is Order.OLDEST
     assert (cache.criteria.idle_over_seconds, cache.criteria.larger_than_bytes) == (7 * 86400, 1024)
-    assert (settings.plans["later"].deed, settings.plans["later"].expire_seconds) == (Deed.EXPIRE, 600)
+    assert (settings.plans["later"].deed, settings.plans["later"].expire_seconds) == (Operation.EXPIRE, 600)
 
 
 def test_a_profile_takes_over_what_it_leaves_out_but_is_armed_only_in_its_own_table(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.files.record import Moment, load
 from redis_oom_tui.files.recorded_time import RecordedTime
 from redis_oom_tui.files.scans import load_scan, save_scan
+from redis_oom_tui.formatting import hogs_lines
+from redis_oom_tui.formatting.hogs_document import hogs_document
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, PlannedKey
@@ -31,9 +33,7 @@ from redis_oom_tui.rules.budget import holding
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.emergency import Spent
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.store.scan.keeping import begun_from
-from redis_oom_tui.words import hogs_lines
-from redis_oom_tui.words.hogs_document import hogs_document
+from redis_oom_tui.server.scan.checkpoint import checkpoint_from
 from tests.files import test_backup, test_plans, test_record, test_scans
 
 ROUNDS = 120
@@ -88,7 +88,7 @@ def read_scan(path: Path) -> None:
         hogs_lines.keys(list(saved.view.top), saved.view)
         hogs_lines.patterns(list(saved.view.patterns), saved.view)
         json.dumps(hogs_document(saved.view, list(saved.view.top), compare(saved, saved)))
-        begun_from(saved.progress or {})
+        checkpoint_from(saved.progress or {})
 
 
 def a_recording(path: Path) -> None:

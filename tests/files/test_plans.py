@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, Order, Plan, PlannedKey, TtlFilter
-from redis_oom_tui.rules.freezing import first_fingerprint, frozen
+from redis_oom_tui.models.plan import Criteria, Operation, Order, Plan, PlannedKey, TtlFilter
+from redis_oom_tui.rules.plan_hash import first_fingerprint, frozen
 
 KEYS = st.lists(
     st.builds(
@@ -41,7 +41,7 @@ def plan(*keys: PlannedKey) -> Plan:
             12.5,
             "s:1",
             run_id="r",
-            deed=Deed.EXPIRE,
+            deed=Operation.EXPIRE,
             expire_seconds=60,
             flags=("read this",),
             role="master",

@@ -15,8 +15,8 @@ from redis_oom_tui.files.recording import RecordingSource, recording
 from redis_oom_tui.files.replay import ReplaySource
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.cluster import ClusterNode, ClusterView, NodeView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
-from redis_oom_tui.models.fleet import ClusterNode, FleetView, NodeView
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView, TypeRow
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
@@ -24,18 +24,18 @@ from redis_oom_tui.ports import (
     Fleet,
     GoesOn,
     KeepsItsPlace,
+    Replayable,
     SamplesValues,
     Scan,
     SeesReplicas,
     Source,
     TellsSettings,
-    Timeline,
 )
 from redis_oom_tui.rules.info import snapshot_from_info
-from redis_oom_tui.store.fleet.cluster import ClusterSource
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.cluster.source import ClusterSource
+from redis_oom_tui.server.live import LiveServer
 from tests.rules.captured import REDIS_6_2, REDIS_7_0, VALKEY_9_1
-from tests.rules.looks import look
+from tests.rules.snapshots import look
 from tests.support.scripted import ScriptedSource
 
 HOSTILE = b"\xff\x1b[31m[red]\x00"
@@ -180,7 +180,7 @@ async def test_the_time_line_moves_and_holds(tmp_path: Path) -> None:
     moments.insert(5, Moment(4.5, 4.5, lost="gone for a moment"))
     now = [100.0]
     source = ReplaySource(load(record(tmp_path / "r", *moments)), clock=lambda: now[0])
-    assert isinstance(source, Timeline)
+    assert isinstance(source, Replayable)
     assert isinstance(source, TellsSettings)
     assert (await source.snapshot()).taken_monotonic == 0.0
     now[0] += 0.5
@@ -257,7 +257,7 @@ def test_a_source_that_is_recorded_can_do_all_that_it_could(
     recorder = Recorder(tmp_path / "r", source.address)
     recorder.close()
     recorded = recording(source, recorder)
-    for capability in (Fleet, GoesOn, Timeline):
+    for capability in (Fleet, GoesOn, Replayable):
         assert isinstance(recorded, capability) == isinstance(source, capability), capability
     # These it always answers: with nothing where the source has nothing.
     for capability in (TellsSettings, SamplesValues, SeesReplicas):
@@ -276,8 +276,8 @@ async def test_a_cluster_that_is_recorded_lets_a_node_be_picked(tmp_path: Path) 
     class ACluster(ScriptedSource):
         picked: str | None = None
 
-        async def fleet(self) -> FleetView:
-            return FleetView((), None, None)  # type: ignore[call-arg, arg-type]
+        async def fleet(self) -> ClusterView:
+            return ClusterView((), None, None)  # type: ignore[call-arg, arg-type]
 
         def node(self, name: str) -> Source:
             return self

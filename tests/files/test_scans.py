@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.files.scans import load_scan, save_scan
+from redis_oom_tui.formatting.typed import KEY_ROW, KEY_ROW_LATER
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Interval, PatternRow, SavedScan, ScanState, ScanView, TypeRow
-from redis_oom_tui.words.typed import KEY_ROW, KEY_ROW_LATER
 
 VIEW = ScanView(
     state=ScanState.STOPPED,

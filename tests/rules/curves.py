@@ -4,13 +4,13 @@ import math
 import random
 from collections.abc import Callable
 
-from redis_oom_tui.models.trend import Sample
+from redis_oom_tui.models.trend import TrendSample
 
 MIB = 2**20
 Curve = Callable[[float], float]
 
 
-def simulate(kind: str, seed: int) -> tuple[list[Sample], int, float | None]:
+def simulate(kind: str, seed: int) -> tuple[list[TrendSample], int, float | None]:
     """One curve of `kind`, watched for a while; the limit is met within 0.2 to 2 times that, or never."""
     rng = random.Random(f"{kind}{seed}")
     watched = rng.choice([60.0, 300.0, 1200.0, 7200.0])
@@ -21,7 +21,7 @@ def simulate(kind: str, seed: int) -> tuple[list[Sample], int, float | None]:
     t = 0.0
     while t <= watched:
         value = int(max(0.0, level(t) + rng.gauss(0, noise)))
-        samples.append(Sample(monotonic=t, at=t, used_bytes=value, counted_bytes=value))
+        samples.append(TrendSample(monotonic=t, at=t, used_bytes=value, counted_bytes=value))
         t += step
     ahead = watched * rng.uniform(0.2, 2.0)
     limit = int(level(watched + ahead)) if kind != "none" else int(level(watched) + 200 * MIB)

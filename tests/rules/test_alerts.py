@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.alert import Event, EventKind, Figures, Reading, Silence
+from redis_oom_tui.models.alert import Event, EventKind, Figures, JudgedSample, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds
@@ -29,9 +29,9 @@ def level_of(percent: float, thresholds: Thresholds) -> Level:
     return Level.WARNING if percent >= thresholds.warn * 100 else Level.OK
 
 
-def look(tick: int, percent: float, *, settings: WatchSettings = SETTINGS, run_id: str | None = "a") -> Reading:
+def look(tick: int, percent: float, *, settings: WatchSettings = SETTINGS, run_id: str | None = "a") -> JudgedSample:
     lenient = lowered(settings.thresholds, settings.hysteresis)
-    return Reading(
+    return JudgedSample(
         monotonic=tick * 5.0,
         at=1_000_000 + tick * 5.0,
         rising=level_of(percent, settings.thresholds),
@@ -266,6 +266,6 @@ def test_a_server_whose_limit_nobody_knows_is_heard_and_raises_no_alarm() -> Non
     verdict = judge(now)
     assert verdict.level is Level.UNKNOWN
     heard = reading(now, verdict, verdict)
-    assert isinstance(heard, Reading)
+    assert isinstance(heard, JudgedSample)
     assert (heard.rising, heard.staying) == (Level.OK, Level.OK)
     assert "its limit is not reported" in heard.reason

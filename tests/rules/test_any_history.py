@@ -10,29 +10,29 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from redis_oom_tui.models.alert import Reading, Silence
+from redis_oom_tui.formatting.sizes import full_in
+from redis_oom_tui.models.alert import JudgedSample, Silence
+from redis_oom_tui.models.cluster import ClusterNode, ClusterView, NodeView
 from redis_oom_tui.models.config import WatchSettings
-from redis_oom_tui.models.fleet import ClusterNode, FleetView, NodeView
 from redis_oom_tui.models.snapshot import Memory, Snapshot
-from redis_oom_tui.models.trend import Forecast, Sample
+from redis_oom_tui.models.trend import Forecast, TrendSample
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import lowered, reading
+from redis_oom_tui.rules.blind_spots import refused_reads, unread_values
 from redis_oom_tui.rules.breakdown import break_down
+from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.fleet import shown, told_apart, worst_first
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import DEFECTS, attempt
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.incident import episodes
 from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.seasonality import wave_in
 from redis_oom_tui.rules.stretches import in_order
-from redis_oom_tui.rules.unseen import refused_reads, unread_values
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.rules.waves import wave_in
 from redis_oom_tui.rules.whatif import policy_views, write_path
-from redis_oom_tui.words.sizes import full_in
-from tests.rules.looks import MIB, look
+from tests.rules.snapshots import MIB, look
 
 # Steps of time between looks: usual, none, back, and gaps.
 STEPS = st.one_of(
@@ -180,7 +180,7 @@ def test_findings_parts_and_policies_come_of_any_look(runs: list[Run]) -> None:
 @given(st.lists(st.tuples(NONSENSE, NONSENSE), max_size=80))
 @pytest.mark.defects
 def test_figures_that_are_no_figures_are_left_out_of_the_trend(pairs: list[tuple[float, int]]) -> None:
-    samples = [Sample(at, 0.0, used, used, 1000 * MIB) for at, used in pairs]
+    samples = [TrendSample(at, 0.0, used, used, 1000 * MIB) for at, used in pairs]
     told = forecast(samples)
     if not told.not_judged:
         assert_sane(told)
@@ -234,7 +234,7 @@ def test_the_alert_book_bears_any_clock(looks: list[tuple[float, Level, bool]]) 
     levels = (Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM)
     for at, level, silent in looks:
         known = level if level in levels else Level.OK
-        heard = Silence(at, at, "away") if silent else Reading(at, at, known, known, "so")
+        heard = Silence(at, at, "away") if silent else JudgedSample(at, at, known, known, "so")
         for event in book.observe(heard):
             assert event.lasted_seconds is None or event.lasted_seconds >= 0 or math.isnan(event.lasted_seconds)
         book.standing(at)
@@ -250,7 +250,7 @@ def test_a_cluster_of_any_nodes_has_its_worst(histories: list[list[Run]]) -> Non
         views.append(NodeView(node, last, judge(last, seen[-2] if len(seen) > 1 else None)))
     ordered = worst_first(views)
     assert len(ordered) == len(views)
-    fleet = FleetView(ordered, ())
+    fleet = ClusterView(ordered, ())
     assert shown(fleet) is not None
     told_apart(fleet.primaries)
     assert judge(replace(views[0].snapshot or nodes[0][-1], fleet=fleet)).reason

@@ -7,16 +7,18 @@ import pytest
 from redis_oom_tui.models.action import Backup, BackupChoice
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, Plan, PlannedKey
+from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
 from redis_oom_tui.rules.budget import budget, confirm_word, consent, putting_back, unsaved
 
 MIB = 1024 * 1024
 
 
-def plan(*sizes: int | None, deed: Deed = Deed.DELETE, keyspace: int = 1_000_000, kind: str = "string") -> Plan:
+def plan(
+    *sizes: int | None, deed: Operation = Operation.DELETE, keyspace: int = 1_000_000, kind: str = "string"
+) -> Plan:
     keys = tuple(PlannedKey(KeyId(0, b"%d" % at), kind, size) for at, size in enumerate(sizes))
-    span = 600 if deed is Deed.EXPIRE else None
+    span = 600 if deed is Operation.EXPIRE else None
     return Plan(
         keys, Criteria(), 0.0, "cache-1:6379", deed=deed, expire_seconds=span, keyspace_keys=keyspace, role="master"
     )
@@ -70,7 +72,7 @@ def test_without_a_limit_nothing_has_to_go() -> None:
 
 
 def test_expiring_frees_nothing_at_once() -> None:
-    found = budget(plan(30 * MIB, deed=Deed.EXPIRE), snapshot())
+    found = budget(plan(30 * MIB, deed=Operation.EXPIRE), snapshot())
     assert (found.plan_bytes, found.enough) == (0, False)
     assert "within 10m00s, nothing at once" in found.words
 
@@ -79,7 +81,7 @@ def test_a_large_plan_wants_a_word() -> None:
     assert confirm_word(plan(*[1] * 1000)) is None
     assert confirm_word(plan(*[1] * 1001)) == "delete"
     assert confirm_word(plan(1, 1, keyspace=19)) == "delete"
-    assert confirm_word(plan(1, 1, keyspace=19, deed=Deed.EXPIRE)) == "expire"
+    assert confirm_word(plan(1, 1, keyspace=19, deed=Operation.EXPIRE)) == "expire"
 
 
 def test_a_plan_that_is_large_in_bytes_wants_a_word() -> None:
@@ -91,7 +93,7 @@ def test_a_plan_that_is_large_in_bytes_wants_a_word() -> None:
 def test_a_plan_that_cannot_be_taken_back_wants_a_word() -> None:
     assert confirm_word(plan(MIB, MIB), BackupChoice()) is None
     assert confirm_word(plan(MIB, MIB), BackupChoice(wanted=False)) == "delete"
-    assert confirm_word(plan(MIB, deed=Deed.EXPIRE), BackupChoice(wanted=False)) == "expire"
+    assert confirm_word(plan(MIB, deed=Operation.EXPIRE), BackupChoice(wanted=False)) == "expire"
     assert confirm_word(plan(MIB, 17 * MIB), BackupChoice()) == "delete"
     assert confirm_word(plan(MIB, 17 * MIB), BackupChoice(keep_unsaved=True)) is None
     assert confirm_word(plan(MIB, 4 * MIB), BackupChoice(room_bytes=5 * MIB)) == "delete"
@@ -169,9 +171,11 @@ def test_keys_of_unknown_size_are_not_called_too_large() -> None:
     assert unsaved(plan(None, 17 * MIB), BackupChoice()) == (1, 17 * MIB)
 
 
-@pytest.mark.parametrize("deed", list(Deed))
+@pytest.mark.parametrize("deed", list(Operation))
 @pytest.mark.parametrize("limits", [(100 * MIB, 50 * MIB), (None, 100 * MIB), (100 * MIB, None)])
-def test_an_earlier_budget_of_the_plan_saves_the_sums_and_changes_nothing(deed: Deed, limits: tuple[int, int]) -> None:
+def test_an_earlier_budget_of_the_plan_saves_the_sums_and_changes_nothing(
+    deed: Operation, limits: tuple[int, int]
+) -> None:
     made = plan(15 * MIB, 9 * MIB, None, deed=deed, kind="hash")
     before = budget(made, snapshot(limits[0]))
     assert budget(made, snapshot(limits[1]), before=before) == budget(made, snapshot(limits[1]))

@@ -19,8 +19,8 @@ from redis_oom_tui.rules.emergency import (
     trimmed,
     why_not_idle,
 )
-from redis_oom_tui.rules.freezing import fingerprint, frozen
-from tests.watch.scripted import snapshot
+from redis_oom_tui.rules.plan_hash import fingerprint, frozen
+from tests.monitor.scripted import snapshot
 
 IDLE = Criteria(patterns=(b"a*",), idle_over_seconds=3600)
 

@@ -4,14 +4,14 @@ import random
 
 import pytest
 
-from redis_oom_tui.rules.estimate import Sample, counted, extrapolated, giants
+from redis_oom_tui.rules.estimate import SampledShare, counted, extrapolated, giants
 
 GROUPS = 16
 
 
 def trial(
     sizes: list[int], fraction: float, chance: random.Random, page: int = 50
-) -> tuple[Sample, list[int], list[int]]:
+) -> tuple[SampledShare, list[int], list[int]]:
     """A partial scan of `sizes` in hash order: its sample, amounts by group without giants, and the giants."""
     chance.shuffle(sizes)
     seen = sizes[: int(len(sizes) * fraction)]
@@ -26,7 +26,7 @@ def trial(
                 left.remove(size)
             else:
                 amounts[group] += size
-    return Sample(tuple(keys), len(sizes)), amounts, huge
+    return SampledShare(tuple(keys), len(sizes)), amounts, huge
 
 
 def population(kind: str, chance: random.Random) -> list[int]:
@@ -73,7 +73,7 @@ def test_one_giant_is_not_multiplied() -> None:
 
 
 def test_what_was_seen_is_the_least() -> None:
-    sample = Sample(tuple([10] * GROUPS), 100_000)
+    sample = SampledShare(tuple([10] * GROUPS), 100_000)
     found = extrapolated([1000] + [0] * 15, sample)
     assert found is not None
     assert found.low >= 1000
@@ -81,8 +81,8 @@ def test_what_was_seen_is_the_least() -> None:
 
 
 def test_all_seen_is_exact_and_too_little_says_nothing() -> None:
-    assert extrapolated([5] * GROUPS, Sample(tuple([1] * GROUPS), 16), [20]) == counted(100.0)
-    assert extrapolated([5, 5, 5] + [0] * 13, Sample((1, 1, 1) + (0,) * 13, 1000)) is None
+    assert extrapolated([5] * GROUPS, SampledShare(tuple([1] * GROUPS), 16), [20]) == counted(100.0)
+    assert extrapolated([5, 5, 5] + [0] * 13, SampledShare((1, 1, 1) + (0,) * 13, 1000)) is None
 
 
 def test_giants_are_few_and_large() -> None:
@@ -91,7 +91,7 @@ def test_giants_are_few_and_large() -> None:
 
 
 def test_nothing_is_estimated_above_what_there_can_be() -> None:
-    sample = Sample(tuple([100] * GROUPS), 16_000)
+    sample = SampledShare(tuple([100] * GROUPS), 16_000)
     found = extrapolated([10_000] * GROUPS, sample, [5_000_000], at_most=6_000_000)
     assert found is not None
     assert found.low <= found.value <= found.high == 6_000_000

@@ -20,7 +20,7 @@ from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.patterns_rows import rows
 from redis_oom_tui.rules.patterns_tree import PatternTree
 from redis_oom_tui.rules.values import summarize
-from tests.rules.looks import GIB, MIB, look
+from tests.rules.snapshots import GIB, MIB, look
 
 DAY = 86_400
 

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from redis_oom_tui.models.trend import Forecast, Sample, Trend
+from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.rules.forecast import forecast
 from tests.rules.curves import KINDS, MIB, simulate
 
 TRIALS = 60
 
 
-def line(rate: float, count: int = 60, start: float = 100 * MIB, step: float = 1.0) -> list[Sample]:
+def line(rate: float, count: int = 60, start: float = 100 * MIB, step: float = 1.0) -> list[TrendSample]:
     values = [int(start + rate * step * number) for number in range(count)]
-    return [Sample(step * n, step * n, value, value, 1000 * MIB) for n, value in enumerate(values)]
+    return [TrendSample(step * n, step * n, value, value, 1000 * MIB) for n, value in enumerate(values)]
 
 
 def covers(told: Forecast, truth: float | None) -> bool:
@@ -77,7 +77,7 @@ def test_a_clock_that_stands_still_is_no_division_by_zero() -> None:
 def test_days_that_repeat_and_do_not_grow_are_no_growth() -> None:
     """Seen in the morning, when memory rises fast: the evening takes it back, as it did the days before."""
     days = [int(500 * MIB - 200 * MIB * math.cos(2 * math.pi * t / 288)) for t in range(288 * 2 + 90)]
-    samples = [Sample(300.0 * t, 300.0 * t, value, value, 900 * MIB) for t, value in enumerate(days)]
+    samples = [TrendSample(300.0 * t, 300.0 * t, value, value, 900 * MIB) for t, value in enumerate(days)]
     assert forecast(samples).trend is Trend.NONE
     growing = [replace(s, counted_bytes=s.counted_bytes + n * MIB // 10) for n, s in enumerate(samples)]
     told = forecast(growing, 730 * MIB)
@@ -96,7 +96,7 @@ def test_what_begins_anew_is_not_taken_for_another_day() -> None:
     """After quiet days somebody writes without end: the wave is left, and the newest growth counts."""
     days = [int(500 * MIB - 100 * MIB * math.cos(2 * math.pi * t / 288)) for t in range(288 * 3)]
     burst = [days[-1] + n * 12 * MIB for n in range(1, 40)]
-    samples = [Sample(300.0 * t, 300.0 * t, value, value, 2000 * MIB) for t, value in enumerate([*days, *burst])]
+    samples = [TrendSample(300.0 * t, 300.0 * t, value, value, 2000 * MIB) for t, value in enumerate([*days, *burst])]
     told = forecast(samples)
     assert told.trend is Trend.GROWING
     assert told.seconds_to_limit is not None

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_oom_tui.cli.check_looks import Answer
-from redis_oom_tui.cli.check_words import told
+from redis_oom_tui.cli.check_output import told
+from redis_oom_tui.cli.check_samples import Answer
+from redis_oom_tui.formatting.check_document import check_document
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
@@ -25,8 +26,7 @@ from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.whatif import policy_views, write_path
-from redis_oom_tui.store.replies import info_in
-from redis_oom_tui.words.check_document import check_document
+from redis_oom_tui.server.replies import info_in
 from tests.rules.captured import REDIS_6_2, VALKEY_9_1
 from tests.support.replayed import NAMES, case
 

@@ -7,8 +7,8 @@ import redis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from redis_oom_tui.formatting.sanitize import escape_glob
 from redis_oom_tui.rules.globs import compiled
-from redis_oom_tui.words.hostile import escape_glob
 from tests.support.servers import started
 
 ALPHABET = b"ab-]^[*?\\x\n\xff"

@@ -13,7 +13,7 @@ from redis_oom_tui.rules.alerts import lowered, reading
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge
-from tests.rules.looks import MIB, look
+from tests.rules.snapshots import MIB, look
 
 SETTINGS = WatchSettings()
 Curve = Callable[[float], float]

@@ -6,8 +6,8 @@ import pytest
 
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.cluster import ClusterNode, NodeView
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.fleet import ClusterNode, NodeView
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import Activity, Database, Memory, Server, Snapshot
 from redis_oom_tui.rules import tuning

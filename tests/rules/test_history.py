@@ -7,7 +7,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History, since_last_restart
 from redis_oom_tui.rules.verdict import judge
-from tests.rules.looks import MIB, look
+from tests.rules.snapshots import MIB, look
 
 
 def test_it_is_bounded_dense_where_recent_and_keeps_its_first_sample() -> None:

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting.pattern_text import text
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import PatternRow
@@ -15,9 +18,6 @@ from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.rules.key_patterns import Matcher, read
 from redis_oom_tui.rules.patterns_rows import rows
 from redis_oom_tui.rules.patterns_tree import PatternTree
-from redis_oom_tui.words import pattern_text
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.pattern_text import text
 
 PIECES = st.one_of(
     st.sampled_from(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.rules import patterns
-from redis_oom_tui.rules.estimate import Sample
-from redis_oom_tui.rules.patterns_kept import tree_from, tree_rows
+from redis_oom_tui.rules.estimate import SampledShare
 from redis_oom_tui.rules.patterns_rows import rows
+from redis_oom_tui.rules.patterns_saved import tree_from, tree_rows
 from redis_oom_tui.rules.patterns_tree import GROUPS, PatternTree
 from redis_oom_tui.rules.spread import quantiles, step_of
 
@@ -216,7 +216,7 @@ def test_the_interval_of_a_family_holds_its_truth_nineteen_times_in_twenty() -> 
             group = page % GROUPS
             tree.add(0, [name for name, _ in part], [size for _, size in part], [-1] * 40, [b"string"] * 40, group)
             seen[group] += 40
-        found = by_name(rows(tree, sample=Sample(tuple(seen), len(keys))))
+        found = by_name(rows(tree, sample=SampledShare(tuple(seen), len(keys))))
         for family in held:
             interval = found[family].estimated_bytes if family in found else None
             held[family] += interval is not None and interval.low <= truth[family] <= interval.high

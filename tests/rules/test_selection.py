@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
-from redis_oom_tui.rules.selection import Chosen, check, matches
+from redis_oom_tui.rules.selection import Selected, check, matches
 from redis_oom_tui.rules.sizing import weight
 
 
@@ -70,7 +70,7 @@ KEYS = st.lists(
 
 @given(keys=KEYS, most=st.integers(1, 10), order=st.sampled_from(Order))
 def test_a_limit_lets_the_first_by_the_order_in(keys: list[PlannedKey], most: int, order: Order) -> None:
-    chosen = Chosen(Criteria(max_keys=most, order=order))
+    chosen = Selected(Criteria(max_keys=most, order=order))
     for key in keys:
         chosen.add(key)
     taken = chosen.taken()
@@ -82,7 +82,7 @@ def test_a_limit_lets_the_first_by_the_order_in(keys: list[PlannedKey], most: in
 
 @given(keys=KEYS, most=st.integers(1, 500))
 def test_a_limit_in_bytes_is_never_exceeded(keys: list[PlannedKey], most: int) -> None:
-    chosen = Chosen(Criteria(max_bytes=most))
+    chosen = Selected(Criteria(max_bytes=most))
     for key in keys:
         chosen.add(key)
     taken = chosen.taken()
@@ -93,14 +93,14 @@ def test_a_limit_in_bytes_is_never_exceeded(keys: list[PlannedKey], most: int) -
 
 
 def test_a_key_that_scan_showed_twice_is_planned_once() -> None:
-    chosen = Chosen(Criteria(patterns=(b"*",)))
+    chosen = Selected(Criteria(patterns=(b"*",)))
     for size in (1, 1, 2):
         chosen.add(PlannedKey(KeyId(0, b"k"), "string", size))
     assert [key.id.key for key in chosen.taken()] == [b"k"]
 
 
 def test_a_key_that_scan_showed_twice_with_another_idle_time_is_planned_once_at_the_limit_too() -> None:
-    chosen = Chosen(Criteria(patterns=(b"*",), max_keys=2))
+    chosen = Selected(Criteria(patterns=(b"*",), max_keys=2))
     for at in range(5):
         chosen.add(PlannedKey(KeyId(0, b"k"), "string", 1, idle_seconds=at, read_at=float(at)))
     assert [key.id.key for key in chosen.taken()] == [b"k"]

@@ -13,7 +13,7 @@ from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.rules.rates import between
 from redis_oom_tui.rules.verdict import follow, judge, unknown
-from tests.rules.looks import GIB, MIB, look
+from tests.rules.snapshots import GIB, MIB, look
 
 FULL: dict[str, Any] = {"used": 1000 * MIB + 5, "limit": 1000 * MIB}
 BACKLOG = {"replication_backlog_bytes": 900 * MIB, "overhead_bytes": 910 * MIB}

@@ -10,14 +10,14 @@ from typing import Any
 
 import redis
 
-from redis_oom_tui.actions.desk import Desk
+from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.run import PlanRunner
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 
 OLD_SECONDS = 1000
 NO_BACKUP = BackupChoice(wanted=False)
@@ -103,7 +103,7 @@ async def stepped(
 ) -> PlanRunner:
     """A run of `plan` that calls `before` and `after` around each of its batches."""
     await operator.learn()
-    desk: Desk = operator._desk
+    desk: ActionContext = operator._desk
     audit = SteppedAudit(desk.audit.path, wall=desk.wall)
     audit.before, audit.after = before, after
     return PlanRunner(replace(desk, audit=audit), plan, backup)
@@ -111,14 +111,14 @@ async def stepped(
 
 def audited(path: Path) -> tuple[dict[bytes, str], set[bytes]]:
     """What the audit file says of each key, by letter, and the keys of batches whose end was never written."""
-    from redis_oom_tui.words.hostile import from_exact
+    from redis_oom_tui.formatting.sanitize import unescape_exact
 
     said: dict[bytes, str] = {}
     open_batches: dict[tuple[str, int], list[bytes]] = {}
     for raw in path.read_bytes().splitlines():
         line = json.loads(raw)
         if line["phase"] == "batch":
-            open_batches[line["id"], line["batch"]] = [from_exact(name) for _, name in line["keys"]]
+            open_batches[line["id"], line["batch"]] = [unescape_exact(name) for _, name in line["keys"]]
         elif line["phase"] == "done":
             names = open_batches.pop((line["id"], line["batch"]))
             said.update(zip(names, line["outcomes"], strict=True))

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.rules.info import snapshot_from_info
-from redis_oom_tui.store.replies import client_buffers, clients_in, info_in
+from redis_oom_tui.server.replies import client_buffers, clients_in, info_in
 
 INFO = Path(__file__).parents[1] / "cases" / "info"
 NAMES = sorted(path.stem for path in INFO.glob("*.txt"))

@@ -26,7 +26,7 @@ from redis_oom_tui.models.action import (
 )
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
@@ -264,7 +264,7 @@ class ScriptedOperator:
         return self.refusals.get(action)
 
     def plan(
-        self, criteria: Criteria, *, deed: Deed = Deed.DELETE, expire_seconds: int | None = None
+        self, criteria: Criteria, *, deed: Operation = Operation.DELETE, expire_seconds: int | None = None
     ) -> ScriptedPlanning:
         """The scripted plan, with this deed."""
         if not (criteria.patterns or criteria.keys or criteria.idle_over_seconds or criteria.types):

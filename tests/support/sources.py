@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from redis_oom_tui.models.address import Connection
-from redis_oom_tui.store.fleet.cluster import ClusterSource
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.cluster.source import ClusterSource
+from redis_oom_tui.server.live import LiveServer
 
 
 @contextlib.asynccontextmanager

@@ -8,13 +8,13 @@ import pytest
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, Order, TtlFilter
-from redis_oom_tui.models.verdict import Lever
-from redis_oom_tui.tui.acting.state import Stage
+from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
+from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.restore import RestoreDialog
-from redis_oom_tui.tui.intents import MakePlan, PullLever
+from redis_oom_tui.tui.flows.state import Stage
+from redis_oom_tui.tui.messages import ApplyRemedy, MakePlan
 from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys
 from tests.tui.support import an_app, rows, screen_text, until
 
@@ -137,7 +137,7 @@ async def test_a_finding_fills_in_the_form_and_looks_for_nothing_yet():
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.reading.snapshot is not None)
-        app.post_message(PullLever(Lever("cleanup", match=b"cache:\\[x\\]:*")))
+        app.post_message(ApplyRemedy(Remedy("cleanup", match=b"cache:\\[x\\]:*")))
         await until(pilot, lambda: app.pane == "cleanup")
         await until(pilot, lambda: "cache:" in screen_text(app))
         assert operator.calls == []
@@ -177,7 +177,7 @@ async def test_expire_in_place_of_delete():
         await pilot.press(*["backspace"] * 3, *"1h", "enter", "x")
         await at(pilot, Stage.PREVIEW)
         plan = app.deeds.cleanup.plan
-        assert (plan.deed, plan.expire_seconds) == (Deed.EXPIRE, 3600)
+        assert (plan.deed, plan.expire_seconds) == (Operation.EXPIRE, 3600)
         assert "To expire within 1h00m" in screen_text(app)
         await pilot.press("x")
         await to_dialog(pilot)
@@ -435,6 +435,6 @@ async def test_a_plan_that_was_left_can_be_seen_again_until_another_is_looked_fo
 async def test_a_finding_about_one_database_fills_in_that_one():
     app = an_app(operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
-        app.post_message(PullLever(Lever("cleanup", match=b"session:*", db=3)))
+        app.post_message(ApplyRemedy(Remedy("cleanup", match=b"session:*", db=3)))
         await until(pilot, lambda: re.search(r"Database +3", screen_text(app)) is not None)
         assert "Names matching  session:*" in screen_text(app)

@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from redis_oom_tui.formatting.sanitize import unescape_exact
 from redis_oom_tui.models.action import AuditEntry, PlanningView, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.rules import budget as budgets
-from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, Stage
+from redis_oom_tui.tui.dialogs.controls import paragraph, quoted
 from redis_oom_tui.tui.dialogs.kill import kill_question
-from redis_oom_tui.tui.dialogs.parts import paragraph, quoted
-from redis_oom_tui.tui.draw import Pen, width
+from redis_oom_tui.tui.drawing import DrawStyle, width
+from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, Stage
 from redis_oom_tui.tui.glyphs import ASCII, FULL
 from redis_oom_tui.tui.panes import cleanup_draw, cleanup_form, limits_draw, log_draw
 from redis_oom_tui.tui.panes.cleanup_form import Form
-from redis_oom_tui.words.hostile import from_exact
 from tests.support.scripted import a_snapshot
 from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan
 
@@ -29,7 +29,7 @@ names = st.one_of(st.binary(max_size=60), st.sampled_from([*HOSTILE[:-1], ODD.en
 texts = st.one_of(st.text(max_size=80), st.just(ODD))
 rooms = st.integers(24, 130)
 heights = st.integers(3, 40)
-pens = st.sampled_from([Pen(FULL), Pen(ASCII, tracks=False)])
+pens = st.sampled_from([DrawStyle(FULL), DrawStyle(ASCII, tracks=False)])
 
 
 def harmless(lines, room):
@@ -62,7 +62,7 @@ def test_a_plan(keys, flag, room, height, pen, at):
     lines = cleanup_draw.plan_lines(plan, sums, min(at, len(keys) - 1), room, height, pen, hidden=2)
     harmless(lines, room)
     assert len(lines) <= max(height, 4)
-    expiring = replace(plan, deed=Deed.EXPIRE, expire_seconds=60)
+    expiring = replace(plan, deed=Operation.EXPIRE, expire_seconds=60)
     harmless(cleanup_draw.plan_lines(expiring, sums, 0, room, height, pen), room)
 
 
@@ -104,7 +104,7 @@ def test_the_log(what, room, height, pen):
     entry = AuditEntry(
         1.0, what, what, what, what, what, 2.0, what, False, {what: 1}, what, ChangeResult(change, True, what)
     )
-    every = log_draw.happenings([], [entry], None, 0.0)
+    every = log_draw.log_entries([], [entry], None, 0.0)
     harmless(log_draw.draw(every, 0, None, room, height, pen, now=9e9), room)
     for text, role in log_draw.in_full(every[0]):
         assert isinstance(text, str)
@@ -129,7 +129,7 @@ def test_a_name_in_full_is_its_exact_bytes_again(name, room):
     lines = quoted(name, room)
     harmless(lines, room)
     joined = "".join(text for line in lines for text, role in line if role == "text")
-    assert from_exact(joined[1:-1]) == name
+    assert unescape_exact(joined[1:-1]) == name
 
 
 @settings(max_examples=80, deadline=None)
@@ -154,7 +154,7 @@ def test_a_pattern_goes_through_the_form_unharmed(patterns):
 
 
 def _left_alone(outcomes, at=0, room=80, height=8):
-    lines = cleanup_draw.outcome_list(outcomes, 0, at, room, height, Pen())
+    lines = cleanup_draw.outcome_list(outcomes, 0, at, room, height, DrawStyle())
     assert len(lines) <= height
     return ["".join(text for text, _ in line) for line in lines]
 
@@ -174,11 +174,11 @@ def test_a_short_reason_stands_in_its_line_alone():
     assert len(_left_alone(outcomes)) == 2
 
 
-@pytest.mark.parametrize("plan", [a_plan(), replace(a_plan(), deed=Deed.EXPIRE, expire_seconds=900)])
+@pytest.mark.parametrize("plan", [a_plan(), replace(a_plan(), deed=Operation.EXPIRE, expire_seconds=900)])
 def test_what_will_expire_is_not_said_to_have_freed_nothing(plan):
     run = RunView(total_keys=40, counts={Outcome.EXPIRING: 40}, ended="Gave an expiry to 40 of 40 keys.")
-    lines = cleanup_draw.run_lines(CleanupState(Stage.REPORT, plan=plan, run=run), None, 0, 80, 24, Pen())
+    lines = cleanup_draw.run_lines(CleanupState(Stage.REPORT, plan=plan, run=run), None, 0, 80, 24, DrawStyle())
     told = "\n".join("".join(text for text, _ in line) for line in lines)
-    expires = plan.deed is Deed.EXPIRE
+    expires = plan.deed is Operation.EXPIRE
     assert ("nothing is freed at once: the keys go within 15m00s" in told) is expires
     assert ("freed by the plan's figures" in told) is not expires

@@ -7,14 +7,14 @@ from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.models.snapshot import ClientBuffer
-from redis_oom_tui.models.verdict import Lever
+from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.rules import budget
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.tui.dialogs.kill import KillDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
-from redis_oom_tui.tui.intents import PullLever
+from redis_oom_tui.tui.messages import ApplyRemedy
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys
 from tests.tui.support import an_app, screen_text, until
@@ -321,7 +321,7 @@ async def test_a_client_is_picked_asked_about_and_closed_by_its_id():
         await pilot.press("enter")
         await pilot.pause()
         assert operator.calls == []
-        app.post_message(PullLever(Lever("triage", client_id=3)))
+        app.post_message(ApplyRemedy(Remedy("triage", client_id=3)))
         await until(pilot, lambda: isinstance(app.screen, KillDialog) and "10.0.0.3:5000" in screen_text(app))
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.calls == ["kill 3"])
@@ -331,7 +331,7 @@ async def test_a_client_that_has_gone_is_told():
     app = an_app(operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.reading.snapshot is not None)
-        app.post_message(PullLever(Lever("triage", client_id=99)))
+        app.post_message(ApplyRemedy(Remedy("triage", client_id=99)))
         await until(pilot, lambda: "Client 99 is gone already" in screen_text(app))
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.store.live import LiveServer
-from redis_oom_tui.tui.acting.state import Stage
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.flows.state import Stage
 from tests.support.scripted_operator import HOSTILE
 from tests.tui.support import screen_text, until
 

@@ -7,7 +7,7 @@ import pytest
 
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from tests.support.imitations import KEYS, Imitation, standing
 from tests.support.proxy import Faults, Wire, wired

@@ -9,33 +9,33 @@ from typing import TypeAlias
 import pytest
 from rich.cells import cell_len
 
+from redis_oom_tui.formatting import hogs_document, hogs_lines
+from redis_oom_tui.formatting.report import markdown
+from redis_oom_tui.formatting.sanitize import cells, escape_exact, safe_text, unescape_exact
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
-from redis_oom_tui.models.plan import Criteria, Deed, KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.report import IncidentReport
 from redis_oom_tui.models.scan import PatternRow, ScanState
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
-from redis_oom_tui.tui.acting.state import CleanupState, LimitsState, Stage
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.tui.dialogs.kill import kill_question
 from redis_oom_tui.tui.dialogs.name import NameDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
-from redis_oom_tui.tui.draw import Line, Pen, width
+from redis_oom_tui.tui.drawing import DrawStyle, Line, width
+from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, Stage
 from redis_oom_tui.tui.panes import cleanup_draw, limits_draw, log_draw, triage_findings
 from redis_oom_tui.tui.profiles import target
 from redis_oom_tui.tui.screens.details import DetailsText
 from redis_oom_tui.tui.widgets.keybar import KeyBar
-from redis_oom_tui.words import hogs_document, hogs_lines
-from redis_oom_tui.words.hostile import cells, exact, from_exact, safe_text
-from redis_oom_tui.words.report import markdown
 from tests.support.names import harmless, names
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
 from tests.tui.support import an_app, screen_text, until
 
 ROOM = 57
-PEN = Pen()
+PEN = DrawStyle()
 Drawn: TypeAlias = Iterator[Sequence[Line]]
 
 
@@ -69,7 +69,7 @@ def runs(some: Sequence[bytes]) -> Drawn:
 def questions(some: Sequence[bytes]) -> Drawn:
     plan = plan_of(some)
     yield PlanDialog(plan, lambda _: (text_of(some[0]), *plan.flags), budget=text_of(some[1])).body(ROOM)
-    yield PlanDialog(replace(plan, deed=Deed.EXPIRE), lambda _: ("once",)).body(30)
+    yield PlanDialog(replace(plan, deed=Operation.EXPIRE), lambda _: ("once",)).body(30)
     for name in some:
         client = ClientBuffer(1, text_of(name), name, name, name, name)
         yield ConfirmDialog(kill_question(client, text_of(name))).body(ROOM)
@@ -110,7 +110,7 @@ def logs(some: Sequence[bytes]) -> Drawn:
     entries = [
         AuditEntry(9.0, said, said, said, said, said, 10.0, said, True, undo=said) for said in map(text_of, some)
     ]
-    every = log_draw.happenings((), entries, None, 0.0)
+    every = log_draw.log_entries((), entries, None, 0.0)
     yield log_draw.draw(every, 0, None, ROOM, len(every) + 2, PEN, now=10.0)
 
 
@@ -151,7 +151,7 @@ def test_a_hundred_thousand_names_as_words():
         assert cells(short) == cell_len(short) <= 24
         if len(name) < 1000 and name[:1] < b"a":
             assert harmless(safe_text(name))
-            assert from_exact(exact(name)) == name
+            assert unescape_exact(escape_exact(name)) == name
 
 
 @pytest.mark.parametrize("place", [plans, runs, questions, details, messages, notices, clients, logs])

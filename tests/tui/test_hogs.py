@@ -7,7 +7,7 @@ import pytest
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanState
-from redis_oom_tui.tui.intents import MakePlan
+from redis_oom_tui.tui.messages import MakePlan
 from tests.support.scripted import FakeClock, ScriptedSource, a_view, some_rows
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until

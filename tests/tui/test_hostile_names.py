@@ -4,17 +4,17 @@ import pytest
 from rich.cells import cell_len
 from wcwidth import wcswidth
 
+from redis_oom_tui.formatting.sanitize import cells, escape_exact, safe_text
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.rules.clients import rank
-from redis_oom_tui.tui.draw import pad
+from redis_oom_tui.tui.drawing import pad
 from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns
-from redis_oom_tui.tui.reading import Link
 from redis_oom_tui.tui.screens.details import facts
+from redis_oom_tui.tui.server_state import Link
 from redis_oom_tui.tui.widgets.columns import cells_of, fitting
-from redis_oom_tui.words.hostile import cells, exact, safe_text
 from tests.support.names import TRAPS, harmless, names
 from tests.support.scripted import ScriptedSource, a_snapshot
 from tests.tui.support import an_app, screen_text, until
@@ -47,8 +47,8 @@ def test_whatever_else_shows_a_name_shows_it_harmlessly(name):
     shown += [text for text, _ in cells_of(pattern, fitting(pattern_columns(bool, partial=True), 200), None)]
     shown += [text for text, _ in cells_of(row, fitting(key_columns(lambda: 5, databases=True), 200), None)]
     assert all(harmless(text) for text in shown), shown
-    assert exact(name).isascii()
-    assert exact(name).isprintable()
+    assert escape_exact(name).isascii()
+    assert escape_exact(name).isprintable()
     assert cells(pad(safe_text(name), 7)) == 7
 
 

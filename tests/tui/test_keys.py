@@ -7,11 +7,11 @@ from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.tui.commands import check_keymap, is_move, live, title, words
-from redis_oom_tui.tui.looks import LOOKS
+from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.run import run_app
 from redis_oom_tui.tui.screens.help import sections
 from redis_oom_tui.tui.terminal.environment import THEMES
-from redis_oom_tui.tui.top import PANES
+from redis_oom_tui.tui.themes import LOOKS
 from tests.support.scripted import ScriptedSource
 from tests.tui.support import an_app, screen_text, until
 

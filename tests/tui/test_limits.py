@@ -7,13 +7,13 @@ import pytest
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import PermissionRefused
 from redis_oom_tui.models.scan import ScanOptions, ScanState
-from redis_oom_tui.models.verdict import Lever
-from redis_oom_tui.tui.acting.intents import ChangeSetting
+from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog
-from redis_oom_tui.tui.dialogs.keep import KeepDialog
-from redis_oom_tui.tui.intents import PullLever, StartScan
+from redis_oom_tui.tui.dialogs.keep_setting import KeepDialog
+from redis_oom_tui.tui.flows.messages import ChangeSetting
+from redis_oom_tui.tui.messages import ApplyRemedy, StartScan
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
@@ -291,7 +291,7 @@ async def test_a_finding_leads_to_its_setting_with_the_value_proposed():
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.reading.snapshot is not None)
-        app.post_message(PullLever(Lever("limits", setting="maxmemory-policy", value="allkeys-lru")))
+        app.post_message(ApplyRemedy(Remedy("limits", setting="maxmemory-policy", value="allkeys-lru")))
         await to_dialog(pilot)
         assert "noeviction → allkeys-lru" in screen_text(app)
         assert operator.calls == []

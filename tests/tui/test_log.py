@@ -9,11 +9,11 @@ from redis_oom_tui.models.config import Profile, WatchSettings
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.verdict import Thresholds
-from redis_oom_tui.tui.acting import intents
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.restore import RestoreDialog
-from redis_oom_tui.tui.panes.log_draw import Happening, in_full
+from redis_oom_tui.tui.flows import messages
+from redis_oom_tui.tui.panes.log_draw import LogEntry, in_full
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator, a_plan, some_keys
 from tests.tui.support import an_app, rows, screen_text, until
@@ -334,7 +334,7 @@ async def test_who_looks_at_the_log_while_a_cleanup_ends_sees_its_end():
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "its end was not written")
-        app.deeds.handle(intents.RunPlan(a_plan(some_keys(3))))
+        app.deeds.handle(messages.RunPlan(a_plan(some_keys(3))))
         await until(pilot, lambda: isinstance(app.screen, PlanDialog) and screen_text(app).strip() != "")
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.runs)
@@ -346,7 +346,7 @@ async def test_who_looks_at_the_log_while_a_cleanup_ends_sees_its_end():
 @pytest.mark.parametrize(("action", "named"), [("restore", "The backup: "), ("delete", "What would take it back: ")])
 def test_a_backup_that_was_put_back_is_not_said_to_take_that_back(action: str, named: str) -> None:
     entry = AuditEntry(10.0, "a", action, "n:1", "sre", "5 keys", 12.0, "Done.", True, undo="/backups/a.jsonl")
-    told = [text for text, _ in in_full(Happening(10.0, entry=entry))]
+    told = [text for text, _ in in_full(LogEntry(10.0, entry=entry))]
     assert f"{named}/backups/a.jsonl" in told
 
 

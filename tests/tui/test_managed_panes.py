@@ -10,7 +10,7 @@ import pytest
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from tests.support.imitations import IMITATIONS, PASSWORD, USER, Imitation, standing
 from tests.tui.support import screen_text

@@ -4,26 +4,26 @@ from dataclasses import replace
 
 import pytest
 
+from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.fleet import ClusterNode, FleetView, NodeView
+from redis_oom_tui.models.cluster import ClusterNode, ClusterView, NodeView
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.fleet import worst_first
+from redis_oom_tui.rules.cluster import worst_first
 from redis_oom_tui.rules.verdict import judge, unknown
-from redis_oom_tui.tui.acting.intents import ChangeSetting
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.purge import PurgeDialog
 from redis_oom_tui.tui.dialogs.reap import ReapDialog
-from redis_oom_tui.tui.draw import Pen
-from redis_oom_tui.tui.panes.log_draw import draw, happenings
+from redis_oom_tui.tui.drawing import DrawStyle
+from redis_oom_tui.tui.flows.messages import ChangeSetting
+from redis_oom_tui.tui.header_model import HeaderModel
+from redis_oom_tui.tui.panes.log_draw import draw, log_entries
 from redis_oom_tui.tui.panes.triage_nodes import _sums
-from redis_oom_tui.tui.reading import Reading
-from redis_oom_tui.tui.top import Top
-from redis_oom_tui.words.sizes import count
+from redis_oom_tui.tui.server_state import ServerState
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
@@ -40,8 +40,8 @@ class ScriptedFleet(ScriptedSource):
     def pin(self, name: str | None) -> None:
         self.pinned = name
 
-    async def fleet(self) -> FleetView:
-        return FleetView(())
+    async def fleet(self) -> ClusterView:
+        return ClusterView(())
 
     def node(self, name: str) -> ScriptedSource:
         return self
@@ -57,7 +57,7 @@ def a_fleet() -> Snapshot:
         views.append(NodeView(node, snapshot, judge(snapshot)))
     lost = ClusterNode("n:7004", "7004", Address("n", 7004), "n:7001")
     views.append(NodeView(lost, error="n:7004 refuses connections", verdict=unknown("gone")))
-    fleet = FleetView(worst_first(views))
+    fleet = ClusterView(worst_first(views))
     worst = fleet.nodes[0]
     assert worst.snapshot is not None
     server = replace(worst.snapshot.server, node=worst.name, run_id=None)
@@ -104,7 +104,7 @@ def test_the_sum_of_nodes_without_a_limit_is_of_no_limit(free: set[int], told: s
         for at, view in enumerate(views)
         if view.snapshot is not None
     ]
-    text = _sums(FleetView(tuple(views), ()))
+    text = _sums(ClusterView(tuple(views), ()))
     assert told.partition(", ")[2] in text
     assert " of no limit" not in text
 
@@ -137,9 +137,9 @@ async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_na
     name = "prod-cache-0001-001.internal:7002"
     what, came = "delete session:* and idle", "Deleted 5 of 5 keys."
     entry = AuditEntry(10.0, "a", "delete", name, "sre", what, 12.0, came, True)
-    every = happenings((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
+    every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
     for room, told in ((80, "~.internal:7002  session:* and idle: Deleted 5 of 5 keys."), (68, "Deleted 5 of 5 keys.")):
-        lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, room, 9, Pen(), now=20.0)]
+        lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, room, 9, DrawStyle(), now=20.0)]
         row = next(line for line in lines if ":7002  " in line)
         assert told in row, row
 
@@ -147,16 +147,16 @@ async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_na
 def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -> None:
     said = "n:7002 does not let this user run CONFIG SET: log in as a user who may, or set it in the file"
     entry = AuditEntry(10.0, "a", "set", "n:7002", "sre", "maxmemory: 1 to 2", 12.0, said, False)
-    every = happenings((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
-    lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, 80, 9, Pen(), now=20.0)]
+    every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
+    lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, 80, 9, DrawStyle(), now=20.0)]
     told = next(line for line in lines if "n:7003" not in line and "7002" in line).partition("set        ")[2]
     assert told.endswith("~")
     assert said.startswith(told[:-1])
 
 
 def _row_of(entry: AuditEntry, room: int = 80) -> str:
-    every = happenings((), [entry, replace(entry, id="b", server="n:7003", what="other")], None, now=20.0)
-    lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, room, 9, Pen(), now=20.0)]
+    every = log_entries((), [entry, replace(entry, id="b", server="n:7003", what="other")], None, now=20.0)
+    lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, room, 9, DrawStyle(), now=20.0)]
     return next(line for line in lines if (" delete " in line or " close " in line) and ":7003" not in line)
 
 
@@ -268,8 +268,8 @@ async def test_a_recording_of_a_cluster_shows_no_other_node() -> None:
 
 def test_the_header_gives_a_role_to_the_node_whose_it_is() -> None:
     shown = a_fleet()
-    other = Top._server(Reading(address=Address("n", 7001), snapshot=shown))
-    given = Top._server(Reading(address=Address("n", 7002), snapshot=shown))
+    other = HeaderModel._server(ServerState(address=Address("n", 7001), snapshot=shown))
+    given = HeaderModel._server(ServerState(address=Address("n", 7002), snapshot=shown))
     assert (other[0][0], given[0][0]) == ("  shows n:7002 master", "  master")
 
 

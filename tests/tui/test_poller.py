@@ -8,9 +8,9 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import PermissionRefused, ServerUnreachable
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.tui.first import first_reading
+from redis_oom_tui.tui.first_state import first_state
 from redis_oom_tui.tui.poller import Poller
-from redis_oom_tui.tui.reading import Clock, Link
+from redis_oom_tui.tui.server_state import Link, ScreenClock
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 
 
@@ -36,7 +36,7 @@ def a_poller(source, clock, *, naps=100, interval=1.0, took=0.0, **more):
 
     source.snapshot = slowly
     poller = Poller(
-        source, readings.append, interval=interval, clock=Clock(clock.monotonic, clock.wall), sleep=sleep, **more
+        source, readings.append, interval=interval, clock=ScreenClock(clock.monotonic, clock.wall), sleep=sleep, **more
     )
     return poller, readings, slept
 
@@ -174,7 +174,7 @@ async def test_rates_and_verdict_come_from_the_last_seconds():
 
 async def test_what_was_known_before_the_first_tick_counts_over_the_time_since():
     clock = FakeClock()
-    known = first_reading(replace(a_snapshot(refused=100), taken_monotonic=clock.monotonic()), Thresholds())
+    known = first_state(replace(a_snapshot(refused=100), taken_monotonic=clock.monotonic()), Thresholds())
     clock.move(0.5)
     source = ScriptedSource([a_snapshot(refused=130)], clock=clock)
     poller, readings, _ = a_poller(source, clock, naps=1, known=known)

@@ -11,9 +11,9 @@ from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import ScanState
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.ports import Operator
-from redis_oom_tui.tui.acting.state import CleanupState, Stage
 from redis_oom_tui.tui.dialogs.pick import PickDialog
-from redis_oom_tui.tui.profiles import Session
+from redis_oom_tui.tui.flows.state import CleanupState, Stage
+from redis_oom_tui.tui.profiles import ProfileSession
 from tests.support.scripted import MIB, ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
@@ -50,13 +50,13 @@ class Board:
         self.sources: list[ScriptedSource] = []
         self.operator: Operator = ScriptedOperator()
 
-    async def connect(self, name: str) -> Session:
+    async def connect(self, name: str) -> ProfileSession:
         """A session that is not open yet."""
         if self.error is not None:
             raise self.error
         source = Elsewhere(self.refuses)
         self.sources.append(source)
-        return Session(source, self.operator, ORDERS if name == "orders" else CACHE)
+        return ProfileSession(source, self.operator, ORDERS if name == "orders" else CACHE)
 
 
 def app_with(board: Board | None, source: ScriptedSource | None = None):

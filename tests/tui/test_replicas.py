@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.cluster import ClusterNode, NodeView
 from redis_oom_tui.models.errors import ServerUnreachable
-from redis_oom_tui.models.fleet import ClusterNode, NodeView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.tui.replicas import ReplicaLook
 from tests.support.scripted import ScriptedSource, a_snapshot

@@ -3,7 +3,7 @@
 import pytest
 
 from redis_oom_tui.models.address import Address, Connection
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 from tests.support.replayed import case, replayed
 from tests.tui.support import an_app, screen_text, until
 

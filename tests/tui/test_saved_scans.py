@@ -8,7 +8,7 @@ from textual.widgets import Input
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState
 from redis_oom_tui.models.screen import ScreenOptions
-from redis_oom_tui.store.live import LiveServer
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.dialogs.base import Dialog
 from tests.support.scripted import FakeClock, ScriptedSource, a_view

@@ -2,7 +2,7 @@
 
 from redis_oom_tui.models.scan import ScanOptions, ScanState
 from redis_oom_tui.rules.findings import find
-from redis_oom_tui.tui.acting.state import Stage
+from redis_oom_tui.tui.flows.state import Stage
 from tests.tui.support import until
 from tests.tui.test_dialogs_live import live_app
 

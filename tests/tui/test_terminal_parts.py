@@ -6,12 +6,12 @@ import os
 import pytest
 from rich.console import Console
 
+from redis_oom_tui.formatting.crash_report import crash_report
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.terminal.environment import appearance, color_system, prepare, refusal
 from redis_oom_tui.tui.terminal.link import LinkWriter
-from redis_oom_tui.words.defect import crash_report
 
 
 class Tty(io.StringIO):

@@ -9,10 +9,10 @@ from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Counters, LimitSource
-from redis_oom_tui.models.trend import Sample
+from redis_oom_tui.models.trend import TrendSample
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.models.verdict import Finding, Level, Lever
-from redis_oom_tui.tui.draw import Pen, bar, columns, line_bar, stacked, width
+from redis_oom_tui.models.verdict import Finding, Level, Remedy
+from redis_oom_tui.tui.drawing import DrawStyle, bar, columns, line_bar, stacked, width
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
 from redis_oom_tui.tui.panes.triage_findings import FindingScreen
 from redis_oom_tui.tui.panes.triage_vitals import bucketed
@@ -22,7 +22,7 @@ from tests.tui.support import an_app, rows, screen_text, until
 
 MIB = 1024 * 1024
 FINDINGS = tuple(
-    Finding(f"f{n}", Level.WARNING, f"Finding number {n}", f"Do {n}", lever=Lever("limits", setting="maxmemory"))
+    Finding(f"f{n}", Level.WARNING, f"Finding number {n}", f"Do {n}", lever=Remedy("limits", setting="maxmemory"))
     for n in range(12)
 )
 
@@ -125,7 +125,7 @@ async def test_a_finding_that_is_mended_nowhere_here_offers_no_way_there():
 @pytest.mark.parametrize("tracks", [True, False])
 @pytest.mark.parametrize("share", [-1.0, 0.0, 0.001, 0.5, 0.999, 1.0, 7.0])
 def test_bars_have_their_width_whatever_the_share(glyphs, tracks, share):
-    pen = Pen(glyphs, tracks)
+    pen = DrawStyle(glyphs, tracks)
     for room in (0, 1, 7, 40):
         assert width(bar(share, room, pen, "ok", (0.8, 0.95))) == room
         assert width(line_bar(share, room, pen, "ok", (0.8, 0.95))) == room
@@ -135,16 +135,16 @@ def test_bars_have_their_width_whatever_the_share(glyphs, tracks, share):
 
 
 def test_a_bar_is_full_only_when_it_is_full():
-    assert "".join(text for text, role in bar(0.999, 10, Pen(), "ok") if role == "ok") != "█" * 10
-    assert bar(1.0, 10, Pen(), "ok") == (("█" * 10, "ok"),)
+    assert "".join(text for text, role in bar(0.999, 10, DrawStyle(), "ok") if role == "ok") != "█" * 10
+    assert bar(1.0, 10, DrawStyle(), "ok") == (("█" * 10, "ok"),)
 
 
 def test_columns_rise_over_rows_and_gaps_stay_open():
-    assert columns([None, 0, 5, 10], 5, 2, Pen(), low=0, high=10) == ["   ▁█", "  ▁██"]
+    assert columns([None, 0, 5, 10], 5, 2, DrawStyle(), low=0, high=10) == ["   ▁█", "  ▁██"]
 
 
 def test_buckets_take_the_largest_and_carry_on():
-    samples = [Sample(t, 0.0, used_bytes=used, counted_bytes=0) for t, used in ((0, 5), (1, 9), (10, 3))]
+    samples = [TrendSample(t, 0.0, used_bytes=used, counted_bytes=0) for t, used in ((0, 5), (1, 9), (10, 3))]
     assert bucketed(samples, 20.0, 4) == [None, 5.0, 9.0, 3.0]
 
 
@@ -195,7 +195,7 @@ async def test_values_that_were_not_looked_into_are_told(read, told):
 
 async def test_findings_of_one_kind_are_each_reached_by_the_cursor():
     alike = tuple(
-        Finding("no-ttl-family", Level.WARNING, f"None of db {db}", "Do", lever=Lever("cleanup", match=b"a:*", db=db))
+        Finding("no-ttl-family", Level.WARNING, f"None of db {db}", "Do", lever=Remedy("cleanup", match=b"a:*", db=db))
         for db in range(3)
     )
     app = an_app()

@@ -6,11 +6,11 @@ from pathlib import Path
 import platformdirs
 
 from redis_oom_tui.files.reading import shown
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Connection, Secret, Sentinel
 from redis_oom_tui.models.config import Profile, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.words.hostile import safe_text
 
 __all__ = ["Configuration", "default_path", "example_text", "load", "problems"]
 

@@ -11,9 +11,9 @@ from redis_oom_tui.files.config.reader import Section
 from redis_oom_tui.files.config.sections import read_settings
 from redis_oom_tui.files.config.table import Problem, Problems
 from redis_oom_tui.files.reading import read_small, shown
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.config import Settings
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.words.hostile import safe_text
 
 _LARGEST_BYTES = 1024 * 1024
 

@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from redis_oom_tui.files.config.table import Table
+from redis_oom_tui.formatting.sizes import parse_duration, parse_size
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.words.sizes import parse_duration, parse_size
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)

@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 from redis_oom_tui.files.reading import read_small
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.config import SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.words.hostile import safe_text
 
 _LARGEST_BYTES = 64 * 1024
 _PATIENCE_SECONDS = 20.0

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from redis_oom_tui.files.config.reader import Section
+from redis_oom_tui.formatting.sanitize import unescape_exact
 from redis_oom_tui.models.address import Address, Sentinel, Tls
 from redis_oom_tui.models.alert import EventKind
 from redis_oom_tui.models.config import (
@@ -24,9 +25,8 @@ from redis_oom_tui.models.config import (
 )
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
-from redis_oom_tui.models.plan import Criteria, Deed, Order, TtlFilter
+from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
 from redis_oom_tui.rules.key_patterns import read
-from redis_oom_tui.words.hostile import from_exact
 
 _MANY = 2**53
 
@@ -153,7 +153,7 @@ def read_plan(section: Section) -> NamedPlan:
             order=section.choice("order", Order) or Order.LARGEST,
             key_patterns=tuple(filter(None, (_key_pattern(section, text) for text in section.strings("pattern")))),
         ),
-        deed=Deed.DELETE if expire is None else Deed.EXPIRE,
+        deed=Operation.DELETE if expire is None else Operation.EXPIRE,
         expire_seconds=_whole_seconds(expire),
     )
     if not plan.criteria.patterns and not plan.criteria.key_patterns:
@@ -275,7 +275,7 @@ def _endpoint(text: str) -> Address:
 
 def _pattern(section: Section, text: str) -> bytes:
     try:
-        return from_exact(text) if "\\x" in text else text.encode("utf-8")
+        return unescape_exact(text) if "\\x" in text else text.encode("utf-8")
     except BadInput as error:
         section.wrong("match", str(error))
         return b""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from redis_oom_tui.files.config.lines import Path
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.formatting.sanitize import safe_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from redis_oom_tui.files.config.lines import Path as Key
 from redis_oom_tui.files.config.table import Problems
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.config import HookSettings, Profile, SecretKind, SecretSource, Settings
-from redis_oom_tui.words.hostile import safe_text
 
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO

@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Thresholds
+from redis_oom_tui.rules.cluster import fleet_findings, replica_findings
 from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, odd, packing, shape
 from redis_oom_tui.rules.findings.case import Case
-from redis_oom_tui.rules.fleet import fleet_findings, replica_findings
 from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.providers import instead
-from redis_oom_tui.words.hostile import safe_text
 
 __all__ = ["RULES", "Case", "examine", "find", "ranked"]
 

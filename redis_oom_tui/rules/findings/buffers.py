@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.formatting.sizes import count, percent, size
+from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.breakdown import Share, break_down, tracking_bytes
 from redis_oom_tui.rules.clients import HOG_BYTES, ClientKind, Hog, rank
 from redis_oom_tui.rules.findings.case import MIB, Case
-from redis_oom_tui.words.sizes import count, percent, size
 
 _READ_FASTER = {
     ClientKind.SUBSCRIBER: "Make the subscriber read faster, or give it fewer channels; a stream with a trim can wait.",
@@ -32,7 +32,7 @@ def forgotten_monitor(case: Case) -> Iterator[Finding]:
         advice="Close it in Triage: it is copied every command, which slows the server and can fill its memory.",
         evidence=tuple(f"{hog.words} holds {hog.holding}" for hog in monitors[:3]),
         saves_bytes=(0, held),
-        lever=Lever("triage", client_id=monitors[0].client.id),
+        lever=Remedy("triage", client_id=monitors[0].client.id),
         in_the_application="Watch with SLOWLOG, LATENCY or commandstats instead of MONITOR.",
     )
 
@@ -59,7 +59,7 @@ def hogs(case: Case) -> Iterator[Finding]:
         advice="Close the largest in Triage: that frees its buffers at once, and well-behaved clients reconnect.",
         evidence=tuple(f"{hog.words} holds {hog.holding}" for hog in found[:3]),
         saves_bytes=(low, held),
-        lever=Lever("triage", client_id=found[0].client.id),
+        lever=Remedy("triage", client_id=found[0].client.id),
         in_the_application=_READ_FASTER.get(found[0].kind, ""),
     )
 
@@ -79,7 +79,7 @@ def no_client_limit(case: Case) -> Iterator[Finding]:
         advice="Set maxmemory-clients to 5%: over it, the server closes its largest clients and goes on taking writes.",
         evidence=(f"clients {size(clients)}, {percent(clients / base)} of {size(base)}", "maxmemory-clients 0"),
         saves_bytes=(0, max(0, clients - base // 20)),
-        lever=Lever("limits", setting="maxmemory-clients", value="5%"),
+        lever=Remedy("limits", setting="maxmemory-clients", value="5%"),
     )
 
 
@@ -95,7 +95,7 @@ def backlog(case: Case) -> Iterator[Finding]:
         advice="Lower repl-backlog-size (the server's own setting), or raise maxmemory by as much.",
         evidence=(f"mem_replication_backlog {size(held)}",),
         saves_bytes=(0, held - MIB),
-        lever=Lever("limits", setting="maxmemory", value=str(limit + held)),
+        lever=Remedy("limits", setting="maxmemory", value=str(limit + held)),
     )
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.fleet import NodeView
+from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Memory, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.words.hostile import safe_text
 
 MIB = 2**20
 _NAME_CELLS = 40

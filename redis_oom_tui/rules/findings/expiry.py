@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
+from redis_oom_tui.formatting.sizes import count, duration, percent, size
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.scan import PatternRow
-from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.findings.case import Case
-from redis_oom_tui.words.sizes import count, duration, percent, size
 
 # Whole words of a name: `rate:api`, not `corporate`.
 _PASSING = re.compile(
@@ -36,7 +36,7 @@ def stragglers(case: Case) -> Iterator[Finding]:
             evidence=(f"{percent(1 - row.no_ttl_keys / row.keys)} of the family has a TTL", f"about {size(amount)}"),
             # Which of the family's keys they are is known, their own sizes are not.
             saves_bytes=(amount // 3, amount * 2),
-            lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select, ttl=TtlFilter.WITHOUT),
+            lever=Remedy("cleanup", match=row.match, db=row.db, pattern=row.select, ttl=TtlFilter.WITHOUT),
             in_the_application=_SET_TTL,
         )
 
@@ -55,7 +55,7 @@ def passing_data(case: Case) -> Iterator[Finding]:
                 advice="If their use passes, as their name says, expire them in Cleanup over some minutes.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}, no TTL", *_idle(row)),
                 saves_bytes=(0, held),
-                lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select, ttl=TtlFilter.WITHOUT),
+                lever=Remedy("cleanup", match=row.match, db=row.db, pattern=row.select, ttl=TtlFilter.WITHOUT),
                 in_the_application=_SET_TTL,
             )
 
@@ -76,7 +76,7 @@ def old_data(case: Case) -> Iterator[Finding]:
                 advice="Plan a cleanup of what is idle for over 30 days; it shows every key before anything goes.",
                 evidence=_idle(row),
                 saves_bytes=(int(share[0] * held), int(share[1] * held)),
-                lever=Lever("cleanup", match=row.match, db=row.db, pattern=row.select, idle_over_seconds=_OLD_SECONDS),
+                lever=Remedy("cleanup", match=row.match, db=row.db, pattern=row.select, idle_over_seconds=_OLD_SECONDS),
                 in_the_application="Give such data a TTL, or move what must be kept to a store on disk.",
             )
 
@@ -104,7 +104,7 @@ def long_ttls(case: Case) -> Iterator[Finding]:
         advice="Shorten their TTL in Cleanup (expire in place of delete), and where they are written.",
         evidence=(f"{size(held)} in all", f"one idle for {duration(idlest.idle_seconds)}"),
         saves_bytes=(0, held),
-        lever=Lever("cleanup"),
+        lever=Remedy("cleanup"),
         in_the_application="Take the TTL from how long a value is asked for, not from how long it might be.",
     )
 
@@ -127,7 +127,7 @@ def unreaped(case: Case) -> Iterator[Finding]:
         evidence=(f"expired_stale_perc {stale * 100:.1f} of {count(expires)} keys with a TTL",),
         # What is dead is a moving mean of samples, which was seen a third too low, and whose keys need not be average.
         saves_bytes=(int(dead * each / 4), int(dead * each * 3)),
-        lever=Lever("cleanup"),
+        lever=Remedy("cleanup"),
     )
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
+from redis_oom_tui.formatting.key_sizes import size_words
+from redis_oom_tui.formatting.sanitize import escape_glob, safe_text
+from redis_oom_tui.formatting.sizes import duration, percent, size
 from redis_oom_tui.models.keys import KeyPattern, KeyRow
 from redis_oom_tui.models.scan import PatternRow
-from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.common_patterns import Counted, ScanCounts
 from redis_oom_tui.rules.findings.case import MIB, Case
-from redis_oom_tui.words.hostile import escape_glob, safe_text
-from redis_oom_tui.words.key_sizes import size_words
-from redis_oom_tui.words.sizes import duration, percent, size
 
 _GIANT_SHARE = 0.05
 _SHOWN = 5
@@ -88,7 +88,7 @@ def growth(case: Case) -> Iterator[Finding]:
                     f"{keys_before:,} keys before, {row.keys:,} now",
                 ),
                 saves_bytes=(0, gained),
-                lever=Lever("hogs", match=row.match, db=row.db, pattern=row.select),
+                lever=Remedy("hogs", match=row.match, db=row.db, pattern=row.select),
             )
             return
 
@@ -124,6 +124,6 @@ def _giant(case: Case, row: KeyRow) -> Finding:
         advice=advice,
         evidence=(f"{row.type}, {size_words(row)}", expires, *idle),
         saves_bytes=(0, row.size_high if row.size_high is not None else held),
-        lever=Lever("hogs", match=escape_glob(row.id.key)),
+        lever=Remedy("hogs", match=escape_glob(row.id.key)),
         in_the_application=application,
     )

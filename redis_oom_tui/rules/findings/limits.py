@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.snapshot import LimitSource
-from redis_oom_tui.models.verdict import Finding, Level, Lever
-from redis_oom_tui.rules import precious
+from redis_oom_tui.models.verdict import Finding, Level, Remedy
+from redis_oom_tui.rules import critical_data
 from redis_oom_tui.rules.breakdown import counted_buffers
 from redis_oom_tui.rules.findings.case import MIB, Case
 from redis_oom_tui.rules.policies import is_allkeys, is_volatile
-from redis_oom_tui.words.sizes import count, percent, size
 
 _TTL_ON_WRITE = "Give each key a TTL where it is written (SET key value EX seconds), also on the rewrite: SET drops it."
 
@@ -26,7 +26,7 @@ def no_limit(case: Case) -> Iterator[Finding]:
         title=f"No limit is set, and {percent(taken / host)} of the host's memory is taken",
         advice="Set maxmemory below the host's or container's memory, with room for a fork, before the kernel does it.",
         evidence=(f"{'used' if memory.rss_bytes is None else 'rss'} {size(taken)} of {size(host)} that its host has",),
-        lever=Lever("limits", setting="maxmemory", value=str(wanted)),
+        lever=Remedy("limits", setting="maxmemory", value=str(wanted)),
     )
 
 
@@ -43,7 +43,7 @@ def limit_over_host(case: Case) -> Iterator[Finding]:
         else f"maxmemory is {size(limit)}, and there is only {size(host)}",
         advice="Lower it to what the host can give, less a quarter for forks, buffers and fragmentation.",
         evidence=(f"maxmemory {size(limit)}", f"memory of the host {size(host)}"),
-        lever=Lever("limits", setting="maxmemory", value=str(int(0.75 * host))),
+        lever=Remedy("limits", setting="maxmemory", value=str(int(0.75 * host))),
     )
 
 
@@ -65,7 +65,7 @@ def raise_limit(case: Case) -> Iterator[Finding]:
         title=f"The host has room: maxmemory could go from {size(limit)} to {size(wanted)}",
         advice="Raise it for relief now, then find what grew; check a container's own limit first.",
         evidence=(f"the server sees {size(host)} of memory and takes {size(memory.rss_bytes)} of it",),
-        lever=Lever("limits", setting="maxmemory", value=str(wanted)),
+        lever=Remedy("limits", setting="maxmemory", value=str(wanted)),
     )
 
 
@@ -81,7 +81,7 @@ def volatile_without_ttl(case: Case) -> Iterator[Finding]:
         title=f"{case.policy} can evict nothing: no key has a TTL",
         advice="Give a TTL to what may go, or choose allkeys-lru if every key may (a cache).",
         evidence=(f"{count(case.now.keys)} keys, 0 with a TTL",),
-        lever=Lever("limits", setting="maxmemory-policy", value="allkeys-lru"),
+        lever=Remedy("limits", setting="maxmemory-policy", value="allkeys-lru"),
         in_the_application=_TTL_ON_WRITE,
     )
 
@@ -99,7 +99,7 @@ def cache_without_eviction(case: Case) -> Iterator[Finding]:
         advice="If they are a cache, volatile-lru lets the longest unused of them go early; the others stay.",
         evidence=(f"{count(expires)} of {count(keys)} keys have a TTL", f"they hold {size(held) if held else '?'}"),
         saves_bytes=(0, int(held * case.scale)) if held else None,
-        lever=Lever("limits", setting="maxmemory-policy", value="volatile-lru"),
+        lever=Remedy("limits", setting="maxmemory-policy", value="volatile-lru"),
     )
 
 
@@ -108,7 +108,7 @@ def store_with_eviction(case: Case) -> Iterator[Finding]:
     if not is_allkeys(case.policy) or case.memory.maxmemory_bytes is None or case.scan is None:
         return
     # What expires anyway is expected to be gone one day; what does not was meant to stay.
-    found = precious.families(row for row in case.leaves if row.no_ttl_keys >= 0.5 * row.keys)
+    found = critical_data.families(row for row in case.leaves if row.no_ttl_keys >= 0.5 * row.keys)
     if not found:
         return
     yield Finding(
@@ -117,7 +117,7 @@ def store_with_eviction(case: Case) -> Iterator[Finding]:
         title=f"{case.policy} may evict data that applications count on",
         advice="Move such data to a server of its own under noeviction, or choose volatile-lru and TTLs for the rest.",
         evidence=found,
-        lever=Lever("limits", setting="maxmemory-policy", value="volatile-lru"),
+        lever=Remedy("limits", setting="maxmemory-policy", value="volatile-lru"),
         in_the_application="Keep queues, locks and caches on separate servers: the policy is one per server.",
     )
 
@@ -134,7 +134,7 @@ def samples(case: Case) -> Iterator[Finding]:
         title=f"maxmemory-samples is {told}: eviction {effect}",
         advice="5 is the usual; 10 comes close to a true LRU.",
         evidence=(f"maxmemory-samples {told}",),
-        lever=Lever("limits", setting="maxmemory-samples", value="5" if int(told) < 5 else "10"),
+        lever=Remedy("limits", setting="maxmemory-samples", value="5" if int(told) < 5 else "10"),
     )
 
 
@@ -154,7 +154,7 @@ def blocking_frees(case: Case) -> Iterator[Finding]:
                 title=f"{setting} is no, and a key of {size(huge[0].size)} would block the server when it goes",
                 advice="Set it to yes: freeing then happens in the background (seconds of blocking were measured).",
                 evidence=(f"{count(len(huge))} collections of 32 MiB or more",),
-                lever=Lever("limits", setting=setting, value="yes"),
+                lever=Remedy("limits", setting=setting, value="yes"),
             )
 
 
@@ -180,7 +180,7 @@ def fragmentation(case: Case) -> Iterator[Finding]:
         evidence=(
             f"rss {size(memory.rss_bytes)}, used {size(memory.used_bytes)}, {memory.allocator or 'allocator ?'}",
         ),
-        lever=Lever("limits", setting="activedefrag", value="yes") if defrag else None,
+        lever=Remedy("limits", setting="activedefrag", value="yes") if defrag else None,
     )
 
 

@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.findings.case import Case
-from redis_oom_tui.words.sizes import count, percent, size, told_bytes
 
 # The setting (new name, old name), its default, and the share of the bytes that the compact form saved when measured
 # on Redis 6.2 and 7.0 and on Valkey 9.1 with members of 8 to 40 bytes. Lists are packed in any case: nothing to gain.
@@ -61,7 +61,7 @@ def _packed(case: Case, row: PatternRow, sample: FamilySample, tables: float) ->
             advice=f"Set {name} to {wanted} on the server: each key packs itself when it is written anew or restored.",
             evidence=(f"{count(row.keys)} keys, {size(row.size)}", f"{percent(tables)} of the sampled ones are tables"),
             saves_bytes=(low, high),
-            lever=Lever("hogs", match=row.match, db=row.db, pattern=row.select),
+            lever=Remedy("hogs", match=row.match, db=row.db, pattern=row.select),
             in_the_application=f"Or split each key so that a part holds fewer than {limit} members.",
         )
 
@@ -106,7 +106,7 @@ def _packing(case: Case, row: PatternRow) -> _Packing | None:
         return None
     values = row.keys * sample.value_bytes * sample.large_share * case.scale
     low = values * max(0.0, 1 - highest - _SPREAD)
-    held = told_bytes(row.size, row.keys)
+    held = known_bytes(row.size, row.keys)
     high = min(values if held is None else held * case.scale, values * (1 - lowest + _SPREAD))
     return _Packing(row, sample, low, high, mean)
 
@@ -126,10 +126,10 @@ def _compressed(name: str, whole: PatternRow, group: list[_Packing]) -> Finding:
         evidence=(
             f"{sum(one.sample.sampled_keys for one in group)} sampled{json}",
             f"{size(int(largest.value_bytes or 0))} on average, zlib to {percent(ratio)}{zstd}",
-            f"{count(keys)} keys, {size(told_bytes(held, keys))}",
+            f"{count(keys)} keys, {size(known_bytes(held, keys))}",
         ),
         saves_bytes=(int(sum(one.low for one in group)), int(sum(one.high for one in group))),
-        lever=Lever("hogs", match=whole.match, db=whole.db, pattern=whole.select),
+        lever=Remedy("hogs", match=whole.match, db=whole.db, pattern=whole.select),
         in_the_application="Compress values over 512 bytes (zstd is quicker than zlib at like size), and mark them:"
         " readers must know both forms while they change.",
     )

@@ -6,12 +6,12 @@ The figures rest on measurements: Redis 6.2.14 and 7.0.15, Valkey 9.1.2, used_me
 from collections import defaultdict
 from collections.abc import Iterator
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.models.verdict import Finding, Level, Lever
+from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.findings.case import Case
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count, size
 
 # What a key takes in the tables beyond its MEMORY USAGE: without a TTL, and with one (measured 15 to 27, 48 to 59).
 _HIDDEN = (8, 27)
@@ -64,7 +64,7 @@ def _grouped(case: Case, stem: bytes, rows: list[PatternRow]) -> Iterator[Findin
             f"{size(sum(row.size for row in rows))} now",
         ),
         saves_bytes=(max(0, low), high),
-        lever=Lever("hogs", match=rows[0].match.rpartition(b":")[0] + b":*"),
+        lever=Remedy("hogs", match=rows[0].match.rpartition(b":")[0] + b":*"),
         in_the_application=f"HSET {safe_text(stem, 24)} {safe_text(fields[0], 16)} ... in place of SET, HGET of GET;"
         " one TTL then holds for the whole hash.",
     )
@@ -122,7 +122,7 @@ def long_names(case: Case) -> Iterator[Finding]:
                 advice=f"Names with four letters in place of each long part would be {cut} bytes shorter, every time.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}",),
                 saves_bytes=(low, high),
-                lever=Lever("hogs", match=row.match, db=row.db, pattern=row.select),
+                lever=Remedy("hogs", match=row.match, db=row.db, pattern=row.select),
                 in_the_application="Shorten the fixed parts where names are built; keep a list of what they mean.",
             )
             return
@@ -145,7 +145,7 @@ def numbers_as_text(case: Case) -> Iterator[Finding]:
                 advice='Write plain integers (42, not 0042, 42.0 or "42"): they then live inside the key\'s own entry.',
                 evidence=(f"{share * 100:.0f} % of {sample.sampled_keys} sampled values", _encodings(sample)),
                 saves_bytes=(low, high),
-                lever=Lever("hogs", match=row.match, db=row.db, pattern=row.select),
+                lever=Remedy("hogs", match=row.match, db=row.db, pattern=row.select),
                 in_the_application="Use INCR and plain decimal integers; keep formatting for the screen.",
             )
 

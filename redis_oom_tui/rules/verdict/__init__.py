@@ -6,7 +6,7 @@ from dataclasses import replace
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
-from redis_oom_tui.rules.fleet import for_the_cluster
+from redis_oom_tui.rules.cluster import for_the_cluster
 from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.rates import between
 from redis_oom_tui.rules.verdict.facts import Facts

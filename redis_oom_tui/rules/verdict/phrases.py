@@ -1,15 +1,15 @@
 """The clauses that the verdict's sentences are put together from."""
 
+from redis_oom_tui.formatting.doubts import doubt_lines
+from redis_oom_tui.formatting.limits import limit_text
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, duration, percent_beside, size
 from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import UNKNOWN, is_known
 from redis_oom_tui.rules.refusable import REFUSED_OTHERWISE, takes_memory
 from redis_oom_tui.rules.verdict.facts import Facts
-from redis_oom_tui.words.doubts import doubt_lines
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.limits import limit_text
-from redis_oom_tui.words.sizes import count, duration, percent_beside, size
 
 _DOUBTS = 3
 

@@ -5,6 +5,7 @@ Each takes the facts and returns its verdict, or None.
 
 from collections.abc import Callable
 
+from redis_oom_tui.formatting.sizes import count, duration, full_in, percent, percent_beside, size
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
@@ -18,7 +19,6 @@ from redis_oom_tui.rules.verdict.unknowns import (
     limit_unknown,
     refusing_unjudged,
 )
-from redis_oom_tui.words.sizes import count, duration, full_in, percent, percent_beside, size
 
 Rule = Callable[[Facts], Verdict | None]
 

@@ -1,10 +1,10 @@
 """The rules of the verdict for what cannot be judged: a count that is broken, a limit that is not reported."""
 
+from redis_oom_tui.formatting.sizes import duration, size
 from redis_oom_tui.models.snapshot import NOT_REPORTED
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import in_use, refused_before, say, why_unjudged
-from redis_oom_tui.words.sizes import duration, size
 
 _LIMIT_STEP = (
     "Free some memory in Cleanup, or raise the limit where it is set (the provider's console); state it with --limit"

@@ -13,10 +13,10 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from redis_oom_tui.tui.dialogs.box import Box
-from redis_oom_tui.tui.dialogs.fresh import FreshScreen
-from redis_oom_tui.tui.dialogs.parts import FootLine, PushButton, ScrollText, TitleLine
+from redis_oom_tui.tui.dialogs.controls import FootLine, PushButton, ScrollText, TitleLine
+from redis_oom_tui.tui.dialogs.input_guard import InputGuard
 from redis_oom_tui.tui.dialogs.word import WordLine
-from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.drawing import Line
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
@@ -28,7 +28,7 @@ def _typed_hint(word: str) -> str:
     return f"Type {word}, then Enter; Esc goes back"
 
 
-class Dialog(FreshScreen[T], Generic[T]):
+class Dialog(InputGuard[T], Generic[T]):
     """A question with its answer, or None where it was left.
 
     A subclass gives a title, `body` and the label of what acts; `fields` are widgets between the text and the buttons,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual.containers import Vertical
 
-from redis_oom_tui.tui.dialogs.parts import FootLine, ScrollText
+from redis_oom_tui.tui.dialogs.controls import FootLine, ScrollText
 from redis_oom_tui.tui.glyphs import ASCII
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 
 from textual.widget import Widget
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.settings import shown_value
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import Toggle, marked, paragraph
-from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.settings import shown_value
+from redis_oom_tui.tui.dialogs.controls import Toggle, marked, paragraph
+from redis_oom_tui.tui.drawing import Line
 
 REVERT_SECONDS = 60.0
 _REWRITE = (

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import marked, paragraph
-from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.tui.dialogs.controls import marked, paragraph
+from redis_oom_tui.tui.drawing import Line
 
 
 @dataclass(frozen=True, slots=True)

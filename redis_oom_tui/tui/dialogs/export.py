@@ -6,7 +6,7 @@ from pathlib import Path
 from textual.widget import Widget
 
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.tui.dialogs.parts import Toggle
+from redis_oom_tui.tui.dialogs.controls import Toggle
 from redis_oom_tui.tui.dialogs.path import AsksPath
 
 _INTRO = (

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from redis_oom_tui.formatting.hogs_lines import changes
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.scan import Comparison
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import cut_end, marked
-from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.words.hogs_lines import changes
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.tui.dialogs.controls import cut_end, marked
+from redis_oom_tui.tui.drawing import Line
 
 _SHOWN = 50
 

@@ -1,19 +1,19 @@
 """Closing the connection of a client that holds too much memory."""
 
+from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.formatting.sizes import duration, size
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
-from redis_oom_tui.words.hostile import exact
-from redis_oom_tui.words.sizes import duration, size
 
 
 def kill_question(client: ClientBuffer, where: str) -> Question:
     """What is known of the client, and what closing it means."""
-    name = f'name "{exact(client.name)}"' if client.name else "no name"
-    library = f', library "{exact(client.library)}"' if client.library else ""
-    user = f', user "{exact(client.user)}"' if client.user else ""
+    name = f'name "{escape_exact(client.name)}"' if client.name else "no name"
+    library = f', library "{escape_exact(client.library)}"' if client.library else ""
+    user = f', user "{escape_exact(client.user)}"' if client.user else ""
     buffers = f"{size(client.output_bytes)} of replies not yet read, {size(client.query_bytes)} of requests"
     last = (
-        f'last command "{exact(client.command)}" {duration(client.idle_seconds)} ago'
+        f'last command "{escape_exact(client.command)}" {duration(client.idle_seconds)} ago'
         if client.command
         else "no command yet"
     )

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import paragraph, quoted
-from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.sizes import count
+from redis_oom_tui.tui.dialogs.controls import paragraph, quoted
+from redis_oom_tui.tui.drawing import Line
 
 
 class NameDialog(Dialog[bool]):

@@ -8,10 +8,10 @@ from textual import on
 from textual.widget import Widget
 from textual.widgets import Input
 
+from redis_oom_tui.formatting.sanitize import cut, safe_text
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import Field, marked, paragraph
-from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.words.hostile import cut, safe_text
+from redis_oom_tui.tui.dialogs.controls import Field, marked, paragraph
+from redis_oom_tui.tui.drawing import Line
 
 T = TypeVar("T")
 

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import ScrollText, paragraph
-from redis_oom_tui.tui.draw import Line, spread
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.tui.dialogs.controls import ScrollText, paragraph
+from redis_oom_tui.tui.drawing import Line, spread
 
 
 @dataclass(frozen=True, slots=True)

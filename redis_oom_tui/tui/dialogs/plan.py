@@ -5,15 +5,15 @@ from dataclasses import replace
 
 from textual.widget import Widget
 
+from redis_oom_tui.formatting.key_sizes import mark
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, duration, short_size
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.plan import Deed, Plan, PlannedKey
+from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.rules.budget import confirm_word, without_copy
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import PushButton, Toggle, marked, paragraph, quoted
-from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.key_sizes import mark
-from redis_oom_tui.words.sizes import count, duration, short_size
+from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle, marked, paragraph, quoted
+from redis_oom_tui.tui.drawing import Line
 
 _SAMPLES = 5
 _ONE_LINE_FROM = 56
@@ -38,7 +38,7 @@ class PlanDialog(Dialog[BackupChoice]):
         room: int | None = None,
     ) -> None:
         keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
-        verb = "Delete" if plan.deed is Deed.DELETE else "Expire"
+        verb = "Delete" if plan.deed is Operation.DELETE else "Expire"
         self.plan = plan
         self.choice = BackupChoice(room_bytes=room)
         self._lost = without_copy(plan, self.choice)
@@ -100,7 +100,7 @@ class PlanDialog(Dialog[BackupChoice]):
     def fields(self) -> Iterable[Widget]:
         """The backup."""
         label, possible = "write each key to a backup first", self._lost < len(self.plan.keys)
-        if self.plan.deed is Deed.EXPIRE:
+        if self.plan.deed is Operation.EXPIRE:
             label = "write down each key's expiry first"
         elif not possible:
             label = "no backup is possible"
@@ -127,7 +127,7 @@ class PlanDialog(Dialog[BackupChoice]):
         """What the button does, and what of it cannot come back."""
         act = self._act.split(" ", 1)[0] if narrow else self._act
         if not self.choice.wanted:
-            return f"{act}, no backup" if self.plan.deed is Deed.DELETE else f"{act}, no undo"
+            return f"{act}, no backup" if self.plan.deed is Operation.DELETE else f"{act}, no undo"
         if not self._lost:
             return self._act
         if self._lost == len(self.plan.keys):

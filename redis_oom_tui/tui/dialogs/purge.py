@@ -1,8 +1,8 @@
 """MEMORY PURGE: asking the allocator to give back what it holds free."""
 
+from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
-from redis_oom_tui.words.sizes import size
 
 
 class PurgeDialog(ConfirmDialog):

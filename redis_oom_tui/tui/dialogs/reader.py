@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import paragraph
-from redis_oom_tui.tui.draw import Line, Piece
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.tui.dialogs.controls import paragraph
+from redis_oom_tui.tui.drawing import Line, Piece
 
 
 class ReadDialog(Dialog[bool]):

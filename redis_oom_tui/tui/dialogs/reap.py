@@ -1,8 +1,8 @@
 """Reaping: looking at each key once, by which the server drops those that have expired."""
 
+from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
-from redis_oom_tui.words.sizes import count
 
 
 class ReapDialog(ConfirmDialog):

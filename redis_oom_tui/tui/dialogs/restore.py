@@ -1,11 +1,11 @@
 """Undo: putting the keys of a backup back."""
 
+from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.action import Backup, BackupInspection
-from redis_oom_tui.models.plan import Deed
+from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules.budget import FILLED_TO, holding, putting_back
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
-from redis_oom_tui.words.sizes import size
 
 
 class RestoreDialog(ConfirmDialog):
@@ -22,7 +22,7 @@ class RestoreDialog(ConfirmDialog):
         snapshot: Snapshot | None,
         inspection: BackupInspection | None = None,
     ) -> None:
-        expiries = backup is not None and backup.deed == Deed.EXPIRE.value
+        expiries = backup is not None and backup.deed == Operation.EXPIRE.value
         lines = [f"On {where}: {'expiries' if expiries else 'keys'} of {path} are put back."]
         warnings = [inspection.note] if inspection is not None and inspection.note else []
         damaged = inspection is not None and inspection.damaged

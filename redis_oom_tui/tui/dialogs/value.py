@@ -7,14 +7,14 @@ from textual.widget import Widget
 from textual.widgets import Input
 from textual.worker import WorkType
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.settings import shown_value
 from redis_oom_tui.models.action import SettingView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.parts import Field, marked, paragraph
-from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.settings import shown_value
+from redis_oom_tui.tui.dialogs.controls import Field, marked, paragraph
+from redis_oom_tui.tui.drawing import Line
 
 
 class ValueDialog(Dialog[Change]):

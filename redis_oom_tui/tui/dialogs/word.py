@@ -6,12 +6,12 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from redis_oom_tui.tui.dialogs.parts import Field
-from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.dialogs.controls import Field
+from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 
-class Prompt(Canvas):
+class Prompt(LineWidget):
     """A fixed text before a field."""
 
     def __init__(self, text: str) -> None:

@@ -9,10 +9,10 @@ from textual.widget import Widget
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.verdict import Lever
-from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.tui.reading import Reading
-from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.server_state import ServerState
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
@@ -35,7 +35,7 @@ class Pane(Vertical, can_focus=True):
         """The app, with its own type: `triage.reading`, `triage.scan`, `triage.source`, `triage.deeds`."""
         return cast("TriageApp", self.app)
 
-    def show_reading(self, reading: Reading) -> None:
+    def show_reading(self, reading: ServerState) -> None:
         """Draw the figures of a tick."""
 
     def show_scan(self, view: ScanView | None) -> None:
@@ -49,7 +49,7 @@ class Pane(Vertical, can_focus=True):
         """Give the focus to `widget` now: `Widget.focus` does it a moment later, and a key typed meanwhile is lost."""
         self.screen.set_focus(widget, scroll_visible=False)
 
-    def pull(self, lever: Lever) -> None:
+    def pull(self, lever: Remedy) -> None:
         """Fill in what a finding proposes."""
 
     def take_criteria(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:
@@ -99,7 +99,7 @@ class Pane(Vertical, can_focus=True):
         return self
 
 
-class Words(Canvas):
+class Words(LineWidget):
     """A few fixed lines of text."""
 
     def __init__(self, *texts: str) -> None:

@@ -8,13 +8,13 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
-from redis_oom_tui.models.plan import Deed
-from redis_oom_tui.rules.trust import why_unchecked
-from redis_oom_tui.tui.acting import intents
-from redis_oom_tui.tui.acting.state import Stage
+from redis_oom_tui.models.plan import Operation
+from redis_oom_tui.rules.idle_trust import why_unchecked
+from redis_oom_tui.tui.flows import messages
+from redis_oom_tui.tui.flows.state import Stage
 from redis_oom_tui.tui.panes.cleanup_filling import FillingPane
 from redis_oom_tui.tui.panes.cleanup_stage_view import StageView
-from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.server_state import ServerState
 
 _UNDOABLE = frozenset({Stage.FORM, Stage.REPORT, Stage.RESTORED})
 
@@ -60,7 +60,7 @@ class CleanupPane(FillingPane):
         self.deeds_changed()
         super().entered()
 
-    def show_reading(self, reading: Reading) -> None:
+    def show_reading(self, reading: ServerState) -> None:
         """The budget of a plan follows the server."""
         self.form_view.unseen = self.why_no_scan() or why_unchecked(reading.capabilities)
         self.form_view.redraw()
@@ -84,11 +84,11 @@ class CleanupPane(FillingPane):
         if self.edit.is_open:
             self.close_edit()
         elif self.state.working:
-            self.post_message(intents.StopWork())
+            self.post_message(messages.StopWork())
         elif self.state.stage is Stage.PREVIEW:
-            self.post_message(intents.LeavePlan())
+            self.post_message(messages.LeavePlan())
         elif self.state.stage is not Stage.FORM:
-            self.post_message(intents.NewPlan())
+            self.post_message(messages.NewPlan())
         else:
             return False
         return True
@@ -123,20 +123,20 @@ class CleanupPane(FillingPane):
         plan = self.state.plan
         needs = {"undo": Action.RESTORE, "reap": Action.REAP}.get(action)
         if action == "run":
-            needs = Action.EXPIRE if plan is not None and plan.deed is Deed.EXPIRE else Action.DELETE
+            needs = Action.EXPIRE if plan is not None and plan.deed is Operation.EXPIRE else Action.DELETE
         if action == "look" and not self.form_view.form.marks:
             return self.triage.deeds.why_not(None) or self.why_no_scan()
         return None if needs is None and action != "look" else self.triage.deeds.why_not(needs)
 
     def action_again(self) -> None:
         """The plan that was left."""
-        self.post_message(intents.ShowPlan())
+        self.post_message(messages.ShowPlan())
 
     def action_run(self) -> None:
         """Ask, and run exactly the plan that is shown."""
         plan = self.state.plan
         if plan is not None:
-            self.post_message(intents.RunPlan(plan, hidden=self.state.hidden))
+            self.post_message(messages.RunPlan(plan, hidden=self.state.hidden))
 
     def action_stop(self) -> None:
         """End what goes on."""
@@ -153,8 +153,8 @@ class CleanupPane(FillingPane):
         path = files[0] if len(files) == 1 else None
         if state.restoring is not None:
             path = state.restoring.path
-        self.post_message(intents.RestoreBackup(Path(path) if path is not None else None))
+        self.post_message(messages.RestoreBackup(Path(path) if path is not None else None))
 
     def action_reap(self) -> None:
         """Remove expired keys."""
-        self.post_message(intents.ReapExpired())
+        self.post_message(messages.ReapExpired())

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
+from redis_oom_tui.formatting.key_sizes import mark, size_words, sum_words
+from redis_oom_tui.formatting.sanitize import cut, escape_exact, safe_text
+from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, short_size, size
 from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.models.plan import Deed, KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.rules.budget import TARGET, beyond
-from redis_oom_tui.tui.acting.state import CleanupState
-from redis_oom_tui.tui.dialogs.parts import cut_end, marked, paragraph
-from redis_oom_tui.tui.draw import Line, Pen, Piece, bar, clip, pad
+from redis_oom_tui.tui.dialogs.controls import cut_end, marked, paragraph
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, pad
+from redis_oom_tui.tui.flows.state import CleanupState
 from redis_oom_tui.tui.panes.cleanup_form import Form, entries, summary, value
-from redis_oom_tui.words.hostile import cut, exact, safe_text
-from redis_oom_tui.words.key_sizes import mark, size_words, sum_words
-from redis_oom_tui.words.sizes import count, duration, percent, short_size, size, told_bytes
 
 _LABEL = 16
 _FACT = 9
@@ -34,7 +34,7 @@ class PlanSums:
 
 
 def form_lines(
-    form: Form, at: int, room: int, height: int, pen: Pen, *, error: str, refused: str | None, unseen: str | None
+    form: Form, at: int, room: int, height: int, pen: DrawStyle, *, error: str, refused: str | None, unseen: str | None
 ) -> list[Line]:
     """The form with the cursor on line `at`; its last line begins the search.
 
@@ -64,7 +64,7 @@ def form_lines(
     return lines[:height]
 
 
-def _entry_line(form: Form, n: int, at: int, room: int, pen: Pen) -> Line:
+def _entry_line(form: Form, n: int, at: int, room: int, pen: DrawStyle) -> Line:
     entry = entries(form)[n]
     here = n == at
     text = safe_text(value(form, entry)) or pen.glyphs.dash
@@ -77,13 +77,13 @@ def _entry_line(form: Form, n: int, at: int, room: int, pen: Pen) -> Line:
     return clip(((label, "dim"), (shown, "title")), room)
 
 
-def _go_line(room: int, pen: Pen, *, here: bool) -> Line:
+def _go_line(room: int, pen: DrawStyle, *, here: bool) -> Line:
     label = "[ Look for these keys ]" if here else "  Look for these keys  "
     line = ((f"{pen.glyphs.cursor if here else ' '} ", "text"), (label, "tab_active" if here else "cursor_away"))
     return clip(line, room)
 
 
-def planning_lines(view: PlanningView | None, room: int, pen: Pen) -> list[Line]:
+def planning_lines(view: PlanningView | None, room: int, pen: DrawStyle) -> list[Line]:
     """How far the search is."""
     if view is None:
         return [((" Looking", "text"),)]
@@ -95,7 +95,7 @@ def planning_lines(view: PlanningView | None, room: int, pen: Pen) -> list[Line]
         _progress(share, room, pen),
         *paragraph(f"{count(view.scanned_keys)} of {count(view.total_keys)} keys looked at", room - 1, "text", " "),
         *paragraph(
-            f"{count(view.matched_keys)} match, {size(told_bytes(view.matched_bytes, view.matched_keys))}",
+            f"{count(view.matched_keys)} match, {size(known_bytes(view.matched_bytes, view.matched_keys))}",
             room - 1,
             "title",
             " ",
@@ -104,12 +104,14 @@ def planning_lines(view: PlanningView | None, room: int, pen: Pen) -> list[Line]
     ]
 
 
-def _progress(share: float, room: int, pen: Pen) -> Line:
+def _progress(share: float, room: int, pen: DrawStyle) -> Line:
     share = min(1.0, share)
     return ((" ", "text"), *bar(share, max(4, room - 10), pen, "bar_ok"), (f" {percent(share)}", "text"))
 
 
-def plan_lines(plan: Plan, sums: PlanSums, at: int, room: int, height: int, pen: Pen, *, hidden: int = 0) -> list[Line]:
+def plan_lines(
+    plan: Plan, sums: PlanSums, at: int, room: int, height: int, pen: DrawStyle, *, hidden: int = 0
+) -> list[Line]:
     """The frozen plan: its sum, what it does for the memory, its flags, and the list of its keys from the cursor on."""
     lines = paragraph(_sum(plan, sums), room - 1, "title", " ")
     budget = sums.budget
@@ -126,14 +128,14 @@ def plan_lines(plan: Plan, sums: PlanSums, at: int, room: int, height: int, pen:
 
 
 def _sum(plan: Plan, sums: PlanSums) -> str:
-    verb = "delete" if plan.deed is Deed.DELETE else f"expire within {duration(plan.expire_seconds)}"
+    verb = "delete" if plan.deed is Operation.DELETE else f"expire within {duration(plan.expire_seconds)}"
     keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
     low, high = (sums.size if end is None else end for end in (sums.low, sums.high))
-    held = sum_words(told_bytes(sums.size, len(plan.keys)), low, high)
+    held = sum_words(known_bytes(sums.size, len(plan.keys)), low, high)
     return f"To {verb}: {keys}, {held} ({safe_text(summary(plan.criteria), 120)})"
 
 
-def key_list(keys: Sequence[PlannedKey], at: int, room: int, height: int, pen: Pen) -> list[Line]:
+def key_list(keys: Sequence[PlannedKey], at: int, room: int, height: int, pen: DrawStyle) -> list[Line]:
     """A heading and as many keys as fit, the exact bytes of each name, the cursor among them."""
     narrow = room < 60
     place = f" {'NODE':>{_NODE}}" if any(key.id.node for key in keys[:1]) else " DB"
@@ -144,7 +146,7 @@ def key_list(keys: Sequence[PlannedKey], at: int, room: int, height: int, pen: P
     return [((pad(head, room), "head"),), *(_key_line(keys[n], n == at, room, pen, narrow=narrow) for n in shown)]
 
 
-def _key_line(key: PlannedKey, here: bool, room: int, pen: Pen, *, narrow: bool) -> Line:
+def _key_line(key: PlannedKey, here: bool, room: int, pen: DrawStyle, *, narrow: bool) -> Line:
     ttl = "none" if key.ttl_ms is None else duration(key.ttl_ms / 1000)
     idle = "?" if key.idle_seconds is None else duration(key.idle_seconds)
     facts = f" {mark(key).strip() + short_size(key.size):>7} "
@@ -172,10 +174,12 @@ def shown_name(name: bytes, room: int) -> str:
     """The exact bytes of a name in quotes, the middle of a long one given up."""
     if len(name) > 4 * room:
         name = name[: 2 * room] + b"~" + name[-2 * room :]
-    return cut(f'"{exact(name)}"', room)
+    return cut(f'"{escape_exact(name)}"', room)
 
 
-def run_lines(state: CleanupState, memory: Memory | None, at: int, room: int, height: int, pen: Pen) -> list[Line]:
+def run_lines(
+    state: CleanupState, memory: Memory | None, at: int, room: int, height: int, pen: DrawStyle
+) -> list[Line]:
     """A run while it goes on, and after it the report; `memory` is the server's latest."""
     view = state.run
     if view is None:
@@ -192,9 +196,9 @@ def run_lines(state: CleanupState, memory: Memory | None, at: int, room: int, he
     return [*lines, *(((), *listed) if listed else ())][:height]
 
 
-def _under_way(state: CleanupState, view: RunView, room: int, pen: Pen) -> list[Line]:
+def _under_way(state: CleanupState, view: RunView, room: int, pen: DrawStyle) -> list[Line]:
     share = view.done_keys / view.total_keys if view.total_keys else 1.0
-    verb = "Expiring" if state.plan is not None and state.plan.deed is Deed.EXPIRE else "Deleting"
+    verb = "Expiring" if state.plan is not None and state.plan.deed is Operation.EXPIRE else "Deleting"
     rate = f"{count(round(view.keys_per_second))}/s"
     return [
         *paragraph(f"{verb}. Esc stops at the edge of the batch.", room - 1, "dim", " "),
@@ -228,8 +232,8 @@ def _counts(view: RunView) -> list[Piece]:
 
 def _freed(view: RunView, plan: Plan | None) -> list[Piece]:
     """The server's figures, then the plan's: what was freed, or when it will be."""
-    told = f"{size(told_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0)))} freed by the plan's figures"
-    if plan is not None and plan.deed is Deed.EXPIRE:
+    told = f"{size(known_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0)))} freed by the plan's figures"
+    if plan is not None and plan.deed is Operation.EXPIRE:
         told = f"nothing is freed at once: the keys go within {duration(plan.expire_seconds)}"
     pieces: list[Piece] = [(told, "text")]
     if view.used_before_bytes is not None and view.used_now_bytes is not None:
@@ -250,7 +254,9 @@ def _to_go(memory: Memory | None) -> list[Piece]:
     return [(f"it is below {percent(TARGET)} now", "ok")]
 
 
-def outcome_list(outcomes: Sequence[KeyOutcome], more: int, at: int, room: int, height: int, pen: Pen) -> list[Line]:
+def outcome_list(
+    outcomes: Sequence[KeyOutcome], more: int, at: int, room: int, height: int, pen: DrawStyle
+) -> list[Line]:
     """The keys that were not done as planned, each with what had changed; of the one at the cursor the whole reason."""
     if not outcomes or height < 2:
         return []
@@ -265,7 +271,7 @@ def outcome_list(outcomes: Sequence[KeyOutcome], more: int, at: int, room: int, 
     return [*lines, *(_outcome_line(outcomes[n], n == at, room, pen) for n in shown), *whole]
 
 
-def _outcome_line(one: KeyOutcome, here: bool, room: int, pen: Pen) -> Line:
+def _outcome_line(one: KeyOutcome, here: bool, room: int, pen: DrawStyle) -> Line:
     where = f"{safe_text(one.id.node, 200)[-_NODE:]:>{_NODE}} " if one.id.node and room >= _WIDE else ""
     facts = f"{one.outcome.value:<14}{cut_end(safe_text(one.detail, 200), max(24, room // 3)):<24} {where}"
     text = facts + shown_name(one.id.key, max(8, room - len(facts) - 2))
@@ -281,7 +287,7 @@ def _whole_reason(one: KeyOutcome, room: int) -> list[Line]:
     return paragraph(f"{where}{reason or one.outcome.value}", room - 1, "dim", " ")
 
 
-def restore_lines(view: RestoreReport | None, room: int, pen: Pen) -> list[Line]:
+def restore_lines(view: RestoreReport | None, room: int, pen: DrawStyle) -> list[Line]:
     """A backup being put back, and after it what came of it."""
     if view is None:
         return []

@@ -6,13 +6,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
-from redis_oom_tui.tui.dialogs.parts import Field
-from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.dialogs.controls import Field
+from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.panes.cleanup_form import Entry
-from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 
-class Label(Canvas):
+class Label(LineWidget):
     """What is being typed."""
 
     text = ""

@@ -4,10 +4,10 @@ from textual import on
 from textual.widgets import Input
 
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.plan import Criteria, Deed
-from redis_oom_tui.models.verdict import Lever
-from redis_oom_tui.tui.acting import intents
-from redis_oom_tui.tui.acting.state import CleanupState
+from redis_oom_tui.models.plan import Criteria, Operation
+from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.tui.flows import messages
+from redis_oom_tui.tui.flows.state import CleanupState
 from redis_oom_tui.tui.panes import cleanup_form
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.cleanup_edit import EditLine
@@ -30,7 +30,7 @@ class FillingPane(Pane):
         """Where the cleanup is."""
         return self.triage.deeds.cleanup
 
-    def pull(self, lever: Lever) -> None:
+    def pull(self, lever: Remedy) -> None:
         """Fill in what a finding proposes; looking for it is left to the user."""
         if lever.match is not None or lever.pattern is not None:
             criteria = Criteria(
@@ -53,7 +53,7 @@ class FillingPane(Pane):
             return False
         self.edit.close()
         self.form_view.fill(form)
-        self.post_message(intents.NewPlan())
+        self.post_message(messages.NewPlan())
         return True
 
     @on(FormView.Look)
@@ -67,9 +67,9 @@ class FillingPane(Pane):
             self.form_view.wrong(f"Keys cannot be looked for: {refusal}")
             return
         try:
-            ask = intents.BuildPlan(
+            ask = messages.BuildPlan(
                 cleanup_form.criteria(form),
-                deed=Deed(form.deed),
+                deed=Operation(form.deed),
                 expire_seconds=cleanup_form.expire_seconds(form),
                 hidden=form.hidden,
             )

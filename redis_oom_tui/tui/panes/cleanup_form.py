@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting.sanitize import escape_exact, safe_text, unescape_exact
+from redis_oom_tui.formatting.sizes import count, parse_duration, parse_size, size
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyId, KeyPattern
-from redis_oom_tui.models.plan import Criteria, Deed, Order, TtlFilter
+from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
 from redis_oom_tui.rules import key_patterns
-from redis_oom_tui.words import pattern_text
-from redis_oom_tui.words.hostile import exact, from_exact, safe_text
-from redis_oom_tui.words.sizes import count, parse_duration, parse_size, size
 
 _LONGEST_LINE = 200
 ANY = "any"
@@ -35,7 +35,7 @@ class Form:
     max_keys: str = ""
     max_bytes: str = ""
     order: str = Order.LARGEST.value
-    deed: str = Deed.DELETE.value
+    deed: str = Operation.DELETE.value
     within: str = "10m"
     marks: tuple[KeyId, ...] = ()
     chosen: KeyPattern | None = None
@@ -64,7 +64,7 @@ ENTRIES = (
     Entry("max_keys", "At most keys", "a number"),
     Entry("max_bytes", "At most bytes", "a size, as 2gb"),
     Entry("order", "Take first", "", tuple(Order)),
-    Entry("deed", "Do with them", "", tuple(Deed)),
+    Entry("deed", "Do with them", "", tuple(Operation)),
     Entry("within", "Expire within", "their ends are spread over this time, as 10m"),
 )
 
@@ -74,7 +74,7 @@ def entries(form: Form) -> tuple[Entry, ...]:
     pattern only where one was taken from a row.
     """
     left_out = set() if form.pattern else {"pattern"}
-    if form.deed != Deed.EXPIRE:
+    if form.deed != Operation.EXPIRE:
         left_out.add("within")
     if not form.max_keys and not form.max_bytes:
         left_out.add("order")
@@ -111,7 +111,7 @@ def from_criteria(found: Criteria, *, origin: str = "", hidden: int = 0) -> Form
     return Form(
         pattern="" if chosen is None else _pattern_text(chosen),
         chosen=chosen,
-        match=",".join(exact(pattern).replace(",", "\\x2c") for pattern in found.patterns),
+        match=",".join(escape_exact(pattern).replace(",", "\\x2c") for pattern in found.patterns),
         type=found.types[0] if len(found.types) == 1 else ANY,
         database=",".join(map(str, found.databases or ())),
         idle=f"{found.idle_over_seconds}s" if found.idle_over_seconds is not None else "",
@@ -143,7 +143,7 @@ def _key_patterns(form: Form) -> tuple[KeyPattern, ...]:
 def criteria(form: Form) -> Criteria:
     """What the form means. Raises BadInput for a line that means nothing."""
     return Criteria(
-        patterns=tuple(from_exact(piece.strip()) for piece in form.match.split(",") if piece.strip()),
+        patterns=tuple(unescape_exact(piece.strip()) for piece in form.match.split(",") if piece.strip()),
         types=() if form.type == ANY else (form.type,),
         databases=_databases(form.database),
         idle_over_seconds=_optional(form.idle, parse_duration),
@@ -159,7 +159,7 @@ def criteria(form: Form) -> Criteria:
 
 def expire_seconds(form: Form) -> int | None:
     """The span over which keys expire, where they are to."""
-    return parse_duration(form.within) if form.deed == Deed.EXPIRE else None
+    return parse_duration(form.within) if form.deed == Operation.EXPIRE else None
 
 
 def summary(found: Criteria) -> str:
@@ -171,7 +171,7 @@ def summary(found: Criteria) -> str:
     words = []
     if found.keys:
         words.append(f"{count(len(found.keys))} marked rows")
-    words += [exact(pattern) for pattern in found.patterns]
+    words += [escape_exact(pattern) for pattern in found.patterns]
     words += [_pattern_text(pattern) for pattern in found.key_patterns]
     words += found.types
     if found.databases is not None:

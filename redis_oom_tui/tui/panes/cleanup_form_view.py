@@ -9,14 +9,14 @@ from textual.message import Message
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.panes import cleanup_form
 from redis_oom_tui.tui.panes.cleanup_draw import form_lines
 from redis_oom_tui.tui.panes.cleanup_form import Entry, Form
-from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 
-class FormView(Canvas, can_focus=True):
+class FormView(LineWidget, can_focus=True):
     """Draws the form and moves in it; what is typed comes from the pane's line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -7,15 +7,15 @@ from textual.binding import Binding, BindingType
 
 from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.tui.acting.state import CleanupState, Stage
+from redis_oom_tui.tui.dialogs.controls import WheelScroll
 from redis_oom_tui.tui.dialogs.name import NameDialog
-from redis_oom_tui.tui.dialogs.parts import Wheeled
-from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.flows.state import CleanupState, Stage
 from redis_oom_tui.tui.panes import cleanup_draw
 from redis_oom_tui.tui.panes.cleanup_draw import PlanSums
 
 
-class StageView(Wheeled, can_focus=True):
+class StageView(WheelScroll, can_focus=True):
     """Draws whatever stage the cleanup is at; where there is a list, the cursor moves in it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -9,12 +9,12 @@ from textual.binding import Binding, BindingType
 
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
-from redis_oom_tui.tui.intents import ShowDetails
-from redis_oom_tui.tui.panes.hogs_progress import ScanProgress
+from redis_oom_tui.tui.messages import ShowDetails
+from redis_oom_tui.tui.panes.hogs_progress import ScanProgressView
 from redis_oom_tui.tui.panes.hogs_scan_keys import ScanKeys
 from redis_oom_tui.tui.panes.hogs_selection import Selection
 from redis_oom_tui.tui.panes.hogs_tables import HogsTables
-from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.server_state import ServerState
 from redis_oom_tui.tui.widgets.filter_line import FilterLine
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 
@@ -41,7 +41,7 @@ class HogsPane(ScanKeys):
         super().__init__(id=id)
         self._view: ScanView | None = None
         self._tables_due = 0.0
-        self.progress, self.tables, self.filter_line = ScanProgress(), HogsTables(), FilterLine()
+        self.progress, self.tables, self.filter_line = ScanProgressView(), HogsTables(), FilterLine()
         self.keys, self.patterns = self.tables.keys, self.tables.patterns
 
     def compose(self) -> ComposeResult:
@@ -72,7 +72,7 @@ class HogsPane(ScanKeys):
         else:
             self._draw()
 
-    def show_reading(self, reading: Reading) -> None:
+    def show_reading(self, reading: ServerState) -> None:
         """Before the first scan: whether there can be one."""
         del reading
         refusal = self.why_no_scan()

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.tui.widgets.columns import Column
-from redis_oom_tui.words import sizes
-from redis_oom_tui.words.hostile import safe_text
 
 _LARGE_SHARE = 0.10
 
@@ -91,7 +91,7 @@ def _node(row: KeyRow, width: int) -> str:
 
 
 def _bytes(row: PatternRow) -> int | None:
-    return sizes.told_bytes(row.size, row.keys)
+    return sizes.known_bytes(row.size, row.keys)
 
 
 def _mean(row: PatternRow) -> int | None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.scan import Pace, ScanState, ScanView
-from redis_oom_tui.tui.draw import Line, Piece, bar, shorten, spread, width
-from redis_oom_tui.tui.widgets.canvas import Canvas
-from redis_oom_tui.words import sizes
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.tui.drawing import Line, Piece, bar, shorten, spread, width
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 _WORDS = {
     ScanState.RUNNING: ("scanning", "ok"),
@@ -23,7 +23,7 @@ _SCATTERED = "No key holds 1 %: Tab, by pattern"
 _LEAST_NOTE = 20
 
 
-class ScanProgress(Canvas):
+class ScanProgressView(LineWidget):
     """Two lines about the scan; `note` is what the tables show of it, as a filter.
 
     `hidden` says that the patterns are behind the keys: it is told where they hold what no single key does.
@@ -72,7 +72,7 @@ class ScanProgress(Canvas):
         for row in view.types:
             pieces += [
                 (f"{safe_text(row.type, 12)} ", "dim"),
-                (f"{sizes.short_size(sizes.told_bytes(row.size, row.keys))}  ", "text"),
+                (f"{sizes.short_size(sizes.known_bytes(row.size, row.keys))}  ", "text"),
             ]
         lost = [f"{sizes.count(count)} {word}" for count, word in _uncounted(view) if count]
         if lost:

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.rules.key_patterns import matcher as matcher_of
 from redis_oom_tui.tui.widgets.filter_line import matcher
-from redis_oom_tui.words.hostile import safe_text
 
 
 @dataclass(frozen=True, slots=True)

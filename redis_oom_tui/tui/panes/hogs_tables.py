@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, cast
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
+from redis_oom_tui.formatting.key_sizes import all_exact
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.rules.common_patterns import contains
-from redis_oom_tui.tui.intents import MakePlan
+from redis_oom_tui.tui.messages import MakePlan
 from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns
 from redis_oom_tui.tui.panes.hogs_selection import Selection
 from redis_oom_tui.tui.widgets.live_table import LiveTable
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.key_sizes import all_exact
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp

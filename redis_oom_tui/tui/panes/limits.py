@@ -10,20 +10,20 @@ from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.verdict import Lever
-from redis_oom_tui.tui.acting.intents import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
-from redis_oom_tui.tui.dialogs.parts import Wheeled
+from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.tui.dialogs.controls import WheelScroll
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
-from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.flows.messages import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.limits_draw import POLICY, Row, draw, meaning, notices, rows, write_way
-from redis_oom_tui.tui.reading import Link, Reading
+from redis_oom_tui.tui.server_state import Link, ServerState
 from redis_oom_tui.tui.widgets.moves import moves
 
 _READ_EVERY = 10.0
 
 
-class LimitsView(Wheeled, can_focus=True):
+class LimitsView(WheelScroll, can_focus=True):
     """Policies and settings with a cursor; the cursor stays on its name when the list is read anew."""
 
     at = 0
@@ -101,7 +101,7 @@ class LimitsPane(Pane):
         super().entered()
         self.action_read()
 
-    def show_reading(self, reading: Reading) -> None:
+    def show_reading(self, reading: ServerState) -> None:
         """Count down, and read the settings again every ten seconds."""
         now = self.triage.clock.monotonic()
         if reading.link is Link.LIVE and (self._read_at is None or now - self._read_at >= _READ_EVERY):
@@ -125,7 +125,7 @@ class LimitsPane(Pane):
         self.view.redraw()
         self.refresh_bindings()
 
-    def pull(self, lever: Lever) -> None:
+    def pull(self, lever: Remedy) -> None:
         """Put the cursor on what a finding is about; with a value, propose it."""
         self._wanted = lever.value if lever.setting == POLICY and lever.value else lever.setting
         self.deeds_changed()

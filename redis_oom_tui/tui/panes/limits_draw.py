@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from redis_oom_tui.models.action import Limits, PolicyView, SettingView, Step
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.settings import short_value, shown_value, value_before
+from redis_oom_tui.formatting.sizes import count, percent, short_size, size
+from redis_oom_tui.models.action import Limits, PolicyView, SettingView, WriteStep
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.tui.acting.state import LimitsState
-from redis_oom_tui.tui.dialogs.parts import marked, paragraph
-from redis_oom_tui.tui.draw import Line, Pen, clip, pad, width
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.settings import short_value, shown_value, value_before
-from redis_oom_tui.words.sizes import count, percent, short_size, size
+from redis_oom_tui.tui.dialogs.controls import marked, paragraph
+from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, pad, width
+from redis_oom_tui.tui.flows.state import LimitsState
 
 POLICY = "maxmemory-policy"
 _TWO_COLUMNS_FROM = 74
@@ -36,7 +36,7 @@ def rows(limits: Limits | None) -> tuple[Row, ...]:
     return (*policies, *(Row(view.setting.name, view=view) for view in limits.settings if view.setting.name != POLICY))
 
 
-def draw(state: LimitsState, at: int, room: int, height: int, pen: Pen, now: float) -> list[Line]:
+def draw(state: LimitsState, at: int, room: int, height: int, pen: DrawStyle, now: float) -> list[Line]:
     """The whole pane, the cursor on row `at`; `now` is monotonic, for the timed return."""
     top = notices(state, room, now)
     if len(top) > _NOTICED:
@@ -81,7 +81,7 @@ def notices(state: LimitsState, room: int, now: float) -> list[Line]:
     return lines
 
 
-def _list(limits: Limits, at: int, room: int, height: int, pen: Pen) -> list[Line]:
+def _list(limits: Limits, at: int, room: int, height: int, pen: DrawStyle) -> list[Line]:
     """Both lists with their headings, scrolled so that the cursor is in sight."""
     lines: list[Line] = []
     place = 0
@@ -107,7 +107,7 @@ def _heading(limits: Limits, row: Row, room: int) -> Line:
     return ((pad(text, room), "head"),)
 
 
-def _policy_line(view: PolicyView, here: bool, room: int, pen: Pen) -> Line:
+def _policy_line(view: PolicyView, here: bool, room: int, pen: DrawStyle) -> Line:
     mark = pen.glyphs.marked if view.current else " "
     flag = "!" if view.flagged else " "
     name = pad(safe_text(view.name), 16)
@@ -125,7 +125,7 @@ def _policy_line(view: PolicyView, here: bool, room: int, pen: Pen) -> Line:
     )
 
 
-def _setting_line(row: Row, here: bool, room: int, pen: Pen) -> Line:
+def _setting_line(row: Row, here: bool, room: int, pen: DrawStyle) -> Line:
     setting = row.view.setting if row.view is not None else None
     value = short_value(row.setting, setting.value if setting is not None else None)
     text = f"  {safe_text(row.setting, 32)}"
@@ -133,7 +133,7 @@ def _setting_line(row: Row, here: bool, room: int, pen: Pen) -> Line:
     return ((pad((pen.glyphs.cursor if here else " ") + line, room), "cursor" if here else "text"),)
 
 
-def beside(limits: Limits, at: int, room: int, height: int, pen: Pen) -> list[Line]:
+def beside(limits: Limits, at: int, room: int, height: int, pen: DrawStyle) -> list[Line]:
     """The way of a write, which stands still, and below it what the chosen row means; `i` shows what does not fit."""
     way = write_way(limits.path, room, pen)
     about = meaning(limits, rows(limits)[at], room)
@@ -197,7 +197,7 @@ def _sentence(row: Row) -> str:
     return safe_text(row.view.sentence) if row.view is not None else ""
 
 
-def write_way(path: Sequence[Step], room: int, pen: Pen) -> list[Line]:
+def write_way(path: Sequence[WriteStep], room: int, pen: DrawStyle) -> list[Line]:
     """The way that a write takes, as a small diagram: each question, its answer here, the branch taken now lit."""
     glyphs = pen.glyphs
     lines: list[Line] = [(("The way of a write, now", "title"),)]
@@ -214,7 +214,7 @@ def write_way(path: Sequence[Step], room: int, pen: Pen) -> list[Line]:
     return lines
 
 
-def _side_by_side(left: list[Line], right: list[Line], height: int, pen: Pen) -> list[Line]:
+def _side_by_side(left: list[Line], right: list[Line], height: int, pen: DrawStyle) -> list[Line]:
     lines: list[Line] = []
     for n in range(height):
         start = clip(left[n], _LIST) if n < len(left) else ()

@@ -10,21 +10,21 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
-from redis_oom_tui.rules.fleet import servers_in
-from redis_oom_tui.tui.acting import intents
-from redis_oom_tui.tui.dialogs.parts import Wheeled
+from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.tui.dialogs.controls import WheelScroll
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
-from redis_oom_tui.tui.draw import Line
+from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.flows import messages
 from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.panes.log_draw import Happening, draw, happenings, in_full, unread
-from redis_oom_tui.tui.reading import Reading
+from redis_oom_tui.tui.panes.log_draw import LogEntry, draw, in_full, log_entries, unread
+from redis_oom_tui.tui.server_state import ServerState
 from redis_oom_tui.tui.widgets.moves import moves
 
 _SNOOZE_SECONDS = 1800.0
 _BACKED_UP = frozenset({Action.DELETE.value, Action.EXPIRE.value, Action.RESTORE.value, Action.EMERGENCY.value})
 
 
-class LogView(Wheeled, can_focus=True):
+class LogView(WheelScroll, can_focus=True):
     """The list; the cursor stays on what it is on while newer things arrive above it."""
 
     def __init__(self) -> None:
@@ -33,19 +33,19 @@ class LogView(Wheeled, can_focus=True):
         self._on: tuple[str, float, str] | None = None
 
     @property
-    def every(self) -> list[Happening]:
+    def every(self) -> list[LogEntry]:
         """What is listed."""
         app = self.triage
         seen = None if app.reading is None else app.reading.snapshot
         servers = None if self.everywhere else servers_in(seen, str(app.source.address))
-        return happenings(app.timeline.events, app.deeds.log.entries, servers, app.clock.wall())
+        return log_entries(app.timeline.events, app.deeds.log.entries, servers, app.clock.wall())
 
-    def place(self, every: Sequence[Happening]) -> int:
+    def place(self, every: Sequence[LogEntry]) -> int:
         """Where the cursor is; on the newest until it was moved."""
         return next((n for n, one in enumerate(every) if one.identity == self._on), 0)
 
     @property
-    def current(self) -> Happening | None:
+    def current(self) -> LogEntry | None:
         """What the cursor is on."""
         every = self.every
         return every[self.place(every)] if every else None
@@ -120,9 +120,9 @@ class LogPane(Pane):
     def entered(self) -> None:
         """Read the audit file's end."""
         super().entered()
-        self.post_message(intents.ReadHistory())
+        self.post_message(messages.ReadHistory())
 
-    def show_reading(self, reading: Reading) -> None:
+    def show_reading(self, reading: ServerState) -> None:
         """Something may have happened."""
         del reading
         self.view.redraw()
@@ -169,15 +169,15 @@ class LogPane(Pane):
 
     def action_undo(self) -> None:
         """Put the entry's backup back."""
-        self.post_message(intents.RestoreBackup(self._backup()))
+        self.post_message(messages.RestoreBackup(self._backup()))
 
     def action_backups(self) -> None:
         """Pick a backup."""
-        self.post_message(intents.RestoreBackup())
+        self.post_message(messages.RestoreBackup())
 
     def action_export(self) -> None:
         """Write the incident report."""
-        self.post_message(intents.ExportReport())
+        self.post_message(messages.ExportReport())
 
     def action_acknowledge(self) -> None:
         """Somebody has seen it."""

@@ -2,6 +2,9 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.settings import short_value, shown_value
+from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, size, skipped_lines, used_of
 from redis_oom_tui.models.action import Action, AuditEntry, RestoreOutcome
 from redis_oom_tui.models.alert import Alert, Event, EventKind
 from redis_oom_tui.models.frozen import dataclass
@@ -9,13 +12,10 @@ from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.rules.returning import overdue
-from redis_oom_tui.tui.dialogs.parts import cut_end
-from redis_oom_tui.tui.draw import Line, Pen, Piece, pad, width
-from redis_oom_tui.tui.panes.log_words import clock_time, moment
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.settings import short_value, shown_value
-from redis_oom_tui.words.sizes import count, duration, number_of_keys, size, skipped_lines, used_of
+from redis_oom_tui.rules.timed_returns import overdue
+from redis_oom_tui.tui.dialogs.controls import cut_end
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, pad, width
+from redis_oom_tui.tui.panes.log_times import clock_time, moment
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})
@@ -33,7 +33,7 @@ _DONE = frozenset({Outcome.DELETED.value, Outcome.EXPIRING.value, RestoreOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class LogEntry:
     """Something with a time: an event of the server, or an action of ours.
 
     `forgotten` is a setting that was to go back by itself, and did not.
@@ -52,26 +52,26 @@ class Happening:
         return ("event", self.at, str(self.event.number) if self.event is not None else "")
 
 
-def happenings(
+def log_entries(
     events: Iterable[Event], entries: Iterable[AuditEntry], servers: Collection[str] | None, now: float
-) -> list[Happening]:
+) -> list[LogEntry]:
     """Both, the newest first; with `servers`, only the actions on those. `now` is the time of day."""
     mine = [entry for entry in entries if servers is None or entry.server in servers]
     forgotten = {entry.id for entry in overdue(mine, now)}
     every = [
-        *(Happening(event.at, event=event) for event in events),
-        *(Happening(entry.at, entry=entry, forgotten=entry.id in forgotten) for entry in mine),
+        *(LogEntry(event.at, event=event) for event in events),
+        *(LogEntry(entry.at, entry=entry, forgotten=entry.id in forgotten) for entry in mine),
     ]
     return sorted(every, key=lambda one: one.at, reverse=True)
 
 
 def draw(
-    every: Sequence[Happening],
+    every: Sequence[LogEntry],
     at: int,
     standing: Alert | None,
     room: int,
     height: int,
-    pen: Pen,
+    pen: DrawStyle,
     *,
     now: float,
     level: Level | None = Level.OK,
@@ -120,7 +120,7 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
     return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))
 
 
-def _row(one: Happening, here: bool, room: int, pen: Pen, now: float, *, several: bool) -> Line:
+def _row(one: LogEntry, here: bool, room: int, pen: DrawStyle, now: float, *, several: bool) -> Line:
     time = clock_time(one.at) if now - one.at < 43_200 else moment(one.at)[5:16].replace(" ", "/")
     left = room - 1 - _BEFORE
     pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one, left, several=several)
@@ -147,7 +147,7 @@ def _event_pieces(event: Event) -> list[Piece]:
     return [(pad(word, 11), role), (safe_text(event.reason, 300), "text")]
 
 
-def _entry_pieces(one: Happening, room: int, *, several: bool) -> list[Piece]:
+def _entry_pieces(one: LogEntry, room: int, *, several: bool) -> list[Piece]:
     """What was done; where actions on several servers are listed, each with its own in front.
 
     Where that is more than `room`, the server's name gives way first, then what was done: what came of it is a sentence
@@ -187,7 +187,7 @@ def _end(name: str, room: int) -> str:
     return name if len(name) <= room else f"~{name[1 - room :]}"
 
 
-def _deed_pieces(one: Happening, entry: AuditEntry) -> list[Piece]:
+def _deed_pieces(one: LogEntry, entry: AuditEntry) -> list[Piece]:
     # What it is stands in the column before.
     what = _changed(entry.change) if entry.change is not None else safe_text(entry.what, 120)
     what = what.removeprefix(f"{entry.action} ")
@@ -215,7 +215,7 @@ def _changed(result: ChangeResult) -> str:
     return f"{name}: {short_value(change.name, change.old)} to {short_value(change.name, change.new)}"
 
 
-def in_full(one: Happening) -> list[Piece]:
+def in_full(one: LogEntry) -> list[Piece]:
     """All that is known of it, a paragraph each."""
     if one.event is not None:
         return _event_in_full(one.event)

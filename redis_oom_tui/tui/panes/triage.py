@@ -11,15 +11,15 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Verdict
+from redis_oom_tui.rules.blind_spots import refused_reads, unread_values
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.unseen import refused_reads, unread_values
-from redis_oom_tui.tui.acting.intents import PickClient
+from redis_oom_tui.tui.flows.messages import PickClient
+from redis_oom_tui.tui.header_model import sentence
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.triage_findings import Clients, Findings
-from redis_oom_tui.tui.panes.triage_nodes import Nodes
-from redis_oom_tui.tui.panes.triage_vitals import Vitals, Whereabouts
-from redis_oom_tui.tui.reading import Reading
-from redis_oom_tui.tui.top import sentence
+from redis_oom_tui.tui.panes.triage_nodes import NodeList
+from redis_oom_tui.tui.panes.triage_vitals import BreakdownView, Vitals
+from redis_oom_tui.tui.server_state import ServerState
 
 _TALL = 28
 _SHORT = 16
@@ -37,8 +37,8 @@ class TriagePane(Pane):
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.vitals = Vitals()
-        self.whereabouts = Whereabouts()
-        self.nodes = Nodes()
+        self.whereabouts = BreakdownView()
+        self.nodes = NodeList()
         self.findings = Findings()
         self.clients = Clients()
 
@@ -56,7 +56,7 @@ class TriagePane(Pane):
         """The findings: the only thing here to move in."""
         return self.findings
 
-    def show_reading(self, reading: Reading) -> None:
+    def show_reading(self, reading: ServerState) -> None:
         """Draw the figures of a tick, and what follows from them."""
         self.vitals.show(reading)
         self.whereabouts.show(reading)
@@ -77,7 +77,7 @@ class TriagePane(Pane):
         if reading is not None and view is not None and view.complete:
             self._find(reading, view)
 
-    def _find(self, reading: Reading, view: ScanView | None) -> None:
+    def _find(self, reading: ServerState, view: ScanView | None) -> None:
         if reading.snapshot is None:
             return
         case = Case(
@@ -125,7 +125,7 @@ class TriagePane(Pane):
         self.set_class(size.width < 70, "-narrow")
 
 
-def _why_no_clients(reading: Reading) -> str | None:
+def _why_no_clients(reading: ServerState) -> str | None:
     """Why no client can be listed, in a sentence; None where they can, or that is not known yet."""
     reason = reading.capabilities.why_not(Feature.CLIENT_LIST)
     return None if reason is None else f"CLIENT LIST is refused here: {reason}"

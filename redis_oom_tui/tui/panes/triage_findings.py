@@ -8,17 +8,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
-from redis_oom_tui.tui.draw import Line, Piece, clip, merged, pad, shorten, spread, width, wrap
-from redis_oom_tui.tui.intents import PullLever
-from redis_oom_tui.tui.top import PANES, level_role
-from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.drawing import Line, Piece, clip, merged, pad, shorten, spread, width, wrap
+from redis_oom_tui.tui.header_model import PANES, level_role
+from redis_oom_tui.tui.messages import ApplyRemedy
 from redis_oom_tui.tui.widgets.keybar import KeyBar
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 from redis_oom_tui.tui.widgets.scrolling import Scrolling
-from redis_oom_tui.words import sizes
-from redis_oom_tui.words.hostile import safe_text
 
 _ROOMY = 100
 _ALIGNED = 60
@@ -29,7 +29,7 @@ Identity = tuple[str, bytes | None, int | None, int | None]
 _PANE = max(len(pane) for pane in PANES)
 
 
-class Findings(Canvas, can_focus=True):
+class Findings(LineWidget, can_focus=True):
     """A line each, the gravest first; the cursor stays on its finding while others come and go."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -130,7 +130,7 @@ class Findings(Canvas, can_focus=True):
         """Go where it is mended."""
         finding = self.current
         if finding is not None and finding.lever is not None:
-            self.post_message(PullLever(finding.lever))
+            self.post_message(ApplyRemedy(finding.lever))
 
     def on_focus(self, _: events.Focus) -> None:
         """The cursor shows."""
@@ -228,10 +228,10 @@ class FindingScreen(ModalScreen[None]):
         """Go where it is mended."""
         self.dismiss()
         if self._finding.lever is not None:
-            self.app.post_message(PullLever(self._finding.lever))
+            self.app.post_message(ApplyRemedy(self._finding.lever))
 
 
-class Clients(Canvas):
+class Clients(LineWidget):
     """The clients that hold most memory, by CLIENT LIST; what holds next to nothing is left out."""
 
     clients: tuple[ClientBuffer, ...] | None = None

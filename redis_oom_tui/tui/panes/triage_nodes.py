@@ -6,15 +6,15 @@ from typing import ClassVar, NamedTuple
 from textual import events
 from textual.binding import Binding, BindingType
 
-from redis_oom_tui.models.fleet import FleetView, NodeView
+from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
+from redis_oom_tui.models.cluster import ClusterView, NodeView
 from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.tui.draw import Line, Piece, clip, line_bar, merged, pad, spread
-from redis_oom_tui.tui.intents import LookAtNode
-from redis_oom_tui.tui.top import level_role, pressure_role
-from redis_oom_tui.tui.widgets.canvas import Canvas
-from redis_oom_tui.words import sizes
-from redis_oom_tui.words.hostile import cells, cut, safe_text
+from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, spread
+from redis_oom_tui.tui.header_model import level_role, pressure_role
+from redis_oom_tui.tui.messages import LookAtNode
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 _NAME = 30
 _ROLE = 24
@@ -46,7 +46,7 @@ class _Columns(NamedTuple):
         )
 
 
-class Nodes(Canvas, can_focus=True):
+class NodeList(LineWidget, can_focus=True):
     """A line each; the cursor stays on its node while the order changes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,12 +59,12 @@ class Nodes(Canvas, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fleet: FleetView | None = None
+        self.fleet: ClusterView | None = None
         self._shown = ""
         self._cursor = ""
         self._top = 0
 
-    def show(self, fleet: FleetView | None, shown: str) -> None:
+    def show(self, fleet: ClusterView | None, shown: str) -> None:
         """Draw these; `shown` is the node whose figures stand above."""
         self.fleet, self._shown = fleet, shown
         self.redraw()
@@ -143,7 +143,7 @@ def _role(view: NodeView, columns: _Columns) -> str:
     return f"{sizes.count(view.node.slots)} slots" if view.node.serves else "no slots"
 
 
-def _sums(fleet: FleetView) -> str:
+def _sums(fleet: ClusterView) -> str:
     used, limit = fleet.used_bytes, fleet.maxmemory_bytes
     whole = f"{sizes.short_size(used)} of {sizes.short_size(limit)}"
     if limit is None:

@@ -3,17 +3,29 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
+from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.rates import per_second
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
-from redis_oom_tui.models.trend import Forecast, Sample, Trend
+from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.breakdown import Breakdown, Share, break_down
-from redis_oom_tui.tui.draw import Line, Pen, Piece, clip, columns, line_bar, merged, pad, spread, stacked, width
-from redis_oom_tui.tui.reading import Reading
-from redis_oom_tui.tui.top import pressure_role
-from redis_oom_tui.tui.widgets.canvas import Canvas
-from redis_oom_tui.words import sizes
-from redis_oom_tui.words.hostile import safe_text
-from redis_oom_tui.words.rates import per_second
+from redis_oom_tui.tui.drawing import (
+    DrawStyle,
+    Line,
+    Piece,
+    clip,
+    columns,
+    line_bar,
+    merged,
+    pad,
+    spread,
+    stacked,
+    width,
+)
+from redis_oom_tui.tui.header_model import pressure_role
+from redis_oom_tui.tui.server_state import ServerState
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 _LABEL = 15
 _WORD = 14
@@ -30,12 +42,12 @@ _PARTS = {
 }
 
 
-class _Figures(Canvas):
+class _Figures(LineWidget):
     """Draws a reading, once that has figures."""
 
-    reading: Reading | None = None
+    reading: ServerState | None = None
 
-    def show(self, reading: Reading) -> None:
+    def show(self, reading: ServerState) -> None:
         """Draw these figures."""
         self.reading = reading
         self.redraw()
@@ -48,14 +60,14 @@ class _Figures(Canvas):
         return self.figures(reading, reading.snapshot, width, height)
 
     @abstractmethod
-    def figures(self, reading: Reading, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
+    def figures(self, reading: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
         """What to draw of them in `width` by `height` cells."""
 
 
 class Vitals(_Figures):
     """Gauges at the left, counters at the right; one below the other where there is no room for both."""
 
-    def figures(self, reading: Reading, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
+    def figures(self, reading: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
         """Six lines, or as many as there are."""
         beside = width >= _SIDE_BY_SIDE
         right_room = min(44, max(35, width // 3)) if beside else width - 1
@@ -69,7 +81,7 @@ class Vitals(_Figures):
         return [merged((*spread(one, (), across), *other)) for one, other in zip(left, right, strict=True)]
 
 
-def gauges(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> list[Line]:
+def gauges(snapshot: Snapshot, room: int, pen: DrawStyle, thresholds: Thresholds) -> list[Line]:
     """Used, peak and RSS on one scale with the limit marked on it; pressure on its own, with the thresholds."""
     memory = snapshot.memory
     limit = memory.maxmemory_bytes
@@ -96,7 +108,7 @@ def gauges(snapshot: Snapshot, room: int, pen: Pen, thresholds: Thresholds) -> l
     ]
 
 
-def _limit(memory: Memory, scale: int, room: int, pen: Pen) -> Line:
+def _limit(memory: Memory, scale: int, room: int, pen: DrawStyle) -> Line:
     """The limit on the scale of the gauges, or why there is none."""
     if memory.limit_unknown:
         return (("not reported", "warn"),)
@@ -118,7 +130,7 @@ def _outside(rss: int | None, used: int | None) -> Line:
     return ((words, "dim"),)
 
 
-def counters(reading: Reading, snapshot: Snapshot, room: int) -> list[Line]:
+def counters(reading: ServerState, snapshot: Snapshot, room: int) -> list[Line]:
     """Policy, what was refused and evicted in all and per second, keys and TTLs, clients."""
     told, rates, activity = snapshot.counters, reading.rates, snapshot.activity
     refused, evicted = rates.per_second(rates.refused_writes), rates.per_second(rates.evicted_keys)
@@ -145,10 +157,10 @@ def _pair(word: str, value: str, more: str, room: int, role: str = "") -> Line:
     return clip(((pad(word, _WORD), "dim"), (number, role or "title"), (f" {tail}", role or "dim")), room)
 
 
-class Whereabouts(_Figures):
+class BreakdownView(_Figures):
     """Where used_memory is, as one bar with its legend, and how it went in the last minutes."""
 
-    def figures(self, reading: Reading, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
+    def figures(self, reading: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
         """The bar, its legend, the trend; with a blank line between where there is room."""
         keys = snapshot.keys if snapshot.keyspace_known else None
         return [
@@ -159,7 +171,7 @@ class Whereabouts(_Figures):
         ]
 
 
-def breakdown(split: Breakdown, room: int, pen: Pen) -> list[Line]:
+def breakdown(split: Breakdown, room: int, pen: DrawStyle) -> list[Line]:
     """The parts as a bar of one line, and a legend that names each with its bytes."""
     if split.not_judged:
         return [clip(((f" {pad('where it is', _LABEL - 1)}", "dim"), (split.not_judged, "warn")), room), ()]
@@ -190,7 +202,7 @@ def _whole_pieces(legend: Sequence[Piece], room: int) -> Line:
     return clip(kept, room)
 
 
-def trend(samples: Sequence[Sample], told: Forecast, room: int, pen: Pen, rows: int) -> list[Line]:
+def trend(samples: Sequence[TrendSample], told: Forecast, room: int, pen: DrawStyle, rows: int) -> list[Line]:
     """used_memory over the shortest of a few spans that holds what was watched, with its ends named."""
     if not samples:
         return []
@@ -222,7 +234,7 @@ def trend(samples: Sequence[Sample], told: Forecast, room: int, pen: Pen, rows: 
     return out
 
 
-def bucketed(samples: Sequence[Sample], span: float, count: int) -> list[float | None]:
+def bucketed(samples: Sequence[TrendSample], span: float, count: int) -> list[float | None]:
     """The largest used_memory in each of `count` equal stretches of the last `span` seconds; None before the first."""
     out: list[float | None] = [None] * count
     newest = samples[-1].monotonic

@@ -8,17 +8,17 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 from textual.worker import Worker, WorkerState, WorkType
 
+from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.key_sizes import worth_words
+from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
+from redis_oom_tui.formatting.slots import slot_of
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.tui.draw import Line, clip, pad, wrap
-from redis_oom_tui.tui.intents import MakePlan
+from redis_oom_tui.tui.drawing import Line, clip, pad, wrap
+from redis_oom_tui.tui.messages import MakePlan
 from redis_oom_tui.tui.widgets.keybar import KeyBar
 from redis_oom_tui.tui.widgets.scrolling import Scrolling
-from redis_oom_tui.words import sizes
-from redis_oom_tui.words.hostile import exact, safe_text
-from redis_oom_tui.words.key_sizes import worth_words
-from redis_oom_tui.words.slots import slot_of
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
@@ -50,7 +50,7 @@ class DetailsText(Scrolling):
     def text(self, width: int) -> Sequence[Line]:
         """Name, figures, value."""
         out: list[Line] = [clip(((" Key ", "title"), (self._where(), "dim")), width), ()]
-        name = exact(self._key.key[:_LONGEST_NAME])
+        name = escape_exact(self._key.key[:_LONGEST_NAME])
         room = max(8, width - 4)
         chunks = [name[at : at + room] for at in range(0, len(name), room)]
         out += [((f"  {chunk}", "text"),) for chunk in chunks or ['""']]
@@ -169,5 +169,5 @@ class DetailsScreen(ModalScreen[None]):
 
     def action_copy(self) -> None:
         """Copy the name."""
-        self.app.copy_to_clipboard(exact(self._key.key))
+        self.app.copy_to_clipboard(escape_exact(self._key.key))
         self._text.note("Sent to the terminal's clipboard; where the terminal does not allow that, copy it from here.")

@@ -8,7 +8,7 @@ from textual.binding import ActiveBinding, Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
 from redis_oom_tui.tui.commands import live, words
-from redis_oom_tui.tui.draw import Line, pad, wrap
+from redis_oom_tui.tui.drawing import Line, pad, wrap
 from redis_oom_tui.tui.widgets.scrolling import Scrolling
 
 SAFETY = (

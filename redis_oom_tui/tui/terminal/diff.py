@@ -12,8 +12,8 @@ from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
 
+from redis_oom_tui.formatting.sanitize import cells
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
-from redis_oom_tui.words.hostile import cells
 
 Row: TypeAlias = tuple[tuple[str, str], ...]
 Cell: TypeAlias = tuple[str, str]

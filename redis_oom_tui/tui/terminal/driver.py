@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 
-from redis_oom_tui.tui.terminal.curtain import ALTERNATE, Curtain
 from redis_oom_tui.tui.terminal.keys import KeyParser, is_typing
 from redis_oom_tui.tui.terminal.link import LinkWriter
+from redis_oom_tui.tui.terminal.splash import ALTERNATE, SplashScreen
 
 if TYPE_CHECKING:
-    from redis_oom_tui.tui.shell import Shell
+    from redis_oom_tui.tui.base_app import BaseApp
 
 HANGUP_CODE = 129
 _SELECT_SECONDS = 0.1
@@ -62,8 +62,8 @@ class TriageDriver(LinuxDriver):
         return writer or LinkWriter(file)
 
     @property
-    def _curtain(self) -> "Curtain | None":
-        return cast("Shell", self._app).curtain
+    def _curtain(self) -> "SplashScreen | None":
+        return cast("BaseApp", self._app).curtain
 
     def write(self, data: str) -> None:
         """Queue it. The alternate screen is not entered twice: some terminals would clear it."""
@@ -113,5 +113,5 @@ class TriageDriver(LinuxDriver):
             return os.read(self.fileno, _READ_BYTES)
         return b""
 
-    def _on_loop(self, act: "Callable[[Shell], None]") -> None:
-        act(cast("Shell", self._app))
+    def _on_loop(self, act: "Callable[[BaseApp], None]") -> None:
+        act(cast("BaseApp", self._app))

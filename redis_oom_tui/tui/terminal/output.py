@@ -10,17 +10,17 @@ from redis_oom_tui.tui.terminal.diff import SYSTEMS, FrameDiff
 from redis_oom_tui.tui.terminal.driver import TriageDriver
 
 if TYPE_CHECKING:
-    from redis_oom_tui.tui.shell import Shell
+    from redis_oom_tui.tui.base_app import BaseApp
 
 # More than this on its way, and a frame is left out: the next one will say where things stand then.
 _MOST_WAITING = 2048
 _RETRY_SECONDS = 0.1
 
 
-class Output:
+class TerminalOutput:
     """Sends frames as differences. While the link is full, frames are left out and none is queued behind it."""
 
-    def __init__(self, app: "Shell", *, enabled: bool) -> None:
+    def __init__(self, app: "BaseApp", *, enabled: bool) -> None:
         self._app = app
         self._enabled = enabled
         self._diff: FrameDiff | None = None

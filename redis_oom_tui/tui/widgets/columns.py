@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.tui.draw import Line, Piece, pad
+from redis_oom_tui.tui.drawing import Line, Piece, pad
 from redis_oom_tui.tui.glyphs import Glyphs
 
 R = TypeVar("R")

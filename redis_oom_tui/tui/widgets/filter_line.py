@@ -8,9 +8,9 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
+from redis_oom_tui.formatting.sanitize import unescape_exact
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules.globs import compiled
-from redis_oom_tui.words.hostile import from_exact
 
 
 @functools.lru_cache(maxsize=8)
@@ -24,7 +24,7 @@ def matcher(text: str) -> Callable[[bytes], bool]:
         pattern = compiled(text.encode("utf-8", "surrogateescape"))
         return lambda name: pattern.fullmatch(name) is not None
     try:
-        part = from_exact(text).lower()
+        part = unescape_exact(text).lower()
     except BadInput:
         part = text.encode("utf-8", "surrogateescape").lower()
     return lambda name: part in name.lower()

@@ -4,22 +4,22 @@ from collections.abc import Sequence
 
 from textual import events
 
-from redis_oom_tui.ports import Timeline
-from redis_oom_tui.tui.draw import Line
-from redis_oom_tui.tui.intents import ShowPane
-from redis_oom_tui.tui.reading import Reading
-from redis_oom_tui.tui.top import Top, tab_texts
-from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.ports import Replayable
+from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.header_model import HeaderModel, tab_texts
+from redis_oom_tui.tui.messages import ShowPane
+from redis_oom_tui.tui.server_state import ServerState
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 
-class Header(Canvas):
-    """Five lines, three in a terminal of few: what they say is `Top`'s."""
+class Header(LineWidget):
+    """Five lines, three in a terminal of few: what they say is `HeaderModel`'s."""
 
-    reading: Reading | None = None
+    reading: ServerState | None = None
     pane = "triage"
     frozen = False
 
-    def show(self, reading: Reading, pane: str, *, frozen: bool) -> None:
+    def show(self, reading: ServerState, pane: str, *, frozen: bool) -> None:
         """Draw this reading."""
         self.reading, self.pane, self.frozen = reading, pane, frozen
         self.redraw()
@@ -28,9 +28,9 @@ class Header(Canvas):
         """Title, panes, verdict, strip."""
         return () if self.reading is None else self._top(self.reading).lines(width, height)
 
-    def _top(self, reading: Reading) -> Top:
+    def _top(self, reading: ServerState) -> HeaderModel:
         app = self.triage
-        return Top(
+        return HeaderModel(
             reading=reading,
             pane=self.pane,
             frozen=self.frozen,
@@ -38,7 +38,7 @@ class Header(Canvas):
             thresholds=app.thresholds,
             pen=self.pen,
             now=app.clock.monotonic(),
-            recorded=app.source.position if isinstance(app.source, Timeline) else None,
+            recorded=app.source.position if isinstance(app.source, Replayable) else None,
         )
 
     def on_click(self, event: events.Click) -> None:

@@ -6,9 +6,9 @@ from textual import events
 from textual.app import App
 from textual.binding import ActiveBinding
 
-from redis_oom_tui.tui.draw import Line, Piece, spread, width, wrap
-from redis_oom_tui.tui.widgets.canvas import Canvas
-from redis_oom_tui.words.hostile import safe_text
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.tui.drawing import Line, Piece, spread, width, wrap
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 # Short and calm: a key's own sign rather than its name.
 _NAMES = {
@@ -56,7 +56,7 @@ def key_name(key: str) -> str:
     return _NAMES.get(key, key)
 
 
-class KeyBar(Canvas):
+class KeyBar(LineWidget):
     """Pane keys from the left, the keys that work everywhere at the right; what does not fit is in the help."""
 
     always = ("show_help", "quit")
@@ -136,7 +136,7 @@ class KeyBar(Canvas):
 
 def _rank(active: ActiveBinding) -> int:
     """What a pane is for stands before how its tables are moved in, and that before what works everywhere."""
-    return 2 if isinstance(active.node, App) else 1 if isinstance(active.node, Canvas) else 0
+    return 2 if isinstance(active.node, App) else 1 if isinstance(active.node, LineWidget) else 0
 
 
 def _cells(pieces: Sequence[Piece]) -> int:

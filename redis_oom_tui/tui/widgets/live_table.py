@@ -7,16 +7,16 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from redis_oom_tui.tui.draw import Line, Piece, merged, wrap
-from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.drawing import Line, Piece, merged, wrap
 from redis_oom_tui.tui.widgets.columns import Column, R, cells_of, column_at, fitting, header
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 from redis_oom_tui.tui.widgets.table_model import TableModel
 
 _MARGIN = 2
 _WHEEL = 3
 
 
-class LiveTable(Canvas, Generic[R], can_focus=True):
+class LiveTable(LineWidget, Generic[R], can_focus=True):
     """Rows under columns, sorted by any of them. `model` holds rows, order, cursor and marks.
 
     `show` hands it new rows as often as one likes: it repaints the lines that changed.

@@ -7,14 +7,14 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 
-from redis_oom_tui.tui.draw import Line, spread
-from redis_oom_tui.tui.widgets.canvas import Canvas
+from redis_oom_tui.tui.drawing import Line, spread
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 _WHEEL = 3
 _END = 1_000_000
 
 
-class Scrolling(Canvas, can_focus=True):
+class Scrolling(LineWidget, can_focus=True):
     """A canvas whose `text` may be longer than it is high; its last line then says how much more there is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

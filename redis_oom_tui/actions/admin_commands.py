@@ -1,0 +1,117 @@
+"""The small levers: closing a client's connection, MEMORY PURGE, and reaping keys that have expired."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from redis_oom_tui.actions.context import ActionContext
+from redis_oom_tui.actions.latency_monitor import ActionMonitor
+from redis_oom_tui.actions.rate_controller import ActionRateController
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, size
+from redis_oom_tui.models.action import Action, Done
+from redis_oom_tui.models.errors import ServerUnreachable, TriageError
+from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.server.busy import not_busy
+from redis_oom_tui.server.mutations import settings
+from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from redis_oom_tui.server.mutations.replies import next_cursor
+
+
+async def kill_client(desk: ActionContext, client: ClientBuffer) -> Done:
+    """CLIENT KILL by id, if that id still is at the address that was shown."""
+    who = f"{client.id} ({safe_text(client.address, 60)}, {safe_text(client.name, 40) or 'no name'})"
+
+    async def act() -> Done:
+        now = await desk.server.client_by_id(client.id)
+        if now is None or now.address != client.address:
+            return Done(Action.KILL_CLIENT, False, f"Client {who} is gone already; nothing was done.")
+        if not await settings.kill_client(desk.server, client.id):
+            return Done(Action.KILL_CLIENT, False, f"Client {who} was gone when it was to be closed.")
+        held = size(now.total_bytes)
+        return Done(
+            Action.KILL_CLIENT, True, f"Client {who} was closed; it held {held}.", {"held_bytes": now.total_bytes}
+        )
+
+    return await _recorded(desk, Action.KILL_CLIENT, f"close client {who}", act)
+
+
+async def purge(desk: ActionContext) -> Done:
+    """MEMORY PURGE: gives free pages back to the system, and does not lower what maxmemory counts."""
+
+    async def act() -> Done:
+        before = (await desk.server.snapshot()).memory.rss_bytes
+        await settings.purge(desk.server)
+        after = (await desk.server.snapshot()).memory.rss_bytes
+        figures = {"rss_before_bytes": before, "rss_after_bytes": after}
+        if before is None or after is None:
+            return Done(Action.PURGE, True, "The server purged what it could.", figures)
+        went = f"went from {size(before)} to {size(after)}"
+        words = f"RSS {went if size(before) != size(after) else f'stays at {size(after)}'}"
+        words += "; what maxmemory counts is as it was."
+        return Done(Action.PURGE, True, words, figures)
+
+    return await _recorded(desk, Action.PURGE, "MEMORY PURGE", act)
+
+
+async def reap(desk: ActionContext) -> Done:
+    """SCAN every database once, braked as a deletion is: a master drops the expired keys that it meets."""
+
+    async def act() -> Done:
+        before = await desk.server.snapshot()
+        async with ActionMonitor(desk.server, walking=True).beside() as pacer:
+            for database in before.databases:
+                await _walk(desk, database.db, pacer)
+        after = await desk.server.snapshot()
+        started, ended = before.counters.expired_keys_total, after.counters.expired_keys_total
+        reaped = None if started is None or ended is None else max(0, ended - started)
+        was, now = before.memory.used_bytes, after.memory.used_bytes
+        freed = None if was is None or now is None else was - now
+        dropped = "No expired key was left to drop" if reaped == 0 else f"{count(reaped)} expired keys were dropped"
+        words = f"{dropped}; used memory went from {size(before.memory.used_bytes)} to"
+        figures = {"expired_keys": reaped, "freed_bytes": freed}
+        return Done(Action.REAP, True, f"{words} {size(after.memory.used_bytes)}.", figures)
+
+    return await _recorded(desk, Action.REAP, "walk all keys, so that expired ones are dropped", act)
+
+
+async def _walk(desk: ActionContext, db: int, pacer: ActionRateController) -> None:
+    channel = ExclusiveConnection(desk.server, db)
+    try:
+        cursor: bytes | int | None = 0
+        while cursor is not None and not pacer.stopping:
+            await pacer.ready()
+            if pacer.probes.hopeless:
+                slow = f"{desk.server.address} takes {pacer.probes.waited:.0f} s to answer"
+                raise ServerUnreachable(f"{slow}: stopped, so as not to add to that")
+            cursor = await _page(channel, cursor, pacer)
+    finally:
+        await channel.close()
+
+
+async def _page(channel: ExclusiveConnection, cursor: bytes | int, pacer: ActionRateController) -> bytes | None:
+    """One step of SCAN: the cursor of the next, None behind the last."""
+    keys, took = pacer.per_call, 0.0
+    pacer.begun()
+    try:
+        began = time.monotonic()
+        reply = await not_busy(lambda: channel.one("SCAN", cursor, "COUNT", keys), lambda: pacer.stopping)
+        took = time.monotonic() - began
+    finally:
+        pacer.took(keys if took else 0, took)
+    return next_cursor(reply)
+
+
+async def _recorded(desk: ActionContext, action: Action, what: str, act: Callable[[], Awaitable[Done]]) -> Done:
+    """Write `what` down, do it, and write down what came of it; raises what `act` raised, written down as well."""
+    action_id = desk.audit.intent(action.value, server=str(desk.server.address), who=desk.who, what=what)
+    try:
+        done = await act()
+    except TriageError as error:
+        desk.audit.result(action_id, ok=False, result=str(error))
+        raise
+    except asyncio.CancelledError:
+        desk.audit.result(action_id, ok=False, result="The tool ended while this ran")
+        raise
+    desk.audit.result(action_id, ok=done.ok, result=done.sentence, **done.figures)
+    return done

@@ -1,0 +1,202 @@
+"""One setting on every node of a cluster, or on one of them: asked, set and read back on each, told node by node."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from redis_oom_tui.actions.cluster.change_preview import going_back, widened
+from redis_oom_tui.actions.cluster.key_placement import said_by
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.formatting.settings import listed
+from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.models.cluster import ClusterNode
+from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
+from redis_oom_tui.rules.guard import PER_NODE
+from redis_oom_tui.rules.tuning import as_typed
+from redis_oom_tui.server.cluster.source import ClusterSource
+
+_NAMED = 5
+_Told = dict[str, ChangeResult | str]
+
+
+class ClusterTuner:
+    """Sets the settings of a cluster through the operators of its nodes, which `at` gives by name."""
+
+    def __init__(self, source: ClusterSource, at: Callable[[str], LiveOperator]) -> None:
+        self._source = source
+        self._at = at
+        self._applied: dict[Change, dict[str, ChangeResult]] = {}
+
+    @property
+    def _nodes(self) -> tuple[ClusterNode, ...]:
+        """Those that a setting is for: primaries, and replicas that the cluster does not count as failed."""
+        primaries = self._source.topology.primaries
+        return (*primaries, *(node for node in self._source.topology.nodes if not node.is_primary and not node.failed))
+
+    async def propose(self, shown: str, name: str, new: str, scan: ScanView | None) -> Change:
+        """What it means on the node called `shown`, and where it is another on other nodes."""
+        change = await self._at(shown).propose(name, new, None if scan is None else scan.on(shown))
+        others = {node.name: self._at(node.name) for node in self._nodes if node.name != shown}
+        change = await widened(change, shown, others)
+        return replace(change, warnings=(*change.warnings, *self._left_out()))
+
+    def _left_out(self) -> list[str]:
+        """Those that nobody can set: when they come back, they copy another, and may take its place later."""
+        there = {node.name for node in self._nodes}
+        lost = [node.name for node in self._source.topology.nodes if node.failed and node.name not in there]
+        return [f"Not on {listed(lost)}, failed by the cluster's word: set it there once it is back"] if lost else []
+
+    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None) -> Change:
+        """What it means on `node`, when the others keep theirs."""
+        change = await self._at(node).propose(name, new, None if scan is None else scan.on(node))
+        others = count(len(self._nodes) - 1)
+        # That it is for this node alone is the first thing said.
+        own = (warning for warning in change.warnings if warning != PER_NODE)
+        return replace(
+            change,
+            consequence=f"On {node} alone; the other {others} nodes keep theirs. {change.consequence}".strip(),
+            warnings=(*own, *self._left_behind(node)),
+            node=node,
+            olds=((node, change.old),),
+        )
+
+    def _left_behind(self, name: str) -> list[str]:
+        node = self._source.topology.by_name(name)
+        if node is not None and not node.is_primary:
+            return [f"It copies {node.primary}, which keeps its own value: after a failover this one holds"]
+        copies = [each.name for each in self._nodes if each.primary == name != each.name]
+        return [f"Its replica {listed(copies)} keeps its own value, which holds after a failover"] if copies else []
+
+    async def apply(self, change: Change, *, persist: bool, revert_after: float | None) -> ChangeResult:
+        """Set it on every node that it is for, read it back on each, and say where it did not take."""
+        told: _Told = {}
+        wanted: dict[str, Change] = {}
+        for name in [change.node] if change.node else [node.name for node in self._nodes]:
+            try:
+                wanted[name] = await self._on(name, change)
+            except TriageError as error:
+                told[name] = str(error)
+        for name in in_order(wanted, self._nodes):
+            try:
+                told[name] = await self._at(name).apply(wanted[name], persist=persist, revert_after=revert_after)
+            except TriageError as error:
+                told[name] = str(error)
+        self._applied[change] = {name: result for name, result in told.items() if isinstance(result, ChangeResult)}
+        return together(change, told)
+
+    async def _on(self, name: str, change: Change) -> Change:
+        """`change` on the node called `name`, from the value that was shown of it; from its present one else."""
+        olds = dict(change.olds)
+        if name in olds:
+            return Change(change.name, olds[name], change.new)
+        return await self._at(name).propose(change.name, as_typed(change.name, change.new))
+
+    def keep(self, result: ChangeResult) -> bool:
+        """Call off the timed return of the old values; False where it is too late for that on a node."""
+        kept = [self._at(name).keep(each) for name, each in self._own(result).items()]
+        return all(kept)
+
+    async def returned(self, result: ChangeResult) -> ChangeResult:
+        """How the timed return of the old values ended, once it has on each node that took the new one."""
+        own = self._own(result)
+        ended = await asyncio.gather(*(self._at(name).returned(each) for name, each in own.items()))
+        return together(_back(result.change), dict(zip(own, ended, strict=True)))
+
+    def _own(self, result: ChangeResult) -> dict[str, ChangeResult]:
+        """By node, the changes that took."""
+        return {name: each for name, each in self._applied.get(result.change, {}).items() if each.took}
+
+    def _must_be_own(self, result: ChangeResult) -> dict[str, ChangeResult]:
+        own = self._own(result)
+        if not own:
+            raise BadInput(f"{result.change.name} was not set by this run of the tool: set it on each node")
+        return own
+
+    async def propose_back(self, result: ChangeResult, scan: ScanView | None) -> Change:
+        """What `undo` would mean on each node that took it; raises BadInput where this run did not change it."""
+        own = self._must_be_own(result)
+        nodes = {node.name: own[node.name] for node in self._nodes if node.name in own}
+        return await going_back(result, {**nodes, **own}, self._at, scan)
+
+    async def undo(self, result: ChangeResult) -> ChangeResult:
+        """Set the old value again on each node that took it; raises BadInput where this run did not change it."""
+        told: _Told = {}
+        own = self._must_be_own(result)
+        back = {name: Change(each.change.name, each.now, each.change.old or "") for name, each in own.items()}
+        for name in in_order(back, self._nodes):
+            try:
+                told[name] = await self._at(name).undo(own[name])
+            except TriageError as error:
+                told[name] = str(error)
+        return together(_back(result.change), told)
+
+
+def _back(change: Change) -> Change:
+    return Change(change.name, change.new, change.old or "", "The old value of each node again.", node=change.node)
+
+
+def in_order(changes: Mapping[str, Change], nodes: Sequence[ClusterNode]) -> list[str]:
+    """Which nodes first, by what each node's limit does: those that rise before those that fall; of those that rise,
+    replicas first, of the others, primaries: none is ever made too small for what it copies."""
+    primaries = {node.name for node in nodes if node.is_primary}
+
+    def rank(name: str) -> tuple[int, bool]:
+        way = _way(changes[name])
+        return -way, (name in primaries) is (way > 0)
+
+    return sorted(changes, key=rank)
+
+
+def _way(change: Change) -> int:
+    """1 for a limit that rises, -1 for one that falls, 0 where that is not known, or it is none."""
+    if not change.new.isdigit() or not (change.old or "").isdigit():
+        return 0
+    old, new = _limit(change.old or ""), _limit(change.new)
+    return (new > old) - (new < old)
+
+
+def _limit(value: str) -> float:
+    return float(value) or float("inf")
+
+
+def together(change: Change, told: Mapping[str, ChangeResult | str]) -> ChangeResult:
+    """One result for all: it took where it took everywhere; else who took it, and why the others did not."""
+    nodes = tuple(_on_node(name, result) for name, result in told.items())
+    results = [result for result in told.values() if isinstance(result, ChangeResult)]
+    values = dict.fromkeys(result.now for result in results)
+    refused = [node for node in nodes if not node.took]
+    detail = nodes[0].detail if len(nodes) == 1 else ""
+    if refused and not detail:
+        reasons = "; ".join(said_by(node.node, node.detail) for node in refused[:_NAMED])
+        more = len(refused) - _NAMED
+        reasons += f"; and {count(more)} more" if more > 0 else ""
+        detail = f"{count(len(nodes) - len(refused))} of {count(len(nodes))} nodes took it. Not so: {reasons}"
+    return ChangeResult(
+        change,
+        took=not refused,
+        now=next(iter(values)) if len(values) == 1 else None,
+        detail=detail,
+        persisted=_persisted(told),
+        reverts_in_seconds=next((result.reverts_in_seconds for result in results if result.took), None),
+        nodes=nodes,
+    )
+
+
+def _on_node(name: str, result: ChangeResult | str) -> NodeResult:
+    if isinstance(result, str):
+        return NodeResult(name, took=False, detail=result)
+    detail = result.detail or ("" if result.took else f"it is still {result.now}")
+    return NodeResult(name, result.took, result.change.old, result.now, detail)
+
+
+def _persisted(told: Mapping[str, ChangeResult | str]) -> str | None:
+    """What CONFIG REWRITE answered, with the nodes where answers differ; None where nobody was asked."""
+    answers: dict[str, list[str]] = {}
+    for name, result in told.items():
+        if isinstance(result, ChangeResult) and result.persisted is not None:
+            answers.setdefault(result.persisted, []).append(name)
+    if len(answers) < 2:
+        return next(iter(answers), None)
+    return "; ".join(f"{answer} on {listed(names)}" for answer, names in sorted(answers.items()))

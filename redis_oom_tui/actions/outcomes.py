@@ -1,0 +1,85 @@
+"""What became of each key of a plan, in a byte a key."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from redis_oom_tui.models.errors import KeyMoved
+from redis_oom_tui.models.plan import KeyOutcome, Outcome, PlannedKey
+
+_CODES = tuple(Outcome)
+_NUMBER = {outcome: number for number, outcome in enumerate(_CODES)}
+_UNTOUCHED = _NUMBER[Outcome.NOT_ATTEMPTED]
+
+
+class OutcomeTable:
+    """Outcomes by position in the plan; a key of which nothing is said was not attempted."""
+
+    def __init__(self, keys: Sequence[PlannedKey]) -> None:
+        self._keys = keys
+        self._codes = bytearray([_NUMBER[Outcome.NOT_ATTEMPTED]]) * len(keys)
+        self._details: dict[int, str] = {}
+        self._moved: dict[int, KeyMoved] = {}
+        self._counts: Counter[Outcome] = Counter({Outcome.NOT_ATTEMPTED: len(keys)})
+        self.freed_bytes = 0
+
+    def put(self, at: int, outcome: Outcome, detail: str = "", *, moved: KeyMoved | None = None) -> None:
+        """The key at position `at` came to this; `moved` is the refusal of a node that does not serve it."""
+        if moved is not None:
+            self._moved[at] = moved
+        elif self._moved:
+            self._moved.pop(at, None)
+        before = self.outcome(at)
+        self._counts[before] -= 1
+        self._counts[outcome] += 1
+        self._codes[at] = _NUMBER[outcome]
+        if outcome is Outcome.DELETED and before is not Outcome.DELETED:
+            self.freed_bytes += self._keys[at].size or 0
+        if detail:
+            self._details[at] = detail
+        else:
+            self._details.pop(at, None)
+
+    def put_all(self, positions: Sequence[int], outcome: Outcome) -> None:
+        """The keys at `positions` all came to this."""
+        fresh = [at for at in positions if self._codes[at] == _UNTOUCHED]
+        if len(fresh) < len(positions):
+            for at in positions:
+                self.put(at, outcome)
+            return
+        number = _NUMBER[outcome]
+        for at in fresh:
+            self._codes[at] = number
+        self._counts[Outcome.NOT_ATTEMPTED] -= len(fresh)
+        self._counts[outcome] += len(fresh)
+        if outcome is Outcome.DELETED:
+            self.freed_bytes += sum([self._keys[at].size or 0 for at in fresh])
+
+    def outcome(self, at: int) -> Outcome:
+        """What became of the key at position `at`."""
+        return _CODES[self._codes[at]]
+
+    def told(self, positions: Sequence[int]) -> tuple[list[Outcome], dict[int, str]]:
+        """What became of the keys at `positions`, in their order, and the details by their place in it."""
+        codes, details = self._codes, self._details
+        outcomes = [_CODES[codes[at]] for at in positions]
+        return outcomes, {n: details[at] for n, at in enumerate(positions) if at in details} if details else {}
+
+    def detail(self, at: int) -> str:
+        """What had changed about it, or the refusal."""
+        return self._details.get(at, "")
+
+    def moved(self, at: int) -> KeyMoved | None:
+        """The refusal of a node that does not serve the key at position `at`; None where there was none."""
+        return self._moved.get(at)
+
+    def counts(self) -> Mapping[Outcome, int]:
+        """How many keys came to what; an outcome that no key came to is left out."""
+        return MappingProxyType({outcome: number for outcome, number in self._counts.items() if number})
+
+    def each(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
+        """What became of each key, in the plan's order."""
+        for at, key in enumerate(self._keys):
+            outcome = self.outcome(at)
+            if only is None or outcome in only:
+                yield KeyOutcome(key.id, outcome, self.detail(at), self.moved(at))

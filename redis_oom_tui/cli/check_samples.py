@@ -1,0 +1,199 @@
+"""The two looks that `check` takes, and what they amount to: over a plain line, or behind the driver."""
+
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.files.host_memory import with_room
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.verdict import Finding, Level, Verdict
+from redis_oom_tui.rules.clients import with_clients
+from redis_oom_tui.rules.fill_in import with_settings
+from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.longer_look import calls_for_a_longer_look
+from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.server.preflight import Preflight
+
+if TYPE_CHECKING:
+    from redis_oom_tui.models.cluster import NodeView
+    from redis_oom_tui.server.cluster.source import ClusterSource
+    from redis_oom_tui.server.live import LiveServer
+
+    Server = LiveServer | ClusterSource
+
+
+# Where something hints at refused writes: how long after the first look they are waited for, and how often.
+LONGER_SECONDS = 1.5
+_STEP_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The second look, and what was made of both; `unreturned` is what was to go back by itself and did not."""
+
+    verdict: Verdict
+    snapshot: Snapshot
+    findings: tuple[Finding, ...]
+    unreturned: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSamples:
+    """Both looks, with what was asked beside the second."""
+
+    before: Snapshot
+    now: Snapshot
+    settings: Mapping[str, str]
+    clients: tuple[ClientBuffer, ...]
+    capabilities: Capabilities
+    replicas: "tuple[NodeView, ...]"
+
+
+def examined(invocation: Invocation, knock: Preflight | None, *, gap: float) -> Answer:
+    """The verdict and the findings; `gap` seconds lie between the looks at least. Raises TriageError."""
+    looks = None if knock is None else _knocked(invocation, knock)
+    if looks is not None and knock is not None and _may_have_missed(looks.before, looks.now, invocation):
+        looks = _knocked_longer(invocation, knock, looks)
+    if looks is None:
+        looks = _driven(invocation, gap)
+    now = with_settings(with_clients(with_room(looks.now), looks.clients), looks.settings)
+    thresholds = invocation.profile.watch.thresholds
+    case = Case(
+        now,
+        clients=looks.clients,
+        settings=looks.settings,
+        capabilities=looks.capabilities,
+        replicas=looks.replicas,
+        thresholds=thresholds,
+    )
+    from redis_oom_tui.cli.check_returns import unreturned
+
+    late = unreturned(invocation, now, looks.settings)
+    return Answer(judge(now, looks.before, thresholds), now, examine(case), late)
+
+
+def _knocked_longer(invocation: Invocation, knock: Preflight, looks: CheckSamples) -> CheckSamples | None:
+    """The same with the last of some more looks; None where the driver must say what is the matter."""
+    from redis_oom_tui.server.raw_connection import LeftToTheDriver
+
+    try:
+        knock.again(LONGER_SECONDS, lambda look: _refused(looks.before, look.snapshot()))
+    except TimeoutError as error:
+        from redis_oom_tui.server.errors import as_ours
+
+        raise as_ours(error, invocation.connection.address) from None
+    except (OSError, ValueError, LeftToTheDriver):
+        return None
+    return replace(looks, now=knock.latest().snapshot())
+
+
+def _may_have_missed(before: Snapshot, now: Snapshot, invocation: Invocation) -> bool:
+    """Whether refused writes may come too seldom for what was seen so far, which shows none."""
+    thresholds = invocation.profile.watch.thresholds
+    return judge(now, before, thresholds).level is not Level.OOM and calls_for_a_longer_look(now, thresholds)
+
+
+def _refused(before: Snapshot, now: Snapshot) -> bool:
+    """Whether a write was refused between the two, here or on the cluster's worst node."""
+    return bool(between(before, now).refused_writes) or judge(now, before).level is Level.OOM
+
+
+def _knocked(invocation: Invocation, knock: Preflight) -> CheckSamples | None:
+    """What the knock saw; None where the driver must say what is the matter. Silence is not waited for twice."""
+    first = knock.first()
+    replicas: tuple[NodeView, ...] = ()
+    before = None if first is None else first.snapshot()
+    if first is not None and before is not None and before.activity.connected_replicas:
+        replicas = _replicas_named(invocation, first.fields())
+    closer = knock.closer()
+    if knock.silent:
+        from redis_oom_tui.server.errors import as_ours
+
+        raise as_ours(TimeoutError(), invocation.connection.address)
+    if before is None or closer is None:
+        return None
+    return CheckSamples(before, closer.snapshot(), closer.settings(), closer.clients(), closer.capabilities(), replicas)
+
+
+def _replicas_named(invocation: Invocation, info: Mapping[str, object]) -> "tuple[NodeView, ...]":
+    """Asked while the pause between the looks runs; only this needs the driver then."""
+    import asyncio
+
+    from redis_oom_tui.server.cluster.replicas import replicas_of
+    from redis_oom_tui.server.info_reader import replica_lines
+
+    return asyncio.run(replicas_of(invocation.connection, replica_lines(info)))
+
+
+def _driven(invocation: Invocation, gap: float) -> CheckSamples:
+    import asyncio
+
+    return asyncio.run(_ask(invocation, gap))
+
+
+async def _ask(invocation: Invocation, gap: float) -> CheckSamples:
+    import asyncio
+
+    from redis_oom_tui.server.live import LiveServer
+    from redis_oom_tui.server.open_source import source_for
+
+    server = source_for(invocation.connection)
+    try:
+        # The first look connects, and says what is wrong with that as well: on a slow link a round trip less.
+        await (server.locate() if isinstance(server, LiveServer) else server.open())
+        before = await server.snapshot()
+        replicas = asyncio.create_task(_replicas(server, before))
+        await asyncio.sleep(max(0.0, gap - (time.monotonic() - before.taken_monotonic)))
+        now, settings, clients, known = await _closely(server)
+        if _may_have_missed(before, now, invocation):
+            now = await _longer(server, before, now)
+        return CheckSamples(before, now, settings, clients, known, await replicas)
+    finally:
+        await server.close()
+
+
+async def _longer(server: "Server", before: Snapshot, now: Snapshot) -> Snapshot:
+    """The last of some more looks, up to the first that shows a refused write."""
+    import asyncio
+
+    until = before.taken_monotonic + LONGER_SECONDS
+    while not _refused(before, now) and (left := until - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, _STEP_SECONDS))
+        now = await server.snapshot()
+    return now
+
+
+async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]:
+    """The second look, with the settings and the clients: in one round trip where that is one server."""
+    from redis_oom_tui.server.live import LiveServer
+
+    if isinstance(server, LiveServer):
+        return await server.look_closely()
+    clients = await _clients(server.clients())
+    settings = await server.settings()
+    return await server.snapshot(), settings, clients, await server.capabilities()
+
+
+async def _replicas(server: "Server", snapshot: Snapshot) -> "tuple[NodeView, ...]":
+    """The replicas of a master that is no cluster; in a cluster they are among the nodes."""
+    from redis_oom_tui.ports import SeesReplicas
+
+    if not isinstance(server, SeesReplicas) or not snapshot.activity.connected_replicas:
+        return ()
+    try:
+        return await server.replicas()
+    except TriageError:
+        return ()
+
+
+async def _clients(asked: Awaitable[tuple[ClientBuffer, ...]]) -> tuple[ClientBuffer, ...]:
+    try:
+        return await asked
+    except CommandRefused:
+        return ()

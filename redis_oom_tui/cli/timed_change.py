@@ -1,0 +1,103 @@
+"""A setting on trial: it goes back by itself unless somebody at the terminal says that it may stay."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import click
+
+from redis_oom_tui.cli.actions import AnyOperator, stopping
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.settings import shown_value, value_before, value_now
+from redis_oom_tui.formatting.sizes import duration
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.settings import Change, ChangeResult
+
+_KEEP = "keep"
+
+
+async def on_trial(operator: AnyOperator, changes: Sequence[Change], seconds: int) -> list[ChangeResult]:
+    """Apply `changes`, wait for `keep`, and without it let the old values return, and tell how that ended.
+
+    What was taken back did not take; nor did what was kept too late. A signal, from the first change on, takes back at
+    once. Raises BadInput, before anything is changed, where an old value is not known.
+    """
+    ways = [_way_back(change) for change in changes]
+    answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    results: list[ChangeResult] = []
+    with stopping(lambda: _settle(answer, kept=False)):
+        for change, way in zip(changes, ways, strict=True):
+            click.echo(way, err=True)
+            result = await operator.apply(change, revert_after=seconds)
+            results.append(result)
+            if result.reverts_in_seconds is not None:
+                click.echo(f"{change.name} is {value_now(result)} for now", err=True)
+            if not result.took:
+                break
+        if not any(result.reverts_in_seconds for result in results):
+            return results
+        stays = await _kept(answer, seconds)
+        kept = [stays and operator.keep(result) for result in results]
+        if not all(kept):
+            await operator.close()
+    return [
+        result if stays or result.reverts_in_seconds is None else _taken_back(result, await operator.returned(result))
+        for result, stays in zip(results, kept, strict=True)
+    ]
+
+
+def _way_back(change: Change) -> str:
+    """What to send by hand to have the old value again, should this tool not live to do it."""
+    olds = dict(change.olds) or {"": change.old}
+    lost = [f" on {safe_text(node, 80)}" if node else "" for node, old in olds.items() if old is None]
+    if lost:
+        raise BadInput(f"{change.name} cannot be read{lost[0]}, so it could not go back: leave --revert-after out")
+    commands: dict[str, list[str]] = {}
+    for node, old in olds.items():
+        commands.setdefault(f"CONFIG SET {change.name} {old}", []).append(safe_text(node, 80))
+    one = len(commands) == 1
+    how = "; ".join(command if one else f"{command} on {', '.join(nodes)}" for command, nodes in commands.items())
+    everywhere = " on each node" if one and len(olds) > 1 else ""
+    return f"Should this tool not live to do it, the old value comes back with: {how}{everywhere}"
+
+
+def _settle(answer: asyncio.Future[bool], *, kept: bool) -> None:
+    if not answer.done():
+        answer.set_result(kept)
+
+
+async def _kept(answer: asyncio.Future[bool], seconds: int) -> bool:
+    """Whether somebody typed `keep` within `seconds`, unless `answer` is there before; the end of input means no."""
+
+    def read() -> None:
+        line = sys.stdin.readline()
+        if not line or line.strip() == _KEEP:
+            _settle(answer, kept=bool(line))
+        else:
+            click.echo(f"Type {_KEEP} to keep it", err=True)
+
+    loop, watching = asyncio.get_running_loop(), sys.stdin.isatty()
+    how = f"type {_KEEP} to keep it" if watching else "nobody can keep it here"
+    click.echo(f"It goes back in {duration(seconds)}: {how}", err=True)
+    if watching:
+        loop.add_reader(sys.stdin, read)
+    try:
+        return await asyncio.wait_for(answer, seconds)
+    except TimeoutError:
+        return False
+    finally:
+        if watching:
+            loop.remove_reader(sys.stdin)
+
+
+def _taken_back(result: ChangeResult, ended: ChangeResult) -> ChangeResult:
+    if ended.took:
+        said = f"it went back to {value_now(ended)}, since nobody kept it"
+    else:
+        reads = (
+            "nobody knows what it is" if ended.now is None else f"it is {shown_value(result.change.name, ended.now)}"
+        )
+        why = f" ({ended.detail.rstrip('.')})" if ended.detail else ""
+        said = f"it did not go back to {value_before(result)}{why}: {reads}; look, and set it by hand"
+    return replace(result, took=False, now=ended.now, detail=said, nodes=())

@@ -1,0 +1,78 @@
+"""The line that puts something back: a command that works when copied, with the way in of this run and no password."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from redis_oom_tui.formatting.sanitize import safe_text
+
+PROGRAM = "redis-oom-tui"
+_VALUES = {
+    "config_path": "--config",
+    "profile": "--profile",
+    "host": "-h",
+    "port": "-p",
+    "socket": "-s",
+    "user": "--user",
+    "password_file": "--pass-file",
+    "db": "-n",
+    "ca_file": "--cacert",
+    "cert_file": "--cert",
+    "key_file": "--key",
+    "server_name": "--sni",
+    "master": "--master",
+    "sentinel_user": "--sentinel-user",
+    "sentinel_ca_file": "--sentinel-cacert",
+    "sentinel_cert_file": "--sentinel-cert",
+    "sentinel_key_file": "--sentinel-key",
+    "sentinel_server_name": "--sentinel-sni",
+    "limit": "--limit",
+    "audit_path": "--audit",
+}
+_FLAGS = {"tls": "--tls", "insecure": "--insecure", "cluster": "-c", "sentinel_insecure": "--sentinel-insecure"}
+
+
+def connection_args(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The options, by their names, as words to give again; a password that was typed into them is asked for instead,
+    and so is one that a command prints: the command's text may hold it, or a token that leads to it.
+
+    --read-only is left out: it would refuse what the line is for.
+
+    >>> connection_args({"url": "redis://sre:hunter2@cache-1:7000/2", "cluster": True})
+    ('-u', 'redis://sre@cache-1:7000/2', '--askpass', '-c')
+    """
+    words: list[str] = []
+    asks = any(given.get(name) for name in ("askpass", "password_command")) or given.get("password") is not None
+    if given.get("url"):
+        url, held = _without_password(given["url"])
+        words += ["-u", url]
+        asks = asks or (held and not given.get("password_file"))
+    for name, option in _VALUES.items():
+        if given.get(name) is not None:
+            words += [option, str(given[name])]
+    words += ["--askpass"] if asks else []
+    words += [option for name, option in _FLAGS.items() if given.get(name)]
+    if given.get("sentinel_tls") is not None:
+        words += ["--sentinel-tls" if given["sentinel_tls"] else "--no-sentinel-tls"]
+    for sentinel in given.get("sentinels") or ():
+        words += ["--sentinel", sentinel]
+    return tuple(words)
+
+
+def line(way: Sequence[str], *command: str) -> str:
+    """The whole line, quoted for a shell, as harmless text.
+
+    >>> line(("-c", "-p", "7000"), "restore", "my backup")
+    "redis-oom-tui -c -p 7000 restore 'my backup'"
+    """
+    return safe_text(shlex.join([PROGRAM, *way, *command]))
+
+
+def _without_password(url: str) -> tuple[str, bool]:
+    """The URL with its user alone, and whether it held a password; beside it only a database is kept."""
+    parts = urlsplit(url)
+    login, _, where = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    query = "&".join(word for word in parts.query.split("&") if word.startswith("db="))
+    return urlunsplit((parts.scheme, f"{user}@{where}" if user else where, parts.path, query, "")), bool(password)

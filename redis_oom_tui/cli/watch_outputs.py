@@ -1,0 +1,163 @@
+"""Whom a watch tells: the options and the configuration, put together into its listeners."""
+
+import contextlib
+import os
+import shlex
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from redis_oom_tui.cli.connecting import parse_host_port
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.files.config.secrets import variables
+from redis_oom_tui.models.address import Secret
+from redis_oom_tui.models.config import HookSettings, SecretKind, SecretSource, WebhookFormat
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.monitor.clock import WaitingClock
+from redis_oom_tui.monitor.hooks.command import CommandHook, inherited
+from redis_oom_tui.monitor.hooks.queue import FAREWELL_SECONDS, Hook, HookQueue
+from redis_oom_tui.monitor.hooks.webhook import Webhook
+from redis_oom_tui.monitor.loop import Listener
+from redis_oom_tui.monitor.output import Note
+from redis_oom_tui.monitor.scanning import Scanning
+from redis_oom_tui.ports import Source
+from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.server.open_source import source_for
+
+_DEFAULT_PORT = 9121
+
+
+def hook_settings(base: HookSettings, given: dict[str, Any]) -> HookSettings:
+    """The file's hooks with the options over them. Raises BadInput for a command that cannot be read."""
+    settings = base
+    if given["exec_line"] is not None:
+        try:
+            argv = (given["exec_line"],) if given["exec_shell"] else tuple(shlex.split(given["exec_line"]))
+        except ValueError as error:
+            raise BadInput(f"--exec cannot be split into words ({error}): close its quotes") from None
+        if not argv or not argv[0].strip():
+            raise BadInput("--exec names no command")
+        settings = replace(settings, command=argv, shell=given["exec_shell"])
+    elif given["exec_shell"]:
+        raise BadInput("--exec-shell says how to run --exec: name a command there")
+    if given["webhook"] is not None:
+        settings = replace(settings, webhook=SecretSource(SecretKind.LITERAL, given["webhook"]))
+    if given["slack"]:
+        settings = replace(settings, webhook_format=WebhookFormat.SLACK)
+    return settings
+
+
+def couriers(
+    settings: HookSettings,
+    invocation: Invocation,
+    clock: WaitingClock,
+    log: Callable[[Note], None],
+    *,
+    farewell_seconds: float = FAREWELL_SECONDS,
+) -> list[Listener]:
+    """One courier for each hook. Raises BadInput where a hook cannot be used."""
+    hooks: list[Hook] = []
+    url = invocation.configuration.secret(settings.webhook, "the webhook's URL")
+    if settings.command:
+        hooks.append(CommandHook(settings, _environment(settings, invocation, url)))
+    if url is not None:
+        hooks.append(Webhook(url, settings))
+    return [HookQueue(hook, settings, clock, log, farewell_seconds=farewell_seconds) for hook in hooks]
+
+
+def _environment(settings: HookSettings, invocation: Invocation, url: Secret | None) -> dict[str, str]:
+    """What a command is given of our environment: no secret that is known here."""
+    connection = invocation.connection
+    sentinel = connection.sentinel
+    secrets = (connection.password, None if sentinel is None else sentinel.password, url)
+    names = set(variables(invocation.configuration.settings))
+    if settings.webhook is not None and settings.webhook.kind is SecretKind.ENVIRONMENT:
+        names.add(settings.webhook.place)
+    return inherited(os.environ, names, filter(None, secrets))
+
+
+def metrics(
+    given: dict[str, Any], book: AlertBook, log: Callable[[Note], None], cleanup: contextlib.ExitStack
+) -> tuple[list[Listener], Callable[[ScanView], None]]:
+    """The metrics and whatever shows them, and who takes a scan into them; none unasked. Raises BadInput."""
+    endpoint: str | None = given["prometheus"]
+    file: Path | None = given["prometheus_file"]
+    if endpoint is None and file is None:
+        return [], lambda _: None
+    try:
+        from redis_oom_tui.monitor.metrics import Endpoint, Metrics, TextFile
+    except ImportError:
+        raise BadInput(
+            "Prometheus metrics need one more package: in the checkout, pipx install --force '.[prometheus]'"
+        ) from None
+    collector = Metrics(book)
+    listeners: list[Listener] = [collector]
+    if endpoint is not None:
+        host, port = listening_address(endpoint)
+        cleanup.callback(Endpoint(collector, host, port).close)
+    if file is not None:
+        listeners.append(TextFile(collector, file, log))
+    return listeners, collector.scanned
+
+
+def scanning(
+    invocation: Invocation,
+    every_seconds: float,
+    clock: WaitingClock,
+    log: Callable[[Note], None],
+    take: Callable[[ScanView], None],
+) -> Listener:
+    """The scan beside the watch, on connections of its own."""
+
+    @contextlib.asynccontextmanager
+    async def connect() -> AsyncIterator[Source]:
+        source = source_for(invocation.connection)
+        try:
+            await source.open()
+            yield source
+        finally:
+            await source.close()
+
+    db = invocation.connection.db
+    return Scanning(connect, every_seconds, clock, databases=None if db is None else (db,), log=log, take=take)
+
+
+def listening_address(text: str) -> tuple[str, int]:
+    """Where to listen; loopback unless a host is named.
+
+    >>> listening_address("9200"), listening_address(":9200"), listening_address("0.0.0.0")
+    (('127.0.0.1', 9200), ('127.0.0.1', 9200), ('0.0.0.0', 9121))
+    """
+    if text.removeprefix(":").isdecimal():
+        text = f"127.0.0.1:{text.removeprefix(':')}"
+    address = parse_host_port(text, _DEFAULT_PORT)
+    return address.host, address.port
+
+
+def telling_options(function: Any) -> Any:
+    """The options of whom to tell."""
+    for option in reversed(
+        (
+            click.option("--exec", "exec_line", metavar="COMMAND", help="Run this at each event: JSON on its stdin."),
+            click.option(
+                "--exec-shell", is_flag=True, help="Give --exec to /bin/sh, instead of splitting it ourselves."
+            ),
+            click.option("--webhook", metavar="URL", help="POST each event there (better: webhook_env in the file)."),
+            click.option(
+                "--slack", is_flag=True, help="Send the webhook the `text` that Slack-compatible receivers take."
+            ),
+            click.option("--prometheus", metavar="[HOST:]PORT", help="Metrics for a scrape; on loopback by default."),
+            click.option(
+                "--prometheus-file",
+                type=click.Path(path_type=Path, dir_okay=False),
+                metavar="FILE",
+                help="Metrics into a file, for node_exporter.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function

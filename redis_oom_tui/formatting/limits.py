@@ -1,0 +1,51 @@
+"""The limit in words: set, not set, not reported by the server, or stated by the operator."""
+
+from redis_oom_tui.formatting.sizes import percent_beside, size
+from redis_oom_tui.models.snapshot import LimitSource, Memory
+
+# What does not count towards the limit is worth a word from this share of used_memory on.
+_NOTICEABLE = 0.01
+
+
+def limit_text(memory: Memory) -> str:
+    """The limit, and whose word it is.
+
+    >>> limit_text(Memory(5)), limit_text(Memory(5, limit_source=LimitSource.NOT_REPORTED))
+    ('no limit', 'limit not reported')
+    >>> limit_text(Memory(5, 2048)), limit_text(Memory(5, 2048, limit_source=LimitSource.OPERATOR))
+    ('2.0 KiB', 'stated 2.0 KiB')
+    """
+    if memory.unlimited:
+        return "no limit"
+    if memory.maxmemory_bytes is None:
+        return "limit not reported"
+    stated = "stated " if memory.limit_source is LimitSource.OPERATOR else ""
+    return f"{stated}{size(memory.maxmemory_bytes)}"
+
+
+def share_of_limit(memory: Memory) -> str:
+    """How full it is, for a line of figures; 100 % only where the limit is reached.
+
+    >>> share_of_limit(Memory(99_996, 100_000)), share_of_limit(Memory(5)), share_of_limit(Memory(None, 2048))
+    ('99.9 % of 97.7 KiB', 'no limit', '? of 2.0 KiB')
+    >>> share_of_limit(Memory(1500, 1000, not_counted_bytes=560))
+    'counted 940 B, 94.0 % of 1000 B'
+    """
+    if memory.maxmemory_bytes is None:
+        return limit_text(memory)
+    counted = ""
+    if memory.used_bytes is not None and memory.not_counted_bytes >= _NOTICEABLE * memory.used_bytes > 0:
+        counted = f"counted {size(memory.counted_bytes)}, "
+    return f"{counted}{percent_beside(memory.pressure, (1.0,), 1)} of {limit_text(memory)}"
+
+
+def use_of_limit(memory: Memory, digits: int = 0) -> str:
+    """What counts towards the limit, beside it.
+
+    >>> use_of_limit(Memory(950, 1000)), use_of_limit(Memory(950)), use_of_limit(Memory(None))
+    ('950 B of 1000 B (95 %)', '950 B used, no limit', '? used, no limit')
+    """
+    if memory.maxmemory_bytes is None:
+        return f"{size(memory.used_bytes)} used, {limit_text(memory)}"
+    share = "" if memory.pressure is None else f" ({percent_beside(memory.pressure, (1.0,), digits)})"
+    return f"{size(memory.counted_bytes)} of {limit_text(memory)}{share}"

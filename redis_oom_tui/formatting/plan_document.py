@@ -1,0 +1,183 @@
+"""The JSON documents of `cleanup`, `limits` and `restore`: names and units are a promise; the unknown is null."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from redis_oom_tui.formatting.hogs_document import size_fields
+from redis_oom_tui.formatting.sanitize import key_fields, safe_text
+from redis_oom_tui.formatting.sizes import known_bytes
+from redis_oom_tui.models.action import Budget, Limits, PolicyView, RestoreReport
+from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.settings import Change, ChangeResult
+
+
+def plan_document(
+    plan: Plan, budget: Budget, consent: Iterable[str], run: RunView | None, outcomes: Iterable[KeyOutcome]
+) -> dict[str, Any]:
+    """What `cleanup --json` prints: the plan, and the report where it ran."""
+    came_to = {outcome.id: outcome for outcome in outcomes}
+    return {
+        "plan": {
+            "hash": plan.hash,
+            "server": plan.server,
+            "role": plan.role or None,
+            "run_id": plan.run_id,
+            "deed": plan.deed.value,
+            "expire_seconds": plan.expire_seconds,
+            "made_at_unix_seconds": plan.made_at,
+            "complete": plan.complete,
+            "keys_total": len(plan.keys),
+            "bytes": known_bytes(plan.size, len(plan.keys)),
+            "bytes_low": known_bytes(plan.size_range[0], len(plan.keys)),
+            "bytes_high": known_bytes(plan.size_range[1], len(plan.keys)),
+            "unsized_keys_total": plan.unmeasured,
+            "matched_keys_total": plan.matched_keys,
+            "matched_bytes": known_bytes(plan.matched_bytes, plan.matched_keys),
+            "keyspace_keys_total": plan.keyspace_keys,
+            "flags": list(plan.flags),
+            "consent": list(consent),
+        },
+        "budget": _budget_fields(budget),
+        "keys": [planned_fields(key, came_to.get(key.id)) for key in plan.keys],
+        "report": None if run is None else run_fields(run),
+    }
+
+
+def _budget_fields(budget: Budget) -> dict[str, Any]:
+    return {
+        "target": budget.target,
+        "needed_bytes": budget.needed_bytes,
+        "plan_bytes": budget.plan_bytes,
+        "low_bytes": budget.low_bytes,
+        "high_bytes": budget.high_bytes,
+        "pressure": _share(budget.pressure_now),
+        "pressure_after": _share(budget.pressure_after),
+        "enough": budget.enough,
+        "words": budget.words,
+    }
+
+
+def planned_fields(key: PlannedKey, outcome: KeyOutcome | None = None) -> dict[str, Any]:
+    """A key of a plan, with what became of it where the plan ran."""
+    text, encoded = key_fields(key.id.key)
+    fields: dict[str, Any] = {
+        "key": text,
+        "key_base64": encoded,
+        "db": key.id.db,
+        "type": key.type,
+        "bytes": key.size,
+        "ttl_seconds": None if key.ttl_ms is None else key.ttl_ms / 1000,
+        "idle_seconds": key.idle_seconds,
+        **size_fields(key),
+    }
+    if outcome is not None:
+        fields |= {"outcome": outcome.outcome.value, "detail": safe_text(outcome.detail) or None}
+    return fields
+
+
+def run_fields(run: RunView) -> dict[str, Any]:
+    """The report of a run."""
+    return {
+        "ok": not run.failed,
+        "sentence": run.ended,
+        "counts": _counts(run.counts),
+        "freed_bytes": known_bytes(run.freed_bytes, run.counts.get(Outcome.DELETED, 0)),
+        "used_before_bytes": run.used_before_bytes,
+        "used_after_bytes": run.used_now_bytes,
+        "taken_bytes": run.taken_bytes,
+        "elapsed_seconds": round(run.elapsed_seconds, 3),
+        "backup": run.backup_path,
+    }
+
+
+def restore_document(report: RestoreReport) -> dict[str, Any]:
+    """What `restore --json` prints."""
+    return {
+        "ok": not report.failed,
+        "sentence": report.ended,
+        "path": report.path,
+        "keys_total": report.total_keys,
+        "counts": _counts(report.counts),
+        "left_out_keys_total": report.left_out_keys,
+        "left_out": list(report.left_out),
+        "resumable": report.resumable,
+        "file_damaged": report.file_damaged,
+        "file_note": report.file_note or None,
+        "elapsed_seconds": round(report.elapsed_seconds, 3),
+    }
+
+
+def limits_document(limits: Limits, results: Iterable[ChangeResult]) -> dict[str, Any]:
+    """What `limits --json` prints: how the server reacts when full, and what was changed."""
+    return {
+        "node": limits.node or None,
+        "maxmemory_bytes": limits.maxmemory_bytes,
+        "limit_source": limits.limit_source.value,
+        "policy": None if limits.policy == "unknown" else limits.policy,
+        "over_bytes": limits.over_bytes,
+        "machine": {
+            "limit_bytes": limits.room.limit_bytes,
+            "free_bytes": limits.room.free_bytes,
+            "words": limits.room.words,
+        },
+        "policies": [_policy_fields(view) for view in limits.policies],
+        "settings": [
+            {"name": view.setting.name, "value": view.setting.value, "why": view.setting.why, "about": view.sentence}
+            for view in limits.settings
+        ],
+        "path": [{"question": step.question, "answer": step.answer, "lit": step.lit} for step in limits.path],
+        "refused": limits.refused,
+        "unreturned": list(limits.unreturned),
+        "changes": [result_fields(result) for result in results],
+    }
+
+
+def _policy_fields(view: PolicyView) -> dict[str, Any]:
+    return {
+        "name": view.name,
+        "current": view.current,
+        "evicts": view.evicts,
+        "evictable_keys_total": view.evictable_keys,
+        "evictable_bytes": view.evictable_bytes,
+        "equals_noeviction": view.equals_noeviction,
+        "enough": view.enough,
+        "first_to_go": None if view.first_unknown else [key_fields(pattern)[0] for pattern in view.first_to_go],
+        "first_to_go_by": view.first_by or None,
+        "first_to_go_unknown": view.first_unknown,
+        "warnings": list(view.warnings),
+    }
+
+
+def change_fields(change: Change) -> dict[str, Any]:
+    """A change before it is made."""
+    return {
+        "name": change.name,
+        "old": change.old,
+        "new": change.new,
+        "consequence": change.consequence,
+        "warnings": list(change.warnings),
+    }
+
+
+def result_fields(result: ChangeResult) -> dict[str, Any]:
+    """A change that was tried."""
+    return {
+        **change_fields(result.change),
+        "took": result.took,
+        "now": result.now,
+        "detail": result.detail or None,
+        "persisted": result.persisted,
+        "nodes": [
+            {"node": each.node, "took": each.took, "old": each.old, "now": each.now, "detail": each.detail or None}
+            for each in result.nodes
+        ]
+        or None,
+    }
+
+
+def _counts(counts: Mapping[Any, int]) -> dict[str, int]:
+    return {str(outcome.value).replace(" ", "_"): number for outcome, number in counts.items()}
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

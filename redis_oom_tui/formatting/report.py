@@ -1,0 +1,389 @@
+"""The incident report: Markdown for people, one JSON document for programs. It holds no secret."""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting.check_document import finding_fields, memory_fields, server_fields
+from redis_oom_tui.formatting.cluster_lines import node_documents
+from redis_oom_tui.formatting.doubts import server_text
+from redis_oom_tui.formatting.hogs_document import size_fields
+from redis_oom_tui.formatting.key_sizes import size_words
+from redis_oom_tui.formatting.limits import limit_text
+from redis_oom_tui.formatting.sanitize import glob_text, key_fields, safe_text
+from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines
+from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.cluster import ClusterView, NodeView
+from redis_oom_tui.models.keys import KeyRow, SizeKind
+from redis_oom_tui.models.plan import TtlFilter
+from redis_oom_tui.models.report import Episode, IncidentReport
+from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.trend import Forecast, Trend
+from redis_oom_tui.models.verdict import Finding, Remedy
+
+_ROWS = 15
+_NODES = 50
+_LONGEST_SELECT = 120
+# Snapshots closer together than this show one state, not a before and an after.
+_ONE_LOOK_SECONDS = 60.0
+_UNREAD = (
+    "Values were not looked into: CLIENT NO-TOUCH cannot be used here (Redis 7.2, 7.4, 8.4 and Valkey have it). Without"
+    " it, reading them would make idle keys look used. So nothing is said about compression, numbers kept as text and"
+    " the length of values."
+)
+# What is markup anywhere in a line, and what viewers make links of unasked.
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&!@]|(?<=:)/(?=/)|(?<=www)\.)")
+
+
+def markdown(report: IncidentReport) -> str:
+    """The report as Markdown; names are escaped, so none of them can become markup, a link or an image."""
+    parts = [
+        _heading(report),
+        _figures(report),
+        _nodes(report.last.fleet),
+        _timeline(report.episodes),
+        _findings(report),
+        _families(report),
+        _keys(report),
+        _actions(report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(report: IncidentReport) -> str:
+    server, verdict = report.last.server, report.verdict
+    kind = f"{_plain(server_text(server))}, {_plain(server.role)}"
+    # Of a cluster the worst primary is shown, now this one and now that: it has no time since when it is up.
+    up = "" if server.uptime_seconds is None else f", up {duration(server.uptime_seconds)}"
+    lines = [
+        f"# Memory incident report: {_plain(str(server.address))}",
+        f"Made {_time(report.made_at)} by redis-oom-tui. Server: {kind}{up}.",
+        f"**{verdict.level.value.upper()}: {_plain(verdict.reason)}**",
+    ]
+    if verdict.first_step:
+        lines.append(f"First step: {_plain(verdict.first_step)}")
+    lines.append("\n".join(f"- {_plain(text)}" for text in verdict.evidence))
+    lines.append(_outlook(report.forecast))
+    return "\n\n".join(line for line in lines if line)
+
+
+def _outlook(forecast: Forecast | None) -> str:
+    if forecast is None or forecast.trend is Trend.UNKNOWN:
+        return ""
+    watched = duration(forecast.watched_seconds)
+    if forecast.seconds_to_limit is None or forecast.slope is None:
+        return f"Trend over {watched}: {forecast.trend.value}."
+    low, high = forecast.seconds_to_limit
+    until = f"to {duration(high)}" if high is not None else "or more"
+    return f"Trend over {watched}: {size(int(forecast.slope * 60))} a minute; full in {duration(low)} {until}."
+
+
+def _figures(report: IncidentReport) -> str:
+    first, last = report.first, report.last
+    rows = [
+        ("used_memory", size(first.memory.used_bytes), size(last.memory.used_bytes)),
+        ("maxmemory", _limit(first), _limit(last)),
+        ("pressure", percent(first.memory.pressure, 1), percent(last.memory.pressure, 1)),
+        ("maxmemory-policy", _plain(first.memory.policy), _plain(last.memory.policy)),
+        ("rss", size(first.memory.rss_bytes), size(last.memory.rss_bytes)),
+        ("keys", count(first.keys), count(last.keys)),
+        ("keys with a TTL", count(first.expires), count(last.expires)),
+        ("refused writes", count(first.counters.refused_writes_total), count(last.counters.refused_writes_total)),
+        ("evicted keys", count(first.counters.evicted_keys_total), count(last.counters.evicted_keys_total)),
+    ]
+    header = ("", _time(first.taken_at), _time(last.taken_at))
+    if last.taken_at - first.taken_at < _ONE_LOOK_SECONDS:
+        return "## Figures\n\n" + _table(("", header[2]), ((name, now) for name, _, now in rows))
+    return "## Before and after\n\n" + _table(header, rows)
+
+
+def _nodes(fleet: ClusterView | None) -> str:
+    """Every node of a cluster, worst first: the figures around this are those of one of them."""
+    if fleet is None:
+        return ""
+    rows = ((_plain(view.name), *_node(view)) for view in fleet.nodes[:_NODES])
+    table = _table(("node", "role", "verdict", "used_memory", "maxmemory", "pressure", "policy", "keys"), rows)
+    more = len(fleet.nodes) - _NODES
+    return f"## Nodes\n\n{table}" + (f"\n\nAnd {count(more)} more." if more > 0 else "")
+
+
+def _node(view: NodeView) -> tuple[str, ...]:
+    role = f"{count(view.node.slots)} slots" if view.node.is_primary else f"replica of {_plain(view.node.primary)}"
+    if view.snapshot is None or view.verdict is None:
+        return (role, _plain(view.error or "no answer"), "?", "?", "?", "?", "?")
+    memory = view.snapshot.memory
+    return (
+        role,
+        view.verdict.level.value,
+        size(memory.used_bytes),
+        _limit(view.snapshot),
+        percent(memory.pressure, 1),
+        _plain(memory.policy),
+        count(view.snapshot.keys),
+    )
+
+
+def _timeline(episodes: Sequence[Episode]) -> str:
+    if len(episodes) < 2:
+        return ""
+    rows = (
+        (
+            _time(episode.began),
+            duration(episode.ended - episode.began),
+            episode.level.value,
+            percent(episode.peak_pressure),
+            count(episode.refused_writes),
+            _plain(episode.reason),
+        )
+        for episode in episodes
+    )
+    return "## Verdicts over time\n\n" + _table(("began", "lasted", "level", "peak", "refused", "verdict"), rows)
+
+
+def _findings(report: IncidentReport) -> str:
+    parts = [*map(_finding, report.findings), *([_UNREAD] if report.values_read is False else [])]
+    return "\n\n".join(("## Findings", *parts)) if parts else ""
+
+
+def _finding(finding: Finding) -> str:
+    saves = finding.saves_bytes
+    worth = f" Saves {size(saves[0])} to {size(saves[1])}." if saves and saves[1] else ""
+    lines = [f"### {_plain(finding.title)}", f"{_plain(finding.advice)}{worth}"]
+    if finding.in_the_application:
+        lines.append(f"In the application: {_plain(finding.in_the_application)}")
+    lines.append("\n".join(f"- {_plain(text)}" for text in finding.evidence))
+    plan = _to_plan(finding.lever)
+    return "\n\n".join([*lines, *([f"To plan it: {_plain(plan)}"] if plan else [])])
+
+
+def _to_plan(lever: Remedy | None) -> str:
+    """The command that plans a cleanup of exactly the keys that a finding counts; '' where there is none."""
+    select = None if lever is None or lever.pattern is None else pattern_text.text(lever.pattern)
+    if lever is None or lever.pattern is None or select is None or lever.pane != "cleanup":
+        return ""
+    words = ["redis-oom-tui", *([] if lever.db is None else ["-n", str(lever.db)]), "cleanup", "--pattern", select]
+    if lever.pattern.delimiters != b":":
+        words += ["--delimiter", lever.pattern.delimiters.decode("utf-8", "surrogateescape")]
+    words += ["--no-ttl"] if lever.ttl is TtlFilter.WITHOUT else []
+    words += [] if lever.idle_over_seconds is None else ["--idle-over", f"{lever.idle_over_seconds}s"]
+    return shlex.join(words)
+
+
+def _families(report: IncidentReport) -> str:
+    scan = report.scan
+    if scan is not None and scan.error and not scan.scanned_keys:
+        return f"## What holds the memory\n\nThe keys could not be walked: {_plain(scan.error)}."
+    if scan is None or not scan.patterns:
+        return ""
+    shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
+    rows = (
+        (
+            _code(row.pattern),
+            "?" if row.db is None else str(row.db),
+            count(row.keys),
+            size(known_bytes(row.size, row.keys)),
+            percent(row.share if scan.bytes_seen and not scan.refused_keys else None, 1),
+            count(row.no_ttl_keys) if scan.ttls_told else "?",
+            *([_select(row)] if report.names else []),
+        )
+        for row in shown
+    )
+    held = size(known_bytes(scan.bytes_seen, scan.scanned_keys))
+    whole = (
+        ("all keys that this user may read" if scan.refused_keys else "all keys")
+        if scan.complete
+        else f"{percent(scan.share_scanned)} of the keys"
+    )
+    more = [f"{count(scan.refused_keys)} more may not be read by this user"] if scan.refused_keys else []
+    notes = "".join(f" {_plain(note[:1].upper() + note[1:])}." for note in (*more, *_contradiction(scan), *scan.notes))
+    title = f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).{notes}\n\n"
+    select = ["cleanup --pattern"] if report.names else []
+    return title + _table(("family", "db", "keys", "bytes", "share", "without TTL", *select), rows)
+
+
+def _select(row: PatternRow) -> str:
+    """What takes exactly these keys, quoted for a shell; where only a glob can, which one, and how wide it is."""
+    select = None if row.select is None else pattern_text.text(row.select)
+    if select is not None and len(select) <= _LONGEST_SELECT:
+        return _plain(shlex.quote(select))
+    return _plain(f"a glob may take more: --match {shlex.quote(glob_text(row.match))}")
+
+
+def _contradiction(scan: ScanView) -> tuple[str, ...]:
+    return () if scan.contradiction is None else (scan.contradiction.removesuffix("."),)
+
+
+def _keys(report: IncidentReport) -> str:
+    if report.scan is None or not report.scan.top:
+        return ""
+    rows = (
+        (
+            _code(row.id.key),
+            str(row.id.db),
+            _plain(row.type),
+            size(row.size) if row.size_kind is SizeKind.EXACT else size_words(row),
+            duration(row.ttl_ms / 1000) if row.ttl_ms is not None else "never" if report.scan.ttls_told else "?",
+            duration(row.idle_seconds),
+        )
+        for row in report.scan.top[:_ROWS]
+    )
+    return "## Largest keys\n\n" + _table(("key", "db", "type", "bytes", "expires in", "idle"), rows)
+
+
+def _actions(report: IncidentReport) -> str:
+    note = f"{skipped_lines(report.actions_skipped)}.\n" if report.actions_skipped else ""
+    if not report.actions:
+        return f"## What was done\n\n{note}" if note else ""
+    rows = (
+        (
+            _time(entry.at),
+            _plain(entry.who),
+            _plain(entry.action),
+            _plain(entry.server),
+            _plain(entry.what) if report.names else "",
+            _plain(_result(entry, names=report.names, overdue=entry.id in report.overdue)),
+        )
+        for entry in report.actions
+    )
+    table = _table(("when", "who", "action", "on", "what", "result"), rows)
+    return f"## What was done\n\n{table}" + (f"\n{note}" if note else "")
+
+
+def _result(entry: AuditEntry, *, names: bool, overdue: bool) -> str:
+    if entry.ended is None:
+        return "its end was never written"
+    counts = ", ".join(f"{name} {count(number)}" for name, number in entry.counts.items())
+    change = f"{entry.change.change.old} to {entry.change.now}" if entry.change else ""
+    words = entry.result if names else "done" if entry.ok else "failed"
+    late = "the return of the old value is overdue: nothing tells that it came back" if overdue else ""
+    return "; ".join(part for part in (words, counts, change, late) if part)
+
+
+def document(report: IncidentReport) -> dict[str, Any]:
+    """The report as one JSON document; what is not known is null, times are Unix seconds."""
+    return {
+        "made_at_unix_seconds": report.made_at,
+        "server": server_fields(report.last.server.address, report.last),
+        "verdict": {
+            "level": report.verdict.level.value,
+            "rule": report.verdict.rule,
+            "reason": report.verdict.reason,
+            "evidence": list(report.verdict.evidence),
+            "first_step": report.verdict.first_step or None,
+        },
+        "nodes": None if report.last.fleet is None else node_documents(report.last.fleet),
+        "before": _state(report.first),
+        "after": _state(report.last),
+        "episodes": [_episode_fields(episode) for episode in report.episodes],
+        "findings": [finding_fields(finding) for finding in report.findings],
+        "values_read": report.values_read,
+        "scan": None if report.scan is None else _scan_fields(report.scan, names=report.names),
+        "actions": [
+            {**_action_fields(entry, names=report.names), "overdue": entry.id in report.overdue}
+            for entry in report.actions
+        ],
+        "actions_skipped": report.actions_skipped,
+    }
+
+
+def _scan_fields(scan: ScanView, *, names: bool) -> dict[str, Any]:
+    return {
+        "complete": scan.complete,
+        "scanned_keys": scan.scanned_keys,
+        "scanned_bytes": known_bytes(scan.bytes_seen, scan.scanned_keys),
+        "patterns": [
+            {
+                "pattern": safe_text(row.pattern),
+                "db": row.db,
+                "select": None if row.select is None else pattern_text.text(row.select),
+                "match": glob_text(row.match) if names else None,
+                "match_keys": taken,
+                "keys": row.keys,
+                "bytes": known_bytes(row.size, row.keys),
+                "no_ttl_keys": row.no_ttl_keys if scan.ttls_told else None,
+            }
+            for row, taken in zip(scan.patterns[:100], pattern_text.keys_of_globs(scan.patterns), strict=False)
+        ],
+        "contradiction": scan.contradiction,
+        "unsized_keys": scan.unsized_keys,
+        "keys": [_key_fields_of(row) for row in scan.top[:100]],
+    }
+
+
+def _state(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "at_unix_seconds": snapshot.taken_at,
+        "memory": memory_fields(snapshot.memory),
+        "keys_total": snapshot.keys,
+        "keys_with_ttl_total": snapshot.expires,
+        "refused_writes_total": snapshot.counters.refused_writes_total,
+        "evicted_keys_total": snapshot.counters.evicted_keys_total,
+    }
+
+
+def _episode_fields(episode: Episode) -> dict[str, Any]:
+    return {
+        "began_unix_seconds": episode.began,
+        "ended_unix_seconds": episode.ended,
+        "level": episode.level.value,
+        "rule": episode.rule,
+        "reason": episode.reason,
+        "peak_pressure": episode.peak_pressure,
+        "refused_writes": episode.refused_writes,
+    }
+
+
+def _key_fields_of(row: KeyRow) -> dict[str, Any]:
+    text, encoded = key_fields(row.id.key)
+    fields = {"key": text, "key_base64": encoded, "db": row.id.db, "type": row.type, "bytes": row.size}
+    return fields | size_fields(row)
+
+
+def _action_fields(entry: AuditEntry, *, names: bool) -> dict[str, Any]:
+    return {
+        "at_unix_seconds": entry.at,
+        "ended_unix_seconds": entry.ended,
+        "action": entry.action,
+        "who": entry.who,
+        "server": entry.server,
+        "what": entry.what if names else None,
+        "result": entry.result if names else None,
+        "ok": entry.ok,
+        "counts": dict(entry.counts),
+    }
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(_lines(header, rows))
+
+
+def _lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'---|' * len(header)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _limit(snapshot: Snapshot) -> str:
+    return limit_text(snapshot.memory)
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _plain(text: str) -> str:
+    r"""`text` with everything escaped that Markdown or HTML might take for more.
+
+    >>> print(_plain("[x](y) <b>|user:*"))
+    \[x\](y) \<b\>\|user:\*
+    """
+    return _SPECIAL.sub(r"\\\1", safe_text(text))
+
+
+def _code(name: bytes) -> str:
+    return _plain(safe_text(name, 80)) or "(empty name)"

@@ -1,0 +1,211 @@
+"""Sizes, counts and durations: read as Redis reads them, said as people say them."""
+
+import math
+import re
+from collections.abc import Iterable
+
+import humanize
+
+from redis_oom_tui.models.errors import BadInput
+
+# redis.conf's own units: `k` is a thousand, `kb` is 1024 (util.c, memtoull).
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "k": 1000,
+    "kb": 1024,
+    "m": 1000**2,
+    "mb": 1024**2,
+    "g": 1000**3,
+    "gb": 1024**3,
+}
+_SIZE = re.compile(r"(\d+)\s*([a-z]*)", re.IGNORECASE)
+_LARGEST = 2**63 - 1
+
+
+def parse_size(text: str) -> int:
+    """The bytes that `text` means to redis.conf: digits with b, k, kb, m, mb, g or gb.
+
+    Raises BadInput where the server would refuse it, or take it for something else (an empty text would lift the
+    limit, a huge one would overflow to 0: both seen on Redis 6.2 to 8.2 and Valkey 9.1).
+
+    >>> parse_size("4gb"), parse_size("4G"), parse_size("512 mb"), parse_size("100")
+    (4294967296, 4000000000, 536870912, 100)
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or match[2].lower() not in _UNITS:
+        raise BadInput(f"{text!r} is not a size: write a whole number with b, kb, mb or gb, such as 4gb or 512mb")
+    value = int(match[1]) * _UNITS[match[2].lower()]
+    if value > _LARGEST:
+        raise BadInput(f"{text!r} is more than a server can take: the largest size is 8 EiB")
+    return value
+
+
+def size(value: int | None) -> str:
+    """A size for people, in powers of 1024 and at most four digits; `?` where it is unknown.
+
+    >>> size(0), size(1023), size(1536), size(5 * 1024**3), size(None)
+    ('0 B', '1023 B', '1.5 KiB', '5.0 GiB', '?')
+    """
+    if value is None:
+        return "?"
+    if abs(value) < 1024:
+        return f"{value} B"
+    text = humanize.naturalsize(value, binary=True, format="%.1f")
+    number, unit = text.split(" ")
+    return f"{round(float(number))} {unit}" if abs(float(number)) >= 1000 else text
+
+
+def short_size(value: int | None) -> str:
+    """A size in at most six cells, for columns.
+
+    >>> short_size(1536), short_size(1023), short_size(10 * 1024**2), short_size(None)
+    ('1.5K', '1023B', '10.0M', '?')
+    """
+    text = size(value)
+    return text if value is None else text.replace("iB", "").replace(" ", "")
+
+
+def count(value: int | None) -> str:
+    """A count with its thousands apart.
+
+    >>> count(1234567), count(None)
+    ('1,234,567', '?')
+    """
+    return "?" if value is None else f"{value:,}"
+
+
+def known_bytes(value: int, keys: int) -> int | None:
+    """The bytes of so many keys, None where nobody told their sizes: no key takes 0 bytes.
+
+    >>> known_bytes(96, 1), known_bytes(0, 5), known_bytes(0, 0)
+    (96, None, 0)
+    """
+    return None if keys and not value else value
+
+
+def skipped_lines(skipped: int) -> str:
+    """That so many lines of the audit log could not be read.
+
+    >>> skipped_lines(1)
+    '1 line of the audit log cannot be read and was skipped'
+    """
+    were = "was" if skipped == 1 else "were"
+    return f"{number_of(skipped, 'line')} of the audit log cannot be read and {were} skipped"
+
+
+def number_of_keys(value: int) -> str:
+    """So many keys.
+
+    >>> number_of_keys(1), number_of_keys(2000)
+    ('1 key', '2,000 keys')
+    """
+    return "1 key" if value == 1 else f"{value:,} keys"
+
+
+def number_of(value: int, thing: str) -> str:
+    """So many of them.
+
+    >>> number_of(1, "node"), number_of(2000, "replica")
+    ('1 node', '2,000 replicas')
+    """
+    return f"{value:,} {thing}" if value == 1 else f"{value:,} {thing}s"
+
+
+def used_of(used: int | None, limit: int | None, share: float | None = None, digits: int = 0) -> str:
+    """How much of a limit is in use, with the share where that is known; `limit` None is none.
+
+    >>> used_of(6_606_029, None), used_of(950, 1000, 0.95)
+    ('6.3 MiB used, no limit', '950 B of 1000 B (95 %)')
+    """
+    if limit is None:
+        return f"{size(used)} used, no limit"
+    return f"{size(used)} of {size(limit)}" + ("" if share is None else f" ({percent(share, digits)})")
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share as a percentage.
+
+    >>> percent(0.954), percent(0.954, 1), percent(None)
+    ('95 %', '95.4 %', '?')
+    """
+    return "?" if share is None else f"{share * 100:.{digits}f} %"
+
+
+def percent_beside(share: float | None, marks: Iterable[float], digits: int = 0) -> str:
+    """A share as a percentage that stands on the same side of each of `marks` as the share itself.
+
+    >>> percent_beside(0.7951, (0.8, 0.95)), percent_beside(0.79999, (0.8,), 1), percent_beside(0.8, (0.8,))
+    ('79 %', '79.9 %', '80 %')
+    """
+    if share is None:
+        return "?"
+    sides = [(round(mark * 100, 6), share < mark) for mark in marks]
+    shown = round(share * 100, digits)
+    for tried in range(digits, 4):
+        power = 10**tried
+        for shown in (round(share * 100, tried), math.floor(share * 100 * power) / power):
+            if all((shown < mark) == below for mark, below in sides):
+                return f"{shown:.{tried}f} %"
+    return f"{shown:.3f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """A duration in its two largest units.
+
+    >>> duration(5), duration(75), duration(3700), duration(90061), duration(86400 * 400), duration(None)
+    ('5s', '1m15s', '1h01m', '1d01h', '400d', '?')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "?"
+    whole = max(0, int(seconds))
+    days, rest = divmod(whole, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, left = divmod(rest, 60)
+    if days >= 100:
+        return f"{days}d"
+    if days:
+        return f"{days}d{hours:02d}h"
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    if minutes:
+        return f"{minutes}m{left:02d}s"
+    return f"{left}s"
+
+
+def time_span(soonest: float, latest: float | None) -> str:
+    """From when to when; an open end where the latest is not known.
+
+    >>> time_span(1200, 2400), time_span(1200, None)
+    ('20m00s to 40m00s', '20m00s or more')
+    """
+    return f"{duration(soonest)} or more" if latest is None else f"{duration(soonest)} to {duration(latest)}"
+
+
+def full_in(soonest: float, latest: float | None) -> str:
+    """When a limit will be met; what may be less than a second away is not counted in seconds.
+
+    >>> full_in(1200, None), full_in(0.4, 75), full_in(0.4, None), full_in(0, 0)
+    ('full in 20m00s or more', 'full within 1m15s', 'could be full any moment', 'full now')
+    """
+    if soonest >= 1:
+        return f"full in {time_span(soonest, latest)}"
+    if latest is None:
+        return "could be full any moment"
+    return f"full within {duration(latest)}" if latest >= 1 else "full now"
+
+
+_DURATION = re.compile(r"(\d+)\s*([smhdw]?)", re.IGNORECASE)
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_duration(text: str) -> int:
+    """The seconds that `text` means: a whole number with s, m, h, d or w.
+
+    >>> parse_duration("90"), parse_duration("15m"), parse_duration("7d")
+    (90, 900, 604800)
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise BadInput(f"{text!r} is not a length of time: write a whole number with s, m, h, d or w, such as 30d")
+    return int(match[1]) * _SECONDS[match[2].lower()]

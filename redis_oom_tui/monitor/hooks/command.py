@@ -1,0 +1,161 @@
+"""A command as a hook: the event as JSON on its stdin, the common fields in its environment."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterable, Mapping
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.watch_lines import event_object, event_title, json_line
+from redis_oom_tui.models.address import Secret
+from redis_oom_tui.models.alert import Event
+from redis_oom_tui.models.config import HookSettings
+from redis_oom_tui.monitor.hooks.queue import DeliveryFailed
+
+_KEPT_BYTES = 2000
+# Between asking a command that took too long to end, and ending it.
+_GRACE_SECONDS = 1.0
+
+
+# Where this tool itself looks for passwords; a URL may hold one.
+_SECRETS = frozenset({"REDISCLI_AUTH", "REDIS_SENTINEL_AUTH", "REDIS_URL"})
+# A shorter secret may stand in a value by chance, and is looked for as the whole of it alone.
+_LONG_ENOUGH = 8
+
+
+def inherited(ours: Mapping[str, str], names: Iterable[str] = (), secrets: Iterable[Secret] = ()) -> dict[str, str]:
+    """What the command may have of our environment: all but the variables that hold a secret.
+
+    Those are the tool's own, those in `names`, and each whose value holds one of `secrets`.
+
+    >>> inherited({"PATH": "/bin", "REDISCLI_AUTH": "a", "HOOK": "b", "X": "https://long-secret"}, ["HOOK"],
+    ...     [Secret("long-secret")])
+    {'PATH': '/bin'}
+    """
+    hidden = _SECRETS | set(names)
+    values = [secret.reveal() for secret in secrets]
+    return {name: value for name, value in ours.items() if name not in hidden and not _holds(value, values)}
+
+
+def _holds(value: str, secrets: Iterable[str]) -> bool:
+    return any(value == secret or (len(secret) >= _LONG_ENOUGH and secret in value) for secret in secrets)
+
+
+def environment(event: Event) -> dict[str, str]:
+    """What the command finds in its environment besides ours; an unknown number is an empty text."""
+    fields = {name: value for name, value in event_object(event).items() if name != "type"}
+    fields["title"] = event_title(event)
+    return {f"REDIS_OOM_{name.upper()}": "" if value is None else str(value) for name, value in fields.items()}
+
+
+class CommandHook:
+    """Runs the command once for each event, in a session of its own. What it writes to stdout is not read.
+
+    `ours` is what it has of our environment.
+    """
+
+    def __init__(self, settings: HookSettings, ours: Mapping[str, str] | None = None) -> None:
+        self.name = "exec"
+        self._settings = settings
+        self._ours = inherited(os.environ) if ours is None else ours
+        self._argv = ("/bin/sh", "-c", settings.command[0]) if settings.shell else settings.command
+
+    async def deliver(self, event: Event) -> str:
+        """Run the command to its end; raises DeliveryFailed where it cannot start, fails, or takes too long."""
+        said = await _Ear.open()
+        try:
+            status = await self._run(event, said)
+        finally:
+            words = await said.close()
+        if status:
+            raise DeliveryFailed(f"{self._program} ended with status {status}{': ' if words else ''}{words}")
+        return f"{self._program} ended well"
+
+    @property
+    def _program(self) -> str:
+        return safe_text(self._argv[-1] if self._settings.shell else self._argv[0], 80)
+
+    async def _run(self, event: Event, said: "_Ear") -> int | None:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=said.writable,
+                env={**self._ours, **environment(event)},
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise DeliveryFailed(f"{self._program} could not be started: {reason}") from None
+        finally:
+            said.hand_over()
+        try:
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                await _give(process, json_line(event_object(event)).encode("ascii") + b"\n")
+                return await process.wait()
+        except TimeoutError:
+            limit = f"{self._settings.timeout_seconds:g} s"
+            raise DeliveryFailed(f"{self._program} was ended after {limit} without an end of its own") from None
+        finally:
+            await _end(process)
+
+
+class _Ear:
+    """Reads what a command says on stderr, keeps the start of it, and can be closed while others still hold the pipe.
+
+    asyncio's own pipe would stay open for as long as any grandchild lives.
+    """
+
+    def __init__(self, transport: asyncio.ReadTransport, reader: asyncio.StreamReader, writable: int) -> None:
+        self.writable = writable
+        self._transport = transport
+        self._said = bytearray()
+        self._listening = asyncio.create_task(self._listen(reader))
+
+    @classmethod
+    async def open(cls) -> "_Ear":
+        readable, writable = os.pipe()
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(readable, "rb", 0)
+        )
+        return cls(transport, reader, writable)
+
+    def hand_over(self) -> None:
+        """The command has the writing end now, or never will."""
+        os.close(self.writable)
+
+    async def close(self) -> str:
+        """What was said, on one line; waits only a moment for the rest of it."""
+        await asyncio.wait((self._listening,), timeout=0.2)
+        self._listening.cancel()
+        await asyncio.gather(self._listening, return_exceptions=True)
+        self._transport.close()
+        return safe_text(bytes(self._said).strip(), 300)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        while chunk := await reader.read(65536):
+            self._said += chunk[: max(0, _KEPT_BYTES - len(self._said))]
+
+
+async def _give(process: asyncio.subprocess.Process, message: bytes) -> None:
+    """Write the event to the command's stdin; one that does not read it is none the worse."""
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(message)
+            await process.stdin.drain()
+        process.stdin.close()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the command and whatever it started: asked first, then not."""
+    for number, patience in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, None)):
+        if process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await process.wait()

@@ -1,0 +1,122 @@
+"""A gentle scan now and then beside the watch: what holds the memory is known when the alarm comes."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
+from redis_oom_tui.models.alert import Event
+from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.monitor.clock import WaitingClock
+from redis_oom_tui.monitor.output import Note
+from redis_oom_tui.monitor.polling import PollResult
+from redis_oom_tui.ports import Source
+from redis_oom_tui.rules.guarded import TROUBLE, sentence
+
+_NAMED = 5
+
+
+class Scanning:
+    """Scans every `every_seconds`, from the first answer on. A `Listener`; `take` is given each scan that ended.
+
+    `connect` gives a source of its own for each scan, and lets go of it.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], AbstractAsyncContextManager[Source]],
+        every_seconds: float,
+        clock: WaitingClock,
+        *,
+        databases: tuple[int, ...] | None = None,
+        log: Callable[[Note], None],
+        take: Callable[[ScanView], None],
+    ) -> None:
+        self.name = "the scan beside the watch"
+        self._connect = connect
+        self._every = every_seconds
+        self._clock = clock
+        self._options = ScanOptions(databases=databases, pace=Pace.GENTLE, top=_NAMED)
+        self._log = log
+        self._take = take
+        self._answered = asyncio.Event()
+
+    def seen(self, look: PollResult) -> None:
+        """The first answer starts the first scan; a server that is away is not scanned."""
+        if look.snapshot is not None and not look.snapshot.activity.loading:
+            self._answered.set()
+        else:
+            self._answered.clear()
+
+    def told(self, event: Event) -> None:
+        """It goes by the clock, not by events."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Scan until `stop` is set; a scan under way then ends after its page."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                answering = asyncio.create_task(self._answered.wait())
+                await asyncio.wait((answering, stopping), return_when=asyncio.FIRST_COMPLETED)
+                answering.cancel()
+                if not stop.is_set():
+                    await self._scan(stopping)
+                    await self._clock.wait(stop, self._every)
+        finally:
+            stopping.cancel()
+
+    async def _scan(self, stopping: asyncio.Task[bool]) -> None:
+        try:
+            async with self._connect() as source:
+                scan = source.scan(self._options)
+                running = asyncio.create_task(scan.run())
+                await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+                scan.stop()
+                view = await running
+        except TROUBLE as error:
+            self._say(f"not done: {sentence('the scan is', error)}", level=Level.WARNING)
+            return
+        if view.state is ScanState.FAILED:
+            self._say(f"not finished: {view.error}", level=Level.WARNING)
+        elif view.complete:
+            self._take(view)
+            self._say(_words(view), _figures(view))
+
+    def _say(self, text: str, figures: dict[str, object] | None = None, *, level: Level = Level.OK) -> None:
+        self._log(Note("scan", text, self._clock.wall(), level, figures or {}))
+
+
+def _largest(view: ScanView) -> list[PatternRow]:
+    return sorted((row for row in view.patterns if row.level == 1), key=lambda row: -row.size)[:_NAMED]
+
+
+def _words(view: ScanView) -> str:
+    told = known_bytes(view.bytes_seen, view.scanned_keys)
+    named = "" if told is None else ", ".join(_named(row) for row in _largest(view))
+    total = f"{count(view.scanned_keys)} keys, {size(told)}"
+    return f"{total}{', most of it in ' if named else ''}{named}"
+
+
+def _named(row: PatternRow) -> str:
+    return f"{safe_text(row.pattern, 60)} {percent(row.share)}"
+
+
+def _figures(view: ScanView) -> dict[str, object]:
+    patterns = [
+        {
+            "pattern": safe_text(row.pattern),
+            "keys": row.keys,
+            "bytes": known_bytes(row.size, row.keys),
+            "share": round(row.share, 4),
+        }
+        for row in _largest(view)
+    ]
+    return {
+        "scanned_keys": view.scanned_keys,
+        "bytes": known_bytes(view.bytes_seen, view.scanned_keys),
+        "with_ttl_bytes": known_bytes(view.volatile_bytes, view.volatile_keys),
+        "elapsed_seconds": round(view.elapsed_seconds, 3),
+        "patterns": patterns,
+    }

@@ -1,0 +1,296 @@
+"""Connections: redis-py's own, gated, polite, and quick to say that a server is silent."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, cast
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+
+from redis_oom_tui.models import address, timeouts
+from redis_oom_tui.rules.clients import OWN_NAME
+from redis_oom_tui.rules.server_bugs import no_touch_crash
+from redis_oom_tui.server.asking import ASKING, asking
+from redis_oom_tui.server.command_allowlist import CommandAllowlist
+from redis_oom_tui.server.errors import waits
+from redis_oom_tui.server.reusable_timeout import ReusableTimeout
+
+CLIENT_NAME = OWN_NAME.decode()
+
+WHOLE_REPLY = 20
+"""A reply that keeps coming may take so many times what silence may: CLIENT LIST over 10 KB/s is slow, not lost."""
+
+# Sent on every new connection, as the server forgets them with the old one. Without NO-EVICT, maxmemory-clients may
+# drop the tool itself; without NO-TOUCH, some reads would make cold keys look hot.
+_MANNERS = (
+    ("CLIENT", "SETNAME", CLIENT_NAME),
+    ("CLIENT", "NO-EVICT", "ON"),
+)
+_NO_TOUCH = ("CLIENT", "NO-TOUCH", "ON")
+
+
+# What redis-py's parser raises for a refusal or a number that is none (`-MOVED` with nothing behind it).
+_STUMBLES = (ValueError, LookupError, RecursionError, OverflowError, MemoryError)
+
+
+class _Patient:
+    """A stream whose reads each end by `seconds`: silence is told apart from a long reply over a slow link."""
+
+    def __init__(self, stream: asyncio.StreamReader, seconds: float) -> None:
+        self._patient_stream = stream
+        self._silence = ReusableTimeout(seconds)
+
+    async def read(self, size: int = -1) -> bytes:
+        with self._silence:
+            return await self._patient_stream.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._patient_stream, name)
+
+
+class _Gated(AbstractConnection):
+    """What every connection of ours adds to redis-py's: the gate, the manners, and what became of them.
+
+    `silence_seconds` is how long nothing at all may come; redis-py's own timeout stands around a whole reply.
+    """
+
+    def __init__(
+        self,
+        *,
+        gate: CommandAllowlist,
+        silence_seconds: float = timeouts.SILENCE,
+        replica_reads: bool = False,
+        asking: bool = False,
+        server_name: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.gate = gate
+        self.silence_seconds = silence_seconds
+        self._manners = (*_MANNERS, ("READONLY",)) if replica_reads else _MANNERS
+        self.server_name = server_name
+        self.asking = asking
+        self._introduced = False
+        self.refused_manners: dict[str, str] = {}
+        self.untouched = False
+        self.unanswered = 0
+
+    async def _connect(self) -> None:
+        await super()._connect()  # type: ignore[safe-super, no-untyped-call]
+        if self._reader is not None:
+            self._reader = cast("asyncio.StreamReader", _Patient(self._reader, self.silence_seconds))
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        self.gate.admit(args, untouched=self.untouched)
+        self.unanswered += 1
+        return super().pack_command(*args)
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        if self.asking and not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if self.asking and self._introduced:
+            self.gate.admit((ASKING,))
+            command = asking(command if isinstance(command, bytes) else b"".join(cast("Iterable[bytes]", command)))
+        await super().send_packed_command(command, check_health=check_health)
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        if self.asking and self._introduced:
+            # Where ASKING is refused, so is what follows it: that reply tells.
+            with contextlib.suppress(exceptions.ResponseError):
+                await self._parsed(*args, **options)
+        try:
+            return await self._parsed(*args, **options)
+        finally:
+            self.unanswered = max(0, self.unanswered - 1)
+
+    async def _parsed(self, *args: Any, **options: Any) -> Any:
+        """The next reply; nonsense that redis-py's parser stumbles over is InvalidResponse, and ends the connection."""
+        try:
+            return await super().read_response(*args, **options)
+        except (exceptions.InvalidResponse, *_STUMBLES) as error:
+            await self.disconnect(nowait=True)
+            raise exceptions.InvalidResponse(f"{type(error).__name__}: {error}") from None
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        self.untouched = self._introduced = False
+        self.unanswered = 0
+        await super().on_connect_check_health(check_health=check_health)
+        hello, *replies = await self._handshake(("HELLO",), *self._manners)
+        told = dict(zip(self._manners, replies, strict=True))
+        # Only a server that says what it is is asked not to touch: a few versions would crash.
+        crash = no_touch_crash(*_name_and_version(hello))
+        (told[_NO_TOUCH],) = await self._handshake(_NO_TOUCH) if crash is None else (exceptions.ResponseError(crash),)
+        self.refused_manners = {
+            " ".join(manner[:2]): str(reply)
+            for manner, reply in told.items()
+            if isinstance(reply, exceptions.ResponseError)
+        }
+        self.untouched = "CLIENT NO-TOUCH" not in self.refused_manners
+        self._introduced = True
+
+    async def _handshake(self, *commands: tuple[str, ...]) -> list[Any]:
+        """The replies to `commands`, sent in one go; a refusal stands in its place."""
+        for command in commands:
+            await self.send_command(*command, check_health=False)
+        replies: list[Any] = []
+        for _ in commands:
+            try:
+                replies.append(await self.read_response())
+            except exceptions.ResponseError as error:
+                if waits(error):
+                    # What a busy server refuses, it may well know.
+                    raise
+                replies.append(error)
+        return replies
+
+
+def _name_and_version(hello: Any) -> tuple[str, str]:
+    """The server's name and version in its reply to HELLO, both empty where it does not tell.
+
+    >>> _name_and_version([b"server", b"redis", b"version", b"8.2.3", b"modules", []])
+    ('redis', '8.2.3')
+    """
+    if not isinstance(hello, list):
+        return "", ""
+    found = {name: value for name, value in zip(hello[::2], hello[1::2], strict=False) if isinstance(name, bytes)}
+    name, version = found.get(b"server"), found.get(b"version")
+    if not isinstance(name, bytes) or not isinstance(version, bytes):
+        return "", ""
+    return name.decode("ascii", "replace").lower(), version.decode("ascii", "replace")
+
+
+class GatedConnection(_Gated, Connection):
+    """Over TCP."""
+
+
+class GatedUnixConnection(_Gated, UnixDomainSocketConnection):
+    """Over a unix socket."""
+
+
+class GatedTlsConnection(_Gated, SSLConnection):
+    """Over TLS; `server_name` is what the certificate is checked for, where it is not the host."""
+
+    def _connection_arguments(self) -> Any:
+        arguments = dict(super()._connection_arguments())
+        if self.server_name is not None:
+            arguments["server_hostname"] = self.server_name
+        return arguments
+
+
+class _Pool(ConnectionPool):
+    """Gives no connection to anybody else while a reply to the last one may still be on its way."""
+
+    async def release(self, connection: AbstractConnection) -> None:
+        if cast("_Gated", connection).unanswered:
+            await connection.disconnect(nowait=True)
+        await super().release(connection)
+
+
+class _Login(CredentialProvider):
+    """The user and password, kept out of redis-py's own attributes, which its reprs and tracebacks show."""
+
+    def __init__(self, connection: address.Connection) -> None:
+        self._connection = connection
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        password = self._connection.password
+        revealed = "" if password is None else password.reveal()
+        if self._connection.username is None:
+            return (revealed,)
+        return (self._connection.username, revealed)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        return self.get_credentials()
+
+
+def make_client(
+    connection: address.Connection,
+    *,
+    db: int = 0,
+    gate: CommandAllowlist | None = None,
+    max_connections: int = 8,
+    **options: Any,
+) -> "Redis":
+    """A client of database `db`: RESP2, bytes in and out, no retries, the connection's own timeouts.
+
+    Nothing connects yet. `gate` is a reader's by default. `options` reach the connection class (`parser_class`).
+    """
+    pool = _Pool(
+        connection_class=connection_class(connection),
+        max_connections=max_connections,
+        db=db,
+        gate=gate or CommandAllowlist(read_only=connection.read_only),
+        **connection_options(connection),
+        **options,
+    )
+    client = Redis.from_pool(pool)
+    # Replies come as they are: redis-py's own readers believe whatever is sent, `decode` does not.
+    client.response_callbacks = {}
+    return client
+
+
+@contextlib.asynccontextmanager
+async def borrowed(client: "Redis") -> AsyncIterator[_Gated]:
+    """A connection out of the client's pool, for an exchange that is had whole: where it breaks off, for whatever
+    reason, the connection is closed, as replies may still be on their way and nobody must read them as others.
+    """
+    pool = client.connection_pool
+    connection = cast("_Gated", await pool.get_connection())
+    try:
+        yield connection
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    finally:
+        await pool.release(connection)
+
+
+def connection_class(connection: address.Connection) -> type[_Gated]:
+    """The class of connection that `connection` asks for."""
+    if connection.address.socket_path is not None:
+        return GatedUnixConnection
+    return GatedConnection if connection.tls is None else GatedTlsConnection
+
+
+def connection_options(connection: address.Connection) -> dict[str, Any]:
+    """What redis-py's connection classes take, database and gate aside."""
+    options: dict[str, Any] = {
+        "socket_connect_timeout": connection.connect_timeout_seconds,
+        "socket_timeout": WHOLE_REPLY * connection.read_timeout_seconds,
+        "silence_seconds": connection.read_timeout_seconds,
+        "replica_reads": connection.replica_reads,
+        "asking": connection.asking,
+        # A retry would hide a lost reply, and for a write it could act twice: the callers decide instead.
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,
+    }
+    if connection.username is not None or connection.password is not None:
+        options["credential_provider"] = _Login(connection)
+    where = connection.address
+    if where.socket_path is not None:
+        return options | {"path": where.socket_path}
+    options |= {"host": where.host, "port": where.port}
+    return options if connection.tls is None else options | _tls_options(connection.tls)
+
+
+def _tls_options(tls: address.Tls) -> dict[str, Any]:
+    return {
+        "ssl_ca_certs": None if tls.ca_file is None else str(tls.ca_file),
+        "ssl_certfile": None if tls.cert_file is None else str(tls.cert_file),
+        "ssl_keyfile": None if tls.key_file is None else str(tls.key_file),
+        "ssl_cert_reqs": "required" if tls.verify else "none",
+        "ssl_check_hostname": tls.verify,
+        "server_name": tls.server_name,
+    }

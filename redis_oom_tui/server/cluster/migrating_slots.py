@@ -1,0 +1,76 @@
+"""Slots that one node is handing to another: from whom, to whom, and whether they stand still."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.server.cluster.topology import Topology, keys_in_slots, slots_on_their_way
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.scan.tasks import together
+
+_AT_ONCE = 64
+
+
+class SlotNodes(Protocol):
+    """What is asked of a cluster."""
+
+    @property
+    def topology(self) -> Topology:
+        """Who serves what, as last asked."""
+
+    def node(self, name: str) -> LiveServer:
+        """The node called `name`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotMigration:
+    """A slot on its way from the node called `source` to the one called `target`, and how many keys the first has left.
+
+    None for what was not told.
+    """
+
+    source: str
+    target: str | None
+    left_keys: int | None
+
+
+async def slot_migrations(nodes: SlotNodes, names: Iterable[str]) -> dict[int, SlotMigration]:
+    """The slots that the nodes called `names` are handing over, by their own word: none of one that is silent."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+    found: dict[int, SlotMigration] = {}
+    for handed in await together(_handed_by(nodes, name, gate) for name in names):
+        found.update(handed)
+    return found
+
+
+async def newcomers(nodes: SlotNodes) -> tuple[str, ...]:
+    """The nodes that serve no slot yet and take over their first: they have keys."""
+    primaries = {node.name for node in nodes.topology.primaries}
+    targets = {handing.target for handing in (await slot_migrations(nodes, primaries)).values()}
+    return tuple(sorted(name for name in targets - primaries if name is not None))
+
+
+def still(before: Mapping[int, SlotMigration], after: Mapping[int, SlotMigration]) -> dict[int, SlotMigration]:
+    """Those of `after` of which no key has gone since `before`.
+
+    A node gets no new keys in a slot that it hands over, so as many keys as before are the same keys as before.
+    """
+    return {
+        slot: handing
+        for slot, handing in after.items()
+        if handing == before.get(slot) and handing.target is not None and handing.left_keys is not None
+    }
+
+
+async def _handed_by(nodes: SlotNodes, name: str, gate: asyncio.Semaphore) -> dict[int, SlotMigration]:
+    async with gate:
+        try:
+            client = nodes.node(name).client()
+        except ServerUnreachable:
+            return {}
+        heirs = await slots_on_their_way(client)
+        left = await keys_in_slots(client, heirs) if heirs else {}
+    names = {node.id: node.name for node in nodes.topology.nodes}
+    return {slot: SlotMigration(name, names.get(heir), left.get(slot)) for slot, heir in heirs.items()}

@@ -1,0 +1,260 @@
+"""The scan of one node's share of a cluster: its own slots only, counted into one tally for all."""
+
+from binascii import crc_hqx
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from redis import exceptions
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.scan import NodeShare, ScanOptions
+from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates, TopKey
+from redis_oom_tui.server.scan.batching import sorted_out
+from redis_oom_tui.server.scan.connection import ScanConnection
+from redis_oom_tui.server.scan.keyspace import KeyspaceScan
+from redis_oom_tui.server.scan.packing import checked, packed_by_key
+from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
+
+# Fewer keys than this tell nothing about the order in which the server walks.
+_TELLING = 16
+# Names kept of the slot that the walk is in, so that another node can go on in the middle of it.
+_REMEMBERED = 5000
+# Keys of slots that are not the node's own; most have none.
+_MOST_STRANGERS = 50_000
+_SLOT_BITS = REDIS_CLUSTER_HASH_SLOTS - 1
+# The replies about a key that went to another node between being listed and being asked about.
+_MOVED = frozenset({exceptions.MovedError, exceptions.AskError})
+
+
+class NodeAggregates(ScanAggregates):
+    """What one node gave, counted into `shared`, with a count of its own; `mine` says of a name whether it has it."""
+
+    def __init__(self, shared: ScanAggregates, mine: Callable[[bytes], object]) -> None:
+        super().__init__(shared.options)
+        self._shared = shared
+        self._mine = mine
+
+    def page(self, db: int, names: list[bytes], columns: Columns) -> None:
+        """Count one page."""
+        shared = self._shared
+        before = shared.keys, shared.bytes, shared.volatile_keys, shared.volatile_bytes, shared.unsized
+        shared.limit = self.limit
+        shared.page(db, names, columns)
+        self.keys += shared.keys - before[0]
+        self.bytes += shared.bytes - before[1]
+        self.volatile_keys += shared.volatile_keys - before[2]
+        self.volatile_bytes += shared.volatile_bytes - before[3]
+        self.unsized += shared.unsized - before[4]
+
+    def to_look_at(self) -> list[TopKey]:
+        """Those of the largest keys of all that this node holds."""
+        return [
+            top for top in self._shared.largest() if not (top.asked and top.row.measured) and self._mine(top.row.id.key)
+        ]
+
+    def correct(self, top: TopKey, row: KeyRow) -> None:
+        """A top key was read again."""
+        held, volatile = self._shared.bytes, self._shared.volatile_bytes
+        self._shared.correct(top, row)
+        self.bytes += self._shared.bytes - held
+        self.volatile_bytes += self._shared.volatile_bytes - volatile
+
+
+class NodeScan(KeyspaceScan):
+    """Scans `server`, which is `owner` or a replica of it, for the keys of `slots`.
+
+    Keys of other slots are on their way between nodes, and not its own: `strangers`, None where they were too many to
+    remember. `counted` are known from a node that was lost.
+    Servers since Redis 7.4 and Valkey 8 walk slot by slot in a cluster: `by_slot` is what was seen, not guessed; then a
+    scan that broke off knows which slots it has behind it.
+    """
+
+    def __init__(
+        self,
+        server: LiveServer,
+        options: ScanOptions,
+        slots: Iterable[int],
+        shared: ScanAggregates,
+        owner: str,
+        counted: Collection[bytes] = (),
+    ) -> None:
+        own = bytearray(REDIS_CLUSTER_HASH_SLOTS)
+        tally = NodeAggregates(shared, lambda name: own[key_slot(name)])
+        super().__init__(server, options, tally=tally, patience_seconds=2.0)
+        self.node = owner
+        self.asked = str(server.address)
+        self._counted = counted
+        self.slots = frozenset(slots)
+        self.seen: Counter[int] = Counter()
+        self.last_slot: int | None = None
+        self.begun: set[bytes] | None = set()
+        self.by_slot = True
+        self.moved_keys = 0
+        self.strangers: set[bytes] | None = set()
+        self._shared = shared
+        self._own = own
+        for slot in self.slots:
+            own[slot] = 1
+
+    @property
+    def keys(self) -> int:
+        """Keys counted so far."""
+        return self._tally.keys
+
+    @property
+    def share(self) -> NodeShare:
+        """What it has counted so far."""
+        tally = self._tally
+        return NodeShare(self.node, tally.keys, tally.bytes, tally.volatile_keys, tally.volatile_bytes)
+
+    @property
+    def fair(self) -> bool:
+        """Whether the node walks in the order of the hash, so that a part of its keys is a fair sample of them."""
+        return self.standing.fair
+
+    @property
+    def held_keys(self) -> int:
+        """Keys that the node has, as far as known."""
+        snapshot = self.standing.snapshot
+        return 0 if snapshot is None else snapshot.keys
+
+    @property
+    def used_bytes(self) -> int | None:
+        """The node's used_memory when its scan began."""
+        snapshot = self.standing.snapshot
+        return None if snapshot is None else snapshot.memory.used_bytes
+
+    def finished_slots(self) -> frozenset[int]:
+        """The slots of which every key was counted, although the scan broke off; none where that cannot be known."""
+        if not self.by_slot or self.last_slot is None or self.seen.total() < _TELLING:
+            return frozenset()
+        return frozenset(slot for slot in self.slots if slot < self.last_slot)
+
+    def count(self, db: int, names: list[bytes], columns: Columns) -> None:
+        """Take one page of replies, less the keys that are not this node's."""
+        # On the way of every key, so in few steps: most names have no hash tag, most pages no stranger.
+        slots = [crc_hqx(name, 0) & _SLOT_BITS if b"{" not in name else key_slot(name) for name in names]
+        walked = slots if self.last_slot is None else [self.last_slot, *slots]
+        if self.by_slot and walked != sorted(walked):
+            self.by_slot = False
+        own = list(map(self._own.__getitem__, slots))
+        asked = _asked(columns)
+        here = slots
+        if 0 in own or self._counted or any(not _MOVED.isdisjoint(map(type, column)) for column in asked):
+            self._note_strangers([name for at, name in enumerate(names) if not own[at] and _moved(asked, at)])
+            kept = [at for at, mine in enumerate(own) if mine and names[at] not in self._counted]
+            stayed = [at for at in kept if not _moved(asked, at)]
+            self.moved_keys += len(kept) - len(stayed)
+            names, columns, here = [names[at] for at in stayed], _at(columns, stayed), [slots[at] for at in stayed]
+        self.seen.update(here)
+        if slots:
+            self._remember(names, here, slots[-1])
+            self.last_slot = slots[-1]
+        if names:
+            super().count(db, names, columns)
+
+    def _note_strangers(self, names: list[bytes]) -> None:
+        if self.strangers is not None:
+            self.strangers.update(names)
+            if len(self.strangers) > _MOST_STRANGERS:
+                self.strangers = None
+
+    async def reach(self, importer: LiveServer, slots: Collection[int]) -> list[bytes]:
+        """Count the strangers of `slots`, which `importer` (this node, behind ASKING) has already; which those were.
+
+        Raises one of `models.errors`.
+        """
+        names = sorted(name for name in self.strangers or () if key_slot(name) in slots)
+        reached: list[bytes] = []
+        lane = ScanConnection(importer.connection, 0, self._walker)
+        with translated(importer.address, "MEMORY USAGE"):
+            try:
+                await lane.open()
+                while names and not self._reins.let_go:
+                    await self._reins.ready()
+                    page, names = names[: self._reins.step.count], names[self._reins.step.count :]
+                    answers = await lane.ask(packed_by_key(self._columns, page), len(self._columns) * len(page))
+                    checked(self._columns, answers)
+                    reached += self._take_in(page, sorted_out(self._columns, answers, len(page)))
+            finally:
+                await lane.close()
+            await self._look_at(importer, frozenset(reached))
+        return reached
+
+    def _take_in(self, names: list[bytes], columns: Columns) -> list[bytes]:
+        asked = _asked(columns)
+        kept = [at for at in range(len(names)) if not _moved(asked, at)]
+        there = [names[at] for at in kept]
+        self.seen.update(map(key_slot, there))
+        super().count(0, there, _at(columns, kept))
+        return there
+
+    async def _look_at(self, importer: LiveServer, names: Collection[bytes]) -> None:
+        """A closer look at those of the largest keys that are among `names`."""
+        tally = NodeAggregates(self._shared, names.__contains__)
+        tally.limit = self._tally.limit
+        closer = TopKeyRefiner(
+            importer.connection,
+            tally,
+            evidence=self._evidence,
+            sized=self._standing.sized,
+            reins=self._reins,
+        )
+        try:
+            await closer.finish()
+        finally:
+            await closer.close()
+        self._tally.bytes += tally.bytes
+        self._tally.volatile_bytes += tally.volatile_bytes
+
+    def _remember(self, names: list[bytes], slots: list[int], last: int) -> None:
+        """The names counted of the slot that the walk is in: `begun`, None where they are too many or not known."""
+        if not self.by_slot:
+            self.begun = None
+            return
+        if last != self.last_slot:
+            self.begun = set()
+        if self.begun is not None:
+            self.begun.update(name for name, slot in zip(names, slots, strict=True) if slot == last)
+            if len(self.begun) > _REMEMBERED:
+                self.begun = None
+
+
+def summed(shares: Iterable[NodeShare]) -> tuple[NodeShare, ...]:
+    """One share for each node, of all that was counted on it."""
+    found: dict[str, NodeShare] = {}
+    for share in shares:
+        known = found.get(share.node, NodeShare(share.node))
+        found[share.node] = NodeShare(
+            share.node,
+            known.keys + share.keys,
+            known.bytes + share.bytes,
+            known.volatile_keys + share.volatile_keys,
+            known.volatile_bytes + share.volatile_bytes,
+        )
+    return tuple(found.values())
+
+
+def _asked(columns: Columns) -> list[list[object]]:
+    return [column for column in (columns.sizes, columns.types, columns.ttls) if column is not None]
+
+
+def _moved(asked: Sequence[list[object]], at: int) -> bool:
+    """Whether the node said of the key at `at` that another serves it."""
+    return any(type(column[at]) in _MOVED for column in asked)
+
+
+def _at(columns: Columns, kept: list[int]) -> Columns:
+    def these(column: list[object] | None) -> list[object] | None:
+        return None if column is None else [column[index] for index in kept]
+
+    return Columns(
+        sizes=these(columns.sizes),
+        types=these(columns.types),
+        ttls=these(columns.ttls),
+        idles=these(columns.idles),
+        frequencies=columns.frequencies,
+    )

@@ -1,0 +1,314 @@
+"""The scan of a whole cluster: all primaries at the same time, through failovers and slots that move."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
+
+from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.rules import estimate
+from redis_oom_tui.server.cluster import migrating_slots
+from redis_oom_tui.server.cluster.migrating_slots import SlotMigration, slot_migrations, still
+from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
+from redis_oom_tui.server.cluster.partial_slots import PartialSlots
+from redis_oom_tui.server.cluster.sampling import BY_SLOT, UNEVEN, fair_sample, quotas
+from redis_oom_tui.server.cluster.scan_view import ClusterScanProgress, ClusterScanView
+from redis_oom_tui.server.cluster.topology import Owners
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.scan.aggregates import ScanAggregates
+from redis_oom_tui.server.scan.tasks import together
+
+# One client core reads what about this many gentle servers send; more would only wait for it.
+_AT_ONCE = 32
+# Rounds after the first are for slots that changed hands meanwhile.
+_ROUNDS = 4
+# How long the slots of a lost node may stay without an heir: several times a usual cluster-node-timeout.
+_PATIENCE_SECONDS = 30.0
+
+
+class ScanNodes(migrating_slots.SlotNodes, Protocol):
+    """What the scan needs of a cluster."""
+
+    async def refresh(self) -> bool:
+        """Ask who serves what; whether it changed."""
+
+    def importer(self, name: str) -> LiveServer:
+        """The node called `name`, for the keys that it has of slots that are not its own yet."""
+
+    def replica_of(self, name: str, but: Collection[str] = ()) -> LiveServer | None:
+        """A replica of it, for reading keys, that is none of `but`."""
+
+
+class ClusterScan:
+    """A scan of every primary of `nodes`. Implements `ports.Scan`; each node has its own brake, all share one tally.
+
+    Every slot is counted on the one node that served it when its walk began, so no key counts twice while slots move.
+    """
+
+    def __init__(
+        self,
+        nodes: ScanNodes,
+        options: ScanOptions,
+        *,
+        patience_seconds: float = _PATIENCE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._nodes = nodes
+        self._options = options
+        self._patience = patience_seconds
+        self._clock = clock
+        self._tally = ScanAggregates(options)
+        self._standing = ClusterScanProgress(options.pace)
+        self._picture = ClusterScanView(options, self._tally, self._standing, clock)
+        self._remaining = set(range(REDIS_CLUSTER_HASH_SLOTS))
+        self._doubts = PartialSlots()
+        self._handed: Mapping[int, SlotMigration] = {}
+        self._counted: set[bytes] = set()
+        self._moved_keys = 0
+        self._stop_asked = False
+        self._failure = "no node serves them"
+        self._shunned: set[str] = set()
+
+    # What a screen calls.
+
+    async def run(self) -> ScanView:
+        """Scan to the end, a stop or a failure, and return the last view. Never raises for a server's fault."""
+        standing = self._standing
+        if standing.state is ScanState.COMPLETE:
+            return self.view()
+        standing.state, standing.error, self._stop_asked = ScanState.RUNNING, None, False
+        standing.sample = None
+        for words in (BY_SLOT, UNEVEN):
+            standing.notes.pop(words, None)
+        self._picture.watch.start()
+        try:
+            await self._nodes.refresh()
+            for _ in range(_ROUNDS):
+                await self._round()
+                if not self._remaining or self._ending or not await self._heirs():
+                    break
+            if not self._options.filtered:
+                await self._doubts.dispel(self._nodes)
+            standing.state = self._ended()
+            standing.sample = self._fair_sample()
+        except TriageError as error:
+            standing.state, standing.error = ScanState.FAILED, str(error)
+        finally:
+            if standing.state in (ScanState.RUNNING, ScanState.PAUSED):
+                standing.state = ScanState.STOPPED
+            self._picture.watch.stop()
+        return self.view()
+
+    def view(self) -> ScanView:
+        """The scan as it stands."""
+        return self._picture.view()
+
+    def pause(self) -> None:
+        """Send nothing more until `resume`."""
+        if self._standing.state is ScanState.RUNNING:
+            self._standing.state = ScanState.PAUSED
+            for scan in self._standing.scans:
+                scan.pause()
+
+    def resume(self) -> None:
+        """Go on where it paused."""
+        if self._standing.state is ScanState.PAUSED:
+            self._standing.state = ScanState.RUNNING
+        for scan in self._standing.scans:
+            scan.resume()
+
+    def stop(self) -> None:
+        """End after the pages in flight; the result so far is kept."""
+        self._stop_asked = True
+        for scan in self._standing.scans:
+            scan.stop()
+
+    def set_pace(self, pace: Pace) -> None:
+        """Change how hard it leans on each node from the next page on."""
+        self._standing.pace = pace
+        for scan in self._standing.scans:
+            scan.set_pace(pace)
+
+    # The run itself.
+
+    @property
+    def _ending(self) -> bool:
+        return self._stop_asked or self._sampled()
+
+    def _sampled(self) -> bool:
+        return self._options.sample is not None and self._tally.keys >= self._options.sample
+
+    async def _round(self) -> None:
+        """One scan of each node that serves slots not yet counted, all at once; or those that a stop broke off."""
+        standing = self._standing
+        if not standing.scans:
+            await self._assign()
+        # A sample is of every node, or it tells nothing of the cluster.
+        gate = asyncio.Semaphore(_AT_ONCE if self._options.sample is None else max(1, len(standing.scans)))
+        views = await together(self._one(scan, gate) for scan in standing.scans)
+        if self._ending and not all(view.complete for view in views):
+            return
+        await self._reach(dict(zip((scan.node for scan in standing.scans), views, strict=True)))
+        await self._nodes.refresh()
+        now = self._nodes.topology.owners()
+        standing.timed = standing.timed and all(view.ttls_told for view in views)
+        for scan, view in zip(standing.scans, views, strict=True):
+            self._settle(scan, view, now)
+        standing.past_keys += sum(scan.keys for scan in standing.scans)
+        standing.shares = summed([*standing.shares, *(scan.share for scan in standing.scans)])
+        standing.scans = []
+
+    async def _assign(self) -> None:
+        self._standing.unseen_keys = 0
+        self._standing.owners = owners = self._nodes.topology.owners()
+        shares: dict[str, list[int]] = defaultdict(list)
+        for slot in self._remaining:
+            owner = owners.of_slot(slot)
+            if owner is not None:
+                shares[owner.name].append(slot)
+        self._handed = await slot_migrations(self._nodes, shares)
+        for handing in self._handed.values():
+            # A node that gets its first slots serves none yet, and has keys.
+            if handing.target is not None:
+                shares[handing.target] += []
+        servers = {name: self._server(name) for name in shares}
+        sample = self._options.sample
+        parts = {} if sample is None else await quotas(servers, max(0, sample - self._tally.keys))
+        self._standing.scans = [
+            NodeScan(
+                servers[name],
+                replace(self._options, sample=parts.get(name), pace=self._standing.pace),
+                slots,
+                self._tally,
+                name,
+                self._counted,
+            )
+            for name, slots in shares.items()
+        ]
+
+    def _server(self, name: str) -> LiveServer:
+        """Where the keys of the node called `name` are read: there, or at a replica of it that has not failed yet."""
+        replica = self._nodes.replica_of(name, self._shunned) if self._options.replicas else None
+        if self._options.replicas and replica is None:
+            self._standing.notes[f"{name} has no replica that answers: scanned itself"] = None
+        return replica or self._nodes.node(name)
+
+    async def _one(self, scan: NodeScan, gate: asyncio.Semaphore) -> ScanView:
+        async with gate:
+            if self._stop_asked:
+                return scan.view()
+            running = asyncio.ensure_future(scan.run())
+            await asyncio.sleep(0)
+            if self._standing.state is ScanState.PAUSED:
+                scan.pause()
+            return await running
+
+    async def _reach(self, views: Mapping[str, ScanView]) -> None:
+        """Count what has gone ahead of slots that stood still, half moved, while all was walked; doubt the others."""
+        handed = await slot_migrations(self._nodes, views)
+        quiet = still(self._handed, handed)
+        reached: set[int] = set()
+        for scan in self._standing.scans:
+            if not views[scan.node].complete or scan.strangers is None:
+                continue
+            slots = {
+                slot
+                for slot, handing in quiet.items()
+                if handing.target == scan.node and views[handing.source].complete and slot in self._remaining
+            }
+            if slots:
+                try:
+                    ahead = await scan.reach(self._nodes.importer(scan.node), slots)
+                except TriageError as error:
+                    self._standing.notes[str(error)] = None
+                    continue
+                self._standing.ahead.update(dict.fromkeys(ahead, scan.node))
+                # A stop may have left some out.
+                reached |= set() if self._stop_asked else slots
+        self._doubts.slots |= (handed.keys() & self._remaining) - reached
+
+    def _settle(self, scan: NodeScan, view: ScanView, now: Owners) -> None:
+        """Which of the scan's slots are behind us, which are to be looked for elsewhere, and which nobody can tell."""
+        standing = self._standing
+        standing.notes.update(dict.fromkeys(f"{scan.asked}: {note}" for note in view.notes))
+        for slot in scan.seen.keys() & scan.slots:
+            self._doubts.seen[slot] += scan.seen[slot]
+        self._moved_keys += scan.moved_keys
+        if view.state is ScanState.COMPLETE:
+            standing.used_bytes += scan.used_bytes or 0
+            if view.contradiction is not None and standing.contradiction is None:
+                standing.contradiction = f"{scan.asked}: {view.contradiction}"
+            standing.used_known = standing.used_known and scan.used_bytes is not None
+            gone = {slot for slot in scan.slots if (owner := now.of_slot(slot)) is None or owner.name != scan.node}
+            self._doubts.slots |= gone & scan.seen.keys()
+            self._remaining -= scan.slots - (gone - scan.seen.keys())
+            return
+        finished = scan.finished_slots()
+        begun = (scan.seen.keys() & scan.slots) - finished
+        if scan.begun is not None and begun == {scan.last_slot}:
+            # Its heir goes on in the middle of that slot.
+            self._counted |= scan.begun
+            begun = set()
+        self._doubts.slots |= begun
+        self._remaining -= finished | begun
+        if view.error is not None:
+            standing.notes[f"{view.error} (after {count(scan.keys)} keys)"] = None
+            self._failure = view.error
+            self._shunned.add(scan.asked)
+            standing.unseen_keys += max(0, scan.held_keys - scan.keys)
+
+    async def _heirs(self) -> bool:
+        """Wait until the remaining slots are served by nodes that answer; False if they are not in time."""
+        deadline = self._clock() + self._patience
+        while self._clock() < deadline and not self._stop_asked:
+            await self._nodes.refresh()
+            owners = self._nodes.topology.owners()
+            found = {slot: owners.of_slot(slot) for slot in self._remaining}
+            names = {owner.name for owner in found.values() if owner is not None}
+            if None not in found.values() and all([await _answers(self._nodes.node(name)) for name in names]):
+                return True
+            await asyncio.sleep(0.2)
+        return False
+
+    def _ended(self) -> ScanState:
+        standing = self._standing
+        if self._moved_keys:
+            told = f"keys that moved away while they were read, left out: {count(self._moved_keys)}"
+            standing.notes[told] = None
+        if self._stop_asked:
+            return ScanState.STOPPED
+        if self._sampled() and self._remaining:
+            return ScanState.SAMPLED
+        if self._remaining:
+            standing.error = f"{count(len(self._remaining))} of 16,384 slots could not be scanned: {self._failure}"
+            return ScanState.FAILED
+        if self._doubts.slots:
+            standing.error = self._doubts.sentence()
+            return ScanState.FAILED
+        return ScanState.COMPLETE
+
+    def _fair_sample(self) -> estimate.SampledShare | None:
+        """What was read is a sample of, where it ended early; a note says why it is one of nothing."""
+        standing = self._standing
+        ended_early = standing.state in (ScanState.SAMPLED, ScanState.STOPPED)
+        if not ended_early or self._options.filtered or standing.past_keys or not self._tally.keys:
+            return None
+        found = fair_sample(standing.scans, self._tally)
+        if isinstance(found, str):
+            standing.notes[found] = None
+            return None
+        return found
+
+
+async def _answers(server: LiveServer) -> bool:
+    try:
+        await server.snapshot()
+    except TriageError:
+        return False
+    return True

@@ -1,0 +1,108 @@
+"""The view of a cluster's scan under way: what all nodes together have given."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.scan import Brake, Interval, NodeShare, Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.rules import estimate
+from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
+from redis_oom_tui.server.cluster.topology import Owners
+from redis_oom_tui.server.scan.aggregates import ScanAggregates
+from redis_oom_tui.server.scan.clock import ScanClock
+from redis_oom_tui.server.scan.patterns import PatternRows
+
+
+@dataclass(slots=True)
+class ClusterScanProgress:
+    """Where the scan of a cluster stands, apart from what it has counted.
+
+    `scans` are those of this round; `past_keys` and `shares` what earlier rounds counted, `unseen_keys` what lost nodes
+    still had, `used_bytes` the used_memory of all that were scanned whole, `contradiction` what speaks against the
+    sizes of one of them. `ahead` are keys counted on another node than the one that `owners` has for their slot.
+    `sample` is what was counted, where that is a fair one.
+    """
+
+    pace: Pace
+    state: ScanState = ScanState.RUNNING
+    error: str | None = None
+    notes: dict[str, None] = field(default_factory=dict)
+    timed: bool = True
+    scans: list[NodeScan] = field(default_factory=list)
+    past_keys: int = 0
+    shares: tuple[NodeShare, ...] = ()
+    unseen_keys: int = 0
+    used_bytes: int = 0
+    contradiction: str | None = None
+    used_known: bool = True
+    owners: Owners = field(default_factory=lambda: Owners(()))
+    ahead: dict[bytes, str] = field(default_factory=dict)
+    sample: estimate.SampledShare | None = None
+
+
+class ClusterScanView:
+    """Makes views of one scan of a cluster, with how long it was under way by `watch`."""
+
+    def __init__(
+        self, options: ScanOptions, tally: ScanAggregates, standing: ClusterScanProgress, clock: Callable[[], float]
+    ) -> None:
+        self._options = options
+        self._tally = tally
+        self._standing = standing
+        self._families = PatternRows(tally, clock)
+        self.watch = ScanClock(clock)
+
+    def view(self) -> ScanView:
+        """The scan as it stands. Estimates come at the end of a sample alone: until then the nodes are not in step."""
+        tally, standing, elapsed = self._tally, self._standing, self.watch.elapsed
+        complete = standing.state is ScanState.COMPLETE
+        held = standing.past_keys + standing.unseen_keys + sum(scan.held_keys for scan in standing.scans)
+        total = max(tally.keys, held)
+        walked = 1.0 if complete else tally.keys / total if total else None
+        return ScanView(
+            state=standing.state,
+            scanned_keys=tally.keys,
+            total_keys=total,
+            bytes_seen=tally.bytes,
+            volatile_keys=tally.volatile_keys,
+            volatile_bytes=tally.volatile_bytes,
+            elapsed_seconds=elapsed,
+            keys_per_second=tally.keys / elapsed if elapsed > 0 else 0.0,
+            remaining_seconds=None if complete or not walked else elapsed * (1 - walked) / walked,
+            top=tuple(self._placed(top.row) for top in tally.largest()),
+            patterns=self._families.rows(standing.state, standing.sample),
+            types=tally.types(),
+            vanished_keys=tally.vanished,
+            refused_keys=tally.refused,
+            estimated_bytes=self._whole(),
+            explained_share=self._explained() if complete else None,
+            brake=_together([scan.brake for scan in standing.scans]),
+            pace=standing.pace,
+            error=standing.error,
+            walked_share=walked,
+            notes=tuple(standing.notes),
+            ttls_told=standing.timed,
+            unsized_keys=tally.unsized,
+            contradiction=standing.contradiction if complete else None,
+            nodes=summed([*standing.shares, *(scan.share for scan in standing.scans)]),
+        )
+
+    def _placed(self, row: KeyRow) -> KeyRow:
+        owner = self._standing.owners.of_key(row.id.key)
+        node = self._standing.ahead.get(row.id.key) or (None if owner is None else owner.name)
+        return row if node is None else replace(row, id=replace(row.id, node=node))
+
+    def _whole(self) -> Interval | None:
+        standing = self._standing
+        if standing.state is ScanState.COMPLETE:
+            return estimate.counted(self._tally.bytes)
+        return None if standing.sample is None else self._tally.estimated_bytes(standing.sample)
+
+    def _explained(self) -> float | None:
+        used = self._standing.used_bytes if self._standing.used_known else None
+        return self._tally.bytes / used if used and self._tally.bytes and not self._options.filtered else None
+
+
+def _together(brakes: Iterable[Brake]) -> Brake:
+    """The node that suffers most speaks for all."""
+    return max(brakes, key=lambda brake: (brake.braking, brake.probe_ms or 0.0, brake.share or 0.0), default=Brake())

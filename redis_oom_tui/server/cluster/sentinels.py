@@ -1,0 +1,156 @@
+"""Asking Sentinels for the master: all at once, and believing the answer that most of them give."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from redis.asyncio import Redis
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.models.address import Address, Connection, Sentinel
+from redis_oom_tui.models.errors import LoginRefused, NotRedis, TriageError
+from redis_oom_tui.server.client import make_client
+from redis_oom_tui.server.errors import not_redis, translated
+from redis_oom_tui.server.scan.tasks import together
+from redis_oom_tui.server.tls_fallback import with_tls_hint
+
+_ASK = ("SENTINEL GET-MASTER-ADDR-BY-NAME",)
+# In two words: redis-py has a reader of its own for the one, which wants every field to be there.
+_TELL = ("SENTINEL", "MASTER")
+_TLS_OPTIONS = re.compile(r"--(tls|cacert|cert|key|sni)\b")
+
+
+class NamedMaster(NamedTuple):
+    """The master as the Sentinels name it; `doubt` says in a sentence where they do not agree, else it is ''."""
+
+    address: Address
+    doubt: str = ""
+
+
+async def master_of(connection: Connection, sentinel: Sentinel) -> NamedMaster:
+    """Where the Sentinels say that the master is; a Sentinel cut off from the others is outvoted.
+
+    The timeouts are those of `connection`, user and password the Sentinels' own, and TLS too where they have one.
+    Returns as soon as more than half agree, in any case after one connect and one read timeout; where they do not, the
+    one that knows of the latest failover is believed, which takes as long again. Raises what the last of them failed
+    with, or NotRedis where none knows the name.
+    """
+    asking = {asyncio.ensure_future(_ask(connection, sentinel, where)): where for where in sentinel.addresses}
+    told: dict[Address, Address] = {}
+    failure: TriageError | None = None
+    unanswered = set(asking)
+    try:
+        while unanswered:
+            answered, unanswered = await asyncio.wait(unanswered, return_when=asyncio.FIRST_COMPLETED)
+            for answer in answered:
+                named = answer.result()
+                if isinstance(named, TriageError):
+                    failure = named
+                elif named is not None:
+                    told[asking[answer]] = named
+            if told and Counter(told.values()).most_common(1)[0][1] * 2 > len(sentinel.addresses):
+                break
+    finally:
+        for unfinished in unanswered:
+            unfinished.cancel()
+        await asyncio.gather(*unanswered, return_exceptions=True)
+    if told:
+        return await _believed(connection, sentinel, told)
+    if failure is not None and len(sentinel.addresses) > 1:
+        raise type(failure)(f"none of the {len(sentinel.addresses)} Sentinels named the master: {failure}")
+    raise failure or NotRedis(f"no Sentinel knows a master named {safe_text(sentinel.master, 80)}: check --master")
+
+
+async def _believed(connection: Connection, sentinel: Sentinel, told: Mapping[Address, Address]) -> NamedMaster:
+    """What is believed of what each Sentinel `told`: most of all that were given, else the latest failover, else most
+    of those that answered, else the one given first."""
+    votes = Counter(told.values())
+    most, number = votes.most_common(1)[0]
+    if len(votes) == 1 or number * 2 > len(sentinel.addresses):
+        return NamedMaster(most)
+    asked = [where for where in dict.fromkeys(sentinel.addresses) if where in told]
+    found = await together(_epoch(connection, sentinel, where) for where in asked)
+    epochs = dict(zip(asked, found, strict=True))
+
+    def weight(where: Address) -> tuple[int, int]:
+        epoch = epochs[where]
+        return -1 if epoch is None else epoch, votes[told[where]]
+
+    best = max(asked, key=weight)
+    rivals = [where for where in asked if told[where] != told[best]]
+    if weight(best)[0] > max(weight(where)[0] for where in rivals):
+        why = "it knows of a later failover"
+    elif votes[told[best]] > max(votes[told[where]] for where in rivals):
+        why = "more of them say so"
+    else:
+        why = "it was given first; ask others with --sentinel"
+    each = ", ".join(f"{where} names {told[where]} ({_epoch_words(epochs[where])})" for where in asked)
+    master = safe_text(sentinel.master, 80)
+    return NamedMaster(
+        told[best], f"the Sentinels disagree about the master of {master}: {each}; {best} is believed, as {why}"
+    )
+
+
+def _epoch_words(epoch: int | None) -> str:
+    return "config-epoch not told" if epoch is None else f"config-epoch {epoch}"
+
+
+def doubt(where: Address, sentinel: Sentinel) -> str:
+    """What to say of a server that the Sentinels take for the master, and that says itself that it is none."""
+    return (
+        f"the Sentinels name {where} as master of {safe_text(sentinel.master, 80)}, and it says that it is a replica:"
+        " they may be cut off, or a failover may be under way; ask others with --sentinel"
+    )
+
+
+async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Address | TriageError | None:
+    """The master that the Sentinel at `where` names, None for none, or why it did not say."""
+    found = await _answer(connection, sentinel, where, _ASK)
+    if found is None or isinstance(found, TriageError):
+        return found
+    words = found if isinstance(found, list) else []
+    if [type(word) for word in words] != [bytes, bytes] or not words[1].isdigit():
+        return not_redis(f"{where}, a Sentinel,")
+    return Address(words[0].decode("utf-8", "replace"), int(words[1]))
+
+
+async def _epoch(connection: Connection, sentinel: Sentinel, where: Address) -> int | None:
+    """The number of the latest failover that the Sentinel at `where` knows of; None where it does not tell."""
+    found = await _answer(connection, sentinel, where, _TELL)
+    if not isinstance(found, list):
+        return None
+    told = dict(zip(map(str, found[::2]), found[1::2], strict=False))
+    epoch = told.get(str(b"config-epoch"), b"")
+    return int(epoch) if isinstance(epoch, bytes) and epoch.isdigit() else None
+
+
+async def _answer(connection: Connection, sentinel: Sentinel, where: Address, command: tuple[str, ...]) -> Any:
+    """What the Sentinel at `where` answers to `command` about the master, or why it did not answer."""
+    tls = sentinel.tls_beside(connection.tls)
+    login = replace(connection, username=sentinel.username, password=sentinel.password)
+    way = replace(login, address=where, sentinel=None, tls=tls)
+    asked = make_client(way)
+    try:
+        return await with_tls_hint(way, _told(asked, command, sentinel.master, where))
+    except LoginRefused:
+        return LoginRefused(
+            f"{where}, a Sentinel, refused the login: its own go with --sentinel-user and --sentinel-pass"
+        )
+    except TriageError as error:
+        return type(error)(_as_sentinels(error, where))
+    finally:
+        await asked.aclose()
+
+
+async def _told(asked: Redis, command: tuple[str, ...], master: str, where: Address) -> Any:
+    with translated(where, " ".join(command)):
+        return await asked.execute_command(*command, master)
+
+
+def _as_sentinels(error: TriageError, where: Address) -> str:
+    """The sentence of `error` with the options that are the Sentinels' own: the servers' may be right as they are."""
+    own = str(error).replace("without --tls", "--no-sentinel-tls")
+    return _TLS_OPTIONS.sub(r"--sentinel-\1", own).replace(str(where), f"{where}, asked as a Sentinel,", 1)

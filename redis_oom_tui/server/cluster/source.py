@@ -1,0 +1,200 @@
+"""A whole cluster as one source: every node asked at once, the worst primary in front."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.cluster import ClusterView, NodeView
+from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable
+from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.scan import ScanOptions, ScanView
+from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
+from redis_oom_tui.server.cluster.nodes import Nodes
+from redis_oom_tui.server.cluster.polling import ClusterPoll
+from redis_oom_tui.server.cluster.scan import ClusterScan
+from redis_oom_tui.server.cluster.topology import Topology
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.scan.tasks import together
+from redis_oom_tui.server.values import sample_families
+
+# Nodes whose keys are sampled for findings: of most families a few see as much as all.
+_SAMPLED_NODES = 8
+
+
+class ClusterSource:
+    """All nodes of a cluster behind one of them. Implements `ports.Fleet`.
+
+    Every node is a `LiveServer` of its own, so its connections are gated, polite and timed like any other. Its
+    snapshots are those of the worst primary, with all others in `Snapshot.fleet`.
+    """
+
+    def __init__(self, connection: Connection, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.connection = connection
+        self.members = Nodes(connection, monotonic)
+        self._round = ClusterPoll(self.members.at, monotonic)
+        self._view: ClusterView | None = None
+        self._shown = ""
+        self._pinned: str | None = None
+        self._notes: list[str] = []
+
+    @property
+    def address(self) -> Address:
+        """The node that was given."""
+        return self.connection.address
+
+    @property
+    def shown(self) -> str:
+        """The name of the primary whose figures the last snapshot showed; '' before the first."""
+        return self._shown
+
+    @property
+    def topology(self) -> Topology:
+        """Who serves what, as last asked."""
+        return self.members.topology
+
+    async def open(self) -> None:
+        """Connect to the node that was given, and find the others. Raises one of `models.errors`."""
+        await self.members.open()
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self.members.close()
+
+    def node(self, name: str) -> LiveServer:
+        """The node called `name`, as a source of its own. Raises ServerUnreachable where there is none."""
+        return self.members.node(name)
+
+    async def fleet(self) -> ClusterView:
+        """Every node asked at once; primaries that changed hands are followed. Raises where no node answers."""
+        if self.members.due:
+            await self.members.refresh()
+        views = await self._round.ask(self.topology.nodes)
+        strayed = any(view.node.serves and _strayed(view.snapshot, view.error) for view in views)
+        if strayed and await self.members.refresh():
+            self._round.forgive()
+            views = await self._round.ask(self.topology.nodes)
+        self.members.answered(view.node.address for view in views if view.snapshot is not None)
+        ordered = worst_first(views)
+        primaries = [view for view in ordered if view.node.serves]
+        self._view = ClusterView(ordered, told_apart(primaries), self.topology.open_slots)
+        return self._view
+
+    async def snapshot(self) -> Snapshot:
+        """The worst primary's INFO, with every node in `fleet`; it is nobody's single process, so it has no run_id."""
+        fleet = await self.fleet()
+        chosen = self._the_pinned(fleet) or shown(fleet, self._shown)
+        if chosen is None or chosen.snapshot is None:
+            raise ServerUnreachable(_nobody(fleet, self.address))
+        self._shown = chosen.name
+        notes, self._notes = (*self.members.news(), *self._notes), []
+        server = replace(chosen.snapshot.server, node=chosen.name, run_id=None, uptime_seconds=None)
+        return replace(chosen.snapshot, server=server, fleet=fleet, notes=notes)
+
+    def pin(self, name: str | None) -> None:
+        """Let the snapshots show the node called `name` from the next one on; None for the worst primary again."""
+        self._pinned = name
+
+    def _the_pinned(self, fleet: ClusterView) -> NodeView | None:
+        if self._pinned is None:
+            return None
+        view = next((view for view in fleet.nodes if view.name == self._pinned), None)
+        if view is not None and view.snapshot is not None:
+            return view
+        self._notes.append(f"{self._pinned} did not answer: the worst of the others is shown again")
+        self._pinned = None
+        return None
+
+    async def capabilities(self) -> Capabilities:
+        """What may be used on every primary: what one of them lacks counts as missing."""
+        shared = Capabilities()
+        for known in await together(_capabilities(server) for server in self.members.primaries()):
+            for feature, reason in known.missing.items():
+                shared = shared.without(feature, reason)
+        return shared
+
+    async def clients(self) -> tuple[ClientBuffer, ...]:
+        """CLIENT LIST of every primary, the largest holders of memory first, each with its node."""
+        servers = self.members.primaries()
+        held = await together(_clients(server) for server in servers)
+        return tuple(sorted((line for lines in held for line in lines), key=lambda line: -line.total_bytes))
+
+    async def details(self, key: KeyId) -> KeyDetails | None:
+        """A closer look at one key, on the node that serves its slot now, or on the one that it sends us on to."""
+        owner = self.topology.owners().of_key(key.key)
+        if owner is None:
+            raise ServerUnreachable("no node of the cluster serves this key's slot now")
+        node, alone = owner, replace(key, node="")
+        try:
+            found = await self.members.at(owner.address).details(alone)
+        except KeyMoved as moved:
+            heir = self.topology.told(moved.asks or "", owner.address)
+            if heir is None:
+                raise
+            node, found = heir, await self.members.importer(heir.name).details(alone)
+        return found and replace(found, row=replace(found.row, id=replace(found.row.id, node=node.name)))
+
+    async def settings(self) -> Mapping[str, str]:
+        """The settings of the node that is shown; where nodes differ, `Snapshot.fleet` says so."""
+        view = None if self._view is None else next((one for one in self._view.nodes if one.name == self._shown), None)
+        return MappingProxyType({}) if view is None else view.settings
+
+    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+        """A few keys of each of the largest families: on the node that is shown, and on others as well.
+
+        Most families are spread over all nodes; one with a hash tag is on one alone.
+        """
+        servers = sorted(self.members.primaries(), key=lambda server: str(server.address) != self._shown)
+        best: dict[bytes, FamilySample] = {}
+        for samples in await together(_samples(server, scan) for server in servers[:_SAMPLED_NODES]):
+            for sample in samples:
+                known = best.get(sample.pattern)
+                if known is None or sample.sampled_keys > known.sampled_keys:
+                    best[sample.pattern] = sample
+        return tuple(best.values())
+
+    def scan(self, options: ScanOptions) -> ClusterScan:
+        """A scan of all primaries that has not started yet."""
+        return ClusterScan(self.members, options)
+
+
+def _strayed(snapshot: Snapshot | None, error: str | None) -> bool:
+    """Whether a primary is lost, or says that it is a replica by now."""
+    return error is not None or (snapshot is not None and snapshot.server.role == "replica")
+
+
+def _nobody(fleet: ClusterView, address: Address) -> str:
+    errors = [view.error for view in fleet.nodes if view.error is not None]
+    if not errors:
+        return f"no primary of the cluster behind {address} answers"
+    if str(address) in {view.name for view in fleet.nodes}:
+        return errors[0]
+    return (
+        f"{address} answers, and none of the {len(errors)} addresses by which it names the cluster's nodes does"
+        f" ({errors[0]}): run the tool where they can be reached, or have the nodes announce others"
+    )
+
+
+async def _capabilities(server: LiveServer) -> Capabilities:
+    try:
+        return await server.capabilities()
+    except ServerUnreachable:
+        return Capabilities()
+
+
+async def _samples(server: LiveServer, scan: ScanView) -> tuple[FamilySample, ...]:
+    try:
+        return await sample_families(server, scan)
+    except ServerUnreachable:
+        return ()
+
+
+async def _clients(server: LiveServer) -> list[ClientBuffer]:
+    try:
+        return [replace(line, node=str(server.address)) for line in await server.clients()]
+    except ServerUnreachable:
+        return []

@@ -1,0 +1,194 @@
+"""Which nodes a cluster has and which slots each serves, in the words of CLUSTER SLOTS and CLUSTER NODES."""
+
+import bisect
+import contextlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.cluster import ClusterNode
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.server.decode import array, at_least, data, whole
+from redis_oom_tui.server.errors import translated
+
+_LARGEST_PORT = 65535
+_RANGE = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The nodes of a cluster; primaries that serve slots come first, in the order of their slots."""
+
+    nodes: tuple[ClusterNode, ...]
+
+    @property
+    def primaries(self) -> tuple[ClusterNode, ...]:
+        """The nodes that serve slots."""
+        return tuple(node for node in self.nodes if node.serves)
+
+    @property
+    def open_slots(self) -> int:
+        """How many slots nobody serves."""
+        return REDIS_CLUSTER_HASH_SLOTS - sum(node.slots for node in self.primaries)
+
+    def by_name(self, name: str) -> ClusterNode | None:
+        """The node called `name`."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def told(self, where: str, asked: Address) -> ClusterNode | None:
+        """The node at `where`, HOST:PORT as the node at `asked` told it: without a host it is on the same one."""
+        host, _, port = where.rpartition(":")
+        host = asked.host if host in ("", "?") else host.strip("[]")
+        return next((node for node in self.nodes if (node.address.host, str(node.address.port)) == (host, port)), None)
+
+    def owners(self) -> "Owners":
+        """For finding the owner of many keys."""
+        return Owners(self.primaries)
+
+
+class Owners:
+    """From a key to the node that serves its slot."""
+
+    def __init__(self, primaries: Iterable[ClusterNode]) -> None:
+        ranges = sorted((first, last, node) for node in primaries for first, last in node.ranges)
+        self._firsts = [first for first, _, _ in ranges]
+        self._ranges = ranges
+
+    def of_slot(self, slot: int) -> ClusterNode | None:
+        """The node that serves `slot`; None where nobody does."""
+        place = bisect.bisect_right(self._firsts, slot) - 1
+        if place < 0 or slot > self._ranges[place][1]:
+            return None
+        return self._ranges[place][2]
+
+    def of_key(self, key: bytes) -> ClusterNode | None:
+        """The node that serves `key`; None where nobody does."""
+        return self.of_slot(key_slot(key))
+
+
+async def slots_on_their_way(client: "Redis") -> dict[int, str]:
+    """The slots that this node is handing over, and the id of the node that gets each; none where it does not tell."""
+    with contextlib.suppress(TriageError), translated("the node", "CLUSTER NODES"):
+        return migrating(_text(data(await client.execute_command("CLUSTER", "NODES"))))
+    return {}
+
+
+async def keys_in_slots(client: "Redis", slots: Iterable[int]) -> dict[int, int]:
+    """How many keys this node has in each of `slots`; those that it does not tell are left out."""
+    asked = list(slots)
+    pipeline = client.pipeline(transaction=False)
+    for slot in asked:
+        pipeline.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot)
+    replies: list[object] = []
+    with contextlib.suppress(TriageError), translated("the node", "CLUSTER COUNTKEYSINSLOT"):
+        replies = await pipeline.execute(raise_on_error=False)
+    if not replies:
+        return {}
+    return {slot: reply for slot, reply in zip(asked, replies, strict=True) if isinstance(reply, int)}
+
+
+async def discover(client: "Redis", asked: Address) -> Topology:
+    """The cluster as the node at `asked` sees it. Raises redis-py's errors; one that is no cluster refuses.
+
+    CLUSTER SLOTS tells which address clients shall use (a host name under TLS, the TLS port); CLUSTER NODES, where it
+    may be read, adds who is failing and the nodes without slots.
+    """
+    # Two words, so that redis-py leaves the replies as they are: its parser of NODES merges nodes by address.
+    serving = from_slots(await client.execute_command("CLUSTER", "SLOTS"), asked)
+    try:
+        lines = data(await client.execute_command("CLUSTER", "NODES"))
+    except exceptions.ResponseError:
+        return Topology(tuple(serving))
+    return Topology(tuple(_merged(serving, from_nodes(_text(lines), asked))))
+
+
+def from_slots(reply: object, asked: Address) -> list[ClusterNode]:
+    """The nodes in a reply of CLUSTER SLOTS; one without a host is where the question went. Raises InvalidResponse."""
+    primaries: dict[str, ClusterNode] = {}
+    replicas: dict[str, ClusterNode] = {}
+    entries = [at_least(entry, 3) for entry in array(reply)]
+    for first, last, primary, *others in sorted(entries, key=lambda entry: whole(entry[0])):
+        node = _endpoint(primary, asked)
+        known = primaries.setdefault(node.name, node)
+        primaries[node.name] = replace(known, ranges=(*known.ranges, (whole(first), whole(last))))
+        for other in others:
+            replica = _endpoint(other, asked)
+            replicas[replica.name] = replace(replica, primary=node.name)
+    return [*primaries.values(), *replicas.values()]
+
+
+def _endpoint(reply: object, asked: Address) -> ClusterNode:
+    entry = at_least(reply, 2)
+    host = _text(data(entry[0])) if entry[0] else asked.host
+    address = Address(asked.host if host == "?" else host, whole(entry[1]))
+    # Before Redis 4 an entry had no id; the address does as well.
+    return ClusterNode(str(address), _text(entry[2]) if len(entry) > 2 else str(address), address, str(address))
+
+
+def from_nodes(text: str, asked: Address) -> list[ClusterNode]:
+    """The nodes in a reply of CLUSTER NODES; those still in handshake or without an address are left out."""
+    rows = [line.split(" ") for line in text.splitlines() if line.count(" ") >= 7]
+    rows = [row for row in rows if not {"handshake", "noaddr"} & set(row[2].split(","))]
+    addresses = {row[0]: _listed(row[1], asked) for row in rows}
+    nodes = []
+    for row in rows:
+        name = str(addresses[row[0]])
+        flags = set(row[2].split(","))
+        copied = addresses.get(row[3])
+        ranges = tuple(_range(word) for word in row[8:] if _RANGE.fullmatch(word))
+        nodes.append(
+            ClusterNode(
+                name=name,
+                id=row[0],
+                address=addresses[row[0]],
+                primary=name if "slave" not in flags or copied is None else str(copied),
+                ranges=ranges,
+                failed="fail" in flags,
+            )
+        )
+    return nodes
+
+
+def migrating(text: str) -> dict[int, str]:
+    """The slots that the node whose CLUSTER NODES this is hands to another just now, and the other's id.
+
+    >>> migrating("e7d1 :1@2 myself,master - 0 0 1 connected 0-99 [7->-67ed] [8-<-67ed]")
+    {7: '67ed'}
+    """
+    own = next((line for line in text.splitlines() if "myself" in line), "")
+    handed = (word.strip("[]").partition("->-") for word in own.split(" ") if "->-" in word)
+    return {int(slot): heir for slot, _, heir in handed if _RANGE.fullmatch(slot) and "-" not in slot}
+
+
+def _listed(word: str, asked: Address) -> Address:
+    """From `10.0.0.5:6379@16379,cache-1`; the node that was asked may not know its own address."""
+    host, _, port = word.split(",", maxsplit=1)[0].split("@", maxsplit=1)[0].rpartition(":")
+    number = int(port) if _RANGE.fullmatch(port) and "-" not in port and int(port) <= _LARGEST_PORT else asked.port
+    return Address(host.strip("[]") or asked.host, number)
+
+
+def _range(word: str) -> tuple[int, int]:
+    first, _, last = word.partition("-")
+    return int(first), int(last or first)
+
+
+def _merged(serving: list[ClusterNode], listed: list[ClusterNode]) -> list[ClusterNode]:
+    """`serving` with the opinion of `listed`, and the nodes that only the latter has; matched by id."""
+    by_id = {node.id: node for node in listed}
+    known = {node.id: node for node in serving}
+    nodes = [replace(node, failed=by_id[node.id].failed) if node.id in by_id else node for node in serving]
+    names = {by_id[node_id].name: node.name for node_id, node in known.items() if node_id in by_id}
+    for node in listed:
+        if node.id not in known:
+            primary = node.name if node.is_primary else names.get(node.primary, node.primary)
+            nodes.append(replace(node, primary=primary))
+    return nodes
+
+
+def _text(word: object) -> str:
+    return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)

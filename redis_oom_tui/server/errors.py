@@ -1,0 +1,200 @@
+"""Where redis-py's errors become ours: each one plain sentence of what, where and what to try."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+from redis import exceptions
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.models import errors
+
+_ABSENT = re.compile(
+    r"unknown (sub)?command|unsupported config|try (config|client|object|memory|acl) help", re.IGNORECASE
+)
+_QUOTED = re.compile(r",? with args beginning with:.*", re.DOTALL)
+_LOGIN = re.compile(
+    r"WRONGPASS|NOAUTH|invalid username-password|^authentication required|client already authenticated"
+    r"|without any password",
+    re.IGNORECASE,
+)
+_NO_PASSWORD = re.compile(r"without any password configured|no password is set", re.IGNORECASE)
+_MAY_NOT_RUN = re.compile(r"permissions? to run", re.IGNORECASE)
+# What to try where a command that nothing can replace is not there at all.
+_INSTEAD = {
+    "INFO": "; try the server's own port instead of a proxy's",
+    "SCAN": "; load its dump into a server of your own, and scan that",
+}
+# Refusals from inside a script stand behind a dash, and on Redis 6.2 behind the script's name as well.
+_IN_SCRIPT = re.compile(r"^(?:@user_script\S*(?: \S+)?: )?-?")
+# What the server says at the start of a refusal that is not about the command or its key.
+_BLOCKED = ("MISCONF", "NOREPLICAS", "READONLY", "CLUSTERDOWN")
+_BUSY = ("BUSY ", "TRYAGAIN", "MASTERDOWN")
+_FULL = "max number of clients reached"
+
+
+@contextlib.contextmanager
+def translated(where: object, doing: str = "") -> Iterator[None]:
+    """Raise one of `models.errors` for anything that redis-py raises inside; `where` is the server's address."""
+    try:
+        yield
+    except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
+        raise as_ours(error, where, doing) from None
+
+
+def as_ours(error: BaseException, where: object, doing: str = "") -> errors.TriageError:
+    """The error of our own family for one of redis-py's; `doing` names the command where it is known."""
+    text = said(error)
+    if isinstance(error, exceptions.BusyLoadingError):
+        return _loading(where)
+    # The pool hands a refused login on as a plain ConnectionError: then only its text tells.
+    if isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError)) or _LOGIN.search(text):
+        return _login(text, where)
+    if isinstance(error, exceptions.ResponseError):
+        return _refusal(error, text, where, doing)
+    if isinstance(error, exceptions.InvalidResponse) or "protocol error" in text.lower():
+        return not_redis(where)
+    if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
+        return errors.ServerUnreachable(
+            f"{where} did not answer in time: it may be blocked, or a firewall drops packets", silent=True
+        )
+    return errors.ServerUnreachable(_unreachable(text, where))
+
+
+def not_redis(where: object) -> errors.NotRedis:
+    """Something answered that no server of this kind answers."""
+    return errors.NotRedis(f"{where} answers, but not as Redis does: check the port, and whether it wants --tls")
+
+
+def in_script(text: str, doing: str = "") -> errors.TriageError:
+    """The error of our own family for a refusal that a command met inside a script; it keeps the server's own words.
+
+    >>> in_script("-MISCONF Redis is configured to save RDB snapshots").error_class
+    <ErrorClass.STOP: 'stop'>
+    >>> in_script("NOPERM this user has no permissions to access one of the keys")
+    PermissionRefused('NOPERM this user has no permissions to access one of the keys')
+    """
+    words = _IN_SCRIPT.sub("", text, count=1)
+    told = {"command": doing, "text": text}
+    if words.startswith(_BLOCKED):
+        return errors.WritesBlocked(f"The server accepts no writes now: {words}", **told)
+    if words.startswith("OOM "):
+        return errors.OutOfMemory(text, **told)
+    if words.startswith(("NOPERM", "The user executing the script")) or _MAY_NOT_RUN.search(words):
+        return errors.PermissionRefused(text, **told)
+    if words.startswith("Unknown Redis command") or _ABSENT.search(words):
+        return errors.CommandMissing(text, **told)
+    return errors.CommandRefused(text, **told)
+
+
+def waits(error: BaseException) -> bool:
+    """Whether redis-py's `error` says that the server carries out nothing just now, so that asking again helps."""
+    if isinstance(error, exceptions.ResponseError):
+        return isinstance(error, (exceptions.TryAgainError, exceptions.MasterDownError)) or str(error).startswith(_BUSY)
+    return isinstance(error, exceptions.BusyLoadingError)
+
+
+def said(error: BaseException, limit: int = 300) -> str:
+    """The server's own words, without the arguments that it quotes of a command it does not know.
+
+    >>> said(exceptions.ResponseError("unknown command 'MEMORY', with args beginning with: 'USAGE' 'k' "))
+    "unknown command 'MEMORY'"
+    """
+    return safe_text(_QUOTED.sub("", str(error)), limit)
+
+
+def _login(text: str, where: object) -> errors.TriageError:
+    if _NO_PASSWORD.search(text):
+        return errors.LoginRefused(
+            f"{where} has no password, and one was given: leave out -a, and unset REDISCLI_AUTH (for a user of its own"
+            " give --user as well)"
+        )
+    if "WRONGPASS" in text or "invalid" in text.lower():
+        return errors.LoginRefused(f"{where} refused this user name or password: check --user, -a and REDISCLI_AUTH")
+    return errors.LoginRefused(f"{where} wants a password: give it by REDISCLI_AUTH, -a or --user with -a")
+
+
+def _loading(where: object) -> errors.ServerBusy:
+    return errors.ServerBusy(f"{where} is loading its data from disk: it answers when that is done")
+
+
+def _refusal(error: exceptions.ResponseError, text: str, where: object, doing: str) -> errors.TriageError:
+    if waits(error):
+        return _busy(error, text, where)
+    what = doing or "a command"
+    said = {"command": doing, "text": text}
+    if isinstance(error, exceptions.NoPermissionError):
+        return errors.PermissionRefused(
+            f"{where} does not let this user run {what}: {text}{_grant(doing, text)}", **said
+        )
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return errors.OutOfMemory(f"{where} refused {what}: it is over maxmemory", **said)
+    if isinstance(error, exceptions.ClusterDownError):
+        return errors.WritesBlocked(f"{where} serves no keys now (CLUSTERDOWN): {text}", **said)
+    if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_BLOCKED):
+        return errors.WritesBlocked(f"{where} accepts no writes now: {text}", **said)
+    if isinstance(error, exceptions.AskError):
+        return _moved(error, text, said)
+    if _ABSENT.search(text):
+        return errors.CommandMissing(f"{where} has no {what}: {text}{_INSTEAD.get(doing, '')}", **said)
+    return errors.CommandRefused(f"{where} refused {what}: {text}", **said)
+
+
+def _busy(error: exceptions.ResponseError, text: str, where: object) -> errors.ServerBusy:
+    if isinstance(error, exceptions.MasterDownError):
+        return errors.ServerBusy(f"{where} serves nothing while it has no link to its master: {text}")
+    if isinstance(error, exceptions.TryAgainError):
+        return errors.ServerBusy(f"{where} is moving these keys to another node: {text}")
+    return errors.ServerBusy(f"{where} is busy running a script: {text}")
+
+
+def _moved(error: exceptions.AskError, text: str, said: dict[str, str]) -> errors.KeyMoved:
+    # A MovedError is an AskError in redis-py.
+    if isinstance(error, exceptions.MovedError):
+        return errors.KeyMoved(f"the key is served by another node now ({text})", **said)
+    return errors.KeyMoved(
+        f"the key is served by another node, as its slot is half moved (ASK {text})",
+        asks=f"{error.host}:{error.port}",
+        **said,
+    )
+
+
+def _grant(doing: str, text: str) -> str:
+    """What an administrator could do for a user who may not run `doing` at all."""
+    if not doing or not _MAY_NOT_RUN.search(text):
+        return ""
+    return f"; log in as a user who may, or allow it by ACL SETUSER with +{doing.lower().replace(' ', '|')}"
+
+
+def _unreachable(text: str, where: object) -> str:
+    # The server's name stands in the text, and may be made of any of these words.
+    name = str(where).removeprefix("unix:")
+    lowered = text.replace(name, "").replace(name.rpartition(":")[0] or name, "").lower()
+    if "certificate" in lowered or "ssl" in lowered:
+        return _untrusted(text, where)
+    if _FULL in lowered:
+        return f"{where} has no connection left (maxclients): close idle clients, or raise maxclients"
+    if "refused" in lowered or "error 111" in lowered:
+        return f"{where} refuses connections: is the server up, and are host and port right?"
+    if "no such file" in lowered:
+        return f"{where} does not exist: is the server up, and is the socket's path right?"
+    if "name or service" in lowered or "resolution" in lowered or "getaddrinfo" in lowered:
+        return f"{where} has no address: the host name is not known here"
+    if any(word in lowered for word in ("closed", "reset", "lost", "broken pipe")):
+        # TLS 1.3 refuses a missing certificate after the handshake: often all that is seen of it is the close.
+        return (
+            f"{where} closed the connection: it may be restarting, full of clients, want --tls, "
+            "or want a client certificate (--cert and --key)"
+        )
+    return f"{where} cannot be reached: {text}"
+
+
+def _untrusted(text: str, where: object) -> str:
+    lowered = text.lower()
+    if "mismatch" in lowered or "is not valid for" in lowered:
+        return f"{where} has a TLS certificate for another name: give the name that it is for with --sni ({text})"
+    if "certificate_required" in lowered or "certificate required" in lowered or "unknown ca" in lowered:
+        return f"{where} wants a client certificate that it trusts: give one with --cert and --key ({text})"
+    if "certificate" in lowered:
+        return f"{where} has a TLS certificate that cannot be trusted: name its authority with --cacert ({text})"
+    return f"{where} does not speak TLS as asked: check the port, --tls, --cert and --key ({text})"

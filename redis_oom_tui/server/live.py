@@ -1,0 +1,198 @@
+"""A live server, as screens and commands see it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Redis
+
+from redis_oom_tui.models import address as addresses
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.cluster import NodeView
+from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable
+from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
+from redis_oom_tui.models.snapshot import ClientBuffer, Server, Snapshot
+from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.rules.headroom import headroom, list_of_clients
+from redis_oom_tui.server import probing
+from redis_oom_tui.server.client import borrowed, make_client
+from redis_oom_tui.server.cluster.master_locator import MasterLocator
+from redis_oom_tui.server.command_allowlist import CommandAllowlist
+from redis_oom_tui.server.config_reader import read_settings
+from redis_oom_tui.server.decode import data
+from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.info_reader import Closely, InfoReader
+from redis_oom_tui.server.replies import client_buffers, clients_in
+
+if TYPE_CHECKING:
+    from redis_oom_tui.server.scan.keyspace import KeyspaceScan
+
+
+class LiveServer:
+    """One server behind redis-py's connections. Implements `ports.Source`; `monotonic` stamps its snapshots."""
+
+    def __init__(self, connection: addresses.Connection, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._where = MasterLocator(connection)
+        self._looks = InfoReader(monotonic)
+        self._clients: dict[tuple[int, bool], Redis] = {}
+        self._capabilities: Capabilities | None = None
+        self._seen: Server | None = None
+
+    @property
+    def seen(self) -> Server | None:
+        """Who answered the last look; None before the first. A failover changes its role, a restart its run id."""
+        return self._seen
+
+    @property
+    def connection(self) -> addresses.Connection:
+        """How it is reached now: behind Sentinels the address changes with the master."""
+        return self._where.connection
+
+    @property
+    def address(self) -> addresses.Address:
+        """Where it is, for people."""
+        return self.connection.address
+
+    def client(self, db: int = 0, *, changing: bool = False) -> "Redis":
+        """The client of database `db`, made on first use; `changing` is for confirmed actions alone."""
+        key = (db, changing)
+        if key not in self._clients:
+            gate = CommandAllowlist(read_only=self.connection.read_only, changing=changing)
+            self._clients[key] = make_client(self.connection, db=db, gate=gate)
+        return self._clients[key]
+
+    async def open(self) -> None:
+        """Connect, find the master where Sentinels are asked, and see that it is a server with data.
+
+        Raises one of `models.errors`.
+        """
+        await self.locate()
+        try:
+            info = await self._looks.info(self.connection, self.client(), "server")
+        except ServerUnreachable as error:
+            raise self._where.named(error) from None
+        except CommandRefused:
+            return  # each look says so, and keys may be walked all the same
+        if info.get("redis_mode", info.get("server_mode")) == "sentinel":
+            raise NotRedis(
+                f"{self.address} is a Sentinel and holds no data: give it as --sentinel {self.address} --master NAME"
+            )
+
+    async def locate(self) -> None:
+        """Find the master where Sentinels are asked; else send nothing, and leave it to the first look to connect."""
+        if await self._where.find():
+            await self._let_go()
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            await client.aclose()
+
+    async def capabilities(self) -> Capabilities:
+        """What may be read here, asked once."""
+        if self._capabilities is None:
+            client = self.client()
+            with translated(self.address):
+                async with borrowed(client) as connection:
+                    manners = dict(connection.refused_manners)
+                self._capabilities = await probing.probe_reads(client, self.address, manners)
+        return self._capabilities
+
+    def remember(self, capabilities: Capabilities | None) -> None:
+        """Keep what a later command learnt; None to ask again when it is wanted next."""
+        self._capabilities = capabilities
+
+    async def snapshot(self) -> Snapshot:
+        """One INFO, parsed. Behind Sentinels a lost or demoted master is looked for again, once."""
+        try:
+            snapshot = await self._look()
+        except ServerUnreachable as error:
+            if not await self._followed():
+                raise self._where.named(error) from None
+            snapshot = await self._look()
+        if snapshot.server.role == "replica" and await self._followed():
+            snapshot = await self._look()
+        self._seen = snapshot.server
+        if snapshot.server.role == "replica":
+            self._where.doubt()
+        return replace(snapshot, notes=self._where.news())
+
+    async def look_closely(self) -> Closely:
+        """INFO, the settings and CLIENT LIST, and what of them was refused: see `InfoReader.closely`."""
+        return await self._looks.closely(self.connection, self.client())
+
+    async def clients(self) -> tuple[ClientBuffer, ...]:
+        """CLIENT LIST, the largest holders of memory first. Raises CommandRefused where its reply has no room."""
+        snapshot = await self._look()
+        too_long = list_of_clients(snapshot.activity.connected_clients, headroom(snapshot))
+        if too_long is not None:
+            raise CommandRefused(too_long, command="CLIENT LIST")
+        return await self._clients_by("CLIENT", "LIST")
+
+    async def client_by_id(self, client_id: int) -> ClientBuffer | None:
+        """What CLIENT LIST says of one client; None where it is gone."""
+        found = await self._clients_by("CLIENT", "LIST", "ID", client_id)
+        return next((one for one in found if one.id == client_id), None)
+
+    async def _clients_by(self, *command: str | int) -> tuple[ClientBuffer, ...]:
+        with translated(self.address, "CLIENT LIST"):
+            return client_buffers(clients_in(data(await self.client().execute_command(*command))))
+
+    async def settings(self) -> Mapping[str, str]:
+        """The settings that a diagnosis looks at; empty where CONFIG is not to be had."""
+        with translated(self.address, "CONFIG GET"):
+            return await read_settings(self.client())
+
+    async def replicas(self) -> tuple[NodeView, ...]:
+        """What each replica that INFO names says of itself, or why it does not. Raises one of `models.errors`."""
+        from redis_oom_tui.server.cluster.replicas import replicas_of  # noqa: PLC0415 - it is made of servers like this
+
+        if self._looks.replica_lines is None:
+            await self.snapshot()
+        return await replicas_of(self.connection, self._looks.replica_lines or ())
+
+    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+        """A few keys of each of the largest families, boiled down to figures."""
+        from redis_oom_tui.server.values import sample_families  # noqa: PLC0415 - as for the scan
+
+        return await sample_families(self, scan)
+
+    def scan(self, options: ScanOptions) -> "KeyspaceScan":
+        """A scan that has not started yet."""
+        from redis_oom_tui.server.scan.keyspace import KeyspaceScan  # noqa: PLC0415 - `check` must not pay for it
+
+        return KeyspaceScan(self, options)
+
+    def resumed(
+        self, progress: Mapping[str, Any], *, pace: Pace | None = None, sample: int | None = None
+    ) -> "KeyspaceScan":
+        """The scan that gave `progress` when it broke off, to go on with; raises BadInput where that is damaged."""
+        from redis_oom_tui.server.scan.checkpoint import checkpoint_from  # noqa: PLC0415 - as for the scan
+        from redis_oom_tui.server.scan.keyspace import KeyspaceScan  # noqa: PLC0415
+
+        begun = checkpoint_from(progress, pace=pace, sample=sample)
+        return KeyspaceScan(self, begun.options, begun=begun)
+
+    async def details(self, key: KeyId) -> KeyDetails | None:
+        """A closer look at one key that leaves no trace; None where it is gone."""
+        from redis_oom_tui.server.scan.details import details  # noqa: PLC0415 - as for the scan
+
+        return await details(self, key)
+
+    async def _look(self) -> Snapshot:
+        return await self._looks.look(self.connection, self.client())
+
+    async def _followed(self) -> bool:
+        """Whether a failover was found and followed: the next snapshot then says so."""
+        moved = await self._where.follow()
+        if moved:
+            await self._let_go()
+        return moved
+
+    async def _let_go(self) -> None:
+        """Forget the server that was there until now."""
+        self._capabilities = None
+        await self.close()

@@ -1,0 +1,279 @@
+"""Check each key again, and delete it, let it expire or save it: by script in one step, else as close as it goes."""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from redis_oom_tui.models.errors import PermissionRefused, ServerBusy, TriageError
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.rules.headroom import headroom_in
+from redis_oom_tui.server.mutations import scripts
+from redis_oom_tui.server.mutations.clock import server_time
+from redis_oom_tui.server.mutations.eval_packing import Check, Due, packed
+from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from redis_oom_tui.server.mutations.non_atomic_mutator import NonAtomicMutator
+from redis_oom_tui.server.mutations.replies import Limit, Said, Saved, Uncopied, all_said, said, saved, string
+from redis_oom_tui.server.mutations.scripts import Reply
+from redis_oom_tui.server.replies import info_in
+
+_Told = TypeVar("_Told", Said, Saved | Uncopied | Said)
+
+
+class KeyReplies(NamedTuple):
+    """What became of some keys that follow each other, from the check at position `at` on."""
+
+    at: int
+    said: list[Said]
+
+
+class Throttle(Protocol):
+    """How much is sent at once, asked before each call."""
+
+    @property
+    def per_call(self) -> int:
+        """How many keys in a call."""
+
+    @property
+    def window(self) -> int:
+        """How many calls may be on their way."""
+
+    @property
+    def resting(self) -> bool:
+        """Whether to let what is on its way come home, and then wait for `ready`, before the next call."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether to send no further call."""
+
+    async def ready(self) -> None:
+        """Return when the next call may be sent."""
+
+    def begun(self) -> None:
+        """A call is on its way."""
+
+    def took(self, keys: int, seconds: float) -> None:
+        """It was of so many keys and kept the server for at most so long; of none where its reply was lost."""
+
+
+class ReplyRoom(NamedTuple):
+    """Bytes that are free for replies, None where nothing bounds them; `freeing` while more becomes free."""
+
+    free: int | None
+    freeing: bool
+
+
+class _Weights:
+    """Cuts calls short: of keys of these sizes no more than `at_once` bytes go into one, but at least one key."""
+
+    def __init__(self, sizes: Sequence[int] = (), at_once: int = 0) -> None:
+        self._sizes = sizes
+        self._at_once = at_once
+
+    def end(self, at: int, end: int) -> int:
+        """Where a call that begins at `at` ends, at `end` at the latest."""
+        held = 0
+        for place, size in enumerate(self._sizes[at:end], at):
+            held += size
+            if place > at and held > self._at_once:
+                return place
+        return end
+
+
+class KeyMutator:
+    """Acts on keys of one database. `scripted` is False where EVAL is refused; `alone` sends each key by itself. After
+    a lost connection `sent` is how many of the checks, from the first on, may have been acted on. Once the server said
+    that it carries out nothing just now, no further call is sent.
+    """
+
+    def __init__(
+        self, channel: ExclusiveConnection, throttle: Throttle, *, scripted: bool, alone: bool = False
+    ) -> None:
+        self._channel = channel
+        self._throttle = throttle
+        self._scripted = scripted
+        self._steps = NonAtomicMutator(channel)
+        self._alone = alone
+        self._weights = _Weights()
+        self.sent = 0
+        self._held = False
+
+    async def headroom(self) -> ReplyRoom:
+        """What is free for replies now. Raises one of `models.errors`."""
+        told = await self._channel.call([("INFO", "memory"), ("INFO", "keyspace")])
+        texts = [string(reply) for reply in told]
+        for text in texts:
+            if isinstance(text, TriageError):
+                raise text
+        fields = info_in(b"\n".join(text for text in texts if isinstance(text, bytes)))
+        return ReplyRoom(headroom_in(fields), freeing=fields.get("lazyfree_pending_objects", "0") != "0")
+
+    def weigh(self, sizes: Sequence[int], at_once: int) -> None:
+        """What is deleted next is of these sizes, and its values are read again: `at_once` bytes in a call at most."""
+        self._weights = _Weights(sizes, at_once)
+
+    async def delete(self, checks: Sequence[Check]) -> AsyncGenerator[KeyReplies, None]:
+        """UNLINK each key that still looks as expected, and tell of some at a time, until all are told of or the
+        throttle is stopping. Raises ServerUnreachable where replies were lost.
+        """
+        weights, self._weights = self._weights, _Weights()
+        self._held = False
+        if self._scripted:
+            async with contextlib.aclosing(self._calls(scripts.DELETE, checks, weights=weights)) as calls:
+                async for at, replies in calls:
+                    yield self._told(at, _all_said(replies))
+            return
+        async with contextlib.aclosing(self._parts(checks, weights)) as parts:
+            async for at, part in parts:
+                yield self._told(at, await self._steps.delete(part))
+
+    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int]) -> AsyncGenerator[KeyReplies, None]:
+        """Give each unchanged key its end at `due_ms` (Unix milliseconds of the server), unless it ends sooner already.
+
+        One that is overdue when its turn comes keeps a second.
+        """
+        self._held = False
+        if self._scripted:
+            async with contextlib.aclosing(self._calls(scripts.EXPIRE, checks, [(due,) for due in due_ms])) as calls:
+                async for at, replies in calls:
+                    yield self._told(at, _all_said(replies))
+            return
+        async with contextlib.aclosing(self._parts(checks)) as parts:
+            async for at, part in parts:
+                yield self._told(at, await self._steps.expire(part, due_ms[at : at + len(part)]))
+
+    async def save(
+        self, checks: Sequence[Check], sizes: Sequence[int], limit: Limit
+    ) -> AsyncGenerator[tuple[int, list[Saved | Uncopied | Said]], None]:
+        """The value of each key that still looks as expected, some at a time with the position of the first, until the
+        throttle is stopping. What does not fit into `limit` is Uncopied, or LATER; `sizes` are the sizes as far as
+        they are known. Raises as `delete` does.
+        """
+        limit = limit._replace(at_once=limit.at_once // max(1, self._throttle.window))
+        weights = _Weights(sizes, limit.at_once)
+        self._held = False
+        if not self._scripted:
+            async with contextlib.aclosing(self._parts(checks, weights)) as parts:
+                async for at, part in parts:
+                    yield at, self._heeded(await self._steps.save(part, limit))
+            return
+        most = -limit.most if limit.unsized else limit.most
+        limits = [(most, limit.at_once)] * len(checks)
+        async with contextlib.aclosing(self._calls(scripts.SAVE, checks, limits, weights=weights)) as calls:
+            async for at, replies in calls:
+                yield at, self._heeded([saved(reply) if isinstance(reply, list) else said(reply) for reply in replies])
+
+    def _told(self, at: int, replies: list[Said]) -> KeyReplies:
+        return KeyReplies(at, self._heeded(replies))
+
+    def _heeded(self, replies: list[_Told]) -> list[_Told]:
+        self._held = self._held or any(isinstance(reply, ServerBusy) for reply in replies)
+        return replies
+
+    @property
+    def _ending(self) -> bool:
+        """Whether to send no further call."""
+        return self._throttle.stopping or self._held
+
+    async def ends(self, keys: Sequence[KeyId]) -> list[int | None]:
+        """When each key expires, in Unix milliseconds of the server; -1 where it does not, None where it is gone."""
+        now = await server_time(self._channel)
+        replies = await self._channel.call([("PTTL", key.key) for key in keys])
+        for reply in replies:
+            if isinstance(reply, ServerBusy):
+                raise reply
+        return [
+            None if reply == -2 else now.ms + reply if isinstance(reply, int) and reply >= 0 else -1
+            for reply in replies
+        ]
+
+    async def _parts(
+        self, checks: Sequence[Check], weights: "_Weights | None" = None
+    ) -> AsyncGenerator[tuple[int, Sequence[Check]], None]:
+        """`checks` in parts, each as soon as it may be acted on."""
+        weights, at = weights or _Weights(), 0
+        while at < len(checks) and not self._ending:
+            await self._throttle.ready()
+            part = checks[at : weights.end(at, min(len(checks), at + self._throttle.per_call))]
+            self.sent = at + len(part)
+            self._throttle.begun()
+            began = time.monotonic()
+            took = False
+            try:
+                yield at, part
+                took = True
+            finally:
+                # Of a lost reply the pacer hears as well, or it would wait for it for ever.
+                self._throttle.took(len(part) if took else 0, time.monotonic() - began)
+            at += len(part)
+
+    async def _calls(
+        self, script: bytes, checks: Sequence[Check], dues: Sequence[Due] = (), *, weights: "_Weights | None" = None
+    ) -> AsyncGenerator[tuple[int, list[Any]], None]:
+        """Call `script` for all `checks`, the next call on its way while the server works at one: yields the replies
+        to some of them, and from which position on they are. Whoever leaves off early loses the connection.
+        """
+        throttle, weights = self._throttle, weights or _Weights()
+        on_the_way: deque[tuple[int, int, float]] = deque()
+        refused: list[tuple[int, int]] = []
+        at, last = 0, 0.0
+        try:
+            while True:
+                while at < len(checks) and len(on_the_way) < throttle.window and not self._ending:
+                    if throttle.resting:
+                        if on_the_way:
+                            break
+                        await throttle.ready()
+                    end = weights.end(at, min(len(checks), at + throttle.per_call))
+                    self.sent = end
+                    throttle.begun()
+                    on_the_way.append((at, end, time.monotonic()))
+                    buffer = self._buffer(script, checks[at:end], dues[at:end])
+                    await self._channel.send("EVAL", buffer, end - at if self._alone else 1)
+                    at = end
+                if not on_the_way:
+                    break
+                start, end, sent = on_the_way[0]
+                replies = await self._answers(end - start)
+                on_the_way.popleft()
+                now = time.monotonic()
+                throttle.took(end - start, now - max(sent, last))
+                last = now
+                if isinstance(replies, PermissionRefused):
+                    refused.append((start, end))
+                else:
+                    yield start, replies
+        finally:
+            for _ in on_the_way:
+                throttle.took(0, 0.0)
+            if on_the_way:
+                await self._channel.abandon()
+        for start, end in refused:
+            yield start, await self._singly(script, checks[start:end], dues[start:end])
+
+    def _buffer(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> bytes:
+        if not self._alone:
+            return packed(script, checks, dues)
+        return b"".join([packed(script, checks[at : at + 1], dues[at : at + 1]) for at in range(len(checks))])
+
+    async def _answers(self, keys: int) -> list[Any] | PermissionRefused:
+        """The replies about the keys of one call; the refusal where it met a call of several keys."""
+        if self._alone:
+            return [all_said(one, 1)[0] for one in await self._channel.replies("EVAL", keys)]
+        (reply,) = await self._channel.replies("EVAL", 1)
+        if isinstance(reply, PermissionRefused) and keys > 1:
+            return reply
+        return all_said(reply, keys)
+
+    async def _singly(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> list[Any]:
+        """One key that this user may not touch refuses a whole call, and nothing of it ran: each key by itself."""
+        for at in range(len(checks)):
+            await self._channel.send("EVAL", packed(script, checks[at : at + 1], dues[at : at + 1]), 1)
+        replies = await self._channel.replies("EVAL", len(checks))
+        return [all_said(one, 1)[0] for one in replies]
+
+
+def _all_said(replies: list[Any]) -> list[Said]:
+    # Usually all of them are alike, and there are many.
+    return [Reply.DONE] * len(replies) if replies == [1] * len(replies) else [said(reply) for reply in replies]

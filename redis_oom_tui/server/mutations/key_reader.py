@@ -1,0 +1,338 @@
+"""Keys as a plan needs them: read by SCAN or by identity, with commands that leave no trace."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import repeat
+from typing import Any, NamedTuple
+
+from redis import exceptions
+
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
+from redis_oom_tui.rules.expected_state import ReadSpan
+from redis_oom_tui.rules.selection import names_matching, server_match, server_type, ttl_matches
+from redis_oom_tui.rules.sizing import tells_nothing
+from redis_oom_tui.server.busy import not_busy
+from redis_oom_tui.server.decode import page
+from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.mutations.clock import ASKED, PACKED_TIME, told_time
+from redis_oom_tui.server.mutations.key_mutator import Throttle
+from redis_oom_tui.server.scan.connection import ScanConnection
+from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, checked, packed_by_key, packed_words
+from redis_oom_tui.server.scan.page_size import PageSize
+from redis_oom_tui.server.sizing import Sizer, Words, command_of
+
+# Keys that are all looked at, and keys that SCAN passes by for the most part: one or two milliseconds of the server.
+_MOST_AT_ONCE, _MOST_FILTERED = 1000, 2000
+# How long to wait for a second to be over, and how often at most.
+_WAIT_SECONDS, _LONGEST_WAIT = 0.1, 80
+_EARLY = KeyQuestion.TYPE, KeyQuestion.TTL
+_TYPES = {kind.encode(): kind for kind in ("string", "list", "set", "zset", "hash", "stream")}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one step of a walk found: keys walked, and those of them that may match. `asked` are names that were given.
+
+    `last` says that no page follows. `refused_keys` are those that this user may not look at; `moved` those that
+    another node serves, with HOST:PORT of the one to be asked behind ASKING where the server told. `in_use` are those
+    that were used in the very second in which they were read, as far as is known: `unsure` where it is not known which
+    second that was.
+    """
+
+    walked: int
+    rows: list[PlannedKey] = field(default_factory=list)
+    refused_keys: int = 0
+    moved: Mapping[bytes, str | None] = field(default_factory=dict)
+    last: bool = False
+    in_use: frozenset[bytes] = frozenset()
+    unsure: bool = False
+    asked: Sequence[bytes] = ()
+
+
+class _Found(NamedTuple):
+    """Names that SCAN gave, how many keys it walked for them, and its next cursor, None at the end."""
+
+    names: Sequence[bytes]
+    walked: int
+    cursor: int | None
+
+
+class _Told(NamedTuple):
+    """What the server told of `names`: in columns their types, PTTLs, sizes, and idle times or frequencies."""
+
+    names: Sequence[bytes]
+    columns: Sequence[Sequence[Any]]
+    span: ReadSpan | None
+
+
+class KeyReader:
+    """Reads the keys of database `db` that may meet `criteria`; what name, type and TTL settle is left out early.
+
+    `frequencies` asks for OBJECT FREQ in place of IDLETIME, for the servers that keep those. `throttle` says when, and
+    how much at once. No key can hold more than `limit` bytes.
+    """
+
+    def __init__(
+        self,
+        server: LiveServer,
+        db: int,
+        criteria: Criteria,
+        throttle: Throttle,
+        *,
+        frequencies: bool,
+        limit: int | None = None,
+    ) -> None:
+        kind = server_type(criteria)
+        self._where = server.address
+        self._db = db
+        self._criteria = criteria
+        self._walker = Walker(server_match(criteria), None if kind is None else kind.encode())
+        self._lane = ScanConnection(server.connection, db, self._walker)
+        self._filtered = self._walker.match is not None or self._walker.type is not None
+        self._late = KeyQuestion.SIZE, KeyQuestion.FREQUENCY if frequencies else KeyQuestion.IDLE
+        # Sizes are dear: where type or TTL leaves many keys out, they are asked of the others alone.
+        self._early = len(criteria.types) > 1 or criteria.ttl is not TtlFilter.ANY
+        self._throttle = throttle
+        self._limit = limit
+        self._last: ReadSpan | None = None
+        self._pages = PageSize()
+
+    async def open(self) -> None:
+        """Connect. Raises one of `models.errors`."""
+        with translated(self._where):
+            await self._lane.open()
+        for command in ASKED:
+            self._lane.admit([str(word).encode() for word in command])
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._lane.close()
+
+    async def pages(self) -> AsyncGenerator[Page, None]:
+        """Walk the whole database by SCAN: one write asks about the keys of a page and for the names of the next.
+
+        A walk with MATCH or TYPE does not tell how many keys it passed: `walked` is then its COUNT, a good guess.
+        """
+        found = _Found((), 0, 0)
+        ahead: asyncio.Task[tuple[_Told, _Found]] | None = None
+        try:
+            while found.names or found.cursor is not None:
+                told, following = await (ahead or self._step(found))
+                ahead, walked, found = None, found.walked, following
+                if self._throttle.window > 1 and (found.names or found.cursor is not None):
+                    # The server works on the next page while this one is made of what it told, and looked at.
+                    ahead = asyncio.create_task(self._step(found))
+                    await asyncio.sleep(0)
+                if walked:
+                    last = not found.names and found.cursor is None
+                    yield replace(self._page(told, walked), last=last)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+
+    async def marked(self, names: Sequence[bytes]) -> AsyncGenerator[Page, None]:
+        """Read the keys of these names."""
+        at = 0
+        while at < len(names):
+            part = names[at : at + self._at_once]
+            told, _ = await self._step(_Found(part, len(part), None))
+            at += len(part)
+            yield replace(self._page(told, len(part)), last=at >= len(names), asked=part)
+
+    @property
+    def last(self) -> ReadSpan | None:
+        """When it last read keys."""
+        return self._last
+
+    async def wait_until_over(self, span: ReadSpan) -> None:
+        """Wait for the second in which keys were read to be over, and no longer than some seconds."""
+        for _ in range(_LONGEST_WAIT):
+            told = await not_busy(lambda: self._ask(PACKED_TIME, len(ASKED)), lambda: self._throttle.stopping)
+            if span.over(told_time(told)) or self._throttle.stopping:
+                return
+            await asyncio.sleep(_WAIT_SECONDS)
+
+    @property
+    def _at_once(self) -> int:
+        """How many keys a page: as many as do no harm, where nobody waits behind it or the way is long."""
+        if self._throttle.window <= 1:
+            return self._throttle.per_call
+        return _MOST_FILTERED if self._filtered else _MOST_AT_ONCE
+
+    async def _step(self, found: _Found) -> tuple[_Told, _Found]:
+        """What the server tells of the keys that were `found`, and what it finds next."""
+        await self._throttle.ready()
+        names, size = found.names, self._pages.count(self._at_once)
+        asked = _EARLY if self._early else (*_EARLY, *self._late)
+        scan = b"" if found.cursor is None else self._walker.packed(found.cursor, size)
+        replies, span = await self._ask_timed(packed_by_key(asked, names), len(asked) * len(names), scan)
+        following = self._found(replies.pop(), size) if scan else _Found((), 0, None)
+        with translated(self._where):
+            checked(asked, replies)
+        columns = _columns(replies, len(asked))
+        if self._early:
+            names, columns, span = await self._of_wanted(names, columns)
+        return _Told(names, columns, span), following
+
+    async def _ask_timed(self, buffer: bytes, replies: int, behind: bytes = b"") -> tuple[list[Any], ReadSpan | None]:
+        """The replies to what is asked about keys and to what is asked `behind` that, and when the keys were read."""
+        times = len(ASKED) if replies else 0
+        whole = PACKED_TIME + buffer + PACKED_TIME + behind if replies else behind
+        number = replies + 2 * times + bool(behind)
+        if not number:
+            return [], None
+        told = await not_busy(lambda: self._ask(whole, number), lambda: self._throttle.stopping)
+        if not replies:
+            return told, None
+        before, after = told[:times], told[times + replies : 2 * times + replies]
+        del told[times + replies : 2 * times + replies], told[:times]
+        with translated(self._where):
+            self._last = ReadSpan(told_time(before), told_time(after))
+        return told, self._last
+
+    def _found(self, answer: Any, size: int) -> _Found:
+        with translated(self._where, "SCAN"):
+            cursor, names = page(answer)
+        self._pages.came(names, size)
+        walked = size if self._filtered else len(names)
+        if self._walker.match is None or self._criteria.key_patterns:
+            names = names_matching(self._criteria, names)
+        return _Found(names, walked, cursor or None)
+
+    async def _of_wanted(
+        self, names: Sequence[bytes], columns: Sequence[Sequence[Any]]
+    ) -> tuple[Sequence[bytes], Sequence[Sequence[Any]], ReadSpan | None]:
+        """Those of `names` that type and TTL let in, all that is told of them, and when."""
+        wanted = [row for row in zip(names, *columns, strict=True) if self._wants(row[1], row[2])]
+        left = [name for name, _, _ in wanted]
+        more, span = await self._ask_timed(packed_by_key(self._late, left), 2 * len(left))
+        with translated(self._where):
+            checked(self._late, more)
+        return left, [[kind for _, kind, _ in wanted], [ttl for _, _, ttl in wanted], *_columns(more, 2)], span
+
+    def _wants(self, kind: Any, ttl: Any) -> bool:
+        """Whether a key of such a TYPE and PTTL is looked at further; one that is refused is, so that it is counted."""
+        if not isinstance(kind, bytes) or not isinstance(ttl, int):
+            return True
+        types, ttl_ms = self._criteria.types, None if ttl < 0 else ttl
+        return (not types or kind.decode("ascii", "replace") in types) and ttl_matches(self._criteria.ttl, ttl_ms)
+
+    def _page(self, told: _Told, walked: int) -> Page:
+        """The keys that are there, as a plan holds them, and how many of the others this user may not look at."""
+        names, columns, span = told
+        if span is None:
+            return Page(walked)
+        if _plain(columns):
+            return self._page_of(walked, names, columns, span)
+        refused = 0
+        moved: dict[bytes, str | None] = {}
+        there: list[tuple[Any, ...]] = []
+        for row in zip(names, *columns, strict=True):
+            name, kind, ttl, size, used = row
+            if isinstance(kind, exceptions.AskError):
+                # A MovedError is an AskError in redis-py.
+                sends_on = not isinstance(kind, exceptions.MovedError)
+                moved[name] = f"{kind.host}:{kind.port}" if sends_on else None
+            elif not isinstance(kind, bytes) or not isinstance(ttl, int):
+                refused += 1
+            elif kind != b"none" and ttl != -2 and size is not None:
+                known = [number if isinstance(number, int) else None for number in (size, used)]
+                there.append((name, kind, ttl, *known))
+        if not there:
+            return Page(walked, [], refused, moved)
+        names, *columns = zip(*there, strict=True)
+        return replace(self._page_of(walked, names, columns, span), refused_keys=refused, moved=moved)
+
+    def _page_of(self, walked: int, names: Sequence[bytes], columns: Sequence[Sequence[Any]], span: ReadSpan) -> Page:
+        """Keys of which all is told that ever is."""
+        used, most = columns[-1], span.in_use_seconds
+        in_use: frozenset[bytes] = frozenset()
+        if KeyQuestion.IDLE in self._late:
+            in_use = frozenset(
+                [name for name, idle in zip(names, used, strict=True) if idle is not None and idle <= most]
+            )
+        return Page(walked, self._rows(names, columns, span, in_use), in_use=in_use, unsure=span.ticked)
+
+    def _rows(
+        self, names: Sequence[bytes], columns: Sequence[Sequence[Any]], span: ReadSpan, in_use: frozenset[bytes]
+    ) -> list[PlannedKey]:
+        kinds, ttls, sizes, used = columns
+        idle = KeyQuestion.IDLE in self._late
+        nothing = repeat(None)
+        read_at: Iterable[float | None] = repeat(span.read_at)
+        if in_use:
+            read_at = [None if name in in_use else span.read_at for name in names]
+        return list(
+            map(
+                PlannedKey,
+                map(KeyId, repeat(self._db), names),
+                [_TYPES.get(kind) or kind.decode("ascii", "replace") for kind in kinds],
+                self._sizes(names, kinds, sizes),
+                [None if ttl < 0 else ttl for ttl in ttls],
+                used if idle else nothing,
+                nothing if idle else used,
+                read_at,
+            )
+        )
+
+    def _sizes(
+        self, names: Sequence[bytes], kinds: Sequence[bytes], sizes: Sequence[int | None]
+    ) -> Sequence[int | None]:
+        """What MEMORY USAGE told; nothing of a key whose module does not count."""
+        if _TYPES.keys() >= set(kinds):
+            return sizes
+        return [
+            None if size is None or tells_nothing(kind.decode("latin-1"), size, len(name)) else size
+            for name, kind, size in zip(names, kinds, sizes, strict=True)
+        ]
+
+    def sizer(self) -> Sizer:
+        """Measures keys of this database closer."""
+        return Sizer(self._closer, untouched=self._lane.untouched, limit=self._limit)
+
+    async def _closer(self, commands: Sequence[Words]) -> list[Any]:
+        await self._throttle.ready()
+        for words in {command_of(words): words for words in commands}.values():
+            self._lane.admit(words)
+        return await self._ask(b"".join(map(packed_words, commands)), len(commands))
+
+    async def _ask(self, buffer: bytes, replies: int) -> list[Any]:
+        took = 0.0
+        self._throttle.begun()
+        try:
+            with translated(self._where):
+                began = time.monotonic()
+                answers = await self._lane.ask(buffer, replies)
+                took = time.monotonic() - began
+                return answers
+        finally:
+            self._throttle.took(replies if took else 0, took)
+
+
+def _columns(replies: Sequence[Any], asked: int) -> Sequence[Sequence[Any]]:
+    """`replies` of one key after the other, so many of each, by what was asked."""
+    return [replies[at::asked] for at in range(asked)]
+
+
+def _plain(columns: Sequence[Sequence[Any]]) -> bool:
+    """Whether every key is there and all of it is told: nearly always so, and seen at once."""
+    kinds, ttls, *numbers = columns
+    return (
+        set(map(type, kinds)) <= {bytes}
+        and all(set(map(type, column)) <= {int} for column in (ttls, *numbers))
+        and b"none" not in kinds
+        and -2 not in ttls
+    )
+
+
+def by_database(keys: Iterable[KeyId]) -> dict[int, list[bytes]]:
+    """The names of `keys`, by database, in order."""
+    found: dict[int, list[bytes]] = {}
+    for key in keys:
+        found.setdefault(key.db, []).append(key.key)
+    return found

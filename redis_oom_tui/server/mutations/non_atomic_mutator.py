@@ -1,0 +1,199 @@
+"""Check keys and then act on them in two steps, where EVAL is refused: a change within that moment would go unseen."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis_oom_tui.models.errors import ErrorClass, ServerBusy, TriageError
+from redis_oom_tui.rules.expected_state import IN_USE, SHARED_ROOM, SHARED_USERS, ServerTime, difference, may_be_shared
+from redis_oom_tui.rules.headroom import size_is_told
+from redis_oom_tui.rules.sizing import SAMPLES
+from redis_oom_tui.server.mutations.clock import ASKED, told_time
+from redis_oom_tui.server.mutations.eval_packing import Check
+from redis_oom_tui.server.mutations.exclusive_connection import Command, ExclusiveConnection
+from redis_oom_tui.server.mutations.replies import Limit, Said, Saved, Uncopied, digest, integer, said, saved, string
+from redis_oom_tui.server.mutations.scripts import Reply
+
+_TRIES = 3
+_DIFFERENCES = {
+    "gone": Reply.GONE,
+    "type": Reply.TYPE,
+    "ttl": Reply.TTL,
+    "used": Reply.USED,
+    "size": Reply.SIZE,
+}
+
+
+class NonAtomicMutator:
+    """What `scripts` do to keys, by single commands on `channel`."""
+
+    def __init__(self, channel: ExclusiveConnection) -> None:
+        self._channel = channel
+
+    async def delete(self, checks: Sequence[Check]) -> list[Said]:
+        """UNLINK each key that looks as expected."""
+        told, _ = await self._differences(checks)
+        return await self._act([*told], [("UNLINK", check.id.key) for check in checks])
+
+    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int]) -> list[Said]:
+        """Give each key that looks as expected its end, in a second at the earliest; EARLIER where it ends sooner."""
+        told, now = await self._differences(checks)
+        commands: list[Command | None] = []
+        for check, due in zip(checks, due_ms, strict=True):
+            sooner = 0 <= check.expected.expires_ms <= due
+            commands.append(None if sooner else ("PEXPIREAT", check.id.key, max(due, now.ms + 1000)))
+        return await self._act([*told], commands)
+
+    async def _act(self, told: list[Said], commands: Sequence[Command | None]) -> list[Said]:
+        """Send the command of each key that is DONE; a key without one is EARLIER."""
+        acting = [at for at, reply in enumerate(told) if reply is Reply.DONE and commands[at] is not None]
+        for at, reply in enumerate(told):
+            if reply is Reply.DONE and commands[at] is None:
+                told[at] = Reply.EARLIER
+        replies = await self._channel.call([command for at in acting if (command := commands[at]) is not None])
+        for at, reply in zip(acting, replies, strict=True):
+            told[at] = said(reply)
+        return told
+
+    async def save(self, checks: Sequence[Check], limit: Limit) -> list[Saved | Uncopied | Said]:
+        """The value of each key that looks as expected and fits into `limit`."""
+        differences, _ = await self._differences(checks, saving=True)
+        told: list[Saved | Uncopied | Said] = [*differences]
+        try:
+            sizes = await self._sizes(checks, [at for at, reply in enumerate(told) if reply is Reply.DONE])
+        except ServerBusy as busy:
+            return [busy if reply is Reply.DONE else reply for reply in told]
+        held = 0
+        for at, size in sizes.items():
+            if not limit.unsized if size is None else size > limit.most:
+                told[at] = Uncopied(size)
+            elif held and held + (size or 0) > limit.at_once:
+                told[at] = Reply.LATER
+            else:
+                held += size or 0
+        acting = [at for at in sizes if told[at] is Reply.DONE]
+        commands: list[Command] = []
+        for at in acting:
+            name = checks[at].id.key
+            commands += [("OBJECT", "IDLETIME", name), ("OBJECT", "FREQ", name), ("PTTL", name), ("DUMP", name)]
+        replies = await self._channel.call([*ASKED, *commands])
+        try:
+            now = told_time(replies[: len(ASKED)])
+        except ServerBusy as busy:
+            return [busy if reply is Reply.DONE else reply for reply in told]
+        del replies[: len(ASKED)]
+        for number, at in enumerate(acting):
+            idle, frequency, ttl, payload = replies[4 * number : 4 * number + 4]
+            if isinstance(payload, bytes):
+                known = [reply if isinstance(reply, int) else -1 for reply in (ttl, idle, frequency)]
+                size = sizes[at]
+                told[at] = saved([payload, *known, -1 if size is None else size, now.ms])
+            else:
+                told[at] = Reply.GONE if payload is None else said(payload)
+        return told
+
+    async def _sizes(self, checks: Sequence[Check], places: Sequence[int]) -> dict[int, int | None]:
+        """How large the keys at `places` are, all their elements looked at; None where nobody knows."""
+        commands: list[Command] = [("MEMORY", "USAGE", checks[at].id.key, "SAMPLES", 0) for at in places]
+        sizes: dict[int, int | None] = {}
+        for at, reply in zip(places, await self._channel.call(commands), strict=True):
+            if (busy := _not_of_key(reply)) is not None:
+                raise busy
+            size = reply if isinstance(reply, int) else None
+            if size is None and checks[at].expected.type == "string":
+                length = (await self._channel.call([("STRLEN", checks[at].id.key)]))[0]
+                size = length + len(checks[at].id.key) + SHARED_ROOM if isinstance(length, int) else None
+            told = size_is_told(checks[at].expected.type, size, len(checks[at].id.key))
+            sizes[at] = size if told else None
+        return sizes
+
+    async def _differences(self, checks: Sequence[Check], *, saving: bool = False) -> tuple[list[Said], ServerTime]:
+        """DONE for each key that looks as expected, and the server's time when they were looked at."""
+        try:
+            replies, now = await self._facts(checks)
+        except ServerBusy as busy:
+            return [busy] * len(checks), ServerTime(0)
+        # After the idle times: a key that came to share a number since then was changed within that moment.
+        unseen = await self._unseen(checks)
+        told: list[Said] = []
+        for at, check in enumerate(checks):
+            kind, ttl, idle, size = replies[4 * at : 4 * at + 4]
+            kind, ttl = string(kind), integer(ttl)
+            if isinstance(kind, TriageError):
+                told.append(kind)
+                continue
+            if isinstance(ttl, TriageError):
+                told.append(ttl)
+                continue
+            if (refusal := _not_of_key(idle) or _not_of_key(size)) is not None:
+                told.append(refusal)
+                continue
+            differs = difference(
+                check.expected,
+                None if kind == b"none" or ttl == -2 else kind.decode("ascii", "replace"),
+                None if ttl < 0 else ttl,
+                idle if isinstance(idle, int) and at not in unseen else None,
+                size if isinstance(size, int) else None,
+                now,
+            )
+            allowed = saving or bool(check.expected.digest)
+            in_use = Reply.IN_USE if check.expected.used_at == IN_USE else Reply.DONE
+            same = Reply.DONE if allowed else unseen.get(at, in_use)
+            told.append(same if differs is None else _DIFFERENCES[differs])
+        return await self._same_content(checks, told), now
+
+    async def _facts(self, checks: Sequence[Check]) -> tuple[list[Any], ServerTime]:
+        """Type, PTTL, idle time and size of each key, and the time when they were told.
+
+        They are asked again where the clock of idle times went on meanwhile: then it is not known of which second they
+        are. After some tries the later one counts, by which a key may look used that was not.
+        """
+        commands: list[Command] = []
+        for check in checks:
+            name = check.id.key
+            commands += [("TYPE", name), ("PTTL", name), ("OBJECT", "IDLETIME", name)]
+            commands.append(("MEMORY", "USAGE", name, "SAMPLES", SAMPLES))
+        for left in reversed(range(_TRIES)):
+            replies = await self._channel.call([*ASKED, *commands, *ASKED])
+            before, now = told_time(replies[: len(ASKED)]), told_time(replies[-len(ASKED) :])
+            if not left or before.idle_clock == now.idle_clock:
+                break
+        return replies[len(ASKED) : -len(ASKED)], now
+
+    async def _unseen(self, checks: Sequence[Check]) -> dict[int, Said]:
+        """The keys whose idle time is not, or may not be, their own, and why; by position."""
+        asked = [at for at, check in enumerate(checks) if may_be_shared(check.expected, len(check.id.key))]
+        users = await self._of("REFCOUNT", [checks[at] for at in asked])
+        unseen: dict[int, Said] = {
+            at: Reply.SHARED for at, number in zip(asked, users, strict=True) if _is_shared(number)
+        }
+        refused = [at for at, number in zip(asked, users, strict=True) if isinstance(number, TriageError)]
+        for at, encoding in zip(refused, await self._of("ENCODING", [checks[at] for at in refused]), strict=True):
+            if encoding == b"int" or isinstance(encoding, TriageError):
+                unseen[at] = _not_of_key(encoding) or Reply.UNSURE
+        return unseen
+
+    async def _of(self, fact: str, checks: Sequence[Check]) -> list[Any]:
+        return await self._channel.call([("OBJECT", fact, check.id.key) for check in checks])
+
+    async def _same_content(self, checks: Sequence[Check], told: list[Said]) -> list[Said]:
+        """`told`, with CONTENT for the keys that are no longer as they were saved."""
+        kept = [at for at, reply in enumerate(told) if reply is Reply.DONE and checks[at].expected.digest]
+        dumps = await self._channel.call([("DUMP", checks[at].id.key) for at in kept])
+        for at, payload in zip(kept, dumps, strict=True):
+            if payload is None:
+                told[at] = Reply.GONE
+            elif isinstance(payload, TriageError):
+                told[at] = payload
+            elif not isinstance(payload, bytes) or digest(payload) != checks[at].expected.digest:
+                told[at] = Reply.CONTENT
+        return told
+
+
+def _not_of_key(reply: object) -> TriageError | None:
+    """The refusal, where it says nothing about the key: then nothing is known of that, and nothing may be done."""
+    of_another = isinstance(reply, TriageError) and reply.error_class is not ErrorClass.KEY
+    return reply if isinstance(reply, TriageError) and of_another else None
+
+
+def _is_shared(users: Any) -> bool:
+    return isinstance(users, int) and users > SHARED_USERS

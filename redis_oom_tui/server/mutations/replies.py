@@ -1,0 +1,126 @@
+"""What is said of a key that was to be changed, and its value where that was to be saved."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from redis_oom_tui.models.errors import NotRedis, TriageError
+from redis_oom_tui.server.errors import in_script
+from redis_oom_tui.server.mutations.scripts import Reply
+
+_REPLIES = {reply.value: reply for reply in Reply}
+Said = Reply | TriageError
+"""What became of one key: a Reply, or an error of ours."""
+_SAVED = [bytes, int, int, int, int, int]
+
+
+class Saved(NamedTuple):
+    """A key's value as DUMP gives it, with what DUMP leaves out; None where the key has none or it is not known.
+
+    `now_ms` is the server's time then, in Unix milliseconds.
+    """
+
+    payload: bytes
+    ttl_ms: int | None
+    idle_seconds: int | None
+    frequency: int | None
+    now_ms: int
+    size: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """What is compared before the key is deleted."""
+        return digest(self.payload)
+
+
+class Limit(NamedTuple):
+    """How large a key may be that is read, and how many bytes at once; `unsized`: also one whose size nobody knows."""
+
+    most: int
+    at_once: int
+    unsized: bool = False
+
+
+class Uncopied(NamedTuple):
+    """A key that was not read, as its copy would have been too large: its size, None where nobody knows."""
+
+    size: int | None
+
+
+def digest(payload: bytes) -> str:
+    """The SHA-1 of a DUMP, as the scripts work it out on the server."""
+    return hashlib.sha1(payload, usedforsecurity=False).hexdigest()
+
+
+def said(reply: object) -> Said:
+    """A reply about one key: a number of `Reply`, or a refusal. Raises NotRedis for anything else."""
+    if isinstance(reply, TriageError):
+        return reply
+    if isinstance(reply, int) and reply in _REPLIES:
+        return _REPLIES[reply]
+    if isinstance(reply, bytes):
+        return in_script(reply.decode("utf-8", "replace"))
+    raise _nonsense()
+
+
+def all_said(reply: object, keys: int) -> list[Any]:
+    """The replies about so many keys that came as one array; a refusal of them all counts for each."""
+    if isinstance(reply, TriageError):
+        return [reply] * keys
+    if isinstance(reply, list) and len(reply) == keys:
+        return reply
+    raise _nonsense()
+
+
+def integer(reply: object) -> int | TriageError:
+    """A number, or why there is none. Raises NotRedis for anything else."""
+    if isinstance(reply, (int, TriageError)):
+        return reply
+    raise _nonsense()
+
+
+def string(reply: object) -> bytes | TriageError:
+    """A string, or why there is none. Raises NotRedis for anything else."""
+    if isinstance(reply, (bytes, TriageError)):
+        return reply
+    raise _nonsense()
+
+
+def next_cursor(reply: object) -> bytes | None:
+    """The cursor that follows in a reply of SCAN, None behind the last. Raises NotRedis for anything else."""
+    if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes) and reply[0].isdigit():
+        return reply[0] if int(reply[0]) else None
+    raise _nonsense()
+
+
+def pairs(reply: object) -> dict[bytes, bytes] | TriageError:
+    """Names and values in turn, or why there are none. Raises NotRedis for anything else."""
+    if isinstance(reply, TriageError):
+        return reply
+    if isinstance(reply, list) and not len(reply) % 2 and all(isinstance(word, bytes) for word in reply):
+        return dict(zip(reply[::2], reply[1::2], strict=True))
+    raise _nonsense()
+
+
+def _nonsense() -> NotRedis:
+    return NotRedis("The server answered what neither Redis nor Valkey answers, so nothing more was sent to it")
+
+
+def saved(reply: Sequence[Any]) -> Saved | Uncopied:
+    """A saved value from DUMP, PTTL, idle time, frequency, size, of which -1 are none or not known, and the
+    server's time; or what is there instead, the size alone. Raises NotRedis for anything else.
+    """
+    kinds = [type(part) for part in reply]
+    if kinds not in (_SAVED, [int]):
+        raise _nonsense()
+    if len(reply) == 1:
+        return Uncopied(None if reply[0] < 0 else reply[0])
+    payload, ttl, idle, frequency, size, now_ms = reply
+    return Saved(
+        payload,
+        None if ttl < 0 else ttl,
+        None if idle < 0 else idle,
+        None if frequency < 0 else frequency,
+        now_ms,
+        None if size < 0 else size,
+    )

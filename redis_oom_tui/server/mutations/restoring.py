@@ -1,0 +1,207 @@
+"""Putting keys and expiries back: RESTORE without REPLACE, and an expiry only where it is still the one we set.
+
+What is said to be there again was read again. All times are the server's.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from redis_oom_tui.models.action import RestoreOutcome
+from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, TriageError
+from redis_oom_tui.rules.expected_state import TTL_SLACK_MS
+from redis_oom_tui.server.mutations import scripts
+from redis_oom_tui.server.mutations.clock import ASKED, told_time
+from redis_oom_tui.server.mutations.exclusive_connection import Command, ExclusiveConnection
+from redis_oom_tui.server.mutations.replies import all_said, integer, said, string
+from redis_oom_tui.server.mutations.scripts import Reply
+
+# RESTORE IDLETIME of seven days or more reads back as 97 days on Redis 6.2.
+_OLD_IDLE_LIMIT = 7 * 86400 - 1
+_IDLE_LIMIT = 2**24 - 1
+
+
+class Value(NamedTuple):
+    """A key to put back: DUMP's bytes, in how many milliseconds it expires (None: never), idle time or frequency."""
+
+    key: bytes
+    payload: bytes
+    ttl_ms: int | None
+    idle_seconds: int | None
+    frequency: int | None
+
+
+class Expiry(NamedTuple):
+    """An expiry to take back: the key's type, when it is due now, and when it was due before (None: never)."""
+
+    key: bytes
+    type: str
+    due_ms: int
+    expires_ms: int | None
+
+
+class RestoreReply(NamedTuple):
+    """What became of one key. `stop` is set where the same refusal would meet all others; `busy` where the server
+    carried out nothing just then, so that the key is to be sent again; `moved` where another node serves it.
+    """
+
+    outcome: RestoreOutcome
+    detail: str = ""
+    stop: TriageError | None = None
+    busy: TriageError | None = None
+    moved: KeyMoved | None = None
+
+
+async def put_back(channel: ExclusiveConnection, values: Sequence[Value], *, old_idle_bug: bool) -> list[RestoreReply]:
+    """RESTORE each value where no key stands, and see that it is there. Raises ServerUnreachable where replies were
+    lost.
+    """
+    began = time.monotonic()
+    replies = await channel.call([_restore(value, old_idle_bug) for value in values])
+    told = [_told(reply) for reply in replies]
+    # A service without IDLETIME and FREQ (MemoryDB) calls them a syntax error: the value is worth more than its age.
+    plain = [at for at, reply in enumerate(replies) if isinstance(reply, CommandRefused) and _no_such_option(reply)]
+    bare = [values[at]._replace(idle_seconds=None, frequency=None) for at in plain]
+    again = await channel.call([_restore(value, old_idle_bug) for value in bare])
+    for at, reply in zip(plain, again, strict=True):
+        told[at] = _told(reply)
+    done = [at for at, one in enumerate(told) if one.outcome is RestoreOutcome.RESTORED]
+    found = await channel.call([("PTTL", values[at].key) for at in done])
+    passed_ms = (time.monotonic() - began) * 1000
+    for at, ttl in zip(done, found, strict=True):
+        told[at] = _found(values[at], ttl, passed_ms)
+    return told
+
+
+def _no_such_option(reply: CommandRefused) -> bool:
+    return "syntax error" in reply.text.lower()
+
+
+def _found(value: Value, ttl: Any, passed_ms: float) -> RestoreReply:
+    """What a key came to by the PTTL that it has now."""
+    ttl = integer(ttl)
+    if isinstance(ttl, TriageError):
+        return _told(ttl)
+    if ttl == -2:
+        if value.ttl_ms is not None and value.ttl_ms <= passed_ms + TTL_SLACK_MS:
+            return RestoreReply(RestoreOutcome.EXPIRED, "it expired meanwhile")
+        return RestoreReply(RestoreOutcome.FAILED, "the server said OK, but the key is not there")
+    wanted = value.ttl_ms
+    if wanted is None and ttl == -1:
+        return RestoreReply(RestoreOutcome.RESTORED)
+    if wanted is None or ttl < 0 or not wanted - passed_ms - TTL_SLACK_MS <= ttl <= wanted + TTL_SLACK_MS:
+        return RestoreReply(RestoreOutcome.FAILED, "it is there, but its expiry is not that of the backup")
+    return RestoreReply(RestoreOutcome.RESTORED)
+
+
+def _restore(value: Value, old_idle_bug: bool) -> Command:
+    # A span, as of a time that has passed the server says OK and creates nothing; 0 would be no expiry.
+    command: Command = ("RESTORE", value.key, 0 if value.ttl_ms is None else max(1, value.ttl_ms), value.payload)
+    if value.idle_seconds is not None:
+        idle = min(value.idle_seconds, _OLD_IDLE_LIMIT if old_idle_bug else _IDLE_LIMIT)
+        return (*command, "IDLETIME", idle)
+    if value.frequency is not None:
+        return (*command, "FREQ", value.frequency)
+    return command
+
+
+def _told(reply: Any) -> RestoreReply:
+    if isinstance(reply, KeyMoved):
+        return RestoreReply(RestoreOutcome.FAILED, str(reply), moved=reply)
+    if isinstance(reply, CommandRefused) and reply.error_class is ErrorClass.KEY:
+        if "BUSYKEY" in reply.text:
+            return RestoreReply(RestoreOutcome.EXISTS)
+        if "payload version or checksum" in reply.text:
+            return RestoreReply(RestoreOutcome.FAILED, reply.text, stop=reply)
+        return RestoreReply(RestoreOutcome.FAILED, str(reply))
+    if isinstance(reply, TriageError):
+        if reply.error_class is ErrorClass.WAIT:
+            return RestoreReply(RestoreOutcome.NOT_ATTEMPTED, str(reply), busy=reply)
+        return RestoreReply(RestoreOutcome.NOT_ATTEMPTED, str(reply), stop=reply)
+    return RestoreReply(RestoreOutcome.RESTORED)
+
+
+async def take_back(
+    channel: ExclusiveConnection, expiries: Sequence[Expiry], *, scripted: bool, alone: bool = False
+) -> list[RestoreReply]:
+    """Give each key its old expiry again, if type and present expiry are still those that the plan left.
+
+    `alone` sends each key by itself, as a cluster wants it.
+    """
+    if not scripted:
+        return await _take_back_in_steps(channel, expiries)
+    parts = [[expiry] for expiry in expiries] if alone else [expiries]
+    told = []
+    replies = await channel.call([_unexpire(part) for part in parts])
+    for part, reply in zip(parts, replies, strict=True):
+        told += [_taken(one) for one in all_said(reply, len(part))]
+    return told
+
+
+def _unexpire(expiries: Sequence[Expiry]) -> Command:
+    wants = [
+        (expiry.type, expiry.due_ms, -1 if expiry.expires_ms is None else expiry.expires_ms) for expiry in expiries
+    ]
+    return ("EVAL", scripts.UNEXPIRE, len(expiries), *(expiry.key for expiry in expiries), json.dumps(wants))
+
+
+def _taken(reply: object) -> RestoreReply:
+    code = said(reply)
+    if isinstance(code, TriageError):
+        return _told(code)
+    if code is Reply.GONE:
+        return RestoreReply(RestoreOutcome.EXPIRED, "it is gone")
+    if code is Reply.PAST:
+        return RestoreReply(RestoreOutcome.EXPIRED, scripts.CHANGED_WORDS[code])
+    if code < 0:
+        return RestoreReply(RestoreOutcome.CHANGED, scripts.CHANGED_WORDS[code])
+    return RestoreReply(RestoreOutcome.RESTORED)
+
+
+async def _take_back_in_steps(channel: ExclusiveConnection, expiries: Sequence[Expiry]) -> list[RestoreReply]:
+    reads: list[Command] = [*ASKED]
+    for expiry in expiries:
+        reads += [("TYPE", expiry.key), ("PTTL", expiry.key)]
+    replies = await channel.call(reads)
+    try:
+        now_ms = told_time(replies[: len(ASKED)]).ms
+    except ServerBusy as busy:
+        return [_told(busy)] * len(expiries)
+    del replies[: len(ASKED)]
+    told = []
+    for at, expiry in enumerate(expiries):
+        kind, ttl = string(replies[2 * at]), integer(replies[2 * at + 1])
+        if isinstance(kind, TriageError) or isinstance(ttl, TriageError):
+            told.append(_told(kind if isinstance(kind, TriageError) else ttl))
+        elif ttl == -2:
+            told.append(_taken(Reply.GONE))
+        elif kind.decode("ascii", "replace") != expiry.type:
+            told.append(_taken(Reply.TYPE))
+        elif ttl < 0 or abs(ttl - (expiry.due_ms - now_ms)) > TTL_SLACK_MS:
+            told.append(_taken(Reply.TTL))
+        elif expiry.expires_ms is not None and expiry.expires_ms <= now_ms:
+            told.append(_taken(Reply.PAST))
+        else:
+            told.append(_old_again(expiry, now_ms, await channel.call([_old(expiry), ("PTTL", expiry.key)])))
+    return told
+
+
+def _old_again(expiry: Expiry, now_ms: int, replies: Sequence[Any]) -> RestoreReply:
+    """What a key came to by the replies to its old expiry and to the PTTL behind it."""
+    if isinstance(replies[0], TriageError):
+        return _told(replies[0])
+    ttl, expires_ms = integer(replies[1]), expiry.expires_ms
+    if isinstance(ttl, TriageError):
+        return _told(ttl)
+    if expires_ms is None and ttl == -1:
+        return RestoreReply(RestoreOutcome.RESTORED)
+    if expires_ms is not None and ttl >= 0 and abs(expires_ms - now_ms - ttl) <= TTL_SLACK_MS:
+        return RestoreReply(RestoreOutcome.RESTORED)
+    return RestoreReply(RestoreOutcome.FAILED, "the server said OK, but its expiry is not the old one")
+
+
+def _old(expiry: Expiry) -> Command:
+    if expiry.expires_ms is None:
+        return ("PERSIST", expiry.key)
+    return ("PEXPIREAT", expiry.key, expiry.expires_ms)

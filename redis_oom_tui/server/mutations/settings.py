@@ -1,0 +1,104 @@
+"""Settings: read, set one at a time, read back, and written to the server's own file."""
+
+from collections.abc import Sequence
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.models.errors import CommandMissing, PermissionRefused, TriageError
+from redis_oom_tui.models.settings import Setting
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from redis_oom_tui.server.mutations.replies import pairs
+
+# What INFO memory tells as well, for servers that refuse CONFIG GET.
+_IN_INFO = {"maxmemory": "maxmemory", "maxmemory-policy": "maxmemory_policy"}
+
+
+async def read_settings(server: LiveServer, names: Sequence[str]) -> tuple[Setting, ...]:
+    """The settings of `names` that this server has; one that may not be read has no value and says why."""
+    channel = ExclusiveConnection(server)
+    try:
+        replies = [pairs(reply) for reply in await channel.call([("CONFIG", "GET", name) for name in names])]
+        told = all(not isinstance(reply, TriageError) and reply for reply in replies)
+        info = {} if told else await _from_info(channel)
+    finally:
+        await channel.close()
+    found = []
+    for name, reply in zip(names, replies, strict=True):
+        if isinstance(reply, TriageError):
+            found.append(Setting(name, info[name]) if name in info else Setting(name, None, str(reply)))
+        elif reply:
+            found.append(Setting(name, safe_text(next(iter(reply.values())), 200)))
+        elif name in info:
+            found.append(Setting(name, info[name]))
+    return tuple(found)
+
+
+async def _from_info(channel: ExclusiveConnection) -> dict[str, str]:
+    raw = (await channel.call([("INFO", "memory")]))[0]
+    if not isinstance(raw, bytes):
+        return {}
+    lines = dict(line.split(":", 1) for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
+    return {name: lines[field] for name, field in _IN_INFO.items() if field in lines}
+
+
+async def process(server: LiveServer) -> tuple[int | None, str | None]:
+    """The server's own process id on its machine and the path of its config file, as INFO tells them.
+
+    The path is '' where it runs without one. Each is None where it is not told.
+    """
+    channel = ExclusiveConnection(server)
+    try:
+        raw = (await channel.call([("INFO", "server")]))[0]
+    finally:
+        await channel.close()
+    if not isinstance(raw, bytes):
+        return None, None
+    lines = dict(line.split(":", 1) for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
+    pid = lines.get("process_id", "").strip()
+    return int(pid) if (pid.isascii() and pid.isdigit()) else None, lines.get("config_file")
+
+
+async def set_one(server: LiveServer, name: str, value: str) -> str | None:
+    """CONFIG SET `name`, and what the server says it is afterwards (from INFO where CONFIG GET is refused).
+
+    Raises one of `models.errors` with the server's own words where it refused.
+    """
+    channel = ExclusiveConnection(server, changing=True)
+    try:
+        await channel.one("CONFIG", "SET", name, value)
+        now = (await read_settings(server, [name]))[0:1]
+        return now[0].value if now else None
+    finally:
+        await channel.close()
+
+
+async def rewrite(server: LiveServer) -> str:
+    """CONFIG REWRITE, and the server's answer, be it OK or a refusal, as it stands."""
+    channel = ExclusiveConnection(server, changing=True)
+    try:
+        answer = (await channel.call([("CONFIG", "REWRITE")]))[0]
+    finally:
+        await channel.close()
+    if isinstance(answer, (CommandMissing, PermissionRefused)):
+        return answer.text
+    if isinstance(answer, TriageError):
+        return getattr(answer, "text", "") or str(answer)
+    return safe_text(answer if isinstance(answer, bytes) else str(answer), 300)
+
+
+async def purge(server: LiveServer) -> None:
+    """MEMORY PURGE. Raises one of `models.errors`."""
+    channel = ExclusiveConnection(server, changing=True)
+    try:
+        await channel.one("MEMORY", "PURGE")
+    finally:
+        await channel.close()
+
+
+async def kill_client(server: LiveServer, client_id: int) -> bool:
+    """CLIENT KILL ID; whether there was such a client. Raises one of `models.errors`."""
+    channel = ExclusiveConnection(server, changing=True)
+    try:
+        return bool(await channel.one("CLIENT", "KILL", "ID", client_id))
+    finally:
+        await channel.close()

@@ -1,0 +1,161 @@
+"""A knock at the door: the first looks at a server, taken while all else is still being loaded.
+
+Loading the driver takes longer than most servers take to answer. So a thread of its own asks over a plain line what
+the driver would ask, and what it saw is there when somebody can make sense of it. Whatever it does not understand is
+left to the driver, which has a sentence for it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.server.raw_connection import LeftToTheDriver, RawConnection, Words
+
+if TYPE_CHECKING:
+    from redis_oom_tui.models.capabilities import Capabilities
+    from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+
+_INFO: Words = (b"INFO", b"all")
+_STEP_SECONDS = 0.25
+_CLIENTS: Words = (b"CLIENT", b"LIST")
+
+
+@dataclass(frozen=True, slots=True)
+class RawSample:
+    """One look as it came: INFO, and with a closer one CONFIG GET's replies and CLIENT LIST. Times in seconds."""
+
+    address: Address
+    info: bytes
+    more: tuple[Any, ...]
+    monotonic: float
+    wall: float
+    took: float
+    stated_limit: int | None = None
+
+    def snapshot(self) -> "Snapshot":
+        """What INFO said. Raises NotRedis for a Sentinel, and CommandRefused where used_memory is held back."""
+        from redis_oom_tui.rules.info import snapshot_from_info  # noqa: PLC0415 - the server is asked before it loads
+
+        return snapshot_from_info(
+            self.fields(),
+            address=self.address,
+            monotonic=self.monotonic,
+            wall=self.wall,
+            took=self.took,
+            stated_limit=self.stated_limit,
+        )
+
+    def fields(self) -> Mapping[str, object]:
+        """INFO's fields as text."""
+        from redis_oom_tui.server.replies import info_in  # noqa: PLC0415 - likewise
+
+        return info_in(self.info)
+
+    def settings(self) -> Mapping[str, str]:
+        """The settings that a diagnosis looks at, as far as they may be read."""
+        from redis_oom_tui.server.config_reader import settings_in  # noqa: PLC0415 - likewise
+
+        return settings_in(self.more[:-1])
+
+    def capabilities(self) -> "Capabilities":
+        """What was found to be refused: the settings, as far as this look asked for them."""
+        from redis_oom_tui.server.config_reader import refused_settings  # noqa: PLC0415 - likewise
+
+        return refused_settings(self.more[:-1])
+
+    def clients(self) -> "tuple[ClientBuffer, ...]":
+        """The clients, the largest holders of memory first; none where they may not be listed."""
+        from redis_oom_tui.server.replies import client_buffers, clients_in  # noqa: PLC0415 - likewise
+
+        lines = self.more[-1] if self.more else None
+        return client_buffers(clients_in(lines)) if isinstance(lines, bytes) else ()
+
+
+class Preflight:
+    """Asks at once, in a thread of its own that ends with the process: once, or closer again after `again_after`."""
+
+    def __init__(self, connection: Connection, *, again_after: float | None = None) -> None:
+        self._connection = connection
+        self._again_after = again_after
+        self._looks: list[RawSample] = []
+        self._first = threading.Event()
+        self.silent = False
+        self._thread = threading.Thread(target=self._ask, name="knock", daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def suits(connection: Connection) -> bool:
+        """Whether a plain line gets there."""
+        return RawConnection.suits(connection)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be seen."""
+        return not self._thread.is_alive()
+
+    def first(self, patience: float | None = None) -> RawSample | None:
+        """The first look: waits for it, so many seconds at most; None where it is not to be had, or not yet."""
+        self._first.wait(patience)
+        return self._looks[0] if self._looks else None
+
+    def closer(self) -> RawSample | None:
+        """The second look, with settings and clients; None where it is not to be had. `silent` says that it was
+        waited for in vain."""
+        self._thread.join()
+        return self._looks[1] if len(self._looks) > 1 else None
+
+    def again(self, seconds: float, enough: Callable[[RawSample], bool]) -> None:
+        """More looks over a line of their own, until so long after the first one, or until one is `enough`.
+
+        Raises what `RawConnection` raises.
+        """
+        until = self._looks[0].monotonic + seconds
+        line = RawConnection(self._connection)
+        try:
+            while (left := until - time.monotonic()) > 0:
+                time.sleep(min(left, _STEP_SECONDS))
+                self._look(line)
+                if enough(self._looks[-1]):
+                    break
+        finally:
+            line.close()
+
+    def latest(self) -> RawSample:
+        """The last look, after a first one."""
+        return self._looks[-1]
+
+    def _ask(self) -> None:
+        try:
+            line = RawConnection(self._connection)
+            try:
+                self._look(line)
+                self._first.set()
+                if self._again_after is not None:
+                    time.sleep(max(0.0, self._again_after - (time.monotonic() - self._looks[0].monotonic)))
+                    self._look(line, *_settings(), _CLIENTS)
+            finally:
+                line.close()
+        except TimeoutError:
+            self.silent = True
+        except (OSError, ValueError, LeftToTheDriver):
+            pass
+        finally:
+            self._first.set()
+
+    def _look(self, line: RawConnection, *more: Words) -> None:
+        began = time.monotonic()
+        info, *told = line.ask(_INFO, *more)
+        if not isinstance(info, bytes) or b"redis_version:" not in info:
+            raise LeftToTheDriver
+        now = time.monotonic()
+        where, stated = self._connection.address, self._connection.stated_limit_bytes
+        self._looks.append(RawSample(where, info, tuple(told), now, time.time(), now - began, stated))
+
+
+def _settings() -> tuple[Words, ...]:
+    from redis_oom_tui.server.config_reader import PATTERNS  # noqa: PLC0415 - not before the first look
+
+    return tuple((b"CONFIG", b"GET", pattern.encode()) for pattern in PATTERNS)

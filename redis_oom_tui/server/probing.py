@@ -1,0 +1,97 @@
+"""What a server can do, found by trying: COMMAND and version numbers tell too little (REDIS_FACTS.md §6, §14)."""
+
+import os
+import re
+from collections.abc import Sequence
+from types import MappingProxyType
+
+from redis import exceptions
+from redis.asyncio import Redis
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.server.errors import said, translated, waits
+
+# Each of these is answered without a trace, whether or not the key exists.
+_MISSING_KEY = b"redis-oom-tui:no-such-key:" + os.urandom(8).hex().encode()
+_READS: tuple[tuple[Feature, tuple[str | bytes | int, ...]], ...] = (
+    (Feature.SCAN, ("SCAN", "0", "COUNT", "1")),
+    (Feature.TYPE, ("TYPE", _MISSING_KEY)),
+    (Feature.TTL, ("PTTL", _MISSING_KEY)),
+    (Feature.MEMORY_USAGE, ("MEMORY", "USAGE", _MISSING_KEY)),
+    (Feature.OBJECT_ENCODING, ("OBJECT", "ENCODING", _MISSING_KEY)),
+    (Feature.OBJECT_IDLETIME, ("OBJECT", "IDLETIME", _MISSING_KEY)),
+    (Feature.OBJECT_FREQ, ("OBJECT", "FREQ", _MISSING_KEY)),
+    (Feature.CLIENT_LIST, ("CLIENT", "LIST", "ID", "0")),
+    (Feature.CONFIG_GET, ("CONFIG", "GET", "maxmemory")),
+    (Feature.MEMORY_STATS, ("MEMORY", "STATS")),
+)
+# Answered by an error in every case: what it says tells whether the command is there, and which policies are.
+_NONSENSE_POLICY = ("CONFIG", "SET", "maxmemory-policy", "redis-oom-tui-asks-for-the-list")
+_ABSENT = re.compile(
+    r"unknown (sub)?command|unsupported|no permissions|NOPERM|not allowed|disabled|not supported|command not found",
+    re.IGNORECASE,
+)
+# This user may run the command, only not on the key that was asked about.
+_OTHER_KEYS = re.compile(r"permissions to access (a|one of the) keys?", re.IGNORECASE)
+_POLICIES = re.compile(r"one of the following: (.+)$")
+
+
+async def probe_reads(client: "Redis", where: object, manners: dict[str, str] | None = None) -> Capabilities:
+    """What may be read at `where`; `manners` are the refusals that the connection met when it introduced itself.
+
+    Raises one of `models.errors`; ServerBusy where the server says just now that it carries out nothing.
+    OBJECT IDLETIME and FREQ exclude each other by policy; both count as there where the server knows the command.
+    """
+    missing: dict[Feature, str] = {}
+    replies = await _asked(client, where, [command for _, command in _READS])
+    for (feature, _), reply in zip(_READS, replies, strict=True):
+        if reason := _refusal(reply):
+            missing[feature] = reason
+    for manner, text in (manners or {}).items():
+        if manner in ("CLIENT NO-TOUCH", "CLIENT NO-EVICT"):
+            missing[Feature(manner)] = safe_text(text, 200)
+    return Capabilities(MappingProxyType(missing))
+
+
+async def probe_changes(client: "Redis", where: object, known: Capabilities) -> Capabilities:
+    """`known`, with what may be changed as well; `client` needs a changing gate. Nothing is changed by asking.
+
+    Raises as `probe_reads` does.
+    EVAL runs `return 1`; CONFIG SET is asked for a policy that cannot exist, and its refusal lists those that do.
+    """
+    missing = dict(known.missing)
+    script, policy = await _asked(client, where, [("EVAL", "return 1", "0"), _NONSENSE_POLICY])
+    if reason := _refusal(script):
+        missing[Feature.SCRIPT] = reason
+    policies: tuple[str, ...] = ()
+    if reason := _refusal(policy):
+        missing[Feature.CONFIG_SET] = reason
+    elif isinstance(policy, exceptions.ResponseError) and (listed := _POLICIES.search(str(policy))):
+        policies = tuple(name.strip().lower() for name in listed[1].rstrip(".").split(","))
+    return Capabilities(MappingProxyType(missing), policies)
+
+
+async def _asked(client: "Redis", where: object, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[object]:
+    """The replies to `commands`, refusals in their places."""
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    with translated(where):
+        replies = await pipeline.execute(raise_on_error=False)
+        for reply in replies:
+            # What a busy server refuses says nothing of what it can do.
+            if isinstance(reply, Exception) and (waits(reply) or not isinstance(reply, exceptions.ResponseError)):
+                raise reply
+    return list(replies)
+
+
+def _refusal(reply: object) -> str | None:
+    """The server's words where `reply` says that a command is not to be had; None where it is."""
+    if isinstance(reply, exceptions.ResponseError) and _OTHER_KEYS.search(str(reply)):
+        return None
+    if isinstance(reply, exceptions.NoPermissionError):
+        return said(reply, 200)
+    if isinstance(reply, exceptions.ResponseError) and _ABSENT.search(str(reply)):
+        return said(reply, 200)
+    return None

@@ -1,0 +1,127 @@
+"""One connection of the scan: a page of commands goes out in one write, its replies come back in one list."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import connection as driver
+
+from redis_oom_tui.models.address import Connection
+from redis_oom_tui.server.client import WHOLE_REPLY, connection_class, connection_options
+from redis_oom_tui.server.command_allowlist import CommandAllowlist
+from redis_oom_tui.server.decode import array
+from redis_oom_tui.server.errors import waits
+from redis_oom_tui.server.reusable_timeout import ReusableTimeout
+from redis_oom_tui.server.scan.packing import Walker, admit_all
+
+try:
+    from redis._parsers import _AsyncHiredisParser
+except ImportError:  # a redis-py that keeps it elsewhere: the replies are then read one by one
+    _AsyncHiredisParser = None  # type: ignore[assignment,misc,unused-ignore]
+
+_READ_SIZE = 256 * 1024
+
+
+def _bulk_parser() -> type[Any] | None:
+    """redis-py's hiredis parser, able to take the next replies for one array; None where that cannot work."""
+    if _AsyncHiredisParser is None or driver.DefaultParser is not _AsyncHiredisParser:
+        return None
+
+    class BulkParser(_AsyncHiredisParser):
+        """Replies are cheapest as one array that hiredis builds in C. The server sends no such array: we do."""
+
+        def expect(self, replies: int) -> None:
+            """Let the next `replies` replies come as one list, errors in their places."""
+            reader: Any = self._reader
+            reader.feed(b"*%d\r\n" % replies)
+
+    return BulkParser
+
+
+class ScanConnection:
+    """A gated connection of one database. `bulk=False` reads the replies one by one, by public API alone."""
+
+    def __init__(self, connection: Connection, db: int, walker: Walker, *, bulk: bool = True) -> None:
+        gate = CommandAllowlist(read_only=connection.read_only)
+        admit_all(gate, walker)
+        # Behind ASKING each reply comes with another, which the connection takes away one by one.
+        parser = _bulk_parser() if bulk and not connection.asking else None
+        options = connection_options(connection)
+        if parser is not None:
+            options |= {"parser_class": parser, "socket_read_size": _READ_SIZE}
+        self._patience = ReusableTimeout(WHOLE_REPLY * connection.read_timeout_seconds)
+        self._connection = connection_class(connection)(gate=gate, db=db, **options)
+        self._expect: Callable[[int], None] | None = None
+
+    @property
+    def bulk(self) -> bool:
+        """Whether the replies come as one list."""
+        return self._expect is not None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether CLIENT NO-TOUCH holds here."""
+        return self._connection.untouched
+
+    def admit(self, words: Sequence[bytes]) -> None:
+        """Pass a command that is packed by hand through the gate; raises NotAllowed where it may not be sent."""
+        self._connection.gate.admit(words, untouched=self.untouched)
+
+    async def open(self) -> None:
+        """Connect; cancelled or refused on the way, nothing stays open."""
+        connected = False
+        try:
+            await self._connection.connect()  # type: ignore[no-untyped-call]
+            connected = True
+        finally:
+            if not connected:
+                await self.close()
+        self._expect = getattr(self._connection._get_parser(), "expect", None)
+        # One timeout stands around a whole page below; redis-py's own, for each write and read, would double the cost.
+        self._connection.socket_timeout = None
+
+    async def close(self) -> None:
+        """Disconnect; never raises for a connection that is already gone."""
+        try:
+            await self._connection.disconnect(nowait=True)
+        except (exceptions.RedisError, OSError):
+            return
+
+    async def ask(self, buffer: bytes, replies: int) -> list[Any]:
+        """Send `buffer`, return its `replies`; a refusal of one command stands in its place as an exception.
+
+        Raises redis-py's errors; a timeout, or a cancellation half-way, ends the connection. Where the server was busy
+        for some of it, that is raised: nothing of the page is to be believed, and all of it can be asked again.
+        """
+        answers: list[Any] | None = None
+        try:
+            with self._patience:
+                await self._connection.send_packed_command(buffer, check_health=False)
+                if self._expect is None:
+                    answers = [await self._reply() for _ in range(replies)]
+                else:
+                    self._expect(replies)
+                    answers = array(await self._connection.read_response(), replies)
+        except TimeoutError:
+            raise exceptions.TimeoutError("Timeout reading a page") from None
+        finally:
+            if answers is None:
+                # Replies may still be on their way: the next page must not be answered by them.
+                await self.close()
+        return _settled(answers)
+
+    async def _reply(self) -> Any:
+        try:
+            return await self._connection.read_response(disconnect_on_error=False)
+        except exceptions.ResponseError as error:
+            return error
+
+
+def _settled(answers: list[Any]) -> list[Any]:
+    """`answers`; raises the first of them that says that the server carries out nothing just now."""
+    kinds = set(map(type, answers))
+    if any(issubclass(kind, exceptions.RedisError) for kind in kinds):
+        for answer in answers:
+            if isinstance(answer, exceptions.RedisError) and waits(answer):
+                raise answer
+    return answers

@@ -1,0 +1,187 @@
+"""The view of a scan under way, made from what was counted and how far the walks have come."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from redis_oom_tui.models.scan import Brake, Interval, Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules import estimate
+from redis_oom_tui.rules.sums import contradiction, unsized_note
+from redis_oom_tui.server.scan.aggregates import ScanAggregates
+from redis_oom_tui.server.scan.clock import ScanClock
+from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_walked
+from redis_oom_tui.server.scan.patterns import PatternRows
+
+# Of late as good as nothing of what it walked before: it is held up, and nobody knows for how long.
+_HELD_UP = 0.02
+_RATE_SECONDS = 3.0
+
+
+@dataclass(slots=True)
+class ScanProgress:
+    """Where a scan stands, apart from what it has counted: `run_id` is of the server that its cursors belong to, and
+    `fair` says that SCAN's order is that of a fair sample. `held` are keys by database where INFO does not tell,
+    `used` the least and the most of used_memory."""
+
+    state: ScanState = ScanState.RUNNING
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    walks: dict[int, list[CursorRange]] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+    held: Mapping[int, int] = field(default_factory=dict)
+    run_id: str | None = None
+    fair: bool = True
+    sized: bool = True
+    timed: bool = True
+    used: tuple[int, int] | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it runs, or would go on."""
+        return self.state in (ScanState.RUNNING, ScanState.PAUSED)
+
+
+class ScanViewBuilder:
+    """Makes views of one scan; remembers what is dear to make anew, and how fast it went lately."""
+
+    def __init__(
+        self,
+        options: ScanOptions,
+        tally: ScanAggregates,
+        standing: ScanProgress,
+        clock: Callable[[], float],
+        elapsed: float = 0.0,
+    ) -> None:
+        self._options = options
+        self._tally = tally
+        self._standing = standing
+        self._clock = clock
+        self._watch = ScanClock(clock, elapsed)
+        self._marks: deque[tuple[float, int]] = deque()
+        self._gaps = 0
+        self._families = PatternRows(tally, clock)
+
+    def start(self) -> None:
+        """The clock runs."""
+        self._watch.start()
+        self._marks.clear()
+
+    def stop(self) -> None:
+        """The clock stands."""
+        self._watch.stop()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that it ran."""
+        return self._watch.elapsed
+
+    @property
+    def total_keys(self) -> int:
+        """DBSIZE of the scanned databases."""
+        return sum(self._held().values())
+
+    def view(self, brake: Brake, pace: Pace) -> ScanView:
+        """The scan as it stands."""
+        tally, standing = self._tally, self._standing
+        complete = standing.state is ScanState.COMPLETE
+        walked = self._walked()
+        rate = self._rate()
+        sample = self._sample(walked)
+        return ScanView(
+            state=standing.state,
+            scanned_keys=tally.keys,
+            total_keys=self.total_keys,
+            bytes_seen=tally.bytes,
+            volatile_keys=tally.volatile_keys,
+            volatile_bytes=tally.volatile_bytes,
+            elapsed_seconds=self.elapsed,
+            keys_per_second=rate,
+            remaining_seconds=self._remaining(walked, rate),
+            top=tuple(top.row for top in tally.largest()),
+            patterns=self._families.rows(standing.state, sample),
+            types=tally.types(),
+            vanished_keys=tally.vanished,
+            refused_keys=tally.refused,
+            estimated_bytes=self._whole(sample),
+            explained_share=self._explained() if complete else None,
+            brake=brake,
+            pace=pace,
+            error=standing.error,
+            walked_share=walked,
+            notes=standing.notes + unsized_note(tally.unsized),
+            ttls_told=standing.timed,
+            unsized_keys=tally.unsized,
+            contradiction=self.contradiction() if complete else None,
+        )
+
+    def _held(self) -> Mapping[int, int]:
+        snapshot = self._standing.snapshot
+        held = self._standing.held
+        if snapshot is not None:
+            held = {database.db: database.keys for database in snapshot.databases}
+        wanted = self._options.databases
+        return held if wanted is None else {db: held.get(db, 0) for db in wanted}
+
+    def _walked(self) -> float | None:
+        """By the cursors, each database weighed by its keys; by the count of keys where the cursors do not tell."""
+        walks = self._standing.walks
+        if not walks:
+            return None
+        if not self._standing.fair:
+            total = self.total_keys
+            return None if self._options.filtered or not total else min(1.0, self._tally.keys / total)
+        held = self._held()
+        weights = {db: held.get(db, 0) + 1 for db in walks}
+        return sum(weights[db] * share_walked(walks[db]) for db in walks) / sum(weights.values())
+
+    def _sample(self, walked: float | None) -> estimate.SampledShare | None:
+        """What the keys seen are a sample of; None where the scan is complete, its order is not a fair one, or
+        nobody has said how many keys there are."""
+        standing = self._standing
+        if standing.state is ScanState.COMPLETE or not standing.fair or standing.snapshot is None or not walked:
+            return None
+        total = round(self._tally.keys / walked) if self._options.filtered else self.total_keys
+        return self._tally.sample(total)
+
+    def _whole(self, sample: estimate.SampledShare | None) -> Interval | None:
+        if self._standing.state is ScanState.COMPLETE:
+            return estimate.counted(self._tally.bytes)
+        return None if sample is None else self._tally.estimated_bytes(sample)
+
+    def _rate(self) -> float:
+        """Keys a second of late; over all of the run where it has ended."""
+        elapsed, now, keys = self.elapsed, self._clock(), self._tally.keys
+        if not self._standing.under_way or not self._watch.runs:
+            return keys / elapsed if elapsed > 0 else 0.0
+        marks = self._marks
+        if self._watch.gaps != self._gaps:
+            # Keys a second over the time for which the process was suspended would say nothing.
+            self._gaps = self._watch.gaps
+            marks.clear()
+        marks.append((now, keys))
+        while len(marks) > 2 and now - marks[1][0] > _RATE_SECONDS:
+            marks.popleft()
+        since, before = marks[0]
+        if now - since < 0.2:
+            return keys / elapsed if elapsed > 0 else 0.0
+        return (keys - before) / (now - since)
+
+    def _remaining(self, walked: float | None, rate: float) -> float | None:
+        if not self._standing.under_way or not walked or rate <= 0:
+            return None
+        if rate * self.elapsed < _HELD_UP * self._tally.keys:
+            return None
+        return self._tally.keys / walked * (1 - walked) / rate
+
+    def contradiction(self) -> str | None:
+        """Why the sum of all sizes cannot be true; None where it can."""
+        standing, tally = self._standing, self._tally
+        if standing.used is None or not standing.sized or self._options.filtered or self._options.databases is not None:
+            return None
+        overhead = 0 if standing.snapshot is None else standing.snapshot.memory.overhead_bytes or tally.floor
+        return contradiction(tally.bytes, standing.used, overhead, unsized=tally.unsized, refused=tally.refused)
+
+    def _explained(self) -> float | None:
+        used = self._tally.limit
+        return self._tally.bytes / used if used and self._standing.sized and not self._options.filtered else None

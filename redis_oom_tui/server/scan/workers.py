@@ -1,0 +1,146 @@
+"""The lanes at work on one database: as many as the pace allows, each following one walk at a time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from redis_oom_tui.models.address import Connection
+from redis_oom_tui.server.decode import page
+from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.scan.connection import ScanConnection
+from redis_oom_tui.server.scan.cursor_ranges import CursorRange
+from redis_oom_tui.server.scan.pace_steps import PaceStep
+from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, checked, packed_by_key
+from redis_oom_tui.server.scan.page_size import PageSize
+from redis_oom_tui.server.scan.tasks import end
+
+
+class ScanControlProtocol(Protocol):
+    """What the lanes ask whoever runs them."""
+
+    @property
+    def step(self) -> PaceStep:
+        """How many lanes, and how large a page, right now."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether to end after the page in flight."""
+
+    async def ready(self) -> None:
+        """Return when the next page may be sent."""
+
+    def count(self, db: int, names: list[bytes], asked: tuple[KeyQuestion, ...], answers: list[Any]) -> None:
+        """Take one page: of each of `names` one after the other the answers to what was `asked`."""
+
+
+class ScanWorkers:
+    """Walks `walks`, all of one database of about `keys`, to their ends. `keep` says which names are asked about."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        walks: list[CursorRange],
+        foreman: ScanControlProtocol,
+        *,
+        walker: Walker,
+        columns: tuple[KeyQuestion, ...],
+        keys: int = 0,
+        keep: Callable[[list[bytes]], list[bytes]] | None = None,
+        bulk: bool = True,
+    ) -> None:
+        self._connection = connection
+        self._foreman = foreman
+        self._walker = walker
+        self._pages = PageSize()
+        self._columns = columns
+        self._keys = keys
+        self._keep = keep
+        self._bulk = bulk
+        self._all = walks
+        self._waiting = deque(walk for walk in walks if not walk.done)
+        self._lanes: dict[asyncio.Task[None], int] = {}
+
+    async def work(self) -> None:
+        """Until every walk is done, or the foreman stops it. Raises one of `models.errors` when a lane breaks.
+
+        Whatever ends it, no walk loses its place: another crew may go on with the same walks.
+        """
+        try:
+            while True:
+                self._hire()
+                if not self._lanes:
+                    return
+                done, _ = await asyncio.wait(self._lanes, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    del self._lanes[task]
+                    task.result()
+        finally:
+            await end(self._lanes)
+            self._lanes.clear()
+
+    def _hire(self) -> None:
+        if self._foreman.stopping:
+            return
+        places = set(range(self._foreman.step.lanes)) - set(self._lanes.values())
+        for place in sorted(places)[: len(self._waiting)]:
+            self._lanes[asyncio.create_task(self._lane(place), name=f"scan lane {place}")] = place
+
+    async def _lane(self, place: int) -> None:
+        if not self._waiting:
+            return
+        lane = ScanConnection(self._connection, self._all[0].db, self._walker, bulk=self._bulk)
+        try:
+            with translated(self._connection.address, "SCAN"):
+                await lane.open()
+                while self._waiting and self._wanted(place):
+                    await self._follow(lane, self._waiting.popleft(), place)
+        finally:
+            await lane.close()
+
+    def _wanted(self, place: int) -> bool:
+        return not self._foreman.stopping and place < self._foreman.step.lanes
+
+    async def _follow(self, lane: ScanConnection, walk: CursorRange, place: int) -> None:
+        turns = 0
+        try:
+            while not walk.done:
+                await self._foreman.ready()
+                if not self._wanted(place):
+                    break
+                await self._turn(lane, walk)
+                turns += 1
+                step = self._foreman.step
+                # Without a rest the event loop gets its turn as well: every page waits for its replies.
+                if step.rest and turns % step.pages == 0:
+                    await asyncio.sleep(step.rest)
+        finally:
+            if not walk.done:
+                self._waiting.appendleft(walk)
+
+    async def _turn(self, lane: ScanConnection, walk: CursorRange) -> None:
+        """Ask about the keys at hand and, in the same write, for the next ones."""
+        names, size = walk.page, 0
+        buffer = packed_by_key(self._columns, names)
+        replies = len(self._columns) * len(names)
+        if not walk.ended:
+            size = walk.count(self._pages.count(self._foreman.step.count), self._keys)
+            buffer += self._walker.packed(walk.cursor, size)
+            replies += 1
+        answers = await lane.ask(buffer, replies)
+        # A SCAN that was refused leaves the walk as it is, with the page in hand: both are asked for again.
+        following = None if walk.ended else page(answers.pop())
+        checked(self._columns, answers)
+        walk.page = []
+        if following is not None:
+            self._pages.came(following[1], size)
+            self._advance(walk, *following)
+        if names:
+            self._foreman.count(walk.db, names, self._columns, answers)
+
+    def _advance(self, walk: CursorRange, cursor: int, names: list[bytes]) -> None:
+        walk.advance(cursor, names if self._keep is None else self._keep(names))
+        if walk.ended:
+            following = next((other for other in self._all if other.before is walk), None)
+            if following is not None:
+                walk.cross(following)

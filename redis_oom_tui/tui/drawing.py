@@ -1,0 +1,193 @@
+"""Drawing without a screen: lines of (text, role), and the bars that they are made of.
+
+A line knows roles, not colours; a look turns them into styles where it is painted. Texts must be harmless already
+(`words.hostile.safe_text`): nothing here or later parses them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import field
+from typing import TypeAlias
+
+from redis_oom_tui.formatting.sanitize import cells, cut
+from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.tui.glyphs import FULL, Glyphs
+
+Piece: TypeAlias = tuple[str, str]
+Line: TypeAlias = tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawStyle:
+    """What a bar is drawn with. `tracks`: the look shows the empty part by its ground colour."""
+
+    glyphs: Glyphs = field(default=FULL)
+    tracks: bool = True
+
+    @property
+    def empty(self) -> str:
+        """One cell of the empty part of a bar."""
+        return " " if self.tracks and self.glyphs is FULL else self.glyphs.track
+
+
+def width(line: Iterable[Piece]) -> int:
+    """The cells that a line takes."""
+    return sum(cells(text) for text, _ in line)
+
+
+def clip(line: Iterable[Piece], room: int) -> Line:
+    """The line in at most `room` cells: the piece that reaches over is cut with a `~`, the rest is left out."""
+    kept: list[Piece] = []
+    for text, role in line:
+        if room <= 0:
+            break
+        fitting = cut(text, room)
+        kept.append((fitting, role))
+        room -= cells(text)
+    return tuple(kept)
+
+
+def spread(left: Sequence[Piece], right: Sequence[Piece], room: int, role: str = "text") -> Line:
+    """`left` at the left edge and `right` at the right one; where both do not fit, `left` is clipped.
+
+    >>> spread([("ab", "text")], [("z", "dim")], 6)
+    (('ab', 'text'), ('   ', 'text'), ('z', 'dim'))
+    """
+    end = clip(right, room)
+    start = clip(left, max(0, room - width(end) - (1 if end else 0)))
+    gap = room - width(start) - width(end)
+    return (*start, *(((" " * gap, role),) if gap > 0 else ()), *end)
+
+
+def pad(text: str, room: int, align: str = "left") -> str:
+    """`text` in exactly `room` cells, cut where it must be.
+
+    >>> pad("7", 3, "right"), pad("abcdef", 4)
+    ('  7', 'ab~f')
+    """
+    text = cut(text, room)
+    gap = " " * (room - cells(text))
+    return gap + text if align == "right" else text + gap
+
+
+def bar(share: float, room: int, pen: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
+    """A horizontal bar of `room` cells, filled to `share` (0 to 1), with a tick at each of `ticks`.
+
+    The last cell is filled only by a whole share, and a share above nothing shows at least the least glyph.
+    """
+    if room <= 0:
+        return ()
+    marks = {min(room - 1, int(tick * room)) for tick in ticks}
+    whole, part = _fill(min(1.0, max(0.0, share)), room, len(pen.glyphs.eighths))
+    line: list[Piece] = []
+    for cell in range(room):
+        if cell < whole:
+            piece = (pen.glyphs.eighths[-1], role)
+        elif cell in marks:
+            piece = (pen.glyphs.tick, "tick")
+        elif cell == whole and part:
+            piece = (pen.glyphs.eighths[part - 1], role)
+        else:
+            piece = (pen.empty, "track")
+        line.append(piece)
+    return merged(line)
+
+
+def line_bar(share: float, room: int, pen: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
+    """A thin bar, for several of them one below the other: blocks would run together."""
+    if room <= 0:
+        return ()
+    marks = {min(room - 1, int(tick * room)) for tick in ticks}
+    filled = min(room, max(1 if share > 0 else 0, round(share * room)))
+    line: list[Piece] = []
+    for cell in range(room):
+        inside = cell < filled
+        glyph = pen.glyphs.crossing if cell in marks else pen.glyphs.line if inside else pen.glyphs.line_track
+        line.append((glyph, role if inside else "text" if cell in marks else "rule"))
+    return merged(line)
+
+
+def _fill(share: float, room: int, steps: int) -> tuple[int, int]:
+    filled = int(share * room * steps)
+    if share > 0:
+        filled = max(1, filled)
+    return divmod(filled, steps)
+
+
+def stacked(shares: Sequence[tuple[float, str]], room: int, pen: DrawStyle) -> Line:
+    """One bar of several parts, each (share, role); every part that is there gets a cell of its own if it can.
+
+    Without colour the parts would run together, so every second one is drawn in another glyph.
+    """
+    line: list[Piece] = []
+    position = 0.0
+    used = 0
+    for index, (share, role) in enumerate(shares):
+        position += share
+        end = min(room, max(round(position * room), used + (1 if share > 0 else 0)))
+        glyph = pen.glyphs.eighths[-1] if pen.tracks or index % 2 == 0 else pen.glyphs.track
+        line.append((glyph * (end - used), role))
+        used = end
+    line.append((pen.empty * (room - used), "track"))
+    return merged(line)
+
+
+def columns(
+    values: Sequence[float | None], room: int, rows: int, pen: DrawStyle, *, low: float, high: float
+) -> list[str]:
+    """The last `room` values as columns over `rows` lines, between `low` and `high`; a gap where one is unknown."""
+    heights = pen.glyphs.heights
+    span = high - low
+    shown = [None] * max(0, room - len(values)) + list(values[-room:] if room > 0 else [])
+    steps = rows * len(heights) - 1
+    levels = [None if value is None else 1 + round(_share_of(value - low, span) * steps) for value in shown]
+    return ["".join(_cell(level, row, heights) for level in levels) for row in reversed(range(rows))]
+
+
+def _share_of(value: float, span: float) -> float:
+    return min(1.0, max(0.0, value / span)) if span > 0 else 0.0
+
+
+def _cell(level: int | None, row: int, heights: str) -> str:
+    here = 0 if level is None else level - row * len(heights)
+    return " " if here <= 0 else heights[min(here, len(heights)) - 1]
+
+
+def merged(line: Iterable[Piece]) -> Line:
+    """Neighbours of one role as one piece, empty ones left out: fewer pieces, fewer bytes."""
+    out: list[Piece] = []
+    for text, role in line:
+        if not text:
+            continue
+        if out and out[-1][1] == role:
+            out[-1] = (out[-1][0] + text, role)
+        else:
+            out.append((text, role))
+    return tuple(out)
+
+
+def shorten(text: str, room: int) -> str:
+    """Prose in at most `room` cells: its end is given up, since it begins with what matters.
+
+    >>> shorten("Refusing writes at 105 %", 10), shorten("short", 10)
+    ('Refusing~', 'short')
+    """
+    if cells(text) <= room:
+        return text
+    kept = wrap(text, max(1, room - 1))[0]
+    return f"{kept}~" if room > 1 else "~"[:room]
+
+
+def wrap(text: str, room: int) -> list[str]:
+    """`text` in lines of at most `room` cells, broken at spaces.
+
+    >>> wrap("one two three", 8)
+    ['one two', 'three']
+    """
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if cells(joined) <= room:
+            lines[-1] = joined
+        else:
+            lines.append(cut(word, room))
+    return [line for line in lines if line] or [""]

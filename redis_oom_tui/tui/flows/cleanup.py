@@ -1,0 +1,145 @@
+"""Cleanups: planning, the one confirmation, the run, its report, and putting back."""
+
+import asyncio
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.formatting.sizes import count, size
+from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.plan import Outcome, Plan, RunView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.budget import confirm_word
+from redis_oom_tui.rules.headroom import headroom
+from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
+from redis_oom_tui.tui.dialogs.plan import PlanDialog
+from redis_oom_tui.tui.dialogs.restore import RestoreDialog
+from redis_oom_tui.tui.flows import messages
+from redis_oom_tui.tui.flows.state import CleanupState, Stage
+from redis_oom_tui.tui.panes.log_times import moment
+
+if TYPE_CHECKING:
+    from redis_oom_tui.ports import Planning
+    from redis_oom_tui.tui.flows.controller import ActionController
+
+_LISTED = 500
+_UNDONE = frozenset({Outcome.FAILED, Outcome.CHANGED, Outcome.GONE, Outcome.NOT_ATTEMPTED})
+_BUSY = "A cleanup is under way already: let it end, or stop it with Esc"
+
+
+async def deed(desk: "ActionController", ask: messages.ActionRequest) -> None:
+    """What was asked for about cleanups."""
+    if desk.cleanup.working:
+        raise BadInput(_BUSY)
+    match ask:
+        case messages.BuildPlan():
+            planning = desk.operator.plan(ask.criteria, deed=ask.deed, expire_seconds=ask.expire_seconds)
+            await plan(desk, planning, hidden=ask.hidden)
+        case messages.BuildEmergency():
+            planning = desk.operator.emergency()
+            desk.app.action_show_pane("cleanup")
+            await plan(desk, planning)
+        case messages.RunPlan():
+            await run(desk, ask.plan, hidden=ask.hidden)
+        case messages.RestoreBackup():
+            await restore(desk, ask.path)
+
+
+async def plan(desk: "ActionController", planning: "Planning", *, hidden: int = 0) -> None:
+    """Look for keys until the plan is frozen, or it fails, or is stopped."""
+
+    def publish(view: PlanningView) -> None:
+        desk.show_cleanup(CleanupState(Stage.PLANNING, planning=view, hidden=hidden))
+
+    ended = CleanupState(error="The search broke off.")
+    try:
+        view = await desk.jobs.follow(planning, publish)
+        if view.state is PlanningState.FAILED or view.plan is None:
+            ended = CleanupState(error=view.error or "The search found no plan.")
+        elif not view.plan.keys:
+            ended = CleanupState(error=f"No key matches; {count(view.scanned_keys)} were looked at.")
+        else:
+            ended = CleanupState(Stage.PREVIEW, planning=view, plan=view.plan, hidden=hidden)
+    finally:
+        desk.show_cleanup(ended)
+
+
+async def run(desk: "ActionController", frozen: Plan, *, hidden: int = 0) -> None:
+    """Confirm exactly this plan, carry it out, and show what became of each key."""
+    operator = desk.operator
+    snapshot = desk.snapshot
+    dialog = PlanDialog(
+        frozen,
+        lambda choice: operator.consent(frozen, choice),
+        budget=operator.budget(frozen, snapshot).words if snapshot is not None else "",
+        hidden=hidden,
+        word=operator.confirm_word(frozen) or _large(frozen, snapshot),
+        room=None if snapshot is None or snapshot.fleet is not None else headroom(snapshot),
+    )
+    choice = await desk.ask(dialog)
+    if choice is None:
+        return
+    job = operator.run(frozen, backup=choice)
+
+    def publish(view: RunView) -> None:
+        desk.show_cleanup(CleanupState(Stage.RUNNING, plan=frozen, run=view))
+
+    broken = replace(job.view(), ended="The run broke off; the audit file tells how far it came.", failed=True)
+    ended = CleanupState(Stage.REPORT, plan=frozen, run=broken)
+    try:
+        view = await desk.jobs.follow(job, publish)
+        undone = job.outcomes(_UNDONE)
+        listed = tuple(itertools.islice(undone, _LISTED))
+        ended = CleanupState(Stage.REPORT, plan=frozen, run=view, outcomes=listed, more=sum(1 for _ in undone))
+        desk.tell("cleanup", view.ended or "The run has ended.", bad=view.failed)
+    finally:
+        desk.show_cleanup(ended)
+
+
+def _large(frozen: Plan, snapshot: Snapshot | None) -> str | None:
+    """The word for a plan that takes a large part of what is used now."""
+    return confirm_word(frozen, used_bytes=None if snapshot is None else snapshot.memory.used_bytes)
+
+
+async def restore(desk: "ActionController", path: Path | None) -> None:
+    """Pick a backup, confirm, and put it back."""
+    known = desk.operator.backups()
+    if path is None:
+        path = await _pick(desk, known)
+        if path is None:
+            return
+    backup = next((one for one in known if one.path == str(path)), None)
+    inspection = await asyncio.to_thread(desk.operator.inspect_backup, path)
+    restoring = desk.operator.restore(path, damaged_ok=inspection.damaged)
+    if await desk.ask(RestoreDialog(str(path), desk.where, backup, desk.snapshot, inspection)) is None:
+        return
+    desk.app.action_show_pane("cleanup")
+
+    def publish(view: RestoreReport) -> None:
+        desk.show_cleanup(CleanupState(Stage.RESTORING, restoring=view))
+
+    broken = replace(restoring.view(), ended="Putting back broke off; it can be started again.", failed=True)
+    ended = CleanupState(Stage.RESTORED, restoring=broken)
+    try:
+        view = await desk.jobs.follow(restoring, publish)
+        ended = CleanupState(Stage.RESTORED, restoring=view)
+        desk.tell("cleanup", view.ended or "Putting back has ended.", bad=view.failed)
+    finally:
+        desk.show_cleanup(ended)
+
+
+async def _pick(desk: "ActionController", known: tuple[Backup, ...]) -> Path | None:
+    if not known:
+        raise BadInput("There is no backup in the usual place: give a file to 'redis-oom-tui restore FILE'")
+    options = [
+        Option(
+            one.path,
+            f"{moment(one.made_at)}  {count(one.keys)} keys  {size(one.size)}",
+            f"{one.deed} on {one.server}, {one.flavour} {one.version}: {Path(one.path).name}",
+        )
+        for one in known
+    ]
+    picked = await desk.ask(PickDialog("Which backup?", "Nothing is put back before another question.", options))
+    return None if picked is None else Path(picked)

@@ -1,0 +1,59 @@
+"""What goes on for a while: plannings, runs and restorings, each in a task of its own that ends at an edge."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+_V = TypeVar("_V")
+_V_co = TypeVar("_V_co", covariant=True)
+
+_LOOK_SECONDS = 0.5
+_LEAVE_SECONDS = 1.5
+
+
+class BackgroundJob(Protocol[_V_co]):
+    """A planning, a run or a restoring."""
+
+    async def run(self) -> _V_co:
+        """To the end."""
+
+    def view(self) -> _V_co:
+        """How far it is."""
+
+    def stop(self) -> None:
+        """End at the next edge."""
+
+
+class BackgroundJobs:
+    """The jobs under way: they outlive the dialog that began them, and are waited for when the app is left."""
+
+    def __init__(self) -> None:
+        self._stops: dict[asyncio.Task[object], Callable[[], None]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether a job goes on."""
+        return bool(self._stops)
+
+    async def follow(self, job: BackgroundJob[_V], publish: Callable[[_V], None]) -> _V:
+        """Run a job to its end, publishing how far it is twice a second."""
+        task = asyncio.create_task(job.run())
+        self._stops[task] = job.stop
+        try:
+            while not task.done():
+                publish(job.view())
+                await asyncio.wait({task}, timeout=_LOOK_SECONDS)
+        finally:
+            if task.done():
+                del self._stops[task]
+        return task.result()
+
+    def stop(self) -> None:
+        """End every job at its next edge."""
+        for stop in list(self._stops.values()):
+            stop()
+
+    async def close(self) -> None:
+        """End them in a known state, and wait a moment for that."""
+        self.stop()
+        if self._stops:
+            await asyncio.wait(set(self._stops), timeout=_LEAVE_SECONDS)

@@ -1,0 +1,98 @@
+"""Going to the server of another profile: picked by name, reached before the old one is let go of."""
+
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.models.config import Colour, Profile
+from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
+from redis_oom_tui.tui.profiles import ProfileSession, Switchboard, manner, target
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.flows.controller import ActionController
+
+_NO_PROFILES = (
+    "There is no profile to go to: a configuration file names them ('redis-oom-tui config example' prints one,"
+    " 'redis-oom-tui config path' where it is looked for)"
+)
+
+
+async def switch(desk: "ActionController") -> None:
+    """Pick a profile and go there. What keeps it from being reached is told, and everything stays as it is."""
+    board = desk.app.switchboard
+    if desk.app.stays:
+        raise BadInput(desk.app.stays)
+    if board is None or not board.profiles:
+        raise BadInput(_NO_PROFILES)
+    _refuse_if_busy(desk)
+    here = desk.app.profile.name
+    options = [
+        Option(profile.name, _label(profile, here=profile.name == here), target(profile), *_badge(profile))
+        for profile in board.profiles
+    ]
+    at = next((n for n, profile in enumerate(board.profiles) if profile.name == here), 0)
+    name = await desk.ask(PickDialog("Go to which server?", _intro(desk), options, at=at, enter="connects"))
+    if name is None or name == here:
+        return
+    session = await _reached(board, name)
+    left = _left_behind(desk)
+    try:
+        # The dialog and the way there took their time.
+        _refuse_if_busy(desk)
+    except BadInput:
+        await session.source.close()
+        raise
+    await desk.app.go_to(session)
+    desk.app.tell(f"This is {safe_text(name, 40)} now{f'; {left} left behind' if left else ''}.")
+
+
+async def _reached(board: Switchboard, name: str) -> ProfileSession:
+    """The session, with its server connected and logged in. Raises TriageError with nothing left open."""
+    told = safe_text(name, 40)
+    try:
+        session = await board.connect(name)
+    except TriageError as error:
+        raise BadInput(f"{told} was not reached, this server stays: {error}") from None
+    try:
+        await session.source.open()
+    except TriageError as error:
+        await session.source.close()
+        raise BadInput(f"{told} was not reached, this server stays: {error}") from None
+    return session
+
+
+def _refuse_if_busy(desk: "ActionController") -> None:
+    """What changes a server, or waits to, is not walked away from."""
+    if desk.jobs or desk.cleanup.working:
+        raise BadInput("Something is under way here: let it end, or stop it with Esc in Cleanup, and then go")
+    if desk.limits.reverting is not None:
+        raise BadInput("A setting here waits to go back by itself: keep it with s in Limits, or let it, and then go")
+
+
+def _label(profile: Profile, *, here: bool) -> str:
+    return f"{safe_text(profile.name, 40)}{' (here)' if here else ''}"
+
+
+def _badge(profile: Profile) -> tuple[str, str]:
+    """How careful one has to be there, in the colour of the profile."""
+    colour = profile.colour or (Colour.RED if profile.production else Colour.BLUE)
+    return manner(profile), f"mark_{colour.value}"
+
+
+def _intro(desk: "ActionController") -> str:
+    left = _left_behind(desk)
+    stays = "The server on screen stays until the other one has answered."
+    return f"{stays} Going there leaves {left} behind." if left else stays
+
+
+def _left_behind(desk: "ActionController") -> str:
+    """What is dropped by going: marks, a plan, a scan."""
+    app = desk.app
+    marked = sum(pane.marked for pane in app.panes.values())
+    told = [
+        f"{count(marked)} marks" if marked > 1 else "a mark" if marked else "",
+        f"the plan of {count(len(desk.cleanup.plan.keys))} keys" if desk.cleanup.plan is not None else "",
+        "the scan" if app.scan is not None else "",
+    ]
+    return " and ".join(text for text in told if text)

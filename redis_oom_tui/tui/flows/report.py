@@ -1,0 +1,79 @@
+"""The incident report, from what the screen knows."""
+
+import asyncio
+import json
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.files.new_file import write_new
+from redis_oom_tui.formatting.report import document, markdown
+from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.report import IncidentReport
+from redis_oom_tui.rules.blind_spots import refused_reads
+from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.incident import nameless_clients, without_names
+from redis_oom_tui.rules.timed_returns import overdue
+from redis_oom_tui.rules.values import were_read
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.tui.dialogs.export import ExportDialog
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.flows.controller import ActionController
+
+
+async def export(desk: "ActionController") -> None:
+    """Ask where, and write it."""
+    server = re.sub(r"[^A-Za-z0-9.-]+", "-", str(desk.app.source.address)).strip("-")
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(desk.app.clock.wall()))
+    choice = await desk.ask(ExportDialog(Path(f"incident-{server[:40]}-{stamp}.md")))
+    if choice is None:
+        return
+    history = await asyncio.to_thread(desk.operator.history) if desk.acts else ()
+    seen = None if desk.app.reading is None else desk.app.reading.snapshot
+    servers = servers_in(seen, str(desk.app.source.address))
+    actions = tuple(entry for entry in reversed(history) if entry.server in servers)
+    made = gathered(desk, names=choice.names, actions=actions)
+    as_json = choice.path.suffix.lower() == ".json"
+    text = json.dumps(document(made), indent=2) + "\n" if as_json else markdown(made)
+    await asyncio.to_thread(write_new, choice.path, text)
+    desk.app.tell(f"The report is in {choice.path}")
+
+
+def gathered(desk: "ActionController", *, names: bool, actions: tuple[AuditEntry, ...]) -> IncidentReport:
+    """The report as things stand. Raises BadInput before the first figures."""
+    app, reading = desk.app, desk.app.reading
+    if reading is None or reading.snapshot is None or app.timeline.first is None:
+        raise BadInput("There is nothing to report yet: the server has not answered")
+    scan, clients = desk.scan, reading.clients or ()
+    if not names:
+        scan, clients = scan and without_names(scan), nameless_clients(clients)
+    case = Case(
+        now=reading.snapshot,
+        scan=scan,
+        before=app.desk.before if names else None,
+        clients=clients,
+        capabilities=reading.capabilities,
+        settings=reading.settings,
+        values=app.desk.values if names else (),
+        replicas=reading.replicas,
+        thresholds=app.thresholds,
+    )
+    return IncidentReport(
+        made_at=app.clock.wall(),
+        first=app.timeline.first,
+        last=reading.snapshot,
+        verdict=reading.verdict or judge(reading.snapshot, thresholds=app.thresholds, rates=reading.rates),
+        episodes=app.timeline.episodes(),
+        findings=examine(case, refused_reads),
+        forecast=reading.forecast,
+        scan=scan,
+        actions=actions,
+        names=names,
+        values_read=were_read(app.desk.values),
+        overdue=frozenset(entry.id for entry in overdue(actions, app.clock.wall())),
+        actions_skipped=desk.operator.history_skipped() if desk.acts else 0,
+    )

@@ -1,0 +1,135 @@
+"""Scans in files: keep the one on screen; open an earlier one, to go on with it or to see what grew since."""
+
+import asyncio
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.files.scans import load_scan, save_scan
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, duration, percent
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.scan import SavedScan, ScanState, ScanView
+from redis_oom_tui.ports import GoesOn
+from redis_oom_tui.rules.compare import compare
+from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
+from redis_oom_tui.tui.dialogs.growth import GrowthDialog
+from redis_oom_tui.tui.dialogs.path import PathDialog
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.flows.controller import ActionController
+
+_JUST_NOW_SECONDS = 10.0
+_SAVING = (
+    "Keys, families and totals as this screen has them, to compare with a later scan. It holds names of keys, no"
+    " values, and is readable by you alone. A scan that was ended early can be gone on with from it."
+)
+_OPENING = (
+    "A scan that was saved here or by hogs --save: what grew since is shown, and one that broke off on this run of"
+    " this server can be gone on with. Nothing is asked of the server."
+)
+
+
+async def save(desk: "ActionController") -> None:
+    """Ask where, and write the scan on screen to a new file."""
+    scan = _at_hand(desk)
+    if scan is None:
+        raise BadInput("There is no scan to save yet: begin one with r")
+    path = await desk.ask(PathDialog("Save the scan", _SAVING, _proposed(desk), act="Save it", new=True))
+    if path is not None:
+        await asyncio.to_thread(save_scan, scan, path)
+        desk.app.desk.saved = True
+        desk.app.tell(f"The scan is in {path}")
+
+
+async def again(desk: "ActionController") -> None:
+    """Scan from the start; a scan that is in no file goes only after a question: it may have taken an hour."""
+    scans, scan = desk.app.desk, desk.app.scan
+    if scan is not None and scan.scanned_keys and not (scans.saved or _just_stopped(desk, scan)):
+        lines = (standing(scan), "A new scan replaces it on this screen. To keep it: Esc, then w saves it.")
+        if not await desk.ask(ConfirmDialog(Question("Scan again?", lines, "Scan again", danger=False))):
+            return
+    if not scans.active:
+        desk.app.arrival.then(lambda: scans.start(scans.options))
+
+
+def _just_stopped(desk: "ActionController", scan: ScanView) -> bool:
+    """Whether it was ended by hand a moment ago: who does that and presses r has said what is wanted."""
+    ended = desk.app.desk.ended_at
+    return scan.state is ScanState.STOPPED and ended is not None and desk.app.clock.wall() - ended < _JUST_NOW_SECONDS
+
+
+def standing(scan: ScanView | None) -> str:
+    """How far a scan is, or has come, in a sentence."""
+    if scan is None:
+        return "A scan has begun."
+    share = f" ({percent(scan.share_scanned)})" if scan.total_keys else ""
+    took = duration(scan.elapsed_seconds)
+    return f"The scan on screen has looked at {count(scan.scanned_keys)} keys{share} in {took}."
+
+
+async def open_saved(desk: "ActionController") -> None:
+    """Ask which; go on with it where it broke off, or else tell what grew since."""
+    now = _at_hand(desk)
+    newest = await asyncio.to_thread(_newest)
+    path = await desk.ask(PathDialog("Open a saved scan", _OPENING, newest, act="Open it", new=False))
+    if path is None:
+        return
+    saved = await asyncio.to_thread(load_scan, path)
+    if _can_go_on(desk, saved) and await desk.ask(ConfirmDialog(_going_on(desk, saved))):
+        desk.app.desk.go_on(saved)
+    elif now is None:
+        desk.app.desk.compare_with(saved)
+        desk.app.tell("Opened to compare with: scan with r, and once that is complete the findings say what grew")
+    else:
+        desk.app.desk.compare_with(saved)
+        await desk.ask(GrowthDialog(compare(saved, now)))
+
+
+def _at_hand(desk: "ActionController") -> SavedScan | None:
+    """The scan on screen as it would be saved. Raises BadInput while it runs: its figures are not at rest."""
+    scans = desk.app.desk
+    if scans.active:
+        raise BadInput("A scan is under way: p pauses it or goes on, e ends it and keeps what it found")
+    if desk.app.scan is None:
+        return None
+    snapshot = desk.snapshot
+    return SavedScan(
+        desk.app.scan,
+        desk.app.clock.wall() if scans.ended_at is None else scans.ended_at,
+        str(desk.app.source.address),
+        None if snapshot is None else snapshot.server.run_id,
+        scans.walked.match,
+        scans.walked.type,
+        scans.progress(),
+        scans.walked.pattern,
+    )
+
+
+def _can_go_on(desk: "ActionController", saved: SavedScan) -> bool:
+    snapshot = desk.snapshot
+    same = snapshot is not None and snapshot.server.run_id == saved.run_id is not None
+    return same and saved.progress is not None and not saved.view.complete and isinstance(desk.app.source, GoesOn)
+
+
+def _going_on(desk: "ActionController", saved: SavedScan) -> Question:
+    view = saved.view
+    ago = duration(max(0.0, desk.app.clock.wall() - saved.taken_at))
+    lines = (
+        f"It broke off {ago} ago with {percent(view.share_scanned)} of the keys behind it, on this run of this server.",
+        "Going on leaves no trace, as every scan; what is on screen gives way to it.",
+    )
+    return Question("Go on with this scan?", lines, "Go on", danger=False)
+
+
+def _proposed(desk: "ActionController") -> Path:
+    server = re.sub(r"[^A-Za-z0-9.-]+", "-", safe_text(str(desk.app.source.address))).strip("-")
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(desk.app.clock.wall()))
+    return Path(f"{server[:40]}-{stamp}.scan")
+
+
+def _newest() -> Path | None:
+    """The newest file here that is called a scan."""
+    found = [(path.stat().st_mtime, path) for path in Path().glob("*.scan") if path.is_file()]
+    return max(found)[1] if found else None

@@ -1,0 +1,214 @@
+"""The top of every pane in words: who is watched, where we are, the verdict, and the memory strip.
+
+It knows no widgets: the frame that is drawn before those are loaded is made of it too.
+"""
+
+import time
+from collections.abc import Sequence
+
+from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.doubts import server_text
+from redis_oom_tui.formatting.limits import use_of_limit
+from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
+from redis_oom_tui.models.config import Colour, Profile
+from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.models.snapshot import Memory, Snapshot
+from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, merged, pad, shorten, spread, width, wrap
+from redis_oom_tui.tui.glyphs import Glyphs
+from redis_oom_tui.tui.server_state import Link, ServerState
+
+PANES = ("triage", "hogs", "limits", "cleanup", "log")
+
+_BLOCKS = {Level.OK: "ok_block", Level.WARNING: "warn_block", Level.UNKNOWN: "warn_block"}
+_COMPACT_BELOW = 20
+
+
+def level_word(level: Level, glyphs: Glyphs) -> str:
+    """A state as symbol and word: colour alone tells nobody."""
+    return f"{glyphs.state(level)} {level.value.upper()}"
+
+
+def level_role(level: Level) -> str:
+    """The role in which a level's words are drawn."""
+    return {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn"}.get(level, "crit")
+
+
+def pressure_role(memory: Memory, thresholds: Thresholds) -> str:
+    """The role of a bar that shows how full the server is."""
+    pressure = memory.pressure
+    if pressure is None or pressure < thresholds.warn:
+        return "bar_ok"
+    return "bar_crit" if pressure >= thresholds.crit else "bar_warn"
+
+
+def height_for(rows: int) -> int:
+    """The lines it takes in a terminal of so many."""
+    return 5 if rows >= _COMPACT_BELOW else 3
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderModel:
+    """Five lines: title, panes, the verdict in two, the memory strip. Three in a terminal of few lines.
+
+    `now` is in monotonic seconds; `recorded` is which poll of how many is shown, where it is a recording.
+    """
+
+    reading: ServerState
+    pane: str
+    frozen: bool
+    profile: Profile
+    thresholds: Thresholds
+    pen: DrawStyle
+    now: float
+    recorded: tuple[int, int] | None = None
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """Title, panes, verdict, strip."""
+        reading = self.reading
+        verdict = self._verdict(reading, width, 2 if height >= 5 else 1)
+        strip = self._strip(reading, width)
+        tabs = self._tabs(width, self._badges() if height < 5 else [])
+        return (self._title(reading, width), tabs, *verdict, strip) if height >= 5 else (tabs, *verdict, strip)
+
+    def _title(self, reading: ServerState, room: int) -> Line:
+        """The address matters most: where it does not fit, all else goes but what marks the server, uptime first."""
+        link, badges = self._link(reading), self._badges()
+        address, more = safe_text(str(reading.address), 200), self._server(reading)
+        name: list[Piece] = [(" redis-oom-tui ", "title")]
+        if cells(address) > room - width((*name, *badges, *link)) - 3:
+            name = [(" ", "text")] if badges else []
+        rest = room - width((*name, *badges, *link)) - 3
+        while more and cells(address) + width(more) > rest:
+            more.pop()
+        told = [(f" {cut(address, max(8, rest - width(more)))}", "text"), *more]
+        return spread((*name, *badges, *told), link, room)
+
+    def _badges(self) -> list[Piece]:
+        """The profile in its colour, a production server in words as well, and that nothing can be changed."""
+        profile = self.profile
+        badges: list[Piece] = []
+        if profile.name or profile.production:
+            words = " ".join(word for word in (safe_text(profile.name, 20), "PRODUCTION" * profile.production) if word)
+            colour = profile.colour or (Colour.RED if profile.production else Colour.BLUE)
+            badges.append((f" {words} ", f"mark_{colour.value}"))
+        if profile.read_only:
+            badges += [(" ", "text"), ("read-only ", "warn")]
+        return badges
+
+    @staticmethod
+    def _server(reading: ServerState) -> list[Piece]:
+        """Role, version and uptime, what matters most first; of a cluster's other node, that it is this one's."""
+        if reading.snapshot is None:
+            return []
+        server = reading.snapshot.server
+        role = safe_text(server.role, 12)
+        if server.node and server.node != str(reading.address):
+            role = f"shows {safe_text(server.node, 40)} {role}"
+        told = [role, safe_text(server_text(server), 40)]
+        if server.uptime_seconds is not None:
+            told.append(f"up {sizes.duration(server.uptime_seconds)}")
+        return [(f"  {words}", "dim") for words in told]
+
+    def _link(self, reading: ServerState) -> list[Piece]:
+        now = self.now
+        if reading.link is Link.LIVE and reading.snapshot is not None:
+            at = time.strftime("%H:%M:%S", time.localtime(reading.snapshot.taken_at))
+            if reading.next_try is not None and not self.frozen:
+                wait = max(0, round(reading.next_try - now))
+                words = f" slow answers, {sizes.duration(reading.age(now))} old, next look in {wait}s "
+                return [(words, "warn_block")]
+            if self.recorded is not None:
+                place = "REPLAY {} ({} of {}) ".format(at, *self.recorded)
+                return [(f"frozen, {place}" if self.frozen else place, "warn")]
+            words = "frozen" if self.frozen else "live"
+            return [(f"{words} ", "warn" if self.frozen else "ok"), (f"{at} ", "dim")]
+        wait = max(0, round((reading.next_try or now) - now))
+        if reading.link is Link.CONNECTING:
+            words = f"connecting, next try in {wait}s " if reading.error else "connecting "
+            return [(words, "warn" if reading.error else "dim")]
+        return [(f" stale {sizes.duration(reading.age(now))}, next try in {wait}s ", "crit_block")]
+
+    def _tabs(self, width: int, badges: list[Piece]) -> Line:
+        """The panes; at their right how the server is marked, where there is no title to say it."""
+        line: list[Piece] = []
+        for number, name, text in tab_texts(self.pane, width):
+            line.append((text, "tab_active" if name == self.pane else "tab"))
+            del number
+        if badges and cells("".join(text for text, _ in (*line, *badges))) >= width:
+            badges = [badge for badge in badges[:1] if self.profile.production]
+            badges = [(" PRODUCTION ", role) for _, role in badges]
+        return spread(line, badges, width, "tab")
+
+    def _verdict(self, reading: ServerState, width: int, rows: int) -> list[Line]:
+        verdict = shown_verdict(reading)
+        word = f" {level_word(verdict.level, self.pen.glyphs)} "
+        badge: Piece = (word, _BLOCKS.get(verdict.level, "crit_block"))
+        room = max(8, width - len(word) - 2)
+        told = sentence(verdict, width, self.pen.glyphs)
+        if rows == 1:
+            return [clip((badge, (" " + shorten(" ".join(told), room), "title")), width)]
+        first = clip((badge, (f" {told[0]}", "title")), width)
+        indent = " " * (len(word) + 1)
+        if len(told) > 1:
+            rest: Piece = (shorten(" ".join(told[1:]), room), "title")
+        else:
+            step = safe_text(verdict.first_step, 300)
+            rest = (shorten(f"{self.pen.glyphs.right} {step}", room) if step else "", "dim")
+        return [first, clip(((indent, "text"), rest), width)]
+
+    def _strip(self, reading: ServerState, width: int) -> Line:
+        if reading.snapshot is None:
+            return ((" memory ?", "dim"),)
+        return strip(reading.snapshot, width, self.pen, self.thresholds)
+
+
+def tab_texts(pane: str, width: int) -> list[tuple[int, str, str]]:
+    """The panes as (number, name, text); all in words, or `pane` alone where that does not fit."""
+    full = [(i, name, f" {i} {name.title()} ") for i, name in enumerate(PANES, 1)]
+    if sum(len(text) for _, _, text in full) <= width:
+        return full
+    return [(i, name, f" {i} {name.title()} " if name == pane else f" {i} ") for i, name, _ in full]
+
+
+def sentence(verdict: Verdict, width: int, glyphs: Glyphs) -> list[str]:
+    """The verdict in lines beside its badge; where it needs but one, the second tells what to do first."""
+    return wrap(safe_text(verdict.reason, 400), max(8, width - len(level_word(verdict.level, glyphs)) - 4))
+
+
+def shown_verdict(reading: ServerState) -> Verdict:
+    """The verdict to show: the server's, or why there is none to give."""
+    if reading.link is not Link.LIVE and reading.error is not None:
+        return Verdict(Level.UNKNOWN, reading.error, rule="unreachable")
+    if reading.verdict is not None:
+        return reading.verdict
+    return Verdict(Level.UNKNOWN, "Waiting for the server's first figures", rule="no-figures")
+
+
+def strip(snapshot: Snapshot, room: int, pen: DrawStyle, thresholds: Thresholds) -> Line:
+    """The memory strip: a bar against maxmemory with its marks, the numbers beside it, and the policy."""
+    memory = snapshot.memory
+    pressure = memory.pressure
+    left: list[Piece] = [(" mem ", "dim")]
+    if pressure is None:
+        words: list[Piece] = [(f" {use_of_limit(memory)}", "title")]
+    else:
+        marks = (thresholds.warn, thresholds.crit, 1.0)
+        share = f"{pad(sizes.percent_beside(pressure, marks, 1), 8, 'right')} "
+        amount = f" {sizes.size(memory.counted_bytes)} of {sizes.size(memory.maxmemory_bytes)}"
+        role = {"bar_ok": "ok", "bar_warn": "warn"}.get(pressure_role(memory, thresholds), "crit")
+        words = [(share, role), (amount.strip(), "text")]
+    policy: list[Piece] = [(f"  {safe_text(memory.policy, 20)} ", "dim")]
+    if room < 60:
+        policy = []
+    taken = width(left) + width(words) + width(policy)
+    gauge = bar(
+        pressure or 0.0,
+        max(4, room - taken),
+        pen,
+        pressure_role(memory, thresholds),
+        (thresholds.warn, thresholds.crit),
+    )
+    if pressure is None:
+        gauge = bar(0.0, max(4, room - taken), pen, "bar_ok")
+    return clip(merged((*left, *gauge, *words, *policy)), room)

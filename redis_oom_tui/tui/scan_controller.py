@@ -1,0 +1,152 @@
+"""The one scan that the app runs: it outlives the pane that asked for it, and is looked at twice a second."""
+
+import contextlib
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from textual.timer import Timer
+from textual.worker import Worker, WorkType
+
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.scan import Pace, SavedScan, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesValues, Scan
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.server_session import ServerSession
+
+LOOKS_PER_SECOND = 2.0
+_ACTIVE = (ScanState.RUNNING, ScanState.PAUSED)
+
+
+class ScanController:
+    """Starts, pauses and ends the scan, and puts its views into `app.scan`."""
+
+    def __init__(self, app: "ServerSession") -> None:
+        self._app = app
+        self._scan: Scan | None = None
+        self._worker: Worker[ScanView] | None = None
+        self._timer: Timer | None = None
+        self._sampled: Scan | None = None
+        self.before: ScanView | None = None
+        self.values: tuple[FamilySample, ...] = ()
+        self.options = ScanOptions(idle=True)
+        # What the scan at hand walks: one from a file may walk less than the next one will.
+        self.walked = self.options
+        self.ended_at: float | None = None
+        self.saved = False
+
+    @property
+    def active(self) -> bool:
+        """Whether a scan runs or is paused."""
+        view = self._app.scan
+        return self._scan is not None and view is not None and view.state in _ACTIVE
+
+    def start(self, options: ScanOptions) -> None:
+        """Begin, in place of the scan that may run: that one ends after the page in flight."""
+        if self._scan is not None and self.active:
+            self._scan.stop()
+        if self._app.scan is not None and self._app.scan.complete:
+            self.before = self._app.scan if _alike(options, self.walked) else None
+        self.options = self.walked = options
+        self._run(self._app.source.scan(options))
+
+    def go_on(self, saved: SavedScan) -> None:
+        """Go on where a saved scan broke off. Raises BadInput where its file is damaged."""
+        if isinstance(self._app.source, GoesOn):
+            scan = self._app.source.resumed(saved.progress or {}, pace=self.options.pace)
+            self.walked = replace(self.options, match=saved.match, type=saved.type, pattern=saved.pattern)
+            self.before = None
+            self._run(scan)
+
+    def compare_with(self, saved: SavedScan) -> None:
+        """Let findings say what grew since `saved`, where it saw the same keys as the scan here does."""
+        alike = (saved.match, saved.type, saved.pattern) == (self.walked.match, self.walked.type, self.walked.pattern)
+        if saved.view.complete and alike:
+            self.before = saved.view
+
+    def progress(self) -> Mapping[str, Any] | None:
+        """Where the scan broke off, for its file; None where there is no going on."""
+        scan: object = self._scan
+        return scan.progress() if isinstance(scan, KeepsItsPlace) else None
+
+    def _run(self, scan: Scan) -> None:
+        self._scan, self.ended_at, self.saved = scan, None, False
+        self._worker = self._app.run_worker(self._scan.run, name="scan", group="scan", exit_on_error=False)
+        self._look()
+        if self._timer is None:
+            self._timer = self._app.set_interval(1 / LOOKS_PER_SECOND, self._look)
+        self._timer.resume()
+
+    def pause_or_resume(self) -> None:
+        """Pause what runs, go on with what is paused."""
+        view = self._app.scan
+        if self._scan is None or view is None or not self.active:
+            return
+        if view.state is ScanState.PAUSED:
+            self._scan.resume()
+        else:
+            self._scan.pause()
+        self._look()
+
+    def stop(self) -> None:
+        """End the scan and keep what it found."""
+        if self._scan is not None and self.active:
+            self._scan.stop()
+            self._look()
+
+    def close(self) -> None:
+        """Look at nothing any more."""
+        self._scan = None
+        if self._timer is not None:
+            self._timer.stop()
+
+    def set_pace(self, pace: Pace) -> None:
+        """From the next page on, and for the next scan."""
+        self.options = replace(self.options, pace=pace)
+        if self._scan is not None and self.active:
+            self._scan.set_pace(pace)
+            self._look()
+
+    def failed(self, worker: Worker[object], sentence: str) -> None:
+        """The scan met a defect of ours: its view says so, with what it had found."""
+        view = self._app.scan
+        if worker is self._worker and view is not None:
+            self._scan = None
+            self._app.scan = replace(view, state=ScanState.FAILED, error=sentence)
+            self._pause_timer()
+
+    def _look(self) -> None:
+        if self._scan is None:
+            return
+        self._app.scan = self._scan.view()
+        if self._app.scan.state not in _ACTIVE:
+            self._pause_timer()
+            if self.ended_at is None:
+                self.ended_at = self._app.clock.wall()
+            if self._app.scan.complete and self._sampled is not self._scan:
+                self._sampled = self._scan
+                # Not a coroutine: an app that is being left drops it, and Python would complain of that.
+                sampling: WorkType[None] = functools.partial(self._read_values, self._app.scan)
+                self._app.run_worker(sampling, name="values", group="values", exit_on_error=False)
+
+    async def _read_values(self, view: ScanView) -> None:
+        """A few keys of each large family, for the findings of the next tick; without them, there are fewer."""
+        if isinstance(self._app.source, SamplesValues):
+            with contextlib.suppress(TriageError):
+                self.values = await self._app.source.samples(view)
+
+    def _pause_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.pause()
+
+
+def _alike(one: ScanOptions, other: ScanOptions) -> bool:
+    """Whether two scans walk the same keys, so that they can be compared."""
+    return _asked(one) == _asked(other)
+
+
+def _asked(options: ScanOptions) -> tuple[object, ...]:
+    return options.match, options.type, options.databases, options.sample, options.pattern

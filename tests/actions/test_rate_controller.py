@@ -1,0 +1,210 @@
+"""Safety rule 9: a run measures the server's answers, slows down, stops when it must, and says so."""
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redis_oom_tui.actions import rate_controller
+from redis_oom_tui.actions.rate_controller import ActionRateController
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.plan import Criteria, Outcome
+from tests.support.acting import fill, operating, planned
+from tests.support.proxy import wired
+from tests.support.servers import RunningServer
+
+QUICK, SLOW = 0.0005, 0.2
+BUSY = 15_000.0
+FULL = rate_controller.SHARES[-1]
+
+
+class Clock:
+    """A clock that only moves when told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def taught(*waits: float, others: float | None = 0.0, quiet: float = QUICK) -> ActionRateController:
+    """A pacer beside so many commands a second of others, after probes that waited like this, decided after each."""
+    pacer = ActionRateController(quiet, clock=Clock())
+    pacer.looked(quiet, others)
+    for waited in waits:
+        for _ in range(6):
+            pacer.probed(waited)
+        pacer.decide()
+    return pacer
+
+
+def test_where_nobody_else_is_at_work_it_leans_as_hard_as_it_can() -> None:
+    pacer = taught(QUICK)
+    assert (pacer.share, pacer.window, pacer.resting) == (FULL, 2, False)
+    assert pacer.words("deleting") == "deleting"
+
+
+@pytest.mark.parametrize("others", [BUSY, None])
+def test_beside_others_or_where_that_is_not_known_it_takes_half_of_the_server_at_most(others: float | None) -> None:
+    pacer = taught(*[QUICK] * 9, others=others)
+    assert (pacer.share, pacer.window) == (0.5, 1)
+
+
+def called(pacer: ActionRateController, seconds: float) -> ActionRateController:
+    """`pacer` after calls that each kept the server so long."""
+    for _ in range(200):
+        pacer.took(pacer.per_call, seconds)
+    return pacer
+
+
+def test_calls_are_as_long_as_suits_those_who_wait_behind_them() -> None:
+    assert called(taught(QUICK), 0.0003).per_call == 400
+    assert called(taught(QUICK, others=BUSY), 0.0001 + QUICK).per_call == 64
+    assert called(taught(QUICK, others=BUSY), 0.0003 + QUICK).per_call == 32
+
+
+def test_keys_that_take_the_server_long_go_in_small_calls() -> None:
+    assert called(taught(QUICK), 0.5).per_call == 5
+
+
+def test_calls_beside_others_are_followed_by_rests_as_long_as_the_share_asks_for() -> None:
+    pacer = taught(*[QUICK] * 9, others=BUSY)
+    assert not pacer.resting
+    for _ in range(10):
+        pacer.took(40, 0.0002 + QUICK)
+    assert pacer.resting
+
+
+async def test_a_rest_ends() -> None:
+    pacer = taught(*[QUICK] * 9, others=BUSY)
+    for _ in range(10):
+        pacer.took(40, 0.0002 + QUICK)
+    pacer._clock = time.monotonic
+    await pacer.ready()
+    assert not pacer.resting
+
+
+def test_a_slow_server_is_given_less_and_that_is_said() -> None:
+    pacer = taught(*[SLOW] * 9)
+    assert (pacer.share, pacer.braking) == (rate_controller.SHARES[0], True)
+    assert "braking" in pacer.words("deleting")
+    assert "which takes 200 ms to answer" in pacer.words("deleting")
+
+
+def test_others_who_wait_a_little_longer_are_given_way_to() -> None:
+    assert taught(*[QUICK + 0.001] * 3, others=BUSY).braking
+    assert not taught(*[QUICK + 0.001] * 3).braking
+
+
+def test_one_late_answer_is_no_reason_to_brake() -> None:
+    pacer = taught(QUICK, QUICK)
+    pacer.probed(SLOW)
+    pacer.decide()
+    assert not pacer.braking
+
+
+def test_it_recovers() -> None:
+    pacer = taught(*[SLOW] * 5, *[QUICK] * 9)
+    assert (pacer.share, pacer.braking) == (FULL, False)
+
+
+def test_a_server_that_stays_mute_ends_the_action() -> None:
+    assert taught(2.5).probes.hopeless
+    assert not taught(2.5, QUICK).probes.hopeless
+
+
+def test_a_probe_without_an_answer_holds_everything_until_it_has_one() -> None:
+    pacer = taught(QUICK)
+    pacer.hold()
+    assert pacer.resting
+    assert pacer.words("deleting") == "deleting, braking: the server answers too slowly"
+    pacer.probed(QUICK)
+    assert not pacer.resting
+
+
+def test_a_long_way_is_no_slow_server() -> None:
+    pacer = ActionRateController(0.5)
+    assert pacer.probes.hold_after > 2 * 0.5
+    pacer.hold()
+    pacer.probed(0.6)
+    assert not pacer.resting
+    assert not ActionRateController(20.0).probes.hold_after > 3.0
+
+
+async def test_told_to_stop_nobody_waits_any_longer() -> None:
+    pacer = taught(QUICK)
+    pacer.hold()
+    pacer.stop()
+    await pacer.ready()
+    assert pacer.stopping
+
+
+def test_a_server_that_is_slow_by_itself_is_spared_as_well() -> None:
+    pacer = taught(QUICK)
+    for _ in range(3):
+        pacer.looked(SLOW, 0.0)
+        pacer.probed(SLOW)
+        pacer.decide()
+    assert pacer.braking
+
+
+def test_a_long_way_is_no_reason_to_brake() -> None:
+    pacer = taught(*[SLOW + 0.005] * 9, quiet=SLOW)
+    assert (pacer.share, pacer.window, pacer.braking) == (FULL, 10, False)
+
+
+def test_batches_grow_while_they_are_short_and_shrink_when_not() -> None:
+    pacer = taught(QUICK)
+    for _ in range(9):
+        pacer.batched(pacer.keys, 0.001)
+    assert pacer.keys == 2000
+    pacer.batched(2000, 10.0)
+    assert pacer.keys == 100
+
+
+@given(
+    waits=st.lists(st.floats(0, 10), max_size=30),
+    calls=st.lists(st.tuples(st.integers(1, 400), st.floats(0, 10)), max_size=30),
+    others=st.none() | st.floats(0, 1e6),
+)
+def test_it_stays_within_its_bounds(waits: list[float], calls: list[tuple[int, float]], others: float | None) -> None:
+    pacer = taught(*waits, others=others)
+    for keys, seconds in calls:
+        pacer.took(keys, seconds)
+        pacer.batched(keys, seconds)
+    assert 5 <= pacer.per_call <= 400
+    assert 100 <= pacer.keys <= 2000
+    assert pacer.share in rate_controller.SHARES
+    assert pacer._owed <= 1.0
+
+
+async def test_behind_a_link_that_turns_slow_the_run_brakes_and_finishes(
+    valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with valkey.client() as client:
+        fill(client, [b"k%d" % n for n in range(1500)])
+        with wired(valkey.connection) as wire:
+            async with operating(wire.connection, tmp_path) as operator:
+                plan = await planned(operator, Criteria(patterns=(b"k*",)))
+                run = operator.run(plan, backup=BackupChoice(wanted=False))
+                phases: list[str] = []
+                ready, decide = ActionRateController.ready, ActionRateController.decide
+
+                async def slow(self: ActionRateController) -> None:
+                    """Calls wait for the brake to notice, and from then on the link is quick again."""
+                    wire.faults.delay = 0.0 if any("braking" in phase for phase in phases) else 0.2
+                    await ready(self)
+
+                def deciding(self: ActionRateController) -> None:
+                    decide(self)
+                    phases.append(self.words("deleting"))
+
+                monkeypatch.setattr(ActionRateController, "ready", slow)
+                monkeypatch.setattr(ActionRateController, "resting", True)
+                monkeypatch.setattr(ActionRateController, "per_call", 5)
+                monkeypatch.setattr(ActionRateController, "decide", deciding)
+                view = await run.run()
+        assert any("braking" in phase for phase in phases)
+        assert dict(view.counts) == {Outcome.DELETED: 1500}

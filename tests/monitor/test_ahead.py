@@ -1,0 +1,103 @@
+"""Where it leads: the watch, its lines, its metrics and the screen say the same of a server that fills up."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from redis_oom_tui.files.host_memory import with_room
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.monitor import polling
+from redis_oom_tui.monitor.metrics import Metrics
+from redis_oom_tui.monitor.output import JsonLines, TextLines, Tick
+from redis_oom_tui.monitor.polling import Polling, PollResult
+from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.forecast import forecast
+from redis_oom_tui.rules.history import History
+from redis_oom_tui.rules.verdict import judge
+from tests.monitor.scripted import ADDRESS, Script, TurnedClock, snapshot
+from tests.monitor.test_loop import SETTINGS
+from tests.support.machines import machine
+
+
+class Said(list[str]):
+    """Takes lines."""
+
+    def write(self, line: str, /) -> object:
+        self.append(line)
+        return None
+
+
+async def looks_at(steps: Iterator[Snapshot | None], count: int) -> list[PollResult]:
+    clock = TurnedClock()
+    watched = Polling(Script(steps, clock), SETTINGS, clock)
+    looks = []
+    for _ in range(count):
+        looks.append(await watched.look())
+        clock.turn(5)
+    await watched.close()
+    return looks
+
+
+async def test_a_server_that_fills_up_is_told_alike_everywhere() -> None:
+    looks = await looks_at((snapshot(30 + 0.5 * n) for n in range(40)), 31)
+    last = looks[-1]
+    assert last.snapshot is not None
+    assert (last.verdict.level.value, last.verdict.rule) == ("warning", "growing")
+    assert last.forecast is not None
+    assert last.forecast.seconds_to_limit is not None
+    low, high = last.forecast.seconds_to_limit
+    truth = (100 - 45) / 0.1
+    assert low <= truth <= (high or truth)
+
+    people, machines = Said(), Said()
+    TextLines(people).tick(Tick(last, last.verdict.level))
+    JsonLines(machines, address=ADDRESS).tick(Tick(last, last.verdict.level))
+    assert last.verdict.reason.split("full in ")[1].split(" at this rate")[0] in people[0].split("  full in ")[1]
+    told = json.loads(machines[0])
+    assert (told["trend"], told["full_in_low_seconds"], told["full_in_high_seconds"]) == ("growing", low, high)
+    metrics, registry = Metrics(AlertBook("cache-1", SETTINGS)), CollectorRegistry(auto_describe=False)
+    metrics.seen(last)
+    registry.register(metrics)
+    assert registry.get_sample_value("redis_oom_seconds_to_limit", {"server": "cache-1", "end": "low"}) == low
+
+    history = History()
+    for look in looks:
+        assert look.snapshot is not None
+        history.add(look.snapshot)
+    on_screen = judge(last.snapshot, rates=history.rates(), forecast=forecast(history.samples))
+    assert on_screen.rule == last.verdict.rule
+
+
+async def test_between_two_forecasts_the_limit_comes_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redis_oom_tui.monitor.polling._FORECAST_EVERY_SECONDS", 30.0)
+    looks = await looks_at((snapshot(30 + 0.5 * n) for n in range(40)), 33)
+    ends = [look.forecast.seconds_to_limit for look in looks if look.forecast and look.forecast.seconds_to_limit]
+    assert ends[-1][0] == ends[-2][0] - 5
+
+
+async def test_nothing_is_said_of_the_future_where_nothing_is_known() -> None:
+    (look,) = await looks_at(iter([snapshot(50)]), 1)
+    machines = Said()
+    JsonLines(machines, address=ADDRESS).tick(Tick(look, look.verdict.level))
+    told = json.loads(machines[0])
+    assert (told["trend"], told["full_in_low_seconds"], told["full_in_high_seconds"]) == (None, None, None)
+
+
+async def test_the_container_is_known_to_the_watch_as_to_the_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = snapshot(50)
+    here = replace(
+        here,
+        server=replace(here.server, address=Address(), process_id=7),
+        memory=replace(here.memory, maxmemory_bytes=None, host_bytes=2**40),
+    )
+    root = machine(tmp_path, 7, limit=1150 * 2**20)
+    monkeypatch.setattr(polling, "with_room", lambda seen: with_room(seen, root))
+    (look,) = await looks_at(iter([here]), 1)
+    assert look.verdict.rule == "host-full"

@@ -1,0 +1,83 @@
+"""The armed cleanup beside keys whose sizes a few sampled elements get wrong: what it takes, and what the hour pays."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.files.ledger import Ledger
+from redis_oom_tui.models.config import Emergency, NamedPlan, WatchSettings
+from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.monitor.clock import RealClock
+from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob
+from redis_oom_tui.monitor.output import Note
+from redis_oom_tui.ports import Operator
+from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.server.live import LiveServer
+from tests.support.servers import RunningServer
+from tests.support.shapes import SHAPES, jobs, used_at_rest
+
+MIB = 1024 * 1024
+BOUNDS = Emergency(plan="jobs", armed=True, max_bytes=MIB, max_bytes_per_hour=MIB + MIB // 2, backup=False)
+
+
+async def _clean(server: RunningServer, folder: Path, criteria: Criteria) -> tuple[list[Note], list[str], int]:
+    """One armed cleanup: what it logs and tells, and the bytes that its hour was charged with."""
+
+    @contextlib.asynccontextmanager
+    async def hire(_node: str) -> AsyncIterator[Operator]:
+        live = LiveServer(server.connection)
+        operator = LiveOperator(live, audit_path=folder / "audit.jsonl", folder=folder)
+        await live.open()
+        try:
+            yield operator
+        finally:
+            await operator.close()
+            await live.close()
+
+    watched = LiveServer(server.connection)
+    snapshot = await watched.snapshot()
+    await watched.close()
+    notes: list[Note] = []
+    said: list[str] = []
+    ledger = Ledger(folder / "emergency.json")
+    book = AlertBook(str(snapshot.server.address), WatchSettings())
+    job = EmergencyJob("jobs", NamedPlan("jobs", criteria), BOUNDS, hire)
+    armed = EmergencyCleanup(
+        job, book, ledger, RealClock(), log=notes.append, tell=lambda event: said.append(event.reason)
+    )
+    await armed.clean(snapshot, "close-critical", asyncio.Event())
+    return notes, said, sum(spent.size for spent in ledger.spent(book.server, time.time()))
+
+
+@pytest.mark.parametrize("fields", [11, 30, 200])
+async def test_neither_a_run_nor_the_hour_takes_more_than_its_bytes(
+    server: RunningServer, tmp_path: Path, fields: int
+) -> None:
+    criteria = Criteria(patterns=(b"bull:*",))
+    with server.client() as client:
+        jobs(600, fields)(client)
+        before = used_at_rest(client)
+        _, _, first = await _clean(server, tmp_path, criteria)
+        after = used_at_rest(client)
+        assert before - after <= 1.02 * MIB
+        assert 0.8 * MIB < first <= 1.15 * MIB
+        await _clean(server, tmp_path, criteria)
+        _, _, hour = await _clean(server, tmp_path, criteria)
+        assert before - used_at_rest(client) <= 1.55 * MIB
+        assert hour <= 1.7 * MIB
+        assert client.dbsize() > 300
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if "jobs" not in shape and shape != "one giant in many"])
+async def test_one_key_larger_than_the_bound_stays(server: RunningServer, tmp_path: Path, shape: str) -> None:
+    with server.client() as client:
+        SHAPES[shape](client)
+        notes, _, spent = await _clean(server, tmp_path, Criteria(patterns=(b"big:*",)))
+        assert client.dbsize() == 1
+    assert spent == 0
+    assert "nothing to do" in notes[-1].text

@@ -1,0 +1,61 @@
+"""README's words on `watch`: every event, field, metric and option that it promises is there, and none is missing."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from prometheus_client import CollectorRegistry
+
+from redis_oom_tui.cli.watch import watch
+from redis_oom_tui.formatting.watch_lines import event_object
+from redis_oom_tui.models.alert import Event, EventKind
+from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.monitor.hooks.command import environment
+from redis_oom_tui.monitor.metrics import Metrics
+from redis_oom_tui.rules.alert_book import AlertBook
+from tests.monitor.scripted import snapshot
+from tests.monitor.test_metrics import look
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+SECTION = README[README.index("## When nobody looks") : README.index("## The configuration")]
+EVENT = Event(1, EventKind.OOM, 0.0, "s", Level.OOM, Level.OK, "reason")
+
+
+def table(header: str) -> set[str]:
+    """The names in the first column of the table under `header`."""
+    rows = SECTION[SECTION.index(header) :].split("\n\n")[0].splitlines()[2:]
+    return {name for row in rows for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
+
+
+def test_every_event_is_in_the_table() -> None:
+    assert table("| `event` |") == {kind.value for kind in EventKind}
+
+
+def test_every_field_of_an_event_is_in_the_table() -> None:
+    assert table("| Field of an event |") == set(event_object(EVENT)) - {"type"}
+
+
+def test_the_variables_of_a_command_are_those_named() -> None:
+    assert set(re.findall(r"REDIS_OOM_[A-Z_]+", SECTION)) <= set(environment(EVENT))
+
+
+def test_the_metrics_named_are_exposed() -> None:
+    metrics = Metrics(AlertBook("s", WatchSettings()))
+    counters = replace(snapshot().counters, refused_by_command={"set": 1})
+    metrics.told(EVENT)
+    metrics.seen(look(replace(snapshot(85), counters=counters)))
+    metrics.scanned(ScanView(ScanState.COMPLETE, patterns=(PatternRow(b"a:*", b"", 3, 4096, 0.5, 3),)))
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(metrics)
+    exposed = {sample.name for family in registry.collect() for sample in family.samples}
+    named = set(re.findall(r"`(redis_oom_[a-z_]+)`", SECTION))
+    assert named - exposed == {"redis_oom_seconds_to_limit"}  # only once the memory grows
+
+
+def test_the_options_named_are_there() -> None:
+    known = {option for parameter in watch.params if isinstance(parameter, click.Option) for option in parameter.opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", SECTION)) - {"--profile", "--team"}
+    assert named <= known

@@ -1,0 +1,80 @@
+"""The armed cleanup and a million real keys: what it takes is counted on the server."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.files.ledger import Ledger
+from redis_oom_tui.models.config import Emergency, NamedPlan, WatchSettings
+from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.monitor.clock import RealClock
+from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob
+from redis_oom_tui.monitor.output import Note
+from redis_oom_tui.ports import Operator
+from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.server.live import LiveServer
+from tests.support.servers import RunningServer, started
+
+MILLION = 1_000_000
+BOUNDS = Emergency(
+    plan="cache", armed=True, max_keys=100, max_bytes=20_000, max_keys_per_hour=250, max_bytes_per_hour=10**9
+)
+
+
+@pytest.fixture
+def crowded() -> Iterator[RunningServer]:
+    """A million small keys that the plan names, fifty that it does not, and a limit just above them."""
+    with started("valkey", "enable-debug-command yes") as server, server.client(socket_timeout=60) as client:
+        client.execute_command("DEBUG POPULATE", MILLION, "cache", 20)
+        client.mset({f"session:{number}": "x" * 1000 for number in range(50)})
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.97))
+        yield server
+
+
+async def test_no_run_and_no_hour_takes_more_than_its_bounds(
+    crowded: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redis_oom_tui.monitor.emergency._SEARCH_SECONDS", 0.2)
+
+    @contextlib.asynccontextmanager
+    async def hire(_node: str) -> AsyncIterator[Operator]:
+        server = LiveServer(crowded.connection)
+        operator = LiveOperator(server, audit_path=tmp_path / "audit.jsonl", folder=tmp_path)
+        await server.open()
+        try:
+            yield operator
+        finally:
+            await operator.close()
+            await server.close()
+
+    watched = LiveServer(crowded.connection)
+    snapshot = await watched.snapshot()
+    await watched.close()
+    verdict = judge(snapshot)
+    assert verdict.rule == "close-critical"
+    notes: list[Note] = []
+    said: list[str] = []
+    job = EmergencyJob("cache", NamedPlan("cache", Criteria(patterns=(b"cache:*",))), BOUNDS, hire)
+    left = []
+    with crowded.client() as client:
+        for _ in range(4):
+            # As after a restart of the watch: only the ledger knows what was taken before.
+            book = AlertBook(str(snapshot.server.address), WatchSettings())
+            ledger = Ledger(tmp_path / "emergency.json")
+            armed = EmergencyCleanup(
+                job, book, ledger, RealClock(), log=notes.append, tell=lambda event: said.append(event.reason)
+            )
+            await armed.clean(snapshot, verdict.rule, asyncio.Event())
+            left.append(int(client.dbsize()))
+        assert client.exists(*[f"session:{number}" for number in range(50)]) == 50
+    taken = [before - after for before, after in zip([MILLION + 50, *left], left, strict=False)]
+    assert taken == [100, 100, 50, 0]
+    assert "what may be taken in an hour has been taken" in notes[-1].text
+    assert len(said) == 3
+    assert "100 deleted" in said[0]
+    assert (tmp_path / "audit.jsonl").read_text().count('"delete 100 keys') >= 2

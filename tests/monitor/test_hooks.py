@@ -1,0 +1,421 @@
+"""Hooks that hang, fail, or print garbage: no tick waits, no later event is lost, each outcome is in the log."""
+
+import asyncio
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.watch_outputs import _environment
+from redis_oom_tui.files.config import Configuration
+from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel
+from redis_oom_tui.models.alert import Event, EventKind, Figures
+from redis_oom_tui.models.config import HookSettings, Profile, SecretKind, SecretSource, Settings, WebhookFormat
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.monitor.clock import RealClock
+from redis_oom_tui.monitor.hooks.command import CommandHook, environment
+from redis_oom_tui.monitor.hooks.queue import WAITING_EVENTS, DeliveryFailed, HookQueue
+from redis_oom_tui.monitor.hooks.webhook import Webhook
+from redis_oom_tui.monitor.output import Note
+from tests.monitor.scripted import TurnedClock
+
+EVENT = Event(
+    number=7,
+    kind=EventKind.OOM,
+    at=1_700_000_000.0,
+    server="cache-1:6379",
+    level=Level.OOM,
+    before=Level.CRITICAL,
+    reason="Refusing writes at 100 %.",
+    rule="refusing-data",
+    figures=Figures(used_bytes=100, maxmemory_bytes=100, pressure=1.0, policy="noeviction", refused_writes_total=3),
+)
+ROOMY = HookSettings(burst=1000, min_gap_seconds=0)
+
+
+class Scripted:
+    """A hook whose deliveries a test decides."""
+
+    name = "scripted"
+
+    def __init__(self, act: Callable[[Event], str] = lambda _: "taken") -> None:
+        self.got: list[int] = []
+        self.act = act
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def deliver(self, event: Event) -> str:
+        await self.gate.wait()
+        self.got.append(event.number)
+        return self.act(event)
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    assert asyncio.all_tasks() == before
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_events_are_delivered_in_order_and_each_is_in_the_log() -> None:
+    def act(event: Event) -> str:
+        if event.number == 2:
+            raise DeliveryFailed("it answered 500")
+        return "taken"
+
+    notes: list[Note] = []
+    hook = Scripted(act)
+    courier = HookQueue(hook, ROOMY, RealClock(), notes.append)
+    stop = asyncio.Event()
+    with nothing_left():
+        running = asyncio.create_task(courier.run(stop))
+        for number in (1, 2, 3):
+            courier.told(replace(EVENT, number=number))
+        await until(lambda: len(notes) == 3)
+        stop.set()
+        await running
+    assert hook.got == [1, 2, 3]
+    assert [(note.figures["number"], note.figures["ok"]) for note in notes] == [(1, True), (2, False), (3, True)]
+    assert "event 2 oom: it answered 500" in notes[1].text
+    assert (courier.tally.delivered, courier.tally.failed, courier.tally.dropped) == (2, 1, 0)
+
+
+async def test_a_hook_that_hangs_holds_up_nobody_and_later_events_wait_for_it() -> None:
+    notes: list[Note] = []
+    hook = Scripted()
+    hook.gate.clear()
+    courier = HookQueue(hook, ROOMY, RealClock(), notes.append)
+    stop = asyncio.Event()
+    running = asyncio.create_task(courier.run(stop))
+    for number in range(1, 51):
+        courier.told(replace(EVENT, number=number))
+        await asyncio.sleep(0)
+    assert hook.got == []
+    hook.gate.set()
+    await until(lambda: len(notes) == 50)
+    assert hook.got == list(range(1, 51))
+    stop.set()
+    await running
+
+
+async def test_the_queue_is_bounded_and_what_falls_out_is_said() -> None:
+    notes: list[Note] = []
+    courier = HookQueue(Scripted(), ROOMY, RealClock(), notes.append)
+    for number in range(1, WAITING_EVENTS + 3):
+        courier.told(replace(EVENT, number=number))
+    assert [note.figures["number"] for note in notes] == [1, 2]
+    assert courier.tally.dropped == 2
+
+
+async def test_what_is_due_at_the_end_is_still_delivered_and_what_hangs_is_named() -> None:
+    notes: list[Note] = []
+    hook = Scripted()
+    courier = HookQueue(hook, replace(ROOMY, burst=1, min_gap_seconds=3600), RealClock(), notes.append)
+    stop = asyncio.Event()
+    running = asyncio.create_task(courier.run(stop))
+    for number in (1, 2, 3):
+        courier.told(replace(EVENT, number=number))
+    await until(lambda: hook.got == [1])
+    stop.set()
+    await asyncio.wait_for(running, 4)
+    assert hook.got == [1, 2, 3]
+
+
+async def test_a_delivery_that_outlives_the_farewell_is_given_up_and_said() -> None:
+    notes: list[Note] = []
+    hook = Scripted()
+    hook.gate.clear()
+    courier = HookQueue(hook, ROOMY, RealClock(), notes.append, farewell_seconds=0.05)
+    stop = asyncio.Event()
+    with nothing_left():
+        running = asyncio.create_task(courier.run(stop))
+        courier.told(replace(EVENT, number=1))
+        courier.told(replace(EVENT, number=2))
+        await asyncio.sleep(0.01)
+        stop.set()
+        await running
+    assert [note.figures["number"] for note in notes] == [1, 2]
+    assert all("the watch has ended" in note.text for note in notes)
+
+
+async def test_deliveries_are_paced_beyond_the_first_few() -> None:
+    clock = TurnedClock()
+    delivered: list[float] = []
+
+    def act(_: Event) -> str:
+        delivered.append(clock.now - 1000)
+        return "taken"
+
+    courier = HookQueue(Scripted(act), HookSettings(burst=3, min_gap_seconds=10), clock, lambda _: None)
+    stop = asyncio.Event()
+    running = asyncio.create_task(courier.run(stop))
+    for number in range(6):
+        courier.told(replace(EVENT, number=number))
+    await until(lambda: len(delivered) == 6)
+    stop.set()
+    await running
+    assert delivered == [0, 0, 0, 10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [(ROOMY, list(range(8))), (replace(ROOMY, events=(EventKind.OOM, EventKind.RESTARTED)), [2, 7])],
+    ids=["all but restarts", "as asked"],
+)
+async def test_a_hook_is_told_of_the_kinds_it_asks_for(settings: HookSettings, expected: list[int]) -> None:
+    order = [kind for kind in EventKind if kind is not EventKind.RESTARTED]
+    kinds = [*order[:7], EventKind.CLEANUP if settings is ROOMY else EventKind.RESTARTED]
+    hook = Scripted()
+    courier = HookQueue(hook, settings, RealClock(), lambda _: None)
+    for number, kind in enumerate(kinds):
+        courier.told(replace(EVENT, number=number, kind=kind))
+    stop = asyncio.Event()
+    stop.set()
+    await courier.run(stop)
+    assert hook.got == expected
+
+
+def python(program: str, **changes: object) -> CommandHook:
+    settings = HookSettings(command=(sys.executable, "-c", program), timeout_seconds=10)
+    return CommandHook(replace(settings, **changes))  # type: ignore[arg-type]
+
+
+async def test_a_command_gets_the_event_on_stdin_and_in_its_environment(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    program = f"""
+import json, os, sys
+event = json.load(sys.stdin)
+env = {{name: value for name, value in os.environ.items() if name.startswith("REDIS_OOM_")}}
+open({str(out)!r}, "w").write(json.dumps([event, env]))
+"""
+    assert "ended well" in await python(program).deliver(EVENT)
+    event, env = json.loads(out.read_text())
+    assert (event["event"], event["number"], event["server"]) == ("oom", 7, "cache-1:6379")
+    assert (event["used_bytes"], event["evicted_keys_total"]) == (100, None)
+    assert (env["REDIS_OOM_EVENT"], env["REDIS_OOM_LEVEL"], env["REDIS_OOM_PRESSURE"]) == ("oom", "oom", "1.0")
+    assert env["REDIS_OOM_EVICTED_KEYS_TOTAL"] == ""
+    assert env["REDIS_OOM_TITLE"] == "OOM on cache-1:6379: Refusing writes at 100 %."
+
+
+async def test_a_command_has_our_environment_without_any_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("REDISCLI_AUTH", "REDIS_SENTINEL_AUTH", "OTHERS_PASSWORD", "HOOK_URL"):
+        monkeypatch.setenv(name, f"secret-of-{name}")
+    monkeypatch.setenv("REDIS_URL", "redis://:secret-of-url@host")
+    monkeypatch.setenv("COPY", "x secret-of-connection y")
+    monkeypatch.setenv("SHORT", "pw")
+    monkeypatch.setenv("LONGER", "pwd")
+    monkeypatch.setenv("PAGER_TOKEN", "the command's own")
+    out = tmp_path / "out"
+    program = f"import json, os; open({str(out)!r}, 'w').write(json.dumps(dict(os.environ)))"
+    settings = HookSettings(
+        command=(sys.executable, "-c", program), webhook=SecretSource(SecretKind.ENVIRONMENT, "HOOK_URL")
+    )
+    other = Profile("other", password=SecretSource(SecretKind.ENVIRONMENT, "OTHERS_PASSWORD"))
+    sentinel = Sentinel((Address("a", 1),), "m", password=Secret("pw"))
+    invocation = Invocation(
+        connection=Connection(password=Secret("secret-of-connection"), sentinel=sentinel),
+        configuration=Configuration(Settings(profiles={"other": other})),
+    )
+    env = _environment(settings, invocation, Secret("secret-of-HOOK_URL"))
+    assert "ended well" in await CommandHook(settings, env).deliver(EVENT)
+    seen = json.loads(out.read_text())
+    assert "secret-of" not in json.dumps(seen)
+    assert (seen["PAGER_TOKEN"], seen["LONGER"], "SHORT" in seen) == ("the command's own", "pwd", False)
+    assert seen["REDIS_OOM_EVENT"] == "oom"
+    assert "ended well" in await CommandHook(settings).deliver(EVENT)
+    assert "REDISCLI_AUTH" not in json.loads(out.read_text())
+
+
+async def test_a_hostile_reason_cannot_break_the_environment() -> None:
+    assert "\0" not in "".join(environment(replace(EVENT, reason="a\0b\x1b[2J")).values())
+    hook = python("import os; assert os.environ['REDIS_OOM_REASON'] == r'a\\x00b'")
+    assert "ended well" in await hook.deliver(replace(EVENT, reason="a\0b"))
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("import sys; sys.stderr.write('no pager\\x1b[2J'); sys.exit(3)", r"ended with status 3: no pager\x1b[2J"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended with status -9"),
+        ("import sys; sys.stdin.close(); sys.exit(1)", "ended with status 1"),
+    ],
+)
+async def test_a_command_that_fails_is_one_sentence(program: str, expected: str) -> None:
+    with nothing_left(), pytest.raises(DeliveryFailed) as caught:
+        await python(program).deliver(EVENT)
+    assert expected in str(caught.value)
+
+
+async def test_a_command_that_is_not_there_is_one_sentence() -> None:
+    hook = CommandHook(HookSettings(command=("/no/such/command",)))
+    with pytest.raises(DeliveryFailed, match="/no/such/command could not be started: No such file"):
+        await hook.deliver(EVENT)
+
+
+async def test_a_command_that_prints_garbage_without_end_is_drained_and_bounded() -> None:
+    program = "import sys\nfor _ in range(200):\n sys.stdout.write('x' * 100000)\n sys.stderr.write('\\xff' * 100000)"
+    assert "ended well" in await python(program).deliver(EVENT)
+
+
+async def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    program = f"""
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", stubborn])
+open({str(pids)!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
+time.sleep(60)
+"""
+    with nothing_left(), pytest.raises(DeliveryFailed, match="was ended after 1 s"):
+        await python(program, timeout_seconds=1).deliver(EVENT)
+    for pid in map(int, pids.read_text().split()):
+        await until(lambda pid=pid: not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+async def test_a_grandchild_that_keeps_the_pipe_open_is_not_waited_for() -> None:
+    program = "import subprocess, sys; subprocess.Popen(['sleep', '3'])"
+    async with asyncio.timeout(2.5):
+        assert "ended well" in await python(program).deliver(EVENT)
+
+
+async def test_a_shell_is_used_only_when_asked_for(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    line = f"cat > {out}; exit 0"
+    assert "ended well" in await CommandHook(HookSettings(command=(line,), shell=True)).deliver(EVENT)
+    assert json.loads(out.read_text())["event"] == "oom"
+    with pytest.raises(DeliveryFailed, match="could not be started"):
+        await CommandHook(HookSettings(command=(line,))).deliver(EVENT)
+
+
+class Receiver:
+    """A webhook's other end: answers with the script's statuses, then with its last one; a negative one is slow."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.bodies: list[dict[str, object]] = []
+        left = list(statuses)
+        bodies = self.bodies
+        self.released = released = threading.Event()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                status = left.pop(0) if len(left) > 1 else left[0]
+                if status < 0:
+                    released.wait(20)
+                    return
+                self.send_response(status)
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/services/SECRET"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._thread.join(10)
+        self._server.server_close()
+
+
+@contextmanager
+def receiving(*statuses: int) -> Iterator[Receiver]:
+    receiver = Receiver(*statuses)
+    try:
+        yield receiver
+    finally:
+        receiver.close()
+
+
+def webhook(url: str, pauses: list[float], **changes: object) -> Webhook:
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    settings = replace(HookSettings(timeout_seconds=10), **changes)  # type: ignore[arg-type]
+    return Webhook(Secret(url), settings, sleep=sleep, chance=lambda: 0.5)
+
+
+async def test_a_webhook_is_sent_the_event() -> None:
+    with receiving(204) as receiver:
+        assert await webhook(receiver.url, []).deliver(EVENT) == "127.0.0.1 took it"
+    assert receiver.bodies[0]["event"] == "oom"
+    assert receiver.bodies[0]["refused_writes_total"] == 3
+
+
+async def test_slack_is_sent_a_text() -> None:
+    with receiving(200) as receiver:
+        await webhook(receiver.url, [], webhook_format=WebhookFormat.SLACK).deliver(EVENT)
+    assert receiver.bodies == [{"text": "OOM on cache-1:6379: Refusing writes at 100 %."}]
+
+
+async def test_what_slack_takes_for_markup_is_escaped() -> None:
+    with receiving(200) as receiver:
+        event = replace(EVENT, reason="Most of it is in <!channel> & <http://x|y>.")
+        await webhook(receiver.url, [], webhook_format=WebhookFormat.SLACK).deliver(event)
+        await webhook(receiver.url, []).deliver(event)
+    assert receiver.bodies[0]["text"].endswith("in &lt;!channel&gt; &amp; &lt;http://x|y&gt;.")
+    assert receiver.bodies[1]["reason"] == event.reason
+
+
+async def test_a_receiver_in_trouble_is_tried_again_with_growing_pauses() -> None:
+    pauses: list[float] = []
+    with receiving(500, 503, 429, 200) as receiver:
+        assert "at try 4" in await webhook(receiver.url, pauses, retries=3).deliver(EVENT)
+    assert pauses == [1, 2, 4]
+
+
+@pytest.mark.parametrize(("status", "tries"), [(500, 3), (404, 1), (302, 1)])
+async def test_a_receiver_that_refuses_is_one_sentence_without_the_url(status: int, tries: int) -> None:
+    with receiving(status) as receiver, pytest.raises(DeliveryFailed) as caught:
+        await webhook(receiver.url, [], retries=2).deliver(EVENT)
+    assert len(receiver.bodies) == tries
+    assert f"127.0.0.1 answered {status}" in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+
+
+async def test_a_slow_receiver_is_given_up_in_time() -> None:
+    with nothing_left(), receiving(-1) as receiver:
+        with pytest.raises(DeliveryFailed, match=r"did not answer within 0\.1 s"):
+            await webhook(receiver.url, [], retries=0, timeout_seconds=0.1).deliver(EVENT)
+        receiver.released.set()
+
+
+async def test_a_receiver_that_is_not_there_is_one_sentence() -> None:
+    with receiving(200) as receiver:
+        url = receiver.url
+    with pytest.raises(DeliveryFailed, match=r"127\.0\.0\.1 cannot be reached: Connection refused \(2 tries\)"):
+        await webhook(url, [], retries=1).deliver(EVENT)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "https://", "nonsense"])
+async def test_only_web_addresses_are_taken(url: str) -> None:
+    with pytest.raises(BadInput, match="must start with https:// or http:// and name a host"):
+        webhook(url, [])

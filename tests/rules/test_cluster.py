@@ -1,0 +1,130 @@
+"""Worst first, where nodes differ, and what a failover would do: from made-up nodes."""
+
+from dataclasses import replace
+
+from redis_oom_tui.formatting.cluster_lines import node_lines
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.cluster import ClusterNode, ClusterView, NodeView
+from redis_oom_tui.models.snapshot import Database, Memory, Server, Snapshot
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.rules.cluster import fleet_findings, promotion_risk, shown, told_apart, worst_first
+from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.verdict import judge, unknown
+
+MIB = 2**20
+
+
+def said(
+    port: int = 1, used: int = 50 * MIB, limit: int | None = 100 * MIB, policy: str = "noeviction", expires: int = 0
+) -> Snapshot:
+    server = Server("valkey", "9.1.2", "master", Address(port=port))
+    memory = Memory(used, limit, policy)
+    return Snapshot(0.0, 0.0, server, memory, databases=(Database(0, 1000, expires),))
+
+
+def view(port: int, snapshot: Snapshot | None, *, of: int | None = None, failed: bool = False) -> NodeView:
+    name = f"127.0.0.1:{port}"
+    primary = name if of is None else f"127.0.0.1:{of}"
+    ranges = ((port * 1000, port * 1000 + 999),) if of is None else ()
+    node = ClusterNode(name, f"id{port}", Address(port=port), primary, ranges, failed)
+    if snapshot is None:
+        return NodeView(node, error=f"{name} refuses connections", verdict=unknown("gone"))
+    return NodeView(node, snapshot, judge(snapshot))
+
+
+def of(*views: NodeView) -> ClusterView:
+    ordered = worst_first(views)
+    return ClusterView(ordered, told_apart([each for each in ordered if each.node.is_primary]))
+
+
+def test_the_full_one_comes_first_and_a_lost_one_before_the_well() -> None:
+    full, lost, well = view(1, said(1, used=101 * MIB)), view(2, None), view(3, said(3, used=60 * MIB))
+    replica = view(4, said(4, used=500 * MIB), of=1)
+    assert [each.name[-1] for each in worst_first([replica, well, lost, full])] == ["1", "2", "3", "4"]
+
+
+def test_the_node_shown_stays_until_another_is_clearly_worse() -> None:
+    fleet = of(view(1, said(1, used=52 * MIB)), view(2, said(2, used=50 * MIB)))
+    assert [(shown(fleet, name) or fleet.nodes[0]).name[-1] for name in ("", "127.0.0.1:2")] == ["1", "2"]
+    worse = of(view(1, said(1, used=101 * MIB)), view(2, said(2, used=50 * MIB)))
+    assert (shown(worse, "127.0.0.1:2") or worse.nodes[1]).name[-1] == "1"
+    assert shown(of(view(1, None))) is None
+
+
+def test_totals_are_unknown_while_a_primary_is() -> None:
+    fleet = of(view(1, said(1)), view(2, said(2)), view(3, said(3), of=1))
+    assert (fleet.keys, fleet.used_bytes, fleet.maxmemory_bytes) == (2000, 100 * MIB, 200 * MIB)
+    assert of(view(1, said(1)), view(2, said(2, limit=None))).maxmemory_bytes is None
+    assert of(view(1, said(1)), view(2, None)).keys is None
+
+
+def on_cluster(*views: NodeView) -> Snapshot:
+    fleet = of(*views)
+    chosen = shown(fleet)
+    assert chosen is not None
+    assert chosen.snapshot is not None
+    return replace(chosen.snapshot, fleet=fleet, server=replace(chosen.snapshot.server, node=chosen.name))
+
+
+def test_the_verdict_names_the_node_and_what_nobody_knows() -> None:
+    well = judge(on_cluster(view(1, said(1)), view(2, said(2))))
+    assert well.level is Level.OK
+    assert "All 2 primaries" in well.reason
+    full = judge(on_cluster(view(1, said(1, used=101 * MIB)), view(2, said(2))))
+    assert full.level is Level.OOM
+    assert full.reason.startswith("127.0.0.1:1, the worst of 2 primaries: Refusing writes")
+    dark = judge(on_cluster(view(1, said(1)), view(2, None)))
+    assert dark.level is Level.UNKNOWN
+    assert "127.0.0.1:2 did not answer" in dark.reason
+    both = judge(on_cluster(view(1, said(1, used=101 * MIB)), view(2, None)))
+    assert both.level is Level.OOM
+    assert "127.0.0.1:2 did not answer" in both.reason
+
+
+def test_the_reason_of_a_lost_node_ends_as_it_began() -> None:
+    nodes = view(1, said(1)), NodeView(view(2, None).node, error="is the server up?", verdict=unknown("gone"))
+    lost = next(one for one in find(on_cluster(*nodes)) if one.id == "node-lost")
+    assert lost.advice.startswith("is the server up? The cluster itself")
+
+
+def test_differences_name_the_nodes() -> None:
+    fleet = of(view(1, said(1)), view(2, said(2)), view(3, said(3, limit=None, policy="allkeys-lru")))
+    assert [difference.name for difference in fleet.differences] == ["maxmemory", "maxmemory-policy"]
+    assert fleet.differences[1].values[-1] == ("allkeys-lru", ("127.0.0.1:3",))
+    titles = [finding.title for finding in fleet_findings(fleet)]
+    assert any("no limit on 127.0.0.1:3" in title for title in titles)
+
+
+def test_a_lost_node_open_slots_and_skew_are_findings() -> None:
+    fleet = replace(of(view(1, said(1, used=95 * MIB)), view(2, said(2, used=5 * MIB)), view(3, None)), open_slots=7)
+    ids = {finding.id: finding for finding in fleet_findings(fleet)}
+    assert {"slots-open", "node-lost", "shard-skew"} <= ids.keys()
+    assert "95 %" in ids["shard-skew"].title
+    assert "does not count it as failed" in ids["node-lost"].advice
+
+
+def test_what_a_replica_would_do_when_promoted() -> None:
+    primary = said(used=80 * MIB)
+    assert promotion_risk(said(), primary) is None
+    assert "evict 30" in (promotion_risk(said(limit=50 * MIB, policy="allkeys-lru"), primary) or "")
+    assert "with a TTL" in (
+        promotion_risk(said(limit=50 * MIB, policy="volatile-lru"), said(used=80 * MIB, expires=5)) or ""
+    )
+    assert "refuse every write" in (promotion_risk(said(limit=50 * MIB), primary) or "")
+    assert "may be evicted" in (promotion_risk(said(policy="allkeys-lru"), primary) or "")
+    assert "may grow" in (promotion_risk(said(limit=90 * MIB), primary) or "")
+    assert promotion_risk(said(limit=None), primary) is None
+
+
+def test_the_findings_of_a_snapshot_hold_those_of_its_fleet() -> None:
+    replica = view(3, said(3, limit=10 * MIB, policy="allkeys-lru"), of=1)
+    found = find(on_cluster(view(1, said(1)), view(2, said(2)), replica))
+    assert found[0].id == "replica-promotion"
+    assert found[0].level is Level.CRITICAL
+
+
+def test_a_node_without_a_limit_reads_as_one() -> None:
+    lines = node_lines(of(view(1, said(1)), view(2, said(2, limit=None))))
+    assert [" 50.0 MiB of 100.0 MiB (50 %), " in line for line in lines].count(True) == 1
+    (free,) = [line for line in lines if "127.0.0.1:2" in line]
+    assert " 50.0 MiB used, no limit, noeviction" in free

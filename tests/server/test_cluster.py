@@ -1,0 +1,133 @@
+"""A cluster of three primaries and three replicas, looked at as one."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.errors import NotAllowed, NotRedis
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.server.cluster.source import ClusterSource
+from tests.support.cluster import RunningCluster, clustered
+from tests.support.servers import RunningServer, available
+from tests.support.sources import fleet_opened
+
+
+@pytest.fixture(scope="module", params=available())
+def cluster(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
+    with clustered(flavour=request.param) as running:
+        yield running
+
+
+async def test_every_node_is_found_with_its_slots(cluster: RunningCluster) -> None:
+    async with fleet_opened(cluster.connection) as source:
+        topology = source.topology
+    assert [node.name for node in topology.primaries] == [node.name for node in cluster.primaries]
+    assert topology.open_slots == 0
+    copies = {node.name: node.primary for node in topology.nodes if not node.is_primary}
+    assert copies == {b.name: a.name for a, b in zip(cluster.primaries, cluster.replicas, strict=True)}
+    owners = topology.owners()
+    for slot in (0, 5461, 5462, 16383):
+        owner = owners.of_slot(slot)
+        assert owner is not None
+        assert owner.name == cluster.owner(slot).name
+
+
+async def test_the_full_shard_comes_first_and_speaks_for_the_cluster(cluster: RunningCluster) -> None:
+    full = cluster.primaries[1]
+    with full.server.client() as client:
+        client.config_set("maxmemory", 1_000_000)
+    try:
+        async with fleet_opened(cluster.connection) as source:
+            snapshot = await source.snapshot()
+    finally:
+        with full.server.client() as client:
+            client.config_set("maxmemory", 0)
+    assert snapshot.server.node == full.name
+    assert snapshot.fleet is not None
+    assert snapshot.fleet.nodes[0].name == full.name
+    assert [view.error for view in snapshot.fleet.nodes] == [None] * 6
+    verdict = judge(snapshot)
+    assert verdict.level is Level.OOM
+    assert full.name in verdict.reason
+    assert "differs-maxmemory" in {finding.id for finding in find(snapshot)}
+
+
+async def test_one_shard_far_fuller_than_the_others(cluster: RunningCluster) -> None:
+    nodes = cluster.primaries
+    try:
+        for node, share in zip(nodes, (0.9, 0.4, 0.4), strict=True):
+            with node.server.client() as client:
+                client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
+        async with fleet_opened(cluster.connection) as source:
+            found = {finding.id: finding for finding in find(await source.snapshot())}
+    finally:
+        for node in nodes:
+            with node.server.client() as client:
+                client.config_set("maxmemory", 0)
+    assert found["shard-skew"].title.startswith(f"{nodes[0].name} is ")
+
+
+async def test_slots_that_nobody_serves(cluster: RunningCluster) -> None:
+    first = cluster.primaries[0]
+    with first.server.client() as client:
+        client.execute_command("CLUSTER DELSLOTS", 7)
+    try:
+        async with fleet_opened(cluster.connection) as source:
+            found = {finding.id: finding for finding in find(await source.snapshot())}
+    finally:
+        with first.server.client() as client:
+            client.execute_command("CLUSTER ADDSLOTS", 7)
+    assert found["slots-open"].title == "1 of 16,384 slots are served by no node"
+
+
+async def test_keys_are_the_sum_of_the_primaries(cluster: RunningCluster) -> None:
+    async with fleet_opened(cluster.connection) as source:
+        fleet = await source.fleet()
+    held = []
+    for node in cluster.primaries:
+        with node.server.client() as client:
+            held.append(client.dbsize())
+    assert fleet.keys == sum(held)
+
+
+async def test_a_replica_with_a_smaller_limit_is_found(cluster: RunningCluster) -> None:
+    replica = cluster.replicas[2]
+    with replica.server.client() as client:
+        client.config_set("maxmemory", 1_000_000)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        async with fleet_opened(cluster.connection) as source:
+            found = find(await source.snapshot())
+    finally:
+        with replica.server.client() as client:
+            client.config_set("maxmemory", 0)
+            client.config_set("maxmemory-policy", "noeviction")
+    risk = next(finding for finding in found if finding.id == "replica-promotion")
+    assert replica.name in risk.title
+    assert "evict" in risk.title
+
+
+async def test_the_gate_holds_on_every_node(cluster: RunningCluster) -> None:
+    async with fleet_opened(cluster.connection) as source:
+        for server in source.members.primaries():
+            with pytest.raises(NotAllowed):
+                await server.client().execute_command("FLUSHALL")
+
+
+async def test_clients_of_all_nodes_know_theirs(cluster: RunningCluster) -> None:
+    async with fleet_opened(cluster.connection) as source:
+        lines = await source.clients()
+        capabilities = await source.capabilities()
+    assert {line.node for line in lines} == {node.name for node in cluster.primaries}
+    assert capabilities.missing.keys() <= {Feature.NO_TOUCH, Feature.NO_EVICT}
+
+
+async def test_a_server_that_is_no_cluster_is_told_so(valkey: RunningServer) -> None:
+    source = ClusterSource(replace(valkey.connection, cluster=True))
+    with pytest.raises(NotRedis, match="leave out -c"):
+        await source.open()
+    await source.close()

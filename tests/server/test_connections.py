@@ -1,0 +1,89 @@
+"""A connection is never used by anybody else while a reply to the last one may still come, and it harms no server."""
+
+import asyncio
+
+import pytest
+
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.server.client import borrowed
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from tests.support.servers import RunningServer
+from tests.support.sources import opened
+
+LARGE, SMALL = KeyId(0, b"large"), KeyId(0, b"small")
+
+
+async def test_a_cancelled_look_at_a_key_answers_no_other_question(server: RunningServer) -> None:
+    with server.client() as client:
+        client.rpush("large", *[b"v" * 100] * 1000)
+        client.set("small", "x")
+    async with opened(server.connection) as source:
+        for wait in range(40):
+            looking = asyncio.create_task(source.details(LARGE))
+            for _ in range(wait):
+                await asyncio.sleep(0)
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            found = await source.details(SMALL)
+            assert found is not None
+            assert (found.row.type, found.row.id) == ("string", SMALL)
+            assert (await source.snapshot()).memory.used_bytes > 0
+
+
+@pytest.mark.parametrize("leaving", [asyncio.CancelledError, ValueError])
+async def test_what_breaks_off_closes_the_connection(valkey: RunningServer, leaving: type[BaseException]) -> None:
+    async with opened(valkey.connection) as source:
+        assert isinstance(source, LiveServer)
+
+        async def break_off() -> None:
+            async with borrowed(source.client()) as connection:
+                await connection.send_command("PING")
+                raise leaving
+
+        with pytest.raises(leaving):
+            await break_off()
+        assert await source.client().execute_command("DBSIZE") == 0
+
+
+async def test_a_pipeline_that_breaks_in_its_own_parsing_gives_back_no_connection_with_replies_to_come(
+    valkey: RunningServer,
+) -> None:
+    async with opened(valkey.connection) as source:
+        assert isinstance(source, LiveServer)
+        client = source.client()
+
+        def fail(_: object, **__: object) -> None:
+            raise ValueError("unreadable")
+
+        client.set_response_callback("DBSIZE", fail)
+        pipeline = client.pipeline(transaction=False)
+        pipeline.execute_command("DBSIZE")
+        pipeline.execute_command("SCAN", "0", "COUNT", "10")
+        with pytest.raises(ValueError, match="unreadable"):
+            await pipeline.execute()
+        assert await client.ping() == b"PONG"
+
+
+async def test_commands_sent_and_not_read_go_with_the_connection(valkey: RunningServer) -> None:
+    async with opened(valkey.connection) as source:
+        assert isinstance(source, LiveServer)
+        channel = ExclusiveConnection(source)
+        await channel.open()
+        await channel.send("PING", b"PING\r\nPING\r\n", 2)
+        await channel.replies("PING", 1)
+        await channel.close()
+        assert await source.client().execute_command("DBSIZE") == 0
+
+
+async def test_no_touch_is_not_asked_of_a_version_that_would_crash(server: RunningServer) -> None:
+    async with opened(server.connection) as source:
+        why = (await source.capabilities()).why_not(Feature.NO_TOUCH)
+    expected = {"redis8": "can crash on it (redis/redis#14415)", "valkey": None}
+    if server.flavour in expected:
+        assert (why is None) is (expected[server.flavour] is None)
+        assert expected[server.flavour] is None or str(why).endswith(str(expected[server.flavour]))
+    else:
+        assert why is not None
+        assert "NO-TOUCH" in why or "wrong number" in why

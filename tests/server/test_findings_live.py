@@ -1,0 +1,235 @@
+"""Findings on live servers, each brought into the state that it should tell of; and none on a healthy one."""
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
+from redis_oom_tui.models.verdict import Finding
+from redis_oom_tui.rules.findings import find
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.values import sample_families
+from tests.support.servers import RunningServer, available, started
+
+MIB = 2**20
+DAY = 86_400
+
+
+async def told(
+    server: RunningServer, *, scan: bool = True, before: ScanView | None = None
+) -> tuple[dict[str, Finding], ScanView | None]:
+    """The findings by their ids, and the scan that they rest on."""
+    live = LiveServer(server.connection)
+    try:
+        await live.open()
+        view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED, idle=True)).run() if scan else None
+        values = await sample_families(live, view) if view is not None else ()
+        settings = await live.settings()
+        clients = await live.clients()
+        snapshot = await live.snapshot()
+    finally:
+        await live.close()
+    found = find(snapshot, view, clients, settings=settings, values=values, before=before)
+    return {finding.id: finding for finding in found}, view
+
+
+def believable(client: redis.Redis) -> None:
+    """An application's everyday data, about 4 MB: nothing in it could be much smaller or should be gone."""
+    rng = random.Random(5)
+    pipeline = client.pipeline(transaction=False)
+    for number in range(3000):
+        pipeline.hset(
+            f"user:{number}", mapping={"name": f"Ann {number}", "mail": f"a{number}@example.org", "plan": "gold"}
+        )
+        pipeline.set(f"session:{rng.randbytes(8).hex()}", rng.randbytes(300), ex=90_000)
+        pipeline.set(f"page:{number}", rng.randbytes(400), ex=3600)
+        if number % 30 == 0:
+            pipeline.rpush(f"cart:{number}", *(f"sku{rng.randrange(10**6)}" for _ in range(8)))
+            pipeline.zadd(f"board:{number}", {f"player{n}": n for n in range(20)})
+    pipeline.execute()
+
+
+async def test_a_healthy_server_has_none(flavour: str) -> None:
+    with started(flavour, "maxmemory 100mb") as server:
+        with server.client() as client:
+            believable(client)
+        found, _ = await told(server)
+        assert found == {}
+
+
+async def test_a_full_cache_that_evicts_has_none_that_alarms(flavour: str) -> None:
+    with started(flavour, "maxmemory 3mb", "maxmemory-policy allkeys-lru") as server:
+        with server.client() as client:
+            believable(client)
+            assert client.info("stats")["evicted_keys"] > 0
+        found, _ = await told(server)
+        assert {finding.level.value for finding in found.values()} <= {"ok"}
+
+
+@contextlib.contextmanager
+def stalled(server: RunningServer, count: int, send: bytes) -> Iterator[None]:
+    """Clients that send this and then neither go on nor read."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(server.socket_path)
+            client.sendall(send)
+        yield
+
+
+async def test_clients_that_hold_buffers(flavour: str) -> None:
+    half = b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$9000000\r\n" + b"x" * 7_000_000
+    with started(flavour, "maxmemory 100mb") as server, stalled(server, 3, half):
+        for _ in range(100):
+            found, _ = await told(server, scan=False)
+            # The server books client buffers one client at a time; 6.2 knows no maxmemory-clients.
+            if "client-hogs" in found and ("maxmemory-clients" in found or flavour == "redis6"):
+                break
+            await asyncio.sleep(0.05)
+        assert "a writer of unfinished commands" in found["client-hogs"].evidence[0]
+        assert found["client-hogs"].lever is not None
+        assert found["client-hogs"].lever.client_id
+        assert ("maxmemory-clients" in found) == (flavour != "redis6")
+
+
+async def test_a_slow_subscriber_is_named(flavour: str) -> None:
+    with started(flavour, "maxmemory 100mb", "client-output-buffer-limit pubsub 0 0 0") as server:
+        with stalled(server, 1, b"CLIENT SETNAME feed\r\nSUBSCRIBE news\r\n"):
+            with server.client() as client:
+                while not client.pubsub_numsub("news")[0][1]:
+                    await asyncio.sleep(0.01)
+                pipeline = client.pipeline(transaction=False)
+                for _ in range(15_000):
+                    pipeline.publish("news", b"x" * 1000)
+                pipeline.execute()
+            found, _ = await told(server, scan=False)
+        assert "a subscriber named feed" in found["client-hogs"].evidence[0]
+
+
+async def test_scripts_with_values_in_their_text(flavour: str) -> None:
+    with started(flavour) as server:
+        with server.client() as client:
+            for number in range(600):
+                client.script_load(f"return '{number:0400}'")
+        found, _ = await told(server, scan=False)
+        assert found["scripts"].title.startswith("600 cached scripts")
+
+
+async def test_a_backlog_too_large_for_the_limit(flavour: str) -> None:
+    with started(flavour, "maxmemory 20mb", "repl-backlog-size 16mb") as server, stalled(server, 1, b"PSYNC ? -1\r\n"):
+        with server.client() as client:
+            for number in range(200):
+                client.set("k", b"x" * 100_000)
+                if (client.info("memory")["mem_replication_backlog"]) > 12 * MIB and number > 150:
+                    break
+            for _ in range(300):
+                if client.info("memory")["mem_replication_backlog"] > 12 * MIB:
+                    break
+                client.set("k", b"x" * 100_000)
+                await asyncio.sleep(0.01)
+        found, _ = await told(server, scan=False)
+        assert "backlog" in found
+
+
+async def test_many_channels(flavour: str) -> None:
+    with started(flavour) as server, server.client() as client:
+        pubsub = client.pubsub()
+        pubsub.subscribe(*(f"news:{number}" for number in range(20_000)))
+        while client.info("stats")["pubsub_channels"] < 20_000:
+            await asyncio.sleep(0.01)
+        found, _ = await told(server, scan=False)
+        pubsub.close()
+        assert found["channels"].saves_bytes is not None
+        assert found["channels"].saves_bytes[0] > 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("policy", "expiry", "share", "id_"),
+    [
+        ("noeviction", 9000, 0.97, "cache-noeviction"),
+        ("volatile-lru", None, 0.97, "volatile-no-ttl"),
+        ("noeviction", None, 0.97, "raise-limit"),
+        ("allkeys-lru", None, 0.5, "store-allkeys"),
+    ],
+)
+async def test_policies_and_limits_that_do_not_fit(
+    flavour: str, policy: str, expiry: int | None, share: float, id_: str
+) -> None:
+    with started(flavour, f"maxmemory-policy {policy}") as server:
+        with server.client() as client:
+            for number in range(500):
+                client.set(f"queue:job:{number}", b"x" * 4000, ex=expiry)
+            client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
+        found, _ = await told(server)
+        assert id_ in found
+
+
+async def test_a_limit_that_the_host_cannot_honour(flavour: str) -> None:
+    with started(flavour, "maxmemory 900gb") as server:
+        found, _ = await told(server, scan=False)
+        assert set(found) == {"limit-over-host"}
+
+
+async def test_settings_far_from_the_usual(flavour: str) -> None:
+    lazy = ("maxmemory-samples 1", "lazyfree-lazy-eviction no", "lazyfree-lazy-expire no")
+    with started(flavour, "maxmemory-policy allkeys-lru", *lazy) as server:
+        with server.client() as client:
+            pipeline = client.pipeline(transaction=False)
+            for number in range(800):
+                pipeline.hset("huge", f"field{number}", b"x" * 60_000)
+            pipeline.expire("huge", DAY)
+            pipeline.execute()
+            client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.1))
+        found, _ = await told(server)
+        assert {"samples", "lazyfree-lazy-eviction", "lazyfree-lazy-expire", "giant-key"} <= set(found)
+
+
+async def test_giants_and_what_they_are(flavour: str) -> None:
+    with started(flavour) as server:
+        with server.client() as client:
+            pipeline = client.pipeline(transaction=False)
+            for number in range(20_000):
+                pipeline.xadd("orders", {"body": b"x" * 100})
+                pipeline.rpush("jobs", b"x" * 80)
+                pipeline.zadd("events", {f"event{number}": number})
+                if number % 1000 == 999:
+                    pipeline.execute()
+        found, first = await told(server)
+        assert {"stream-untrimmed", "queue-growing", "zset-log"} <= set(found)
+        with server.client() as client:
+            for _ in range(20):
+                client.rpush("jobs", *[b"x" * 1000] * 200)
+        found, _ = await told(server, before=first)
+        assert found["grew"].title.startswith("jobs grew by")
+
+
+@pytest.mark.parametrize("flavour", [flavour for flavour in available() if flavour != "redis6"])
+async def test_ttls_far_beyond_use(flavour: str) -> None:
+    """Not on 6.2, whose RESTORE reads an idle time of days as one of months."""
+    with started(flavour) as server:
+        with server.client() as client:
+            client.set("report:1", b"x" * 900_000)
+            saved = client.dump("report:1")
+            for number in range(1, 4):
+                client.restore(f"report:{number}", 90 * DAY * 1000, saved, replace=True, idletime=4 * DAY)
+        found, _ = await told(server)
+        assert "long-ttl" in found
+
+
+@pytest.mark.parametrize("flavour", [flavour for flavour in available() if flavour != "redis6"])
+async def test_data_that_nobody_uses_any_more(flavour: str) -> None:
+    with started(flavour) as server:
+        with server.client() as client:
+            client.set("x", b"x" * 2000)
+            saved = client.dump("x")
+            pipeline = client.pipeline(transaction=False)
+            for number in range(500):
+                pipeline.restore(f"invoice:{number}", 0, saved, idletime=(60 + number % 9) * DAY)
+            pipeline.execute()
+        found, _ = await told(server)
+        assert "were not used for" in found["old-data"].title

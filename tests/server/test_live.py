@@ -1,0 +1,166 @@
+"""Connecting to real servers: who is there, what it can do, and how each way of failing is said."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from redis_oom_tui.models.address import Address, Connection, Secret
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.errors import CommandMissing, LoginRefused, NotRedis, PermissionRefused, ServerUnreachable
+from redis_oom_tui.rules import policies
+from redis_oom_tui.server import probing
+from redis_oom_tui.server.client import CLIENT_NAME
+from redis_oom_tui.server.live import LiveServer
+from tests.support.servers import RunningServer, started
+from tests.support.sources import opened
+
+
+@contextlib.asynccontextmanager
+async def listener(answer: bytes | None) -> AsyncIterator[Connection]:
+    """Something on a TCP port that is no Redis: it says `answer` to whoever asks, or nothing at all."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read(100)
+            if answer is not None:
+                writer.write(answer)
+            await reader.read()
+        writer.close()
+
+    mute = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = mute.sockets[0].getsockname()[1]
+    async with mute:
+        yield Connection(Address(port=port), connect_timeout_seconds=0.3, read_timeout_seconds=0.3)
+
+
+async def test_a_snapshot_of_a_live_server(server: RunningServer) -> None:
+    with server.client() as client:
+        client.config_set("maxmemory", 100_000_000)
+        client.set("a", "1")
+        client.set("b", "1", ex=100)
+    async with opened(server.connection) as live:
+        snapshot = await live.snapshot()
+    assert snapshot.server.flavour == ("valkey" if server.flavour == "valkey" else "redis")
+    assert snapshot.memory.maxmemory_bytes == 100_000_000
+    assert snapshot.memory.policy == "noeviction"
+    assert (snapshot.keys, snapshot.expires) == (2, 1)
+    assert snapshot.counters.refused_writes_total == 0
+    assert snapshot.memory.pressure is not None
+    assert snapshot.memory.pressure < 0.2
+
+
+async def test_the_manners_of_every_connection(server: RunningServer) -> None:
+    async with opened(server.connection) as live:
+        names = [buffer.name for buffer in await live.clients()]
+        capabilities = await live.capabilities()
+    assert names == [CLIENT_NAME.encode()]
+    assert capabilities.has(Feature.NO_TOUCH) == (server.flavour == "valkey")
+    assert capabilities.has(Feature.NO_EVICT) == (server.flavour != "redis6")
+
+
+async def test_after_a_lost_connection_the_manners_are_sent_again(valkey: RunningServer) -> None:
+    async with opened(valkey.connection) as live:
+        valkey.kill()
+        with pytest.raises(ServerUnreachable):
+            await live.snapshot()
+        valkey.start()
+        await live.snapshot()
+        with valkey.client() as witness:
+            ours = [line for line in witness.client_list() if line["name"] == CLIENT_NAME]
+    assert [("T" in line["flags"], "e" in line["flags"]) for line in ours] == [(True, True)]
+
+
+async def test_what_may_be_changed_is_found_by_asking(server: RunningServer) -> None:
+    async with opened(server.connection) as live:
+        known = await probing.probe_changes(live.client(changing=True), live.address, await live.capabilities())
+    assert set(known.policies) == set(policies.KNOWN)
+    assert known.has(Feature.CONFIG_SET)
+    assert known.has(Feature.SCRIPT)
+
+
+def renamed(flavour: str) -> contextlib.AbstractContextManager[RunningServer]:
+    return started(flavour, 'rename-command CONFIG ""', 'rename-command EVAL ""', 'rename-command MEMORY ""')
+
+
+async def test_renamed_commands_are_missing_with_the_servers_words(flavour: str) -> None:
+    with renamed(flavour) as running:
+        async with opened(running.connection) as live:
+            known = await probing.probe_changes(live.client(changing=True), live.address, await live.capabilities())
+            with pytest.raises(CommandMissing):
+                await _config_get(live)
+    for feature in (Feature.CONFIG_GET, Feature.CONFIG_SET, Feature.SCRIPT, Feature.MEMORY_USAGE):
+        assert "unknown command" in (known.why_not(feature) or "").lower()
+    assert known.policies == ()
+
+
+async def _config_get(live: LiveServer) -> None:
+    from redis_oom_tui.server.errors import translated
+
+    with translated(live.address, "CONFIG GET"):
+        await live.client().config_get("maxmemory")
+
+
+async def test_a_user_who_may_only_read_info(server: RunningServer) -> None:
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "watcher", "on", ">pw", "+info", "+client|setname")
+    who = replace(server.connection, username="watcher", password=Secret("pw"))
+    async with opened(who) as live:
+        snapshot = await live.snapshot()
+        capabilities = await live.capabilities()
+        with pytest.raises(PermissionRefused):
+            await live.clients()
+    assert snapshot.memory.used_bytes > 0
+    assert not capabilities.has(Feature.SCAN)
+    assert not capabilities.has(Feature.MEMORY_USAGE)
+
+
+async def test_a_wrong_password(server: RunningServer) -> None:
+    with server.client() as client:
+        client.config_set("requirepass", "right")
+    for password in (Secret("wrong-one"), None):
+        with pytest.raises(LoginRefused) as refusal:
+            async with opened(replace(server.connection, password=password)):
+                pass
+        assert "REDISCLI_AUTH" in str(refusal.value)
+        assert "wrong-one" not in str(refusal.value)
+
+
+@pytest.fixture
+def nobody(tmp_path: object) -> Connection:
+    return Connection(Address(socket_path=f"{tmp_path}/none"))
+
+
+async def test_a_socket_that_is_not_there(nobody: Connection) -> None:
+    with pytest.raises(ServerUnreachable, match="does not exist"):
+        async with opened(nobody):
+            pass
+
+
+async def test_a_port_that_refuses() -> None:
+    with pytest.raises(ServerUnreachable, match="refuses connections"):
+        async with opened(Connection(Address(port=1))):
+            pass
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n"])
+async def test_a_port_that_is_no_redis(answer: bytes) -> None:
+    async with listener(answer) as connection:
+        with pytest.raises(NotRedis):
+            async with opened(connection):
+                pass
+
+
+async def test_a_server_that_stays_silent() -> None:
+    async with listener(None) as connection:
+        with pytest.raises(ServerUnreachable, match="did not answer in time"):
+            async with opened(connection):
+                pass
+
+
+async def test_a_host_that_does_not_exist() -> None:
+    with pytest.raises(ServerUnreachable):
+        async with opened(Connection(Address("no-such-host.invalid"), connect_timeout_seconds=2)):
+            pass

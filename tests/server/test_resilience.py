@@ -1,0 +1,356 @@
+"""The application's side, against real servers at their limit."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+
+from redis_oom_tui.resilience import AsyncNamespaceCleanup, AsyncOomRetry, NamespaceCleanup, OomRetry, is_oom
+from tests.support.ports import free_ports
+from tests.support.servers import RunningServer, started
+from tests.support.waiting import until
+
+SET_SCRIPT = "return redis.call('SET', KEYS[1], ARGV[1])"
+
+
+def fill(client: redis.Redis) -> None:
+    """Take the memory, then forbid more of it."""
+    client.set("ballast", b"x" * 500_000)
+    client.config_set("maxmemory", 1)
+
+
+def relieve(client: redis.Redis) -> None:
+    client.config_set("maxmemory", 0)
+
+
+class Helper:
+    """A hook that mends the server at its `at`-th call and remembers what it was told."""
+
+    def __init__(self, server: RunningServer, at: int = 2) -> None:
+        self.server = server
+        self.at = at
+        self.heard: list[int] = []
+
+    def __call__(self, error: Exception, failures: int) -> None:
+        assert is_oom(error)
+        self.heard.append(failures)
+        if failures == self.at:
+            with self.server.client() as other:
+                relieve(other)
+
+
+def retrying(server: RunningServer, at: int = 2) -> tuple[OomRetry, Helper]:
+    helper = Helper(server, at)
+    return OomRetry(retries=4, base_seconds=0.005, cap_seconds=0.02, before_retry=helper), helper
+
+
+def single(client: redis.Redis) -> Callable[[OomRetry], object]:
+    return lambda retry: retry.call(client.set, "k", "v")
+
+
+def script(client: redis.Redis) -> Callable[[OomRetry], object]:
+    return lambda retry: retry.call(client.eval, SET_SCRIPT, 1, "k", "v")
+
+
+def registered(client: redis.Redis) -> Callable[[OomRetry], object]:
+    command = client.register_script(SET_SCRIPT)
+    return lambda retry: retry.call(command, keys=["k"], args=["v"])
+
+
+def pipeline(client: redis.Redis) -> Callable[[OomRetry], object]:
+    return lambda retry: retry.execute(client.pipeline(transaction=False).set("k", "v"))
+
+
+def transaction(client: redis.Redis) -> Callable[[OomRetry], object]:
+    return lambda retry: retry.execute(client.pipeline().set("k", "v").get("k"))
+
+
+def watching(client: redis.Redis) -> Callable[[OomRetry], object]:
+    def change(pipe: Any) -> None:
+        pipe.multi()
+        pipe.set("k", "v")
+
+    return lambda retry: retry.call(client.transaction, change, "k")
+
+
+FORMS = [single, script, registered, pipeline, transaction, watching]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_write_gets_through_once_there_is_room(
+    server: RunningServer, form: Callable[[redis.Redis], Callable[[OomRetry], object]]
+) -> None:
+    retry, helper = retrying(server)
+    with server.client() as client:
+        fill(client)
+        form(client)(retry)
+        assert client.get("k") == b"v"
+    assert helper.heard == [1, 2]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_error_itself_comes_when_nobody_helps(
+    server: RunningServer, form: Callable[[redis.Redis], Callable[[OomRetry], object]]
+) -> None:
+    heard: list[int] = []
+    retry = OomRetry(retries=2, base_seconds=0.01, cap_seconds=0.02, before_retry=lambda _, n: heard.append(n))
+    with server.client() as client:
+        fill(client)
+        began = time.monotonic()
+        with pytest.raises(redis.ResponseError) as caught:
+            form(client)(retry)
+        took = time.monotonic() - began
+        assert client.exists("k") == 0
+    assert is_oom(caught.value)
+    assert heard == [1, 2]
+    assert took >= retry.longest_wait_seconds / 2
+
+
+def test_a_helper_in_another_thread(server: RunningServer) -> None:
+    with server.client() as client, server.client() as other:
+        fill(client)
+        timer = threading.Timer(0.1, relieve, [other])
+        timer.start()
+        assert OomRetry(retries=200, base_seconds=0.01, cap_seconds=0.05).call(client.set, "k", "v")
+        timer.join()
+
+
+def test_a_pipeline_sends_only_what_was_refused_again(server: RunningServer) -> None:
+    retry, _ = retrying(server, at=1)
+    with server.client() as client:
+        client.rpush("jobs", "a", "b", "c")
+        fill(client)
+        pipe = client.pipeline(transaction=False).lpop("jobs").set("k", "v").llen("jobs").incr("n")
+        assert retry.execute(pipe) == [b"a", True, 2, 1]
+        assert client.llen("jobs") == 2
+
+
+def test_other_errors_are_not_retried(server: RunningServer) -> None:
+    retry, helper = retrying(server)
+    with server.client() as client:
+        client.rpush("jobs", "a")
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+            retry.call(client.incr, "jobs")
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+            retry.execute(client.pipeline(transaction=False).set("k", 1).incr("jobs"))
+        assert client.get("k") == b"1"
+    assert helper.heard == []
+
+
+def test_a_watching_pipeline_is_not_sent_without_its_watch(server: RunningServer) -> None:
+    retry, helper = retrying(server)
+    with server.client() as client:
+        fill(client)
+        with client.pipeline() as pipe:
+            pipe.watch("k")
+            pipe.multi()
+            pipe.set("k", "v")
+            with pytest.raises(redis.ResponseError) as caught:
+                retry.execute(pipe)
+    assert is_oom(caught.value)
+    assert helper.heard == []
+
+
+def test_a_hook_that_fails_ends_the_trying(server: RunningServer) -> None:
+    def failing(error: Exception, failures: int) -> None:
+        raise RuntimeError("no cleanup today")
+
+    with server.client() as client:
+        fill(client)
+        with pytest.raises(RuntimeError, match="no cleanup today"):
+            OomRetry(before_retry=failing).call(client.set, "k", "v")
+
+
+ASYNC_FORMS: list[Callable[[redis.asyncio.Redis, AsyncOomRetry], Awaitable[object]]] = [
+    lambda client, retry: retry.call(client.set, "k", "v"),
+    lambda client, retry: retry.call(client.eval, SET_SCRIPT, 1, "k", "v"),
+    lambda client, retry: retry.execute(client.pipeline(transaction=False).set("k", "v")),
+    lambda client, retry: retry.execute(client.pipeline().set("k", "v").get("k")),
+]
+
+
+@pytest.mark.parametrize("form", ASYNC_FORMS, ids=["single", "script", "pipeline", "transaction"])
+async def test_asyncio_gets_through(
+    server: RunningServer, form: Callable[[redis.asyncio.Redis, AsyncOomRetry], Awaitable[object]]
+) -> None:
+    helper = Helper(server)
+    retry = AsyncOomRetry(retries=4, base_seconds=0.005, cap_seconds=0.02, before_retry=helper)
+    with server.client() as sync:
+        fill(sync)
+    async with redis.asyncio.Redis(unix_socket_path=server.socket_path) as client:
+        await form(client, retry)
+        assert await client.get("k") == b"v"
+    assert helper.heard == [1, 2]
+
+
+@pytest.mark.parametrize("form", ASYNC_FORMS, ids=["single", "script", "pipeline", "transaction"])
+async def test_asyncio_gives_up(
+    server: RunningServer, form: Callable[[redis.asyncio.Redis, AsyncOomRetry], Awaitable[object]]
+) -> None:
+    with server.client() as sync:
+        fill(sync)
+    async with redis.asyncio.Redis(unix_socket_path=server.socket_path) as client:
+        with pytest.raises(redis.ResponseError) as caught:
+            await form(client, AsyncOomRetry(retries=2, base_seconds=0.005, cap_seconds=0.01))
+    assert is_oom(caught.value)
+
+
+async def test_asyncio_takes_a_coroutine_as_hook(server: RunningServer) -> None:
+    with server.client() as sync:
+        fill(sync)
+
+    async def mend(error: Exception, failures: int) -> None:
+        await asyncio.sleep(0)
+        with server.client() as other:
+            relieve(other)
+
+    async with redis.asyncio.Redis(unix_socket_path=server.socket_path) as client:
+        assert await AsyncOomRetry(base_seconds=0.005, before_retry=mend).call(client.set, "k", "v")
+
+
+def load_cache(client: redis.Redis, *, idle: int = 600) -> None:
+    """A thousand idle cache keys with a TTL, beside keys that must stay."""
+    client.set("template", b"x" * 2000)
+    payload = client.dump("template")
+    client.delete("template")
+    assert payload is not None
+    for number in range(1000):
+        client.restore(f"cache:[a]:{number}", 3_600_000, payload, idletime=idle)  # type: ignore[arg-type]
+    client.restore("cache:[a]:pinned", 0, payload, idletime=idle)  # type: ignore[arg-type]
+    client.restore("cache:[a]:fresh", 3_600_000, payload, idletime=0)  # type: ignore[arg-type]
+    client.restore("cache:a:other", 3_600_000, payload, idletime=idle)  # type: ignore[arg-type]
+
+
+def hold(client: redis.Redis, over: int) -> None:
+    client.config_set("maxmemory", int(client.info("memory")["used_memory"]) - over)
+
+
+def test_room_made_in_a_namespace_lets_the_write_through(server: RunningServer) -> None:
+    with server.client() as client:
+        load_cache(client)
+        hold(client, 200_000)
+        cleanup = NamespaceCleanup(client, b"cache:[a]:", max_keys=150)
+        retry = OomRetry(retries=6, base_seconds=0.01, cap_seconds=0.05, before_retry=cleanup)
+        retry.call(client.set, "k", "v")
+        assert 0 < cleanup.deleted_total <= 900
+        assert client.dbsize() == 1000 + 3 + 1 - cleanup.deleted_total
+        assert client.exists("cache:[a]:pinned", "cache:[a]:fresh", "cache:a:other") == 3
+
+
+def test_a_cleanup_keeps_its_bounds(server: RunningServer) -> None:
+    with server.client() as client:
+        load_cache(client)
+        cleanup = NamespaceCleanup(client, b"cache:[a]:", max_keys=10)
+        assert cleanup() == 10
+        assert cleanup() == 10
+        assert client.dbsize() == 1003 - 20
+        assert NamespaceCleanup(client, b"cache:[a]:", max_keys=10_000, max_scanned=500)() <= 600
+        everything = NamespaceCleanup(client, b"cache:[a]:", max_keys=10_000, idle_over_seconds=0, only_expiring=False)
+        everything()
+        assert client.keys("*") == [b"cache:a:other"]
+
+
+def test_a_cleanup_takes_nothing_that_was_used(server: RunningServer) -> None:
+    with server.client() as client:
+        load_cache(client, idle=30)
+        assert NamespaceCleanup(client, b"cache:", max_keys=10_000)() == 0
+        assert client.dbsize() == 1003
+
+
+async def test_asyncio_cleanup(server: RunningServer) -> None:
+    with server.client() as sync:
+        load_cache(sync)
+        hold(sync, 200_000)
+    async with redis.asyncio.Redis(unix_socket_path=server.socket_path) as client:
+        cleanup = AsyncNamespaceCleanup(client, b"cache:[a]:", max_keys=150)
+        await AsyncOomRetry(retries=6, base_seconds=0.01, cap_seconds=0.05, before_retry=cleanup).call(
+            client.set, "k", "v"
+        )
+        assert 0 < cleanup.deleted_total <= 900
+        assert await client.exists("cache:[a]:pinned", "cache:[a]:fresh", "cache:a:other") == 3
+
+
+def test_every_wording_is_recognised() -> None:
+    oom = "OOM command not allowed when used memory > 'maxmemory'."
+    texts = [
+        f"Transaction discarded because of: {oom}",
+        f"Error running script (call to f_ab): @user_script:1: @user_script: 1: -{oom}",
+        f"@user_script: 1: -{oom}",
+        f"Command # 2 (SET a b) of pipeline caused error: {oom[4:]}",
+    ]
+    assert all(is_oom(redis.ResponseError(text)) for text in texts)
+    assert is_oom(redis.exceptions.OutOfMemoryError(oom[4:]))
+    assert not is_oom(redis.ResponseError("Transaction discarded because of previous errors."))
+    assert not is_oom(redis.ConnectionError(oom))
+    assert not is_oom(None)
+
+
+def test_a_script_that_catches_the_error_and_returns_it(flavour: str) -> None:
+    with started(flavour) as server, server.client() as client:
+        fill(client)
+        with pytest.raises(redis.ResponseError) as caught:
+            client.eval("return redis.pcall('SET', KEYS[1], 'v')", 1, "k")
+        assert is_oom(caught.value)
+
+
+def test_it_needs_neither_textual_nor_click() -> None:
+    code = (
+        "import sys, redis_oom_tui.resilience;"
+        "print([name for name in ('textual', 'rich', 'click', 'humanize', 'platformdirs') if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def _cluster_of_one(flavour: str) -> contextlib.AbstractContextManager[RunningServer]:
+    return started(flavour, f"port {free_ports(1)[0]}", "cluster-enabled yes", "cluster-node-timeout 5000")
+
+
+def _serving(client: redis.Redis) -> int:
+    """Let the only node serve every slot; its port."""
+    client.execute_command("CLUSTER ADDSLOTSRANGE" if _has_ranges(client) else "CLUSTER ADDSLOTS", *_slots(client))
+    until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "the cluster is up")
+    return int(client.config_get("port")["port"])
+
+
+def _has_ranges(client: redis.Redis) -> bool:
+    return int(str(client.info("server")["redis_version"]).split(".")[0]) >= 7
+
+
+def _slots(client: redis.Redis) -> list[int]:
+    return [0, 16383] if _has_ranges(client) else list(range(16384))
+
+
+def test_a_cluster_pipeline_sends_only_what_was_refused_again(flavour: str) -> None:
+    with _cluster_of_one(flavour) as server, server.client() as client:
+        port = _serving(client)
+        client.set("kept", "0")
+        fill(client)
+        with redis.RedisCluster(host="127.0.0.1", port=port) as cluster:
+            retry, helper = retrying(server)
+            pipeline = cluster.pipeline()
+            pipeline.get("kept").set("a", "1").get("missing").set("b", "2")
+            assert retry.execute(pipeline) == [b"0", True, None, True]
+            assert helper.heard == [1, 2]
+            assert cluster.get("b") == b"2"
+
+
+async def test_asyncio_takes_a_cluster_pipeline(flavour: str) -> None:
+    with _cluster_of_one(flavour) as server, server.client() as client:
+        port = _serving(client)
+        fill(client)
+        async with redis.asyncio.RedisCluster(host="127.0.0.1", port=port) as cluster:
+            helper = Helper(server)
+            retry = AsyncOomRetry(retries=4, base_seconds=0.005, cap_seconds=0.02, before_retry=helper)
+            pipeline = cluster.pipeline()
+            pipeline.set("a", "1").get("missing").set("b", "2")
+            assert await retry.execute(pipeline) == [True, None, True]
+            assert helper.heard == [1, 2]

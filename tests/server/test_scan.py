@@ -1,0 +1,365 @@
+"""The scan on real servers: every key, its evidence untouched, and nothing that happens to a key is fatal."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.models.address import Secret
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.scan.keyspace import KeyspaceScan
+from tests.support.servers import RunningServer, started
+from tests.support.sources import opened
+from tests.support.tls import issue, speaking_tls, started_tls
+
+HOSTILE = [
+    b"",
+    b"[/x]",
+    b"[red]k",
+    b"\x1b]0;x\x07",
+    b"\xff\xfe\x00",
+    b"a\nb",
+    b"x" * 100_000,
+    b"*?[]\\",
+    "ключ:1".encode(),
+]
+
+
+def fill(server: RunningServer, keys: int, *, db: int = 0, size: int = 10) -> None:
+    with server.client(db=db) as client:
+        pipe = client.pipeline(transaction=False)
+        for number in range(keys):
+            pipe.set(b"user:%d:cart" % number, b"x" * size, ex=1000 if number % 2 else None)
+            if number % 10 == 0:
+                pipe.hset(b"profile:%d" % number, mapping={b"name": b"n" * 20, b"age": b"1"})
+        pipe.execute()
+
+
+async def until_seen(scan: KeyspaceScan, running: "asyncio.Task[ScanView]", keys: int) -> None:
+    while scan.view().scanned_keys < keys:
+        assert not running.done(), running.result()
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "one by one"])
+async def test_all_keys_of_all_databases_with_the_servers_own_figures(server: RunningServer, bulk: bool) -> None:
+    fill(server, 3000)
+    fill(server, 500, db=7)
+    async with opened(server.connection) as source:
+        view = await KeyspaceScan(source, ScanOptions(pace=Pace.FULL_SPEED, top=10_000), bulk=bulk).run()
+    assert view.state is ScanState.COMPLETE, view.error
+    assert view.scanned_keys == view.total_keys == 3850
+    assert view.volatile_keys == 1750
+    assert {row.id.db for row in view.top} == {0, 7}
+    with server.client() as client:
+        for row in view.top[:50]:
+            if row.id.db == 0:
+                assert row.size == client.memory_usage(row.id.key)
+                assert row.type.encode() == client.type(row.id.key)
+                assert (row.ttl_ms is None) == (client.pttl(row.id.key) == -1)
+    assert view.bytes_seen == sum(row.size or 0 for row in view.top)
+    assert sum(row.size for row in view.types) == view.bytes_seen
+    families = {(row.db, row.pattern): row.keys for row in view.patterns}
+    assert families == {
+        (0, b"user:*:cart"): 3000,
+        (0, b"profile:*"): 300,
+        (7, b"user:*:cart"): 500,
+        (7, b"profile:*"): 50,
+    }
+
+
+async def test_hostile_names_come_back_byte_for_byte(server: RunningServer) -> None:
+    with server.client() as client:
+        for name in HOSTILE:
+            client.set(name, b"v")
+    async with opened(server.connection) as source:
+        view = await source.scan(ScanOptions()).run()
+    assert {row.id.key for row in view.top} == set(HOSTILE)
+    assert len({(row.db, row.pattern) for row in view.patterns}) == len(view.patterns)
+
+
+async def test_filters_are_the_servers(server: RunningServer) -> None:
+    fill(server, 500)
+    async with opened(server.connection) as source:
+        view = await source.scan(ScanOptions(match=b"user:1?:cart")).run()
+        assert view.scanned_keys == 10
+        assert view.share_scanned == 1.0
+        view = await source.scan(ScanOptions(type="hash", databases=(0,))).run()
+    assert view.scanned_keys == 50
+    assert [row.type for row in view.types] == ["hash"]
+
+
+async def test_an_empty_server_is_complete_at_once(server: RunningServer) -> None:
+    async with opened(server.connection) as source:
+        view = await source.scan(ScanOptions()).run()
+    assert view.complete
+    assert view.top == view.patterns == ()
+
+
+async def test_a_sample_ends_early_and_says_so(server: RunningServer) -> None:
+    fill(server, 5000)
+    async with opened(server.connection) as source:
+        view = await source.scan(ScanOptions(sample=1000)).run()
+    assert view.state is ScanState.SAMPLED
+    assert 1000 <= view.scanned_keys < 3000
+    assert not view.complete
+
+
+async def test_pause_stop_and_go_on(server: RunningServer) -> None:
+    fill(server, 5000)
+    async with opened(server.connection) as source:
+        scan = source.scan(ScanOptions(pace=Pace.GENTLE))
+        running = asyncio.create_task(scan.run())
+        await until_seen(scan, running, 100)
+        scan.pause()
+        assert scan.view().state is ScanState.PAUSED
+        scan.resume()
+        scan.stop()
+        stopped = await running
+        assert stopped.state is ScanState.STOPPED
+        assert 100 <= stopped.scanned_keys < 5500
+        scan.set_pace(Pace.FULL_SPEED)
+        view = await scan.run()
+    assert view.complete
+    assert view.scanned_keys == 5500
+
+
+async def test_a_server_killed_in_the_middle_leaves_the_partial_result(server: RunningServer) -> None:
+    fill(server, 5000)
+    async with opened(server.connection) as source:
+        scan = KeyspaceScan(source, ScanOptions(pace=Pace.GENTLE), patience_seconds=0.5)
+        running = asyncio.create_task(scan.run())
+        await until_seen(scan, running, 500)
+        server.kill()
+        view = await running
+        assert view.state is ScanState.FAILED
+        assert view.error is not None
+        assert str(server.socket_path) in view.error
+        assert view.scanned_keys >= 500
+        assert view.top
+        server.start()
+        again = await scan.run()
+    assert again.state is ScanState.FAILED
+    assert again.error is not None
+    assert "restarted" in again.error
+    assert again.scanned_keys == view.scanned_keys
+
+
+async def test_what_this_user_may_not_read_is_counted(server: RunningServer) -> None:
+    fill(server, 300)
+    with server.client() as client:
+        client.execute_command(
+            "ACL", "SETUSER", "reader", "on", ">pw", "~user:*", "+@read", "+info", "+ping", "+select"
+        )
+        client.execute_command("ACL", "SETUSER", "reader", "+memory|usage")
+    source = LiveServer(replace(server.connection, username="reader", password=Secret("pw")))
+    await source.open()
+    try:
+        view = await source.scan(ScanOptions()).run()
+    finally:
+        await source.close()
+    assert view.complete, view.error
+    assert view.scanned_keys == 300
+    assert view.refused_keys == 30
+
+
+async def test_a_user_who_may_not_scan_is_told_so(valkey: RunningServer) -> None:
+    fill(valkey, 10)
+    with valkey.client() as client:
+        client.execute_command("ACL", "SETUSER", "blind", "on", ">pw", "~*", "+info", "+ping")
+    source = LiveServer(replace(valkey.connection, username="blind", password=Secret("pw")))
+    await source.open()
+    try:
+        view = await source.scan(ScanOptions()).run()
+    finally:
+        await source.close()
+    assert view.state is ScanState.FAILED
+    assert view.error is not None
+    assert "SCAN" in view.error
+
+
+@pytest.mark.parametrize(("policy", "column"), [("allkeys-lru", "IDLETIME"), ("allkeys-lfu", "FREQ")])
+async def test_idle_times_and_frequencies_are_as_before(flavour: str, policy: str, column: str) -> None:
+    with started(flavour, f"maxmemory-policy {policy}") as server, server.client() as client:
+        aged = {b"old:%d" % number: 1000 + number for number in range(200)}
+        client.set(b"seed", b"v" * 50)
+        client.hset(b"seed-hash", mapping={b"f%d" % n: b"v" * 100 for n in range(200)})
+        value, hash_value = client.dump(b"seed"), client.dump(b"seed-hash")
+        for name, age in aged.items():
+            stamp = ("IDLETIME", age) if column == "IDLETIME" else ("FREQ", age % 200 + 20)
+            client.execute_command("RESTORE", name, 0, hash_value if age % 2 else value, *stamp)
+
+        def evidence() -> dict[bytes, int]:
+            return {name: int(client.execute_command("OBJECT", column, name)) for name in aged}
+
+        before = evidence()
+        async with opened(server.connection) as source:
+            view = await source.scan(ScanOptions(idle=True, pace=Pace.FULL_SPEED)).run()
+            for row in view.top[:20]:
+                await source.details(row.id)
+        after = evidence()
+    assert view.complete
+    assert all(0 <= after[name] - before[name] <= 5 for name in aged) if column == "IDLETIME" else after == before
+    quantiles = [row.idle_quantiles for row in view.patterns if row.pattern == b"old:*"]
+    assert (quantiles == [None]) == (column == "FREQ")
+    assert column == "FREQ" or 800 <= (quantiles[0] or (0,))[0] <= 1020
+    shown = {row.id.key: row.idle_seconds if column == "IDLETIME" else row.frequency for row in view.top}
+    assert all(abs((shown[name] or 0) - before[name]) <= 5 for name in aged)
+
+
+async def test_details_of_one_key(server: RunningServer) -> None:
+    with server.client() as client:
+        client.set(b"s", b"hello" * 1000, ex=100)
+        client.rpush(b"l", *[b"%d" % n for n in range(100)])
+        client.hset(b"h", mapping={b"f": b"v"})
+        client.sadd(b"set", b"m")
+        client.zadd(b"z", {b"m": 1.5})
+        client.xadd(b"x", {b"f": b"v"})
+    async with opened(server.connection) as source:
+        untouched = (await source.capabilities()).has(Feature.NO_TOUCH)
+        assert await source.details(KeyId(0, b"gone")) is None
+        for name, kind, elements, first in (
+            (b"s", "string", 5000, b"hello"),
+            (b"l", "list", 100, b"0"),
+            (b"h", "hash", 1, b"f"),
+            (b"set", "set", 1, b"m"),
+            (b"z", "zset", 1, b"m"),
+            (b"x", "stream", 1, None),
+        ):
+            found = await source.details(KeyId(0, name))
+            assert found is not None
+            assert found.row.type == kind
+            assert found.row.size is not None
+            assert found.row.encoding is not None
+            if untouched:
+                assert found.row.elements == elements
+                assert found.preview_withheld is None
+                assert first is None or found.preview[0].startswith(first)
+            else:
+                assert found.preview == ()
+                assert found.preview_withheld is not None
+
+
+async def test_giant_elements_are_not_pulled_through_the_link(valkey: RunningServer) -> None:
+    with valkey.client() as client:
+        client.rpush(b"l", b"x" * 10_000_000, b"y")
+    async with opened(valkey.connection) as source:
+        found = await source.details(KeyId(0, b"l"))
+    assert found is not None
+    assert found.preview == ()
+    assert found.preview_withheld is not None
+
+
+async def test_every_row_shown_tells_its_idle_time_and_encoding(server: RunningServer) -> None:
+    fill(server, 300)
+    async with opened(server.connection) as source:
+        view = await source.scan(ScanOptions(top=50)).run()
+        untouched = (await source.capabilities()).has(Feature.NO_TOUCH)
+    assert len(view.top) == 50
+    assert all(row.idle_seconds is not None and row.idle_seconds < 60 for row in view.top)
+    assert all(row.encoding is not None for row in view.top)
+    assert all((row.elements is not None) == untouched for row in view.top)
+    assert all(row.measured for row in view.top)
+
+
+async def test_a_size_that_cannot_be_true_is_flagged_or_mended(server: RunningServer) -> None:
+    with server.client() as client:
+        client.rpush(b"list", b"x" * 3_000_000, *[b"y" * 200] * 5000)
+        client.zadd(b"zset", {b"x" * 3_000_000: -1.0} | {b"member:%d" % n: float(n) for n in range(5000)})
+        client.set(b"honest", b"x" * 1000)
+        estimated = max(client.memory_usage(b"list"), client.memory_usage(b"zset"))
+        used = client.info("memory")["used_memory"]
+        assert estimated > used
+    async with opened(server.connection) as source:
+        view = await source.scan(ScanOptions()).run()
+        untouched = (await source.capabilities()).has(Feature.NO_TOUCH)
+    assert view.bytes_seen < used
+    by_key = {row.id.key: row for row in view.top}
+    for row in by_key.values():
+        assert row.suspect == ((row.size or 0) > used)
+    if untouched:
+        # Lengths may be asked for there, so that all elements of these could be measured.
+        assert not any(row.suspect for row in view.top)
+        assert by_key[b"zset"].measured
+        assert 3_000_000 < (by_key[b"zset"].size or 0) < 7_000_000
+    assert sum(row.size for row in view.types) == view.bytes_seen
+    assert sum(row.size for row in view.patterns if row.level == 1) == view.bytes_seen
+
+
+async def test_large_databases_are_walked_in_parts_and_counted_once(server: RunningServer) -> None:
+    with server.client() as client:
+        for start in range(0, 30_000, 10_000):
+            client.mset({b"key:%d" % number: b"v" for number in range(start, start + 10_000)})
+    async with opened(server.connection) as source:
+        scan = KeyspaceScan(source, ScanOptions(pace=Pace.FULL_SPEED))
+        view = await scan.run()
+    assert view.complete
+    assert len(scan.standing.walks[0]) == 4
+    assert view.scanned_keys == 30_000
+    assert [row.keys for row in view.patterns] == [30_000]
+
+
+async def test_partial_figures_are_estimates_with_an_interval(server: RunningServer) -> None:
+    fill(server, 9000, size=100)
+    async with opened(server.connection) as source:
+        view = await source.scan(ScanOptions(sample=3000)).run()
+        whole = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+    assert view.estimated_bytes is not None
+    width = view.estimated_bytes.high - view.estimated_bytes.low
+    assert abs(view.estimated_bytes.value - whole.bytes_seen) < 2 * width
+    carts = next(row for row in view.patterns if row.pattern == b"user:*:cart")
+    assert carts.estimated_keys is not None
+    assert carts.estimated_keys.low < carts.estimated_keys.value < carts.estimated_keys.high
+    assert 7500 < carts.estimated_keys.value < 10500
+
+
+async def test_keys_that_come_and_go_are_no_trouble(server: RunningServer) -> None:
+    fill(server, 5000)
+    async with opened(server.connection) as source:
+        scan = source.scan(ScanOptions(pace=Pace.NORMAL))
+        running = asyncio.create_task(scan.run())
+        with server.client() as client:
+            for number in range(5000):
+                if running.done():
+                    break
+                client.unlink(b"user:%d:cart" % number)
+                client.set(b"profile:%d" % number, b"now a string")
+                await asyncio.sleep(0)
+        view = await running
+    assert view.complete, view.error
+    assert view.refused_keys == 0
+
+
+async def test_it_says_what_it_costs(valkey: RunningServer) -> None:
+    fill(valkey, 20_000)
+    async with opened(valkey.connection) as source:
+        scan = source.scan(ScanOptions(pace=Pace.GENTLE))
+        running = asyncio.create_task(scan.run())
+        while scan.view().brake.share is None and not running.done():
+            await asyncio.sleep(0.02)
+        brake = scan.view().brake
+        scan.stop()
+        await running
+    assert brake.share is not None
+    assert 0.0 <= brake.share <= 1.0
+    assert brake.baseline_ms is not None
+    assert "of the server (budget 20 %)" in brake.words
+
+
+@pytest.mark.parametrize("flavour", speaking_tls())
+async def test_over_tls(flavour: str, tmp_path: Path) -> None:
+    papers = issue(tmp_path, "127.0.0.1")
+    with started_tls(flavour, papers) as (server, connection):
+        fill(server, 3000, size=300)
+        source = LiveServer(connection)
+        await source.open()
+        try:
+            view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+        finally:
+            await source.close()
+    assert view.complete, view.error
+    assert view.scanned_keys == 3300

@@ -1,0 +1,144 @@
+"""What the fast path uses of redis-py, pinned; and that the public way stands in where it cannot be had."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from redis import exceptions
+from redis._parsers import _AsyncHiredisParser
+from redis.asyncio import connection as driver
+
+from redis_oom_tui.models.errors import NotAllowed
+from redis_oom_tui.models.scan import Pace, ScanOptions
+from redis_oom_tui.server.command_allowlist import CommandAllowlist
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.scan import connection as lanes
+from redis_oom_tui.server.scan.connection import ScanConnection
+from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, admit_all, packed_by_key, packed_words
+from redis_oom_tui.server.scan.tasks import end
+from tests.support.servers import RunningServer
+
+
+@asynccontextmanager
+async def opened(server: RunningServer, *, bulk: bool = True) -> AsyncIterator[ScanConnection]:
+    lane = ScanConnection(server.connection, 0, Walker(), bulk=bulk)
+    await lane.open()
+    try:
+        yield lane
+    finally:
+        await lane.close()
+
+
+async def test_the_parser_has_what_the_fast_path_needs(valkey: RunningServer) -> None:
+    assert driver.DefaultParser is _AsyncHiredisParser
+    async with opened(valkey) as lane:
+        assert lane.bulk
+        parser = lane._connection._get_parser()
+        assert isinstance(parser, _AsyncHiredisParser)
+        assert callable(parser._reader.feed)
+    assert "check_health" in inspect.signature(driver.Connection.send_packed_command).parameters
+    assert "disconnect_on_error" in inspect.signature(driver.Connection.read_response).parameters
+
+
+@pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "one by one"])
+async def test_a_page_comes_back_in_order_with_refusals_in_their_places(server: RunningServer, bulk: bool) -> None:
+    with server.client() as client:
+        client.set(b"a", b"v")
+        client.hset(b"b\r\n", b"f", b"v")
+    async with opened(server, bulk=bulk) as lane:
+        keys = [b"a", b"gone", b"b\r\n"]
+        buffer = packed_by_key((KeyQuestion.TYPE, KeyQuestion.SIZE, KeyQuestion.TTL), keys)
+        wrong = packed_words((b"MEMORY", b"USAGE"))
+        answers = await lane.ask(buffer + wrong + Walker().packed(0, 100), 11)
+        assert answers[0:9:3] == [b"string", b"none", b"hash"]
+        assert answers[4] is None
+        assert answers[2:9:3] == [-1, -2, -1]
+        assert isinstance(answers[9], exceptions.ResponseError)
+        assert answers[10][0] == b"0"
+        assert set(answers[10][1]) == {b"a", b"b\r\n"}
+        # The connection is in step for the next page.
+        assert await lane.ask(packed_words((b"PING",)), 1) == [b"PONG"]
+
+
+async def test_a_page_may_be_asked_key_by_key(valkey: RunningServer) -> None:
+    columns, keys = (KeyQuestion.TYPE, KeyQuestion.TTL), [b"a", b"gone"]
+    with valkey.client() as client:
+        client.set(b"a", b"v")
+    async with opened(valkey) as lane:
+        assert await lane.ask(packed_by_key(columns, keys), 4) == [b"string", -1, b"none", -2]
+    assert packed_by_key(columns, []) == b""
+    assert packed_by_key(columns, keys[:1]) == b"*2\r\n$4\r\nTYPE\r\n$1\r\na\r\n*2\r\n$4\r\nPTTL\r\n$1\r\na\r\n"
+
+
+async def test_long_names_and_large_pages(valkey: RunningServer) -> None:
+    names = [b"x" * 100_000 + b"%d" % number for number in range(50)]
+    with valkey.client() as client:
+        for name in names:
+            client.set(name, b"v")
+    async with opened(valkey) as lane:
+        assert await lane.ask(packed_by_key((KeyQuestion.TYPE,), names), 50) == [b"string"] * 50
+
+
+async def test_without_that_parser_the_public_way_stands_in(
+    valkey: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "_AsyncHiredisParser", None)
+    with valkey.client() as client:
+        client.mset({b"k:%d" % number: b"v" for number in range(300)})
+    async with opened(valkey) as lane:
+        assert not lane.bulk
+    source = LiveServer(valkey.connection)
+    await source.open()
+    try:
+        view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+    finally:
+        await source.close()
+    assert view.scanned_keys == 300
+
+
+async def test_silence_ends_in_time(valkey: RunningServer) -> None:
+    quick = replace(valkey.connection, read_timeout_seconds=0.2)
+    lane = ScanConnection(quick, 0, Walker())
+    await lane.open()
+    with valkey.client() as client:
+        client.execute_command("CLIENT", "PAUSE", 2000, "ALL")
+        with pytest.raises(exceptions.TimeoutError):
+            await lane.ask(packed_words((b"PING",)), 1)
+        client.execute_command("CLIENT", "UNPAUSE")
+    await lane.close()
+
+
+async def test_nothing_packed_by_hand_passes_by_the_gate(server: RunningServer) -> None:
+    admit_all(CommandAllowlist(read_only=True), Walker(b"a*", b"hash"))
+    async with opened(server) as lane:
+        for words in ((b"DEL", b"k"), (b"GET", b"k"), (b"KEYS", b"*"), (b"FLUSHALL",)):
+            with pytest.raises(NotAllowed):
+                lane.admit(words)
+        if lane.untouched:
+            lane.admit((b"HLEN", b"k"))
+        else:
+            with pytest.raises(NotAllowed):
+                lane.admit((b"HLEN", b"k"))
+
+
+async def test_a_cancellation_that_was_swallowed_is_repeated() -> None:
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed += 1
+                if swallowed > 2:
+                    raise
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await end([task])
+    assert task.cancelled()
+    assert swallowed == 3

@@ -1,0 +1,55 @@
+"""A scan whose process was suspended for a while: it tells of the time for which it was under way."""
+
+import asyncio
+import time
+
+import pytest
+
+from redis_oom_tui.models.scan import ScanOptions, ScanState
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.scan import clock
+from redis_oom_tui.server.scan.clock import ScanClock
+from tests.support.acting import fill
+from tests.support.servers import RunningServer
+
+
+async def test_the_time_for_which_nothing_ran_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(clock, "_GAP_SECONDS", 0.5)
+    watch = ScanClock(time.monotonic)
+    watch.start()
+    await asyncio.sleep(0.2)
+    # As SIGSTOP does: the loop does not run, and the clock goes on.
+    time.sleep(1.0)
+    assert watch.elapsed < 0.6
+    await asyncio.sleep(0.2)
+    assert 0.3 < watch.elapsed < 0.8
+    watch.stop()
+    assert (watch.gaps, watch.runs) == (1, False)
+
+
+async def test_a_scan_that_was_suspended_tells_no_absurd_time(
+    valkey: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(clock, "_GAP_SECONDS", 0.5)
+    with valkey.client() as client:
+        fill(client, [b"k%d" % number for number in range(60_000)])
+    server = LiveServer(valkey.connection)
+    await server.open()
+    try:
+        scan = server.scan(ScanOptions())
+        running = asyncio.create_task(scan.run())
+        while scan.view().scanned_keys < 2000:
+            await asyncio.sleep(0.01)
+        before = scan.view()
+        time.sleep(1.5)
+        after = scan.view()
+        if after.state is ScanState.RUNNING:
+            assert after.elapsed_seconds < before.elapsed_seconds + 0.6
+            assert after.keys_per_second > before.keys_per_second / 20
+            assert after.remaining_seconds is None or after.remaining_seconds < 60
+        whole = await running
+        assert whole.scanned_keys == 60_000
+    finally:
+        await server.close()

@@ -1,0 +1,22 @@
+"""One word for one thing: no public class name stands for two, and every module says what is in it."""
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "redis_oom_tui"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    found = defaultdict(list)
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(path.relative_to(PACKAGE))
+    assert len(found) > 300
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
+def test_every_module_says_what_is_in_it() -> None:
+    assert [path for path in MODULES if not (ast.get_docstring(ast.parse(path.read_text())) or "").strip()] == []

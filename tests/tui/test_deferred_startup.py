@@ -1,0 +1,97 @@
+"""The screen is painted before what speaks to the server is loaded; what is asked for meanwhile is done then."""
+
+import subprocess
+import sys
+import threading
+
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.ports import PendingServer
+from redis_oom_tui.tui.messages import StartScan
+from redis_oom_tui.tui.server_state import Link
+from tests.support.scripted import ScriptedSource
+from tests.support.scripted_operator import ScriptedOperator
+from tests.support.terminal import ROOT, terminal
+from tests.tui.support import an_app, screen_text, until
+
+
+class Later:
+    """A server whose loading takes until it is told to be there."""
+
+    def __init__(self) -> None:
+        self.address = Address("cache-1", 6379)
+        self.come, self.act = threading.Event(), threading.Event()
+        self.made = ScriptedSource()
+        self.troubled = False
+
+    def first(self, patience: float) -> None:
+        return None
+
+    def answers(self) -> bool:
+        return True
+
+    def source(self) -> ScriptedSource:
+        self.come.wait(60)
+        return self.made
+
+    def operator(self) -> ScriptedOperator:
+        self.act.wait(60)
+        return ScriptedOperator()
+
+
+async def test_it_is_painted_first_and_then_brought():
+    later = Later()
+    assert isinstance(later, PendingServer)
+    app = an_app(later)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "cache-1:6379" in screen_text(app))
+        assert not app.arrival.over
+        assert app.reading is not None
+        assert app.reading.snapshot is None
+        later.come.set()
+        await until(pilot, lambda: app.reading.link is Link.LIVE)
+        assert not app.deeds.acts
+        later.act.set()
+        await until(pilot, lambda: app.deeds.limits.limits is not None)
+        assert app.deeds.acts
+
+
+async def test_a_scan_asked_for_meanwhile_begins_when_it_can():
+    later = Later()
+    app = an_app(later)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.post_message(StartScan(ScanOptions()))
+        later.come.set()
+        await until(pilot, lambda: app.reading is not None and app.reading.link is Link.LIVE)
+        assert not later.made.scans
+        later.act.set()
+        await until(pilot, lambda: later.made.scans)
+
+
+async def test_it_can_be_left_before_the_server_has_come():
+    later = Later()
+    app = an_app(later)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "cache-1:6379" in screen_text(app))
+        later.come.set()
+        later.act.set()
+        await pilot.press("q")
+    assert app.return_code == 0
+
+
+def test_the_driver_is_not_loaded_for_the_first_paint():
+    code = (
+        "import sys, redis_oom_tui.cli.main, redis_oom_tui.cli.screen, redis_oom_tui.cli.pending_server\n"
+        "import redis_oom_tui.tui.run, redis_oom_tui.tui.app, redis_oom_tui.tui.terminal.driver\n"
+        "print([name for name in ('redis', 'redis_oom_tui.server.live') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_refused_connection_is_a_sentence_before_any_screen(tmp_path):
+    path = tmp_path / "none.sock"
+    with terminal([sys.executable, "-m", "redis_oom_tui", "-s", str(path)]) as run:
+        assert run.wait() == 3
+        assert b"\x1b[?1049h" not in run.raw
+        assert "does not exist: is the server up" in run.text().replace("\n", " ")
