@@ -11,7 +11,7 @@ demo: $(STAMP)
 	@$(BIN)/redis-oom-tui demo
 
 test: check
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 5 --dist worksteal
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
