@@ -11,6 +11,7 @@ import click
 
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import AnyOperator, Ticker, acting, require, stopping
+from redis_oom_tui.cli.combinations import given_options, refuse_beside
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.niceness import give_way
@@ -42,6 +43,26 @@ _SHOWN = 20
 _LONGEST_NAME = 600
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _TYPES = ("string", "hash", "list", "set", "zset", "stream")
+# What a plan is made of: no use beside a plan that is made already.
+_CHOICES = frozenset(
+    [
+        "matches",
+        "key_patterns",
+        "delimiter",
+        "saved_scan",
+        "names",
+        "types",
+        "idle_over",
+        "no_ttl",
+        "with_ttl",
+        "larger_than",
+        "max_keys",
+        "max_bytes",
+        "oldest",
+        "emergency",
+        "expire",
+    ]
+)
 EXIT_INCOMPLETE = 1
 EXIT_INTERRUPTED = 130
 
@@ -95,7 +116,7 @@ class _Result:
 @click.option("--delete-unsaved", is_flag=True, help="Delete them for good, and back up the others.")
 @click.option("--save-plan", type=_FILE, metavar="FILE", help="Write the plan to a new file.")
 @click.option(
-    "--plan", "plan_path", type=_FILE, metavar="FILE", help="Take the plan from a file; no other choice applies."
+    "--plan", "plan_path", type=_FILE, metavar="FILE", help="Take the plan from a file: no key is chosen beside it."
 )
 @click.option("--hash", "plan_hash", metavar="HEX", help="Go on only if the plan's hash begins like this.")
 @click.option("--yes", is_flag=True, help="Run the plan; without it, it is only printed.")
@@ -104,6 +125,7 @@ class _Result:
 @click.pass_obj
 def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bool, **given: Any) -> int:
     """Plan a cleanup and print it; with --yes, run exactly what was planned."""
+    _refuse_what_has_no_effect(given)
     backup = _backup(given)
     result = asyncio.run(_clean(invocation, given, backup, yes=yes))
     if as_json:
@@ -116,6 +138,26 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bo
     return EXIT_INTERRUPTED if result.stopped else _exit_code(result.run)
 
 
+def _refuse_what_has_no_effect(given: dict[str, Any]) -> None:
+    options = given_options()
+    refuse_beside("plan_path", options, _CHOICES, "the plan is already frozen")
+    refuse_beside("emergency", options, _CHOICES, "the configuration says what that plan deletes")
+    refuse_beside("no_backup", options, {"backup_path", "keep_unsaved"}, "no backup is written")
+    refuse_beside("saved_scan", options, {"delimiter"}, "the scan in the file has its own")
+    if "delimiter" in options and not given["key_patterns"]:
+        raise BadInput("--delimiter goes with --pattern: it says what separates the parts of a name")
+    if given["oldest"] and given["max_keys"] is None and given["max_bytes"] is None:
+        raise BadInput("--oldest goes with --max-keys or --max-bytes: without a limit every key that matches is taken")
+
+
+def _of_its_database(plan: Plan, db: int | None) -> Plan:
+    """`plan`. Raises BadInput where -n chose one database and the plan has keys of another."""
+    others = sorted({key.id.db for key in plan.keys} - {db})
+    if db is not None and others:
+        raise BadInput(f"-n {db} cannot be given with this plan: it has keys of database {others[0]}")
+    return plan
+
+
 def _exit_code(run: RunView | None) -> int:
     if run is None:
         return 0
@@ -126,11 +168,15 @@ def _exit_code(run: RunView | None) -> int:
 async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupChoice, *, yes: bool) -> _Result:
     deed = Operation.EXPIRE if given["expire"] else Operation.DELETE
     read_only = invocation.connection.read_only
+    given = {**given, "db": invocation.connection.db}
+    # What cannot be read is said before a server is asked anything.
+    wanted = _wanted(given)
+    seconds = parse_duration(given["expire"]) if given["expire"] else None
     async with acting(invocation) as (server, operator):
         if yes:
             await require(operator, Action(deed.value), read_only=read_only)
         give_way(Pace.NORMAL)
-        plan, stopped = await _plan(operator, {**given, "db": invocation.connection.db}, deed)
+        plan, stopped = await _plan(operator, wanted, deed, seconds)
         if yes and stopped:
             # Whoever stops the search of a cleanup that would begin by itself wants none of it.
             click.echo("Stopped while looking: nothing was done.", err=True)
@@ -162,15 +208,20 @@ def _progress(view: RunView) -> str:
     return f"{view.phase}: {count(view.done_keys)} of {count(view.total_keys)} keys, {view.keys_per_second:,.0f}/s"
 
 
-async def _plan(operator: AnyOperator, given: dict[str, Any], deed: Operation) -> tuple[Plan, bool]:
-    """The plan, and whether its search was stopped; one that lacks the keys of a lost node was not."""
+def _wanted(given: dict[str, Any]) -> Plan | Criteria | None:
+    """The frozen plan, or what a new one goes by; None for the one that the configuration prepared."""
     if given["plan_path"] is not None:
-        return load_plan(given["plan_path"]), False
-    if given["emergency"]:
-        planning = operator.emergency()
-    else:
-        seconds = parse_duration(given["expire"]) if given["expire"] else None
-        planning = operator.plan(_criteria(given), deed=deed, expire_seconds=seconds)
+        return _of_its_database(load_plan(given["plan_path"]), given["db"])
+    return None if given["emergency"] else _criteria(given)
+
+
+async def _plan(
+    operator: AnyOperator, wanted: Plan | Criteria | None, deed: Operation, seconds: int | None
+) -> tuple[Plan, bool]:
+    """The plan, and whether its search was stopped; one that lacks the keys of a lost node was not."""
+    if isinstance(wanted, Plan):
+        return wanted, False
+    planning = operator.emergency() if wanted is None else operator.plan(wanted, deed=deed, expire_seconds=seconds)
     with stopping(planning.stop):
         async with Ticker(lambda: _planning_words(planning.view())):
             view = await planning.run()
@@ -206,8 +257,6 @@ def _criteria(given: dict[str, Any]) -> Criteria:
 
 
 def _backup(given: dict[str, Any]) -> BackupChoice:
-    if given["no_backup"] and given["backup_path"] is not None:
-        raise BadInput("--backup and --no-backup exclude each other")
     if given["delete_unsaved"] and given["keep_unsaved"]:
         raise BadInput("--keep-unsaved and --delete-unsaved exclude each other")
     return BackupChoice(

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from redis_oom_tui.cli.combinations import given_options, refuse_beside
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.niceness import give_way
@@ -82,6 +83,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
 
     Leaves no trace in idle times or frequencies. Ctrl+C ends it and prints what was found so far.
     """
+    _refuse_what_has_no_effect(invocation, given)
     older = None if given["older"] is None else load_scan(given["older"])
     if given["save"] is not None:
         _see_that_it_can_be_saved(given["save"])
@@ -104,6 +106,17 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
         PRINTED.document = True
         click.echo(said, nl=False)
     return _exit_code(scan.view)
+
+
+def _refuse_what_has_no_effect(invocation: Invocation, given: dict[str, Any]) -> None:
+    if given["form"] == "csv" and given["older"] is not None:
+        raise BadInput("--csv cannot be given with --compare: the comparison is printed in words or by --json")
+    if given["replicas"] and not invocation.connection.cluster:
+        raise BadInput("--replicas goes with -c: to scan a replica, connect to it")
+    if given["form"] != "json" and given["sort"] != "bytes":
+        reason = "it orders keys, and what is printed then are families by bytes"
+        for decisive in ("patterns", "older"):
+            refuse_beside(decisive, given_options(), {"sort"}, reason)
 
 
 def _see_that_it_can_be_saved(path: Path) -> None:

@@ -134,6 +134,73 @@ def test_a_saved_plan_runs_by_its_hash(server: RunningServer, tool: Tool, tmp_pa
         assert (code, client.keys()) == (0, [b"cache:3"])
 
 
+CHOICES = (
+    ("--max-keys", "1"),
+    ("--max-bytes", "1mb"),
+    ("--type", "hash"),
+    ("--expire", "1h"),
+    ("--match", "b*"),
+    ("--pattern", "b"),
+    ("--delimiter", "/"),
+    ("--key", "b"),
+    ("--idle-over", "1d"),
+    ("--no-ttl",),
+    ("--with-ttl",),
+    ("--larger-than", "1mb"),
+    ("--oldest",),
+    ("--emergency",),
+)
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice[0])
+def test_beside_a_frozen_plan_no_choice_is_dropped_without_a_word(
+    valkey: RunningServer, valkey_tool: Tool, tmp_path: Path, choice: tuple[str, ...]
+) -> None:
+    plan = tmp_path / "plan"
+    with valkey.client() as client:
+        fill(client, [b"a:%d" % number for number in range(5)])
+        valkey_tool("cleanup", "--match", "a:*", "--save-plan", str(plan))
+        code, out, err = valkey_tool("cleanup", "--plan", str(plan), *choice, "--yes")
+        assert (code, out, client.dbsize()) == (2, "", 5)
+        assert f"{choice[0]} cannot be given with --plan: the plan is already frozen" in err
+
+
+def test_a_frozen_plan_of_another_database_than_asked_for_is_refused(
+    valkey: RunningServer, valkey_tool: Tool, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan"
+    with valkey.client() as client:
+        fill(client, [b"a"])
+        valkey_tool("cleanup", "--match", "a", "--save-plan", str(plan))
+        code, _, err = valkey_tool("cleanup", "--plan", str(plan), "--yes", before=("-n", "1"))
+        assert (code, client.dbsize()) == (2, 1)
+        assert "it has keys of database 0" in err
+        assert valkey_tool("cleanup", "--plan", str(plan), "--yes", before=("-n", "0"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--emergency", "--match", "a"), "--match cannot be given with --emergency"),
+        (("--match", "a", "--no-backup", "--backup", "x"), "--backup cannot be given with --no-backup"),
+        (("--match", "a", "--no-backup", "--keep-unsaved"), "--keep-unsaved cannot be given with --no-backup"),
+        (("--match", "a", "--delimiter", "/"), "--delimiter goes with --pattern"),
+        (("--match", "a", "--oldest"), "--oldest goes with --max-keys or --max-bytes"),
+        (("--pattern", "a", "--saved-scan", "x", "--delimiter", "/"), "--delimiter cannot be given with --saved-scan"),
+        (("--plan", "x", "--max-keys", "1"), "--max-keys cannot be given with --plan"),
+        (("--plan", "/nowhere/x"), "cannot be read"),
+        (("--match", "a", "--idle-over", "soon"), "soon"),
+    ],
+)
+def test_what_cannot_be_is_said_before_a_server_is_looked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        entry.main(["-s", str(tmp_path / "nothing"), "cleanup", *words, "--yes"])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_very_key_is_named_as_the_tool_prints_it(valkey: RunningServer, valkey_tool: Tool) -> None:
     with valkey.client() as client:
         fill(client, [HOSTILE, b"cache:x", b"cache:"])

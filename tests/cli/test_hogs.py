@@ -162,6 +162,24 @@ def test_bad_input_is_told_in_a_sentence(filled: RunningServer, arguments: list[
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--csv", "--compare", "x"], "--csv cannot be given with --compare"),
+        (["--replicas"], "--replicas goes with -c"),
+        (["--patterns", "--sort", "idle"], "--sort cannot be given with --patterns"),
+        (["--compare", "x", "--sort", "idle"], "--sort cannot be given with --compare"),
+    ],
+)
+def test_an_option_without_effect_is_refused_before_a_server_is_looked_for(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    command = [*COMMAND, "-s", str(tmp_path / "none"), "hogs", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
 def test_globs_as_typed() -> None:
     assert from_glob("a\\*b\\x00*") == b"a\\*b\x00*"
     assert from_glob("plain*") == b"plain*"
