@@ -2,16 +2,15 @@
 
 import contextlib
 import random
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar, overload
 
+from redis_oom_tui.actions.losses import Losses
 from redis_oom_tui.actions.outcomes import OutcomeTable
 from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Operation, Outcome, Plan
@@ -29,9 +28,6 @@ Answer = TypeVar("Answer")
 
 # So many refusals, and nothing but them, and the rest is not tried.
 _ALL_REFUSED = 100
-# So many losses one after the other, with no word in between, and the run ends: at the latest when they have taken
-# `timeouts.GIVE_UP`.
-_LOSSES = 5
 # What a module may have done to a key when another key of its own was deleted.
 _BY_CONTENT = (Reply.CONTENT, Reply.SIZE, Reply.USED)
 _MAY_BE_THE_MODULE = "this plan deletes keys of a module too ({}), and a module may change its other keys with them"
@@ -160,7 +156,7 @@ class Worker:
     async def act(self, line: PinnedConnection, ready: Ready) -> None:
         """Act on what is `ready`. Each key that was sent has its outcome afterwards, also when this raises."""
         self._refused = 0
-        losses, todo = _Losses(), ready.positions
+        losses, todo = Losses(), ready.positions
         while True:
             hands = self._hands(line)
             told: set[int] = set()
@@ -222,7 +218,7 @@ class Worker:
         """What `ask` answers, which changes nothing on the server: again once that is no longer busy, and on a new
         connection where that was lost.
         """
-        losses = _Losses()
+        losses = Losses()
         while True:
             try:
                 return await ask()
@@ -318,22 +314,6 @@ class Worker:
 
     def _hands(self, line: PinnedConnection) -> KeyMutator:
         return KeyMutator(line.channel, self._pacer, scripted=self._scripted, alone=self._alone)
-
-
-class _Losses:
-    """Losses of the connection that follow each other with no word in between."""
-
-    def __init__(self) -> None:
-        self._number = 0
-        self._first = 0.0
-
-    def enough(self, *, since_last: bool = False) -> bool:
-        """Count one more; whether to give up. `since_last` says that the server was heard since the last one."""
-        now = time.monotonic()
-        if since_last or not self._number:
-            self._number, self._first = 0, now
-        self._number += 1
-        return self._number >= _LOSSES or now - self._first > timeouts.GIVE_UP
 
 
 def _split(todo: Sequence[int], sent: int, told: set[int]) -> tuple[list[int], list[int]]:

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from redis_oom_tui.actions.context import DEFECT, ActionContext
+from redis_oom_tui.actions.losses import Losses, asked_until_lost
 from redis_oom_tui.files.backup import read_head, read_records
 from redis_oom_tui.files.backup_check import inspect, must_be_whole
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.formatting.sanitize import escape_exact
-from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, percent_beside, size
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, ServerUnreachable, TriageError, WritesBlocked
@@ -25,7 +26,7 @@ from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restore_size import restored_size, table_growth
 from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.mutations.clock import server_time
-from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection, settled
+from redis_oom_tui.server.mutations.pinned_connection import OtherServer, PinnedConnection, settled
 from redis_oom_tui.server.mutations.restoring import Expiry, RestoreReply, Value, put_back, take_back
 
 _KEYS_AT_ONCE = 500
@@ -84,7 +85,7 @@ class BackupRestorer:
         failure: TriageError | None = TriageError(DEFECT)
         try:
             await self._inspect()
-            snapshot = await self._desk.server.snapshot()
+            snapshot = await asked_until_lost(self._desk.server.snapshot, lambda: self._stop)
             self._action_id = self._desk.audit.intent(
                 "restore",
                 server=str(self._desk.server.address),
@@ -121,7 +122,7 @@ class BackupRestorer:
         for batch in self._read():
             if self._stop:
                 return
-            self._make_room_known(await not_busy(self._desk.server.snapshot, lambda: self._stop), batch)
+            self._make_room_known(await self._look(server), batch)
             line = await self._at(batch[0].id.db, server.run_id)
             self._batches += 1
             audit, action_id = self._desk.audit, self._action_id or ""
@@ -137,6 +138,15 @@ class BackupRestorer:
                 raise stop
         # The plan may have had more keys: changed, gone, or never come to. The file holds those that were saved.
         self._view = replace(self._view, total_keys=sum(self._counts.values()) + self._view.left_out_keys)
+
+    async def _look(self, server: Server) -> Snapshot:
+        """The memory of `server` now, once it answers. Raises OtherServer where another one does."""
+        ask = self._desk.server.snapshot
+        snapshot = await not_busy(lambda: asked_until_lost(ask, lambda: self._stop), lambda: self._stop)
+        now = snapshot.server.run_id
+        if server.run_id is not None and now is not None and now != server.run_id:
+            raise OtherServer.at(self._desk.server.address)
+        return snapshot
 
     def _here(self, batch: Sequence[Record], told: list[RestoreReply]) -> list[RestoreReply]:
         """`told` without the keys that another node serves, where somebody takes them there."""
@@ -184,7 +194,12 @@ class BackupRestorer:
         if memory.counted_bytes + needed + arriving <= FILLED_TO * memory.maxmemory_bytes:
             return
         pressure = memory.pressure or 0
-        full = f"With {size(needed)} more it would be at {percent(FILLED_TO)} of maxmemory"
+        after = (memory.counted_bytes + needed + arriving) / memory.maxmemory_bytes
+        now, then = (percent_beside(share, (FILLED_TO,)) for share in (pressure, after))
+        full = (
+            f"The next {number_of_keys(len(batch))} may need up to {size(needed + arriving)} while they arrive, which"
+            f" would take the server from {now} to {then} of maxmemory: over {percent(FILLED_TO)}, close to the limit"
+        )
         if pressure >= 1:
             full = f"{self._desk.server.address} is over maxmemory"
         elif pressure >= FILLED_TO:
@@ -197,7 +212,10 @@ class BackupRestorer:
             if self._line is not None:
                 await self._line.close()
             self._line = PinnedConnection(self._desk.server, db, run_id)
-            await self._line.open()
+            try:
+                await not_busy(self._line.open, lambda: self._stop)
+            except ServerUnreachable:
+                await self._line.reopen()
         return self._line
 
     async def _batch(self, line: PinnedConnection, batch: Sequence[Record], server: Server) -> list[RestoreReply]:
@@ -212,19 +230,28 @@ class BackupRestorer:
             if busy is None or self._stop:
                 break
             try:
-                await settled(line.channel, lambda: self._stop)
+                await self._hold(line)
             except TriageError as error:
                 told.update((at, told[at]._replace(stop=error)) for at in left)
                 break
         return [told[at] for at in range(len(batch))]
 
-    async def _safely(self, line: PinnedConnection, batch: Sequence[Record], server: Server) -> list[RestoreReply]:
+    async def _hold(self, line: PinnedConnection) -> None:
         try:
-            return await self._put(line, batch, server)
+            await settled(line.channel, lambda: self._stop)
         except ServerUnreachable:
-            # Nothing is overwritten, so trying again is safe: what the lost try put back reads as there already.
             await line.reopen()
-            return await self._put(line, batch, server)
+
+    async def _safely(self, line: PinnedConnection, batch: Sequence[Record], server: Server) -> list[RestoreReply]:
+        losses = Losses()
+        while True:
+            try:
+                return await self._put(line, batch, server)
+            except ServerUnreachable:
+                if losses.enough():
+                    raise
+                # Nothing is overwritten, so trying again is safe: what the lost try put back reads as there already.
+                await line.reopen()
 
     async def _put(self, line: PinnedConnection, batch: Sequence[Record], server: Server) -> list[RestoreReply]:
         now_ms = (await not_busy(lambda: server_time(line.channel), lambda: self._stop)).ms

@@ -159,10 +159,7 @@ def _of_its_database(plan: Plan, db: int | None) -> Plan:
 
 
 def _exit_code(run: RunView | None) -> int:
-    if run is None:
-        return 0
-    undone = run.counts.get(Outcome.FAILED, 0) + run.counts.get(Outcome.NOT_ATTEMPTED, 0)
-    return EXIT_INCOMPLETE if run.failed or undone else 0
+    return 0 if run is None or run.complete else EXIT_INCOMPLETE
 
 
 async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupChoice, *, yes: bool) -> _Result:

@@ -16,9 +16,11 @@ from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.files.backup_check import inspect, must_be_whole
 from redis_oom_tui.formatting.plan_document import restore_document
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreOutcome, RestoreReport
+from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreReport
 from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.budget import holding
+from redis_oom_tui.rules.restore_room import full, outlook
 
 EXIT_INCOMPLETE = 1
 EXIT_DECLINED = 1
@@ -46,8 +48,7 @@ def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: boo
         print_document(restore_document(report))
     else:
         click.echo("\n".join(_lines(report, invocation.connection_args)))
-    undone = report.counts.get(RestoreOutcome.FAILED, 0) + report.counts.get(RestoreOutcome.NOT_ATTEMPTED, 0)
-    return EXIT_INCOMPLETE if report.failed or undone or report.file_damaged else 0
+    return 0 if report.complete else EXIT_INCOMPLETE
 
 
 async def _restore(
@@ -55,8 +56,10 @@ async def _restore(
 ) -> RestoreReport | None:
     async with acting(invocation) as (server, operator):
         await require(operator, Action.RESTORE, read_only=invocation.connection.read_only)
-        if not yes and not confirm(_question(head, inspection, str(server.address))):
-            return None
+        if not yes:
+            question = _question(head, inspection, str(server.address), await server.snapshot())
+            if not confirm(question):
+                return None
         give_way(Pace.NORMAL)
         restoring = operator.restore(path, damaged_ok=inspection.damaged)
         with stopping(restoring.stop):
@@ -68,7 +71,7 @@ def _progress(report: RestoreReport) -> str:
     return f"putting back: {count(report.done_keys)} of {count(report.total_keys)} keys"
 
 
-def _question(head: Backup, inspection: BackupInspection, address: str) -> list[str]:
+def _question(head: Backup, inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at)) if head.made_at else "an unknown time"
     what = "expiries" if head.deed == "expire" else "keys"
     lines = [f"Put back the {what} of a backup of {when}, from {head.server}, at {address}.", holding(head)]
@@ -76,6 +79,8 @@ def _question(head: Backup, inspection: BackupInspection, address: str) -> list[
         lines.append(f"! {inspection.note}")
     if head.server != address:
         lines.append(f"! The backup is from {head.server}, not from {address}.")
+    too_full = full(head, snapshot)
+    lines += [f"! {warning}" for warning in too_full] or outlook(head, snapshot)
     alone = "A key whose expiry was changed since" if head.deed == "expire" else "What stands there by now"
     return [*lines, f"{alone} is left alone."]
 

@@ -78,7 +78,7 @@ def planned_fields(key: PlannedKey, outcome: KeyOutcome | None = None) -> dict[s
 def run_fields(run: RunView) -> dict[str, Any]:
     """The report of a run."""
     return {
-        "ok": not run.failed,
+        "ok": run.complete,
         "sentence": run.ended,
         "counts": _counts(run.counts),
         "freed_bytes": known_bytes(run.freed_bytes, run.counts.get(Outcome.DELETED, 0)),
@@ -93,7 +93,7 @@ def run_fields(run: RunView) -> dict[str, Any]:
 def restore_document(report: RestoreReport) -> dict[str, Any]:
     """What `restore --json` prints."""
     return {
-        "ok": not report.failed,
+        "ok": report.complete,
         "sentence": report.ended,
         "path": report.path,
         "keys_total": report.total_keys,

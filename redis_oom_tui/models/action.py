@@ -207,6 +207,12 @@ class RestoreReport:
         """Keys whose reply was read."""
         return sum(n for outcome, n in self.counts.items() if outcome is not RestoreOutcome.NOT_ATTEMPTED)
 
+    @property
+    def complete(self) -> bool:
+        """Whether it ended without a fault, with no key of the file failed or left."""
+        left = self.counts.get(RestoreOutcome.FAILED, 0) + self.counts.get(RestoreOutcome.NOT_ATTEMPTED, 0)
+        return not (self.failed or left or self.file_damaged)
+
 
 @dataclass(frozen=True, slots=True)
 class Backup:

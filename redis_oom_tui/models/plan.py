@@ -203,3 +203,10 @@ class RunView:
     def done_keys(self) -> int:
         """Keys whose reply was read."""
         return sum(n for outcome, n in self.counts.items() if outcome is not Outcome.NOT_ATTEMPTED)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ended without a fault: no key failed or was left, and it did something if any key was kept."""
+        left = self.counts.get(Outcome.FAILED, 0) + self.counts.get(Outcome.NOT_ATTEMPTED, 0)
+        acted = self.counts.get(Outcome.DELETED, 0) + self.counts.get(Outcome.EXPIRING, 0)
+        return not (self.failed or left or (self.counts.get(Outcome.CHANGED, 0) and not acted))

@@ -268,6 +268,9 @@ def _others(plan: Plan, backup: BackupChoice) -> Counter[str]:
 
 def _other_words(number: int, reason: str, backup: BackupChoice) -> str:
     is_kept, has = ("is kept", "has") if number == 1 else ("are kept", "have")
+    if reason != _UNKNOWN:
+        # The keys that go before them make room.
+        is_kept, has = "may be kept", "may have"
     ends = is_kept if backup.keep_unsaved else f"{has} no undo"
     return f"{number_of_keys(number)} {ends}: {reason}."
 

@@ -319,6 +319,45 @@ def test_a_key_that_changed_is_named_and_is_no_failure(
     assert "changed: cache:1: it was used since the preview" in out
 
 
+def test_a_run_that_kept_every_key_exits_1(server: RunningServer, tool: Tool, tmp_path: Path) -> None:
+    plan = tmp_path / "plan"
+    names = [b"cache:%d" % n for n in range(50)]
+    with server.client() as client:
+        fill(client, names)
+        tool("cleanup", "--match", "cache:*", "--save-plan", str(plan))
+        for name in names:
+            client.append(name, b"more")
+        code, document = tool.json("cleanup", "--plan", str(plan), "--yes")
+        assert (code, document["report"]["ok"]) == (1, False)
+        assert document["report"]["counts"] == {"changed": 50}
+        assert client.dbsize() == 50
+        client.delete(*names)
+        code, document = tool.json("cleanup", "--plan", str(plan), "--yes")
+        assert (code, document["report"]["ok"], document["report"]["counts"]) == (0, True, {"gone": 50})
+
+
+@pytest.mark.parametrize(("policy", "share"), [("noeviction", 0.97), ("noeviction", 1.3), ("allkeys-lru", 0.97)])
+def test_before_a_restore_it_is_said_that_there_is_no_room(
+    server: RunningServer, tool: Tool, tmp_path: Path, policy: str, share: float
+) -> None:
+    backup = tmp_path / "backup"
+    with server.client() as client:
+        fill(client, [b"cache:1"])
+        assert tool("cleanup", "--match", "cache:*", "--yes", "--backup", str(backup))[0] == 0
+        fill(client, [b"other:%d" % n for n in range(5000)], b"x" * 1000)
+        client.config_set("maxmemory-policy", policy)
+        client.config_set("maxmemory", int(settled(client) / share))
+        code, _, err = tool("restore", str(backup))
+        assert code == 1
+        where = "The server is over maxmemory, at " if share > 1 else "The server is at "
+        assert f"! {where}" in err
+        assert "Nothing is restored there above 95 %: free memory or raise maxmemory first." in err
+        code, document = tool.json("restore", str(backup), "--yes")
+        assert (code, document["ok"], client.exists("cache:1")) == (1, False, 0)
+        client.config_set("maxmemory", 0)
+        assert "Nothing is restored there" not in tool("restore", str(backup))[2]
+
+
 def test_a_run_that_could_not_finish_exits_1(valkey: RunningServer, valkey_tool: Tool) -> None:
     with valkey.client() as client:
         fill(client, [b"cache:1"])
@@ -426,6 +465,11 @@ def test_a_backup_without_its_last_line_is_restored_and_said_to_have_no_end(
         code, out, _ = valkey_tool("restore", str(backup), "--yes")
         assert (code, client.dbsize()) == (0, 20)
         assert "keys may be missing" in out
+        client.flushall()
+        backup.write_bytes(backup.read_bytes()[:-40])
+        code, document = valkey_tool.json("restore", str(backup), "--yes")
+        assert (code, document["ok"], document["counts"]) == (1, False, {"restored": 19, "failed": 1})
+        assert "keys may be missing" in document["sentence"]
 
 
 def a_giant_beside_a_small_one(server: RunningServer) -> None:

@@ -105,9 +105,9 @@ def test_consent_tells_what_has_no_room_to_be_read() -> None:
         "No key can be saved (too large to be read now, with 1.0 MiB free below maxmemory): this cannot be undone."
     )
     kept = consent(plan(MIB, 4 * MIB), BackupChoice(room_bytes=5 * MIB, keep_unsaved=True))
-    assert "1 key is kept: too large to be read now, with 5.0 MiB free below maxmemory." in kept
+    assert "1 key may be kept: too large to be read now, with 5.0 MiB free below maxmemory." in kept
     lost = consent(plan(MIB, 4 * MIB), BackupChoice(room_bytes=5 * MIB))
-    assert "1 key has no undo: too large to be read now, with 5.0 MiB free below maxmemory." in lost
+    assert "1 key may have no undo: too large to be read now, with 5.0 MiB free below maxmemory." in lost
 
 
 def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:

@@ -127,6 +127,12 @@ class RunningServer:
 
     stop = kill
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._process is not None
+        return self._process.pid
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Stopped in its tracks (SIGSTOP): its kernel still accepts connections, and nobody answers."""

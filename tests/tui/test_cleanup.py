@@ -1,14 +1,17 @@
 """Pane 4: a plan from the form, from marks or from a finding, its list, its one confirmation, its run and its undo."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
+from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
@@ -291,6 +294,15 @@ async def test_undo_of_a_run_asks_and_puts_its_backup_back():
         await at(pilot, Stage.RESTORED)
         assert "38 of 40 keys are back" in screen_text(app)
         assert operator.restores[-1].path == Path("/state/backups/one.oomb")
+
+
+def test_the_restore_dialog_warns_of_a_server_that_takes_no_key_back():
+    full = Snapshot(0.0, 0.0, Server("redis", "7", "master", Address()), Memory(used_bytes=130, maxmemory_bytes=100))
+    asked = RestoreDialog("one.oomb", "cache-1", None, full).question
+    assert any("over maxmemory, at 130 % of maxmemory. Nothing is restored" in warning for warning in asked.warnings)
+    roomy = replace(full, memory=replace(full.memory, used_bytes=50))
+    asked = RestoreDialog("one.oomb", "cache-1", None, roomy).question
+    assert (asked.warnings, "There is room for 50 B below maxmemory." in asked.lines) == ((), True)
 
 
 async def test_the_list_scrolls_to_every_key_and_shows_a_long_name_whole():

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from redis_oom_tui.models import timeouts
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.live import LiveServer
@@ -17,6 +18,13 @@ _LONGEST_WAIT = 2.0
 
 class OtherServer(TriageError):
     """The address is answered by another server now, or by the same one restarted: what was known does not hold."""
+
+    @classmethod
+    def at(cls, address: Address) -> "OtherServer":
+        """The same, in a sentence."""
+        return cls(
+            f"{address} is another server than before, or was restarted (its run id changed): look again before acting"
+        )
 
 
 class PinnedConnection:
@@ -44,10 +52,7 @@ class PinnedConnection:
         now = _run_id(info) if isinstance(info, bytes) else None
         if self._run_id is not None and now is not None and now != self._run_id:
             await channel.close()
-            raise OtherServer(
-                f"{self._server.address} is another server than before, or was restarted (its run id changed): look"
-                " again before acting"
-            )
+            raise OtherServer.at(self._server.address)
         self._run_id = self._run_id or now
         self._client_id = client_id if isinstance(client_id, int) else None
         self.channel = channel

@@ -1,10 +1,10 @@
 """Undo: putting the keys of a backup back."""
 
-from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.action import Backup, BackupInspection
 from redis_oom_tui.models.plan import Operation
-from redis_oom_tui.models.snapshot import Memory, Snapshot
-from redis_oom_tui.rules.budget import FILLED_TO, holding, putting_back
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.budget import holding
+from redis_oom_tui.rules.restore_room import full, outlook
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 
 
@@ -35,22 +35,10 @@ class RestoreDialog(ConfirmDialog):
             if expiries
             else "A key that exists now is never overwritten; one whose time is over stays away."
         )
-        memory = snapshot.memory if snapshot is not None else None
-        filling = putting_back(backup, snapshot) if backup is not None and snapshot is not None else None
-        if memory is not None and memory.pressure is not None and memory.pressure >= 1.0 and not expiries:
-            warnings.append("The server is over its limit: it will refuse to take keys back until there is room.")
-        elif filling is not None:
-            full = memory is not None and memory.pressure is not None and memory.pressure >= FILLED_TO
-            (warnings if full else lines).append(filling)
-        elif memory is not None and not expiries:
-            lines += _room(memory)
+        if snapshot is not None:
+            too_full = full(backup, snapshot)
+            warnings += too_full
+            lines += () if too_full else outlook(backup, snapshot)
         act = "Restore what can be read" if damaged else "Put back"
         question = Question("Put the backup back?", tuple(lines), act, tuple(warnings), danger=damaged)
         super().__init__(question)
-
-
-def _room(memory: Memory) -> list[str]:
-    """How much fits below the limit, where both are known."""
-    if memory.maxmemory_bytes is None or memory.counted_bytes is None:
-        return []
-    return [f"There is room for {size(memory.maxmemory_bytes - memory.counted_bytes)} below maxmemory."]
