@@ -43,7 +43,12 @@ def must_be_whole(inspection: BackupInspection, *, damaged_ok: bool = False) -> 
 def _line_by_line(path: Path, end: End | None, *, altered: bool) -> BackupInspection:
     keys = left_out = 0
     bad = [] if _has_good_head(path) else [1]
+    before, behind = 1, 0
     for line, record in numbered_records(path, damaged_ok=True):
+        # Only the last line of a run is skipped: the run wrote nothing that follows it.
+        if line.number > before + 1 and not behind:
+            behind = line.number
+        before = line.number
         if record is None:
             # In a file without an end, the line that was being written is no damage.
             if end is not None or line.whole:
@@ -53,8 +58,8 @@ def _line_by_line(path: Path, end: End | None, *, altered: bool) -> BackupInspec
         else:
             keys += 1
     expected = None if end is None else end.fields["keys"]
-    damaged = altered or bool(bad) or (expected is not None and keys != expected)
-    note = _note(path, keys, expected, bad) if damaged else ""
+    damaged = altered or bool(bad or behind) or (expected is not None and keys != expected)
+    note = _note(path, keys, expected, bad, behind) if damaged else ""
     if not note and end is None:
         note = f"{shown(path)} has no last line, as {_CUT}."
     return BackupInspection(str(path), keys, left_out, expected, damaged, note)
@@ -68,9 +73,11 @@ def _has_good_head(path: Path) -> bool:
     return True
 
 
-def _note(path: Path, keys: int, expected: int | None, bad: list[int]) -> str:
+def _note(path: Path, keys: int, expected: int | None, bad: list[int], behind: int) -> str:
     reason = "its content is not what was written"
-    if bad:
+    if behind:
+        reason = f"something follows its last line (in line {behind})"
+    elif bad:
         more = f" (and {count(len(bad) - 1)} more)" if len(bad) > 1 else ""
         reason = f"line {bad[0]} cannot be read{more}"
     held = f"{number_of_keys(keys)} can be read"

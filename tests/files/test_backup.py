@@ -147,6 +147,12 @@ def test_a_backup_that_is_what_was_written_is_whole(tmp_path: Path) -> None:
         (lambda lines: lines.__setitem__(-1, lines[-1].replace(b'"keys":12', b'"keys":"x"')), 12, "line 14 cannot"),
         (lambda lines: lines.__setitem__(-1, lines[-1].replace(b'"keys":12', b'"keys":11')), 12, "12 of 11 keys"),
         (lambda lines: (lines.pop(), lines.pop(5)[:0], lines.insert(3, b"{}\n")), 11, "line 4 cannot be read"),
+        (lambda lines: lines.append(b"\x00" * 100), 12, r"follows its last line \(in line 15\): 12 keys can be read"),
+        (lambda lines: lines.append(b"\x00" * 5000 + b"\n"), 12, r"follows its last line \(in line 15\)"),
+        (lambda lines: lines.append(lines[3]), 13, r"follows its last line \(in line 15\)"),
+        (lambda lines: lines.append(lines[3][:-4]), 12, r"follows its last line \(in line 15\)"),
+        (lambda lines: lines.append(lines[-1]), 12, "not what was written"),
+        (lambda lines: lines.append(b"\n"), 12, r"follows its last line \(in line 15\)"),
     ],
 )
 def test_a_damaged_backup_is_refused_unless_that_is_asked_for(
