@@ -92,7 +92,14 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
     broken_off = None if given["resume"] is None else _broken_off(invocation, given)
     if broken_off is not None:
         pace = options.pace if given["pace"] else broken_off.view.pace
-        options = replace(options, match=broken_off.match, type=broken_off.type, pattern=broken_off.pattern, pace=pace)
+        options = replace(
+            options,
+            match=broken_off.match,
+            type=broken_off.type,
+            pattern=broken_off.pattern,
+            databases=broken_off.databases,
+            pace=pace,
+        )
     scan = asyncio.run(_scan(invocation, options, broken_off))
     comparison = None if older is None else compare(older, scan)
     if scan.view.error is not None:
@@ -202,7 +209,15 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
         await server.close()
     progress = scan.progress() if isinstance(scan, KeepsItsPlace) else None
     return SavedScan(
-        view, time.time(), str(server.address), run_id, options.match, options.type, progress, options.pattern
+        view,
+        time.time(),
+        str(server.address),
+        run_id,
+        options.match,
+        options.type,
+        progress,
+        options.pattern,
+        options.databases,
     )
 
 

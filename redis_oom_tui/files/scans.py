@@ -114,6 +114,7 @@ def _document(scan: SavedScan) -> dict[str, Any]:
         "match": _written(scan.match),
         "type": scan.type,
         "pattern": None if scan.pattern is None else pattern_text.fields(scan.pattern),
+        "databases": scan.databases,
         "state": view.state.value,
         "pace": view.pace.value,
         "notes": list(view.notes),
@@ -202,6 +203,7 @@ def _scan(found: dict[str, Any]) -> SavedScan:
         # Files of before it was written have none.
         given(found, "progress", optional(members), None),
         given(found, "pattern", optional(pattern_text.checked), None),
+        given(found, "databases", optional(several(database)), None),
     )
 
 

@@ -191,6 +191,7 @@ def _change(change: PatternChange) -> dict[str, Any]:
         "bytes_now": change.bytes_now,
         "bytes_grown": change.bytes_grown,
         "certain": change.certain,
+        "doubt": change.doubt or None,
         "select": None if change.select is None else pattern_text.text(change.select),
         "within": None if change.within is None else key_fields(change.within)[0],
     }

@@ -113,8 +113,7 @@ def changes(comparison: Comparison, top: int) -> list[str]:
 def _changed(change: PatternChange, *, several: bool) -> str:
     grown = "?" if change.bytes_grown is None else f"{'+' if change.bytes_grown > 0 else ''}{_signed(change)}"
     more = "?" if change.keys_grown is None else f"{change.keys_grown:+,}"
-    unknown = change.bytes_grown is None
-    doubt = "" if change.certain or unknown else "  (within the error)"
+    doubt = f"  ({change.doubt})" if change.doubt else ""
     name = safe_text(change.pattern, _NAME) + (f" of db {change.db}" if several else "")
     return f"{grown:>9} {more:>12} {short_size(change.bytes_now):>9}  {name}{doubt}"
 

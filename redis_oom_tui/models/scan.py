@@ -220,14 +220,15 @@ class SavedScan:
     type: str | None = None
     progress: Mapping[str, Any] | None = None
     pattern: KeyPattern | None = None
+    databases: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PatternChange:
     """What became of one family between two scans; a side is None where that scan could not tell.
 
-    `certain` is False where the scans were partial and their intervals overlap. `within` is the pattern around it that
-    both scans tell, where one of them does not tell this one.
+    `certain` is False where a scan was partial or could not tell, and `doubt` then says why. `within` is the pattern
+    around it that both scans tell, where one of them does not tell this one.
     """
 
     pattern: bytes
@@ -239,6 +240,7 @@ class PatternChange:
     certain: bool = True
     select: KeyPattern | None = None
     within: bytes | None = None
+    doubt: str = ""
 
     @property
     def bytes_grown(self) -> int | None:

@@ -9,9 +9,10 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, SavedScan, ScanView
-from redis_oom_tui.rules.common_patterns import ScanCounts
+from redis_oom_tui.rules.common_patterns import ScanCounts, contains
 
 _NAMED = 3
+_SOME = "the {} scan looked at some keys only"
 
 
 def compare(before: SavedScan, now: SavedScan) -> Comparison:
@@ -20,7 +21,7 @@ def compare(before: SavedScan, now: SavedScan) -> Comparison:
     Each pattern of either scan is counted on both sides: names that one scan divides may be one pattern in the other.
     """
     old, new = ScanCounts(before.view), ScanCounts(now.view)
-    changes = [_change(name, db, select, old, new) for db, select, name in _rows(old, new)]
+    changes = [_doubted(_change(name, db, select, old, new), before, now) for db, select, name in _rows(old, new)]
     told = {(each.db, each.select): each for each in changes if each.select is not None and each.keys_grown is not None}
     moved = [
         replace(change, within=_within(change, told))
@@ -30,7 +31,7 @@ def compare(before: SavedScan, now: SavedScan) -> Comparison:
     return Comparison(
         before_at=before.taken_at,
         now_at=now.taken_at,
-        whole=_whole(before.view, now.view),
+        whole=_doubted(_whole(before.view, now.view), before, now),
         patterns=tuple(sorted(moved, key=_weight)),
         notes=_notes(before, now) + _coarser(moved),
     )
@@ -59,6 +60,33 @@ def _change(name: bytes, db: int | None, select: KeyPattern, old: ScanCounts, ne
         certain=_apart(bytes_before, bytes_now),
         select=select,
     )
+
+
+def _doubted(change: PatternChange, before: SavedScan, now: SavedScan) -> PatternChange:
+    """`change` without what a scan of some keys only cannot tell, and with why it is not certain."""
+    if _passed_over(before, now, change):
+        change = replace(change, keys_before=None, bytes_before=None, certain=False, doubt=_SOME.format("earlier"))
+    if _passed_over(now, before, change):
+        change = replace(change, keys_now=None, bytes_now=None, certain=False, doubt=_SOME.format("later"))
+    if change.doubt or (change.keys_grown is None and change.bytes_grown is None):
+        return change
+    if change.bytes_grown is not None and not change.certain:
+        return replace(change, doubt="within the error")
+    if not (before.view.complete and now.view.complete):
+        return replace(change, certain=False, doubt="estimated")
+    return change
+
+
+def _passed_over(scan: SavedScan, other: SavedScan, change: PatternChange) -> bool:
+    """Whether `scan` may have passed over keys of this pattern that `other` counted."""
+    if scan.match not in (None, other.match) or scan.type not in (None, other.type):
+        return True
+    if scan.databases not in (None, other.databases) and change.db not in (scan.databases or ()):
+        return True
+    if scan.pattern in (None, other.pattern) or scan.pattern is None:
+        return False
+    select = change.select
+    return select is None or select.delimiters != scan.pattern.delimiters or not contains(scan.pattern, select)
 
 
 def _within(change: PatternChange, told: Mapping[tuple[int | None, KeyPattern], PatternChange]) -> bytes | None:
@@ -124,14 +152,18 @@ def _whole(before: ScanView, now: ScanView) -> PatternChange:
     )
 
 
+def _asked(scan: SavedScan) -> tuple[object, ...]:
+    return scan.match, scan.type, scan.pattern, scan.databases
+
+
 def _notes(before: SavedScan, now: SavedScan) -> tuple[str, ...]:
     notes = []
     if before.server != now.server:
         notes.append(f"the earlier scan is of another address, {before.server}: the change may be the servers'")
     elif before.run_id != now.run_id:
         notes.append("the server has restarted since the earlier scan")
-    if (before.match, before.type, before.pattern) != (now.match, now.type, now.pattern):
-        notes.append("the two scans looked at different keys: their --match, --pattern or --type differ")
+    if _asked(before) != _asked(now):
+        notes.append("the two scans looked at different keys: their --match, --pattern, --type or -n differ")
     for name, view in (("earlier", before.view), ("later", now.view)):
         if not view.complete:
             notes.append(f"the {name} scan is partial ({view.share_scanned:.0%}): its figures are estimates")

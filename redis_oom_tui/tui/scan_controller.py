@@ -57,13 +57,20 @@ class ScanController:
         """Go on where a saved scan broke off. Raises BadInput where its file is damaged."""
         if isinstance(self._app.source, GoesOn):
             scan = self._app.source.resumed(saved.progress or {}, pace=self.options.pace)
-            self.walked = replace(self.options, match=saved.match, type=saved.type, pattern=saved.pattern)
+            self.walked = replace(
+                self.options,
+                match=saved.match,
+                type=saved.type,
+                pattern=saved.pattern,
+                databases=saved.databases,
+            )
             self.before = None
             self._run(scan)
 
     def compare_with(self, saved: SavedScan) -> None:
         """Let findings say what grew since `saved`, where it saw the same keys as the scan here does."""
         alike = (saved.match, saved.type, saved.pattern) == (self.walked.match, self.walked.type, self.walked.pattern)
+        alike = alike and saved.databases in (None, self.walked.databases)
         if saved.view.complete and alike:
             self.before = saved.view
 

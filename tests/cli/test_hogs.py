@@ -122,6 +122,26 @@ def test_a_scan_is_kept_and_compared(filled: RunningServer, tmp_path: Path) -> N
             client.delete(*[b"leak:%d" % number for number in range(100)])
 
 
+def test_keys_that_the_earlier_scan_passed_over_are_no_growth(filled: RunningServer, tmp_path: Path) -> None:
+    kept = tmp_path / "scan.json"
+    assert run(filled, "--match", "cart:*", "--save", str(kept)).returncode == 0
+    comparison = json.loads(run(filled, "--compare", str(kept), "--json").stdout)["comparison"]
+    for row in (comparison["all"], *comparison["patterns"]):
+        assert (row["keys_grown"], row["bytes_grown"], row["certain"]) == (None, None, False)
+        assert row["doubt"] == "the earlier scan looked at some keys only"
+    done = run(filled, "--compare", str(kept))
+    assert "(the earlier scan looked at some keys only)" in done.stdout
+
+
+def test_a_database_that_the_earlier_scan_passed_over_is_no_growth(filled: RunningServer, tmp_path: Path) -> None:
+    kept = tmp_path / "scan.json"
+    command = [*COMMAND, "-s", filled.socket_path, "-n", "1", "hogs", "--save", str(kept)]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    comparison = json.loads(run(filled, "--compare", str(kept), "--json").stdout)["comparison"]
+    assert comparison["patterns"]
+    assert {row["keys_grown"] for row in comparison["patterns"] if row["db"] == 0} == {None}
+
+
 def test_ctrl_c_keeps_what_was_found(valkey: RunningServer) -> None:
     with valkey.client() as client:
         pipe = client.pipeline(transaction=False)

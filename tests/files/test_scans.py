@@ -29,7 +29,7 @@ VIEW = ScanView(
 
 
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:
-    scan = SavedScan(VIEW, 1700000000.5, "127.0.0.1:6379", "abc", b"a*\xff", "hash")
+    scan = SavedScan(VIEW, 1700000000.5, "127.0.0.1:6379", "abc", b"a*\xff", "hash", databases=(0, 2))
     save_scan(scan, tmp_path / "s")
     assert load_scan(tmp_path / "s") == scan
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600

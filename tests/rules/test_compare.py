@@ -1,10 +1,13 @@
 """Comparing two scans: what grew, and what cannot be said."""
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Interval, PatternRow, SavedScan, ScanState, ScanView
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.key_patterns import Matcher
@@ -55,8 +58,34 @@ def test_estimates_that_overlap_are_not_certain() -> None:
     close = compare(scan(family(b"a:*", 10, 1000, spread=0.2), **partial), scan(family(b"a:*", 10, 1100)))
     assert not close.patterns[0].certain
     apart = compare(scan(family(b"a:*", 10, 1000, spread=0.2), **partial), scan(family(b"a:*", 10, 2000)))
-    assert apart.patterns[0].certain
+    assert (apart.patterns[0].bytes_grown, apart.patterns[0].certain) == (1000, False)
+    assert (close.patterns[0].doubt, apart.patterns[0].doubt) == ("within the error", "estimated")
     assert "partial" in apart.notes[0]
+
+
+@pytest.mark.parametrize(
+    "limits", [{"match": b"b*"}, {"type": "hash"}, {"databases": (1,)}, {"pattern": KeyPattern((b"b:",), below=True)}]
+)
+def test_what_a_scan_of_some_keys_passed_over_did_not_grow_or_shrink(limits: dict[str, Any]) -> None:
+    some = replace(scanned([b"b:%d" % n for n in range(10)]), **limits)
+    every = scanned([b"a:%d" % n for n in range(10)] + [b"b:%d" % n for n in range(10)])
+    for found, word in ((compare(some, every), "earlier"), (compare(every, some), "later")):
+        told = {change.pattern: change for change in (found.whole, *found.patterns)}
+        for name in (b"*", b"a:*"):
+            change = told[name]
+            assert (change.keys_grown, change.bytes_grown, change.certain) == (None, None, False)
+            assert change.doubt == f"the {word} scan looked at some keys only"
+        assert "looked at different keys" in found.notes[0]
+    same = compare(some, replace(some, taken_at=9.0))
+    assert (same.patterns, same.whole.certain, same.whole.keys_grown) == ((), True, 0)
+
+
+def test_a_pattern_that_both_scans_saw_all_of_is_compared() -> None:
+    before = replace(scanned([b"b:%d" % n for n in range(10)]), pattern=KeyPattern((b"b:",), below=True))
+    now = scanned([b"b:%d" % n for n in range(30)] + [b"a"])
+    told = {change.pattern: change for change in compare(before, now).patterns}
+    assert (told[b"b:*"].keys_grown, told[b"b:*"].certain) == (20, True)
+    assert told[b"a"].keys_grown is None
 
 
 def test_a_family_that_a_partial_scan_did_not_list_is_unknown_not_zero() -> None:

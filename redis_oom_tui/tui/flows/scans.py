@@ -104,6 +104,7 @@ def _at_hand(desk: "ActionController") -> SavedScan | None:
         scans.walked.type,
         scans.progress(),
         scans.walked.pattern,
+        scans.walked.databases,
     )
 
 
