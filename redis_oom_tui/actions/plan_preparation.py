@@ -34,7 +34,10 @@ async def prepared(
 def _suspicious(snapshot: Snapshot) -> bool:
     """Whether anything hints at a server that refuses every write, deletions too."""
     errors = snapshot.counters.errors_by_kind
-    return snapshot.activity.last_save_failed or any(errors.get(kind) for kind in _REFUSE_ALL)
+    activity = snapshot.activity
+    return (
+        activity.last_save_failed or activity.good_replicas is not None or any(errors.get(kind) for kind in _REFUSE_ALL)
+    )
 
 
 def _lfu_before(desk: ActionContext, snapshot: Snapshot) -> bool:

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 
 from redis_oom_tui.cli.check_samples import Answer
-from redis_oom_tui.formatting.check_document import check_document
+from redis_oom_tui.formatting.check_document import AUDIT_UNREAD, check_document
 from redis_oom_tui.formatting.doubts import doubt_lines, server_text
 from redis_oom_tui.formatting.limits import share_of_limit
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -56,7 +56,7 @@ def _lines(answer: Answer) -> list[str]:
         began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
         lines.append(f"  since {began}, {duration(snapshot.taken_at - verdict.since)} ago")
     lines += [f"  ! {safe_text(note)}" for note in snapshot.notes]
-    lines += [f"  ! {sentence}" for sentence in answer.unreturned]
+    lines += [f"  ! {sentence}" for sentence in ((AUDIT_UNREAD,) if answer.unreturned is None else answer.unreturned)]
     if sentence := skew_sentence(snapshot):
         lines.append(f"  ! {sentence}: expiries and idle times are by the server's")
     lines += [f"  ? {line}" for line in doubt_lines(snapshot, _DOUBTS)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.audit import AuditFile, state_folder, tail_of
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.cluster import servers_in
@@ -14,13 +15,16 @@ from redis_oom_tui.rules.timed_returns import not_returned
 _TIMED = re.compile(rb'"reverts_in_seconds":\s*[0-9]')
 
 
-def unreturned(invocation: Invocation, snapshot: Snapshot, settings: Mapping[str, str]) -> tuple[str, ...]:
-    """A sentence for each, from the audit log; none where that tells of no timed change, or cannot be read."""
+def unreturned(invocation: Invocation, snapshot: Snapshot, settings: Mapping[str, str]) -> tuple[str, ...] | None:
+    """A sentence for each, from the audit log; none where that tells of no timed change. None: it is unreadable."""
     path = invocation.audit_path or state_folder() / "audit.jsonl"
     # To read the whole log takes long, and there is hardly ever such a change in it.
-    if not path.is_file() or not _TIMED.search(tail_of(path)):
-        return ()
-    history = AuditFile(path, wall=time.time).history()
+    try:
+        if not path.exists() or not _TIMED.search(tail_of(path)):
+            return ()
+        history = AuditFile(path, wall=time.time).history()
+    except (OSError, TriageError):
+        return None
     memory = snapshot.memory
     values = {"maxmemory": str(memory.maxmemory_bytes or 0), "maxmemory-policy": memory.policy, **settings}
     shown = str(snapshot.server.address)

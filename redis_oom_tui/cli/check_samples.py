@@ -31,16 +31,20 @@ if TYPE_CHECKING:
 # Where something hints at refused writes: how long after the first look they are waited for, and how often.
 LONGER_SECONDS = 1.5
 _STEP_SECONDS = 0.25
+# The rules that speak where every write is refused.
+_BLOCKED = ("misconf", "noreplicas")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The second look, and what was made of both; `unreturned` is what was to go back by itself and did not."""
+    """The second look, and what was made of both; `unreturned` is what was to go back by itself and did not,
+    None where the audit log could not be read.
+    """
 
     verdict: Verdict
     snapshot: Snapshot
     findings: tuple[Finding, ...]
-    unreturned: tuple[str, ...] = ()
+    unreturned: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +100,15 @@ def _knocked_longer(invocation: Invocation, knock: Preflight, looks: CheckSample
 def _may_have_missed(before: Snapshot, now: Snapshot, invocation: Invocation) -> bool:
     """Whether refused writes may come too seldom for what was seen so far, which shows none."""
     thresholds = invocation.profile.watch.thresholds
-    return judge(now, before, thresholds).level is not Level.OOM and calls_for_a_longer_look(now, thresholds)
+    verdict = judge(now, before, thresholds)
+    seen = verdict.level is Level.OOM or verdict.rule in _BLOCKED
+    return not seen and calls_for_a_longer_look(now, thresholds)
 
 
 def _refused(before: Snapshot, now: Snapshot) -> bool:
     """Whether a write was refused between the two, here or on the cluster's worst node."""
-    return bool(between(before, now).refused_writes) or judge(now, before).level is Level.OOM
+    verdict = judge(now, before)
+    return bool(between(before, now).refused_writes) or verdict.level is Level.OOM or verdict.rule in _BLOCKED
 
 
 def _knocked(invocation: Invocation, knock: Preflight) -> CheckSamples | None:

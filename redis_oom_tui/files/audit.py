@@ -75,13 +75,10 @@ def state_folder() -> Path:
 
 
 def tail_of(path: Path) -> bytes:
-    """As much of the end of the log as is looked at; nothing where it cannot be read."""
-    try:
-        with open_plain(path) as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            return file.read(_TAIL)
-    except OSError:
-        return b""
+    """As much of the end of the log as is looked at. Raises OSError or BadInput where it cannot be read."""
+    with open_plain(path) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+        return file.read(_TAIL)
 
 
 class AuditFile:

@@ -11,15 +11,18 @@ from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
 
+AUDIT_UNREAD = "The audit log cannot be read: whether a setting was to go back by itself and did not is not known."
+"""The note where `unreturned` is null."""
+
 
 def check_document(
     verdict: Verdict,
     address: Address,
     snapshot: Snapshot | None = None,
     findings: tuple[Finding, ...] = (),
-    unreturned: tuple[str, ...] = (),
+    unreturned: tuple[str, ...] | None = (),
 ) -> dict[str, Any]:
-    """What `check --json` prints; without a snapshot every figure is null."""
+    """What `check --json` prints; without a snapshot every figure is null, and so is what was not looked at."""
     counters = None if snapshot is None else snapshot.counters
     return {
         "verdict": verdict.level.value,
@@ -38,8 +41,8 @@ def check_document(
         "evicted_keys_total": None if counters is None else counters.evicted_keys_total,
         "clock_skew_seconds": None if snapshot is None else snapshot.clock_skew_seconds,
         "findings": [finding_fields(finding) for finding in findings],
-        "unreturned": list(unreturned),
-        "notes": [] if snapshot is None else list(snapshot.notes),
+        "unreturned": None if unreturned is None else list(unreturned),
+        "notes": [*([] if snapshot is None else snapshot.notes), *([AUDIT_UNREAD] if unreturned is None else [])],
         "doubts": [] if snapshot is None else doubt_fields(snapshot),
         "nodes": None if snapshot is None or snapshot.fleet is None else node_documents(snapshot.fleet),
     }

@@ -166,7 +166,9 @@ class Counters:
 class Activity:
     """What else goes on: clients, replicas, and the states in which figures or commands cannot be trusted.
 
-    `copying_master` is a replica's full copy of its master's data, under way.
+    `copying_master` is a replica's full copy of its master's data, under way. `good_replicas` are those in touch, told
+    only where writes need some; `wanted_replicas` is how many they need. `save_needed` is whether a failed save to disk
+    stops writes, by the server's settings. What is not told is None.
     """
 
     connected_clients: int | None = None
@@ -184,6 +186,10 @@ class Activity:
     replica_expires_tracked: int | None = None
     cached_scripts: int | None = None
     aof_enabled: bool = False
+    aof_write_failed: bool = False
+    good_replicas: int | None = None
+    wanted_replicas: int | None = None
+    save_needed: bool | None = None
 
     @property
     def has_child(self) -> bool:

@@ -13,7 +13,9 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Verdict
 from redis_oom_tui.monitor.clock import WaitingClock
+from redis_oom_tui.ports import TellsSettings
 from redis_oom_tui.rules.alerts import lowered, reading
+from redis_oom_tui.rules.fill_in import with_write_settings
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import TROUBLE, attempt, sentence
 from redis_oom_tui.rules.history import History
@@ -98,6 +100,9 @@ class Polling:
             await self.source.open()
             self._open = True
             snapshot = await self.source.snapshot()
+        if snapshot.activity.last_save_failed and isinstance(self.source, TellsSettings):
+            # Only the settings tell whether it stops writes.
+            snapshot = with_write_settings(snapshot, await self.source.settings())
         return snapshot
 
     async def _failed(self, reason: str) -> PollResult:

@@ -102,6 +102,15 @@ def counted_buffers(memory: Memory) -> int:
     return min(memory.counted_bytes or 0, split.size(Share.CLIENTS) + split.size(Share.LINKS) + replication)
 
 
+def reported_buffers(memory: Memory) -> int | None:
+    """As `counted_buffers`, or what the server books where used_memory is unknown; None where it books none of them."""
+    booked = (memory.clients_normal_bytes, memory.clients_replicas_bytes, memory.replication_backlog_bytes)
+    told = [part for part in booked if part is not None]
+    if not told:
+        return None
+    return sum(told) if memory.counted_bytes is None else counted_buffers(memory)
+
+
 def tracking_bytes(activity: Activity) -> tuple[int, int]:
     """What the table of client-side caching takes, low and high: the server books it as data.
 

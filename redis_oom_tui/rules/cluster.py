@@ -74,7 +74,8 @@ def _traits(view: NodeView, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield "maxmemory-policy", snapshot.memory.policy
     yield "version", f"{snapshot.server.flavour} {snapshot.server.version}"
     for name, value in view.settings.items():
-        if name not in ("maxmemory", "maxmemory-policy"):
+        # Replicas often save where masters do not.
+        if name not in ("maxmemory", "maxmemory-policy", "save"):
             yield name, value
 
 

@@ -265,6 +265,7 @@ def _main_thread(fields: InfoFields) -> float | None:
 
 def _activity(fields: InfoFields) -> Activity:
     link = fields.text("master_link_status")
+    aof_write_failed = fields.flag("aof_enabled") and fields.text("aof_last_write_status") == "err"
     return Activity(
         connected_clients=fields.whole("connected_clients"),
         blocked_clients=fields.whole("blocked_clients"),
@@ -272,8 +273,7 @@ def _activity(fields: InfoFields) -> Activity:
         loading=fields.flag("loading"),
         saving=fields.flag("rdb_bgsave_in_progress"),
         rewriting_aof=fields.flag("aof_rewrite_in_progress"),
-        last_save_failed=fields.text("rdb_last_bgsave_status") == "err"
-        or fields.text("aof_last_write_status") == "err",
+        last_save_failed=fields.text("rdb_last_bgsave_status") == "err" or aof_write_failed,
         master_link_up=None if link is None else link == "up",
         copying_master=fields.flag("master_sync_in_progress"),
         pubsub_channels=fields.whole("pubsub_channels"),
@@ -282,6 +282,8 @@ def _activity(fields: InfoFields) -> Activity:
         tracking_items=fields.whole("tracking_total_items"),
         cached_scripts=fields.whole("number_of_cached_scripts"),
         aof_enabled=fields.flag("aof_enabled"),
+        aof_write_failed=aof_write_failed,
+        good_replicas=fields.whole("min_slaves_good_slaves"),
     )
 
 

@@ -12,6 +12,8 @@ from redis_oom_tui.models.snapshot import Doubt
 LARGEST = 2**53
 # Ten times the largest machine that there is.
 LARGEST_MACHINE = 2**48
+FELL_BELOW_ZERO = "it fell below zero"
+"""How the reason ends for an unsigned count from which more was taken than it held."""
 _WRAPPED = 2**63
 _LONGEST = 80
 _NUMBER = re.compile(r"-?\d+(\.\d+)?%?")
@@ -87,12 +89,14 @@ def believed(value: object, at_most: float = LARGEST) -> tuple[float | None, str
     (None, "reads 'many', which is not a number")
     """
     number = _number(value)
+    if isinstance(number, int) and abs(number) > 2**64:
+        return None, f"reads a number of {number.bit_length() * 3 // 10 + 1} digits, which cannot be"
     if number is None or not math.isfinite(number):
         return None, f"reads '{safe_text(str(value), 24)}', which is not a number"
     if number < 0:
         return None, f"reads {safe_text(str(value), 24)}, and cannot be below 0"
     if number >= _WRAPPED and int(number) <= 2**64:
-        return None, f"reads {int(number)} (2^64 - {size(2**64 - int(number))}): it fell below zero"
+        return None, f"reads {int(number)} (2^64 - {size(2**64 - int(number))}): {FELL_BELOW_ZERO}"
     if number > at_most:
         return None, f"reads {safe_text(str(value), 24)}, which cannot be"
     return float(number), None

@@ -6,6 +6,8 @@ from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.refusable import takes_memory
 from redis_oom_tui.rules.verdict.facts import Facts
 
+# What a server says that refuses every write.
+_EVERY_WRITE = ("MISCONF", "NOREPLICAS")
 # Eviction under load leaves a server over its limit for moments.
 _OVER_MS = 200
 
@@ -22,6 +24,8 @@ def calls_for_a_longer_look(snapshot: Snapshot, thresholds: Thresholds) -> bool:
 
 def _hints(snapshot: Snapshot, thresholds: Thresholds) -> bool:
     counters = snapshot.counters
+    if any(counters.errors_by_kind.get(kind) for kind in _EVERY_WRITE):
+        return True
     if counters.refused_writes_total or (counters.eviction_exceeded_ms or 0) >= _OVER_MS:
         return True
     unsure = counters.refused_writes_total is None or counters.refused_is_lower_bound

@@ -19,8 +19,12 @@ PATTERNS = (
     "act*",
     "repl-backlog-size",
     "replica-ignore-maxmemory",
+    "min-replicas-to-write",
+    "stop-writes-on-bgsave-error",
+    "save",
 )
 """What CONFIG GET is asked for, one at a time."""
+_DIGITS = 20
 
 
 async def read_settings(client: "Redis") -> Mapping[str, str]:
@@ -45,7 +49,9 @@ def settings_in(replies: Iterable[object]) -> Mapping[str, str]:
     settings: dict[str, str] = {}
     for reply in replies:
         told = reply if isinstance(reply, list) and all(isinstance(word, bytes) for word in reply) else ()
-        settings |= {_text(name): _text(value) for name, value in zip(told[::2], told[1::2], strict=False)}
+        pairs = zip(told[::2], told[1::2], strict=False)
+        # No setting is a number of so many digits, and Python itself refuses to read the longest of them.
+        settings |= {_text(name): _text(value) for name, value in pairs if not _endless(value)}
     return MappingProxyType(settings)
 
 
@@ -61,6 +67,10 @@ def refused_settings(replies: Iterable[object]) -> Capabilities:
         return known
     said = str(asked[0]).partition(", with args")[0].removeprefix("ERR ").removeprefix("NOPERM ")
     return known.without(Feature.CONFIG_GET, safe_text(said, 200))
+
+
+def _endless(value: bytes) -> bool:
+    return len(value) > _DIGITS and value.isdigit()
 
 
 def _text(word: object) -> str:

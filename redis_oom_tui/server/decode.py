@@ -45,7 +45,7 @@ def strings(reply: object) -> list[bytes]:
 def page(reply: object) -> tuple[int, list[bytes]]:
     """The next cursor and the names of a SCAN."""
     cursor, names = array(reply, 2)
-    if isinstance(cursor, bytes) and cursor.isdigit() and int(cursor) < _LARGEST_CURSOR:
+    if isinstance(cursor, bytes) and cursor.isdigit() and len(cursor) <= 20 and int(cursor) < _LARGEST_CURSOR:
         return int(cursor), strings(names)
     raise _unexpected(cursor, "a cursor")
 

@@ -237,3 +237,15 @@ def test_it_imports_neither_the_screen_nor_the_driver(valkey: RunningServer) -> 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines()[-1] == "[]"
     assert done.returncode == 0
+
+
+def test_every_write_refused_for_want_of_replicas_is_critical(
+    server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with server.client() as client:
+        client.config_set("min-replicas-to-write", 1)
+        ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
+        document = json.loads(out)
+        assert (ended, document["verdict"], document["rule"]) == (2, "critical", "noreplicas")
+        client.config_set("min-replicas-to-write", 0)
+        assert checked(capsys, "-s", server.socket_path, "check")[0] == 0

@@ -56,3 +56,18 @@ def test_a_setting_that_check_does_not_read_is_named_as_well(
     _killed(valkey, audit, "maxclients", "10000", "9000")
     (told,) = json.loads(_run(capsys, valkey, audit, "check", "--json"))["unreturned"]
     assert told.startswith("maxclients was to go back to 10000")
+
+
+def test_an_audit_log_that_cannot_be_read_is_no_word_that_all_went_back(
+    valkey: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    audit = tmp_path / "audit.jsonl"
+    _killed(valkey, audit, "maxclients", "10000", "9000")
+    monkeypatch.setattr("redis_oom_tui.files.audit.open_plain", refuse)
+    document = json.loads(_run(capsys, valkey, audit, "check", "--json"))
+    assert document["unreturned"] is None
+    assert any("audit log cannot be read" in note for note in document["notes"])
+    assert "audit log cannot be read" in _run(capsys, valkey, audit, "check")

@@ -1,16 +1,20 @@
 """INFO, from servers that say more or less of it, becomes one Snapshot in which unknown is None."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import CommandRefused, NotRedis
 from redis_oom_tui.models.snapshot import Database, Snapshot
+from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.server.config_reader import settings_in
 from tests.rules.captured import REDIS_6_2, REDIS_7_0, SENTINEL, VALKEY_9_1
 
 
@@ -62,7 +66,9 @@ def test_states_in_which_figures_cannot_be_trusted() -> None:
     assert snapshot.activity.loading
     assert snapshot.activity.has_child
     assert snapshot.activity.last_save_failed
-    assert read(REDIS_7_0, aof_last_write_status="err").activity.last_save_failed
+    assert read(REDIS_7_0, aof_enabled=1, aof_last_write_status="err").activity.last_save_failed
+    # Without an AOF the server does not look at how its last write went.
+    assert not read(REDIS_7_0, aof_enabled=0, aof_last_write_status="err").activity.last_save_failed
     assert not read(REDIS_7_0).activity.last_save_failed
 
 
@@ -125,3 +131,33 @@ def test_a_hostile_servers_words_are_harmless() -> None:
 def test_no_reply_can_crash_the_reading(changed: dict[str, Any]) -> None:
     changed["used_memory"] = 1
     assert read(REDIS_7_0, **changed).memory.used_bytes == 1
+
+
+def test_a_number_of_hundreds_of_digits_is_unknown() -> None:
+    snapshot = read(REDIS_7_0, used_memory=10**4000, used_memory_peak="9" * 5000, errorstat_OOM={"count": 10**400})
+    assert snapshot.memory.used_bytes is None
+    assert snapshot.memory.peak_bytes is None
+    (told,) = (doubt.reason for doubt in snapshot.doubts if doubt.field == "used_memory")
+    assert "digits, which cannot be" in told
+    many = {"maxmemory": "9" * 5000, "min-replicas-to-write": "9" * 5000}
+    assert with_settings(replace(snapshot, memory=replace(snapshot.memory, maxmemory_bytes=None)), many)
+    settings = settings_in([[b"maxmemory-samples", b"9" * 5000, b"maxmemory-policy", b"noeviction"]])
+    assert settings == {"maxmemory-policy": "noeviction"}
+
+
+@pytest.mark.parametrize(
+    ("used", "step"),
+    [("lots", "Look at what the server or its provider shows"), (2**64 - 100, "Fail over to a replica")],
+)
+def test_a_restart_is_advised_only_where_the_count_fell_below_zero(used: object, step: str) -> None:
+    for over in (0, 5000):
+        verdict = judge(read(REDIS_7_0, used_memory=used, current_eviction_exceeded_time=over))
+        assert verdict.first_step.startswith(step)
+
+
+def test_buffers_are_never_zero_where_they_are_not_known() -> None:
+    snapshot = read(REDIS_7_0, used_memory="lots", mem_clients_normal=1800)
+    booked = (snapshot.memory.clients_replicas_bytes or 0) + (snapshot.memory.replication_backlog_bytes or 0)
+    assert f"buffers of clients and replicas {size(1800 + booked)}" in judge(snapshot).evidence
+    bare = read({"redis_version": "7.0.0", "used_memory": "lots", "maxmemory": 0, "role": "master"})
+    assert "buffers of clients and replicas ?" in judge(bare).evidence

@@ -15,6 +15,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import break_down
+from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.live import LiveServer
@@ -32,7 +33,7 @@ async def looked_at(server: RunningServer, meanwhile: str = "") -> tuple[Verdict
         before = await live.snapshot()
         if meanwhile:
             write(server, meanwhile)
-        after = await live.snapshot()
+        after = with_settings(await live.snapshot(), await live.settings())
         return judge(after, before), after
 
 
@@ -237,6 +238,11 @@ async def test_reset_counters_do_not_hide_a_refusal(flavour: str) -> None:
         assert "at least 1 refused" in verdict.reason
 
 
+def fail_to_save(server: RunningServer, client: redis.Redis) -> None:
+    client.bgsave()
+    until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "a failed save")
+
+
 async def test_a_failed_save_is_told_apart_from_memory(flavour: str, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -244,17 +250,39 @@ async def test_a_failed_save_is_told_apart_from_memory(flavour: str, tmp_path: P
         gone.rmdir()
         with server.client() as client:
             client.config_set("save", "3600 1")
-            client.bgsave()
-            for _ in range(200):
-                if client.info("persistence")["rdb_last_bgsave_status"] == "err":
-                    break
-                await asyncio.sleep(0.02)
+            fail_to_save(server, client)
+            async with opened(server.connection) as live:
+                assert judge(await live.snapshot()).rule == "save-failed"  # its settings are not known here
             verdict, _ = await looked_at(server)
-            assert verdict.rule == "save-failed"
+            assert (verdict.level, verdict.rule) == (Level.CRITICAL, "misconf")
             with pytest.raises(redis.ResponseError, match="MISCONF"):
                 client.set("k", "v")
-        verdict, _ = await looked_at(server)
-        assert (verdict.level, verdict.rule) == (Level.CRITICAL, "misconf")
+
+
+@pytest.mark.parametrize(("setting", "value"), [("stop-writes-on-bgsave-error", "no"), ("save", "")])
+async def test_a_misconf_of_the_past_is_not_taken_for_one_of_now(
+    flavour: str, tmp_path: Path, setting: str, value: str
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with limited(flavour, "noeviction", f"dir {gone}") as server:
+        gone.rmdir()
+        with server.client() as client:
+            client.config_set("save", "3600 1")
+            fail_to_save(server, client)
+            with pytest.raises(redis.ResponseError, match="MISCONF"):
+                client.set("k", "v")
+            client.config_set(setting, value)
+            client.set("k", "v")
+            verdict, snapshot = await looked_at(server)
+            assert (verdict.level, verdict.rule) == (Level.WARNING, "save-failed")
+            assert "let writes pass" in verdict.reason
+            unread = judge(replace(snapshot, activity=replace(snapshot.activity, save_needed=None)))
+            assert (unread.level, unread.rule) == (Level.WARNING, "save-failed")
+            assert "may refuse" in unread.reason
+            client.config_set("min-replicas-to-write", 1)
+            verdict, _ = await looked_at(server)
+            assert (verdict.level, verdict.rule) == (Level.CRITICAL, "noreplicas")
 
 
 async def test_out_of_memory_and_no_save_says_first_what_lets_deletions_through(flavour: str, tmp_path: Path) -> None:
@@ -265,19 +293,20 @@ async def test_out_of_memory_and_no_save_says_first_what_lets_deletions_through(
         gone.rmdir()
         with server.client() as client:
             client.config_set("save", "3600 1")
-            client.bgsave()
-            until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "a failed save")
-            verdict, _ = await looked_at(server, meanwhile="k")
-            assert verdict.level is Level.OOM
-            assert "deletions may be refused too (MISCONF)" in str(verdict.first_step)
-            with pytest.raises(redis.ResponseError, match="MISCONF"):
-                client.unlink("f0")
-            verdict, _ = await looked_at(server, meanwhile="k")
+            fail_to_save(server, client)
+            verdict, snapshot = await looked_at(server, meanwhile="k")
             assert verdict.level is Level.OOM
             assert str(verdict.first_step).startswith(
                 "First make saving work again, or set stop-writes-on-bgsave-error"
             )
             assert "deletions are refused too (MISCONF)" in str(verdict.first_step)
+            with pytest.raises(redis.ResponseError, match="MISCONF"):
+                client.unlink("f0")
+            unread = replace(snapshot, activity=replace(snapshot.activity, save_needed=None))
+            assert "deletions may be refused too (MISCONF)" in judge(unread).first_step
+            client.config_set("stop-writes-on-bgsave-error", "no")
+            verdict, _ = await looked_at(server, meanwhile="k")
+            assert "MISCONF" not in str(verdict.first_step)
 
 
 async def test_a_replica_over_its_limit_is_no_outage(flavour: str) -> None:
@@ -298,6 +327,24 @@ async def test_too_few_replicas_block_writes_whatever_the_memory(flavour: str) -
                 client.set("k", "v")
             verdict = judge(await live.snapshot(), before)
         assert (verdict.level, verdict.rule) == (Level.CRITICAL, "noreplicas")
+
+
+async def test_too_few_replicas_are_seen_without_any_write(flavour: str) -> None:
+    with limited(flavour, "noeviction") as server, server.client() as client:
+        assert (await looked_at(server))[0].level is Level.OK
+        client.config_set("min-replicas-to-write", 1)
+        verdict, snapshot = await looked_at(server)
+        assert (verdict.level, verdict.rule) == (Level.CRITICAL, "noreplicas")
+        assert "(0 of 1)" in verdict.reason
+        some = replace(snapshot.activity, good_replicas=1, wanted_replicas=2)
+        assert judge(replace(snapshot, activity=some)).rule == "noreplicas"
+        assert judge(replace(snapshot, activity=replace(some, good_replicas=2))).level is Level.OK
+        client.config_set("min-replicas-max-lag", 0)
+        client.set("k", "v")
+        assert (await looked_at(server))[0].level is Level.OK
+        client.config_set("min-replicas-max-lag", 10)
+        client.config_set("min-replicas-to-write", 0)
+        assert (await looked_at(server))[0].level is Level.OK
 
 
 async def test_a_limit_below_the_empty_server(flavour: str) -> None:

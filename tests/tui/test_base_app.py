@@ -148,7 +148,7 @@ async def test_a_worker_that_fails_is_told_and_the_app_goes_on():
         "rules.verdict.table.in_use",
         "rules.verdict.phrases.refused_so_far",
         "tui.panes.triage_vitals.counters",
-        "tui.top.strip",
+        "tui.header_model.strip",
     ],
 )
 async def test_a_rule_or_a_drawing_that_fails_ends_nothing(place, monkeypatch):

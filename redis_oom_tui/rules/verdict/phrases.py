@@ -6,6 +6,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent_beside, size
 from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.breakdown import reported_buffers
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import UNKNOWN, is_known
 from redis_oom_tui.rules.refusable import REFUSED_OTHERWISE, takes_memory
@@ -132,7 +133,7 @@ def evidence(facts: Facts) -> tuple[str, ...]:
     told = [
         f"used_memory {size(memory.used_bytes)}, maxmemory {limit_text(memory)}, policy {safe_text(facts.policy, 24)}",
         f"{count(keys)} keys, {count(expires)} of them with a TTL",
-        f"buffers of clients and replicas {size(facts.buffer_bytes)}",
+        f"buffers of clients and replicas {size(reported_buffers(facts.now.memory))}",
         refused_so_far(facts),
     ]
     if (facts.over_limit_seconds or 0.0) >= 1.0:

@@ -12,6 +12,7 @@ from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.earlier_refusals import earlier_refusals
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import in_use, refusals, refused_before, say, why_full, why_unjudged
+from redis_oom_tui.rules.verdict.refused_writes import last_save_failed, unblocked_first, writes_blocked
 from redis_oom_tui.rules.verdict.unknowns import (
     contradictory,
     count_unknown,
@@ -69,25 +70,8 @@ def refusing(facts: Facts) -> Verdict | None:
         reason = f"Refusing writes: {seen}, {now}."
         return say(facts, Level.OOM, "refusing-large", reason, FIRST_STEPS["large"])
     reason = f"Refusing writes at {in_use(facts)}: {why_full(facts)}{'; ' if seen else ''}{seen}."
-    step = _unblocked_first(facts, _first_step(facts))
+    step = unblocked_first(facts, _first_step(facts))
     return say(facts, Level.OOM, f"refusing-{_cause(facts)}", reason, step, facts.since)
-
-
-def writes_blocked(facts: Facts) -> Verdict | None:
-    """MISCONF and NOREPLICAS refuse every write, deletions too, whatever the memory."""
-    errors = facts.rates.errors_by_kind
-    if errors.get("MISCONF") or (
-        facts.now.activity.last_save_failed and facts.now.counters.errors_by_kind.get("MISCONF")
-    ):
-        reason = "Refusing every write, also deletions, with MISCONF: its last save to disk failed."
-        step = "Look at the disk and at the memory for the fork (server log); deletions work again after a good save."
-        return say(facts, Level.CRITICAL, "misconf", reason, step)
-    if errors.get("NOREPLICAS"):
-        reason = "Refusing every write, also deletions, with NOREPLICAS: too few replicas are in touch."
-        return say(
-            facts, Level.CRITICAL, "noreplicas", reason, "Bring the replicas back, or lower min-replicas-to-write."
-        )
-    return None
 
 
 def buffers(facts: Facts) -> Verdict | None:
@@ -127,7 +111,7 @@ def close_to_limit(facts: Facts) -> Verdict | None:
     reason = f"{where} its limit at {in_use(facts)}: {why}{', and ' if so_far else ''}{so_far}."
     # By its rule an armed cleanup knows whether deleting keys helps.
     rule = "close-tracking" if facts.tracking[0] else f"close-{facts.near.value}"
-    return say(facts, facts.near, rule, reason, _unblocked_first(facts, _first_step(facts)))
+    return say(facts, facts.near, rule, reason, unblocked_first(facts, _first_step(facts)))
 
 
 def replica(facts: Facts) -> Verdict | None:
@@ -145,14 +129,6 @@ def replica(facts: Facts) -> Verdict | None:
         reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} once promoted."
         return say(facts, Level.WARNING, "replica-limit", reason, "Give it its master's maxmemory before any failover.")
     return None
-
-
-def last_save_failed(facts: Facts) -> Verdict | None:
-    """The step before MISCONF, which default settings take at the next write."""
-    if not facts.now.activity.last_save_failed:
-        return None
-    reason = "Its last save to disk failed: unless told otherwise, it then refuses every write with MISCONF."
-    return say(facts, Level.WARNING, "save-failed", reason, "Look at the disk and the server log.")
 
 
 def host_full(facts: Facts) -> Verdict | None:
@@ -330,20 +306,3 @@ def _cause(facts: Facts) -> str:
 
 def _first_step(facts: Facts) -> str:
     return FIRST_STEPS[_cause(facts)]
-
-
-def _unblocked_first(facts: Facts, step: str) -> str:
-    """`step`, behind what has to come before it where deletions are refused as well."""
-    errors = facts.now.counters.errors_by_kind
-    if facts.now.activity.last_save_failed:
-        are = "are" if errors.get("MISCONF") else "may be"
-        return (
-            f"First make saving work again, or set stop-writes-on-bgsave-error to no: the last save to disk failed, so"
-            f" deletions {are} refused too (MISCONF). Then: {step}"
-        )
-    if facts.rates.errors_by_kind.get("NOREPLICAS"):
-        return (
-            "First bring the replicas back, or lower min-replicas-to-write: deletions are refused too (NOREPLICAS)."
-            f" Then: {step}"
-        )
-    return step

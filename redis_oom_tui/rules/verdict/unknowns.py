@@ -1,8 +1,8 @@
 """The rules of the verdict for what cannot be judged: a count that is broken, a limit that is not reported."""
 
 from redis_oom_tui.formatting.sizes import duration, size
-from redis_oom_tui.models.snapshot import NOT_REPORTED
 from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.info_values import FELL_BELOW_ZERO
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import in_use, refused_before, say, why_unjudged
 
@@ -13,7 +13,7 @@ _LIMIT_STEP = (
 _COUNT_STEP = {
     True: "Fail over to a replica or restart it: only a new process counts from scratch, and deleting keys does not"
     " help. Until then maxmemory 0 (no limit) lets writes in, if the host has room.",
-    False: "Look at what the server's provider shows of its memory.",
+    False: "Look at what the server or its provider shows of its memory.",
 }
 
 
@@ -36,8 +36,8 @@ def refusing_unjudged(facts: Facts, seen: str) -> Verdict:
 
 
 def _is_broken(facts: Facts) -> bool:
-    """Whether used_memory is there and cannot be true, rather than missing."""
-    return any(doubt.field == "used_memory" and doubt.reason != NOT_REPORTED for doubt in facts.now.doubts)
+    """Whether used_memory fell below zero, which only a new process cures; not where it is missing or no number."""
+    return any(doubt.field == "used_memory" and doubt.reason.endswith(FELL_BELOW_ZERO) for doubt in facts.now.doubts)
 
 
 def count_unknown(facts: Facts) -> Verdict | None:

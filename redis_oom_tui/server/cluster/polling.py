@@ -10,6 +10,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.cluster import ClusterNode, NodeView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.fill_in import with_write_settings
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.server.config_reader import read_settings
 from redis_oom_tui.server.errors import translated
@@ -78,6 +79,7 @@ class ClusterPoll:
             known.failures += 1
             known.rest_until = self._monotonic() + min(_LONGEST_REST, 2.0 ** min(known.failures - 1, 5))
             return NodeView(node, error=known.error, verdict=unknown(known.error))
+        snapshot = with_write_settings(snapshot, known.settings)
         verdict = judge(snapshot, known.last)
         known.last, known.error, known.failures = snapshot, None, 0
         return NodeView(node, snapshot, verdict, settings=known.settings)

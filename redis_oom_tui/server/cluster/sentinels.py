@@ -112,7 +112,7 @@ async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Ad
     if found is None or isinstance(found, TriageError):
         return found
     words = found if isinstance(found, list) else []
-    if [type(word) for word in words] != [bytes, bytes] or not words[1].isdigit():
+    if [type(word) for word in words] != [bytes, bytes] or not re.fullmatch(rb"[0-9]{1,5}", words[1]):
         return not_redis(f"{where}, a Sentinel,")
     return Address(words[0].decode("utf-8", "replace"), int(words[1]))
 
@@ -124,7 +124,7 @@ async def _epoch(connection: Connection, sentinel: Sentinel, where: Address) -> 
         return None
     told = dict(zip(map(str, found[::2]), found[1::2], strict=False))
     epoch = told.get(str(b"config-epoch"), b"")
-    return int(epoch) if isinstance(epoch, bytes) and epoch.isdigit() else None
+    return int(epoch) if isinstance(epoch, bytes) and re.fullmatch(rb"[0-9]{1,20}", epoch) else None
 
 
 async def _answer(connection: Connection, sentinel: Sentinel, where: Address, command: tuple[str, ...]) -> Any:
