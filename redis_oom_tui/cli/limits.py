@@ -31,6 +31,9 @@ EXIT_NOT_TAKEN = 1
 # A line to copy ends in shells' histories: it never holds what such a setting was.
 _SECRET = ("pass", "auth")
 _TO_SCAN = "Bytes and families that go first are not known: limits --scan looks at some keys for them."
+_SAMPLED = (
+    "Which go first is likely, not certain: an eviction compares as many keys as maxmemory-samples says, not all."
+)
 REWRITES_ALL = "CONFIG REWRITE writes every setting that was changed at run time, not only this one."
 
 
@@ -272,6 +275,8 @@ def _lines(shown: Limits, found: PolicyScan | None) -> list[str]:
     for view in shown.policies:
         lines += _policy_lines(view, scanned=found is not None)
     lines.append(_TO_SCAN if found is None else age_line(found))
+    if any(view.first_to_go for view in shown.policies):
+        lines.append(_SAMPLED)
     lines += ["", "Settings:"]
     for setting in shown.settings:
         lines.append(f"  {setting.setting.name} {_setting(shown, setting)}: {setting.sentence}")
@@ -311,7 +316,10 @@ def _policy_lines(view: PolicyView, *, scanned: bool) -> list[str]:
     )
     lines = [f"{mark} {view.name}: {view.evicts} Here: {can}."]
     if view.first_to_go:
-        lines.append(f"    first, by {view.first_by}: {', '.join(safe_text(name, 60) for name in view.first_to_go)}")
+        names = ", ".join(safe_text(name, 60) for name in view.first_to_go)
+        lines.append(f"    likely first, by {view.first_by}: {names}")
+    elif view.first_by:
+        lines.append(f"    no family goes first, by {view.first_by}")
     elif view.first_unknown and scanned and view.evictable_keys:
         lines.append(f"    which go first is not known: {view.first_unknown}")
     return [*lines, *(f"    ! {warning}" for warning in view.warnings)]

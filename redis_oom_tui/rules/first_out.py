@@ -9,6 +9,10 @@ from redis_oom_tui.rules.spread import Curve, falling, share_up_to
 
 # So much of the keys that can go must be of rows with a curve before it says who goes first.
 _TELLING = 0.9
+# How many families are named, and the most where more of them tie.
+_NAMED, _MOST_NAMED = 3, 10
+# Times within this of each other tie: the scan keeps them in steps of about a fifth.
+_ALIKE = 0.2
 _HALVINGS = 20
 
 
@@ -16,12 +20,14 @@ _HALVINGS = 20
 class FirstOut:
     """The families that lose keys first, each with about how many, most first; `by` says what decides.
 
-    Where that is not known, `unknown` says why, and `families` are all that can lose keys, largest first.
+    Where that is not known, `unknown` says why, and `families` are all that can lose keys, largest first. `named` are
+    those to name: none where chance decides, and all that tie.
     """
 
     families: tuple[tuple[PatternRow, float], ...] = ()
     by: str = ""
     unknown: str | None = None
+    named: tuple[PatternRow, ...] = ()
 
 
 def first_out(name: str, scan: ScanView, current: str, share: float) -> FirstOut:
@@ -37,11 +43,30 @@ def first_out(name: str, scan: ScanView, current: str, share: float) -> FirstOut
     if name.endswith("-random"):
         return FirstOut(everything, by="chance: every key that can go is as likely as another")
     if len(rows) == 1:
-        return FirstOut(everything, by="being the only family that can lose keys")
+        return FirstOut(everything, by="being the only family that can lose keys", named=(rows[0][0],))
     curves = [(row, keys, _curve(name, row)) for row, keys in rows]
     if sum(keys for _, keys, curve in curves if curve) < _TELLING * sum(keys for _, keys in rows):
         return FirstOut(everything, unknown=_why_unknown(name, current))
-    return FirstOut(_among_the_first(curves, share), by=_BY.get(name.rpartition("-")[2], ""))
+    by = _BY.get(name.rpartition("-")[2], "")
+    found = _among_the_first(curves, share)
+    named = _to_name([row for row, _ in found], {(row.db, row.pattern): curve for row, _, curve in curves})
+    known = [curve for _, _, curve in curves if curve]
+    if len(named) > _MOST_NAMED or (len(known) > 1 and all(_tie(known[0], curve) for curve in known)):
+        tied = len(known) if len(named) <= _MOST_NAMED else len(named)
+        return FirstOut(everything, unknown=f"{tied} families tie by {by}")
+    return FirstOut(found, by, named=named)
+
+
+def _to_name(rows: list[PatternRow], curves: dict[tuple[int | None, bytes], Curve]) -> tuple[PatternRow, ...]:
+    """The first of `rows`, and those of the others that tie with one of them."""
+    first = [curves[row.db, row.pattern] for row in rows[:_NAMED]]
+    others = [row for row in rows[_NAMED:] if any(_tie(one, curves[row.db, row.pattern]) for one in first)]
+    return (*rows[:_NAMED], *others)
+
+
+def _tie(one: Curve, other: Curve) -> bool:
+    pairs = zip(one, other, strict=False)
+    return len(one) == len(other) and all(abs(a - b) <= max(1.0, _ALIKE * max(abs(a), abs(b))) for a, b in pairs)
 
 
 _BY = {"ttl": "the shortest TTLs", "lru": "the longest idle times", "lfu": "the lowest frequencies"}

@@ -12,7 +12,6 @@ from redis_oom_tui.rules.first_out import FirstOut, first_out
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, UNKNOWN, evicts, is_allkeys, is_known, is_lfu, is_volatile
 
-_SHOWN = 3
 _UNSCANNED = "the keys were not scanned"
 # A policy is marked where this share of the keys that go first would be missed.
 _ALARMING = 0.25
@@ -59,7 +58,7 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
         equals_noeviction=is_volatile(name) and keys == 0,
         enough=enough,
         flagged=_flagged(name, keys, enough, _endangered(first)),
-        first_to_go=() if first.unknown else tuple(row.pattern for row, _ in first.families[:_SHOWN]),
+        first_to_go=tuple(row.pattern for row in first.named),
         first_by=first.by,
         first_unknown=first.unknown if scan is not None else _UNSCANNED if name != NOEVICTION else None,
         warnings=_warnings(name, snapshot, families, enough),

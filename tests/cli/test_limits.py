@@ -290,6 +290,23 @@ def test_a_scan_tells_bytes_and_the_family_with_the_shortest_ttls(
     assert "scan of all 3,300 keys" in out
 
 
+def test_chance_names_no_family_and_a_tie_says_so(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with valkey.client() as client:
+        for number in range(50):
+            for family in "abcde":
+                client.set(f"{family}:{number}", b"v" * 100, ex=9000)
+    _, out, _ = run(valkey, capsys, "--scan", "--json")
+    found = policies(out)
+    assert (found["allkeys-random"]["first_to_go"], found["allkeys-random"]["first_to_go_unknown"]) == ([], None)
+    for name, by in (("volatile-ttl", "the shortest TTLs"), ("allkeys-lru", "the longest idle times")):
+        assert (found[name]["first_to_go"], found[name]["first_to_go_unknown"]) == (None, f"5 families tie by {by}")
+    _, out, _ = run(valkey, capsys, "--scan")
+    assert "no family goes first, by chance" in out
+    assert "a:*" not in out
+
+
 def test_a_saved_scan_is_told_with_its_age(
     server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
-from redis_oom_tui.rules.first_out import first_out
+from redis_oom_tui.rules.first_out import FirstOut, first_out
 from redis_oom_tui.rules.patterns_rows import rows
 from redis_oom_tui.rules.patterns_tree import PatternTree
 from redis_oom_tui.rules.spread import curve, share_up_to, step_of
@@ -51,6 +51,28 @@ def test_chance_takes_from_all_and_most_from_the_largest() -> None:
     found = first_out("allkeys-random", view, "noeviction", 0.05)
     assert [(row.pattern, keys) for row, keys in found.families] == [(b"b:*", 900.0), (b"a:*", 90.0)]
     assert "chance" in found.by
+    assert found.named == ()
+
+
+def names(found: FirstOut) -> set[bytes]:
+    return {row.pattern for row in found.named}
+
+
+def test_families_that_tie_are_not_told_apart() -> None:
+    same = {b"f%c" % (97 + n): [600] * (100 + n) for n in range(5)}
+    found = first_out("allkeys-lru", scanned(same, "idle"), "noeviction", 0.05)
+    assert (found.named, found.unknown) == ((), "5 families tie by the longest idle times")
+    found = first_out("allkeys-lru", scanned(same | {b"new": [1] * 900}, "idle"), "noeviction", 0.05)
+    assert (names(found), found.unknown) == ({family + b":*" for family in same}, None)
+    many = {b"f%c" % (97 + n): [600] * 100 for n in range(20)}
+    found = first_out("volatile-ttl", scanned(many | {b"late": [90_000] * 900}), "noeviction", 0.05)
+    assert (found.named, found.unknown) == ((), "20 families tie by the shortest TTLs")
+
+
+def test_families_that_do_not_tie_are_told_apart() -> None:
+    view = scanned({b"a": [60] * 100, b"b": [90] * 100, b"c": [600] * 100})
+    assert names(first_out("volatile-ttl", view, "noeviction", 0.2)) == {b"a:*"}
+    assert names(first_out("volatile-ttl", view, "noeviction", 1.0)) == {b"a:*", b"b:*", b"c:*"}
 
 
 def test_what_was_not_read_is_unknown_with_its_reason() -> None:

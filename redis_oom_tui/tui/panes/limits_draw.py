@@ -182,8 +182,10 @@ def _evictable(view: PolicyView, limits: Limits, room: int) -> list[Line]:
             verdict = {True: "that is enough", False: "that is not enough", None: "unknown whether enough"}[view.enough]
             lines += paragraph(f"{size(limits.over_bytes)} must go: {verdict}.", room, "ok" if view.enough else "warn")
     if view.first_to_go:
-        names = ", ".join(safe_text(name, 30) for name in view.first_to_go[:3])
+        names = ", ".join(safe_text(name, 30) for name in view.first_to_go)
         lines += paragraph(f"Likely first, by {safe_text(view.first_by)}: {names}.", room)
+    elif view.first_by:
+        lines += paragraph(f"No family goes first, by {safe_text(view.first_by)}.", room)
     elif limits.scanned and view.first_unknown and view.evictable_keys:
         lines += paragraph(f"Which go first is not known: {safe_text(view.first_unknown)}.", room, "dim")
     if not limits.scanned and view.evictable_keys:
