@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from redis_oom_tui.models.keys import KeyId, SizeKind
 from redis_oom_tui.models.plan import PlannedKey
+from redis_oom_tui.rules.selection import MOST_PASSED_BY
 from redis_oom_tui.rules.sizing import Size, first_size, weight
 from redis_oom_tui.server.mutations.key_reader import KeyReader, by_database
 from redis_oom_tui.server.sizing import Known, Sizer, worth_asking
@@ -12,9 +13,6 @@ from redis_oom_tui.server.sizing import Known, Sizer, worth_asking
 _AT_ONCE = 256
 # So many keys are measured as well as it goes, one by one, where nothing depends on it but what is shown.
 _ALONE = 50
-# After so many keys in a row that did not fit, the rest would not either.
-_MOST_PASSED_BY = 5000
-
 Readers = Callable[[int], KeyReader]
 """Makes a reader of one database."""
 
@@ -29,6 +27,8 @@ class Measuring:
         self._open: dict[int, KeyReader] = {}
         # Of these, fewer than all elements were looked at.
         self._partly: set[KeyId] = set()
+        self.unbounded = 0
+        """How many keys a bound in bytes left out because nobody can say what they hold at most."""
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -51,7 +51,7 @@ class Measuring:
         found: list[PlannedKey] = []
         left, passed_by = max_bytes, 0
         for part in _parts(keys):
-            if self._stopping() or passed_by >= _MOST_PASSED_BY or left <= max_bytes // 500:
+            if self._stopping() or passed_by >= MOST_PASSED_BY or left <= max_bytes // 500:
                 break
             for key in await self._together(part):
                 partly = key.id in self._partly and (key.size_low or 0) <= left
@@ -63,6 +63,7 @@ class Measuring:
                     found.append(fitting)
                 else:
                     passed_by += 1
+                    self.unbounded += fitting.least <= left and most in (None, self._limit)
         return found
 
     async def _together(self, keys: Sequence[PlannedKey]) -> list[PlannedKey]:
@@ -104,7 +105,9 @@ def together_at_most(keys: Sequence[PlannedKey], limit: int) -> Iterator[Planned
     share = max(0, limit - exact) / estimated if estimated else 1.0
     for key in keys:
         if share < 1.0 and key.size is not None and key.size_kind is SizeKind.ESTIMATED:
-            yield replace(key, size=max(key.size_low or 0, round(key.size * share)))
+            # What the server answered stays: the check before the deletion compares with that.
+            answered = key.size if key.answered is None else key.answered
+            yield replace(key, size=max(key.size_low or 0, round(key.size * share)), answered=answered)
         else:
             yield key
 

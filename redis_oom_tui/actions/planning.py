@@ -73,6 +73,8 @@ class PlanMaker:
         self._pacer: ActionRateController | None = None
         self._in_use: set[KeyId] = set()
         self._last: ReadSpan | None = None
+        self._limit: int | None = None
+        self._unbounded = 0
 
     def view(self) -> PlanningView:
         """How far it is."""
@@ -114,7 +116,7 @@ class PlanMaker:
         """`keys` with sizes that can be believed, and no more of them than the bound in bytes lets in."""
         memory, criteria = snapshot.memory, self._criteria
         frequencies = is_lfu(memory.policy)
-        limit = most_of_all(memory.used_bytes, memory.startup_bytes)
+        self._limit = limit = most_of_all(memory.used_bytes, memory.startup_bytes)
         measuring = Measuring(
             lambda db: key_reader.KeyReader(self._server, db, criteria, pacer, frequencies=frequencies, limit=limit),
             limit,
@@ -128,6 +130,7 @@ class PlanMaker:
                 found = await measuring.all(keys)
         finally:
             await measuring.close()
+        self._unbounded = measuring.unbounded
         return self._chosen.remeasured(keys, found)
 
     async def _look(self, snapshot: Snapshot, pacer: ActionRateController) -> None:
@@ -244,7 +247,7 @@ class PlanMaker:
 
     def _frozen(self, keys: tuple[PlannedKey, ...], snapshot: Snapshot) -> Plan:
         flags = idle_trust.flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
-        flags += flags_of_keys(keys, self._deed)
+        flags += flags_of_keys(keys, self._deed) + selection.unbounded_flags(self._unbounded)
         return frozen(
             Plan(
                 keys=keys,
@@ -261,6 +264,7 @@ class PlanMaker:
                 matched_keys=self._chosen.matched_keys,
                 matched_bytes=self._chosen.matched_bytes,
                 role=snapshot.server.role,
+                limit_bytes=self._limit,
             )
         )
 

@@ -36,6 +36,7 @@ from redis_oom_tui.models.plan import (
     TtlFilter,
 )
 from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.rules.budget import of_what_goes
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.key_patterns import read
 
@@ -62,6 +63,10 @@ _CHOICES = frozenset(
         "emergency",
         "expire",
     ]
+)
+_ALL_KEPT = (
+    "To delete keys without a copy: --delete-unsaved. To save larger keys: --max-key-backup SIZE. To save none:"
+    " --no-backup."
 )
 EXIT_INCOMPLETE = 1
 EXIT_INTERRUPTED = 130
@@ -185,8 +190,10 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         snapshot = await server.snapshot()
         if snapshot.fleet is None:
             backup = replace(backup, room_bytes=headroom(snapshot))
-        budget = operator.budget(plan, snapshot)
-        result = _Result(plan, budget, operator.consent(plan, backup), stopped=stopped)
+        going = of_what_goes(plan, backup)
+        budget = operator.budget(going, snapshot)
+        consent = operator.consent(plan, backup) + ((_ALL_KEPT,) if plan.keys and not going.keys else ())
+        result = _Result(plan, budget, consent, stopped=stopped)
         if not yes or not plan.keys:
             return result
         return await _run(operator, result, backup)
@@ -268,8 +275,11 @@ def _backup(given: dict[str, Any]) -> BackupChoice:
 def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -> list[str]:
     plan = result.plan
     if not plan.keys:
-        nothing = "the search was stopped" if result.stopped else "there is nothing to do"
-        return [f"No key of {count(plan.scanned_keys)} matches: {nothing}.", *plan.flags]
+        first, *more = result.consent
+        if plan.matched_keys <= 0:
+            nothing = "the search was stopped" if result.stopped else "there is nothing to do"
+            first = f"{first.removesuffix('.')}: {nothing}."
+        return [first, *more]
     shown = plan.keys if show_all else plan.keys[:_SHOWN]
     lines = [_key_line(key) for key in shown]
     if len(shown) < len(plan.keys):

@@ -125,6 +125,7 @@ def _head(plan: Plan) -> dict[str, Any]:
         "matched_bytes": plan.matched_bytes,
         "complete": plan.complete,
         "flags": list(plan.flags),
+        "limit_bytes": plan.limit_bytes,
         "criteria": criteria_fields(plan.criteria),
     }
 
@@ -168,6 +169,8 @@ def _plan(head: dict[str, Any], keys: tuple[PlannedKey, ...]) -> Plan:
         matched_bytes=taken(head, "matched_bytes", tally),
         complete=taken(head, "complete", flag),
         flags=taken(head, "flags", several(text)),
+        # Files of before it was written have none.
+        limit_bytes=given(head, "limit_bytes", optional(tally), None),
     )
 
 

@@ -104,7 +104,8 @@ class Plan:
     `expire_seconds` is the span over which an EXPIRE plan spreads the ends of its keys. `flags` are sentences to read
     before confirming (idle times that cannot be trusted, data that looks like a queue). `run_id` is the server's when
     the plan was made; `keyspace_keys` is how many keys there were then. `matched_keys` and `matched_bytes` count all
-    that met the criteria, also those that a limit on the plan left out. `role` is master or replica.
+    that met the criteria, also those that a limit on the plan left out. `role` is master or replica. `limit_bytes` is
+    what all keys together could not exceed when it was made: what was used beyond an empty server.
     """
 
     keys: tuple[PlannedKey, ...]
@@ -122,6 +123,7 @@ class Plan:
     matched_keys: int = 0
     matched_bytes: int = 0
     role: str = ""
+    limit_bytes: int | None = None
 
     @property
     def size(self) -> int:
@@ -132,7 +134,8 @@ class Plan:
     def size_range(self) -> tuple[int, int]:
         """The least and the most that the keys hold, as far as their sizes could be measured."""
         low = sum([key.least for key in self.keys])
-        return low, sum([key.most or key.size or 0 for key in self.keys])
+        high = sum([key.most or key.size or 0 for key in self.keys])
+        return low, high if self.limit_bytes is None else min(high, max(self.limit_bytes, self.size, low))
 
     @property
     def unmeasured(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from redis_oom_tui.formatting.key_sizes import sum_words
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, size
@@ -12,6 +13,7 @@ from redis_oom_tui.rules import uncopied
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.headroom import size_is_told
 from redis_oom_tui.rules.restore_size import table_growth
+from redis_oom_tui.rules.selection import MOST_PASSED_BY
 
 TARGET = 0.80
 # How far keys are put back: a server brought to its limit again would refuse the next write, or evict for it.
@@ -47,9 +49,12 @@ def _budget(plan: Plan, snapshot: Snapshot, target: float, before: Budget | None
         return _unknown(target, snapshot)
     freed = 0 if plan.deed is Operation.EXPIRE else held
     low, high = _range(plan, before) if freed else (0, 0)
+    # What an EXPIRE plan frees, it frees later.
+    later = _range(plan, before) if plan.deed is Operation.EXPIRE else (low, high)
     counted = memory.counted_bytes
     if memory.maxmemory_bytes is None or counted is None:
-        words = f"{_why_no_target(snapshot)}; this plan frees about {_about(held, low, high)}."
+        frees = _later(plan, held, later) if plan.deed is Operation.EXPIRE else f"about {_about(held, low, high)}"
+        words = f"{_why_no_target(snapshot)}; this plan frees {frees}."
         return Budget(target, None, freed, low, high, words=words, held_bytes=held)
     needed = max(0, counted - round(target * memory.maxmemory_bytes))
     after = max(0, counted - freed) / memory.maxmemory_bytes
@@ -62,7 +67,7 @@ def _budget(plan: Plan, snapshot: Snapshot, target: float, before: Budget | None
         pressure_now=memory.pressure,
         pressure_after=after,
         enough=freed >= needed,
-        words=_words(plan, target, needed, held, memory.pressure, after, freed=(low, high)),
+        words=_words(plan, target, needed, held, memory.pressure, after, freed=later),
         held_bytes=held,
     )
 
@@ -92,13 +97,17 @@ def _need(target: float, needed: int) -> str:
 
 def _range(plan: Plan, before: Budget | None) -> tuple[int, int]:
     """The least and the most that the keys hold."""
-    if before is not None and before.high_bytes is not None and before.low_bytes is not None:
-        return before.low_bytes, before.high_bytes
-    return plan.size_range
+    if plan.deed is Operation.EXPIRE or before is None or before.high_bytes is None or before.low_bytes is None:
+        return plan.size_range
+    return before.low_bytes, before.high_bytes
 
 
 def _about(held: int, low: int, high: int) -> str:
     return size(held) if low == held == high else f"{size(held)} (estimated: {size(low)} to {size(high)})"
+
+
+def _later(plan: Plan, held: int, within: tuple[int, int]) -> str:
+    return f"about {_about(held, *within)} within {duration(plan.expire_seconds)}, nothing at once"
 
 
 def _words(
@@ -106,7 +115,7 @@ def _words(
 ) -> str:
     need = _need(target, needed)
     if plan.deed is Operation.EXPIRE:
-        return f"{need}; this plan frees about {size(held)} within {duration(plan.expire_seconds)}, nothing at once."
+        return f"{need}; this plan frees {_later(plan, held, freed)}."
     about = _about(held, *freed)
     change = f"from {percent(now, 1)} to about {percent(after, 1)}"
     short = ""
@@ -201,6 +210,8 @@ def unsaved(plan: Plan, backup: BackupChoice) -> tuple[int, int]:
 
 def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     """What a person has to read before saying yes to `plan`, the deed and its place first."""
+    if not plan.keys:
+        return (nothing_planned(plan), *plan.flags, *_ended_early(plan))
     databases = sorted({key.id.db for key in plan.keys})
     where = f"database {databases[0]}" if len(databases) == 1 else f"databases {', '.join(map(str, databases))}"
     verb = "Delete" if plan.deed is Operation.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
@@ -211,6 +222,36 @@ def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     return (first, *_undo_words(plan, backup), *plan.flags, *beyond(plan, plan.size))
 
 
+def nothing_planned(plan: Plan) -> str:
+    """Why a plan has no keys.
+
+    >>> from redis_oom_tui.models.plan import Criteria
+    >>> nothing_planned(Plan((), Criteria(max_bytes=2**21), 0.0, "s", scanned_keys=9, matched_keys=6))
+    '6 keys match; each may hold more than 2.0 MiB, so the limit of the plan leaves them out.'
+    >>> nothing_planned(Plan((), Criteria(), 0.0, "s", scanned_keys=9))
+    'No key of 9 matches.'
+    """
+    matched, most = plan.matched_keys, plan.criteria.max_bytes
+    if matched <= 0:
+        return f"No key of {count(plan.scanned_keys)} matches."
+    match, them = ("matches", "it") if matched == 1 else ("match", "them")
+    if not plan.complete or most is None:
+        return f"{number_of_keys(matched)} {match}, and none is in the plan."
+    each = (
+        "it" if matched == 1 else "each" if matched <= MOST_PASSED_BY else f"each of the first {count(MOST_PASSED_BY)}"
+    )
+    may = f"{each} may hold more than {size(most)}"
+    return f"{number_of_keys(matched)} {match}; {may}, so the limit of the plan leaves {them} out."
+
+
+def of_what_goes(plan: Plan, backup: BackupChoice) -> Plan:
+    """`plan` without the keys that will be kept because they cannot be saved."""
+    if not backup.keep_unsaved:
+        return plan
+    kept = {key.id for key, _ in uncopied.keys(plan, backup)}
+    return replace(plan, keys=tuple(key for key in plan.keys if key.id not in kept)) if kept else plan
+
+
 def beyond(plan: Plan, held: int) -> tuple[str, ...]:
     """What may match and is not in `plan`, whose keys take `held` bytes.
 
@@ -218,15 +259,18 @@ def beyond(plan: Plan, held: int) -> tuple[str, ...]:
     >>> beyond(Plan((), Criteria(), 0.0, "s", matched_keys=2, matched_bytes=4096), 0)
     ('2 more keys match (4.0 KiB); the limit of the plan leaves them out.',)
     """
-    words = []
-    if not plan.complete:
-        words.append(f"The search ended early, after {count(plan.scanned_keys)} keys: more may match.")
+    words = list(_ended_early(plan))
     left = plan.matched_keys - len(plan.keys)
     if left > 0:
         rest = size(known_bytes(max(0, plan.matched_bytes - held), left))
         more, them = ("key matches", "it") if left == 1 else ("keys match", "them")
         words.append(f"{count(left)} more {more} ({rest}); the limit of the plan leaves {them} out.")
     return tuple(words)
+
+
+def _ended_early(plan: Plan) -> tuple[str, ...]:
+    early = f"The search ended early, after {count(plan.scanned_keys)} keys: more may match."
+    return () if plan.complete else (early,)
 
 
 def _in_a_file(keys: int, held: int) -> int:

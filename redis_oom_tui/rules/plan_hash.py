@@ -34,6 +34,9 @@ def fingerprint(plan: Plan) -> str:
         list(plan.flags),
         _criteria(plan.criteria),
     ]
+    # Plans of before it was written keep their hashes.
+    if plan.limit_bytes is not None:
+        said.append(plan.limit_bytes)
     return _fingerprint(plan, said)
 
 

@@ -125,6 +125,10 @@ def _held(criteria: Criteria, rows: Sequence[Row]) -> Sequence[Row]:
 _Entry = tuple[int, bytes, int, str, int, PlannedKey]
 
 
+MOST_PASSED_BY = 5000
+"""After so many keys in a row that do not fit a bound in bytes, no more are measured for it."""
+
+
 class Selected:
     """The keys of a plan as they are found: all of them, or the first by `criteria.order` up to its limits."""
 
@@ -226,6 +230,19 @@ def within(keys: Iterable[PlannedKey], max_bytes: int) -> Iterable[PlannedKey]:
         if most is not None and weight(most) <= left:
             left -= weight(most)
             yield key
+
+
+def unbounded_flags(number: int) -> tuple[str, ...]:
+    """A sentence about keys that a bound in bytes leaves out since nobody can say what they hold; none without any.
+
+    >>> unbounded_flags(1)[0]
+    'What 1 key holds at most is not known (not all its elements were looked at): the limit in bytes leaves it out.'
+    """
+    if not number:
+        return ()
+    hold, its, it = ("holds", "its", "it") if number == 1 else ("hold", "their", "them")
+    why = f"not all {its} elements were looked at"
+    return (f"What {number_of_keys(number)} {hold} at most is not known ({why}): the limit in bytes leaves {it} out.",)
 
 
 def size_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:

@@ -33,8 +33,8 @@ NO_TYPE = "?"
 
 # No element takes less: table slot, entry and the shortest name. A set of Redis 8 needs no entry for each.
 _LEAST_ELEMENT, _LEAST_MEMBER = 24, 16
-# How much further than the answers themselves a sample may be off.
-_SPREAD = 1.3
+# Their samples are nodes, of which there are no more than elements.
+_IN_NODES = ("list", "stream")
 # What the allocator takes beyond what the server counts, and the key's place in the tables.
 _ALLOCATOR_SHARE, _PLACE_BYTES = 16, 32
 
@@ -107,14 +107,19 @@ def judged(
     False
     >>> judged("list", [SizeAnswer(16, 900_000)], limit=500_000)
     Size(size=500000, low=384, high=500000, whole=False, suspect=True)
+
+    The elements that were not looked at may hold all that is used:
+
+    >>> judged("zset", [SizeAnswer(16, 1_300_000), SizeAnswer(10_000, 1_300_000)], elements=20_000, limit=9_000_000)
+    Size(size=1300000, low=650000, high=9000000, whole=False, suspect=False)
     """
     size = answers[-1].size
     if tells_nothing(kind, size, name_bytes):
         return Size(None)
     whole = _is_whole(kind, answers, encoding, elements)
-    low, high = _range(kind, answers, encoding, whole=whole)
+    low = _least(kind, answers, encoding, elements, whole=whole)
     if limit is None or size <= limit:
-        return Size(size, low, high if limit is None else max(size, min(high, limit)), whole)
+        return Size(size, low, _most(kind, size, encoding, limit, whole=whole), whole)
     return Size(limit, min(low, limit), limit, whole, suspect=True)
 
 
@@ -133,33 +138,47 @@ def weight(most: int) -> int:
 
 
 def _is_whole(kind: str, answers: Sequence[SizeAnswer], encoding: str | None, elements: int | None) -> bool:
-    samples, size = answers[-1]
+    samples = answers[-1].samples
     if kind not in OWN_TYPES:
         return False
-    if kind in ("string", "stream") or encoding in COMPACT:
+    if kind == "string" or encoding in COMPACT:
         return True
-    if elements is not None:
-        return elements <= samples
-    if enough_samples(kind, size) <= samples:
+    if _elements(kind, answers, elements) <= samples:
         return True
+    if elements is not None and kind not in _IN_NODES:
+        return False
     # Elements that differ, and ten times as many of them came to the very same: there were no more.
     known = [answer.size for answer in answers]
     return len(known) > 2 and known[-1] == known[-2] != known[-3]
 
 
-def _range(kind: str, answers: Sequence[SizeAnswer], encoding: str | None, *, whole: bool) -> tuple[int, int]:
+def _elements(kind: str, answers: Sequence[SizeAnswer], elements: int | None) -> int:
+    """At most so many elements, or nodes of a list or stream: each answer counts all, none for less than the least."""
+    by_size = min(enough_samples(kind, answer.size) for answer in answers)
+    return by_size if elements is None else min(elements, by_size)
+
+
+def _least(kind: str, answers: Sequence[SizeAnswer], encoding: str | None, elements: int | None, *, whole: bool) -> int:
     size = answers[-1].size
     if kind not in OWN_TYPES:
-        # A module's own figure, which nobody can check.
-        return size // 2, 2 * size
+        return size // 2
+    if not whole:
+        # What those hold that were looked at.
+        total = _elements(kind, answers, elements)
+        size = max(answer.size * min(answer.samples, total) // total for answer in answers)
+        size = max(size, min(answers[-1].size, SAMPLES * _LEAST_ELEMENT))
     if kind == "stream":
-        return size // 6, 2 * size
-    if whole:
-        return (size * 2 // 3, size * 11 // 10) if kind == "set" and encoding not in COMPACT else (size, size)
-    if len(answers) == 1:
-        return min(size, SAMPLES * _LEAST_ELEMENT), 64 * size
-    # The first few elements tell the least, where more were looked at.
-    known = [answer.size for answer in answers[1:] if answer.samples >= answers[-1].samples // 100] or [size]
-    if len(answers) == 2:
-        known.append(answers[0].size)
-    return int(min(known) / _SPREAD), int(max(known) * _SPREAD)
+        return size // 6
+    return size * 2 // 3 if kind == "set" and encoding not in COMPACT else size
+
+
+def _most(kind: str, size: int, encoding: str | None, limit: int | None, *, whole: bool) -> int | None:
+    """What it holds at most: where a part was not looked at, or a module counts, no more than that it is in memory."""
+    if not whole:
+        return limit
+    most = size
+    if kind == "stream":
+        most = 2 * size
+    elif kind == "set" and encoding not in COMPACT:
+        most = size * 11 // 10
+    return most if limit is None else max(size, min(most, limit))

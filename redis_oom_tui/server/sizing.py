@@ -126,7 +126,7 @@ class Sizer:
         ]
 
     def _asks_length(self, key: Known) -> bool:
-        return self._untouched and key.elements is None and key.type in LENGTHS and key.type not in ("string", "stream")
+        return self._untouched and key.elements is None and key.type in LENGTHS and key.type != "string"
 
 
 def worth_asking(key: Known) -> bool:
@@ -148,10 +148,10 @@ def _ever_more(key: Known) -> Iterator[int]:
         yield max(SAMPLES, key.elements)
         return
     yield _FEW_SAMPLES
-    if key.type != "stream" and key.type in OWN_TYPES:
+    if key.type in OWN_TYPES:
         yield MANY_ELEMENTS
-        # A list's samples are its nodes, which are fewer than its elements.
-        if key.elements is None or key.type == "list":
+        # The samples of a list or stream are its nodes, which are fewer than its elements.
+        if key.elements is None or key.type in ("list", "stream"):
             yield MOST_ELEMENTS
 
 

@@ -15,7 +15,7 @@ from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.server.live import LiveServer
 from tests.support.acting import NO_BACKUP, operating, planned
 from tests.support.servers import RunningServer, module_with_keys, started
-from tests.support.shapes import SHAPES, jobs, used_at_rest
+from tests.support.shapes import SHAPES, jobs, streams_with_consumers, used_at_rest, zset_and_set_with_large_members
 
 MIB = 1024 * 1024
 ALL = Criteria(patterns=(b"*",))
@@ -105,6 +105,42 @@ async def test_what_does_not_fit_a_bound_is_not_taken(server: RunningServer, tmp
     assert b"many:giant" not in {key.id.key for key in plan.keys}
 
 
+async def test_a_key_of_which_a_part_was_looked_at_counts_against_no_bound(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        zset_and_set_with_large_members(client)
+        client.set(b"part:small", b"x" * 1000)
+        memory = client.info("memory")
+        async with operating(server.connection, tmp_path) as operator:
+            bounded = await planned(operator, Criteria(patterns=(b"part:*",), max_bytes=18 * MIB))
+            plan = await planned(operator, Criteria(patterns=(b"part:*",)))
+            before = used_at_rest(client)
+            await operator.run(plan, backup=NO_BACKUP).run()
+        real = before - used_at_rest(client)
+        assert client.dbsize() == 0
+    assert [key.id.key for key in bounded.keys] == [b"part:small"]
+    assert any("at most is not known" in flag for flag in bounded.flags)
+    assert bounded.matched_keys == 3
+    # What is shown of the others is true, and no more than all that was used.
+    assert {key.size_kind for key in plan.keys if key.type != "string"} == {SizeKind.ESTIMATED}
+    low, high = plan.size_range
+    assert low < real <= high <= 1.1 * memory["used_memory"]
+
+
+async def test_sets_beside_streams_whose_sizes_are_too_large_are_not_taken_for_changed(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        streams_with_consumers(client, 40)
+        for number in range(20):
+            client.sadd(b"set:%d" % number, *[b"member:%d" % at for at in range(2000)])
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await planned(operator, ALL)
+            run = await operator.run(plan, backup=NO_BACKUP).run()
+    assert run.counts == {Outcome.DELETED: 60}
+
+
 async def test_a_bound_ends_a_run_whose_sizes_were_wrong(server: RunningServer, tmp_path: Path) -> None:
     await _warmed_up(server, tmp_path / "before")
     with server.client() as client:
@@ -181,13 +217,7 @@ async def test_a_modules_key_that_tells_no_size_is_shown_as_such(with_module: ob
 
 async def test_sizes_that_add_up_to_more_than_is_used_are_said_to(server: RunningServer) -> None:
     with server.client() as client:
-        for number in range(40):
-            client.xadd(b"s%d" % number, {b"a": b"1"})
-            client.xgroup_create(b"s%d" % number, b"g", b"$")
-            pipeline = client.pipeline(transaction=False)
-            for at in range(1500):
-                pipeline.execute_command("XGROUP", "CREATECONSUMER", b"s%d" % number, b"g", b"c%d" % at)
-            pipeline.execute()
+        streams_with_consumers(client, 40)
     live = LiveServer(server.connection)
     view = await live.scan(ScanOptions()).run()
     used = (await live.snapshot()).memory.used_bytes

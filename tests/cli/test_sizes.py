@@ -49,6 +49,42 @@ def test_hogs_and_cleanup_tell_what_a_size_is_worth(server: RunningServer, print
     assert "estimated: " in printed("cleanup", "--match", "*")
 
 
+def test_keys_that_may_hold_more_than_the_bound_are_said_to_match(server: RunningServer, printed: Printed) -> None:
+    with server.client() as client:
+        for at in range(6):
+            client.set(b"q:%d" % at, b"x" * 3_000_000)
+    words = ("cleanup", "--match", "q:*", "--max-bytes", "2mb")
+    sentence = "6 keys match; each may hold more than 2.0 MiB, so the limit of the plan leaves them out."
+    assert printed(*words).splitlines() == [sentence]
+    assert json.loads(printed(*words, "--json"))["plan"]["consent"] == [sentence]
+    nothing = json.loads(printed("cleanup", "--match", "none*", "--json"))["plan"]
+    assert nothing["consent"] == ["No key of 6 matches."]
+
+
+def test_a_plan_of_which_all_is_kept_frees_nothing(server: RunningServer, printed: Printed) -> None:
+    with server.client() as client:
+        client.set(b"q:large", b"x" * 3_000_000)
+        client.set(b"q:small", b"x" * 1000)
+    kept = printed("cleanup", "--match", "q:large", "--max-key-backup", "1mb")
+    assert "nothing will be deleted" in kept
+    assert "--delete-unsaved" in kept
+    assert "--no-backup" in kept
+    assert "this plan frees about 0 B." in kept
+    part = json.loads(printed("cleanup", "--match", "q:*", "--max-key-backup", "1mb", "--json"))["budget"]
+    assert 1000 < part["plan_bytes"] < 2000
+    all_go = printed("cleanup", "--match", "q:large", "--max-key-backup", "1mb", "--delete-unsaved")
+    assert "this plan frees about 2." in all_go or "this plan frees about 3." in all_go
+    assert "--no-backup" not in all_go
+
+
+def test_what_an_expiry_frees_has_the_range_of_its_keys(server: RunningServer, printed: Printed) -> None:
+    with server.client() as client:
+        SHAPES["stream with many consumers"](client)
+    out = printed("cleanup", "--match", "*", "--expire", "1h")
+    assert "0 B" not in out
+    assert " within 1h00m, nothing at once." in out
+
+
 def test_hogs_says_that_sizes_contradict_what_is_used(server: RunningServer, printed: Printed) -> None:
     with server.client() as client:
         pipeline = client.pipeline(transaction=False)

@@ -30,6 +30,28 @@ def jobs(number: int, fields: int, large: int = 10_000) -> Fill:
     return fill
 
 
+def zset_and_set_with_large_members(client: redis.Redis) -> None:
+    """Two keys of 130,000 small members and nine large ones: `part:zset` and `part:set`."""
+    for start in range(0, 130_000, 10_000):
+        names = [b"%010d" % at for at in range(start, start + 10_000)]
+        client.zadd(b"part:zset", dict.fromkeys(names, 1))
+        client.sadd(b"part:set", *[b"m:" + name for name in names])
+    for at in range(9):
+        client.zadd(b"part:zset", {b"%d" % at + b"x" * 1_777_777: 1})
+        client.sadd(b"part:set", b"%d" % at + b"x" * 1_777_777)
+
+
+def streams_with_consumers(client: redis.Redis, number: int) -> None:
+    """So many streams of 1500 consumers each: most servers count far too much for them."""
+    for name in [b"s%d" % at for at in range(number)]:
+        client.xadd(name, {b"a": b"1"})
+        client.xgroup_create(name, b"g", b"$")
+        pipeline = client.pipeline(transaction=False)
+        for at in range(1500):
+            pipeline.execute_command("XGROUP", "CREATECONSUMER", name, b"g", b"c%d" % at)
+        pipeline.execute()
+
+
 def _hash(client: redis.Redis) -> list[bytes]:
     _piped(client, range(8000), lambda pipeline, at: pipeline.hset(b"big:hash", b"f%d" % at, b"v" * 80))
     client.hset(b"big:hash", b"giant", b"x" * 4_000_000)

@@ -37,6 +37,8 @@ class ClusterBudget:
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """Sentences for the confirmation, the count on each node among them."""
         first, *others = budget.consent(plan, backup)
+        if not plan.keys:
+            return (first, *others)
         on = Counter(self._nodes_of(plan))
         each = ", ".join(f"{node} {count(number)}" for node, number in on.most_common())
         return (first, f"By node: {each}.", *others)

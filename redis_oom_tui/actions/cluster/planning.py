@@ -176,6 +176,7 @@ class ClusterPlanMaker:
         flags = dict.fromkeys(flag for _, plan in plans for flag in plan.flags if flag not in counted)
         without = [f"{error}: its keys are not in the plan." for error in lost]
         first = plans[0][1]
+        limits = [plan.limit_bytes for _, plan in plans]
         # An asker's keys were counted where they were walked.
         walked = [plan for at, (name, plan) in enumerate(plans) if name not in [other for other, _ in plans[:at]]]
         return frozen(
@@ -193,6 +194,7 @@ class ClusterPlanMaker:
                 matched_keys=sum(plan.matched_keys for _, plan in plans) - len(twice),
                 matched_bytes=sum(plan.matched_bytes for _, plan in plans) - sum(key.size or 0 for key in twice),
                 role=f"{len(walked)} primaries",
+                limit_bytes=None if None in limits else sum([limit or 0 for limit in limits]),
             )
         )
 

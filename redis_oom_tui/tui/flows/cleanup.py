@@ -11,7 +11,7 @@ from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, Res
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.budget import confirm_word
+from redis_oom_tui.rules.budget import confirm_word, nothing_planned
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
@@ -59,7 +59,9 @@ async def plan(desk: "ActionController", planning: "Planning", *, hidden: int = 
         if view.state is PlanningState.FAILED or view.plan is None:
             ended = CleanupState(error=view.error or "The search found no plan.")
         elif not view.plan.keys:
-            ended = CleanupState(error=f"No key matches; {count(view.scanned_keys)} were looked at.")
+            left_out = view.plan.matched_keys > 0
+            looked = f"No key matches; {count(view.scanned_keys)} were looked at."
+            ended = CleanupState(error=nothing_planned(view.plan) if left_out else looked)
         else:
             ended = CleanupState(Stage.PREVIEW, planning=view, plan=view.plan, hidden=hidden)
     finally:
