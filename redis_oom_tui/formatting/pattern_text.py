@@ -47,7 +47,9 @@ def shown(pattern: KeyPattern, *, alone: bool = False) -> bytes:
         if others is not None:
             pieces.append((b"<other>" if others else b"<any>") + part[1:])
         else:
-            pieces.append(b"*".join(_escaped(literal) for literal in part.split(VARIABLE)))
+            # Two stars side by side would read as any name at all.
+            mark = b"<id>" if VARIABLE * 2 in part else b"*"
+            pieces.append(mark.join(_escaped(literal) for literal in part.split(VARIABLE)))
     if pattern.below:
         pieces.append(b"*")
     elif pattern.parts[-1:] == (VARIABLE,):

@@ -166,3 +166,11 @@ def test_the_issue_s_own_data() -> None:
         b"user:*:session": 300,
     }
     is_exact(found, names)
+
+
+def test_parts_that_vary_side_by_side_do_not_read_as_everything() -> None:
+    both = KeyPattern((b"\0\0",))
+    assert (pattern_text.shown(both), pattern_text.text(both)) == (b"<id><id>", "<id><id>")
+    assert pattern_text.parsed("<id><id>", b":") == both
+    assert pattern_text.shown(KeyPattern((b"a\0\0:", b"\0"))) == b"a<id><id>:<id>"
+    assert pattern_text.shown(KeyPattern((b"\0-\0",))) == b"*-*"

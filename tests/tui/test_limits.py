@@ -394,7 +394,7 @@ async def test_it_is_told_in_any_pane_that_the_old_value_is_back():
         await pilot.press("escape")
         await until(pilot, lambda: "s keeps it" in screen_text(app))
         await pilot.press("1")
-        await until(pilot, lambda: "Findings" in screen_text(app))
+        await until(pilot, lambda: "where it is" in screen_text(app))
         clock.move(62)
         await until(pilot, lambda: "maxmemory-policy went back to noeviction" in screen_text(app))
 
