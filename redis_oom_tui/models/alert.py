@@ -56,11 +56,12 @@ class JudgedSample:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A tick without an answer that could be judged; `reason` is one sentence."""
+    """A tick without an answer that could be judged; `reason` is one sentence. `asked` is when its look began."""
 
     monotonic: float
     at: float
     reason: str = ""
+    asked: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from redis_oom_tui.rules.verdict import judge, unknown
 
 # A look that takes longer than this is given up, whatever the driver's own timeouts add up to.
 _PATIENCE_SECONDS = 10.0
+# A look needs so long at least to connect and ask.
+_LEAST_SECONDS = 1.0
 _GOODBYE_SECONDS = 3.0
 # A forecast costs milliseconds; growth that ends must be seen to end.
 _FORECAST_EVERY_SECONDS = 5.0
@@ -69,16 +71,21 @@ class Polling:
         self._history = History(_SAMPLES)
         self._forecast: Forecast | None = None
         self._forecast_made = 0.0
+        self._asked = 0.0
+        self._silent_since: float | None = None
+        self._counts_as_lost = False
 
     async def look(self, *, whole: bool = False) -> PollResult:
         """One look; never raises for a server's fault. Its rates are since the look before, or of the `whole` past."""
+        self._asked = self._clock.monotonic()
         try:
-            async with asyncio.timeout(max(_PATIENCE_SECONDS, self.settings.interval_seconds)):
+            async with asyncio.timeout(self._patience()):
                 snapshot = await self._snapshot()
         except TimeoutError:
             return await self._failed(f"{self.source.address} did not answer in time: look at its load and the network")
         except TROUBLE as error:
             return await self._failed(sentence("this look is", error))
+        self._silent_since, self._counts_as_lost = None, False
         return attempt("this look is", lambda: self._judged(snapshot, whole), lambda fault: self._silent(fault.words))
 
     async def close(self) -> None:
@@ -87,6 +94,16 @@ class Polling:
         with contextlib.suppress(TimeoutError, *TROUBLE):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self.source.close()
+
+    def _patience(self) -> float:
+        """For how long this look may wait: not beyond the moment at which the silence makes the server a lost one."""
+        patience = max(_PATIENCE_SECONDS, self.settings.interval_seconds)
+        if self._silent_since is None or self._counts_as_lost:
+            return patience
+        left = self._silent_since + self.settings.lost_seconds - self._asked
+        # What would be left for one look more is waited for in this one.
+        last = 0 < left <= patience + self.settings.interval_seconds + _LEAST_SECONDS
+        return max(_LEAST_SECONDS, left) if last else patience
 
     async def _snapshot(self) -> Snapshot:
         if not self._open:
@@ -106,11 +123,15 @@ class Polling:
         return snapshot
 
     async def _failed(self, reason: str) -> PollResult:
+        if self._silent_since is None:
+            self._silent_since = self._asked
+        silent = self._silent(reason)
+        self._counts_as_lost = silent.heard.monotonic - self._silent_since >= self.settings.lost_seconds
         await self.close()
-        return self._silent(reason)
+        return silent
 
     def _silent(self, reason: str) -> PollResult:
-        return PollResult(Silence(self._clock.monotonic(), self._clock.wall(), reason), unknown(reason))
+        return PollResult(Silence(self._clock.monotonic(), self._clock.wall(), reason, self._asked), unknown(reason))
 
     def _judged(self, snapshot: Snapshot, whole: bool) -> PollResult:
         snapshot = with_room(snapshot)

@@ -137,7 +137,8 @@ def restarted(before: JudgedSample | None, now: JudgedSample) -> bool:
 
 def _hear_nothing(taken: _Step, look: Silence, settings: WatchSettings) -> None:
     state = taken.state
-    since = look.monotonic if state.silent_since is None else state.silent_since
+    began = look.monotonic if look.asked is None else look.asked
+    since = began if state.silent_since is None else state.silent_since
     taken.state = replace(state, silent_since=since)
     if not state.lost and look.monotonic - since >= settings.lost_seconds:
         taken.tell(EventKind.LOST, look, look.reason, level=Level.UNKNOWN, began=None)

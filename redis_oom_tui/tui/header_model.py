@@ -22,6 +22,10 @@ PANES = ("triage", "hogs", "limits", "cleanup", "log")
 
 _BLOCKS = {Level.OK: "ok_block", Level.WARNING: "warn_block", Level.UNKNOWN: "warn_block"}
 _COMPACT_BELOW = 20
+# Good news that is older is not shown as that.
+_STALE_SECONDS = 5.0
+# Good news that is older is not shown as that.
+_STALE_SECONDS = 5.0
 
 
 def level_word(level: Level, glyphs: Glyphs) -> str:
@@ -142,6 +146,15 @@ class HeaderModel:
 
     def _verdict(self, reading: ServerState, width: int, rows: int) -> list[Line]:
         verdict = shown_verdict(reading)
+        age = reading.age(self.now)
+        if (
+            verdict.level is Level.OK
+            and reading.next_try is not None
+            and (age or 0.0) >= _STALE_SECONDS
+            and not self.frozen
+        ):
+            words = f"Not known now: the last answer is {sizes.duration(age)} old. Then: {verdict.reason}"
+            verdict = Verdict(Level.UNKNOWN, words, rule="old-figures")
         word = f" {level_word(verdict.level, self.pen.glyphs)} "
         badge: Piece = (word, _BLOCKS.get(verdict.level, "crit_block"))
         room = max(8, width - len(word) - 2)

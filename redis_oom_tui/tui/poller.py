@@ -39,7 +39,7 @@ def backoff(attempts: int) -> float:
 
 class Poller:
     """Publishes a Reading per tick. A slow answer delays the next tick instead of piling up requests, and a server that
-    is slow itself is left alone for many times as long as it took.
+    is slow twice in a row is left alone for many times as long as it took.
 
     `known` is what was read before the first tick.
     """
@@ -70,6 +70,7 @@ class Poller:
         self._replicas = ReplicaLook(source)
         self._clients_due = self._settings_due = 0.0
         self._usual = math.inf
+        self._before = 0.0
         self._pause = 0.0
 
     async def run(self) -> None:
@@ -105,7 +106,9 @@ class Poller:
 
     def _answered_after(self, seconds: float) -> None:
         self._usual = min(self._usual, seconds)
-        self._pause = pause_after(seconds, self._usual)
+        # One late answer may be a freeze that is over: only the next look can tell.
+        self._pause = pause_after(min(seconds, self._before), self._usual)
+        self._before = seconds
 
     async def _take_in(self, snapshot: Snapshot) -> None:
         capabilities = await self._source.capabilities()

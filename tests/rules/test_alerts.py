@@ -269,3 +269,9 @@ def test_a_server_whose_limit_nobody_knows_is_heard_and_raises_no_alarm() -> Non
     assert isinstance(heard, JudgedSample)
     assert (heard.rising, heard.staying) == (Level.OK, Level.OK)
     assert "its limit is not reported" in heard.reason
+
+
+def test_silence_counts_from_the_question_and_not_from_when_it_was_given_up() -> None:
+    book = AlertBook("cache-1", SETTINGS)
+    assert book.observe(Silence(11.0, 11.0, "no answer", asked=1.0)) == ()
+    assert [event.kind for event in book.observe(Silence(16.0, 16.0, "no answer", asked=12.0))] == [EventKind.LOST]

@@ -58,8 +58,8 @@ async def test_a_slow_server_is_not_asked_back_to_back():
     clock = FakeClock()
     poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=3, took=2.5)
     await run(poller)
-    assert slept == [18.0] * 3
-    assert all(reading.next_try is not None for reading in readings)
+    assert slept == [1.0, 18.0, 18.0]
+    assert all(reading.next_try is not None for reading in readings[1:])
 
 
 async def test_a_slow_server_is_left_alone_and_asked_as_before_once_it_is_quick_again():
@@ -74,8 +74,24 @@ async def test_a_slow_server_is_left_alone_and_asked_as_before_once_it_is_quick_
 
     source.snapshot = by_turns
     await run(poller)
-    assert slept == [0.99, 26.91, 13.41, 0.99, 0.99, 0.99]
-    assert [reading.next_try is not None for reading in readings] == [False, True, True, False, False, False]
+    assert slept == [0.99, 1.0, 13.41, 0.99, 0.99, 0.99]
+    assert [reading.next_try is not None for reading in readings] == [False, False, True, False, False, False]
+
+
+async def test_after_one_late_answer_the_next_look_comes_at_once():
+    clock = FakeClock()
+    source = ScriptedSource(clock=clock)
+    poller, readings, slept = a_poller(source, clock, naps=4)
+    ask, costs = source.snapshot, iter([0.01, 18.0, 0.01, 0.01])
+
+    async def by_turns():
+        clock.move(next(costs))
+        return await ask()
+
+    source.snapshot = by_turns
+    await run(poller)
+    assert slept == [0.99, 1.0, 0.99, 0.99]
+    assert all(reading.next_try is None for reading in readings)
 
 
 async def test_over_a_slow_link_the_interval_is_kept():
