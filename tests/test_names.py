@@ -1,6 +1,7 @@
 """One word for one thing: no public class name stands for two, and every module says what is in it."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -20,3 +21,17 @@ def test_no_class_name_stands_for_two_things() -> None:
 
 def test_every_module_says_what_is_in_it() -> None:
     assert [path for path in MODULES if not (ast.get_docstring(ast.parse(path.read_text())) or "").strip()] == []
+
+
+def test_every_type_in_the_stylesheet_is_a_class() -> None:
+    """Textual ignores a rule for a class that does not exist: the widget then has no size."""
+    styles = re.sub(r"\{[^}]*\}|/\*.*?\*/", ";", (PACKAGE / "tui" / "styles.tcss").read_text(), flags=re.DOTALL)
+    named = set(re.findall(r"(?<![\w.#:$-])[A-Z]\w+", styles))
+    ours = {
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    }
+    assert len(named) > 10
+    assert named - ours - {"Screen", "Input", "Vertical", "Horizontal", "ModalScreen", "Static"} == set()
