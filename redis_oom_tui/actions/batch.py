@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeVar, overload
 
 from redis_oom_tui.actions.losses import Losses
-from redis_oom_tui.actions.outcomes import OutcomeTable
+from redis_oom_tui.actions.outcomes import LOST_AND_GONE, OutcomeTable, gone
 from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
+from redis_oom_tui.files.audit import EarlierRuns
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId
@@ -31,7 +32,6 @@ _ALL_REFUSED = 100
 # What a module may have done to a key when another key of its own was deleted.
 _BY_CONTENT = (Reply.CONTENT, Reply.SIZE, Reply.USED)
 _MAY_BE_THE_MODULE = "this plan deletes keys of a module too ({}), and a module may change its other keys with them"
-_LOST_AND_GONE = "the reply was lost; it is gone now"
 _LOST = "the connection was lost before the reply: not known whether it was done"
 
 
@@ -82,6 +82,7 @@ class Worker:
         scripted: bool,
         alone: bool,
         copies: Mapping[KeyId, str] | None = None,
+        before: EarlierRuns | None = None,
     ) -> None:
         self._plan = plan
         self._tally = tally
@@ -90,6 +91,9 @@ class Worker:
         self._scripted = scripted
         self._alone = alone
         self._copies = copies or {}
+        self._before = before
+        # Sent once already, with no word of what came of it.
+        self._sent_before: set[int] = set()
         self._done = Outcome.DELETED if plan.deed is Operation.DELETE else Outcome.EXPIRING
         self._command = "UNLINK" if plan.deed is Operation.DELETE else "PEXPIREAT"
         foreign = (
@@ -264,11 +268,12 @@ class Worker:
         except BaseException:
             self._unknown(positions)
             raise
+        self._sent_before.update(positions)
         left = []
         for at, end in zip(positions, ends, strict=True):
             due = due_ms.get(at)
             if end is None:
-                self._tally.put(at, Outcome.GONE, _LOST_AND_GONE)
+                self._tally.put(at, Outcome.IN_DOUBT, LOST_AND_GONE)
             elif due is not None and end >= 0 and abs(end - due) <= TTL_SLACK_MS:
                 self._tally.put(at, Outcome.EXPIRING)
             else:
@@ -284,13 +289,20 @@ class Worker:
             if isinstance(reply, ServerBusy):
                 self._held.append(at)
                 continue
-            outcome, detail = outcome_of(reply, self._done)
+            outcome, detail = self._came_to(at, reply)
             if reply in _BY_CONTENT and self._modules:
                 detail += f" ({_MAY_BE_THE_MODULE.format(', '.join(self._modules))})"
             self._tally.put(at, outcome, detail, moved=reply if isinstance(reply, KeyMoved) else None)
             if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
                 self._block(reply)
         self._weigh_refusals(replies)
+
+    def _came_to(self, at: int, reply: Said) -> tuple[Outcome, str]:
+        if reply is Reply.GONE:
+            if at in self._sent_before:
+                return Outcome.IN_DOUBT, LOST_AND_GONE
+            return gone(self._plan.keys[at].id, self._before)
+        return outcome_of(reply, self._done)
 
     def _weigh_refusals(self, replies: Sequence[Said]) -> None:
         """Whether all that was tried was refused: then the rest would be, too."""
@@ -310,7 +322,7 @@ class Worker:
 
     def _unknown(self, positions: Sequence[int]) -> None:
         for at in positions:
-            self._tally.put(at, Outcome.FAILED, _LOST)
+            self._tally.put(at, Outcome.IN_DOUBT, _LOST)
 
     def _hands(self, line: PinnedConnection) -> KeyMutator:
         return KeyMutator(line.channel, self._pacer, scripted=self._scripted, alone=self._alone)

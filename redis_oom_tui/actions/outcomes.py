@@ -4,12 +4,29 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from redis_oom_tui.files.audit import EarlierRuns
 from redis_oom_tui.models.errors import KeyMoved
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, PlannedKey
+
+DELETED_EARLIER = "an earlier run of this plan deleted it"
+LOST_AND_GONE = "the reply was lost; it is gone now, perhaps by this run"
+EARLIER_AND_GONE = "it is gone now; an earlier run of this plan was cut off, and perhaps deleted it"
+READ_BY_BACKUP = "it was used since the preview, perhaps only read by this tool's own backup"
 
 _CODES = tuple(Outcome)
 _NUMBER = {outcome: number for number, outcome in enumerate(_CODES)}
 _UNTOUCHED = _NUMBER[Outcome.NOT_ATTEMPTED]
+
+
+def gone(id_: KeyId, before: EarlierRuns | None) -> tuple[Outcome, str]:
+    """What a key that is not there came to, by what runs of the plan `before` did."""
+    name = (id_.db, id_.key)
+    if before is None or name not in before.reached:
+        return Outcome.GONE, ""
+    if name in before.in_doubt:
+        return Outcome.IN_DOUBT, EARLIER_AND_GONE
+    return Outcome.GONE, DELETED_EARLIER if name in before.deleted else ""
 
 
 class OutcomeTable:
@@ -73,6 +90,10 @@ class OutcomeTable:
         """The refusal of a node that does not serve the key at position `at`; None where there was none."""
         return self._moved.get(at)
 
+    def deleted_earlier(self) -> int:
+        """How many are gone because an earlier run of the plan deleted them."""
+        return sum(detail == DELETED_EARLIER for detail in self._details.values())
+
     def counts(self) -> Mapping[Outcome, int]:
         """How many keys came to what; an outcome that no key came to is left out."""
         return MappingProxyType({outcome: number for outcome, number in self._counts.items() if number})
@@ -83,3 +104,12 @@ class OutcomeTable:
             outcome = self.outcome(at)
             if only is None or outcome in only:
                 yield KeyOutcome(key.id, outcome, self.detail(at), self.moved(at))
+
+
+def after(failure: str, sentence: str) -> str:
+    """`sentence` behind a failure that may end as a sentence does.
+
+    >>> after("It is gone", "Deleted 2."), after("Is it up?", "Deleted 2.")
+    ('It is gone. Deleted 2.', 'Is it up? Deleted 2.')
+    """
+    return f"{failure} {sentence}" if failure.endswith((".", "?", "!")) else f"{failure}. {sentence}"

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from redis_oom_tui.actions.context import DEFECT, ActionContext
 from redis_oom_tui.actions.losses import Losses, asked_until_lost
+from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.files.backup import read_head, read_records
 from redis_oom_tui.files.backup_check import inspect, must_be_whole
 from redis_oom_tui.files.backup_lines import Record
@@ -319,7 +320,7 @@ class BackupRestorer:
         sentence = f"{'; '.join(parts)}.{' ' if self._view.file_note else ''}{self._view.file_note}"
         if failure is None:
             return f"Stopped. {sentence}" if self._stop else sentence
-        return f"{self._why(failure)} {sentence}"
+        return after(self._why(failure), sentence)
 
     def _most_of_all(self) -> str:
         """The reason that most keys failed for, in parentheses."""
@@ -327,9 +328,9 @@ class BackupRestorer:
         return f" ({'mostly: ' if len(self._reasons) > 1 else ''}{reasons[0][0]})" if reasons else ""
 
     def _why(self, failure: TriageError) -> str:
-        text = f"{str(failure).rstrip('.')}."
+        text = str(failure)
         if isinstance(failure, OutOfMemory):
-            return f"{text} Raise maxmemory or free more, then restore again: it goes on from there."
+            return f"{text.rstrip('.')}. Raise maxmemory or free more, then restore again: it goes on from there."
         if "payload version or checksum" in text:
             here = self._desk.server.address
             return (

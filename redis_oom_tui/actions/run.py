@@ -12,9 +12,10 @@ from redis_oom_tui.actions.bound import ByteBound
 from redis_oom_tui.actions.context import DEFECT, ActionContext
 from redis_oom_tui.actions.interrupted_runs import copies
 from redis_oom_tui.actions.latency_monitor import ActionMonitor
-from redis_oom_tui.actions.outcomes import OutcomeTable
+from redis_oom_tui.actions.outcomes import OutcomeTable, after
 from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.actions.saving import Saver
+from redis_oom_tui.files.audit import EarlierRuns
 from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.files.plans import criteria_fields
 from redis_oom_tui.formatting.sizes import known_bytes, number_of_keys, size
@@ -31,6 +32,7 @@ from redis_oom_tui.rules.report import report
 from redis_oom_tui.server.mutations.pinned_connection import OtherServer, PinnedConnections
 from redis_oom_tui.server.scan.tasks import monitored
 
+_MAY_EXPIRE = {Outcome.EXPIRING, Outcome.FAILED, Outcome.IN_DOUBT}
 _POLL_SECONDS = 0.5
 _FREEING_POLL_SECONDS = 0.1
 _FREEING_PAUSE_SECONDS = 5.0
@@ -57,6 +59,7 @@ class PlanRunner:
         self._bound: ByteBound | None = None
         self._run_id: str | None = None
         self._restarted = False
+        self._before: EarlierRuns | None = None
         self._started = time.monotonic()
         self._stop = False
         self._took = 0.0
@@ -154,6 +157,8 @@ class PlanRunner:
             raise ChildBegan(idle_trust.CHILD_BEGAN)
         known = await self._desk.learn()
         earlier = {} if known.has(Feature.NO_TOUCH) else await asyncio.to_thread(copies, self._desk.audit, self._plan)
+        if self._plan.deed is Operation.DELETE:
+            self._before = await asyncio.to_thread(self._desk.audit.earlier, self._plan.hash)
         path = None
         if self._backup.wanted:
             path = self._backup.path or new_path(self._desk.backups, self._plan, self._desk.wall())
@@ -204,7 +209,15 @@ class PlanRunner:
         saver = None
         if self._writer is not None:
             untouched = known.has(Feature.NO_TOUCH)
-            saver = Saver(self._plan, self._backup, self._writer, self._tally, untouched=untouched, room=room)
+            saver = Saver(
+                self._plan,
+                self._backup,
+                self._writer,
+                self._tally,
+                untouched=untouched,
+                room=room,
+                before=self._before,
+            )
         scripted = known.has(Feature.SCRIPT)
         return Worker(
             self._plan,
@@ -214,6 +227,7 @@ class PlanRunner:
             scripted=scripted,
             alone=alone,
             copies=earlier,
+            before=self._before,
         )
 
     def _show(self, pacer: ActionRateController) -> None:
@@ -266,7 +280,14 @@ class PlanRunner:
             self._close(self._writer)
         before, now = self._view.used_before_bytes, self._view.used_now_bytes
         fell = None if before is None or now is None else before - now
-        sentence = report(self._plan.deed, self._tally.counts(), len(self._plan.keys), fell, restarted=self._restarted)
+        sentence = report(
+            self._plan.deed,
+            self._tally.counts(),
+            len(self._plan.keys),
+            fell,
+            restarted=self._restarted,
+            earlier=self._tally.deleted_earlier(),
+        )
         if failure is not None:
             sentence = after(failure, sentence)
         elif self._stop:
@@ -286,10 +307,8 @@ class PlanRunner:
         """Close the backup; one from which nothing can be put back is not shown, and goes where it tells nothing."""
         writer.close()
         counts = self._tally.counts()
-        if self._plan.deed is Operation.EXPIRE:
-            undoes = bool(counts.get(Outcome.EXPIRING) or counts.get(Outcome.FAILED))
-        else:
-            undoes = bool(writer.keys)
+        expires = self._plan.deed is Operation.EXPIRE
+        undoes = bool(counts.keys() & _MAY_EXPIRE) if expires else bool(writer.keys)
         if not undoes:
             self._view = replace(self._view, backup_path=None)
             if not writer.left_out:
@@ -313,12 +332,3 @@ class PlanRunner:
         except TriageError as error:
             return f" {error}"
         return ""
-
-
-def after(failure: str, sentence: str) -> str:
-    """`sentence` behind a failure that may end as a sentence does.
-
-    >>> after("It is gone", "Deleted 2."), after("Is it up?", "Deleted 2.")
-    ('It is gone. Deleted 2.', 'Is it up? Deleted 2.')
-    """
-    return f"{failure} {sentence}" if failure.endswith((".", "?", "!")) else f"{failure}. {sentence}"

@@ -6,7 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from redis_oom_tui.actions.outcomes import OutcomeTable
+from redis_oom_tui.actions.outcomes import READ_BY_BACKUP, OutcomeTable, gone
+from redis_oom_tui.files.audit import EarlierRuns
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.formatting.sizes import size
@@ -73,7 +74,12 @@ class Saver:
         *,
         untouched: bool,
         room: int | None = None,
+        before: EarlierRuns | None = None,
     ) -> None:
+        self._before = before
+        # Of this batch: those that an earlier try may have read.
+        self._asked: set[int] = set()
+        self._twice: set[int] = set()
         self._keys = plan.keys
         self.room: int | None = room
         self.short: list[int] = []
@@ -101,6 +107,7 @@ class Saver:
         for at in batch:
             if self._over_cap(at):
                 self._uncopied(at, uncopied.too_large(self._keys[at].size or 0, self._choice))
+        self._twice, self._asked = self._asked.intersection(left), set(left)
         until = time.monotonic() + _FREEING_SECONDS
         while left:
             try:
@@ -191,11 +198,21 @@ class Saver:
             raise CapReached(f"The backup has reached its cap of {size(self._choice.max_total_bytes)}")
 
     def _refused(self, position: int, reply: Said) -> None:
-        outcome, detail = outcome_of(reply, Outcome.FAILED)
+        outcome, detail = self._came_to(position, reply)
         prefix = "not saved, so not deleted: " if outcome is Outcome.FAILED else ""
         self._tally.put(position, outcome, prefix + detail, moved=reply if isinstance(reply, KeyMoved) else None)
         if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
             self.blocked = self.blocked or reply
+
+    def _came_to(self, at: int, reply: Said) -> tuple[Outcome, str]:
+        id_ = self._keys[at].id
+        if reply is Reply.GONE:
+            return gone(id_, self._before)
+        outcome, detail = outcome_of(reply, Outcome.FAILED)
+        reached = self._before is not None and (id_.db, id_.key) in self._before.reached
+        if reply is Reply.USED and not self.untouched and (reached or at in self._twice):
+            detail = READ_BY_BACKUP
+        return outcome, detail
 
     async def _to_disk(self) -> None:
         """Flush beside everything else; whoever cancels this waits for it, as the file is closed after that."""

@@ -13,6 +13,7 @@ from redis_oom_tui.actions.cluster.operator import ClusterOperator
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.operator import make_operator
+from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import CommandMissing, ReadOnlyMode
 from redis_oom_tui.server.open_source import source_for
@@ -32,7 +33,7 @@ async def acting(invocation: Invocation) -> AsyncIterator[tuple["LiveServer | Cl
     server = source_for(invocation.connection)
     operator = make_operator(invocation, server)
     try:
-        await server.open()
+        await when_free(server.open)
         yield server, operator
     finally:
         await operator.close()
@@ -42,7 +43,7 @@ async def acting(invocation: Invocation) -> AsyncIterator[tuple["LiveServer | Cl
 async def require(operator: AnyOperator, action: Action, *, read_only: bool) -> None:
     """Raise, for exit code 3, where `action` cannot be used here; under --read-only before anything is asked."""
     if not read_only:
-        await operator.learn()
+        await when_free(operator.learn)
     reason = operator.why_not(action)
     if reason is not None:
         raise (ReadOnlyMode if read_only else CommandMissing)(reason)
@@ -61,14 +62,22 @@ def confirm(sentences: Sequence[str], word: str | None = None) -> bool:
 
 
 @contextlib.contextmanager
-def stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """While inside, Ctrl+C, SIGTERM and SIGHUP call `stop` instead of ending the tool in the middle of a batch."""
+def stopping(stop: Callable[[], None]) -> Iterator[set[signal.Signals]]:
+    """While inside, Ctrl+C, SIGTERM and SIGHUP call `stop` instead of ending the tool in the middle of a batch; yields
+    those that came.
+    """
+    came: set[signal.Signals] = set()
+
+    def stopped(number: signal.Signals) -> None:
+        came.add(number)
+        stop()
+
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in signals:
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stopped, number)
     try:
-        yield
+        yield came
     finally:
         for number in signals:
             loop.remove_signal_handler(number)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.niceness import give_way
 from redis_oom_tui.cli.selecting import of_rows
+from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.formatting.key_sizes import mark
 from redis_oom_tui.formatting.plan_document import plan_document
@@ -140,7 +142,7 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bo
         click.echo("\n".join(_lines(result, invocation.connection_args, show_all=show_all)))
         if result.run is None and result.plan.keys:
             click.echo("\n".join(_to_run_it(result.plan, invocation.connection_args, given)))
-    return EXIT_INTERRUPTED if result.stopped else _exit_code(result.run)
+    return _exit_code(result)
 
 
 def _refuse_what_has_no_effect(given: dict[str, Any]) -> None:
@@ -163,8 +165,12 @@ def _of_its_database(plan: Plan, db: int | None) -> Plan:
     return plan
 
 
-def _exit_code(run: RunView | None) -> int:
-    return 0 if run is None or run.complete else EXIT_INCOMPLETE
+def _exit_code(result: _Result) -> int:
+    if result.run is None:
+        return EXIT_INTERRUPTED if result.stopped else 0
+    if result.run.complete:
+        return 0
+    return EXIT_INTERRUPTED if result.stopped else EXIT_INCOMPLETE
 
 
 async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupChoice, *, yes: bool) -> _Result:
@@ -187,7 +193,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
             raise BadInput(f"The plan's hash is {plan.hash[:12]}..., not {given['plan_hash']}: nothing was done")
         if given["save_plan"] is not None:
             save_plan(plan, given["save_plan"])
-        snapshot = await server.snapshot()
+        snapshot = await when_free(server.snapshot)
         if snapshot.fleet is None:
             backup = replace(backup, room_bytes=headroom(snapshot))
         going = of_what_goes(plan, backup)
@@ -200,12 +206,12 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
 
 
 async def _run(operator: AnyOperator, result: _Result, backup: BackupChoice) -> _Result:
-    await operator.learn()
+    await when_free(operator.learn)
     run = operator.run(result.plan, backup=backup)
-    with stopping(run.stop):
+    with stopping(run.stop) as came:
         async with Ticker(lambda: _progress(run.view())):
             view = await run.run()
-    return _Result(result.plan, result.budget, result.consent, view, tuple(run.outcomes()))
+    return _Result(result.plan, result.budget, result.consent, view, tuple(run.outcomes()), signal.SIGINT in came)
 
 
 def _progress(view: RunView) -> str:
@@ -328,7 +334,7 @@ def _name(raw: bytes) -> str:
 
 def _left_alone(outcomes: tuple[KeyOutcome, ...]) -> list[str]:
     """The keys that did not come to what was planned, each with its node and the reason; at most twenty."""
-    notable = [each for each in outcomes if each.outcome in (Outcome.CHANGED, Outcome.FAILED)]
+    notable = [each for each in outcomes if each.outcome in (Outcome.CHANGED, Outcome.FAILED, Outcome.IN_DOUBT)]
     lines = []
     for each in notable[:_SHOWN]:
         where = f" on {safe_text(each.id.node, 80)}" if each.id.node else ""

@@ -18,6 +18,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.niceness import give_way
 from redis_oom_tui.cli.undo_command import line
+from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting import hogs_lines, pattern_text
 from redis_oom_tui.formatting.hogs_document import hogs_document, keys_csv, patterns_csv
@@ -191,7 +192,7 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
     server = source_for(invocation.connection)
     scan = _begun(server, options, broken_off)
     try:
-        await server.open()
+        await when_free(server.open)
         run_id, refusal = await _run_id(server)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -224,7 +225,7 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
 async def _run_id(server: Source) -> tuple[str | None, CommandRefused | None]:
     """Of the server as it is now; or why it refuses INFO: its keys may be walked all the same."""
     try:
-        return (await server.snapshot()).server.run_id, None
+        return (await when_free(server.snapshot)).server.run_id, None
     except CommandRefused as refusal:
         return None, refusal
 

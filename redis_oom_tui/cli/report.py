@@ -11,6 +11,7 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
+from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.host_memory import with_room
 from redis_oom_tui.files.new_file import write_new
@@ -97,8 +98,8 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
 
     source = source_for(invocation.connection)
     try:
-        await source.open()
-        before = await source.snapshot()
+        await when_free(source.open)
+        before = await when_free(source.snapshot)
         await asyncio.sleep(_LOOK_SECONDS)
         gathered = Gathered([before, await source.snapshot()])
         gathered.capabilities = await source.capabilities()

@@ -1,6 +1,7 @@
 """`restore`: a backup's keys put back where nothing newer stands."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from redis_oom_tui.rules.restore_room import full, outlook
 
 EXIT_INCOMPLETE = 1
 EXIT_DECLINED = 1
+EXIT_INTERRUPTED = 130
 _SHOWN = 20
 
 
@@ -38,22 +40,26 @@ def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: boo
     inspection = inspect(path)
     must_be_whole(inspection, damaged_ok=damaged_ok)
     head = read_head(path, damaged_ok=damaged_ok)
-    report = asyncio.run(_restore(invocation, path, head, inspection, yes=yes))
-    if report is None:
+    ended = asyncio.run(_restore(invocation, path, head, inspection, yes=yes))
+    if ended is None:
         click.echo("Nothing was put back.", err=True)
         if as_json:
             print_document({"error": "Nothing was put back: it was not confirmed."})
         return EXIT_DECLINED
+    report, stopped = ended
     if as_json:
         print_document(restore_document(report))
     else:
         click.echo("\n".join(_lines(report, invocation.connection_args)))
-    return 0 if report.complete else EXIT_INCOMPLETE
+    if report.complete:
+        return 0
+    return EXIT_INTERRUPTED if stopped else EXIT_INCOMPLETE
 
 
 async def _restore(
     invocation: Invocation, path: Path, head: Backup, inspection: BackupInspection, *, yes: bool
-) -> RestoreReport | None:
+) -> tuple[RestoreReport, bool] | None:
+    """The report, and whether Ctrl+C came; None where it was declined."""
     async with acting(invocation) as (server, operator):
         await require(operator, Action.RESTORE, read_only=invocation.connection.read_only)
         if not yes:
@@ -62,9 +68,9 @@ async def _restore(
                 return None
         give_way(Pace.NORMAL)
         restoring = operator.restore(path, damaged_ok=inspection.damaged)
-        with stopping(restoring.stop):
+        with stopping(restoring.stop) as came:
             async with Ticker(lambda: _progress(restoring.view())):
-                return await restoring.run()
+                return await restoring.run(), signal.SIGINT in came
 
 
 def _progress(report: RestoreReport) -> str:

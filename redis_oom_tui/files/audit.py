@@ -50,6 +50,7 @@ LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
     Outcome.GONE: "g",
     Outcome.CHANGED: "c",
     Outcome.FAILED: "f",
+    Outcome.IN_DOUBT: "u",
     Outcome.NOT_ATTEMPTED: "n",
     RestoreOutcome.RESTORED: "r",
     RestoreOutcome.EXISTS: "x",
@@ -58,7 +59,8 @@ LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
     RestoreOutcome.FAILED: "f",
     RestoreOutcome.NOT_ATTEMPTED: "n",
 }
-_UNSETTLED = LETTERS[Outcome.FAILED] + LETTERS[Outcome.NOT_ATTEMPTED]
+_UNSETTLED = LETTERS[Outcome.FAILED] + LETTERS[Outcome.IN_DOUBT] + LETTERS[Outcome.NOT_ATTEMPTED]
+_UNKNOWN = LETTERS[Outcome.IN_DOUBT] + LETTERS[Outcome.NOT_ATTEMPTED]
 _TAIL = 32 * MIB
 _LONGEST_ENTRY = MIB
 _BATCH = re.compile(rb'.{0,80}"phase":"(batch|done)"', re.DOTALL)
@@ -171,6 +173,24 @@ class AuditFile:
                 self.skipped += 1
         return found.keys()
 
+    def earlier(self, plan_hash: str) -> "EarlierRuns":
+        """What runs of this plan that began before came to, as far back as the file is looked through."""
+        found = EarlierRuns(plan_hash)
+        try:
+            tail = tail_of(self.path)
+        except (OSError, BadInput):
+            return found
+        # A plan runs once as a rule: then nothing has to be read line by line.
+        if plan_hash and plan_hash.encode() not in tail:
+            return found
+        for line in self._lines(batches=True):
+            try:
+                found.take(line)
+            except Damaged:
+                self.skipped += 1
+        found.end()
+        return found
+
     def _lines(self, *, batches: bool = False) -> Iterator[Mapping[str, Any]]:
         self.skipped = 0
         if not os.path.lexists(self.path):
@@ -204,6 +224,44 @@ class AuditFile:
             self.skipped += 1
         else:
             yield found
+
+
+class EarlierRuns:
+    """The keys, as (database, name), to which runs of one plan had come: those that they deleted, and those of which
+    nobody knows whether they did, as the reply was lost or the batch was cut off.
+    """
+
+    def __init__(self, plan_hash: str) -> None:
+        self._plan_hash = plan_hash
+        self._runs: set[str] = set()
+        self._pending: dict[tuple[str, int], tuple[tuple[int, bytes], ...]] = {}
+        self.deleted: set[tuple[int, bytes]] = set()
+        self.in_doubt: set[tuple[int, bytes]] = set()
+        self.reached: set[tuple[int, bytes]] = set()
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """Heed one line. Raises Damaged; the keys of a batch whose end cannot be read stay in doubt."""
+        phase, action_id = line.get("phase"), given(line, "id", text, "")
+        if phase == "intent" and line.get("plan") == self._plan_hash and line.get("action") == "delete":
+            self._runs.add(action_id)
+        if action_id not in self._runs or phase not in ("batch", "done"):
+            return
+        batch = (action_id, taken(line, "batch", whole))
+        if phase == "batch":
+            self._pending[batch] = taken(line, "keys", several(_DB_AND_NAME))
+            self.reached.update(self._pending[batch])
+        elif batch in self._pending:
+            letters = taken(line, "outcomes", text)
+            if len(letters) != len(self._pending[batch]):
+                raise Damaged("`outcomes` is of another number of keys")
+            both = list(zip(self._pending.pop(batch), letters, strict=True))
+            self.deleted.update(key for key, said in both if said == LETTERS[Outcome.DELETED])
+            self.in_doubt.update(key for key, said in both if said == LETTERS[Outcome.IN_DOUBT])
+            self.in_doubt.difference_update(key for key, said in both if said not in _UNKNOWN)
+
+    def end(self) -> None:
+        """The last line was heeded: what is still without an end was cut off."""
+        self.in_doubt.update(*self._pending.values())
 
 
 class _Unfinished:

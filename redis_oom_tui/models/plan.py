@@ -144,13 +144,14 @@ class Plan:
 
 
 class Outcome(StrEnum):
-    """What became of one key."""
+    """What became of one key; IN_DOUBT is what was sent and lost its reply, and was not seen to be untouched since."""
 
     DELETED = "deleted"
     EXPIRING = "expiring"
     GONE = "gone"
     CHANGED = "changed"
     FAILED = "failed"
+    IN_DOUBT = "in doubt"
     NOT_ATTEMPTED = "not attempted"
 
 

@@ -312,5 +312,5 @@ def _taken(at: float, plan: Plan, view: RunView) -> bounds.Spent:
     """
     spared = (Outcome.GONE, Outcome.CHANGED, Outcome.NOT_ATTEMPTED)
     keys = len(plan.keys) - sum(view.counts.get(outcome, 0) for outcome in spared)
-    unsure = view.counts.get(Outcome.FAILED, 0) > 0 or not view.counts
+    unsure = bool(view.counts.keys() & {Outcome.FAILED, Outcome.IN_DOUBT}) or not view.counts
     return bounds.Spent(at, keys, max(plan.size_range[1], view.taken_bytes) if unsure else view.taken_bytes)

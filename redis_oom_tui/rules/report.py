@@ -10,29 +10,45 @@ _KEPT = {
     Operation.DELETE: ("was kept, as it had or may have changed", "were kept, as they had or may have changed"),
     Operation.EXPIRE: ("was left as it is", "were left as they are"),
 }
+_LOST = {
+    Operation.DELETE: "may have been deleted by this tool, as the reply was lost",
+    Operation.EXPIRE: "may have been given an expiry, as the reply was lost",
+}
 _REST = (
-    (Outcome.GONE, "was gone already", "were gone already"),
     (Outcome.FAILED, "failed", "failed"),
     (Outcome.NOT_ATTEMPTED, "was not attempted", "were not attempted"),
 )
 
 
 def report(
-    deed: Operation, counts: Mapping[Outcome, int], total: int, fell: int | None, *, restarted: bool = False
+    deed: Operation,
+    counts: Mapping[Outcome, int],
+    total: int,
+    fell: int | None,
+    *,
+    restarted: bool = False,
+    earlier: int = 0,
 ) -> str:
     """What a run came to; `fell` is by how many bytes used_memory is lower than before it. After the server was
-    `restarted` meanwhile, nobody knows.
+    `restarted` meanwhile, nobody knows. `earlier` of the keys that are gone were deleted by a run of the plan before.
 
     >>> report(Operation.DELETE, {Outcome.DELETED: 8, Outcome.CHANGED: 2}, 10, 2048)
     'Deleted 8 of 10 keys; 2 were kept, as they had or may have changed; used memory fell by 2.0 KiB.'
     """
     verb, done = ("Deleted", Outcome.DELETED) if deed is Operation.DELETE else ("Gave an expiry to", Outcome.EXPIRING)
     parts = [f"{verb} {count(counts.get(done, 0))} of {number_of_keys(total)}"]
-    for outcome, one, many in ((Outcome.CHANGED, *_KEPT[deed]), *_REST):
+    gone = f" ({count(earlier)} deleted by an earlier run of this plan)" if earlier else ""
+    rest = (
+        (Outcome.CHANGED, *_KEPT[deed]),
+        (Outcome.GONE, f"was gone already{gone}", f"were gone already{gone}"),
+        (Outcome.IN_DOUBT, _LOST[deed], _LOST[deed]),
+        *_REST,
+    )
+    for outcome, one, many in rest:
         if number := counts.get(outcome):
             parts.append(f"{count(number)} {one if number == 1 else many}")
     # What the memory did where nothing was deleted is no doing of the run.
-    acted = counts.get(done) or counts.get(Outcome.FAILED)
+    acted = counts.get(done) or counts.get(Outcome.IN_DOUBT) or counts.get(Outcome.FAILED)
     if deed is Operation.DELETE and fell is not None and acted:
         parts.append(_memory_words(fell))
     elif deed is Operation.DELETE and restarted and acted:

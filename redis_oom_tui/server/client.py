@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, cast
 
@@ -37,6 +38,7 @@ _MANNERS = (
     ("CLIENT", "SETNAME", CLIENT_NAME),
     ("CLIENT", "NO-EVICT", "ON"),
 )
+_FAREWELL_BYTES = 200
 _NO_TOUCH = ("CLIENT", "NO-TOUCH", "ON")
 
 
@@ -102,7 +104,17 @@ class _Gated(AbstractConnection):
         if self.asking and self._introduced:
             self.gate.admit((ASKING,))
             command = asking(command if isinstance(command, bytes) else b"".join(cast("Iterable[bytes]", command)))
-        await super().send_packed_command(command, check_health=check_health)
+        if self._introduced or self._writer is None:
+            await super().send_packed_command(command, check_health=check_health)
+            return
+        reader, spare = self._reader, self._writer.get_extra_info("socket").dup()
+        try:
+            await super().send_packed_command(command, check_health=check_health)
+        except exceptions.ConnectionError as error:
+            # A full server says so, and hangs up before it was asked anything: that ends the sending first.
+            raise _farewell(reader, spare) or error from None
+        finally:
+            spare.close()
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         if self.asking and self._introduced:
@@ -153,6 +165,16 @@ class _Gated(AbstractConnection):
                     raise
                 replies.append(error)
         return replies
+
+
+def _farewell(reader: Any, spare: socket.socket) -> exceptions.ConnectionError | None:
+    """What the server said before it closed a connection, read or still in `spare`; None where that was no error."""
+    left = bytes(getattr(reader, "_buffer", b""))
+    with contextlib.suppress(OSError):
+        spare.setblocking(False)
+        left += spare.recv(_FAREWELL_BYTES)
+    line = left.partition(b"\r\n")[0]
+    return exceptions.ConnectionError(line[1:].decode("utf-8", "replace")) if line.startswith(b"-") else None
 
 
 def _name_and_version(hello: Any) -> tuple[str, str]:

@@ -45,8 +45,11 @@ def translated(where: object, doing: str = "") -> Iterator[None]:
 def as_ours(error: BaseException, where: object, doing: str = "") -> errors.TriageError:
     """The error of our own family for one of redis-py's; `doing` names the command where it is known."""
     text = said(error)
-    if isinstance(error, exceptions.BusyLoadingError):
+    # redis-py tells what the handshake of a connection was refused for as a plain ConnectionError.
+    if isinstance(error, exceptions.BusyLoadingError) or text.startswith("LOADING "):
         return _loading(where)
+    if isinstance(error, exceptions.ConnectionError) and text.startswith("BUSY "):
+        return _busy(error, text, where)
     # The pool hands a refused login on as a plain ConnectionError: then only its text tells.
     if isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError)) or _LOGIN.search(text):
         return _login(text, where)
@@ -63,7 +66,12 @@ def as_ours(error: BaseException, where: object, doing: str = "") -> errors.Tria
 
 def not_redis(where: object) -> errors.NotRedis:
     """Something answered that no server of this kind answers."""
-    return errors.NotRedis(f"{where} answers, but not as Redis does: check the port, and whether it wants --tls")
+    check = "the socket's path" if _is_socket(where) else "the port, and whether it wants --tls"
+    return errors.NotRedis(f"{where} answers, but not as Redis does: check {check}")
+
+
+def _is_socket(where: object) -> bool:
+    return str(where).startswith("unix:")
 
 
 def in_script(text: str, doing: str = "") -> errors.TriageError:
@@ -100,7 +108,7 @@ def said(error: BaseException, limit: int = 300) -> str:
     >>> said(exceptions.ResponseError("unknown command 'MEMORY', with args beginning with: 'USAGE' 'k' "))
     "unknown command 'MEMORY'"
     """
-    return safe_text(_QUOTED.sub("", str(error)), limit)
+    return safe_text(_QUOTED.sub("", str(error)).strip(), limit)
 
 
 def _login(text: str, where: object) -> errors.TriageError:
@@ -140,12 +148,15 @@ def _refusal(error: exceptions.ResponseError, text: str, where: object, doing: s
     return errors.CommandRefused(f"{where} refused {what}: {text}", **said)
 
 
-def _busy(error: exceptions.ResponseError, text: str, where: object) -> errors.ServerBusy:
+def _busy(error: exceptions.RedisError, text: str, where: object) -> errors.ServerBusy:
     if isinstance(error, exceptions.MasterDownError):
         return errors.ServerBusy(f"{where} serves nothing while it has no link to its master: {text}")
     if isinstance(error, exceptions.TryAgainError):
         return errors.ServerBusy(f"{where} is moving these keys to another node: {text}")
-    return errors.ServerBusy(f"{where} is busy running a script: {text}")
+    if "module command" in text.lower():
+        return errors.ServerBusy(f"{where} is busy running a module's command: wait for it")
+    kill = "FUNCTION KILL" if "FUNCTION KILL" in text else "SCRIPT KILL"
+    return errors.ServerBusy(f"{where} is busy running a script: wait for it, or {kill} ends one that has not written")
 
 
 def _moved(error: exceptions.AskError, text: str, said: dict[str, str]) -> errors.KeyMoved:
@@ -173,14 +184,20 @@ def _unreachable(text: str, where: object) -> str:
     if "certificate" in lowered or "ssl" in lowered:
         return _untrusted(text, where)
     if _FULL in lowered:
-        return f"{where} has no connection left (maxclients): close idle clients, or raise maxclients"
+        return (
+            f"{where} has no connection left (maxclients): close idle clients, or raise maxclients; a scan or a cleanup"
+            " needs 3 connections"
+        )
     if "refused" in lowered or "error 111" in lowered:
-        return f"{where} refuses connections: is the server up, and are host and port right?"
+        right = "is the socket's path right" if _is_socket(where) else "are host and port right"
+        return f"{where} refuses connections: is the server up, and {right}?"
     if "no such file" in lowered:
         return f"{where} does not exist: is the server up, and is the socket's path right?"
     if "name or service" in lowered or "resolution" in lowered or "getaddrinfo" in lowered:
         return f"{where} has no address: the host name is not known here"
     if any(word in lowered for word in ("closed", "reset", "lost", "broken pipe")):
+        if _is_socket(where):
+            return f"{where} closed the connection: it may be restarting, or full of clients"
         # TLS 1.3 refuses a missing certificate after the handshake: often all that is seen of it is the close.
         return (
             f"{where} closed the connection: it may be restarting, full of clients, want --tls, "

@@ -56,6 +56,21 @@ def test_each_command_says_it_in_a_sentence(free: int, tmp_path: Path) -> None:
             assert done.returncode in (0, 1, 2, 3), (command, said)
 
 
+@pytest.mark.parametrize("free", [0, 1, 2])
+def test_a_scan_or_a_cleanup_names_maxclients_whichever_connection_is_refused(
+    flavour: str, free: int, tmp_path: Path
+) -> None:
+    state = {"XDG_STATE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    with crowded(flavour, free) as (server, _):
+        for command in (COMMANDS[1], *COMMANDS[4:]):
+            words = [*COMMAND, "-s", server.socket_path, *command]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=state)
+            assert done.returncode == 3, (command, done)
+            assert "maxclients" in done.stdout + done.stderr
+            assert "needs 3 connections" in done.stdout + done.stderr
+            assert "--tls" not in done.stderr
+
+
 @pytest.mark.parametrize("free", [1, 2])
 def test_an_armed_watch_goes_on_and_acts_when_there_is_room(flavour: str, free: int, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"

@@ -247,8 +247,10 @@ class ClusterRun:
         before = _sum([view.used_before_bytes for view in self._past])
         now = _sum([view.used_now_bytes for view in self._past])
         fell = None if before is None or now is None else before - now
-        sentence = report(self._plan.deed, counts, len(self._plan.keys), fell)
-        missed = counts.get(Outcome.NOT_ATTEMPTED, 0) + counts.get(Outcome.FAILED, 0)
+        earlier = self._tally.deleted_earlier()
+        sentence = report(self._plan.deed, counts, len(self._plan.keys), fell, earlier=earlier)
+        unsettled = (Outcome.NOT_ATTEMPTED, Outcome.FAILED, Outcome.IN_DOUBT)
+        missed = sum(counts.get(outcome, 0) for outcome in unsettled)
         self._failed = bool(self._failures) and bool(missed)
         if self._stop:
             sentence = f"Stopped. {sentence}"

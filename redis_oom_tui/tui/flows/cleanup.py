@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from redis_oom_tui.tui.flows.controller import ActionController
 
 _LISTED = 500
-_UNDONE = frozenset({Outcome.FAILED, Outcome.CHANGED, Outcome.GONE, Outcome.NOT_ATTEMPTED})
+_UNDONE = frozenset({Outcome.FAILED, Outcome.CHANGED, Outcome.GONE, Outcome.IN_DOUBT, Outcome.NOT_ATTEMPTED})
 _BUSY = "A cleanup is under way already: let it end, or stop it with Esc"
 
 

@@ -223,7 +223,7 @@ def _fact(word: str, sentences: Sequence[Piece], room: int) -> list[Line]:
 
 def _counts(view: RunView) -> list[Piece]:
     """How many keys of each outcome; what went wrong stands on lines of its own."""
-    wrong = {Outcome.FAILED: "crit", Outcome.CHANGED: "warn"}
+    wrong = {Outcome.FAILED: "crit", Outcome.IN_DOUBT: "warn", Outcome.CHANGED: "warn"}
     told = [(outcome, view.counts.get(outcome, 0)) for outcome in Outcome]
     plain = ", ".join(f"{outcome.value} {count(number)}" for outcome, number in told if number and outcome not in wrong)
     pieces: list[Piece] = [(plain or ("none done yet" if view.ended is None else "none done"), "text")]
