@@ -104,10 +104,12 @@ class _Gated(AbstractConnection):
         if self.asking and self._introduced:
             self.gate.admit((ASKING,))
             command = asking(command if isinstance(command, bytes) else b"".join(cast("Iterable[bytes]", command)))
-        if self._introduced or self._writer is None:
+        # A connection that was lost already has no socket any more.
+        connected = None if self._introduced or self._writer is None else self._writer.get_extra_info("socket")
+        if connected is None:
             await super().send_packed_command(command, check_health=check_health)
             return
-        reader, spare = self._reader, self._writer.get_extra_info("socket").dup()
+        reader, spare = self._reader, connected.dup()
         try:
             await super().send_packed_command(command, check_health=check_health)
         except exceptions.ConnectionError as error:

@@ -18,6 +18,8 @@ from tests.support.servers import RunningServer
 KEYS = 17_000  # Just behind a power of two, where a table has just been doubled.
 # The real growth may be less than what is foretold, down to this share of it, and never more.
 LEAST = 0.6
+# What used_memory swings by between two looks: the buffers of the connections that look.
+BUFFERS = 64 * 1024
 
 Make = Callable[["redis.client.Pipeline", int], object]
 KINDS: dict[str, Make] = {
@@ -56,7 +58,7 @@ async def test_what_is_foretold_is_what_it_takes_or_a_little_more(
     assert dict(report.counts) == {RestoreOutcome.RESTORED: backup.keys}
     assert backup.restored_bytes is not None
     told = backup.restored_bytes + table_growth(0, backup.keys) + table_growth(0, backup.expiring_keys or 0)
-    assert LEAST * told <= took <= told, (took, told, took / told)
+    assert LEAST * told <= took <= told + BUFFERS, (took, told, took / told)
 
 
 @pytest.mark.parametrize("kind", ["small strings", "strings that expire"])

@@ -79,7 +79,8 @@ def test_a_giant_of_each_kind_is_found_marked_and_freed(valkey: RunningServer, s
         rows = json.loads(say(valkey, "hogs", "--json"))["keys"]
         assert {row["elements"] for row in rows} == {many}
         # Counting every element would hold the server up: the sizes are estimates, and say so.
-        assert {row["measured"] for row in rows} == {False}
+        # A list is counted by its nodes, of which there are few.
+        assert {row["measured"] for row in rows if row["type"] != "list"} == {False}
         say(valkey, "cleanup", "--match", "giant:*", "--no-backup", "--yes")
         assert client.dbsize() == 0
 
