@@ -104,12 +104,11 @@ class _Gated(AbstractConnection):
         if self.asking and self._introduced:
             self.gate.admit((ASKING,))
             command = asking(command if isinstance(command, bytes) else b"".join(cast("Iterable[bytes]", command)))
-        # A connection that was lost already has no socket any more.
-        connected = None if self._introduced or self._writer is None else self._writer.get_extra_info("socket")
-        if connected is None:
+        spare = None if self._introduced else _spare(self._writer)
+        if spare is None:
             await super().send_packed_command(command, check_health=check_health)
             return
-        reader, spare = self._reader, connected.dup()
+        reader = self._reader
         try:
             await super().send_packed_command(command, check_health=check_health)
         except exceptions.ConnectionError as error:
@@ -167,6 +166,18 @@ class _Gated(AbstractConnection):
                     raise
                 replies.append(error)
         return replies
+
+
+def _spare(writer: asyncio.StreamWriter | None) -> socket.socket | None:
+    """The writer's socket once more, to read from after the first was closed; None over TLS, where only ciphertext
+    could be read, and where the connection is lost already.
+    """
+    if writer is None or writer.get_extra_info("ssl_object") is not None:
+        return None
+    connected = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        return None if connected is None else cast("socket.socket", connected.dup())
+    return None
 
 
 def _farewell(reader: Any, spare: socket.socket) -> exceptions.ConnectionError | None:
