@@ -153,7 +153,7 @@ class _Gated(AbstractConnection):
         self._introduced = True
 
     async def _handshake(self, *commands: tuple[str, ...]) -> list[Any]:
-        """The replies to `commands`, sent in one go; a refusal stands in its place."""
+        """The replies to `commands`, all sent before the first is read; a refusal stands in its place."""
         for command in commands:
             await self.send_command(*command, check_health=False)
         replies: list[Any] = []
