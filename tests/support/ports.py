@@ -4,26 +4,34 @@ import random
 import socket
 
 
+# Below the ports that the system gives to outgoing connections (from 32768 on), so that none of them takes a port
+# between this and the server's start; and below 55536, above which a cluster node has no port for its bus.
+_LOWEST, _HIGHEST = 11_000, 32_000
+_random = random.SystemRandom()  # Workers side by side must not draw the same ports, whatever a test seeds.
+
+
 def free_ports(count: int = 1) -> list[int]:
     """`count` different ports on the loopback that were free a moment ago."""
-    holders = [socket.socket() for _ in range(count)]
-    try:
-        for holder in holders:
-            holder.bind(("127.0.0.1", 0))
-        return [int(holder.getsockname()[1]) for holder in holders]
-    finally:
-        for holder in holders:
-            holder.close()
+    ports: list[int] = []
+    while len(ports) < count:
+        port = _random.randrange(_LOWEST, _HIGHEST)
+        if port not in ports and _is_free(port):
+            ports.append(port)
+    return ports
 
 
 def free_pair(apart: int) -> tuple[int, int]:
-    """Two ports so far apart that were free a moment ago, below those that the system gives out by itself."""
+    """Two ports so far apart that were free a moment ago."""
     while True:
-        low = random.randrange(11_000, 32_000 - apart)
-        with socket.socket() as first, socket.socket() as second:
-            try:
-                first.bind(("127.0.0.1", low))
-                second.bind(("127.0.0.1", low + apart))
-            except OSError:
-                continue
-        return low, low + apart
+        low = _random.randrange(_LOWEST, _HIGHEST - apart)
+        if _is_free(low) and _is_free(low + apart):
+            return low, low + apart
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as holder:
+        try:
+            holder.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

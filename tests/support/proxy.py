@@ -75,7 +75,7 @@ class _Proxy(ABC):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._relay(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -89,9 +89,11 @@ class _Proxy(ABC):
         except (OSError, EOFError):
             pass
         finally:
-            writer.close()
-            if behind is not None:
-                behind.close()
+            for end in (writer, behind):
+                if end is not None:
+                    end.close()
+                    with contextlib.suppress(OSError, asyncio.CancelledError):
+                        await end.wait_closed()
 
     async def _reach(self) -> Streams:
         where = self.upstream.address

@@ -88,8 +88,10 @@ async def _listen(server: "_Server") -> asyncio.Server:
 
 async def _stop(server: asyncio.Server) -> None:
     server.close()
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
         task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class _Server:
@@ -115,6 +117,8 @@ class _Server:
                 writer.write(self._answer(words))
                 await writer.drain()
         writer.close()
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await writer.wait_closed()
 
     def _answer(self, words: list[str]) -> bytes:
         command = " ".join(words[:2]).upper()
