@@ -3,7 +3,6 @@
 import random
 import socket
 
-
 # Below the ports that the system gives to outgoing connections (from 32768 on), so that none of them takes a port
 # between this and the server's start; and below 55536, above which a cluster node has no port for its bus.
 _LOWEST, _HIGHEST = 11_000, 32_000
