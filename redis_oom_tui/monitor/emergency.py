@@ -122,7 +122,6 @@ class EmergencyCleanup:
         self._eased.clear()
         lasted = self._critical_since is not None and now - self._critical_since >= self._job.emergency.after_seconds
         if lasted and look.heard.rising in _SEVERE and now >= self._next_at and not self._busy:
-            self._next_at = now + self._job.emergency.cooldown_seconds
             self._due = look
             self._wake.set()
 
@@ -160,6 +159,8 @@ class EmergencyCleanup:
             why = sentence(f"the emergency cleanup {self._job.name} is", error)
             self._say(f"{after if self._begun else 'failed, not begun'}: {why}", level=Level.CRITICAL)
         finally:
+            # From its end, however long it took: what it did must show in the next samples before it may run again.
+            self._next_at = self._clock.monotonic() + self._job.emergency.cooldown_seconds
             self._busy = False
 
     async def _clean(self, operator: Operator, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:

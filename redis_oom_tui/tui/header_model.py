@@ -21,11 +21,10 @@ from redis_oom_tui.tui.server_state import Link, ServerState
 PANES = ("triage", "hogs", "limits", "cleanup", "log")
 
 _BLOCKS = {Level.OK: "ok_block", Level.WARNING: "warn_block", Level.UNKNOWN: "warn_block"}
+_UNCERTAIN = {"ok": "dim", "bar_ok": "dim"}
 _COMPACT_BELOW = 20
-# Good news that is older is not shown as that.
-_STALE_SECONDS = 5.0
-# Good news that is older is not shown as that.
-_STALE_SECONDS = 5.0
+# How long after a poll was due good news is no longer shown as that.
+_LATE_SECONDS = 4.0
 
 
 def level_word(level: Level, glyphs: Glyphs) -> str:
@@ -55,7 +54,8 @@ def height_for(rows: int) -> int:
 class HeaderModel:
     """Five lines: title, panes, the verdict in two, the memory strip. Three in a terminal of few lines.
 
-    `now` is in monotonic seconds; `recorded` is which poll of how many is shown, where it is a recording.
+    `now` is in monotonic seconds, `interval` the time between two polls; `recorded` is which poll of how many is shown,
+    where it is a recording.
     """
 
     reading: ServerState
@@ -66,6 +66,14 @@ class HeaderModel:
     pen: DrawStyle
     now: float
     recorded: tuple[int, int] | None = None
+    interval: float = 1.0
+
+    @property
+    def _late(self) -> bool:
+        """Whether the figures are older than they would be if the server answered."""
+        if self.frozen or self.recorded is not None:
+            return False
+        return (self.reading.age(self.now) or 0.0) >= self.interval + _LATE_SECONDS
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """Title, panes, verdict, strip."""
@@ -125,6 +133,8 @@ class HeaderModel:
             if self.recorded is not None:
                 place = "REPLAY {} ({} of {}) ".format(at, *self.recorded)
                 return [(f"frozen, {place}" if self.frozen else place, "warn")]
+            if self._late:
+                return [(f" no answer, data {sizes.duration(reading.age(now))} old ", "warn_block")]
             words = "frozen" if self.frozen else "live"
             return [(f"{words} ", "warn" if self.frozen else "ok"), (f"{at} ", "dim")]
         wait = max(0, round((reading.next_try or now) - now))
@@ -146,14 +156,9 @@ class HeaderModel:
 
     def _verdict(self, reading: ServerState, width: int, rows: int) -> list[Line]:
         verdict = shown_verdict(reading)
-        age = reading.age(self.now)
-        if (
-            verdict.level is Level.OK
-            and reading.next_try is not None
-            and (age or 0.0) >= _STALE_SECONDS
-            and not self.frozen
-        ):
-            words = f"Not known now: the last answer is {sizes.duration(age)} old. Then: {verdict.reason}"
+        if verdict.level is Level.OK and self._late:
+            age = sizes.duration(reading.age(self.now))
+            words = f"Not known now: the last answer is {age} old. Then: {verdict.reason}"
             verdict = Verdict(Level.UNKNOWN, words, rule="old-figures")
         word = f" {level_word(verdict.level, self.pen.glyphs)} "
         badge: Piece = (word, _BLOCKS.get(verdict.level, "crit_block"))
@@ -173,7 +178,9 @@ class HeaderModel:
     def _strip(self, reading: ServerState, width: int) -> Line:
         if reading.snapshot is None:
             return ((" memory ?", "dim"),)
-        return strip(reading.snapshot, width, self.pen, self.thresholds)
+        line = strip(reading.snapshot, width, self.pen, self.thresholds)
+        # The green of old figures would say that all is well.
+        return tuple((text, _UNCERTAIN.get(role, role)) for text, role in line) if self._late else line
 
 
 def tab_texts(pane: str, width: int) -> list[tuple[int, str, str]]:

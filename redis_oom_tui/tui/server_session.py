@@ -216,10 +216,8 @@ class ServerSession(BaseApp):
             self.active_pane.show_scan(view)
 
     def _count_on(self) -> None:
-        """A lost link, or a slow server, shows its age and the time to the next try, second by second."""
-        reading = self.reading
-        if reading is not None and (reading.link is not Link.LIVE or reading.next_try is not None):
-            self.header.redraw()
+        """Figures that are late show their age, second by second; a header that says the same costs nothing."""
+        self.header.redraw()
 
     @property
     def active_pane(self) -> Pane:

@@ -361,6 +361,21 @@ async def test_a_failure_is_a_line_and_the_watch_goes_on(tmp_path: Path) -> None
     assert watching.said.count("cache not begun: the server went away") == 2  # once each cooldown
 
 
+async def test_the_cooldown_counts_from_the_end_of_a_cleanup(tmp_path: Path) -> None:
+    began: list[float] = []
+
+    class Slow(Keyspace):
+        def run(self, plan: Plan, *, backup: BackupChoice) -> "_Run":
+            began.append(watching.clock.now)
+            watching.clock.turn(200)
+            return super().run(plan, backup=backup)
+
+    watching = Watching(tmp_path, Slow())
+    await watching.see(*[snapshot(96)] * 80)
+    assert len(began) == 2
+    assert 200 + BOUNDS.cooldown_seconds <= began[1] - began[0] <= 200 + BOUNDS.cooldown_seconds + 10
+
+
 async def test_a_server_that_cannot_be_reached_is_a_line(tmp_path: Path) -> None:
     class Away(Keyspace):
         @contextlib.asynccontextmanager

@@ -1,12 +1,17 @@
 """The app shell: panes by number, header always on top, lost servers, freeze, help, and how it is left."""
 
+import asyncio
+
 import pytest
 
 from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.server_state import Link
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.tui.support import an_app, rows, screen_text, until
+
+_HEALTHY = a_snapshot(used=200 * 1024**2, refused=0)
 
 
 @pytest.mark.parametrize("number", range(1, 6))
@@ -48,6 +53,45 @@ async def test_a_slow_server_is_left_alone_and_its_figures_show_their_age():
         app._count_on()
         await pilot.pause()
         assert "slow answers, 7s old, next look in" in rows(app)[0]
+
+
+async def test_while_a_poll_hangs_no_healthy_state_is_shown():
+    clock = FakeClock()
+    source = ScriptedSource([_HEALTHY], clock=clock)
+    app = an_app(source, clock=clock)
+    asked = asyncio.Event()
+
+    async def hang():
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "OK" in rows(app)[2])
+        source.snapshot = hang
+        await asked.wait()
+        for seconds, healthy in ((4.0, True), (1.0, False)):
+            clock.move(seconds)
+            app._count_on()
+            await pilot.pause()
+            assert ("OK" in rows(app)[2]) is healthy
+            assert ("live" in rows(app)[0]) is healthy
+            roles = {role for line in app.header._drawn[2:] for _, role in line}
+            assert bool(roles & {"ok", "ok_block", "bar_ok"}) is healthy
+        assert "no answer, data 5s old" in rows(app)[0]
+        assert "Not known now: the last answer is 5s old" in rows(app)[2]
+
+
+async def test_with_a_long_interval_old_figures_are_no_late_ones():
+    clock = FakeClock()
+    source = ScriptedSource([_HEALTHY], clock=clock)
+    app = an_app(source, clock=clock, options=ScreenOptions(interval_seconds=60))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "OK" in rows(app)[2])
+        for seconds, healthy in ((63, True), (1, False)):
+            clock.move(seconds)
+            app._count_on()
+            await pilot.pause()
+            assert ("OK" in rows(app)[2]) is healthy
 
 
 async def test_a_lost_server_is_stale_counts_down_and_comes_back():

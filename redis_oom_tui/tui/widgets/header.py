@@ -39,6 +39,7 @@ class Header(LineWidget):
             pen=self.pen,
             now=app.clock.monotonic(),
             recorded=app.source.position if isinstance(app.source, Replayable) else None,
+            interval=app.options.interval_seconds,
         )
 
     def on_click(self, event: events.Click) -> None:
