@@ -1,4 +1,4 @@
-"""README's least rights for acting are enough for every action, on every server."""
+"""docs/permissions.md's least rights for acting are enough for every action, on every server."""
 
 import re
 from dataclasses import replace
@@ -9,16 +9,15 @@ from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.snapshot import ClientBuffer
 from tests.support.acting import fill, operating, planned
+from tests.support.documents import page
 from tests.support.servers import RunningServer
 
-README = Path(__file__).parents[2] / "README.md"
 CACHE = Criteria(patterns=(b"cache:*",))
 
 
 def lines(*blocks: str) -> list[list[str]]:
-    """The ACL commands of README's blocks, all for one user."""
-    text = README.read_text(encoding="utf-8")
-    found = [re.search(rf"```{block}\n(.*?)```", text, re.DOTALL) for block in blocks]
+    """The ACL commands of these blocks, all for one user."""
+    found = [re.search(rf"```{block}\n(.*?)```", page("permissions"), re.DOTALL) for block in blocks]
     joined = "".join(block[1] for block in found if block is not None)
     return [line.replace("oom-reader", "sre").replace("oom-operator", "sre").split() for line in joined.splitlines()]
 

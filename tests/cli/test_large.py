@@ -1,4 +1,4 @@
-"""What docs/scale.md says was tried, in small: many databases, names of 100 KB, a giant collection, many clients."""
+"""The large data of docs/performance.md, in small: databases, names of 100 KB, a giant collection, many clients."""
 
 import contextlib
 import json

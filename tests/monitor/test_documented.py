@@ -1,8 +1,7 @@
-"""README's words on `watch`: every event, field, metric and option that it promises is there, and none is missing."""
+"""docs/monitoring.md: every event, field, metric and option of `watch` that it promises exists, and none is missing."""
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import click
 from prometheus_client import CollectorRegistry
@@ -18,9 +17,9 @@ from redis_oom_tui.monitor.metrics import Metrics
 from redis_oom_tui.rules.alert_book import AlertBook
 from tests.monitor.scripted import snapshot
 from tests.monitor.test_metrics import look
+from tests.support.documents import page
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-SECTION = README[README.index("## When nobody looks") : README.index("## The configuration")]
+SECTION = page("monitoring")
 EVENT = Event(1, EventKind.OOM, 0.0, "s", Level.OOM, Level.OK, "reason")
 
 

@@ -1,14 +1,14 @@
-"""A dump file, scanned by way of a server that loads it: the way that docs/scale.md tells."""
+"""A dump file, scanned by way of a server that loads it: the way that docs/performance.md tells."""
 
 import re
 import shutil
-from pathlib import Path
 
 from redis_oom_tui.models.scan import ScanOptions, ScanState
 from redis_oom_tui.server.live import LiveServer
+from tests.support.documents import page
 from tests.support.servers import started
 
-DOCS = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
+DOCS = page("performance")
 KEYS = 500
 
 

@@ -1,4 +1,4 @@
-"""README's promises that can be run are run."""
+"""What README and docs/ promise is there: commands, options, fields, keys, permissions and links."""
 
 import json
 import re
@@ -25,10 +25,8 @@ from redis_oom_tui.tui.panes.log import LogPane
 from redis_oom_tui.tui.panes.triage import TriagePane
 from redis_oom_tui.tui.panes.triage_findings import Findings
 from redis_oom_tui.tui.widgets.live_table import LiveTable
+from tests.support.documents import EVERYTHING, PAGES, README, ROOT, page
 from tests.support.servers import RunningServer
-
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 
 # Arguments that pass each command's own checks, so that the ACL is what decides, and that change nothing of weight.
 ARGUMENTS: dict[str, tuple[object, ...]] = {
@@ -61,8 +59,8 @@ ARGUMENTS |= {command.replace("_", " "): ("k",) for command in ON_A_KEY.split()}
 
 
 def block(language: str) -> str:
-    """The text of README's only code block in this language."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    """The text of the only code block in this language."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", EVERYTHING, re.MULTILINE | re.DOTALL)
     assert len(found) == 1, language
     return str(found[0])
 
@@ -86,7 +84,7 @@ def refused(client: Any, command: str) -> bool:
 
 
 def grant(client: redis.Redis, *languages: str) -> None:
-    """Run README's lines for one user; what a server does not know is only forgiven in the block that says so."""
+    """Run the lines of docs/permissions.md for one user; only one block may name what a server does not know."""
     for language in languages:
         for line in block(language).splitlines():
             said = answer(client, re.sub("oom-(reader|operator)", "oom", line))
@@ -129,10 +127,26 @@ def test_the_operator_may_send_every_change(server: RunningServer, oom_user: red
     assert refused(oom_user, "FLUSHALL")
 
 
-def test_its_links_lead_to_files() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert len(links) > 5
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("name", PAGES, ids=str)
+def test_every_link_leads_to_a_file_and_a_heading(name: Path) -> None:
+    for link in re.findall(r"\]\(([^):]+)\)", PAGES[name]):
+        file, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / file if file else ROOT / name
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+def anchors(text: str) -> set[str]:
+    """The headings of a page, as links name them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_readme_is_short_and_links_to_every_page() -> None:
+    assert len(README.splitlines()) <= 250
+    pages = {str(name) for name in PAGES if name.parent.name == "docs"}
+    assert pages <= set(re.findall(r"\]\(([^)#:]+)\)", README))
 
 
 def test_what_is_never_sent_is_on_no_list() -> None:
@@ -150,14 +164,14 @@ def test_the_example_for_applications(server: RunningServer, monkeypatch: pytest
         with pytest.raises(redis.ResponseError):
             admin.set("order:1001", "paid")
         monkeypatch.setattr(redis, "Redis", lambda host: admin)
-        exec(compile(block("python"), "README.md", "exec"), {})
+        exec(compile(block("python"), "applications.md", "exec"), {})
         assert admin.get("order:1001") == b"paid"
         assert admin.get("orders") == b"1"
         assert admin.dbsize() < 200
 
 
 def test_every_option_in_the_tables_exists() -> None:
-    named = set(re.findall(r"^\| (`-.*?) \|", README, re.MULTILINE))
+    named = set(re.findall(r"^\| (`-.*?) \|", page("connecting"), re.MULTILINE))
     words = {word for cell in named for word in re.findall(r"`(--?[\w-]+)", cell)}
     known = {option for parameter in cli.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert words <= known
@@ -165,8 +179,8 @@ def test_every_option_in_the_tables_exists() -> None:
 
 
 def documented(command: str) -> list[str]:
-    """The fields that README's table for this command promises."""
-    _, _, table = README.partition(f"| Field of `{command} --json` |")
+    """The fields that the table for this command promises."""
+    _, _, table = EVERYTHING.partition(f"| Field of `{command} --json` |")
     first_cells = [row.split("|")[1] for row in table.partition("\n\n")[0].splitlines() if row.startswith("|")]
     return [field for cell in first_cells for field in re.findall(r"`([a-z_.\[\]]+)`", cell)]
 
@@ -211,9 +225,10 @@ def test_every_command_in_the_table_exists_and_none_is_left_out() -> None:
 
 
 def examples() -> list[str]:
-    """The command lines of README's console blocks."""
-    blocks = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return [line[2:].partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    """The command lines of all console blocks that start the tool."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", EVERYTHING, re.MULTILINE | re.DOTALL)
+    lines = [line[2:].partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return sorted({line for line in lines if line.startswith("redis-oom-tui")})
 
 
 @pytest.mark.parametrize("line", examples())
@@ -222,6 +237,8 @@ def test_every_example_is_understood(line: str) -> None:
     program, *words = shlex.split(line)
     assert program == "redis-oom-tui"
     context = cli.make_context("redis-oom-tui", words, resilient_parsing=False)
+    if not (context._protected_args or context.args):
+        return  # The screen has no command.
     name, command, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
     assert name in COMMANDS
     assert command is not None
@@ -246,7 +263,7 @@ SPELLED |= {"Ctrl+L": "ctrl+l", "[": "left_square_bracket", "]": "right_square_b
 def test_every_key_in_the_tables_is_bound(title: str, kinds: list[type[App[int]] | type[Widget]]) -> None:
     bound = {key for kind in kinds for binding in bindings(kind) for key in binding.key.split(",")}
     bound.add(TriageApp.COMMAND_PALETTE_BINDING)
-    _, _, table = README.partition(f"| Key{title} | Does |")
+    _, _, table = page("keys").partition(f"| Key{title} | Does |")
     cells = [row.split("|")[1] for row in table.partition("\n\n")[0].splitlines()[2:]]
     keys = [key for cell in cells for key in re.findall(r"`(.+?)`", cell)]
     assert len(keys) >= 3
