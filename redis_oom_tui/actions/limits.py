@@ -28,7 +28,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import config_rewrite, tuning, whatif
 from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.providers import instead, provider_of
-from redis_oom_tui.rules.timed_returns import not_returned
+from redis_oom_tui.rules.timed_returns import left_behind
 from redis_oom_tui.server.mutations import settings
 
 # A connection that lay idle until the time came may have been closed, and a server may be away for a moment.
@@ -61,7 +61,7 @@ class SettingsChanger:
             scanned=scan is not None,
             unsized=whatif.why_unsized(capabilities, scan),
             refused=why_not_set(self._server.connection.read_only, capabilities, self._server.address),
-            unreturned=not_returned(history, str(self._server.address), found, self._desk.wall()),
+            unreturned=left_behind(history, str(self._server.address), found, self._desk.wall()),
         )
 
     async def _room(self, snapshot: Snapshot) -> Room:
@@ -194,6 +194,8 @@ class SettingsChanger:
             before=change.old,
             persist=persist,
             reverts_in_seconds=revert_after,
+            # Where the tool is killed before the end is written, this tells what to look for.
+            change=change_fields(ChangeResult(change, took=False, now=None)),
         )
         try:
             result = await self._asked(change)

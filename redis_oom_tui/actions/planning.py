@@ -23,6 +23,7 @@ from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.rules.sizing import most_of_all
+from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
 
@@ -66,7 +67,7 @@ class PlanMaker:
         self._view = PlanningView()
         self._refused_keys = 0
         self._moved: Counter[int] = Counter()
-        self._started = time.monotonic()
+        self._clock = ActiveClock()
         self._stop = False
         self._cut_short = False
         self._measure_until = math.inf
@@ -89,7 +90,7 @@ class PlanMaker:
 
     async def run(self) -> PlanningView:
         """Look, freeze, and return the view that holds the plan."""
-        self._started = time.monotonic()
+        self._clock.start()
         try:
             snapshot = await self._server.snapshot()
             idle_trust.refuse_idle(self._criteria, snapshot)
@@ -104,6 +105,8 @@ class PlanMaker:
             state = PlanningState.STOPPED if self._stop else PlanningState.COMPLETE
             # Hashing a hundred thousand keys takes a second, in which a screen must still answer.
             self._show(state, plan=await asyncio.to_thread(self._freeze, keys, snapshot))
+        finally:
+            self._clock.stop()
         return self._view
 
     def _ordered(self) -> list[PlannedKey]:
@@ -236,7 +239,7 @@ class PlanMaker:
             phase=phase,
             matched_keys=self._chosen.matched_keys,
             matched_bytes=self._chosen.matched_bytes,
-            elapsed_seconds=time.monotonic() - self._started,
+            elapsed_seconds=self._clock.elapsed,
             plan=plan,
             error=error,
         )

@@ -1,7 +1,6 @@
 """Undo: a backup's keys put back where nothing newer stands, as far as the server has room."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.budget import FILLED_TO
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restore_size import restored_size, table_growth
+from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.mutations.clock import server_time
 from redis_oom_tui.server.mutations.pinned_connection import OtherServer, PinnedConnection, settled
@@ -65,7 +65,7 @@ class BackupRestorer:
         self._action_id: str | None = None
         self._batches = 0
         self._stop = False
-        self._started = time.monotonic()
+        self._clock = ActiveClock()
 
     def stop(self) -> None:
         """End after the batch in flight."""
@@ -77,12 +77,11 @@ class BackupRestorer:
         known = sum(counts.values()) + self._view.left_out_keys
         if known < self._view.total_keys:
             counts[RestoreOutcome.NOT_ATTEMPTED] = self._view.total_keys - known
-        elapsed = self._view.elapsed_seconds if self._view.ended else time.monotonic() - self._started
-        return replace(self._view, counts=MappingProxyType(counts), elapsed_seconds=elapsed)
+        return replace(self._view, counts=MappingProxyType(counts), elapsed_seconds=self._clock.elapsed)
 
     async def run(self) -> RestoreReport:
         """Put back what is not there, batch by batch."""
-        self._started = time.monotonic()
+        self._clock.start()
         failure: TriageError | None = TriageError(DEFECT)
         try:
             await self._inspect()
@@ -289,22 +288,29 @@ class BackupRestorer:
         return more if more > _SKEW_MS else 0
 
     def _end(self, failure: TriageError | None) -> None:
+        self._clock.stop()
         sentence = self._sentence(failure)
         passing = (OutOfMemory, WritesBlocked, ServerBusy, ServerUnreachable)
         resumable = isinstance(failure, passing) or self._stop
         if self._action_id is not None:
             try:
                 counts = {outcome.value: number for outcome, number in self.view().counts.items()}
-                self._desk.audit.result(self._action_id, ok=failure is None, result=sentence, counts=counts)
+                self._desk.audit.result(
+                    self._action_id, ok=failure is None and not self._interrupted, result=sentence, counts=counts
+                )
             except TriageError as error:
                 sentence = f"{sentence} {error}"
         self._view = replace(
             self._view,
-            elapsed_seconds=time.monotonic() - self._started,
             ended=sentence,
             failed=failure is not None,
             resumable=resumable,
         )
+
+    @property
+    def _interrupted(self) -> bool:
+        """Whether it was stopped before the last key of the file."""
+        return self._stop and RestoreOutcome.NOT_ATTEMPTED in self.view().counts
 
     def _sentence(self, failure: TriageError | None) -> str:
         counts = self.view().counts
@@ -319,7 +325,7 @@ class BackupRestorer:
             parts.append(f"{count(self._view.left_out_keys)} {were} deleted without a copy")
         sentence = f"{'; '.join(parts)}.{' ' if self._view.file_note else ''}{self._view.file_note}"
         if failure is None:
-            return f"Stopped. {sentence}" if self._stop else sentence
+            return f"Interrupted. {sentence}" if self._interrupted else sentence
         return after(self._why(failure), sentence)
 
     def _most_of_all(self) -> str:

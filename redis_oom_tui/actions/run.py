@@ -29,6 +29,7 @@ from redis_oom_tui.rules import idle_trust
 from redis_oom_tui.rules.backoff import pause_after
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.report import report
+from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.mutations.pinned_connection import OtherServer, PinnedConnections
 from redis_oom_tui.server.scan.tasks import monitored
 
@@ -60,7 +61,7 @@ class PlanRunner:
         self._run_id: str | None = None
         self._restarted = False
         self._before: EarlierRuns | None = None
-        self._started = time.monotonic()
+        self._clock = ActiveClock()
         self._stop = False
         self._took = 0.0
 
@@ -77,7 +78,7 @@ class PlanRunner:
     def view(self) -> RunView:
         """The run as it stands."""
         counts = self._tally.counts()
-        elapsed = self._view.elapsed_seconds if self._view.ended else time.monotonic() - self._started
+        elapsed = self._clock.elapsed
         done = sum(number for outcome, number in counts.items() if outcome is not Outcome.NOT_ATTEMPTED)
         return replace(
             self._view,
@@ -90,7 +91,7 @@ class PlanRunner:
 
     async def run(self) -> RunView:
         """Carry out the plan, wait until what was freed is free, and report."""
-        self._started = time.monotonic()
+        self._clock.start()
         failure: str | None = DEFECT
         try:
             await self._carry_out()
@@ -276,6 +277,7 @@ class PlanRunner:
             await asyncio.sleep(min(_FREEING_PAUSE_SECONDS, max(_FREEING_POLL_SECONDS, pause_after(self._took))))
 
     def _end(self, failure: str | None) -> None:
+        self._clock.stop()
         if self._writer is not None:
             self._close(self._writer)
         before, now = self._view.used_before_bytes, self._view.used_now_bytes
@@ -290,18 +292,22 @@ class PlanRunner:
         )
         if failure is not None:
             sentence = after(failure, sentence)
-        elif self._stop:
-            sentence = f"Stopped. {sentence}"
+        elif self._interrupted:
+            sentence = f"Interrupted. {sentence}"
         elif self._bound is not None and self._bound.reached:
             sentence = f"Stopped at its bound of {size(self._bound.limit)}. {sentence}"
-        sentence += self._write_result(failure is None, sentence)
+        sentence += self._write_result(failure is None and not self._interrupted, sentence)
         self._view = replace(
             self._view,
-            elapsed_seconds=time.monotonic() - self._started,
             phase="ended",
             ended=sentence,
             failed=failure is not None,
         )
+
+    @property
+    def _interrupted(self) -> bool:
+        """Whether it was stopped before the last key."""
+        return self._stop and Outcome.NOT_ATTEMPTED in self._tally.counts()
 
     def _close(self, writer: BackupWriter) -> None:
         """Close the backup; one from which nothing can be put back is not shown, and goes where it tells nothing."""

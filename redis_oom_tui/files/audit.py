@@ -339,6 +339,7 @@ def _entry(line: Mapping[str, Any]) -> AuditEntry:
         undo=given(line, "backup", _or_nothing, ""),
         returns_at=None if seconds is None else at + seconds,
         plan=given(line, "plan", _or_nothing, ""),
+        change=_change(given(line, "change", optional(members), None)),
     )
 
 

@@ -10,7 +10,7 @@ from redis_oom_tui.files.durable import write_whole
 from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact
-from redis_oom_tui.formatting.sizes import known_bytes
+from redis_oom_tui.formatting.sizes import known_bytes, size
 from redis_oom_tui.formatting.typed import (
     Damaged,
     all_taken,
@@ -74,11 +74,23 @@ def load_plan(path: Path) -> Plan:
         raise cannot_be_read(path, error) from None
     except Damaged as error:
         raise BadInput(f"{name}, line {number}: {error}: the plan is damaged, make it again") from None
+    _must_know_ends(plan, head, name)
     if head["format"] == _FIRST_FORMAT and first_fingerprint(plan) == plan.hash:
         return _by_the_servers_clock(replace(plan, flags=(*plan.flags, _UNPROTECTED)))
     if head["format"] == _FIRST_FORMAT or fingerprint(plan) != plan.hash:
         raise BadInput(f"{name} is not the plan that was saved, its hash differs: make the plan again")
     return plan
+
+
+def _must_know_ends(plan: Plan, head: dict[str, Any], name: str) -> None:
+    """Raise BadInput for a plan with a bound in bytes of before it was known how much its keys hold at most."""
+    bound = plan.criteria.max_bytes
+    if bound is None or "limit_bytes" in head or all(key.type == "string" for key in plan.keys):
+        return
+    raise BadInput(
+        f"{name} was saved by an earlier version, which did not know how much its keys hold at most: it could take more"
+        f" than its bound of {size(bound)}. Make the plan again"
+    )
 
 
 def _by_the_servers_clock(plan: Plan) -> Plan:

@@ -56,11 +56,15 @@ def headroom(snapshot: Snapshot) -> int | None:
     return _free(memory.maxmemory_bytes, memory.counted_bytes, memory.policy, snapshot.expires)
 
 
-def headroom_in(fields: Mapping[str, object]) -> int | None:
+def headroom_in(fields: Mapping[str, object], stated_limit: int | None = None) -> int | None:
     """The same from the fields of INFO memory, keyspace and replication; of a server that takes writes without these.
+
+    `stated_limit` is the operator's word for the limit of a server that tells none.
 
     >>> headroom_in({"used_memory": "80", "maxmemory": "100", "maxmemory_policy": "allkeys-lru"})
     20
+    >>> headroom_in({"used_memory": "80"}, 90), headroom_in({"used_memory": "80", "maxmemory": "100"}, 90)
+    (10, 20)
     """
     if fields.get("role") in {"slave", "replica"}:
         return None
@@ -70,7 +74,7 @@ def headroom_in(fields: Mapping[str, object]) -> int | None:
         counted = max(0, used - _number(fields.get("mem_not_counted_for_evict")))
     databases = [value for name, value in fields.items() if name.startswith("db") and isinstance(value, Mapping)]
     expires = sum(_number(database.get("expires")) for database in databases)
-    return _free(limit or None, counted, str(fields.get("maxmemory_policy", "")), expires)
+    return _free(limit or stated_limit, counted, str(fields.get("maxmemory_policy", "")), expires)
 
 
 def _free(limit: int | None, counted: int | None, policy: str, expires: int) -> int | None:

@@ -1,4 +1,4 @@
-"""Settings that were to go back by themselves, and did not: the tool that was to see to it was killed meanwhile."""
+"""What a killed tool left behind of settings: changes of which the end was never written, and overdue returns."""
 
 from collections.abc import Iterable, Sequence
 
@@ -26,6 +26,49 @@ def overdue(history: Iterable[AuditEntry], now: float) -> tuple[AuditEntry, ...]
         if entry.action == "set" and entry.returns_at is not None and entry.returns_at + _LATE_SECONDS < now:
             found.append(entry)
     return tuple(found)
+
+
+def cut_off(history: Iterable[AuditEntry]) -> tuple[AuditEntry, ...]:
+    """The changes of settings that are the last of their kind, and of which nothing tells how they ended."""
+    latest: set[tuple[str, str]] = set()
+    found: list[AuditEntry] = []
+    for entry in sorted(history, key=lambda one: one.at, reverse=True):
+        place = entry.server, _setting(entry)
+        if place[1] and place not in latest:
+            latest.add(place)
+            if entry.ended is None and entry.change is not None:
+                found.append(entry)
+    return tuple(found)
+
+
+def left_behind(
+    history: Iterable[AuditEntry], server: str, settings: Sequence[Setting], now: float, *, unread: bool = False
+) -> tuple[str, ...]:
+    """A sentence for each setting of `server` that a killed tool may have changed, or left at a value that was to hold
+    for a while only; with `unread` also for one whose value is not among `settings`.
+    """
+    entries = tuple(history)
+    maybe = _maybe_changed(entries, server, settings, now, unread=unread)
+    return maybe + not_returned(entries, server, settings, now, unread=unread)
+
+
+def _maybe_changed(
+    history: Iterable[AuditEntry], server: str, settings: Sequence[Setting], now: float, *, unread: bool
+) -> tuple[str, ...]:
+    values = {setting.name: setting.value for setting in settings}
+    sentences: list[str] = []
+    for entry in cut_off(history):
+        if entry.server != server or entry.change is None:
+            continue
+        change = entry.change.change
+        value, new = values.get(change.name), shown_value(change.name, change.new)
+        begun = f"{change.name} may have been set to {new} by this tool {duration(max(0.0, now - entry.at))} ago"
+        ends = f"; {shown_value(change.name, change.old)} was to come back by itself" if entry.returns_at else ""
+        if value is not None and value == change.new != change.old:
+            sentences.append(f"{begun}, which was cut off before it wrote the end down: it is {new} now{ends}")
+        elif value is None and (unread or change.name in values):
+            sentences.append(f"{begun}, which was cut off before it wrote the end down: look at it{ends}")
+    return tuple(sentences)
 
 
 def not_returned(

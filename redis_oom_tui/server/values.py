@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.values import FamilySample, SampledKey
@@ -43,6 +43,9 @@ class _Server(Protocol):
     @property
     def address(self) -> Address: ...
 
+    @property
+    def connection(self) -> Connection: ...
+
     def client(self, db: int = 0) -> Redis: ...
 
     async def capabilities(self) -> Capabilities: ...
@@ -71,7 +74,7 @@ async def sample_families(server: _Server, scan: ScanView) -> tuple[FamilySample
     Values and lengths are read only where CLIENT NO-TOUCH keeps their idle times. Raises one of `models.errors`.
     """
     capabilities = await server.capabilities()
-    wanted = _largest(scan.patterns)
+    wanted, stated = _largest(scan.patterns), server.connection.stated_limit_bytes
     found: list[FamilySample] = []
     for db in sorted({family.row.db or 0 for family in wanted}):
         here = [family for family in wanted if (family.row.db or 0) == db]
@@ -79,7 +82,7 @@ async def sample_families(server: _Server, scan: ScanView) -> tuple[FamilySample
         with translated(server.address, "SCAN"):
             await _gather(client, here)
             reads = capabilities.has(Feature.NO_TOUCH)
-            found += [await _sample(client, family, reads=reads) for family in here if family.names]
+            found += [await _sample(client, family, stated, reads=reads) for family in here if family.names]
     return tuple(found)
 
 
@@ -115,8 +118,8 @@ async def _gather(client: "Redis", families: list[_Wanted]) -> None:
             return
 
 
-async def _sample(client: "Redis", family: _Wanted, *, reads: bool) -> FamilySample:
-    room = await room_now(client) if reads else None
+async def _sample(client: "Redis", family: _Wanted, stated: int | None, *, reads: bool) -> FamilySample:
+    room = await room_now(client, stated) if reads else None
     # Of each value at most its head comes; the members of a set are of any length.
     at_once = max(1, at_once_of(room, _KEYS_EACH * _HEAD_BYTES) // _HEAD_BYTES)
     keys: list[SampledKey] = []

@@ -220,7 +220,9 @@ async def test_a_stop_ends_at_the_edge_of_a_batch_and_the_plan_can_go_on(server:
             done, left = view.counts[Outcome.DELETED], view.counts[Outcome.NOT_ATTEMPTED]
             assert (done + left, client.dbsize()) == (3000, left)
             assert view.ended is not None
-            assert view.ended.startswith("Stopped. Deleted")
+            assert view.ended.startswith("Interrupted. Deleted")
+            entry = operator.history()[0]
+            assert (entry.ok, entry.result) == (False, view.ended)
             view = await operator.run(plan, backup=NO_BACKUP).run()
         assert dict(view.counts) == {Outcome.DELETED: left, Outcome.GONE: done}
         assert client.dbsize() == 0

@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,16 @@ async def test_a_server_without_scripts_is_spared_as_well(server: RunningServer,
         await run.run()
     assert lost(server) == (0, 0)
     assert names_of(run, Outcome.FAILED) == {b"plan:hog"}
+
+
+async def test_a_limit_that_only_the_operator_tells_bounds_copies_as_well(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        four_large_strings(client)
+        stated = replace(server.connection, stated_limit_bytes=settled(client) + MB)
+    async with operating(stated, tmp_path) as operator:
+        run = operator.run(await planned(operator, PLANNED), backup=KEEPING)
+        await run.run()
+    assert names_of(run, Outcome.FAILED) == {b"plan:%d" % n for n in range(4)}
+    assert all(one.detail.startswith("kept: ") and "too large to save" in one.detail for one in run.outcomes())

@@ -161,3 +161,19 @@ def test_a_plan_of_an_earlier_version_has_no_times(tmp_path: Path) -> None:
     assert "only a deletion with a backup" in loaded.flags[-1]
     save_plan(loaded, tmp_path / "again")
     assert load_plan(tmp_path / "again").keys == loaded.keys
+
+
+@pytest.mark.parametrize(("kind", "refused"), [("hash", True), ("string", False)])
+def test_a_bound_on_keys_of_which_nobody_knew_the_most_is_refused(tmp_path: Path, kind: str, refused: bool) -> None:
+    path = tmp_path / "plan"
+    key = PlannedKey(KeyId(0, b"a"), kind, 900, size_low=800, size_high=900)
+    bounded = frozen(Plan((key,), Criteria((b"a*",), max_bytes=5 * 2**20), 12.5, "s:1"))
+    save_plan(bounded, path)
+    assert load_plan(path) == bounded
+    # Before the most that all keys can hold was written down, the ends of their ranges were too low.
+    path.write_bytes(path.read_bytes().replace(b'"limit_bytes": null, ', b""))
+    if not refused:
+        assert load_plan(path) == bounded
+        return
+    with pytest.raises(BadInput, match=r"could take more than its bound of 5\.0 MiB\. Make the plan again"):
+        load_plan(path)

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from redis_oom_tui.models.scan import ScanOptions, ScanState
+from redis_oom_tui.server import active_clock as clock
+from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.scan import clock
-from redis_oom_tui.server.scan.clock import ScanClock
 from tests.support.acting import fill
 from tests.support.servers import RunningServer
 
@@ -16,7 +16,7 @@ from tests.support.servers import RunningServer
 async def test_the_time_for_which_nothing_ran_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "_BEAT_SECONDS", 0.05)
     monkeypatch.setattr(clock, "_GAP_SECONDS", 0.5)
-    watch = ScanClock(time.monotonic)
+    watch = ActiveClock(time.monotonic)
     watch.start()
     await asyncio.sleep(0.2)
     # As SIGSTOP does: the loop does not run, and the clock goes on.

@@ -15,6 +15,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
 from redis_oom_tui.rules import selection
 from redis_oom_tui.rules.plan_hash import frozen
+from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.cluster.migrating_slots import newcomers
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.scan.tasks import run_all
@@ -93,7 +94,7 @@ class ClusterPlanMaker:
         self._askers: Mapping[str, PlanMaker] = {}
         self._wall = wall
         self._ended: PlanningView | None = None
-        self._started = time.monotonic()
+        self._clock = ActiveClock()
         self._stop = False
         self._unasked = False
 
@@ -109,13 +110,14 @@ class ClusterPlanMaker:
 
     async def run(self) -> PlanningView:
         """Look on every node, and freeze what fits best of all that was found."""
-        self._started = time.monotonic()
+        self._clock.start()
         self._makers = self._make.on(await newcomers(self._nodes))
         views = await self._all(self._makers)
         sent_on = self._sent_on()
         self._unasked = self._stop and bool(sent_on)
         self._askers = {} if self._stop else self._make.asking(sent_on)
         asked = await self._all(self._askers)
+        self._clock.stop()
         together = self._together()
         plans = [(name, view.plan) for name, view in (*views, *asked) if view.plan is not None]
         if not plans:
@@ -154,7 +156,7 @@ class ClusterPlanMaker:
             total_keys=sum(view.total_keys for view in views),
             matched_keys=sum(view.matched_keys for view in every),
             matched_bytes=sum(view.matched_bytes for view in every),
-            elapsed_seconds=time.monotonic() - self._started,
+            elapsed_seconds=self._clock.elapsed,
             phase=max((view.phase for view in every), key=lambda phase: "braking" in phase, default=""),
         )
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.action import BackupInspection, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.scan.tasks import run_all
 
 Restorers = Callable[[Place, Callable[[KeyId], bool]], BackupRestorer]
@@ -36,7 +36,7 @@ class ClusterRestorer:
         self._nodes = nodes
         self._make = restorers
         self._parts: list[tuple[Place, BackupRestorer]] = []
-        self._started = time.monotonic()
+        self._clock = ActiveClock()
         self._ended: RestoreReport | None = None
         self._stop = False
 
@@ -52,12 +52,13 @@ class ClusterRestorer:
 
     async def run(self) -> RestoreReport:
         """Put back what is not there, on every node."""
-        self._started = time.monotonic()
+        self._clock.start()
         try:
             self._inspection = await asyncio.to_thread(inspect, self._path)
             must_be_whole(self._inspection, damaged_ok=self._damaged_ok)
             await self._nodes.refresh()
         except TriageError as error:
+            self._clock.stop()
             self._ended = RestoreReport(
                 str(self._path),
                 self._head.keys,
@@ -72,6 +73,7 @@ class ClusterRestorer:
             wanted = await self._round(wanted, follow=left > 0)
             if not wanted or self._stop:
                 break
+        self._clock.stop()
         self._ended = self._together([(place, part.view()) for place, part in self._parts], ended=True)
         return self._ended
 
@@ -128,7 +130,7 @@ class ClusterRestorer:
             counts=dict(counts),
             left_out_keys=left_out,
             left_out=tuple(name for _, report in reports for name in report.left_out)[:1000],
-            elapsed_seconds=time.monotonic() - self._started,
+            elapsed_seconds=self._clock.elapsed,
             ended=" ".join(words) if ended else None,
             failed=failed,
             resumable=any(report.resumable for _, report in reports),

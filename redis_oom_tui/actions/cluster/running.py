@@ -22,6 +22,7 @@ from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Run
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.rules.sizing import weight
+from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.mutations.pinned_connection import OtherServer
 from redis_oom_tui.server.scan.tasks import run_all
 
@@ -64,8 +65,7 @@ class ClusterRun:
         self._failed = False
         self._stop = False
         self._files = 0
-        self._started = time.monotonic()
-        self._elapsed: float | None = None
+        self._clock = ActiveClock()
 
     def stop(self) -> None:
         """End at the edge of the batches in flight."""
@@ -86,7 +86,7 @@ class ClusterRun:
             for outcome, number in view.counts.items():
                 counts[outcome] = counts.get(outcome, 0) + number
                 counts[Outcome.NOT_ATTEMPTED] = counts.get(Outcome.NOT_ATTEMPTED, 0) - number
-        elapsed = time.monotonic() - self._started if self._elapsed is None else self._elapsed
+        elapsed = self._clock.elapsed
         done = sum(number for outcome, number in counts.items() if outcome is not Outcome.NOT_ATTEMPTED)
         paths = [view.backup_path for view in views if view.backup_path is not None]
         return RunView(
@@ -109,7 +109,7 @@ class ClusterRun:
 
     async def run(self) -> RunView:
         """Carry out the plan on every node, follow what moved meanwhile, and report."""
-        self._started = time.monotonic()
+        self._clock.start()
         left = list(range(len(self._plan.keys)))
         failure: str | None = DEFECT
         try:
@@ -242,7 +242,7 @@ class ClusterRun:
         return [f"{where} and untouched: plan again when the resharding has ended."]
 
     def _end(self) -> None:
-        self._elapsed = time.monotonic() - self._started
+        self._clock.stop()
         counts = self._tally.counts()
         before = _sum([view.used_before_bytes for view in self._past])
         now = _sum([view.used_now_bytes for view in self._past])
@@ -252,8 +252,8 @@ class ClusterRun:
         unsettled = (Outcome.NOT_ATTEMPTED, Outcome.FAILED, Outcome.IN_DOUBT)
         missed = sum(counts.get(outcome, 0) for outcome in unsettled)
         self._failed = bool(self._failures) and bool(missed)
-        if self._stop:
-            sentence = f"Stopped. {sentence}"
+        if self._stop and Outcome.NOT_ATTEMPTED in counts:
+            sentence = f"Interrupted. {sentence}"
         nodes = {key.id.node for key in self._plan.keys}
         place = safe_text(next(iter(nodes)), 80) if len(nodes) == 1 else f"{count(len(nodes))} nodes"
         told = " ".join([*self._failures, *self._left_on_their_way()])

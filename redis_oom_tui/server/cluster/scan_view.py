@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, NodeShare, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.rules import estimate
+from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
 from redis_oom_tui.server.cluster.topology import Owners
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
-from redis_oom_tui.server.scan.clock import ScanClock
 from redis_oom_tui.server.scan.patterns import PatternRows
 
 
@@ -50,7 +50,7 @@ class ClusterScanView:
         self._tally = tally
         self._standing = standing
         self._families = PatternRows(tally, clock)
-        self.watch = ScanClock(clock)
+        self.watch = ActiveClock(clock)
 
     def view(self) -> ScanView:
         """The scan as it stands. Estimates come at the end of a sample alone: until then the nodes are not in step."""

@@ -32,6 +32,11 @@ class ExclusiveConnection:
         self._pool: Any = None
         self._unread = 0
 
+    @property
+    def stated_limit_bytes(self) -> int | None:
+        """The operator's word for the limit of a server that tells none."""
+        return self._server.connection.stated_limit_bytes
+
     async def open(self) -> None:
         """Take a connection of its own out of the pool. Raises one of `models.errors`."""
         if self._connection is None:

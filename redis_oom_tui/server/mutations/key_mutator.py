@@ -107,7 +107,8 @@ class KeyMutator:
             if isinstance(text, TriageError):
                 raise text
         fields = info_in(b"\n".join(text for text in texts if isinstance(text, bytes)))
-        return ReplyRoom(headroom_in(fields), freeing=fields.get("lazyfree_pending_objects", "0") != "0")
+        free = headroom_in(fields, self._channel.stated_limit_bytes)
+        return ReplyRoom(free, freeing=fields.get("lazyfree_pending_objects", "0") != "0")
 
     def weigh(self, sizes: Sequence[int], at_once: int) -> None:
         """What is deleted next is of these sizes, and its values are read again: `at_once` bytes in a call at most."""

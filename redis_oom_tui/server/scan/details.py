@@ -8,7 +8,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from redis_oom_tui.formatting.sizes import size as size_words
-from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
@@ -37,6 +37,10 @@ class DetailsServer(Protocol):
     def address(self) -> Address:
         """Where it is, for people."""
 
+    @property
+    def connection(self) -> Connection:
+        """How it is reached."""
+
     def client(self, db: int = 0) -> Redis:
         """The client of one database."""
 
@@ -58,7 +62,7 @@ async def details(server: DetailsServer, key: KeyId) -> KeyDetails | None:
         why_not = known.why_not(Feature.NO_TOUCH)
         row = await _measured(client, row, await _limit(server), untouched=why_not is None)
         if why_not is None:
-            found = await _with_value(client, row)
+            found = await _with_value(client, row, server.connection.stated_limit_bytes)
         else:
             withheld = (
                 f"reading the value would reset its idle time, as CLIENT NO-TOUCH is not to be had here: {why_not}"
@@ -116,7 +120,7 @@ async def _row(client: Redis, key: KeyId) -> KeyRow | None:
     )
 
 
-async def _with_value(client: Redis, row: KeyRow) -> KeyDetails:
+async def _with_value(client: Redis, row: KeyRow, stated: int | None) -> KeyDetails:
     length = LENGTHS.get(row.type)
     if length is None:
         return KeyDetails(row, preview_withheld=f"a value of type {row.type} is not shown")
@@ -129,7 +133,7 @@ async def _with_value(client: Redis, row: KeyRow) -> KeyDetails:
         return KeyDetails(
             counted, preview_withheld=f"its elements are about {size_words(int(each))} each: too much for a first look"
         )
-    if row.type != "string" and (withheld := await _too_much(client, counted)):
+    if row.type != "string" and (withheld := await _too_much(client, counted, stated)):
         return KeyDetails(counted, preview_withheld=withheld)
     answer = (await _answers(client, (_look(row),)))[0]
     if isinstance(answer, Exception):
@@ -137,12 +141,12 @@ async def _with_value(client: Redis, row: KeyRow) -> KeyDetails:
     return KeyDetails(counted, preview=tuple(part[:_BYTES] for part in _parts(row.type, answer)))
 
 
-async def _too_much(client: Redis, row: KeyRow) -> str | None:
+async def _too_much(client: Redis, row: KeyRow, stated: int | None) -> str | None:
     """Why the first elements might be more than there is room for; None where they cannot, or it costs nobody anything.
 
     The size of all elements bounds that of any of them; it is asked for where they are few.
     """
-    room = await room_now(client)
+    room = await room_now(client, stated)
     if room is None:
         return None
     free = f"and {size_words(room)} are free below maxmemory: reading them might cost other keys, or writes"

@@ -8,8 +8,8 @@ from redis_oom_tui.models.scan import Brake, Interval, Pace, ScanOptions, ScanSt
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import estimate
 from redis_oom_tui.rules.sums import contradiction, unsized_note
+from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
-from redis_oom_tui.server.scan.clock import ScanClock
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_walked
 from redis_oom_tui.server.scan.patterns import PatternRows
 
@@ -57,7 +57,7 @@ class ScanViewBuilder:
         self._tally = tally
         self._standing = standing
         self._clock = clock
-        self._watch = ScanClock(clock, elapsed)
+        self._watch = ActiveClock(clock, elapsed)
         self._marks: deque[tuple[float, int]] = deque()
         self._gaps = 0
         self._families = PatternRows(tally, clock)

@@ -1,18 +1,19 @@
-"""How long a scan was under way, its stops left out, and the time for which the process itself was stopped."""
+"""How long a scan or an action was under way, without the time for which the process itself was stopped."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 # The loop is heard of so often; when it is heard of so much too late, the process was suspended (Ctrl+Z, SIGSTOP) or
-# the machine slept: the scan stood still as well.
+# the machine slept: what it measures stood still as well.
 _BEAT_SECONDS = 0.5
 _GAP_SECONDS = 2.0
 
 
-class ScanClock:
+class ActiveClock:
     """Counts seconds by `clock` while it runs, on from `elapsed`. `gaps` is how often the process stood still."""
 
-    def __init__(self, clock: Callable[[], float], elapsed: float = 0.0) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, elapsed: float = 0.0) -> None:
         self._clock = clock
         self._started: float | None = None
         self._elapsed = elapsed
