@@ -78,8 +78,8 @@ def hogs_document(
     return document
 
 
-def _kind(types: Iterable[str], held: int, keys: int, view: ScanView) -> str:
-    return kind_of_sum(types, known_bytes(held, keys), view).value
+def _kind(types: Iterable[str], held: int, keys: int, view: ScanView, *, exact: bool = False) -> str:
+    return kind_of_sum(types, known_bytes(held, keys), view, exact=exact).value
 
 
 def key_document(row: KeyRow) -> dict[str, Any]:
@@ -107,9 +107,12 @@ def key_document(row: KeyRow) -> dict[str, Any]:
 def pattern_documents(view: ScanView) -> list[dict[str, Any]]:
     """All families of a scan, each with how many of the scanned keys its glob takes at least."""
     taken = pattern_text.keys_of_globs(view.patterns)
+
+    def kind(row: PatternRow) -> str:
+        return _kind((name for name, _ in row.types), row.size, row.keys, view, exact=row.sizes_exact)
+
     return [
-        pattern_document(row, ttls_told=view.ttls_told)
-        | {"match_keys": keys, "size_kind": _kind((kind for kind, _ in row.types), row.size, row.keys, view)}
+        pattern_document(row, ttls_told=view.ttls_told) | {"match_keys": keys, "size_kind": kind(row)}
         for row, keys in zip(view.patterns, taken, strict=True)
     ]
 

@@ -92,7 +92,7 @@ def patterns(rows: Sequence[PatternRow], view: ScanView) -> list[str]:
         part = percent(None if held is None or view.refused_keys else row.share)
         no_ttl = row.no_ttl_keys / row.keys if row.keys and view.ttls_told else None
         db = f"{row.db if row.db is not None else '':<2} " if several else ""
-        about = mark_of_sum(kind_of_sum((kind for kind, _ in row.types), held, view))
+        about = mark_of_sum(kind_of_sum((kind for kind, _ in row.types), held, view, exact=row.sizes_exact))
         figures = f"{about + short_size(held):>8}  {part:>5} {count(row.keys):>12} {short_size(average):>8}"
         lines.append(f"{figures} {percent(no_ttl):>6}  {db}{'  ' * (row.level - 1)}{safe_text(row.pattern, _NAME)}")
     return lines

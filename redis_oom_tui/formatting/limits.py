@@ -1,6 +1,6 @@
 """The limit in words: set, not set, not reported by the server, or stated by the operator."""
 
-from redis_oom_tui.formatting.sizes import percent_beside, size
+from redis_oom_tui.formatting.sizes import percent_beside, share_of, size
 from redis_oom_tui.models.snapshot import LimitSource, Memory
 
 # What does not count towards the limit is worth a word from this share of used_memory on.
@@ -30,13 +30,15 @@ def share_of_limit(memory: Memory) -> str:
     ('99.9 % of 97.7 KiB', 'no limit', '? of 2.0 KiB')
     >>> share_of_limit(Memory(1500, 1000, not_counted_bytes=560))
     'counted 940 B, 94.0 % of 1000 B'
+    >>> share_of_limit(Memory(312_000_000, 1))
+    'over 100x the limit of 1 B'
     """
     if memory.maxmemory_bytes is None:
         return limit_text(memory)
     counted = ""
     if memory.used_bytes is not None and memory.not_counted_bytes >= _NOTICEABLE * memory.used_bytes > 0:
         counted = f"counted {size(memory.counted_bytes)}, "
-    return f"{counted}{percent_beside(memory.pressure, (1.0,), 1)} of {limit_text(memory)}"
+    return counted + share_of(percent_beside(memory.pressure, (1.0,), 1), limit_text(memory))
 
 
 def use_of_limit(memory: Memory, digits: int = 0) -> str:

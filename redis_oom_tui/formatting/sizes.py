@@ -123,13 +123,28 @@ def used_of(used: int | None, limit: int | None, share: float | None = None, dig
     return f"{size(used)} of {size(limit)}" + ("" if share is None else f" ({percent(share, digits)})")
 
 
-def percent(share: float | None, digits: int = 0) -> str:
-    """A share as a percentage.
+# From this share on a percentage tells nobody anything: with maxmemory 1 it has eleven digits.
+_ABSURD_SHARE = 100.0
 
-    >>> percent(0.954), percent(0.954, 1), percent(None)
-    ('95 %', '95.4 %', '?')
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share as a percentage, as long as one makes sense.
+
+    >>> percent(0.954), percent(0.954, 1), percent(None), percent(312_000_000.0)
+    ('95 %', '95.4 %', '?', 'over 100x')
     """
-    return "?" if share is None else f"{share * 100:.{digits}f} %"
+    if share is None:
+        return "?"
+    return "over 100x" if share >= _ABSURD_SHARE else f"{share * 100:.{digits}f} %"
+
+
+def share_of(share: str, whole: str, kind: str = "limit") -> str:
+    """A share that `percent` wrote and what it is of; `kind` names that where the share is no percentage.
+
+    >>> share_of("95 %", "64.0 MiB"), share_of("over 100x", "1 B")
+    ('95 % of 64.0 MiB', 'over 100x the limit of 1 B')
+    """
+    return f"{share} of {whole}" if share.endswith("%") or share == "?" else f"{share} the {kind} of {whole}"
 
 
 def percent_beside(share: float | None, marks: Iterable[float], digits: int = 0) -> str:
@@ -138,8 +153,8 @@ def percent_beside(share: float | None, marks: Iterable[float], digits: int = 0)
     >>> percent_beside(0.7951, (0.8, 0.95)), percent_beside(0.79999, (0.8,), 1), percent_beside(0.8, (0.8,))
     ('79 %', '79.9 %', '80 %')
     """
-    if share is None:
-        return "?"
+    if share is None or share >= _ABSURD_SHARE:
+        return percent(share)
     sides = [(round(mark * 100, 6), share < mark) for mark in marks]
     shown = round(share * 100, digits)
     for tried in range(digits, 4):

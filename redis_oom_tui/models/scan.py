@@ -74,7 +74,8 @@ class PatternRow:
     SCAN MATCH that takes them all, and may take more. `level` counts the parts of the name, 1 at the top of the tree.
     `share` is of all bytes scanned. `types` and `idle_quantiles` (p10, p50, p90, seconds) may be empty where they were
     not asked for. `idle_curve`, `ttl_curve` (seconds, of the keys with a TTL) and `frequency_curve` are the values at
-    `CURVE_SHARES` of the keys; empty where they were not told.
+    `CURVE_SHARES` of the keys; empty where they were not told. `sizes_exact` says that each of its keys is known to be
+    measured exactly, so that `size` is no estimate.
     """
 
     pattern: bytes
@@ -95,6 +96,7 @@ class PatternRow:
     idle_curve: tuple[int, ...] = ()
     ttl_curve: tuple[int, ...] = ()
     frequency_curve: tuple[int, ...] = ()
+    sizes_exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.cluster import ClusterView, Difference, NodeView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Verdict
-from redis_oom_tui.rules.policies import is_allkeys, is_volatile
+from redis_oom_tui.rules.policies import is_allkeys, is_known, is_volatile
 
 _SEVERITY = {Level.OOM: 0, Level.CRITICAL: 1, Level.UNKNOWN: 2, Level.WARNING: 3, Level.OK: 4}
 _NAMED = 3
@@ -204,6 +204,8 @@ def promotion_risk(replica: Snapshot, primary: Snapshot) -> str | None:
             return f"on promotion it would evict {size(held - limit)} of data within a second or so ({policy})"
         if is_volatile(policy) and primary.expires:
             return f"on promotion it would evict keys with a TTL until {size(held - limit)} are gone ({policy})"
+        if not is_known(policy):
+            return f"on promotion it would evict or refuse writes: its policy {safe_text(policy, 24)} is not known here"
         return f"on promotion it would refuse every write at once: it is over its limit by {size(held - limit)}"
     if is_allkeys(policy) and not is_allkeys(primary.memory.policy):
         return f"after a failover any key may be evicted ({policy}), which {primary.memory.policy} never does"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.snapshot import NOT_REPORTED, Doubt, LimitSource, Snapshot
-from redis_oom_tui.rules.policies import UNKNOWN
+from redis_oom_tui.rules.policies import UNKNOWN, not_judged
 
 # Python itself refuses to read a number of thousands of digits.
 _DIGITS = 20
@@ -26,7 +26,9 @@ def with_settings(snapshot: Snapshot, settings: Mapping[str, str]) -> Snapshot:
         filled["maxmemory"] = _ELSEWHERE
     if memory.policy == UNKNOWN and policy:
         memory = replace(memory, policy=safe_text(policy, 40))
-        filled["maxmemory_policy"] = _ELSEWHERE
+        unjudged = not_judged(memory.policy)
+        unknown = f", {memory.policy}, which this tool does not know: {unjudged}" if unjudged else ""
+        filled["maxmemory_policy"] = _ELSEWHERE + unknown
     if not filled:
         return snapshot
     doubts = tuple(Doubt(doubt.field, filled.get(doubt.field, doubt.reason)) for doubt in snapshot.doubts)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, parse_size, percent, size
+from redis_oom_tui.formatting.sizes import count, parse_size, percent, share_of, size
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
+from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known, is_volatile
 from redis_oom_tui.rules.whatif import over_bytes
 
 UNLIMITED = "unlimited"
@@ -68,7 +68,9 @@ def _returns(old: str | None, new: int, snapshot: Snapshot) -> tuple[str, ...]:
     if not before or 0 < new <= before or _is_replica(snapshot):
         return ()
     does = "every write is refused until what is held beyond that has gone"
-    if not _refuses(snapshot):
+    if not is_known(snapshot.memory.policy):
+        does = f"what is held beyond that may be evicted, or writes refused: {_unknown_policy(snapshot)}"
+    elif not _refuses(snapshot):
         does = f"{snapshot.memory.policy} evicts at once what is held beyond that, and there is no undo"
     over = (snapshot.memory.counted_bytes or 0) - before
     already = f"; {size(over)} are beyond it now" if over > 0 else ""
@@ -88,7 +90,7 @@ def _fill(new: int, snapshot: Snapshot) -> str:
     counted = memory.counted_bytes
     if counted is None:
         return f"How much is in use is not known, so nor is what a limit of {size(new)} would do."
-    fill = f"{size(counted)} in use would be {percent(counted / new, 1)} of {size(new)}"
+    fill = f"{size(counted)} in use would be {share_of(percent(counted / new, 1), size(new))}"
     over = counted - new
     if over <= 0:
         ending = "; writes are accepted again." if over_bytes(memory) else "."
@@ -97,7 +99,15 @@ def _fill(new: int, snapshot: Snapshot) -> str:
         return f"{fill}: once promoted, it would {_at_once(snapshot)}."
     if _refuses(snapshot):
         return f"{fill}: under {memory.policy} every write is refused at once until {size(over)} have gone."
+    if not is_known(memory.policy):
+        return f"{fill}. Whether that evicts data or refuses writes is not known: {_unknown_policy(snapshot)}."
     return f"{fill}: {memory.policy} evicts {size(over)} of data at once."
+
+
+def _unknown_policy(snapshot: Snapshot) -> str:
+    """Why nobody can say what happens at the limit."""
+    policy = snapshot.memory.policy
+    return "its policy is not reported" if policy == UNKNOWN else f"this tool does not know its policy {policy}"
 
 
 def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
@@ -112,6 +122,8 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
         return (f"This is a write outage until {size(over)} are freed: nothing is evicted under noeviction.",)
     if is_volatile(memory.policy) and not snapshot.expires:
         return (f"This is a write outage until {size(over)} are freed: no key has a TTL, so none is evicted.",)
+    if not is_known(memory.policy):
+        return (f"It may evict {size(over)} of data at once, or refuse writes: {_unknown_policy(snapshot)}.",)
     fixed = sum(
         part or 0 for part in (memory.startup_bytes, memory.clients_normal_bytes, memory.replication_backlog_bytes)
     )
@@ -126,6 +138,8 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _at_once(snapshot: Snapshot) -> str:
+    if not is_known(snapshot.memory.policy):
+        return f"evict or refuse writes ({_unknown_policy(snapshot)})"
     return "refuse every write at once" if _refuses(snapshot) else f"evict by {snapshot.memory.policy} at once"
 
 
@@ -209,6 +223,8 @@ def _copies(new: int, counted: int, replicas: Sequence[NodeView]) -> list[str]:
             found.append(f"{who} has a limit of its own, {size(limit)}: it keeps that, also after a failover.")
             continue
         does = "refuse writes" if memory.policy == NOEVICTION else f"evict by {memory.policy}"
+        if not is_known(memory.policy):
+            does = f"evict or refuse writes ({_unknown_policy(replica.snapshot)})"
         what = f"it would {does} at once" if counted > limit else f"it would {does} from there on"
         found.append(
             f"{who} has a limit of {size(limit)}: after a failover {what}. Set it there as well, when raising before"

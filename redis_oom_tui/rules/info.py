@@ -21,6 +21,7 @@ from redis_oom_tui.models.snapshot import (
 )
 from redis_oom_tui.rules.info_checks import check_memory, check_times
 from redis_oom_tui.rules.info_values import InfoFields, believed
+from redis_oom_tui.rules.policies import not_judged
 from redis_oom_tui.rules.products import identify
 
 _LONGEST = 80
@@ -106,6 +107,8 @@ def _memory(fields: InfoFields, address: Address, stated_limit: int | None) -> M
     policy = fields.text("maxmemory_policy")
     if policy is None:
         fields.doubt("maxmemory_policy", NOT_REPORTED)
+    elif unjudged := not_judged(policy):
+        fields.doubt("maxmemory_policy", f"is {policy}, which this tool does not know: {unjudged}")
     return Memory(
         used_bytes=used,
         maxmemory_bytes=limit,

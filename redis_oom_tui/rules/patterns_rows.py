@@ -15,6 +15,8 @@ from redis_oom_tui.rules.spread import added, curve, quantiles
 Giants = Mapping[int, Sequence[tuple[int, int]]]
 """The giants counted in a node or below it, by the node's id: their sizes and groups."""
 
+_STRING = b"string"
+
 
 def rows(
     tree: PatternTree,
@@ -22,19 +24,21 @@ def rows(
     limit: int = 500,
     sample: estimate.SampledShare | None = None,
     giants: Giants | None = None,
+    measured: Mapping[int, int] | None = None,
     exact: bool = False,
 ) -> tuple[PatternRow, ...]:
     """The `limit` largest families of all levels, largest first, each after the family that holds it.
 
     A level at which nothing branches is left out: `user:*:cart` stands for itself where all of `user:` are carts.
-    `sample` is given while the scan is partial and its order is fair: the rows then carry estimates. `exact` says that
-    everything was counted.
+    `sample` is given while the scan is partial and its order is fair: the rows then carry estimates. `measured` is how
+    many keys beside strings, in a node or below it, were measured exactly, by the node's id. `exact` says that every
+    key was counted.
     """
     found: list[PatternRow] = []
     for root in tree.roots.values():
         _sum_up(root)
     whole = sum(root.whole.size for root in tree.roots.values())
-    maker = _Maker(tree.delimiters, whole, sample, giants or {}, exact=exact)
+    maker = _Maker(tree.delimiters, whole, sample, giants or {}, measured or {}, exact=exact)
     # The largest first: a family is never larger than the one that holds it, so these are the largest of all.
     order = itertools.count()
     waiting: list[tuple[int, int, int, Node, PatternRow | None]] = []
@@ -91,12 +95,20 @@ class _Maker:
     """Makes rows, each with a name that no other row of its database has."""
 
     def __init__(
-        self, delimiters: bytes, whole: int, sample: estimate.SampledShare | None, giants: Giants, *, exact: bool
+        self,
+        delimiters: bytes,
+        whole: int,
+        sample: estimate.SampledShare | None,
+        giants: Giants,
+        measured: Mapping[int, int],
+        *,
+        exact: bool,
     ) -> None:
         self._delimiters = delimiters
         self._whole = whole
         self._sample = sample
         self._giants = giants
+        self._measured = measured
         self._exact = exact
         self._names: set[tuple[int, bytes]] = set()
         self._listed: dict[tuple[int, bytes], tuple[bytes, ...]] = {}
@@ -130,6 +142,7 @@ class _Maker:
                 total.figures[:GROUPS], (), None if self._sample is None else self._sample.total_keys
             ),
             select=select,
+            sizes_exact=keys == total.types.get(_STRING, 0) + self._measured.get(id(node), 0),
         )
 
     def _name(self, name: bytes, db: int) -> bytes:

@@ -43,6 +43,21 @@ def evicts(policy: str) -> str:
     return f"{whom}; {first}."
 
 
+def not_judged(policy: str) -> str:
+    """What is not judged because this tool does not know `policy`; '' for a known one, and where none is reported.
+
+    >>> not_judged("allkeys-lru"), not_judged(UNKNOWN), not_judged("allkeys-coldest")
+    ('', '', 'which keys it evicts first is not judged')
+    >>> not_judged("eviction")
+    'what it evicts, and when writes are refused under it, is not judged'
+    """
+    if policy in {NOEVICTION, UNKNOWN}:
+        return ""
+    if not is_known(policy):
+        return "what it evicts, and when writes are refused under it, is not judged"
+    return "" if policy.partition("-")[2] in _FIRST else "which keys it evicts first is not judged"
+
+
 def is_known(policy: str) -> bool:
     """Whether it is one of Redis's or Valkey's, now or by its form a later one.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.action import PolicyView, WriteStep
 from redis_oom_tui.models.capabilities import Capabilities, Feature
@@ -10,7 +11,17 @@ from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.rules import critical_data
 from redis_oom_tui.rules.first_out import FirstOut, first_out
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.policies import KNOWN, NOEVICTION, UNKNOWN, evicts, is_allkeys, is_known, is_lfu, is_volatile
+from redis_oom_tui.rules.policies import (
+    KNOWN,
+    NOEVICTION,
+    UNKNOWN,
+    evicts,
+    is_allkeys,
+    is_known,
+    is_lfu,
+    is_volatile,
+    not_judged,
+)
 
 _UNSCANNED = "the keys were not scanned"
 # A policy is marked where this share of the keys that go first would be missed.
@@ -132,6 +143,8 @@ def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], e
     if name == NOEVICTION:
         return ()
     found: list[str] = []
+    if unjudged := not_judged(name):
+        found.append(f"This tool does not know the policy {safe_text(name, 24)}: {unjudged}.")
     if is_volatile(name) and snapshot.expires == 0:
         found.append(f"No key has a TTL, so {name} can evict nothing here: it equals noeviction.")
     elif enough is False:
@@ -196,9 +209,10 @@ def _write_path(snapshot: Snapshot) -> tuple[WriteStep, ...]:
         return tuple(steps)
     if memory.policy == UNKNOWN:
         return (*steps, WriteStep("Which policy?", "not reported by this server", lit=lit, end=True))
-    steps.append(WriteStep("Which policy?", f"{memory.policy}: {evicts(memory.policy)[:-1].lower()}", lit=lit))
     if not is_known(memory.policy):
-        return tuple(steps)
+        unknown = f"{memory.policy}, which this tool does not know: {not_judged(memory.policy)}"
+        return (*steps, WriteStep("Which policy?", unknown, lit=lit, end=True))
+    steps.append(WriteStep("Which policy?", f"{memory.policy}: {evicts(memory.policy)[:-1].lower()}", lit=lit))
     keys = _evictable_keys(memory.policy, snapshot)
     whose = "keys with a TTL" if is_volatile(memory.policy) else "keys"
     if keys == 0:

@@ -3,7 +3,7 @@
 from redis_oom_tui.formatting.doubts import doubt_lines
 from redis_oom_tui.formatting.limits import limit_text
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, duration, percent_beside, size
+from redis_oom_tui.formatting.sizes import count, duration, percent_beside, share_of, size
 from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import reported_buffers
@@ -22,8 +22,10 @@ def in_use(facts: Facts) -> str:
         return "unknown use" if memory.used_bytes is None else size(memory.used_bytes)
     digits = 1 if 0.985 <= facts.pressure < 1.10 else 0
     marks = (facts.thresholds.warn, facts.thresholds.crit, 1.0)
-    stated = "the stated " if memory.limit_source is LimitSource.OPERATOR else ""
-    return f"{percent_beside(facts.pressure, marks, digits)} of {stated}{size(memory.maxmemory_bytes)}"
+    share, limit = percent_beside(facts.pressure, marks, digits), size(memory.maxmemory_bytes)
+    if memory.limit_source is LimitSource.OPERATOR:
+        return share_of(share, f"the stated {limit}") if share.endswith("%") else share_of(share, limit, "stated limit")
+    return share_of(share, limit)
 
 
 def why_unjudged(facts: Facts) -> str:

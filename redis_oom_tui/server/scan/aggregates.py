@@ -1,16 +1,16 @@
 """What the scan has seen so far: totals, types, the largest keys and the families, in bounded memory."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
-from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.keys import KeyId, KeyRow, SizeKind
 from redis_oom_tui.models.scan import Interval, PatternRow, ScanOptions, TypeRow
 from redis_oom_tui.rules import estimate
 from redis_oom_tui.rules.patterns_rows import rows
-from redis_oom_tui.rules.patterns_tree import GROUPS, PatternTree
+from redis_oom_tui.rules.patterns_tree import GROUPS, Node, PatternTree
 from redis_oom_tui.rules.sizing import OWN_TYPES, Size, first_size, tells_nothing
 
 _NONE = b"none"
@@ -120,11 +120,19 @@ class ScanAggregates:
         """The families, with estimates from a fair `sample`; `exact` says that everything was counted."""
         found: dict[int, list[tuple[int, int]]] = {}
         for top in self._giants() if sample is not None else ():
-            node = self.tree.find(top.row.id.db, top.row.id.key)
-            while node is not None:
+            for node in self._counted_in(top):
                 found.setdefault(id(node), []).append((top.size, top.group))
-                node = node.parent
-        return rows(self.tree, limit=limit, sample=sample, giants=found, exact=exact)
+        measured: Counter[int] = Counter()
+        for top in self.top.values():
+            if top.row.type != "string" and top.row.size_kind is SizeKind.EXACT:
+                measured.update(map(id, self._counted_in(top)))
+        return rows(self.tree, limit=limit, sample=sample, giants=found, measured=measured, exact=exact)
+
+    def _counted_in(self, top: TopKey) -> Iterator[Node]:
+        node = self.tree.find(top.row.id.db, top.row.id.key)
+        while node is not None:
+            yield node
+            node = node.parent
 
     def estimated_bytes(self, sample: estimate.SampledShare) -> Interval | None:
         """All bytes of all keys."""

@@ -131,7 +131,7 @@ def pattern_columns(
 
     def held(row: PatternRow, _: int) -> str:
         known = _bytes(row)
-        about = known is not None and not exact and any(kind != "string" for kind, _ in row.types)
+        about = known is not None and not (exact or row.sizes_exact) and any(kind != "string" for kind, _ in row.types)
         return f"{'~' if about else ''}{sizes.short_size(known)}"
 
     def part(row: PatternRow, _: int) -> str:
