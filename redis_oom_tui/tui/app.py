@@ -12,10 +12,11 @@ from textual.screen import ModalScreen, Screen
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.tui.commands import commands
 from redis_oom_tui.tui.flows.messages import COMMANDS, ActionRequest, BuildEmergency, PickProfile
-from redis_oom_tui.tui.header_model import PANES
+from redis_oom_tui.tui.header_model import PANES, shown_verdict
 from redis_oom_tui.tui.messages import PaneRequest
 from redis_oom_tui.tui.routing import route
 from redis_oom_tui.tui.screens.help import HelpScreen
+from redis_oom_tui.tui.screens.reader import VerdictScreen
 from redis_oom_tui.tui.server_session import ServerSession
 
 _LOW_BELOW = 20
@@ -35,6 +36,7 @@ class TriageApp(ServerSession):
         Binding("E", "emergency", "emergency", id="emergency", tooltip="The prepared cleanup, to look at; asks later"),
         Binding("E", "no_emergency", "Why there is no emergency cleanup", show=False, id="emergency.none"),
         Binding("P", "profiles", "Another server", show=False, id="profiles", tooltip="Go to the server of a profile"),
+        Binding("V", "show_verdict", "Verdict in full", show=False, id="verdict", tooltip="The verdict in full"),
         Binding("question_mark,f1", "show_help", "help", id="help", tooltip="All keys, and the safety rules"),
         Binding("q", "quit", "quit", id="quit", tooltip="Leave; the terminal comes back as it was"),
         Binding("escape", "back", "Back one step", show=False, id="back"),
@@ -93,6 +95,11 @@ class TriageApp(ServerSession):
     def action_show_help(self) -> None:
         """All keys, and the safety rules."""
         self.push_screen(HelpScreen())
+
+    def action_show_verdict(self) -> None:
+        """The verdict in full: what the header may have to cut."""
+        if self.reading is not None:
+            self.push_screen(VerdictScreen(shown_verdict(self.reading)))
 
     async def action_back(self) -> None:
         """Undo one step inside the pane."""

@@ -25,6 +25,8 @@ _UNCERTAIN = {"ok": "dim", "bar_ok": "dim"}
 _COMPACT_BELOW = 20
 # How long after a poll was due good news is no longer shown as that.
 _LATE_SECONDS = 4.0
+# Behind a sentence that is cut: the key that shows all of it.
+_READS_ON = " V: all"
 
 
 def level_word(level: Level, glyphs: Glyphs) -> str:
@@ -165,15 +167,22 @@ class HeaderModel:
         room = max(8, width - len(word) - 2)
         told = sentence(verdict, width, self.pen.glyphs)
         if rows == 1:
-            return [clip((badge, (" " + shorten(" ".join(told), room), "title")), width)]
+            text = " ".join(told)
+            if cells(text) <= room:
+                return [clip((badge, (f" {text}", "title")), width)]
+            cut_text = shorten(text, max(1, room - len(_READS_ON)))
+            return [clip((badge, (f" {cut_text}", "title"), (_READS_ON, "key")), width)]
         first = clip((badge, (f" {told[0]}", "title")), width)
         indent = " " * (len(word) + 1)
         if len(told) > 1:
-            rest: Piece = (shorten(" ".join(told[1:]), room), "title")
+            text, role = " ".join(told[1:]), "title"
         else:
             step = safe_text(verdict.first_step, 300)
-            rest = (shorten(f"{self.pen.glyphs.right} {step}", room) if step else "", "dim")
-        return [first, clip(((indent, "text"), rest), width)]
+            text, role = f"{self.pen.glyphs.right} {step}" if step else "", "dim"
+        if cells(text) <= room:
+            return [first, clip(((indent, "text"), (text, role)), width)]
+        cut_text = shorten(text, max(1, room - len(_READS_ON)))
+        return [first, clip(((indent, "text"), (cut_text, role), (_READS_ON, "key")), width)]
 
     def _strip(self, reading: ServerState, width: int) -> Line:
         if reading.snapshot is None:

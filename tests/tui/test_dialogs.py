@@ -442,3 +442,13 @@ async def test_up_and_down_scroll_where_there_is_more_to_read():
         await pilot.press("down")
         await until(pilot, lambda: screen_text(app) != before)
         assert app.focused.id == "cancel"
+
+
+def test_no_key_that_the_screen_counts_as_freed_is_kept_for_want_of_a_copy():
+    """What a plan frees is summed over all of its keys: so none of them may be one that the run would keep."""
+    large = PlannedKey(KeyId(0, b"large"), "hash", 90 << 20)
+    dialog = a_plan_dialog([large, *some_keys(3)])
+    assert dialog.choice.wanted
+    assert not dialog.choice.keep_unsaved
+    assert budget.of_what_goes(dialog.plan, dialog.choice) is dialog.plan
+    assert "kept" not in " ".join(budget.consent(dialog.plan, dialog.choice))

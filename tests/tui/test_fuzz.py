@@ -28,7 +28,7 @@ from redis_oom_tui.tui.drawing import DrawStyle, Line, width
 from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, Stage
 from redis_oom_tui.tui.panes import cleanup_draw, limits_draw, log_draw, triage_findings
 from redis_oom_tui.tui.profiles import target
-from redis_oom_tui.tui.screens.details import DetailsText
+from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.widgets.keybar import KeyBar
 from tests.support.names import harmless, names
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
@@ -80,11 +80,11 @@ def questions(some: Sequence[bytes]) -> Drawn:
 def details(some: Sequence[bytes]) -> Drawn:
     for name in some:
         said = text_of(name)
-        shown = DetailsText(KeyId(0, name, said))
+        shown = DetailsScreen(KeyId(0, name, said))
         shown.show(KeyDetails(KeyRow(KeyId(0, name), said, 5, encoding=said), preview=tuple(some[:3])))
-        yield shown.lines(ROOM, 30)
+        yield shown.text(ROOM)
         shown.show(None, said)
-        yield shown.lines(ROOM, 30)
+        yield shown.text(ROOM)
 
 
 def messages(some: Sequence[bytes]) -> Drawn:

@@ -11,11 +11,11 @@ from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Counters, LimitSource
 from redis_oom_tui.models.trend import TrendSample
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.models.verdict import Finding, Level, Remedy
+from redis_oom_tui.models.verdict import Finding, Level, Remedy, Verdict
 from redis_oom_tui.tui.drawing import DrawStyle, bar, columns, line_bar, stacked, width
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
-from redis_oom_tui.tui.panes.triage_findings import FindingScreen
 from redis_oom_tui.tui.panes.triage_vitals import bucketed
+from redis_oom_tui.tui.screens.reader import FindingScreen, VerdictScreen
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
@@ -280,3 +280,27 @@ async def test_after_hogs_was_sorted_by_db_a_scan_of_one_database_is_shown():
         for table in (tables.keys, tables.patterns):
             assert table.model.sort == "size"
             assert len(table.model.rows) == 1
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 16)])
+async def test_a_verdict_that_the_header_has_to_cut_can_be_read_in_full(size):
+    reason = " ".join(f"word{n}" for n in range(60))
+    verdict = Verdict(Level.WARNING, reason, "long", evidence=("proof",), first_step="Look at it")
+    app = an_app(ScriptedSource(clock=FakeClock()))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.reading is not None and app.reading.verdict is not None)
+        app.action_freeze()
+        app.reading = replace(app.reading, verdict=verdict)
+        app.header.show(app.reading, app.pane, frozen=True)
+        await until(pilot, lambda: "~ V: all" in screen_text(app))
+        await pilot.press("V")
+        await until(pilot, lambda: isinstance(app.screen, VerdictScreen) and "word0" in screen_text(app))
+        text = " ".join(screen_text(app).split())
+        assert reason in text
+        assert "What to do first Look at it" in text
+        await pilot.press("end")
+        await until(pilot, lambda: "Evidence • proof" in " ".join(screen_text(app).split()))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, VerdictScreen))
+        await pilot.click("Header", offset=(20, 2 if size[1] >= 20 else 1))
+        await until(pilot, lambda: isinstance(app.screen, VerdictScreen))

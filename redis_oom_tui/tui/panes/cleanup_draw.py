@@ -95,13 +95,19 @@ def planning_lines(view: PlanningView | None, room: int, pen: DrawStyle) -> list
         _progress(share, room, pen),
         *paragraph(f"{count(view.scanned_keys)} of {count(view.total_keys)} keys looked at", room - 1, "text", " "),
         *paragraph(
-            f"{count(view.matched_keys)} match, {size(known_bytes(view.matched_bytes, view.matched_keys))}",
+            f"{count(view.matched_keys)} match, {_matched(view)}",
             room - 1,
             "title",
             " ",
         ),
         *paragraph(safe_text(view.phase, 200), room - 1, "warn" if "brak" in view.phase else "dim", " "),
     ]
+
+
+def _matched(view: PlanningView) -> str:
+    """What the matches hold, by a first measure: the plan tells it closer, with its range."""
+    known = known_bytes(view.matched_bytes, view.matched_keys)
+    return size(known) if not known else f"{size(known)} as first measured"
 
 
 def _progress(share: float, room: int, pen: DrawStyle) -> Line:
@@ -178,15 +184,25 @@ def shown_name(name: bytes, room: int) -> str:
 
 
 def run_lines(
-    state: CleanupState, memory: Memory | None, at: int, room: int, height: int, pen: DrawStyle
+    state: CleanupState,
+    memory: Memory | None,
+    at: int,
+    room: int,
+    height: int,
+    pen: DrawStyle,
+    *,
+    estimated: bool = False,
 ) -> list[Line]:
-    """A run while it goes on, and after it the report; `memory` is the server's latest."""
+    """A run while it goes on, and after it the report; `memory` is the server's latest.
+
+    `estimated` says that some sizes of the plan are estimates.
+    """
     view = state.run
     if view is None:
         return []
     lines = _under_way(state, view, room, pen) if view.ended is None else _ended(view, room)
     lines += _fact("keys", _counts(view), room)
-    lines += _fact("memory", _freed(view, state.plan), room)
+    lines += _fact("memory", _freed(view, state.plan, estimated=estimated), room)
     lines += _fact("goal", _to_go(memory), room)
     if view.backup_path:
         lines += _fact("backup", [(safe_text(view.backup_path, 400), "dim")], room)
@@ -230,9 +246,10 @@ def _counts(view: RunView) -> list[Piece]:
     return pieces + [(f"{one.value} {count(number)}", wrong[one]) for one, number in told if number and one in wrong]
 
 
-def _freed(view: RunView, plan: Plan | None) -> list[Piece]:
+def _freed(view: RunView, plan: Plan | None, *, estimated: bool) -> list[Piece]:
     """The server's figures, then the plan's: what was freed, or when it will be."""
-    told = f"{size(known_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0)))} freed by the plan's figures"
+    held = known_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0))
+    told = f"{'~' if estimated and held else ''}{size(held)} freed by the plan's figures"
     if plan is not None and plan.deed is Operation.EXPIRE:
         told = f"nothing is freed at once: the keys go within {duration(plan.expire_seconds)}"
     pieces: list[Piece] = [(told, "text")]

@@ -57,7 +57,9 @@ class StageView(WheelScroll, can_focus=True):
         if state.stage in {Stage.RESTORING, Stage.RESTORED}:
             return cleanup_draw.restore_lines(state.restoring, width, self.pen)
         memory = deeds.snapshot.memory if deeds.snapshot is not None else None
-        return cleanup_draw.run_lines(state, memory, self.at, width, height, self.pen)
+        plan_sums = None if state.plan is None else self._summed(state.plan, deeds.snapshot)
+        estimated = plan_sums is not None and not plan_sums.low == plan_sums.size == plan_sums.high
+        return cleanup_draw.run_lines(state, memory, self.at, width, height, self.pen, estimated=estimated)
 
     def _summed(self, plan: Plan, snapshot: Snapshot | None) -> PlanSums:
         """What is summed over all keys: a tenth of a second for the largest plan, so not at every key press."""

@@ -129,10 +129,9 @@ def pattern_columns(
     def name(row: PatternRow, width: int) -> str:
         return f"{_name(row.pattern, max(1, width - 2))} +" if opens(row) else _name(row.pattern, width)
 
-    def held(row: PatternRow, _: int) -> str:
-        known = _bytes(row)
-        about = known is not None and not (exact or row.sizes_exact) and any(kind != "string" for kind, _ in row.types)
-        return f"{'~' if about else ''}{sizes.short_size(known)}"
+    def marked(size: int | None, row: PatternRow) -> str:
+        about = size is not None and not (exact or row.sizes_exact) and any(kind != "string" for kind, _ in row.types)
+        return f"{'~' if about else ''}{sizes.short_size(size)}"
 
     def part(row: PatternRow, _: int) -> str:
         return _share(row.share if all_read and _bytes(row) is not None else None)
@@ -144,11 +143,11 @@ def pattern_columns(
     if databases:
         places = (Column("db", "DB", 4, _database, lambda row: row.db, "right", yields=2, falling=False),)
     return (
-        Column("size", "BYTES", 7, held, lambda row: row.size, "right"),
+        Column("size", "BYTES", 7, lambda row, _: marked(_bytes(row), row), lambda row: row.size, "right"),
         *whole,
         Column("share", "%", 6, part, lambda row: row.share, "right"),
         Column("keys", "KEYS", 9, lambda row, _: sizes.count(row.keys), lambda row: row.keys, "right", yields=4),
-        Column("mean", "MEAN", 7, lambda row, _: sizes.short_size(_mean(row)), _mean, "right", yields=7),
+        Column("mean", "MEAN", 7, lambda row, _: marked(_mean(row), row), _mean, "right", yields=7),
         Column("no_ttl", "NO TTL", 7, no_ttl, lambda row: row.no_ttl_keys, "right", yields=5),
         Column("type", "TYPE", 6, _main_type, lambda row: _main_type(row, 20), yields=8),
         *places,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.key_sizes import kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.scan import Pace, ScanState, ScanView
 from redis_oom_tui.tui.drawing import Line, Piece, bar, shorten, spread, width
@@ -70,10 +71,9 @@ class ScanProgressView(LineWidget):
     def _totals(self, view: ScanView, room: int) -> Line:
         pieces: list[Piece] = [(" ", "text")]
         for row in view.types:
-            pieces += [
-                (f"{safe_text(row.type, 12)} ", "dim"),
-                (f"{sizes.short_size(sizes.known_bytes(row.size, row.keys))}  ", "text"),
-            ]
+            held = sizes.known_bytes(row.size, row.keys)
+            mark = mark_of_sum(kind_of_sum((row.type,), held, view))
+            pieces += [(f"{safe_text(row.type, 12)} ", "dim"), (f"{mark}{sizes.short_size(held)}  ", "text")]
         lost = [f"{sizes.count(count)} {word}" for count, word in _uncounted(view) if count]
         if lost:
             pieces.append((", ".join(lost), "dim"))

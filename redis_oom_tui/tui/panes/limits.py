@@ -8,7 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from redis_oom_tui.formatting.key_sizes import kind_of_sum
 from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.keys import SizeKind
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.controls import WheelScroll
@@ -42,7 +44,8 @@ class LimitsView(WheelScroll, can_focus=True):
         reason = self.triage.deeds.why_not(None)
         if reason is not None:
             return (((f" {reason}", "dim"),),)
-        return draw(state, self.at, width, height, self.pen, self.triage.clock.monotonic())
+        now, estimated = self.triage.clock.monotonic(), sizes_estimated(self.triage.scan)
+        return draw(state, self.at, width, height, self.pen, now, estimated=estimated)
 
     def move(self, by: int) -> None:
         """Move the cursor."""
@@ -181,6 +184,13 @@ class LimitsPane(Pane):
             self.app.push_screen(MeaningDialog(row))
 
 
+def sizes_estimated(view: ScanView | None) -> bool:
+    """Whether sums over what was scanned are estimates: of a part of the keys, or of sizes that were sampled."""
+    if view is None or not view.complete:
+        return True
+    return kind_of_sum((row.type for row in view.types), view.bytes_seen, view) is not SizeKind.EXACT
+
+
 class MeaningDialog(ReadDialog):
     """A policy or setting in full, with the way of a write below."""
 
@@ -194,5 +204,11 @@ class MeaningDialog(ReadDialog):
         limits = desk.limits.limits
         if limits is None:
             return ()
+        estimated = sizes_estimated(self.triage.scan)
         head = notices(desk.limits, width, self.triage.clock.monotonic())
-        return [*head, *meaning(limits, self.row, width), (), *write_way(limits.path, width, self.triage.pen)]
+        return [
+            *head,
+            *meaning(limits, self.row, width, estimated=estimated),
+            (),
+            *write_way(limits.path, width, self.triage.pen),
+        ]

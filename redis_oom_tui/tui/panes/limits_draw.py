@@ -36,8 +36,13 @@ def rows(limits: Limits | None) -> tuple[Row, ...]:
     return (*policies, *(Row(view.setting.name, view=view) for view in limits.settings if view.setting.name != POLICY))
 
 
-def draw(state: LimitsState, at: int, room: int, height: int, pen: DrawStyle, now: float) -> list[Line]:
-    """The whole pane, the cursor on row `at`; `now` is monotonic, for the timed return."""
+def draw(
+    state: LimitsState, at: int, room: int, height: int, pen: DrawStyle, now: float, *, estimated: bool = True
+) -> list[Line]:
+    """The whole pane, the cursor on row `at`; `now` is monotonic, for the timed return.
+
+    `estimated` says that the bytes that a policy may evict are estimates.
+    """
     top = notices(state, room, now)
     if len(top) > _NOTICED:
         top = [*top[: _NOTICED - 1], ((" i shows all of this", "key"),)]
@@ -47,11 +52,11 @@ def draw(state: LimitsState, at: int, room: int, height: int, pen: DrawStyle, no
         return top or [((" Reading the settings", "dim"),)]
     height -= len(top)
     if room >= _TWO_COLUMNS_FROM:
-        left = _list(state.limits, at, _LIST, height, pen)
-        right = beside(state.limits, at, room - _LIST - 3, height, pen)
+        left = _list(state.limits, at, _LIST, height, pen, estimated=estimated)
+        right = beside(state.limits, at, room - _LIST - 3, height, pen, estimated=estimated)
         return [*top, *_side_by_side(left, right, height, pen)]
     below = paragraph(_sentence(rows(state.limits)[at]), room - 2, "dim", " ")[: 2 if height < 12 else 4]
-    return [*top, *_list(state.limits, at, room, height - len(below), pen), *below]
+    return [*top, *_list(state.limits, at, room, height - len(below), pen, estimated=estimated), *below]
 
 
 def _whose(node: str) -> Line:
@@ -81,7 +86,7 @@ def notices(state: LimitsState, room: int, now: float) -> list[Line]:
     return lines
 
 
-def _list(limits: Limits, at: int, room: int, height: int, pen: DrawStyle) -> list[Line]:
+def _list(limits: Limits, at: int, room: int, height: int, pen: DrawStyle, *, estimated: bool) -> list[Line]:
     """Both lists with their headings, scrolled so that the cursor is in sight."""
     lines: list[Line] = []
     place = 0
@@ -92,7 +97,9 @@ def _list(limits: Limits, at: int, room: int, height: int, pen: DrawStyle) -> li
         if n == at:
             place = len(lines)
         lines.append(
-            _policy_line(row.policy, n == at, room, pen) if row.policy else _setting_line(row, n == at, room, pen)
+            _policy_line(row.policy, n == at, room, pen, estimated=estimated)
+            if row.policy
+            else _setting_line(row, n == at, room, pen)
         )
     top = max(0, min(place - height // 2, len(lines) - height))
     return lines[top : top + height]
@@ -107,14 +114,14 @@ def _heading(limits: Limits, row: Row, room: int) -> Line:
     return ((pad(text, room), "head"),)
 
 
-def _policy_line(view: PolicyView, here: bool, room: int, pen: DrawStyle) -> Line:
+def _policy_line(view: PolicyView, here: bool, room: int, pen: DrawStyle, *, estimated: bool) -> Line:
     mark = pen.glyphs.marked if view.current else " "
     flag = "!" if view.flagged else " "
     name = pad(safe_text(view.name), 16)
     keys = count(view.evictable_keys) if view.evictable_keys != 0 else "nothing"
     figures = f"{keys:>9}"
     if view.evictable_keys != 0:
-        held = short_size(view.evictable_bytes) if view.evictable_bytes is not None else "?"
+        held = "?" if view.evictable_bytes is None else f"{'~' * estimated}{short_size(view.evictable_bytes)}"
         figures += f"{held:>8}" + (f"{percent(view.share):>6}" if room >= _SHARE_FROM else "")
     cursor = pen.glyphs.cursor if here else " "
     if here:
@@ -133,10 +140,10 @@ def _setting_line(row: Row, here: bool, room: int, pen: DrawStyle) -> Line:
     return ((pad((pen.glyphs.cursor if here else " ") + line, room), "cursor" if here else "text"),)
 
 
-def beside(limits: Limits, at: int, room: int, height: int, pen: DrawStyle) -> list[Line]:
+def beside(limits: Limits, at: int, room: int, height: int, pen: DrawStyle, *, estimated: bool) -> list[Line]:
     """The way of a write, which stands still, and below it what the chosen row means; `i` shows what does not fit."""
     way = write_way(limits.path, room, pen)
-    about = meaning(limits, rows(limits)[at], room)
+    about = meaning(limits, rows(limits)[at], room, estimated=estimated)
     for_way = max(height // 2, height - len(about) - 1)
     if len(way) > for_way:
         # Its end says what becomes of the write.
@@ -147,7 +154,7 @@ def beside(limits: Limits, at: int, room: int, height: int, pen: DrawStyle) -> l
     return [*way, ((pen.glyphs.rule * room, "rule"),), *about][:height]
 
 
-def meaning(limits: Limits, row: Row, room: int) -> list[Line]:
+def meaning(limits: Limits, row: Row, room: int, *, estimated: bool) -> list[Line]:
     """A policy or setting in full: the sentence, what it may evict here and now, every warning."""
     name = row.policy.name if row.policy is not None else row.setting
     lines = paragraph(safe_text(name, 60), room, "title")
@@ -169,13 +176,13 @@ def meaning(limits: Limits, row: Row, room: int) -> list[Line]:
         lines += marked("! ", safe_text(warning), room, "text", "warn")
     if view.flagged:
         lines += paragraph(_MARKED, room, "dim")
-    return lines + _evictable(view, limits, room)
+    return lines + _evictable(view, limits, room, estimated=estimated)
 
 
-def _evictable(view: PolicyView, limits: Limits, room: int) -> list[Line]:
+def _evictable(view: PolicyView, limits: Limits, room: int, *, estimated: bool) -> list[Line]:
     lines: list[Line] = []
     if view.evictable_keys:
-        held = f", about {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
+        held = f", {'about ' * estimated}{size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
         share = f" ({percent(view.share)} of the data)" if view.share is not None else ""
         lines += paragraph(f"May evict here: {count(view.evictable_keys)} keys{held}{share}.", room)
         if limits.over_bytes:

@@ -4,21 +4,18 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
-from redis_oom_tui.tui.drawing import Line, Piece, clip, merged, pad, shorten, spread, width, wrap
+from redis_oom_tui.tui.drawing import Line, Piece, clip, merged, pad, shorten, spread, width
 from redis_oom_tui.tui.header_model import PANES, level_role
 from redis_oom_tui.tui.messages import ApplyRemedy
-from redis_oom_tui.tui.widgets.keybar import KeyBar
+from redis_oom_tui.tui.screens.reader import FindingScreen, saving
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
-from redis_oom_tui.tui.widgets.scrolling import Scrolling
 
 _ROOMY = 100
 _ALIGNED = 60
@@ -157,78 +154,6 @@ def _identity(finding: Finding) -> Identity:
 def _offers(finding: Finding | None) -> tuple[bool, bool]:
     """Whether it can be explained, and whether it is mended somewhere."""
     return finding is not None, finding is not None and finding.lever is not None
-
-
-def saving(finding: Finding) -> str:
-    """What it saves, as a range."""
-    if finding.saves_bytes is None:
-        return ""
-    low, high = finding.saves_bytes
-    if not low:
-        return f"up to {sizes.short_size(high)}"
-    return sizes.short_size(low) if low == high else f"{sizes.short_size(low)}-{sizes.short_size(high)}"
-
-
-class FindingText(Scrolling):
-    """A finding with all that is known of it."""
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__()
-        self._finding = finding
-
-    def text(self, width: int) -> Sequence[Line]:
-        """Title, advice, evidence, what the application can do."""
-        finding, room = self._finding, max(8, width - 4)
-        out: list[Line] = [((f" {self.pen.glyphs.state(finding.level)} ", level_role(finding.level)), ("", "text"))]
-        title = wrap(safe_text(finding.title, 400), room)
-        out = [clip((*out[0], (title[0], "title")), width), *(((f"    {line}", "title"),) for line in title[1:]), ()]
-        out += _paragraph("What to do", finding.advice, room)
-        if finding.saves_bytes is not None:
-            out += _paragraph("What it saves", saving(finding), room)
-        if finding.evidence:
-            out.append(((" Evidence", "dim"),))
-            bullet = f"  {self.pen.glyphs.bullet} "
-            for told in finding.evidence:
-                first, *rest = wrap(safe_text(told, 300), room - 2)
-                out += [((bullet, "dim"), (first, "text")), *(((f"    {line}", "text"),) for line in rest)]
-            out.append(())
-        out += _paragraph("In the application", finding.in_the_application, room)
-        return out
-
-
-def _paragraph(word: str, text: str, room: int) -> list[Line]:
-    if not text:
-        return []
-    return [((f" {word}", "dim"),), *(((f"  {line}", "text"),) for line in wrap(safe_text(text, 900), room)), ()]
-
-
-class FindingScreen(ModalScreen[None]):
-    """Covers the panes until Escape."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "dismiss", "close"),
-        Binding("m", "mend", "mend", tooltip="Go where it is mended; nothing changes yet"),
-    ]
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__()
-        self._finding = finding
-
-    def compose(self) -> ComposeResult:
-        """The text and the keys."""
-        yield FindingText(self._finding)
-        yield KeyBar()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what is mended elsewhere leads there."""
-        del parameters
-        return action != "mend" or self._finding.lever is not None
-
-    def action_mend(self) -> None:
-        """Go where it is mended."""
-        self.dismiss()
-        if self._finding.lever is not None:
-            self.app.post_message(ApplyRemedy(self._finding.lever))
 
 
 class Clients(LineWidget):

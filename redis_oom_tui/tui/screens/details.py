@@ -1,11 +1,9 @@
 """A closer look at one key: its exact name, its figures read again, and the first of its value."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 from textual.worker import Worker, WorkerState, WorkType
 
 from redis_oom_tui.formatting import sizes
@@ -17,71 +15,10 @@ from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.tui.drawing import Line, clip, pad, wrap
 from redis_oom_tui.tui.messages import MakePlan
-from redis_oom_tui.tui.widgets.keybar import KeyBar
-from redis_oom_tui.tui.widgets.scrolling import Scrolling
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
+from redis_oom_tui.tui.screens.reader import ReaderScreen
 
 _LONGEST_NAME = 1024
 _OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})
-
-
-class DetailsText(Scrolling):
-    """What is known of the key so far."""
-
-    def __init__(self, key: KeyId) -> None:
-        super().__init__()
-        self._key = key
-        self._told = "Reading it again."
-        self._noted = ""
-        self._details: KeyDetails | None = None
-
-    def show(self, details: KeyDetails | None, told: str = "") -> None:
-        """Show what was read, or the sentence that says why there is nothing."""
-        self._details, self._told = details, told
-        self.redraw()
-
-    def note(self, told: str) -> None:
-        """Say something below the name."""
-        self._noted = told
-        self.redraw()
-
-    def text(self, width: int) -> Sequence[Line]:
-        """Name, figures, value."""
-        out: list[Line] = [clip(((" Key ", "title"), (self._where(), "dim")), width), ()]
-        name = escape_exact(self._key.key[:_LONGEST_NAME])
-        room = max(8, width - 4)
-        chunks = [name[at : at + room] for at in range(0, len(name), room)]
-        out += [((f"  {chunk}", "text"),) for chunk in chunks or ['""']]
-        if len(self._key.key) > _LONGEST_NAME:
-            out.append(((f"  and so on: the name is {sizes.size(len(self._key.key))} long", "dim"),))
-        out += [((f"  {line}", "ok"),) for line in wrap(self._noted, room) if line]
-        out.append(())
-        if self._details is None:
-            return [*out, *(((f"  {line}", "dim"),) for line in wrap(safe_text(self._told, 600), room))]
-        for word, value in facts(self._details):
-            first, *more = wrap(value, max(8, room - 13))
-            out.append(((f"  {pad(word, 12)} ", "dim"), (first, "text")))
-            out += [((" " * 15, "dim"), (line, "text")) for line in more]
-        return [*out, (), *self._value(self._details, width)]
-
-    def _where(self) -> str:
-        node = self._key.node if self._details is None else self._details.row.id.node
-        # A cluster has one database; which slot it is says where the key may go.
-        where = f"slot {slot_of(self._key.key)} on {safe_text(node, 40)}" if node else f"database {self._key.db}"
-        return f" in {where}; its exact bytes, \\xNN where they are not printable"
-
-    @staticmethod
-    def _value(details: KeyDetails, width: int) -> list[Line]:
-        if details.preview_withheld:
-            return [((f"  {line}", "dim"),) for line in wrap(safe_text(details.preview_withheld, 400), width - 4)]
-        if not details.preview:
-            return []
-        return [
-            ((" The first of its value", "title"),),
-            *(((f"  {safe_text(part, max(8, width - 4))}", "text"),) for part in details.preview),
-        ]
 
 
 def _memory(row: KeyRow) -> str:
@@ -120,11 +57,10 @@ def facts(details: KeyDetails) -> list[tuple[str, str]]:
     return told
 
 
-class DetailsScreen(ModalScreen[None]):
-    """Covers the panes until Escape. What it reads leaves no trace on the key."""
+class DetailsScreen(ReaderScreen):
+    """What is known of a key so far. What it reads leaves no trace on the key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "dismiss", "close"),
         Binding("x", "plan", "plan", tooltip="Plan the cleanup of this key"),
         Binding("c", "copy", "copy", tooltip="Copy the name, with \\xNN for odd bytes"),
     ]
@@ -132,17 +68,50 @@ class DetailsScreen(ModalScreen[None]):
     def __init__(self, key: KeyId) -> None:
         super().__init__()
         self._key = key
-        self._text = DetailsText(key)
+        self._absent = "Reading it again."
+        self._note = ""
+        self._details: KeyDetails | None = None
 
-    @property
-    def triage(self) -> "TriageApp":
-        """The app, with its own type."""
-        return cast("TriageApp", self.app)
+    def show(self, details: KeyDetails | None, absent: str = "") -> None:
+        """Show what was read, or the sentence that says why there is nothing."""
+        self._details, self._absent = details, absent
+        self.reader.redraw()
 
-    def compose(self) -> ComposeResult:
-        """The text and its keys."""
-        yield self._text
-        yield KeyBar()
+    def text(self, width: int) -> Sequence[Line]:
+        """Name, figures, value."""
+        out: list[Line] = [clip(((" Key ", "title"), (self._where(), "dim")), width), ()]
+        name = escape_exact(self._key.key[:_LONGEST_NAME])
+        room = max(8, width - 4)
+        chunks = [name[at : at + room] for at in range(0, len(name), room)]
+        out += [((f"  {chunk}", "text"),) for chunk in chunks or ['""']]
+        if len(self._key.key) > _LONGEST_NAME:
+            out.append(((f"  and so on: the name is {sizes.size(len(self._key.key))} long", "dim"),))
+        out += [((f"  {line}", "ok"),) for line in wrap(self._note, room) if line]
+        out.append(())
+        if self._details is None:
+            return [*out, *(((f"  {line}", "dim"),) for line in wrap(safe_text(self._absent, 600), room))]
+        for word, value in facts(self._details):
+            first, *more = wrap(value, max(8, room - 13))
+            out.append(((f"  {pad(word, 12)} ", "dim"), (first, "text")))
+            out += [((" " * 15, "dim"), (line, "text")) for line in more]
+        return [*out, (), *self._value(self._details, width)]
+
+    def _where(self) -> str:
+        node = self._key.node if self._details is None else self._details.row.id.node
+        # A cluster has one database; which slot it is says where the key may go.
+        where = f"slot {slot_of(self._key.key)} on {safe_text(node, 40)}" if node else f"database {self._key.db}"
+        return f" in {where}; its exact bytes, \\xNN where they are not printable"
+
+    @staticmethod
+    def _value(details: KeyDetails, width: int) -> list[Line]:
+        if details.preview_withheld:
+            return [((f"  {line}", "dim"),) for line in wrap(safe_text(details.preview_withheld, 400), width - 4)]
+        if not details.preview:
+            return []
+        return [
+            ((" The first of its value", "title"),),
+            *(((f"  {safe_text(part, max(8, width - 4))}", "text"),) for part in details.preview),
+        ]
 
     def on_mount(self) -> None:
         """Read the key again."""
@@ -153,14 +122,14 @@ class DetailsScreen(ModalScreen[None]):
         try:
             details = await self.triage.source.details(self._key)
         except TriageError as error:
-            self._text.show(None, str(error))
+            self.show(None, str(error))
             return
-        self._text.show(details, "" if details else "It is gone: expired, evicted or deleted since the scan saw it.")
+        self.show(details, "" if details else "It is gone: expired, evicted or deleted since the scan saw it.")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A defect is told here, since this screen covers the other messages."""
         if event.state is WorkerState.ERROR:
-            self._text.show(None, f"It could not be read: {safe_text(str(event.worker.error), 200)}")
+            self.show(None, f"It could not be read: {safe_text(str(event.worker.error), 200)}")
 
     def action_plan(self) -> None:
         """Plan the cleanup of this key."""
@@ -170,4 +139,5 @@ class DetailsScreen(ModalScreen[None]):
     def action_copy(self) -> None:
         """Copy the name."""
         self.app.copy_to_clipboard(escape_exact(self._key.key))
-        self._text.note("Sent to the terminal's clipboard; where the terminal does not allow that, copy it from here.")
+        self._note = "Sent to the terminal's clipboard; where the terminal does not allow that, copy it from here."
+        self.reader.redraw()

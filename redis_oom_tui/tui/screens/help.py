@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import App
 from textual.binding import ActiveBinding, Binding, BindingType
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 
 from redis_oom_tui.tui.commands import live, words
 from redis_oom_tui.tui.drawing import Line, pad, wrap
-from redis_oom_tui.tui.widgets.scrolling import Scrolling
+from redis_oom_tui.tui.screens.reader import ReaderScreen
 
 SAFETY = (
     "Nothing on the server changes without a confirmation; Cancel has the focus, no single letter confirms.",
@@ -20,37 +20,24 @@ SAFETY = (
 )
 
 
-class HelpText(Scrolling):
-    """Scrolls by the line and by the page."""
+class HelpScreen(ReaderScreen):
+    """All keys that work on the screen below."""
 
-    def __init__(self, sections: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
-        super().__init__()
-        self._sections = sections
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "dismiss", "close", show=False)]
 
     def text(self, width: int) -> list[Line]:
         """Every key by its place, then the safety rules."""
+        # Whether this screen is on the stack already depends on how eagerly its tasks are run: Python 3.12 and later.
+        below = next((screen for screen in reversed(self.app.screen_stack) if screen is not self), self)
         out: list[Line] = []
-        for title, entries in self._sections:
+        for title, entries in sections(list(below.active_bindings.values())):
             out.append(((f" {title}", "title"),))
             out += [((f"  {pad(keys, 16)} ", "key"), (words, "text")) for keys, words in entries]
             out.append(())
         out.append(((" Safety", "title"),))
         for rule in SAFETY:
             out += [((f"  {line}", "text"),) for line in wrap(rule, width - 4)]
-        out += [(), ((" Esc closes this.", "dim"),)]
         return out
-
-
-class HelpScreen(ModalScreen[None]):
-    """Covers the panes until Escape."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "dismiss", "close")]
-
-    def compose(self) -> ComposeResult:
-        """The text, made from the bindings of the screen below."""
-        # Whether this screen is on the stack already depends on how eagerly its tasks are run: Python 3.12 and later.
-        below = next((screen for screen in reversed(self.app.screen_stack) if screen is not self), self)
-        yield HelpText(sections(list(below.active_bindings.values())))
 
 
 def sections(bindings: Sequence[ActiveBinding]) -> list[tuple[str, list[tuple[str, str]]]]:

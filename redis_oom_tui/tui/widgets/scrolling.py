@@ -1,7 +1,6 @@
-"""Text longer than the screen: by the line, by the page, from one end to the other, and by the wheel."""
+"""Text longer than the screen: scrolled by the line, by the page, to either end, and by the wheel."""
 
-from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -14,8 +13,8 @@ _WHEEL = 3
 _END = 1_000_000
 
 
-class Scrolling(LineWidget, can_focus=True):
-    """A canvas whose `text` may be longer than it is high; its last line then says how much more there is."""
+class ScrollingText(LineWidget, can_focus=True):
+    """Shows what `text` gives for a width; where that is longer, the last line says what is left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "scroll(1)", "Down", show=False),
@@ -25,15 +24,15 @@ class Scrolling(LineWidget, can_focus=True):
         Binding("home,g", f"scroll(-{_END})", "To the start", show=False),
         Binding("end,G", f"scroll({_END})", "To the end", show=False),
     ]
-    _top = 0
 
-    @abstractmethod
-    def text(self, width: int) -> Sequence[Line]:
-        """All of it, in lines of `width` cells."""
+    def __init__(self, text: Callable[[int], Sequence[Line]]) -> None:
+        super().__init__()
+        self._text = text
+        self._top = 0
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """What fits, from where it is scrolled to."""
-        text = self.text(width)
+        text = self._text(width)
         if len(text) <= height:
             self._top = 0
             return text
@@ -53,11 +52,9 @@ class Scrolling(LineWidget, can_focus=True):
         self.action_scroll(by * max(1, self.size.height - 2))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel moves it."""
         event.stop()
         self.action_scroll(_WHEEL)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel moves it."""
         event.stop()
         self.action_scroll(-_WHEEL)

@@ -1,0 +1,131 @@
+"""Screens to read: a text that scrolls over the whole terminal, such as the help, the verdict or a finding."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, wrap
+from redis_oom_tui.tui.header_model import level_role, level_word
+from redis_oom_tui.tui.messages import ApplyRemedy
+from redis_oom_tui.tui.widgets.keybar import KeyBar
+from redis_oom_tui.tui.widgets.scrolling import ScrollingText
+
+if TYPE_CHECKING:
+    from redis_oom_tui.tui.app import TriageApp
+
+
+class ReaderScreen(ModalScreen[None]):
+    """Covers the panes until Escape. A subclass gives `text`, in lines of a width."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "dismiss", "close")]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reader = ScrollingText(self.text)
+
+    @property
+    def triage(self) -> "TriageApp":
+        """The app, with its own type."""
+        return cast("TriageApp", self.app)
+
+    def text(self, width: int) -> Sequence[Line]:
+        """All that there is to read."""
+        del width
+        return ()
+
+    def compose(self) -> ComposeResult:
+        yield self.reader
+        yield KeyBar()
+
+
+class VerdictScreen(ReaderScreen):
+    """The verdict in full: its reason, what to do first, the evidence."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__()
+        self._verdict = verdict
+
+    def text(self, width: int) -> Sequence[Line]:
+        """Reason, first step, evidence, and what could not be judged."""
+        verdict = self._verdict
+        badge = (f" {level_word(verdict.level, self.triage.pen.glyphs)} ", level_role(verdict.level))
+        return [
+            *_headed(badge, verdict.reason, width),
+            *_paragraph("What to do first", verdict.first_step, width),
+            *_bullets("Evidence", verdict.evidence, width, self.triage.pen),
+            *_bullets("Not judged", verdict.not_judged, width, self.triage.pen),
+        ]
+
+
+class FindingScreen(ReaderScreen):
+    """A finding with all that is known of it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "mend", "mend", tooltip="Go where it is mended; nothing changes yet"),
+    ]
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__()
+        self._finding = finding
+
+    def text(self, width: int) -> Sequence[Line]:
+        """Title, advice, evidence, what the application can do."""
+        finding, pen = self._finding, self.triage.pen
+        sign = (f" {pen.glyphs.state(finding.level)} ", level_role(finding.level))
+        return [
+            *_headed(sign, finding.title, width),
+            *_paragraph("What to do", finding.advice, width),
+            *_paragraph("What it saves", saving(finding), width),
+            *_bullets("Evidence", finding.evidence, width, pen),
+            *_paragraph("In the application", finding.in_the_application, width),
+        ]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what is mended elsewhere leads there."""
+        del parameters
+        return action != "mend" or self._finding.lever is not None
+
+    def action_mend(self) -> None:
+        """Go where it is mended."""
+        self.dismiss()
+        if self._finding.lever is not None:
+            self.app.post_message(ApplyRemedy(self._finding.lever))
+
+
+def saving(finding: Finding) -> str:
+    """What a finding saves, as a range; '' where that is not known."""
+    if finding.saves_bytes is None:
+        return ""
+    low, high = finding.saves_bytes
+    if not low:
+        return f"up to {sizes.short_size(high)}"
+    return sizes.short_size(low) if low == high else f"{sizes.short_size(low)}-{sizes.short_size(high)}"
+
+
+def _headed(sign: Piece, title: str, width: int) -> list[Line]:
+    """A sign and beside it the title, over as many lines as it takes."""
+    first, *rest = wrap(safe_text(title, 600), max(8, width - 4 - len(sign[0])))
+    return [clip((sign, (first, "title")), width), *((((" " * len(sign[0])) + line, "title"),) for line in rest), ()]
+
+
+def _paragraph(word: str, text: str, width: int) -> list[Line]:
+    if not text:
+        return []
+    lines = wrap(safe_text(text, 900), max(8, width - 4))
+    return [((f" {word}", "dim"),), *(((f"  {line}", "text"),) for line in lines), ()]
+
+
+def _bullets(word: str, sentences: Sequence[str], width: int, pen: DrawStyle) -> list[Line]:
+    if not sentences:
+        return []
+    out: list[Line] = [((f" {word}", "dim"),)]
+    for sentence in sentences:
+        first, *rest = wrap(safe_text(sentence, 600), max(8, width - 6))
+        out += [((f"  {pen.glyphs.bullet} ", "dim"), (first, "text")), *(((f"    {line}", "text"),) for line in rest)]
+    return [*out, ()]
