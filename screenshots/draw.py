@@ -28,7 +28,20 @@ SCENES: dict[str, tuple[str | float, ...]] = {
     "confirm": ("x", 1.0),
     "report": ("tab", *"delete", "tab", "enter", "~fell", 6.0),
     "log": ("5", 2.0),
+    "healthy": ("1", 3.0),
 }
+# What the animated picture of README shows, and for how many seconds: 20 in all.
+FRAMES = {
+    "triage": 4.0,
+    "hogs": 2.5,
+    "patterns": 3.0,
+    "cleanup": 3.0,
+    "confirm": 2.5,
+    "report": 2.5,
+    "healthy": 2.5,
+}
+FRAMES_SIZE = (80, 24)
+UNSAVED = {"healthy"}  # Only a frame.
 PATIENCE_SECONDS = 300
 KEYS = 300_000
 # Rich's drawing asks for a web font, which a renderer without network has not.
@@ -46,7 +59,8 @@ async def draw(server: DemoServer, size: tuple[int, int], only: set[str]) -> Non
 
 
 async def press_through(app: TriageApp, size: tuple[int, int], only: set[str]) -> None:
-    """Each scene in its turn."""
+    """Each scene in its turn; at the end the animation of them."""
+    frames: dict[str, str] = {}
     async with app.run_test(size=size) as pilot:
         for scene, steps in SCENES.items():
             for step in steps:
@@ -56,8 +70,32 @@ async def press_through(app: TriageApp, size: tuple[int, int], only: set[str]) -
                     await wait_for(app, step[1:])
                 else:
                     await pilot.press(step)
-            if not only or scene in only:
-                save(app.export_screenshot(title="redis-oom-tui"), f"{scene}-{size[0]}x{size[1]}")
+            picture = app.export_screenshot(title="redis-oom-tui")
+            frames[scene] = picture
+            if scene not in UNSAVED and (not only or scene in only):
+                save(picture, f"{scene}-{size[0]}x{size[1]}")
+    if size == FRAMES_SIZE and (not only or "demo" in only):
+        (HERE / "demo.svg").write_text(animated([(frames[scene], seconds) for scene, seconds in FRAMES.items()]))
+        sys.stdout.write("demo.svg\n")
+
+
+def animated(frames: list[tuple[str, float]]) -> str:
+    """One SVG that shows the frames in turn, for ever. A viewer without CSS animation shows the first.
+
+    Each frame covers those before it from its time on, until all begin again.
+    """
+    total = sum(seconds for _, seconds in frames)
+    view_box = frames[0][0].split('viewBox="', 1)[1].split('"', 1)[0]
+    rules, pictures, begin = [], [], 0.0
+    for index, (picture, seconds) in enumerate(frames):
+        if index:
+            share = 100 * begin / total
+            rules.append(f"@keyframes f{index} {{ 0% {{ opacity: 0 }} {share:.2f}%, 100% {{ opacity: 1 }} }}")
+            rules.append(f".f{index} {{ opacity: 0; animation: f{index} {total}s step-end infinite }}")
+        pictures.append(f'<g class="f{index}">{picture}</g>')
+        begin += seconds
+    style = "<style>\n" + "\n".join(rules) + "\n</style>"
+    return f'<svg viewBox="{view_box}" xmlns="http://www.w3.org/2000/svg">{style}{"".join(pictures)}</svg>\n'
 
 
 async def wait_for(app: TriageApp, word: str) -> None:
