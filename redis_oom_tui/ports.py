@@ -28,12 +28,11 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
     )
     from redis_oom_tui.models.address import Address
     from redis_oom_tui.models.capabilities import Capabilities
-    from redis_oom_tui.models.cluster import ClusterView, NodeView
     from redis_oom_tui.models.keys import KeyDetails, KeyId
     from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, RunView
     from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
     from redis_oom_tui.models.settings import Change, ChangeResult
-    from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+    from redis_oom_tui.models.snapshot import ClientBuffer, ClusterView, NodeView, Snapshot
     from redis_oom_tui.models.values import FamilySample
 
 

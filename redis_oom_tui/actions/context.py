@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models.capabilities import Capabilities
@@ -13,8 +14,7 @@ DEFECT = "A defect of this tool ended this early"
 """What an action is said to have come to where the reason is an error that nobody foresaw."""
 
 
-@dataclass(frozen=True, slots=True)
-class ActionContext:
+class ActionContext(Struct, frozen=True):
     """`who` is the person as the audit file names them; `backups` the folder for backups; `wall` tells Unix seconds.
 
     `learn` finds out, once, what may be used on the server.

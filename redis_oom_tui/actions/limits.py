@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from dataclasses import replace
 
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.timed_returns import TimedReturns
@@ -13,7 +12,6 @@ from redis_oom_tui.formatting.settings import shown_value
 from redis_oom_tui.models.action import Limits, Room, SettingView
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import (
     BadInput,
     CommandMissing,
@@ -24,7 +22,8 @@ from redis_oom_tui.models.errors import (
 )
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import config_rewrite, tuning, whatif
 from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.providers import instead, provider_of

@@ -1,10 +1,10 @@
 """How much the keys of a plan really hold: measured closer before they count against a bound, or are shown."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from redis_oom_tui.models.keys import KeyId, SizeKind
 from redis_oom_tui.models.plan import PlannedKey
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.selection import MOST_PASSED_BY
 from redis_oom_tui.rules.sizing import Size, first_size, weight
 from redis_oom_tui.server.mutations.key_reader import KeyReader, by_database

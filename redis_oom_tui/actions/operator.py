@@ -5,7 +5,6 @@ import getpass
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from redis_oom_tui.actions import admin_commands
@@ -28,6 +27,7 @@ from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget, prior_runs, selection
 from redis_oom_tui.server.live import LiveServer
 

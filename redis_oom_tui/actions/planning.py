@@ -7,7 +7,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import replace
 
 from redis_oom_tui.actions.latency_monitor import ActionMonitor
 from redis_oom_tui.actions.measuring import Measuring
@@ -18,6 +17,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import critical_data, freeing, idle_trust, selection
 from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.plan_hash import frozen

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,6 +20,7 @@ from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, Serve
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import FILLED_TO
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restore_size import restored_size, table_growth

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from redis_oom_tui.actions.batch import Worker
@@ -25,6 +24,7 @@ from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import idle_trust
 from redis_oom_tui.rules.backoff import pause_after
 from redis_oom_tui.rules.headroom import headroom

@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Awaitable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.host_memory import with_room
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.fill_in import with_settings
@@ -21,7 +22,7 @@ from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
-    from redis_oom_tui.models.cluster import NodeView
+    from redis_oom_tui.models.snapshot import NodeView
     from redis_oom_tui.server.cluster.source import ClusterSource
     from redis_oom_tui.server.live import LiveServer
 
@@ -35,8 +36,7 @@ _STEP_SECONDS = 0.25
 _BLOCKED = ("misconf", "noreplicas")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The second look, and what was made of both; `unreturned` is what was to go back by itself and did not,
     None where the audit log could not be read.
     """
@@ -47,8 +47,7 @@ class Answer:
     unreturned: tuple[str, ...] | None = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckSamples:
+class CheckSamples(Struct, frozen=True):
     """Both looks, with what was asked beside the second."""
 
     before: Snapshot

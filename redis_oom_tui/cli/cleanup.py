@@ -4,11 +4,11 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import AnyOperator, Ticker, acting, require, stopping
@@ -38,6 +38,7 @@ from redis_oom_tui.models.plan import (
     TtlFilter,
 )
 from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import of_what_goes
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.key_patterns import read
@@ -74,8 +75,7 @@ EXIT_INCOMPLETE = 1
 EXIT_INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
+class _Result(Struct, frozen=True):
     plan: Plan
     budget: Budget
     consent: tuple[str, ...]

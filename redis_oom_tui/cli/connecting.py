@@ -2,21 +2,21 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from msgspec import Struct
+
 from redis_oom_tui.formatting.sizes import parse_size
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.models.structs import replace
 
 _FORMS = "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://... for TLS, or unix://PATH[?db=N]"
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionOptions:
+class ConnectionOptions(Struct, frozen=True):
     """The options as they were given; None where one was not."""
 
     host: str | None = None

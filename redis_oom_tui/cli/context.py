@@ -1,11 +1,11 @@
 """What the options before the subcommand come to: one value that every command is given."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import field
 
 from redis_oom_tui.cli.connecting import ConnectionOptions, names_a_server, resolve
 from redis_oom_tui.cli.undo_command import connection_args
@@ -13,17 +13,19 @@ from redis_oom_tui.files.config import Configuration, load
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.structs import StructWithSecrets
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(StructWithSecrets, frozen=True):
     """One run of the command: where to connect, how to draw, what the file says, where to write things down.
 
     `profile` is the one in force; a nameless one where none is. `read_only` is the option: it holds for all servers.
     `connection_args` are the words that lead to the same server again, for a line to copy.
     """
+
+    # A password command is among them, and may hold what it prints: no traceback shows it.
+    SECRET_FIELDS = frozenset({"connection_args"})
 
     connection: Connection = field(default_factory=Connection)
     screen: ScreenOptions = field(default_factory=ScreenOptions)
@@ -33,8 +35,7 @@ class Invocation:
     audit_path: Path | None = None
     record_path: Path | None = None
     read_only: bool = False
-    # A password command is among them, and may hold what it prints: no traceback shows it.
-    connection_args: tuple[str, ...] = field(default=(), repr=False)
+    connection_args: tuple[str, ...] = ()
 
 
 def read_invocation(given: Mapping[str, Any]) -> Invocation:
@@ -64,7 +65,7 @@ def read_invocation(given: Mapping[str, Any]) -> Invocation:
 
 
 def _connection_options(given: Mapping[str, Any]) -> ConnectionOptions:
-    names = ConnectionOptions.__dataclass_fields__.keys() - {"password", "sentinel_password"}
+    names = set(ConnectionOptions.__struct_fields__) - {"password", "sentinel_password"}
     sentinel_password: str | None = given["sentinel_password"]
     return ConnectionOptions(
         password=_password(given),

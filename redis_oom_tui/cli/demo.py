@@ -1,13 +1,13 @@
 """`redis-oom-tui demo`: the screen on a server of our own that is really out of memory."""
 
 import sys
-from dataclasses import replace
 from typing import Self
 
 import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.demo.server import KEYS, DemoServer
+from redis_oom_tui.models.structs import replace
 
 
 @click.command()

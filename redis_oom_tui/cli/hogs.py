@@ -7,11 +7,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from redis_oom_tui.cli.combinations import given_options, refuse_beside
 from redis_oom_tui.cli.context import Invocation
@@ -26,6 +26,7 @@ from redis_oom_tui.formatting.sanitize import from_glob, glob_text, safe_text
 from redis_oom_tui.models.errors import BadInput, CommandRefused
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import GoesOn, KeepsItsPlace, Scan, Source
 from redis_oom_tui.rules.common_patterns import contains
 from redis_oom_tui.rules.compare import compare
@@ -45,8 +46,7 @@ _SORTS: dict[str, Callable[[KeyRow], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
+class _Wish(Struct, frozen=True):
     """What to print."""
 
     top: int

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import SavedScan, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.policies import UNKNOWN
 from redis_oom_tui.rules.tuning import as_typed
 

@@ -1,12 +1,12 @@
 """Who acts on a server in this run: its audit file, and the emergency plan of its configuration."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 
 if TYPE_CHECKING:

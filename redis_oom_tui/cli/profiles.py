@@ -1,11 +1,11 @@
 """The profiles of the configuration file, for the screen to go to."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from redis_oom_tui.cli.connecting import ConnectionOptions, resolve
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.profiles import ProfileSession
 
 

@@ -1,13 +1,13 @@
 """`replay FILE`: the screen on a recording, without a server."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.models.structs import replace
 
 if TYPE_CHECKING:
     from redis_oom_tui.files.replay import ReplaySource

@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -20,11 +19,11 @@ from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.sizes import skipped_lines
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.report import IncidentReport
 from redis_oom_tui.models.scan import ScanOptions, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import ClientBuffer, NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
 from redis_oom_tui.rules.blind_spots import refused_reads

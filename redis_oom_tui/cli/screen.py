@@ -1,9 +1,8 @@
 """The screen, or with --plain a line a tick: what the command does when no subcommand is given."""
 
-from dataclasses import replace
-
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.address import Connection
+from redis_oom_tui.models.structs import replace
 
 _DEMO_STAYS = "The demo stays on its own server: start the tool with --profile NAME for another"
 _RECORD_STAYS = "A recording (--record) is of one server: leave, and start again with --profile NAME for another"

@@ -1,7 +1,6 @@
 """The patterns that `cleanup --pattern` names, taken from the rows of a saved scan."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from redis_oom_tui.files.scans import load_scan
@@ -9,6 +8,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.structs import replace
 
 
 def of_rows(criteria: Criteria, typed: Sequence[str], saved: Path, db: int | None) -> Criteria:

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 import click
 
@@ -13,6 +12,7 @@ from redis_oom_tui.formatting.settings import shown_value, value_before, value_n
 from redis_oom_tui.formatting.sizes import duration
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.structs import replace
 
 _KEEP = "keep"
 

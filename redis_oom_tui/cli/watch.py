@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -20,6 +19,7 @@ from redis_oom_tui.formatting.sizes import parse_duration
 from redis_oom_tui.formatting.watch_lines import missing_line, missing_object
 from redis_oom_tui.models.config import HookSettings, WatchSettings
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.buffered_output import BufferedOutput
 from redis_oom_tui.monitor.clock import RealClock, WaitingClock

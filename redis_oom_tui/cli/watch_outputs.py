@@ -4,7 +4,6 @@ import contextlib
 import os
 import shlex
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.config import HookSettings, SecretKind, SecretSource, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.clock import WaitingClock
 from redis_oom_tui.monitor.hooks.command import CommandHook, inherited
 from redis_oom_tui.monitor.hooks.queue import FAREWELL_SECONDS, Hook, HookQueue

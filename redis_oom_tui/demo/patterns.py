@@ -1,9 +1,10 @@
 """What the demo server holds: families of keys with their share of the keyspace, their expiry and their idle times."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from redis_oom_tui.demo import values
 from redis_oom_tui.demo.values import WORDS, Maker
@@ -18,8 +19,7 @@ PARAGRAPHS = tuple(values.text(Random(number), 72).encode() for number in range(
 Namer: TypeAlias = Callable[[Random, int], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(Struct, frozen=True):
     """Idle times in seconds between `low` and `high`; a `skew` above 1 leans them towards `low`."""
 
     low: int
@@ -31,8 +31,7 @@ class Idle:
         return self.low + int((self.high - self.low) * rng.random() ** self.skew)
 
 
-@dataclass(frozen=True, slots=True)
-class DemoPattern:
+class DemoPattern(Struct, frozen=True):
     """Keys that one piece of an application writes.
 
     `share` is its part of the keyspace, `makers` are used in turn, `variants` is how many different values each makes.
@@ -57,8 +56,7 @@ class DemoPattern:
         return max(SHORTEST_TTL + int(rng.random() * HOUR), self.lifetime - idle)
 
 
-@dataclass(frozen=True, slots=True)
-class Single:
+class Single(Struct, frozen=True):
     """One key of its own. `make` takes the number of elements, `elements` is that number at full size."""
 
     name: bytes

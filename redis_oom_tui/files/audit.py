@@ -14,7 +14,6 @@ import re
 import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,7 @@ from redis_oom_tui.models.action import AuditEntry, RestoreOutcome
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.structs import replace
 
 LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
     Outcome.DELETED: "d",

@@ -3,25 +3,26 @@
 Bytes are written by `words.hostile.exact`, so that any name comes back as it was.
 """
 
-import dataclasses
 import functools
 import types
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from msgspec import structs
 
 from redis_oom_tui.formatting.sanitize import escape_exact, unescape_exact
 from redis_oom_tui.formatting.typed import number, text, whole
-from redis_oom_tui.models.cluster import ClusterView
 from redis_oom_tui.models.errors import BadInput
 
 T = TypeVar("T")
 
 
 def encode(value: Any) -> Any:
-    """`value`, a frozen dataclass or anything that its fields hold, as what `json.dumps` takes."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        told = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    """`value`, a frozen struct or anything that its fields hold, as what `json.dumps` takes."""
+    if isinstance(value, msgspec.Struct):
+        told = structs.asdict(value)
         defaults = _defaults(type(value))
         return {name: encode(part) for name, part in told.items() if name not in defaults or part != defaults[name]}
     if isinstance(value, Enum):
@@ -53,7 +54,7 @@ def _decode(kind: Any, data: Any) -> Any:
         return _tuple(arguments, data)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return types.MappingProxyType({_decode(arguments[0], k): _decode(arguments[1], v) for k, v in data.items()})
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         hints = _hints(kind)
         return kind(**{name: _decode(hints[name], part) for name, part in data.items() if name in hints})
     return _scalar(kind, data)
@@ -85,18 +86,15 @@ def _scalar(kind: Any, data: Any) -> Any:
 
 @functools.cache
 def _hints(kind: type) -> dict[str, Any]:
-    names = {field.name for field in dataclasses.fields(kind)}
-    # A snapshot names the fleet that it stands for, which is made of snapshots: that one name is told here.
-    hints = get_type_hints(kind, localns={"ClusterView": ClusterView})
-    return {name: hint for name, hint in hints.items() if name in names}
+    return {field.name: field.type for field in structs.fields(kind)}
 
 
 @functools.cache
 def _defaults(kind: type) -> dict[str, Any]:
     found = {}
-    for field in dataclasses.fields(kind):
-        if field.default is not dataclasses.MISSING:
+    for field in structs.fields(kind):
+        if field.default is not msgspec.NODEFAULT:
             found[field.name] = field.default
-        elif field.default_factory is not dataclasses.MISSING:
+        elif field.default_factory is not msgspec.NODEFAULT:
             found[field.name] = field.default_factory()
     return found

@@ -1,12 +1,12 @@
 """How much memory the machine has for the server, where the tool runs on the same one; read from /proc and cgroups."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 
 _LOOPBACK = frozenset({"localhost", "::1"})
 # cgroup v1 says "no limit" by a number near 2^63.

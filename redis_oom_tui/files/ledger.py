@@ -9,8 +9,9 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from redis_oom_tui.files.durable import make_folder, sync_folder
 from redis_oom_tui.files.reading import MIB, read_small

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +32,7 @@ from redis_oom_tui.formatting.typed import (
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Order, Plan, PlannedKey, TtlFilter
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.plan_hash import fingerprint, first_fingerprint, key_fields
 
 _FORMAT = "redis-oom-tui plan 2"

@@ -8,9 +8,10 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO, overload
+
+from msgspec import Struct
 
 from redis_oom_tui.files.codec import decode, encode
 from redis_oom_tui.files.reading import LONGEST_LINE, cannot_be_read, lines, open_plain, shown
@@ -18,10 +19,10 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.typed import Damaged, members, moment, number, parse, taken
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import ClientBuffer, NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.values import FamilySample
 
 FORMAT = "redis-oom-tui recording"
@@ -34,8 +35,7 @@ _LONGEST_HEAD = 65536
 _KIND = re.compile(rb'\{"monotonic":([-+.0-9eE]{1,30}),"at":([-+.0-9eE]{1,30}),"([a-z]{1,30})":')
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """One line of a recording: when (monotonic and Unix seconds), and one of the things that may be there then."""
 
     monotonic: float
@@ -147,8 +147,7 @@ class Moments(Sequence[Moment]):
         return [index for index, place in enumerate(self._places) if place.kind in kinds]
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """A recording read back. `whole` is False where its last line was cut off, as by a crash."""
 
     address: Address

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from redis_oom_tui.files.recorded_time import RecordedTime
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import ClientBuffer, NodeView, Snapshot
 from redis_oom_tui.models.values import FamilySample
 
 _NO_CHANGES = "this is a recording: nothing can be changed in the past"

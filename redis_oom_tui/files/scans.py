@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from redis_oom_tui.formatting.typed import (
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyPattern, KeyRow
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval, Pace, PatternRow, SavedScan, ScanState, ScanView, TypeRow
+from redis_oom_tui.models.structs import replace
 
 _FORMAT = "redis-oom-tui scan 1"
 # The most of a file that is read, and how far in it says what it is.

@@ -6,7 +6,7 @@ from redis_oom_tui.formatting.doubts import doubt_fields
 from redis_oom_tui.formatting.limits import use_of_limit
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.models.cluster import ClusterView, NodeView
+from redis_oom_tui.models.snapshot import ClusterView, NodeView
 
 # More lines than this tell a person nothing that the worst of them did not.
 _SHOWN = 20

@@ -16,12 +16,11 @@ from redis_oom_tui.formatting.limits import limit_text
 from redis_oom_tui.formatting.sanitize import glob_text, key_fields, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.cluster import ClusterView, NodeView
 from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.report import Episode, IncidentReport
 from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.models.verdict import Finding, Remedy
 

@@ -1,12 +1,12 @@
 """What the tool can do to a server, what it says before, and what came of it."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct, field
+
 from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.models.settings import ChangeResult, Setting
 from redis_oom_tui.models.snapshot import LimitSource
@@ -28,8 +28,7 @@ class Action(StrEnum):
     EMERGENCY = "emergency"
 
 
-@dataclass(frozen=True, slots=True)
-class BackupChoice:
+class BackupChoice(Struct, frozen=True):
     """Whether, where and how much of what is deleted is written down first.
 
     `path` None means a new file under the state directory. A key of which the plan tells that it cannot be copied (over
@@ -55,8 +54,7 @@ class PlanningState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class PlanningView:
+class PlanningView(Struct, frozen=True):
     """A plan in the making: keys walked, keys that match and their bytes so far, and how many there are to walk.
 
     `phase` says what it is doing, and how hard it leans on the server. `plan` is there once it is complete or stopped;
@@ -74,8 +72,7 @@ class PlanningView:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyView:
+class PolicyView(Struct, frozen=True):
     """One eviction policy, and what it would mean on this server now.
 
     `evicts` is one plain sentence about who goes first. `evictable_keys` is counted (INFO keyspace);
@@ -101,8 +98,7 @@ class PolicyView:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WriteStep:
+class WriteStep(Struct, frozen=True):
     """One question on the way of a write through a full server, its answer with this server's numbers.
 
     `lit` says that the write comes past here now; `end` that it ends here.
@@ -114,8 +110,7 @@ class WriteStep:
     end: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SettingView:
+class SettingView(Struct, frozen=True):
     """A setting with one plain sentence about it; `choices` where it takes one of a few values, else empty."""
 
     setting: Setting
@@ -123,8 +118,7 @@ class SettingView:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """What the machine under the server has: bytes, None where not known. `words` says in a sentence what is known.
 
     `limit_bytes` is the smaller of the host's memory and, where server and tool share a machine, the cgroup's limit.
@@ -135,8 +129,7 @@ class Room:
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How the server reacts when full: its policies with a what-if each, its settings, and the way a write takes.
 
     `over_bytes` is how much would have to go for writes to be accepted (0 when they are); None without a limit.
@@ -161,8 +154,7 @@ class Limits:
     limit_source: LimitSource = LimitSource.SERVER
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """What a single action came to, in one sentence; figures by name, for --json and the audit file."""
 
     action: Action
@@ -182,8 +174,7 @@ class RestoreOutcome(StrEnum):
     NOT_ATTEMPTED = "not attempted"
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreReport:
+class RestoreReport(Struct, frozen=True):
     """A backup while it is put back, or after. `ended` is None while it runs, else one sentence.
 
     `left_out` names (exactly) keys that were deleted without a copy, at most a thousand of them; `left_out_keys` counts
@@ -214,8 +205,7 @@ class RestoreReport:
         return not (self.failed or left or self.file_damaged)
 
 
-@dataclass(frozen=True, slots=True)
-class Backup:
+class Backup(Struct, frozen=True):
     """A backup file, as its first line and its last tell: what it holds and whether `restore` can use it.
 
     `size` is that of the file; `held_bytes` what the keys took in the server, None where nobody told. One that is not
@@ -243,8 +233,7 @@ class Backup:
     expiring_keys: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BackupInspection:
+class BackupInspection(Struct, frozen=True):
     """What is in a backup file, all of it read.
 
     `expected` is how many keys its last line counts, None where it has no last line. A `damaged` file is not what was
@@ -259,8 +248,7 @@ class BackupInspection:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(Struct, frozen=True):
     """One action in the audit file: what was meant, and, once its end was written, what came of it.
 
     `at` is Unix seconds; `ended` is None for an action whose end was never written (the tool was killed, or it runs
@@ -284,8 +272,7 @@ class AuditEntry:
     plan: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """What a plan would do for the memory: bytes, None where no limit is set.
 
     `needed_bytes` is what has to go to reach `target` (a share of maxmemory); `plan_bytes` what the plan would free by

@@ -1,11 +1,11 @@
 """Where a server is, and how to get in."""
 
-from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
+from msgspec import Struct, field
+
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.frozen import dataclass
 
 
 class Secret:
@@ -36,8 +36,7 @@ class Secret:
         return hash(self._value)
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """A TCP endpoint, or a unix socket when `socket_path` is set.
 
     >>> str(Address())
@@ -59,8 +58,7 @@ class Address:
         return f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(Struct, frozen=True):
     """How to speak TLS: files as redis-cli takes them; `verify=False` is `--insecure`."""
 
     ca_file: Path | None = None
@@ -70,8 +68,7 @@ class Tls:
     verify: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Sentinel:
+class Sentinel(Struct, frozen=True):
     """Sentinels to ask for the master called `master`; their user and password are their own, not the data's.
 
     `tls` is how to speak to them: as to the data where it is None, without TLS where it is False.
@@ -88,8 +85,7 @@ class Sentinel:
         return data if self.tls is None else self.tls or None
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Struct, frozen=True):
     """Everything that `store` needs to reach a server. Times are in seconds.
 
     `db` is None where all databases are meant, as they are for a scan without `-n`. `replica_reads` says READONLY to a
@@ -111,3 +107,33 @@ class Connection:
     stated_limit_bytes: int | None = None
     connect_timeout_seconds: float = timeouts.CONNECT
     read_timeout_seconds: float = timeouts.SILENCE
+
+
+class ClusterNode(Struct, frozen=True):
+    """A node as the cluster itself lists it; `name` is its address.
+
+    `primary` is the name of the node that it copies, its own for a primary. `ranges` are the slots that it serves,
+    both ends included. `failed` is the cluster's own opinion.
+    """
+
+    name: str
+    id: str
+    address: Address
+    primary: str
+    ranges: tuple[tuple[int, int], ...] = ()
+    failed: bool = False
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether it is no copy of another."""
+        return self.primary == self.name
+
+    @property
+    def serves(self) -> bool:
+        """Whether keys are written here: a primary with slots. One that failed over keeps its name, not its slots."""
+        return self.is_primary and bool(self.ranges)
+
+    @property
+    def slots(self) -> int:
+        """How many slots it serves."""
+        return sum(last - first + 1 for first, last in self.ranges)

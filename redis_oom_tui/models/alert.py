@@ -1,9 +1,9 @@
 """Alerts: what was read, what that set off, and what stands now. Times `at` are Unix seconds."""
 
-from dataclasses import field
 from enum import StrEnum
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct, field
+
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Level
 
@@ -22,8 +22,7 @@ class EventKind(StrEnum):
     CLEANUP = "cleanup"
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """The numbers that go with an event; None where the server does not tell."""
 
     used_bytes: int | None = None
@@ -35,8 +34,7 @@ class Figures:
     limit_source: LimitSource = LimitSource.SERVER
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedSample:
+class JudgedSample(Struct, frozen=True):
     """One answer of the server, judged. `monotonic` is the tool's clock when it came, in seconds.
 
     `rising` is the level by the thresholds themselves, `staying` by thresholds lowered by the hysteresis: an alert
@@ -54,8 +52,7 @@ class JudgedSample:
     uptime_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(Struct, frozen=True):
     """A tick without an answer that could be judged; `reason` is one sentence. `asked` is when its look began."""
 
     monotonic: float
@@ -64,8 +61,7 @@ class Silence:
     asked: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """Something that is told once. `number` counts from 1; `lasted_seconds` is how long what it ends had lasted."""
 
     number: int
@@ -80,8 +76,7 @@ class Event:
     lasted_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """What stands now, for a screen. `since` is when the level, or the silence, began.
 
     `quiet` says that somebody acknowledged or snoozed it: it stays visible, it does not ask for attention.

@@ -1,11 +1,12 @@
 """What this server, and this user on it, can do: found by asking, remembered, never guessed from a version."""
 
 from collections.abc import Mapping
-from dataclasses import field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct, field
+
+from redis_oom_tui.models.structs import replace
 
 
 class Feature(StrEnum):
@@ -35,8 +36,7 @@ class Feature(StrEnum):
     RESTORE = "RESTORE"
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True):
     """What was refused, and in which words; what is not in `missing` is there, or was not asked yet.
 
     `policies` are the eviction policies that the server itself lists, in its order; empty where it did not say.

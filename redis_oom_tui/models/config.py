@@ -4,14 +4,15 @@ Lengths of time are in seconds, sizes in bytes, thresholds are shares of maxmemo
 """
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 
+from msgspec import Struct, field
+
 from redis_oom_tui.models.address import Address, Sentinel, Tls
 from redis_oom_tui.models.alert import EventKind
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import Criteria, Operation
+from redis_oom_tui.models.structs import StructWithSecrets
 from redis_oom_tui.models.verdict import Thresholds
 
 
@@ -24,12 +25,13 @@ class SecretKind(StrEnum):
     COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True)
-class SecretSource:
+class SecretSource(StructWithSecrets, frozen=True):
     """A secret not yet fetched. `place` is a variable's name, a path or a command; a literal one is not in the repr."""
 
+    SECRET_FIELDS = frozenset({"place"})
+
     kind: SecretKind
-    place: str = field(repr=False)
+    place: str
 
 
 class WebhookFormat(StrEnum):
@@ -39,8 +41,7 @@ class WebhookFormat(StrEnum):
     SLACK = "slack"
 
 
-@dataclass(frozen=True, slots=True)
-class HookSettings:
+class HookSettings(Struct, frozen=True):
     """Who is told of an event, and how patiently.
 
     `command` is an argv, or one line for /bin/sh where `shell`. `min_gap_seconds` is the least time between two
@@ -59,8 +60,7 @@ class HookSettings:
     events: tuple[EventKind, ...] = tuple(kind for kind in EventKind if kind is not EventKind.RESTARTED)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchSettings:
+class WatchSettings(Struct, frozen=True):
     """When an alert begins and ends.
 
     A level begins after `hold_seconds` without a break at or above its threshold, and ends after as long below it by
@@ -78,8 +78,7 @@ class WatchSettings:
     scan_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NamedPlan:
+class NamedPlan(Struct, frozen=True):
     """A cleanup by name: what it looks for, and whether it deletes or spreads expiry over `expire_seconds`."""
 
     name: str
@@ -88,8 +87,7 @@ class NamedPlan:
     expire_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Emergency:
+class Emergency(Struct, frozen=True):
     """The half of the armed cleanup that the file gives; the other is `watch --on-critical` with the same plan.
 
     The cleanup runs once the state has been critical for `after_seconds`, again no sooner than `cooldown_seconds` after
@@ -120,8 +118,7 @@ class Colour(StrEnum):
     CYAN = "cyan"
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """A server by name, and how to treat it. `production` asks for a warning that cannot be overlooked.
 
     `limit_bytes` is the operator's word for the maxmemory of a server that does not report one.
@@ -147,8 +144,7 @@ class Profile:
     emergency: Emergency = field(default_factory=Emergency)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The whole file: what holds without a profile, the profiles and the plans by name, the keys by binding id."""
 
     watch: WatchSettings = field(default_factory=WatchSettings)

@@ -1,7 +1,8 @@
 """A key, as a scan sees it. Its name is bytes, always: what is shown is made from it elsewhere."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class SizeKind(StrEnum):
@@ -12,8 +13,7 @@ class SizeKind(StrEnum):
     UNKNOWN = "not measurable"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class KeyId:
+class KeyId(Struct, frozen=True, order=True):
     """The identity of a key: its database, its exact bytes, and its node (empty outside a cluster)."""
 
     db: int
@@ -21,8 +21,7 @@ class KeyId:
     node: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPattern:
+class KeyPattern(Struct, frozen=True):
     """Which names a pattern holds: those whose parts, with NUL for what varies, are `parts`, or begin so if `below`.
 
     `others` is empty or has one entry a part: None, or, for a part that holds all names without a row of their own,
@@ -35,8 +34,7 @@ class KeyPattern:
     others: tuple[tuple[bytes, ...] | None, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRow:
+class KeyRow(Struct, frozen=True):
     """What a scan read of one key.
 
     `size` is MEMORY USAGE, in bytes; None where it cannot be measured (refused, or a module that does not count). The
@@ -78,8 +76,7 @@ def kind_of(kind: str, size: int | None, low: int | None, high: int | None) -> S
     return SizeKind.EXACT if low == high else SizeKind.ESTIMATED
 
 
-@dataclass(frozen=True, slots=True)
-class KeyDetails:
+class KeyDetails(Struct, frozen=True):
     """A closer look at one key: its row, read again, and a small first look at its value.
 
     `preview` holds a few elements or the first bytes, as bytes; `preview_withheld` says in a sentence why it is empty.

@@ -1,12 +1,12 @@
 """A cleanup: what is looked for, what was found and frozen, and what became of each key."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 
+from msgspec import Struct, field
+
 from redis_oom_tui.models.errors import KeyMoved
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyId, KeyPattern, SizeKind, kind_of
 
 
@@ -25,8 +25,7 @@ class Order(StrEnum):
     OLDEST = "oldest"
 
 
-@dataclass(frozen=True, slots=True)
-class Criteria:
+class Criteria(Struct, frozen=True):
     """What a cleanup looks for; all that is given must hold. Patterns are globs, and any one of them suffices.
 
     `key_patterns` are patterns as a scan counts them: again, any one of them suffices. `keys`, when given, are the
@@ -46,8 +45,7 @@ class Criteria:
     key_patterns: tuple[KeyPattern, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedKey:
+class PlannedKey(Struct, frozen=True):
     """A key as it was when the plan was frozen: what the deletion compares again before it acts.
 
     `read_at` is when it was read, in Unix seconds of the server's clock: an untouched key has grown idle by the time
@@ -97,8 +95,7 @@ class Operation(StrEnum):
     EXPIRE = "expire"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A frozen list of keys: what runs is exactly this. Times are Unix seconds.
 
     `expire_seconds` is the span over which an EXPIRE plan spreads the ends of its keys. `flags` are sentences to read
@@ -155,8 +152,7 @@ class Outcome(StrEnum):
     NOT_ATTEMPTED = "not attempted"
 
 
-@dataclass(frozen=True, slots=True)
-class KeyOutcome:
+class KeyOutcome(Struct, frozen=True):
     """One key and what became of it; `detail` says what had changed, or the server's refusal.
 
     `moved` is that refusal where another node serves the key.
@@ -168,8 +164,7 @@ class KeyOutcome:
     moved: KeyMoved | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+class RunView(Struct, frozen=True):
     """A plan while it runs, or after: counts by outcome, bytes freed by the plan's own figures, and the server's.
 
     `ended` is None while it runs, else one sentence. `charged_bytes` is what a bound in bytes was charged with.

@@ -1,15 +1,15 @@
 """An incident as a whole: what the verdicts were over time, what holds the memory, what was done about it."""
 
+from msgspec import Struct
+
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(Struct, frozen=True):
     """A stretch of time with one verdict. Unix seconds; `reason` is the verdict's own sentence as it began.
 
     `peak_pressure` is the highest share of maxmemory met, `refused_writes` how many were seen being refused.
@@ -24,8 +24,7 @@ class Episode:
     refused_writes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentReport:
+class IncidentReport(Struct, frozen=True):
     """What goes into the report. `first` and `last` are the snapshots at its ends, one and the same where one was
     taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown,
     `actions_skipped` counts lines of the audit log that could not be read, `values_read` whether values could be looked

@@ -1,12 +1,13 @@
 """A scan: what was asked, and what it shows at any moment."""
 
 from collections.abc import Mapping
-from dataclasses import field, replace
 from enum import StrEnum
 from typing import Any
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct, field
+
 from redis_oom_tui.models.keys import KeyPattern, KeyRow
+from redis_oom_tui.models.structs import replace
 
 
 class Pace(StrEnum):
@@ -28,8 +29,7 @@ class ScanState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class ScanOptions:
+class ScanOptions(Struct, frozen=True):
     """What to scan. `databases` None means all that hold keys; `sample` ends the scan early after so many keys.
 
     `replicas` spares the primaries of a cluster: each is scanned at a replica where it has one.
@@ -53,8 +53,7 @@ class ScanOptions:
         return self.match is not None or self.type is not None or self.pattern is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """An estimate with its 95 % interval; low == value == high where it was counted."""
 
     value: float
@@ -66,8 +65,7 @@ CURVE_SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 """At which shares of its keys a curve of a pattern tells the value."""
 
 
-@dataclass(frozen=True, slots=True)
-class PatternRow:
+class PatternRow(Struct, frozen=True):
     """One family of keys, as `user:*:cart`. `error` bounds what merging small families may have moved, as a share.
 
     `select` holds exactly the names that were counted, None in a file of before it was written. `match` is a glob for
@@ -99,8 +97,7 @@ class PatternRow:
     sizes_exact: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TypeRow:
+class TypeRow(Struct, frozen=True):
     """The keys and bytes of one type."""
 
     type: str
@@ -108,8 +105,7 @@ class TypeRow:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Brake:
+class Brake(Struct, frozen=True):
     """What the scan costs and how it holds itself back: `share` of the server's one core, the probe's p99 in ms."""
 
     share: float | None = None
@@ -119,8 +115,7 @@ class Brake:
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ScanView:
+class ScanView(Struct, frozen=True):
     """A scan at one moment: frozen, bounded in size, cheap to draw.
 
     `total_keys` is DBSIZE of the scanned databases when last asked; `top` is sorted by bytes, largest first.
@@ -196,8 +191,7 @@ class ScanView:
         return min(1.0, self.scanned_keys / self.total_keys) if self.total_keys else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class NodeShare:
+class NodeShare(Struct, frozen=True):
     """What a scan of a cluster counted on the node called so."""
 
     node: str
@@ -207,8 +201,7 @@ class NodeShare:
     volatile_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SavedScan:
+class SavedScan(Struct, frozen=True):
     """A scan that was kept: its last view, when it ended (Unix seconds), and of which server (`run_id` its own).
 
     `progress` is what the store needs to go on with a scan that broke off: plain values that nobody else reads.
@@ -225,8 +218,7 @@ class SavedScan:
     databases: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PatternChange:
+class PatternChange(Struct, frozen=True):
     """What became of one family between two scans; a side is None where that scan could not tell.
 
     `certain` is False where a scan was partial or could not tell, and `doubt` then says why. `within` is the pattern
@@ -259,8 +251,7 @@ class PatternChange:
         return self.keys_now - self.keys_before
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """Two scans of one server: the families whose bytes changed most first; `notes` are sentences on what misleads."""
 
     before_at: float

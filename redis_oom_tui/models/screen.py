@@ -1,10 +1,9 @@
 """How the screen is to be."""
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class ScreenOptions:
+class ScreenOptions(Struct, frozen=True):
     """How the screen is to be. `color` is None where the terminal and NO_COLOR decide."""
 
     interval_seconds: float = 1.0

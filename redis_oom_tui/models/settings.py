@@ -1,10 +1,9 @@
 """Server settings: as they are, and as a change would make them."""
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A setting by the server's own name and value; `value` is None where it may not be read, `why` says why."""
 
     name: str
@@ -12,8 +11,7 @@ class Setting:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A setting that would go from `old` to `new`: values as the server writes them (sizes in plain bytes).
 
     `consequence` is what would follow, `warnings` what to think of first; both are shown before it is confirmed.
@@ -34,8 +32,7 @@ class Change:
     olds: tuple[tuple[str, str | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NodeResult:
+class NodeResult(Struct, frozen=True):
     """What a change came to on one node of a cluster: `old` and `now` as read there, None where that was not to be had.
 
     `detail` says why it did not take, or what else there is to say.
@@ -48,8 +45,7 @@ class NodeResult:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeResult:
+class ChangeResult(Struct, frozen=True):
     """What a change came to. `now` was read back from the server; `took` is whether it is what was asked for.
 
     `persisted` is the server's own answer to CONFIG REWRITE, None where that was not asked for. `reverts_in_seconds` is

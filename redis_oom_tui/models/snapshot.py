@@ -3,17 +3,14 @@
 Every figure that a server may leave out is None where it did: unknown is never 0.
 """
 
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct, field
 
-if TYPE_CHECKING:
-    from redis_oom_tui.models.cluster import ClusterView
+from redis_oom_tui.models.address import Address, ClusterNode
+from redis_oom_tui.models.verdict import Verdict
 
 
 class LimitSource(StrEnum):
@@ -28,16 +25,14 @@ class LimitSource(StrEnum):
 NOT_REPORTED = "is not reported"
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(Struct, frozen=True):
     """A figure of INFO that is missing or cannot be true, so that it counts as unknown. `field` is INFO's own name."""
 
     field: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """Who answered. `flavour` is redis, valkey or other; `mode` is standalone, cluster or sentinel.
 
     `product` names what is built on Redis's protocol or on Redis itself (Dragonfly, Redis Enterprise); else ''.
@@ -63,8 +58,7 @@ class Server:
         return self.flavour == "other" and bool(self.product)
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """INFO memory. Sizes in bytes, None where unknown.
 
     `maxmemory_bytes` is None where no limit is set, and where none is reported: `limit_source` tells which.
@@ -127,8 +121,7 @@ class Memory:
         return None if self.maxmemory_bytes is None or counted is None else counted / self.maxmemory_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Database:
+class Database(Struct, frozen=True):
     """A line of INFO keyspace: how many keys, and how many of them can expire."""
 
     db: int
@@ -136,8 +129,7 @@ class Database:
     expires: int
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(Struct, frozen=True):
     """Totals since the server started or CONFIG RESETSTAT; compare two snapshots for what happened between them.
 
     `refused_writes_total` is errorstat_OOM; a lower bound where `refused_is_lower_bound` (6.2 books refused scripts
@@ -162,8 +154,7 @@ class Counters:
     cpu_main_thread_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(Struct, frozen=True):
     """What else goes on: clients, replicas, and the states in which figures or commands cannot be trusted.
 
     `copying_master` is a replica's full copy of its master's data, under way. `good_replicas` are those in touch, told
@@ -197,8 +188,7 @@ class Activity:
         return self.saving or self.rewriting_aof
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """One poll of one server.
 
     `taken_monotonic` and `taken_at` are the tool's clocks, in seconds, when the reply had been read; the second is
@@ -235,8 +225,94 @@ class Snapshot:
         return sum(database.expires for database in self.databases)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientBuffer:
+class NodeView(Struct, frozen=True):
+    """A node and what it said: a snapshot with its verdict, or the sentence why there is none.
+
+    `settings` are those that CONFIG GET told when last asked, empty where it did not.
+    """
+
+    node: ClusterNode
+    snapshot: Snapshot | None = None
+    verdict: Verdict | None = None
+    error: str | None = None
+    settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def name(self) -> str:
+        """Its address, as text."""
+        return self.node.name
+
+    @property
+    def pressure(self) -> float | None:
+        """The share of its limit in use; None without a limit or an answer."""
+        return None if self.snapshot is None else self.snapshot.memory.pressure
+
+
+class Difference(Struct, frozen=True):
+    """A setting that is not the same on all primaries: each value and the nodes that have it, most common first."""
+
+    name: str
+    values: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class ClusterView(Struct, frozen=True):
+    """The whole cluster: `nodes` are primaries and replicas, worst first; `open_slots` are served by nobody."""
+
+    nodes: tuple[NodeView, ...]
+    differences: tuple[Difference, ...] = ()
+    open_slots: int = 0
+
+    @property
+    def primaries(self) -> tuple[NodeView, ...]:
+        """Those that serve slots, worst first."""
+        return tuple(view for view in self.nodes if view.node.serves)
+
+    @property
+    def replicas(self) -> tuple[NodeView, ...]:
+        """Those that copy another."""
+        return tuple(view for view in self.nodes if not view.node.is_primary)
+
+    @property
+    def lost(self) -> tuple[NodeView, ...]:
+        """Primaries with slots that did not answer: nothing is known of their keys."""
+        return tuple(view for view in self.primaries if view.snapshot is None)
+
+    @property
+    def keys(self) -> int | None:
+        """Keys on all primaries; None where one of them did not answer."""
+        return self._sum(lambda snapshot: snapshot.keys)
+
+    @property
+    def expires(self) -> int | None:
+        """Keys with a TTL on all primaries; None where one of them did not answer."""
+        return self._sum(lambda snapshot: snapshot.expires)
+
+    @property
+    def rss_bytes(self) -> int | None:
+        """RSS of all primaries; None where one of them did not answer."""
+        return self._sum(lambda snapshot: snapshot.memory.rss_bytes)
+
+    @property
+    def used_bytes(self) -> int | None:
+        """used_memory of all primaries; None where one of them did not answer."""
+        return self._sum(lambda snapshot: snapshot.memory.used_bytes)
+
+    @property
+    def maxmemory_bytes(self) -> int | None:
+        """The limits of all primaries; None where one has none, or did not answer."""
+        return self._sum(lambda snapshot: snapshot.memory.maxmemory_bytes)
+
+    def _sum(self, part: Callable[[Snapshot], int | None]) -> int | None:
+        total = 0
+        for view in self.primaries:
+            value = None if view.snapshot is None else part(view.snapshot)
+            if value is None:
+                return None
+            total += value
+        return total
+
+
+class ClientBuffer(Struct, frozen=True):
     """A line of CLIENT LIST: who holds how much outside the data. Sizes in bytes, ages in seconds.
 
     `node` names the server that it is connected to, in a cluster.

@@ -1,15 +1,13 @@
 """What changed between two looks at a server, and where that leads."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """What a server's counters gained over `seconds`; None where they cannot be compared.
 
     `restarted` says that the server was another process before, `reset` that CONFIG RESETSTAT zeroed its counters:
@@ -47,8 +45,7 @@ class Rates:
         return self.keyspace_hits / looked_up if looked_up else None
 
 
-@dataclass(frozen=True, slots=True)
-class TrendSample:
+class TrendSample(Struct, frozen=True):
     """One point of the history. The totals count from when the tool began to watch, across resets and restarts."""
 
     monotonic: float
@@ -73,8 +70,7 @@ class Trend(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Struct, frozen=True):
     """Growth in bytes per second, and how long until the limit, in seconds, each as a range.
 
     `seconds_to_limit` is None without a limit or without growth; its upper end is None where growth may also stop.

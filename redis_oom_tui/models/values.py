@@ -1,14 +1,12 @@
 """What a small sample of a family's keys and values tells: read without a trace, bounded in keys and bytes."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from types import MappingProxyType
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class SampledKey:
+class SampledKey(Struct, frozen=True):
     """One key of a sample. `length` is STRLEN, or the number of a collection's parts; `head` its first bytes, or one
     member of a set.
 
@@ -22,8 +20,7 @@ class SampledKey:
     head: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FamilySample:
+class FamilySample(Struct, frozen=True):
     """A few keys of one pattern. Lengths are means in bytes; None where nothing could be read.
 
     `key_bytes` is the mean MEMORY USAGE. `zlib_ratios` and `zstd_ratios` are the (lowest, mean, highest) share of

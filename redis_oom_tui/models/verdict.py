@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct
+
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import TtlFilter
 
@@ -22,8 +23,7 @@ class Level(StrEnum):
         return {Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2, Level.OOM: 2, Level.UNKNOWN: 3}[self]
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
+class Thresholds(Struct, frozen=True):
     """Shares of maxmemory at which a warning and a critical verdict begin; growth that is full so soon is a warning."""
 
     warn: float = 0.80
@@ -31,8 +31,7 @@ class Thresholds:
     soon_seconds: float = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """One sentence with its evidence. `rule` names the rule that spoke; `first_step` is what to do first, or ''.
 
     `not_judged` says, in words, which rules failed on these figures: the sentence stands without them.
@@ -47,8 +46,7 @@ class Verdict:
     not_judged: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(Struct, frozen=True):
     """Where in the product a finding is mended: the pane, and the plan or setting that it fills in there.
 
     `db` is the database of the keys that `match` names; None where it may be any. `pattern` holds exactly the keys that
@@ -66,8 +64,7 @@ class Remedy:
     idle_over_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One cause or saving, ranked. `saves_bytes` is (low, high), None where no figure is honest."""
 
     id: str

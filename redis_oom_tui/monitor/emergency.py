@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.formatting.key_sizes import sum_words
@@ -15,6 +16,7 @@ from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Operation, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import WaitingClock
 from redis_oom_tui.monitor.output import Note
@@ -34,8 +36,7 @@ _SAMPLE_NAMES = 5
 _SEARCH_SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class EmergencyJob:
+class EmergencyJob(Struct, frozen=True):
     """What may be done: a plan to look for, or one that was saved; within which bounds; or only said (`dry_run`).
 
     `hire` connects anew for each run, gives who acts, and lets go at the end; it raises one of `models.errors`. In a

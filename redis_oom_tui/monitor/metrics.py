@@ -9,9 +9,9 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Metric, start_http_server, write_to_textfile
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -21,6 +21,7 @@ from redis_oom_tui.models.alert import Event, EventKind
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.polling import PollResult
@@ -33,8 +34,7 @@ _EXPECTED = (OSError, ValueError)
 _FAREWELL_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Exposed:
+class Exposed(Struct, frozen=True):
     """All that is exposed, as one value: another thread may read it at any moment."""
 
     server: str

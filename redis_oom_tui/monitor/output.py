@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.watch_lines import (
@@ -26,8 +27,7 @@ _COLOURS = {Level.WARNING: "33", Level.CRITICAL: "31", Level.OOM: "1;31", Level.
 _RINGS = frozenset({EventKind.WARNING, EventKind.CRITICAL, EventKind.OOM, EventKind.LOST})
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """One look, the level that stands by then, and for how long nothing was heard."""
 
     look: PollResult
@@ -41,8 +41,7 @@ class Tick:
         return heard if isinstance(heard, Silence) and self.look.snapshot is None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Anything else that belongs into the log: a delivery, a cleanup, the end. `figures` are for machines."""
 
     kind: str

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from redis_oom_tui.files.host_memory import with_room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import JudgedSample, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Verdict
 from redis_oom_tui.monitor.clock import WaitingClock
@@ -49,8 +51,7 @@ class PolledSource(Protocol):
         """One INFO, parsed; raises one of `models.errors`."""
 
 
-@dataclass(frozen=True, slots=True)
-class PollResult:
+class PollResult(Struct, frozen=True):
     """What a tick came to. `snapshot` is None where the server did not answer."""
 
     heard: JudgedSample | Silence

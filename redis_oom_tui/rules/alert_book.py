@@ -1,10 +1,10 @@
 """The alerts of one server as a screen needs them: what stands now, what was seen to, and what happened so far."""
 
 from collections import deque
-from dataclasses import replace
 
 from redis_oom_tui.models.alert import Alert, Event, EventKind, JudgedSample, Silence
 from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.alerts import State, step
 from redis_oom_tui.rules.guarded import attempt

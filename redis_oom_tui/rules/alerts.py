@@ -6,12 +6,13 @@ what swings about a threshold is told once, and a single peak never. Refused wri
 readings longer than the time after which a server counts as lost is a break: nothing is concluded across it.
 """
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
 
 from redis_oom_tui.formatting.sizes import duration
 from redis_oom_tui.models.alert import Event, EventKind, Figures, JudgedSample, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 
 _LADDER = (Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM)
@@ -22,8 +23,7 @@ _LATER = 2
 _NEVER: tuple[float | None, ...] = (None, None, None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """What must be remembered between two looks. `above[n]` and `below[n]` are since when, for the n-th level."""
 
     server: str
@@ -37,8 +37,7 @@ class State:
     lost: bool = False
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct):
     """A step being taken: the state so far and the events that it set off."""
 
     state: State

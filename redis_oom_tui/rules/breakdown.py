@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct
+
 from redis_oom_tui.models.snapshot import Activity, Memory
 from redis_oom_tui.rules.guarded import attempt
 
@@ -22,16 +23,14 @@ class Share(StrEnum):
     REST = "the rest"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One part and its bytes."""
 
     share: Share
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Breakdown:
+class Breakdown(Struct, frozen=True):
     """The parts, which sum to used_memory, and beside them what the process takes from its host.
 
     `clients_unbelievable` is what the server books for clients where that is more than there is room for: Valkey 9

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 
 from redis_oom_tui.formatting.key_sizes import sum_words
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, size
 from redis_oom_tui.models.action import Backup, BackupChoice, Budget
 from redis_oom_tui.models.plan import Operation, Plan
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import uncopied
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.headroom import size_is_told

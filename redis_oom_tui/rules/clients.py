@@ -1,13 +1,14 @@
 """Which clients hold buffers, and why: from CLIENT LIST, the largest first."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from enum import StrEnum
+
+from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import duration, size
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import NOT_REPORTED, ClientBuffer, Doubt, Snapshot
+from redis_oom_tui.models.structs import replace
 
 # Every connection takes some KB of buffers; what holds less than this is nobody's hog.
 HOG_BYTES = 2**20
@@ -28,8 +29,7 @@ class ClientKind(StrEnum):
     ORDINARY = "a client"
 
 
-@dataclass(frozen=True, slots=True)
-class Hog:
+class Hog(Struct, frozen=True):
     """A client with what it holds and what it is."""
 
     client: ClientBuffer

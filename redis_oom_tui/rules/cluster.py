@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value
 from redis_oom_tui.formatting.sizes import count, percent, size
-from redis_oom_tui.models.cluster import ClusterView, Difference, NodeView
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, Difference, NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Verdict
 from redis_oom_tui.rules.policies import is_allkeys, is_known, is_volatile
 

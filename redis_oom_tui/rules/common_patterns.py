@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.keys import KeyPattern
@@ -16,16 +17,14 @@ _NOTHING = Interval(0, 0, 0)
 _CUT_OFF = (200, 500, 1000)
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """The keys and bytes of one pattern; None where the scan does not tell."""
 
     keys: Interval | None
     bytes: Interval | None
 
 
-@dataclass(slots=True)
-class _Cell:
+class _Cell(Struct):
     """Names that the scan counted as one: those of `select` without those of `without`."""
 
     select: KeyPattern

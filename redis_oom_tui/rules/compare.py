@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, SavedScan, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.common_patterns import ScanCounts, contains
 
 _NAMED = 3

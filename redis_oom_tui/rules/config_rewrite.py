@@ -5,7 +5,8 @@ that the server was built with; which settings those are the server does not tel
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, parse_size, size
@@ -36,8 +37,7 @@ _NOT_COMPARED = frozenset(
 _NAMED = 6
 
 
-@dataclass(frozen=True, slots=True)
-class ServerFile:
+class ServerFile(Struct, frozen=True):
     """The server's config file: its path, '' where it has none and None where it is not told; and what it sets, None
     where it could not be read from here.
     """

@@ -1,13 +1,15 @@
 """The bounds of a cleanup that nobody watches: how much it may take, and when it must not even begin."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
+
+from msgspec import Struct
 
 from redis_oom_tui.formatting.sizes import duration
 from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.plan import Criteria, Order, Plan
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import idle_trust
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
@@ -20,8 +22,7 @@ HOUR_SECONDS = 3600.0
 _HELPED = frozenset({"close-critical", "behind", "refusing-noeviction", "refusing-no-ttl", "refusing-behind"})
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """What a run has taken, or may be taking: `at` is Unix seconds."""
 
     at: float
@@ -29,8 +30,7 @@ class Spent:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """How much a run may take now."""
 
     keys: int

@@ -7,8 +7,9 @@ of their kind may still be unseen is a Poisson question of its own.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from redis_oom_tui.models.scan import Interval
 
@@ -19,8 +20,7 @@ _GIANT_SHARE = 1 / 64
 _FEWEST_GROUPS = 4
 
 
-@dataclass(frozen=True)
-class SampledShare:
+class SampledShare(Struct, frozen=True, dict=True):
     """How much of the whole was seen: keys in each group of pages, and how many keys there are in all.
 
     `total_bytes` is what all of them cannot exceed (used_memory), where that is known.

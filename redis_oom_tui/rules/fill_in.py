@@ -1,10 +1,10 @@
 """What CONFIG GET tells of the limit and the policy that INFO leaves out."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.snapshot import NOT_REPORTED, Doubt, LimitSource, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.policies import UNKNOWN, not_judged
 
 # Python itself refuses to read a number of thousands of digits.

@@ -1,7 +1,8 @@
 """Whose keys an eviction policy would take first: by the times and frequencies that the scan read, or not known."""
 
 from bisect import bisect_left
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.rules.policies import NOEVICTION, is_lfu, is_volatile
@@ -16,8 +17,7 @@ _ALIKE = 0.2
 _HALVINGS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class FirstOut:
+class FirstOut(Struct, frozen=True):
     """The families that lose keys first, each with about how many, most first; `by` says what decides.
 
     Where that is not known, `unknown` says why, and `families` are all that can lose keys, largest first. `named` are

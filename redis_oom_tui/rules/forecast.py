@@ -8,10 +8,11 @@ allows for the curve to go on bending as it bent so far. Where the whole past is
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct
+
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.history import since_last_restart
@@ -162,8 +163,7 @@ def _slope_range(slopes: list[float], count: int) -> tuple[float, float]:
     return slopes[low], slopes[high]
 
 
-@dataclass(frozen=True, slots=True)
-class _Course:
+class _Course(Struct, frozen=True):
     """How the stretch went, span by span: gains in bytes, `recent` in bytes a second, `bends` in bytes a second².
 
     `mean` and `spread` are those of the gains; `noise` is how far one point strays, in bytes.

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, parse_size, percent, share_of, size
 from redis_oom_tui.models.action import Room
-from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known, is_volatile
 from redis_oom_tui.rules.whatif import over_bytes
 

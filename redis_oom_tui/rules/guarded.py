@@ -7,10 +7,11 @@ no watch and no replay: the caller goes on without its answer, says so, and the 
 from collections.abc import Callable
 from typing import TypeVar
 
+from msgspec import Struct
+
 from redis_oom_tui.formatting.crash_report import defect_lines
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.frozen import dataclass
 
 T = TypeVar("T")
 
@@ -19,8 +20,7 @@ FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameErro
 _MOST_KEPT = 100
 
 
-@dataclass(frozen=True, slots=True)
-class NotJudged:
+class NotJudged(Struct, frozen=True):
     """What failed, in words that end in is or are, and the kind of its error; `lines` say where it happened."""
 
     what: str

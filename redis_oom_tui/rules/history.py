@@ -1,9 +1,9 @@
 """The samples that a trend rests on: bounded in number, dense where recent, thinned where old."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates, TrendSample
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.rates import between

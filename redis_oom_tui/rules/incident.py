@@ -2,12 +2,12 @@
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.report import Episode
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.history import History

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -19,6 +18,7 @@ from redis_oom_tui.models.snapshot import (
     Server,
     Snapshot,
 )
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.info_checks import check_memory, check_times
 from redis_oom_tui.rules.info_values import InfoFields, believed
 from redis_oom_tui.rules.policies import not_judged

@@ -1,9 +1,8 @@
 """Figures of one INFO held against each other: of those that cannot all be true, the derived one counts as unknown."""
 
-from dataclasses import replace
-
 from redis_oom_tui.formatting.sizes import duration, size
 from redis_oom_tui.models.snapshot import Memory, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.info_values import InfoFields
 
 # used_memory is read a moment before or after its parts.

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
+
+from msgspec import Struct
 
 from redis_oom_tui.rules import patterns
 
@@ -13,8 +14,7 @@ _SHAPES_OF_ONE = 64
 Family = TypeVar("Family", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class _Mould(Generic[Family]):
+class _Mould(Struct, Generic[Family], frozen=True):
     """Names that are alike but for one hash or UUID between `start` and `end`; `before` and `after` it, by shape."""
 
     before: bytes

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import chain
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import TypeVar, cast
@@ -11,6 +10,7 @@ from typing import TypeVar, cast
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
+from redis_oom_tui.models.structs import replace
 
 _AT_ONCE = 1000
 _NULL = "null"

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct
+
 from redis_oom_tui.rules.info_values import InfoFields
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Who answered: `flavour` as in `Server`, `product` the name of what is neither plain Redis nor plain Valkey."""
 
     flavour: str

@@ -5,13 +5,13 @@ address nothing is guessed.
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from redis_oom_tui.models.address import Address
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """A managed service. `policy` and `limit` say in a sentence how each is changed, NAME and VALUE to be filled in;
     `note` what is different there and matters when memory runs out."""
 

@@ -8,9 +8,10 @@ import math
 import statistics
 from bisect import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from operator import mul
+
+from msgspec import Struct
 
 Point = tuple[float, float]
 
@@ -29,8 +30,7 @@ _AHEAD = 60
 _STEPS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Season:
+class Season(Struct, frozen=True):
     """A repeating curve: its period in seconds, what it gains in one in bytes, and how far that strays.
 
     `values` are the curve's, from `start` on, `width` seconds apart.

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import Struct
+
 from redis_oom_tui.formatting.sizes import number_of_keys, parse_size, size
 from redis_oom_tui.models.action import Room
-from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.rules.guard import parse_limit, propose_limit
 from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.whatif import over_bytes, policy_view
@@ -18,8 +18,7 @@ from redis_oom_tui.rules.whatif import over_bytes, policy_view
 YES_NO = ("yes", "no")
 
 
-@dataclass(frozen=True, slots=True)
-class Knob:
+class Knob(Struct, frozen=True):
     """A setting: one plain sentence, how a person's text is read (raising BadInput), and its values if they are few."""
 
     sentence: str

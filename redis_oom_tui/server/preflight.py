@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from redis_oom_tui.models.address import Address, Connection
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.server.raw_connection import LeftToTheDriver, RawConnection, Words
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ _STEP_SECONDS = 0.25
 _CLIENTS: Words = (b"CLIENT", b"LIST")
 
 
-@dataclass(frozen=True, slots=True)
-class RawSample:
+class RawSample(Struct, frozen=True):
     """One look as it came: INFO, and with a closer one CONFIG GET's replies and CLIENT LIST. Times in seconds."""
 
     address: Address

@@ -5,9 +5,9 @@ import inspect
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
+from msgspec import Struct
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 P = ParamSpec("P")
@@ -30,8 +30,7 @@ def is_oom(error: object) -> bool:
     return isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and _OOM_TEXT in str(error))
 
 
-@dataclass(frozen=True, slots=True)
-class OomRetry:
+class OomRetry(Struct, frozen=True):
     """How often and how long to try again. Times are in seconds.
 
     The wait before try n is drawn from the upper half of `min(cap_seconds, base_seconds * 2**n)`. `before_retry` is
@@ -78,8 +77,7 @@ class OomRetry:
             time.sleep(_wait(self.base_seconds, self.cap_seconds, failures))
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncOomRetry:
+class AsyncOomRetry(Struct, frozen=True):
     """`OomRetry` for redis.asyncio; `before_retry` may be a plain function or a coroutine function."""
 
     retries: int = 5

@@ -1,8 +1,9 @@
 """The one way to a size that can be believed: scan, plan and details ask for it here, and leave no trace by it."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from redis_oom_tui.rules.sizing import (
     COMPACT,
@@ -39,8 +40,7 @@ _KEYS_A_CALL = 128
 _ROUNDS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What is known of a key: `answered` by MEMORY USAGE from the first few elements, encoding and length if asked."""
 
     key: bytes

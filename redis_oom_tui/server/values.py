@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import Struct, field
 from redis.asyncio import Redis
 
 from redis_oom_tui.models.address import Address, Connection
@@ -51,8 +51,7 @@ class _Server(Protocol):
     async def capabilities(self) -> Capabilities: ...
 
 
-@dataclass(slots=True)
-class _Wanted:
+class _Wanted(Struct):
     """A family, and the names found of it."""
 
     row: PatternRow

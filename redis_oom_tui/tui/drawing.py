@@ -5,19 +5,18 @@ A line knows roles, not colours; a look turns them into styles where it is paint
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import field
 from typing import TypeAlias
 
+from msgspec import Struct, field
+
 from redis_oom_tui.formatting.sanitize import cells, cut
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.glyphs import FULL, Glyphs
 
 Piece: TypeAlias = tuple[str, str]
 Line: TypeAlias = tuple[Piece, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DrawStyle:
+class DrawStyle(Struct, frozen=True):
     """What a bar is drawn with. `tracks`: the look shows the empty part by its ground colour."""
 
     glyphs: Glyphs = field(default=FULL)

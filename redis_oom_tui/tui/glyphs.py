@@ -1,12 +1,12 @@
 """Which characters draw bars, marks and states: the full set, what a Linux console has, and plain ASCII."""
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct
+
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.options import GlyphSet
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(Struct, frozen=True):
     """A set of characters, each one cell wide.
 
     `eighths` fill a cell from the left, `heights` from below, both from least to whole; `track` is the empty part of a

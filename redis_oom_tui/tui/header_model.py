@@ -6,12 +6,13 @@ It knows no widgets: the frame that is drawn before those are loaded is made of 
 import time
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.doubts import server_text
 from redis_oom_tui.formatting.limits import use_of_limit
 from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
 from redis_oom_tui.models.config import Colour, Profile
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, merged, pad, shorten, spread, width, wrap
@@ -52,8 +53,7 @@ def height_for(rows: int) -> int:
     return 5 if rows >= _COMPACT_BELOW else 3
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderModel:
+class HeaderModel(Struct, frozen=True):
     """Five lines: title, panes, the verdict in two, the memory strip. Three in a terminal of few lines.
 
     `now` is in monotonic seconds, `interval` the time between two polls; `recorded` is which poll of how many is shown,

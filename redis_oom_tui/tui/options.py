@@ -2,13 +2,12 @@
 
 from typing import Literal, TypeAlias
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct
 
 GlyphSet: TypeAlias = Literal["full", "cp437", "ascii"]
 
 
-@dataclass(frozen=True, slots=True)
-class Appearance:
+class Appearance(Struct, frozen=True):
     """The name of a look, a set of glyphs, and whether any colour may be sent."""
 
     look: str = "dark"

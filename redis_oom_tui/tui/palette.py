@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
+from msgspec import Struct
 from rich.style import Style
-
-from redis_oom_tui.models.frozen import dataclass
 
 # What marks a profile: the names that the configuration knows.
 _MARKS = {
@@ -84,8 +83,7 @@ _ROLES: dict[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Palette:
+class Palette(Struct, frozen=True):
     """Colours by name. `own`: a look with a ground of its own, in place of the terminal's sixteen colours."""
 
     colours: Mapping[str, str]

@@ -3,12 +3,12 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 
 from redis_oom_tui.files.host_memory import with_room
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Thresholds, Verdict
 from redis_oom_tui.ports import Replayable, Source, TellsSettings

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.config import Profile
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.ports import Operator, Source
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileSession:
+class ProfileSession(Struct, frozen=True):
     """A server, what may act on it (None where nothing can be changed), and the profile by which it is known."""
 
     source: Source

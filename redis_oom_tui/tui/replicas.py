@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 
-from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.ports import SeesReplicas, Source
 
 _EVERY_SECONDS = 30.0

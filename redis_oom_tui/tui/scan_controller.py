@@ -3,7 +3,6 @@
 import contextlib
 import functools
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from textual.timer import Timer
@@ -11,6 +10,7 @@ from textual.worker import Worker, WorkType
 
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, SavedScan, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesValues, Scan
 

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import replace
 
 from textual import on
 from textual.app import ComposeResult
@@ -18,6 +17,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import Fleet, Operator, PendingServer, Source
 from redis_oom_tui.tui.alert_history import AlertHistory
 from redis_oom_tui.tui.base_app import BaseApp

@@ -2,21 +2,19 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 
+from msgspec import Struct, field
+
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.cluster import NodeView
-from redis_oom_tui.models.frozen import dataclass
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import ClientBuffer, NodeView, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates, TrendSample
 from redis_oom_tui.models.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class ScreenClock:
+class ScreenClock(Struct, frozen=True):
     """The tool's two clocks, in seconds: one that never jumps, and the time of day (Unix)."""
 
     monotonic: Callable[[], float] = time.monotonic
@@ -31,8 +29,7 @@ class Link(StrEnum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerState:
+class ServerState(Struct, frozen=True):
     """All that the screen knows of the server at one moment.
 
     `samples` are the trend of the last minutes to hours, oldest first; `rates` are over the last ten seconds. When the

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 
+from msgspec import Struct
 from rich.style import Style
 from textual.theme import Theme
 
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.palette import palette_of
 
 
-@dataclass(frozen=True, slots=True)
-class ScreenTheme:
+class ScreenTheme(Struct, frozen=True):
     """A theme for Textual's own widgets, and styles for what this product draws.
 
     `tracks` says that the empty part of a bar shows by its ground colour, so that it needs no glyph.

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from redis_oom_tui.actions.cluster.running import ClusterRun
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection
 from tests.support.cluster import QUICK_MS, STEADY_MS, RunningCluster, clustered, moved_slot, take_over

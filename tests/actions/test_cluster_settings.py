@@ -9,8 +9,7 @@ from redis.crc import key_slot
 from redis_oom_tui.actions.cluster.settings import in_order
 from redis_oom_tui.formatting.settings import value_now
 from redis_oom_tui.formatting.sizes import count, size
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.cluster import ClusterNode
+from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.settings import Change, ChangeResult

@@ -1,7 +1,6 @@
 """Counters that went on after the preview: Redis shares small numbers, so nobody can see it; they are not lost."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import redis
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.mutations.scripts import CHANGED_WORDS, Reply
 from tests.support.acting import NO_BACKUP, fill, operating, planned
 from tests.support.servers import RunningServer

@@ -4,7 +4,6 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from redis_oom_tui.formatting.sanitize import escape_glob
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.plan_hash import frozen
 from tests.support.acting import NO_BACKUP, audited, fill, fill_to_the_limit, names_of, operating, planned, stepped
 from tests.support.servers import RunningServer

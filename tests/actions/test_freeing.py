@@ -1,6 +1,5 @@
 """What UNLINK would free in one go is freed in the background where that can be had, on every server, at its limit."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import redis
 
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.plan import Criteria, Outcome
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.mutations import scripts
 from tests.actions.test_least_rights import lines
 from tests.support.acting import NO_BACKUP, fill_to_the_limit, operating, planned

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
 from redis_oom_tui.models.scan import ScanOptions, ScanState
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan

@@ -4,7 +4,6 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import redis
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
+from redis_oom_tui.models.structs import replace
 from tests.support.acting import names_of, operating, planned, settled
 from tests.support.servers import RunningServer
 

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import Action, BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import pinned_connection as lines
 from redis_oom_tui.server.mutations.eval_packing import Check

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.structs import replace
 from tests.support.acting import NO_BACKUP, calls, fill, names_of, operating, planned
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until

@@ -1,12 +1,12 @@
 """Safety rule 6: a setting is changed with its old value in hand, read back, and can be taken back."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
+from redis_oom_tui.models.structs import replace
 from tests.server.test_cluster_replicas import replicated
 from tests.support.acting import fill, operating
 from tests.support.proxy import lied_to

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.keys import KeyId, SizeKind
 from redis_oom_tui.models.plan import Criteria, Outcome
 from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from tests.support.acting import NO_BACKUP, operating, planned
 from tests.support.servers import RunningServer, module_with_keys, started

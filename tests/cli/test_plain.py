@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
 from redis_oom_tui.cli.plain import line
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.tui.server_state import Link, ServerState

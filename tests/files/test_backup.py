@@ -4,7 +4,6 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Server
+from redis_oom_tui.models.structs import replace
 
 PLAN = Plan((), Criteria(), 0.0, "unix:/tmp/a b/s", hash="abcdef0123")
 SERVER = Server("valkey", "9.1.2", "master", Address(), run_id="r")

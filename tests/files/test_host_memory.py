@@ -1,10 +1,10 @@
 """How much memory the machine has: read where server and tool share one, else said to be unknown."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from redis_oom_tui.files.host_memory import room, with_room
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.structs import replace
 from tests.rules.snapshots import look
 
 GIB = 1024**3

@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Order, Plan, PlannedKey, TtlFilter
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.plan_hash import first_fingerprint, frozen
 
 KEYS = st.lists(

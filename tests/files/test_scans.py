@@ -1,10 +1,10 @@
 """Scans on disk: what was saved comes back, and nothing else is taken for one."""
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from msgspec.structs import fields
 
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting.typed import KEY_ROW, KEY_ROW_LATER

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.snapshot import Activity, Counters, Database, Memory, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.clock import WaitingClock
 from redis_oom_tui.monitor.output import Note, Tick
 

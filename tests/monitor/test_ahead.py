@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from redis_oom_tui.files.host_memory import with_room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor import polling
 from redis_oom_tui.monitor.metrics import Metrics
 from redis_oom_tui.monitor.output import JsonLines, TextLines, Tick

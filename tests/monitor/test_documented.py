@@ -1,7 +1,6 @@
 """docs/monitoring.md: every event, field, metric and option of `watch` that it promises exists, and none is missing."""
 
 import re
-from dataclasses import replace
 
 import click
 from prometheus_client import CollectorRegistry
@@ -11,6 +10,7 @@ from redis_oom_tui.formatting.watch_lines import event_object
 from redis_oom_tui.models.alert import Event, EventKind
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.hooks.command import environment
 from redis_oom_tui.monitor.metrics import Metrics

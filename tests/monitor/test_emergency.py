@@ -5,7 +5,7 @@ import contextlib
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob, armed
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.polling import PollResult

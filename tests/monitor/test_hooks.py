@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel
 from redis_oom_tui.models.alert import Event, EventKind, Figures
 from redis_oom_tui.models.config import HookSettings, Profile, SecretKind, SecretSource, Settings, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import RealClock
 from redis_oom_tui.monitor.hooks.command import CommandHook, environment

@@ -5,13 +5,13 @@ import gc
 import itertools
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 
 from redis_oom_tui.models.alert import Event, EventKind
 from redis_oom_tui.models.config import HookSettings, WatchSettings
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.hooks.queue import DeliveryFailed, HookQueue
 from redis_oom_tui.monitor.loop import Listener, Monitor

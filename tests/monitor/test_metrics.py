@@ -2,7 +2,6 @@
 
 import asyncio
 import urllib.request
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.metrics import Endpoint, Metrics, TextFile

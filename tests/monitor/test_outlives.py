@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from redis_oom_tui.models.config import Emergency, HookSettings, NamedPlan
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob
 from redis_oom_tui.monitor.hooks.queue import HookQueue

@@ -1,7 +1,6 @@
 """Alerts: each event once, in order, with the right numbers; nothing on a flutter, a restart or a reset."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Figures, JudgedSample, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import State, lowered, reading, step

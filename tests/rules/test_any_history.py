@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
@@ -11,10 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from redis_oom_tui.formatting.sizes import full_in
+from redis_oom_tui.models.address import ClusterNode
 from redis_oom_tui.models.alert import JudgedSample, Silence
-from redis_oom_tui.models.cluster import ClusterNode, ClusterView, NodeView
 from redis_oom_tui.models.config import WatchSettings
-from redis_oom_tui.models.snapshot import Memory, Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, TrendSample
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.alert_book import AlertBook

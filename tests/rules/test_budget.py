@@ -1,7 +1,5 @@
 """How much must go, how far a plan comes, and what is read before it is confirmed."""
 
-from dataclasses import replace
-
 import pytest
 
 from redis_oom_tui.models.action import Backup, BackupChoice
@@ -9,6 +7,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import budget, confirm_word, consent, putting_back, unsaved
 
 MIB = 1024 * 1024

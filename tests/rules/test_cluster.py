@@ -1,11 +1,9 @@
 """Worst first, where nodes differ, and what a failover would do: from made-up nodes."""
 
-from dataclasses import replace
-
 from redis_oom_tui.formatting.cluster_lines import node_lines
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.cluster import ClusterNode, ClusterView, NodeView
-from redis_oom_tui.models.snapshot import Database, Memory, Server, Snapshot
+from redis_oom_tui.models.address import Address, ClusterNode
+from redis_oom_tui.models.snapshot import ClusterView, Database, Memory, NodeView, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.cluster import fleet_findings, promotion_risk, shown, told_apart, worst_first
 from redis_oom_tui.rules.findings import find

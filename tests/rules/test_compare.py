@@ -1,6 +1,5 @@
 """Comparing two scans: what grew, and what cannot be said."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Interval, PatternRow, SavedScan, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.key_patterns import Matcher
 from redis_oom_tui.rules.patterns_rows import rows

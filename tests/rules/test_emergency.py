@@ -1,7 +1,5 @@
 """The bounds of the unattended cleanup: never more than allowed, never by idle times that cannot be trusted."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Order, Plan, PlannedKey
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.emergency import (
     Allowance,
     Spent,

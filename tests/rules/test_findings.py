@@ -1,7 +1,6 @@
 """Each finding speaks in its state, with evidence and a way to mend it, and is silent on a healthy server."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import ClientKind, rank

@@ -1,10 +1,10 @@
 """The forecast's range covers the truth on simulated curves whose future is known, and says "no trend" of the rest."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.rules.forecast import forecast
 from tests.rules.curves import KINDS, MIB, simulate

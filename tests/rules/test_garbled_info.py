@@ -4,7 +4,6 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from redis_oom_tui.cli.check_samples import Answer
 from redis_oom_tui.formatting.check_document import check_document
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules import guarded
 from redis_oom_tui.rules.breakdown import break_down, counted_buffers

@@ -1,15 +1,13 @@
 """The maxmemory guard: no change of the limit without its consequence in words and numbers."""
 
-from dataclasses import replace
-
 import pytest
 
 from redis_oom_tui.models.action import Room
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.cluster import ClusterNode, NodeView
+from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.models.snapshot import Activity, Database, Memory, Server, Snapshot
+from redis_oom_tui.models.snapshot import Activity, Database, Memory, NodeView, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import tuning
 from redis_oom_tui.rules.guard import parse_limit, propose_limit
 

@@ -1,8 +1,8 @@
 """The history is bounded, keeps its ends, and counts across resets and restarts."""
 
-from dataclasses import replace
 from itertools import pairwise
 
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History, since_last_restart

@@ -1,7 +1,5 @@
 """Idle times are no reason to delete where the server cannot know them."""
 
-from dataclasses import replace
-
 import pytest
 
 from redis_oom_tui.models.address import Address
@@ -9,6 +7,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey
 from redis_oom_tui.models.snapshot import Activity, Memory, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.idle_trust import flags, refuse_idle
 
 IDLE = Criteria(idle_over_seconds=100)

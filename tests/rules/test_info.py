@@ -1,6 +1,5 @@
 """INFO, from servers that say more or less of it, becomes one Snapshot in which unknown is None."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import CommandRefused, NotRedis
 from redis_oom_tui.models.snapshot import Database, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.rules.verdict import judge

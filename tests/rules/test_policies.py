@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from redis_oom_tui.models.action import Room
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.cluster import ClusterNode, NodeView
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.address import Address, ClusterNode
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.rules.cluster import promotion_risk
 from redis_oom_tui.rules.guard import propose_limit
 from redis_oom_tui.rules.info import snapshot_from_info

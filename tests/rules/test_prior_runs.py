@@ -1,8 +1,7 @@
 """A plan that was run before says so, with where the copies of that run are."""
 
-from dataclasses import replace
-
 from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.prior_runs import runs
 from tests.support.scripted_operator import a_plan, some_keys
 

@@ -1,10 +1,9 @@
 """Before a restore: that there is no room is said of each server, and of nothing that needs none."""
 
-from dataclasses import replace
-
 from redis_oom_tui.models.action import Backup
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.restore_room import full, outlook
 
 MIB = 1024 * 1024

@@ -1,9 +1,8 @@
 """Settings that were to go back by themselves: which of them nobody took back."""
 
-from dataclasses import replace
-
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.timed_returns import not_returned, overdue
 
 MIB = 1024 * 1024

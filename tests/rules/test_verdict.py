@@ -1,7 +1,6 @@
 """Each row of the verdict's table speaks when it should, says the truth in one sentence, and is silent otherwise."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.rules.rates import between

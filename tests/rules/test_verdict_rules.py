@@ -1,11 +1,11 @@
 """Each rule of the verdict is the only reason for at least one state: without it another rule speaks there."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.rules import verdict as verdicts
 from redis_oom_tui.rules.verdict import judge

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -11,6 +10,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.expected_state import Expected
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import restoring, rights, settings

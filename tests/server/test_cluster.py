@@ -1,12 +1,12 @@
 """A cluster of three primaries and three replicas, looked at as one."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import NotAllowed, NotRedis
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import judge

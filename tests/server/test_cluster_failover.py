@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import judge

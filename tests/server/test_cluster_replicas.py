@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 
 import pytest
 
 from redis_oom_tui.cli import main as entry
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.scan import ScanOptions, ScanState
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.cluster import replica_findings
 from redis_oom_tui.server.live import LiveServer

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 
 import pytest
 
 from redis_oom_tui.models.errors import NotRedis, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from tests.support.proxy import Faults, Wire, wired
 from tests.support.servers import RunningServer

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import rights, settings
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan

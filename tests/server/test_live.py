@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 
 from redis_oom_tui.models.address import Address, Connection, Secret
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import CommandMissing, LoginRefused, NotRedis, PermissionRefused, ServerUnreachable
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import policies
 from redis_oom_tui.server import probing
 from redis_oom_tui.server.client import CLIENT_NAME

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from dataclasses import replace
 
 import pytest
 import redis
@@ -10,6 +9,7 @@ from redis._parsers import helpers
 
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
 from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.preflight import Preflight
@@ -43,7 +43,7 @@ async def test_it_sees_what_the_driver_sees(flavour):
     for part in ("server", "databases", "notes", "fleet"):
         assert getattr(seen, part) == getattr(now, part)
     for whole, other in ((seen.memory, now.memory), (seen.counters, now.counters), (seen.activity, now.activity)):
-        for name in type(whole).__dataclass_fields__:
+        for name in type(whole).__struct_fields__:
             assert type(getattr(whole, name)) is type(getattr(other, name)), name
     # An old server books each manner that it does not know as an error of its own.
     assert seen.counters.errors_by_kind.keys() == now.counters.errors_by_kind.keys()

@@ -1,7 +1,6 @@
 """The scan on real servers: every key, its evidence untouched, and nothing that happens to a key is fatal."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 from tests.support.servers import RunningServer, started

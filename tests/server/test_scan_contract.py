@@ -4,7 +4,6 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 from redis import exceptions
@@ -13,6 +12,7 @@ from redis.asyncio import connection as driver
 
 from redis_oom_tui.models.errors import NotAllowed
 from redis_oom_tui.models.scan import Pace, ScanOptions
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan import connection as lanes

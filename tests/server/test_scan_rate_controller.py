@@ -1,12 +1,11 @@
 """The brake: what moves a scan on its ladder, without a server."""
 
-from dataclasses import replace
-
 import pytest
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Counters, Memory, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.scan.pace_steps import BUDGETS, LADDERS, STARTS, PaceReading, first_rung, grown, next_step
 from redis_oom_tui.server.scan.rate_controller import RateController
 

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
 from redis_oom_tui.models.errors import LoginRefused, NotRedis, ServerUnreachable
+from redis_oom_tui.models.structs import replace
 from tests.support.ports import free_ports
 from tests.support.proxy import lied_to
 from tests.support.sentinel import MASTER, Watched, failed_over, watched

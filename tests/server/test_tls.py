@@ -4,7 +4,6 @@ import asyncio
 import gc
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from redis_oom_tui.models.address import Address, Connection, Secret, Tls
 from redis_oom_tui.models.errors import LoginRefused, ServerUnreachable
 from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
 from tests.support.cluster import clustered

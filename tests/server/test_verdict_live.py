@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import redis
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.fill_in import with_settings

@@ -4,7 +4,6 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 
 OLD_SECONDS = 1000

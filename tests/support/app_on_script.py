@@ -6,11 +6,11 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 from redis_oom_tui.models.scan import ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.run import run_app
 from tests.support.scripted import MIB, ScriptedScan, ScriptedSource, a_snapshot, a_view, some_rows
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.structs import replace
 from tests.support.ports import free_pair, free_ports
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until

@@ -9,9 +9,10 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.structs import replace
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Lie = Callable[[tuple[bytes, ...]], bytes | None]

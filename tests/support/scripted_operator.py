@@ -5,7 +5,7 @@ What it says before (consent, budget, what-if) is the product's own; what it doe
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis_oom_tui.models.action import (
@@ -30,6 +30,7 @@ from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, 
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget as budgets
 from redis_oom_tui.rules import tuning
 from redis_oom_tui.rules.policies import KNOWN

@@ -5,12 +5,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
+from redis_oom_tui.models.structs import replace
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, binaries, started
 from tests.support.tls import Papers

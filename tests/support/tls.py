@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import trustme
 
 from redis_oom_tui.models.address import Address, Connection, Tls
+from redis_oom_tui.models.structs import replace
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, available, binaries, started
 

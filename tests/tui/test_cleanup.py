@@ -1,7 +1,6 @@
 """Pane 4: a plan from the form, from marks or from a finding, its list, its one confirmation, its run and its undo."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
 from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog

@@ -1,7 +1,6 @@
 """What the panes draw, for any name, text and size: harmless letters only, and never wider than there is room."""
 
 import unicodedata
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget as budgets
 from redis_oom_tui.tui.dialogs.controls import paragraph, quoted
 from redis_oom_tui.tui.dialogs.kill import kill_question

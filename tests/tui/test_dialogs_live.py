@@ -1,12 +1,12 @@
 """The acting panes on a live server: what the screen says was done is what the server says."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.dialogs.base import Dialog

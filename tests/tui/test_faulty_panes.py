@@ -1,12 +1,12 @@
 """Every pane while something between tool and server breaks: old figures marked as old, no wrong one, and it heals."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from tests.support.imitations import KEYS, Imitation, standing

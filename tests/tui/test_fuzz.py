@@ -1,7 +1,6 @@
 """Hostile names in every place that shows strings: no control byte, no markup, no line wider than its room."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +18,7 @@ from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, 
 from redis_oom_tui.models.report import IncidentReport
 from redis_oom_tui.models.scan import PatternRow, ScanState
 from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.tui.dialogs.kill import kill_question

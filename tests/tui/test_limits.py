@@ -1,12 +1,11 @@
 """Pane 3: what each policy would do here, a change with its confirmation, the way back, and what cannot be done."""
 
-from dataclasses import replace
-
 import pytest
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import PermissionRefused
 from redis_oom_tui.models.scan import ScanOptions, ScanState
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog

@@ -2,7 +2,6 @@
 
 import re
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from tests.support.imitations import IMITATIONS, PASSWORD, USER, Imitation, standing

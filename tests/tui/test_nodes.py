@@ -1,17 +1,15 @@
 """A cluster in pane 1: its nodes worst first, and one of them looked at alone."""
 
-from dataclasses import replace
-
 import pytest
 
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.cluster import ClusterNode, ClusterView, NodeView
+from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.cluster import worst_first
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.tui.dialogs.base import Dialog

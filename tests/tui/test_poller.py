@@ -1,12 +1,11 @@
 """The poller: a tick at a time, never back to back, and through every failure."""
 
-from dataclasses import replace
-
 import pytest
 
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import PermissionRefused, ServerUnreachable
 from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.tui.first_state import first_state
 from redis_oom_tui.tui.poller import Poller

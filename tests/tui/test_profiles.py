@@ -1,7 +1,6 @@
 """Going to another server by its profile: picked, reached, and only then the old one is let go of."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -10,6 +9,7 @@ from redis_oom_tui.models.config import Colour, Profile
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import ScanState
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import Operator
 from redis_oom_tui.tui.dialogs.pick import PickDialog
 from redis_oom_tui.tui.flows.state import CleanupState, Stage

@@ -1,12 +1,11 @@
 """The replicas of a single master in pane 1: asked seldom, beside the polls, and an unknown one told as unknown."""
 
 import asyncio
-from dataclasses import replace
 
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.cluster import ClusterNode, NodeView
+from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import ServerUnreachable
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.replicas import ReplicaLook
 from tests.support.scripted import ScriptedSource, a_snapshot
 from tests.tui.support import an_app, screen_text, until

@@ -1,7 +1,5 @@
 """Pane 1 at every size: figures that are right, unknowns that say so, findings that lead on."""
 
-from dataclasses import replace
-
 import pytest
 
 from redis_oom_tui.models.capabilities import Capabilities, Feature
@@ -9,6 +7,7 @@ from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Counters, LimitSource
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import TrendSample
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Verdict

@@ -1,12 +1,12 @@
 """What a plan comes to on a cluster: for the node that is shown, and how many keys each node gives up."""
 
 from collections import Counter
-from dataclasses import replace
 
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import BackupChoice, Budget
 from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget
 from redis_oom_tui.server.cluster.nodes import Nodes
 

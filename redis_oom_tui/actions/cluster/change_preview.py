@@ -1,7 +1,6 @@
 """What a change would mean on every node of a cluster, put together: what is true of many nodes is said once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.formatting.settings import listed, shown_value, shown_values
@@ -9,6 +8,7 @@ from redis_oom_tui.formatting.sizes import count, number_of
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.guard import PER_NODE
 from redis_oom_tui.rules.tuning import as_typed
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 from redis_oom_tui.actions.cluster.budget import ClusterBudget
@@ -24,6 +23,7 @@ from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget, selection
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer

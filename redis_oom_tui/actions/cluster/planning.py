@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 
 from redis_oom_tui.actions.cluster.operators import Operators
 from redis_oom_tui.actions.operator import LiveOperator
@@ -13,6 +12,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import selection
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.server.active_clock import ActiveClock

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.rules.sizing import weight

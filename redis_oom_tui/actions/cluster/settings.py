@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from redis_oom_tui.actions.cluster.change_preview import going_back, widened
 from redis_oom_tui.actions.cluster.key_placement import said_by
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.formatting.settings import listed
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.models.cluster import ClusterNode
+from redis_oom_tui.models.address import ClusterNode
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.guard import PER_NODE
 from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.server.cluster.source import ClusterSource

@@ -1,16 +1,16 @@
 """The configuration file: one TOML file, in which everything is optional and nothing is guessed."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
+from msgspec import Struct
 
 from redis_oom_tui.files.reading import shown
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Connection, Secret, Sentinel
 from redis_oom_tui.models.config import Profile, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.frozen import dataclass
+from redis_oom_tui.models.structs import replace
 
 __all__ = ["Configuration", "default_path", "example_text", "load", "problems"]
 
@@ -31,8 +31,7 @@ def example_text() -> str:
     raise BadInput("The example configuration was not installed with this tool: README.md shows the most of it")
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(Struct, frozen=True):
     """A file that was read and found good; `path` is None where there is none and the defaults hold."""
 
     settings: Settings

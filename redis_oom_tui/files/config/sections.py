@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -26,6 +25,7 @@ from redis_oom_tui.models.config import (
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.key_patterns import read
 
 _MANY = 2**53

@@ -2,15 +2,15 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Self
+
+from msgspec import Struct, field
 
 from redis_oom_tui.files.config.lines import Path
 from redis_oom_tui.formatting.sanitize import safe_text
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """What is wrong with one key. `line` is None where the key should be there and is not."""
 
     key: str
@@ -18,8 +18,7 @@ class Problem:
     line: int | None = None
 
 
-@dataclass(slots=True)
-class Problems:
+class Problems(Struct):
     """All that is wrong with a file, in the order of its sections."""
 
     lines: Mapping[Path, int]

@@ -3,8 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.config import HookSettings
@@ -32,8 +33,7 @@ class Hook(Protocol):
         """Deliver, with whatever retries are due; returns how it went. Raises DeliveryFailed."""
 
 
-@dataclass(slots=True)
-class DeliveryCounts:
+class DeliveryCounts(Struct):
     """What became of the events so far."""
 
     delivered: int = 0

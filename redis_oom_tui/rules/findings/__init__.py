@@ -1,7 +1,6 @@
 """Findings: causes and savings from this server's own data, those that matter most first."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -9,6 +8,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Thresholds
 from redis_oom_tui.rules.cluster import fleet_findings, replica_findings

@@ -1,15 +1,15 @@
 """What is known about a server when its findings are sought; each part may be missing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
+from msgspec import Struct, field
+
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.cluster import NodeView
 from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, Memory, Snapshot
+from redis_oom_tui.models.snapshot import ClientBuffer, Memory, NodeView, Snapshot
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Level, Thresholds
 
@@ -17,8 +17,7 @@ MIB = 2**20
 _NAME_CELLS = 40
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True, dict=True):
     """The evidence. `settings` is what CONFIG GET told, by name; `before` an earlier scan of the same server;
     `replicas` are those of a master without a cluster."""
 

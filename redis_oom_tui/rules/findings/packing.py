@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
@@ -72,8 +73,7 @@ def _guessed(sample: FamilySample, kind: str, limit: int) -> float:
     return max(guess, limit + 1.0) if guess > 0.6 * limit else guess
 
 
-@dataclass(frozen=True, slots=True)
-class _Packing:
+class _Packing(Struct, frozen=True):
     """A family whose values pack well: bytes saved, low and high, and the share of their size that stays."""
 
     row: PatternRow

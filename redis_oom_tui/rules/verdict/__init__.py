@@ -1,9 +1,9 @@
 """The verdict: one true sentence about a server, with its evidence."""
 
 import functools
-from dataclasses import replace
 
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.cluster import for_the_cluster

@@ -1,7 +1,8 @@
 """What the rules of the verdict look at: one snapshot, what changed lately, and what follows from both."""
 
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct, field
 
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
@@ -15,8 +16,7 @@ FEW_EVICTABLE = 0.10
 _BEYOND_FLICKER = 1.05
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True, dict=True):
     """The evidence. `host_bytes` is the memory that the server's host or container really has, None where unknown."""
 
     now: Snapshot

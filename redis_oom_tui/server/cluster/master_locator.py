@@ -1,10 +1,9 @@
 """Where one server is: as it was given, or as the Sentinels name it, who may name another any time."""
 
-from dataclasses import replace
-
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.cluster import sentinels
 
 

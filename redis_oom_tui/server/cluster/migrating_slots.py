@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.server.cluster.topology import Topology, keys_in_slots, slots_on_their_way
@@ -24,8 +25,7 @@ class SlotNodes(Protocol):
         """The node called `name`."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlotMigration:
+class SlotMigration(Struct, frozen=True):
     """A slot on its way from the node called `source` to the one called `target`, and how many keys the first has left.
 
     None for what was not told.

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.cluster import ClusterNode, NodeView
+from msgspec import Struct, field
+
+from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.fill_in import with_write_settings
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.server.config_reader import read_settings
@@ -27,8 +28,7 @@ _OTHERS_EVERY = 10.0
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass
-class _Known:
+class _Known(Struct):
     """What is remembered of a node from one round to the next."""
 
     last: Snapshot | None = None

@@ -1,11 +1,11 @@
 """The replicas of one master, each asked for its own limit and policy: what a failover would bring."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
-from redis_oom_tui.models.address import Address, Connection
-from redis_oom_tui.models.cluster import ClusterNode, NodeView
+from redis_oom_tui.models.address import Address, ClusterNode, Connection
 from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.snapshot import NodeView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.tasks import together
 

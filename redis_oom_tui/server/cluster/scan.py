@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
@@ -12,6 +11,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import estimate
 from redis_oom_tui.server.cluster import migrating_slots
 from redis_oom_tui.server.cluster.migrating_slots import SlotMigration, slot_migrations, still

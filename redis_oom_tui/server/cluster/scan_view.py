@@ -1,10 +1,12 @@
 """The view of a cluster's scan under way: what all nodes together have given."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
 
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, NodeShare, Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import estimate
 from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
@@ -13,8 +15,7 @@ from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.scan.patterns import PatternRows
 
 
-@dataclass(slots=True)
-class ClusterScanProgress:
+class ClusterScanProgress(Struct):
     """Where the scan of a cluster stands, apart from what it has counted.
 
     `scans` are those of this round; `past_keys` and `shares` what earlier rounds counted, `unseen_keys` what lost nodes

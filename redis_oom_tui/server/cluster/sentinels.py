@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
@@ -12,6 +11,7 @@ from redis.asyncio import Redis
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Address, Connection, Sentinel
 from redis_oom_tui.models.errors import LoginRefused, NotRedis, TriageError
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.client import make_client
 from redis_oom_tui.server.errors import not_redis, translated
 from redis_oom_tui.server.scan.tasks import together

@@ -1,9 +1,9 @@
 """The nodes of a cluster as servers of their own: each made on first use, and all let go together."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 
 

@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.cluster import ClusterView, NodeView
 from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import ScanOptions, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import ClientBuffer, ClusterView, NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.server.cluster.nodes import Nodes

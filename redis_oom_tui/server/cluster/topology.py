@@ -4,15 +4,15 @@ import bisect
 import contextlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
 from redis import exceptions
 from redis.asyncio import Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.cluster import ClusterNode
+from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.decode import array, at_least, data, whole
 from redis_oom_tui.server.errors import translated
 
@@ -20,8 +20,7 @@ _LARGEST_PORT = 65535
 _RANGE = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?")
 
 
-@dataclass(frozen=True, slots=True)
-class Topology:
+class Topology(Struct, frozen=True):
     """The nodes of a cluster; primaries that serve slots come first, in the order of their slots."""
 
     nodes: tuple[ClusterNode, ...]

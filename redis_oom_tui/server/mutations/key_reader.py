@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any, NamedTuple
 
+from msgspec import Struct, field
 from redis import exceptions
 
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.selection import names_matching, server_match, server_type, ttl_matches
 from redis_oom_tui.rules.sizing import tells_nothing
@@ -33,8 +34,7 @@ _EARLY = KeyQuestion.TYPE, KeyQuestion.TTL
 _TYPES = {kind.encode(): kind for kind in ("string", "list", "set", "zset", "hash", "stream")}
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """What one step of a walk found: keys walked, and those of them that may match. `asked` are names that were given.
 
     `last` says that no page follows. `refused_keys` are those that this user may not look at; `moved` those that

@@ -2,12 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
+from msgspec import Struct
+
 from redis_oom_tui.models.keys import KeyId, KeyRow, SizeKind
 from redis_oom_tui.models.scan import Interval, PatternRow, ScanOptions, TypeRow
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import estimate
 from redis_oom_tui.rules.patterns_rows import rows
 from redis_oom_tui.rules.patterns_tree import GROUPS, Node, PatternTree
@@ -20,8 +22,7 @@ _COUNTED_TYPES = frozenset({*(kind.encode("ascii") for kind in OWN_TYPES), _UNKN
 _MOST_UNSIZED_SHOWN = 20
 
 
-@dataclass(slots=True)
-class TopKey:
+class TopKey(Struct):
     """One of the largest keys. `size` is what counts in the sums; `row` is what is shown.
 
     `answered` is what MEMORY USAGE said of its first few elements.
@@ -199,8 +200,7 @@ def _weight(top: TopKey) -> tuple[bool, int, bytes]:
     return (known, -top.size, top.row.id.key)
 
 
-@dataclass(slots=True)
-class Columns:
+class Columns(Struct):
     """The replies of one page, each column as the server gave it; None where it was not asked for."""
 
     sizes: list[Any] | None
@@ -210,8 +210,7 @@ class Columns:
     frequencies: bool = False
 
 
-@dataclass(slots=True)
-class _Page:
+class _Page(Struct):
     """A page without the keys that are gone or refused, and with a figure in every place.
 
     `suspects` holds the figures that cannot be true, by place, `unsized` the places of modules' keys that tell no size;

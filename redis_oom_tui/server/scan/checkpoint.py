@@ -2,9 +2,10 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sizes import count
@@ -22,8 +23,7 @@ _LARGEST = 2**64
 _WALK = ("db", "part", "bits", "cursor", "ended")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """What an earlier run had come to."""
 
     options: ScanOptions

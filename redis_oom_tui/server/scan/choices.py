@@ -1,6 +1,6 @@
 """What to ask of each key on this server, and how its databases may be walked."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
@@ -23,8 +23,7 @@ _BY_SLOT_SINCE = (7, 4)
 _FIRST_PAGE = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The columns asked of each key, the evidence that this server keeps of a key's use, and what is left out."""
 
     columns: tuple[KeyQuestion, ...]

@@ -1,7 +1,6 @@
 """A closer look at one key that leaves no trace: its row read again and, where that is safe, the start of its value."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from redis import exceptions
@@ -13,6 +12,7 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.headroom import has_room
 from redis_oom_tui.rules.sizing import SAMPLES, SizeAnswer, judged, most_of_all
 from redis_oom_tui.server.client import borrowed

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, Protocol
 
 from redis_oom_tui.models import timeouts
@@ -13,6 +12,7 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import Brake, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.key_patterns import glob, matcher
 from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.errors import translated

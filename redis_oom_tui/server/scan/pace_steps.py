@@ -1,12 +1,12 @@
 """How hard a scan leans on the server: a ladder of steps, and what moves a scan up or down on it."""
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
 
 from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.models.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class PaceStep:
+class PaceStep(Struct, frozen=True):
     """So many connections, so many keys a page, and on each connection a rest, in seconds, after so many pages."""
 
     lanes: int
@@ -15,8 +15,7 @@ class PaceStep:
     pages: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class PaceBudget:
+class PaceBudget(Struct, frozen=True):
     """What a pace may cost: a share of the server's one core, and seconds that others may wait longer."""
 
     share: float | None
@@ -24,8 +23,7 @@ class PaceBudget:
     hold: float
 
 
-@dataclass(frozen=True, slots=True)
-class PaceReading:
+class PaceReading(Struct, frozen=True):
     """What was measured: seconds by which a PING takes longer than at rest, its time at rest, the scan's share of the
     server's core, how busy that core is in all, and the commands a second of everybody else."""
 

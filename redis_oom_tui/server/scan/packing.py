@@ -1,11 +1,11 @@
 """Commands packed by hand: one write for a page of keys, and a tenth of redis-py's time for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Any
 
+from msgspec import Struct
 from redis import exceptions
 
 from redis_oom_tui.rules.sizing import SAMPLES
@@ -67,8 +67,7 @@ _HEADS = {column: _head(column.value, 1 + len(_behind(column))) for column in Ke
 _TAILS = {column: b"".join(map(_bulk, _behind(column))) for column in KeyQuestion}
 
 
-@dataclass(frozen=True, slots=True)
-class Walker:
+class Walker(Struct, frozen=True):
     """How SCAN is asked: the filters stay the same through a scan, the cursor and COUNT do not."""
 
     match: bytes | None = None

@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.sizing import SAMPLES, Size, SizeAnswer, judged
 from redis_oom_tui.server.scan.aggregates import ScanAggregates, TopKey, with_size
 from redis_oom_tui.server.scan.connection import ScanConnection

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from redis_oom_tui.models.scan import Brake, Interval, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
@@ -18,8 +19,7 @@ _HELD_UP = 0.02
 _RATE_SECONDS = 3.0
 
 
-@dataclass(slots=True)
-class ScanProgress:
+class ScanProgress(Struct):
     """Where a scan stands, apart from what it has counted: `run_id` is of the server that its cursors belong to, and
     `fair` says that SCAN's order is that of a fair sample. `held` are keys by database where INFO does not tell,
     `used` the least and the most of used_memory."""

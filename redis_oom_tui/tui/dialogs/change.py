@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
+from msgspec import Struct
 from textual.widget import Widget
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import shown_value
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.controls import Toggle, marked, paragraph
@@ -20,8 +20,7 @@ _REWRITE = (
 _KEPT_IN_FILE = "It was written to the config file as well: this does not take it out of there, it holds at a restart."
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeChoice:
+class ChangeChoice(Struct, frozen=True):
     """Yes to `change`, and how: written to the server's file too, and taken back by itself after so many seconds."""
 
     change: Change

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.controls import marked, paragraph
 from redis_oom_tui.tui.drawing import Line
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What is asked. `lines` are sentences, `warnings` stand out; `act` says what the acting button does.
 
     `word`, where given, must be typed before anything can be pressed.

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec import Struct
 from textual.widget import Widget
 
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.dialogs.controls import Toggle
 from redis_oom_tui.tui.dialogs.path import AsksPath
 
@@ -15,8 +15,7 @@ _INTRO = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ExportChoice:
+class ExportChoice(Struct, frozen=True):
     """The new file, and whether names of keys and clients go into it."""
 
     path: Path

@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from msgspec import Struct
 from textual.binding import Binding, BindingType
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.controls import ScrollText, paragraph
 from redis_oom_tui.tui.drawing import Line, spread
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """What may be picked: `value` is what the dialog answers with; `badge` stands out, drawn in `badge_role`."""
 
     value: str

@@ -1,7 +1,6 @@
 """The confirmation of a plan: what is done to which keys of which server, and whether they are written down first."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from textual.widget import Widget
 
@@ -10,6 +9,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, short_size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import confirm_word, without_copy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle, marked, paragraph, quoted

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, Res
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import confirm_word, nothing_planned
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog

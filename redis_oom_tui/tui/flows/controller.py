@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from textual.worker import WorkType
@@ -14,6 +13,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.ports import Operator
 from redis_oom_tui.tui.dialogs.base import Dialog

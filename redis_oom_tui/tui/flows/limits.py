@@ -1,7 +1,6 @@
 """Changing settings: value, confirmation, change, read-back, and the way back."""
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -10,6 +9,7 @@ from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.action import Action, SettingView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import ActsOnNodes
 from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.tui.dialogs.change import ChangeDialog

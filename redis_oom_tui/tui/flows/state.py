@@ -2,8 +2,9 @@
 
 from enum import StrEnum
 
+from msgspec import Struct
+
 from redis_oom_tui.models.action import AuditEntry, Limits, PlanningView, RestoreReport
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import KeyOutcome, Plan, RunView
 from redis_oom_tui.models.settings import ChangeResult
 
@@ -20,8 +21,7 @@ class Stage(StrEnum):
     RESTORED = "restored"
 
 
-@dataclass(frozen=True, slots=True)
-class CleanupState:
+class CleanupState(Struct, frozen=True):
     """A cleanup. `outcomes` are the keys that were not done as planned, `more` how many of them are not listed."""
 
     stage: Stage = Stage.FORM
@@ -40,8 +40,7 @@ class CleanupState:
         return self.stage in {Stage.PLANNING, Stage.RUNNING, Stage.RESTORING}
 
 
-@dataclass(frozen=True, slots=True)
-class LimitsState:
+class LimitsState(Struct, frozen=True):
     """The settings as last read. `notice` tells what the last change came to; `reverts_at` is monotonic seconds."""
 
     limits: Limits | None = None
@@ -53,8 +52,7 @@ class LimitsState:
     reverts_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LogState:
+class LogState(Struct, frozen=True):
     """The audit file as last read, and how many of its lines could not be."""
 
     entries: tuple[AuditEntry, ...] = ()

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from redis_oom_tui.formatting.key_sizes import mark, size_words, sum_words
 from redis_oom_tui.formatting.sanitize import cut, escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, short_size, size
 from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.rules.budget import TARGET, beyond
@@ -23,8 +24,7 @@ _WIDE = 80
 _LEAST_LISTED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class PlanSums:
+class PlanSums(Struct, frozen=True):
     """What is summed over all keys of a plan: its bytes, and what it does for the memory."""
 
     size: int

@@ -1,16 +1,17 @@
 """The form of a cleanup: what a person fills in, line by line, and the criteria that it means."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec import Struct
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text, unescape_exact
 from redis_oom_tui.formatting.sizes import count, parse_duration, parse_size, size
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyId, KeyPattern
 from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import key_patterns
 
 _LONGEST_LINE = 200
@@ -18,8 +19,7 @@ ANY = "any"
 TYPES = (ANY, "string", "hash", "list", "set", "zset", "stream")
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """The form as it stands, in the words that were typed; `marks` are marked rows, to which the rest then applies.
 
     `chosen` is a pattern that was taken from a row; `pattern` is then its text, and stands for it until it is edited.
@@ -43,8 +43,7 @@ class Form:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A line of the form: its field, what it is called, what may be typed or chosen there."""
 
     field: str

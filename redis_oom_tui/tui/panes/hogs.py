@@ -1,6 +1,5 @@
 """Pane 2, Hogs: what holds the memory. Keys and patterns by bytes, live while the scan runs."""
 
-from dataclasses import replace
 from typing import ClassVar
 
 from textual import events, on
@@ -9,6 +8,7 @@ from textual.binding import Binding, BindingType
 
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.messages import ShowDetails
 from redis_oom_tui.tui.panes.hogs_progress import ScanProgressView
 from redis_oom_tui.tui.panes.hogs_scan_keys import ScanKeys

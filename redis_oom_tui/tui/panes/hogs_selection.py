@@ -1,18 +1,17 @@
 """What of a scan Hogs shows: all of it, one pattern's keys, a level of patterns, what a filter lets through."""
 
-from dataclasses import replace
+from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.rules.key_patterns import matcher as matcher_of
 from redis_oom_tui.tui.widgets.filter_line import matcher
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """`family` is the pattern of which keys are shown, `level` the patterns that were entered, `text` the filter."""
 
     family: PatternRow | None = None

@@ -1,6 +1,5 @@
 """The two tables of Hogs and what a scan puts into them: keys, and the patterns that they fall into."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
@@ -11,6 +10,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.common_patterns import contains
 from redis_oom_tui.tui.messages import MakePlan
 from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns

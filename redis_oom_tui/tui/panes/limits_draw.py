@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value, shown_value, value_before
 from redis_oom_tui.formatting.sizes import count, percent, short_size, size
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView, WriteStep
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.tui.dialogs.controls import marked, paragraph
 from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, pad, width
 from redis_oom_tui.tui.flows.state import LimitsState
@@ -19,8 +20,7 @@ _NOTICED = 4
 _MARKED = "Marked ! in the list: it evicts too little here, or early on what the application would miss."
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A line that the cursor can stand on: a policy, or a setting."""
 
     setting: str

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
+from msgspec import Struct
+
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value, shown_value
 from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, size, skipped_lines, used_of
 from redis_oom_tui.models.action import Action, AuditEntry, RestoreOutcome
 from redis_oom_tui.models.alert import Alert, Event, EventKind
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
@@ -32,8 +33,7 @@ _FORGOTTEN = (
 _DONE = frozenset({Outcome.DELETED.value, Outcome.EXPIRING.value, RestoreOutcome.RESTORED.value})
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(Struct, frozen=True):
     """Something with a time: an event of the server, or an action of ours.
 
     `forgotten` is a setting that was to go back by itself, and did not.

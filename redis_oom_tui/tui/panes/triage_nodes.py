@@ -8,8 +8,7 @@ from textual.binding import Binding, BindingType
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
-from redis_oom_tui.models.cluster import ClusterView, NodeView
-from redis_oom_tui.models.snapshot import Memory
+from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, spread
 from redis_oom_tui.tui.header_model import level_role, pressure_role

@@ -28,7 +28,7 @@ SYSTEMS = {
 # A gap of unchanged cells as short as this costs no more than the sequence that would jump it.
 _BRIDGE = 3
 _OURS = frozenset(
-    "".join(str(getattr(kind, name)) for kind in (FULL, CP437, ASCII) for name in kind.__slots__)
+    "".join(str(getattr(kind, name)) for kind in (FULL, CP437, ASCII) for name in kind.__struct_fields__)
     + "".join(map(chr, range(0x2500, 0x25A0)))
 )
 _MARK = "\0"

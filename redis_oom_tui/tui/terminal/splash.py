@@ -16,11 +16,11 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self, TextIO, cast
 
+from msgspec import Struct
 from rich.segment import Segment
 from rich.style import Style
 
 from redis_oom_tui.models.config import Profile
-from redis_oom_tui.models.frozen import dataclass
 from redis_oom_tui.ports import PendingServer
 from redis_oom_tui.tui.drawing import DrawStyle, width
 from redis_oom_tui.tui.glyphs import FULL, glyphs
@@ -42,8 +42,7 @@ _INPUT_OFF = termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | term
 _LOCAL_OFF = termios.ECHO | termios.ICANON
 
 
-@dataclass(frozen=True, slots=True)
-class SplashFrame:
+class SplashFrame(Struct, frozen=True):
     """How the top of the screen looks here."""
 
     profile: Profile

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
-from redis_oom_tui.models.frozen import dataclass
+from msgspec import Struct
+
 from redis_oom_tui.tui.drawing import Line, Piece, pad
 from redis_oom_tui.tui.glyphs import Glyphs
 
@@ -13,8 +14,7 @@ _LEAST_FLEXIBLE = 16
 _GAP = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Column(Generic[R]):
+class Column(Struct, Generic[R], frozen=True):
     """One column. `width` is in cells; 0 takes what the others leave, and stands last: a name of another width than
     counted then shifts nothing.
 
