@@ -5,14 +5,14 @@ import time
 from collections.abc import Awaitable, Callable
 
 from redis_oom_tui.actions.context import ActionContext
-from redis_oom_tui.actions.latency_monitor import ActionMonitor
-from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import Action, Done
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.server.busy import not_busy
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations import settings
 from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
 from redis_oom_tui.server.mutations.replies import next_cursor
@@ -59,7 +59,7 @@ async def reap(desk: ActionContext) -> Done:
 
     async def act() -> Done:
         before = await desk.server.snapshot()
-        async with ActionMonitor(desk.server, walking=True).beside() as pacer:
+        async with throttled(desk.server, walking=True) as pacer:
             for database in before.databases:
                 await _walk(desk, database.db, pacer)
         after = await desk.server.snapshot()
@@ -75,7 +75,7 @@ async def reap(desk: ActionContext) -> Done:
     return await _recorded(desk, Action.REAP, "walk all keys, so that expired ones are dropped", act)
 
 
-async def _walk(desk: ActionContext, db: int, pacer: ActionRateController) -> None:
+async def _walk(desk: ActionContext, db: int, pacer: CallThrottle) -> None:
     channel = ExclusiveConnection(desk.server, db)
     try:
         cursor: bytes | int | None = 0
@@ -89,7 +89,7 @@ async def _walk(desk: ActionContext, db: int, pacer: ActionRateController) -> No
         await channel.close()
 
 
-async def _page(channel: ExclusiveConnection, cursor: bytes | int, pacer: ActionRateController) -> bytes | None:
+async def _page(channel: ExclusiveConnection, cursor: bytes | int, pacer: CallThrottle) -> bytes | None:
     """One step of SCAN: the cursor of the next, None behind the last."""
     keys, took = pacer.per_call, 0.0
     pacer.begun()

@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar, overload
 
 from redis_oom_tui.actions.losses import Losses
 from redis_oom_tui.actions.outcomes import LOST_AND_GONE, OutcomeTable, gone
-from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
 from redis_oom_tui.files.audit import EarlierRuns
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -18,6 +17,7 @@ from redis_oom_tui.models.plan import Operation, Outcome, Plan
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.expected_state import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.sizing import OWN_TYPES
+from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.clock import server_time
 from redis_oom_tui.server.mutations.eval_packing import Check
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator
@@ -77,7 +77,7 @@ class Worker:
         plan: Plan,
         tally: OutcomeTable,
         saver: Saver | None,
-        pacer: ActionRateController,
+        pacer: CallThrottle,
         *,
         scripted: bool,
         alone: bool,

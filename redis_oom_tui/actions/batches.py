@@ -8,10 +8,10 @@ from typing import NamedTuple
 from redis_oom_tui.actions.batch import Ready, Worker
 from redis_oom_tui.actions.bound import ByteBound
 from redis_oom_tui.actions.outcomes import OutcomeTable
-from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Plan
+from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection, PinnedConnections
 from redis_oom_tui.server.scan.tasks import end
 
@@ -41,7 +41,7 @@ class Batches:
         plan: Plan,
         tally: OutcomeTable,
         worker: Worker,
-        pacer: ActionRateController,
+        pacer: CallThrottle,
         audit: AuditFile,
         action_id: str,
         lines: PinnedConnections,

@@ -8,9 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
-from redis_oom_tui.actions.latency_monitor import ActionMonitor
 from redis_oom_tui.actions.measuring import Measuring
-from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.formatting.slots import slot_of
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.errors import TriageError
@@ -24,6 +22,8 @@ from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.server.active_clock import ActiveClock
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
 
@@ -71,7 +71,7 @@ class PlanMaker:
         self._stop = False
         self._cut_short = False
         self._measure_until = math.inf
-        self._pacer: ActionRateController | None = None
+        self._pacer: CallThrottle | None = None
         self._in_use: set[KeyId] = set()
         self._last: ReadSpan | None = None
         self._limit: int | None = None
@@ -96,7 +96,7 @@ class PlanMaker:
             idle_trust.refuse_idle(self._criteria, snapshot)
             if self._prepare is not None:
                 self._lfu_before, self._more_flags = await self._prepare(snapshot)
-            async with ActionMonitor(self._server, walking=True).beside() as self._pacer:
+            async with throttled(self._server, walking=True) as self._pacer:
                 await self._look(snapshot, self._pacer)
                 keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, self._pacer)
         except TriageError as error:
@@ -113,9 +113,7 @@ class PlanMaker:
         with _uncollected():
             return self._chosen.ordered()
 
-    async def _measured(
-        self, keys: list[PlannedKey], snapshot: Snapshot, pacer: ActionRateController
-    ) -> list[PlannedKey]:
+    async def _measured(self, keys: list[PlannedKey], snapshot: Snapshot, pacer: CallThrottle) -> list[PlannedKey]:
         """`keys` with sizes that can be believed, and no more of them than the bound in bytes lets in."""
         memory, criteria = snapshot.memory, self._criteria
         frequencies = is_lfu(memory.policy)
@@ -136,7 +134,7 @@ class PlanMaker:
         self._unbounded = measuring.unbounded
         return self._chosen.remeasured(keys, found)
 
-    async def _look(self, snapshot: Snapshot, pacer: ActionRateController) -> None:
+    async def _look(self, snapshot: Snapshot, pacer: CallThrottle) -> None:
         left = self._databases(snapshot)
         while left:
             db = left.pop(0)
@@ -165,9 +163,7 @@ class PlanMaker:
         self._view = replace(self._view, total_keys=sum(held[db] for db in chosen))
         return sorted(chosen)
 
-    async def _pages(
-        self, db: int, pacer: ActionRateController, *, frequencies: bool
-    ) -> AsyncGenerator[key_reader.Page, None]:
+    async def _pages(self, db: int, pacer: CallThrottle, *, frequencies: bool) -> AsyncGenerator[key_reader.Page, None]:
         async with self._reader(db, pacer, frequencies=frequencies) as reader:
             if not self.only:
                 async for page in reader.pages():
@@ -180,7 +176,7 @@ class PlanMaker:
 
     @contextlib.asynccontextmanager
     async def _reader(
-        self, db: int, pacer: ActionRateController, *, frequencies: bool = False
+        self, db: int, pacer: CallThrottle, *, frequencies: bool = False
     ) -> AsyncIterator[key_reader.KeyReader]:
         reader = key_reader.KeyReader(self._server, db, self._criteria, pacer, frequencies=frequencies)
         await reader.open()
@@ -190,7 +186,7 @@ class PlanMaker:
             self._last = reader.last or self._last
             await reader.close()
 
-    async def _read_again(self, pacer: ActionRateController) -> None:
+    async def _read_again(self, pacer: CallThrottle) -> None:
         """Read the keys again that were in use when they were read, in a later second.
 
         Idle times are whole seconds: a key that is used again within the second in which it was read looks as if it had

@@ -10,9 +10,7 @@ from redis_oom_tui.actions.batches import Batches
 from redis_oom_tui.actions.bound import ByteBound
 from redis_oom_tui.actions.context import DEFECT, ActionContext
 from redis_oom_tui.actions.interrupted_runs import copies
-from redis_oom_tui.actions.latency_monitor import ActionMonitor
 from redis_oom_tui.actions.outcomes import OutcomeTable, after
-from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.actions.saving import Saver
 from redis_oom_tui.files.audit import EarlierRuns
 from redis_oom_tui.files.backup import BackupWriter, new_path
@@ -30,6 +28,8 @@ from redis_oom_tui.rules.backoff import pause_after
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.server.active_clock import ActiveClock
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations.pinned_connection import OtherServer, PinnedConnections
 from redis_oom_tui.server.scan.tasks import monitored
 
@@ -56,7 +56,7 @@ class PlanRunner:
         self._writer: BackupWriter | None = None
         self._lines = PinnedConnections(desk.server, plan.run_id)
         self._action_id: str | None = None
-        self._pacer: ActionRateController | None = None
+        self._pacer: CallThrottle | None = None
         self._bound: ByteBound | None = None
         self._run_id: str | None = None
         self._restarted = False
@@ -127,7 +127,7 @@ class PlanRunner:
 
     async def _carry_out(self) -> None:
         hire = await self._begin()
-        async with ActionMonitor(self._desk.server).beside() as pacer:
+        async with throttled(self._desk.server) as pacer:
             worker, self._pacer = hire(pacer), pacer
             if self._stop:
                 pacer.stop()
@@ -144,7 +144,7 @@ class PlanRunner:
             async with monitored(self._keep_looking(), pacer.stop, "look at the memory"):
                 await batches.run(lambda: self._show(pacer))
 
-    async def _begin(self) -> Callable[[ActionRateController], Worker]:
+    async def _begin(self) -> Callable[[CallThrottle], Worker]:
         snapshot = await self._first_look()
         self._recognise(snapshot)
         self._run_id = snapshot.server.run_id
@@ -200,7 +200,7 @@ class PlanRunner:
 
     def _hire(
         self,
-        pacer: ActionRateController,
+        pacer: CallThrottle,
         known: Capabilities,
         earlier: Mapping[KeyId, str],
         room: int | None,
@@ -231,7 +231,7 @@ class PlanRunner:
             before=self._before,
         )
 
-    def _show(self, pacer: ActionRateController) -> None:
+    def _show(self, pacer: CallThrottle) -> None:
         doing = "deleting" if self._plan.deed is Operation.DELETE else "setting expiries"
         self._view = replace(self._view, phase=pacer.words(doing))
         if pacer.probes.hopeless:

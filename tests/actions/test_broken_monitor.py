@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.models.action import BackupChoice, PlanningState
 from redis_oom_tui.models.plan import Criteria, Outcome
+from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator
+from redis_oom_tui.server.rate_controller import RateController
 from tests.support.acting import audited, fill, operating, planned, stepped
 from tests.support.servers import RunningServer
 
@@ -21,11 +22,11 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """From now on every watch breaks at its first decision; set once one did."""
     broke = threading.Event()
 
-    def decide(pacer: ActionRateController) -> None:
+    def decide(rate: RateController) -> None:
         broke.set()
         raise ZeroDivisionError("a\x1b[31m defect")
 
-    monkeypatch.setattr(ActionRateController, "decide", decide)
+    monkeypatch.setattr(RateController, "decide", decide)
     return broke
 
 
@@ -69,14 +70,14 @@ async def test_a_watch_that_breaks_ends_a_plan_in_the_making(
     with valkey.client() as client:
         fill(client, [b"cache:%d" % n for n in range(100)])
         broke = breaking(monkeypatch)
-        ready = ActionRateController.ready
+        ready = CallThrottle.ready
 
-        async def after_that(pacer: ActionRateController) -> None:
+        async def after_that(pacer: CallThrottle) -> None:
             while not broke.is_set():
                 await asyncio.sleep(0.01)
             await ready(pacer)
 
-        monkeypatch.setattr(ActionRateController, "ready", after_that)
+        monkeypatch.setattr(CallThrottle, "ready", after_that)
         async with operating(valkey.connection, tmp_path) as operator:
             view = await operator.plan(CACHE).run()
     assert view.state is PlanningState.FAILED

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from redis_oom_tui.actions.latency_monitor import ActionMonitor
-from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.formatting.sanitize import escape_glob
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.plan_hash import frozen
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.latency_monitor import LatencyMonitor
 from tests.support.acting import NO_BACKUP, audited, fill, fill_to_the_limit, names_of, operating, planned, stepped
 from tests.support.servers import RunningServer
 
@@ -298,20 +298,20 @@ async def test_beside_others_at_work_plan_and_run_hold_back_and_say_so(
     valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, phases = iter(range(0, 10**9, 1000)), []
-    words = ActionRateController.words
+    words = CallThrottle.words
 
-    async def busy(self: ActionMonitor) -> int:
+    async def busy(self: LatencyMonitor) -> int:
         return next(asked)
 
-    def spoken(self: ActionRateController, doing: str) -> str:
+    def spoken(self: CallThrottle, doing: str) -> str:
         # On a machine that is busy otherwise, a PING may take as long as over a long way.
         assert not self.alone
         assert self.window == 1 or self.probes.round_trip >= 0.003
         phases.append(words(self, doing))
         return phases[-1]
 
-    monkeypatch.setattr(ActionMonitor, "_commands", busy)
-    monkeypatch.setattr(ActionRateController, "words", spoken)
+    monkeypatch.setattr(LatencyMonitor, "_commands", busy)
+    monkeypatch.setattr(CallThrottle, "words", spoken)
     with valkey.client() as client:
         fill(client, [b"cache:%d" % n for n in range(5000)])
         async with operating(valkey.connection, tmp_path) as operator:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.actions import admin_commands
-from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.formatting.plan_document import run_fields
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.address import Secret
@@ -18,6 +17,7 @@ from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.server.call_throttle import CallThrottle
 from tests.support.acting import NO_BACKUP, calls, fill, names_of, operating, planned
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
@@ -208,13 +208,13 @@ async def test_reaping_is_braked_as_a_deletion_is(
     valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    ready = ActionRateController.ready
+    ready = CallThrottle.ready
 
-    async def counted(pacer: ActionRateController) -> None:
+    async def counted(pacer: CallThrottle) -> None:
         asked.append(pacer.per_call)
         await ready(pacer)
 
-    monkeypatch.setattr(ActionRateController, "ready", counted)
+    monkeypatch.setattr(CallThrottle, "ready", counted)
     with valkey.client() as client:
         client.mset({f"key:{number}": "x" for number in range(3000)})
         async with operating(valkey.connection, tmp_path) as operator:

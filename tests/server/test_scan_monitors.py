@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from redis_oom_tui.models.scan import ScanOptions, ScanState
-from redis_oom_tui.server.scan.rate_controller import RateController
+from redis_oom_tui.server.rate_controller import RateController
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
 from redis_oom_tui.server.scan.workers import ScanWorkers
 from tests.support.servers import RunningServer

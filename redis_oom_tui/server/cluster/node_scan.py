@@ -174,7 +174,7 @@ class NodeScan(KeyspaceScan):
             try:
                 await lane.open()
                 while names and not self._reins.let_go:
-                    await self._reins.ready()
+                    await self._reins.rate.ready()
                     page, names = names[: self._reins.step.count], names[self._reins.step.count :]
                     answers = await lane.ask(packed_by_key(self._columns, page), len(self._columns) * len(page))
                     checked(self._columns, answers)

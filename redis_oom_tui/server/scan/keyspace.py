@@ -16,14 +16,14 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.key_patterns import glob, matcher
 from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.latency_monitor import LatencyMonitor
+from redis_oom_tui.server.rate_controller import Hold
 from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates
 from redis_oom_tui.server.scan.checkpoint import Checkpoint, checkpoint_values
 from redis_oom_tui.server.scan.choices import Choice, choose, divisible, fair, parted
 from redis_oom_tui.server.scan.control import ScanControl
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, whole
-from redis_oom_tui.server.scan.latency_monitor import LatencyMonitor
 from redis_oom_tui.server.scan.packing import KeyQuestion, Walker
-from redis_oom_tui.server.scan.rate_controller import RateController
 from redis_oom_tui.server.scan.tasks import monitored
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
 from redis_oom_tui.server.scan.view import ScanProgress, ScanViewBuilder
@@ -86,7 +86,7 @@ class KeyspaceScan:
         self._tally = begun.tally
         self._standing = begun.standing
         self._picture = ScanViewBuilder(options, self._tally, self._standing, clock, begun.elapsed)
-        self._reins = ScanControl(RateController(options.pace), self._tally, options.sample, self.count)
+        self._reins = ScanControl(options.pace, self._tally, options.sample, self.count)
         self._walker = Walker(_glob(options), None if options.type is None else options.type.encode("latin-1"))
         self._columns: tuple[KeyQuestion, ...] = ()
         self._evidence: KeyQuestion | None = None
@@ -100,7 +100,7 @@ class KeyspaceScan:
         if standing.state is ScanState.COMPLETE:
             return self.view()
         standing.state, standing.error = ScanState.RUNNING, None
-        self._reins.take()
+        self._reins.rate.start()
         self._picture.start()
         try:
             await self._prepare()
@@ -117,19 +117,19 @@ class KeyspaceScan:
     def view(self) -> ScanView:
         """The scan as it stands."""
         self._reins.gathering.hand_over()
-        return self._picture.view(self.brake, self._reins.braking.pace)
+        return self._picture.view(self.brake, self._reins.pace)
 
     def pause(self) -> None:
         """Send nothing more until `resume`."""
         if self._standing.state is ScanState.RUNNING:
             self._standing.state = ScanState.PAUSED
-            self._reins.going.clear()
+            self._reins.rate.hold(Hold.PAUSE)
 
     def resume(self) -> None:
         """Go on where it paused."""
         if self._standing.state is ScanState.PAUSED:
             self._standing.state = ScanState.RUNNING
-        self._reins.going.set()
+        self._reins.rate.release(Hold.PAUSE)
 
     def stop(self) -> None:
         """End after the page in flight; the result so far is kept."""
@@ -137,7 +137,7 @@ class KeyspaceScan:
 
     def set_pace(self, pace: Pace) -> None:
         """Change how hard it leans on the server from the next page on."""
-        self._reins.braking.set_pace(pace)
+        self._reins.set_pace(pace)
 
     def progress(self) -> dict[str, Any] | None:
         """Where it broke off, in plain values, for `begun_from` to go on with; None where there is nothing left."""
@@ -152,7 +152,7 @@ class KeyspaceScan:
     @property
     def brake(self) -> Brake:
         """What it costs: a small part of the view."""
-        return self._reins.braking.shown()
+        return self._reins.shown()
 
     def count(self, db: int, names: list[bytes], columns: Columns) -> None:
         """Take one page of replies."""
@@ -179,7 +179,7 @@ class KeyspaceScan:
         self._saw_used(snapshot)
         self._tally.limit = snapshot.memory.used_bytes or None
         self._tally.floor = snapshot.memory.startup_bytes or 0
-        self._reins.braking.informed(snapshot, self._reins.sent)
+        self._reins.rate.informed(snapshot, self._reins.sent)
         if not self._chosen:
             await self._choose(snapshot)
         if standing.walks:
@@ -220,7 +220,13 @@ class KeyspaceScan:
     async def _work(self) -> None:
         """Walk with a watchman and a closer look at the largest keys beside it; then finish that look."""
         informed = None if self._standing.snapshot is None else self._server.snapshot
-        watchman = LatencyMonitor(self._server.connection, self._reins, informed)
+        watchman = LatencyMonitor(
+            self._server,
+            self._reins.rate,
+            snapshot=informed,
+            sent=lambda: self._reins.sent,
+            rests=lambda: self._reins.pace is not Pace.FULL_SPEED,
+        )
         closer = TopKeyRefiner(
             self._server.connection,
             self._tally,
@@ -259,7 +265,7 @@ class KeyspaceScan:
         with contextlib.suppress(TriageError):
             snapshot = await self._server.snapshot()
             self._saw_used(snapshot)
-            self._reins.braking.informed(snapshot, self._reins.sent)
+            self._reins.rate.informed(snapshot, self._reins.sent)
 
     def _saw_used(self, snapshot: Snapshot) -> None:
         """Note used_memory: what it holds may change while the keys are walked."""

@@ -73,7 +73,7 @@ class TopKeyRefiner:
 
     async def _look(self, tops: Sequence[TopKey]) -> None:
         for db in {top.row.id.db for top in tops}:
-            await self._reins.ready()
+            await self._reins.rate.ready()
             lane = await self._lane(db)
             mine = [top for top in tops if top.row.id.db == db]
             questions = [self._questions(top.row, untouched=lane.untouched) for top in mine]
@@ -154,8 +154,8 @@ class TopKeyRefiner:
             self._correct(top, size)
             # What blocked the server for a while must not be followed by the next such thing at once.
             # What the way takes does not block it.
-            busy = max(0.0, time.perf_counter() - started - (self._reins.braking.round_trip or 0.0))
-            rest = 0 if self._reins.braking.pace is Pace.FULL_SPEED else 2
+            busy = max(0.0, time.perf_counter() - started - self._reins.rate.probes.round_trip)
+            rest = 0 if self._reins.pace is Pace.FULL_SPEED else 2
             await asyncio.sleep(rest * busy)
 
     def _clamp(self, suspects: Sequence[TopKey]) -> None:
@@ -174,7 +174,7 @@ class TopKeyRefiner:
         lane = await self._lane(db)
 
         async def ask(commands: Sequence[Words]) -> list[Any]:
-            await self._reins.ready()
+            await self._reins.rate.ready()
             for words in {command_of(words): words for words in commands}.values():
                 lane.admit(words)
             self._reins.sent += len(commands)

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.server.decode import page
 from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.pace_steps import PaceStep
+from redis_oom_tui.server.rate_controller import RateController
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange
-from redis_oom_tui.server.scan.pace_steps import PaceStep
 from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, checked, packed_by_key
 from redis_oom_tui.server.scan.page_size import PageSize
 from redis_oom_tui.server.scan.tasks import end
@@ -20,15 +21,16 @@ class ScanControlProtocol(Protocol):
     """What the lanes ask whoever runs them."""
 
     @property
+    def rate(self) -> RateController:
+        """What holds the pages back, and is told of those on their way."""
+
+    @property
     def step(self) -> PaceStep:
         """How many lanes, and how large a page, right now."""
 
     @property
     def stopping(self) -> bool:
         """Whether to end after the page in flight."""
-
-    async def ready(self) -> None:
-        """Return when the next page may be sent."""
 
     def count(self, db: int, names: list[bytes], asked: tuple[KeyQuestion, ...], answers: list[Any]) -> None:
         """Take one page: of each of `names` one after the other the answers to what was `asked`."""
@@ -105,7 +107,7 @@ class ScanWorkers:
         turns = 0
         try:
             while not walk.done:
-                await self._foreman.ready()
+                await self._foreman.rate.ready()
                 if not self._wanted(place):
                     break
                 await self._turn(lane, walk)
@@ -127,7 +129,11 @@ class ScanWorkers:
             size = walk.count(self._pages.count(self._foreman.step.count), self._keys)
             buffer += self._walker.packed(walk.cursor, size)
             replies += 1
-        answers = await lane.ask(buffer, replies)
+        self._foreman.rate.begun()
+        try:
+            answers = await lane.ask(buffer, replies)
+        finally:
+            self._foreman.rate.ended()
         # A SCAN that was refused leaves the walk as it is, with the page in hand: both are asked for again.
         following = None if walk.ended else page(answers.pop())
         checked(self._columns, answers)

@@ -7,17 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_oom_tui.actions import rate_controller
-from redis_oom_tui.actions.rate_controller import ActionRateController
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.pace_steps import CALLS
+from redis_oom_tui.server.rate_controller import RateController
 from tests.support.acting import fill, operating, planned
 from tests.support.proxy import wired
 from tests.support.servers import RunningServer
 
 QUICK, SLOW = 0.0005, 0.2
 BUSY = 15_000.0
-FULL = rate_controller.SHARES[-1]
+SHARES = tuple(step.share for step in CALLS.steps)
+FULL = SHARES[-1]
 
 
 class Clock:
@@ -29,14 +31,14 @@ class Clock:
         return self.now
 
 
-def taught(*waits: float, others: float | None = 0.0, quiet: float = QUICK) -> ActionRateController:
+def taught(*waits: float, others: float | None = 0.0, quiet: float = QUICK) -> CallThrottle:
     """A pacer beside so many commands a second of others, after probes that waited like this, decided after each."""
-    pacer = ActionRateController(quiet, clock=Clock())
-    pacer.looked(quiet, others)
+    pacer = CallThrottle(clock=Clock())
+    pacer.rate.rested([quiet], others)
     for waited in waits:
         for _ in range(6):
-            pacer.probed(waited)
-        pacer.decide()
+            pacer.rate.probed(waited)
+        pacer.rate.decide()
     return pacer
 
 
@@ -52,7 +54,7 @@ def test_beside_others_or_where_that_is_not_known_it_takes_half_of_the_server_at
     assert (pacer.share, pacer.window) == (0.5, 1)
 
 
-def called(pacer: ActionRateController, seconds: float) -> ActionRateController:
+def called(pacer: CallThrottle, seconds: float) -> CallThrottle:
     """`pacer` after calls that each kept the server so long."""
     for _ in range(200):
         pacer.took(pacer.per_call, seconds)
@@ -88,26 +90,26 @@ async def test_a_rest_ends() -> None:
 
 def test_a_slow_server_is_given_less_and_that_is_said() -> None:
     pacer = taught(*[SLOW] * 9)
-    assert (pacer.share, pacer.braking) == (rate_controller.SHARES[0], True)
+    assert (pacer.share, pacer.rate.braking) == (SHARES[0], True)
     assert "braking" in pacer.words("deleting")
     assert "which takes 200 ms to answer" in pacer.words("deleting")
 
 
 def test_others_who_wait_a_little_longer_are_given_way_to() -> None:
-    assert taught(*[QUICK + 0.001] * 3, others=BUSY).braking
-    assert not taught(*[QUICK + 0.001] * 3).braking
+    assert taught(*[QUICK + 0.001] * 3, others=BUSY).rate.braking
+    assert not taught(*[QUICK + 0.001] * 3).rate.braking
 
 
 def test_one_late_answer_is_no_reason_to_brake() -> None:
     pacer = taught(QUICK, QUICK)
-    pacer.probed(SLOW)
-    pacer.decide()
-    assert not pacer.braking
+    pacer.rate.probed(SLOW)
+    pacer.rate.decide()
+    assert not pacer.rate.braking
 
 
 def test_it_recovers() -> None:
     pacer = taught(*[SLOW] * 5, *[QUICK] * 9)
-    assert (pacer.share, pacer.braking) == (FULL, False)
+    assert (pacer.share, pacer.rate.braking) == (FULL, False)
 
 
 def test_a_server_that_stays_mute_ends_the_action() -> None:
@@ -117,25 +119,25 @@ def test_a_server_that_stays_mute_ends_the_action() -> None:
 
 def test_a_probe_without_an_answer_holds_everything_until_it_has_one() -> None:
     pacer = taught(QUICK)
-    pacer.hold()
+    pacer.rate.hold()
     assert pacer.resting
     assert pacer.words("deleting") == "deleting, braking: the server answers too slowly"
-    pacer.probed(QUICK)
+    pacer.rate.probed(QUICK)
     assert not pacer.resting
 
 
 def test_a_long_way_is_no_slow_server() -> None:
-    pacer = ActionRateController(0.5)
-    assert pacer.probes.hold_after > 2 * 0.5
-    pacer.hold()
-    pacer.probed(0.6)
+    pacer = taught(quiet=0.5)
+    assert pacer.rate.hold_after > 2 * 0.5
+    pacer.rate.hold()
+    pacer.rate.probed(0.6)
     assert not pacer.resting
-    assert not ActionRateController(20.0).probes.hold_after > 3.0
+    assert not taught(quiet=20.0).rate.hold_after > 3.0
 
 
 async def test_told_to_stop_nobody_waits_any_longer() -> None:
     pacer = taught(QUICK)
-    pacer.hold()
+    pacer.rate.hold()
     pacer.stop()
     await pacer.ready()
     assert pacer.stopping
@@ -144,15 +146,15 @@ async def test_told_to_stop_nobody_waits_any_longer() -> None:
 def test_a_server_that_is_slow_by_itself_is_spared_as_well() -> None:
     pacer = taught(QUICK)
     for _ in range(3):
-        pacer.looked(SLOW, 0.0)
-        pacer.probed(SLOW)
-        pacer.decide()
-    assert pacer.braking
+        pacer.rate.rested([SLOW], 0.0)
+        pacer.rate.probed(SLOW)
+        pacer.rate.decide()
+    assert pacer.rate.braking
 
 
 def test_a_long_way_is_no_reason_to_brake() -> None:
     pacer = taught(*[SLOW + 0.005] * 9, quiet=SLOW)
-    assert (pacer.share, pacer.window, pacer.braking) == (FULL, 10, False)
+    assert (pacer.share, pacer.window, pacer.rate.braking) == (FULL, 10, False)
 
 
 def test_batches_grow_while_they_are_short_and_shrink_when_not() -> None:
@@ -176,7 +178,7 @@ def test_it_stays_within_its_bounds(waits: list[float], calls: list[tuple[int, f
         pacer.batched(keys, seconds)
     assert 5 <= pacer.per_call <= 400
     assert 100 <= pacer.keys <= 2000
-    assert pacer.share in rate_controller.SHARES
+    assert pacer.share in SHARES
     assert pacer._owed <= 1.0
 
 
@@ -190,21 +192,21 @@ async def test_behind_a_link_that_turns_slow_the_run_brakes_and_finishes(
                 plan = await planned(operator, Criteria(patterns=(b"k*",)))
                 run = operator.run(plan, backup=BackupChoice(wanted=False))
                 phases: list[str] = []
-                ready, decide = ActionRateController.ready, ActionRateController.decide
+                ready, decide = CallThrottle.ready, RateController.decide
 
-                async def slow(self: ActionRateController) -> None:
+                async def slow(self: CallThrottle) -> None:
                     """Calls wait for the brake to notice, and from then on the link is quick again."""
                     wire.faults.delay = 0.0 if any("braking" in phase for phase in phases) else 0.2
                     await ready(self)
 
-                def deciding(self: ActionRateController) -> None:
+                def deciding(self: RateController) -> None:
                     decide(self)
-                    phases.append(self.words("deleting"))
+                    phases.append(CallThrottle(self).words("deleting"))
 
-                monkeypatch.setattr(ActionRateController, "ready", slow)
-                monkeypatch.setattr(ActionRateController, "resting", True)
-                monkeypatch.setattr(ActionRateController, "per_call", 5)
-                monkeypatch.setattr(ActionRateController, "decide", deciding)
+                monkeypatch.setattr(CallThrottle, "ready", slow)
+                monkeypatch.setattr(CallThrottle, "resting", True)
+                monkeypatch.setattr(CallThrottle, "per_call", 5)
+                monkeypatch.setattr(RateController, "decide", deciding)
                 view = await run.run()
         assert any("braking" in phase for phase in phases)
         assert dict(view.counts) == {Outcome.DELETED: 1500}

@@ -1,0 +1,167 @@
+"""How much of an action goes to the server at once, and how much of the server's time it takes.
+
+What hurts others is the call that the server works off before it turns to them: so calls are as long as suits who else
+is there, by what the last ones took. How often they come is a share of the server's time, moved by what probes wait.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+
+from redis_oom_tui.formatting.sizes import percent
+from redis_oom_tui.server.pace_steps import CALLS, LONG_WAY
+from redis_oom_tui.server.rate_controller import Probes, RateController
+
+# How long a call may take, in seconds: beside others at work, and where nobody waits behind it. Below a few dozen keys
+# the call itself is most of what it costs, so only keys that take the server long go in smaller ones.
+_CALL_SHARED, _CALL_ALONE = 0.00015, 0.001
+_FEWEST, _FIRST, _MOST_SHARED, _MOST = 5, 32, 64, 400
+_CALLS_LOOKED_AT = 6
+# What is written down at a time, and may be in doubt after a crash.
+_BATCH_FEWEST, _BATCH_FIRST, _BATCH_MOST, _BATCH_SECONDS = 100, 200, 2000, 0.1
+# An event loop sleeps a millisecond at least; and nobody should wait longer than a second for the next sign of life.
+_SHORTEST_REST, _LONGEST_REST = 0.001, 1.0
+_GUESSED_SECONDS = 1e-5
+_RECKONED_SECONDS = 0.25
+
+
+class CallThrottle:
+    """Fits calls to the server by what `rate` allows: longer and more often while nobody waits for them.
+
+    `walking` is for SCAN, which passes most keys by. All times are in seconds.
+    """
+
+    def __init__(
+        self,
+        rate: RateController | None = None,
+        *,
+        walking: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rate = RateController(CALLS) if rate is None else rate
+        self._clock = clock
+        self._walking = walking
+        self._size = _FIRST
+        self._calls: list[float] = []
+        self._owed = 0.0
+        self._used = 0.0
+        self._used_since = clock()
+        self._using: float | None = None
+        self.keys = _BATCH_FIRST
+
+    # What the calls ask.
+
+    @property
+    def per_call(self) -> int:
+        """How many keys in a call, so that it takes about as long as it may."""
+        if self._walking:
+            return max(_FIRST, self._size)
+        return self._size if self.alone else min(self._size, _MOST_SHARED)
+
+    @property
+    def window(self) -> int:
+        """How many calls may be on their way at once: over a long way, as many as keep the server from waiting."""
+        if self.probes.round_trip >= LONG_WAY:
+            return 10
+        return 2 if self.alone else 1
+
+    @property
+    def resting(self) -> bool:
+        """Whether the next call has to wait."""
+        return self._owed >= _SHORTEST_REST or self.rate.holding
+
+    async def ready(self) -> None:
+        """Return when the next call may be sent."""
+        await self.rate.ready()
+        if self._owed >= _SHORTEST_REST and not self.stopping:
+            began = self._clock()
+            await asyncio.sleep(self._owed)
+            self._owed = max(-_SHORTEST_REST, self._owed - (self._clock() - began))
+        await self.rate.ready()
+
+    def begun(self) -> None:
+        """A call is on its way."""
+        self.rate.begun()
+
+    def took(self, keys: int, seconds: float) -> None:
+        """A call of so many keys kept the server, or the way to it, for so long; of none where its reply was lost."""
+        self.rate.ended()
+        if not keys:
+            return
+        if self.probes.round_trip >= LONG_WAY:
+            # Most of it was the way: what the server's part was can only be guessed.
+            busy = min(seconds, keys * _GUESSED_SECONDS)
+        else:
+            busy = seconds if self.alone else max(seconds / 5, seconds - self.probes.least_at_rest)
+        self._fit(busy)
+        self._used += busy
+        self._owed = min(_LONGEST_REST, self._owed + busy * (1.0 / self.share - 1.0))
+
+    def _fit(self, busy: float) -> None:
+        """Longer or shorter calls, by what the quicker of the last ones took: the others may have waited for us."""
+        self._calls.append(busy)
+        if len(self._calls) < _CALLS_LOOKED_AT:
+            return
+        quick, allowed = sorted(self._calls)[1], _CALL_ALONE if self.alone else _CALL_SHARED
+        self._calls.clear()
+        if quick > 2 * allowed:
+            self._size = max(_FEWEST, self._size * 3 // 4)
+        elif quick < allowed:
+            self._size = min(_MOST, self._size * 3 // 2)
+
+    def batched(self, keys: int, seconds: float) -> None:
+        """A batch of so many keys took so long: the next is longer while that was short."""
+        fitting = int(keys * _BATCH_SECONDS / max(seconds, 1e-6))
+        self.keys = max(_BATCH_FEWEST, min(_BATCH_MOST, fitting, 2 * self.keys))
+
+    # How hard it leans.
+
+    @property
+    def probes(self) -> Probes:
+        """What PINGs waited."""
+        return self.rate.probes
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else is at work, as far as is known."""
+        return self.rate.alone
+
+    @property
+    def share(self) -> float:
+        """How much of the server's time it may take."""
+        return self.rate.step.share
+
+    @property
+    def stopping(self) -> bool:
+        """Whether to send nothing more at all."""
+        return self.rate.stopping
+
+    def stop(self) -> None:
+        """Send nothing more at all."""
+        self.rate.stop()
+
+    def words(self, doing: str) -> str:
+        """The phase as a person reads it.
+
+        >>> throttle = CallThrottle()
+        >>> throttle.words("deleting")
+        'deleting'
+        >>> throttle.rate.rested([0.001]); throttle.rate.probed(0.04); throttle.rate.decide()
+        >>> throttle.words("deleting")
+        'deleting, braking: using 0 % of the server (budget 5 %), which takes 40 ms to answer'
+        """
+        if self.rate.slow:
+            return f"{doing}, braking: the server answers too slowly"
+        self._reckon()
+        using = f"using {percent(self._using or 0.0)} of the server (budget {percent(self.share)})"
+        if self.rate.braking:
+            return f"{doing}, braking: {using}, which takes {math.ceil(self.probes.waited * 1000)} ms to answer"
+        return doing if self.alone or self._using is None else f"{doing}, {using}"
+
+    def _reckon(self) -> None:
+        """What share of the server's time the calls took of late."""
+        now = self._clock()
+        if now - self._used_since >= _RECKONED_SECONDS:
+            self._using = min(1.0, self._used / (now - self._used_since))
+            self._used, self._used_since = 0.0, now

@@ -1,0 +1,298 @@
+"""How hard a scan or an action leans on the server: as its pace allows, by how the server answers others."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum
+from statistics import median_low
+
+from redis_oom_tui.formatting.sizes import percent
+from redis_oom_tui.models.scan import Brake
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.server.pace_steps import (
+    PaceProfile,
+    PaceReading,
+    PaceStep,
+    first_rung,
+    grown,
+    highest_rung,
+    next_step,
+)
+
+_SHOWN_PROBES = 40
+# One late wake-up is no reason to brake or to stop.
+_QUIET_PROBES, _PROBES = 3, 6
+_TOO_SLOW_SECONDS = 2.0
+# By how much the server may become slower, whoever makes it so, before it is spared.
+_SLOWER_SECONDS, _SLOWER_TIMES = 0.1, 5.0
+# What the way itself takes is no sign of a slow server; but no way takes longer than a second.
+_WAYS, _LONGEST_WAY = 2, 1.0
+
+
+class Probes:
+    """What PINGs waited, in seconds: at rest, and beside what is watched."""
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+        self._quiet: deque[float] = deque(maxlen=_QUIET_PROBES)
+        self._beside: deque[float] = deque(maxlen=_PROBES)
+        self._shown: deque[float] = deque(maxlen=_SHOWN_PROBES)
+        self.quickest = math.inf
+
+    def rested(self, pings: Sequence[float]) -> None:
+        """PINGs took so long while nothing was under way."""
+        quiet = _quick(pings)
+        self._first = quiet if self._first is None else self._first
+        self._quiet.append(quiet)
+        self.quickest = min(self.quickest, *pings)
+
+    def beside(self, seconds: float) -> None:
+        """A PING took so long beside what is watched."""
+        self._beside.append(seconds)
+        self._shown.append(seconds)
+        self.quickest = min(self.quickest, seconds)
+
+    @property
+    def at_rest(self) -> float | None:
+        """How long a PING takes at rest; None before the first."""
+        return median_low(self._quiet) if self._quiet else None
+
+    @property
+    def least_at_rest(self) -> float:
+        """The quickest of the last ones at rest."""
+        return min(self._quiet, default=0.0)
+
+    @property
+    def round_trip(self) -> float:
+        """The same, 0 where nobody knows."""
+        return self.at_rest or 0.0
+
+    @property
+    def waited(self) -> float:
+        """How long others wait while it is under way: a PING that waited for this process itself tells nothing."""
+        probes = self._beside or self._quiet
+        if not probes:
+            return 0.0
+        return _quick(probes) if len(probes) > _QUIET_PROBES else median_low(probes)
+
+    @property
+    def delay(self) -> float:
+        """By how much others wait longer than at rest."""
+        return max(0.0, self.waited - self.round_trip)
+
+    @property
+    def slower(self) -> bool:
+        """Whether the server became much slower than it was at first, whoever makes it so."""
+        first = self._first
+        return first is not None and self.round_trip > max(_SLOWER_TIMES * first, first + _SLOWER_SECONDS)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the server has been so slow, for so long, that an action should stop."""
+        last = list(self._beside)[-_QUIET_PROBES:]
+        return len(last) == _QUIET_PROBES and min(last) >= _TOO_SLOW_SECONDS
+
+    @property
+    def slowest(self) -> float | None:
+        """The 99th percentile of the last ones."""
+        return sorted(self._shown)[int(len(self._shown) * 0.99)] if self._shown else None
+
+
+class Hold(Enum):
+    """Why nothing may be sent."""
+
+    SLOW = "a PING has had no answer for too long"
+    REST = "the monitor looks at the server without what is under way"
+    PAUSE = "a person paused it"
+
+
+class RateController:
+    """Turns what was measured into the step to take, and lets nothing through while there is a reason to hold.
+
+    Pure but for its events: whoever probes the server hands the figures in. All times are in seconds.
+    """
+
+    def __init__(self, profile: PaceProfile) -> None:
+        self._profile = profile
+        self._rung = profile.start
+        self.probes = Probes()
+        self._share: float | None = None
+        self._others: float | None = None
+        self._busy: float | None = None
+        self._before: Snapshot | None = None
+        self._sent_before = 0
+        self._new_probes = False
+        self._lowered = False
+        self._holds: set[Hold] = set()
+        self._open = asyncio.Event()
+        self._open.set()
+        self.resumed = asyncio.Event()
+        self.resumed.set()
+        self._on_the_way = 0
+        self.home = asyncio.Event()
+        self.home.set()
+        self.stopping = False
+
+    # What is sent asks.
+
+    @property
+    def step(self) -> PaceStep:
+        """How much at once, right now."""
+        return grown(self._profile, self._profile.steps[self._rung], self.probes.round_trip)
+
+    async def ready(self) -> None:
+        """Return when the next page or call may be sent."""
+        await self._open.wait()
+
+    def begun(self) -> None:
+        """A page or call is on its way."""
+        self._on_the_way += 1
+        self.home.clear()
+
+    def ended(self) -> None:
+        """Its reply came, or was lost."""
+        self._on_the_way = max(0, self._on_the_way - 1)
+        if not self._on_the_way:
+            self.home.set()
+
+    # Who holds it.
+
+    @property
+    def holding(self) -> bool:
+        """Whether nothing may be sent now."""
+        return not self._open.is_set()
+
+    @property
+    def braking(self) -> bool:
+        """Whether it holds itself back now."""
+        return self._lowered or Hold.SLOW in self._holds
+
+    @property
+    def slow(self) -> bool:
+        """Whether it waits for the answer to a PING."""
+        return Hold.SLOW in self._holds
+
+    def hold(self, why: Hold = Hold.SLOW) -> None:
+        """Send nothing until `release`."""
+        self._holds.add(why)
+        if why is Hold.PAUSE:
+            self.resumed.clear()
+        if not self.stopping:
+            self._open.clear()
+
+    def release(self, why: Hold = Hold.SLOW) -> None:
+        """Go on, as far as this reason goes."""
+        self._holds.discard(why)
+        if why is Hold.PAUSE:
+            self.resumed.set()
+        if not self._holds:
+            self._open.set()
+
+    def stop(self) -> None:
+        """Nobody waits any longer: whoever sends sees `stopping`."""
+        self.stopping = True
+        self._open.set()
+
+    def start(self) -> None:
+        """A run begins."""
+        self.stopping = False
+        self.release(Hold.PAUSE)
+
+    def use(self, profile: PaceProfile) -> None:
+        """Lean harder, or less, from the next page on."""
+        self._profile = profile
+        self._rung = first_rung(profile, self.probes.round_trip)
+        self._lowered = False
+
+    # What the monitor measures.
+
+    @property
+    def hold_after(self) -> float:
+        """Seconds without an answer after which it holds: over a long way, more."""
+        return self._profile.hold + _WAYS * min(self.probes.quickest, _LONGEST_WAY)
+
+    def probed(self, seconds: float) -> None:
+        """A PING took so long beside what is under way."""
+        if seconds <= self.hold_after:
+            self.release()
+        self.probes.beside(seconds)
+        self._new_probes = True
+
+    def rested(self, pings: Sequence[float], others: float | None = None) -> None:
+        """While nothing was under way PINGs took so long, and others sent so many commands a second, if that was
+        counted: others' load comes and goes, and only the difference is ours."""
+        first = self.probes.at_rest is None
+        self.probes.rested(pings)
+        if others is not None:
+            self._others = others
+        if first:
+            self._rung = max(self._rung, first_rung(self._profile, self.probes.round_trip))
+        if self._profile.leaps and self.alone and not self.braking:
+            self._rung = self._profile.alone
+
+    def informed(self, snapshot: Snapshot, sent: int) -> None:
+        """INFO came; `sent` is how many commands were sent from here in all."""
+        before, self._before = self._before, snapshot
+        ours, self._sent_before = sent - self._sent_before, sent
+        if before is None:
+            return
+        seconds = snapshot.taken_monotonic - before.taken_monotonic
+        commands = _difference(snapshot.counters.commands_total, before.counters.commands_total)
+        cpu = _difference(snapshot.counters.cpu_main_thread_seconds, before.counters.cpu_main_thread_seconds)
+        if seconds <= 0 or commands is None:
+            return
+        self._others = max(0.0, commands - ours) / seconds
+        if cpu is not None:
+            self._busy = min(1.0, cpu / seconds)
+            # Commands cost about the same, so our part of them is our part of the server's time.
+            self._share = self._busy * min(1.0, ours / commands) if commands else 0.0
+
+    def decide(self) -> None:
+        """Lean harder or less, by what was measured since the last time."""
+        if not self._new_probes:
+            return
+        self._new_probes = False
+        before, reading = self._rung, self._reading()
+        self._rung = next_step(self._profile, before, reading)
+        told_down = self._rung < min(before, highest_rung(self._profile, reading))
+        self._lowered = told_down or (self._lowered and self._rung <= before)
+
+    def _reading(self) -> PaceReading:
+        probes = self.probes
+        return PaceReading(probes.delay, probes.round_trip, self._share, self._busy, self._others, probes.slower)
+
+    # What people see.
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else is at work, as far as is known."""
+        return self._reading().alone
+
+    def shown(self) -> Brake:
+        """For people."""
+        slowest, at_rest = self.probes.slowest, self.probes.at_rest
+        return Brake(
+            share=self._share,
+            probe_ms=None if slowest is None else slowest * 1000,
+            baseline_ms=None if at_rest is None else at_rest * 1000,
+            braking=self.braking,
+            words=self._words(),
+        )
+
+    def _words(self) -> str:
+        if self.slow:
+            return "holding: the server answers too slowly"
+        budget = self._profile.share
+        limit = "" if budget is None else f" (budget {percent(budget)})"
+        using = "" if self._share is None else f"using {percent(self._share)} of the server{limit}"
+        return f"{using}, braking".lstrip(", ") if self.braking else using
+
+
+def _quick(probes: Sequence[float]) -> float:
+    """The lower quartile: a PING that waited for this process itself to come round says nothing of the server."""
+    return sorted(probes)[(len(probes) - 1) // 4]
+
+
+def _difference(now: float | None, before: float | None) -> float | None:
+    return None if now is None or before is None else max(0.0, now - before)
