@@ -4,18 +4,19 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 from msgspec import Struct
 
+from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import AnyOperator, Ticker, acting, require, stopping
-from redis_oom_tui.cli.combinations import given_options, refuse_beside
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.niceness import give_way
+from redis_oom_tui.cli.operator import emergency_plan
+from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
 from redis_oom_tui.cli.selecting import of_rows
 from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.plans import load_plan, save_plan
@@ -42,10 +43,10 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import of_what_goes
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.key_patterns import read
+from redis_oom_tui.rules.selection import check
 
 _SHOWN = 20
 _LONGEST_NAME = 600
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _TYPES = ("string", "hash", "list", "set", "zset", "stream")
 # What a plan is made of: no use beside a plan that is made already.
 _CHOICES = frozenset(
@@ -96,7 +97,7 @@ class _Result(Struct, frozen=True):
 @click.option("--delimiter", default=":", show_default=True, help="With --pattern: what separates the parts of a name.")
 @click.option(
     "--saved-scan",
-    type=_FILE,
+    type=READ_FILE,
     metavar="FILE",
     help="With --pattern: a row of the scan in FILE (hogs --save), as <other>.",
 )
@@ -115,15 +116,15 @@ class _Result(Struct, frozen=True):
 @click.option("--oldest", is_flag=True, help="With a limit: the longest idle first, not the largest.")
 @click.option("--emergency", is_flag=True, help="The plan that the configuration prepared.")
 @click.option("--expire", metavar="TIME", help="Let the keys expire, spread over this time, instead of deleting them.")
-@click.option("--backup", "backup_path", type=_FILE, metavar="FILE", help="Write the backup to this new file.")
+@click.option("--backup", "backup_path", type=NEW_FILE, metavar="FILE", help="Write the backup to this new file.")
 @click.option("--no-backup", is_flag=True, help="Keep no copy: there will be no undo.")
 @click.option("--max-key-backup", default="16mb", metavar="SIZE", help="Keys over this are not backed up (16mb).")
 @click.option("--max-backup", default="512mb", metavar="SIZE", help="Stop when the backup is this large (512mb).")
 @click.option("--keep-unsaved", is_flag=True, help="Keep the keys that cannot be backed up (the default).")
 @click.option("--delete-unsaved", is_flag=True, help="Delete them for good, and back up the others.")
-@click.option("--save-plan", type=_FILE, metavar="FILE", help="Write the plan to a new file.")
+@click.option("--save-plan", type=NEW_FILE, metavar="FILE", help="Write the plan to a new file.")
 @click.option(
-    "--plan", "plan_path", type=_FILE, metavar="FILE", help="Take the plan from a file: no key is chosen beside it."
+    "--plan", "plan_path", type=READ_FILE, metavar="FILE", help="Take the plan from a file: no key is chosen beside it."
 )
 @click.option("--hash", "plan_hash", metavar="HEX", help="Go on only if the plan's hash begins like this.")
 @click.option("--yes", is_flag=True, help="Run the plan; without it, it is only printed.")
@@ -141,7 +142,8 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bo
     else:
         click.echo("\n".join(_lines(result, invocation.connection_args, show_all=show_all)))
         if result.run is None and result.plan.keys:
-            click.echo("\n".join(_to_run_it(result.plan, invocation.connection_args, given)))
+            way = (*invocation.connection_args, *undo_command.database_args(invocation.connection.db))
+            click.echo("\n".join(_to_run_it(result.plan, way, given)))
     return _exit_code(result)
 
 
@@ -179,6 +181,8 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
     given = {**given, "db": invocation.connection.db}
     # What cannot be read is said before a server is asked anything.
     wanted = _wanted(given)
+    if given["emergency"] and emergency_plan(invocation) is None:
+        raise BadInput(NOTHING_PREPARED)
     seconds = parse_duration(given["expire"]) if given["expire"] else None
     async with acting(invocation) as (server, operator):
         if yes:
@@ -263,7 +267,9 @@ def _criteria(given: dict[str, Any]) -> Criteria:
     if given["saved_scan"] is not None:
         return of_rows(criteria, given["key_patterns"], given["saved_scan"], given["db"])
     delimiters = os.fsencode(given["delimiter"])
-    return replace(criteria, key_patterns=tuple(read(pattern, delimiters) for pattern in given["key_patterns"]))
+    criteria = replace(criteria, key_patterns=tuple(read(pattern, delimiters) for pattern in given["key_patterns"]))
+    check(criteria)
+    return criteria
 
 
 def _backup(given: dict[str, Any]) -> BackupChoice:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.files.config import default_path, example_text, load, problems
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import percent
@@ -21,7 +22,7 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", required=False, type=READ_FILE)
 @click.option("--secrets", is_flag=True, help="Fetch each profile's password too, to see that it can be (not shown).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj

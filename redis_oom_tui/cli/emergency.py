@@ -10,8 +10,8 @@ import click
 from redis_oom_tui.actions.cluster.operator import ClusterOperator
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting
-from redis_oom_tui.cli.completion import plan_names
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.options import plan_names
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.config import NamedPlan

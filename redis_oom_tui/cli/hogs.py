@@ -13,11 +13,11 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from redis_oom_tui.cli.combinations import given_options, refuse_beside
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.niceness import give_way
-from redis_oom_tui.cli.undo_command import line
+from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
+from redis_oom_tui.cli.undo_command import database_args, line
 from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting import hogs_lines, pattern_text
@@ -70,11 +70,9 @@ class _Wish(Struct, frozen=True):
 @click.option("--delimiter", default=":", show_default=True, help="What separates the parts of a name: any of these.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
-@click.option("--save", type=click.Path(path_type=Path), metavar="FILE", help="Keep the scan in a new file.")
-@click.option("--compare", "older", type=click.Path(path_type=Path), metavar="FILE", help="What grew since that scan.")
-@click.option(
-    "--resume", type=click.Path(path_type=Path), metavar="FILE", help="Go on with a saved scan that broke off."
-)
+@click.option("--save", type=NEW_FILE, metavar="FILE", help="Keep the scan in a new file.")
+@click.option("--compare", "older", type=READ_FILE, metavar="FILE", help="What grew since that scan.")
+@click.option("--resume", type=READ_FILE, metavar="FILE", help="Go on with a saved scan that broke off.")
 @click.option("--gentle", "pace", flag_value=Pace.GENTLE.value, help="Hardly to be noticed by other clients.")
 @click.option("--normal", "pace", flag_value=Pace.NORMAL.value, help="Other clients keep their latency (the default).")
 @click.option("--full-speed", "pace", flag_value=Pace.FULL_SPEED.value, help="As fast as the server can.")
@@ -86,8 +84,6 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
     """
     _refuse_what_has_no_effect(invocation, given)
     older = None if given["older"] is None else load_scan(given["older"])
-    if given["save"] is not None:
-        _see_that_it_can_be_saved(given["save"])
     wish = _Wish(given["top"], given["sort"], given["patterns"], given["form"] or "words")
     options = _options(invocation, given)
     broken_off = None if given["resume"] is None else _broken_off(invocation, given)
@@ -125,17 +121,6 @@ def _refuse_what_has_no_effect(invocation: Invocation, given: dict[str, Any]) ->
         reason = "it orders keys, and what is printed then are families by bytes"
         for decisive in ("patterns", "older"):
             refuse_beside(decisive, given_options(), {"sort"}, reason)
-
-
-def _see_that_it_can_be_saved(path: Path) -> None:
-    """Before a scan that may take hours, not after it. Raises BadInput."""
-    name = safe_text(str(path), 200)
-    if os.path.lexists(path):
-        raise BadInput(f"{name} exists already: a scan is saved to a new file")
-    if not path.parent.is_dir():
-        raise BadInput(f"{name} cannot be written: its folder does not exist")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise BadInput(f"{name} cannot be written: its folder does not let this user")
 
 
 def _saved(scan: SavedScan, path: Path) -> None:
@@ -294,12 +279,12 @@ def _to_plan(view: ScanView, options: ScanOptions, connection_args: Sequence[str
     words += [] if options.type is None else ["--type", options.type]
     if row.select.delimiters != b":":
         words += ["--delimiter", os.fsdecode(row.select.delimiters)]
-    if row.db is not None and "-n" not in connection_args and len(view.databases) > 1:
-        connection_args = [*connection_args, "-n", str(row.db)]
+    db = row.db if len(view.databases) > 1 else None
+    db = db if options.databases is None else options.databases[0]
     return [
         "",
         "To plan a cleanup of exactly the keys of a pattern (nothing is deleted yet):",
-        line(connection_args, "cleanup", *words),
+        line((*connection_args, *database_args(db)), "cleanup", *words),
     ]
 
 

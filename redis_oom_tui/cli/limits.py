@@ -14,6 +14,7 @@ from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.limits_scan import SAMPLE, PolicyScan, age_line, loaded, policy_scan, scan_fields
+from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.cli.timed_change import on_trial
 from redis_oom_tui.formatting.plan_document import limits_document
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -25,7 +26,7 @@ from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.policies import UNKNOWN
-from redis_oom_tui.rules.tuning import as_typed
+from redis_oom_tui.rules.tuning import as_typed, check_value
 
 EXIT_NOT_TAKEN = 1
 # A line to copy ends in shells' histories: it never holds what such a setting was.
@@ -66,7 +67,7 @@ class _How(NamedTuple):
 )
 @click.option(
     "--saved-scan",
-    type=click.Path(path_type=Path),
+    type=READ_FILE,
     metavar="FILE",
     help="Take bytes and families from hogs --save FILE.",
 )
@@ -94,6 +95,8 @@ def limits(
     """
     wanted = [("maxmemory", maxmemory), ("maxmemory-policy", policy), *map(_pair, pairs)]
     asked = [(name, value) for name, value in wanted if value is not None]
+    for name, value in asked:
+        check_value(name, value)
     if persist and not asked:
         raise BadInput("--persist goes with a change: --maxmemory, --policy or --set")
     if node is not None:
@@ -114,7 +117,7 @@ def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise BadInput(f"{text!r} is not KEY=VALUE")
-    return name.strip(), value.strip()
+    return name.strip().lower(), value.strip()
 
 
 def _seconds(text: str | None, asked: Sequence[tuple[str, str]], *, persist: bool) -> int | None:

@@ -1,6 +1,7 @@
 """The scan that tells what each policy would evict in bytes, and from which family first: a new one, or from a file."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from redis_oom_tui.cli.niceness import give_way
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting import hogs_lines
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, duration
+from redis_oom_tui.formatting.sizes import count, duration, number_of
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.scan import SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.ports import Source
@@ -29,7 +30,7 @@ class PolicyScan(NamedTuple):
 
 
 def loaded(path: Path | None, *, scan: bool) -> SavedScan | None:
-    """The saved scan to go by. Raises BadInput for one that tells only of some keys."""
+    """The saved scan to go by. Raises BadInput for one that tells only of some keys; databases are looked at later."""
     if path is None:
         return None
     if scan:
@@ -62,13 +63,25 @@ async def _scanned(server: Source) -> PolicyScan | None:
 
 
 async def _doubts(server: Source, saved: SavedScan) -> tuple[str, ...]:
-    if saved.server != str(server.address):
-        return (f"the saved scan is of another address, {safe_text(saved.server, 200)}",)
+    """Why the saved scan may not be what this server holds. Raises BadInput where it lacks databases with keys."""
+    elsewhere = saved.server != str(server.address)
+    notes = [f"the saved scan is of another address, {safe_text(saved.server, 200)}"] if elsewhere else []
     try:
-        run_id = (await server.snapshot()).server.run_id
+        snapshot = await server.snapshot()
     except TriageError:
-        return ()
-    return () if run_id == saved.run_id else ("the server has restarted since the saved scan",)
+        return (*notes, *([] if saved.databases is None else [_only_of(saved.databases)]))
+    if saved.databases is not None:
+        others = {database.db for database in snapshot.databases if database.keys} - {*saved.databases}
+        if others:
+            left_out = number_of(len(others), "other database")
+            raise BadInput(f"{_only_of(saved.databases)}, without the keys of {left_out}: a policy may evict any")
+    if not elsewhere and snapshot.server.run_id != saved.run_id:
+        notes.append("the server has restarted since the saved scan")
+    return tuple(notes)
+
+
+def _only_of(databases: Sequence[int]) -> str:
+    return f"the saved scan is of database {', '.join(map(str, databases))} only"
 
 
 def age_line(found: PolicyScan) -> str:

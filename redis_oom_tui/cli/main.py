@@ -12,7 +12,7 @@ import click
 from redis_oom_tui import __version__
 from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.documents import PRINTED, print_failure
-from redis_oom_tui.cli.options import connection_options, file_options, screen_options
+from redis_oom_tui.cli.options import connection_options, file_options, refuse_without_effect, screen_options
 from redis_oom_tui.formatting.crash_report import crash_report
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Connection
@@ -78,6 +78,7 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
     \b
         redis-oom-tui -h cache-1 hogs --top 20
     """
+    refuse_without_effect(ctx)
     if ctx.invoked_subcommand in _WITHOUT_SERVER:
         ctx.obj = Invocation(
             connection=Connection(read_only=given["read_only"]),
@@ -88,9 +89,6 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
         )
         return None
     ctx.obj = read_invocation(given)
-    if given["record_path"] is not None and ctx.invoked_subcommand is not None:
-        name = f"redis-oom-tui: --record keeps what the screen shows: {ctx.invoked_subcommand} writes nothing to it"
-        click.echo(name, err=True)
     if ctx.invoked_subcommand is not None:
         return None
     from redis_oom_tui.cli.screen import show
@@ -119,9 +117,9 @@ def _run(given: list[str]) -> int:
     try:
         code = cli.main(args=given, prog_name="redis-oom-tui", standalone_mode=False)
     except click.UsageError as error:
-        error.show()
-        print_failure(given, list(COMMANDS), error.format_message())
-        return usage
+        sentence = _plain(error)
+        print_failure(given, list(COMMANDS), sentence)
+        return _complain(sentence, usage)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except click.ClickException as error:
@@ -148,6 +146,15 @@ def _run(given: list[str]) -> int:
         print_failure(given, list(COMMANDS), f"a defect of this tool ({type(error).__name__})")
         return failed
     return code if isinstance(code, int) else 0
+
+
+def _plain(error: click.UsageError) -> str:
+    """What is wrong with the options in one sentence, and where they are listed."""
+    words = safe_text(error.format_message().rstrip("."), 400)
+    if isinstance(error, click.BadParameter) and isinstance(error.param, click.Option):
+        words = f"{'/'.join(error.param.opts)}: {safe_text(error.message.rstrip('.'), 400)}"
+    command = "redis-oom-tui" if error.ctx is None else error.ctx.command_path
+    return f"{words[:1].lower()}{words[1:]} (see {command} --help)"
 
 
 def _complain(error: TriageError | str, code: int) -> int:

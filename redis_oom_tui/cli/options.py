@@ -1,12 +1,95 @@
-"""The options that stand before the command: redis-cli's for the connection, ours for the screen and the files."""
+"""The options that stand before the command, paths as options take them, and options that would have no effect."""
 
-from collections.abc import Callable
+import errno
+import os
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from redis_oom_tui.cli.completion import profile_names
+from redis_oom_tui.files.config import load
+from redis_oom_tui.files.reading import shown
+from redis_oom_tui.models.config import Settings
+from redis_oom_tui.models.errors import BadInput
+
+
+class FilePath(click.Path):
+    """A path of a file, refused in one sentence before any server is asked.
+
+    `new`: it must not exist yet, in a folder that can be written to; `kept`: it may exist, and is written to.
+    """
+
+    def __init__(self, *, new: bool = False, kept: bool = False) -> None:
+        super().__init__(path_type=Path)
+        self._written = new or kept
+        self._new = new
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path. Raises BadInput where no such file can be used."""
+        path = Path(value)
+        try:
+            fault = self._fault(path)
+        except (OSError, ValueError) as error:
+            fault = f"cannot be used: {getattr(error, 'strerror', None) or error}"
+        if fault is not None:
+            option = f"{max(param.opts, key=len)}: " if isinstance(param, click.Option) else ""
+            raise BadInput(f"{option}{shown(path)} {fault}")
+        return path
+
+    def _fault(self, path: Path) -> str | None:
+        """What is wrong with it, None where nothing is. Raises OSError for a path that the system refuses."""
+        try:
+            path.stat()
+        except FileNotFoundError:
+            return self._missing(path)
+        if path.is_dir():
+            return "is a folder: name a file"
+        if self._new:
+            return "exists already: name a new file"
+        if not self._written and not os.access(path, os.R_OK):
+            return f"cannot be read: {os.strerror(errno.EACCES)}"
+        return None
+
+    def _missing(self, path: Path) -> str | None:
+        if not self._written:
+            return "cannot be read: there is no such file"
+        if path.is_symlink():
+            return "exists already: it is a link that leads nowhere"
+        if not path.parent.is_dir():
+            # The folder of the audit file is made where there is none.
+            return "cannot be written: its folder does not exist" if self._new else None
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            return "cannot be written: this user may not write to its folder"
+        return None
+
+
+READ_FILE = FilePath()
+NEW_FILE = FilePath(new=True)
+KEPT_FILE = FilePath(kept=True)
+
+
+def profile_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """For a shell to complete: the configuration's profiles that begin so; none where it cannot be read."""
+    return _beginning(_settings(ctx).profiles, incomplete)
+
+
+def plan_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """For a shell to complete: the configuration's plans that begin so."""
+    return _beginning(_settings(ctx).plans, incomplete)
+
+
+def _settings(ctx: click.Context) -> Settings:
+    given = ctx.find_root().params.get("config_path")
+    try:
+        return load(None if given is None else Path(given)).settings
+    except BadInput:
+        return Settings()
+
+
+def _beginning(names: Mapping[str, object], incomplete: str) -> list[str]:
+    return sorted(name for name in names if name.startswith(incomplete))
 
 
 def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -18,8 +101,6 @@ def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return apply
 
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
-
 connection_options = _options(
     click.option("-h", "--host", "host", metavar="HOST", help="Server host (127.0.0.1)."),
     click.option("-p", "--port", "port", type=click.IntRange(1, 65535), metavar="PORT", help="Server port (6379)."),
@@ -28,13 +109,13 @@ connection_options = _options(
     click.option("-a", "--pass", "password", metavar="PASSWORD", help="Password; REDISCLI_AUTH keeps it off the list."),
     click.option("--user", "user", metavar="NAME", help="ACL user name."),
     click.option("--askpass", is_flag=True, help="Ask for the password on the terminal."),
-    click.option("--pass-file", "password_file", type=_FILE, metavar="FILE", help="Read the password from a file."),
+    click.option("--pass-file", "password_file", type=READ_FILE, metavar="FILE", help="Read the password from a file."),
     click.option("--pass-command", "password_command", metavar="CMD", help="Run a command that prints the password."),
     click.option("-n", "--db", "db", type=click.IntRange(0), metavar="DB", help="One database; without it, all."),
     click.option("--tls", is_flag=True, help="Speak TLS."),
-    click.option("--cacert", "ca_file", type=_FILE, metavar="FILE", help="Authority to trust."),
-    click.option("--cert", "cert_file", type=_FILE, metavar="FILE", help="Client certificate."),
-    click.option("--key", "key_file", type=_FILE, metavar="FILE", help="Its private key."),
+    click.option("--cacert", "ca_file", type=READ_FILE, metavar="FILE", help="Authority to trust."),
+    click.option("--cert", "cert_file", type=READ_FILE, metavar="FILE", help="Client certificate."),
+    click.option("--key", "key_file", type=READ_FILE, metavar="FILE", help="Its private key."),
     click.option("--sni", "server_name", metavar="NAME", help="Server name for TLS, where it is not the host."),
     click.option("--insecure", is_flag=True, help="Speak TLS without checking the certificate."),
     click.option("-c", "--cluster", "cluster", is_flag=True, help="The server is a node of a cluster: show them all."),
@@ -47,9 +128,9 @@ connection_options = _options(
     click.option(
         "--sentinel-tls/--no-sentinel-tls", "sentinel_tls", default=None, help="TLS with them (as with the server)."
     ),
-    click.option("--sentinel-cacert", "sentinel_ca_file", type=_FILE, metavar="FILE", help="Their own authority."),
-    click.option("--sentinel-cert", "sentinel_cert_file", type=_FILE, metavar="FILE", help="Certificate for them."),
-    click.option("--sentinel-key", "sentinel_key_file", type=_FILE, metavar="FILE", help="Its private key."),
+    click.option("--sentinel-cacert", "sentinel_ca_file", type=READ_FILE, metavar="FILE", help="Their own authority."),
+    click.option("--sentinel-cert", "sentinel_cert_file", type=READ_FILE, metavar="FILE", help="Certificate for them."),
+    click.option("--sentinel-key", "sentinel_key_file", type=READ_FILE, metavar="FILE", help="Its private key."),
     click.option("--sentinel-sni", "sentinel_server_name", metavar="NAME", help="Their name for TLS."),
     click.option("--sentinel-insecure", is_flag=True, help="TLS with them without checking the certificate."),
     click.option(
@@ -71,7 +152,7 @@ screen_options = _options(
 )
 
 file_options = _options(
-    click.option("--config", "config_path", type=_FILE, metavar="FILE", help="Configuration file (TOML)."),
+    click.option("--config", "config_path", type=READ_FILE, metavar="FILE", help="Configuration file (TOML)."),
     click.option(
         "--profile",
         "profile",
@@ -79,6 +160,83 @@ file_options = _options(
         shell_complete=profile_names,
         help="Profile in the configuration file.",
     ),
-    click.option("--audit", "audit_path", type=_FILE, metavar="FILE", help="Where actions are written down."),
-    click.option("--record", "record_path", type=_FILE, metavar="FILE", help="Keep what is shown, for `replay`."),
+    click.option("--audit", "audit_path", type=KEPT_FILE, metavar="FILE", help="Where actions are written down."),
+    click.option("--record", "record_path", type=NEW_FILE, metavar="FILE", help="Keep what is shown, for `replay`."),
 )
+
+_SCREEN = ""
+"""The name by which the table below knows the run without a command."""
+
+_ON_SERVER = frozenset({_SCREEN, "check", "hogs", "limits", "cleanup", "restore", "watch", "report"})
+_WITH_SCREEN = frozenset({_SCREEN, "demo", "replay"})
+# Options that not every command goes by, with those that do. What holds for all of them anyway is not here: a scan
+# changes nothing and has no colors, --read-only or not.
+_USED_BY: dict[str, frozenset[str]] = {
+    "db": frozenset({_SCREEN, "hogs", "cleanup", "report", "watch"}),
+    "limit": _ON_SERVER - {"hogs"},
+    "interval": frozenset({_SCREEN, "demo"}),
+    "color": _WITH_SCREEN | {"watch"},
+    "ascii_only": _WITH_SCREEN,
+    "theme": _WITH_SCREEN,
+    "no_diff": _WITH_SCREEN,
+    "config_path": _ON_SERVER | {"config"},
+    "profile": _ON_SERVER,
+    "record_path": frozenset({_SCREEN, "demo"}),
+}
+_HARMLESS = frozenset({"read_only", "no_mouse", "plain", "audit_path", "version"})
+_WHY_NOT = {
+    "db": "it is about the whole server",
+    "limit": "a scan does not go by the limit",
+    "interval": "it polls nothing",
+    "color": "it has no colors",
+    "record_path": "a recording keeps what the screen shows",
+}
+_ALONE = {
+    "demo": "it starts a server of its own",
+    "replay": "it shows a recording, and asks no server",
+    "config": "it asks no server",
+    "completion": "it asks no server",
+}
+_WHY_NOT_THERE = {
+    ("db", "restore"): "each key goes back into its own database",
+    ("interval", "watch"): "give it after the command, as in watch --interval 5",
+}
+
+
+def given_options(context: click.Context | None = None) -> dict[str, str]:
+    """The options on the command line of the command that runs: each parameter's name with its spellings."""
+    context = context or click.get_current_context()
+    return {
+        parameter.name: "/".join(parameter.opts)
+        for parameter in context.command.params
+        if isinstance(parameter, click.Option)
+        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    }
+
+
+def refuse_beside(decisive: str, given: dict[str, str], useless: Collection[str], reason: str) -> None:
+    """Raise BadInput where `decisive` is among the options and so is one that would have no effect beside it."""
+    if decisive not in given:
+        return
+    options = [option for name, option in given.items() if name in useless and name != decisive]
+    if options:
+        raise BadInput(f"{' and '.join(options)} cannot be given with {given[decisive]}: {reason}")
+
+
+def refuse_without_effect(context: click.Context) -> None:
+    """Raise BadInput for an option before the command that the command does not go by."""
+    command = context.invoked_subcommand or _SCREEN
+    given = given_options(context)
+    if not context.params["color"]:
+        given.pop("color", None)
+    for name, option in given.items():
+        if name not in _HARMLESS and command not in _USED_BY.get(name, _ON_SERVER):
+            own = _WHY_NOT_THERE.get((name, command)) or _ALONE.get(command) or _WHY_NOT.get(name)
+            raise BadInput(f"{option} has no effect on {command}: {own or 'it opens no screen'}")
+
+
+def connection_options_given() -> dict[str, str]:
+    """Those of the options before the command that say which server, and which of its databases, is meant."""
+    context = click.get_current_context().find_root()
+    names = {name for name in context.params if name not in _USED_BY} - _HARMLESS | {"db", "limit"}
+    return {name: option for name, option in given_options(context).items() if name in names}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.models.structs import replace
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=READ_FILE)
 @click.pass_obj
 def replay(invocation: Invocation, /, file: Path) -> int:
     """Open the screen on what `--record FILE` kept.

@@ -10,6 +10,7 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
+from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, connection_options_given, given_options, refuse_beside
 from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.host_memory import with_room
@@ -38,11 +39,12 @@ from redis_oom_tui.rules.verdict import judge
 
 _LOOK_SECONDS = 1.5
 _AUDIT_HOURS = 24.0
+_NOT_ASKED = "a recording is read, and no server asked"
 
 
 @click.command()
-@click.option("--from", "recording", type=click.Path(path_type=Path), metavar="FILE", help="Of a recording (--record).")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to a new file.")
+@click.option("--from", "recording", type=READ_FILE, metavar="FILE", help="Of a recording (--record).")
+@click.option("--output", type=NEW_FILE, metavar="FILE", help="Write to a new file.")
 @click.option("--no-names", is_flag=True, help="Leave out names of keys and clients.")
 @click.option("--no-scan", is_flag=True, help="Do not walk the keys.")
 @click.option(
@@ -65,6 +67,9 @@ def report(
     From the live server it looks for a moment and walks the keys; from a recording, it tells the whole of it. Without
     secrets, and with --no-names without names of keys.
     """
+    if recording is not None:
+        server = connection_options_given()
+        refuse_beside("recording", given_options() | server, {"no_scan", *server}, _NOT_ASKED)
     gathered = _recorded(recording) if recording is not None else asyncio.run(_live(invocation, scan=not no_scan))
     since = gathered.snapshots[0].taken_at - 3600 * hours
     actions, skipped = _actions(invocation, gathered, since)

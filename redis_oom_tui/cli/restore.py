@@ -13,6 +13,7 @@ from redis_oom_tui.cli.actions import Ticker, acting, confirm, require, stopping
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.niceness import give_way
+from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.files.backup_check import inspect, must_be_whole
 from redis_oom_tui.formatting.plan_document import restore_document
@@ -30,7 +31,7 @@ _SHOWN = 20
 
 
 @click.command()
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("path", metavar="FILE", type=READ_FILE)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--damaged-ok", is_flag=True, help="Restore what can be read of a damaged backup.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -16,7 +16,6 @@ _VALUES = {
     "socket": "-s",
     "user": "--user",
     "password_file": "--pass-file",
-    "db": "-n",
     "ca_file": "--cacert",
     "cert_file": "--cert",
     "key_file": "--key",
@@ -37,7 +36,8 @@ def connection_args(given: Mapping[str, Any]) -> tuple[str, ...]:
     """The options, by their names, as words to give again; a password that was typed into them is asked for instead,
     and so is one that a command prints: the command's text may hold it, or a token that leads to it.
 
-    --read-only is left out: it would refuse what the line is for.
+    --read-only is left out: it would refuse what the line is for; and so is the database, which not every command takes
+    (`database_args`).
 
     >>> connection_args({"url": "redis://sre:hunter2@cache-1:7000/2", "cluster": True})
     ('-u', 'redis://sre@cache-1:7000/2', '--askpass', '-c')
@@ -58,6 +58,11 @@ def connection_args(given: Mapping[str, Any]) -> tuple[str, ...]:
     for sentinel in given.get("sentinels") or ():
         words += ["--sentinel", sentinel]
     return tuple(words)
+
+
+def database_args(db: int | None) -> tuple[str, ...]:
+    """The option that chooses a database."""
+    return () if db is None else ("-n", str(db))
 
 
 def line(way: Sequence[str], *command: str) -> str:

@@ -11,6 +11,7 @@ import click
 
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.options import KEPT_FILE
 from redis_oom_tui.files.config.secrets import variables
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.config import HookSettings, SecretKind, SecretSource, WebhookFormat
@@ -153,7 +154,7 @@ def telling_options(function: Any) -> Any:
             click.option("--prometheus", metavar="[HOST:]PORT", help="Metrics for a scrape; on loopback by default."),
             click.option(
                 "--prometheus-file",
-                type=click.Path(path_type=Path, dir_okay=False),
+                type=KEPT_FILE,
                 metavar="FILE",
                 help="Metrics into a file, for node_exporter.",
             ),

@@ -95,6 +95,18 @@ def check_name(name: str) -> None:
         raise BadInput(f"{name!r} is not a setting that this tool changes; it changes {', '.join(names)}")
 
 
+def check_value(name: str, text: str) -> None:
+    """Raise BadInput for a value that no server takes for that setting: this needs none."""
+    if name == "maxmemory":
+        parse_limit(text)
+    elif name == "maxmemory-policy":
+        if not text.strip():
+            raise BadInput("An empty text is no eviction policy")
+    else:
+        check_name(name)
+        KNOBS[name].read(text)
+
+
 def as_typed(name: str, value: str) -> str:
     """A value as the server has it, in the words by which `propose` takes it: 0 is no limit by its name alone.
 

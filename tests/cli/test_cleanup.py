@@ -186,10 +186,18 @@ def test_a_frozen_plan_of_another_database_than_asked_for_is_refused(
         (("--match", "a", "--no-backup", "--keep-unsaved"), "--keep-unsaved cannot be given with --no-backup"),
         (("--match", "a", "--delimiter", "/"), "--delimiter goes with --pattern"),
         (("--match", "a", "--oldest"), "--oldest goes with --max-keys or --max-bytes"),
-        (("--pattern", "a", "--saved-scan", "x", "--delimiter", "/"), "--delimiter cannot be given with --saved-scan"),
-        (("--plan", "x", "--max-keys", "1"), "--max-keys cannot be given with --plan"),
+        (
+            ("--pattern", "a", "--saved-scan", __file__, "--delimiter", "/"),
+            "--delimiter cannot be given with --saved-scan",
+        ),
+        (("--plan", __file__, "--max-keys", "1"), "--max-keys cannot be given with --plan"),
         (("--plan", "/nowhere/x"), "cannot be read"),
         (("--match", "a", "--idle-over", "soon"), "soon"),
+        ((), "A cleanup needs to be told which keys"),
+        (("--match", ""), "An empty pattern matches no key"),
+        (("--emergency",), "No emergency cleanup is prepared"),
+        (("--match", "a", "--backup", __file__), "exists already"),
+        (("--match", "a", "--save-plan", "/nowhere/plan"), "its folder does not exist"),
     ],
 )
 def test_what_cannot_be_is_said_before_a_server_is_looked_for(

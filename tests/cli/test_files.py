@@ -40,7 +40,8 @@ WRITTEN = {
 
 def one_sentence(server: RunningServer, capsys: pytest.CaptureFixture[str], path: Path, words: tuple[str, ...]) -> None:
     """Run it; it must fail, in one line that holds no traceback."""
-    given = ["-s", server.socket_path, *(word.format(path) for word in words)]
+    asks_none = words[0] in ("config", "replay") or "--from" in words
+    given = [*([] if asks_none else ["-s", server.socket_path]), *(word.format(path) for word in words)]
     if "watch" in words:
         # It writes to its output by the handle.
         run = [sys.executable, "-m", "redis_oom_tui", *given]
@@ -83,14 +84,7 @@ def test_what_is_written_is_a_new_or_a_plain_file(
     before = path.stat()
     with valkey.client() as client:
         client.set("a", 1)
-    if option == "--backup":
-        # The run ends, its keys as they were.
-        with pytest.raises(SystemExit) as ended:
-            main(["-s", valkey.socket_path, *(word.format(path) for word in WRITTEN[option])])
-        assert ended.value.code
-        assert "cannot be written" in capsys.readouterr().out
-    else:
-        one_sentence(valkey, capsys, path, WRITTEN[option])
+    one_sentence(valkey, capsys, path, WRITTEN[option])
     with valkey.client() as client:
         assert client.exists("a")
     assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)

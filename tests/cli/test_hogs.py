@@ -185,10 +185,10 @@ def test_bad_input_is_told_in_a_sentence(filled: RunningServer, arguments: list[
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--csv", "--compare", "x"], "--csv cannot be given with --compare"),
+        (["--csv", "--compare", __file__], "--csv cannot be given with --compare"),
         (["--replicas"], "--replicas goes with -c"),
         (["--patterns", "--sort", "idle"], "--sort cannot be given with --patterns"),
-        (["--compare", "x", "--sort", "idle"], "--sort cannot be given with --compare"),
+        (["--compare", __file__, "--sort", "idle"], "--sort cannot be given with --compare"),
     ],
 )
 def test_an_option_without_effect_is_refused_before_a_server_is_looked_for(
@@ -232,8 +232,8 @@ def test_a_saved_scan_that_broke_off_is_gone_on_with(server: RunningServer, tmp_
 
 
 @pytest.mark.parametrize("extra", [["--match", "a*"], ["--type", "hash"], ["--idle"], ["--delimiter", "/"]])
-def test_what_a_scan_asks_is_said_when_it_begins(filled: RunningServer, tmp_path: Path, extra: list[str]) -> None:
-    done = run(filled, "--resume", str(tmp_path / "x.scan"), *extra)
+def test_what_a_scan_asks_is_said_when_it_begins(filled: RunningServer, extra: list[str]) -> None:
+    done = run(filled, "--resume", __file__, *extra)
     assert done.returncode == 2
     assert done.stderr.endswith(f"had begun: leave {extra[0]} out\n")
 

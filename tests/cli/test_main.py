@@ -49,10 +49,10 @@ def test_help_never_imports_the_screen(arguments: list[str]) -> None:
         (["--port", "seven"], "not a valid integer"),
         (["-s", "/s", "-h", "x"], "leave out -h and -p"),
         (["--sentinel", "a:1"], "belong together"),
-        (["--cacert", "/no/such/file"], "no file"),
+        (["--cacert", "/no/such/file"], "no such file"),
         (["--config", "/no/such/file"], "/no/such/file"),
         (["--profile", "nobody"], "nobody"),
-        (["no-such-command"], "No such command"),
+        (["no-such-command"], "no such command"),
     ],
 )
 def test_bad_input_is_told_in_words(arguments: list[str], words: str, tmp_path: Path) -> None:

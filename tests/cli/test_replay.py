@@ -50,11 +50,12 @@ def test_a_file_that_is_none_is_one_sentence(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_command_that_records_nothing_says_so(
+def test_a_command_that_records_nothing_refuses_to(
     valkey: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "incident.jsonl"
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as ended:
         main(["-s", valkey.socket_path, "--record", str(file), "check"])
-    assert "--record keeps what the screen shows: check writes nothing to it" in capsys.readouterr().err
+    assert ended.value.code == 3
+    assert "--record has no effect on check: a recording keeps what the screen shows" in capsys.readouterr().err
     assert not file.exists()

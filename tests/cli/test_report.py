@@ -108,4 +108,4 @@ def test_a_report_is_written_to_a_new_file_of_its_owner(tmp_path: Path, capsys: 
     with pytest.raises(SystemExit) as ended:
         main(["report", "--from", str(file), "--output", str(out)])
     assert ended.value.code == 2
-    assert "cannot be written as a new file" in capsys.readouterr().err
+    assert "exists already: name a new file" in capsys.readouterr().err

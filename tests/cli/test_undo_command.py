@@ -101,7 +101,7 @@ def test_a_saved_plan_is_run_by_the_line_shown(
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"host": "a", "port": 7000, "db": 0, "read_only": True}, "-h a -p 7000 -n 0"),
+        ({"host": "a", "port": 7000, "db": 0, "read_only": True}, "-h a -p 7000"),
         ({"socket": "/s", "password": "hunter2", "user": "sre"}, "-s /s --user sre --askpass"),
         ({"host": "a", "password_command": "echo hunter2"}, "-h a --askpass"),
         ({"url": "redis://u:hunter2@a:1", "password_command": "vault read t=hunter2"}, "-u redis://u@a:1 --askpass"),
