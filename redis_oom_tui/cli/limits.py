@@ -179,7 +179,7 @@ async def _agreed_to(
         if how.yes:
             for warning in warnings:
                 click.echo(warning, err=True)
-        elif not confirm([*_question(change), *warnings]):
+        elif not confirm([*_question(change), *warnings], change.word):
             click.echo(f"{change.name} was left as it is.", err=True)
             return []
         changes.append(change)

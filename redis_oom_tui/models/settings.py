@@ -16,7 +16,8 @@ class Change(Struct, frozen=True):
 
     `consequence` is what would follow, `warnings` what to think of first; both are shown before it is confirmed.
     `freezes` says what CONFIG REWRITE would write into the server's file beside it, for whoever asks for that, and
-    `returns` what the old value would mean again, for whoever lets it return by itself.
+    `returns` what the old value would mean again, for whoever lets it return by itself. `evicts` is whether keys would
+    be evicted at once: those do not come back with the old value.
     `node` is the only node of a cluster that it is for, '' for all of them and for a server without a cluster. `olds`
     are the nodes that it is for, each with the value that it has, as far as they told.
     """
@@ -30,6 +31,12 @@ class Change(Struct, frozen=True):
     freezes: tuple[str, ...] = ()
     returns: tuple[str, ...] = ()
     olds: tuple[tuple[str, str | None], ...] = ()
+    evicts: bool = False
+
+    @property
+    def word(self) -> str | None:
+        """What has to be typed before it is set, where what it does cannot come back."""
+        return "evict" if self.evicts else None
 
 
 class NodeResult(Struct, frozen=True):

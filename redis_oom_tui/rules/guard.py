@@ -48,6 +48,7 @@ def propose_limit(
         consequence=_consequence(new, snapshot, room),
         warnings=(*_losses(new, snapshot), *_machine(new, snapshot, room), *_replication(new, snapshot, replicas)),
         returns=_returns(old, new, snapshot),
+        evicts=_evicts(old, new, snapshot),
     )
 
 
@@ -59,6 +60,17 @@ def _refuses(snapshot: Snapshot) -> bool:
     """Whether a full server has nothing to evict."""
     memory = snapshot.memory
     return memory.policy == NOEVICTION or (is_volatile(memory.policy) and snapshot.expires == 0)
+
+
+def _evicts(old: str | None, new: int, snapshot: Snapshot) -> bool:
+    """Whether the new limit evicts keys at once, or may, where it is not known how much is in use."""
+    if new == 0 or _is_replica(snapshot) or _refuses(snapshot):
+        return False
+    counted = snapshot.memory.counted_bytes
+    if counted is not None:
+        return counted > new
+    before = int(old) if old is not None and old.isdigit() else 0
+    return not before or new < before
 
 
 def _returns(old: str | None, new: int, snapshot: Snapshot) -> tuple[str, ...]:
@@ -145,14 +157,19 @@ def _at_once(snapshot: Snapshot) -> str:
 def _evicted_words(over: int, snapshot: Snapshot) -> str:
     memory = snapshot.memory
     pool = snapshot.expires if is_volatile(memory.policy) else snapshot.keys
-    data = max(1, (memory.counted_bytes or 0) - (memory.startup_bytes or 0))
-    estimate = min(pool, round(over * max(1, snapshot.keys) / data))
+    estimate = evicted_keys(over, pool, snapshot)
     if is_volatile(memory.policy) and estimate >= pool:
         return (
             f"All {count(pool)} keys with a TTL may be evicted within about a second, and writes refused after that;"
             " there is no undo."
         )
     return f"About {count(estimate)} of {count(pool)} keys would be evicted within about a second; there is no undo."
+
+
+def evicted_keys(over: int, pool: int, snapshot: Snapshot) -> int:
+    """About how many of `pool` keys are evicted until `over` bytes have gone, were they all of the mean size."""
+    data = max(1, (snapshot.memory.counted_bytes or 0) - (snapshot.memory.startup_bytes or 0))
+    return min(pool, max(1, round(over * max(1, snapshot.keys) / data)))
 
 
 def _raised(new: int, snapshot: Snapshot) -> bool:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from redis_oom_tui.formatting.sizes import number_of_keys, parse_size, size
+from redis_oom_tui.formatting.sizes import count, number_of_keys, parse_size, size
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
-from redis_oom_tui.rules.guard import parse_limit, propose_limit
-from redis_oom_tui.rules.policies import KNOWN
+from redis_oom_tui.rules.guard import evicted_keys, parse_limit, propose_limit
+from redis_oom_tui.rules.policies import KNOWN, NOEVICTION
 from redis_oom_tui.rules.whatif import over_bytes, policy_view
 
 YES_NO = ("yes", "no")
@@ -150,8 +150,19 @@ def _propose_policy(
         held = f", about {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
         can = f" Here it may evict {number_of_keys(view.evictable_keys)}{held}."
     warnings = list(view.warnings)
-    if over_bytes(snapshot.memory) and view.evictable_keys:
-        warnings.insert(0, "The server is over its limit: eviction begins at once, and what is evicted has no undo.")
-    if snapshot.server.role in {"slave", "replica"}:
+    replica = snapshot.server.role in {"slave", "replica"}
+    over = over_bytes(snapshot.memory)
+    may_be_over = over is None and not snapshot.memory.unlimited
+    evicts = bool(over or may_be_over) and new != NOEVICTION and view.evictable_keys != 0 and not replica
+    if evicts:
+        warnings.insert(0, _evicted_at_once(over, view.evictable_keys, snapshot))
+    if replica:
         warnings.append("This is a replica: the setting is its own, and takes effect when it is promoted.")
-    return Change("maxmemory-policy", old, new, consequence=view.evicts + can, warnings=tuple(warnings))
+    return Change("maxmemory-policy", old, new, consequence=view.evicts + can, warnings=tuple(warnings), evicts=evicts)
+
+
+def _evicted_at_once(over: int | None, pool: int | None, snapshot: Snapshot) -> str:
+    if over is None:
+        return "Whether the server is over its limit is not known: if it is, keys are evicted at once, for good."
+    keys = "" if pool is None else f", about {count(evicted_keys(over, pool, snapshot))} of {count(pool)} keys,"
+    return f"The server is over its limit: about {size(over)}{keys} would be evicted at once; there is no undo."

@@ -152,6 +152,19 @@ def test_a_terminal_is_asked_for_a_whole_word(valkey: RunningServer, answer: byt
         assert client.config_get("maxmemory") == {"maxmemory": now}
 
 
+@pytest.mark.parametrize(("answer", "now"), [(b"yes\r", 100), (b"evict\r", 5)])
+def test_a_change_that_evicts_wants_its_own_word(server: RunningServer, answer: bytes, now: int) -> None:
+    with server.client() as client:
+        fill(client, (f"key:{n}".encode() for n in range(2000)), value=b"x" * 10_000)
+        client.config_set("maxmemory", 100 * 2**20)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        code, said = on_a_terminal(server, answer, "--maxmemory", "5mb", asked=b"Type evict")
+        assert b"keys would be evicted within about a second; there is no undo" in said
+        assert code == (0 if now == 5 else 1)
+        assert client.config_get("maxmemory") == {"maxmemory": str(now * 2**20)}
+        assert bool(client.info("stats")["evicted_keys"]) == (now == 5)
+
+
 @pytest.mark.parametrize(("answer", "now"), [(b"no\rkeep\r", "104857600"), (b"\x04", "0")])
 def test_a_setting_on_trial_stays_only_if_it_is_kept(valkey: RunningServer, answer: bytes, now: str) -> None:
     words = ("--maxmemory", "100mb", "--yes", "--revert-after", "10m")

@@ -73,6 +73,58 @@ def test_below_what_can_never_be_evicted_everything_goes() -> None:
     assert any("every key that may be evicted would be" in warning for warning in proposed(50 * MIB, seen).warnings)
 
 
+@pytest.mark.parametrize(
+    ("policy", "used", "new", "word"),
+    [
+        ("allkeys-lru", 100 * MIB, 50 * MIB, "evict"),
+        ("allkeys-lru", 100 * MIB, 100 * MIB, None),
+        ("allkeys-lru", 100 * MIB, 0, None),
+        ("noeviction", 100 * MIB, 50 * MIB, None),
+        ("volatile-ttl", 100 * MIB, 50 * MIB, "evict"),
+        ("unknown", 100 * MIB, 50 * MIB, "evict"),
+        ("allkeys-lru", None, 50 * MIB, "evict"),
+        ("allkeys-lru", None, 200 * MIB, None),
+    ],
+)
+def test_a_limit_that_evicts_at_once_wants_a_typed_word(
+    policy: str, used: int | None, new: int, word: str | None
+) -> None:
+    seen = snapshot(policy=policy)
+    assert proposed(new, replace(seen, memory=replace(seen.memory, used_bytes=used))).word == word
+
+
+def test_a_replica_evicts_nothing_of_its_own() -> None:
+    seen = snapshot(policy="allkeys-lru")
+    assert proposed(50 * MIB, replace(seen, server=replace(seen.server, role="slave"))).word is None
+
+
+def policy_change(new: str, seen: Snapshot) -> Change:
+    return tuning.propose("maxmemory-policy", "noeviction", new, seen, policies=(), room=ROOM, scan=None)
+
+
+@pytest.mark.parametrize(
+    ("policy", "used", "ttls", "word"),
+    [
+        ("allkeys-lru", 100 * MIB, 400, "evict"),
+        ("volatile-lru", 100 * MIB, 400, "evict"),
+        ("volatile-lru", 100 * MIB, 0, None),
+        ("noeviction", 100 * MIB, 400, None),
+        ("allkeys-lru", 80 * MIB, 400, None),
+        ("allkeys-lru", None, 400, "evict"),
+    ],
+)
+def test_a_policy_that_evicts_at_once_wants_a_typed_word(
+    policy: str, used: int | None, ttls: int, word: str | None
+) -> None:
+    seen = replace(snapshot(), databases=(Database(0, 1000, ttls),))
+    assert policy_change(policy, replace(seen, memory=replace(seen.memory, used_bytes=used))).word == word
+
+
+def test_a_policy_that_evicts_at_once_says_about_how_much() -> None:
+    said = policy_change("allkeys-lru", snapshot()).warnings[0]
+    assert said.startswith("The server is over its limit: about 10.0 MiB, about 101 of 1,000 keys, would be evicted")
+
+
 def test_raising_above_the_machine_is_warned_of() -> None:
     assert any("kernel would kill" in warning for warning in proposed(2000 * MIB, snapshot()).warnings)
 
@@ -172,7 +224,7 @@ def test_a_policy_that_this_server_lists_is_taken_even_if_unknown_to_us() -> Non
         scan=None,
     )
     assert change.new == "allkeys-lrm"
-    assert any("begins at once" in warning for warning in change.warnings)
+    assert any("evicted at once" in warning for warning in change.warnings)
 
 
 def test_a_limit_that_returns_by_itself_says_what_becomes_of_what_was_written_beyond_it() -> None:

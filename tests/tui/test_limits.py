@@ -91,6 +91,22 @@ async def test_choosing_a_policy_asks_then_sets_then_tells_what_was_read_back():
         await until(pilot, lambda: "noeviction → allkeys-lru, read back" in screen_text(app))
 
 
+@pytest.mark.parametrize(("typed", "word_due"), [("evict", True), ("yes", True), ("", False)])
+async def test_a_policy_that_evicts_at_once_wants_a_typed_word(typed, word_due):
+    used = (513 if word_due else 300) * MIB
+    operator = ScriptedOperator(snapshot=a_snapshot(used=used))
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        await pilot.press("down", "enter")
+        await to_dialog(pilot)
+        assert ("would be evicted at once" in screen_text(app).replace("\n", " ")) == word_due
+        await pilot.press(*typed, *(() if word_due else ("tab",)), "enter")
+        await pilot.pause()
+        done = typed == "evict" or not word_due
+        assert operator.calls == (["set maxmemory-policy=allkeys-lru persist=False revert=None"] if done else [])
+
+
 @pytest.mark.parametrize("keys", [("enter",), ("escape",), ("y",), ("1", "escape"), ("tab", "escape")])
 async def test_nothing_is_set_unconfirmed(keys):
     operator = ScriptedOperator()

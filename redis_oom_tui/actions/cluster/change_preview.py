@@ -59,6 +59,7 @@ async def widened(change: Change, shown: str, others: Mapping[str, LiveOperator]
         freezes=(),
         returns=back.sentences(nodes),
         olds=tuple((name, each.old) for name, each in seen.items()),
+        evicts=any(each.evicts for each in seen.values()),
     )
 
 
@@ -80,14 +81,16 @@ async def going_back(
             there.say(name, *seen[name].warnings)
     name, now = result.change.name, result.now or result.change.new
     olds = {node: each.change.old for node, each in own.items()}
+    evicts = any(each.evicts for each in seen.values())
     if len(own) == 1:
         ((node, old),) = olds.items()
         if node in seen:
             meant, told = seen[node].consequence, seen[node].warnings
         else:
             meant, told = "", there.sentences(len(own))
-        return Change(name, now, old or "", f"On {node} alone. {meant}".strip(), told, node=node)
+        return Change(name, now, old or "", f"On {node} alone. {meant}".strip(), told, node=node, evicts=evicts)
     said = f"Each of the {number_of(len(own), 'node')} that took it gets its own old value again"
     one = len(set(olds.values())) == 1
     words = f"{said}." if one else f"{said}: {shown_values(name, olds)}."
-    return Change(name, now, (next(iter(olds.values())) or "") if one else "", words, there.sentences(len(own)))
+    new = (next(iter(olds.values())) or "") if one else ""
+    return Change(name, now, new, words, there.sentences(len(own)), evicts=evicts)

@@ -46,7 +46,8 @@ class ChangeDialog(Dialog[ChangeChoice]):
     ) -> None:
         name = safe_text(change.name, 40)
         title = f"Put {name} back?" if undo else f"Change {name}?"
-        super().__init__(title, act="Put back" if undo else "Change it", danger=bool(change.warnings))
+        act = "Put back" if undo else "Change it"
+        super().__init__(title, act=act, danger=bool(change.warnings), word=change.word)
         self.for_all = change
         self.alone = alone
         self.where = where
@@ -102,11 +103,14 @@ class ChangeDialog(Dialog[ChangeChoice]):
     def _on(self, name: str) -> bool:
         return any(toggle.on for toggle in self.query(f"#{name}").results(Toggle))
 
-    def on_toggle_turned(self, message: Toggle.Turned) -> None:
-        """One excludes the other: what is to go back by itself must not stay in the file."""
+    async def on_toggle_turned(self, message: Toggle.Turned) -> None:
+        """One excludes the other: what is to go back by itself must not stay in the file. One node alone may evict
+        nothing where others would.
+        """
         for other in self.query("#persist, #revert").results(Toggle):
             if other is not message.toggle and message.toggle.on and message.toggle.id != "alone":
                 other.turn_off()
+        await self.want(self.change.word)
         self.refit()
 
     def answer(self) -> ChangeChoice:
