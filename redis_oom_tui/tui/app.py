@@ -45,7 +45,9 @@ class TriageApp(ServerSession):
 
     def on_resize(self, event: Resize) -> None:
         """In a terminal of few lines the header gives way first."""
+        # Also where it has the size of before again: it may have had another meanwhile, and lost what stood there.
         self.output.forget()
+        self.refresh()
         # The event's own size: the app's is still the one before.
         self.screen_stack[0].set_class(event.size.height < _LOW_BELOW, "-low")
 

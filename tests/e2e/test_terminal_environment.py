@@ -1,6 +1,7 @@
 """Whatever terminal is there: colours, glyphs, sizes, and a plain refusal where no screen can be."""
 
 import re
+import signal
 import subprocess
 import sys
 
@@ -96,6 +97,51 @@ def test_a_storm_of_resizes_ends_in_a_whole_screen():
         # Frames of sizes before the last one may still be on their way.
         whole = ("redis-oom-tui", "refused writes", "q quit")
         run.wait_for(lambda text: all(words in text for words in whole))
+
+
+def cells(screen):
+    return [[screen.buffer[y][x] for x in range(screen.columns)] for y in range(screen.lines)]
+
+
+def frozen(run):
+    """No poll sends another frame that would hide a wrong one."""
+    run.wait_for("refused writes")
+    run.type("f")
+    run.wait_for("frozen")
+    return run
+
+
+def is_whole(run):
+    """Whether each cell is as a full paint leaves it."""
+    while run.read(1.0):
+        pass
+    left = cells(run.screen)
+    run.screen.reset()
+    run.type("\x0c")
+    while run.read(1.0):
+        pass
+    assert "q quit" in run.text()
+    return left == cells(run.screen)
+
+
+def test_a_size_that_is_back_before_anybody_looked_is_painted_whole():
+    with terminal(APP) as run:
+        frozen(run).signal(signal.SIGSTOP)
+        run.resize(20, 5)
+        run.resize(80, 24)
+        run.signal(signal.SIGCONT)
+        assert is_whole(run)
+
+
+@pytest.mark.parametrize("last", [(80, 24), (120, 36), (60, 15)])
+def test_after_a_hundred_resizes_each_cell_is_right_without_asking(last):
+    with terminal(APP) as run:
+        frozen(run)
+        for n in range(100):
+            run.resize(*(last if n % 3 == 0 else (1 + n * 7 % 190, 1 + n * 5 % 58)))
+            run.read(0.001 * (n % 7))
+        run.resize(*last)
+        assert is_whole(run)
 
 
 def refused(stdin, stderr, **environ):

@@ -38,7 +38,8 @@ class TerminalOutput:
             return False
         if self._app._batch_count or not self._app.is_running or screen is not self._app.screen:
             return True
-        if not self._app.is_laid_out:
+        # After a resize the new layout comes a moment later: a frame of the old size would wrap, and scroll the screen.
+        if not self._app.is_laid_out or screen._compositor.size != self._app.size:
             return True
         if driver.waiting > _MOST_WAITING:
             self._try_later()
