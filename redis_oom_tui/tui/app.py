@@ -47,7 +47,6 @@ class TriageApp(ServerSession):
         """In a terminal of few lines the header gives way first."""
         # Also where it has the size of before again: it may have had another meanwhile, and lost what stood there.
         self.output.forget()
-        self.refresh()
         # The event's own size: the app's is still the one before.
         self.screen_stack[0].set_class(event.size.height < _LOW_BELOW, "-low")
 
