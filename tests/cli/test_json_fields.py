@@ -2,19 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis_oom_tui.models.cluster import ClusterNode, ClusterView, NodeView
 
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.formatting import watch_lines
 from redis_oom_tui.formatting.check_document import check_document
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
-from redis_oom_tui.models.snapshot import Doubt, Memory, Server, Snapshot
+from redis_oom_tui.models.snapshot import ClusterNode, ClusterView, Doubt, Memory, NodeView, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from tests.support.servers import RunningServer
