@@ -5,13 +5,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check man screenshots bench clean
+.PHONY: demo test quick check man screenshots bench clean
 
 demo: $(STAMP)
 	@$(BIN)/redis-oom-tui demo
 
 test: check
 	@$(BIN)/python -m pytest -n 5 --dist worksteal
+
+# What needs no server, in under half a minute: after every small change.
+quick: check
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/rules tests/formatting tests/models tests/test_names.py \
+		redis_oom_tui/rules redis_oom_tui/formatting redis_oom_tui/models
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
