@@ -24,10 +24,10 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import config_rewrite, tuning, whatif
-from redis_oom_tui.rules.fill_in import with_settings
-from redis_oom_tui.rules.providers import instead, provider_of
-from redis_oom_tui.rules.timed_returns import left_behind
+from redis_oom_tui.rules import tuning, whatif
+from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.providers import provider_of, where_to_set
+from redis_oom_tui.rules.tuning import left_behind
 from redis_oom_tui.server.mutations import settings
 
 # A connection that lay idle until the time came may have been closed, and a server may be away for a moment.
@@ -103,10 +103,10 @@ class SettingsChanger:
     async def _freezes(self, name: str, snapshot: Snapshot, pid: int | None, path: str | None) -> tuple[str, ...]:
         """What CONFIG REWRITE would write into the server's file beside `name`."""
         seen = None if not path else await asyncio.to_thread(config_file, self._server.address, pid, path)
-        file = config_rewrite.ServerFile(path, seen)
-        found = await settings.read_settings(self._server, config_rewrite.compared(file))
+        file = tuning.ServerFile(path, seen)
+        found = await settings.read_settings(self._server, tuning.settings_to_compare(file))
         running = {setting.name: setting.value for setting in found if setting.value is not None}
-        return config_rewrite.freezes(name, file, running, self._done_here(snapshot))
+        return tuning.rewrite_effects(name, file, running, self._done_here(snapshot))
 
     def _done_here(self, snapshot: Snapshot) -> list[Change]:
         """What the audit file tells of settings changed here since the server started, oldest first."""
@@ -240,7 +240,7 @@ class SettingsChanger:
         except ServerUnreachable as error:
             return await self._found_out(change, error)
         except CommandRefused as error:
-            where = instead(self._server.address, change.name, change.new)
+            where = where_to_set(self._server.address, change.name, change.new)
             hint = f": {where}" if isinstance(error, (CommandMissing, PermissionRefused)) else ""
             return ChangeResult(change, took=False, now=change.old, detail=f"{error}{hint}")
         if now is None:
@@ -248,7 +248,7 @@ class SettingsChanger:
                 change, took=True, now=None, detail="The server answered OK; it cannot be read back here."
             )
         took = now.lower() == change.new.lower()
-        where = instead(self._server.address, change.name, change.new)
+        where = where_to_set(self._server.address, change.name, change.new)
         kept = f"The server answered OK and kept the old value: it is managed elsewhere, so {where}."
         return ChangeResult(change, took=took, now=now, detail="" if took else kept)
 
@@ -340,7 +340,7 @@ def why_not_set(read_only: bool, capabilities: Capabilities, address: Address) -
     if reason is None:
         return None
     other = "log in as a user who may, or " if "permission" in reason and provider_of(address) is None else ""
-    return f"CONFIG SET is refused here ({reason}): {other}{instead(address, 'maxmemory-policy')}"
+    return f"CONFIG SET is refused here ({reason}): {other}{where_to_set(address, 'maxmemory-policy')}"
 
 
 def _view(setting: Setting, policies: tuple[str, ...]) -> SettingView:

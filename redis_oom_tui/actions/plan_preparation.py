@@ -5,7 +5,7 @@ from redis_oom_tui.actions.rights import Rights
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules import idle_trust
+from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.server.mutations.rights import deletion_refused
 
@@ -19,7 +19,7 @@ async def prepared(
 
     Raises BadInput for criteria that need what the server does not tell.
     """
-    idle_trust.refuse_unknown(criteria, await rights.learn())
+    plan_warnings.refuse_unknown(criteria, await rights.learn())
     weaknesses = rights.weaknesses(action)
     if rights.why_not(action) is None and _suspicious(snapshot):
         refused = await deletion_refused(desk.server)

@@ -16,7 +16,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import critical_data, freeing, idle_trust, selection
+from redis_oom_tui.rules import plan_warnings, selection
 from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
@@ -93,7 +93,7 @@ class PlanMaker:
         self._clock.start()
         try:
             snapshot = await self._server.snapshot()
-            idle_trust.refuse_idle(self._criteria, snapshot)
+            plan_warnings.refuse_idle(self._criteria, snapshot)
             if self._prepare is not None:
                 self._lfu_before, self._more_flags = await self._prepare(snapshot)
             async with throttled(self._server, walking=True) as self._pacer:
@@ -245,7 +245,7 @@ class PlanMaker:
             return self._frozen(tuple(found), snapshot)
 
     def _frozen(self, keys: tuple[PlannedKey, ...], snapshot: Snapshot) -> Plan:
-        flags = idle_trust.flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
+        flags = plan_warnings.idle_flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
         flags += flags_of_keys(keys, self._deed) + selection.unbounded_flags(self._unbounded)
         return frozen(
             Plan(
@@ -284,5 +284,5 @@ def _uncollected() -> Iterator[None]:
 
 def flags_of_keys(keys: Sequence[PlannedKey], deed: Operation) -> tuple[str, ...]:
     """Sentences to read before confirming that follow from which keys are in the plan, and from nothing else."""
-    flags = critical_data.flags(keys, deed) + idle_trust.in_use(keys)
-    return flags + (freeing.flags(keys) if deed is Operation.DELETE else ()) + selection.size_flags(keys)
+    flags = plan_warnings.critical_flags(keys, deed) + plan_warnings.in_use_flags(keys)
+    return flags + (plan_warnings.freeing_flags(keys) if deed is Operation.DELETE else ()) + selection.size_flags(keys)

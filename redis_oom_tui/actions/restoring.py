@@ -21,9 +21,8 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.budget import FILLED_TO
 from redis_oom_tui.rules.policies import NOEVICTION
-from redis_oom_tui.rules.restore_size import restored_size, table_growth
+from redis_oom_tui.rules.restoring import FILLED_TO, restored_size, table_growth
 from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.mutations.clock import server_time

@@ -7,7 +7,7 @@ from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import CommandMissing, ReadOnlyMode
 from redis_oom_tui.models.plan import Operation, Plan
 from redis_oom_tui.models.snapshot import Server
-from redis_oom_tui.rules import alternatives
+from redis_oom_tui.rules import providers
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.rights import probe_rights
 
@@ -89,7 +89,7 @@ class Rights:
             asked = Action(self._emergency.deed.value)
         for feature in _NEEDS.get(asked, ()):
             if reason := self._known.why_not(feature):
-                return alternatives.refused(feature, reason, self._known)
+                return providers.refused_feature(feature, reason, self._known)
         return None
 
     def must(self, action: Action) -> None:
@@ -101,7 +101,7 @@ class Rights:
 
     def must_copy(self, plan: Plan, backup: BackupChoice) -> None:
         """Raise CommandMissing where `plan` deletes keys that are to be copied before, and none can be."""
-        uncopied = alternatives.no_copy(self._known)
+        uncopied = providers.no_copy(self._known)
         if uncopied is not None and backup.wanted and plan.deed is Operation.DELETE:
             raise CommandMissing(uncopied)
 
@@ -112,5 +112,5 @@ class Rights:
         if reason := self.why_not(action):
             return (f"This plan cannot be run from here. {reason}.",)
         found = () if self._known.has(Feature.SCRIPT) else (_WEAKER,)
-        uncopied = alternatives.no_copy(self._known) if action is Action.DELETE else None
+        uncopied = providers.no_copy(self._known) if action is Action.DELETE else None
         return found if uncopied is None else (*found, f"{uncopied}.")

@@ -23,9 +23,8 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import idle_trust
-from redis_oom_tui.rules.backoff import pause_after
-from redis_oom_tui.rules.headroom import headroom
+from redis_oom_tui.rules import plan_warnings
+from redis_oom_tui.rules.headroom import headroom, pause_after
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.call_throttle import CallThrottle
@@ -154,8 +153,8 @@ class PlanRunner:
             used = snapshot.memory.used_bytes
             self._bound = ByteBound(self._desk.server, self._plan.criteria.max_bytes, used)
         unsaved = self._plan.deed is Operation.DELETE and not self._backup.wanted
-        if unsaved and snapshot.activity.has_child and idle_trust.CHILD_RUNS not in self._plan.flags:
-            raise ChildBegan(idle_trust.CHILD_BEGAN)
+        if unsaved and snapshot.activity.has_child and plan_warnings.CHILD_RUNS not in self._plan.flags:
+            raise ChildBegan(plan_warnings.CHILD_BEGAN)
         known = await self._desk.learn()
         earlier = {} if known.has(Feature.NO_TOUCH) else await asyncio.to_thread(copies, self._desk.audit, self._plan)
         if self._plan.deed is Operation.DELETE:

@@ -14,7 +14,7 @@ from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import ErrorClass, KeyMoved, ServerBusy, TriageError
 from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
-from redis_oom_tui.rules import headroom, uncopied
+from redis_oom_tui.rules import headroom
 from redis_oom_tui.server.mutations.eval_packing import Check
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, ReplyRoom
 from redis_oom_tui.server.mutations.replies import Limit, Said, Saved, Uncopied
@@ -106,7 +106,7 @@ class Saver:
         left = [at for at in batch if not self._over_cap(at)]
         for at in batch:
             if self._over_cap(at):
-                self._uncopied(at, uncopied.too_large(self._keys[at].size or 0, self._choice))
+                self._uncopied(at, headroom.too_large(self._keys[at].size or 0, self._choice))
         self._twice, self._asked = self._asked.intersection(left), set(left)
         until = time.monotonic() + _FREEING_SECONDS
         while left:
@@ -179,15 +179,15 @@ class Saver:
 
     def _why(self, bytes_: int | None, room: int | None) -> str:
         if bytes_ is None:
-            return uncopied.SIZE_UNKNOWN
+            return headroom.SIZE_UNKNOWN
         if bytes_ > self._choice.max_key_bytes or room is None:
-            return uncopied.too_large(bytes_, self._choice)
-        return uncopied.no_room(bytes_, room)
+            return headroom.too_large(bytes_, self._choice)
+        return headroom.no_room(bytes_, room)
 
     def _uncopied(self, at: int, reason: str) -> None:
         """Keep a key that cannot be copied, unless it was read before the confirmation that there is no copy of it."""
         key = self._keys[at]
-        if self._choice.keep_unsaved or uncopied.why_not(key, self._choice) is None:
+        if self._choice.keep_unsaved or headroom.why_uncopied(key, self._choice) is None:
             self._tally.put(at, Outcome.FAILED, f"kept: {reason}")
             return
         self._lines.append(Record(key.id, key.type, None, left_out=reason))

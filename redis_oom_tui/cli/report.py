@@ -32,9 +32,9 @@ from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
-from redis_oom_tui.rules.incident import episodes, nameless_clients, without_names
-from redis_oom_tui.rules.timed_returns import overdue
-from redis_oom_tui.rules.values import were_read
+from redis_oom_tui.rules.report import episodes, nameless_clients, without_names
+from redis_oom_tui.rules.sampling import were_read
+from redis_oom_tui.rules.tuning import overdue
 from redis_oom_tui.rules.verdict import judge
 
 _LOOK_SECONDS = 1.5

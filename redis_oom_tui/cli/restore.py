@@ -21,8 +21,7 @@ from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreReport
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.budget import holding
-from redis_oom_tui.rules.restore_room import full, outlook
+from redis_oom_tui.rules.restoring import backup_contents, restore_outlook, restore_warnings
 
 EXIT_INCOMPLETE = 1
 EXIT_DECLINED = 1
@@ -81,13 +80,13 @@ def _progress(report: RestoreReport) -> str:
 def _question(head: Backup, inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at)) if head.made_at else "an unknown time"
     what = "expiries" if head.deed == "expire" else "keys"
-    lines = [f"Put back the {what} of a backup of {when}, from {head.server}, at {address}.", holding(head)]
+    lines = [f"Put back the {what} of a backup of {when}, from {head.server}, at {address}.", backup_contents(head)]
     if inspection.note:
         lines.append(f"! {inspection.note}")
     if head.server != address:
         lines.append(f"! The backup is from {head.server}, not from {address}.")
-    too_full = full(head, snapshot)
-    lines += [f"! {warning}" for warning in too_full] or outlook(head, snapshot)
+    too_full = restore_warnings(head, snapshot)
+    lines += [f"! {warning}" for warning in too_full] or restore_outlook(head, snapshot)
     alone = "A key whose expiry was changed since" if head.deed == "expire" else "What stands there by now"
     return [*lines, f"{alone} is left alone."]
 

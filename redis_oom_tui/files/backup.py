@@ -48,7 +48,7 @@ from redis_oom_tui.models.action import Backup
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Operation, Plan
 from redis_oom_tui.models.snapshot import Server
-from redis_oom_tui.rules.restore_size import restored_size
+from redis_oom_tui.rules.restoring import restored_size
 
 _LONGEST_HEAD = 65536
 _LONGEST_END = 512

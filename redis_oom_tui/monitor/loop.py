@@ -15,8 +15,8 @@ from redis_oom_tui.monitor.output import Note, Tick, TickOutput
 from redis_oom_tui.monitor.polling import Polling, PollResult
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.guarded import TROUBLE, attempt, sentence
-from redis_oom_tui.rules.longer_look import calls_for_a_longer_look
 from redis_oom_tui.rules.verdict import unknown
+from redis_oom_tui.rules.verdict.refusals import calls_for_a_longer_look
 
 # A single look knows no rates; a second one so soon after tells whether writes are being refused right now.
 _SECOND_LOOK_SECONDS = 0.5

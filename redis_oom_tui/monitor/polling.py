@@ -17,10 +17,10 @@ from redis_oom_tui.models.verdict import Verdict
 from redis_oom_tui.monitor.clock import WaitingClock
 from redis_oom_tui.ports import TellsSettings
 from redis_oom_tui.rules.alerts import lowered, reading
-from redis_oom_tui.rules.fill_in import with_write_settings
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import TROUBLE, attempt, sentence
 from redis_oom_tui.rules.history import History
+from redis_oom_tui.rules.info_checks import with_write_settings
 from redis_oom_tui.rules.verdict import judge, unknown
 
 # A look that takes longer than this is given up, whatever the driver's own timeouts add up to.

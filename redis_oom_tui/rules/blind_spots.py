@@ -6,7 +6,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.findings.case import Case
-from redis_oom_tui.rules.values import were_read
+from redis_oom_tui.rules.sampling import were_read
 
 # By what is lost: its name in the title, and what goes unsaid without it.
 _LOST = {

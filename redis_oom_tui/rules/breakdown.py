@@ -1,10 +1,14 @@
-"""Where used_memory went: parts that add up to it exactly, whatever nonsense the server reports."""
+"""Where used_memory went, in parts that add up to it; and which clients hold buffers, and why."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from msgspec import Struct
 
-from redis_oom_tui.models.snapshot import Activity, Memory
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import duration, size
+from redis_oom_tui.models.snapshot import NOT_REPORTED, Activity, ClientBuffer, Doubt, Memory, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.guarded import attempt
 
 
@@ -71,8 +75,8 @@ def _split(memory: Memory, keys: int | None = None) -> Breakdown:
         wanted[Share.CLIENTS] = clients
     left = used
     sizes: dict[Share, int] = {}
-    for share, size in wanted.items():
-        sizes[share] = min(size, left)
+    for share, part in wanted.items():
+        sizes[share] = min(part, left)
         left -= sizes[share]
     # used_memory_overhead covers all that is not data: where the server tells it, what is left is the data.
     sizes[_remainder(memory, keys)] = left
@@ -132,3 +136,98 @@ def _wanted(memory: Memory) -> dict[Share, int]:
         others = sum(parts.values()) + (memory.clients_normal_bytes or 0)
         parts[Share.TABLES] = max(0, memory.overhead_bytes - others)
     return parts
+
+
+# Every connection takes some KB of buffers; what holds less than this is nobody's hog.
+HOG_BYTES = 2**20
+# What this tool calls its own connections.
+OWN_NAME = b"redis-oom-tui"
+_LEAST_BYTES = 2**16
+_LEAST_SHARE = 0.001
+
+
+class ClientKind(StrEnum):
+    """What a client does that fills its buffers."""
+
+    MONITOR = "a MONITOR"
+    REPLICA = "a replica"
+    SUBSCRIBER = "a subscriber"
+    SENDER = "a writer of unfinished commands"
+    READER = "a client that does not read its replies"
+    ORDINARY = "a client"
+
+
+class Hog(Struct, frozen=True):
+    """A client with what it holds and what it is."""
+
+    client: ClientBuffer
+    kind: ClientKind
+
+    @property
+    def words(self) -> str:
+        """Who it is, as far as it said: `a subscriber named feed from 10.0.0.7:4431 (lib jedis, last SUBSCRIBE)`."""
+        client = self.client
+        name = f" named {safe_text(client.name, 32)}" if client.name else ""
+        told = [
+            f"lib {safe_text(client.library, 24)}" if client.library else "",
+            f"last {safe_text(client.command.upper(), 24)}" if client.command not in (b"", b"NULL") else "",
+            f"user {safe_text(client.user, 24)}" if client.user not in (b"", b"default") else "",
+        ]
+        more = ", ".join(text for text in told if text)
+        # Over a unix socket, the server tells the socket's own path for everybody.
+        origin = "" if "/" in client.address else f" from {safe_text(client.address, 40)}"
+        return f"{self.kind}{name}{origin}{f' ({more})' if more else ''}"
+
+    @property
+    def holding(self) -> str:
+        """What it holds, as one clause."""
+        client = self.client
+        return (
+            f"{size(client.total_bytes)} (output {size(client.output_bytes)}, query {size(client.query_bytes)}),"
+            f" idle {duration(client.idle_seconds)}"
+        )
+
+
+def rank(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
+    """All clients, those that hold most first; a forgotten MONITOR comes before others of its size."""
+    hogs = [Hog(client, kind_of(client)) for client in clients]
+    return tuple(sorted(hogs, key=lambda hog: (-hog.client.total_bytes, hog.kind is not ClientKind.MONITOR)))
+
+
+def others(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
+    """As `rank`, without what seems to be this tool itself: one by its name that holds little."""
+    return tuple(hog for hog in rank(clients) if hog.client.name != OWN_NAME or hog.client.total_bytes >= HOG_BYTES)
+
+
+def with_clients(snapshot: Snapshot, clients: Iterable[ClientBuffer]) -> Snapshot:
+    """`snapshot` with what CLIENT LIST sums up to, where the server (before 5.0) reports no mem_clients_normal."""
+    if snapshot.memory.clients_normal_bytes is not None or snapshot.fleet is not None:
+        return snapshot
+    held = sum(client.total_bytes for client in clients if not {"S", "M", "O"} & set(client.flags))
+    if held < HOG_BYTES:
+        return snapshot
+    doubt = Doubt("mem_clients_normal", f"{NOT_REPORTED}: the {size(held)} that CLIENT LIST shows stand for it")
+    memory = replace(snapshot.memory, clients_normal_bytes=held)
+    return replace(snapshot, memory=memory, doubts=(*snapshot.doubts, doubt))
+
+
+def noteworthy_bytes(used_bytes: int) -> int:
+    """What a client must hold to be worth a line beside `used_bytes` of memory.
+
+    >>> noteworthy_bytes(2**20), noteworthy_bytes(2**30), noteworthy_bytes(2**40)
+    (65536, 1048576, 1048576)
+    """
+    return min(HOG_BYTES, max(_LEAST_BYTES, round(used_bytes * _LEAST_SHARE)))
+
+
+def kind_of(client: ClientBuffer) -> ClientKind:
+    """By its flags (networking.c, catClientInfoString: O is MONITOR, S a replica, P a subscriber) and its buffers."""
+    if "O" in client.flags:
+        return ClientKind.MONITOR
+    if "S" in client.flags:
+        return ClientKind.REPLICA
+    if "P" in client.flags or client.subscriptions:
+        return ClientKind.SUBSCRIBER
+    if client.total_bytes < HOG_BYTES:
+        return ClientKind.ORDINARY
+    return ClientKind.SENDER if client.query_bytes > client.output_bytes else ClientKind.READER

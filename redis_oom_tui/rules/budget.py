@@ -5,19 +5,16 @@ from collections.abc import Mapping
 
 from redis_oom_tui.formatting.key_sizes import sum_words
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, size
-from redis_oom_tui.models.action import Backup, BackupChoice, Budget
+from redis_oom_tui.models.action import BackupChoice, Budget
 from redis_oom_tui.models.plan import Operation, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import uncopied
+from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.headroom import size_is_told
-from redis_oom_tui.rules.restore_size import table_growth
 from redis_oom_tui.rules.selection import MOST_PASSED_BY
 
 TARGET = 0.80
-# How far keys are put back: a server brought to its limit again would refuse the next write, or evict for it.
-FILLED_TO = 0.95
 _WORD_ABOVE_KEYS = 1000
 _WORD_ABOVE_SHARE = 0.10
 _WORD_ABOVE_BYTES = 1024**3
@@ -157,47 +154,12 @@ def without_copy(plan: Plan, backup: BackupChoice) -> int:
     """How many keys of `plan` would be gone for good: those that it takes and `backup` does not hold."""
     if not backup.wanted:
         return len(plan.keys)
-    return 0 if backup.keep_unsaved else sum(1 for _ in uncopied.keys(plan, backup))
+    return 0 if backup.keep_unsaved else sum(1 for _ in headroom.uncopied_keys(plan, backup))
 
 
 def _share(plan: Plan) -> float:
     """The plan's keys as a share of all that the server held when it was made."""
     return min(1.0, len(plan.keys) / plan.keyspace_keys) if plan.keyspace_keys else 0.0
-
-
-def putting_back(backup: Backup, snapshot: Snapshot) -> str | None:
-    """What a backup's keys would do to the pressure, in a sentence; None without a limit or without sizes."""
-    memory = snapshot.memory
-    counted = memory.counted_bytes
-    if memory.maxmemory_bytes is None or counted is None:
-        return None
-    if backup.held_bytes is None or backup.deed == Operation.EXPIRE.value:
-        return None
-    taken = backup.held_bytes if backup.restored_bytes is None else backup.restored_bytes
-    taken += table_growth(snapshot.keys, backup.keys) + table_growth(snapshot.expires, backup.expiring_keys or 0)
-    after = (counted + taken) / memory.maxmemory_bytes
-    words = f"Its keys took {size(backup.held_bytes)}: with all of them it would be at {percent(after)} of maxmemory"
-    if counted >= FILLED_TO * memory.maxmemory_bytes:
-        now = percent(counted / memory.maxmemory_bytes)
-        return f"{words}. It is at {now} already, and nothing is put back above {percent(FILLED_TO)}: make room first."
-    return f"{words}, and it stops at {percent(FILLED_TO)}." if after > FILLED_TO else f"{words}."
-
-
-def holding(backup: Backup) -> str:
-    """What a backup holds, in a sentence.
-
-    >>> holding(Backup("b", 0.0, "s", "redis", "7", 1200, 9, held_bytes=4096, left_out_keys=1))
-    'It holds 1,200 keys (4.0 KiB); 1 key more was deleted without a copy.'
-    """
-    what = "the former expiry of " if backup.deed == Operation.EXPIRE.value else ""
-    held = f" ({size(backup.held_bytes)})" if backup.held_bytes is not None else ""
-    if not backup.whole:
-        return f"It was to hold {what}{number_of_keys(backup.keys)}{held} and was cut off: what is in it counts."
-    missing = ""
-    if backup.left_out_keys:
-        were = "was" if backup.left_out_keys == 1 else "were"
-        missing = f"; {number_of_keys(backup.left_out_keys)} more {were} deleted without a copy"
-    return f"It holds {what}{number_of_keys(backup.keys)}{held}{missing}."
 
 
 def unsaved(plan: Plan, backup: BackupChoice) -> tuple[int, int]:
@@ -248,7 +210,7 @@ def of_what_goes(plan: Plan, backup: BackupChoice) -> Plan:
     """`plan` without the keys that will be kept because they cannot be saved."""
     if not backup.keep_unsaved:
         return plan
-    kept = {key.id for key, _ in uncopied.keys(plan, backup)}
+    kept = {key.id for key, _ in headroom.uncopied_keys(plan, backup)}
     return replace(plan, keys=tuple(key for key in plan.keys if key.id not in kept)) if kept else plan
 
 
@@ -303,7 +265,7 @@ def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
 def _others(plan: Plan, backup: BackupChoice) -> Counter[str]:
     """How many keys cannot be copied, though none is over the cap of one key, by the reason."""
     found: Counter[str] = Counter()
-    for key, _ in uncopied.keys(plan, backup):
+    for key, _ in headroom.uncopied_keys(plan, backup):
         if key.size is None or key.size <= backup.max_key_bytes:
             told = size_is_told(key.type, key.size, len(key.id.key))
             found[_NO_ROOM.format(size(backup.room_bytes)) if told else _UNKNOWN] += 1

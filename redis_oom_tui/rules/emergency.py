@@ -10,7 +10,7 @@ from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.plan import Criteria, Order, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import idle_trust
+from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.rules.selection import within
@@ -111,4 +111,4 @@ def doubts(plan: Plan, snapshot: Snapshot) -> tuple[str, ...]:
     """What speaks against the idle times of the plan's own keys; empty for a plan that does not go by them."""
     if not leans_on_idle(plan.criteria):
         return ()
-    return idle_trust.flags(plan.criteria, snapshot, plan.keys, lfu_before=False)
+    return plan_warnings.idle_flags(plan.criteria, snapshot, plan.keys, lfu_before=False)

@@ -1,13 +1,18 @@
-"""How large a reply may be before others pay for it: what is held for a client counts towards maxmemory.
+"""What a question may cost the server: replies bounded by the room below maxmemory, and pauses after slow answers.
 
 A reply that its client has not read yet is evicted for, or has writes refused. Measured with a value of 8 MB that was
 saved and compared before its deletion, as multiples of its size that had to be free for no other key to be evicted:
 1.1 on Redis 6.2 and 7.0, 0.6 on Valkey 9.1, 2.1 on Redis 8.2, where what a script read counts as well.
+
+While a giant is freed with libc's allocator the server waits for that at each turn, and an INFO takes it seconds:
+asking it every second would then be most of what it does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from redis_oom_tui.formatting.sizes import count, size
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
 
@@ -149,3 +154,67 @@ def largest(room: int | None, most: int) -> int:
     if room is None:
         return most
     return min(most, max(UNNOTICED, (room - _BESIDE) * 2 // _HALVES))
+
+
+def why_uncopied(key: PlannedKey, choice: BackupChoice) -> str | None:
+    """Why `key` will not be in the backup; None where it will, as far as the plan tells.
+
+    >>> from redis_oom_tui.models.keys import KeyId
+    >>> why_uncopied(PlannedKey(KeyId(0, b"k"), "hash", 99_000_000), BackupChoice())
+    '94.4 MiB is too large to save, with at most 16.0 MiB a key'
+    >>> why_uncopied(PlannedKey(KeyId(0, b"k"), "graphdata", 60), BackupChoice(room_bytes=2**30))
+    'its size is not known, so nobody knows what its copy would take of the room below maxmemory'
+    >>> why_uncopied(PlannedKey(KeyId(0, b"k"), "hash", 60), BackupChoice(room_bytes=0))
+    """
+    if key.size is not None and key.size > choice.max_key_bytes:
+        return too_large(key.size, choice)
+    if choice.room_bytes is None:
+        return None
+    if not size_is_told(key.type, key.size, len(key.id.key)):
+        return SIZE_UNKNOWN
+    return None if has_room(key.size or 0, choice.room_bytes) else no_room(key.size or 0, choice.room_bytes)
+
+
+def too_large(bytes_: int, choice: BackupChoice) -> str:
+    """That a key of so many bytes is over the cap of one key."""
+    return f"{size(bytes_)} is too large to save, with at most {size(choice.max_key_bytes)} a key"
+
+
+SIZE_UNKNOWN = "its size is not known, so nobody knows what its copy would take of the room below maxmemory"
+
+
+def no_room(bytes_: int, room: int) -> str:
+    """That a key of so many bytes cannot be read without harm to others."""
+    return (
+        f"{size(bytes_)} is too large to save now: reading it needs {size(needed(bytes_))} free below maxmemory, and"
+        f" {size(room)} are free"
+    )
+
+
+def uncopied_keys(plan: Plan, choice: BackupChoice) -> Iterator[tuple[PlannedKey, str]]:
+    """The keys of `plan` that cannot be copied, each with the reason; none where no copy is wanted or needed."""
+    if not choice.wanted or plan.deed is Operation.EXPIRE:
+        return
+    for key in plan.keys:
+        # Nearly every key is small, and there may be hundreds of thousands.
+        if (reason := why_uncopied(key, choice)) is not None:
+            yield key, reason
+
+
+_TIMES = 9.0
+"""A slow answer is followed by so many times its length without a question: a tenth of the server's time at most."""
+_LONGEST_SECONDS = 30.0
+# What is no slower than this above the usual is a hiccup, or the link.
+_HICCUP_SECONDS = 0.25
+# An answer may take so long by the link alone: INFO over 10 KB/s.
+_LINK_SECONDS = 0.5
+
+
+def pause_after(took: float, usual: float = 0.0) -> float:
+    """Seconds for which not to ask again after an answer that took `took`; `usual` is the quickest answer so far.
+
+    >>> pause_after(0.2), pause_after(3.0), pause_after(1.0, usual=0.9), pause_after(60.0)
+    (0.0, 27.0, 4.5, 30.0)
+    """
+    beyond = took - min(usual, _LINK_SECONDS)
+    return min(_LONGEST_SECONDS, _TIMES * beyond) if beyond >= _HICCUP_SECONDS else 0.0

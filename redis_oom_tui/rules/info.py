@@ -20,9 +20,8 @@ from redis_oom_tui.models.snapshot import (
 )
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.info_checks import check_memory, check_times
-from redis_oom_tui.rules.info_values import InfoFields, believed
+from redis_oom_tui.rules.info_fields import InfoFields, believed, identify
 from redis_oom_tui.rules.policies import not_judged
-from redis_oom_tui.rules.products import identify
 
 _LONGEST = 80
 _RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})")

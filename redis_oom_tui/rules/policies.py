@@ -1,4 +1,11 @@
-"""Eviction policies in plain words (evict.c; the lrm pair exists since Redis 8.6)."""
+"""Eviction policies in plain words (evict.c; lrm exists since Redis 8.6), and whose keys each would take first."""
+
+from bisect import bisect_left
+
+from msgspec import Struct
+
+from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.rules.sampling import Curve, falling, share_up_to
 
 NOEVICTION = "noeviction"
 # What a snapshot says where the server does not report its policy.
@@ -80,3 +87,119 @@ def is_allkeys(policy: str) -> bool:
 def is_lfu(policy: str) -> bool:
     """Whether the server keeps access frequencies instead of idle times."""
     return policy.endswith("-lfu")
+
+
+# So much of the keys that can go must be of rows with a curve before it says who goes first.
+_TELLING = 0.9
+# How many families are named, and the most where more of them tie.
+_NAMED, _MOST_NAMED = 3, 10
+# Times within this of each other tie: the scan keeps them in steps of about a fifth.
+_ALIKE = 0.2
+_HALVINGS = 20
+
+
+class FirstOut(Struct, frozen=True):
+    """The families that lose keys first, each with about how many, most first; `by` says what decides.
+
+    Where that is not known, `unknown` says why, and `families` are all that can lose keys, largest first. `named` are
+    those to name: none where chance decides, and all that tie.
+    """
+
+    families: tuple[tuple[PatternRow, float], ...] = ()
+    by: str = ""
+    unknown: str | None = None
+    named: tuple[PatternRow, ...] = ()
+
+
+def first_out(name: str, scan: ScanView, current: str, share: float) -> FirstOut:
+    """Whose keys are among the first `share` of those that policy `name` can take, where `current` is the policy."""
+    if name == NOEVICTION:
+        return FirstOut()
+    if is_volatile(name) and not scan.ttls_told:
+        return FirstOut(unknown="TTLs are not told here")
+    rows = _candidates(name, scan)
+    if not rows:
+        return FirstOut()
+    everything = tuple((row, float(keys)) for row, keys in rows)
+    if name.endswith("-random"):
+        return FirstOut(everything, by="chance: every key that can go is as likely as another")
+    if len(rows) == 1:
+        return FirstOut(everything, by="being the only family that can lose keys", named=(rows[0][0],))
+    curves = [(row, keys, _curve(name, row)) for row, keys in rows]
+    if sum(keys for _, keys, curve in curves if curve) < _TELLING * sum(keys for _, keys in rows):
+        return FirstOut(everything, unknown=_why_unknown(name, current))
+    by = _BY.get(name.rpartition("-")[2], "")
+    found = _among_the_first(curves, share)
+    named = _to_name([row for row, _ in found], {(row.db, row.pattern): curve for row, _, curve in curves})
+    known = [curve for _, _, curve in curves if curve]
+    if len(named) > _MOST_NAMED or (len(known) > 1 and all(_tie(known[0], curve) for curve in known)):
+        tied = len(known) if len(named) <= _MOST_NAMED else len(named)
+        return FirstOut(everything, unknown=f"{tied} families tie by {by}")
+    return FirstOut(found, by, named=named)
+
+
+def _to_name(rows: list[PatternRow], curves: dict[tuple[int | None, bytes], Curve]) -> tuple[PatternRow, ...]:
+    """The first of `rows`, and those of the others that tie with one of them."""
+    first = [curves[row.db, row.pattern] for row in rows[:_NAMED]]
+    others = [row for row in rows[_NAMED:] if any(_tie(one, curves[row.db, row.pattern]) for one in first)]
+    return (*rows[:_NAMED], *others)
+
+
+def _tie(one: Curve, other: Curve) -> bool:
+    pairs = zip(one, other, strict=False)
+    return len(one) == len(other) and all(abs(a - b) <= max(1.0, _ALIKE * max(abs(a), abs(b))) for a, b in pairs)
+
+
+_BY = {"ttl": "the shortest TTLs", "lru": "the longest idle times", "lfu": "the lowest frequencies"}
+
+
+def _candidates(name: str, scan: ScanView) -> list[tuple[PatternRow, int]]:
+    """The families that no smaller one divides, with their keys that can go, most first."""
+    divided = {(row.db, row.parent) for row in scan.patterns if row.parent is not None}
+    leaves = [row for row in scan.patterns if (row.db, row.pattern) not in divided]
+    found = [(row, row.keys - row.no_ttl_keys if is_volatile(name) else row.keys) for row in leaves]
+    return sorted(((row, keys) for row, keys in found if keys > 0), key=lambda item: -item[1])
+
+
+def _curve(name: str, row: PatternRow) -> Curve:
+    """The values by which the policy chooses, those that go first at its start; empty where they are not known."""
+    if name.endswith("-ttl"):
+        return row.ttl_curve
+    if is_lfu(name):
+        return row.frequency_curve
+    if not name.endswith("-lru"):
+        return ()
+    if not row.idle_curve and row.idle_quantiles is not None:
+        low, middle, high = row.idle_quantiles
+        return falling((low,) * 4 + (middle,) * 3 + (high,) * 4)
+    return falling(row.idle_curve)
+
+
+def _why_unknown(name: str, current: str) -> str:
+    if name.endswith("-ttl"):
+        return "this scan kept no TTLs of families: scan again"
+    if is_lfu(name):
+        if is_lfu(current):
+            return "frequencies were not read"
+        return "the server counts frequencies only under an LFU policy"
+    if name.endswith("-lru"):
+        return "under an LFU policy the server keeps no idle times" if is_lfu(current) else "idle times were not read"
+    return "the server does not tell by what this policy chooses"
+
+
+def _among_the_first(curves: list[tuple[PatternRow, int, Curve]], share: float) -> tuple[tuple[PatternRow, float], ...]:
+    """How many keys of each family are among the first `share` of all, as if the server saw every key."""
+    known = [(row, keys, curve) for row, keys, curve in curves if curve]
+    wanted = share * sum(keys for _, keys, _ in known)
+
+    def taken(most: float) -> float:
+        return sum(keys * share_up_to(curve, most) for _, keys, curve in known)
+
+    values = sorted({value for _, _, curve in known for value in curve})
+    place = min(bisect_left(values, wanted, key=taken), len(values) - 1)
+    low, most = float(values[place - 1] if place else values[0]), float(values[place])
+    for _ in range(_HALVINGS):
+        middle = (low + most) / 2
+        low, most = (low, middle) if taken(middle) >= wanted else (middle, most)
+    found = [(row, keys * share_up_to(curve, most)) for row, keys, curve in known]
+    return tuple(sorted(((row, lost) for row, lost in found if lost > 0), key=lambda item: -item[1]))

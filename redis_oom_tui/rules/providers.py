@@ -1,4 +1,4 @@
-"""Managed services: which one it is, and where the settings are changed that it keeps to itself.
+"""What to do where a command is refused: another command, another user, or the managed service's own way.
 
 From the providers' own documentation, not tried (November 2026). A service is known by its host name; behind a private
 address nothing is guessed.
@@ -9,6 +9,7 @@ import re
 from msgspec import Struct
 
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 
 
 class Provider(Struct, frozen=True):
@@ -136,12 +137,12 @@ def provider_of(address: Address) -> Provider | None:
     return next((provider for provider in PROVIDERS if provider.host.search(address.host)), None)
 
 
-def instead(address: Address, setting: str = "", value: str = "") -> str:
+def where_to_set(address: Address, setting: str = "", value: str = "") -> str:
     """Where to change `setting` (to `value`) when the server refuses or ignores CONFIG SET: a clause for a sentence.
 
-    >>> instead(Address("db.example.aivencloud.com"), "maxmemory-policy", "allkeys-lru").split(" (")[0]
+    >>> where_to_set(Address("db.example.aivencloud.com"), "maxmemory-policy", "allkeys-lru").split(" (")[0]
     'on Aiven set it by: avn service update NAME -c valkey_maxmemory_policy=allkeys-lru'
-    >>> instead(Address("10.0.0.5"), "maxmemory")[:34]
+    >>> where_to_set(Address("10.0.0.5"), "maxmemory")[:34]
     "set it in the provider's console o"
     """
     provider = provider_of(address)
@@ -161,3 +162,37 @@ def instead(address: Address, setting: str = "", value: str = "") -> str:
 def _led(how: str) -> str:
     """The words that lead to a command, or none before a phrase that stands by itself."""
     return how if how.startswith("it follows") else f"set it {how}" if how.startswith("in the") else f"set it by: {how}"
+
+
+_ALTERNATIVES = {
+    Feature.UNLINK: "delete with a program that may",
+    Feature.EXPIRE: "delete the keys instead",
+    Feature.RESTORE: "put the backup back on a server that takes it",
+    Feature.CONFIG_REWRITE: "write the setting into the server's configuration file by hand",
+    Feature.CLIENT_KILL: "close the connection where that client runs",
+    Feature.MEMORY_PURGE: "wait, as the allocator gives memory back by itself in time",
+}
+
+
+def refused_feature(feature: Feature, reason: str, known: Capabilities) -> str:
+    """That `feature` is refused, the server's `reason`, and what to try.
+
+    >>> refused_feature(Feature.UNLINK, "unknown command 'UNLINK'", Capabilities())
+    "UNLINK is refused here (unknown command 'UNLINK'): let the keys expire instead of deleting them"
+    """
+    other = _ALTERNATIVES.get(feature, "")
+    if feature is Feature.UNLINK and known.has(Feature.EXPIRE):
+        other = "let the keys expire instead of deleting them"
+    tries = [*(["log in as a user who may"] if "permission" in reason else []), *([other] if other else [])]
+    return f"{feature.value} is refused here ({reason})" + (f": {', or '.join(tries)}" if tries else "")
+
+
+def no_copy(known: Capabilities) -> str | None:
+    """Why no key can be copied before it is deleted, and what to do; None where it can."""
+    reason = known.why_not(Feature.DUMP)
+    if reason is None:
+        return None
+    return (
+        f"No key can be copied before it goes, as DUMP is refused here ({reason}): decline the backup (--no-backup),"
+        " and there is no undo"
+    )

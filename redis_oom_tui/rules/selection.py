@@ -11,7 +11,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
 from redis_oom_tui.rules import key_patterns
-from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.rules.key_patterns import compiled_glob
 from redis_oom_tui.rules.sizing import OWN_TYPES, weight
 
 # A plan is held in memory, on a machine that may have little of it: about 400 bytes a key.
@@ -62,7 +62,7 @@ def server_type(criteria: Criteria) -> str | None:
 def names_matching(criteria: Criteria, names: list[bytes]) -> list[bytes]:
     """Those of `names` that the globs let in, where there are any, and the patterns as a scan counts them."""
     if criteria.patterns:
-        globs = [compiled(pattern).fullmatch for pattern in criteria.patterns]
+        globs = [compiled_glob(pattern).fullmatch for pattern in criteria.patterns]
         names = [name for name in names if any(glob(name) for glob in globs)]
     if criteria.key_patterns:
         held = key_patterns.held(criteria.key_patterns, names)
@@ -108,7 +108,7 @@ def matching(criteria: Criteria, rows: Sequence[Row], wanted: frozenset[KeyId] |
     if criteria.ttl is not TtlFilter.ANY:
         rows = [row for row in rows if ttl_matches(criteria.ttl, row.ttl_ms)]
     if criteria.patterns:
-        patterns = [compiled(pattern).fullmatch for pattern in criteria.patterns]
+        patterns = [compiled_glob(pattern).fullmatch for pattern in criteria.patterns]
         first = patterns[0]
         if len(patterns) == 1:  # the usual case, asked of every key of a walk
             rows = [row for row in rows if first(row.id.key)]

@@ -1,17 +1,23 @@
-"""The settings that the Limits pane offers: what each does, what it takes, and what a change would follow."""
+"""The settings that Limits offers, what CONFIG REWRITE would write beside them, and what should have gone back.
+
+It writes every setting whose running value is neither what the file says nor, where the file says nothing, the default
+that the server was built with; which settings those are the server does not tell.
+"""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from redis_oom_tui.formatting.sizes import count, number_of_keys, parse_size, size
-from redis_oom_tui.models.action import Room
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.settings import shown_value
+from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, parse_size, size
+from redis_oom_tui.models.action import AuditEntry, Room
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.settings import Change
+from redis_oom_tui.models.settings import Change, Setting
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
-from redis_oom_tui.rules.guard import evicted_keys, parse_limit, propose_limit
+from redis_oom_tui.rules.limit_change import evicted_keys, parse_limit, propose_limit
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION
 from redis_oom_tui.rules.whatif import over_bytes, policy_view
 
@@ -166,3 +172,216 @@ def _evicted_at_once(over: int | None, pool: int | None, snapshot: Snapshot) -> 
         return "Whether the server is over its limit is not known: if it is, keys are evicted at once, for good."
     keys = "" if pool is None else f", about {count(evicted_keys(over, pool, snapshot))} of {count(pool)} keys,"
     return f"The server is over its limit: about {size(over)}{keys} would be evicted at once; there is no undo."
+
+
+# Defaults of all versions from Redis 6.2 and Valkey 7.2 on.
+_DEFAULTS = {
+    "maxmemory": "0",
+    "maxmemory-policy": "noeviction",
+    "maxmemory-samples": "5",
+    "maxmemory-eviction-tenacity": "10",
+    "maxmemory-clients": "0",
+    "active-expire-effort": "1",
+    "activedefrag": "no",
+}
+MEMORY_NAMES = (*_DEFAULTS, "lazyfree-lazy-eviction", "lazyfree-lazy-expire")
+# Passwords, and what the server writes in other words than the file has it.
+_NOT_COMPARED = frozenset(
+    {
+        *("requirepass", "masterauth", "masteruser", "primaryauth", "primaryuser", "user"),
+        *("tls-key-file-pass", "tls-client-key-file-pass"),
+        *("save", "bind", "port", "tls-port", "unixsocketperm", "slaveof", "replicaof"),
+        *("dir", "logfile", "pidfile", "loadmodule", "rename-command"),
+        *("client-output-buffer-limit", "oom-score-adj-values", "notify-keyspace-events"),
+    }
+)
+_NAMED = 6
+
+
+class ServerFile(Struct, frozen=True):
+    """The server's config file: its path, '' where it has none and None where it is not told; and what it sets, None
+    where it could not be read from here.
+    """
+
+    path: str | None
+    settings: Mapping[str, str] | None = None
+
+
+def settings_to_compare(file: ServerFile) -> tuple[str, ...]:
+    """The settings to ask the server for, so that `freezes` can tell."""
+    named = [name for name in file.settings or () if name not in _NOT_COMPARED]
+    return tuple(dict.fromkeys((*MEMORY_NAMES, *named)))
+
+
+def rewrite_effects(name: str, file: ServerFile, running: Mapping[str, str], done: Sequence[Change]) -> tuple[str, ...]:
+    """Sentences on what goes into the file beside `name`. `done` is what this tool changed since the server started.
+
+    >>> rewrite_effects("maxmemory", ServerFile("/r.conf", {"hz": "10"}), {"hz": "50", "maxmemory-samples": "9"}, ())
+    ('CONFIG REWRITE also writes to /r.conf: hz 50 (10 in the file), maxmemory-samples 9 (not in the file).', \
+'Anything else that was changed since the start and that the file does not name is written as well.')
+    """
+    if file.path == "":
+        return ("The server runs without a config file: CONFIG REWRITE will be refused.",)
+    where = safe_text(file.path or "the config file", 120)
+    if file.settings is None:
+        return (*_unseen(name, where, running), *_by_this_tool(name, done, ()))
+    differing = {
+        other: f"{other} {_shown(other, value)} ({_said(other, file.settings)})"
+        for other, value in running.items()
+        if other != name and _differs(other, value, file.settings)
+    }
+    if differing:
+        found = [f"CONFIG REWRITE also writes to {where}: {_listed(list(differing.values()))}."]
+    else:
+        found = [f"CONFIG REWRITE writes nothing else anew: all that {where} names runs as it says there."]
+    found.append("Anything else that was changed since the start and that the file does not name is written as well.")
+    return (*found, *_by_this_tool(name, done, differing))
+
+
+def _unseen(name: str, where: str, running: Mapping[str, str]) -> tuple[str, ...]:
+    values = [
+        f"{other} {_shown(other, running[other])}" for other in MEMORY_NAMES if other in running and other != name
+    ]
+    now = f" As they run now: {', '.join(values)}." if values else ""
+    return (
+        f"CONFIG REWRITE writes every running setting that differs from {where}, which cannot be read from here.{now}",
+    )
+
+
+def _by_this_tool(name: str, done: Sequence[Change], told: Mapping[str, str] | tuple[()]) -> tuple[str, ...]:
+    first: dict[str, str | None] = {}
+    last: dict[str, str] = {}
+    for change in done:
+        first.setdefault(change.name, change.old)
+        last[change.name] = change.new
+    each = [
+        f"{other} (to {_shown(other, value)})"
+        for other, value in last.items()
+        if other != name and other not in told and value != first[other]
+    ]
+    if not each:
+        return ()
+    return (f"This tool changed, since the server started: {_listed(each)}.",)
+
+
+def _differs(name: str, running: str, file: Mapping[str, str]) -> bool:
+    if name in _NOT_COMPARED:
+        return False
+    wanted = file.get(name, _DEFAULTS.get(name))
+    return wanted is not None and _plain(running) != _plain(wanted)
+
+
+def _plain(value: str) -> str | int:
+    try:
+        return parse_size(value)
+    except BadInput:
+        return value.strip().lower()
+
+
+def _said(name: str, file: Mapping[str, str]) -> str:
+    return f"{_shown(name, file[name])} in the file" if name in file else "not in the file"
+
+
+def _shown(name: str, value: str) -> str:
+    if name == "maxmemory" and value.isdigit() and int(value):
+        return size(int(value))
+    return safe_text(value, 40) or "''"
+
+
+def _listed(each: Sequence[str]) -> str:
+    more = len(each) - _NAMED
+    return ", ".join(each[:_NAMED]) + (f", and {count(more)} more" if more > 0 else "")
+
+
+# A return takes a moment, and is tried again for some seconds where the server is away.
+_LATE_SECONDS = 5.0
+
+
+def overdue(history: Iterable[AuditEntry], now: float) -> tuple[AuditEntry, ...]:
+    """The changes of which nothing tells that they went back, were kept, or were changed again; `now` is Unix seconds.
+
+    The newest first. One that is due but a moment ago is not among them.
+    """
+    settled: set[tuple[str, str]] = set()
+    found: list[AuditEntry] = []
+    for entry in sorted(history, key=lambda one: one.at, reverse=True):
+        place = entry.server, _setting(entry)
+        if not entry.ok or not place[1] or place in settled:
+            continue
+        settled.add(place)
+        if entry.action == "set" and entry.returns_at is not None and entry.returns_at + _LATE_SECONDS < now:
+            found.append(entry)
+    return tuple(found)
+
+
+def cut_off(history: Iterable[AuditEntry]) -> tuple[AuditEntry, ...]:
+    """The changes of settings that are the last of their kind, and of which nothing tells how they ended."""
+    latest: set[tuple[str, str]] = set()
+    found: list[AuditEntry] = []
+    for entry in sorted(history, key=lambda one: one.at, reverse=True):
+        place = entry.server, _setting(entry)
+        if place[1] and place not in latest:
+            latest.add(place)
+            if entry.ended is None and entry.change is not None:
+                found.append(entry)
+    return tuple(found)
+
+
+def left_behind(
+    history: Iterable[AuditEntry], server: str, settings: Sequence[Setting], now: float, *, unread: bool = False
+) -> tuple[str, ...]:
+    """A sentence for each setting of `server` that a killed tool may have changed, or left at a value that was to hold
+    for a while only; with `unread` also for one whose value is not among `settings`.
+    """
+    entries = tuple(history)
+    maybe = _maybe_changed(entries, server, settings, now, unread=unread)
+    return maybe + not_returned(entries, server, settings, now, unread=unread)
+
+
+def _maybe_changed(
+    history: Iterable[AuditEntry], server: str, settings: Sequence[Setting], now: float, *, unread: bool
+) -> tuple[str, ...]:
+    values = {setting.name: setting.value for setting in settings}
+    sentences: list[str] = []
+    for entry in cut_off(history):
+        if entry.server != server or entry.change is None:
+            continue
+        change = entry.change.change
+        value, new = values.get(change.name), shown_value(change.name, change.new)
+        begun = f"{change.name} may have been set to {new} by this tool {duration(max(0.0, now - entry.at))} ago"
+        ends = f"; {shown_value(change.name, change.old)} was to come back by itself" if entry.returns_at else ""
+        if value is not None and value == change.new != change.old:
+            sentences.append(f"{begun}, which was cut off before it wrote the end down: it is {new} now{ends}")
+        elif value is None and (unread or change.name in values):
+            sentences.append(f"{begun}, which was cut off before it wrote the end down: look at it{ends}")
+    return tuple(sentences)
+
+
+def not_returned(
+    history: Iterable[AuditEntry], server: str, settings: Sequence[Setting], now: float, *, unread: bool = False
+) -> tuple[str, ...]:
+    """A sentence for each setting of `server` that still has the value that was to hold for a while only; with `unread`
+    also for one whose value is not among `settings`.
+    """
+    values = {setting.name: setting.value for setting in settings}
+    told: list[str] = []
+    for entry in overdue(history, now):
+        if entry.server != server or entry.change is None or entry.returns_at is None:
+            continue
+        name, old = entry.change.change.name, entry.change.change.old
+        if old is not None and values.get(name) == entry.change.now != old:
+            ago, was, still = duration(now - entry.returns_at), shown_value(name, old), shown_value(name, values[name])
+            told.append(
+                f"{name} was to go back to {was} {ago} ago, and the tool was killed before it did: it is {still} still"
+            )
+        elif unread and old is not None and name not in values:
+            ago, was = duration(now - entry.returns_at), shown_value(name, old)
+            told.append(f"{name} was to go back to {was} {ago} ago, and nothing tells that it did: look at it")
+    return tuple(told)
+
+
+def _setting(entry: AuditEntry) -> str:
+    """What an entry is about, where that is a setting that was changed or kept."""
+    if entry.change is not None:
+        return entry.change.change.name
+    return entry.what.partition(" ")[0] if entry.action == "keep" else ""

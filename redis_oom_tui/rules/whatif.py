@@ -8,14 +8,15 @@ from redis_oom_tui.models.action import PolicyView, WriteStep
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
-from redis_oom_tui.rules import critical_data
-from redis_oom_tui.rules.first_out import FirstOut, first_out
+from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import (
     KNOWN,
     NOEVICTION,
     UNKNOWN,
+    FirstOut,
     evicts,
+    first_out,
     is_allkeys,
     is_known,
     is_lfu,
@@ -136,7 +137,8 @@ def _flagged(name: str, keys: int | None, enough: bool | None, endangered: float
 def _endangered(first: FirstOut) -> float:
     """How much of what goes first is of families whose loss breaks things, as a share of its keys."""
     every = sum(keys for _, keys in first.families)
-    return sum(keys for row, keys in first.families if critical_data.kind(row) is not None) / every if every else 0.0
+    critical = sum(keys for row, keys in first.families if plan_warnings.critical_kind(row) is not None)
+    return critical / every if every else 0.0
 
 
 def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], enough: bool | None) -> tuple[str, ...]:
@@ -159,7 +161,7 @@ def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], e
     if not is_lfu(name) and is_lfu(snapshot.memory.policy) and name.endswith("-lru"):
         found.append("Idle times are wrong for keys used under an LFU policy: at first it evicts almost at random.")
     found.extend(_buffers(snapshot))
-    found.extend(critical_data.families(families))
+    found.extend(plan_warnings.critical_patterns(families))
     return tuple(found)
 
 

@@ -20,8 +20,8 @@ from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 
 from redis_oom_tui.models import address, timeouts
-from redis_oom_tui.rules.clients import OWN_NAME
-from redis_oom_tui.rules.server_bugs import no_touch_crash
+from redis_oom_tui.rules.breakdown import OWN_NAME
+from redis_oom_tui.rules.info_fields import no_touch_crash
 from redis_oom_tui.server.asking import ASKING, asking
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.errors import waits

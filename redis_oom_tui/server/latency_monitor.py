@@ -10,7 +10,7 @@ from typing import Protocol
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import ServerBusy, TriageError
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.backoff import pause_after
+from redis_oom_tui.rules.headroom import pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.rate_controller import Hold, RateController

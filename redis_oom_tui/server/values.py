@@ -11,11 +11,10 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.values import FamilySample, SampledKey
-from redis_oom_tui.rules.globs import compiled
 from redis_oom_tui.rules.headroom import at_once as at_once_of
-from redis_oom_tui.rules.key_patterns import matcher
+from redis_oom_tui.rules.key_patterns import compiled_glob, matcher
+from redis_oom_tui.rules.sampling import summarize
 from redis_oom_tui.rules.sizing import SAMPLES
-from redis_oom_tui.rules.values import summarize
 from redis_oom_tui.server.decode import page
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.room import room_now
@@ -95,7 +94,7 @@ def _largest(rows: Sequence[PatternRow]) -> list[_Wanted]:
         kind, count = max(row.types, key=lambda item: item[1])
         if kind in _LOOKS and count >= 0.9 * row.keys and len(wanted) < _FAMILIES:
             start = re.split(rb"[*?\[\\]", row.match, maxsplit=1)[0]
-            wanted.append(_Wanted(row, kind, start, compiled(row.match)))
+            wanted.append(_Wanted(row, kind, start, compiled_glob(row.match)))
     return wanted
 
 

@@ -9,7 +9,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import lowered, reading
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.incident import episodes
+from redis_oom_tui.rules.report import episodes
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.server_state import Link, ScreenClock, ServerState
 

@@ -12,12 +12,12 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Thresholds, Verdict
 from redis_oom_tui.ports import Replayable, Source, TellsSettings
-from redis_oom_tui.rules.backoff import pause_after
-from redis_oom_tui.rules.clients import with_clients
-from redis_oom_tui.rules.fill_in import with_settings
+from redis_oom_tui.rules.breakdown import with_clients
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
+from redis_oom_tui.rules.headroom import pause_after
 from redis_oom_tui.rules.history import History
+from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.verdict import follow, judge
 from redis_oom_tui.tui.loop_lag import LoopLag
 from redis_oom_tui.tui.replicas import ReplicaLook

@@ -9,8 +9,7 @@ import redis
 
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.rules.budget import FILLED_TO, putting_back
-from redis_oom_tui.rules.restore_size import table_growth
+from redis_oom_tui.rules.restoring import FILLED_TO, pressure_after_restore, table_growth
 from redis_oom_tui.server.live import LiveServer
 from tests.support.acting import operating, planned, settled
 from tests.support.servers import RunningServer
@@ -75,7 +74,7 @@ async def test_what_has_room_by_the_preview_comes_back_whole(server: RunningServ
             client.config_set("maxmemory-policy", "noeviction")
             client.config_set("maxmemory", round((settled(client) + told + 600_000) / FILLED_TO))
             await live.open()
-            words = str(putting_back(backup, await live.snapshot()))
+            words = str(pressure_after_restore(backup, await live.snapshot()))
             await live.close()
             assert "stops at" not in words
             report = await operator.restore(Path(backup.path)).run()

@@ -29,9 +29,9 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, PlannedKey
 from redis_oom_tui.models.scan import SavedScan
 from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.rules.budget import holding
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.emergency import Spent
+from redis_oom_tui.rules.restoring import backup_contents
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.scan.checkpoint import checkpoint_from
 from tests.files import test_backup, test_plans, test_record, test_scans
@@ -55,7 +55,7 @@ def read_backup(path: Path) -> None:
     for read in (
         lambda: inspect(path),
         lambda: read_head(path),
-        lambda: holding(read_head(path, damaged_ok=True)),
+        lambda: backup_contents(read_head(path, damaged_ok=True)),
         lambda: list(read_records(path)),
         lambda: list(read_records(path, damaged_ok=True)),
     ):

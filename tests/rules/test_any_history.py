@@ -27,8 +27,8 @@ from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import DEFECTS, attempt
 from redis_oom_tui.rules.history import History
-from redis_oom_tui.rules.incident import episodes
 from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.report import episodes
 from redis_oom_tui.rules.seasonality import wave_in
 from redis_oom_tui.rules.stretches import in_order
 from redis_oom_tui.rules.verdict import judge

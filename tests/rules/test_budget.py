@@ -8,7 +8,8 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.budget import budget, confirm_word, consent, putting_back, unsaved
+from redis_oom_tui.rules.budget import budget, confirm_word, consent, unsaved
+from redis_oom_tui.rules.restoring import pressure_after_restore
 
 MIB = 1024 * 1024
 
@@ -155,14 +156,14 @@ def test_consent_tells_a_large_share_of_all_keys() -> None:
 )
 def test_what_putting_back_does_to_the_pressure_is_told(held: int | None, deed: str, said: str | None) -> None:
     backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, deed, None if held is None else held * MIB)
-    told = putting_back(backup, snapshot(200 * MIB))
+    told = pressure_after_restore(backup, snapshot(200 * MIB))
     assert told is None if said is None else said in str(told)
-    assert putting_back(backup, snapshot(None)) is None
+    assert pressure_after_restore(backup, snapshot(None)) is None
 
 
 def test_where_nothing_would_be_put_back_it_says_to_make_room_first() -> None:
     backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, "delete", MIB)
-    told = str(putting_back(backup, snapshot(102 * MIB)))
+    told = str(pressure_after_restore(backup, snapshot(102 * MIB)))
     assert "It is at 98 % already, and nothing is put back above 95 %: make room first." in told
 
 

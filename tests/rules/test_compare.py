@@ -11,8 +11,8 @@ from redis_oom_tui.models.scan import Interval, PatternRow, SavedScan, ScanState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.key_patterns import Matcher
-from redis_oom_tui.rules.patterns_rows import rows
-from redis_oom_tui.rules.patterns_tree import PatternTree
+from redis_oom_tui.rules.pattern_rows import rows
+from redis_oom_tui.rules.pattern_tree import PatternTree
 from tests.rules.test_key_patterns import WORDS
 
 

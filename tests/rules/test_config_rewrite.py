@@ -1,14 +1,14 @@
 """What CONFIG REWRITE would write beside the setting it is meant for."""
 
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.rules.config_rewrite import ServerFile, compared, freezes
+from redis_oom_tui.rules.tuning import ServerFile, rewrite_effects, settings_to_compare
 
 FILE = {"maxmemory": "100mb", "maxmemory-policy": "noeviction", "hz": "10", "requirepass": "secret", "save": "60 1"}
 RUNNING = {"maxmemory": "104857600", "maxmemory-policy": "allkeys-lru", "maxmemory-samples": "10", "hz": "10"}
 
 
 def told(name: str, file: ServerFile, *done: Change) -> str:
-    return " ".join(freezes(name, file, RUNNING, done))
+    return " ".join(rewrite_effects(name, file, RUNNING, done))
 
 
 def test_what_differs_from_the_file_is_named_and_a_size_in_other_words_is_no_difference() -> None:
@@ -23,7 +23,7 @@ def test_the_setting_itself_is_not_told_of() -> None:
 
 
 def test_passwords_are_neither_asked_for_nor_told() -> None:
-    assert "requirepass" not in compared(ServerFile("/etc/r.conf", FILE))
+    assert "requirepass" not in settings_to_compare(ServerFile("/etc/r.conf", FILE))
     assert "secret" not in told("hz", ServerFile("/etc/r.conf", FILE))
 
 

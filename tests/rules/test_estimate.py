@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from redis_oom_tui.rules.estimate import SampledShare, counted, extrapolated, giants
+from redis_oom_tui.rules.sampling import SampledShare, counted, extrapolated, giants
 
 GROUPS = 16
 

@@ -15,11 +15,11 @@ from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.models.verdict import Finding, Level
-from redis_oom_tui.rules.clients import ClientKind, rank
+from redis_oom_tui.rules.breakdown import ClientKind, rank
 from redis_oom_tui.rules.findings import find
-from redis_oom_tui.rules.patterns_rows import rows
-from redis_oom_tui.rules.patterns_tree import PatternTree
-from redis_oom_tui.rules.values import summarize
+from redis_oom_tui.rules.pattern_rows import rows
+from redis_oom_tui.rules.pattern_tree import PatternTree
+from redis_oom_tui.rules.sampling import summarize
 from tests.rules.snapshots import GIB, MIB, look
 
 DAY = 86_400

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
-from redis_oom_tui.rules.first_out import FirstOut, first_out
-from redis_oom_tui.rules.patterns_rows import rows
-from redis_oom_tui.rules.patterns_tree import PatternTree
-from redis_oom_tui.rules.spread import curve, share_up_to, step_of
+from redis_oom_tui.rules.pattern_rows import rows
+from redis_oom_tui.rules.pattern_tree import PatternTree
+from redis_oom_tui.rules.policies import FirstOut, first_out
+from redis_oom_tui.rules.sampling import curve, share_up_to, step_of
 
 
 def scanned(families: dict[bytes, list[int]], what: str = "ttl") -> ScanView:

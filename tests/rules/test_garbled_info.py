@@ -19,11 +19,11 @@ from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules import guarded
 from redis_oom_tui.rules.breakdown import break_down, counted_buffers
 from redis_oom_tui.rules.emergency import in_vain
-from redis_oom_tui.rules.fill_in import with_settings
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.info import snapshot_from_info
+from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.whatif import policy_views, write_path
 from redis_oom_tui.server.replies import info_in

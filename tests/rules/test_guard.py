@@ -9,7 +9,7 @@ from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import Activity, Database, Memory, NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import tuning
-from redis_oom_tui.rules.guard import parse_limit, propose_limit
+from redis_oom_tui.rules.limit_change import parse_limit, propose_limit
 
 MIB = 1024 * 1024
 ROOM = Room(limit_bytes=1000 * MIB, free_bytes=500 * MIB)

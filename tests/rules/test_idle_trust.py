@@ -8,7 +8,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey
 from redis_oom_tui.models.snapshot import Activity, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.idle_trust import flags, refuse_idle
+from redis_oom_tui.rules.plan_warnings import idle_flags, refuse_idle
 
 IDLE = Criteria(idle_over_seconds=100)
 KEYS = (PlannedKey(KeyId(0, b"k"), "string", 1, idle_seconds=200),)
@@ -29,22 +29,22 @@ def test_no_key_can_be_idle_for_longer_than_the_clock_counts() -> None:
 
 
 def test_a_calm_master_needs_no_flag() -> None:
-    assert flags(IDLE, CALM, KEYS, lfu_before=False) == ()
+    assert idle_flags(IDLE, CALM, KEYS, lfu_before=False) == ()
 
 
 def test_an_lfu_past_a_replica_and_a_child_are_flagged() -> None:
-    assert "LFU" in flags(IDLE, CALM, KEYS, lfu_before=True)[0]
+    assert "LFU" in idle_flags(IDLE, CALM, KEYS, lfu_before=True)[0]
     replica = replace(CALM, server=replace(CALM.server, role="replica"))
-    assert "replica" in flags(IDLE, replica, KEYS, lfu_before=False)[0]
+    assert "replica" in idle_flags(IDLE, replica, KEYS, lfu_before=False)[0]
     saving = replace(CALM, activity=Activity(saving=True))
-    assert "BGSAVE" in flags(IDLE, saving, KEYS, lfu_before=False)[0]
+    assert "BGSAVE" in idle_flags(IDLE, saving, KEYS, lfu_before=False)[0]
 
 
 def test_keys_idle_for_longer_than_the_server_runs_are_flagged() -> None:
     young = replace(CALM, server=replace(CALM.server, uptime_seconds=50))
-    assert "1 key idle" in flags(IDLE, young, KEYS, lfu_before=False)[0]
+    assert "1 key idle" in idle_flags(IDLE, young, KEYS, lfu_before=False)[0]
 
 
 def test_without_idle_times_the_weaker_check_is_said() -> None:
     keys = (PlannedKey(KeyId(0, b"k"), "string", 1),)
-    assert "no idle times" in flags(Criteria(patterns=(b"*",)), CALM, keys, lfu_before=False)[0]
+    assert "no idle times" in idle_flags(Criteria(patterns=(b"*",)), CALM, keys, lfu_before=False)[0]

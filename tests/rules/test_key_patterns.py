@@ -14,10 +14,9 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.rules import patterns
-from redis_oom_tui.rules.globs import compiled
-from redis_oom_tui.rules.key_patterns import Matcher, read
-from redis_oom_tui.rules.patterns_rows import rows
-from redis_oom_tui.rules.patterns_tree import PatternTree
+from redis_oom_tui.rules.key_patterns import Matcher, compiled_glob, read
+from redis_oom_tui.rules.pattern_rows import rows
+from redis_oom_tui.rules.pattern_tree import PatternTree
 
 PIECES = st.one_of(
     st.sampled_from(
@@ -60,7 +59,7 @@ def is_exact(found: Sequence[PatternRow], names: list[bytes], delimiters: bytes 
         assert row.select is not None
         held = Matcher(row.select).kept(names)
         assert len(held) == row.keys, row
-        assert all(compiled(row.match).fullmatch(name) for name in held), row
+        assert all(compiled_glob(row.match).fullmatch(name) for name in held), row
         written = text(row.select)
         if written is not None:
             assert written.isprintable()

@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.rules import patterns
-from redis_oom_tui.rules.estimate import SampledShare
-from redis_oom_tui.rules.patterns_rows import rows
-from redis_oom_tui.rules.patterns_saved import tree_from, tree_rows
-from redis_oom_tui.rules.patterns_tree import GROUPS, PatternTree
-from redis_oom_tui.rules.spread import quantiles, step_of
+from redis_oom_tui.rules.pattern_rows import rows
+from redis_oom_tui.rules.pattern_tree import GROUPS, PatternTree, tree_from, tree_rows
+from redis_oom_tui.rules.sampling import SampledShare, quantiles, step_of
 
 
 @pytest.mark.parametrize(

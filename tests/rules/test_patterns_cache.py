@@ -6,8 +6,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_oom_tui.rules.patterns import Normaliser
-from redis_oom_tui.rules.patterns_cache import PatternCache
+from redis_oom_tui.rules.patterns import Normaliser, PatternCache
 
 _HASH = st.text("0123456789abcdef", min_size=6, max_size=9).map(str.encode)
 _WORD = st.sampled_from([b"cafe", b"beef", b"user", b"v2", b"42", b"07", b"", b"defaced", b"abcdefab", b"ABCDEF12"])

@@ -8,8 +8,8 @@ from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.rules.cluster import promotion_risk
-from redis_oom_tui.rules.guard import propose_limit
 from redis_oom_tui.rules.info import snapshot_from_info
+from redis_oom_tui.rules.limit_change import propose_limit
 from redis_oom_tui.rules.tuning import propose
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.whatif import policy_view, write_path

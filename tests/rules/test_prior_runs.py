@@ -2,7 +2,7 @@
 
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.prior_runs import runs
+from redis_oom_tui.rules.report import prior_runs
 from tests.support.scripted_operator import a_plan, some_keys
 
 PLAN = a_plan(some_keys(3))
@@ -13,21 +13,21 @@ RUN = AuditEntry(
 
 
 def test_a_run_that_ended_is_told_with_its_result_and_its_backup() -> None:
-    (told,) = runs([RUN], PLAN, 1060.0)
+    (told,) = prior_runs([RUN], PLAN, 1060.0)
     assert told == "A run of this plan, begun 1m00s ago, ended: Deleted 2 of 3 keys. Its copies are in /backups/a.jsonl"
 
 
 def test_a_run_that_was_cut_off_is_told_as_such() -> None:
-    (told,) = runs([replace(RUN, ended=None, ok=None, result="")], PLAN, 1060.0)
+    (told,) = prior_runs([replace(RUN, ended=None, ok=None, result="")], PLAN, 1060.0)
     assert "was cut off, unless it runs still: what it took is counted here, too" in told
     assert told.endswith("Its copies are in /backups/a.jsonl")
 
 
 def test_other_plans_and_other_servers_are_not_told_and_the_newest_comes_first() -> None:
     others = [replace(RUN, plan="f00"), replace(RUN, server="n:2"), replace(RUN, plan="", action="purge")]
-    assert runs(others, PLAN, 1060.0) == ()
+    assert prior_runs(others, PLAN, 1060.0) == ()
     several = [replace(RUN, id=str(n), at=1000.0 + n, undo="") for n in range(5)]
-    told = runs(several, PLAN, 1060.0)
+    told = prior_runs(several, PLAN, 1060.0)
     assert [sentence.split(" ago")[0] for sentence in told] == [
         f"A run of this plan, begun {left}s" for left in (56, 57, 58)
     ]

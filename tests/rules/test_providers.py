@@ -3,7 +3,7 @@
 import pytest
 
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.rules.providers import PROVIDERS, instead, provider_of
+from redis_oom_tui.rules.providers import PROVIDERS, provider_of, where_to_set
 
 HOSTS = {
     "clustercfg.prod.abc123.memorydb.eu-west-1.amazonaws.com": "Amazon MemoryDB",
@@ -33,7 +33,7 @@ def test_each_is_known_by_its_host(host: str) -> None:
 @pytest.mark.parametrize("host", ["10.0.0.5", "::1", "cache-1", "upstash.io.example.org", "notupstash.io", "localhost"])
 def test_nothing_is_guessed(host: str) -> None:
     assert provider_of(Address(host)) is None
-    assert "provider's console" in instead(Address(host), "maxmemory-policy", "noeviction")
+    assert "provider's console" in where_to_set(Address(host), "maxmemory-policy", "noeviction")
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
@@ -45,7 +45,7 @@ def test_every_service_has_one_sentence_for_each(provider: object) -> None:
 
 
 def test_the_value_stands_in_the_command() -> None:
-    words = instead(Address("prod.abc123.ng.0001.use1.cache.amazonaws.com"), "maxmemory-policy", "allkeys-lru")
+    words = where_to_set(Address("prod.abc123.ng.0001.use1.cache.amazonaws.com"), "maxmemory-policy", "allkeys-lru")
     assert words.endswith("ParameterName=maxmemory-policy,ParameterValue=allkeys-lru")
-    assert "node type" in instead(Address("prod.abc123.ng.0001.use1.cache.amazonaws.com"), "maxmemory", "1")
-    assert "parameters" in instead(Address("prod.redis.cache.windows.net"), "maxmemory-samples", "10")
+    assert "node type" in where_to_set(Address("prod.abc123.ng.0001.use1.cache.amazonaws.com"), "maxmemory", "1")
+    assert "parameters" in where_to_set(Address("prod.redis.cache.windows.net"), "maxmemory-samples", "10")

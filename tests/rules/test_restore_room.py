@@ -4,7 +4,7 @@ from redis_oom_tui.models.action import Backup
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.restore_room import full, outlook
+from redis_oom_tui.rules.restoring import restore_outlook, restore_warnings
 
 MIB = 1024 * 1024
 BACKUP = Backup("b", 0.0, "s", "redis", "7", 9, 9, "delete", MIB)
@@ -17,15 +17,15 @@ def seen(used: int, limit: int | None = 100 * MIB) -> Snapshot:
 
 def test_a_server_over_near_and_below_its_limit() -> None:
     then = " of maxmemory. Nothing is restored there above 95 %: free memory or raise maxmemory first."
-    assert full(BACKUP, seen(104 * MIB)) == ("The server is over maxmemory, at 104 %" + then,)
-    assert full(None, seen(96 * MIB)) == ("The server is at 96 %" + then,)
-    assert full(BACKUP, seen(94 * MIB)) == ()
-    assert full(BACKUP, seen(94 * MIB, None)) == ()
-    assert full(replace(BACKUP, deed="expire"), seen(104 * MIB)) == ()
+    assert restore_warnings(BACKUP, seen(104 * MIB)) == ("The server is over maxmemory, at 104 %" + then,)
+    assert restore_warnings(None, seen(96 * MIB)) == ("The server is at 96 %" + then,)
+    assert restore_warnings(BACKUP, seen(94 * MIB)) == ()
+    assert restore_warnings(BACKUP, seen(94 * MIB, None)) == ()
+    assert restore_warnings(replace(BACKUP, deed="expire"), seen(104 * MIB)) == ()
 
 
 def test_what_is_said_where_there_is_room() -> None:
-    assert "at 51 % of maxmemory" in outlook(BACKUP, seen(50 * MIB))[0]
-    assert outlook(None, seen(50 * MIB)) == ("There is room for 50.0 MiB below maxmemory.",)
-    assert outlook(None, seen(50 * MIB, None)) == ()
-    assert outlook(replace(BACKUP, deed="expire"), seen(50 * MIB)) == ()
+    assert "at 51 % of maxmemory" in restore_outlook(BACKUP, seen(50 * MIB))[0]
+    assert restore_outlook(None, seen(50 * MIB)) == ("There is room for 50.0 MiB below maxmemory.",)
+    assert restore_outlook(None, seen(50 * MIB, None)) == ()
+    assert restore_outlook(replace(BACKUP, deed="expire"), seen(50 * MIB)) == ()

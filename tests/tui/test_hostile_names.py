@@ -9,7 +9,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.snapshot import ClientBuffer
-from redis_oom_tui.rules.clients import rank
+from redis_oom_tui.rules.breakdown import rank
 from redis_oom_tui.tui.drawing import pad
 from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns
 from redis_oom_tui.tui.screens.details import facts

@@ -15,7 +15,7 @@ from redis_oom_tui.rules.cluster import fleet_findings, replica_findings
 from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, odd, packing, shape
 from redis_oom_tui.rules.findings.case import Case
 from redis_oom_tui.rules.guarded import NotJudged, attempt
-from redis_oom_tui.rules.providers import instead
+from redis_oom_tui.rules.providers import where_to_set
 
 __all__ = ["RULES", "Case", "examine", "find", "ranked"]
 
@@ -141,7 +141,7 @@ def _as_allowed(finding: Finding, capabilities: Capabilities, address: Address) 
     evidence = (*finding.evidence, f"not to be had here: {needed} ({safe_text(refusal, 120)})")
     if lever.setting is None:
         return replace(finding, evidence=evidence)
-    elsewhere = f"{needed} is refused here: {instead(address, lever.setting, lever.value or '')}."
+    elsewhere = f"{needed} is refused here: {where_to_set(address, lever.setting, lever.value or '')}."
     return replace(finding, evidence=evidence, advice=f"{finding.advice} {elsewhere}")
 
 

@@ -9,8 +9,8 @@ from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import reported_buffers
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import UNKNOWN, is_known
-from redis_oom_tui.rules.refusable import REFUSED_OTHERWISE, takes_memory
 from redis_oom_tui.rules.verdict.facts import Facts
+from redis_oom_tui.rules.verdict.refusals import REFUSED_OTHERWISE, takes_memory
 
 _DOUBTS = 3
 

@@ -9,9 +9,9 @@ from redis_oom_tui.formatting.sizes import count, duration, full_in, percent, pe
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
-from redis_oom_tui.rules.earlier_refusals import earlier_refusals
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import in_use, refusals, refused_before, say, why_full, why_unjudged
+from redis_oom_tui.rules.verdict.refusals import earlier_refusals
 from redis_oom_tui.rules.verdict.refused_writes import last_save_failed, unblocked_first, writes_blocked
 from redis_oom_tui.rules.verdict.unknowns import (
     contradictory,

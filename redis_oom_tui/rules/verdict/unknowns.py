@@ -2,7 +2,7 @@
 
 from redis_oom_tui.formatting.sizes import duration, size
 from redis_oom_tui.models.verdict import Level, Verdict
-from redis_oom_tui.rules.info_values import FELL_BELOW_ZERO
+from redis_oom_tui.rules.info_fields import FELL_BELOW_ZERO
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import in_use, refused_before, say, why_unjudged
 

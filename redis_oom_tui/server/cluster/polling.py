@@ -11,7 +11,7 @@ from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.fill_in import with_write_settings
+from redis_oom_tui.rules.info_checks import with_write_settings
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.server.config_reader import read_settings
 from redis_oom_tui.server.errors import translated

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.rules import estimate
+from redis_oom_tui.rules import sampling
 from redis_oom_tui.server.cluster.node_scan import NodeScan
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
@@ -30,7 +30,7 @@ async def _keys(server: LiveServer) -> int:
         return 0
 
 
-def fair_sample(scans: Iterable[NodeScan], tally: ScanAggregates) -> estimate.SampledShare | str:
+def fair_sample(scans: Iterable[NodeScan], tally: ScanAggregates) -> sampling.SampledShare | str:
     """What the keys of `tally`, read by `scans`, are a fair sample of; or the sentence why of nothing."""
     read = [scan for scan in scans if scan.held_keys]
     if not read or not all(scan.fair for scan in read):
@@ -41,4 +41,4 @@ def fair_sample(scans: Iterable[NodeScan], tally: ScanAggregates) -> estimate.Sa
     used = [scan.used_bytes for scan in read]
     limit = None if None in used else sum(each or 0 for each in used)
     total = max(tally.keys, sum(scan.held_keys for scan in read))
-    return estimate.SampledShare(tuple(tally.group_keys), total, limit)
+    return sampling.SampledShare(tuple(tally.group_keys), total, limit)

@@ -12,7 +12,7 @@ from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import estimate
+from redis_oom_tui.rules import sampling
 from redis_oom_tui.server.cluster import migrating_slots
 from redis_oom_tui.server.cluster.migrating_slots import SlotMigration, slot_migrations, still
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
@@ -293,7 +293,7 @@ class ClusterScan:
             return ScanState.FAILED
         return ScanState.COMPLETE
 
-    def _fair_sample(self) -> estimate.SampledShare | None:
+    def _fair_sample(self) -> sampling.SampledShare | None:
         """What was read is a sample of, where it ended early; a note says why it is one of nothing."""
         standing = self._standing
         ended_early = standing.state in (ScanState.SAMPLED, ScanState.STOPPED)

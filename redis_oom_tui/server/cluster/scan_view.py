@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, NodeShare, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import estimate
+from redis_oom_tui.rules import sampling
 from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
 from redis_oom_tui.server.cluster.topology import Owners
@@ -38,7 +38,7 @@ class ClusterScanProgress(Struct):
     used_known: bool = True
     owners: Owners = field(default_factory=lambda: Owners(()))
     ahead: dict[bytes, str] = field(default_factory=dict)
-    sample: estimate.SampledShare | None = None
+    sample: sampling.SampledShare | None = None
 
 
 class ClusterScanView:
@@ -96,7 +96,7 @@ class ClusterScanView:
     def _whole(self) -> Interval | None:
         standing = self._standing
         if standing.state is ScanState.COMPLETE:
-            return estimate.counted(self._tally.bytes)
+            return sampling.counted(self._tally.bytes)
         return None if standing.sample is None else self._tally.estimated_bytes(standing.sample)
 
     def _explained(self) -> float | None:

@@ -10,9 +10,9 @@ from msgspec import Struct
 from redis_oom_tui.models.keys import KeyId, KeyRow, SizeKind
 from redis_oom_tui.models.scan import Interval, PatternRow, ScanOptions, TypeRow
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import estimate
-from redis_oom_tui.rules.patterns_rows import rows
-from redis_oom_tui.rules.patterns_tree import GROUPS, Node, PatternTree
+from redis_oom_tui.rules import sampling
+from redis_oom_tui.rules.pattern_rows import rows
+from redis_oom_tui.rules.pattern_tree import GROUPS, Node, PatternTree
 from redis_oom_tui.rules.sizing import OWN_TYPES, Size, first_size, tells_nothing
 
 _NONE = b"none"
@@ -111,12 +111,12 @@ class ScanAggregates:
         made = (TypeRow(kind.decode("latin-1"), keys, self.type_bytes[kind]) for kind, keys in self.type_keys.items())
         return tuple(sorted(made, key=lambda row: (-row.size, row.type)))
 
-    def sample(self, total_keys: int) -> estimate.SampledShare:
+    def sample(self, total_keys: int) -> sampling.SampledShare:
         """How much of `total_keys` was seen, by groups of pages."""
-        return estimate.SampledShare(tuple(self.group_keys), max(total_keys, self.keys), self.limit)
+        return sampling.SampledShare(tuple(self.group_keys), max(total_keys, self.keys), self.limit)
 
     def patterns(
-        self, sample: estimate.SampledShare | None, *, exact: bool = False, limit: int = 500
+        self, sample: sampling.SampledShare | None, *, exact: bool = False, limit: int = 500
     ) -> tuple[PatternRow, ...]:
         """The families, with estimates from a fair `sample`; `exact` says that everything was counted."""
         found: dict[int, list[tuple[int, int]]] = {}
@@ -135,17 +135,17 @@ class ScanAggregates:
             yield node
             node = node.parent
 
-    def estimated_bytes(self, sample: estimate.SampledShare) -> Interval | None:
+    def estimated_bytes(self, sample: sampling.SampledShare) -> Interval | None:
         """All bytes of all keys."""
         amounts = list(self.group_bytes)
         huge = self._giants()
         for top in huge:
             amounts[top.group] -= top.size
-        return estimate.extrapolated(amounts, sample, [top.size for top in huge], at_most=sample.total_bytes)
+        return sampling.extrapolated(amounts, sample, [top.size for top in huge], at_most=sample.total_bytes)
 
     def _giants(self) -> list[TopKey]:
         ordered = self.largest()
-        return ordered[: len(estimate.giants([top.size for top in ordered], self.bytes))]
+        return ordered[: len(sampling.giants([top.size for top in ordered], self.bytes))]
 
     def _sum(self, page: "_Page") -> None:
         kinds = self.type_bytes

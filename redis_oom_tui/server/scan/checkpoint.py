@@ -13,7 +13,7 @@ from redis_oom_tui.formatting.typed import KEY_ROW, KEY_ROW_LATER, key_row, numb
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
-from redis_oom_tui.rules.patterns_saved import tree_from, tree_rows
+from redis_oom_tui.rules.pattern_tree import tree_from, tree_rows
 from redis_oom_tui.server.scan.aggregates import ScanAggregates, TopKey
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange
 from redis_oom_tui.server.scan.view import ScanProgress

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from redis_oom_tui.models.scan import PatternRow, ScanState
-from redis_oom_tui.rules import estimate
+from redis_oom_tui.rules import sampling
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 
 _EVERY_SECONDS = 0.5
@@ -23,7 +23,7 @@ class PatternRows:
         self._made: tuple[float, int, ScanState] | None = None
         self._took = 0.0
 
-    def rows(self, state: ScanState, sample: estimate.SampledShare | None) -> tuple[PatternRow, ...]:
+    def rows(self, state: ScanState, sample: sampling.SampledShare | None) -> tuple[PatternRow, ...]:
         """As of now, or of a moment ago; with estimates where what was counted is a `sample`."""
         now, keys, last = self._clock(), self._tally.keys, self._made
         under_way = state in (ScanState.RUNNING, ScanState.PAUSED)

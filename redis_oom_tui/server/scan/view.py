@@ -7,8 +7,8 @@ from msgspec import Struct, field
 
 from redis_oom_tui.models.scan import Brake, Interval, Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules import estimate
-from redis_oom_tui.rules.sums import contradiction, unsized_note
+from redis_oom_tui.rules import sampling
+from redis_oom_tui.rules.sizing import contradiction, unsized_note
 from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_walked
@@ -135,7 +135,7 @@ class ScanViewBuilder:
         weights = {db: held.get(db, 0) + 1 for db in walks}
         return sum(weights[db] * share_walked(walks[db]) for db in walks) / sum(weights.values())
 
-    def _sample(self, walked: float | None) -> estimate.SampledShare | None:
+    def _sample(self, walked: float | None) -> sampling.SampledShare | None:
         """What the keys seen are a sample of; None where the scan is complete, its order is not a fair one, or
         nobody has said how many keys there are."""
         standing = self._standing
@@ -144,9 +144,9 @@ class ScanViewBuilder:
         total = round(self._tally.keys / walked) if self._options.filtered else self.total_keys
         return self._tally.sample(total)
 
-    def _whole(self, sample: estimate.SampledShare | None) -> Interval | None:
+    def _whole(self, sample: sampling.SampledShare | None) -> Interval | None:
         if self._standing.state is ScanState.COMPLETE:
-            return estimate.counted(self._tally.bytes)
+            return sampling.counted(self._tally.bytes)
         return None if sample is None else self._tally.estimated_bytes(sample)
 
     def _rate(self) -> float:

@@ -3,8 +3,7 @@
 from redis_oom_tui.models.action import Backup, BackupInspection
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.budget import holding
-from redis_oom_tui.rules.restore_room import full, outlook
+from redis_oom_tui.rules.restoring import backup_contents, restore_outlook, restore_warnings
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 
 
@@ -27,7 +26,7 @@ class RestoreDialog(ConfirmDialog):
         warnings = [inspection.note] if inspection is not None and inspection.note else []
         damaged = inspection is not None and inspection.damaged
         if backup is not None:
-            lines += [f"It is of {backup.server} ({backup.flavour} {backup.version}).", holding(backup)]
+            lines += [f"It is of {backup.server} ({backup.flavour} {backup.version}).", backup_contents(backup)]
             if backup.server not in where:
                 warnings.append(f"It was made of another address: {backup.server}.")
         lines.append(
@@ -36,9 +35,9 @@ class RestoreDialog(ConfirmDialog):
             else "A key that exists now is never overwritten; one whose time is over stays away."
         )
         if snapshot is not None:
-            too_full = full(backup, snapshot)
+            too_full = restore_warnings(backup, snapshot)
             warnings += too_full
-            lines += () if too_full else outlook(backup, snapshot)
+            lines += () if too_full else restore_outlook(backup, snapshot)
         act = "Restore what can be read" if damaged else "Put back"
         question = Question("Put the backup back?", tuple(lines), act, tuple(warnings), danger=damaged)
         super().__init__(question)

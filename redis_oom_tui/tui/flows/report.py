@@ -15,9 +15,9 @@ from redis_oom_tui.models.report import IncidentReport
 from redis_oom_tui.rules.blind_spots import refused_reads
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.incident import nameless_clients, without_names
-from redis_oom_tui.rules.timed_returns import overdue
-from redis_oom_tui.rules.values import were_read
+from redis_oom_tui.rules.report import nameless_clients, without_names
+from redis_oom_tui.rules.sampling import were_read
+from redis_oom_tui.rules.tuning import overdue
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.dialogs.export import ExportDialog
 

@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.plan import Operation
-from redis_oom_tui.rules.idle_trust import why_unchecked
+from redis_oom_tui.rules.plan_warnings import why_unchecked
 from redis_oom_tui.tui.flows import messages
 from redis_oom_tui.tui.flows.state import Stage
 from redis_oom_tui.tui.panes.cleanup_filling import FillingPane

@@ -6,7 +6,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.rules.key_patterns import compiled_glob
 from redis_oom_tui.rules.key_patterns import matcher as matcher_of
 from redis_oom_tui.tui.widgets.filter_line import matcher
 
@@ -29,7 +29,7 @@ class Selection(Struct, frozen=True):
         if family.select is not None:
             held = matcher_of(family.select).held(names)
         else:
-            held = [compiled(family.match).fullmatch(name) is not None for name in names]
+            held = [compiled_glob(family.match).fullmatch(name) is not None for name in names]
         return [row for row, inside in zip(rows, held, strict=True) if inside]
 
     def patterns(self, view: ScanView) -> list[PatternRow]:

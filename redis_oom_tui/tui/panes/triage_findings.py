@@ -10,7 +10,7 @@ from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Finding, Level
-from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
+from redis_oom_tui.rules.breakdown import Hog, noteworthy_bytes, others
 from redis_oom_tui.tui.drawing import Line, Piece, clip, merged, pad, shorten, spread, width
 from redis_oom_tui.tui.header_model import PANES, level_role
 from redis_oom_tui.tui.messages import ApplyRemedy

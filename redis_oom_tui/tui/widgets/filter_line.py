@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from redis_oom_tui.formatting.sanitize import unescape_exact
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.rules.globs import compiled
+from redis_oom_tui.rules.key_patterns import compiled_glob
 
 
 @functools.lru_cache(maxsize=8)
@@ -21,7 +21,7 @@ def matcher(text: str) -> Callable[[bytes], bool]:
     [True, True, False, True]
     """
     if any(special in text for special in "*?["):
-        pattern = compiled(text.encode("utf-8", "surrogateescape"))
+        pattern = compiled_glob(text.encode("utf-8", "surrogateescape"))
         return lambda name: pattern.fullmatch(name) is not None
     try:
         part = unescape_exact(text).lower()

@@ -1,4 +1,4 @@
-"""The maxmemory guard: what a new limit would refuse, evict or endanger here, before it is set."""
+"""A new maxmemory: what it would refuse, evict or endanger here, before it is set."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""From the roll-up to rows: totals of every level, largest first, with their estimates while the scan is partial."""
+"""From the pattern tree to rows: totals of every level, largest first, with estimates while the scan is partial."""
 
 import heapq
 import itertools
@@ -8,9 +8,9 @@ from operator import add
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Interval, PatternRow
-from redis_oom_tui.rules import estimate, key_patterns, patterns
-from redis_oom_tui.rules.patterns_tree import FREQUENCY, GROUPS, IDLE, TTL, Node, PatternTree
-from redis_oom_tui.rules.spread import added, curve, quantiles
+from redis_oom_tui.rules import key_patterns, patterns, sampling
+from redis_oom_tui.rules.pattern_tree import FREQUENCY, GROUPS, IDLE, TTL, Node, PatternTree
+from redis_oom_tui.rules.sampling import add_histograms, curve, quantiles
 
 Giants = Mapping[int, Sequence[tuple[int, int]]]
 """The giants counted in a node or below it, by the node's id: their sizes and groups."""
@@ -22,7 +22,7 @@ def rows(
     tree: PatternTree,
     *,
     limit: int = 500,
-    sample: estimate.SampledShare | None = None,
+    sample: sampling.SampledShare | None = None,
     giants: Giants | None = None,
     measured: Mapping[int, int] | None = None,
     exact: bool = False,
@@ -86,7 +86,7 @@ def _sum_one(node: Node) -> None:
         no_ttl += part.no_ttl
         for kind, keys in part.types.items():
             types[kind] = types.get(kind, 0) + keys
-        spreads = added(spreads, part.spreads)
+        spreads = add_histograms(spreads, part.spreads)
     whole.figures, whole.no_ttl, whole.types, whole.spreads = figures, no_ttl, types, spreads
     whole.size = sum(figures[GROUPS:])
 
@@ -98,7 +98,7 @@ class _Maker:
         self,
         delimiters: bytes,
         whole: int,
-        sample: estimate.SampledShare | None,
+        sample: sampling.SampledShare | None,
         giants: Giants,
         measured: Mapping[int, int],
         *,
@@ -182,8 +182,8 @@ class _Maker:
 
     def _estimated(self, amounts: Sequence[int], huge: Sequence[int], at_most: int | None) -> Interval | None:
         if self._exact:
-            return estimate.counted(sum(amounts) + sum(huge))
-        return None if self._sample is None else estimate.extrapolated(amounts, self._sample, huge, at_most=at_most)
+            return sampling.counted(sum(amounts) + sum(huge))
+        return None if self._sample is None else sampling.extrapolated(amounts, self._sample, huge, at_most=at_most)
 
 
 def _error(node: Node) -> int:

@@ -1,0 +1,224 @@
+"""What to read before a plan runs: idle times not to be trusted, data that looks critical, frees that block.
+
+A server leaves a value to the background thread when it counts more than 64 allocations in it (lazyfree.c): table
+entries of a hash, set or zset, nodes of a list; of a stream its nodes, and its groups times the pending entries of the
+first. Measured on Redis 6.2 and 7.0 and Valkey 9.1, as the time that UNLINK itself took (milliseconds):
+
+| Value | 6.2 | 7.0 | 9.1 |
+|---|---|---|---|
+| hash of 5M fields, set of 5M, zset of 2M, list of 5M, stream of 2M | 0.01-4 | 0.01-3 | 0.01-0.06 |
+| string of 500 MB | 31-39 | 45-51 | 30-38 |
+| list, or hash, of 60 elements of 10 MB | 38 | 52-82 | 45-55 |
+| trimmed stream, 1M entries pending in its second group | 305 | 208 | 251 |
+| stream with 300k consumers | 68 | 99 | 142 |
+
+So the only value that a server is long about for its size is a stream that is light in entries and heavy in groups, and
+`scripts.DELETE` has it counted as the heavy thing it is: then UNLINK takes 1-4 ms. What is left is in proportion to its
+bytes, and a string cannot be made shorter. What modules do is not known.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, size
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.plan import Criteria, Operation, Order, PlannedKey
+from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.clock import skew_sentence
+from redis_oom_tui.rules.policies import is_lfu
+
+# The clock has 24 bits of seconds: what is idle for longer reads as if it were used lately.
+CLOCK_SECONDS = 2**24
+CHILD_RUNS = (
+    "A BGSAVE or AOF rewrite runs: meanwhile keys that are used keep looking idle. Without a backup, a value of the"
+    " same size that is written now is lost unseen."
+)
+CHILD_BEGAN = (
+    "A BGSAVE or AOF rewrite began since the preview, and meanwhile keys that are used keep looking idle: plan again,"
+    " or delete with a backup"
+)
+
+
+def refuse_unknown(criteria: Criteria, known: Capabilities) -> None:
+    """Raise BadInput where the criteria need what this server does not tell, so that nothing would match."""
+    leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
+    for needed, feature, what in (
+        (leans, Feature.OBJECT_IDLETIME, "idle times"),
+        (criteria.larger_than_bytes is not None, Feature.MEMORY_USAGE, "sizes"),
+    ):
+        if needed and (reason := known.why_not(feature)):
+            raise BadInput(f"This server tells no {what} ({reason}): choose by pattern, type or TTL")
+    if refusal := why_unchecked(known):
+        raise BadInput(refusal)
+
+
+def why_unchecked(known: Capabilities) -> str | None:
+    """Why no key can be checked before it is deleted, in a sentence; None where each can."""
+    for feature in (Feature.TYPE, Feature.TTL):
+        if reason := known.why_not(feature):
+            return (
+                f"Each key is checked by its type and expiry before it goes, and {feature} is refused here ({reason}):"
+                " log in as a user who may, or delete by another tool"
+            )
+    return None
+
+
+def refuse_idle(criteria: Criteria, snapshot: Snapshot) -> None:
+    """Raise BadInput where the criteria lean on idle times that this server does not keep."""
+    leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
+    if leans and is_lfu(snapshot.memory.policy):
+        raise BadInput(
+            f"Under {snapshot.memory.policy} the server keeps frequencies and no idle times: choose by pattern, type or"
+            " size"
+        )
+    if (criteria.idle_over_seconds or 0) >= CLOCK_SECONDS:
+        raise BadInput(f"Idle times wrap at {duration(CLOCK_SECONDS)}: no key can be idle for longer than that")
+
+
+def idle_flags(
+    criteria: Criteria, snapshot: Snapshot, keys: Iterable[PlannedKey], *, lfu_before: bool
+) -> tuple[str, ...]:
+    """Sentences to read before a plan is confirmed. `lfu_before`: an LFU policy was on since the start."""
+    found: list[str] = []
+    leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
+    listed = tuple(keys)
+    if leans and lfu_before:
+        found.append("The policy was an LFU one since the server started: keys used meanwhile show wrong idle times.")
+    if leans and snapshot.server.role in {"slave", "replica"}:
+        found.append("Idle times on a replica are not the master's: keys that look idle here may be busy there.")
+    if leans and snapshot.server.uptime_seconds is not None:
+        older = sum(1 for key in listed if (key.idle_seconds or 0) > snapshot.server.uptime_seconds + 5)
+        if older:
+            found.append(f"{number_of_keys(older)} idle for longer than the server runs: look before deleting.")
+    if sentence := skew_sentence(snapshot):
+        found.append(f"{sentence}: what expires, and when, is by the server's.")
+    if snapshot.activity.has_child:
+        found.append(CHILD_RUNS)
+    if listed and not any(key.idle_seconds is not None for key in listed):
+        found.append(
+            "The server tells no idle times: a key that is used or changed after this preview is recognised only by its"
+            " type, expiry and size."
+        )
+    return tuple(found)
+
+
+def in_use_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
+    """What to say of keys that were used in the very second in which the preview read them."""
+    number = sum(1 for key in keys if key.in_use)
+    if not number:
+        return ()
+    were, them = ("was", "it") if number == 1 else ("were", "them")
+    said = f"{number_of_keys(number)} {were} in use at this preview, so no change since would show"
+    return (f"{said}: only a deletion with a backup takes {them}.",)
+
+
+# Words in names, and the kind they stand for (sidekiq and bullmq are known cases).
+_CRITICAL_WORDS = {
+    "queue": rb"queue|bull:|sidekiq|resque|celery|kombu|(?<![a-z])(?:rq:|jobs?(?![a-z]))",
+    # Short words only where they stand alone: a block, a clock and a release are none.
+    "lock": rb"(?<![a-z])(?:un)?locks?(?![a-z])|mutex|semaphore|(?<![a-z])leases?(?![a-z])",
+    "session": rb"session|(?<![a-z])sess:|login|token",
+}
+_CRITICAL_KINDS = {critical_kind: re.compile(words) for critical_kind, words in _CRITICAL_WORDS.items()}
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+_SHOWN_WIDTH = 40
+
+
+def critical_kind(row: PatternRow) -> str | None:
+    """What a family of keys looks like: queue, lock, session or stream; None for all else."""
+    return _by_name(row.pattern) or ("stream" if any(name == "stream" for name, _ in row.types) else None)
+
+
+def critical_patterns(rows: Iterable[PatternRow]) -> tuple[str, ...]:
+    """Sentences about families that look like queues, locks or sessions, the largest first; one for each kind."""
+    found: dict[str, PatternRow] = {}
+    for row in sorted(rows, key=lambda row: row.size, reverse=True):
+        looks = critical_kind(row)
+        if looks is not None:
+            found.setdefault(looks, row)
+    return tuple(
+        f"{safe_text(row.pattern, _SHOWN_WIDTH)} ({number_of_keys(row.keys)}) looks like {_one_of_kind(looks)}: losing"
+        " one of its keys may break the application that uses it."
+        for looks, row in found.items()
+    )
+
+
+def critical_flags(keys: Iterable[PlannedKey], deed: Operation) -> tuple[str, ...]:
+    """Sentences about the keys of a plan that look like queues, locks, sessions or streams; one for each kind.
+
+    >>> from redis_oom_tui.models.keys import KeyId
+    >>> critical_flags([PlannedKey(KeyId(0, b"queue:mail"), "list", 9)], Operation.DELETE)
+    ('1 key looks like a queue (queue:mail): deleting it may break the application that uses it.',)
+    """
+    numbers: dict[str, int] = {}
+    first: dict[str, PlannedKey] = {}
+    for key in keys:
+        # A hundred thousand names that differ in their numbers are looked at once.
+        looks = _by_shape(key.id.key.translate(_ONE_DIGIT)) or ("stream" if key.type == "stream" else None)
+        if looks is not None:
+            numbers[looks] = numbers.get(looks, 0) + 1
+            first.setdefault(looks, key)
+    doing = "deleting" if deed is Operation.DELETE else "expiring"
+    return tuple(_critical_flag(looks, number, first[looks], doing) for looks, number in numbers.items())
+
+
+def _critical_flag(looks: str, number: int, first: PlannedKey, doing: str) -> str:
+    name = safe_text(first.id.key, _SHOWN_WIDTH)
+    if number == 1:
+        return f"1 key looks like {_one_of_kind(looks)} ({name}): {doing} it may break the application that uses it."
+    return (
+        f"{count(number)} keys look like {looks}s (such as {name}): {doing} them may break the application that uses"
+        " them."
+    )
+
+
+def _one_of_kind(looks: str) -> str:
+    return "sessions" if looks == "session" else f"a {looks}"
+
+
+def _by_name(name: bytes) -> str | None:
+    lowered = name.lower()
+    return next((looks for looks, words in _CRITICAL_KINDS.items() if words.search(lowered)), None)
+
+
+_by_shape = lru_cache(maxsize=4096)(_by_name)
+
+
+_OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})
+_LARGE_STRING = 256 * 1024 * 1024
+_LARGE_MODULE = 1024 * 1024
+_SECONDS_A_BYTE = 1e-10
+
+
+def freeing_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
+    """Sentences for the keys of a plan whose deletion holds the server up, as far as types and sizes tell.
+
+    >>> from redis_oom_tui.models.keys import KeyId
+    >>> large = 500_000_000
+    >>> freeing_flags([PlannedKey(KeyId(0, b"k"), "string", large), PlannedKey(KeyId(0, b"l"), "hash", large)])
+    ('1 key is a string of 476.8 MiB: its memory is freed in one go, about 50 ms in which nobody else is served.',)
+    """
+    listed = [key for key in keys if (key.size or 0) >= _LARGE_MODULE]
+    strings = [key.size or 0 for key in listed if key.type == "string" and (key.size or 0) >= _LARGE_STRING]
+    modules = [key for key in listed if key.type not in _OWN_TYPES]
+    found = []
+    if strings:
+        takes = f"about {max(strings) * _SECONDS_A_BYTE * 1000:.0f} ms in which nobody else is served."
+        if len(strings) == 1:
+            found.append(f"1 key is a string of {size(strings[0])}: its memory is freed in one go, {takes}")
+        else:
+            found.append(
+                f"{number_of_keys(len(strings))} are strings of up to {size(max(strings))}: the memory of each is freed"
+                f" in one go, {takes}"
+            )
+    if modules:
+        largest = max(modules, key=lambda key: key.size or 0)
+        found.append(
+            f"{number_of_keys(len(modules))} belong to a module (the largest, {size(largest.size)}, is of type"
+            f" {safe_text(largest.type, 40)}): whether it frees them in the background is not known."
+        )
+    return tuple(found)
