@@ -60,13 +60,13 @@ class TriageApp(ServerSession):
 
     @on(ActionRequest)
     def _asked(self, message: ActionRequest) -> None:
-        self.arrival.then(lambda: self.deeds.handle(message))
+        self.startup.then(lambda: self.actions.handle(message))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer shows the emergency key only where a plan is prepared; elsewhere the key says why not."""
         del parameters
         if action in {"emergency", "no_emergency"}:
-            return (self.deeds.why_not(Action.EMERGENCY) is None) == (action == "emergency")
+            return (self.actions.why_not(Action.EMERGENCY) is None) == (action == "emergency")
         return True
 
     def action_no_emergency(self) -> None:
@@ -79,11 +79,11 @@ class TriageApp(ServerSession):
 
     def action_profiles(self) -> None:
         """Pick the server of another profile."""
-        self.deeds.handle(PickProfile())
+        self.actions.handle(PickProfile())
 
     async def action_quit(self) -> None:
         """Leave, but not in the middle of a deed without a question."""
-        self.deeds.leave()
+        self.actions.leave()
 
     def action_freeze(self) -> None:
         """Hold the screen still, or let it go on."""
@@ -111,11 +111,11 @@ class TriageApp(ServerSession):
         if isinstance(self.screen, ModalScreen):
             self.simulate_key("escape")
         else:
-            self.deeds.leave()
+            self.actions.leave()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the command palette offers: everything that has a key here, what panes offer, and the looks."""
         yield from commands(self, screen)
         for title, words, ask in COMMANDS:
-            if ask.local or self.deeds.why_not(ask().needs) is None:
-                yield SystemCommand(title, words, lambda ask=ask: self.deeds.handle(ask()))
+            if ask.local or self.actions.why_not(ask().needs) is None:
+                yield SystemCommand(title, words, lambda ask=ask: self.actions.handle(ask()))

@@ -55,9 +55,9 @@ class BaseApp(App[int]):
         self.options = options or ScreenOptions()
         self.clock = clock or ScreenClock()
         self.output = TerminalOutput(self, enabled=self.options.diff)
-        self.curtain: SplashScreen | None = None
+        self.splash: SplashScreen | None = None
         self.keys = KeyBar()
-        self._hush: Timer | None = None
+        self._message_timer: Timer | None = None
         self._glyphs = glyphs(self.appearance.glyphs)
 
     def on_mount(self) -> None:
@@ -66,7 +66,7 @@ class BaseApp(App[int]):
 
     @property
     def is_laid_out(self) -> bool:
-        """Whether there is anything to show: Textual's first frame is empty, and would wipe out the curtain's."""
+        """Whether there is anything to show: Textual's first frame is empty, and would wipe out the splash's."""
         return True
 
     @property
@@ -94,7 +94,7 @@ class BaseApp(App[int]):
         for line in self.screen.query(Input):
             line.cursor_blink = False
 
-    def wear(self, look: str) -> None:
+    def set_theme(self, look: str) -> None:
         """Change the look."""
         self.ansi_color = LOOKS[look].theme.ansi
         self.theme = look
@@ -126,14 +126,14 @@ class BaseApp(App[int]):
     def tell(self, sentence: str, *, bad: bool = False) -> None:
         """Answer an action of the user in one sentence, shown until the next key, ten seconds at most."""
         self.keys.say(sentence, "crit" if bad else "ok")
-        if self._hush is not None:
-            self._hush.stop()
-        self._hush = self.set_timer(_MESSAGE_SECONDS, self.keys.hush)
+        if self._message_timer is not None:
+            self._message_timer.stop()
+        self._message_timer = self.set_timer(_MESSAGE_SECONDS, self.keys.hush)
 
     async def on_event(self, event: Event) -> None:
         """Any key ends a message, then does what it does."""
-        if isinstance(event, Key) and self._hush is not None:
-            self._hush.stop()
-            self._hush = None
+        if isinstance(event, Key) and self._message_timer is not None:
+            self._message_timer.stop()
+            self._message_timer = None
             self.keys.hush()
         await super().on_event(event)

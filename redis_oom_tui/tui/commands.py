@@ -105,4 +105,4 @@ def commands(app: "TriageApp", screen: Screen[object]) -> Iterable[SystemCommand
             yield SystemCommand(title(active), f"{more}key {names}", act)
     if app.appearance.color:
         for name in LOOKS:
-            yield SystemCommand(f"Look: {name}", "Change the colours", partial(app.wear, name))
+            yield SystemCommand(f"Look: {name}", "Change the colours", partial(app.set_theme, name))

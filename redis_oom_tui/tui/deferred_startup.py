@@ -91,8 +91,8 @@ class DeferredStartup:
         self._app.source = await asyncio.to_thread(joining.source)
         self._app.start_polling()
         await self._seen.wait()
-        self._app.deeds.take(await asyncio.to_thread(joining.operator))
+        self._app.actions.take(await asyncio.to_thread(joining.operator))
         self.over = True
-        self._app.look_again()
+        self._app.operator_came()
         for deed in self._waiting:
             deed()

@@ -26,7 +26,7 @@ class ReplayApp(TriageApp):
     def watch_reading(self, reading: ServerState | None) -> None:
         """With the figures comes the scan that was known by then."""
         if isinstance(self.source, Replayable):
-            self.desk.values = self.source.samples_so_far()
+            self.scanner.values = self.source.samples_so_far()
             known = self.source.scan_so_far()
             if known is not self.scan:
                 self.scan = known

@@ -15,7 +15,7 @@ def route(app: "TriageApp", wish: messages.PaneRequest) -> None:
         case messages.ShowPane():
             app.action_show_pane(wish.pane)
         case messages.ApplyRemedy():
-            if not app.deeds.pull(wish.lever):
+            if not app.actions.pull(wish.lever):
                 app.action_show_pane(wish.lever.pane)
                 app.active_pane.pull(wish.lever)
         case messages.MakePlan():
@@ -32,10 +32,10 @@ def route(app: "TriageApp", wish: messages.PaneRequest) -> None:
 def _scan(app: "TriageApp", wish: messages.PaneRequest) -> None:
     match wish:
         case messages.StartScan():
-            app.arrival.then(lambda: app.desk.start(wish.options))
+            app.startup.then(lambda: app.scanner.start(wish.options))
         case messages.PauseScan():
-            app.desk.pause_or_resume()
+            app.scanner.pause_or_resume()
         case messages.StopScan():
-            app.desk.stop()
+            app.scanner.stop()
         case messages.SetPace():
-            app.desk.set_pace(wish.pace)
+            app.scanner.set_pace(wish.pace)

@@ -47,11 +47,11 @@ def run_app(
     appearance = settle(options)
     profile = profile or Profile("")
     with contextlib.ExitStack() as stack:
-        curtain = None
+        splash = None
         if isinstance(source, PendingServer) and not source.troubled:
             from redis_oom_tui.tui.terminal.splash import SplashFrame, SplashScreen  # noqa: PLC0415
 
-            curtain = stack.enter_context(SplashScreen(SplashFrame(profile, appearance), source))
+            splash = stack.enter_context(SplashScreen(SplashFrame(profile, appearance), source))
         app = _app(
             source,
             operator=operator,
@@ -61,10 +61,10 @@ def run_app(
             appearance=appearance,
             clock=clock,
         )
-        app.switchboard, app.stays, app.curtain = switchboard, stays, curtain
+        app.switchboard, app.stays, app.splash = switchboard, stays, splash
         from redis_oom_tui.tui.terminal import safe_run  # noqa: PLC0415
 
-        return safe_run.run(app, mouse=options.mouse, saved=None if curtain is None else curtain.saved)
+        return safe_run.run(app, mouse=options.mouse, saved=None if splash is None else splash.saved)
 
 
 def _app(source: Source | PendingServer, *, operator: Operator | None, **given: Any) -> "TriageApp":

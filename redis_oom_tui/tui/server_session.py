@@ -77,7 +77,7 @@ class ServerSession(BaseApp):
         self.stays = ""
         self._keys_given = dict(keymap or {})
         self.frozen = False
-        self.arrival = DeferredStartup(self, source if isinstance(source, PendingServer) else None)
+        self.startup = DeferredStartup(self, source if isinstance(source, PendingServer) else None)
         if isinstance(source, PendingServer):
             source = PlaceholderSource(source.address)
         self._opened = isinstance(source, PlaceholderSource)
@@ -90,7 +90,7 @@ class ServerSession(BaseApp):
     def _begin(self, session: ProfileSession) -> None:
         """Everything that is of one server, as it is before its first answer."""
         self.source, self.profile = session.source, session.profile
-        self.deeds, self.desk = ActionController(self, session.operator), ScanController(self)
+        self.actions, self.scanner = ActionController(self, session.operator), ScanController(self)
         self.thresholds = self.profile.watch.thresholds
         alerts = replace(self.profile.watch, interval_seconds=self.options.interval_seconds)
         self.timeline = AlertHistory(str(self.source.address), alerts, self.clock)
@@ -127,7 +127,7 @@ class ServerSession(BaseApp):
         self.reading = self._known or ServerState(address=self.source.address)
         self.set_keymap(self._keys_given)
         self.set_interval(1.0, self._count_on)
-        self.call_after_refresh(self.arrival.begin)
+        self.call_after_refresh(self.startup.begin)
         self.active_pane.entered()
 
     @property
@@ -137,7 +137,7 @@ class ServerSession(BaseApp):
 
     async def on_unmount(self) -> None:
         """End at an edge what goes on, and let go of the server."""
-        await self.deeds.close()
+        await self.actions.close()
         await self.source.close()
 
     def start_polling(self) -> None:
@@ -157,7 +157,7 @@ class ServerSession(BaseApp):
         self.run_worker(polling, name="poll", group="poll", exit_on_error=False)
 
     def _publish(self, reading: ServerState, source: Source) -> None:
-        self.arrival.seen()
+        self.startup.seen()
         self.post_message(StatePolled(reading, source))
 
     async def go_to(self, session: ProfileSession) -> None:
@@ -181,8 +181,8 @@ class ServerSession(BaseApp):
             worker.cancel()
             with contextlib.suppress(WorkerFailed, WorkerCancelled):
                 await worker.wait()
-        self.desk.close()
-        await self.deeds.close()
+        self.scanner.close()
+        await self.actions.close()
         await self.source.close()
 
     @on(StatePolled)
@@ -198,14 +198,14 @@ class ServerSession(BaseApp):
     def watch_reading(self, reading: ServerState | None) -> None:
         """Draw a new reading, unless the screen is frozen and the server answers."""
         if reading is not None and reading.link is Link.LIVE:
-            self.deeds.first_look()
+            self.actions.first_look()
         if reading is None or (self.frozen and reading.link is Link.LIVE):
             return
         with self.batch_update():
             self.header.show(reading, self.pane, frozen=self.frozen)
             self.active_pane.show_reading(reading)
 
-    def look_again(self) -> None:
+    def operator_came(self) -> None:
         """The operator has come: what it may do here is asked, and the panes are drawn with it."""
         self.refresh_bindings()
         self.watch_reading(self.reading)
@@ -252,6 +252,6 @@ class ServerSession(BaseApp):
         error = event.worker.error
         sentence = f"{event.worker.name} stopped: {type(error).__name__}: {error}"
         self.tell(sentence, bad=True)
-        self.desk.failed(event.worker, sentence)
+        self.scanner.failed(event.worker, sentence)
         if event.worker.name == "poll":
             self.set_timer(5.0, self.start_polling)

@@ -34,7 +34,7 @@ MARKS = {Stage.PREVIEW: "To ", Stage.REPORT: "used before", Stage.RESTORED: "Put
 async def at(pilot, stage):
     """The cleanup is at that stage, and the screen shows it."""
     app = pilot.app
-    await until(pilot, lambda: app.deeds.cleanup.stage is stage and MARKS[stage] in screen_text(app))
+    await until(pilot, lambda: app.actions.cleanup.stage is stage and MARKS[stage] in screen_text(app))
 
 
 async def to_preview(pilot, *, pattern="session:*"):
@@ -110,7 +110,7 @@ async def test_what_runs_is_the_plan_that_was_shown():
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await to_preview(pilot)
-        shown = app.deeds.cleanup.plan
+        shown = app.actions.cleanup.plan
         await pilot.press("x")
         await to_dialog(pilot)
         operator.a_plan = a_plan(some_keys(3))
@@ -179,7 +179,7 @@ async def test_expire_in_place_of_delete():
         await pilot.press("right", "down", "enter")
         await pilot.press(*["backspace"] * 3, *"1h", "enter", "x")
         await at(pilot, Stage.PREVIEW)
-        plan = app.deeds.cleanup.plan
+        plan = app.actions.cleanup.plan
         assert (plan.deed, plan.expire_seconds) == (Operation.EXPIRE, 3600)
         assert "To expire within 1h00m" in screen_text(app)
         await pilot.press("x")
@@ -218,7 +218,7 @@ async def test_an_empty_form_is_refused_in_a_sentence():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4", "x")
         await until(pilot, lambda: "Nothing was asked for" in screen_text(app))
-        assert app.deeds.cleanup.stage is Stage.FORM
+        assert app.actions.cleanup.stage is Stage.FORM
 
 
 async def test_escape_stops_the_search_and_what_was_found_is_a_plan_that_says_so():
@@ -267,7 +267,7 @@ async def test_leaving_in_the_middle_of_a_run_asks_and_then_waits_for_its_edge()
         await pilot.press("x")
         await to_dialog(pilot)
         await pilot.press("tab", "enter")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.RUNNING)
+        await until(pilot, lambda: app.actions.cleanup.stage is Stage.RUNNING)
         await pilot.press("q")
         await until(pilot, lambda: "Stop it and leave?" in screen_text(app))
         await pilot.press("tab", "enter")
@@ -287,7 +287,7 @@ async def test_undo_of_a_run_asks_and_puts_its_backup_back():
         await pilot.press("enter")
         await pilot.pause()
         assert operator.restores[0].done.is_set()
-        assert app.deeds.cleanup.stage is Stage.REPORT, "Cancel had the focus: nothing was put back"
+        assert app.actions.cleanup.stage is Stage.REPORT, "Cancel had the focus: nothing was put back"
         await pilot.press("z")
         await to_dialog(pilot, RestoreDialog)
         await pilot.press("tab", "enter")
@@ -396,7 +396,7 @@ async def test_a_search_that_fails_is_a_sentence():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4", "enter", *"s*", "enter", "x")
         await until(pilot, lambda: "No answer from 127.0.0.1:6379" in screen_text(app))
-        assert app.deeds.cleanup.stage is Stage.FORM
+        assert app.actions.cleanup.stage is Stage.FORM
 
 
 async def test_a_run_that_crashes_is_told_and_leaves_a_report():
@@ -433,14 +433,16 @@ async def test_a_plan_that_was_left_can_be_seen_again_until_another_is_looked_fo
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await to_preview(pilot)
-        plan = app.deeds.cleanup.plan
+        plan = app.actions.cleanup.plan
         await pilot.press("escape")
         await until(pilot, lambda: "v last plan" in screen_text(app))
         await pilot.press("v")
         await at(pilot, Stage.PREVIEW)
-        assert app.deeds.cleanup.plan is plan
+        assert app.actions.cleanup.plan is plan
         await pilot.press("n")
-        await until(pilot, lambda: app.deeds.cleanup.stage is Stage.FORM and "Look for these keys" in screen_text(app))
+        await until(
+            pilot, lambda: app.actions.cleanup.stage is Stage.FORM and "Look for these keys" in screen_text(app)
+        )
         assert "v" not in enabled_keys(app)
 
 

@@ -123,7 +123,7 @@ async def test_a_second_r_does_not_throw_a_scan_away():
     app = an_app(source)
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot)
-        await until(pilot, lambda: app.desk.active)
+        await until(pilot, lambda: app.scanner.active)
         await pilot.press("r")
         await until(pilot, lambda: "A scan is under way" in screen_text(app))
         assert len(source.scans) == 1
@@ -137,7 +137,7 @@ async def test_a_scan_that_has_ended_is_replaced_only_after_a_question(state):
     app = an_app(source)
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot)
-        await until(pilot, lambda: not app.desk.active)
+        await until(pilot, lambda: not app.scanner.active)
         await pilot.press("r")
         await until(pilot, lambda: "Scan again?" in screen_text(app))
         assert app.focused.id == "cancel"
@@ -155,7 +155,7 @@ async def test_a_scan_that_was_stopped_a_while_ago_is_replaced_only_after_a_ques
     app = an_app(source, clock=clock)
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot, "e")
-        await until(pilot, lambda: "STOPPED" in screen_text(app) and app.desk.ended_at is not None)
+        await until(pilot, lambda: "STOPPED" in screen_text(app) and app.scanner.ended_at is not None)
         clock.move(60)
         await pilot.press("r")
         await until(pilot, lambda: "Scan again?" in screen_text(app))
@@ -168,14 +168,14 @@ async def test_a_running_scan_is_left_only_after_a_question(key):
     app = an_app(ScriptedSource())
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot)
-        await until(pilot, lambda: app.desk.active)
+        await until(pilot, lambda: app.scanner.active)
         await pilot.press(key)
         await until(pilot, lambda: "Leave?" in screen_text(app))
         assert "Leaving ends the scan" in " ".join(screen_text(app).replace("│", " ").split())
         assert app.focused.id == "cancel"
         await pilot.press("enter")
         await until(pilot, lambda: "Leave?" not in screen_text(app))
-        assert app.desk.active
+        assert app.scanner.active
         await pilot.press(key)
         await until(pilot, lambda: "Leave?" in screen_text(app))
         await pilot.press("tab", "enter")

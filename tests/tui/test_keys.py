@@ -60,7 +60,7 @@ async def test_a_look_is_worn_at_once():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
         for look in LOOKS:
-            app.wear(look)
+            app.set_theme(look)
             await pilot.pause()
             assert app.look is LOOKS[look]
 

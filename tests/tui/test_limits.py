@@ -220,7 +220,7 @@ async def test_when_the_time_is_up_it_says_that_the_old_value_is_back():
         await pilot.press("escape")
         clock.move(62)
         await until(pilot, lambda: "went back to noeviction" in screen_text(app))
-        assert app.deeds.limits.changes == ()
+        assert app.actions.limits.changes == ()
 
 
 async def test_an_old_value_that_did_not_return_is_not_said_to_be_back():
@@ -233,8 +233,8 @@ async def test_an_old_value_that_did_not_return_is_not_said_to_be_back():
         await pilot.press("escape")
         clock.move(62)
         await until(pilot, lambda: "did not go back to noeviction (cache-1:6379 closed" in screen_text(app))
-        assert app.deeds.limits.went_wrong
-        assert len(app.deeds.limits.changes) == 1, "it can still be undone"
+        assert app.actions.limits.went_wrong
+        assert len(app.actions.limits.changes) == 1, "it can still be undone"
 
 
 async def test_who_keeps_it_too_late_is_told_how_it_ended():
@@ -258,14 +258,14 @@ async def test_undo_asks_and_puts_the_old_value_back():
         await pilot.press("down", "enter")
         await to_dialog(pilot)
         await pilot.press("tab", "enter")
-        await until(pilot, lambda: len(app.deeds.limits.changes) == 1)
+        await until(pilot, lambda: len(app.actions.limits.changes) == 1)
         await pilot.press("z")
         await to_dialog(pilot)
         assert "Put maxmemory-policy back?" in screen_text(app)
         assert "allkeys-lru → noeviction" in screen_text(app)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.calls[-1] == "undo maxmemory-policy=noeviction")
-        await until(pilot, lambda: app.deeds.limits.changes == ())
+        await until(pilot, lambda: app.actions.limits.changes == ())
 
 
 async def test_where_config_is_refused_the_reason_stands_there_and_the_key_is_dead():
@@ -355,7 +355,7 @@ async def test_undoing_what_went_into_the_file_says_that_it_stays_there():
         await pilot.press("enter")
         app.screen.query_one("#act").focus()
         await pilot.press("enter")
-        await until(pilot, lambda: len(app.deeds.limits.changes) == 1)
+        await until(pilot, lambda: len(app.actions.limits.changes) == 1)
         await pilot.press("z")
         await to_dialog(pilot)
         await until(pilot, lambda: "config file as well" in screen_text(app))

@@ -334,7 +334,7 @@ async def test_who_looks_at_the_log_while_a_cleanup_ends_sees_its_end():
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "its end was not written")
-        app.deeds.handle(messages.RunPlan(a_plan(some_keys(3))))
+        app.actions.handle(messages.RunPlan(a_plan(some_keys(3))))
         await until(pilot, lambda: isinstance(app.screen, PlanDialog) and screen_text(app).strip() != "")
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.runs)

@@ -109,7 +109,7 @@ async def test_the_chosen_server_is_shown_from_the_beginning_and_the_old_one_let
         assert "No scan yet" in screen_text(app)
         assert app.scan is None
         assert app.source is board.sources[0]
-        assert app.deeds.operator is board.operator
+        assert app.actions.operator is board.operator
         await pilot.press("5", "1", "4", "3", "2", "r")
         await until(pilot, lambda: board.sources[0].scans)
 
@@ -140,12 +140,12 @@ async def test_nobody_walks_away_from_a_run_or_a_setting_that_goes_back():
     app = app_with(Board())
     async with app.run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "live" in screen_text(app))
-        app.deeds.show_cleanup(CleanupState(Stage.RUNNING))
+        app.actions.show_cleanup(CleanupState(Stage.RUNNING))
         await pilot.press("P")
         await until(pilot, lambda: "Something is under way here" in screen_text(app))
-        app.deeds.show_cleanup(CleanupState())
+        app.actions.show_cleanup(CleanupState())
         changed = ChangeResult(Change("maxmemory-policy", "noeviction", "allkeys-lru"), True, "allkeys-lru")
-        app.deeds.show_limits(replace(app.deeds.limits, reverting=changed))
+        app.actions.show_limits(replace(app.actions.limits, reverting=changed))
         await pilot.press("P")
         await until(pilot, lambda: "waits to go back by itself" in screen_text(app))
 

@@ -102,7 +102,7 @@ async def test_a_running_scan_is_ended_before_it_is_saved():
     app = an_app(ScriptedSource())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("2", "r")
-        await until(pilot, lambda: app.desk.active)
+        await until(pilot, lambda: app.scanner.active)
         await pilot.press("w")
         await until(pilot, lambda: "A scan is under way" in screen_text(app))
         assert not isinstance(app.screen, Dialog)
@@ -118,7 +118,7 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
     async with first.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: first.reading.snapshot is not None)
         await pilot.press("2")
-        first.desk.start(ScanOptions(pace=Pace.GENTLE, match=b"user:*"))
+        first.scanner.start(ScanOptions(pace=Pace.GENTLE, match=b"user:*"))
         await until(pilot, lambda: first.scan.scanned_keys > 0)
         await pilot.press("e")
         await until(pilot, lambda: first.scan.state is ScanState.STOPPED)
@@ -139,7 +139,7 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
         await pilot.press("enter")
         await until(pilot, lambda: second.scan is not None and second.scan.complete)
         assert second.scan.scanned_keys == KEYS
-        assert (second.desk.walked.match, second.desk.options.match) == (b"user:*", None)
+        assert (second.scanner.walked.match, second.scanner.options.match) == (b"user:*", None)
 
 
 async def test_the_whole_path_of_a_new_file_is_shown_and_at_once_what_is_wrong_with_it(tmp_path, monkeypatch):

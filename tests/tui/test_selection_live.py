@@ -14,7 +14,7 @@ async def test_x_on_a_pattern_plans_exactly_its_keys(server, tmp_path):
         client.mset(dict.fromkeys(names, b"v" * 100))
         app = live_app(server, tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: app.reading.snapshot is not None and app.deeds.limits.limits is not None)
+            await until(pilot, lambda: app.reading.snapshot is not None and app.actions.limits.limits is not None)
             await pilot.press("2", "r")
             await until(pilot, lambda: app.scan is not None and app.scan.state is ScanState.COMPLETE)
             tables = app.active_pane.tables
@@ -24,15 +24,15 @@ async def test_x_on_a_pattern_plans_exactly_its_keys(server, tmp_path):
             for row in app.scan.patterns:
                 tables.selection = type(tables.selection)(family=row)
                 wish = tables.wish(in_patterns=False)
-                planning = app.deeds.operator.plan(wish.criteria)
+                planning = app.actions.operator.plan(wish.criteria)
                 view = await planning.run()
                 assert view.matched_keys == row.keys, row
                 assert len(tables.selection.keys(app.scan)) == row.keys
             row = next(row for row in app.scan.patterns if row.pattern == b"user:<id>")
             tables.selection = type(tables.selection)(family=row)
             app.active_pane.post_message(tables.wish(in_patterns=False))
-            await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW)
-            plan = app.deeds.cleanup.plan
+            await until(pilot, lambda: app.actions.cleanup.stage is Stage.PREVIEW)
+            plan = app.actions.cleanup.plan
             assert {key.id.key for key in plan.keys} == {b"user:%d" % n for n in range(600)}
             form = app.active_pane.form_view.form
             assert form.pattern == "user:<id>"
@@ -46,15 +46,15 @@ async def test_the_filter_of_a_saved_scan_goes_along(server, tmp_path):
             client.rpush(b"user:list%d" % number, b"v")
         app = live_app(server, tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: app.reading.snapshot is not None and app.deeds.limits.limits is not None)
-            app.desk.start(ScanOptions(type="list"))
+            await until(pilot, lambda: app.reading.snapshot is not None and app.actions.limits.limits is not None)
+            app.scanner.start(ScanOptions(type="list"))
             await until(pilot, lambda: app.scan is not None and app.scan.state is ScanState.COMPLETE)
             (row,) = app.scan.patterns
             assert row.keys == 7
             await pilot.press("2")
             tables = app.active_pane.tables
             tables.selection = type(tables.selection)(family=row)
-            view = await app.deeds.operator.plan(tables.wish(in_patterns=False).criteria).run()
+            view = await app.actions.operator.plan(tables.wish(in_patterns=False).criteria).run()
             assert view.matched_keys == 7
 
 
@@ -67,12 +67,12 @@ async def test_a_finding_fills_in_exactly_the_keys_it_counts(server, tmp_path):
         pipe.execute()
         app = live_app(server, tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: app.reading.snapshot is not None and app.deeds.limits.limits is not None)
+            await until(pilot, lambda: app.reading.snapshot is not None and app.actions.limits.limits is not None)
             await pilot.press("2", "r")
             await until(pilot, lambda: app.scan is not None and app.scan.state is ScanState.COMPLETE)
             await pilot.press("4")
             finding = next(one for one in find(app.reading.snapshot, app.scan) if one.id == "no-ttl-stragglers")
             app.active_pane.pull(finding.lever)
             app.active_pane.action_look()
-            await until(pilot, lambda: app.deeds.cleanup.stage is Stage.PREVIEW)
-            assert len(app.deeds.cleanup.plan.keys) == 300
+            await until(pilot, lambda: app.actions.cleanup.stage is Stage.PREVIEW)
+            assert len(app.actions.cleanup.plan.keys) == 300

@@ -187,7 +187,7 @@ async def test_clients_that_were_not_listed_yet_are_no_refusal():
 async def test_values_that_were_not_looked_into_are_told(read, told):
     app = an_app()
     async with app.run_test(size=(120, 36)) as pilot:
-        app.desk.values = (FamilySample(b"page:*", "string", 4, value_bytes=read),)
+        app.scanner.values = (FamilySample(b"page:*", "string", 4, value_bytes=read),)
         await until(pilot, lambda: app.reading is not None and len(app.reading.samples) > 2)
         await until(pilot, lambda: ("Values were not looked into" in screen_text(app)) is told)
 

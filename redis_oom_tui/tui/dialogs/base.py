@@ -64,7 +64,7 @@ class Dialog(InputGuard[T], Generic[T]):
             self.hint = _typed_hint(word)
 
     @property
-    def triage(self) -> "TriageApp":
+    def host(self) -> "TriageApp":
         """The app, with its own type."""
         return cast("TriageApp", self.app)
 

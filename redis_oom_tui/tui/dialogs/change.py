@@ -57,7 +57,7 @@ class ChangeDialog(Dialog[ChangeChoice]):
 
     def body(self, width: int) -> Sequence[Line]:
         """The place, old and new, the consequence, the warnings."""
-        arrow = self.triage.pen.glyphs.right
+        arrow = self.host.pen.glyphs.right
         change = self.change
         where = change.node or self.where
         old = shown_value(change.name, change.old)

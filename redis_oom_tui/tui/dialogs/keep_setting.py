@@ -22,7 +22,7 @@ class KeepDialog(Dialog[bool]):
 
     def body(self, width: int) -> Sequence[Line]:
         """What it is now, what it goes back to, and when."""
-        left = max(0, round(self.until - self.triage.clock.monotonic()))
+        left = max(0, round(self.until - self.host.clock.monotonic()))
         lines = paragraph(f"Now: {value_now(self.result)}", width, "title")
         old = value_before(self.result)
         lines += paragraph(f"It goes back to {old} in {left} s unless you keep it.", width)
@@ -36,7 +36,7 @@ class KeepDialog(Dialog[bool]):
         self.set_interval(1.0, self._count)
 
     def _count(self) -> None:
-        if self.triage.clock.monotonic() >= self.until:
+        if self.host.clock.monotonic() >= self.until:
             self.dismiss(None)
         else:
             self.refit()

@@ -39,7 +39,7 @@ class PickDialog(Dialog[str]):
     def body(self, width: int) -> Sequence[Line]:
         """The options, the chosen one marked."""
         lines: list[Line] = list(paragraph(safe_text(self.intro), width))
-        cursor = self.triage.pen.glyphs.cursor
+        cursor = self.host.pen.glyphs.cursor
         for n, option in enumerate(self.options):
             mark, role = (cursor, "cursor") if n == self.at else (" ", "text")
             badge = ((" ", role), (f" {option.badge} ", option.badge_role)) if option.badge else ()

@@ -41,7 +41,7 @@ class ActionController:
     def __init__(self, app: "ServerSession", operator: Operator | None) -> None:
         self.app = app
         self._operator = operator
-        self._absent = NO_OPERATOR if app.arrival.over else NOT_YET
+        self._absent = NO_OPERATOR if app.startup.over else NOT_YET
         self.cleanup = CleanupState()
         self.limits = LimitsState()
         self.log = LogState()
@@ -148,7 +148,7 @@ class ActionController:
 
     def leave(self) -> None:
         """Leave the app; while a job or a scan goes on, or a setting waits to go back, only after a question."""
-        if not self.jobs and not self.app.desk.active and self.limits.reverting is None:
+        if not self.jobs and not self.app.scanner.active and self.limits.reverting is None:
             self.app.exit(0)
         elif not isinstance(self.app.screen, Dialog):
             self._begin("leave", lambda: _leave(self))
@@ -171,24 +171,24 @@ class ActionController:
 
     def first_look(self) -> None:
         """The server has answered for the first time: find out what may be changed here."""
-        if not self._looked and self.app.arrival.over:
+        if not self._looked and self.app.startup.over:
             self._looked = True
             self.handle(messages.ReadLimits())
 
     def show_cleanup(self, state: CleanupState) -> None:
         """The cleanup has moved on."""
         self.cleanup = state
-        self.app.active_pane.deeds_changed()
+        self.app.active_pane.actions_changed()
 
     def show_limits(self, state: LimitsState) -> None:
         """The settings, or what is known of them, have changed."""
         self.limits = state
-        self.app.active_pane.deeds_changed()
+        self.app.active_pane.actions_changed()
 
     def show_log(self, state: LogState) -> None:
         """The audit file was read."""
         self.log = state
-        self.app.active_pane.deeds_changed()
+        self.app.active_pane.actions_changed()
 
 
 def _deed(desk: ActionController, ask: messages.ActionRequest) -> Coroutine[object, object, None]:
@@ -216,7 +216,7 @@ async def _leave(desk: ActionController) -> None:
     if desk.jobs:
         title, act = "Stop it and leave?", "Stop and leave"
         lines.append("Something is under way. It ends at the edge of its batch, in a known state that is written down.")
-    if desk.app.desk.active:
+    if desk.app.scanner.active:
         lines.append(
             f"{scans.standing(desk.app.scan)} Leaving ends the scan. To save it: Esc, e to end it, w to save it."
         )

@@ -54,11 +54,11 @@ def gathered(desk: "ActionController", *, names: bool, actions: tuple[AuditEntry
     case = Case(
         now=reading.snapshot,
         scan=scan,
-        before=app.desk.before if names else None,
+        before=app.scanner.before if names else None,
         clients=clients,
         capabilities=reading.capabilities,
         settings=reading.settings,
-        values=app.desk.values if names else (),
+        values=app.scanner.values if names else (),
         replicas=reading.replicas,
         thresholds=app.thresholds,
     )
@@ -73,7 +73,7 @@ def gathered(desk: "ActionController", *, names: bool, actions: tuple[AuditEntry
         scan=scan,
         actions=actions,
         names=names,
-        values_read=were_read(app.desk.values),
+        values_read=were_read(app.scanner.values),
         overdue=frozenset(entry.id for entry in overdue(actions, app.clock.wall())),
         actions_skipped=desk.operator.history_skipped() if desk.acts else 0,
     )

@@ -39,24 +39,24 @@ async def save(desk: "ActionController") -> None:
     path = await desk.ask(PathDialog("Save the scan", _SAVING, _proposed(desk), act="Save it", new=True))
     if path is not None:
         await asyncio.to_thread(save_scan, scan, path)
-        desk.app.desk.saved = True
+        desk.app.scanner.saved = True
         desk.app.tell(f"The scan is in {path}")
 
 
 async def again(desk: "ActionController") -> None:
     """Scan from the start; a scan that is in no file goes only after a question: it may have taken an hour."""
-    scans, scan = desk.app.desk, desk.app.scan
+    scans, scan = desk.app.scanner, desk.app.scan
     if scan is not None and scan.scanned_keys and not (scans.saved or _just_stopped(desk, scan)):
         lines = (standing(scan), "A new scan replaces it on this screen. To keep it: Esc, then w saves it.")
         if not await desk.ask(ConfirmDialog(Question("Scan again?", lines, "Scan again", danger=False))):
             return
     if not scans.active:
-        desk.app.arrival.then(lambda: scans.start(scans.options))
+        desk.app.startup.then(lambda: scans.start(scans.options))
 
 
 def _just_stopped(desk: "ActionController", scan: ScanView) -> bool:
     """Whether it was ended by hand a moment ago: who does that and presses r has said what is wanted."""
-    ended = desk.app.desk.ended_at
+    ended = desk.app.scanner.ended_at
     return scan.state is ScanState.STOPPED and ended is not None and desk.app.clock.wall() - ended < _JUST_NOW_SECONDS
 
 
@@ -78,18 +78,18 @@ async def open_saved(desk: "ActionController") -> None:
         return
     saved = await asyncio.to_thread(load_scan, path)
     if _can_go_on(desk, saved) and await desk.ask(ConfirmDialog(_going_on(desk, saved))):
-        desk.app.desk.go_on(saved)
+        desk.app.scanner.go_on(saved)
     elif now is None:
-        desk.app.desk.compare_with(saved)
+        desk.app.scanner.compare_with(saved)
         desk.app.tell("Opened to compare with: scan with r, and once that is complete the findings say what grew")
     else:
-        desk.app.desk.compare_with(saved)
+        desk.app.scanner.compare_with(saved)
         await desk.ask(GrowthDialog(compare(saved, now)))
 
 
 def _at_hand(desk: "ActionController") -> SavedScan | None:
     """The scan on screen as it would be saved. Raises BadInput while it runs: its figures are not at rest."""
-    scans = desk.app.desk
+    scans = desk.app.scanner
     if scans.active:
         raise BadInput("A scan is under way: p pauses it or goes on, e ends it and keeps what it found")
     if desk.app.scan is None:

@@ -31,7 +31,7 @@ class Pane(Vertical, can_focus=True):
     title: ClassVar[str] = ""
 
     @property
-    def triage(self) -> "TriageApp":
+    def host(self) -> "TriageApp":
         """The app, with its own type: `triage.reading`, `triage.scan`, `triage.source`, `triage.deeds`."""
         return cast("TriageApp", self.app)
 
@@ -62,7 +62,7 @@ class Pane(Vertical, can_focus=True):
 
     def why_no_scan(self) -> str | None:
         """Why keys cannot be walked here, in a sentence; None where they can, or that is not known yet."""
-        reading = self.triage.reading
+        reading = self.host.reading
         reason = None if reading is None else reading.capabilities.why_not(Feature.SCAN)
         return None if reason is None else f"SCAN is refused here: {reason}"
 
@@ -74,7 +74,7 @@ class Pane(Vertical, can_focus=True):
         reason = self.why_not(active.binding.action)
         if reason is not None:
             event.stop()
-            self.triage.tell(f"{reason}", bad=True)
+            self.host.tell(f"{reason}", bad=True)
 
     def refresh_bindings(self) -> None:
         """As Textual has it, but borne by a pane that has just been taken off: a last reading may still come."""
@@ -86,7 +86,7 @@ class Pane(Vertical, can_focus=True):
         """How many rows are marked here."""
         return 0
 
-    def deeds_changed(self) -> None:
+    def actions_changed(self) -> None:
         """What the desk holds (a cleanup, the settings, the audit file) has moved on; called as `show_reading` is."""
 
     def back(self) -> bool:

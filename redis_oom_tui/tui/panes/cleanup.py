@@ -57,7 +57,7 @@ class CleanupPane(FillingPane):
 
     def entered(self) -> None:
         """What has gone on meanwhile is drawn."""
-        self.deeds_changed()
+        self.actions_changed()
         super().entered()
 
     def show_reading(self, reading: ServerState) -> None:
@@ -66,7 +66,7 @@ class CleanupPane(FillingPane):
         self.form_view.redraw()
         self.stage_view.redraw()
 
-    def deeds_changed(self) -> None:
+    def actions_changed(self) -> None:
         """Another stage, or further in this one."""
         stage = self.state.stage
         if stage is not self._stage:
@@ -118,15 +118,15 @@ class CleanupPane(FillingPane):
 
     def why_not(self, action: str) -> str | None:
         """Why a key is greyed, in a sentence; None where it is not."""
-        if action == "look" and not self.triage.arrival.over:
+        if action == "look" and not self.host.startup.over:
             return None  # it waits for the server
         plan = self.state.plan
         needs = {"undo": Action.RESTORE, "reap": Action.REAP}.get(action)
         if action == "run":
             needs = Action.EXPIRE if plan is not None and plan.deed is Operation.EXPIRE else Action.DELETE
         if action == "look" and not self.form_view.form.marks:
-            return self.triage.deeds.why_not(None) or self.why_no_scan()
-        return None if needs is None and action != "look" else self.triage.deeds.why_not(needs)
+            return self.host.actions.why_not(None) or self.why_no_scan()
+        return None if needs is None and action != "look" else self.host.actions.why_not(needs)
 
     def action_again(self) -> None:
         """The plan that was left."""

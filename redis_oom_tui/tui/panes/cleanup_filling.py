@@ -28,7 +28,7 @@ class FillingPane(Pane):
     @property
     def state(self) -> CleanupState:
         """Where the cleanup is."""
-        return self.triage.deeds.cleanup
+        return self.host.actions.cleanup
 
     def pull(self, lever: Remedy) -> None:
         """Fill in what a finding proposes; looking for it is left to the user."""
@@ -49,7 +49,7 @@ class FillingPane(Pane):
 
     def _fill(self, form: Form) -> bool:
         if self.state.working:
-            self.triage.tell(_BUSY, bad=True)
+            self.host.tell(_BUSY, bad=True)
             return False
         self.edit.close()
         self.form_view.fill(form)
@@ -59,8 +59,8 @@ class FillingPane(Pane):
     @on(FormView.Look)
     def action_look(self) -> None:
         """Look for what the form means; typed ahead of the server, it is done once that has come."""
-        if not self.triage.arrival.over:
-            self.triage.arrival.then(self.action_look)
+        if not self.host.startup.over:
+            self.host.startup.then(self.action_look)
             return
         form, refusal = self.form_view.form, self.why_not("look")
         if refusal is not None:

@@ -50,10 +50,10 @@ class FormView(LineWidget, can_focus=True):
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """As `cleanup_draw` has it."""
-        deeds = self.triage.deeds
+        deeds = self.host.actions
         self.at = max(0, min(self.at, len(cleanup_form.entries(self.form))))
         # While the server is still being reached nothing is known to be refused.
-        refused = deeds.why_not(Action.DELETE) if deeds.acts or self.triage.arrival.over else None
+        refused = deeds.why_not(Action.DELETE) if deeds.acts or self.host.startup.over else None
         error = self.error or deeds.cleanup.error
         return form_lines(self.form, self.at, width, height, self.pen, error=error, refused=refused, unseen=self.unseen)
 

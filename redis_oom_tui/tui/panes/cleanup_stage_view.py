@@ -36,7 +36,7 @@ class StageView(WheelScroll, can_focus=True):
     @property
     def state(self) -> CleanupState:
         """Where the cleanup is."""
-        return self.triage.deeds.cleanup
+        return self.host.actions.cleanup
 
     @property
     def listed(self) -> int:
@@ -48,7 +48,7 @@ class StageView(WheelScroll, can_focus=True):
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """As `cleanup_draw` has it; the budget of a plan is taken from the latest figures."""
-        state, deeds = self.state, self.triage.deeds
+        state, deeds = self.state, self.host.actions
         if state.stage is Stage.PLANNING:
             return cleanup_draw.planning_lines(state.planning, width, self.pen)
         if state.stage is Stage.PREVIEW and state.plan is not None:
@@ -68,7 +68,7 @@ class StageView(WheelScroll, can_focus=True):
             last = known[2] if known is not None and known[0] is plan else PlanSums(plan.size, None, *plan.size_range)
             budget = last.budget
             if snapshot is not None:
-                budget = self.triage.deeds.operator.budget(plan, snapshot, before=last.budget)
+                budget = self.host.actions.operator.budget(plan, snapshot, before=last.budget)
             known = self._sums = (plan, snapshot, PlanSums(last.size, budget, last.low, last.high))
         return known[2]
 

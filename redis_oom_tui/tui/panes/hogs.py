@@ -65,7 +65,7 @@ class HogsPane(ScanKeys):
         before, self._view = self._view, view
         if (None if view is None else view.state) is not (None if before is None else before.state):
             self.refresh_bindings()
-        now = self.triage.clock.monotonic()
+        now = self.host.clock.monotonic()
         steady = view is not None and before is not None and view.state is before.state is ScanState.RUNNING
         if steady and before is not None and before.top and now < self._tables_due:
             self._show_progress()
@@ -88,7 +88,7 @@ class HogsPane(ScanKeys):
         super().entered()
 
     def _draw(self) -> None:
-        self._tables_due = self.triage.clock.monotonic() + _TABLE_SECONDS
+        self._tables_due = self.host.clock.monotonic() + _TABLE_SECONDS
         if self._view is not None:
             self.tables.show(self._view)
         self._show_progress()
@@ -125,7 +125,7 @@ class HogsPane(ScanKeys):
         level = self.tables.selection.level
         if self.main_widget is self.patterns and level:
             self._select(self.tables.outside())
-            self.tables.return_to(level[-1], self.triage.clock.monotonic())
+            self.tables.return_to(level[-1], self.host.clock.monotonic())
 
     def action_plan(self) -> None:
         """Begin a cleanup plan: of the marked keys, else of the pattern in hand, else of the key under the cursor."""
@@ -133,7 +133,7 @@ class HogsPane(ScanKeys):
         if wish is not None:
             self.post_message(wish)
         else:
-            self.triage.tell("There is nothing to plan a cleanup of yet: scan with r, then mark keys with Space.")
+            self.host.tell("There is nothing to plan a cleanup of yet: scan with r, then mark keys with Space.")
 
     def back(self) -> bool:
         """Drop the filter, leave the pattern, take the marks away: one step at a time."""

@@ -33,8 +33,8 @@ class ScanKeys(Pane):
 
     def action_scan(self) -> None:
         """Scan, from the start; never in place of a scan under way, and of one that has ended only after a question."""
-        if self.triage.desk.active:
-            self.triage.tell("A scan is under way: p pauses it or goes on, e ends it; then r begins a new one.")
+        if self.host.scanner.active:
+            self.host.tell("A scan is under way: p pauses it or goes on, e ends it; then r begins a new one.")
             return
         self.post_message(ScanAgain())
 
@@ -56,5 +56,5 @@ class ScanKeys(Pane):
 
     def action_pace(self, by: int) -> None:
         """Lean harder, or less hard, on the server."""
-        at = _PACES.index(self.triage.desk.options.pace) + by
+        at = _PACES.index(self.host.scanner.options.pace) + by
         self.post_message(SetPace(_PACES[max(0, min(at, len(_PACES) - 1))]))

@@ -122,7 +122,7 @@ class HogsTables(Horizontal):
 
     def _criteria(self, pattern: PatternRow) -> Criteria:
         """What the row counted: with what the scan itself was asked for, where it walked only some of the keys."""
-        walked = cast("TriageApp", self.app).desk.walked
+        walked = cast("TriageApp", self.app).scanner.walked
         globs = () if walked.match is None else (walked.match,)
         types = () if walked.type is None else (walked.type,)
         if pattern.select is None:

@@ -33,23 +33,23 @@ class LimitsView(WheelScroll, can_focus=True):
     @property
     def row(self) -> Row | None:
         """The row under the cursor."""
-        every = rows(self.triage.deeds.limits.limits)
+        every = rows(self.host.actions.limits.limits)
         return every[min(self.at, len(every) - 1)] if every else None
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """As `limits_draw` has it."""
-        state = self.triage.deeds.limits
+        state = self.host.actions.limits
         every = rows(state.limits)
         self.at = max(0, min(self.at, len(every) - 1))
-        reason = self.triage.deeds.why_not(None)
+        reason = self.host.actions.why_not(None)
         if reason is not None:
             return (((f" {reason}", "dim"),),)
-        now, estimated = self.triage.clock.monotonic(), sizes_estimated(self.triage.scan)
+        now, estimated = self.host.clock.monotonic(), sizes_estimated(self.host.scan)
         return draw(state, self.at, width, height, self.pen, now, estimated=estimated)
 
     def move(self, by: int) -> None:
         """Move the cursor."""
-        self.at = max(0, min(len(rows(self.triage.deeds.limits.limits)) - 1, self.at + by))
+        self.at = max(0, min(len(rows(self.host.actions.limits.limits)) - 1, self.at + by))
         self.redraw()
 
     def wheel(self, by: int) -> None:
@@ -60,7 +60,7 @@ class LimitsView(WheelScroll, can_focus=True):
         """A click moves the cursor to what was clicked."""
         line = self._drawn[event.y] if event.y < len(self._drawn) else ()
         text = "".join(piece for piece, _ in line)
-        for n, row in enumerate(rows(self.triage.deeds.limits.limits)):
+        for n, row in enumerate(rows(self.host.actions.limits.limits)):
             name = row.policy.name if row.policy is not None else row.setting
             if name in text[:40].split():
                 self.at = n
@@ -106,7 +106,7 @@ class LimitsPane(Pane):
 
     def show_reading(self, reading: ServerState) -> None:
         """Count down, and read the settings again every ten seconds."""
-        now = self.triage.clock.monotonic()
+        now = self.host.clock.monotonic()
         if reading.link is Link.LIVE and (self._read_at is None or now - self._read_at >= _READ_EVERY):
             self.action_read()
         self.view.redraw()
@@ -118,9 +118,9 @@ class LimitsPane(Pane):
             self.action_read()
         self._scanned = ended
 
-    def deeds_changed(self) -> None:
+    def actions_changed(self) -> None:
         """New settings: draw them, and let go of a wish that waited for them."""
-        limits = self.triage.deeds.limits.limits
+        limits = self.host.actions.limits.limits
         if limits is not None:
             if self._wanted is not None or not self._pointed:
                 self._point_at(self._wanted or limits.policy)
@@ -131,19 +131,19 @@ class LimitsPane(Pane):
     def pull(self, lever: Remedy) -> None:
         """Put the cursor on what a finding is about; with a value, propose it."""
         self._wanted = lever.value if lever.setting == POLICY and lever.value else lever.setting
-        self.deeds_changed()
+        self.actions_changed()
         if lever.setting and lever.value:
             self.post_message(ChangeSetting(lever.setting, lever.value))
 
     def _point_at(self, name: str) -> None:
-        for n, row in enumerate(rows(self.triage.deeds.limits.limits)):
+        for n, row in enumerate(rows(self.host.actions.limits.limits)):
             if name in {row.setting if row.policy is None else None, row.policy.name if row.policy else None}:
                 self.view.at = n
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what cannot be done here."""
         del parameters
-        limits = self.triage.deeds.limits
+        limits = self.host.actions.limits
         if action == "undo" and not limits.changes:
             return False
         if self.why_not(action) is not None:
@@ -152,7 +152,7 @@ class LimitsPane(Pane):
 
     def why_not(self, action: str) -> str | None:
         """Why nothing can be changed here."""
-        return self.triage.deeds.why_not(Action.SET) if action in {"change", "undo"} else None
+        return self.host.actions.why_not(Action.SET) if action in {"change", "undo"} else None
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""
@@ -160,7 +160,7 @@ class LimitsPane(Pane):
 
     def action_read(self) -> None:
         """Ask for the settings."""
-        self._read_at = self.triage.clock.monotonic()
+        self._read_at = self.host.clock.monotonic()
         self.post_message(ReadLimits())
 
     def action_change(self) -> None:
@@ -179,7 +179,7 @@ class LimitsPane(Pane):
 
     def action_inform(self) -> None:
         """All about the row, and the way of a write, to scroll."""
-        row, limits = self.view.row, self.triage.deeds.limits.limits
+        row, limits = self.view.row, self.host.actions.limits.limits
         if row is not None and limits is not None:
             self.app.push_screen(MeaningDialog(row))
 
@@ -200,15 +200,15 @@ class MeaningDialog(ReadDialog):
 
     def body(self, width: int) -> Sequence[Line]:
         """The same words as beside the list, none of them cut."""
-        desk = self.triage.deeds
+        desk = self.host.actions
         limits = desk.limits.limits
         if limits is None:
             return ()
-        estimated = sizes_estimated(self.triage.scan)
-        head = notices(desk.limits, width, self.triage.clock.monotonic())
+        estimated = sizes_estimated(self.host.scan)
+        head = notices(desk.limits, width, self.host.clock.monotonic())
         return [
             *head,
             *meaning(limits, self.row, width, estimated=estimated),
             (),
-            *write_way(limits.path, width, self.triage.pen),
+            *write_way(limits.path, width, self.host.pen),
         ]

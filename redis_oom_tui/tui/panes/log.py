@@ -35,10 +35,10 @@ class LogView(WheelScroll, can_focus=True):
     @property
     def every(self) -> list[LogEntry]:
         """What is listed."""
-        app = self.triage
+        app = self.host
         seen = None if app.reading is None else app.reading.snapshot
         servers = None if self.everywhere else servers_in(seen, str(app.source.address))
-        return log_entries(app.timeline.events, app.deeds.log.entries, servers, app.clock.wall())
+        return log_entries(app.timeline.events, app.actions.log.entries, servers, app.clock.wall())
 
     def place(self, every: Sequence[LogEntry]) -> int:
         """Where the cursor is; on the newest until it was moved."""
@@ -61,10 +61,10 @@ class LogView(WheelScroll, can_focus=True):
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """As `log_draw` has it."""
         every = self.every
-        app = self.triage
+        app = self.host
         standing = app.timeline.standing()
         verdict = app.reading.verdict if app.reading is not None else None
-        note = unread(app.deeds.log.skipped, width)
+        note = unread(app.actions.log.skipped, width)
         drawn = draw(
             every,
             self.place(every),
@@ -128,7 +128,7 @@ class LogPane(Pane):
         self.view.redraw()
         self.refresh_bindings()
 
-    def deeds_changed(self) -> None:
+    def actions_changed(self) -> None:
         """The audit file was read."""
         self.view.redraw()
         self.refresh_bindings()
@@ -141,7 +141,7 @@ class LogPane(Pane):
                 return False
             return None if self.why_not(action) is not None else True
         if action in {"acknowledge", "snooze"}:
-            standing = self.triage.timeline.standing()
+            standing = self.host.timeline.standing()
             return standing is not None and not standing.quiet
         return True
 
@@ -154,7 +154,7 @@ class LogPane(Pane):
 
     def why_not(self, action: str) -> str | None:
         """Why nothing can be put back here."""
-        return self.triage.deeds.why_not(Action.RESTORE) if action in {"undo", "backups"} else None
+        return self.host.actions.why_not(Action.RESTORE) if action in {"undo", "backups"} else None
 
     def action_move(self, by: int) -> None:
         """Move the cursor."""
@@ -181,12 +181,12 @@ class LogPane(Pane):
 
     def action_acknowledge(self) -> None:
         """Somebody has seen it."""
-        self.triage.timeline.book.acknowledge()
+        self.host.timeline.book.acknowledge()
         self.show_now()
 
     def action_snooze(self) -> None:
         """Quiet for a while."""
-        self.triage.timeline.book.snooze(self.triage.clock.wall(), _SNOOZE_SECONDS)
+        self.host.timeline.book.snooze(self.host.clock.wall(), _SNOOZE_SECONDS)
         self.show_now()
 
     def action_everywhere(self) -> None:

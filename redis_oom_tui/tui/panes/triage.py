@@ -69,11 +69,11 @@ class TriagePane(Pane):
         if refusal != self.clients.refusal:
             self.refresh_bindings()
         self.clients.show(reading.clients, used, refusal)
-        self._find(reading, self.triage.scan)
+        self._find(reading, self.host.scan)
 
     def show_scan(self, view: ScanView | None) -> None:
         """A scan knows more: look for findings again once it ends."""
-        reading = self.triage.reading
+        reading = self.host.reading
         if reading is not None and view is not None and view.complete:
             self._find(reading, view)
 
@@ -83,20 +83,20 @@ class TriagePane(Pane):
         case = Case(
             now=reading.snapshot,
             scan=view,
-            before=self.triage.desk.before,
+            before=self.host.scanner.before,
             clients=reading.clients or (),
             capabilities=reading.capabilities,
             settings=reading.settings,
-            values=self.triage.desk.values,
+            values=self.host.scanner.values,
             replicas=reading.replicas,
-            thresholds=self.triage.thresholds,
+            thresholds=self.host.thresholds,
         )
         found = examine(case, refused_reads, unread_values)
         self.findings.show(found, self._first_step(reading.verdict), scanned=view is not None)
 
     def _first_step(self, verdict: Verdict | None) -> str:
         """What to do first, where the header has no line left to say it."""
-        if verdict is None or len(sentence(verdict, self.size.width, self.triage.pen.glyphs)) == 1:
+        if verdict is None or len(sentence(verdict, self.size.width, self.host.pen.glyphs)) == 1:
             return ""
         return verdict.first_step
 
@@ -109,9 +109,9 @@ class TriagePane(Pane):
         """Why no client can be closed here."""
         if action != "clients":
             return None
-        reading = self.triage.reading
+        reading = self.host.reading
         unlisted = None if reading is None else _why_no_clients(reading)
-        return self.triage.deeds.why_not(Action.KILL_CLIENT) or unlisted
+        return self.host.actions.why_not(Action.KILL_CLIENT) or unlisted
 
     def action_clients(self) -> None:
         """Pick one of the clients that hold most, to close it."""

@@ -103,7 +103,7 @@ class NodeList(LineWidget, can_focus=True):
             return merged(clip([*left, (told, role or "dim")], width))
         memory = view.snapshot.memory
         share = memory.pressure
-        bar = pressure_role(memory, self.triage.thresholds).removeprefix("bar_")
+        bar = pressure_role(memory, self.host.thresholds).removeprefix("bar_")
         full = ((pad("no limit" if memory.unlimited else "?", columns.bar), role or "dim"),)
         left += full if share is None else line_bar(share, columns.bar, self.pen, bar)
         used = sizes.short_size(memory.used_bytes).rjust(columns.used) + pad(_limit(memory), columns.limit)

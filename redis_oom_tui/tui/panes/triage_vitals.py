@@ -71,7 +71,7 @@ class Vitals(_Figures):
         """Six lines, or as many as there are."""
         beside = width >= _SIDE_BY_SIDE
         right_room = min(44, max(35, width // 3)) if beside else width - 1
-        left = gauges(snapshot, width - right_room - 3 if beside else width, self.pen, self.triage.thresholds)
+        left = gauges(snapshot, width - right_room - 3 if beside else width, self.pen, self.host.thresholds)
         right = counters(reading, snapshot, right_room)
         if not beside:
             # What is at stake before what explains it: where there are few lines, these are the first.

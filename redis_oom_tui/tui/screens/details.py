@@ -120,7 +120,7 @@ class DetailsScreen(ReaderScreen):
 
     async def _read(self) -> None:
         try:
-            details = await self.triage.source.details(self._key)
+            details = await self.host.source.details(self._key)
         except TriageError as error:
             self.show(None, str(error))
             return

@@ -30,7 +30,7 @@ class ReaderScreen(ModalScreen[None]):
         self.reader = ScrollingText(self.text)
 
     @property
-    def triage(self) -> "TriageApp":
+    def host(self) -> "TriageApp":
         """The app, with its own type."""
         return cast("TriageApp", self.app)
 
@@ -54,12 +54,12 @@ class VerdictScreen(ReaderScreen):
     def text(self, width: int) -> Sequence[Line]:
         """Reason, first step, evidence, and what could not be judged."""
         verdict = self._verdict
-        badge = (f" {level_word(verdict.level, self.triage.pen.glyphs)} ", level_role(verdict.level))
+        badge = (f" {level_word(verdict.level, self.host.pen.glyphs)} ", level_role(verdict.level))
         return [
             *_headed(badge, verdict.reason, width),
             *_paragraph("What to do first", verdict.first_step, width),
-            *_bullets("Evidence", verdict.evidence, width, self.triage.pen),
-            *_bullets("Not judged", verdict.not_judged, width, self.triage.pen),
+            *_bullets("Evidence", verdict.evidence, width, self.host.pen),
+            *_bullets("Not judged", verdict.not_judged, width, self.host.pen),
         ]
 
 
@@ -76,7 +76,7 @@ class FindingScreen(ReaderScreen):
 
     def text(self, width: int) -> Sequence[Line]:
         """Title, advice, evidence, what the application can do."""
-        finding, pen = self._finding, self.triage.pen
+        finding, pen = self._finding, self.host.pen
         sign = (f" {pen.glyphs.state(finding.level)} ", level_role(finding.level))
         return [
             *_headed(sign, finding.title, width),

@@ -40,7 +40,7 @@ class TriageDriver(LinuxDriver):
             self.write("\x1b[?1000h\x1b[?1002h\x1b[?1015h\x1b[?1006h")
 
     def start_application_mode(self) -> None:
-        """Start, writing through a queue that never blocks: the curtain's where one hangs, whose frame then stays.
+        """Start, writing through a queue that never blocks: the splash's where one hangs, whose frame then stays.
 
         Reports of the window's focus are switched off: one that comes in parts over a slow link is typed in as keys.
         """
@@ -63,7 +63,7 @@ class TriageDriver(LinuxDriver):
 
     @property
     def _curtain(self) -> "SplashScreen | None":
-        return cast("BaseApp", self._app).curtain
+        return cast("BaseApp", self._app).splash
 
     def write(self, data: str) -> None:
         """Queue it. The alternate screen is not entered twice: some terminals would clear it."""

@@ -81,13 +81,13 @@ class SplashScreen:
     """Holds the terminal until Textual takes it. To be entered in the main thread."""
 
     def __init__(self, scene: SplashFrame, joining: PendingServer) -> None:
-        self._scene = scene
+        self._frame_model = scene
         self._joining = joining
         self._reading = ServerState(address=joining.address)
         self._writer = LinkWriter(cast("TextIO", sys.__stderr__))
         self._diff = FrameDiff(SYSTEMS[color_system(os.environ)])
         self._lock = threading.RLock()
-        self._mine = False
+        self._holds_terminal = False
         self._before: dict[int, Any] = {}
         self.saved: list[Any] | None = None
 
@@ -100,15 +100,15 @@ class SplashScreen:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._end)
         self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self.sleep)
-        self._mine = True
+        self._holds_terminal = True
         try:
             self._writer.start()
-            self._hush()
+            self._disable_echo()
             self._writer.write(self._entrance() + self._frame())
             if not self._told(0.0):
-                threading.Thread(target=self._told, args=(_PATIENCE_SECONDS,), name="curtain", daemon=True).start()
+                threading.Thread(target=self._told, args=(_PATIENCE_SECONDS,), name="splash", daemon=True).start()
         except BaseException:
-            self._lift()
+            self._restore_terminal()
             raise
         return self
 
@@ -116,12 +116,12 @@ class SplashScreen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the terminal back where Textual has not taken it."""
-        self._lift()
+        self._restore_terminal()
 
     def hand_over(self) -> LinkWriter | None:
         """From now on the terminal is the caller's, and so is the one that writes to it; None where it was before."""
         with self._lock:
-            mine, self._mine = self._mine, False
+            mine, self._holds_terminal = self._holds_terminal, False
         return self._writer if mine else None
 
     def sleep(self, number: int = signal.SIGTSTP, frame: FrameType | None = None) -> None:
@@ -131,7 +131,7 @@ class SplashScreen:
         os.kill(os.getpid(), signal.SIGSTOP)
         with self._lock:
             self._diff.forget()
-            self._hush()
+            self._disable_echo()
             write_what_fits((self._entrance() + self._frame()).encode(self._writer.encoding, "replace"))
 
     def _told(self, patience: float) -> bool:
@@ -142,21 +142,21 @@ class SplashScreen:
         look = self._joining.first(patience)
         if look is None:
             return False
-        self._reading = first_state(look, self._scene.profile.watch.thresholds)
+        self._reading = first_state(look, self._frame_model.profile.watch.thresholds)
         with self._lock:
-            if self._mine:
+            if self._holds_terminal:
                 self._writer.write(self._frame())
         return True
 
     def _entrance(self) -> str:
-        ground = sgr(self._scene.ground, SYSTEMS[color_system(os.environ)])
+        ground = sgr(self._frame_model.ground, SYSTEMS[color_system(os.environ)])
         return f"{ALTERNATE}\x1b[?25l\x1b[{ground}m\x1b[2J"
 
     def _frame(self) -> str:
         with self._lock:
-            return self._diff.encode(self._scene.rows(self._reading, *shutil.get_terminal_size()))
+            return self._diff.encode(self._frame_model.rows(self._reading, *shutil.get_terminal_size()))
 
-    def _hush(self) -> None:
+    def _disable_echo(self) -> None:
         if self.saved is None:
             return
         quiet = [*self.saved]
@@ -165,22 +165,22 @@ class SplashScreen:
         with contextlib.suppress(termios.error):
             termios.tcsetattr(0, termios.TCSANOW, quiet)
 
-    def _lift(self) -> None:
+    def _restore_terminal(self) -> None:
         if self.hand_over() is not None:
             self._writer.write(_LEAVE)
             self._writer.stop()
-            self._unhush()
+            self._enable_echo()
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
-    def _unhush(self) -> None:
+    def _enable_echo(self) -> None:
         if self.saved is not None:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(0, termios.TCSANOW, self.saved)
 
     def _give_back(self) -> None:
         write_what_fits(_LEAVE.encode())
-        self._unhush()
+        self._enable_echo()
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         """A signal that ends the program, as it would have without us, but for the terminal."""

@@ -29,7 +29,7 @@ class Header(LineWidget):
         return () if self.reading is None else self._top(self.reading).lines(width, height)
 
     def _top(self, reading: ServerState) -> HeaderModel:
-        app = self.triage
+        app = self.host
         return HeaderModel(
             reading=reading,
             pane=self.pane,

@@ -28,19 +28,19 @@ class LineWidget(Widget):
     _drawn: tuple[Line, ...] = ()
 
     @property
-    def triage(self) -> "TriageApp":
+    def host(self) -> "TriageApp":
         """The app, with its own type."""
         return cast("TriageApp", self.app)
 
     @property
     def look(self) -> ScreenTheme:
         """The look in use."""
-        return self.triage.look
+        return self.host.look
 
     @property
     def pen(self) -> DrawStyle:
         """What bars are drawn with here."""
-        return self.triage.pen
+        return self.host.pen
 
     @property
     def is_drawn(self) -> bool:

@@ -111,7 +111,7 @@ class LiveTable(LineWidget, Generic[R], can_focus=True):
         return merged((edge, *cells_of(row, shown, role or ("marked" if marked else None))))
 
     def _now(self) -> float:
-        return self.triage.clock.monotonic()
+        return self.host.clock.monotonic()
 
     def _changed(self) -> None:
         self.redraw()
