@@ -1,7 +1,7 @@
 """The small levers: closing a client's connection, MEMORY PURGE, and reaping keys that have expired."""
 
 import asyncio
-import time
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from redis_oom_tui.actions.context import ActionContext
@@ -10,12 +10,10 @@ from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import Action, Done
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.snapshot import ClientBuffer
-from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations import settings
-from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
-from redis_oom_tui.server.mutations.replies import next_cursor
+from redis_oom_tui.server.scan.throttled_connection import ThrottledConnection
 
 
 async def kill_client(desk: ActionContext, client: ClientBuffer) -> Done:
@@ -59,9 +57,9 @@ async def reap(desk: ActionContext) -> Done:
 
     async def act() -> Done:
         before = await desk.server.snapshot()
-        async with throttled(desk.server, walking=True) as pacer:
+        async with throttled(desk.server, walking=True) as throttle:
             for database in before.databases:
-                await _walk(desk, database.db, pacer)
+                await _walk(desk, database.db, throttle)
         after = await desk.server.snapshot()
         started, ended = before.counters.expired_keys_total, after.counters.expired_keys_total
         reaped = None if started is None or ended is None else max(0, ended - started)
@@ -75,31 +73,17 @@ async def reap(desk: ActionContext) -> Done:
     return await _recorded(desk, Action.REAP, "walk all keys, so that expired ones are dropped", act)
 
 
-async def _walk(desk: ActionContext, db: int, pacer: CallThrottle) -> None:
-    channel = ExclusiveConnection(desk.server, db)
+async def _walk(desk: ActionContext, db: int, throttle: CallThrottle) -> None:
+    connection = ThrottledConnection(desk.server, db, throttle)
     try:
-        cursor: bytes | int | None = 0
-        while cursor is not None and not pacer.stopping:
-            await pacer.ready()
-            if pacer.probes.hopeless:
-                slow = f"{desk.server.address} takes {pacer.probes.waited:.0f} s to answer"
-                raise ServerUnreachable(f"{slow}: stopped, so as not to add to that")
-            cursor = await _page(channel, cursor, pacer)
+        await connection.open()
+        async with contextlib.aclosing(connection.pages(lambda: throttle.per_call)) as pages:
+            async for _ in pages:
+                if throttle.probes.hopeless:
+                    slow = f"{desk.server.address} takes {throttle.probes.waited:.0f} s to answer"
+                    raise ServerUnreachable(f"{slow}: stopped, so as not to add to that")
     finally:
-        await channel.close()
-
-
-async def _page(channel: ExclusiveConnection, cursor: bytes | int, pacer: CallThrottle) -> bytes | None:
-    """One step of SCAN: the cursor of the next, None behind the last."""
-    keys, took = pacer.per_call, 0.0
-    pacer.begun()
-    try:
-        began = time.monotonic()
-        reply = await not_busy(lambda: channel.one("SCAN", cursor, "COUNT", keys), lambda: pacer.stopping)
-        took = time.monotonic() - began
-    finally:
-        pacer.took(keys if took else 0, took)
-    return next_cursor(reply)
+        await connection.close()
 
 
 async def _recorded(desk: ActionContext, action: Action, what: str, act: Callable[[], Awaitable[Done]]) -> Done:

@@ -8,6 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from redis_oom_tui.formatting.sizes import percent
 from redis_oom_tui.server.pace_steps import CALLS, LONG_WAY
@@ -24,6 +25,35 @@ _BATCH_FEWEST, _BATCH_FIRST, _BATCH_MOST, _BATCH_SECONDS = 100, 200, 2000, 0.1
 _SHORTEST_REST, _LONGEST_REST = 0.001, 1.0
 _GUESSED_SECONDS = 1e-5
 _RECKONED_SECONDS = 0.25
+
+
+class Throttle(Protocol):
+    """How much is sent at once, asked before each call."""
+
+    @property
+    def per_call(self) -> int:
+        """How many keys in a call."""
+
+    @property
+    def window(self) -> int:
+        """How many calls may be on their way."""
+
+    @property
+    def resting(self) -> bool:
+        """Whether to let what is on its way come home, and then wait for `ready`, before the next call."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether to send no further call."""
+
+    async def ready(self) -> None:
+        """Return when the next call may be sent."""
+
+    def begun(self) -> None:
+        """A call is on its way."""
+
+    def took(self, keys: int, seconds: float) -> None:
+        """It was of so many keys and kept the server for at most so long; of none where its reply was lost."""
 
 
 class CallThrottle:

@@ -4,6 +4,12 @@ import re
 from collections.abc import Iterable, Mapping
 
 from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.rules.headroom import headroom_in
+
+ROOM_QUESTIONS: tuple[tuple[bytes, ...], ...] = tuple(
+    (b"INFO", section) for section in (b"memory", b"keyspace", b"replication")
+)
+"""What is asked to know what is free for replies."""
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 
@@ -20,6 +26,16 @@ def info_in(reply: bytes) -> dict[str, object]:
         if colon and not line.startswith("#"):
             fields[name] = _pairs(value) if "=" in value else value
     return fields
+
+
+def room_in(replies: Iterable[object], stated_limit: int | None) -> int | None:
+    """Bytes free below maxmemory by the replies to `ROOM_QUESTIONS`; None where nothing bounds a reply, 0 where INFO is
+    refused. `stated_limit` is the operator's word for the limit of a server that tells none.
+    """
+    texts = [reply for reply in replies if isinstance(reply, bytes)]
+    if len(texts) < len(ROOM_QUESTIONS):
+        return 0
+    return headroom_in(info_in(b"\n".join(texts)), stated_limit)
 
 
 def _pairs(value: str) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """A small sample of the largest families, read without a trace: names, sizes and encodings; values where allowed."""
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct, field
-from redis.asyncio import Redis
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
@@ -15,26 +15,31 @@ from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import compiled_glob, matcher
 from redis_oom_tui.rules.sampling import summarize
 from redis_oom_tui.rules.sizing import SAMPLES
-from redis_oom_tui.server.decode import page
-from redis_oom_tui.server.errors import translated
-from redis_oom_tui.server.room import room_now
-from redis_oom_tui.server.scan.page_size import PageSize
+from redis_oom_tui.server.busy import not_busy
+from redis_oom_tui.server.latency_monitor import throttled
+from redis_oom_tui.server.replies import ROOM_QUESTIONS, room_in
+from redis_oom_tui.server.scan.throttled_connection import ThrottledConnection
+from redis_oom_tui.server.sizing import Words
 
 _FAMILIES = 40
 _KEYS_EACH = 32
 _PAGE = 500
-_MAX_PAGES = 60
+_MOST_NAMES = 30_000
 _HEAD_BYTES = 8192
 # Sets whose members are read: of few members, and together no larger than so many bytes.
 _FEW_MEMBERS, _SMALL_SETS = 10_000, 16 * 1024 * 1024
-# A command and what follows the key: first those that never leave a mark, then those for NO-TOUCH only.
-_SAFE: tuple[tuple[Any, ...], ...] = (("MEMORY USAGE", "SAMPLES", SAMPLES), ("OBJECT ENCODING",))
-_LOOKS: dict[str, tuple[tuple[Any, ...], ...]] = {
-    "string": (("STRLEN",), ("GETRANGE", 0, _HEAD_BYTES - 1)),
-    "hash": (("HLEN",),),
-    "list": (("LLEN",),),
-    "set": (("SCARD",), ("SSCAN", 0, "COUNT", 4)),
-    "zset": (("ZCARD",),),
+# What stands before and behind the key's name: first what never leaves a mark, then what is for NO-TOUCH only.
+_Question = tuple[Words, Words]
+_SAFE: tuple[_Question, ...] = (
+    ((b"MEMORY", b"USAGE"), (b"SAMPLES", b"%d" % SAMPLES)),
+    ((b"OBJECT", b"ENCODING"), ()),
+)
+_LOOKS: dict[str, tuple[_Question, ...]] = {
+    "string": (((b"STRLEN",), ()), ((b"GETRANGE",), (b"0", b"%d" % (_HEAD_BYTES - 1)))),
+    "hash": (((b"HLEN",), ()),),
+    "list": (((b"LLEN",), ()),),
+    "set": (((b"SCARD",), ()), ((b"SSCAN",), (b"0", b"COUNT", b"4"))),
+    "zset": (((b"ZCARD",), ()),),
 }
 
 
@@ -44,8 +49,6 @@ class _Server(Protocol):
 
     @property
     def connection(self) -> Connection: ...
-
-    def client(self, db: int = 0) -> Redis: ...
 
     async def capabilities(self) -> Capabilities: ...
 
@@ -67,20 +70,28 @@ class _Wanted(Struct):
 
 
 async def sample_families(server: _Server, scan: ScanView) -> tuple[FamilySample, ...]:
-    """Samples of the largest families of `scan`: at most 40 families, 32 keys each, 8 KiB a value, 60 pages a database.
+    """Samples of the largest families of `scan`: at most 40 families, 32 keys each, 8 KiB a value, and 30,000 names of
+    each database.
 
-    Values and lengths are read only where CLIENT NO-TOUCH keeps their idle times. Raises one of `models.errors`.
+    Values and lengths are read only where CLIENT NO-TOUCH keeps their idle times. It gives way to others as a plan in
+    the making does, and waits for a busy server. Raises one of `models.errors`.
     """
-    capabilities = await server.capabilities()
-    wanted, stated = _largest(scan.patterns), server.connection.stated_limit_bytes
+    wanted = _largest(scan.patterns)
+    if not wanted:
+        return ()
+    capabilities = await not_busy(server.capabilities)
+    reads, stated = capabilities.has(Feature.NO_TOUCH), server.connection.stated_limit_bytes
     found: list[FamilySample] = []
-    for db in sorted({family.row.db or 0 for family in wanted}):
-        here = [family for family in wanted if (family.row.db or 0) == db]
-        client = server.client(db)
-        with translated(server.address, "SCAN"):
-            await _gather(client, here)
-            reads = capabilities.has(Feature.NO_TOUCH)
-            found += [await _sample(client, family, stated, reads=reads) for family in here if family.names]
+    async with throttled(server, walking=True) as throttle:
+        for db in sorted({family.row.db or 0 for family in wanted}):
+            here = [family for family in wanted if (family.row.db or 0) == db]
+            connection = ThrottledConnection(server, db, throttle)
+            try:
+                await connection.open()
+                await _gather(connection, here, lambda: _PAGE if throttle.window > 1 else throttle.per_call)
+                found += [await _sample(connection, family, stated, reads=reads) for family in here if family.names]
+            finally:
+                await connection.close()
     return tuple(found)
 
 
@@ -98,56 +109,44 @@ def _largest(rows: Sequence[PatternRow]) -> list[_Wanted]:
     return wanted
 
 
-async def _gather(client: "Redis", families: list[_Wanted]) -> None:
-    """One walk for all of them, until each has its keys or enough pages were read."""
-    cursor = 0
-    short = families
-    pages = PageSize()
-    for _ in range(_MAX_PAGES):
-        size = pages.count(_PAGE)
-        cursor, names = page(await client.execute_command("SCAN", cursor, "COUNT", size))
-        pages.came(names, size)
-        for name in names:
-            family = next((one for one in short if one.holds(name)), None)
-            if family is not None and len(family.names) < _KEYS_EACH:
-                family.names.append(name)
-        short = [family for family in short if len(family.names) < min(_KEYS_EACH, family.row.keys)]
-        if not cursor or not short:
-            return
+async def _gather(connection: ThrottledConnection, families: list[_Wanted], wanted: Callable[[], int]) -> None:
+    """One walk for all of them, until each has its keys or enough names were read."""
+    short, read = families, 0
+    async with contextlib.aclosing(connection.pages(wanted)) as pages:
+        async for names in pages:
+            read += len(names)
+            for name in names:
+                family = next((one for one in short if one.holds(name)), None)
+                if family is not None and len(family.names) < _KEYS_EACH:
+                    family.names.append(name)
+            short = [family for family in short if len(family.names) < min(_KEYS_EACH, family.row.keys)]
+            if not short or read >= _MOST_NAMES:
+                return
 
 
-async def _sample(client: "Redis", family: _Wanted, stated: int | None, *, reads: bool) -> FamilySample:
-    room = await room_now(client, stated) if reads else None
+async def _sample(connection: ThrottledConnection, family: _Wanted, stated: int | None, *, reads: bool) -> FamilySample:
+    room = room_in(await connection.ask(ROOM_QUESTIONS), stated) if reads else None
     # Of each value at most its head comes; the members of a set are of any length.
     at_once = max(1, at_once_of(room, _KEYS_EACH * _HEAD_BYTES) // _HEAD_BYTES)
     keys: list[SampledKey] = []
     for start in range(0, len(family.names), at_once):
         names = family.names[start : start + at_once]
         looks = _LOOKS[family.kind] if reads else ()
-        if reads and family.kind == "set" and not await _small(client, names, room):
+        if reads and family.kind == "set" and not await _small(connection, names, room):
             looks = looks[:1]
         asked = (*_SAFE, *looks)
-        pipeline = client.pipeline(transaction=False)
-        for name in names:
-            for command, *more in asked:
-                pipeline.execute_command(command, name, *more)
-        replies = await pipeline.execute(raise_on_error=False)
+        replies = await connection.ask([(*before, name, *after) for name in names for before, after in asked])
         width = len(asked)
         keys += [_key(name, replies[n * width : (n + 1) * width]) for n, name in enumerate(names)]
     return summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0)
 
 
-async def _small(client: "Redis", names: Sequence[bytes], room: int | None) -> bool:
+async def _small(connection: ThrottledConnection, names: Sequence[bytes], room: int | None) -> bool:
     """Whether these sets are so small, all members looked at, that the replies about their members have room."""
-    pipeline = client.pipeline(transaction=False)
-    for name in names:
-        pipeline.execute_command("SCARD", name)
-    lengths = await pipeline.execute(raise_on_error=False)
+    lengths = await connection.ask([(b"SCARD", name) for name in names])
     if not all(isinstance(length, int) and length <= _FEW_MEMBERS for length in lengths):
         return False
-    for name in names:
-        pipeline.execute_command("MEMORY USAGE", name, "SAMPLES", 0)
-    sizes = await pipeline.execute(raise_on_error=False)
+    sizes = await connection.ask([(b"MEMORY", b"USAGE", name, b"SAMPLES", b"0") for name in names])
     known = [size for size in sizes if isinstance(size, int)]
     return len(known) == len(sizes) and sum(known) <= at_once_of(room, _SMALL_SETS)
 

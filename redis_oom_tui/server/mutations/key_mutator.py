@@ -4,11 +4,12 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from redis_oom_tui.models.errors import PermissionRefused, ServerBusy, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.rules.headroom import headroom_in
+from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.mutations import scripts
 from redis_oom_tui.server.mutations.clock import server_time
 from redis_oom_tui.server.mutations.eval_packing import Check, Due, packed
@@ -26,35 +27,6 @@ class KeyReplies(NamedTuple):
 
     at: int
     said: list[Said]
-
-
-class Throttle(Protocol):
-    """How much is sent at once, asked before each call."""
-
-    @property
-    def per_call(self) -> int:
-        """How many keys in a call."""
-
-    @property
-    def window(self) -> int:
-        """How many calls may be on their way."""
-
-    @property
-    def resting(self) -> bool:
-        """Whether to let what is on its way come home, and then wait for `ready`, before the next call."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether to send no further call."""
-
-    async def ready(self) -> None:
-        """Return when the next call may be sent."""
-
-    def begun(self) -> None:
-        """A call is on its way."""
-
-    def took(self, keys: int, seconds: float) -> None:
-        """It was of so many keys and kept the server for at most so long; of none where its reply was lost."""
 
 
 class ReplyRoom(NamedTuple):

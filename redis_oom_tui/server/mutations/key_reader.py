@@ -1,7 +1,6 @@
 """Keys as a plan needs them: read by SCAN or by identity, with commands that leave no trace."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -15,16 +14,14 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.selection import names_matching, server_match, server_type, ttl_matches
 from redis_oom_tui.rules.sizing import tells_nothing
-from redis_oom_tui.server.busy import not_busy
-from redis_oom_tui.server.decode import page
+from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.clock import ASKED, PACKED_TIME, told_time
-from redis_oom_tui.server.mutations.key_mutator import Throttle
-from redis_oom_tui.server.scan.connection import ScanConnection
-from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, checked, packed_by_key, packed_words
-from redis_oom_tui.server.scan.page_size import PageSize
-from redis_oom_tui.server.sizing import Sizer, Words, command_of
+from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
+from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, checked, packed_by_key
+from redis_oom_tui.server.scan.throttled_connection import ThrottledConnection
+from redis_oom_tui.server.sizing import Sizer
 
 # Keys that are all looked at, and keys that SCAN passes by for the most part: one or two milliseconds of the server.
 _MOST_AT_ONCE, _MOST_FILTERED = 1000, 2000
@@ -54,11 +51,11 @@ class Page(Struct, frozen=True):
 
 
 class _Found(NamedTuple):
-    """Names that SCAN gave, how many keys it walked for them, and its next cursor, None at the end."""
+    """Names that SCAN gave, how many keys it walked for them, and whether there is more to walk."""
 
     names: Sequence[bytes]
     walked: int
-    cursor: int | None
+    more: bool
 
 
 class _Told(NamedTuple):
@@ -91,7 +88,8 @@ class KeyReader:
         self._db = db
         self._criteria = criteria
         self._walker = Walker(server_match(criteria), None if kind is None else kind.encode())
-        self._lane = ScanConnection(server.connection, db, self._walker)
+        self._walk = CursorRange(db)
+        self._connection = ThrottledConnection(server, db, throttle, self._walker)
         self._filtered = self._walker.match is not None or self._walker.type is not None
         self._late = KeyQuestion.SIZE, KeyQuestion.FREQUENCY if frequencies else KeyQuestion.IDLE
         # Sizes are dear: where type or TTL leaves many keys out, they are asked of the others alone.
@@ -99,36 +97,35 @@ class KeyReader:
         self._throttle = throttle
         self._limit = limit
         self._last: ReadSpan | None = None
-        self._pages = PageSize()
+        self._pages = PageReader(self._walker)
 
     async def open(self) -> None:
         """Connect. Raises one of `models.errors`."""
-        with translated(self._where):
-            await self._lane.open()
+        await self._connection.open()
         for command in ASKED:
-            self._lane.admit([str(word).encode() for word in command])
+            self._connection.admit(tuple(str(word).encode() for word in command))
 
     async def close(self) -> None:
         """Disconnect."""
-        await self._lane.close()
+        await self._connection.close()
 
     async def pages(self) -> AsyncGenerator[Page, None]:
         """Walk the whole database by SCAN: one write asks about the keys of a page and for the names of the next.
 
         A walk with MATCH or TYPE does not tell how many keys it passed: `walked` is then its COUNT, a good guess.
         """
-        found = _Found((), 0, 0)
+        found, self._walk = _Found((), 0, True), CursorRange(self._db)
         ahead: asyncio.Task[tuple[_Told, _Found]] | None = None
         try:
-            while found.names or found.cursor is not None:
+            while found.names or found.more:
                 told, following = await (ahead or self._step(found))
                 ahead, walked, found = None, found.walked, following
-                if self._throttle.window > 1 and (found.names or found.cursor is not None):
+                if self._throttle.window > 1 and (found.names or found.more):
                     # The server works on the next page while this one is made of what it told, and looked at.
                     ahead = asyncio.create_task(self._step(found))
                     await asyncio.sleep(0)
                 if walked:
-                    last = not found.names and found.cursor is None
+                    last = not found.names and not found.more
                     yield replace(self._page(told, walked), last=last)
         finally:
             if ahead is not None:
@@ -140,7 +137,7 @@ class KeyReader:
         at = 0
         while at < len(names):
             part = names[at : at + self._at_once]
-            told, _ = await self._step(_Found(part, len(part), None))
+            told, _ = await self._step(_Found(part, len(part), False))
             at += len(part)
             yield replace(self._page(told, len(part)), last=at >= len(names), asked=part)
 
@@ -152,7 +149,7 @@ class KeyReader:
     async def wait_until_over(self, span: ReadSpan) -> None:
         """Wait for the second in which keys were read to be over, and no longer than some seconds."""
         for _ in range(_LONGEST_WAIT):
-            told = await not_busy(lambda: self._ask(PACKED_TIME, len(ASKED)), lambda: self._throttle.stopping)
+            told = await self._connection.exchange(PACKED_TIME, len(ASKED))
             if span.over(told_time(told)) or self._throttle.stopping:
                 return
             await asyncio.sleep(_WAIT_SECONDS)
@@ -167,11 +164,11 @@ class KeyReader:
     async def _step(self, found: _Found) -> tuple[_Told, _Found]:
         """What the server tells of the keys that were `found`, and what it finds next."""
         await self._throttle.ready()
-        names, size = found.names, self._pages.count(self._at_once)
+        names = found.names
         asked = _EARLY if self._early else (*_EARLY, *self._late)
-        scan = b"" if found.cursor is None else self._walker.packed(found.cursor, size)
+        scan, size = self._pages.request(self._walk, self._at_once) if found.more else (b"", 0)
         replies, span = await self._ask_timed(packed_by_key(asked, names), len(asked) * len(names), scan)
-        following = self._found(replies.pop(), size) if scan else _Found((), 0, None)
+        following = self._found(replies.pop(), size) if scan else _Found((), 0, False)
         with translated(self._where):
             checked(asked, replies)
         columns = _columns(replies, len(asked))
@@ -186,7 +183,7 @@ class KeyReader:
         number = replies + 2 * times + bool(behind)
         if not number:
             return [], None
-        told = await not_busy(lambda: self._ask(whole, number), lambda: self._throttle.stopping)
+        told = await self._connection.exchange(whole, number)
         if not replies:
             return told, None
         before, after = told[:times], told[times + replies : 2 * times + replies]
@@ -197,12 +194,11 @@ class KeyReader:
 
     def _found(self, answer: Any, size: int) -> _Found:
         with translated(self._where, "SCAN"):
-            cursor, names = page(answer)
-        self._pages.came(names, size)
+            names = self._pages.take(self._walk, answer, size)
         walked = size if self._filtered else len(names)
         if self._walker.match is None or self._criteria.key_patterns:
             names = names_matching(self._criteria, names)
-        return _Found(names, walked, cursor or None)
+        return _Found(names, walked, not self._walk.ended)
 
     async def _of_wanted(
         self, names: Sequence[bytes], columns: Sequence[Sequence[Any]]
@@ -293,25 +289,7 @@ class KeyReader:
 
     def sizer(self) -> Sizer:
         """Measures keys of this database closer."""
-        return Sizer(self._closer, untouched=self._lane.untouched, limit=self._limit)
-
-    async def _closer(self, commands: Sequence[Words]) -> list[Any]:
-        await self._throttle.ready()
-        for words in {command_of(words): words for words in commands}.values():
-            self._lane.admit(words)
-        return await self._ask(b"".join(map(packed_words, commands)), len(commands))
-
-    async def _ask(self, buffer: bytes, replies: int) -> list[Any]:
-        took = 0.0
-        self._throttle.begun()
-        try:
-            with translated(self._where):
-                began = time.monotonic()
-                answers = await self._lane.ask(buffer, replies)
-                took = time.monotonic() - began
-                return answers
-        finally:
-            self._throttle.took(replies if took else 0, took)
+        return Sizer(self._connection.ask, untouched=self._connection.untouched, limit=self._limit)
 
 
 def _columns(replies: Sequence[Any], asked: int) -> Sequence[Sequence[Any]]:

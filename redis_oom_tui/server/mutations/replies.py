@@ -86,13 +86,6 @@ def string(reply: object) -> bytes | TriageError:
     raise _nonsense()
 
 
-def next_cursor(reply: object) -> bytes | None:
-    """The cursor that follows in a reply of SCAN, None behind the last. Raises NotRedis for anything else."""
-    if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes) and reply[0].isdigit():
-        return reply[0] if int(reply[0]) else None
-    raise _nonsense()
-
-
 def pairs(reply: object) -> dict[bytes, bytes] | TriageError:
     """Names and values in turn, or why there are none. Raises NotRedis for anything else."""
     if isinstance(reply, TriageError):

@@ -1,14 +1,21 @@
-"""Where a walk through a database stands, and how the cursor space may be divided among several walks."""
+"""Where a walk through a database stands, how its pages are asked for, and how the cursor space may be divided."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
+
+from redis_oom_tui.server.decode import page
+from redis_oom_tui.server.scan.packing import Walker
 
 _BITS = 64
 # A walk's first keys are remembered until its neighbour has ended, whose last page may reach into them: twice as many
 # as a page may hold.
 _SEAM = 2048
 _FEWEST = 10
+# A page of a thousand names of 100 KB would be a reply of 100 MB: so many bytes of names at most, and so many keys
+# before anything is known of the names.
+_MOST_BYTES, _FIRST_PAGE = 256 * 1024, 16
 # So many keys make it worth while to divide a database in four, eight or sixteen.
 _DIVISIONS = ((400_000, 4), (100_000, 3), (20_000, 2))
 
@@ -119,3 +126,53 @@ def counts_in_reversed_bits(cursor: int, count: int, keys: int) -> bool:
     """
     walked = reversed_bits(cursor) / (1 << _BITS)
     return cursor != 0 and 0 < walked < 20 * count / max(1, keys)
+
+
+class PageSize:
+    """COUNT for the next page by how long names are, from what the last pages brought.
+
+    >>> pages = PageSize()
+    >>> pages.count(1000), pages.count(8)
+    (16, 8)
+    >>> pages.came([b"k" * 100_000] * 16, 16); pages.count(1000)
+    2
+    >>> for _ in range(8): pages.came([b"short"] * 64, 64)
+    >>> pages.count(1000)
+    671
+    """
+
+    def __init__(self) -> None:
+        self._each = _MOST_BYTES / _FIRST_PAGE
+
+    def count(self, wanted: int) -> int:
+        """So many keys, `wanted` at most."""
+        return max(1, min(wanted, int(_MOST_BYTES / self._each)))
+
+    def came(self, names: Sequence[bytes], count: int) -> None:
+        """A page of `count` brought these names: longer ones count at once, shorter ones little by little."""
+        self._each = max(sum(map(len, names)) / max(1, count), self._each / 2, 1.0)
+
+
+class PageReader:
+    """Asks by SCAN for the next page of any walk of one database, and takes the reply: all loops over keys go by it."""
+
+    def __init__(self, walker: Walker) -> None:
+        self._walker = walker
+        self._sizes = PageSize()
+
+    def request(self, walk: CursorRange, wanted: int, keys: int = 0) -> tuple[bytes, int]:
+        """The command for `wanted` keys at most of a database of about `keys`, and for how many it asks."""
+        size = walk.count(self._sizes.count(wanted), keys)
+        return self._walker.packed(walk.cursor, size), size
+
+    def take(
+        self, walk: CursorRange, reply: Any, size: int, keep: Callable[[list[bytes]], list[bytes]] | None = None
+    ) -> list[bytes]:
+        """The names that a page of `size` brought, and `walk` behind it, which holds those that `keep` leaves.
+
+        Raises InvalidResponse, or the refusal that `reply` is: the walk then stays where it was.
+        """
+        cursor, names = page(reply)
+        self._sizes.came(names, size)
+        walk.advance(cursor, names if keep is None else keep(names))
+        return names

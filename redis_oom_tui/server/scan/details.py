@@ -15,10 +15,11 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.headroom import has_room
 from redis_oom_tui.rules.sizing import SAMPLES, SizeAnswer, judged, most_of_all
+from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.client import borrowed
 from redis_oom_tui.server.decode import array, data, strings
-from redis_oom_tui.server.errors import translated
-from redis_oom_tui.server.room import room_now
+from redis_oom_tui.server.errors import translated, waits
+from redis_oom_tui.server.replies import ROOM_QUESTIONS, room_in
 from redis_oom_tui.server.scan.aggregates import with_size
 from redis_oom_tui.server.sizing import LENGTHS, Known, Sizer, Words, worth_asking
 
@@ -52,7 +53,11 @@ class DetailsServer(Protocol):
 
 
 async def details(server: DetailsServer, key: KeyId) -> KeyDetails | None:
-    """The key as it is now; None where it is gone. Raises one of `models.errors`."""
+    """The key as it is now; None where it is gone. A busy server is waited for. Raises one of `models.errors`."""
+    return await not_busy(lambda: _details(server, key))
+
+
+async def _details(server: DetailsServer, key: KeyId) -> KeyDetails | None:
     client = server.client(key.db)
     with translated(server.address, "TYPE"):
         row = await _row(client, key)
@@ -146,7 +151,7 @@ async def _too_much(client: Redis, row: KeyRow, stated: int | None) -> str | Non
 
     The size of all elements bounds that of any of them; it is asked for where they are few.
     """
-    room = await room_now(client, stated)
+    room = room_in(await _answers(client, ROOM_QUESTIONS), stated)
     if room is None:
         return None
     free = f"and {size_words(room)} are free below maxmemory: reading them might cost other keys, or writes"
@@ -195,6 +200,8 @@ async def _answer(connection: Any) -> Any:
     try:
         return await connection.read_response(disconnect_on_error=False)
     except exceptions.ResponseError as error:
+        if waits(error):
+            raise
         return error
 
 

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from redis_oom_tui.models.address import Connection
-from redis_oom_tui.server.decode import page
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.pace_steps import PaceStep
 from redis_oom_tui.server.rate_controller import RateController
 from redis_oom_tui.server.scan.connection import ScanConnection
-from redis_oom_tui.server.scan.cursor_ranges import CursorRange
+from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
 from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, checked, packed_by_key
-from redis_oom_tui.server.scan.page_size import PageSize
 from redis_oom_tui.server.scan.tasks import end
 
 
@@ -54,7 +52,7 @@ class ScanWorkers:
         self._connection = connection
         self._foreman = foreman
         self._walker = walker
-        self._pages = PageSize()
+        self._pages = PageReader(walker)
         self._columns = columns
         self._keys = keys
         self._keep = keep
@@ -126,8 +124,8 @@ class ScanWorkers:
         buffer = packed_by_key(self._columns, names)
         replies = len(self._columns) * len(names)
         if not walk.ended:
-            size = walk.count(self._pages.count(self._foreman.step.count), self._keys)
-            buffer += self._walker.packed(walk.cursor, size)
+            request, size = self._pages.request(walk, self._foreman.step.count, self._keys)
+            buffer += request
             replies += 1
         self._foreman.rate.begun()
         try:
@@ -135,18 +133,18 @@ class ScanWorkers:
         finally:
             self._foreman.rate.ended()
         # A SCAN that was refused leaves the walk as it is, with the page in hand: both are asked for again.
-        following = None if walk.ended else page(answers.pop())
+        following = answers.pop() if size else None
         checked(self._columns, answers)
-        walk.page = []
-        if following is not None:
-            self._pages.came(following[1], size)
-            self._advance(walk, *following)
+        if size:
+            self._pages.take(walk, following, size, self._keep)
+            self._cross(walk)
+        else:
+            walk.page = []
         if names:
             self._foreman.count(walk.db, names, self._columns, answers)
 
-    def _advance(self, walk: CursorRange, cursor: int, names: list[bytes]) -> None:
-        walk.advance(cursor, names if self._keep is None else self._keep(names))
-        if walk.ended:
-            following = next((other for other in self._all if other.before is walk), None)
-            if following is not None:
-                walk.cross(following)
+    def _cross(self, walk: CursorRange) -> None:
+        """A walk that has ended may have reached into the one behind it."""
+        following = next((other for other in self._all if other.before is walk), None) if walk.ended else None
+        if following is not None:
+            walk.cross(following)
