@@ -1,4 +1,4 @@
-"""What an answer of MEMORY USAGE is worth: exact, an estimate with a range, or nothing; whether the sum can be true.
+"""What an answer of MEMORY USAGE is worth: exact, an estimate with a range, or nothing; whether sums can be true.
 
 The server looks at the first so many elements of a collection (SAMPLES, 5 by default) and takes them for all. One large
 field among eleven makes that wrong by 0.01 to 2 times, by the hash seed of the process. What helps (measured on Redis
@@ -19,7 +19,8 @@ elements (0.99-1.13 for plain, uneven and trimmed streams), and what consumers a
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from redis_oom_tui.formatting.sizes import number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.headroom import size_is_told
 
 SAMPLES = 16
@@ -233,3 +234,44 @@ def unsized_note(keys: int) -> tuple[str, ...]:
     what, it = ("is", "it holds") if keys == 1 else ("are", "they hold")
     its = "its size" if keys == 1 else "their sizes"
     return (f"{number_of_keys(keys)} {what} of a module that does not tell {its}: what {it} is in no sum",)
+
+
+# So few keys, or such a part of them, are no sign of anything; where others are at work, ten times that part.
+_FEW_KEYS, _NOT_MANY_SHARE, _UNSURE_SHARE = 2, 100, 10
+
+
+def missing_keys(seen: int, held: int, churn: int | None) -> str | None:
+    """Why a walk to the end that was given `seen` keys is not complete; None where it may be.
+
+    `held` is the least that the server counted before and after; `churn` how many of these may be others than were
+    there all the time, None where nobody knows.
+
+    >>> missing_keys(0, 40, 0)
+    'SCAN ended after 0 keys, and the server counts 40: keys are missing. Start a new scan, or pass by any proxy.'
+    >>> missing_keys(9_990, 10_000, 0), missing_keys(9_500, 10_000, None), missing_keys(9_000, 10_000, 900)
+    (None, None, None)
+    """
+    unsure = held // _UNSURE_SHARE if churn is None else min(churn, held // _UNSURE_SHARE)
+    if held - seen <= max(_FEW_KEYS, held // _NOT_MANY_SHARE) + unsure:
+        return None
+    return (
+        f"SCAN ended after {count(seen)} keys, and the server counts {count(held)}: keys are missing. "
+        "Start a new scan, or pass by any proxy."
+    )
+
+
+def churn_between(before: Snapshot, after: Snapshot, sent: int) -> int | None:
+    """How many keys may have come and gone between two snapshots, beside `sent` commands of our own."""
+    first, last = before.counters, after.counters
+    pairs = (
+        (first.expired_keys_total, last.expired_keys_total),
+        (first.evicted_keys_total, last.evicted_keys_total),
+        (first.commands_total, last.commands_total),
+    )
+    went = [None if then is None or now is None or now < then else now - then for then, now in pairs]
+    if None in went:
+        return None
+    known = [each for each in went if each is not None]
+    expiring = after.expires if after.server.role == "replica" else 0
+    # A replica counts keys that have expired, and does not show them.
+    return known[0] + known[1] + max(0, known[2] - sent) + expiring

@@ -248,7 +248,14 @@ def wired(upstream: Connection) -> Iterator[Wire]:
 @contextmanager
 def lied_to(upstream: Connection, answers: Mapping[str, bytes]) -> Iterator[Liar]:
     """A `Liar` before `upstream`, gone afterwards."""
-    liar = Liar(upstream, answering(answers))
+    with lying(upstream, answering(answers)) as liar:
+        yield liar
+
+
+@contextmanager
+def lying(upstream: Connection, lie: Lie) -> Iterator[Liar]:
+    """The same, with answers by `lie`."""
+    liar = Liar(upstream, lie)
     with _running(liar):
         yield liar
 

@@ -74,6 +74,7 @@ class ClusterScan:
         self._stop_asked = False
         self._failure = "no node serves them"
         self._shunned: set[str] = set()
+        self._missing: list[str] = []
 
     # What a screen calls.
 
@@ -241,6 +242,8 @@ class ClusterScan:
             self._doubts.seen[slot] += scan.seen[slot]
         self._moved_keys += scan.moved_keys
         if view.state is ScanState.COMPLETE:
+            if scan.missing is not None:
+                self._missing.append(f"{scan.asked}: {scan.missing}")
             standing.used_bytes += scan.used_bytes or 0
             if view.contradiction is not None and standing.contradiction is None:
                 standing.contradiction = f"{scan.asked}: {view.contradiction}"
@@ -288,8 +291,8 @@ class ClusterScan:
         if self._remaining:
             standing.error = f"{count(len(self._remaining))} of 16,384 slots could not be scanned: {self._failure}"
             return ScanState.FAILED
-        if self._doubts.slots:
-            standing.error = self._doubts.sentence()
+        if self._doubts.slots or self._missing:
+            standing.error = self._doubts.sentence() if self._doubts.slots else self._missing[0]
             return ScanState.FAILED
         return ScanState.COMPLETE
 

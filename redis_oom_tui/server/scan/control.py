@@ -13,13 +13,15 @@ from redis_oom_tui.server.scan.packing import KeyQuestion
 class ScanControl:
     """What the workers of a scan at `pace` ask, which counts pages by `counted` into `tally`; `sample` keys are enough.
 
-    `sent` is how many commands went out, `let_go` that the scan ends after the page in flight.
+    `sent` is how many commands went out, `given` how many keys SCAN gave, `let_go` that it ends after the page in
+    flight.
     """
 
     def __init__(self, pace: Pace, tally: ScanAggregates, sample: int | None, counted: Counted) -> None:
         self.pace = pace
         self.rate = RateController(PROFILES[pace])
         self.sent = 0
+        self.given = 0
         self._tally = tally
         self._sample = sample
         self.gathering = PageBatch(counted)
@@ -60,4 +62,5 @@ class ScanControl:
     def count(self, db: int, names: list[bytes], asked: tuple[KeyQuestion, ...], answers: list[Any]) -> None:
         """Take one page: the answers about `names`, which came with those of a SCAN."""
         self.sent += len(answers) + 1
+        self.given += len(names)
         self.gathering.add(db, names, asked, answers)

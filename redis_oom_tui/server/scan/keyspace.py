@@ -14,6 +14,7 @@ from redis_oom_tui.models.scan import Brake, Pace, ScanOptions, ScanState, ScanV
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.key_patterns import glob, matcher
+from redis_oom_tui.rules.sizing import churn_between, missing_keys
 from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.latency_monitor import LatencyMonitor
@@ -88,6 +89,7 @@ class KeyspaceScan:
         self._picture = ScanViewBuilder(options, self._tally, self._standing, clock, begun.elapsed)
         self._reins = ScanControl(options.pace, self._tally, options.sample, self.count)
         self._walker = Walker(_glob(options), None if options.type is None else options.type.encode("latin-1"))
+        self._reins.given = self._tally.keys + self._tally.vanished + self._tally.refused if self._alone else 0
         self._columns: tuple[KeyQuestion, ...] = ()
         self._evidence: KeyQuestion | None = None
         self._chosen = False
@@ -99,7 +101,7 @@ class KeyspaceScan:
         standing = self._standing
         if standing.state is ScanState.COMPLETE:
             return self.view()
-        standing.state, standing.error = ScanState.RUNNING, None
+        standing.state, standing.error, standing.first, standing.held_least = ScanState.RUNNING, None, None, None
         self._reins.rate.start()
         self._picture.start()
         try:
@@ -176,7 +178,7 @@ class KeyspaceScan:
                 "so it cannot go on: start a new one"
             )
         standing.snapshot, standing.run_id = snapshot, snapshot.server.run_id
-        self._saw_used(snapshot)
+        self._saw(snapshot)
         self._tally.limit = snapshot.memory.used_bytes or None
         self._tally.floor = snapshot.memory.startup_bytes or 0
         self._reins.rate.informed(snapshot, self._reins.sent)
@@ -197,6 +199,7 @@ class KeyspaceScan:
         try:
             with translated(self._server.address, "DBSIZE"):
                 standing.held = await keys_held(self._server.connection, self._options.databases)
+                self._saw_held(sum(standing.held.values()))
         except CommandRefused:
             raise refusal from None
         chosen = choose(await self._server.capabilities(), replace(self._options, idle=False), "")
@@ -259,20 +262,43 @@ class KeyspaceScan:
         await not_busy(asked, lambda: self._reins.let_go)
 
     async def _reckon(self) -> None:
-        """What the scan has cost to its end: a short one is over before the watchman first asks."""
+        """What the scan has cost to its end, as a short one is over before the watchman first asks; and how many keys
+        the server counts now."""
         if self._standing.snapshot is None:
+            with contextlib.suppress(TriageError), translated(self._server.address, "DBSIZE"):
+                held = await keys_held(self._server.connection, self._options.databases)
+                self._saw_held(sum(held.values()))
             return
         with contextlib.suppress(TriageError):
             snapshot = await self._server.snapshot()
-            self._saw_used(snapshot)
+            self._saw(snapshot)
             self._reins.rate.informed(snapshot, self._reins.sent)
 
-    def _saw_used(self, snapshot: Snapshot) -> None:
-        """Note used_memory: what it holds may change while the keys are walked."""
+    def _saw(self, snapshot: Snapshot) -> None:
+        """Note used_memory and the number of keys: both may change while the keys are walked."""
+        standing, wanted = self._standing, self._options.databases
+        standing.first, standing.latest = standing.first or snapshot, snapshot
+        self._saw_held(sum(each.keys for each in snapshot.databases if wanted is None or each.db in wanted))
         used = snapshot.memory.used_bytes
         if used:
-            least, most = self._standing.used or (used, used)
-            self._standing.used = (min(least, used), max(most, used))
+            least, most = standing.used or (used, used)
+            standing.used = (min(least, used), max(most, used))
+
+    def _saw_held(self, keys: int) -> None:
+        least = self._standing.held_least
+        self._standing.held_least = keys if least is None else min(least, keys)
+
+    @property
+    def missing(self) -> str | None:
+        """Why a walk to the end did not bring all keys; None where it may have."""
+        standing = self._standing
+        if standing.held_least is None or self._options.filtered:
+            return None
+        first, latest = standing.first, standing.latest
+        churn = None
+        if first is not None and latest is not None and latest is not first:
+            churn = churn_between(first, latest, self._reins.sent)
+        return missing_keys(self._reins.given, standing.held_least, churn)
 
     async def _look_closer(self, closer: TopKeyRefiner) -> None:
         """Now and then, at the rows that are new among the largest; what breaks here the walk will meet as well."""
@@ -352,7 +378,9 @@ class KeyspaceScan:
 
     def _ended(self) -> ScanState:
         if self._walked_all:
-            return ScanState.COMPLETE
+            # Of a cluster only all nodes together tell: slots move.
+            self._standing.error = self.missing if self._alone else None
+            return ScanState.COMPLETE if self._standing.error is None else ScanState.FAILED
         return ScanState.SAMPLED if self._reins.enough and not self._reins.let_go else ScanState.STOPPED
 
 

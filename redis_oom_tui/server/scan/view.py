@@ -22,7 +22,8 @@ _RATE_SECONDS = 3.0
 class ScanProgress(Struct):
     """Where a scan stands, apart from what it has counted: `run_id` is of the server that its cursors belong to, and
     `fair` says that SCAN's order is that of a fair sample. `held` are keys by database where INFO does not tell,
-    `used` the least and the most of used_memory."""
+    `used` the least and the most of used_memory, `first` the snapshot that the run began with, `latest` the last,
+    and `held_least` the least number of keys that the server counted since."""
 
     state: ScanState = ScanState.RUNNING
     error: str | None = None
@@ -35,6 +36,9 @@ class ScanProgress(Struct):
     sized: bool = True
     timed: bool = True
     used: tuple[int, int] | None = None
+    first: Snapshot | None = None
+    latest: Snapshot | None = None
+    held_least: int | None = None
 
     @property
     def under_way(self) -> bool:
