@@ -175,7 +175,7 @@ async def test_expire_in_place_of_delete():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4", "enter", *"a:*", "enter")
         view = app.panes["cleanup"].form_view
-        view.at = [entry.field for entry in _entries(view.form)].index("deed")
+        view.go_to([entry.field for entry in _entries(view.form)].index("deed"))
         await pilot.press("right", "down", "enter")
         await pilot.press(*["backspace"] * 3, *"1h", "enter", "x")
         await at(pilot, Stage.PREVIEW)

@@ -59,11 +59,12 @@ def test_a_plan(keys, flag, room, height, pen, at):
     criteria = Criteria(patterns=tuple(key.id.key for key in keys if key.id.key))
     plan = Plan(keys, criteria, 0.0, flag, flags=(flag,), complete=False, matched_keys=99, keyspace_keys=99)
     sums = cleanup_draw.PlanSums(plan.size, budgets.budget(plan, a_snapshot()))
-    lines = cleanup_draw.plan_lines(plan, sums, min(at, len(keys) - 1), room, height, pen, hidden=2)
+    lines = cleanup_draw.plan_head(plan, sums, room, height, hidden=2)
     harmless(lines, room)
     assert len(lines) <= max(height, 4)
+    harmless([cleanup_draw.key_line(key, room, pen, here=n == at) for n, key in enumerate(keys)], room)
     expiring = replace(plan, deed=Operation.EXPIRE, expire_seconds=60)
-    harmless(cleanup_draw.plan_lines(expiring, sums, 0, room, height, pen), room)
+    harmless(cleanup_draw.plan_head(expiring, sums, room, height), room)
 
 
 @settings(max_examples=80, deadline=None)
@@ -81,7 +82,10 @@ def test_a_run_and_a_putting_back(keys, words, room, height, pen, ended):
     )
     outcomes = tuple(KeyOutcome(key.id, Outcome.CHANGED, words) for key in keys)
     state = CleanupState(Stage.REPORT if ended else Stage.RUNNING, run=run, outcomes=outcomes, more=4)
-    harmless(cleanup_draw.run_lines(state, a_snapshot().memory, 0, room, height, pen), room)
+    harmless(cleanup_draw.run_lines(state, a_snapshot().memory, room, height, pen), room)
+    for one in outcomes:
+        harmless([cleanup_draw.outcome_line(one, room, pen, here=True)], room)
+        harmless(cleanup_draw.whole_reason(one, room, height), room)
     report = RestoreReport(
         words, 9, dict.fromkeys(RestoreOutcome, 1), left_out_keys=1, left_out=(words,), ended=words if ended else None
     )
@@ -94,7 +98,10 @@ def test_a_run_and_a_putting_back(keys, words, room, height, pen, ended):
 def test_the_form(match, error, room, height, pen, at, blind):
     form = Form(match=match, origin=error, database=error, max_keys=error)
     unseen = error if blind else None
-    harmless(cleanup_draw.form_lines(form, at, room, height, pen, error=error, refused=error, unseen=unseen), room)
+    harmless(cleanup_draw.form_head(form, room, height, error=error, refused=error, unseen=unseen), room)
+    for n, entry in enumerate((*cleanup_form.entries(form), None)):
+        harmless([cleanup_draw.form_line(form, entry, room, pen, here=n == at)], room)
+        harmless(cleanup_draw.form_hint(entry, room), room)
 
 
 @settings(max_examples=80, deadline=None)
@@ -105,7 +112,9 @@ def test_the_log(what, room, height, pen):
         1.0, what, what, what, what, what, 2.0, what, False, {what: 1}, what, ChangeResult(change, True, what)
     )
     every = log_draw.log_entries([], [entry], None, 0.0)
-    harmless(log_draw.draw(every, 0, None, room, height, pen, now=9e9), room)
+    harmless(log_draw.log_head(None, height, room, now=9e9, level=None), room)
+    for here in (True, False):
+        harmless([log_draw.log_row(every[0], room, pen, 9e9, here=here, several=not here)], room)
     for text, role in log_draw.in_full(every[0]):
         assert isinstance(text, str)
         assert role
@@ -118,9 +127,13 @@ async def test_the_limits(words, room, height, pen, at):
     found = await operator.limits()
     result = ChangeResult(Change("maxmemory", "1", "2"), True, "2")
     state = LimitsState(limits=replace(found, refused=words), error=words, notice=words, reverting=result, reverts_at=5)
-    harmless(limits_draw.draw(state, at, room, height, pen, 1.0), room)
-    quiet = LimitsState(limits=found, notice=words)
-    harmless(limits_draw.draw(quiet, at, room, height, pen, 1.0), room)
+    harmless(limits_draw.head(state, room, 1.0), room)
+    harmless(limits_draw.head(LimitsState(limits=found, notice=words), room, 1.0), room)
+    for n, row in enumerate(limits_draw.rows(found)):
+        lines = limits_draw.row_lines(found, row, room, pen, here=n == at, first=n == 0, estimated=True)
+        harmless(lines, room)
+        harmless(limits_draw.below(row, room, height), room)
+        harmless(limits_draw.beside(found, row, room, height, pen, estimated=True), room)
 
 
 @settings(max_examples=80, deadline=None)
@@ -154,8 +167,8 @@ def test_a_pattern_goes_through_the_form_unharmed(patterns):
 
 
 def _left_alone(outcomes, at=0, room=80, height=8):
-    lines = cleanup_draw.outcome_list(outcomes, 0, at, room, height, DrawStyle())
-    assert len(lines) <= height
+    rows = [cleanup_draw.outcome_line(one, room, DrawStyle(), here=n == at) for n, one in enumerate(outcomes)]
+    lines = [*rows, *cleanup_draw.whole_reason(outcomes[at], room, height)]
     return ["".join(text for text, _ in line) for line in lines]
 
 
@@ -163,21 +176,21 @@ def test_a_key_left_alone_is_told_with_its_node_and_its_whole_reason():
     reason = "NOPERM User sre has no permissions to run the 'unlink' command on this key of the family at all"
     outcomes = [KeyOutcome(KeyId(0, b"a:%d" % n, f"127.0.0.1:700{n}"), Outcome.FAILED, reason) for n in range(3)]
     lines = _left_alone(outcomes, at=1)
-    assert "127.0.0.1:7002" in lines[3]
-    assert '"a:2"' in lines[3]
-    assert "On 127.0.0.1:7001: " + reason in " ".join(" ".join(lines[4:]).split())
+    assert "127.0.0.1:7002" in lines[2]
+    assert '"a:2"' in lines[2]
+    assert "On 127.0.0.1:7001: " + reason in " ".join(" ".join(lines[3:]).split())
     assert len(_left_alone(outcomes, height=3)) == 3, "the list comes first where there is no room for both"
 
 
 def test_a_short_reason_stands_in_its_line_alone():
     outcomes = [KeyOutcome(KeyId(0, b"a"), Outcome.CHANGED, "its type is another now")]
-    assert len(_left_alone(outcomes)) == 2
+    assert len(_left_alone(outcomes)) == 1
 
 
 @pytest.mark.parametrize("plan", [a_plan(), replace(a_plan(), deed=Operation.EXPIRE, expire_seconds=900)])
 def test_what_will_expire_is_not_said_to_have_freed_nothing(plan):
     run = RunView(total_keys=40, counts={Outcome.EXPIRING: 40}, ended="Gave an expiry to 40 of 40 keys.")
-    lines = cleanup_draw.run_lines(CleanupState(Stage.REPORT, plan=plan, run=run), None, 0, 80, 24, DrawStyle())
+    lines = cleanup_draw.run_lines(CleanupState(Stage.REPORT, plan=plan, run=run), None, 80, 24, DrawStyle())
     told = "\n".join("".join(text for text, _ in line) for line in lines)
     expires = plan.deed is Operation.EXPIRE
     assert ("nothing is freed at once: the keys go within 15m00s" in told) is expires

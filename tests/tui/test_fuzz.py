@@ -55,7 +55,8 @@ def plan_of(some: Sequence[bytes]) -> Plan:
 
 
 def plans(some: Sequence[bytes]) -> Drawn:
-    yield cleanup_draw.plan_lines(plan_of(some), cleanup_draw.PlanSums(1), 3, ROOM, 24, PEN)
+    yield cleanup_draw.plan_head(plan_of(some), cleanup_draw.PlanSums(1), ROOM, 24)
+    yield [cleanup_draw.key_line(key, ROOM, PEN, here=False) for key in plan_of(some).keys]
 
 
 def runs(some: Sequence[bytes]) -> Drawn:
@@ -63,7 +64,8 @@ def runs(some: Sequence[bytes]) -> Drawn:
         said = text_of(name)
         view = RunView(2, {Outcome.DELETED: 1}, backup_path=said, phase=said, ended=said, freed_bytes=3)
         outcomes = tuple(KeyOutcome(KeyId(0, one), Outcome.CHANGED, said) for one in some[:4])
-        yield cleanup_draw.run_lines(CleanupState(Stage.REPORT, run=view, outcomes=outcomes), None, 0, ROOM, 24, PEN)
+        yield cleanup_draw.run_lines(CleanupState(Stage.REPORT, run=view, outcomes=outcomes), None, ROOM, 24, PEN)
+        yield [cleanup_draw.outcome_line(one, ROOM, PEN, here=False) for one in outcomes]
 
 
 def questions(some: Sequence[bytes]) -> Drawn:
@@ -111,7 +113,7 @@ def logs(some: Sequence[bytes]) -> Drawn:
         AuditEntry(9.0, said, said, said, said, said, 10.0, said, True, undo=said) for said in map(text_of, some)
     ]
     every = log_draw.log_entries((), entries, None, 0.0)
-    yield log_draw.draw(every, 0, None, ROOM, len(every) + 2, PEN, now=10.0)
+    yield [log_draw.log_row(one, ROOM, PEN, 10.0, here=n == 0, several=True) for n, one in enumerate(every)]
 
 
 def tables(some: Sequence[bytes]) -> Iterator[list[str]]:

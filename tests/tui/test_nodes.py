@@ -19,7 +19,7 @@ from redis_oom_tui.tui.dialogs.reap import ReapDialog
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.flows.messages import ChangeSetting
 from redis_oom_tui.tui.header_model import HeaderModel
-from redis_oom_tui.tui.panes.log_draw import draw, log_entries
+from redis_oom_tui.tui.panes.log_draw import LogEntry, log_entries, log_row
 from redis_oom_tui.tui.panes.triage_nodes import _sums
 from redis_oom_tui.tui.server_state import ServerState
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
@@ -131,13 +131,18 @@ async def test_actions_on_every_node_are_in_the_log_each_with_its_node() -> None
         assert "7 keys" not in screen_text(app)
 
 
+def _lines(every: list[LogEntry], room: int) -> list[str]:
+    drawn = [log_row(one, room, DrawStyle(), 20.0, here=n == 1, several=True) for n, one in enumerate(every)]
+    return ["".join(text for text, _ in line) for line in drawn]
+
+
 async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_name_of_its_node() -> None:
     name = "prod-cache-0001-001.internal:7002"
     what, came = "delete session:* and idle", "Deleted 5 of 5 keys."
     entry = AuditEntry(10.0, "a", "delete", name, "sre", what, 12.0, came, True)
     every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
     for room, told in ((80, "~.internal:7002  session:* and idle: Deleted 5 of 5 keys."), (68, "Deleted 5 of 5 keys.")):
-        lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, room, 9, DrawStyle(), now=20.0)]
+        lines = _lines(every, room)
         row = next(line for line in lines if ":7002  " in line)
         assert told in row, row
 
@@ -146,7 +151,7 @@ def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -
     said = "n:7002 does not let this user run CONFIG SET: log in as a user who may, or set it in the file"
     entry = AuditEntry(10.0, "a", "set", "n:7002", "sre", "maxmemory: 1 to 2", 12.0, said, False)
     every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
-    lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, 80, 9, DrawStyle(), now=20.0)]
+    lines = _lines(every, 80)
     told = next(line for line in lines if "n:7003" not in line and "7002" in line).partition("set        ")[2]
     assert told.endswith("~")
     assert said.startswith(told[:-1])
@@ -154,7 +159,7 @@ def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -
 
 def _row_of(entry: AuditEntry, room: int = 80) -> str:
     every = log_entries((), [entry, replace(entry, id="b", server="n:7003", what="other")], None, now=20.0)
-    lines = ["".join(text for text, _ in line) for line in draw(every, 1, None, room, 9, DrawStyle(), now=20.0)]
+    lines = _lines(every, room)
     return next(line for line in lines if (" delete " in line or " close " in line) and ":7003" not in line)
 
 

@@ -1,15 +1,14 @@
 """Wherever the screen shows a size or a sum of sizes, an estimate is marked as one, and nothing else is."""
 
-from dataclasses import replace
-
 import pytest
 
 from redis_oom_tui.models.action import Limits, PlanningView, PolicyView
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Outcome, RunView
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView, TypeRow
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.drawing import DrawStyle
-from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, Stage
+from redis_oom_tui.tui.flows.state import CleanupState, Stage
 from redis_oom_tui.tui.panes import cleanup_draw, limits_draw
 from redis_oom_tui.tui.panes.hogs_columns import pattern_columns
 from redis_oom_tui.tui.panes.limits import sizes_estimated
@@ -68,15 +67,17 @@ def test_whether_what_a_policy_may_evict_is_an_estimate():
 def test_what_a_policy_may_evict(estimated, listed, told):
     view = PolicyView("allkeys-lru", "Any key.", evictable_keys=9, evictable_bytes=10_000)
     limits = Limits(None, "allkeys-lru", (view,), scanned=True)
-    drawn = text(limits_draw.draw(LimitsState(limits), 0, 120, 20, DrawStyle(), 0.0, estimated=estimated))
-    assert listed in drawn
-    assert told in drawn
+    row = limits_draw.rows(limits)[0]
+    assert listed in text(
+        limits_draw.row_lines(limits, row, 44, DrawStyle(), here=False, first=True, estimated=estimated)
+    )
+    assert told in text(limits_draw.beside(limits, row, 70, 20, DrawStyle(), estimated=estimated))
 
 
 def test_what_was_freed_and_what_matches_while_it_is_looked_for():
     run = RunView(2, {Outcome.DELETED: 2}, ended="Done.", freed_bytes=4096)
     state = CleanupState(Stage.REPORT, run=run)
-    assert " ~4.0 KiB freed" in text(cleanup_draw.run_lines(state, None, 0, 80, 20, DrawStyle(), estimated=True))
-    assert " 4.0 KiB freed" in text(cleanup_draw.run_lines(state, None, 0, 80, 20, DrawStyle()))
+    assert " ~4.0 KiB freed" in text(cleanup_draw.run_lines(state, None, 80, 20, DrawStyle(), estimated=True))
+    assert " 4.0 KiB freed" in text(cleanup_draw.run_lines(state, None, 80, 20, DrawStyle()))
     looking = PlanningView(scanned_keys=9, total_keys=9, matched_keys=2, matched_bytes=4096)
     assert "2 match, 4.0 KiB as first measured" in text(cleanup_draw.planning_lines(looking, 80, DrawStyle()))

@@ -204,7 +204,7 @@ async def test_findings_of_one_kind_are_each_reached_by_the_cursor():
         for n, one in enumerate(alike):
             findings.show(alike)
             assert findings.current == one
-            assert findings.place == n
+            assert findings.index == n
             await pilot.press("j")
 
 

@@ -32,7 +32,7 @@ class Pane(Vertical, can_focus=True):
 
     @property
     def host(self) -> "TriageApp":
-        """The app, with its own type: `triage.reading`, `triage.scan`, `triage.source`, `triage.deeds`."""
+        """The app, with its own type: `triage.reading`, `triage.scan`, `triage.source`, `triage.actions`."""
         return cast("TriageApp", self.app)
 
     def show_reading(self, reading: ServerState) -> None:

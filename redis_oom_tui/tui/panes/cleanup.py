@@ -70,7 +70,8 @@ class CleanupPane(FillingPane):
         """Another stage, or further in this one."""
         stage = self.state.stage
         if stage is not self._stage:
-            self._stage, self.stage_view.at = stage, 0
+            self._stage = stage
+            self.stage_view.go_to(0)
             self.form_view.display = stage is Stage.FORM
             self.stage_view.display = stage is not Stage.FORM
             if self.has_focus_within:

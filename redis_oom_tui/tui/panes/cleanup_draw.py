@@ -14,13 +14,14 @@ from redis_oom_tui.rules.budget import TARGET, beyond
 from redis_oom_tui.tui.dialogs.controls import cut_end, marked, paragraph
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, pad
 from redis_oom_tui.tui.flows.state import CleanupState
-from redis_oom_tui.tui.panes.cleanup_form import Form, entries, summary, value
+from redis_oom_tui.tui.panes.cleanup_form import Entry, Form, summary, value
 
 _LABEL = 16
 _FACT = 9
 _NODE = 16
 # Cells from which a key left alone has its node beside it, and the fewest lines of the list that go before a reason.
 _WIDE = 80
+_NARROW = 60
 _LEAST_LISTED = 2
 
 
@@ -33,13 +34,8 @@ class PlanSums(Struct, frozen=True):
     high: int | None = None
 
 
-def form_lines(
-    form: Form, at: int, room: int, height: int, pen: DrawStyle, *, error: str, refused: str | None, unseen: str | None
-) -> list[Line]:
-    """The form with the cursor on line `at`; its last line begins the search.
-
-    `refused` is why nothing can be deleted, `unseen` why no key can be looked for.
-    """
+def form_head(form: Form, room: int, height: int, *, error: str, refused: str | None, unseen: str | None) -> list[Line]:
+    """What stands above the form: `refused` is why nothing can be deleted, `unseen` why no key can be looked for."""
     lines: list[Line] = []
     if unseen:
         lines += marked(" ! ", f"Keys cannot be looked for: {safe_text(unseen, 300)}", room - 1, "warn")
@@ -52,35 +48,30 @@ def form_lines(
         head = f"{count(len(form.marks))} marked rows (u forgets them); what is filled in below applies to them as well"
     elif form.origin:
         head = f"From {safe_text(form.origin, 60)}"
-    lines += paragraph(head, room - 1, "dim", " ")[: 1 if height < 12 else 2]
-    rows = [_entry_line(form, n, at, room, pen) for n in range(len(entries(form)))]
-    rows.append(_go_line(room, pen, here=at == len(rows)))
-    space = max(1, height - len(lines))
-    top = max(0, min(at - space // 2, len(rows) - space))
-    lines += rows[top : top + space]
-    hint = entries(form)[at].hint if at < len(entries(form)) else ""
-    if hint and height - len(lines) >= 3:
-        lines += [(), *paragraph(hint[0].upper() + hint[1:], room - 1, "dim", "   ")]
-    return lines[:height]
+    return lines + paragraph(head, room - 1, "dim", " ")[: 1 if height < 12 else 2]
 
 
-def _entry_line(form: Form, n: int, at: int, room: int, pen: DrawStyle) -> Line:
-    entry = entries(form)[n]
-    here = n == at
+def form_line(form: Form, entry: Entry | None, room: int, pen: DrawStyle, *, here: bool) -> Line:
+    """A line of the form; its last one, which is no entry, begins the search."""
+    cursor = pen.glyphs.cursor if here else " "
+    if entry is None:
+        label = "[ Look for these keys ]" if here else "  Look for these keys  "
+        return clip(((f"{cursor} ", "text"), (label, "tab_active" if here else "cursor_away")), room)
     text = safe_text(value(form, entry)) or pen.glyphs.dash
     if entry.choices:
         text = f"< {text} >" if here else text
-    label = f"{pen.glyphs.cursor if here else ' '} {pad(entry.label, _LABEL)}"
+    label = f"{cursor} {pad(entry.label, _LABEL)}"
     shown = cut(text, max(4, room - len(label) - 1))
     if here:
         return ((pad(label + shown, room), "cursor"),)
     return clip(((label, "dim"), (shown, "title")), room)
 
 
-def _go_line(room: int, pen: DrawStyle, *, here: bool) -> Line:
-    label = "[ Look for these keys ]" if here else "  Look for these keys  "
-    line = ((f"{pen.glyphs.cursor if here else ' '} ", "text"), (label, "tab_active" if here else "cursor_away"))
-    return clip(line, room)
+def form_hint(entry: Entry | None, room: int) -> list[Line]:
+    """What may be typed in a line."""
+    if entry is None or not entry.hint:
+        return []
+    return [(), *paragraph(entry.hint[0].upper() + entry.hint[1:], room - 1, "dim", "   ")]
 
 
 def planning_lines(view: PlanningView | None, room: int, pen: DrawStyle) -> list[Line]:
@@ -115,10 +106,8 @@ def _progress(share: float, room: int, pen: DrawStyle) -> Line:
     return ((" ", "text"), *bar(share, max(4, room - 10), pen, "bar_ok"), (f" {percent(share)}", "text"))
 
 
-def plan_lines(
-    plan: Plan, sums: PlanSums, at: int, room: int, height: int, pen: DrawStyle, *, hidden: int = 0
-) -> list[Line]:
-    """The frozen plan: its sum, what it does for the memory, its flags, and the list of its keys from the cursor on."""
+def plan_head(plan: Plan, sums: PlanSums, room: int, height: int, *, hidden: int = 0) -> list[Line]:
+    """Above the keys of a frozen plan: its sum, what it does for the memory, its flags, the titles of the columns."""
     lines = paragraph(_sum(plan, sums), room - 1, "title", " ")
     budget = sums.budget
     if budget is not None and budget.words:
@@ -129,8 +118,10 @@ def plan_lines(
         flags.append(f"{count(hidden)} of them are marked rows that the filter in Hogs hides.")
     for flag in flags:
         lines += marked(" ! ", safe_text(flag, 400), room - 1, "text", "warn")
-    lines = lines[: max(2, height - 4)]
-    return [*lines, *key_list(plan.keys, at, room, height - len(lines), pen)]
+    place = f" {'NODE':>{_NODE}}" if any(key.id.node for key in plan.keys[:1]) else " DB"
+    titles = f"  {'BYTES':>7} {'TYPE':<7}{'TTL':>7}{'IDLE':>8}{place} KEY"
+    titles = f"  {'BYTES':>7} {'TTL':>7} KEY" if room < _NARROW else titles
+    return [*lines[: max(2, height - 4)], ((pad(titles, room), "head"),)]
 
 
 def _sum(plan: Plan, sums: PlanSums) -> str:
@@ -141,22 +132,12 @@ def _sum(plan: Plan, sums: PlanSums) -> str:
     return f"To {verb}: {keys}, {held} ({safe_text(summary(plan.criteria), 120)})"
 
 
-def key_list(keys: Sequence[PlannedKey], at: int, room: int, height: int, pen: DrawStyle) -> list[Line]:
-    """A heading and as many keys as fit, the exact bytes of each name, the cursor among them."""
-    narrow = room < 60
-    place = f" {'NODE':>{_NODE}}" if any(key.id.node for key in keys[:1]) else " DB"
-    head = f"  {'BYTES':>7} {'TTL':>7} KEY" if narrow else f"  {'BYTES':>7} {'TYPE':<7}{'TTL':>7}{'IDLE':>8}{place} KEY"
-    space = max(1, height - 1)
-    top = max(0, min(at - space // 2, len(keys) - space))
-    shown = range(top, min(len(keys), top + space))
-    return [((pad(head, room), "head"),), *(_key_line(keys[n], n == at, room, pen, narrow=narrow) for n in shown)]
-
-
-def _key_line(key: PlannedKey, here: bool, room: int, pen: DrawStyle, *, narrow: bool) -> Line:
+def key_line(key: PlannedKey, room: int, pen: DrawStyle, *, here: bool) -> Line:
+    """A key of the plan, by the exact bytes of its name."""
     ttl = "none" if key.ttl_ms is None else duration(key.ttl_ms / 1000)
     idle = "?" if key.idle_seconds is None else duration(key.idle_seconds)
     facts = f" {mark(key).strip() + short_size(key.size):>7} "
-    facts += f"{ttl:>7} " if narrow else f"{safe_text(key.type, 6):<7}{ttl:>7}{idle:>8} {_place(key)} "
+    facts += f"{ttl:>7} " if room < _NARROW else f"{safe_text(key.type, 6):<7}{ttl:>7}{idle:>8} {_place(key)} "
     text = facts + shown_name(key.id.key, max(4, room - len(facts) - 1))
     if here:
         return ((pad(pen.glyphs.cursor + text, room), "cursor"),)
@@ -186,7 +167,6 @@ def shown_name(name: bytes, room: int) -> str:
 def run_lines(
     state: CleanupState,
     memory: Memory | None,
-    at: int,
     room: int,
     height: int,
     pen: DrawStyle,
@@ -206,10 +186,10 @@ def run_lines(
     lines += _fact("goal", _to_go(memory), room)
     if view.backup_path:
         lines += _fact("backup", [(safe_text(view.backup_path, 400), "dim")], room)
-    if view.ended is None:
+    if view.ended is None or not state.outcomes or height - len(lines) <= _LEAST_LISTED:
         return lines[:height]
-    listed = outcome_list(state.outcomes, state.more, at, room, height - len(lines) - 1, pen)
-    return [*lines, *(((), *listed) if listed else ())][:height]
+    titles = f"  LEFT ALONE, AND WHY: {count(len(state.outcomes) + state.more)}"
+    return [*lines, (), ((pad(titles, room), "head"),)]
 
 
 def _under_way(state: CleanupState, view: RunView, room: int, pen: DrawStyle) -> list[Line]:
@@ -271,37 +251,22 @@ def _to_go(memory: Memory | None) -> list[Piece]:
     return [(f"it is below {percent(TARGET)} now", "ok")]
 
 
-def outcome_list(
-    outcomes: Sequence[KeyOutcome], more: int, at: int, room: int, height: int, pen: DrawStyle
-) -> list[Line]:
-    """The keys that were not done as planned, each with what had changed; of the one at the cursor the whole reason."""
-    if not outcomes or height < 2:
-        return []
-    at = max(0, min(at, len(outcomes) - 1))
-    whole = _whole_reason(outcomes[at], room)
-    space = height - 1 - len(whole)
-    if space < _LEAST_LISTED:
-        whole, space = [], height - 1
-    lines: list[Line] = [((pad(f"  LEFT ALONE, AND WHY: {count(len(outcomes) + more)}", room), "head"),)]
-    top = max(0, min(at - space // 2, len(outcomes) - space))
-    shown = range(top, min(len(outcomes), top + space))
-    return [*lines, *(_outcome_line(outcomes[n], n == at, room, pen) for n in shown), *whole]
-
-
-def _outcome_line(one: KeyOutcome, here: bool, room: int, pen: DrawStyle) -> Line:
+def outcome_line(one: KeyOutcome, room: int, pen: DrawStyle, *, here: bool) -> Line:
+    """A key that was not done as planned, with what had changed."""
     where = f"{safe_text(one.id.node, 200)[-_NODE:]:>{_NODE}} " if one.id.node and room >= _WIDE else ""
     facts = f"{one.outcome.value:<14}{cut_end(safe_text(one.detail, 200), max(24, room // 3)):<24} {where}"
     text = facts + shown_name(one.id.key, max(8, room - len(facts) - 2))
     return ((pad((pen.glyphs.cursor if here else " ") + text, room), "cursor" if here else "text"),)
 
 
-def _whole_reason(one: KeyOutcome, room: int) -> list[Line]:
-    """What does not fit into a line: the reason in full, and the node; [] where it all stands there."""
+def whole_reason(one: KeyOutcome, room: int, height: int) -> list[Line]:
+    """What does not fit into a line: the reason in full, and the node; [] where it all stands there, or no `height`."""
     where = f"On {safe_text(one.id.node, 80)}: " if one.id.node else ""
     reason = safe_text(one.detail, 600)
     if not where and len(reason) <= max(24, room // 3):
         return []
-    return paragraph(f"{where}{reason or one.outcome.value}", room - 1, "dim", " ")
+    lines = paragraph(f"{where}{reason or one.outcome.value}", room - 1, "dim", " ")
+    return lines if height - len(lines) >= _LEAST_LISTED else []
 
 
 def restore_lines(view: RestoreReport | None, room: int, pen: DrawStyle) -> list[Line]:

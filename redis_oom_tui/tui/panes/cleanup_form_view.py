@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
@@ -11,12 +10,14 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.panes import cleanup_form
-from redis_oom_tui.tui.panes.cleanup_draw import form_lines
+from redis_oom_tui.tui.panes.cleanup_draw import form_head, form_hint, form_line
 from redis_oom_tui.tui.panes.cleanup_form import Entry, Form
-from redis_oom_tui.tui.widgets.line_widget import LineWidget
+from redis_oom_tui.tui.widgets.cursor_list import CursorList
+
+_LEAST_HINT = 3
 
 
-class FormView(LineWidget, can_focus=True):
+class FormView(CursorList[Entry | None]):
     """Draws the form and moves in it; what is typed comes from the pane's line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -24,10 +25,6 @@ class FormView(LineWidget, can_focus=True):
         Binding("delete,backspace", "clear", "Empty the line", show=False, id="cleanup.clear"),
         Binding("right,space,l", "turn(1)", "Next choice", show=False),
         Binding("left,h", "turn(-1)", "Previous choice", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("home,pageup", "move(-99)", "First line", show=False),
-        Binding("end,pagedown", "move(99)", "Last line", show=False),
     ]
 
     class Look(Message):
@@ -44,23 +41,36 @@ class FormView(LineWidget, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self.form = Form()
-        self.at = 0
         self.error = ""
         self.unseen: str | None = None
 
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        """As `cleanup_draw` has it."""
+    @property
+    def items(self) -> Sequence[Entry | None]:
+        """The entries, and None for the line that begins the search."""
+        return (*cleanup_form.entries(self.form), None)
+
+    def above(self, width: int, height: int) -> Sequence[Line]:
+        """What is wrong, what is refused, where the form comes from."""
         deeds = self.host.actions
-        self.at = max(0, min(self.at, len(cleanup_form.entries(self.form))))
         # While the server is still being reached nothing is known to be refused.
         refused = deeds.why_not(Action.DELETE) if deeds.acts or self.host.startup.over else None
         error = self.error or deeds.cleanup.error
-        return form_lines(self.form, self.at, width, height, self.pen, error=error, refused=refused, unseen=self.unseen)
+        return form_head(self.form, width, height, error=error, refused=refused, unseen=self.unseen)
+
+    def row(self, item: Entry | None, width: int, *, here: bool) -> Sequence[Line]:
+        """A line of the form."""
+        return [form_line(self.form, item, width, self.pen, here=here)]
+
+    def below(self, width: int, height: int) -> Sequence[Line]:
+        """What may be typed, where there is room for it."""
+        hint = form_hint(self.current, width)
+        left = height - len(self.above(width, height)) - len(self.items)
+        return hint if left >= _LEAST_HINT else ()
 
     def fill(self, form: Form) -> None:
         """Another form."""
-        self.form, self.at, self.error = form, 0, ""
-        self.redraw()
+        self.form, self.error = form, ""
+        self.go_to(0)
 
     def wrong(self, sentence: str) -> None:
         """Say what is wrong with the form; '' where nothing is."""
@@ -77,25 +87,14 @@ class FormView(LineWidget, can_focus=True):
         self.wrong("")
         return True
 
-    @property
-    def entry(self) -> Entry | None:
-        """The line under the cursor; None on the last one, which begins the search."""
-        lines = cleanup_form.entries(self.form)
-        return lines[self.at] if self.at < len(lines) else None
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Marks are forgotten where there are some."""
         del parameters
         return action != "unmark" or bool(self.form.marks)
 
-    def action_move(self, by: int) -> None:
-        """Move the cursor."""
-        self.at = max(0, min(len(cleanup_form.entries(self.form)), self.at + by))
-        self.redraw()
-
     def begin(self) -> None:
         """Type, turn, or begin the search: whatever the line is for."""
-        entry = self.entry
+        entry = self.current
         if entry is None:
             self.post_message(self.Look())
         elif entry.choices:
@@ -105,14 +104,14 @@ class FormView(LineWidget, can_focus=True):
 
     def action_turn(self, by: int) -> None:
         """The next choice of a line that has some."""
-        entry = self.entry
+        entry = self.current
         if entry is not None and entry.choices:
             self.form = cleanup_form.turned(self.form, entry, by)
             self.redraw()
 
     def action_clear(self) -> None:
         """Empty the line."""
-        entry = self.entry
+        entry = self.current
         if entry is not None and not entry.choices:
             self.take(entry, "")
 
@@ -121,12 +120,9 @@ class FormView(LineWidget, can_focus=True):
         self.fill(Form())
         self.screen.refresh_bindings()
 
-    def on_click(self, event: events.Click) -> None:
-        """A click on a line moves there; on the last one it begins the search."""
-        text = "".join(piece for piece, _ in self._drawn[event.y]) if event.y < len(self._drawn) else ""
-        for n, entry in enumerate(cleanup_form.entries(self.form)):
-            if text[2:].startswith(entry.label):
-                self.at = n
-                self.redraw()
-        if "Look for these keys" in text:
+    def clicked(self, times: int) -> None:
+        """A click on the last line begins the search."""
+        if self.current is None and times == 1:
             self.post_message(self.Look())
+        elif self.current is not None:
+            super().clicked(times)

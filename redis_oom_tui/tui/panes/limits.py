@@ -1,9 +1,8 @@
 """Pane 3: the eviction policy, maxmemory and the settings that decide what a full server does."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
@@ -13,59 +12,71 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.keys import SizeKind
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Remedy
-from redis_oom_tui.tui.dialogs.controls import WheelScroll
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.flows.messages import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
 from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.panes.limits_draw import POLICY, Row, draw, meaning, notices, rows, write_way
+from redis_oom_tui.tui.panes.limits_draw import (
+    LIST,
+    POLICY,
+    TWO_COLUMNS_FROM,
+    Row,
+    below,
+    beside,
+    head,
+    meaning,
+    notices,
+    row_lines,
+    rows,
+    side_by_side,
+    write_way,
+)
 from redis_oom_tui.tui.server_state import Link, ServerState
-from redis_oom_tui.tui.widgets.moves import moves
+from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
 _READ_EVERY = 10.0
 
 
-class LimitsView(WheelScroll, can_focus=True):
-    """Policies and settings with a cursor; the cursor stays on its name when the list is read anew."""
+class LimitsView(CursorList[Row]):
+    """Policies and settings with a cursor, and beside them what the row under it means."""
 
-    at = 0
+    one_line = False
 
     @property
-    def row(self) -> Row | None:
-        """The row under the cursor."""
-        every = rows(self.host.actions.limits.limits)
-        return every[min(self.at, len(every) - 1)] if every else None
+    def items(self) -> Sequence[Row]:
+        """Policies, then settings."""
+        return rows(self.host.actions.limits.limits)
+
+    def identify(self, item: Row) -> Hashable:
+        """The name of the policy or setting."""
+        return item.name
+
+    def row(self, item: Row, width: int, *, here: bool) -> Sequence[Line]:
+        """As `limits_draw` has it."""
+        limits, every = self.host.actions.limits.limits, self.items
+        if limits is None:
+            return ()
+        first = item == every[0] or item == next((one for one in every if one.policy is None), None)
+        estimated = sizes_estimated(self.host.scan)
+        return row_lines(limits, item, width, self.pen, here=here, first=first, estimated=estimated)
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        """As `limits_draw` has it."""
-        state = self.host.actions.limits
-        every = rows(state.limits)
-        self.at = max(0, min(self.at, len(every) - 1))
+        """What has to be seen first, the list, and what its row means: beside it, or below where that is narrow."""
+        state, row = self.host.actions.limits, self.current
         reason = self.host.actions.why_not(None)
         if reason is not None:
             return (((f" {reason}", "dim"),),)
-        now, estimated = self.host.clock.monotonic(), sizes_estimated(self.host.scan)
-        return draw(state, self.at, width, height, self.pen, now, estimated=estimated)
-
-    def move(self, by: int) -> None:
-        """Move the cursor."""
-        self.at = max(0, min(len(rows(self.host.actions.limits.limits)) - 1, self.at + by))
-        self.redraw()
-
-    def wheel(self, by: int) -> None:
-        """As the keys do."""
-        self.move(by)
-
-    def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor to what was clicked."""
-        line = self._drawn[event.y] if event.y < len(self._drawn) else ()
-        text = "".join(piece for piece, _ in line)
-        for n, row in enumerate(rows(self.host.actions.limits.limits)):
-            name = row.policy.name if row.policy is not None else row.setting
-            if name in text[:40].split():
-                self.at = n
-                self.redraw()
-                return
+        top = head(state, width, self.host.clock.monotonic())
+        if state.limits is None or row is None:
+            return top or [((" Reading the settings", "dim"),)]
+        height -= len(top)
+        if width < TWO_COLUMNS_FROM:
+            under = below(row, width, height)
+            return [*top, *self.rows_in_view(width, height - len(under), len(top)), *under]
+        left = self.rows_in_view(LIST, height, len(top))
+        estimated = sizes_estimated(self.host.scan)
+        right = beside(state.limits, row, width - LIST - 3, height, self.pen, estimated=estimated)
+        return [*top, *side_by_side(left, right, height, self.pen)]
 
 
 class LimitsPane(Pane):
@@ -79,7 +90,6 @@ class LimitsPane(Pane):
         Binding("s", "keep", "keep", id="limits.keep", tooltip="Keep a setting that would go back by itself"),
         Binding("i", "inform", "more", id="limits.inform", tooltip="All about what the cursor is on"),
         Binding("r", "read", "read anew", id="limits.read", tooltip="Read the settings again"),
-        *moves(8),
     ]
 
     def __init__(self, *, id: str) -> None:  # noqa: A002
@@ -136,9 +146,9 @@ class LimitsPane(Pane):
             self.post_message(ChangeSetting(lever.setting, lever.value))
 
     def _point_at(self, name: str) -> None:
-        for n, row in enumerate(rows(self.host.actions.limits.limits)):
-            if name in {row.setting if row.policy is None else None, row.policy.name if row.policy else None}:
-                self.view.at = n
+        names = [row.name for row in self.view.items]
+        if name in names:
+            self.view.go_to(names.index(name))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what cannot be done here."""
@@ -154,10 +164,6 @@ class LimitsPane(Pane):
         """Why nothing can be changed here."""
         return self.host.actions.why_not(Action.SET) if action in {"change", "undo"} else None
 
-    def action_move(self, by: int) -> None:
-        """Move the cursor."""
-        self.view.move(by)
-
     def action_read(self) -> None:
         """Ask for the settings."""
         self._read_at = self.host.clock.monotonic()
@@ -165,7 +171,7 @@ class LimitsPane(Pane):
 
     def action_change(self) -> None:
         """Change what the cursor is on, by the name that it is on now."""
-        row = self.view.row
+        row = self.view.current
         if row is not None:
             self.post_message(ChangeSetting(row.setting, row.policy.name if row.policy is not None else None))
 
@@ -179,7 +185,7 @@ class LimitsPane(Pane):
 
     def action_inform(self) -> None:
         """All about the row, and the way of a write, to scroll."""
-        row, limits = self.view.row, self.host.actions.limits.limits
+        row, limits = self.view.current, self.host.actions.limits.limits
         if row is not None and limits is not None:
             self.app.push_screen(MeaningDialog(row))
 

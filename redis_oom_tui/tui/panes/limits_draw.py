@@ -13,8 +13,8 @@ from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, pad, width
 from redis_oom_tui.tui.flows.state import LimitsState
 
 POLICY = "maxmemory-policy"
-_TWO_COLUMNS_FROM = 74
-_LIST = 44
+TWO_COLUMNS_FROM = 74
+LIST = 44
 _SHARE_FROM = 43
 _NOTICED = 4
 _MARKED = "Marked ! in the list: it evicts too little here, or early on what the application would miss."
@@ -27,6 +27,11 @@ class Row(Struct, frozen=True):
     policy: PolicyView | None = None
     view: SettingView | None = None
 
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.setting if self.policy is None else self.policy.name
+
 
 def rows(limits: Limits | None) -> tuple[Row, ...]:
     """Policies first, then maxmemory and the other settings."""
@@ -36,27 +41,19 @@ def rows(limits: Limits | None) -> tuple[Row, ...]:
     return (*policies, *(Row(view.setting.name, view=view) for view in limits.settings if view.setting.name != POLICY))
 
 
-def draw(
-    state: LimitsState, at: int, room: int, height: int, pen: DrawStyle, now: float, *, estimated: bool = True
-) -> list[Line]:
-    """The whole pane, the cursor on row `at`; `now` is monotonic, for the timed return.
-
-    `estimated` says that the bytes that a policy may evict are estimates.
-    """
-    top = notices(state, room, now)
-    if len(top) > _NOTICED:
-        top = [*top[: _NOTICED - 1], ((" i shows all of this", "key"),)]
+def head(state: LimitsState, room: int, now: float) -> list[Line]:
+    """What stands above the list, some of it cut; `now` is monotonic, for the timed return."""
+    lines = notices(state, room, now)
+    if len(lines) > _NOTICED:
+        lines = [*lines[: _NOTICED - 1], ((" i shows all of this", "key"),)]
     if state.limits is not None and state.limits.node:
-        top = [clip(_whose(state.limits.node), room), *top]
-    if state.limits is None:
-        return top or [((" Reading the settings", "dim"),)]
-    height -= len(top)
-    if room >= _TWO_COLUMNS_FROM:
-        left = _list(state.limits, at, _LIST, height, pen, estimated=estimated)
-        right = beside(state.limits, at, room - _LIST - 3, height, pen, estimated=estimated)
-        return [*top, *_side_by_side(left, right, height, pen)]
-    below = paragraph(_sentence(rows(state.limits)[at]), room - 2, "dim", " ")[: 2 if height < 12 else 4]
-    return [*top, *_list(state.limits, at, room, height - len(below), pen, estimated=estimated), *below]
+        lines = [clip(_whose(state.limits.node), room), *lines]
+    return lines
+
+
+def below(row: Row, room: int, height: int) -> list[Line]:
+    """The sentence about a row, where there is no room beside the list."""
+    return paragraph(_sentence(row), room - 2, "dim", " ")[: 2 if height < 12 else 4]
 
 
 def _whose(node: str) -> Line:
@@ -86,23 +83,14 @@ def notices(state: LimitsState, room: int, now: float) -> list[Line]:
     return lines
 
 
-def _list(limits: Limits, at: int, room: int, height: int, pen: DrawStyle, *, estimated: bool) -> list[Line]:
-    """Both lists with their headings, scrolled so that the cursor is in sight."""
-    lines: list[Line] = []
-    place = 0
-    every = rows(limits)
-    for n, row in enumerate(every):
-        if n == 0 or (row.policy is None and every[n - 1].policy is not None):
-            lines.append(_heading(limits, row, room))
-        if n == at:
-            place = len(lines)
-        lines.append(
-            _policy_line(row.policy, n == at, room, pen, estimated=estimated)
-            if row.policy
-            else _setting_line(row, n == at, room, pen)
-        )
-    top = max(0, min(place - height // 2, len(lines) - height))
-    return lines[top : top + height]
+def row_lines(
+    limits: Limits, row: Row, room: int, pen: DrawStyle, *, here: bool, first: bool, estimated: bool
+) -> list[Line]:
+    """A row, under the heading of its kind where it is the `first` of it."""
+    heading = [_heading(limits, row, room)] if first else []
+    if row.policy is None:
+        return [*heading, _setting_line(row, here, room, pen)]
+    return [*heading, _policy_line(row.policy, here, room, pen, estimated=estimated)]
 
 
 def _heading(limits: Limits, row: Row, room: int) -> Line:
@@ -140,10 +128,10 @@ def _setting_line(row: Row, here: bool, room: int, pen: DrawStyle) -> Line:
     return ((pad((pen.glyphs.cursor if here else " ") + line, room), "cursor" if here else "text"),)
 
 
-def beside(limits: Limits, at: int, room: int, height: int, pen: DrawStyle, *, estimated: bool) -> list[Line]:
+def beside(limits: Limits, row: Row, room: int, height: int, pen: DrawStyle, *, estimated: bool) -> list[Line]:
     """The way of a write, which stands still, and below it what the chosen row means; `i` shows what does not fit."""
     way = write_way(limits.path, room, pen)
-    about = meaning(limits, rows(limits)[at], room, estimated=estimated)
+    about = meaning(limits, row, room, estimated=estimated)
     for_way = max(height // 2, height - len(about) - 1)
     if len(way) > for_way:
         # Its end says what becomes of the write.
@@ -156,8 +144,7 @@ def beside(limits: Limits, at: int, room: int, height: int, pen: DrawStyle, *, e
 
 def meaning(limits: Limits, row: Row, room: int, *, estimated: bool) -> list[Line]:
     """A policy or setting in full: the sentence, what it may evict here and now, every warning."""
-    name = row.policy.name if row.policy is not None else row.setting
-    lines = paragraph(safe_text(name, 60), room, "title")
+    lines = paragraph(safe_text(row.name, 60), room, "title")
     lines += paragraph(_sentence(row), room)
     if row.view is not None:
         setting = row.view.setting
@@ -223,11 +210,12 @@ def write_way(path: Sequence[WriteStep], room: int, pen: DrawStyle) -> list[Line
     return lines
 
 
-def _side_by_side(left: list[Line], right: list[Line], height: int, pen: DrawStyle) -> list[Line]:
+def side_by_side(left: list[Line], right: list[Line], height: int, pen: DrawStyle) -> list[Line]:
+    """The list, a rule, and what stands beside it."""
     lines: list[Line] = []
     for n in range(height):
-        start = clip(left[n], _LIST) if n < len(left) else ()
-        gap = " " * (_LIST - width(start))
+        start = clip(left[n], LIST) if n < len(left) else ()
+        gap = " " * (LIST - width(start))
         end = right[n] if n < len(right) else ()
         lines.append((*start, (gap, "text"), (f"{pen.glyphs.column} ", "rule"), *end))
     return lines

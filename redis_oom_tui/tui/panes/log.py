@@ -1,91 +1,73 @@
 """Pane 5: what happened to the server and what was done to it, in one order of time, each to be read in full."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.rules.cluster import servers_in
-from redis_oom_tui.tui.dialogs.controls import WheelScroll
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.flows import messages
 from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.panes.log_draw import LogEntry, draw, in_full, log_entries, unread
+from redis_oom_tui.tui.panes.log_draw import LogEntry, in_full, log_entries, log_head, log_row
 from redis_oom_tui.tui.server_state import ServerState
-from redis_oom_tui.tui.widgets.moves import moves
+from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
 _SNOOZE_SECONDS = 1800.0
 _BACKED_UP = frozenset({Action.DELETE.value, Action.EXPIRE.value, Action.RESTORE.value, Action.EMERGENCY.value})
 
 
-class LogView(WheelScroll, can_focus=True):
-    """The list; the cursor stays on what it is on while newer things arrive above it."""
+class LogView(CursorList[LogEntry]):
+    """The list, the newest first; the cursor stays on what it is on while newer things arrive above it."""
+
+    follows_first = True
 
     def __init__(self) -> None:
         super().__init__()
         self.everywhere = False
-        self._on: tuple[str, float, str] | None = None
+        self._several = False
 
     @property
-    def every(self) -> list[LogEntry]:
+    def items(self) -> list[LogEntry]:
         """What is listed."""
         app = self.host
         seen = None if app.reading is None else app.reading.snapshot
         servers = None if self.everywhere else servers_in(seen, str(app.source.address))
         return log_entries(app.timeline.events, app.actions.log.entries, servers, app.clock.wall())
 
-    def place(self, every: Sequence[LogEntry]) -> int:
-        """Where the cursor is; on the newest until it was moved."""
-        return next((n for n, one in enumerate(every) if one.identity == self._on), 0)
+    def identify(self, item: LogEntry) -> Hashable:
+        """Its time, with what tells it from others of that time."""
+        return item.identity
 
-    @property
-    def current(self) -> LogEntry | None:
-        """What the cursor is on."""
-        every = self.every
-        return every[self.place(every)] if every else None
+    def above(self, width: int, height: int) -> Sequence[Line]:
+        """What stands, and the titles."""
+        del height
+        app = self.host
+        verdict = app.reading.verdict if app.reading is not None else None
+        level, skipped = None if verdict is None else verdict.level, app.actions.log.skipped
+        return log_head(app.timeline.standing(), skipped, width, now=app.clock.wall(), level=level)
 
-    def move(self, by: int) -> None:
-        """Move the cursor."""
-        every = self.every
-        if every:
-            place = max(0, min(len(every) - 1, self.place(every) + by))
-            self._on = every[place].identity if place else None
-            self.redraw()
+    def below(self, width: int, height: int) -> Sequence[Line]:
+        """Where nothing is listed, that nothing has happened."""
+        del width, height
+        if self.current is not None:
+            return ()
+        return [(("  Nothing has happened yet: events and actions are listed here.", "dim"),)]
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """As `log_draw` has it."""
-        every = self.every
-        app = self.host
-        standing = app.timeline.standing()
-        verdict = app.reading.verdict if app.reading is not None else None
-        note = unread(app.actions.log.skipped, width)
-        drawn = draw(
-            every,
-            self.place(every),
-            standing,
-            width,
-            height - len(note),
-            self.pen,
-            now=app.clock.wall(),
-            level=None if verdict is None else verdict.level,
-        )
-        return [*drawn[:1], *note, *drawn[1:]]
+        self._several = len({one.entry.server for one in self.items if one.entry is not None}) > 1
+        return super().lines(width, height)
 
-    def wheel(self, by: int) -> None:
-        """Move the cursor."""
-        self.move(by)
-
-    def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor by as many lines as it is away from it."""
-        cursor = next((y for y, line in enumerate(self._drawn) if line and line[0][1] == "cursor"), None)
-        if cursor is not None and event.y >= 2:
-            self.move(event.y - cursor)
+    def row(self, item: LogEntry, width: int, *, here: bool) -> Sequence[Line]:
+        """One entry."""
+        now = self.host.clock.wall()
+        return [log_row(item, width, self.pen, now, here=here, several=self._several)]
 
 
 class LogPane(Pane):
@@ -101,7 +83,6 @@ class LogPane(Pane):
         Binding("a", "acknowledge", "seen", id="log.acknowledge", tooltip="Quiet until it gets worse, or comes anew"),
         Binding("s", "snooze", "snooze", id="log.snooze", tooltip="Quiet for half an hour, unless it gets worse"),
         Binding("w", "everywhere", "all servers", id="log.everywhere", tooltip="Actions on every server, or this one"),
-        *moves(10, first="Newest", last="Oldest"),
     ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
@@ -155,11 +136,6 @@ class LogPane(Pane):
     def why_not(self, action: str) -> str | None:
         """Why nothing can be put back here."""
         return self.host.actions.why_not(Action.RESTORE) if action in {"undo", "backups"} else None
-
-    def action_move(self, by: int) -> None:
-        """Move the cursor."""
-        self.view.move(by)
-        self.refresh_bindings()
 
     def action_read(self) -> None:
         """The entry in full."""

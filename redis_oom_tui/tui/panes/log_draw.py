@@ -65,37 +65,15 @@ def log_entries(
     return sorted(every, key=lambda one: one.at, reverse=True)
 
 
-def draw(
-    every: Sequence[LogEntry],
-    at: int,
-    standing: Alert | None,
-    room: int,
-    height: int,
-    pen: DrawStyle,
-    *,
-    now: float,
-    level: Level | None = Level.OK,
-) -> list[Line]:
-    """What stands, then what happened, the cursor on row `at`; `now` is the time of day.
+def log_head(standing: Alert | None, skipped: int, room: int, *, now: float, level: Level | None) -> list[Line]:
+    """What stands, what could not be read, the titles; `now` is the time of day.
 
     `level` is the verdict of this moment: where it is OK, an alert that stands is on its way out. None before the first
-    figures, when no alert is no good news.
+    figures, when no alert is no good news. `skipped` lines of the audit log could not be read.
     """
-    lines: list[Line] = [_fitted(_standing(standing, now, level), room - 1)]
-    head = cut_end("  TIME     WHAT       HOW IT WAS, OR WHAT CAME OF IT", room)
-    lines.append(((pad(head, room), "head"),))
-    if not every:
-        return [*lines, (("  Nothing has happened yet: events and actions are listed here.", "dim"),)]
-    space = max(1, height - len(lines))
-    top = max(0, min(at - space // 2, len(every) - space))
-    shown = range(top, min(len(every), top + space))
-    several = len({one.entry.server for one in every if one.entry is not None}) > 1
-    return [*lines, *(_row(every[n], n == at, room, pen, now, several=several) for n in shown)]
-
-
-def unread(skipped: int, room: int) -> list[Line]:
-    """A line where lines of the audit log could not be read."""
-    return [_fitted(((f" {skipped_lines(skipped)}. ", "warn"),), room - 1)] if skipped else []
+    unread = [_fitted(((f" {skipped_lines(skipped)}. ", "warn"),), room - 1)] if skipped else []
+    titles = cut_end("  TIME     WHAT       HOW IT WAS, OR WHAT CAME OF IT", room)
+    return [_fitted(_standing(standing, now, level), room - 1), *unread, ((pad(titles, room), "head"),)]
 
 
 def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
@@ -120,7 +98,8 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
     return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))
 
 
-def _row(one: LogEntry, here: bool, room: int, pen: DrawStyle, now: float, *, several: bool) -> Line:
+def log_row(one: LogEntry, room: int, pen: DrawStyle, now: float, *, here: bool, several: bool) -> Line:
+    """One entry; with the server where `several` are listed. `now` is the time of day."""
     time = clock_time(one.at) if now - one.at < 43_200 else moment(one.at)[5:16].replace(" ", "/")
     left = room - 1 - _BEFORE
     pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one, left, several=several)

@@ -1,9 +1,8 @@
 """The ranked findings of pane 1, each leading to where it is mended, and the clients that hold most."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
-from textual import events
 from textual.binding import Binding, BindingType
 
 from redis_oom_tui.formatting import sizes
@@ -11,10 +10,12 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.breakdown import Hog, noteworthy_bytes, others
-from redis_oom_tui.tui.drawing import Line, Piece, clip, merged, pad, shorten, spread, width
+from redis_oom_tui.tui.drawing import Line, Piece, clip, merged, pad, shorten, spread
+from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.header_model import PANES, level_role
 from redis_oom_tui.tui.messages import ApplyRemedy
 from redis_oom_tui.tui.screens.reader import FindingScreen, saving
+from redis_oom_tui.tui.widgets.cursor_list import CursorList
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 _ROOMY = 100
@@ -22,16 +23,13 @@ _ALIGNED = 60
 _CLIENTS = 5
 _FEW = 6
 _NONE_YET = "Nothing stands out so far; a scan in Hogs tells of keys as well."
-Identity = tuple[str, bytes | None, int | None, int | None]
 _PANE = max(len(pane) for pane in PANES)
 
 
-class Findings(LineWidget, can_focus=True):
+class Findings(CursorList[Finding]):
     """A line each, the gravest first; the cursor stays on its finding while others come and go."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
         Binding("enter", "explain", "explain", id="findings.explain", tooltip="The finding with its evidence"),
         Binding("m", "mend", "mend", id="findings.mend", tooltip="Go where it is mended; nothing changes yet"),
     ]
@@ -41,8 +39,6 @@ class Findings(LineWidget, can_focus=True):
         self.findings: tuple[Finding, ...] = ()
         self._first_step = ""
         self._none = "They come with the server's first figures."
-        self._cursor: Identity | None = None
-        self._top = 0
         self._most = 0
 
     def show(self, findings: tuple[Finding, ...], first_step: str = "", *, scanned: bool = True) -> None:
@@ -60,31 +56,29 @@ class Findings(LineWidget, can_focus=True):
         self.redraw()
 
     @property
-    def place(self) -> int:
-        """The cursor's line; the first where its finding is gone."""
-        return next((at for at, finding in enumerate(self.findings) if _identity(finding) == self._cursor), 0)
+    def items(self) -> Sequence[Finding]:
+        """The findings."""
+        return self.findings
 
-    @property
-    def current(self) -> Finding | None:
-        """The finding under the cursor."""
-        return self.findings[self.place] if self.findings else None
+    def identify(self, item: Finding) -> Hashable:
+        """What tells it from the others, and stays while its figures move: some are found of several families."""
+        lever = item.lever
+        return (item.id, *((None, None, None) if lever is None else (lever.match, lever.db, lever.client_id)))
 
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        """A title, and as many as fit round the cursor."""
+    def above(self, width: int, height: int) -> Sequence[Line]:
+        """The title, how many there are where not all are in view, and what to do first."""
         count = len(self.findings)
         more = f" {count}" if count > height - 1 else ""
         first = f"{self.pen.glyphs.right} {self._first_step}" if self._first_step else ""
         step = shorten(first, max(1, width - 14 - len(more)))
         title = spread(((" Findings", "title"), (f"{more}  ", "dim"), (step, "dim")), (), width)
-        if not count:
-            return [title, ((f" {shorten(self._none, max(1, width - 2))}", "dim"),)]
-        room = max(1, height - 1)
-        place = self.place
-        self._top = max(0, place - room + 1, min(self._top, place, count - room))
-        shown = self.findings[self._top : self._top + room]
-        return [title, *(self._line(finding, width, at + self._top == place) for at, finding in enumerate(shown))]
+        if count:
+            return [title]
+        return [title, ((f" {shorten(self._none, max(1, width - 2))}", "dim"),)]
 
-    def _line(self, finding: Finding, room: int, here: bool) -> Line:
+    def row(self, item: Finding, width: int, *, here: bool) -> Sequence[Line]:
+        """Its level, its title, what it saves and where it is mended."""
+        finding, room = item, width
         role = "cursor" if here and self.has_focus else None
         glyphs = self.pen.glyphs
         sign = {Level.OK: glyphs.bullet}.get(finding.level, glyphs.state(finding.level))
@@ -98,24 +92,14 @@ class Findings(LineWidget, can_focus=True):
         elif right and room >= _ALIGNED:
             right.append((" " * (_PANE + 3), role or "link"))
         state = role or (level_role(finding.level) if finding.level is not Level.OK else "dim")
-        title = shorten(safe_text(finding.title, 200), max(4, room - width(right) - 5))
-        return merged(spread(((f" {pad(sign, 2)} ", state), (title, role or "text")), right, room, role or "text"))
+        title = shorten(safe_text(finding.title, 200), max(4, room - cells_of(right) - 5))
+        return [merged(spread(((f" {pad(sign, 2)} ", state), (title, role or "text")), right, room, role or "text"))]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what is mended elsewhere leads there, and only where there is a finding is one to explain."""
         del parameters
         explains, leads = _offers(self.current)
         return {"explain": explains, "mend": leads}.get(action, True)
-
-    def action_move(self, by: int) -> None:
-        """The cursor, by so many lines."""
-        if self.findings:
-            self._put(self.findings[max(0, min(self.place + by, len(self.findings) - 1))])
-
-    def _put(self, finding: Finding) -> None:
-        self._cursor = _identity(finding)
-        self.redraw()
-        self.refresh_bindings()
 
     def action_explain(self) -> None:
         """Show the finding whole."""
@@ -128,27 +112,6 @@ class Findings(LineWidget, can_focus=True):
         finding = self.current
         if finding is not None and finding.lever is not None:
             self.post_message(ApplyRemedy(finding.lever))
-
-    def on_focus(self, _: events.Focus) -> None:
-        """The cursor shows."""
-        self.redraw()
-
-    def on_blur(self, _: events.Blur) -> None:
-        """The cursor hides."""
-        self.redraw()
-
-    def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor, twice explains."""
-        if 0 < event.y <= len(self.findings) - self._top:
-            self._put(self.findings[self._top + event.y - 1])
-            if event.chain == 2:
-                self.action_explain()
-
-
-def _identity(finding: Finding) -> Identity:
-    """What tells it from the others, and stays while its figures move: some are found of several families."""
-    lever = finding.lever
-    return (finding.id, *((None, None, None) if lever is None else (lever.match, lever.db, lever.client_id)))
 
 
 def _offers(finding: Finding | None) -> tuple[bool, bool]:

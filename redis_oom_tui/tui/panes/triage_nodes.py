@@ -1,9 +1,8 @@
 """The nodes of a cluster, worst first: pressure, verdict, policy and limit of each; one may be looked at alone."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar, NamedTuple
 
-from textual import events
 from textual.binding import Binding, BindingType
 
 from redis_oom_tui.formatting import sizes
@@ -13,7 +12,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, spread
 from redis_oom_tui.tui.header_model import level_role, pressure_role
 from redis_oom_tui.tui.messages import LookAtNode
-from redis_oom_tui.tui.widgets.line_widget import LineWidget
+from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
 _NAME = 30
 _ROLE = 24
@@ -45,12 +44,10 @@ class _Columns(NamedTuple):
         )
 
 
-class NodeList(LineWidget, can_focus=True):
+class NodeList(CursorList[NodeView]):
     """A line each; the cursor stays on its node while the order changes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
         Binding(
             "enter", "look", "this node", id="nodes.look", tooltip="Look at this node alone, or at the worst again"
         ),
@@ -60,8 +57,6 @@ class NodeList(LineWidget, can_focus=True):
         super().__init__()
         self.fleet: ClusterView | None = None
         self._shown = ""
-        self._cursor = ""
-        self._top = 0
 
     def show(self, fleet: ClusterView | None, shown: str) -> None:
         """Draw these; `shown` is the node whose figures stand above."""
@@ -69,28 +64,25 @@ class NodeList(LineWidget, can_focus=True):
         self.redraw()
 
     @property
-    def _views(self) -> tuple[NodeView, ...]:
+    def items(self) -> Sequence[NodeView]:
+        """The nodes."""
         return () if self.fleet is None else self.fleet.nodes
 
-    @property
-    def place(self) -> int:
-        """The cursor's line; the first where its node is gone."""
-        return next((at for at, view in enumerate(self._views) if view.name == self._cursor), 0)
+    def identify(self, item: NodeView) -> Hashable:
+        """Its name."""
+        return item.name
 
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        """A title with the sums, and as many nodes as fit round the cursor."""
+    def above(self, width: int, height: int) -> Sequence[Line]:
+        """A title with the sums."""
+        del height
         if self.fleet is None:
             return ()
-        nodes = self._views
-        room = max(1, height - 1)
-        place = self.place
-        self._top = max(0, place - room + 1, min(self._top, place, max(0, len(nodes) - room)))
-        title = spread(((f" Nodes {len(nodes)}, worst first", "title"),), ((_sums(self.fleet), "dim"),), width)
-        shown = nodes[self._top : self._top + room]
-        columns = _Columns.of(nodes, width)
-        return [title, *(self._line(view, columns, width, at + self._top == place) for at, view in enumerate(shown))]
+        title = (f" Nodes {len(self.items)}, worst first", "title")
+        return [spread((title,), ((_sums(self.fleet), "dim"),), width)]
 
-    def _line(self, view: NodeView, columns: _Columns, width: int, here: bool) -> Line:
+    def row(self, item: NodeView, width: int, *, here: bool) -> Sequence[Line]:
+        """Its verdict, how full it is, its limit, policy and role."""
+        view, columns = item, _Columns.of(self.items, width)
         role = "cursor" if here and self.has_focus else None
         level = Level.UNKNOWN if view.verdict is None else view.verdict.level
         mark = self.pen.glyphs.right if view.name == self._shown else " "
@@ -100,7 +92,7 @@ class NodeList(LineWidget, can_focus=True):
         ]
         if view.snapshot is None:
             told = f"{_role(view, columns)}: {safe_text(view.error or 'not asked yet', 200)}"
-            return merged(clip([*left, (told, role or "dim")], width))
+            return [merged(clip([*left, (told, role or "dim")], width))]
         memory = view.snapshot.memory
         share = memory.pressure
         bar = pressure_role(memory, self.host.thresholds).removeprefix("bar_")
@@ -110,26 +102,13 @@ class NodeList(LineWidget, can_focus=True):
         policy = pad(safe_text(memory.policy, 20), columns.policy)
         left.append((f" {sizes.percent(share):>5}  {used}  {policy}  {_role(view, columns)}", role or "text"))
         keys = f"{sizes.count(view.snapshot.keys)} keys " if columns.wide else ""
-        return merged(spread(left, ((keys, role or "dim"),), width, role or "text"))
-
-    def action_move(self, by: int) -> None:
-        """The cursor, by so many lines."""
-        if self._views:
-            self._cursor = self._views[max(0, min(self.place + by, len(self._views) - 1))].name
-            self.redraw()
+        return [merged(spread(left, ((keys, role or "dim"),), width, role or "text"))]
 
     def action_look(self) -> None:
         """This node's figures above from now on, or those of the worst again."""
-        if self._views:
-            self.post_message(LookAtNode(self._views[self.place].name))
-
-    def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor, twice looks at the node."""
-        if 0 < event.y <= len(self._views) - self._top:
-            self._cursor = self._views[self._top + event.y - 1].name
-            self.redraw()
-            if event.chain == 2:
-                self.action_look()
+        view = self.current
+        if view is not None:
+            self.post_message(LookAtNode(view.name))
 
 
 def _limit(memory: Memory) -> str:

@@ -1,7 +1,7 @@
 """A table on screen whose rows keep their identity while they move: cursor and marks stay on their row."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -9,26 +9,19 @@ from textual.message import Message
 
 from redis_oom_tui.tui.drawing import Line, Piece, merged, wrap
 from redis_oom_tui.tui.widgets.columns import Column, R, cells_of, column_at, fitting, header
-from redis_oom_tui.tui.widgets.line_widget import LineWidget
+from redis_oom_tui.tui.widgets.cursor_list import CursorList
 from redis_oom_tui.tui.widgets.table_model import TableModel
 
 _MARGIN = 2
-_WHEEL = 3
 
 
-class LiveTable(LineWidget, Generic[R], can_focus=True):
+class LiveTable(CursorList[R]):
     """Rows under columns, sorted by any of them. `model` holds rows, order, cursor and marks.
 
     `show` hands it new rows as often as one likes: it repaints the lines that changed.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown,ctrl+d", "page(1)", "A page down", show=False),
-        Binding("pageup,ctrl+u", "page(-1)", "A page up", show=False),
-        Binding("home,g", "move(-1000000)", "To the first row", show=False),
-        Binding("end,G", "move(1000000)", "To the last row", show=False),
         Binding("s,greater_than_sign", "sort(1)", "sort", id="table.sort", tooltip="Sort by the next column"),
         Binding("less_than_sign", "sort(-1)", "Sort by the previous column", show=False, id="table.sort_back"),
         Binding("S", "turn", "Sort the other way round", show=False, id="table.turn"),
@@ -89,26 +82,46 @@ class LiveTable(LineWidget, Generic[R], can_focus=True):
         self.model.sort_by(column, falling)
         self._changed()
 
-    def lines(self, width: int, height: int) -> Sequence[Line]:
-        """The header and the rows in view."""
-        model = self.model
-        shown = fitting(model.columns, width - _MARGIN)
-        titles = header(shown, model.sort, model.falling, self.pen.glyphs)
-        head: Line = merged(((" " * _MARGIN, "head"), *titles))
-        if not model.rows:
-            return [head, (), *(((f"  {text}", "dim"),) for text in wrap(self._empty, max(8, width - 4)))]
-        model.room = max(1, height - 1)
-        model.into_view()
-        cursor = model.place
-        in_view = range(model.top, min(model.top + model.room, len(model.rows)))
-        return [head, *(self._line(model.rows[place], shown, here=place == cursor) for place in in_view)]
+    @property
+    def items(self) -> Sequence[R]:
+        """The rows in their order."""
+        return self.model.rows
 
-    def _line(self, row: R, shown: Sequence[tuple[Column[R], int]], *, here: bool) -> Line:
-        marked = self.model.is_marked(row)
+    @property
+    def index(self) -> int:
+        """The place of the cursor's row."""
+        return self.model.place
+
+    def go_to(self, index: int) -> None:
+        """Put the cursor on that row, and hold the order."""
+        self.model.move_to(index, self._now())
+        self._changed()
+
+    def above(self, width: int, height: int) -> Sequence[Line]:
+        """The titles; where there are no rows, why."""
+        del height
+        model = self.model
+        titles = header(fitting(model.columns, width - _MARGIN), model.sort, model.falling, self.pen.glyphs)
+        head: Line = merged(((" " * _MARGIN, "head"), *titles))
+        if model.rows:
+            return [head]
+        return [head, (), *(((f"  {text}", "dim"),) for text in wrap(self._empty, max(8, width - 4)))]
+
+    def rows_in_view(self, width: int, height: int, first_line: int) -> list[Line]:
+        """Those round the cursor, which stays on its line of the screen while the order changes."""
+        self.model.room = height
+        self.model.into_view()
+        self.top = self.model.top
+        return super().rows_in_view(width, height, first_line)
+
+    def row(self, item: R, width: int, *, here: bool) -> Sequence[Line]:
+        """A row under the titles, its mark before it."""
+        marked = self.model.is_marked(item)
         role = ("cursor" if self.has_focus else "cursor_away") if here else None
         sign = self.pen.glyphs.marked if marked else " "
         edge: Piece = (f"{sign} ", role or "marked")
-        return merged((edge, *cells_of(row, shown, role or ("marked" if marked else None))))
+        cells = cells_of(item, fitting(self.model.columns, width - _MARGIN), role or ("marked" if marked else None))
+        return [merged((edge, *cells))]
 
     def _now(self) -> float:
         return self.host.clock.monotonic()
@@ -116,15 +129,6 @@ class LiveTable(LineWidget, Generic[R], can_focus=True):
     def _changed(self) -> None:
         self.redraw()
         self.post_message(self.Changed(self))
-
-    def action_move(self, by: int) -> None:
-        """The cursor, by so many rows."""
-        self.model.move_to(self.model.place + by, self._now())
-        self._changed()
-
-    def action_page(self, by: int) -> None:
-        """The cursor, by a screenful."""
-        self.action_move(by * max(1, self.model.room - 1))
 
     def action_sort(self, by: int) -> None:
         """Sort by the next column shown, or the one before."""
@@ -159,32 +163,10 @@ class LiveTable(LineWidget, Generic[R], can_focus=True):
         del parameters
         return self._marking or action not in ("mark", "unmark")
 
-    def on_focus(self, _: events.Focus) -> None:
-        """The cursor is drawn brighter."""
-        self.redraw()
-
-    def on_blur(self, _: events.Blur) -> None:
-        """The cursor is drawn fainter."""
-        self.redraw()
-
     def on_click(self, event: events.Click) -> None:
-        """A click on a title sorts by it, again turns it; on a row it moves the cursor, twice chooses."""
+        """A click on a title sorts by it, again turns it."""
         model = self.model
         if event.y == 0:
             column = column_at(fitting(model.columns, self.size.width - _MARGIN), event.x - _MARGIN)
             if column is not None:
                 self.sort_by(column.id, falling=not model.falling if column.id == model.sort else None)
-        elif model.top + event.y - 1 < len(model.rows):
-            self.action_move(model.top + event.y - 1 - model.place)
-            if event.chain == 2:
-                self.action_choose()
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel moves the cursor."""
-        event.stop()
-        self.action_move(_WHEEL)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel moves the cursor."""
-        event.stop()
-        self.action_move(-_WHEEL)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Generic
 
 from redis_oom_tui.tui.widgets.columns import Column, R, ordered
+from redis_oom_tui.tui.widgets.cursor_list import window
 
 HOLD_SECONDS = 2.0
 
@@ -117,9 +118,7 @@ class TableModel(Generic[R]):
 
     def into_view(self) -> None:
         """Scroll as little as brings the cursor into view, and never past the end."""
-        place = self.place
-        self.top = max(place - self.room + 1, min(self.top, place))
-        self.top = max(0, min(self.top, len(self.rows) - self.room))
+        self.top = window(len(self.rows), self.place, self.top, self.room).start
 
     @property
     def marked(self) -> Mapping[Hashable, R]:
