@@ -27,9 +27,9 @@ from redis_oom_tui.models.snapshot import ClientBuffer, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
-from redis_oom_tui.rules.blind_spots import refused_reads
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.findings.unread import refused_reads
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.report import episodes, nameless_clients, without_names

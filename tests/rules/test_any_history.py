@@ -20,10 +20,10 @@ from redis_oom_tui.models.trend import Forecast, TrendSample
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.alerts import lowered, reading
-from redis_oom_tui.rules.blind_spots import refused_reads, unread_values
 from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.findings.unread import refused_reads, unread_values
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import DEFECTS, attempt
 from redis_oom_tui.rules.history import History

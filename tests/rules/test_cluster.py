@@ -5,8 +5,9 @@ from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.snapshot import ClusterView, Database, Memory, NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.rules.cluster import fleet_findings, promotion_risk, shown, told_apart, worst_first
+from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.findings.cluster import fleet_findings, promotion_risk
 from redis_oom_tui.rules.verdict import judge, unknown
 
 MIB = 2**20

@@ -7,7 +7,7 @@ import pytest
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
-from redis_oom_tui.rules.cluster import promotion_risk
+from redis_oom_tui.rules.findings.cluster import promotion_risk
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.rules.limit_change import propose_limit
 from redis_oom_tui.rules.tuning import propose

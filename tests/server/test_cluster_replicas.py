@@ -10,7 +10,7 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.scan import ScanOptions, ScanState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.rules.cluster import replica_findings
+from redis_oom_tui.rules.findings.cluster import replica_findings
 from redis_oom_tui.server.live import LiveServer
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import pytest
 
-from redis_oom_tui.rules import cluster as cluster_rules
 from redis_oom_tui.rules import findings
 from redis_oom_tui.rules.findings import giants
 from redis_oom_tui.rules.verdict import table, unknowns
@@ -152,6 +151,8 @@ FINDINGS: Shown = {
     "differs-": (cluster.test_the_full_shard_comes_first_and_speaks_for_the_cluster,),
     "replica-unseen": (replicas.test_a_replica_that_would_evict_on_promotion,),
     "replica-promotion": (cluster.test_a_replica_with_a_smaller_limit_is_found,),
+    "not-readable": (found.test_what_may_not_be_read_here,),
+    "values-unread": (found.test_what_may_not_be_read_here,),
 }
 
 
@@ -167,12 +168,14 @@ def test_every_rule_of_the_verdict_is_in_the_table() -> None:
 
 
 def test_every_finding_is_in_the_table() -> None:
-    modules = {inspect.getmodule(rule) for rule in findings.RULES} | {cluster_rules}
-    source = "\n".join(inspect.getsource(module) for module in modules if module is not None)
-    literal = set(re.findall(r'\bid=f?"([a-z-]+)', source)) | set(re.findall(r'else "([a-z-]+)",\n', source))
-    by_type = {words[0] for words in giants.BY_TYPE.values()}
-    assert len(literal) > 25
-    assert literal | by_type <= set(FINDINGS)
+    rules = [*findings.RULES, *findings.ON_DEMAND]
+    declared = {id_ for rule in rules for id_ in rule.ids}
+    assert declared == set(FINDINGS)
+    made = {inspect.getmodule(rule.judge) for rule in rules}
+    assert made == {module for module in vars(findings).values() if inspect.ismodule(module) and module in made}
+    source = "\n".join(inspect.getsource(module) for module in made if module is not None)
+    literal = set(re.findall(r'\bid=f?"([a-z-]+)', source)) | {words[0] for words in giants.BY_TYPE.values()}
+    assert literal <= declared, "an id that no rule declares"
 
 
 @pytest.mark.parametrize("shown", [VERDICTS, FINDINGS])

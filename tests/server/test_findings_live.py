@@ -9,12 +9,17 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from redis_oom_tui.models.address import Secret
+from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding
-from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.findings import Case, examine, find
+from redis_oom_tui.rules.findings.unread import refused_reads, unread_values
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.values import sample_families
 from tests.support.servers import RunningServer, available, started
+from tests.support.sources import opened
 
 MIB = 2**20
 DAY = 86_400
@@ -233,3 +238,21 @@ async def test_data_that_nobody_uses_any_more(flavour: str) -> None:
             pipeline.execute()
         found, _ = await told(server)
         assert "were not used for" in found["old-data"].title
+
+
+async def test_what_may_not_be_read_here(flavour: str) -> None:
+    """A user without CONFIG and MEMORY; values are read behind CLIENT NO-TOUCH alone, which 6.2 and 7.0 lack."""
+    with started(flavour) as server:
+        with server.client() as client:
+            rights = ("~*", "&*", "+@all", "-config", "-memory")
+            client.execute_command("ACL", "SETUSER", "watcher", "on", ">pw", *rights)
+            client.mset({f"page:{number}": b"x" * 3000 for number in range(300)})
+        connection = replace(server.connection, username="watcher", password=Secret("pw"))
+        async with opened(connection) as live:
+            view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+            values = await sample_families(live, view)
+            snapshot, capabilities = await live.snapshot(), await live.capabilities()
+        case = Case(now=snapshot, scan=view, values=values, capabilities=capabilities)
+        found = {finding.id: finding for finding in examine(case, refused_reads, unread_values)}
+    assert found["not-readable"].title == "Not readable here: sizes of keys and settings"
+    assert ("values-unread" in found) == (not capabilities.has(Feature.NO_TOUCH))

@@ -186,7 +186,7 @@ async def test_a_worker_that_fails_is_told_and_the_app_goes_on():
     [
         "rules.breakdown._wanted",
         "rules.forecast._course",
-        "rules.findings.buffers.hogs",
+        "rules.findings.buffers.rank",
         "rules.rates._between",
         "rules.alert_book.step",
         "rules.verdict.table.in_use",

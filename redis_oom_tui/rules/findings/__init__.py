@@ -1,6 +1,6 @@
 """Findings: causes and savings from this server's own data, those that matter most first."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -11,53 +11,16 @@ from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Thresholds
-from redis_oom_tui.rules.cluster import fleet_findings, replica_findings
-from redis_oom_tui.rules.findings import buffers, expiry, giants, limits, odd, packing, shape
-from redis_oom_tui.rules.findings.case import Case
+from redis_oom_tui.rules.findings.case import ON_DEMAND, RULES, Case, FindingRule
 from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.providers import where_to_set
 
-__all__ = ["RULES", "Case", "examine", "find", "ranked"]
+# isort: off
+# A rule registers itself when its module is imported. Of findings that weigh alike, the first module's come first.
+from redis_oom_tui.rules.findings import buffers, odd, limits, giants, expiry, shape, packing, cluster, unread  # noqa: F401
+# isort: on
 
-Rule = Callable[[Case], Iterator[Finding]]
-
-RULES: tuple[Rule, ...] = (
-    buffers.forgotten_monitor,
-    buffers.hogs,
-    buffers.no_client_limit,
-    buffers.backlog,
-    buffers.scripts,
-    buffers.channels,
-    buffers.tracking,
-    odd.links,
-    odd.keyless,
-    odd.refused_before,
-    odd.one_node,
-    odd.foreign,
-    odd.stated_limit,
-    odd.clock,
-    limits.no_limit,
-    limits.limit_over_host,
-    limits.raise_limit,
-    limits.volatile_without_ttl,
-    limits.cache_without_eviction,
-    limits.store_with_eviction,
-    limits.samples,
-    limits.blocking_frees,
-    limits.fragmentation,
-    giants.giants,
-    giants.growth,
-    expiry.stragglers,
-    expiry.passing_data,
-    expiry.old_data,
-    expiry.long_ttls,
-    expiry.unreaped,
-    shape.hash_grouping,
-    shape.long_names,
-    shape.numbers_as_text,
-    packing.over_the_limit,
-    packing.compressible,
-)
+__all__ = ["ON_DEMAND", "RULES", "Case", "FindingRule", "examine", "find", "ranked"]
 
 _OF_SETTINGS = (Feature.CONFIG_SET, Feature.CONFIG_GET)
 _SEVERITY = {Level.OOM: 0, Level.CRITICAL: 1, Level.WARNING: 2, Level.UNKNOWN: 3, Level.OK: 4}
@@ -92,38 +55,28 @@ def find(
     )
 
 
-def examine(case: Case, *more: Rule) -> tuple[Finding, ...]:
-    """The findings of one case, and of `more` rules, in their order; a rule that fails is a finding itself."""
-    return ranked(finding for rule in (*RULES, _of_the_fleet, _of_replicas, *more) for finding in _found(rule, case))
+def examine(case: Case, *more: FindingRule) -> tuple[Finding, ...]:
+    """The findings of one case, by every rule and by `more` that are on demand; a rule that fails is one itself."""
+    return ranked(finding for rule in (*RULES, *more) for finding in _found(rule, case))
 
 
-def _found(rule: Rule, case: Case) -> list[Finding]:
+def _found(rule: FindingRule, case: Case) -> list[Finding]:
     address = case.now.server.address
     return attempt(
-        f"the rule '{rule.__name__}' is",
-        lambda: [_as_allowed(finding, case.capabilities, address) for finding in rule(case)],
+        f"the rule '{rule.name}' is",
+        lambda: [_as_allowed(finding, case.capabilities, address) for finding in rule.judge(case)],
         lambda fault: [_failed(rule, fault)],
     )
 
 
-def _failed(rule: Rule, fault: NotJudged) -> Finding:
-    what = rule.__name__.strip("_").replace("_", " ")
+def _failed(rule: FindingRule, fault: NotJudged) -> Finding:
     return Finding(
-        id=f"not-judged-{what.replace(' ', '-')}",
+        id=f"not-judged-{rule.name.replace(' ', '-')}",
         level=Level.WARNING,
-        title=f"Not judged: {what} ({fault.kind}, a defect of this tool)",
+        title=f"Not judged: {rule.name} ({fault.kind}, a defect of this tool)",
         advice="Look at the figures yourself, and report the defect: it is written down in defects.log.",
         evidence=fault.lines[-1:],
     )
-
-
-def _of_the_fleet(case: Case) -> Iterator[Finding]:
-    if case.now.fleet is not None:
-        yield from fleet_findings(case.now.fleet)
-
-
-def _of_replicas(case: Case) -> Iterator[Finding]:
-    yield from replica_findings(case.now, case.replicas)
 
 
 def _as_allowed(finding: Finding, capabilities: Capabilities, address: Address) -> Finding:

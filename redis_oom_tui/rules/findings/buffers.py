@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.breakdown import HOG_BYTES, ClientKind, Hog, Share, break_down, rank, tracking_bytes
-from redis_oom_tui.rules.findings.case import MIB, Case
+from redis_oom_tui.rules.findings.case import MIB, Case, finding
 
 _READ_FASTER = {
     ClientKind.SUBSCRIBER: "Make the subscriber read faster, or give it fewer channels; a stream with a trim can wait.",
@@ -18,6 +18,7 @@ _CHANNEL_BYTES = (180, 300)
 _NO_KEY = "It shows as data, but no key holds it: it goes when the clients that asked for it let go."
 
 
+@finding("monitor")
 def forgotten_monitor(case: Case) -> Iterator[Finding]:
     """A MONITOR costs every command of every client, and its buffer grows as fast as they talk."""
     monitors = [hog for hog in rank(case.clients) if hog.kind is ClientKind.MONITOR]
@@ -36,6 +37,7 @@ def forgotten_monitor(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("client-hogs")
 def hogs(case: Case) -> Iterator[Finding]:
     """Clients whose buffers are worth closing them for."""
     threshold = max(HOG_BYTES, 0.05 * (case.memory.maxmemory_bytes or case.memory.used_bytes or 0))
@@ -63,6 +65,7 @@ def hogs(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("maxmemory-clients")
 def no_client_limit(case: Case) -> Iterator[Finding]:
     """maxmemory-clients would have stopped the hogs."""
     clients = break_down(case.memory).size(Share.CLIENTS)
@@ -82,6 +85,7 @@ def no_client_limit(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("backlog")
 def backlog(case: Case) -> Iterator[Finding]:
     """A backlog too large for the limit that it counts towards."""
     held, limit = case.memory.replication_backlog_bytes or 0, case.memory.maxmemory_bytes
@@ -98,6 +102,7 @@ def backlog(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("scripts")
 def scripts(case: Case) -> Iterator[Finding]:
     """Scripts made by pasting values into their text are each kept."""
     held, kept = (case.memory.scripts_bytes or 0), case.now.activity.cached_scripts or 0
@@ -115,6 +120,7 @@ def scripts(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("channels")
 def channels(case: Case) -> Iterator[Finding]:
     """Pub/sub channels are booked as data, so only their number shows them."""
     number = case.now.activity.pubsub_channels or 0
@@ -131,6 +137,7 @@ def channels(case: Case) -> Iterator[Finding]:
         )
 
 
+@finding("tracking")
 def tracking(case: Case) -> Iterator[Finding]:
     """Client-side caching is booked as data: a key is tracked for each client that has read it."""
     low, high = tracking_bytes(case.now.activity)

@@ -1,6 +1,6 @@
-"""What is known about a server when its findings are sought; each part may be missing."""
+"""What is known about a server when its findings are sought, and how a rule that makes findings is registered."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
 
@@ -11,9 +11,38 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Memory, NodeView, Snapshot
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.models.verdict import Level, Thresholds
+from redis_oom_tui.models.verdict import Finding, Level, Thresholds
 
 MIB = 2**20
+
+Judge = Callable[["Case"], Iterable[Finding]]
+
+
+class FindingRule(Struct, frozen=True):
+    """A rule: what findings it may make, by id, and how; `name` is its function's, in plain words."""
+
+    name: str
+    ids: tuple[str, ...]
+    judge: Judge
+
+
+RULES: list[FindingRule] = []
+"""Every rule that always judges, in the order of the modules and of their functions."""
+ON_DEMAND: list[FindingRule] = []
+"""Those that judge only for callers who ask for them."""
+
+
+def finding(*ids: str, on_demand: bool = False) -> Callable[[Judge], FindingRule]:
+    """Register a function as the rule that makes the findings called `ids`; an id that ends in `-` begins one."""
+
+    def register(judge: Judge) -> FindingRule:
+        rule = FindingRule(judge.__name__.strip("_").replace("_", " "), ids, judge)
+        (ON_DEMAND if on_demand else RULES).append(rule)
+        return rule
+
+    return register
+
+
 _NAME_CELLS = 40
 
 

@@ -7,7 +7,7 @@ from redis_oom_tui.formatting.sizes import count, duration, percent, size
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules.findings.case import Case
+from redis_oom_tui.rules.findings.case import Case, finding
 
 # Whole words of a name: `rate:api`, not `corporate`.
 _PASSING = re.compile(
@@ -21,6 +21,7 @@ _OLD_SECONDS = 30 * _DAY
 _SET_TTL = "Write it with its TTL (SET key value EX seconds, or EXPIRE in the same pipeline); a later SET drops a TTL."
 
 
+@finding("no-ttl-stragglers")
 def stragglers(case: Case) -> Iterator[Finding]:
     """Keys without a TTL in families that mostly have one: a code path that forgets it."""
     leaves = case.leaves if case.ttls_told else ()
@@ -41,6 +42,7 @@ def stragglers(case: Case) -> Iterator[Finding]:
         )
 
 
+@finding("no-ttl-family")
 def passing_data(case: Case) -> Iterator[Finding]:
     """Whole families without any TTL whose names say that they are of passing use."""
     leaves = case.leaves if case.ttls_told else ()
@@ -60,6 +62,7 @@ def passing_data(case: Case) -> Iterator[Finding]:
             )
 
 
+@finding("old-data")
 def old_data(case: Case) -> Iterator[Finding]:
     """Families that mostly lie idle: data that could be archived or deleted, the oldest first."""
     for row in [row for row in case.leaves if row.idle_quantiles is not None and row.keys >= 50][:_FAMILIES]:
@@ -81,6 +84,7 @@ def old_data(case: Case) -> Iterator[Finding]:
             )
 
 
+@finding("long-ttl")
 def long_ttls(case: Case) -> Iterator[Finding]:
     """TTLs far beyond the time for which anybody still asks, among the largest keys, whose idle times were read."""
     if case.scan is None:
@@ -109,6 +113,7 @@ def long_ttls(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("expired-unreaped")
 def unreaped(case: Case) -> Iterator[Finding]:
     """Expired keys that still hold memory: the server's own cycle takes its time below a tenth of them."""
     stale, expires = (case.now.counters.expired_stale_percent or 0.0) / 100, case.now.expires

@@ -9,7 +9,7 @@ from redis_oom_tui.models.keys import KeyPattern, KeyRow
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.common_patterns import Counted, ScanCounts
-from redis_oom_tui.rules.findings.case import MIB, Case
+from redis_oom_tui.rules.findings.case import MIB, Case, finding
 
 _GIANT_SHARE = 0.05
 _SHOWN = 5
@@ -53,6 +53,7 @@ _PLAIN = (
 )
 
 
+@finding("giant-key", "stream-untrimmed", "queue-growing", "zset-log")
 def giants(case: Case) -> Iterator[Finding]:
     """Keys that each hold a good part of the memory."""
     if case.scan is None:
@@ -63,6 +64,7 @@ def giants(case: Case) -> Iterator[Finding]:
         yield _giant(case, row)
 
 
+@finding("grew")
 def growth(case: Case) -> Iterator[Finding]:
     """What grew between two scans, by family: the answer to "what changed?"."""
     if case.scan is None or case.before is None or not (case.scan.complete and case.before.complete):

@@ -7,12 +7,13 @@ from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.breakdown import counted_buffers
-from redis_oom_tui.rules.findings.case import MIB, Case
+from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.policies import is_allkeys, is_volatile
 
 _TTL_ON_WRITE = "Give each key a TTL where it is written (SET key value EX seconds), also on the rewrite: SET drops it."
 
 
+@finding("no-limit")
 def no_limit(case: Case) -> Iterator[Finding]:
     """Without a limit the kernel is the one who ends it."""
     memory, host = case.memory, case.host
@@ -30,6 +31,7 @@ def no_limit(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("limit-over-host")
 def limit_over_host(case: Case) -> Iterator[Finding]:
     """A limit that the host cannot honour."""
     limit, host = case.memory.maxmemory_bytes, case.host
@@ -47,6 +49,7 @@ def limit_over_host(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("raise-limit")
 def raise_limit(case: Case) -> Iterator[Finding]:
     """The quickest cure, where the host has room and data fills the limit."""
     memory, host = case.memory, case.host
@@ -69,6 +72,7 @@ def raise_limit(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("volatile-no-ttl")
 def volatile_without_ttl(case: Case) -> Iterator[Finding]:
     """A volatile-* policy on keys that never expire."""
     if case.memory.maxmemory_bytes is None or not is_volatile(case.policy) or case.now.expires or not case.now.keys:
@@ -86,6 +90,7 @@ def volatile_without_ttl(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("cache-noeviction")
 def cache_without_eviction(case: Case) -> Iterator[Finding]:
     """noeviction on what looks like a cache: most keys expire anyway."""
     keys, expires = case.now.keys, case.now.expires
@@ -103,6 +108,7 @@ def cache_without_eviction(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("store-allkeys")
 def store_with_eviction(case: Case) -> Iterator[Finding]:
     """allkeys-* on queues, locks or sessions loses them without a word."""
     if not is_allkeys(case.policy) or case.memory.maxmemory_bytes is None or case.scan is None:
@@ -122,6 +128,7 @@ def store_with_eviction(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("samples")
 def samples(case: Case) -> Iterator[Finding]:
     """maxmemory-samples far from the usual, while it matters."""
     told = case.settings.get("maxmemory-samples", "")
@@ -138,6 +145,7 @@ def samples(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("lazyfree-lazy-eviction", "lazyfree-lazy-expire")
 def blocking_frees(case: Case) -> Iterator[Finding]:
     """A huge key that is evicted or expires blocks everybody unless it is freed in the background."""
     if case.scan is None:
@@ -158,6 +166,7 @@ def blocking_frees(case: Case) -> Iterator[Finding]:
             )
 
 
+@finding("fragmentation")
 def fragmentation(case: Case) -> Iterator[Finding]:
     """RSS far above what is used, in bytes that matter."""
     memory = case.memory

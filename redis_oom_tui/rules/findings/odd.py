@@ -7,7 +7,7 @@ from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.breakdown import Share, break_down
 from redis_oom_tui.rules.clock import skew_sentence
-from redis_oom_tui.rules.findings.case import MIB, Case
+from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.verdict.refusals import Earlier, earlier_refusals
 
 # What is booked to no key is worth a line from this share of used_memory on.
@@ -15,6 +15,7 @@ _KEYLESS_SHARE = 0.25
 _LINKS_SHARE = 0.1
 
 
+@finding("refused-at-peak", "refused-large")
 def refused_before(case: Case) -> Iterator[Finding]:
     """Writes were refused, and now there is room: what that tells of the cause."""
     earlier = earlier_refusals(case.now, case.thresholds)
@@ -46,6 +47,7 @@ def _peak_share(case: Case) -> float:
     return (case.memory.peak_bytes or 0) / (case.memory.maxmemory_bytes or 1)
 
 
+@finding("held-by-no-key")
 def keyless(case: Case) -> Iterator[Finding]:
     """Memory in use on a server without a key."""
     if case.now.keys or not case.now.keyspace_known:
@@ -66,6 +68,7 @@ def keyless(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("cluster-links")
 def links(case: Case) -> Iterator[Finding]:
     """What waits for the cluster's other nodes."""
     held = break_down(case.memory).size(Share.LINKS)
@@ -83,6 +86,7 @@ def links(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("one-cluster-node")
 def one_node(case: Case) -> Iterator[Finding]:
     """A node of a cluster that is looked at alone."""
     if case.now.server.mode != "cluster" or case.now.fleet is not None:
@@ -96,6 +100,7 @@ def one_node(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("not-redis")
 def foreign(case: Case) -> Iterator[Finding]:
     """A server that is neither Redis nor Valkey: what of it is not judged."""
     server, memory = case.now.server, case.memory
@@ -113,6 +118,7 @@ def foreign(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("limit-stated")
 def stated_limit(case: Case) -> Iterator[Finding]:
     """The operator's word stands for the limit."""
     if case.memory.limit_source is not LimitSource.OPERATOR:
@@ -125,6 +131,7 @@ def stated_limit(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("clock-skew")
 def clock(case: Case) -> Iterator[Finding]:
     """The clocks of the server and of this computer differ."""
     sentence = skew_sentence(case.now)

@@ -9,7 +9,7 @@ from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules.findings.case import Case
+from redis_oom_tui.rules.findings.case import Case, finding
 
 # The setting (new name, old name), its default, and the share of the bytes that the compact form saved when measured
 # on Redis 6.2 and 7.0 and on Valkey 9.1 with members of 8 to 40 bytes. Lists are packed in any case: nothing to gain.
@@ -30,6 +30,7 @@ _JUST_OVER = 3.0
 _SPREAD = 0.10
 
 
+@finding("encoding-limit")
 def over_the_limit(case: Case) -> Iterator[Finding]:
     """Families of collections that a higher limit would keep in the compact encoding."""
     for row in case.leaves:
@@ -83,6 +84,7 @@ class _Packing(Struct, frozen=True):
     ratio: float
 
 
+@finding("compressible")
 def compressible(case: Case) -> Iterator[Finding]:
     """Large values that pack well, by what a small sample of them came to; sister families together."""
     groups: dict[tuple[int | None, bytes], list[_Packing]] = defaultdict(list)

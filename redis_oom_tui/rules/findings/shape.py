@@ -11,7 +11,7 @@ from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules.findings.case import Case
+from redis_oom_tui.rules.findings.case import Case, finding
 
 # What a key takes in the tables beyond its MEMORY USAGE: without a TTL, and with one (measured 15 to 27, 48 to 59).
 _HIDDEN = (8, 27)
@@ -30,6 +30,7 @@ _INT_SAVES = {"valkey": (0, 22), "redis": (12, 38)}
 _NAME_SAVES = (0.5, 1.6)
 
 
+@finding("hash-grouping")
 def hash_grouping(case: Case) -> Iterator[Finding]:
     """user:1:name, user:1:email, ... as fields of one hash user:1."""
     groups: dict[tuple[int | None, bytes], list[PatternRow]] = defaultdict(list)
@@ -108,6 +109,7 @@ def _around(case: Case, samples: list[FamilySample], room: float) -> tuple[float
     return min(low, room - 1), min(high, room)
 
 
+@finding("long-names")
 def long_names(case: Case) -> Iterator[Finding]:
     """Names whose fixed parts are long, many times over."""
     for row in case.leaves:
@@ -128,6 +130,7 @@ def long_names(case: Case) -> Iterator[Finding]:
             return
 
 
+@finding("numbers-as-text")
 def numbers_as_text(case: Case) -> Iterator[Finding]:
     """Numbers that the server could store as such, but for zeros, quotes or a `.0` around them."""
     for row in case.leaves:

@@ -12,9 +12,9 @@ from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.report import IncidentReport
-from redis_oom_tui.rules.blind_spots import refused_reads
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.findings.unread import refused_reads
 from redis_oom_tui.rules.report import nameless_clients, without_names
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.tuning import overdue

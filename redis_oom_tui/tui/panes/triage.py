@@ -11,8 +11,8 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Verdict
-from redis_oom_tui.rules.blind_spots import refused_reads, unread_values
 from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.findings.unread import refused_reads, unread_values
 from redis_oom_tui.tui.flows.messages import PickClient
 from redis_oom_tui.tui.header_model import sentence
 from redis_oom_tui.tui.panes.base import Pane

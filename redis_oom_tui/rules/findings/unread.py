@@ -1,11 +1,11 @@
-"""What nothing is said about, because it could not be read here: silence about it is no good news."""
+"""Findings about what could not be read here, and what is therefore not judged."""
 
 from collections.abc import Iterator
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.verdict import Finding, Level
-from redis_oom_tui.rules.findings.case import Case
+from redis_oom_tui.rules.findings.case import Case, finding
 from redis_oom_tui.rules.sampling import were_read
 
 # By what is lost: its name in the title, and what goes unsaid without it.
@@ -20,6 +20,7 @@ _LOST = {
 }
 
 
+@finding("not-readable", on_demand=True)
 def refused_reads(case: Case) -> Iterator[Finding]:
     """What this user may not ask, or this server does not answer."""
     known = case.capabilities
@@ -41,6 +42,7 @@ def refused_reads(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("values-unread", on_demand=True)
 def unread_values(case: Case) -> Iterator[Finding]:
     """Values that could not be looked into without a trace."""
     if were_read(case.values) is not False:
