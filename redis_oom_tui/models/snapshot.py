@@ -6,6 +6,7 @@ Every figure that a server may leave out is None where it did: unknown is never 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Annotated, Literal
 
 from msgspec import Struct, field
 
@@ -32,6 +33,24 @@ class Doubt(Struct, frozen=True):
     reason: str
 
 
+Kind = Literal["whole", "positive", "memory", "number", "flag", "text"]
+
+
+class InfoField(Struct, frozen=True):
+    """Where INFO has a figure: the first of `names` that is believed; `kind` says what is believed of it.
+
+    `whole` is a whole number, `positive` one that cannot be 0, `memory` one that a machine can have, `flag` 0 or 1.
+    """
+
+    names: tuple[str, ...]
+    kind: Kind = "whole"
+
+
+def info(*names: str, kind: Kind = "whole") -> InfoField:
+    """For the declaration of a figure that is taken from INFO as it stands there."""
+    return InfoField(names, kind)
+
+
 class Server(Struct, frozen=True):
     """Who answered. `flavour` is redis, valkey or other; `mode` is standalone, cluster or sentinel.
 
@@ -43,10 +62,10 @@ class Server(Struct, frozen=True):
     role: str
     address: Address
     mode: str = "standalone"
-    run_id: str | None = None
-    uptime_seconds: int | None = None
+    run_id: Annotated[str | None, info("run_id", kind="text")] = None
+    uptime_seconds: Annotated[int | None, info("uptime_in_seconds")] = None
     node: str = ""
-    process_id: int | None = None
+    process_id: Annotated[int | None, info("process_id", kind="positive")] = None
     product: str = ""
 
     @property
@@ -69,27 +88,27 @@ class Memory(Struct, frozen=True):
     maxmemory_bytes: int | None = None
     policy: str = "unknown"
     rss_bytes: int | None = None
-    peak_bytes: int | None = None
+    peak_bytes: Annotated[int | None, info("used_memory_peak", kind="memory")] = None
     fragmentation_ratio: float | None = None
     not_counted_bytes: int = 0
-    startup_bytes: int | None = None
-    overhead_bytes: int | None = None
-    dataset_bytes: int | None = None
-    clients_normal_bytes: int | None = None
-    clients_replicas_bytes: int | None = None
-    replication_backlog_bytes: int | None = None
-    replication_buffers_bytes: int | None = None
-    aof_buffer_bytes: int | None = None
-    cluster_links_bytes: int | None = None
-    lua_bytes: int | None = None
+    startup_bytes: Annotated[int | None, info("used_memory_startup", kind="positive")] = None
+    overhead_bytes: Annotated[int | None, info("used_memory_overhead")] = None
+    dataset_bytes: Annotated[int | None, info("used_memory_dataset")] = None
+    clients_normal_bytes: Annotated[int | None, info("mem_clients_normal")] = None
+    clients_replicas_bytes: Annotated[int | None, info("mem_clients_slaves")] = None
+    replication_backlog_bytes: Annotated[int | None, info("mem_replication_backlog")] = None
+    replication_buffers_bytes: Annotated[int | None, info("mem_total_replication_buffers")] = None
+    aof_buffer_bytes: Annotated[int | None, info("mem_aof_buffer")] = None
+    cluster_links_bytes: Annotated[int | None, info("mem_cluster_links")] = None
+    lua_bytes: Annotated[int | None, info("used_memory_vm_total", "used_memory_lua")] = None
     scripts_bytes: int | None = None
-    functions_bytes: int | None = None
-    allocator: str | None = None
-    allocator_active_bytes: int | None = None
-    allocator_resident_bytes: int | None = None
-    lazyfree_pending_objects: int | None = None
-    lazyfreed_objects_total: int | None = None
-    host_bytes: int | None = None
+    functions_bytes: Annotated[int | None, info("used_memory_functions")] = None
+    allocator: Annotated[str | None, info("mem_allocator", kind="text")] = None
+    allocator_active_bytes: Annotated[int | None, info("allocator_active", kind="positive")] = None
+    allocator_resident_bytes: Annotated[int | None, info("allocator_resident", kind="positive")] = None
+    lazyfree_pending_objects: Annotated[int | None, info("lazyfree_pending_objects")] = None
+    lazyfreed_objects_total: Annotated[int | None, info("lazyfreed_objects")] = None
+    host_bytes: Annotated[int | None, info("total_system_memory", kind="memory")] = None
     swapped_bytes: int | None = None
     limit_source: LimitSource = LimitSource.SERVER
 
@@ -142,15 +161,15 @@ class Counters(Struct, frozen=True):
     refused_is_lower_bound: bool = False
     refused_by_command: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     errors_by_kind: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    evicted_keys_total: int | None = None
-    evicted_clients_total: int | None = None
-    expired_keys_total: int | None = None
+    evicted_keys_total: Annotated[int | None, info("evicted_keys")] = None
+    evicted_clients_total: Annotated[int | None, info("evicted_clients")] = None
+    expired_keys_total: Annotated[int | None, info("expired_keys")] = None
     expired_stale_percent: float | None = None
-    eviction_exceeded_ms: int | None = None
-    commands_total: int | None = None
-    commands_per_second: int | None = None
-    keyspace_hits_total: int | None = None
-    keyspace_misses_total: int | None = None
+    eviction_exceeded_ms: Annotated[int | None, info("current_eviction_exceeded_time")] = None
+    commands_total: Annotated[int | None, info("total_commands_processed")] = None
+    commands_per_second: Annotated[int | None, info("instantaneous_ops_per_sec")] = None
+    keyspace_hits_total: Annotated[int | None, info("keyspace_hits")] = None
+    keyspace_misses_total: Annotated[int | None, info("keyspace_misses")] = None
     cpu_main_thread_seconds: float | None = None
 
 
@@ -162,23 +181,23 @@ class Activity(Struct, frozen=True):
     stops writes, by the server's settings. What is not told is None.
     """
 
-    connected_clients: int | None = None
-    blocked_clients: int | None = None
-    connected_replicas: int | None = None
-    loading: bool = False
-    saving: bool = False
-    rewriting_aof: bool = False
+    connected_clients: Annotated[int | None, info("connected_clients")] = None
+    blocked_clients: Annotated[int | None, info("blocked_clients")] = None
+    connected_replicas: Annotated[int | None, info("connected_slaves")] = None
+    loading: Annotated[bool, info("loading", kind="flag")] = False
+    saving: Annotated[bool, info("rdb_bgsave_in_progress", kind="flag")] = False
+    rewriting_aof: Annotated[bool, info("aof_rewrite_in_progress", kind="flag")] = False
     last_save_failed: bool = False
     master_link_up: bool | None = None
-    copying_master: bool = False
-    pubsub_channels: int | None = None
-    tracking_keys: int | None = None
-    tracking_items: int | None = None
-    replica_expires_tracked: int | None = None
-    cached_scripts: int | None = None
-    aof_enabled: bool = False
+    copying_master: Annotated[bool, info("master_sync_in_progress", kind="flag")] = False
+    pubsub_channels: Annotated[int | None, info("pubsub_channels")] = None
+    tracking_keys: Annotated[int | None, info("tracking_total_keys")] = None
+    tracking_items: Annotated[int | None, info("tracking_total_items")] = None
+    replica_expires_tracked: Annotated[int | None, info("slave_expires_tracked_keys")] = None
+    cached_scripts: Annotated[int | None, info("number_of_cached_scripts")] = None
+    aof_enabled: Annotated[bool, info("aof_enabled", kind="flag")] = False
     aof_write_failed: bool = False
-    good_replicas: int | None = None
+    good_replicas: Annotated[int | None, info("min_slaves_good_slaves")] = None
     wanted_replicas: int | None = None
     save_needed: bool | None = None
 

@@ -1,8 +1,10 @@
 """INFO's own words made into a Snapshot: any field may be missing, and nonsense reads as unknown, never as 0."""
 
+import functools
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any, get_type_hints
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import size
@@ -13,6 +15,7 @@ from redis_oom_tui.models.snapshot import (
     Activity,
     Counters,
     Database,
+    InfoField,
     LimitSource,
     Memory,
     Server,
@@ -69,6 +72,19 @@ def snapshot_from_info(
     return replace(snapshot, doubts=fields.doubts)
 
 
+@functools.cache
+def _sources(kind: type) -> Mapping[str, InfoField]:
+    """Where the fields of `kind` stand in INFO, for those that are read as they stand."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return {name: more[0] for name, more in found.items() if more and isinstance(more[0], InfoField)}
+
+
+def _figures(kind: type, fields: InfoFields) -> dict[str, Any]:
+    """The figures of `kind` that are read as they stand (`InfoField` in its declaration)."""
+    return {name: fields.read(source.kind, source.names) for name, source in _sources(kind).items()}
+
+
 def _skew(fields: InfoFields, asked_at: float) -> float | None:
     """By how much the server's clock is ahead of the one that `asked_at` is of, in seconds."""
     told = fields.number("server_time_usec")
@@ -79,15 +95,13 @@ def _server(fields: InfoFields, address: Address, node: str) -> Server:
     identity = identify(fields)
     role = fields.text("role") or "unknown"
     return Server(
+        **_figures(Server, fields),
         flavour=identity.flavour,
         version=identity.version,
         role="replica" if role == "slave" else role,
         address=address,
         mode=_mode(fields),
-        run_id=fields.text("run_id"),
-        uptime_seconds=fields.whole("uptime_in_seconds"),
         node=node,
-        process_id=fields.positive("process_id"),
         product=identity.product,
     )
 
@@ -109,32 +123,15 @@ def _memory(fields: InfoFields, address: Address, stated_limit: int | None) -> M
     elif unjudged := not_judged(policy):
         fields.doubt("maxmemory_policy", f"is {policy}, which this tool does not know: {unjudged}")
     return Memory(
+        **_figures(Memory, fields),
         used_bytes=used,
         maxmemory_bytes=limit,
         limit_source=source,
         policy=policy or "unknown",
         rss_bytes=fields.memory("used_memory_rss", why_not_zero="the server cannot read it on this system"),
-        peak_bytes=fields.memory("used_memory_peak"),
         fragmentation_ratio=fields.number("mem_fragmentation_ratio") or None,
         not_counted_bytes=fields.whole("mem_not_counted_for_evict") or 0,
-        startup_bytes=fields.positive("used_memory_startup"),
-        overhead_bytes=fields.whole("used_memory_overhead"),
-        dataset_bytes=fields.whole("used_memory_dataset"),
-        clients_normal_bytes=fields.whole("mem_clients_normal"),
-        clients_replicas_bytes=fields.whole("mem_clients_slaves"),
-        replication_backlog_bytes=fields.whole("mem_replication_backlog"),
-        replication_buffers_bytes=fields.whole("mem_total_replication_buffers"),
-        aof_buffer_bytes=fields.whole("mem_aof_buffer"),
-        cluster_links_bytes=fields.whole("mem_cluster_links"),
-        lua_bytes=fields.whole("used_memory_vm_total", "used_memory_lua"),
         scripts_bytes=_scripts(fields),
-        functions_bytes=fields.whole("used_memory_functions"),
-        allocator=fields.text("mem_allocator"),
-        allocator_active_bytes=fields.positive("allocator_active"),
-        allocator_resident_bytes=fields.positive("allocator_resident"),
-        lazyfree_pending_objects=fields.whole("lazyfree_pending_objects"),
-        lazyfreed_objects_total=fields.whole("lazyfreed_objects"),
-        host_bytes=fields.memory("total_system_memory"),
     )
 
 
@@ -208,19 +205,12 @@ def _counters(fields: InfoFields) -> Counters:
     overflowed = not _OVERFLOWED.isdisjoint(errors)
     counted = _counts_errors(info) and not overflowed
     return Counters(
+        **_figures(Counters, fields),
         refused_writes_total=_refused(fields, errors, counted=counted),
         refused_is_lower_bound=overflowed or "current_eviction_exceeded_time" not in info,
         refused_by_command=_rejected(info),
         errors_by_kind=MappingProxyType(errors),
-        evicted_keys_total=fields.whole("evicted_keys"),
-        evicted_clients_total=fields.whole("evicted_clients"),
-        expired_keys_total=fields.whole("expired_keys"),
         expired_stale_percent=fields.number("expired_stale_perc", at_most=100),
-        eviction_exceeded_ms=fields.whole("current_eviction_exceeded_time"),
-        commands_total=fields.whole("total_commands_processed"),
-        commands_per_second=fields.whole("instantaneous_ops_per_sec"),
-        keyspace_hits_total=fields.whole("keyspace_hits"),
-        keyspace_misses_total=fields.whole("keyspace_misses"),
         cpu_main_thread_seconds=_main_thread(fields),
     )
 
@@ -269,23 +259,10 @@ def _activity(fields: InfoFields) -> Activity:
     link = fields.text("master_link_status")
     aof_write_failed = fields.flag("aof_enabled") and fields.text("aof_last_write_status") == "err"
     return Activity(
-        connected_clients=fields.whole("connected_clients"),
-        blocked_clients=fields.whole("blocked_clients"),
-        connected_replicas=fields.whole("connected_slaves"),
-        loading=fields.flag("loading"),
-        saving=fields.flag("rdb_bgsave_in_progress"),
-        rewriting_aof=fields.flag("aof_rewrite_in_progress"),
+        **_figures(Activity, fields),
         last_save_failed=fields.text("rdb_last_bgsave_status") == "err" or aof_write_failed,
         master_link_up=None if link is None else link == "up",
-        copying_master=fields.flag("master_sync_in_progress"),
-        pubsub_channels=fields.whole("pubsub_channels"),
-        tracking_keys=fields.whole("tracking_total_keys"),
-        replica_expires_tracked=fields.whole("slave_expires_tracked_keys"),
-        tracking_items=fields.whole("tracking_total_items"),
-        cached_scripts=fields.whole("number_of_cached_scripts"),
-        aof_enabled=fields.flag("aof_enabled"),
         aof_write_failed=aof_write_failed,
-        good_replicas=fields.whole("min_slaves_good_slaves"),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -67,6 +67,22 @@ class InfoFields:
         if value == 0 and why_not_zero:
             self.doubt(name, f"reads 0: {why_not_zero}")
         return int(value) if value else None
+
+    def read(self, kind: str, names: Sequence[str]) -> float | str | None:
+        """What `models.snapshot.InfoField` describes."""
+        match kind:
+            case "whole":
+                return self.whole(*names)
+            case "positive":
+                return self.positive(*names)
+            case "memory":
+                return self.memory(names[0])
+            case "number":
+                return self.number(names[0])
+            case "flag":
+                return self.flag(names[0])
+            case _:
+                return self.text(names[0])
 
     def flag(self, name: str) -> bool:
         """Whether it is there and not 0."""
