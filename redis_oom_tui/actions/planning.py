@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 from redis_oom_tui.actions.measuring import Measuring
-from redis_oom_tui.formatting.slots import slot_of
+from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId

@@ -20,10 +20,10 @@ from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse
 from redis_oom_tui.cli.selecting import of_rows
 from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.plans import load_plan, save_plan
-from redis_oom_tui.formatting.key_sizes import mark
+from redis_oom_tui.formatting.columns import exact_name, key_columns, text_table
 from redis_oom_tui.formatting.plan_document import plan_document
-from redis_oom_tui.formatting.sanitize import escape_exact, from_glob, safe_text, unescape_exact
-from redis_oom_tui.formatting.sizes import count, duration, parse_duration, parse_size, short_size
+from redis_oom_tui.formatting.sanitize import from_glob, safe_text, unescape_exact
+from redis_oom_tui.formatting.sizes import count, parse_duration, parse_size
 from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
@@ -34,7 +34,6 @@ from redis_oom_tui.models.plan import (
     Order,
     Outcome,
     Plan,
-    PlannedKey,
     RunView,
     TtlFilter,
 )
@@ -46,7 +45,6 @@ from redis_oom_tui.rules.key_patterns import read
 from redis_oom_tui.rules.selection import check
 
 _SHOWN = 20
-_LONGEST_NAME = 600
 _TYPES = ("string", "hash", "list", "set", "zset", "stream")
 # What a plan is made of: no use beside a plan that is made already.
 _CHOICES = frozenset(
@@ -293,7 +291,9 @@ def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -
             first = f"{first.removesuffix('.')}: {nothing}."
         return [first, *more]
     shown = plan.keys if show_all else plan.keys[:_SHOWN]
-    lines = [_key_line(key) for key in shown]
+    nodes = any(key.id.node for key in shown)
+    columns = key_columns(lambda: plan.size, databases=not nodes, nodes=nodes, exact_names=True)
+    lines = text_table(shown, columns)
     if len(shown) < len(plan.keys):
         lines.append(f"... and {count(len(plan.keys) - len(shown))} more (--all prints them)")
     lines += ["", *result.consent, result.budget.words, f"Plan {plan.hash}"]
@@ -322,29 +322,13 @@ def _to_run_it(plan: Plan, connection_args: Sequence[str], given: dict[str, Any]
     return ["Nothing was done. To run it:", undo_command.line(connection_args, "cleanup", *words, "--yes")]
 
 
-def _key_line(key: PlannedKey) -> str:
-    ttl = "no ttl" if key.ttl_ms is None else f"ttl {duration(key.ttl_ms / 1000)}"
-    idle = f"idle {duration(key.idle_seconds)}"
-    place = f"@{safe_text(key.id.node, 80)}" if key.id.node else f"db{key.id.db}"
-    held = f"{short_size(key.size):>7}{mark(key)}"
-    return f"{held} {key.type:<6}  {idle:<11}  {ttl:<10}  {place}  {_name(key.id.key)}"
-
-
-def _name(raw: bytes) -> str:
-    """A name in full, as --key takes it; one that would fill screens by its ends, with its length."""
-    text = escape_exact(raw)
-    if len(text) <= _LONGEST_NAME:
-        return text
-    return f"{text[:200]} ... {text[-100:]} ({count(len(raw))} bytes; --json has all of it)"
-
-
 def _left_alone(outcomes: tuple[KeyOutcome, ...]) -> list[str]:
     """The keys that did not come to what was planned, each with its node and the reason; at most twenty."""
     notable = [each for each in outcomes if each.outcome in (Outcome.CHANGED, Outcome.FAILED, Outcome.IN_DOUBT)]
     lines = []
     for each in notable[:_SHOWN]:
         where = f" on {safe_text(each.id.node, 80)}" if each.id.node else ""
-        lines.append(f"{each.outcome.value}: {_name(each.id.key)}{where}: {safe_text(each.detail) or '-'}")
+        lines.append(f"{each.outcome.value}: {exact_name(each.id.key)}{where}: {safe_text(each.detail) or '-'}")
     if len(notable) > _SHOWN:
         lines.append(f"... and {count(len(notable) - _SHOWN)} more (--json tells of each)")
     return lines

@@ -30,7 +30,7 @@ def print_failure(given: Sequence[str], commands: Sequence[str], sentence: str) 
         return
     document: dict[str, Any] = {"verdict": "unknown", "reason": sentence, "error": sentence}
     if "hogs" in given:
-        from redis_oom_tui.formatting.hogs_document import hogs_document
+        from redis_oom_tui.formatting.hogs import hogs_document
         from redis_oom_tui.models.scan import ScanState, ScanView
 
         document |= hogs_document(ScanView(ScanState.FAILED, error=sentence))

@@ -20,8 +20,9 @@ from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse
 from redis_oom_tui.cli.undo_command import database_args, line
 from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.scans import load_scan, save_scan
-from redis_oom_tui.formatting import hogs_lines, pattern_text
-from redis_oom_tui.formatting.hogs_document import hogs_document, keys_csv, patterns_csv
+from redis_oom_tui.formatting import hogs as text
+from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting.hogs import hogs_document, keys_csv, patterns_csv
 from redis_oom_tui.formatting.sanitize import from_glob, glob_text, safe_text
 from redis_oom_tui.models.errors import BadInput, CommandRefused
 from redis_oom_tui.models.keys import KeyRow
@@ -234,7 +235,7 @@ def _once(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: Callabl
 async def _progress(view: Callable[[], ScanView]) -> None:
     while True:
         await asyncio.sleep(0.5)
-        click.echo("\r\x1b[K" + hogs_lines.progress(view())[:78], nl=False, err=True)
+        click.echo("\r\x1b[K" + text.progress(view())[:78], nl=False, err=True)
 
 
 def _first_rows(view: ScanView, wish: _Wish) -> list[KeyRow]:
@@ -254,13 +255,13 @@ def _printed(
         return json.dumps(hogs_document(view, keys, comparison)) + "\n"
     if wish.form == "csv":
         return patterns_csv(view.patterns[: wish.top], ttls_told=view.ttls_told) if wish.patterns else keys_csv(keys)
-    lines = hogs_lines.summary(view)
+    lines = text.summary(view)
     if comparison is not None:
-        lines += ["", *hogs_lines.changes(comparison, wish.top)]
+        lines += ["", *text.changes(comparison, wish.top)]
     elif wish.patterns:
-        lines += ["", *hogs_lines.patterns(view.patterns[: wish.top], view), *_to_plan(view, options, connection_args)]
+        lines += ["", *text.patterns(view.patterns[: wish.top], view), *_to_plan(view, options, connection_args)]
     else:
-        lines += ["", *hogs_lines.keys(keys, view)]
+        lines += ["", *text.keys(keys, view)]
     return "\n".join(lines) + "\n"
 
 

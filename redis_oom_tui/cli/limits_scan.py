@@ -10,7 +10,7 @@ import click
 from redis_oom_tui.cli.actions import Ticker, stopping
 from redis_oom_tui.cli.niceness import give_way
 from redis_oom_tui.files.scans import load_scan
-from redis_oom_tui.formatting import hogs_lines
+from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, number_of
 from redis_oom_tui.models.errors import BadInput, TriageError
@@ -53,7 +53,7 @@ async def _scanned(server: Source) -> PolicyScan | None:
     give_way(options.pace)
     walk = server.scan(options)
     with stopping(walk.stop):
-        async with Ticker(lambda: hogs_lines.progress(walk.view())):
+        async with Ticker(lambda: progress(walk.view())):
             view = await walk.run()
     if view.state is ScanState.FAILED or not view.scanned_keys:
         reason = view.error or ("there are no keys" if view.complete else "no key was seen")

@@ -13,8 +13,7 @@ from redis_oom_tui import __version__
 from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.documents import PRINTED, print_failure
 from redis_oom_tui.cli.options import connection_options, file_options, refuse_without_effect, screen_options
-from redis_oom_tui.formatting.crash_report import crash_report
-from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sanitize import crash_report, safe_text
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.rules.guarded import DEFECTS, NotJudged

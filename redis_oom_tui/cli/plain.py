@@ -8,9 +8,9 @@ import click
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.recording import recorded
 from redis_oom_tui.formatting import sizes
-from redis_oom_tui.formatting.limits import limit_text
-from redis_oom_tui.formatting.rates import per_second
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import limit_text
+from redis_oom_tui.formatting.sizes import per_second
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.ports import Source
 from redis_oom_tui.rules.guarded import attempt

@@ -3,9 +3,9 @@
 from typing import Any
 
 from redis_oom_tui.formatting import pattern_text
-from redis_oom_tui.formatting.cluster_lines import node_documents
-from redis_oom_tui.formatting.doubts import doubt_fields
+from redis_oom_tui.formatting.nodes import node_documents
 from redis_oom_tui.formatting.sanitize import glob_text, safe_text
+from redis_oom_tui.formatting.server import doubt_fields
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.snapshot import Memory, Snapshot

@@ -3,12 +3,18 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from redis_oom_tui.formatting.hogs_document import size_fields
+from redis_oom_tui.formatting.columns import key_columns, row_document
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.action import Budget, Limits, PolicyView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.settings import Change, ChangeResult
+
+_KEYS = key_columns()
+_KEY_FIELDS = (
+    *("key", "key_base64", "db", "type", "bytes", "ttl_seconds", "idle_seconds"),
+    *("size_kind", "bytes_low", "bytes_high"),
+)
 
 
 def plan_document(
@@ -59,17 +65,7 @@ def _budget_fields(budget: Budget) -> dict[str, Any]:
 
 def planned_fields(key: PlannedKey, outcome: KeyOutcome | None = None) -> dict[str, Any]:
     """A key of a plan, with what became of it where the plan ran."""
-    text, encoded = key_fields(key.id.key)
-    fields: dict[str, Any] = {
-        "key": text,
-        "key_base64": encoded,
-        "db": key.id.db,
-        "type": key.type,
-        "bytes": key.size,
-        "ttl_seconds": None if key.ttl_ms is None else key.ttl_ms / 1000,
-        "idle_seconds": key.idle_seconds,
-        **size_fields(key),
-    }
+    fields = row_document(key, _KEYS, _KEY_FIELDS)
     if outcome is not None:
         fields |= {"outcome": outcome.outcome.value, "detail": safe_text(outcome.detail) or None}
     return fields

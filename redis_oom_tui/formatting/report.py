@@ -4,27 +4,29 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.check_document import finding_fields, memory_fields, server_fields
-from redis_oom_tui.formatting.cluster_lines import node_documents
-from redis_oom_tui.formatting.doubts import server_text
-from redis_oom_tui.formatting.hogs_document import size_fields
-from redis_oom_tui.formatting.key_sizes import size_words
-from redis_oom_tui.formatting.limits import limit_text
-from redis_oom_tui.formatting.sanitize import glob_text, key_fields, safe_text
+from redis_oom_tui.formatting.columns import Column, key_columns, row_document
+from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
+from redis_oom_tui.formatting.nodes import NODE_COLUMNS, node_documents
+from redis_oom_tui.formatting.pattern_columns import pattern_columns
+from redis_oom_tui.formatting.sanitize import glob_text, safe_text
+from redis_oom_tui.formatting.server import limit_text, server_text
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.report import Episode, IncidentReport
 from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.models.verdict import Finding, Remedy
 
+R = TypeVar("R")
 _ROWS = 15
+_KEY_FIELDS = ("key", "key_base64", "db", "type", "bytes", "size_kind", "bytes_low", "bytes_high")
+_PATTERN_FIELDS = ("pattern", "db", "select", "match", "keys", "bytes", "no_ttl_keys")
 _NODES = 50
 _LONGEST_SELECT = 120
 # Snapshots closer together than this show one state, not a before and an after.
@@ -100,30 +102,20 @@ def _figures(report: IncidentReport) -> str:
     return "## Before and after\n\n" + _table(header, rows)
 
 
-def _nodes(fleet: ClusterView | None) -> str:
+def _nodes(cluster: ClusterView | None) -> str:
     """Every node of a cluster, worst first: the figures around this are those of one of them."""
-    if fleet is None:
+    if cluster is None:
         return ""
-    rows = ((_plain(view.name), *_node(view)) for view in fleet.nodes[:_NODES])
-    table = _table(("node", "role", "verdict", "used_memory", "maxmemory", "pressure", "policy", "keys"), rows)
-    more = len(fleet.nodes) - _NODES
+    more = len(cluster.nodes) - _NODES
+    table = _row_table(cluster.nodes[:_NODES], NODE_COLUMNS)
     return f"## Nodes\n\n{table}" + (f"\n\nAnd {count(more)} more." if more > 0 else "")
 
 
-def _node(view: NodeView) -> tuple[str, ...]:
-    role = f"{count(view.node.slots)} slots" if view.node.is_primary else f"replica of {_plain(view.node.primary)}"
-    if view.snapshot is None or view.verdict is None:
-        return (role, _plain(view.error or "no answer"), "?", "?", "?", "?", "?")
-    memory = view.snapshot.memory
-    return (
-        role,
-        view.verdict.level.value,
-        size(memory.used_bytes),
-        _limit(view.snapshot),
-        percent(memory.pressure, 1),
-        _plain(memory.policy),
-        count(view.snapshot.keys),
-    )
+def _row_table(rows: Sequence[R], columns: Sequence[Column[R]]) -> str:
+    """A table of the columns that have a title."""
+    shown = [column for column in columns if column.title]
+    header = [column.head for column in shown]
+    return _table(header, ([_plain(column.wordy_cell(row)) for column in shown] for row in rows))
 
 
 def _timeline(episodes: Sequence[Episode]) -> str:
@@ -179,19 +171,12 @@ def _families(report: IncidentReport) -> str:
     if scan is None or not scan.patterns:
         return ""
     shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
-    rows = (
-        (
-            _code(row.pattern),
-            "?" if row.db is None else str(row.db),
-            count(row.keys),
-            size(known_bytes(row.size, row.keys)),
-            percent(row.share if scan.bytes_seen and not scan.refused_keys else None, 1),
-            count(row.no_ttl_keys) if scan.ttls_told else "?",
-            *([_select(row)] if report.names else []),
-        )
-        for row in shown
+    columns = pattern_columns(
+        ttls_told=scan.ttls_told, all_read=bool(scan.bytes_seen) and not scan.refused_keys, exact=all_exact(scan)
     )
-    held = size(known_bytes(scan.bytes_seen, scan.scanned_keys))
+    table = _row_table(shown, [*columns, *([_SELECT] if report.names else [])])
+    known = known_bytes(scan.bytes_seen, scan.scanned_keys)
+    held = mark_of_sum(kind_of_sum((row.type for row in scan.types), known, scan)) + size(known)
     whole = (
         ("all keys that this user may read" if scan.refused_keys else "all keys")
         if scan.complete
@@ -200,16 +185,18 @@ def _families(report: IncidentReport) -> str:
     more = [f"{count(scan.refused_keys)} more may not be read by this user"] if scan.refused_keys else []
     notes = "".join(f" {_plain(note[:1].upper() + note[1:])}." for note in (*more, *_contradiction(scan), *scan.notes))
     title = f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).{notes}\n\n"
-    select = ["cleanup --pattern"] if report.names else []
-    return title + _table(("family", "db", "keys", "bytes", "share", "without TTL", *select), rows)
+    return title + table
 
 
 def _select(row: PatternRow) -> str:
     """What takes exactly these keys, quoted for a shell; where only a glob can, which one, and how wide it is."""
     select = None if row.select is None else pattern_text.text(row.select)
     if select is not None and len(select) <= _LONGEST_SELECT:
-        return _plain(shlex.quote(select))
-    return _plain(f"a glob may take more: --match {shlex.quote(glob_text(row.match))}")
+        return shlex.quote(select)
+    return f"a glob may take more: --match {shlex.quote(glob_text(row.match))}"
+
+
+_SELECT: Column[PatternRow] = Column("select", "CLEANUP --PATTERN", text=lambda row, _: _select(row))
 
 
 def _contradiction(scan: ScanView) -> tuple[str, ...]:
@@ -217,20 +204,12 @@ def _contradiction(scan: ScanView) -> tuple[str, ...]:
 
 
 def _keys(report: IncidentReport) -> str:
-    if report.scan is None or not report.scan.top:
+    scan = report.scan
+    if scan is None or not scan.top:
         return ""
-    rows = (
-        (
-            _code(row.id.key),
-            str(row.id.db),
-            _plain(row.type),
-            size(row.size) if row.size_kind is SizeKind.EXACT else size_words(row),
-            duration(row.ttl_ms / 1000) if row.ttl_ms is not None else "never" if report.scan.ttls_told else "?",
-            duration(row.idle_seconds),
-        )
-        for row in report.scan.top[:_ROWS]
-    )
-    return "## Largest keys\n\n" + _table(("key", "db", "type", "bytes", "expires in", "idle"), rows)
+    nodes = any(row.id.node for row in scan.top)
+    columns = key_columns(lambda: scan.bytes_seen, nodes=nodes, ttls_told=scan.ttls_told)
+    return "## Largest keys\n\n" + _row_table(scan.top[:_ROWS], columns)
 
 
 def _actions(report: IncidentReport) -> str:
@@ -295,21 +274,13 @@ def _scan_fields(scan: ScanView, *, names: bool) -> dict[str, Any]:
         "scanned_keys": scan.scanned_keys,
         "scanned_bytes": known_bytes(scan.bytes_seen, scan.scanned_keys),
         "patterns": [
-            {
-                "pattern": safe_text(row.pattern),
-                "db": row.db,
-                "select": None if row.select is None else pattern_text.text(row.select),
-                "match": glob_text(row.match) if names else None,
-                "match_keys": taken,
-                "keys": row.keys,
-                "bytes": known_bytes(row.size, row.keys),
-                "no_ttl_keys": row.no_ttl_keys if scan.ttls_told else None,
-            }
+            row_document(row, pattern_columns(ttls_told=scan.ttls_told), _PATTERN_FIELDS)
+            | ({"match_keys": taken} if names else {"match_keys": taken, "match": None})
             for row, taken in zip(scan.patterns[:100], pattern_text.keys_of_globs(scan.patterns), strict=False)
         ],
         "contradiction": scan.contradiction,
         "unsized_keys": scan.unsized_keys,
-        "keys": [_key_fields_of(row) for row in scan.top[:100]],
+        "keys": [row_document(row, key_columns(), _KEY_FIELDS) for row in scan.top[:100]],
     }
 
 
@@ -334,12 +305,6 @@ def _episode_fields(episode: Episode) -> dict[str, Any]:
         "peak_pressure": episode.peak_pressure,
         "refused_writes": episode.refused_writes,
     }
-
-
-def _key_fields_of(row: KeyRow) -> dict[str, Any]:
-    text, encoded = key_fields(row.id.key)
-    fields = {"key": text, "key_base64": encoded, "db": row.id.db, "type": row.type, "bytes": row.size}
-    return fields | size_fields(row)
 
 
 def _action_fields(entry: AuditEntry, *, names: bool) -> dict[str, Any]:
@@ -382,7 +347,3 @@ def _plain(text: str) -> str:
     \[x\](y) \<b\>\|user:\*
     """
     return _SPECIAL.sub(r"\\\1", safe_text(text))
-
-
-def _code(name: bytes) -> str:
-    return _plain(safe_text(name, 80)) or "(empty name)"

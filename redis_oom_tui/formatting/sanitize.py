@@ -8,6 +8,7 @@ line) shows `escape_exact` instead, in which two look-alike names differ.
 import base64
 import functools
 import re
+import traceback
 import unicodedata
 
 from redis_oom_tui.models.errors import BadInput
@@ -193,3 +194,22 @@ def _harmless(char: str) -> str:
         # By its bytes: one byte alone is another name, and is shown by one.
         return "".join(f"\\x{byte:02x}" for byte in char.encode())
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def crash_report(error: BaseException) -> str:
+    """What is told of a defect: where and what, but no values of variables, which may be secrets or control codes."""
+    return "\n".join(
+        (
+            "redis-oom-tui stopped because of a defect in itself; nothing more was sent to the server.",
+            *defect_lines(error),
+        )
+    )
+
+
+def defect_lines(error: BaseException) -> list[str]:
+    """Where it happened, the innermost frame last but one, and what it was."""
+    frames = traceback.extract_tb(error.__traceback__)[-12:]
+    return [
+        *(f"  {safe_text(frame.filename)}:{frame.lineno} in {frame.name}" for frame in frames),
+        f"{type(error).__name__}: {safe_text(str(error), 300)}",
+    ]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from redis_oom_tui.formatting.check_document import memory_fields, server_fields
-from redis_oom_tui.formatting.limits import share_of_limit
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import share_of_limit
 from redis_oom_tui.formatting.sizes import count, duration, full_in, size
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Figures, Silence

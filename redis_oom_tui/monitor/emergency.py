@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from msgspec import Struct
 
 from redis_oom_tui.files.ledger import Ledger
-from redis_oom_tui.formatting.key_sizes import sum_words
+from redis_oom_tui.formatting.keys import sum_words
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, known_bytes, size
 from redis_oom_tui.models.action import BackupChoice, PlanningView

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from redis_oom_tui.formatting.key_sizes import sum_words
+from redis_oom_tui.formatting.keys import sum_words
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, size
 from redis_oom_tui.models.action import BackupChoice, Budget
 from redis_oom_tui.models.plan import Operation, Plan

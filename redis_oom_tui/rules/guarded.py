@@ -9,8 +9,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from redis_oom_tui.formatting.crash_report import defect_lines
-from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sanitize import defect_lines, safe_text
 from redis_oom_tui.models.errors import TriageError
 
 T = TypeVar("T")

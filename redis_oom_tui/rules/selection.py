@@ -4,9 +4,9 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from redis_oom_tui.formatting.keys import slots_by_number
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
-from redis_oom_tui.formatting.slots import slots_by_number
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter

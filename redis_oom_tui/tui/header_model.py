@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from redis_oom_tui.formatting import sizes
-from redis_oom_tui.formatting.doubts import server_text
-from redis_oom_tui.formatting.limits import use_of_limit
 from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
+from redis_oom_tui.formatting.server import server_text, use_of_limit
 from redis_oom_tui.models.config import Colour, Profile
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict

@@ -22,8 +22,8 @@ from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.files.record import Moment, load
 from redis_oom_tui.files.recorded_time import RecordedTime
 from redis_oom_tui.files.scans import load_scan, save_scan
-from redis_oom_tui.formatting import hogs_lines
-from redis_oom_tui.formatting.hogs_document import hogs_document
+from redis_oom_tui.formatting import hogs
+from redis_oom_tui.formatting.hogs import hogs_document
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, PlannedKey
@@ -84,9 +84,9 @@ def a_scan(path: Path) -> None:
 def read_scan(path: Path) -> None:
     with sentences():
         saved = load_scan(path)
-        hogs_lines.summary(saved.view)
-        hogs_lines.keys(list(saved.view.top), saved.view)
-        hogs_lines.patterns(list(saved.view.patterns), saved.view)
+        hogs.summary(saved.view)
+        hogs.keys(list(saved.view.top), saved.view)
+        hogs.patterns(list(saved.view.patterns), saved.view)
         json.dumps(hogs_document(saved.view, list(saved.view.top), compare(saved, saved)))
         checkpoint_from(saved.progress or {})
 

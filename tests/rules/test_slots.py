@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from redis_oom_tui.formatting.slots import slot_of
+from redis_oom_tui.formatting.keys import slot_of
 
 
 @given(st.one_of(st.binary(), st.text("{}ab").map(str.encode)))

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import pytest
 from rich.cells import cell_len
 
-from redis_oom_tui.formatting import hogs_document, hogs_lines
+from redis_oom_tui.formatting import hogs
 from redis_oom_tui.formatting.report import markdown
 from redis_oom_tui.formatting.sanitize import cells, escape_exact, safe_text, unescape_exact
 from redis_oom_tui.models.action import AuditEntry
@@ -119,9 +119,9 @@ def logs(some: Sequence[bytes]) -> Drawn:
 def tables(some: Sequence[bytes]) -> Iterator[list[str]]:
     rows = [KeyRow(KeyId(0, name, text_of(name)), text_of(name), 1) for name in some]
     families = [PatternRow(name, name, 1, 1, 0.1, 0, types=((text_of(name), 1),)) for name in some]
-    yield hogs_lines.keys(rows, a_view(ScanState.COMPLETE))
-    yield hogs_lines.patterns(families, a_view(ScanState.COMPLETE))
-    for one in (hogs_document.keys_csv(rows), hogs_document.patterns_csv(families)):
+    yield hogs.keys(rows, a_view(ScanState.COMPLETE))
+    yield hogs.patterns(families, a_view(ScanState.COMPLETE))
+    for one in (hogs.keys_csv(rows), hogs.patterns_csv(families)):
         yield one.replace("\r", "").split("\n")
 
 

@@ -4,6 +4,8 @@ import pytest
 from rich.cells import cell_len
 from wcwidth import wcswidth
 
+from redis_oom_tui.formatting.columns import key_columns
+from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import cells, escape_exact, safe_text
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
@@ -11,7 +13,6 @@ from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.rules.breakdown import rank
 from redis_oom_tui.tui.drawing import pad
-from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns
 from redis_oom_tui.tui.screens.details import facts
 from redis_oom_tui.tui.server_state import Link
 from redis_oom_tui.tui.widgets.columns import cells_of, fitting

@@ -2,6 +2,7 @@
 
 import pytest
 
+from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.models.action import Limits, PlanningView, PolicyView
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.plan import Outcome, RunView
@@ -10,7 +11,6 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 from redis_oom_tui.tui.panes import cleanup_draw, limits_draw
-from redis_oom_tui.tui.panes.hogs_columns import pattern_columns
 from redis_oom_tui.tui.panes.limits import sizes_estimated
 from tests.support.scripted import FakeClock, ScriptedSource, a_view
 from tests.tui.support import an_app, rows, until

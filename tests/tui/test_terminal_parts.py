@@ -6,7 +6,7 @@ import os
 import pytest
 from rich.console import Console
 
-from redis_oom_tui.formatting.crash_report import crash_report
+from redis_oom_tui.formatting.sanitize import crash_report
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.tui.options import Appearance

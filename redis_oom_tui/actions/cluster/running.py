@@ -11,9 +11,9 @@ from redis_oom_tui.actions.cluster.key_placement import Place, PlacementNodes, p
 from redis_oom_tui.actions.context import DEFECT
 from redis_oom_tui.actions.outcomes import OutcomeTable
 from redis_oom_tui.actions.run import PlanRunner
+from redis_oom_tui.formatting.keys import slot_of, slots_by_number
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys
-from redis_oom_tui.formatting.slots import slot_of, slots_by_number
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.keys import KeyId

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from redis_oom_tui.formatting.key_sizes import size_words
+from redis_oom_tui.formatting.keys import size_words
 from redis_oom_tui.formatting.sanitize import escape_glob, safe_text
 from redis_oom_tui.formatting.sizes import duration, percent, size
 from redis_oom_tui.models.keys import KeyPattern, KeyRow

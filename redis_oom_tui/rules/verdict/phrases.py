@@ -1,8 +1,7 @@
 """The clauses that the verdict's sentences are put together from."""
 
-from redis_oom_tui.formatting.doubts import doubt_lines
-from redis_oom_tui.formatting.limits import limit_text
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import doubt_lines, limit_text
 from redis_oom_tui.formatting.sizes import count, duration, percent_beside, share_of, size
 from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict

@@ -2,8 +2,8 @@
 
 from collections import Counter, defaultdict
 
+from redis_oom_tui.formatting.keys import slots_by_number
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.formatting.slots import slots_by_number
 from redis_oom_tui.server.cluster.migrating_slots import SlotNodes
 from redis_oom_tui.server.cluster.topology import keys_in_slots, slots_on_their_way
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from redis_oom_tui.formatting.hogs_lines import changes
+from redis_oom_tui.formatting.hogs import changes
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.scan import Comparison
 from redis_oom_tui.tui.dialogs.base import Dialog

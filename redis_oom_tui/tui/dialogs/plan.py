@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from textual.widget import Widget
 
-from redis_oom_tui.formatting.key_sizes import mark
+from redis_oom_tui.formatting.keys import mark
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, short_size
 from redis_oom_tui.models.action import BackupChoice

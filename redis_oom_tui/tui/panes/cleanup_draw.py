@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from redis_oom_tui.formatting.key_sizes import mark, size_words, sum_words
+from redis_oom_tui.formatting.keys import mark, size_words, sum_words
 from redis_oom_tui.formatting.sanitize import cut, escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, short_size, size
 from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from redis_oom_tui.formatting import sizes
-from redis_oom_tui.formatting.key_sizes import kind_of_sum, mark_of_sum
+from redis_oom_tui.formatting.keys import kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.scan import Pace, ScanState, ScanView
 from redis_oom_tui.tui.drawing import Line, Piece, bar, shorten, spread, width

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, cast
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
-from redis_oom_tui.formatting.key_sizes import all_exact
+from redis_oom_tui.formatting.columns import key_columns
+from redis_oom_tui.formatting.keys import all_exact
+from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria
@@ -13,7 +15,6 @@ from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.common_patterns import contains
 from redis_oom_tui.tui.messages import MakePlan
-from redis_oom_tui.tui.panes.hogs_columns import key_columns, pattern_columns
 from redis_oom_tui.tui.panes.hogs_selection import Selection
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 
@@ -35,10 +36,14 @@ class HogsTables(Horizontal):
         self.selection = Selection()
         self._parents: frozenset[tuple[int | None, bytes | None]] = frozenset()
         self.keys: LiveTable[KeyRow] = LiveTable(
-            key_columns(self.used_bytes, databases=False), lambda row: row.id, sort="size", empty=_INVITATION, id="keys"
+            key_columns(self.used_bytes, databases=False, nodes=False),
+            lambda row: row.id,
+            sort="size",
+            empty=_INVITATION,
+            id="keys",
         )
         self.patterns: LiveTable[PatternRow] = LiveTable(
-            pattern_columns(self._opens, partial=False),
+            pattern_columns(self._opens, databases=False),
             _pattern_id,
             sort="size",
             marking=False,

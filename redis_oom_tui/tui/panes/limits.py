@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from redis_oom_tui.formatting.key_sizes import kind_of_sum
+from redis_oom_tui.formatting.keys import kind_of_sum
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.keys import SizeKind
 from redis_oom_tui.models.scan import ScanView

@@ -4,8 +4,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from redis_oom_tui.formatting import sizes
-from redis_oom_tui.formatting.rates import per_second
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import per_second
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.models.verdict import Thresholds

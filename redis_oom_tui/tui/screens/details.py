@@ -7,9 +7,8 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker, WorkerState, WorkType
 
 from redis_oom_tui.formatting import sizes
-from redis_oom_tui.formatting.key_sizes import worth_words
+from redis_oom_tui.formatting.keys import slot_of, worth_words
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
-from redis_oom_tui.formatting.slots import slot_of
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria

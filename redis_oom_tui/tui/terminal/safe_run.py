@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Protocol
 
-from redis_oom_tui.formatting.crash_report import crash_report
+from redis_oom_tui.formatting.sanitize import crash_report
 from redis_oom_tui.tui.terminal.link import write_what_fits
 
 # Everything that Textual or this product may have switched on, off again. Leaving ?1016h on garbles the next program's

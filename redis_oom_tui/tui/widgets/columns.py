@@ -1,10 +1,9 @@
 """Columns as values: one tuple of them makes a table's header, its cells, its sorting and its help."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
-from msgspec import Struct
-
+from redis_oom_tui.formatting.columns import Column
 from redis_oom_tui.tui.drawing import Line, Piece, pad
 from redis_oom_tui.tui.glyphs import Glyphs
 
@@ -14,29 +13,9 @@ _LEAST_FLEXIBLE = 16
 _GAP = 1
 
 
-class Column(Struct, Generic[R], frozen=True):
-    """One column. `width` is in cells; 0 takes what the others leave, and stands last: a name of another width than
-    counted then shifts nothing.
-
-    `text` gives a row's harmless text in at most so many cells, `order` what it is sorted by (unknowns are None and go
-    last either way), `role` how it is drawn. Where there is too little room, the columns with the highest `yields` go
-    first; those with 0 stay. `falling` is the direction of the first sort.
-    """
-
-    id: str
-    title: str
-    width: int
-    text: Callable[[R, int], str]
-    order: Callable[[R], Any]
-    align: Literal["left", "right"] = "left"
-    role: Callable[[R], str] | None = None
-    yields: int = 0
-    falling: bool = True
-
-
 def fitting(columns: Sequence[Column[R]], room: int) -> list[tuple[Column[R], int]]:
     """The columns that fit into `room` cells, each with its width."""
-    shown = list(columns)
+    shown = [column for column in columns if column.title]
     while True:
         fixed = sum(column.width + _GAP for column in shown if column.width)
         rest = room - fixed

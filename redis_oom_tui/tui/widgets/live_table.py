@@ -7,8 +7,9 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from redis_oom_tui.formatting.columns import Column
 from redis_oom_tui.tui.drawing import Line, Piece, merged, wrap
-from redis_oom_tui.tui.widgets.columns import Column, R, cells_of, column_at, fitting, header
+from redis_oom_tui.tui.widgets.columns import R, cells_of, column_at, fitting, header
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 from redis_oom_tui.tui.widgets.table_model import TableModel
 

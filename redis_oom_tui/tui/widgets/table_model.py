@@ -3,7 +3,8 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Generic
 
-from redis_oom_tui.tui.widgets.columns import Column, R, ordered
+from redis_oom_tui.formatting.columns import Column
+from redis_oom_tui.tui.widgets.columns import R, ordered
 from redis_oom_tui.tui.widgets.cursor_list import window
 
 HOLD_SECONDS = 2.0

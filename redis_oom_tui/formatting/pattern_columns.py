@@ -1,0 +1,218 @@
+"""The columns of patterns."""
+
+from collections.abc import Callable
+from typing import Any
+
+from redis_oom_tui.formatting import pattern_text, sizes
+from redis_oom_tui.formatting.columns import Column, name_text, share_text
+from redis_oom_tui.formatting.sanitize import glob_text, key_fields, safe_text
+from redis_oom_tui.models.keys import SizeKind
+from redis_oom_tui.models.scan import CURVE_SHARES, Interval, PatternRow
+
+
+def pattern_columns(
+    opens: Callable[[PatternRow], bool] | None = None,
+    *,
+    partial: bool = False,
+    databases: bool = True,
+    ttls_told: bool = True,
+    all_read: bool = True,
+    exact: bool = True,
+) -> tuple[Column[PatternRow], ...]:
+    """Columns of patterns. `opens` says which are made of patterns themselves, and without it names are indented;
+    `partial` adds what the whole may be, `databases` where the keys are.
+
+    Where not `all_read`, keys were refused, and what they hold is part of no share; where not `exact`, sums of other
+    types than strings are estimates, but for those of which every size is known to be exact.
+    """
+
+    def name(row: PatternRow, width: int) -> str:
+        if opens is None:
+            return "  " * (row.level - 1) + name_text(row.pattern, width)
+        return f"{name_text(row.pattern, max(1, width - 2))} +" if opens(row) else name_text(row.pattern, width)
+
+    def kind(row: PatternRow) -> SizeKind:
+        if held_bytes(row) is None:
+            return SizeKind.UNKNOWN
+        known = exact or row.sizes_exact or all(name == "string" for name, _ in row.types)
+        return SizeKind.EXACT if known else SizeKind.ESTIMATED
+
+    def mark(row: PatternRow) -> str:
+        return "~" if kind(row) is SizeKind.ESTIMATED else ""
+
+    def share(row: PatternRow) -> float | None:
+        return row.share if all_read and held_bytes(row) is not None else None
+
+    return (
+        Column(
+            "size",
+            "BYTES",
+            7,
+            lambda row, _: mark(row) + sizes.short_size(held_bytes(row)),
+            lambda row: row.size,
+            "right",
+            words=lambda row: mark(row) + sizes.size(held_bytes(row)),
+            fields={"bytes": held_bytes, "size_kind": lambda row: kind(row).value},
+        ),
+        *([_WHOLE] if partial else []),
+        Column(
+            "share",
+            "%",
+            6,
+            lambda row, _: share_text(share(row)),
+            lambda row: row.share,
+            "right",
+            yields=0,
+            heading="share",
+            unit=" %",
+            fields={
+                "share": lambda row: None if held_bytes(row) is None else round(row.share, 6),
+                "error": lambda row: round(row.error, 6),
+            },
+        ),
+        _KEYS,
+        Column(
+            "mean",
+            "MEAN",
+            7,
+            lambda row, _: mark(row) + sizes.short_size(_mean(row)),
+            _mean,
+            "right",
+            yields=7,
+            heading="average",
+            words=lambda row: mark(row) + sizes.size(_mean(row)),
+            fields={"average_bytes": _mean},
+        ),
+        _no_ttl_column(ttls_told=ttls_told),
+        _MAIN_TYPE,
+        *([_PATTERN_DB] if databases else []),
+        Column("pattern", "PATTERN", 0, name, lambda row: row.pattern, falling=False, words=_wordy_name, fields=_NAMES),
+        *_UNSHOWN,
+    )
+
+
+def held_bytes(row: PatternRow) -> int | None:
+    """What its keys hold; None where nobody told."""
+    return sizes.known_bytes(row.size, row.keys)
+
+
+def _wordy_name(row: PatternRow) -> str:
+    return safe_text(row.pattern, 80) or "(empty name)"
+
+
+def _mean(row: PatternRow) -> int | None:
+    return row.size // row.keys if row.keys and held_bytes(row) is not None else None
+
+
+def _main_type(row: PatternRow, width: int) -> str:
+    if not row.types:
+        return ""
+    name, count = row.types[0]
+    mixed = len(row.types) > 1 and count < 0.9 * row.keys
+    return safe_text(f"{name}+" if mixed else name, width)
+
+
+def _whole(row: PatternRow, _: int) -> str:
+    """The estimate for the whole keyspace, with how far off it may be."""
+    whole = row.estimated_bytes
+    if whole is None or held_bytes(row) is None:
+        return "?"
+    off = max(whole.high - whole.value, whole.value - whole.low) / whole.value if whole.value else 0.0
+    return f"{sizes.short_size(round(whole.value))} +-{min(999, round(off * 100))}%"
+
+
+def interval_fields(interval: Interval | None) -> dict[str, int] | None:
+    """An estimate with its range, for JSON."""
+    if interval is None:
+        return None
+    return {"value": round(interval.value), "low": round(interval.low), "high": round(interval.high)}
+
+
+def _no_ttl_column(*, ttls_told: bool) -> Column[PatternRow]:
+    def text(row: PatternRow, _: int) -> str:
+        return sizes.percent(row.no_ttl_keys / row.keys) if row.keys and ttls_told else "?"
+
+    quantiles = {f"ttl_p{round(100 * share)}_seconds": _on_curve("ttl_curve", share) for share in (0.1, 0.5, 0.9)}
+    return Column(
+        "no_ttl",
+        "NO TTL",
+        7,
+        text,
+        lambda row: row.no_ttl_keys,
+        "right",
+        yields=5,
+        words=lambda row: sizes.count(row.no_ttl_keys) if ttls_told else "?",
+        fields={"no_ttl_keys": lambda row: row.no_ttl_keys if ttls_told else None, **quantiles},
+    )
+
+
+def _on_curve(curve: str, share: float) -> Callable[[PatternRow], int | None]:
+    place = CURVE_SHARES.index(share)
+    return lambda row: getattr(row, curve)[place] if getattr(row, curve) else None
+
+
+def _idle_quantile(place: int) -> Callable[[PatternRow], int | None]:
+    return lambda row: None if row.idle_quantiles is None else row.idle_quantiles[place]
+
+
+_KEYS: Column[PatternRow] = Column(
+    "keys",
+    "KEYS",
+    9,
+    lambda row, _: sizes.count(row.keys),
+    lambda row: row.keys,
+    "right",
+    yields=4,
+    fields={"keys": lambda row: row.keys},
+)
+_MAIN_TYPE: Column[PatternRow] = Column(
+    "type",
+    "TYPE",
+    6,
+    _main_type,
+    lambda row: _main_type(row, 20),
+    yields=8,
+    fields={"types": lambda row: dict(row.types)},
+)
+_WHOLE: Column[PatternRow] = Column(
+    "whole",
+    "IN ALL",
+    12,
+    _whole,
+    lambda row: None if row.estimated_bytes is None else row.estimated_bytes.value,
+    "right",
+    yields=6,
+)
+_PATTERN_DB: Column[PatternRow] = Column(
+    "db",
+    "DB",
+    4,
+    lambda row, _: "?" if row.db is None else str(row.db),
+    lambda row: row.db,
+    "right",
+    yields=2,
+    falling=False,
+    fields={"db": lambda row: row.db},
+)
+_NAMES: dict[str, Callable[[PatternRow], Any]] = {
+    "pattern": lambda row: key_fields(row.pattern)[0],
+    # What --pattern takes; None where it leaves out too many names to list.
+    "select": lambda row: None if row.select is None else pattern_text.text(row.select),
+    # A glob for SCAN MATCH that takes all of it and may take more, with odd bytes as \xNN.
+    "match": lambda row: glob_text(row.match),
+    "level": lambda row: row.level,
+    "parent": lambda row: None if row.parent is None else key_fields(row.parent)[0],
+}
+_UNSHOWN: tuple[Column[PatternRow], ...] = (
+    Column("idle", fields={f"idle_p{part}_seconds": _idle_quantile(place) for place, part in enumerate((10, 50, 90))}),
+    Column(
+        "estimate",
+        fields={
+            "estimated_bytes": lambda row: None if held_bytes(row) is None else interval_fields(row.estimated_bytes),
+            "estimated_keys": lambda row: interval_fields(row.estimated_keys),
+        },
+    ),
+)
+
+PATTERN_CSV = ("pattern", "match", "db", "level", "keys", "bytes", "share", "no_ttl_keys", "error", "select")
+"""The columns of patterns in CSV, which stay."""
