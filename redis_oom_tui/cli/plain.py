@@ -12,10 +12,13 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import limit_text
 from redis_oom_tui.formatting.sizes import per_second
 from redis_oom_tui.models.address import Connection
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.monitor.details import Details
+from redis_oom_tui.monitor.poller import Poller
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports import Source
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.tui.poller import Poller
-from redis_oom_tui.tui.server_state import Link, ScreenClock, ServerState
 
 
 def watch_plainly(invocation: Invocation, connection: Connection | None = None) -> int:
@@ -28,18 +31,12 @@ def watch_plainly(invocation: Invocation, connection: Connection | None = None) 
 
 
 async def _watch(source: Source, invocation: Invocation) -> None:
-    clock = ScreenClock()
+    clock = Clock()
+    settings = replace(invocation.profile.watch, interval_seconds=invocation.screen.interval_seconds)
     try:
         await source.open()
-        poller = Poller(
-            source,
-            lambda reading: click.echo(line(reading, clock.wall())),
-            opened=True,
-            thresholds=invocation.profile.watch.thresholds,
-            interval=invocation.screen.interval_seconds,
-            clock=clock,
-        )
-        await poller.run()
+        poller = Poller(source, settings, clock, details=Details(source), shared=True, opened=True)
+        await poller.run(lambda state: click.echo(line(state, clock.wall())))
     finally:
         await source.close()
 
@@ -52,9 +49,9 @@ def line(reading: ServerState, now: float) -> str:
 
 def _line(reading: ServerState, now: float, at: str) -> str:
     snapshot = reading.snapshot
-    if reading.link is not Link.LIVE or snapshot is None or reading.verdict is None:
+    if reading.answer is None or snapshot is None or reading.verdict is None:
         age = "" if snapshot is None else f" (last figures {sizes.duration(now - snapshot.taken_at)} old)"
-        return f"{at}  UNKNOWN  {safe_text(reading.error or 'connecting')}{age}"
+        return f"{at}  UNKNOWN  {safe_text(reading.error or reading.sample.reason or 'connecting')}{age}"
     memory, rates = snapshot.memory, reading.rates
     between = " used, " if memory.maxmemory_bytes is None else " of "
     figures = [

@@ -32,15 +32,15 @@ def replay(invocation: Invocation, /, file: Path) -> int:
     if invocation.screen.plain:
         asyncio.run(_lines(source, invocation))
         return 0
+    from redis_oom_tui.monitor.clock import Clock
     from redis_oom_tui.tui.run import run_app
-    from redis_oom_tui.tui.server_state import ScreenClock
 
     return run_app(
         source,
         options=invocation.screen,
         profile=replace(invocation.profile, read_only=True),
         keymap=invocation.configuration.settings.keys,
-        clock=ScreenClock(source.monotonic, source.wall),
+        clock=Clock(source.monotonic, source.wall),
         stays="A replay shows its recording alone: start the tool without replay for a server",
     )
 
@@ -48,15 +48,11 @@ def replay(invocation: Invocation, /, file: Path) -> int:
 async def _lines(source: "ReplaySource", invocation: Invocation) -> None:
     """With --plain: a line for each poll, at once."""
     from redis_oom_tui.cli.plain import line
-    from redis_oom_tui.tui.poller import Poller
-    from redis_oom_tui.tui.server_state import ScreenClock
+    from redis_oom_tui.monitor.clock import Clock
+    from redis_oom_tui.monitor.details import Details
+    from redis_oom_tui.monitor.poller import Poller
 
-    poller = Poller(
-        source,
-        lambda reading: click.echo(line(reading, source.wall())),
-        opened=True,
-        thresholds=invocation.profile.watch.thresholds,
-        clock=ScreenClock(source.monotonic, source.wall),
-    )
+    clock = Clock(source.monotonic, source.wall)
+    poller = Poller(source, invocation.profile.watch, clock, details=Details(source), shared=True, opened=True)
     for _ in range(source.position[1]):
-        await poller.tick()
+        click.echo(line(await poller.poll(), source.wall()))

@@ -22,11 +22,11 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.buffered_output import BufferedOutput
-from redis_oom_tui.monitor.clock import RealClock, WaitingClock
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.emergency import EmergencyCleanup
 from redis_oom_tui.monitor.loop import Listener, Monitor
 from redis_oom_tui.monitor.output import JsonLines, Note, TextLines, TickOutput
-from redis_oom_tui.monitor.polling import Polling
+from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.service import Service
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.server.open_source import source_for
@@ -102,7 +102,7 @@ async def _watch_until(
     output: TickOutput,
     resources: contextlib.ExitStack,
 ) -> int:
-    clock = RealClock()
+    clock = Clock()
     source = source_for(invocation.connection)
     # A single look has no past to hold a level against: what it shows is told.
     heard = replace(settings, hold_seconds=0.0, lost_seconds=0.0) if given["once"] else settings
@@ -115,15 +115,15 @@ async def _watch_until(
 
     job = job_from(invocation, given)
     hooks = hook_settings(invocation.profile.hooks, given)
-    loop = Monitor(Polling(source, settings, clock), book, output, clock)
+    loop = Monitor(Poller(source, settings, clock, book=book), output, clock)
     cleanup = None if job is None else EmergencyCleanup(job, book, _ledger(), clock, log=log, tell=loop.tell)
     if given["once"]:
         for listener in _told_once(invocation, hooks, given, book, log, clock, resources):
             loop.add(listener)
-        look = await loop.once()
-        if cleanup is not None and look.snapshot is not None:
-            await cleanup.clean(look.snapshot, look.verdict.rule, stop)
-        return look.verdict.level.exit_code
+        state = await loop.once()
+        if cleanup is not None and state.answer is not None:
+            await cleanup.clean(state.answer, state.verdict_now.rule, stop)
+        return state.verdict_now.level.exit_code
     shown, take = metrics(given, book, log, resources)
     told = [*couriers(hooks, invocation, clock, log), *shown]
     if settings.scan_seconds is not None:
@@ -141,7 +141,7 @@ def _told_once(
     given: dict[str, Any],
     book: AlertBook,
     log: Callable[[Note], None],
-    clock: WaitingClock,
+    clock: Clock,
     resources: contextlib.ExitStack,
 ) -> list[Listener]:
     """Whom a single look is told to. Raises BadInput for what only a watch that goes on can serve."""

@@ -18,7 +18,7 @@ from redis_oom_tui.models.config import HookSettings, SecretKind, SecretSource, 
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.monitor.clock import WaitingClock
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.hooks.command import CommandHook, inherited
 from redis_oom_tui.monitor.hooks.queue import FAREWELL_SECONDS, Hook, HookQueue
 from redis_oom_tui.monitor.hooks.webhook import Webhook
@@ -55,7 +55,7 @@ def hook_settings(base: HookSettings, given: dict[str, Any]) -> HookSettings:
 def couriers(
     settings: HookSettings,
     invocation: Invocation,
-    clock: WaitingClock,
+    clock: Clock,
     log: Callable[[Note], None],
     *,
     farewell_seconds: float = FAREWELL_SECONDS,
@@ -108,7 +108,7 @@ def metrics(
 def scanning(
     invocation: Invocation,
     every_seconds: float,
-    clock: WaitingClock,
+    clock: Clock,
     log: Callable[[Note], None],
     take: Callable[[ScanView], None],
 ) -> Listener:

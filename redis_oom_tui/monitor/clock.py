@@ -1,33 +1,20 @@
-"""Time as the watch sees it, so that a day of it can be tried in seconds."""
+"""The clocks that the monitor goes by, and how late this process itself was."""
 
 import asyncio
 import time
-from typing import Protocol
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+_BEAT_SECONDS = 0.05
 
 
-class WaitingClock(Protocol):
-    """Two clocks and a way to wait."""
+class Clock:
+    """The machine's two clocks, in seconds: one that never jumps, and the time of day (Unix). Tests turn their own."""
 
-    def monotonic(self) -> float:
-        """Seconds that only ever grow."""
-
-    def wall(self) -> float:
-        """The time of day, Unix seconds."""
-
-    async def wait(self, stop: asyncio.Event, seconds: float) -> bool:
-        """Wait so long, or until `stop` is set; returns whether it is."""
-
-
-class RealClock:
-    """The machine's own."""
-
-    def monotonic(self) -> float:
-        """Seconds that only ever grow."""
-        return time.monotonic()
-
-    def wall(self) -> float:
-        """The time of day, Unix seconds."""
-        return time.time()
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
+        self.monotonic = monotonic
+        self.wall = wall
 
     async def wait(self, stop: asyncio.Event, seconds: float) -> bool:
         """Wait so long, or until `stop` is set; returns whether it is."""
@@ -37,3 +24,38 @@ class RealClock:
         except TimeoutError:
             return stop.is_set()
         return True
+
+
+class LoopLag:
+    """Around a question: `seconds` by which the event loop was late meanwhile, which are not the server's.
+
+    On a crowded machine they are many, and all of it where the process was stopped (Ctrl+Z) and goes on.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._due = 0.0
+        self._beat: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        self._wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
+        self._note()
+
+    def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + _BEAT_SECONDS
+        self._beat = loop.call_at(self._due, self._beaten)
+
+    def _beaten(self) -> None:
+        self._note()
+        self._wait()
+
+    def _note(self) -> None:
+        self.seconds += max(0.0, asyncio.get_running_loop().time() - self._due)

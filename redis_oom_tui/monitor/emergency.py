@@ -18,9 +18,9 @@ from redis_oom_tui.models.plan import Operation, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.monitor.clock import WaitingClock
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.monitor.polling import PollResult
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports import Operator, Planning, PlanRun
 from redis_oom_tui.rules import emergency as bounds
 from redis_oom_tui.rules.alert_book import AlertBook
@@ -83,7 +83,7 @@ class EmergencyCleanup:
         job: EmergencyJob,
         book: AlertBook,
         ledger: Ledger,
-        clock: WaitingClock,
+        clock: Clock,
         *,
         log: Callable[[Note], None],
         tell: Callable[[Event], None],
@@ -100,30 +100,31 @@ class EmergencyCleanup:
         # The hour is counted by the clock that never jumps: one that is set ahead would open the bounds again.
         self._day_began = clock.wall() - clock.monotonic()
         self._lfu_seen = False
-        self._due: PollResult | None = None
+        self._due: ServerState | None = None
         self._wake = asyncio.Event()
         self._eased = asyncio.Event()
         self._busy = False
         self._begun = False
 
-    def seen(self, look: PollResult) -> None:
+    def seen(self, state: ServerState) -> None:
         """Note whether the state is critical, and for how long; set a run off once it has been for long enough."""
-        if look.snapshot is not None:
-            self._lfu_seen = self._lfu_seen or any(map(is_lfu, _policies(look.snapshot)))
-        if not isinstance(look.heard, JudgedSample):
+        if state.answer is not None:
+            self._lfu_seen = self._lfu_seen or any(map(is_lfu, _policies(state.answer)))
+        sample = state.sample
+        if not isinstance(sample, JudgedSample):
             return
-        now = look.heard.monotonic
+        now = sample.monotonic
         if self._book.level not in _SEVERE:
             self._critical_since = None
         elif self._critical_since is None:
             self._critical_since = now
-        if look.heard.staying not in _SEVERE:
+        if sample.staying not in _SEVERE:
             self._eased.set()
             return
         self._eased.clear()
         lasted = self._critical_since is not None and now - self._critical_since >= self._job.emergency.after_seconds
-        if lasted and look.heard.rising in _SEVERE and now >= self._next_at and not self._busy:
-            self._due = look
+        if lasted and sample.rising in _SEVERE and now >= self._next_at and not self._busy:
+            self._due = state
             self._wake.set()
 
     def told(self, event: Event) -> None:
@@ -138,9 +139,9 @@ class EmergencyCleanup:
                 await asyncio.wait((waking, stopping), return_when=asyncio.FIRST_COMPLETED)
                 waking.cancel()
                 self._wake.clear()
-                look, self._due = self._due, None
-                if look is not None and look.snapshot is not None and not stop.is_set():
-                    await self.clean(look.snapshot, look.verdict.rule, stop)
+                due, self._due = self._due, None
+                if due is not None and due.answer is not None and not stop.is_set():
+                    await self.clean(due.answer, due.verdict_now.rule, stop)
         finally:
             stopping.cancel()
 

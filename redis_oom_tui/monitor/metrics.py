@@ -22,9 +22,10 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.trend import Forecast
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.monitor.polling import PollResult
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.monitor.threads import aside
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.policies import is_allkeys, is_known
@@ -38,8 +39,7 @@ class Exposed(Struct, frozen=True):
     """All that is exposed, as one value: another thread may read it at any moment."""
 
     server: str
-    look: PollResult | None = None
-    alert: Level = Level.OK
+    state: ServerState | None = None
     looks: int = 0
     events: tuple[tuple[EventKind, int], ...] = ()
     scan: ScanView | None = None
@@ -55,11 +55,10 @@ class Metrics:
         self._lock = threading.Lock()
         self._exposed = Exposed(book.server)
 
-    def seen(self, look: PollResult) -> None:
+    def seen(self, state: ServerState) -> None:
         """Expose this look."""
         self._looks += 1
-        alert = Level.UNKNOWN if self._book.lost else self._book.level
-        self._expose(look=look, alert=alert, looks=self._looks)
+        self._expose(state=state, looks=self._looks)
 
     def told(self, event: Event) -> None:
         """Count the event."""
@@ -77,13 +76,10 @@ class Metrics:
         """Every family of metrics, by what is known now."""
         exposed = self._exposed
         yield from _own(exposed)
-        look = exposed.look
-        if look is not None and look.snapshot is not None:
-            yield from _server(exposed.server, look.snapshot)
-        if look is not None and look.forecast is not None and look.forecast.seconds_to_limit is not None:
-            low, high = look.forecast.seconds_to_limit
-            values: Values = [(("low",), low)] if high is None else [(("low",), low), (("high",), high)]
-            yield _gauge("seconds_to_limit", "Time to maxmemory at this growth", exposed.server, values, ("end",))
+        state = exposed.state
+        if state is not None and state.answer is not None:
+            yield from _server(exposed.server, state.answer)
+            yield from _trend(exposed.server, state.forecast)
         if exposed.scan is not None:
             yield from _patterns(exposed.server, exposed.scan)
 
@@ -110,19 +106,27 @@ def _counter(name: str, what: str, server: str, values: Values, labels: tuple[st
 
 
 def _own(exposed: Exposed) -> Iterator[Metric]:
-    server, look = exposed.server, exposed.look
+    server, state = exposed.server, exposed.state
     yield _counter("looks", "Looks at the server", server, [((), exposed.looks)])
     events: Values = [((kind.value,), float(number)) for kind, number in exposed.events]
     yield _counter("events", "Events told, by kind", server, events, ("event",))
-    if look is None:
+    if state is None:
         return
-    yield _gauge("up", "Whether the server answered the last look", server, [((), float(look.snapshot is not None))])
-    yield _gauge("last_look_timestamp_seconds", "When it was looked at", server, [((), look.heard.at)])
+    yield _gauge("up", "Whether the server answered the last look", server, [((), float(state.answer is not None))])
+    yield _gauge("last_look_timestamp_seconds", "When it was looked at", server, [((), state.sample.at)])
     for name, what, holds in (
-        ("verdict", "The verdict of the last look", look.verdict.level),
-        ("alert", "The alert that stands, held and with hysteresis", exposed.alert),
+        ("verdict", "The verdict of the last look", state.verdict_now.level),
+        ("alert", "The alert that stands, held and with hysteresis", state.alert),
     ):
         yield _gauge(name, what, server, [((level.value,), float(level is holds)) for level in Level], ("level",))
+
+
+def _trend(server: str, forecast: Forecast) -> Iterator[Metric]:
+    if forecast.seconds_to_limit is None:
+        return
+    low, high = forecast.seconds_to_limit
+    values: Values = [(("low",), low)] if high is None else [(("low",), low), (("high",), high)]
+    yield _gauge("seconds_to_limit", "Time to maxmemory at this growth", server, values, ("end",))
 
 
 def _server(server: str, snapshot: Snapshot) -> Iterator[Metric]:
@@ -212,9 +216,9 @@ class TextFile:
         self._at = 0.0
         self._failing = False
 
-    def seen(self, look: PollResult) -> None:
+    def seen(self, state: ServerState) -> None:
         """The file is due."""
-        self._at = look.heard.at
+        self._at = state.sample.at
         self._due.set()
 
     def told(self, event: Event) -> None:

@@ -21,24 +21,10 @@ from redis_oom_tui.formatting.watch_lines import (
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.monitor.polling import PollResult
+from redis_oom_tui.monitor.state import ServerState
 
 _COLOURS = {Level.WARNING: "33", Level.CRITICAL: "31", Level.OOM: "1;31", Level.UNKNOWN: "35"}
 _RINGS = frozenset({EventKind.WARNING, EventKind.CRITICAL, EventKind.OOM, EventKind.LOST})
-
-
-class Tick(Struct, frozen=True):
-    """One look, the level that stands by then, and for how long nothing was heard."""
-
-    look: PollResult
-    alert: Level
-    silent_seconds: float = 0.0
-
-    @property
-    def silence(self) -> Silence | None:
-        """Why there is nothing to show; None where there is."""
-        heard = self.look.heard
-        return heard if isinstance(heard, Silence) and self.look.snapshot is None else None
 
 
 class Note(Struct, frozen=True):
@@ -54,8 +40,8 @@ class Note(Struct, frozen=True):
 class TickOutput(Protocol):
     """What the watch has to say. Raises BrokenPipeError once nobody reads it, BadInput where it cannot be written."""
 
-    def tick(self, tick: Tick) -> None:
-        """A look has been taken."""
+    def tick(self, state: ServerState) -> None:
+        """A tick has passed."""
 
     def event(self, event: Event) -> None:
         """Something that is told once."""
@@ -82,14 +68,14 @@ class TextLines:
         self._journal = journal
         self._bell = bell
 
-    def tick(self, tick: Tick) -> None:
-        """One look, in one line."""
-        look = tick.look
-        if look.snapshot is not None:
-            line = tick_line(look.snapshot, look.verdict, look.rates, look.forecast)
-            self._write(line, look.snapshot.taken_at, look.verdict.level)
-        elif tick.silence is not None:
-            self._write(silence_line(tick.silence, tick.silent_seconds), tick.silence.at, Level.UNKNOWN)
+    def tick(self, state: ServerState) -> None:
+        """One tick, in one line."""
+        if state.answer is not None:
+            verdict = state.verdict_now
+            line = tick_line(state.answer, verdict, state.gained, state.forecast)
+            self._write(line, state.answer.taken_at, verdict.level)
+        elif isinstance(state.sample, Silence):
+            self._write(silence_line(state.sample, state.silent_seconds), state.sample.at, Level.UNKNOWN)
 
     def event(self, event: Event) -> None:
         """An event, and the bell where it calls for one."""
@@ -116,13 +102,12 @@ class JsonLines:
         self._address = address
         self._bell = bell
 
-    def tick(self, tick: Tick) -> None:
-        """One look, as `check --json` has it."""
-        look = tick.look
-        if look.snapshot is not None:
-            self._write(tick_object(look.snapshot, look.verdict, look.rates, look.forecast, alert=tick.alert))
-        elif tick.silence is not None:
-            self._write(silence_object(tick.silence, tick.silent_seconds, address=self._address, alert=tick.alert))
+    def tick(self, state: ServerState) -> None:
+        """One tick, as `check --json` has it."""
+        if state.answer is not None:
+            self._write(tick_object(state.answer, state.verdict_now, state.gained, state.forecast, alert=state.alert))
+        elif isinstance(state.sample, Silence):
+            self._write(silence_object(state.sample, state.silent_seconds, address=self._address, alert=state.alert))
 
     def event(self, event: Event) -> None:
         """An event, as hooks are given it."""

@@ -9,9 +9,9 @@ from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.monitor.clock import WaitingClock
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.monitor.polling import PollResult
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports import Source
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 
@@ -28,7 +28,7 @@ class Scanning:
         self,
         connect: Callable[[], AbstractAsyncContextManager[Source]],
         every_seconds: float,
-        clock: WaitingClock,
+        clock: Clock,
         *,
         databases: tuple[int, ...] | None = None,
         log: Callable[[Note], None],
@@ -43,9 +43,9 @@ class Scanning:
         self._take = take
         self._answered = asyncio.Event()
 
-    def seen(self, look: PollResult) -> None:
+    def seen(self, state: ServerState) -> None:
         """The first answer starts the first scan; a server that is away is not scanned."""
-        if look.snapshot is not None and not look.snapshot.activity.loading:
+        if state.answer is not None and not state.answer.activity.loading:
             self._answered.set()
         else:
             self._answered.clear()

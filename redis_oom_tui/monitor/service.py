@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.alert import Event
-from redis_oom_tui.monitor.polling import PollResult
+from redis_oom_tui.monitor.state import ServerState
 
 
 class Service:
@@ -26,11 +26,11 @@ class Service:
         address = environment.get("NOTIFY_SOCKET", "")
         return cls(address) if address.startswith(("/", "@")) else None
 
-    def seen(self, look: PollResult) -> None:
+    def seen(self, state: ServerState) -> None:
         """Say that the watch lives, and what it saw."""
-        state = "WATCHDOG=1" if self._ready else "READY=1\nWATCHDOG=1"
+        alive = "WATCHDOG=1" if self._ready else "READY=1\nWATCHDOG=1"
         self._ready = True
-        self._tell(f"{state}\nSTATUS={look.verdict.level.value}: {safe_text(look.verdict.reason, 400)}")
+        self._tell(f"{alive}\nSTATUS={state.verdict_now.level.value}: {safe_text(state.verdict_now.reason, 400)}")
 
     def told(self, event: Event) -> None:
         """Looks say enough."""

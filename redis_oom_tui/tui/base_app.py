@@ -14,10 +14,10 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.glyphs import FULL, glyphs
 from redis_oom_tui.tui.options import Appearance
-from redis_oom_tui.tui.server_state import ScreenClock
 from redis_oom_tui.tui.terminal.output import TerminalOutput
 from redis_oom_tui.tui.terminal.splash import SplashScreen
 from redis_oom_tui.tui.themes import LOOKS, ScreenTheme
@@ -42,7 +42,7 @@ class BaseApp(App[int]):
         *,
         options: ScreenOptions | None = None,
         appearance: Appearance | None = None,
-        clock: ScreenClock | None = None,
+        clock: Clock | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
         self.appearance = appearance or Appearance()
@@ -53,7 +53,7 @@ class BaseApp(App[int]):
             self.register_theme(known.theme)
         self.theme = self.appearance.look
         self.options = options or ScreenOptions()
-        self.clock = clock or ScreenClock()
+        self.clock = clock or Clock()
         self.output = TerminalOutput(self, enabled=self.options.diff)
         self.splash: SplashScreen | None = None
         self.keys = KeyBar()

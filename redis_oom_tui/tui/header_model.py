@@ -14,9 +14,9 @@ from redis_oom_tui.formatting.server import server_text, use_of_limit
 from redis_oom_tui.models.config import Colour, Profile
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
+from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, merged, pad, shorten, spread, width, wrap
 from redis_oom_tui.tui.glyphs import Glyphs
-from redis_oom_tui.tui.server_state import Link, ServerState
 
 PANES = ("triage", "hogs", "limits", "cleanup", "log")
 
@@ -188,7 +188,11 @@ class HeaderModel(Struct, frozen=True):
             return ((" memory ?", "dim"),)
         line = strip(reading.snapshot, width, self.pen, self.thresholds)
         # The green of old figures would say that all is well.
-        return tuple((text, _UNCERTAIN.get(role, role)) for text, role in line) if self._late else line
+        return (
+            tuple((text, _UNCERTAIN.get(role, role)) for text, role in line)
+            if self._late or reading.link is Link.LOST
+            else line
+        )
 
 
 def tab_texts(pane: str, width: int) -> list[tuple[int, str, str]]:

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports import Replayable
 from redis_oom_tui.tui.app import TriageApp
-from redis_oom_tui.tui.server_state import ServerState
 
 _LEAP = 10
 
@@ -52,7 +52,7 @@ class ReplayApp(TriageApp):
 
     async def _tell_where(self) -> None:
         if isinstance(self.source, Replayable) and self.poller is not None:
-            await self.poller.tick()
+            self.publish(await self.poller.poll(), self.source)
             at, of = self.source.position
             then = datetime.fromtimestamp(self.source.wall()).astimezone().strftime("%Y-%m-%d %H:%M:%S")
             self.tell(f"Recording: {then}, poll {at} of {of}, {'held' if self.source.held else 'running'}")

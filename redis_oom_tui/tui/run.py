@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.ports import Operator, PendingServer, Replayable, Source
 from redis_oom_tui.tui.profiles import Switchboard
-from redis_oom_tui.tui.server_state import ScreenClock
 from redis_oom_tui.tui.terminal.environment import THEMES, refusal, settle
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def run_app(
     switchboard: Switchboard | None = None,
     stays: str = "",
     keymap: Mapping[str, str] | None = None,
-    clock: ScreenClock | None = None,
+    clock: Clock | None = None,
 ) -> int:
     """Open `source`, show the screen until it is left, close `source`, and return the exit code.
 

@@ -1,6 +1,7 @@
 """The session: one server at a time, polled and drawn in five panes, and let go of for another."""
 
 import contextlib
+import functools
 from collections.abc import Mapping
 
 from textual import on
@@ -18,11 +19,14 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.monitor.alert_history import AlertHistory
+from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.monitor.details import Details
+from redis_oom_tui.monitor.poller import Poller
+from redis_oom_tui.monitor.state import Link, ServerState, first_state
 from redis_oom_tui.ports import Fleet, Operator, PendingServer, Source
-from redis_oom_tui.tui.alert_history import AlertHistory
 from redis_oom_tui.tui.base_app import BaseApp
 from redis_oom_tui.tui.deferred_startup import DeferredStartup, PlaceholderSource
-from redis_oom_tui.tui.first_state import first_state
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.options import Appearance
@@ -32,10 +36,8 @@ from redis_oom_tui.tui.panes.hogs import HogsPane
 from redis_oom_tui.tui.panes.limits import LimitsPane
 from redis_oom_tui.tui.panes.log import LogPane
 from redis_oom_tui.tui.panes.triage import TriagePane
-from redis_oom_tui.tui.poller import Poller
 from redis_oom_tui.tui.profiles import ProfileSession, Switchboard
 from redis_oom_tui.tui.scan_controller import ScanController
-from redis_oom_tui.tui.server_state import Link, ScreenClock, ServerState
 from redis_oom_tui.tui.widgets.header import Header
 
 _OF_A_SERVER = frozenset({"poll", "scan", "values", "deeds"})
@@ -69,7 +71,7 @@ class ServerSession(BaseApp):
         profile: Profile | None = None,
         keymap: Mapping[str, str] | None = None,
         appearance: Appearance | None = None,
-        clock: ScreenClock | None = None,
+        clock: Clock | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
         super().__init__(options=options, appearance=appearance, clock=clock, driver_class=driver_class)
@@ -144,19 +146,22 @@ class ServerSession(BaseApp):
         """Run the poller in a worker of its own."""
         source = self.source
         known, self._known = self._known, None
+        book = self.timeline.book
         self.poller = Poller(
             source,
-            lambda reading: self._publish(reading, source),
-            opened=self._opened,
+            book.settings,
+            self.clock,
+            book=book,
+            details=Details(source),
             known=known,
-            thresholds=self.thresholds,
-            interval=self.options.interval_seconds,
-            clock=self.clock,
+            shared=True,
+            opened=self._opened,
         )
-        polling: WorkType[None] = self.poller.run
+        polling: WorkType[None] = functools.partial(self.poller.run, lambda state: self.publish(state, source))
         self.run_worker(polling, name="poll", group="poll", exit_on_error=False)
 
-    def _publish(self, reading: ServerState, source: Source) -> None:
+    def publish(self, reading: ServerState, source: Source) -> None:
+        """Show a state that the poller of `source` came to."""
         self.startup.seen()
         self.post_message(StatePolled(reading, source))
 

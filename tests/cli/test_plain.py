@@ -9,7 +9,7 @@ from redis_oom_tui.cli.plain import line
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Level, Verdict
-from redis_oom_tui.tui.server_state import Link, ServerState
+from redis_oom_tui.monitor.state import Link, ServerState
 from tests.support.scripted import a_snapshot
 from tests.support.servers import RunningServer
 

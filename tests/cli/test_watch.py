@@ -119,7 +119,7 @@ def test_a_server_that_dies_is_survived_and_its_return_is_told() -> None:
         running.until(lambda line: "  ok  " in line)
         code, left, errors = running.end(signal.SIGINT)
         assert (code, errors) == (0, "")
-        assert "end: stopped as asked" in left[-1]
+        assert "end: stopped after" in left[-1]
 
 
 def test_journald_gets_priorities_and_no_clock() -> None:
@@ -244,7 +244,7 @@ def test_nohup_keeps_it_alive() -> None:
             process.send_signal(signal.SIGHUP)
             assert [process.stdout.readline() for _ in range(3)][-1] != ""
             process.send_signal(signal.SIGTERM)
-            assert process.stdout.read().splitlines()[-1].endswith("looks")
+            assert process.stdout.read().splitlines()[-1].endswith("polls)")
             assert process.wait(30) == 0
         finally:
             process.kill()

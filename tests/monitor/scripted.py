@@ -4,27 +4,25 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.alert import Event
+from redis_oom_tui.models.alert import Event, JudgedSample, Silence
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.snapshot import Activity, Counters, Database, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.monitor.clock import WaitingClock
-from redis_oom_tui.monitor.output import Note, Tick
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.monitor.output import Note
+from redis_oom_tui.monitor.state import Link, ServerState
+from redis_oom_tui.rules.verdict import judge
 
 ADDRESS = Address("cache-1")
 
 
-class TurnedClock:
+class TurnedClock(Clock):
     """A clock that only `wait` and `turn` move."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return 1_700_000_000 + self.now
+        super().__init__(lambda: self.now, lambda: 1_700_000_000 + self.now)
 
     def turn(self, seconds: float) -> None:
         self.now += seconds
@@ -57,7 +55,7 @@ def snapshot(percent: float = 50, *, refused: int = 0, evicted: int = 0, policy:
 class Script:
     """Answers each look with the script's next step: a snapshot, or None for a server that is away."""
 
-    def __init__(self, steps: Iterator[Snapshot | None], clock: WaitingClock) -> None:
+    def __init__(self, steps: Iterator[Snapshot | None], clock: Clock) -> None:
         self.steps = steps
         self.clock = clock
         self.opened = 0
@@ -90,16 +88,28 @@ class Script:
         return replace(step, taken_monotonic=self.clock.monotonic(), taken_at=self.clock.wall())
 
 
+def answered(snap: Snapshot, sample: JudgedSample | None = None, alert: Level = Level.OK) -> ServerState:
+    """The state of a poll that the server answered so."""
+    verdict = judge(snap)
+    sample = sample or JudgedSample(5.0, 105.0, verdict.level, verdict.level, verdict.reason)
+    return ServerState(ADDRESS, Link.LIVE, snap, verdict=verdict, sample=sample, alert=alert)
+
+
+def unanswered(reason: str = "gone") -> ServerState:
+    """The state of a poll that the server did not answer."""
+    return ServerState(ADDRESS, error=reason, attempts=1, silent_since=5.0, sample=Silence(5.0, 105.0, reason))
+
+
 class Remembered:
     """An output that keeps what it was told."""
 
     def __init__(self, *, keep_ticks: bool = True) -> None:
         self.keep_ticks = keep_ticks
-        self.ticks: list[Tick] = []
+        self.ticks: list[ServerState] = []
         self.events: list[Event] = []
         self.notes: list[Note] = []
 
-    def tick(self, tick: Tick) -> None:
+    def tick(self, tick: ServerState) -> None:
         if self.keep_ticks:
             self.ticks.append(tick)
 

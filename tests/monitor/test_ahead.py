@@ -11,10 +11,10 @@ from redis_oom_tui.files.host_memory import with_room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.monitor import polling
 from redis_oom_tui.monitor.metrics import Metrics
-from redis_oom_tui.monitor.output import JsonLines, TextLines, Tick
-from redis_oom_tui.monitor.polling import Polling, PollResult
+from redis_oom_tui.monitor.output import JsonLines, TextLines
+from redis_oom_tui.monitor.poller import Poller
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
@@ -32,12 +32,12 @@ class Said(list[str]):
         return None
 
 
-async def looks_at(steps: Iterator[Snapshot | None], count: int) -> list[PollResult]:
+async def looks_at(steps: Iterator[Snapshot | None], count: int) -> list[ServerState]:
     clock = TurnedClock()
-    watched = Polling(Script(steps, clock), SETTINGS, clock)
+    watched = Poller(Script(steps, clock), SETTINGS, clock)
     looks = []
     for _ in range(count):
-        looks.append(await watched.look())
+        looks.append(await watched.poll())
         clock.turn(5)
     await watched.close()
     return looks
@@ -55,8 +55,8 @@ async def test_a_server_that_fills_up_is_told_alike_everywhere() -> None:
     assert low <= truth <= (high or truth)
 
     people, machines = Said(), Said()
-    TextLines(people).tick(Tick(last, last.verdict.level))
-    JsonLines(machines, address=ADDRESS).tick(Tick(last, last.verdict.level))
+    TextLines(people).tick(last)
+    JsonLines(machines, address=ADDRESS).tick(last)
     assert last.verdict.reason.split("full in ")[1].split(" at this rate")[0] in people[0].split("  full in ")[1]
     told = json.loads(machines[0])
     assert (told["trend"], told["full_in_low_seconds"], told["full_in_high_seconds"]) == ("growing", low, high)
@@ -74,7 +74,7 @@ async def test_a_server_that_fills_up_is_told_alike_everywhere() -> None:
 
 
 async def test_between_two_forecasts_the_limit_comes_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("redis_oom_tui.monitor.polling._FORECAST_EVERY_SECONDS", 30.0)
+    monkeypatch.setattr("redis_oom_tui.monitor.poller._FORECAST_EVERY_SECONDS", 30.0)
     looks = await looks_at((snapshot(30 + 0.5 * n) for n in range(40)), 33)
     ends = [look.forecast.seconds_to_limit for look in looks if look.forecast and look.forecast.seconds_to_limit]
     assert ends[-1][0] == ends[-2][0] - 5
@@ -83,7 +83,7 @@ async def test_between_two_forecasts_the_limit_comes_nearer(monkeypatch: pytest.
 async def test_nothing_is_said_of_the_future_where_nothing_is_known() -> None:
     (look,) = await looks_at(iter([snapshot(50)]), 1)
     machines = Said()
-    JsonLines(machines, address=ADDRESS).tick(Tick(look, look.verdict.level))
+    JsonLines(machines, address=ADDRESS).tick(look)
     told = json.loads(machines[0])
     assert (told["trend"], told["full_in_low_seconds"], told["full_in_high_seconds"]) == (None, None, None)
 
@@ -98,6 +98,6 @@ async def test_the_container_is_known_to_the_watch_as_to_the_screen(
         memory=replace(here.memory, maxmemory_bytes=None, host_bytes=2**40),
     )
     root = machine(tmp_path, 7, limit=1150 * 2**20)
-    monkeypatch.setattr(polling, "with_room", lambda seen: with_room(seen, root))
+    monkeypatch.setattr("redis_oom_tui.monitor.poller.with_room", lambda seen: with_room(seen, root))
     (look,) = await looks_at(iter([here]), 1)
     assert look.verdict.rule == "host-full"

@@ -12,7 +12,7 @@ from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.models.config import Emergency, NamedPlan, WatchSettings
 from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.monitor.clock import RealClock
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.ports import Operator
@@ -47,9 +47,7 @@ async def _clean(server: RunningServer, folder: Path, criteria: Criteria) -> tup
     ledger = Ledger(folder / "emergency.json")
     book = AlertBook(str(snapshot.server.address), WatchSettings())
     job = EmergencyJob("jobs", NamedPlan("jobs", criteria), BOUNDS, hire)
-    armed = EmergencyCleanup(
-        job, book, ledger, RealClock(), log=notes.append, tell=lambda event: said.append(event.reason)
-    )
+    armed = EmergencyCleanup(job, book, ledger, Clock(), log=notes.append, tell=lambda event: said.append(event.reason))
     await armed.clean(snapshot, "close-critical", asyncio.Event())
     return notes, said, sum(spent.size for spent in ledger.spent(book.server, time.time()))
 

@@ -21,11 +21,10 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob, armed
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.monitor.polling import PollResult
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.verdict import judge
-from tests.monitor.scripted import ADDRESS, TurnedClock, snapshot
+from tests.monitor.scripted import ADDRESS, TurnedClock, answered, snapshot
 
 SETTINGS = WatchSettings(interval_seconds=5, hold_seconds=10, quiet_seconds=30, lost_seconds=15)
 BOUNDS = Emergency(
@@ -164,7 +163,7 @@ class Watching:
         for snap in looks:
             verdict = judge(snap)
             reading = JudgedSample(self.clock.now, self.clock.wall(), verdict.level, verdict.level, verdict.reason)
-            look = PollResult(reading, verdict, snap)
+            look = answered(snap, reading)
             self.book.observe(reading)
             self.armed.seen(look)
             for _ in range(30):
@@ -219,7 +218,7 @@ async def test_a_million_candidates_and_small_bounds(tmp_path: Path, size: int) 
         verdict = judge(snapshot(96))
         reading = JudgedSample(watching.clock.now, watching.clock.wall(), verdict.level, verdict.level)
         watching.book.observe(reading)
-        watching.armed.seen(PollResult(reading, verdict, snapshot(96)))
+        watching.armed.seen(answered(snapshot(96), reading))
         for _ in range(30):
             await asyncio.sleep(0)
         now = (keyspace.deleted_keys, keyspace.deleted_bytes)
@@ -253,7 +252,7 @@ async def test_a_clock_that_jumps_does_not_open_the_bounds_of_the_hour(
         verdict = judge(snapshot(96))
         reading = JudgedSample(watching.clock.now, watching.clock.wall(), verdict.level, verdict.level)
         watching.book.observe(reading)
-        watching.armed.seen(PollResult(reading, verdict, snapshot(96)))
+        watching.armed.seen(answered(snapshot(96), reading))
         for _ in range(30):
             await asyncio.sleep(0)
         watching.clock.turn(5)

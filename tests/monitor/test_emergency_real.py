@@ -11,7 +11,7 @@ from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.models.config import Emergency, NamedPlan, WatchSettings
 from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.monitor.clock import RealClock
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.ports import Operator
@@ -67,7 +67,7 @@ async def test_no_run_and_no_hour_takes_more_than_its_bounds(
             book = AlertBook(str(snapshot.server.address), WatchSettings())
             ledger = Ledger(tmp_path / "emergency.json")
             armed = EmergencyCleanup(
-                job, book, ledger, RealClock(), log=notes.append, tell=lambda event: said.append(event.reason)
+                job, book, ledger, Clock(), log=notes.append, tell=lambda event: said.append(event.reason)
             )
             await armed.clean(snapshot, verdict.rule, asyncio.Event())
             left.append(int(client.dbsize()))

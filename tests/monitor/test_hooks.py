@@ -20,7 +20,7 @@ from redis_oom_tui.models.config import HookSettings, Profile, SecretKind, Secre
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.monitor.clock import RealClock
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.hooks.command import CommandHook, environment
 from redis_oom_tui.monitor.hooks.queue import WAITING_EVENTS, DeliveryFailed, HookQueue
 from redis_oom_tui.monitor.hooks.webhook import Webhook
@@ -79,7 +79,7 @@ async def test_events_are_delivered_in_order_and_each_is_in_the_log() -> None:
 
     notes: list[Note] = []
     hook = Scripted(act)
-    courier = HookQueue(hook, ROOMY, RealClock(), notes.append)
+    courier = HookQueue(hook, ROOMY, Clock(), notes.append)
     stop = asyncio.Event()
     with nothing_left():
         running = asyncio.create_task(courier.run(stop))
@@ -98,7 +98,7 @@ async def test_a_hook_that_hangs_holds_up_nobody_and_later_events_wait_for_it() 
     notes: list[Note] = []
     hook = Scripted()
     hook.gate.clear()
-    courier = HookQueue(hook, ROOMY, RealClock(), notes.append)
+    courier = HookQueue(hook, ROOMY, Clock(), notes.append)
     stop = asyncio.Event()
     running = asyncio.create_task(courier.run(stop))
     for number in range(1, 51):
@@ -114,7 +114,7 @@ async def test_a_hook_that_hangs_holds_up_nobody_and_later_events_wait_for_it() 
 
 async def test_the_queue_is_bounded_and_what_falls_out_is_said() -> None:
     notes: list[Note] = []
-    courier = HookQueue(Scripted(), ROOMY, RealClock(), notes.append)
+    courier = HookQueue(Scripted(), ROOMY, Clock(), notes.append)
     for number in range(1, WAITING_EVENTS + 3):
         courier.told(replace(EVENT, number=number))
     assert [note.figures["number"] for note in notes] == [1, 2]
@@ -124,7 +124,7 @@ async def test_the_queue_is_bounded_and_what_falls_out_is_said() -> None:
 async def test_what_is_due_at_the_end_is_still_delivered_and_what_hangs_is_named() -> None:
     notes: list[Note] = []
     hook = Scripted()
-    courier = HookQueue(hook, replace(ROOMY, burst=1, min_gap_seconds=3600), RealClock(), notes.append)
+    courier = HookQueue(hook, replace(ROOMY, burst=1, min_gap_seconds=3600), Clock(), notes.append)
     stop = asyncio.Event()
     running = asyncio.create_task(courier.run(stop))
     for number in (1, 2, 3):
@@ -139,7 +139,7 @@ async def test_a_delivery_that_outlives_the_farewell_is_given_up_and_said() -> N
     notes: list[Note] = []
     hook = Scripted()
     hook.gate.clear()
-    courier = HookQueue(hook, ROOMY, RealClock(), notes.append, farewell_seconds=0.05)
+    courier = HookQueue(hook, ROOMY, Clock(), notes.append, farewell_seconds=0.05)
     stop = asyncio.Event()
     with nothing_left():
         running = asyncio.create_task(courier.run(stop))
@@ -180,7 +180,7 @@ async def test_a_hook_is_told_of_the_kinds_it_asks_for(settings: HookSettings, e
     order = [kind for kind in EventKind if kind is not EventKind.RESTARTED]
     kinds = [*order[:7], EventKind.CLEANUP if settings is ROOMY else EventKind.RESTARTED]
     hook = Scripted()
-    courier = HookQueue(hook, settings, RealClock(), lambda _: None)
+    courier = HookQueue(hook, settings, Clock(), lambda _: None)
     for number, kind in enumerate(kinds):
         courier.told(replace(EVENT, number=number, kind=kind))
     stop = asyncio.Event()

@@ -15,8 +15,8 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.hooks.queue import DeliveryFailed, HookQueue
 from redis_oom_tui.monitor.loop import Listener, Monitor
-from redis_oom_tui.monitor.output import Tick
-from redis_oom_tui.monitor.polling import Polling, PollResult
+from redis_oom_tui.monitor.poller import Poller
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.alert_book import AlertBook
 from tests.monitor.scripted import Remembered, Script, TurnedClock, snapshot
 
@@ -32,7 +32,7 @@ class Recorder:
         self.events: list[Event] = []
         self.ended = False
 
-    def seen(self, look: PollResult) -> None:
+    def seen(self, state: ServerState) -> None:
         self.looks += 1
 
     def told(self, event: Event) -> None:
@@ -76,7 +76,7 @@ async def run(
 
     script = Script(iter(until_over()), clock)
     watch = Monitor(
-        Polling(script, SETTINGS, clock), AlertBook("cache-1", SETTINGS), output, clock, listeners=listeners
+        Poller(script, SETTINGS, clock, book=AlertBook("cache-1", SETTINGS)), output, clock, listeners=listeners
     )
     await watch.run(stop)
     return output, script, watch
@@ -103,7 +103,7 @@ async def test_an_incident_is_told_as_it_goes() -> None:
     assert output.events[-1].figures.policy == "allkeys-lru"
     assert recorder.looks == len(output.ticks)
     assert recorder.ended
-    assert "stopped as asked" in output.notes[-1].text
+    assert "stopped after" in output.notes[-1].text
 
 
 async def test_a_cache_that_evicts_as_it_should_is_no_alarm() -> None:
@@ -133,7 +133,7 @@ async def test_a_lost_server_is_opened_anew_at_each_tick() -> None:
     output, script, _ = await run([snapshot(50), None, None, None, None, None, snapshot(50)])
     assert kinds(output.events) == ["lost", "back"]
     assert script.opened == 6
-    silences = [tick.silent_seconds for tick in output.ticks if tick.look.snapshot is None]
+    silences = [tick.silent_seconds for tick in output.ticks if tick.answer is None]
     assert silences == [5, 10, 15, 20, 25]
     assert [tick.alert for tick in output.ticks][4] is Level.UNKNOWN
     assert not script.is_open
@@ -150,7 +150,7 @@ async def test_what_a_cluster_says_of_itself_is_in_the_log() -> None:
     assert ("server", "b is a primary now in place of a") in [(note.kind, note.text) for note in output.notes]
 
 
-async def test_a_slow_look_makes_ticks_fall_out_instead_of_piling_up() -> None:
+async def test_a_slow_poll_is_followed_by_a_whole_pause_and_makes_none_pile_up() -> None:
     clock = TurnedClock()
     script = Script(itertools.repeat(snapshot(50)), clock)
     stop = asyncio.Event()
@@ -163,8 +163,8 @@ async def test_a_slow_look_makes_ticks_fall_out_instead_of_piling_up() -> None:
             stop.set()
 
     script.on_look = slow
-    await Monitor(Polling(script, SETTINGS, clock), AlertBook("s", SETTINGS), Remembered(), clock).run(stop)
-    assert started == [0, 5, 20, 25, 30]
+    await Monitor(Poller(script, SETTINGS, clock, book=AlertBook("s", SETTINGS)), Remembered(), clock).run(stop)
+    assert started == [0, 5, 22, 27, 32]
 
 
 async def test_a_silent_server_delays_no_farewell() -> None:
@@ -177,7 +177,7 @@ async def test_a_silent_server_delays_no_farewell() -> None:
     output = Remembered()
     silent = Silent(iter(()), clock)
     stop = asyncio.Event()
-    watch = Monitor(Polling(silent, SETTINGS, clock), AlertBook("s", SETTINGS), output, clock)
+    watch = Monitor(Poller(silent, SETTINGS, clock, book=AlertBook("s", SETTINGS)), output, clock)
     running = asyncio.create_task(watch.run(stop))
     await asyncio.sleep(0.01)
     stop.set()
@@ -207,14 +207,14 @@ async def test_a_hook_that_hangs_delays_no_look_and_loses_no_event() -> None:
         yield snapshot(96)
 
     courier = HookQueue(Hanging(), HookSettings(min_gap_seconds=0), TurnedClock(), lambda _: None)
-    output, _, watch = await run(steps(), listeners=(courier,))
-    assert watch.looks_total > 100
+    output, script, _ = await run(steps(), listeners=(courier,))
+    assert script.asked > 100
     assert len(output.events) >= 9
     assert delivered == [event.number for event in output.events]
 
 
 async def test_a_goodbye_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("redis_oom_tui.monitor.polling._GOODBYE_SECONDS", 0.01)
+    monkeypatch.setattr("redis_oom_tui.monitor.poller._GOODBYE_SECONDS", 0.01)
 
     class Clinging(Script):
         async def close(self) -> None:
@@ -222,15 +222,15 @@ async def test_a_goodbye_that_hangs_is_not_waited_for(monkeypatch: pytest.Monkey
             await asyncio.Event().wait()
 
     clock = TurnedClock()
-    looking = Polling(Clinging(iter([None, snapshot(50)]), clock), SETTINGS, clock)
-    assert (await looking.look()).snapshot is None
-    assert (await looking.look()).snapshot is not None
+    looking = Poller(Clinging(iter([None, snapshot(50)]), clock), SETTINGS, clock)
+    assert (await looking.poll()).answer is None
+    assert (await looking.poll()).answer is not None
     await looking.close()
 
 
 async def test_when_nobody_reads_any_more_it_lets_go_of_everything() -> None:
     class Broken(Remembered):
-        def tick(self, tick: Tick) -> None:
+        def tick(self, tick: ServerState) -> None:
             raise BrokenPipeError
 
     recorder = Recorder()
@@ -249,15 +249,15 @@ async def test_a_single_look_ends_as_a_monitoring_plugin_does(percent: float | N
     step = None if percent is None else snapshot(percent)
     script = Script(itertools.repeat(step), clock)
     output = Remembered()
-    watch = Monitor(Polling(script, SETTINGS, clock), AlertBook("s", SETTINGS), output, clock)
-    assert (await watch.once()).verdict.level.exit_code == code
+    watch = Monitor(Poller(script, SETTINGS, clock, book=AlertBook("s", SETTINGS)), output, clock)
+    assert (await watch.once()).verdict_now.level.exit_code == code
     assert len(output.ticks) == 1
     assert not script.is_open
 
 
 async def test_more_than_forty_hours_leave_no_trace_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """30,000 ticks with a server that fills, refuses, empties, restarts and goes away, again and again."""
-    monkeypatch.setattr("redis_oom_tui.monitor.polling._FORECAST_EVERY_SECONDS", 600.0)
+    monkeypatch.setattr("redis_oom_tui.monitor.poller._FORECAST_EVERY_SECONDS", 600.0)
     day = [
         *[snapshot(50)] * 20,
         *[snapshot(85)] * 20,
@@ -280,8 +280,8 @@ async def test_more_than_forty_hours_leave_no_trace_in_memory(monkeypatch: pytes
             output.events.clear()
 
     output = Remembered(keep_ticks=False)
-    _, script, watch = await run(steps(), output=output, listeners=(recorder, courier))
-    assert watch.looks_total > 300 * len(day)
+    _, script, _ = await run(steps(), output=output, listeners=(recorder, courier))
+    assert script.asked > 300 * len(day)
     assert recorder.told_total > 1000
     assert courier.tally.delivered + courier.tally.failed == recorder.told_total
     assert min(courier.tally.delivered, courier.tally.failed) > 300

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from redis_oom_tui.models.alert import JudgedSample, Silence
+from redis_oom_tui.models.alert import JudgedSample
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
@@ -18,17 +18,13 @@ from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.metrics import Endpoint, Metrics, TextFile
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.monitor.polling import PollResult
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.alert_book import AlertBook
-from redis_oom_tui.rules.verdict import judge, unknown
-from tests.monitor.scripted import snapshot
+from tests.monitor.scripted import answered, snapshot, unanswered
 
 
-def look(snap: Snapshot | None) -> PollResult:
-    if snap is None:
-        return PollResult(Silence(5.0, 105.0, "gone"), unknown("gone"))
-    verdict = judge(snap)
-    return PollResult(JudgedSample(5.0, 105.0, verdict.level, verdict.level), verdict, snap)
+def look(snap: Snapshot | None, alert: Level = Level.OK) -> ServerState:
+    return unanswered() if snap is None else answered(snap, alert=alert)
 
 
 def samples(metrics: Metrics) -> dict[str, float]:

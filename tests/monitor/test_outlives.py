@@ -18,7 +18,8 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob
 from redis_oom_tui.monitor.hooks.queue import HookQueue
 from redis_oom_tui.monitor.loop import Monitor
-from redis_oom_tui.monitor.polling import Polling, PollResult
+from redis_oom_tui.monitor.poller import Poller
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.alert_book import AlertBook
 from tests.monitor.scripted import Remembered, Script, TurnedClock, snapshot
 from tests.monitor.test_loop import SETTINGS, Recorder
@@ -44,7 +45,7 @@ class Breaks:
     def __init__(self, at: str, error: Exception) -> None:
         self.at, self.error, self.runs = at, error, 0
 
-    def seen(self, look: PollResult) -> None:
+    def seen(self, state: ServerState) -> None:
         if self.at == "seen":
             raise self.error
 
@@ -67,9 +68,9 @@ class Watching:
         self.clock, self.stop, self.output = TurnedClock(), asyncio.Event(), Remembered()
         self.left = looks
         self.script = Script(self.steps(), self.clock)
-        self.looking = Polling(self.script, SETTINGS, self.clock)
         self.book = AlertBook("cache-1", SETTINGS)
-        self.watch = Monitor(self.looking, self.book, self.output, self.clock)
+        self.looking = Poller(self.script, SETTINGS, self.clock, book=self.book)
+        self.watch = Monitor(self.looking, self.output, self.clock)
         self.recorder = Recorder()
 
     def steps(self) -> Iterator[Snapshot]:
@@ -146,21 +147,21 @@ async def test_a_rule_that_fails_is_told_as_not_judged(monkeypatch: pytest.Monke
     monkeypatch.setattr("redis_oom_tui.rules.forecast._course", lambda points: 1 // 0)
     watching = Watching()
     await watching.run()
-    assert any(tick.look.forecast and tick.look.forecast.not_judged for tick in watching.output.ticks)
+    assert any(tick.forecast.not_judged for tick in watching.output.ticks)
 
 
 async def test_a_look_that_fails_in_no_known_way_is_a_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     watching = Watching()
-    look, count = watching.looking.look, itertools.count()
+    ask, count = watching.script.snapshot, itertools.count()
 
-    async def sometimes() -> PollResult:
+    async def sometimes() -> Snapshot:
         if next(count) % 3 == 1:
             raise ValueError("odd")
-        return await look()
+        return await ask()
 
-    monkeypatch.setattr(watching.looking, "look", sometimes)
+    monkeypatch.setattr(watching.script, "snapshot", sometimes)
     await watching.run()
-    assert any("not judged" in tick.silence.reason for tick in watching.output.ticks if tick.silence)
+    assert any("not judged" in tick.sample.reason for tick in watching.output.ticks if tick.answer is None)
 
 
 async def test_a_line_whose_words_fail_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,9 +183,9 @@ async def test_after_a_gap_the_watch_goes_on() -> None:
         yield from itertools.repeat(snapshot(44))
 
     settings = replace(SETTINGS, interval_seconds=1.0)
-    looking = Polling(Script(steps(), clock), settings, clock)
-    watch = Monitor(looking, AlertBook("cache-1", settings), output, clock)
+    looking = Poller(Script(steps(), clock), settings, clock)
+    watch = Monitor(looking, output, clock)
     await asyncio.wait_for(watch.run(stop), 20)
-    assert output.ticks[-1].look.verdict.level is not Level.UNKNOWN
+    assert output.ticks[-1].verdict_now.level is not Level.UNKNOWN
     assert [event.kind for event in output.events if event.kind in LINK] == [EventKind.LOST, EventKind.BACK]
     assert not [note for note in output.notes if note.kind == "failed"]

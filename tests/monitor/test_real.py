@@ -8,9 +8,9 @@ import redis
 
 from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.config import WatchSettings
-from redis_oom_tui.monitor.clock import RealClock
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.loop import Monitor
-from redis_oom_tui.monitor.polling import Polling
+from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.rules.alert_book import AlertBook
 from redis_oom_tui.server.live import LiveServer
 from tests.monitor.scripted import Remembered
@@ -66,8 +66,8 @@ async def driven(server: RunningServer, story: Callable[[Driven], Awaitable[None
             pipe.set(f"k{number}", "x" * 1000)
         pipe.execute()
     scene.pressure(50)
-    clock = RealClock()
-    watch = Monitor(Polling(LiveServer(server.connection), SETTINGS, clock), scene.book, scene.output, clock)
+    clock = Clock()
+    watch = Monitor(Poller(LiveServer(server.connection), SETTINGS, clock, book=scene.book), scene.output, clock)
     running = asyncio.create_task(watch.run(scene.stop))
     try:
         await story(scene)

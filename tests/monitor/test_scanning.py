@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.monitor.clock import RealClock
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.scanning import Scanning
 from redis_oom_tui.ports import Source
@@ -41,7 +41,7 @@ async def test_it_names_what_holds_the_memory_and_scans_again(valkey: RunningSer
 
     notes: list[Note] = []
     views: list[ScanView] = []
-    scanning = Scanning(lambda: opened(valkey), 0.05, RealClock(), log=notes.append, take=views.append)
+    scanning = Scanning(lambda: opened(valkey), 0.05, Clock(), log=notes.append, take=views.append)
     stop = asyncio.Event()
     running = asyncio.create_task(scanning.run(stop))
     await asyncio.sleep(0.05)
@@ -64,7 +64,7 @@ async def test_sizes_that_the_server_does_not_tell_are_not_nought(flavour: str) 
         with server.client() as client:
             client.mset({f"cache:{number}": "x" for number in range(50)})
         notes: list[Note] = []
-        scanning = Scanning(lambda: opened(server), 3600, RealClock(), log=notes.append, take=lambda _: None)
+        scanning = Scanning(lambda: opened(server), 3600, Clock(), log=notes.append, take=lambda _: None)
         stop = asyncio.Event()
         running = asyncio.create_task(scanning.run(stop))
         scanning.seen(look(snapshot(50)))
@@ -82,7 +82,7 @@ async def test_a_server_that_cannot_be_scanned_is_a_line() -> None:
         yield
 
     notes: list[Note] = []
-    scanning = Scanning(connect, 3600, RealClock(), log=notes.append, take=lambda _: None)
+    scanning = Scanning(connect, 3600, Clock(), log=notes.append, take=lambda _: None)
     stop = asyncio.Event()
     running = asyncio.create_task(scanning.run(stop))
     scanning.seen(look(snapshot(50)))

@@ -3,10 +3,10 @@
 from typing import Any
 
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.ports import Operator
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.options import Appearance
-from redis_oom_tui.tui.server_state import ScreenClock
 from tests.support.scripted import FakeClock, ScriptedSource
 
 
@@ -26,7 +26,7 @@ def an_app(
         operator=operator,
         options=options or ScreenOptions(interval_seconds=0.05),
         appearance=appearance,
-        clock=ScreenClock(clock.monotonic, clock.wall),
+        clock=Clock(clock.monotonic, clock.wall),
         **more,
     )
 

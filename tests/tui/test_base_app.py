@@ -6,8 +6,8 @@ import pytest
 
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.tui.header_model import PANES
-from redis_oom_tui.tui.server_state import Link
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.tui.support import an_app, rows, screen_text, until
 

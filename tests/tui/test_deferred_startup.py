@@ -6,9 +6,9 @@ import threading
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.ports import PendingServer
 from redis_oom_tui.tui.messages import StartScan
-from redis_oom_tui.tui.server_state import Link
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator
 from tests.support.terminal import ROOT, terminal

@@ -11,10 +11,10 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.rules.breakdown import rank
 from redis_oom_tui.tui.drawing import pad
 from redis_oom_tui.tui.screens.details import facts
-from redis_oom_tui.tui.server_state import Link
 from redis_oom_tui.tui.widgets.columns import cells_of, fitting
 from tests.support.names import TRAPS, harmless, names
 from tests.support.scripted import ScriptedSource, a_snapshot

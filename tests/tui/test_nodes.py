@@ -10,6 +10,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.cluster import worst_first
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.tui.dialogs.base import Dialog
@@ -21,7 +22,6 @@ from redis_oom_tui.tui.flows.messages import ChangeSetting
 from redis_oom_tui.tui.header_model import HeaderModel
 from redis_oom_tui.tui.panes.log_draw import LogEntry, log_entries, log_row
 from redis_oom_tui.tui.panes.triage_nodes import _sums
-from redis_oom_tui.tui.server_state import ServerState
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until

@@ -8,8 +8,8 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.tui.replay import ReplayApp
-from redis_oom_tui.tui.server_state import ScreenClock
 from tests.support.scripted import MIB, a_snapshot
 from tests.tui.support import screen_text, until
 
@@ -32,7 +32,7 @@ def an_app(path: Path) -> ReplayApp:
         source,
         options=ScreenOptions(interval_seconds=0.05),
         profile=Profile("", read_only=True),
-        clock=ScreenClock(source.monotonic, source.wall),
+        clock=Clock(source.monotonic, source.wall),
     )
 
 
@@ -97,7 +97,7 @@ async def test_a_recording_with_a_gap_and_a_clock_that_jumps_is_replayed_to_its_
         source,
         options=ScreenOptions(interval_seconds=0.05),
         profile=Profile("", read_only=True),
-        clock=ScreenClock(source.monotonic, source.wall),
+        clock=Clock(source.monotonic, source.wall),
     )
     async with app.run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "(1 of " in screen_text(app))

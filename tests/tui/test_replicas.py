@@ -6,7 +6,7 @@ from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.tui.replicas import ReplicaLook
+from redis_oom_tui.monitor.details import ReplicaPoll
 from tests.support.scripted import ScriptedSource, a_snapshot
 from tests.tui.support import an_app, screen_text, until
 
@@ -39,7 +39,7 @@ def _at(seconds: float, **changes: object) -> Snapshot:
     return replace(a_snapshot(**changes), taken_monotonic=seconds)
 
 
-async def _settled(look: ReplicaLook) -> None:
+async def _settled(look: ReplicaPoll) -> None:
     while look._asking is not None:
         await asyncio.sleep(0)
 
@@ -53,7 +53,7 @@ async def test_a_replica_that_would_evict_is_a_finding_and_one_unseen_is_said_to
 
 async def test_they_are_asked_seldom() -> None:
     source = Replicated()
-    look = ReplicaLook(source)
+    look = ReplicaPoll(source)
     for second in range(100):
         look.seen(_at(1000.0 + second))
         await _settled(look)
@@ -65,7 +65,7 @@ async def test_they_are_asked_seldom() -> None:
 async def test_a_poll_does_not_wait_for_them() -> None:
     source = Replicated()
     source.answers.clear()
-    look = ReplicaLook(source)
+    look = ReplicaPoll(source)
     for second in range(100):
         assert look.seen(_at(1000.0 + second)) == ()
         await asyncio.sleep(0)
@@ -78,7 +78,7 @@ async def test_a_poll_does_not_wait_for_them() -> None:
 
 async def test_a_master_without_replicas_is_not_asked() -> None:
     source = Replicated()
-    look = ReplicaLook(source)
+    look = ReplicaPoll(source)
     alone = replace(a_snapshot(), activity=replace(a_snapshot().activity, connected_replicas=0))
     assert look.seen(alone) == ()
     assert source.looks == 0
@@ -86,7 +86,7 @@ async def test_a_master_without_replicas_is_not_asked() -> None:
 
 async def test_what_was_known_stays_when_the_master_does_not_answer() -> None:
     source = Replicated()
-    look = ReplicaLook(source)
+    look = ReplicaPoll(source)
     look.seen(_at(1000.0))
     await _settled(look)
     source.error = ServerUnreachable("gone")

@@ -10,9 +10,9 @@ from msgspec import Struct
 from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.config import HookSettings
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.monitor.clock import WaitingClock
+from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.monitor.polling import PollResult
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 
 WAITING_EVENTS = 100
@@ -52,7 +52,7 @@ class HookQueue:
         self,
         hook: Hook,
         settings: HookSettings,
-        clock: WaitingClock,
+        clock: Clock,
         log: Callable[[Note], None],
         *,
         farewell_seconds: float = FAREWELL_SECONDS,
@@ -69,7 +69,7 @@ class HookQueue:
         self._allowance = float(settings.burst)
         self._counted_at = clock.monotonic()
 
-    def seen(self, look: PollResult) -> None:
+    def seen(self, state: ServerState) -> None:
         """Looks are not delivered."""
 
     def told(self, event: Event) -> None:

@@ -10,8 +10,8 @@ from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.tui.drawing import Line
-from redis_oom_tui.tui.server_state import ServerState
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from textual.binding import Binding, BindingType
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.tui.messages import ShowDetails
 from redis_oom_tui.tui.panes.hogs_progress import ScanProgressView
 from redis_oom_tui.tui.panes.hogs_scan_keys import ScanKeys
 from redis_oom_tui.tui.panes.hogs_selection import Selection
 from redis_oom_tui.tui.panes.hogs_tables import HogsTables
-from redis_oom_tui.tui.server_state import ServerState
 from redis_oom_tui.tui.widgets.filter_line import FilterLine
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 

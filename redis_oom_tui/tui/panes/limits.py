@@ -12,6 +12,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.keys import SizeKind
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.flows.messages import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
@@ -31,7 +32,6 @@ from redis_oom_tui.tui.panes.limits_draw import (
     side_by_side,
     write_way,
 )
-from redis_oom_tui.tui.server_state import Link, ServerState
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
 _READ_EVERY = 10.0

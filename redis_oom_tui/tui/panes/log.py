@@ -9,13 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.flows import messages
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.log_draw import LogEntry, in_full, log_entries, log_head, log_row
-from redis_oom_tui.tui.server_state import ServerState
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
 _SNOOZE_SECONDS = 1800.0

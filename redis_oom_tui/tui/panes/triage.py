@@ -11,6 +11,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Verdict
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.unread import refused_reads, unread_values
 from redis_oom_tui.tui.flows.messages import PickClient
@@ -19,7 +20,6 @@ from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.triage_findings import Clients, Findings
 from redis_oom_tui.tui.panes.triage_nodes import NodeList
 from redis_oom_tui.tui.panes.triage_vitals import BreakdownView, Vitals
-from redis_oom_tui.tui.server_state import ServerState
 
 _TALL = 28
 _SHORT = 16

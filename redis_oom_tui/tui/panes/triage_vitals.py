@@ -9,6 +9,7 @@ from redis_oom_tui.formatting.sizes import per_second
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.models.verdict import Thresholds
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.breakdown import Breakdown, Share, break_down
 from redis_oom_tui.tui.drawing import (
     DrawStyle,
@@ -24,7 +25,6 @@ from redis_oom_tui.tui.drawing import (
     width,
 )
 from redis_oom_tui.tui.header_model import pressure_role
-from redis_oom_tui.tui.server_state import ServerState
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 _LABEL = 15

@@ -21,13 +21,13 @@ from rich.segment import Segment
 from rich.style import Style
 
 from redis_oom_tui.models.config import Profile
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports import PendingServer
 from redis_oom_tui.tui.drawing import DrawStyle, width
 from redis_oom_tui.tui.glyphs import FULL, glyphs
 from redis_oom_tui.tui.header_model import PANES, HeaderModel, height_for
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.palette import palette_of
-from redis_oom_tui.tui.server_state import ServerState
 from redis_oom_tui.tui.terminal.diff import SYSTEMS, FrameDiff, sgr
 from redis_oom_tui.tui.terminal.environment import color_system
 from redis_oom_tui.tui.terminal.link import LinkWriter, write_what_fits
@@ -137,7 +137,7 @@ class SplashScreen:
     def _told(self, patience: float) -> bool:
         """Draw what the server says, once it has said it; whether it has."""
         # Judging is loaded when there is a frame to look at.
-        from redis_oom_tui.tui.first_state import first_state  # noqa: PLC0415
+        from redis_oom_tui.monitor.state import first_state  # noqa: PLC0415
 
         look = self._joining.first(patience)
         if look is None:

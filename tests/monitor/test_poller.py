@@ -1,15 +1,20 @@
 """The poller: a tick at a time, never back to back, and through every failure."""
 
+import asyncio
+import itertools
+
 import pytest
 
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import PermissionRefused, ServerUnreachable
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.tui.first_state import first_state
-from redis_oom_tui.tui.poller import Poller
-from redis_oom_tui.tui.server_state import Link, ScreenClock
+from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.monitor.details import Details
+from redis_oom_tui.monitor.poller import Poller
+from redis_oom_tui.monitor.state import Link, first_state
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 
 
@@ -17,37 +22,49 @@ class Enough(Exception):
     """The test has seen what it wants."""
 
 
-def a_poller(source, clock, *, naps=100, interval=1.0, took=0.0, **more):
-    """A poller whose sleep moves the clock; `took` is what each poll costs."""
-    readings, slept = [], []
+class Waiting(Clock):
+    """A clock that moves when it is waited for."""
 
-    async def sleep(seconds):
-        slept.append(round(seconds, 3))
-        clock.move(seconds)
-        if len(slept) >= naps:
-            raise Enough
+    def __init__(self, clock):
+        super().__init__(clock.monotonic, clock.wall)
+        self.move = clock.move
 
-    ask = source.snapshot
+    async def wait(self, stop, seconds):
+        await asyncio.sleep(0)
+        self.move(max(0.0, seconds))
+        return stop.is_set()
+
+
+def a_poller(source, clock, *, naps=100, interval=1.0, took=(0.0,), opened=False, known=None):
+    """A poller as the screen has it, until so many naps lie between its polls; `took` is what each poll costs."""
+    readings, slept, ended = [], [], []
+    ask, costs = source.snapshot, itertools.chain(took, itertools.repeat(took[-1]))
 
     async def slowly():
-        clock.move(took)
-        return await ask()
+        slept.extend(round(clock.monotonic() - end, 3) for end in ended)
+        if len(slept) >= naps:
+            raise Enough
+        clock.move(next(costs))
+        try:
+            return await ask()
+        finally:
+            ended[:] = [clock.monotonic()]
 
     source.snapshot = slowly
-    poller = Poller(
-        source, readings.append, interval=interval, clock=ScreenClock(clock.monotonic, clock.wall), sleep=sleep, **more
-    )
-    return poller, readings, slept
+    settings = WatchSettings(interval_seconds=interval)
+    details = Details(source)
+    poller = Poller(source, settings, Waiting(clock), details=details, known=known, shared=True, opened=opened)
+    return (poller, readings.append), readings, slept
 
 
 async def run(poller):
     with pytest.raises(Enough):
-        await poller.run()
+        await poller[0].run(poller[1])
 
 
 async def test_ticks_keep_their_interval_whatever_a_poll_costs():
     clock = FakeClock()
-    poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=4, took=0.25)
+    poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=4, took=(0.25,))
     await run(poller)
     assert slept == [0.75] * 4
     assert [reading.link for reading in readings] == [Link.LIVE] * 4
@@ -55,7 +72,7 @@ async def test_ticks_keep_their_interval_whatever_a_poll_costs():
 
 async def test_a_slow_server_is_not_asked_back_to_back():
     clock = FakeClock()
-    poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=3, took=2.5)
+    poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=3, took=(2.5,))
     await run(poller)
     assert slept == [1.0, 18.0, 18.0]
     assert all(reading.next_try is not None for reading in readings[1:])
@@ -64,14 +81,7 @@ async def test_a_slow_server_is_not_asked_back_to_back():
 async def test_a_slow_server_is_left_alone_and_asked_as_before_once_it_is_quick_again():
     clock = FakeClock()
     source = ScriptedSource(clock=clock)
-    poller, readings, slept = a_poller(source, clock, naps=6)
-    ask, costs = source.snapshot, iter([0.01, 3.0, 1.5, 0.01, 0.01, 0.01])
-
-    async def by_turns():
-        clock.move(next(costs))
-        return await ask()
-
-    source.snapshot = by_turns
+    poller, readings, slept = a_poller(source, clock, naps=6, took=(0.01, 3.0, 1.5, 0.01, 0.01, 0.01))
     await run(poller)
     assert slept == [0.99, 1.0, 13.41, 0.99, 0.99, 0.99]
     assert [reading.next_try is not None for reading in readings] == [False, False, True, False, False, False]
@@ -80,14 +90,7 @@ async def test_a_slow_server_is_left_alone_and_asked_as_before_once_it_is_quick_
 async def test_after_one_late_answer_the_next_look_comes_at_once():
     clock = FakeClock()
     source = ScriptedSource(clock=clock)
-    poller, readings, slept = a_poller(source, clock, naps=4)
-    ask, costs = source.snapshot, iter([0.01, 18.0, 0.01, 0.01])
-
-    async def by_turns():
-        clock.move(next(costs))
-        return await ask()
-
-    source.snapshot = by_turns
+    poller, readings, slept = a_poller(source, clock, naps=4, took=(0.01, 18.0, 0.01, 0.01))
     await run(poller)
     assert slept == [0.99, 1.0, 0.99, 0.99]
     assert all(reading.next_try is None for reading in readings)
@@ -95,7 +98,7 @@ async def test_after_one_late_answer_the_next_look_comes_at_once():
 
 async def test_over_a_slow_link_the_interval_is_kept():
     clock = FakeClock()
-    poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=4, took=0.6)
+    poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=4, took=(0.6,))
     await run(poller)
     assert slept == [0.4] * 4
     assert all(reading.next_try is None for reading in readings)
@@ -109,7 +112,10 @@ async def test_a_server_that_is_away_is_tried_ever_more_seldom_and_polled_at_onc
     await run(poller)
     assert slept == [1.0, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 1.0, 1.0]
     lost = [reading for reading in readings if reading.link is Link.LOST]
-    assert [reading.attempts for reading in lost] == [1, 2, 3, 4, 5, 6]
+    assert [attempts for attempts, _ in itertools.groupby(reading.attempts for reading in lost)] == [1, 2, 3, 4, 5, 6]
+    times = [round(reading.sample.monotonic - 1000) for reading in readings]
+    assert times == list(range(len(times))), "a state each tick, also while it is left alone"
+    assert [round(reading.silent_seconds) for reading in lost] == list(range(1, len(lost) + 1))
     assert all(reading.snapshot is not None for reading in lost), "what was known stays"
     assert readings[-1].link is Link.LIVE
     assert readings[-1].error is None
@@ -127,7 +133,7 @@ async def test_a_server_that_cannot_be_opened_is_opened_again():
             raise ServerUnreachable("Not yet.")
 
     source.open = refuse_once
-    poller, readings, _ = a_poller(source, clock, naps=2)
+    poller, readings, _ = a_poller(source, clock, naps=1)
     await run(poller)
     assert [reading.link for reading in readings] == [Link.CONNECTING, Link.LIVE]
     assert readings[0].error == "Not yet."
@@ -207,7 +213,7 @@ async def test_after_a_gap_and_a_clock_that_jumps_it_polls_on():
     source = ScriptedSource([*fills, *[gone] * 22, *fills, *fills], clock=clock)
     poller, readings, _ = a_poller(source, clock, naps=75)
     await run(poller)
-    assert len(readings) == 75
+    assert sum(reading.answer is not None for reading in readings) == 53
     assert readings[-1].link is Link.LIVE
     assert readings[-1].error is None
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from redis_oom_tui.tui.loop_lag import LoopLag
+from redis_oom_tui.monitor.clock import LoopLag
 
 
 async def test_a_loop_that_is_kept_busy_is_told_apart_from_a_silent_server():

@@ -1,0 +1,100 @@
+"""What the screen asks of a server beside INFO: clients, settings, rights, replicas, each as often as it is worth."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.snapshot import ClientBuffer, NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.monitor.state import ServerState
+from redis_oom_tui.ports import SeesReplicas, Source, TellsSettings
+from redis_oom_tui.rules.breakdown import with_clients
+from redis_oom_tui.rules.info_checks import with_settings
+
+_CLIENTS_SECONDS = 5.0
+_SETTINGS_SECONDS = 30.0
+_REPLICAS_SECONDS = 30.0
+
+
+class Details:
+    """What `source` last told. `clients` is None until CLIENT LIST answered, or where it is refused."""
+
+    def __init__(self, source: Source) -> None:
+        self.clients: tuple[ClientBuffer, ...] | None = None
+        self.settings: Mapping[str, str] = MappingProxyType({})
+        self.capabilities = Capabilities()
+        self.replicas: tuple[NodeView, ...] = ()
+        self._source = source
+        self._clients_due = self._settings_due = 0.0
+        self._replicas = ReplicaPoll(source)
+
+    async def ask(self, snapshot: Snapshot) -> Snapshot:
+        """Ask for what is due; returns `snapshot` with what that adds to it. Raises one of `models.errors`."""
+        self.capabilities = await self._source.capabilities()
+        await self._ask_clients(snapshot.taken_monotonic)
+        await self._ask_settings(snapshot.taken_monotonic)
+        snapshot = with_settings(with_clients(snapshot, self.clients or ()), self.settings)
+        self.replicas = self._replicas.seen(snapshot)
+        return snapshot
+
+    def added_to(self, state: ServerState) -> ServerState:
+        """`state` with what is known by now."""
+        return replace(
+            state,
+            clients=self.clients,
+            settings=self.settings,
+            capabilities=self.capabilities,
+            replicas=self.replicas,
+        )
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._replicas.close()
+
+    async def _ask_clients(self, now: float) -> None:
+        if now < self._clients_due or not self.capabilities.has(Feature.CLIENT_LIST):
+            return
+        self._clients_due = now + _CLIENTS_SECONDS
+        try:
+            self.clients = await self._source.clients()
+        except CommandRefused:
+            self.clients = None
+
+    async def _ask_settings(self, now: float) -> None:
+        if now < self._settings_due or not isinstance(self._source, TellsSettings):
+            return
+        self._settings_due = now + _SETTINGS_SECONDS
+        self.settings = await self._source.settings()
+
+
+class ReplicaPoll:
+    """What the replicas of `source` last said. Asks nothing where there are none, or where `source` cannot ask."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._views: tuple[NodeView, ...] = ()
+        self._due = 0.0
+        self._asking: asyncio.Task[None] | None = None
+
+    def seen(self, snapshot: Snapshot) -> tuple[NodeView, ...]:
+        """As last told; begins to ask again when that is due, beside the polls: a replica may be behind a firewall."""
+        if not snapshot.activity.connected_replicas or snapshot.fleet is not None:
+            self._views, self._due = (), 0.0
+        elif snapshot.taken_monotonic >= self._due and self._asking is None and isinstance(self._source, SeesReplicas):
+            self._due = snapshot.taken_monotonic + _REPLICAS_SECONDS
+            self._asking = asyncio.create_task(self._ask(self._source))
+        return self._views
+
+    async def _ask(self, source: SeesReplicas) -> None:
+        # A primary that cannot be asked is the poll's own failure: it is told there.
+        with contextlib.suppress(TriageError):
+            self._views = await source.replicas()
+        self._asking = None
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._asking is not None:
+            self._asking.cancel()
