@@ -1,10 +1,8 @@
-"""What the commands that change a server share: the operator, the question before, and a stop by Ctrl+C or SIGTERM."""
+"""What the commands that change a server share: the operator, and the question before."""
 
-import asyncio
 import contextlib
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,15 +10,17 @@ import click
 from redis_oom_tui.actions.cluster.operator import ClusterOperator
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.operator import make_operator
 from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.errors import CommandMissing, ReadOnlyMode
+from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.open_source import source_for
 
 if TYPE_CHECKING:
     from redis_oom_tui.server.cluster.source import ClusterSource
-    from redis_oom_tui.server.live import LiveServer
 
 _YES = "yes"
 AnyOperator = LiveOperator | ClusterOperator
@@ -61,47 +61,27 @@ def confirm(sentences: Sequence[str], word: str | None = None) -> bool:
     return answer.strip() == wanted
 
 
-@contextlib.contextmanager
-def stopping(stop: Callable[[], None]) -> Iterator[set[signal.Signals]]:
-    """While inside, Ctrl+C, SIGTERM and SIGHUP call `stop` instead of ending the tool in the middle of a batch; yields
-    those that came.
-    """
-    came: set[signal.Signals] = set()
-
-    def stopped(number: signal.Signals) -> None:
-        came.add(number)
-        stop()
-
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in signals:
-        loop.add_signal_handler(number, stopped, number)
-    try:
-        yield came
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
+def make_operator(invocation: Invocation, server: "LiveServer | ClusterSource") -> "LiveOperator | ClusterOperator":
+    """The operator of one server, or of a cluster."""
+    emergency = emergency_plan(invocation)
+    if isinstance(server, LiveServer):
+        return LiveOperator(server, audit_path=invocation.audit_path, emergency=emergency)
+    return ClusterOperator(server, audit_path=invocation.audit_path, emergency=emergency)
 
 
-class Ticker:
-    """One line of progress on stderr, rewritten twice a second on a terminal, and nothing elsewhere."""
+def emergency_plan(invocation: Invocation) -> NamedPlan | None:
+    """The plan that the configuration names for emergencies, held to the caps it sets; None where it names none."""
+    emergency = invocation.profile.emergency
+    named = invocation.configuration.settings.plans.get(emergency.plan or "")
+    if named is None:  # or it names a saved plan by its path, which only `watch` runs
+        return None
+    return replace(named, criteria=_capped(named, emergency))
 
-    def __init__(self, words: Callable[[], str]) -> None:
-        self._words = words
-        self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> None:
-        if sys.stderr.isatty():
-            self._task = asyncio.create_task(self._tick())
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(0.5)
-            sys.stderr.write(f"\r\x1b[K{self._words()[:79]}")
-            sys.stderr.flush()
+def _capped(named: NamedPlan, emergency: Emergency) -> Criteria:
+    criteria = named.criteria
+    return replace(
+        criteria,
+        max_keys=min(criteria.max_keys or emergency.max_keys, emergency.max_keys),
+        max_bytes=min(criteria.max_bytes or emergency.max_bytes, emergency.max_bytes),
+    )

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,15 +12,14 @@ from msgspec import Struct
 
 from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.cli import undo_command
-from redis_oom_tui.cli.actions import AnyOperator, Ticker, acting, require, stopping
+from redis_oom_tui.cli.actions import AnyOperator, acting, emergency_plan, require
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.niceness import give_way
-from redis_oom_tui.cli.operator import emergency_plan
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
-from redis_oom_tui.cli.selecting import of_rows
+from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.plans import load_plan, save_plan
+from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.columns import exact_name, key_columns, text_table
 from redis_oom_tui.formatting.plan_document import plan_document
 from redis_oom_tui.formatting.sanitize import from_glob, safe_text, unescape_exact
@@ -37,7 +37,7 @@ from redis_oom_tui.models.plan import (
     RunView,
     TtlFilter,
 )
-from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.models.scan import Pace, PatternRow, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import of_what_goes
 from redis_oom_tui.rules.headroom import headroom
@@ -263,7 +263,7 @@ def _criteria(given: dict[str, Any]) -> Criteria:
         order=Order.OLDEST if given["oldest"] else Order.LARGEST,
     )
     if given["saved_scan"] is not None:
-        return of_rows(criteria, given["key_patterns"], given["saved_scan"], given["db"])
+        return _of_rows(criteria, given["key_patterns"], given["saved_scan"], given["db"])
     delimiters = os.fsencode(given["delimiter"])
     criteria = replace(criteria, key_patterns=tuple(read(pattern, delimiters) for pattern in given["key_patterns"]))
     check(criteria)
@@ -332,3 +332,30 @@ def _left_alone(outcomes: tuple[KeyOutcome, ...]) -> list[str]:
     if len(notable) > _SHOWN:
         lines.append(f"... and {count(len(notable) - _SHOWN)} more (--json tells of each)")
     return lines
+
+
+def _of_rows(criteria: Criteria, typed: Sequence[str], saved: Path, db: int | None) -> Criteria:
+    """`criteria`, for the keys of the rows called so, of database `db` where it is given. Raises BadInput."""
+    if not typed:
+        raise BadInput("--saved-scan goes with --pattern, which names a row of that scan")
+    scan = load_scan(saved)
+    name = safe_text(str(saved), 200)
+    if scan.pattern is not None or scan.match is not None or scan.type is not None:
+        raise BadInput(f"{name} is a scan of some keys only, and its patterns count no others: save one of all keys")
+    rows = [row for pattern in typed for row in _called(scan.view, pattern, db, name)]
+    databases = {row.db for row in rows if row.db is not None}
+    if len(databases) > 1:
+        raise BadInput(f"{name} has {' and '.join(typed)} in several databases: choose one with -n")
+    selects = tuple(row.select for row in rows if row.select is not None)
+    return replace(criteria, key_patterns=selects, databases=tuple(databases) or None)
+
+
+def _called(view: ScanView, pattern: str, db: int | None, name: str) -> list[PatternRow]:
+    found = [
+        row
+        for row in view.patterns
+        if row.select is not None and safe_text(row.pattern) == pattern and (db is None or row.db == db)
+    ]
+    if not found:
+        raise BadInput(f"{pattern!r} is no pattern of {'' if db is None else f'database {db} in '}the scan in {name}")
+    return found

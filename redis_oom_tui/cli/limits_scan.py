@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from redis_oom_tui.cli.actions import Ticker, stopping
-from redis_oom_tui.cli.niceness import give_way
+from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.sanitize import safe_text

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from redis_oom_tui.cli import undo_command
-from redis_oom_tui.cli.actions import Ticker, acting, confirm, require, stopping
+from redis_oom_tui.cli.actions import acting, confirm, require
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.niceness import give_way
 from redis_oom_tui.cli.options import READ_FILE
+from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.files.backup_check import inspect, must_be_whole
 from redis_oom_tui.formatting.plan_document import restore_document

@@ -1,9 +1,28 @@
-"""The screen, or with --plain a line a tick: what the command does when no subcommand is given."""
+"""The screen, or with --plain a line a tick: what the command does when no subcommand is given.
 
+A server is asked while the screen is loaded, and its driver is loaded after the first paint.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.cli.connecting import ConnectionOptions, resolve
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.models.address import Connection
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.server.preflight import Preflight
 
+if TYPE_CHECKING:
+    from redis_oom_tui.models.snapshot import Snapshot
+    from redis_oom_tui.ports import Operator, Source
+    from redis_oom_tui.server.cluster.source import ClusterSource
+    from redis_oom_tui.server.live import LiveServer
+    from redis_oom_tui.tui.profiles import ProfileSession
+
+_PATIENCE_SECONDS = 1.0
 _DEMO_STAYS = "The demo stays on its own server: start the tool with --profile NAME for another"
 _RECORD_STAYS = "A recording (--record) is of one server: leave, and start again with --profile NAME for another"
 
@@ -17,13 +36,10 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         from redis_oom_tui.cli.plain import watch_plainly
 
         return watch_plainly(invocation, connection)
-    from redis_oom_tui.cli.pending_server import ConnectingServer
-
     stays = _DEMO_STAYS if connection is not None else _RECORD_STAYS if invocation.record_path is not None else ""
     connection = connection or invocation.connection
     # First of all: the server answers while the screen is loaded.
     joining = ConnectingServer(invocation, connection)
-    from redis_oom_tui.cli.profiles import ConfiguredProfiles
     from redis_oom_tui.tui.run import run_app
 
     return run_app(
@@ -34,3 +50,83 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         stays=stays,
         keymap=invocation.configuration.settings.keys,
     )
+
+
+class ConnectingServer:
+    """Implements `ports.Joining`."""
+
+    def __init__(self, invocation: Invocation, connection: Connection) -> None:
+        self._invocation = invocation
+        self._connection = connection
+        self._knock = Preflight(connection) if Preflight.suits(connection) else None
+        self._server: LiveServer | ClusterSource | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where it is, for people."""
+        return self._connection.address
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the knock has come to nothing already; where there is none, nothing is known."""
+        return self._knock is not None and self._knock.over and self.first(0.0) is None
+
+    def first(self, patience: float) -> "Snapshot | None":
+        """What the knock saw; None also for a server that holds no data, or its memory back."""
+        look = None if self._knock is None else self._knock.first(patience)
+        try:
+            return None if look is None else look.snapshot()
+        except TriageError:
+            return None
+
+    def answers(self) -> bool:
+        """Whether the knock was answered as it should be; a recording is begun before the screen."""
+        return self._invocation.record_path is None and self.first(_PATIENCE_SECONDS) is not None
+
+    def source(self) -> "Source":
+        """The server behind its driver."""
+        from redis_oom_tui.cli.recording import recorded
+
+        return recorded(self._joined(), self._invocation)
+
+    def operator(self) -> "Operator":
+        """Who acts on it."""
+        from redis_oom_tui.cli.actions import make_operator
+
+        return make_operator(self._invocation, self._joined())
+
+    def _joined(self) -> "LiveServer | ClusterSource":
+        if self._server is None:
+            from redis_oom_tui.server.open_source import source_for
+
+            self._server = source_for(self._connection)
+        return self._server
+
+
+class ConfiguredProfiles:
+    """All profiles of the invocation's file. `--read-only` holds for each of them."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+
+    @property
+    def profiles(self) -> Sequence[Profile]:
+        """All of them, by name."""
+        return sorted(self._invocation.configuration.settings.profiles.values(), key=lambda profile: profile.name)
+
+    async def connect(self, name: str) -> "ProfileSession":
+        """As the profile says, and no more: a password in the environment was meant for the first server.
+
+        The profile's own may come from a command that takes its time.
+        """
+        from redis_oom_tui.cli.actions import make_operator
+        from redis_oom_tui.server.open_source import source_for
+        from redis_oom_tui.tui.profiles import ProfileSession
+
+        configuration = self._invocation.configuration
+        base = await asyncio.to_thread(configuration.connection, name)
+        connection = resolve(ConnectionOptions(read_only=self._invocation.read_only), {}, base)
+        profile = configuration.profile(name)
+        source = source_for(connection)
+        operator = make_operator(replace(self._invocation, connection=connection, profile=profile), source)
+        return ProfileSession(source, operator, replace(profile, read_only=connection.read_only))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from redis_oom_tui.cli.actions import AnyOperator, stopping
+from redis_oom_tui.cli.actions import AnyOperator
+from redis_oom_tui.cli.process import stopping
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import shown_value, value_before, value_now
 from redis_oom_tui.formatting.sizes import duration

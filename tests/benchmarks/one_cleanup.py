@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from redis_oom_tui.cli.niceness import give_way
+from redis_oom_tui.cli.process import give_way
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.plan import Criteria

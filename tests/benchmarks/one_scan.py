@@ -6,7 +6,7 @@ import json
 import resource
 import time
 
-from redis_oom_tui.cli.niceness import give_way
+from redis_oom_tui.cli.process import give_way
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.ports import Scan

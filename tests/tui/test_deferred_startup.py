@@ -81,7 +81,7 @@ async def test_it_can_be_left_before_the_server_has_come():
 
 def test_the_driver_is_not_loaded_for_the_first_paint():
     code = (
-        "import sys, redis_oom_tui.cli.main, redis_oom_tui.cli.screen, redis_oom_tui.cli.pending_server\n"
+        "import sys, redis_oom_tui.cli.main, redis_oom_tui.cli.screen\n"
         "import redis_oom_tui.tui.run, redis_oom_tui.tui.app, redis_oom_tui.tui.terminal.driver\n"
         "print([name for name in ('redis', 'redis_oom_tui.server.live') if name in sys.modules])"
     )
