@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar, overload
 from redis_oom_tui.actions.losses import Losses
 from redis_oom_tui.actions.outcomes import LOST_AND_GONE, OutcomeTable, gone
 from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
-from redis_oom_tui.files.audit import EarlierRuns
+from redis_oom_tui.files.audit_lines import EarlierRuns
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from redis_oom_tui.files.audit import EarlierRuns
+from redis_oom_tui.files.audit_lines import EarlierRuns
 from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, PlannedKey

@@ -12,7 +12,7 @@ from redis_oom_tui.actions.context import DEFECT, ActionContext
 from redis_oom_tui.actions.interrupted_runs import copies
 from redis_oom_tui.actions.outcomes import OutcomeTable, after
 from redis_oom_tui.actions.saving import Saver
-from redis_oom_tui.files.audit import EarlierRuns
+from redis_oom_tui.files.audit_lines import EarlierRuns
 from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.files.plans import criteria_fields
 from redis_oom_tui.formatting.sizes import known_bytes, number_of_keys, size

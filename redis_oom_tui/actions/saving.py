@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from redis_oom_tui.actions.outcomes import READ_BY_BACKUP, OutcomeTable, gone
-from redis_oom_tui.files.audit import EarlierRuns
+from redis_oom_tui.files.audit_lines import EarlierRuns
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.formatting.sizes import size

@@ -8,7 +8,6 @@ An intent without a result is an action that was cut off: its last `batch` witho
 import errno
 import fcntl
 import itertools
-import json
 import os
 import re
 import stat
@@ -19,52 +18,18 @@ from typing import Any
 
 import platformdirs
 
+from redis_oom_tui.files.audit_lines import LETTERS, AuditLine, EarlierRuns, UnfinishedRuns, read_line, take
 from redis_oom_tui.files.durable import make_folder, sync_folder
 from redis_oom_tui.files.reading import MIB, Line, lines, open_plain
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
-from redis_oom_tui.formatting.typed import (
-    Damaged,
-    database,
-    exact_bytes,
-    flag,
-    given,
-    members,
-    moment,
-    optional,
-    parse,
-    row,
-    several,
-    taken,
-    text,
-    whole,
-)
+from redis_oom_tui.formatting.typed import Damaged, encoded
 from redis_oom_tui.models.action import AuditEntry, RestoreOutcome
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Outcome
-from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.models.structs import replace
 
-LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
-    Outcome.DELETED: "d",
-    Outcome.EXPIRING: "e",
-    Outcome.GONE: "g",
-    Outcome.CHANGED: "c",
-    Outcome.FAILED: "f",
-    Outcome.IN_DOUBT: "u",
-    Outcome.NOT_ATTEMPTED: "n",
-    RestoreOutcome.RESTORED: "r",
-    RestoreOutcome.EXISTS: "x",
-    RestoreOutcome.EXPIRED: "o",
-    RestoreOutcome.CHANGED: "c",
-    RestoreOutcome.FAILED: "f",
-    RestoreOutcome.NOT_ATTEMPTED: "n",
-}
-_UNSETTLED = LETTERS[Outcome.FAILED] + LETTERS[Outcome.IN_DOUBT] + LETTERS[Outcome.NOT_ATTEMPTED]
-_UNKNOWN = LETTERS[Outcome.IN_DOUBT] + LETTERS[Outcome.NOT_ATTEMPTED]
 _TAIL = 32 * MIB
 _LONGEST_ENTRY = MIB
 _BATCH = re.compile(rb'.{0,80}"phase":"(batch|done)"', re.DOTALL)
-_DB_AND_NAME = row(database, exact_bytes)
 
 
 class AuditFailed(TriageError):
@@ -133,7 +98,7 @@ class AuditFile:
         self._write({"phase": "result", "id": action_id, "ok": ok, "result": result, **facts}, sync=True)
 
     def _write(self, line: Mapping[str, Any], *, sync: bool) -> None:
-        data = json.dumps({"v": 1, "at": round(self._wall(), 3), **line}, separators=(",", ":")).encode() + b"\n"
+        data = encoded({"v": 1, "at": round(self._wall(), 3), **line}) + b"\n"
         try:
             make_folder(self.path.parent)
             is_new = not self.path.exists()
@@ -157,15 +122,12 @@ class AuditFile:
         """The last actions, newest first; a line that cannot be read is passed over, and counted in `skipped`."""
         entries: dict[str, AuditEntry] = {}
         for line in self._lines():
-            try:
-                _take(line, entries)
-            except Damaged:
-                self.skipped += 1
+            take(line, entries)
         return tuple(sorted(entries.values(), key=lambda entry: entry.at, reverse=True)[:most])
 
     def unfinished(self, plan_hash: str) -> dict[str, set[tuple[int, bytes]]]:
         """By backup file: the keys, as (database, name), to which runs of this plan had come, without settling them."""
-        found = _Unfinished(plan_hash)
+        found = UnfinishedRuns(plan_hash)
         for line in self._lines(batches=True):
             try:
                 found.take(line)
@@ -173,7 +135,7 @@ class AuditFile:
                 self.skipped += 1
         return found.keys()
 
-    def earlier(self, plan_hash: str) -> "EarlierRuns":
+    def earlier(self, plan_hash: str) -> EarlierRuns:
         """What runs of this plan that began before came to, as far back as the file is looked through."""
         found = EarlierRuns(plan_hash)
         try:
@@ -191,7 +153,7 @@ class AuditFile:
         found.end()
         return found
 
-    def _lines(self, *, batches: bool = False) -> Iterator[Mapping[str, Any]]:
+    def _lines(self, *, batches: bool = False) -> Iterator[AuditLine]:
         self.skipped = 0
         if not os.path.lexists(self.path):
             return
@@ -208,7 +170,7 @@ class AuditFile:
         except (OSError, BadInput):
             self.skipped += 1
 
-    def _read(self, line: Line, *, batches: bool) -> Iterator[Mapping[str, Any]]:
+    def _read(self, line: Line, *, batches: bool) -> Iterator[AuditLine]:
         raw = line.raw
         # Batches are the bulk of the file, and the history does not tell them; a line without an end is being written.
         if not line.whole or (raw is not None and not raw.strip()):
@@ -218,83 +180,11 @@ class AuditFile:
         try:
             if raw is None:
                 raise Damaged("is too long")
-            found = members(parse(raw))
-            taken(found, "at", moment)
+            found = read_line(raw)
         except Damaged:
             self.skipped += 1
         else:
             yield found
-
-
-class EarlierRuns:
-    """The keys, as (database, name), to which runs of one plan had come: those that they deleted, and those of which
-    nobody knows whether they did, as the reply was lost or the batch was cut off.
-    """
-
-    def __init__(self, plan_hash: str) -> None:
-        self._plan_hash = plan_hash
-        self._runs: set[str] = set()
-        self._pending: dict[tuple[str, int], tuple[tuple[int, bytes], ...]] = {}
-        self.deleted: set[tuple[int, bytes]] = set()
-        self.in_doubt: set[tuple[int, bytes]] = set()
-        self.reached: set[tuple[int, bytes]] = set()
-
-    def take(self, line: Mapping[str, Any]) -> None:
-        """Heed one line. Raises Damaged; the keys of a batch whose end cannot be read stay in doubt."""
-        phase, action_id = line.get("phase"), given(line, "id", text, "")
-        if phase == "intent" and line.get("plan") == self._plan_hash and line.get("action") == "delete":
-            self._runs.add(action_id)
-        if action_id not in self._runs or phase not in ("batch", "done"):
-            return
-        batch = (action_id, taken(line, "batch", whole))
-        if phase == "batch":
-            self._pending[batch] = taken(line, "keys", several(_DB_AND_NAME))
-            self.reached.update(self._pending[batch])
-        elif batch in self._pending:
-            letters = taken(line, "outcomes", text)
-            if len(letters) != len(self._pending[batch]):
-                raise Damaged("`outcomes` is of another number of keys")
-            both = list(zip(self._pending.pop(batch), letters, strict=True))
-            self.deleted.update(key for key, said in both if said == LETTERS[Outcome.DELETED])
-            self.in_doubt.update(key for key, said in both if said == LETTERS[Outcome.IN_DOUBT])
-            self.in_doubt.difference_update(key for key, said in both if said not in _UNKNOWN)
-
-    def end(self) -> None:
-        """The last line was heeded: what is still without an end was cut off."""
-        self.in_doubt.update(*self._pending.values())
-
-
-class _Unfinished:
-    """The keys that runs of one plan came to, as the lines of the file tell it."""
-
-    def __init__(self, plan_hash: str) -> None:
-        self._plan_hash = plan_hash
-        self._backups: dict[str, str] = {}
-        self._pending: dict[tuple[str, int], tuple[tuple[int, bytes], ...]] = {}
-
-    def take(self, line: Mapping[str, Any]) -> None:
-        """Heed one line. Raises Damaged; the keys of a batch whose end cannot be read stay unsettled."""
-        phase, action_id = line.get("phase"), given(line, "id", text, "")
-        if phase == "intent" and line.get("plan") == self._plan_hash and line.get("backup"):
-            self._backups[action_id] = taken(line, "backup", text)
-        if action_id not in self._backups or phase not in ("batch", "done"):
-            return
-        batch = (action_id, taken(line, "batch", whole))
-        if phase == "batch":
-            self._pending[batch] = taken(line, "keys", several(_DB_AND_NAME))
-        elif batch in self._pending:
-            letters = taken(line, "outcomes", text)
-            if len(letters) != len(self._pending[batch]):
-                raise Damaged("`outcomes` is of another number of keys")
-            both = zip(self._pending[batch], letters, strict=True)
-            self._pending[batch] = tuple(key for key, said in both if said in _UNSETTLED)
-
-    def keys(self) -> dict[str, set[tuple[int, bytes]]]:
-        """By backup file, those that were not settled."""
-        found: dict[str, set[tuple[int, bytes]]] = {}
-        for (action_id, _), keys in self._pending.items():
-            found.setdefault(self._backups[action_id], set()).update(keys)
-        return found
 
 
 def _append(handle: int, data: bytes) -> None:
@@ -305,73 +195,3 @@ def _append(handle: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]
-
-
-def _take(line: Mapping[str, Any], entries: dict[str, AuditEntry]) -> None:
-    """Heed one line: the begin or the end of an action. Raises Damaged."""
-    if line.get("phase") not in ("intent", "result"):
-        return
-    action_id = taken(line, "id", text)
-    if line["phase"] == "intent":
-        entries[action_id] = _entry(line)
-    elif action_id in entries:
-        entries[action_id] = _ended(entries[action_id], line)
-
-
-def _shown(value: object) -> str:
-    return safe_text(text(value))
-
-
-def _or_nothing(value: object) -> str:
-    return "" if value is None else text(value)
-
-
-def _entry(line: Mapping[str, Any]) -> AuditEntry:
-    at = taken(line, "at", moment)
-    seconds = given(line, "reverts_in_seconds", optional(moment), None)
-    return AuditEntry(
-        at=at,
-        id=taken(line, "id", text),
-        action=given(line, "action", _shown, ""),
-        server=given(line, "server", text, ""),
-        who=given(line, "who", _shown, ""),
-        what=given(line, "what", _shown, ""),
-        undo=given(line, "backup", _or_nothing, ""),
-        returns_at=None if seconds is None else at + seconds,
-        plan=given(line, "plan", _or_nothing, ""),
-        change=_change(given(line, "change", optional(members), None)),
-    )
-
-
-def _ended(entry: AuditEntry, line: Mapping[str, Any]) -> AuditEntry:
-    counts = given(line, "counts", optional(members), None) or {}
-    return replace(
-        entry,
-        ended=taken(line, "at", moment),
-        result=given(line, "result", _shown, ""),
-        ok=given(line, "ok", flag, False),
-        counts={name: taken(counts, name, whole) for name in counts},
-        undo=given(line, "backup", _or_nothing, entry.undo),
-        change=_change(given(line, "change", optional(members), None)),
-    )
-
-
-def _change(fields: Mapping[str, Any] | None) -> ChangeResult | None:
-    if fields is None:
-        return None
-    old, now = given(fields, "old", optional(text), None), given(fields, "now", optional(text), None)
-    change = Change(taken(fields, "name", text), old, given(fields, "new", text, ""))
-    return ChangeResult(change, took=given(fields, "took", flag, False), now=now)
-
-
-def change_fields(result: ChangeResult) -> dict[str, Any]:
-    """A change as the audit file holds it, and `history` reads it again."""
-    change = result.change
-    return {
-        "name": change.name,
-        "old": change.old,
-        "new": change.new,
-        "now": result.now,
-        "took": result.took,
-        "persisted": result.persisted,
-    }

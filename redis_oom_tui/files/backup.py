@@ -13,40 +13,32 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
+
+import msgspec
+from msgspec import UNSET
 
 from redis_oom_tui.files.backup_lines import (
     END,
+    FORMAT,
     SUM,
     SUM_DIGITS,
+    End,
+    Head,
     Record,
-    end_fields,
-    key_line,
-    left_out_line,
     packed,
-    read_line,
+    read_end,
+    read_record,
+    record_line,
 )
 from redis_oom_tui.files.durable import make_folder, sync_folder
 from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
-from redis_oom_tui.formatting.typed import (
-    Check,
-    Damaged,
-    given,
-    members,
-    moment,
-    number,
-    one_of,
-    optional,
-    parse,
-    taken,
-    tally,
-    text,
-)
+from redis_oom_tui.formatting.typed import Damaged, converted, decoded
 from redis_oom_tui.models.action import Backup
 from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.models.plan import Operation, Plan
+from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.rules.restoring import restored_size
 
@@ -54,19 +46,11 @@ _LONGEST_HEAD = 65536
 _LONGEST_END = 512
 # A value may have 512 MB, a third more in base64.
 _LONGEST_RECORD = 1024 * MIB
-_FORMAT = "redis-oom-tui backup 1"
-# What the first line must say.
-_HEAD: Mapping[str, Check[Any]] = {
-    "made_at": moment,
-    "server": text,
-    "flavour": text,
-    "version": text,
-    "keys": tally,
-    "bytes": optional(tally),
-}
-_UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0}
 # Backups without this in their head have the times of the computer that made them.
 _SERVER_CLOCK = "server"
+# What the first line may lack in a damaged backup, as it only says where the file is from.
+_UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0, "bytes": None}
+_any_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class BackupFailed(TriageError):
@@ -98,20 +82,20 @@ class BackupWriter:
         self._held: int | None = 0
         self.size = 0
         self._torn = False
-        head = {
-            "format": _FORMAT,
-            "made_at": round(wall, 3),
-            "server": plan.server,
-            "flavour": server.flavour,
-            "version": server.version,
-            "run_id": server.run_id,
-            "plan": plan.hash,
-            "deed": plan.deed.value,
-            "keys": len(plan.keys),
-            "bytes": known_bytes(plan.size, len(plan.keys)),
-            "clock": _SERVER_CLOCK,
-            "clock_skew_seconds": clock_skew_seconds,
-        }
+        head = Head(
+            format=FORMAT,
+            made_at=round(wall, 3),
+            server=plan.server,
+            flavour=server.flavour,
+            version=server.version,
+            run_id=server.run_id,
+            plan=plan.hash,
+            deed=plan.deed,
+            keys=len(plan.keys),
+            bytes=known_bytes(plan.size, len(plan.keys)),
+            clock=_SERVER_CLOCK,
+            clock_skew_seconds=clock_skew_seconds,
+        )
         try:
             make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -128,7 +112,7 @@ class BackupWriter:
 
     def add(self, *records: Record) -> None:
         """Add keys; they are on disk after the next `flush`."""
-        self._write(b"".join([left_out_line(record) if record.left_out else key_line(record) for record in records]))
+        self._write(b"".join(map(record_line, records)))
         for record in records:
             if record.left_out:
                 self.left_out += 1
@@ -154,10 +138,10 @@ class BackupWriter:
         # What could not be written may stand there in part: a last line would say that all of it is whole.
         if not self._torn:
             with contextlib.suppress(BackupFailed):
-                told = {"keys": self.keys, "left_out": self.left_out, "bytes": self._held}
+                end = End(True, self.keys, self.left_out, self._held, sha256=self._digest.hexdigest())
                 if self._held is not None:
-                    told |= {"expiring": self._expiring, "restored_bytes": self._takes}
-                self._write(packed({"end": True, **told, "sha256": self._digest.hexdigest()}))
+                    end.expiring, end.restored_bytes = self._expiring, self._takes
+                self._write(packed(end))
                 self.flush()
         with contextlib.suppress(OSError):
             self._file.close()
@@ -196,73 +180,63 @@ def read_head(path: Path, *, damaged_ok: bool = False) -> Backup:
     if head is None:
         raise BadInput(f"{shown(path)} is not a backup that this tool wrote")
     try:
-        return _backup(path, _known(head) if damaged_ok else head, end.fields if end is not None else {}, size)
+        known = converted(_known(head) if damaged_ok else head, Head)
     except Damaged as error:
         raise DamagedHead(f"{shown(path)}, line 1: {error}: the backup is damaged") from None
+    return _backup(path, known, None if end is None else end[0], size)
 
 
 def _head(raw: bytes) -> dict[str, Any] | None:
     """The first line of a backup; None where it is not one."""
     try:
-        head = members(parse(raw))
+        head = decoded(_any_decoder, raw)
     except Damaged:
         return None
-    return head if head.get("format") == _FORMAT else None
+    return head if head.get("format") == FORMAT else None
 
 
 def _known(head: Mapping[str, Any]) -> dict[str, Any]:
     """`head` with what is missing or damaged in it as unknown; what was done to the keys is never guessed."""
-    known: dict[str, Any] = {name: _UNKNOWN.get(name) for name in _HEAD}
-    known |= {name: head[name] for name in ("deed", "clock", "clock_skew_seconds") if name in head}
-    for name, check in _HEAD.items():
+    known = {name: head[name] for name in ("format", "deed", "clock", "clock_skew_seconds") if name in head} | _UNKNOWN
+    types = {field.name: field.type for field in msgspec.structs.fields(Head)}
+    for name in _UNKNOWN.keys() & head.keys():
         with contextlib.suppress(Damaged):
-            known[name] = taken(head, name, check)
+            known[name] = converted(head[name], types[name])
     return known
 
 
-def _backup(path: Path, head: Mapping[str, Any], end: Mapping[str, Any], size: int) -> Backup:
+def _backup(path: Path, head: Head, end: End | None, size: int) -> Backup:
     # What was planned, until the last line tells what came of it.
-    held = {**head, **end}
+    held_bytes = head.bytes if end is None or end.bytes is UNSET else end.bytes
     return Backup(
         path=str(path),
-        made_at=taken(head, "made_at", moment),
-        server=safe_text(taken(head, "server", text)),
-        flavour=safe_text(taken(head, "flavour", text)),
-        version=safe_text(taken(head, "version", text)),
-        keys=taken(held, "keys", tally),
+        made_at=head.made_at,
+        server=safe_text(head.server),
+        flavour=safe_text(head.flavour),
+        version=safe_text(head.version),
+        keys=head.keys if end is None else end.keys,
         size=size,
-        deed=given(head, "deed", one_of(Operation), Operation.DELETE).value,
-        held_bytes=given(held, "bytes", optional(tally), None),
-        left_out_keys=given(end, "left_out", tally, 0),
-        restored_bytes=given(end, "restored_bytes", optional(tally), None),
-        expiring_keys=given(end, "expiring", optional(tally), None),
-        whole=bool(end),
-        server_clock=given(head, "clock", optional(text), None) == _SERVER_CLOCK,
-        clock_skew_seconds=given(head, "clock_skew_seconds", optional(number), None),
+        deed=head.deed.value,
+        held_bytes=held_bytes,
+        left_out_keys=0 if end is None else end.left_out,
+        restored_bytes=None if end is None else end.restored_bytes,
+        expiring_keys=None if end is None else end.expiring,
+        whole=end is not None,
+        server_clock=head.clock == _SERVER_CLOCK,
+        clock_skew_seconds=head.clock_skew_seconds,
     )
 
 
-class End(NamedTuple):
-    """The last line of a backup whose run came to its end, and where it begins."""
-
-    fields: dict[str, Any]
-    offset: int
-
-
-def end_of(file: BinaryIO) -> End | None:
-    """The last line of a file that is whole; None where the file was cut off, or the line is damaged."""
+def end_of(file: BinaryIO) -> tuple[End, int] | None:
+    """The last line of a file that is whole, and where it begins; None where it was cut off, or the line is damaged."""
     start = max(0, os.fstat(file.fileno()).st_size - _LONGEST_END)
     file.seek(start)
     raw = file.read(_LONGEST_END)
-    at = raw.rfind(b"\n", 0, -1) + 1
+    place = raw.rfind(b"\n", 0, -1) + 1
     try:
-        fields = members(parse(raw[at:]))
-        if fields.get("end") is not True or not raw.endswith(b"\n"):
-            return None
-        end_fields(fields)
+        return read_end(raw[place:]), start + place
     except Damaged:
         return None
-    return End(fields, start + at)
 
 
 def read_records(path: Path, *, damaged_ok: bool = False) -> Iterator[Record | None]:
@@ -279,7 +253,7 @@ def numbered_records(path: Path, *, damaged_ok: bool = False) -> Iterator[tuple[
             for line in lines(file, LONGEST_LINE, number=2):
                 raw = line.raw if line.raw is not None else _long_line(file, line)
                 try:
-                    record = None if raw is None else read_line(raw)
+                    record = None if raw is None else read_record(raw)
                 except Damaged:
                     record = None
                 if record is not END:

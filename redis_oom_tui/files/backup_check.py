@@ -3,7 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from redis_oom_tui.files.backup import DamagedHead, End, end_of, numbered_records, read_head
+from redis_oom_tui.files.backup import DamagedHead, end_of, numbered_records, read_head
+from redis_oom_tui.files.backup_lines import End
 from redis_oom_tui.files.reading import cannot_be_read, iter_chunks, open_plain, shown
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.action import BackupInspection
@@ -16,21 +17,21 @@ def inspect(path: Path) -> BackupInspection:
     """Read the whole file at `path`, holding little of it. Raises BadInput where it is no backup."""
     try:
         with open_plain(path) as file:
-            end = end_of(file)
-            if end is None:
+            found = end_of(file)
+            if found is None:
                 return _line_by_line(path, None, altered=False)
+            end, offset = found
             file.seek(0)
             digest, breaks = hashlib.sha256(), 0
-            for chunk in iter_chunks(file, end.offset):
+            for chunk in iter_chunks(file, offset):
                 digest.update(chunk)
                 breaks += chunk.count(b"\n")
     except OSError as error:
         raise cannot_be_read(path, error) from None
-    keys, left_out = end.fields["keys"], end.fields.get("left_out", 0)
-    same = end.fields.get("sha256", digest.hexdigest()) == digest.hexdigest()
+    same = end.sha256 in (None, digest.hexdigest())
     # The first line is no key; files of old count what was left out nowhere.
-    if same and breaks == 1 + keys + left_out:
-        return BackupInspection(str(path), keys, left_out, keys)
+    if same and breaks == 1 + end.keys + end.left_out:
+        return BackupInspection(str(path), end.keys, end.left_out, end.keys)
     return _line_by_line(path, end, altered=not same)
 
 
@@ -57,7 +58,7 @@ def _line_by_line(path: Path, end: End | None, *, altered: bool) -> BackupInspec
             left_out += 1
         else:
             keys += 1
-    expected = None if end is None else end.fields["keys"]
+    expected = None if end is None else end.keys
     damaged = altered or bool(bad or behind) or (expected is not None and keys != expected)
     note = _note(path, keys, expected, bad, behind) if damaged else ""
     if not note and end is None:

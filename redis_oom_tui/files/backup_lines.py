@@ -1,39 +1,81 @@
-"""A line of a backup: one key, as it is written and as it is read back."""
+"""The lines of a backup: the first, one for each key, and the last, as they are written and as they are read back."""
 
-import functools
 import hashlib
-import json
-from binascii import b2a_base64
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from redis_oom_tui.formatting.typed import (
-    Check,
+    Count,
     Damaged,
-    base64_bytes,
-    database,
-    given,
-    members,
-    optional,
-    parse,
+    Database,
+    Number,
+    UnixTime,
+    Whole,
+    decoded,
+    encoded,
     printable,
-    taken,
-    tally,
-    text,
-    whole,
 )
 from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Operation
 
+FORMAT = "redis-oom-tui backup 1"
 SUM = b',"sum":"'
 SUM_DIGITS = 16
-# What the last line may say.
-_END: Mapping[str, Check[Any]] = {
-    "left_out": tally,
-    "bytes": optional(tally),
-    "restored_bytes": optional(tally),
-    "expiring": optional(tally),
-    "sha256": text,
-}
+_END_START = b'{"end":'
+
+
+class Head(Struct, kw_only=True):
+    """The first line: where and when the backup was made, and of which plan.
+
+    Backups without `clock` have the times of the computer that made them.
+    """
+
+    format: str
+    made_at: UnixTime
+    server: str
+    flavour: str
+    version: str
+    run_id: str | None = None
+    plan: str = ""
+    deed: Operation = Operation.DELETE
+    keys: Count
+    bytes: Count | None
+    clock: str | None = None
+    clock_skew_seconds: Number | None = None
+
+
+class End(Struct, omit_defaults=True):
+    """The last line, which tells that the backup is whole. Those of earlier versions have only the first two."""
+
+    end: bool
+    keys: Count
+    left_out: Count = 0
+    bytes: Count | UnsetType | None = UNSET
+    expiring: Count | None = None
+    restored_bytes: Count | None = None
+    sha256: str | None = None
+
+
+class _Key(Struct, omit_defaults=True):
+    """A key's line, names and values in base64; a checksum over all that stands before it follows.
+
+    `s` is missing where the key was left out.
+    """
+
+    db: Database
+    k: bytes
+    t: str
+    node: str = ""
+    s: Whole | UnsetType = UNSET
+    x: Whole | None = None
+    i: Whole | None = None
+    f: Whole | None = None
+    due: Whole | None = None
+    m: Whole | None = None
+    p: bytes | None = None
+    left_out: str | None = None
 
 
 class Record(NamedTuple):
@@ -55,90 +97,64 @@ class Record(NamedTuple):
     left_out: str = ""
 
 
-def left_out_line(record: Record) -> bytes:
-    return packed(_identity(record) | {"left_out": record.left_out})
-
-
-def _identity(record: Record) -> dict[str, Any]:
-    fields: dict[str, Any] = {"db": record.id.db, "k": _base64(record.id.key).decode("ascii"), "t": record.type}
-    return fields | {"node": record.id.node} if record.id.node else fields
-
-
-def key_line(record: Record) -> bytes:
-    """A key's line, with a checksum over all that stands before it: what `json.dumps` makes of the same fields, in a
-    quarter of the time, as there may be hundreds of thousands.
-
-    >>> line = key_line(Record(KeyId(0, b"k"), "string", b"x", expires_ms=9, saved_ms=5, size=56))
-    >>> line[: line.index(b',"sum"')]
-    b'{"db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
-    """
-    key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, _ = record
-    node = b"" if not key.node else b',"node":%b' % _quoted(key.node)
-    body = b'{"db":%d,"k":"%b","t":%b%b,"s":%d' % (key.db, _base64(key.key), _quoted(kind), node, saved_ms)
-    if expires_ms is not None:
-        body += b',"x":%d' % expires_ms
-    if idle_seconds is not None:
-        body += b',"i":%d' % idle_seconds
-    if frequency is not None:
-        body += b',"f":%d' % frequency
-    if due_ms is not None:
-        body += b',"due":%d' % due_ms
-    if size is not None:
-        body += b',"m":%d' % size
-    if payload is not None:
-        body += b',"p":"%b"' % _base64(payload)
-    return b'%b%b%b"}\n' % (body, SUM, _sum(body))
-
-
 END = Record(KeyId(-1, b""), "", None)
 """What the last line reads as."""
 
-
-def end_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """The members of the last line, checked; raises Damaged."""
-    taken(fields, "keys", tally)
-    for name, check in _END.items():
-        given(fields, name, check, None)
-    return fields
+_head_decoder = msgspec.json.Decoder(Head)
+_end_decoder = msgspec.json.Decoder(End)
+_key_decoder = msgspec.json.Decoder(_Key)
 
 
-def read_line(line: bytes) -> Record:
+def packed(line: Struct) -> bytes:
+    """`line` as it stands in the file."""
+    return encoded(line) + b"\n"
+
+
+def record_line(record: Record) -> bytes:
+    """A key's line.
+
+    >>> line = record_line(Record(KeyId(0, b"k"), "string", b"x", expires_ms=9, saved_ms=5, size=56))
+    >>> line[: line.index(b',"sum"')]
+    b'{"db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
+    """
+    key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, left_out = record
+    if left_out:
+        return packed(_Key(key.db, key.key, kind, key.node, left_out=left_out))
+    line = _Key(key.db, key.key, kind, key.node, saved_ms, expires_ms, idle_seconds, frequency, due_ms, size, payload)
+    body = encoded(line)[:-1]
+    return b'%b%b%b"}\n' % (body, SUM, _sum(body))
+
+
+def read_head(line: bytes) -> Head:
+    """The first line. Raises Damaged."""
+    return decoded(_head_decoder, line)
+
+
+def read_end(line: bytes) -> End:
+    """The last line. Raises Damaged for anything else."""
+    end = decoded(_end_decoder, line)
+    if not end.end or not line.endswith(b"\n"):
+        raise Damaged("it is not the last line")
+    return end
+
+
+def read_record(line: bytes) -> Record:
     """The key in a line; END for the last line. Raises Damaged for anything else."""
-    fields = members(parse(line))
-    if fields.get("end"):
-        end_fields(fields)
+    if line.startswith(_END_START):
+        decoded(_end_decoder, line)
         return END
-    key = KeyId(taken(fields, "db", database), taken(fields, "k", base64_bytes), given(fields, "node", printable, ""))
-    if "left_out" in fields:
-        return Record(key, taken(fields, "t", printable), None, left_out=taken(fields, "left_out", printable) or "?")
+    found = decoded(_key_decoder, line)
+    key = KeyId(found.db, found.k, found.node)
+    printable(found.node, found.t, found.left_out or "")
+    if found.left_out is not None:
+        return Record(key, found.t, None, left_out=found.left_out or "?")
     body, mark, end = line.rpartition(SUM)
     if not mark or end != _sum(body) + b'"}\n':
         raise Damaged("its checksum differs")
-    return Record(
-        id=key,
-        type=taken(fields, "t", printable),
-        payload=given(fields, "p", optional(base64_bytes), None),
-        expires_ms=given(fields, "x", optional(whole), None),
-        idle_seconds=given(fields, "i", optional(whole), None),
-        frequency=given(fields, "f", optional(whole), None),
-        saved_ms=taken(fields, "s", whole),
-        due_ms=given(fields, "due", optional(whole), None),
-        size=given(fields, "m", optional(whole), None),
-    )
-
-
-def packed(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+    if found.s is UNSET:
+        raise Damaged("`s` is missing")
+    return Record(key, found.t, found.p, found.x, found.i, found.f, found.s, found.due, found.m)
 
 
 def _sum(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest()[:SUM_DIGITS].encode("ascii")
-
-
-@functools.lru_cache(maxsize=64)
-def _quoted(text: str) -> bytes:
-    return json.dumps(text).encode("ascii")
-
-
-def _base64(raw: bytes) -> bytes:
-    return b2a_base64(raw, newline=False)

@@ -1,100 +1,79 @@
-"""The values that travel, as JSON and back: by their own fields, with what equals its default left out.
+"""The structs of a recording as plain values of JSON and back: by their fields, without those that have their defaults.
 
-Bytes are written by `words.hostile.exact`, so that any name comes back as it was.
+Bytes are written as `sanitize.escape_exact` does, where msgspec itself would take base64: names stay readable.
 """
 
 import functools
-import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
-from redis_oom_tui.formatting.sanitize import escape_exact, unescape_exact
-from redis_oom_tui.formatting.typed import number, text, whole
-from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.formatting.typed import Damaged, converted, exact_bytes
 
 T = TypeVar("T")
+# Servers tell counters of 64 bits, and sums of them are kept: what is larger was never ours, and is too large a float.
+_LARGEST = 2**100
 
 
 def encode(value: Any) -> Any:
-    """`value`, a frozen struct or anything that its fields hold, as what `json.dumps` takes."""
-    if isinstance(value, msgspec.Struct):
-        told = structs.asdict(value)
-        defaults = _defaults(type(value))
-        return {name: encode(part) for name, part in told.items() if name not in defaults or part != defaults[name]}
+    """`value`, a struct or anything that its fields hold, as plain values."""
+    if isinstance(value, Struct):
+        fields = ((name, getattr(value, name), default) for name, default in _defaults(type(value)).items())
+        return {name: encode(part) for name, part, default in fields if part != default}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, bytes):
         return escape_exact(value)
     if isinstance(value, Mapping):
         return {str(name): encode(part) for name, part in value.items()}
-    if isinstance(value, tuple | list):
-        return [encode(part) for part in value]
-    return value
+    return [encode(part) for part in value] if isinstance(value, tuple) else value
 
 
-def decode(kind: type[T], data: Any) -> T:
-    """What `encode` wrote, as a `kind` again. Raises BadInput where it is not that."""
-    try:
-        value: T = _decode(kind, data)
-    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-        raise BadInput(f"a {kind.__name__} in the file cannot be read ({error})") from None
-    return value
+def decode(kind: type[T], data: object) -> T:
+    """What `encode` wrote, as a `kind` again. Raises Damaged where it is not that."""
+    return converted(_with_bytes(kind, data), kind, with_bytes=True)
 
 
-def _decode(kind: Any, data: Any) -> Any:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (types.UnionType, Union):
-        plain = [argument for argument in arguments if argument is not type(None)]
-        return None if data is None else _decode(plain[0], data)
-    if origin is tuple:
-        return _tuple(arguments, data)
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return types.MappingProxyType({_decode(arguments[0], k): _decode(arguments[1], v) for k, v in data.items()})
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        hints = _hints(kind)
-        return kind(**{name: _decode(hints[name], part) for name, part in data.items() if name in hints})
-    return _scalar(kind, data)
-
-
-def _tuple(arguments: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
-    if not isinstance(data, list):
-        raise TypeError("a list was expected")
-    if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return tuple(_decode(arguments[0], part) for part in data)
-    return tuple(_decode(argument, part) for argument, part in zip(arguments, data, strict=True))
-
-
-def _scalar(kind: Any, data: Any) -> Any:
-    if kind is bytes:
-        return unescape_exact(data)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(data)
-    if kind is float:
-        return float(number(data))
-    if kind is int:
-        return whole(data)
-    if kind is str:
-        return text(data)
-    if isinstance(kind, type) and not isinstance(data, kind):
-        raise TypeError(f"{kind.__name__} was expected")
-    return data
+def _with_bytes(kind: Any, data: Any) -> Any:
+    """`data` with bytes for the texts that stand where `kind` has bytes; the rest is checked later."""
+    if isinstance(data, str):
+        return exact_bytes(data) if bytes in (kind, *get_args(kind)) else data
+    if isinstance(data, int) and not -_LARGEST < data < _LARGEST:
+        raise Damaged("a number in it is too large")
+    if not isinstance(data, dict | list):
+        return data
+    inner = _inner(kind)
+    if isinstance(data, list):
+        return [_with_bytes(inner(place), part) for place, part in enumerate(data)]
+    return {name: _with_bytes(inner(name), part) for name, part in data.items()}
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return {field.name: field.type for field in structs.fields(kind)}
+def _inner(kind: Any) -> Callable[[Any], Any]:
+    """The kind of what stands under a name, or at a place, within a value of `kind`."""
+    for one in (kind, *get_args(kind)):
+        origin, arguments = get_origin(one), get_args(one)
+        if isinstance(one, type) and issubclass(one, Struct):
+            return {field.name: field.type for field in structs.fields(one)}.get
+        if origin is tuple:
+            return _always(arguments[0]) if arguments[-1] is ... else dict(enumerate(arguments)).get
+        if isinstance(origin, type) and issubclass(origin, Mapping):
+            return _always(arguments[1])
+    return _always(None)
+
+
+def _always(kind: Any) -> Callable[[Any], Any]:
+    return lambda _: kind
 
 
 @functools.cache
-def _defaults(kind: type) -> dict[str, Any]:
-    found = {}
-    for field in structs.fields(kind):
-        if field.default is not msgspec.NODEFAULT:
-            found[field.name] = field.default
-        elif field.default_factory is not msgspec.NODEFAULT:
-            found[field.name] = field.default_factory()
-    return found
+def _defaults(kind: type[Struct]) -> dict[str, Any]:
+    """The fields of `kind`, each with its default."""
+    return {
+        field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        for field in structs.fields(kind)
+    }

@@ -41,7 +41,7 @@ def make_folder(folder: Path) -> None:
         sync_folder(each.parent)
 
 
-def write_whole(path: Path, parts: Iterable[str]) -> None:
+def write_whole(path: Path, parts: Iterable[bytes]) -> None:
     """Write `parts` to a new file at `path`, which is there whole and on disk, or not at all.
 
     Raises FileExistsError where something stands at `path`, and OSError where it cannot be written.
@@ -50,7 +50,7 @@ def write_whole(path: Path, parts: Iterable[str]) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "wb") as file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())

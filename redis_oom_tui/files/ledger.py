@@ -6,27 +6,33 @@ watches never act at once.
 
 import contextlib
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from msgspec.structs import asdict
+import msgspec
+from msgspec import Struct
 
 from redis_oom_tui.files.durable import make_folder, sync_folder
 from redis_oom_tui.files.reading import MIB, read_small
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.typed import Damaged, members, moment, parse, several, taken, tally, text
+from redis_oom_tui.formatting.typed import Count, Damaged, UnixTime, decoded, encoded
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules.emergency import HOUR_SECONDS, Spent
 
 _LARGEST = MIB
 
 
-def _entry(value: object) -> tuple[str, Spent]:
-    found = members(value)
-    spent = Spent(taken(found, "at", moment), taken(found, "keys", tally), taken(found, "size", tally))
-    return taken(found, "server", text), spent
+class _Entry(Struct, frozen=True):
+    """What one cleanup of a server took, and when."""
+
+    server: str
+    at: UnixTime
+    keys: Count
+    size: Count
+
+
+_decoder = msgspec.json.Decoder(tuple[_Entry, ...])
 
 
 class Ledger:
@@ -53,32 +59,35 @@ class Ledger:
 
     def spent(self, server: str, now: float) -> tuple[Spent, ...]:
         """What was taken from `server` in the last hour."""
-        return tuple(spent for name, spent in self._entries() if name == server and now - spent.at < HOUR_SECONDS)
+        return tuple(
+            Spent(entry.at, entry.keys, entry.size)
+            for entry in self._entries()
+            if entry.server == server and now - entry.at < HOUR_SECONDS
+        )
 
     def put(self, server: str, spent: Spent, *, instead_of: Spent | None = None) -> None:
         """Write down what a run takes, before it runs; and, `instead_of` that, what it took in the end."""
-        entries = [(name, item) for name, item in self._entries() if spent.at - item.at < HOUR_SECONDS]
-        if instead_of is not None and (server, instead_of) in entries:
-            entries.remove((server, instead_of))
-        entries.append((server, spent))
-        text = json.dumps([{"server": name, **asdict(item)} for name, item in entries])
+        entries = [entry for entry in self._entries() if spent.at - entry.at < HOUR_SECONDS]
+        if instead_of is not None and (before := _entry(server, instead_of)) in entries:
+            entries.remove(before)
+        entries.append(_entry(server, spent))
         with self._sentences():
             make_folder(self._path.parent)
             new = self._path.with_suffix(".new")
             handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(encoded(entries))
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._path)
             sync_folder(self._path.parent)
 
-    def _entries(self) -> list[tuple[str, Spent]]:
+    def _entries(self) -> tuple[_Entry, ...]:
         if not os.path.lexists(self._path):
-            return []
+            return ()
         raw, _ = read_small(self._path, _LARGEST)
         try:
-            return list(several(_entry)(parse(raw)))
+            return decoded(_decoder, raw)
         except Damaged:
             raise BadInput(
                 f"{self._name} is damaged, so what the last hour took is not known: look at it, then remove it"
@@ -94,3 +103,7 @@ class Ledger:
     @property
     def _name(self) -> str:
         return safe_text(str(self._path), 200)
+
+
+def _entry(server: str, spent: Spent) -> _Entry:
+    return _Entry(server, spent.at, spent.keys, spent.size)

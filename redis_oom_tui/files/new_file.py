@@ -10,6 +10,6 @@ from redis_oom_tui.models.errors import BadInput
 def write_new(path: Path, text: str) -> None:
     """Write `text` to a new file at `path`; raises BadInput where one stands there, or none can be made."""
     try:
-        write_whole(path, [text])
+        write_whole(path, [text.encode("utf-8")])
     except OSError as error:
         raise BadInput(f"{shown(path)} cannot be written as a new file: {error.strerror or error}") from None

@@ -1,9 +1,11 @@
 """Frozen plans on disk: saved whole, and run later only if they are still what their hash says."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from redis_oom_tui.files.durable import write_whole
 from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown
@@ -11,23 +13,15 @@ from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import known_bytes, size
 from redis_oom_tui.formatting.typed import (
+    Count,
     Damaged,
-    all_taken,
-    database,
+    Database,
+    UnixTime,
+    Whole,
+    decoded,
+    encoded,
     exact_bytes,
-    flag,
-    given,
-    members,
-    moment,
-    one_of,
-    optional,
-    parse,
     printable,
-    several,
-    taken,
-    tally,
-    text,
-    whole,
 )
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
@@ -48,6 +42,75 @@ _OTHER_CLOCK = (
 _LONGEST_HEAD = 16 * MIB
 
 
+class _Criteria(Struct):
+    """Criteria in JSON; marked keys are only counted."""
+
+    patterns: tuple[str, ...]
+    types: tuple[str, ...]
+    databases: tuple[Database, ...] | None
+    idle_over_seconds: Count | None
+    ttl: TtlFilter
+    larger_than_bytes: Count | None
+    max_keys: Count | None
+    max_bytes: Count | None
+    order: Order
+    marked_keys: Count = 0
+    # Files of before it was written have none.
+    key_patterns: tuple[dict[str, Any], ...] = ()
+
+
+class _Head(Struct):
+    """The first line of a plan."""
+
+    format: str
+    hash: str
+    made_at: UnixTime
+    server: str
+    run_id: str | None
+    role: str
+    deed: Operation
+    expire_seconds: Count | None
+    keys: Count
+    bytes: Any
+    keyspace_keys: Count
+    scanned_keys: Count
+    matched_keys: Count
+    matched_bytes: Count
+    complete: bool
+    flags: tuple[str, ...]
+    criteria: _Criteria
+    # Files of before it was written have none.
+    limit_bytes: Count | UnsetType | None = UNSET
+
+
+class _Row(Struct, array_like=True, forbid_unknown_fields=True):
+    """A planned key's line, its name as `escape_exact` writes it; a range only where its size has one."""
+
+    db: Database
+    name: str
+    node: str
+    type: str
+    size: Count | None
+    ttl_ms: Whole | None
+    idle_seconds: Count | None
+    frequency: Count | None
+    read_at: UnixTime | None
+    size_low: Count | None = None
+    size_high: Count | None = None
+    answered: Count | None = None
+
+
+class _Format(Struct):
+    """What tells a plan from any other file."""
+
+    format: str
+
+
+_head_decoder = msgspec.json.Decoder(_Head)
+_row_decoder = msgspec.json.Decoder(_Row)
+_format_decoder = msgspec.json.Decoder(_Format)
+
+
 def save_plan(plan: Plan, path: Path) -> None:
     """Write `plan` to a new file at `path`, readable by its owner alone. Raises BadInput where that cannot be."""
     try:
@@ -64,28 +127,28 @@ def load_plan(path: Path) -> Plan:
     try:
         with open_plain(path) as file:
             head = _read_head(file, name)
-            rows = []
+            keys = []
             for line in lines(file, LONGEST_LINE, number=2):
                 number = line.number
-                rows.append(_key(line))
+                keys.append(_key(line))
             number = 1
-            plan = _plan(head, tuple(rows))
+            plan = _plan(head, tuple(keys))
     except OSError as error:
         raise cannot_be_read(path, error) from None
     except Damaged as error:
         raise BadInput(f"{name}, line {number}: {error}: the plan is damaged, make it again") from None
     _must_know_ends(plan, head, name)
-    if head["format"] == _FIRST_FORMAT and first_fingerprint(plan) == plan.hash:
+    if head.format == _FIRST_FORMAT and first_fingerprint(plan) == plan.hash:
         return _by_the_servers_clock(replace(plan, flags=(*plan.flags, _UNPROTECTED)))
-    if head["format"] == _FIRST_FORMAT or fingerprint(plan) != plan.hash:
+    if head.format == _FIRST_FORMAT or fingerprint(plan) != plan.hash:
         raise BadInput(f"{name} is not the plan that was saved, its hash differs: make the plan again")
     return plan
 
 
-def _must_know_ends(plan: Plan, head: dict[str, Any], name: str) -> None:
+def _must_know_ends(plan: Plan, head: _Head, name: str) -> None:
     """Raise BadInput for a plan with a bound in bytes of before it was known how much its keys hold at most."""
     bound = plan.criteria.max_bytes
-    if bound is None or "limit_bytes" in head or all(key.type == "string" for key in plan.keys):
+    if bound is None or head.limit_bytes is not UNSET or all(key.type == "string" for key in plan.keys):
         return
     raise BadInput(
         f"{name} was saved by an earlier version, which did not know how much its keys hold at most: it could take more"
@@ -102,20 +165,21 @@ def _by_the_servers_clock(plan: Plan) -> Plan:
     return replace(plan, hash=first_fingerprint(plan))
 
 
-def _read_head(file: BinaryIO, name: str) -> dict[str, Any]:
+def _read_head(file: BinaryIO, name: str) -> _Head:
+    raw = file.readline(_LONGEST_HEAD)
     try:
-        head = members(parse(file.readline(_LONGEST_HEAD)))
+        known = decoded(_format_decoder, raw).format in (_FORMAT, _FIRST_FORMAT)
     except Damaged:
-        head = {}
-    if head.get("format") not in (_FORMAT, _FIRST_FORMAT):
+        known = False
+    if not known:
         raise BadInput(f"{name} is not a plan that this tool saved")
-    return head
+    return decoded(_head_decoder, raw)
 
 
-def _document(plan: Plan) -> Iterator[str]:
-    yield json.dumps(_head(plan)) + "\n"
+def _document(plan: Plan) -> Iterator[bytes]:
+    yield encoded(_head(plan)) + b"\n"
     for key in plan.keys:
-        yield json.dumps(key_fields(key)) + "\n"
+        yield encoded(key_fields(key)) + b"\n"
 
 
 def _head(plan: Plan) -> dict[str, Any]:
@@ -159,72 +223,59 @@ def criteria_fields(criteria: Criteria) -> dict[str, Any]:
     }
 
 
-def _plan(head: dict[str, Any], keys: tuple[PlannedKey, ...]) -> Plan:
-    if taken(head, "keys", tally) != len(keys):
-        raise Damaged(f"it counts {head['keys']} keys, and the file holds {len(keys)}")
-    plan = Plan(
+def _plan(head: _Head, keys: tuple[PlannedKey, ...]) -> Plan:
+    if head.keys != len(keys):
+        raise Damaged(f"it counts {head.keys} keys, and the file holds {len(keys)}")
+    printable(head.hash, head.role, head.run_id or "", *head.criteria.types)
+    return Plan(
         keys=keys,
-        criteria=taken(head, "criteria", _read_criteria),
-        made_at=taken(head, "made_at", moment),
-        server=taken(head, "server", text),
-        hash=taken(head, "hash", printable),
-    )
-    return replace(
-        plan,
-        run_id=taken(head, "run_id", optional(printable)),
-        role=taken(head, "role", printable),
-        deed=taken(head, "deed", one_of(Operation)),
-        expire_seconds=taken(head, "expire_seconds", optional(tally)),
-        keyspace_keys=taken(head, "keyspace_keys", tally),
-        scanned_keys=taken(head, "scanned_keys", tally),
-        matched_keys=taken(head, "matched_keys", tally),
-        matched_bytes=taken(head, "matched_bytes", tally),
-        complete=taken(head, "complete", flag),
-        flags=taken(head, "flags", several(text)),
-        # Files of before it was written have none.
-        limit_bytes=given(head, "limit_bytes", optional(tally), None),
+        criteria=_read_criteria(head.criteria),
+        made_at=head.made_at,
+        server=head.server,
+        hash=head.hash,
+        run_id=head.run_id,
+        role=head.role,
+        deed=head.deed,
+        expire_seconds=head.expire_seconds,
+        keyspace_keys=head.keyspace_keys,
+        scanned_keys=head.scanned_keys,
+        matched_keys=head.matched_keys,
+        matched_bytes=head.matched_bytes,
+        complete=head.complete,
+        flags=head.flags,
+        limit_bytes=None if head.limit_bytes is UNSET else head.limit_bytes,
     )
 
 
-def _read_criteria(value: object) -> Criteria:
-    fields = members(value)
+def _read_criteria(found: _Criteria) -> Criteria:
     return Criteria(
-        patterns=taken(fields, "patterns", several(exact_bytes)),
-        types=taken(fields, "types", several(printable)),
-        databases=taken(fields, "databases", optional(several(database))),
-        idle_over_seconds=taken(fields, "idle_over_seconds", optional(tally)),
-        ttl=taken(fields, "ttl", one_of(TtlFilter)),
-        larger_than_bytes=taken(fields, "larger_than_bytes", optional(tally)),
-        max_keys=taken(fields, "max_keys", optional(tally)),
-        max_bytes=taken(fields, "max_bytes", optional(tally)),
-        order=taken(fields, "order", one_of(Order)),
-        # Files of before it was written have none.
-        key_patterns=given(fields, "key_patterns", several(pattern_text.checked), ()),
+        patterns=tuple(map(exact_bytes, found.patterns)),
+        types=found.types,
+        databases=found.databases,
+        idle_over_seconds=found.idle_over_seconds,
+        ttl=found.ttl,
+        larger_than_bytes=found.larger_than_bytes,
+        max_keys=found.max_keys,
+        max_bytes=found.max_bytes,
+        order=found.order,
+        key_patterns=tuple(map(pattern_text.from_fields, found.key_patterns)),
     )
-
-
-_ROW = {
-    "db": database,
-    "name": exact_bytes,
-    "node": printable,
-    "type": printable,
-    "size": optional(tally),
-    "ttl_ms": optional(whole),
-    "idle_seconds": optional(tally),
-    "frequency": optional(tally),
-    "read_at": optional(moment),
-}
-# What a row has besides, where its size is an estimate or was measured closer.
-_RANGE = {"size_low": optional(tally), "size_high": optional(tally), "answered": optional(tally)}
 
 
 def _key(line: Line) -> PlannedKey:
     if line.raw is None:
         raise Damaged("it is longer than a line of a plan can be")
-    values = parse(line.raw)
-    if not isinstance(values, list) or len(values) not in (len(_ROW), len(_ROW) + len(_RANGE)):
-        raise Damaged(f"it is not a list of {len(_ROW)} or {len(_ROW) + len(_RANGE)} values")
-    row = _ROW if len(values) == len(_ROW) else _ROW | _RANGE
-    fields = all_taken(dict(zip(row, values, strict=True)), row)
-    key = KeyId(fields.pop("db"), fields.pop("name"), fields.pop("node"))
-    return PlannedKey(key, **fields)
+    row = decoded(_row_decoder, line.raw)
+    printable(row.node, row.type)
+    return PlannedKey(
+        KeyId(row.db, exact_bytes(row.name), row.node),
+        row.type,
+        row.size,
+        row.ttl_ms,
+        row.idle_seconds,
+        row.frequency,
+        row.read_at,
+        row.size_low,
+        row.size_high,
+        row.answered,
+    )

@@ -3,20 +3,20 @@
 No password and no value is in one; names of keys are, so the file is for its owner only.
 """
 
-import json
 import os
 import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO, overload
+from typing import Any, BinaryIO, NamedTuple, overload
 
+import msgspec
 from msgspec import Struct
 
 from redis_oom_tui.files.codec import decode, encode
 from redis_oom_tui.files.reading import LONGEST_LINE, cannot_be_read, lines, open_plain, shown
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.typed import Damaged, members, moment, number, parse, taken
+from redis_oom_tui.formatting.typed import Damaged, Number, UnixTime, decoded, encoded
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import BadInput
@@ -35,6 +35,27 @@ _LONGEST_HEAD = 65536
 _KIND = re.compile(rb'\{"monotonic":([-+.0-9eE]{1,30}),"at":([-+.0-9eE]{1,30}),"([a-z]{1,30})":')
 
 
+class _Format(Struct):
+    """What tells a recording from any other file, and which version wrote it."""
+
+    format: str
+    version: Any = None
+
+
+class _Head(Struct):
+    """The first line."""
+
+    address: dict[str, Any]
+    made_at: UnixTime
+
+
+class _Times(Struct):
+    """When a moment was."""
+
+    monotonic: Number
+    at: UnixTime
+
+
 class Moment(Struct, frozen=True):
     """One line of a recording: when (monotonic and Unix seconds), and one of the things that may be there then."""
 
@@ -50,6 +71,12 @@ class Moment(Struct, frozen=True):
     lost: str | None = None
 
 
+_format_decoder = msgspec.json.Decoder(_Format)
+_head_decoder = msgspec.json.Decoder(_Head)
+_any_decoder = msgspec.json.Decoder()
+_times_decoder = msgspec.json.Decoder(_Times)
+
+
 class Recorder:
     """Appends moments to a new file. Raises BadInput where it cannot be written; stops quietly at its size limit."""
 
@@ -60,7 +87,7 @@ class Recorder:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
             raise BadInput(f"{path} cannot be written as a new file: {error.strerror or error}") from None
-        self._file: TextIO | None = os.fdopen(descriptor, "w", encoding="ascii")
+        self._file: BinaryIO | None = os.fdopen(descriptor, "wb")
         head = {"format": FORMAT, "version": VERSION, "address": encode(address), "made_at": time.time()}
         self._write(head)
 
@@ -79,7 +106,7 @@ class Recorder:
             self._file = None
 
     def _write(self, data: dict[str, Any]) -> None:
-        line = json.dumps(data, separators=(",", ":")) + "\n"
+        line = encoded(data) + b"\n"
         if self._file is None:
             return
         self._left -= len(line)
@@ -133,8 +160,8 @@ class Moments(Sequence[Moment]):
             except OSError as error:
                 raise cannot_be_read(self._path, error) from None
         try:
-            found = decode(Moment, parse(raw))
-        except (Damaged, BadInput) as error:
+            found = decode(Moment, decoded(_any_decoder, raw))
+        except Damaged as error:
             raise BadInput(f"{shown(self._path)}, line {place.number}, a {place.kind}: {error}") from None
         return replace(found, monotonic=place.monotonic, at=place.at)
 
@@ -181,17 +208,18 @@ def load(path: Path) -> Recording:
 
 def _head(line: bytes, path: Path) -> tuple[Address, float]:
     try:
-        head = members(parse(line))
+        found = decoded(_format_decoder, line)
     except Damaged:
-        head = {}
-    if head.get("format") != FORMAT:
+        found = _Format("")
+    if found.format != FORMAT:
         raise BadInput(f"{shown(path)} is no recording of this tool")
-    if head.get("version") != VERSION:
-        version = safe_text(str(head.get("version")), 20)
+    if found.version != VERSION:
+        version = safe_text(str(found.version), 20)
         raise BadInput(f"{shown(path)} was made by another version of this tool (format {version}, not {VERSION})")
     try:
-        return decode(Address, taken(head, "address", members)), taken(head, "made_at", moment)
-    except (Damaged, BadInput) as error:
+        head = decoded(_head_decoder, line)
+        return decode(Address, head.address), head.made_at
+    except Damaged as error:
         raise BadInput(f"{shown(path)}, line 1: {error}") from None
 
 
@@ -207,13 +235,12 @@ def _places(file: BinaryIO, path: Path) -> tuple[list[LinePlace], bool]:
         if kind is None:
             raise BadInput(f"{shown(path)}, line {line.number}: it is no moment of a recording")
         try:
-            times = (
-                taken({"monotonic": parse(kind[1])}, "monotonic", number),
-                taken({"at": parse(kind[2])}, "at", moment),
-            )
+            times = decoded(_times_decoder, b'{"monotonic":%b,"at":%b}' % (kind[1], kind[2]))
         except Damaged as error:
             raise BadInput(f"{shown(path)}, line {line.number}: {error}") from None
-        places.append(LinePlace(line.number, line.offset, line.size, kind[3].decode("ascii"), *times))
+        places.append(
+            LinePlace(line.number, line.offset, line.size, kind[3].decode("ascii"), times.monotonic, times.at)
+        )
     return places, True
 
 

@@ -1,40 +1,30 @@
 """Scans kept on disk, to be opened again and compared with a later one."""
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from redis_oom_tui.files.durable import write_whole
 from redis_oom_tui.files.reading import MIB, cannot_be_read, open_plain, read_small, shown
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.typed import (
-    KEY_ROW,
-    KEY_ROW_LATER,
-    Check,
+    Count,
     Damaged,
-    all_taken,
-    base64_bytes,
-    database,
-    flag,
-    given,
-    key_row,
-    members,
-    moment,
-    number,
-    one_of,
-    optional,
-    parse,
-    row,
-    several,
-    taken,
-    tally,
-    text,
-    whole,
+    Database,
+    KeyRecord,
+    Number,
+    UnixTime,
+    Whole,
+    converted,
+    decoded,
+    encoded,
+    key_fields,
 )
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId, KeyPattern, KeyRow
+from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval, Pace, PatternRow, SavedScan, ScanState, ScanView, TypeRow
 from redis_oom_tui.models.structs import replace
 
@@ -42,37 +32,88 @@ _FORMAT = "redis-oom-tui scan 1"
 # The most of a file that is read, and how far in it says what it is.
 _LARGEST = 256 * MIB
 _LONGEST_START = 200
-# Of a view, what is written as it is; the rest is made of other values.
-_PLAIN: Mapping[str, Check[Any]] = {
-    "scanned_keys": whole,
-    "total_keys": whole,
-    "bytes_seen": whole,
-    "volatile_keys": whole,
-    "volatile_bytes": whole,
-    "elapsed_seconds": number,
-    "keys_per_second": number,
-    "vanished_keys": whole,
-    "refused_keys": whole,
-    "explained_share": optional(number),
-    "error": optional(text),
-    "walked_share": optional(number),
-}
-_NO_CURVE: tuple[int, ...] = ()
-_CURVES = ("idle_curve", "ttl_curve", "frequency_curve")
-_PATTERN: Mapping[str, Check[Any]] = {
-    "keys": whole,
-    "size": whole,
-    "share": number,
-    "no_ttl_keys": whole,
-    "db": optional(database),
-    "level": whole,
-    "error": number,
-}
+_Ends = tuple[Number, Number, Number] | None
+
+
+class _View(Struct):
+    """Of a view, what is written as it is; the rest is made of other values."""
+
+    scanned_keys: Whole
+    total_keys: Whole
+    bytes_seen: Whole
+    volatile_keys: Whole
+    volatile_bytes: Whole
+    elapsed_seconds: Number
+    keys_per_second: Number
+    vanished_keys: Whole
+    refused_keys: Whole
+    explained_share: Number | None
+    error: str | None
+    walked_share: Number | None
+    # Files of before these were written were made where TTLs were told, and counted no key without a size.
+    ttls_told: bool = True
+    unsized_keys: Whole = 0
+    contradiction: str | None = None
+
+
+class _Pattern(Struct, kw_only=True):
+    """A pattern's row, its names in base64. `select` leaves out lists of names by their places in `left_out`."""
+
+    pattern: bytes
+    match: bytes
+    parent: bytes | None
+    keys: Whole
+    size: Whole
+    share: Number
+    no_ttl_keys: Whole
+    db: Database | None
+    level: Whole
+    error: Number
+    types: tuple[tuple[str, Whole], ...]
+    idle_quantiles: tuple[Number, Number, Number] | None
+    estimated_bytes: _Ends
+    estimated_keys: _Ends
+    # Files of before they were written have none.
+    select: dict[str, Any] | None = None
+    idle_curve: tuple[Whole, ...] = ()
+    ttl_curve: tuple[Whole, ...] = ()
+    frequency_curve: tuple[Whole, ...] = ()
+
+
+class _File(Struct, kw_only=True):
+    """All of a saved scan. The format stands first: it tells a scan from any other file before all of it is read."""
+
+    format: str
+    taken_at: UnixTime
+    server: str
+    run_id: str | None
+    match: bytes | None
+    type: str | None
+    # What has a default is not in the files of some earlier versions.
+    pattern: dict[str, Any] | None = None
+    databases: tuple[Database, ...] | None = None
+    state: ScanState
+    pace: Pace
+    notes: tuple[str, ...]
+    estimated_bytes: _Ends
+    view: _View
+    types: tuple[tuple[str, Whole, Whole], ...]
+    top: tuple[KeyRecord, ...]
+    left_out: tuple[tuple[bytes, ...], ...] = ()
+    patterns: tuple[_Pattern, ...]
+    progress: dict[str, Any] | None = None
+
+
+_decoder = msgspec.json.Decoder(_File)
+# What a row of the file has as a row of the view has it.
+_PLAIN = tuple(
+    name for name in _Pattern.__struct_fields__ if name not in ("estimated_bytes", "estimated_keys", "select")
+)
 
 
 def save_scan(scan: SavedScan, path: Path) -> None:
     """Write `scan` to a new file at `path`, readable by its owner alone. Raises BadInput where that cannot be."""
-    written = json.dumps(_document(scan)) + "\n"
+    written = encoded(_document(scan)) + b"\n"
     if len(written) > _LARGEST:
         raise BadInput(f"{shown(path)} would be larger than a saved scan can be: scan with a smaller --top")
     try:
@@ -95,54 +136,58 @@ def load_scan(path: Path) -> SavedScan:
         raise BadInput(f"{shown(path)} is not a scan that this tool saved")
     raw, _ = read_small(path, _LARGEST)
     try:
-        found = members(parse(raw))
+        found = decoded(_decoder, raw)
         del raw
-        if found.get("format") != _FORMAT:
+        if found.format != _FORMAT:
             raise BadInput(f"{shown(path)} is not a scan that this tool saved")
         return _scan(found)
     except Damaged as error:
         raise BadInput(f"{shown(path)}, line 1: {error}: the scan is damaged") from None
 
 
-def _document(scan: SavedScan) -> dict[str, Any]:
+def _document(scan: SavedScan) -> _File:
     view = scan.view
-    return {
-        "format": _FORMAT,
-        "taken_at": scan.taken_at,
-        "server": scan.server,
-        "run_id": scan.run_id,
-        "match": _written(scan.match),
-        "type": scan.type,
-        "pattern": None if scan.pattern is None else pattern_text.fields(scan.pattern),
-        "databases": scan.databases,
-        "state": view.state.value,
-        "pace": view.pace.value,
-        "notes": list(view.notes),
-        "estimated_bytes": _ends(view.estimated_bytes),
-        "view": {name: getattr(view, name) for name in (*_PLAIN, "ttls_told", "unsized_keys", "contradiction")},
-        "types": [[kind.type, kind.keys, kind.size] for kind in view.types],
-        "top": [
-            {"db": row.id.db, "key": _written(row.id.key), "node": row.id.node}
-            | {name: getattr(row, name) for name in (*KEY_ROW, *KEY_ROW_LATER)}
-            for row in view.top
-        ],
-        **_patterns_document(view.patterns),
-        "progress": scan.progress,
-    }
+    left_out, patterns = _patterns_written(view.patterns)
+    return _File(
+        format=_FORMAT,
+        taken_at=scan.taken_at,
+        server=scan.server,
+        run_id=scan.run_id,
+        match=scan.match,
+        type=scan.type,
+        pattern=None if scan.pattern is None else pattern_text.fields(scan.pattern),
+        databases=scan.databases,
+        state=view.state,
+        pace=view.pace,
+        notes=view.notes,
+        estimated_bytes=_ends(view.estimated_bytes),
+        view=_View(*(getattr(view, name) for name in _View.__struct_fields__)),
+        types=tuple((kind.type, kind.keys, kind.size) for kind in view.types),
+        top=tuple(KeyRecord(db=row.id.db, key=row.id.key, node=row.id.node, **key_fields(row)) for row in view.top),
+        left_out=left_out,
+        patterns=patterns,
+        progress=None if scan.progress is None else dict(scan.progress),
+    )
 
 
-def _patterns_document(rows: Sequence[PatternRow]) -> dict[str, Any]:
-    """The rows, and once for all of them the lists of names that some leave out: many rows share one."""
+def _patterns_written(rows: Sequence[PatternRow]) -> tuple[tuple[tuple[bytes, ...], ...], tuple[_Pattern, ...]]:
+    """Once for all of the rows the lists of names that some leave out, as many rows share one; and the rows."""
     lists = dict.fromkeys(names for row in rows if row.select is not None for names in row.select.others)
     lists.pop(None, None)
     places: dict[tuple[bytes, ...] | None, int | None] = {names: place for place, names in enumerate(lists)}
-    return {
-        "left_out": [[_written(name) for name in names or ()] for names in lists],
-        "patterns": [_pattern_document(row) | {"select": _select_document(row.select, places)} for row in rows],
-    }
+    patterns = tuple(
+        _Pattern(
+            **{name: getattr(row, name) for name in _PLAIN},
+            estimated_bytes=_ends(row.estimated_bytes),
+            estimated_keys=_ends(row.estimated_keys),
+            select=_select_fields(row.select, places),
+        )
+        for row in rows
+    )
+    return tuple(names or () for names in lists), patterns
 
 
-def _select_document(
+def _select_fields(
     select: KeyPattern | None, places: Mapping[tuple[bytes, ...] | None, int | None]
 ) -> dict[str, Any] | None:
     if select is None:
@@ -151,105 +196,54 @@ def _select_document(
     return pattern_text.fields(replace(select, others=())) | {"others": others}
 
 
-def _select(value: object, lists: Sequence[tuple[bytes, ...]]) -> KeyPattern | None:
-    if value is None:
-        return None
-    found = members(value)
-    pattern = pattern_text.checked({**found, "others": []})
-    places = taken(found, "others", several(optional(tally)))
-    if len(places) not in (0, len(pattern.parts)) or any(place is not None and place >= len(lists) for place in places):
-        raise Damaged("is not a pattern")
-    return replace(pattern, others=tuple(None if place is None else lists[place] for place in places))
-
-
-def _pattern_document(row: PatternRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in _PATTERN} | {
-        "pattern": _written(row.pattern),
-        "match": _written(row.match),
-        "parent": _written(row.parent),
-        "types": [list(pair) for pair in row.types],
-        "idle_quantiles": row.idle_quantiles,
-        **{name: list(getattr(row, name)) for name in _CURVES},
-        "estimated_bytes": _ends(row.estimated_bytes),
-        "estimated_keys": _ends(row.estimated_keys),
-    }
-
-
-def _scan(found: dict[str, Any]) -> SavedScan:
-    sums = taken(found, "view", members)
-    lists: tuple[tuple[bytes, ...], ...] = given(found, "left_out", several(several(base64_bytes)), ())
+def _scan(found: _File) -> SavedScan:
     view = ScanView(
-        state=taken(found, "state", one_of(ScanState)),
-        pace=taken(found, "pace", one_of(Pace)),
-        notes=taken(found, "notes", several(text)),
-        estimated_bytes=taken(found, "estimated_bytes", _interval),
-        types=taken(found, "types", several(_type_row)),
-        top=taken(found, "top", several(_row)),
-        patterns=taken(found, "patterns", several(lambda value: _pattern(value, lists))),
-        **all_taken(sums, _PLAIN),
-        # Files of before it was written were made where TTLs were told.
-        ttls_told=given(sums, "ttls_told", flag, True),
-        # Files of before it was written did not count them.
-        unsized_keys=given(sums, "unsized_keys", whole, 0),
-        contradiction=given(sums, "contradiction", optional(text), None),
+        state=found.state,
+        pace=found.pace,
+        notes=found.notes,
+        estimated_bytes=_interval(found.estimated_bytes),
+        types=tuple(TypeRow(*kind) for kind in found.types),
+        top=tuple(record.row() for record in found.top),
+        patterns=tuple(_pattern(row, found.left_out) for row in found.patterns),
+        **msgspec.structs.asdict(found.view),
     )
     return SavedScan(
         view,
-        taken(found, "taken_at", moment),
-        taken(found, "server", text),
-        taken(found, "run_id", optional(text)),
-        taken(found, "match", optional(base64_bytes)),
-        taken(found, "type", optional(text)),
-        # Files of before it was written have none.
-        given(found, "progress", optional(members), None),
-        given(found, "pattern", optional(pattern_text.checked), None),
-        given(found, "databases", optional(several(database)), None),
+        found.taken_at,
+        found.server,
+        found.run_id,
+        found.match,
+        found.type,
+        found.progress,
+        None if found.pattern is None else pattern_text.from_fields(found.pattern),
+        found.databases,
     )
 
 
-def _row(value: object) -> KeyRow:
-    found = members(value)
-    key = KeyId(taken(found, "db", database), taken(found, "key", base64_bytes), taken(found, "node", text))
-    return KeyRow(key, **key_row(found))
-
-
-def _type_row(value: object) -> TypeRow:
-    return TypeRow(*row(text, whole, whole)(value))
-
-
-def _pattern(value: object, lists: Sequence[tuple[bytes, ...]]) -> PatternRow:
-    found = members(value)
+def _pattern(row: _Pattern, lists: Sequence[tuple[bytes, ...]]) -> PatternRow:
+    if any(len(curve) not in (0, len(CURVE_SHARES)) for curve in (row.idle_curve, row.ttl_curve, row.frequency_curve)):
+        raise Damaged("a pattern in it has no curve")
     return PatternRow(
-        pattern=taken(found, "pattern", base64_bytes),
-        match=taken(found, "match", base64_bytes),
-        parent=taken(found, "parent", optional(base64_bytes)),
-        types=taken(found, "types", several(row(text, whole))),
-        idle_quantiles=taken(found, "idle_quantiles", optional(row(number, number, number))),
-        estimated_bytes=taken(found, "estimated_bytes", _interval),
-        estimated_keys=taken(found, "estimated_keys", _interval),
-        select=given(found, "select", lambda select: _select(select, lists), None),
-        # Files of before they were written have none.
-        idle_curve=given(found, "idle_curve", _curve, _NO_CURVE),
-        ttl_curve=given(found, "ttl_curve", _curve, _NO_CURVE),
-        frequency_curve=given(found, "frequency_curve", _curve, _NO_CURVE),
-        **all_taken(found, _PATTERN),
+        **{name: getattr(row, name) for name in _PLAIN},
+        estimated_bytes=_interval(row.estimated_bytes),
+        estimated_keys=_interval(row.estimated_keys),
+        select=_select(row.select, lists),
     )
 
 
-def _curve(value: object) -> tuple[int, ...]:
-    values = several(whole)(value)
-    if len(values) not in (0, len(CURVE_SHARES)):
-        raise Damaged("is not a curve")
-    return values
+def _select(found: dict[str, Any] | None, lists: Sequence[tuple[bytes, ...]]) -> KeyPattern | None:
+    if found is None:
+        return None
+    pattern = pattern_text.from_fields({**found, "others": []})
+    places = converted(found.get("others"), tuple[Count | None, ...])
+    if len(places) not in (0, len(pattern.parts)) or any(place is not None and place >= len(lists) for place in places):
+        raise Damaged("a pattern in it leaves out names that are not there")
+    return replace(pattern, others=tuple(None if place is None else lists[place] for place in places))
 
 
-def _interval(value: object) -> Interval | None:
-    return None if value is None else Interval(*row(number, number, number)(value))
+def _interval(ends: _Ends) -> Interval | None:
+    return None if ends is None else Interval(*ends)
 
 
-def _written(raw: bytes | None) -> str | None:
-    return None if raw is None else base64.b64encode(raw).decode("ascii")
-
-
-def _ends(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [interval.value, interval.low, interval.high]
+def _ends(interval: Interval | None) -> _Ends:
+    return None if interval is None else (interval.value, interval.low, interval.high)

@@ -4,8 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from redis_oom_tui.formatting.sanitize import escape_exact, unescape_exact
-from redis_oom_tui.formatting.typed import Damaged
+from msgspec import Struct
+
+from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.formatting.typed import Damaged, converted, exact_bytes
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import PatternRow
@@ -177,39 +179,36 @@ def _listed_byte(symbol: str) -> bytes:
     return VARIABLE if symbol == "<id>" else _byte(symbol)
 
 
+class _Fields(Struct, frozen=True):
+    """A pattern in JSON, its names as `escape_exact` writes them."""
+
+    parts: tuple[str, ...]
+    below: bool
+    delimiters: str
+    others: tuple[tuple[str, ...] | None, ...]
+
+
 def fields(pattern: KeyPattern) -> dict[str, Any]:
     """`pattern` as plain values, for files."""
     return {
-        "parts": [escape_exact(part) for part in pattern.parts],
+        "parts": _escaped_names(pattern.parts),
         "below": pattern.below,
         "delimiters": escape_exact(pattern.delimiters),
-        "others": [None if names is None else [escape_exact(name) for name in names] for names in pattern.others],
+        "others": [None if names is None else _escaped_names(names) for names in pattern.others],
     }
 
 
-def from_fields(found: Any) -> KeyPattern:
-    """What `fields` wrote. For anything else, ValueError, TypeError, KeyError or BadInput."""
-    if not isinstance(found, dict) or not isinstance(found["below"], bool):
-        raise TypeError("not a pattern")
-    others = tuple(None if names is None else _names(names) for names in found["others"])
-    parts = _names(found["parts"])
-    if len(others) not in (0, len(parts)):
-        raise ValueError("not a pattern")
-    return KeyPattern(parts, found["below"], _names([found["delimiters"]])[0], others)
-
-
-def checked(found: object) -> KeyPattern:
+def from_fields(found: object) -> KeyPattern:
     """What `fields` wrote; raises Damaged for anything else."""
-    try:
-        return from_fields(found)
-    except (ValueError, TypeError, KeyError, BadInput):
-        raise Damaged("is not a pattern") from None
+    read = converted(found, _Fields)
+    if len(read.others) not in (0, len(read.parts)):
+        raise Damaged("it is not a pattern")
+    others = tuple(None if names is None else tuple(map(exact_bytes, names)) for names in read.others)
+    return KeyPattern(tuple(map(exact_bytes, read.parts)), read.below, exact_bytes(read.delimiters), others)
 
 
-def _names(listed: Sequence[Any]) -> tuple[bytes, ...]:
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise TypeError("not a list of names")
-    return tuple(unescape_exact(one) for one in listed)
+def _escaped_names(names: Sequence[bytes]) -> list[str]:
+    return [escape_exact(name) for name in names]
 
 
 def keys_of_globs(rows: Sequence[PatternRow]) -> list[int]:

@@ -82,6 +82,8 @@ def unescape_exact(text: str) -> bytes:
     >>> unescape_exact("a\\\\b\\xc3")
     b'a\\b\xc3'
     """
+    if "\\" not in text:
+        return text.encode("utf-8", "surrogateescape")
     out = bytearray()
     position = 0
     while position < len(text):

@@ -1,215 +1,145 @@
-"""Values read from JSON, each checked for its type and range before anything uses it."""
+"""JSON read into typed structs: what does not fit is Damaged, one sentence that says where and why."""
 
-import base64
 import json
-import math
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import re
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
 
 from redis_oom_tui.formatting.sanitize import unescape_exact
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyId, KeyRow
 
 T = TypeVar("T")
-Check = Callable[[object], T]
 
-# Servers tell counters of 64 bits, and sums of them are kept: what is larger was never ours.
-_LARGEST = 2**100
+# Servers tell counters of 64 bits: what is larger was never ours, and no float could hold it.
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Database = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+# A number stays whole or not, as it is in the file: a plan's hash is over its text.
+Number = Whole | float
 # Unix seconds up to the year 9999: what a date can be made of.
-_LATEST = 253402300799.0
-_LARGEST_DB = 2**31 - 1
+UnixTime = Annotated[int, Meta(ge=0, le=253402300799)] | Annotated[float, Meta(ge=0, le=253402300799.0)]
+
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a string",
+    "bool": "true or false",
+    "bytes": "base64",
+    "array": "a list",
+    "object": "a JSON object",
+    "null": "null",
+}
+_EXPECTED = re.compile(r"Expected `([a-z| ]+)`, got")
+_MISSING = re.compile(r"Object missing required field (`\w+`)")
+_PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
+_ROW_PLACE = re.compile(r"\[(\d+)\]")
 
 
 class Damaged(ValueError):
-    """A value that is not what it should be; the text says what is wrong with it, after the name of the member."""
+    """A value that is not what it should be; the text says what is wrong with it, and where."""
 
 
-def parse(raw: bytes | str) -> Any:
-    """The JSON in `raw`; raises Damaged for anything else, however deep or large it is.
+class KeyRecord(Struct, kw_only=True):
+    """A key's row as saved scans hold it: the name in base64."""
 
-    >>> parse("[1]")
+    db: Database
+    key: bytes
+    node: str = ""
+    type: str
+    size: Whole | None
+    ttl_ms: Whole | None
+    idle_seconds: Whole | None
+    frequency: Whole | None
+    encoding: str | None
+    elements: Whole | None
+    measured: bool
+    suspect: bool
+    # Rows of earlier versions do not have these.
+    size_low: Whole | None = None
+    size_high: Whole | None = None
+
+    def row(self) -> KeyRow:
+        """The row that was written."""
+        fields = {name: getattr(self, name) for name in _ROW_FIELDS}
+        return KeyRow(KeyId(self.db, self.key, self.node), **fields)
+
+
+_ROW_FIELDS = tuple(name for name in KeyRecord.__struct_fields__ if name not in ("db", "key", "node"))
+
+
+def key_fields(row: KeyRow) -> dict[str, Any]:
+    """What a `KeyRecord` of `row` holds, by name, but for who it is."""
+    return {name: getattr(row, name) for name in _ROW_FIELDS}
+
+
+def encoded(value: object) -> bytes:
+    """`value` as JSON. A path of bytes that are no text is escaped, as the standard library does."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value)).encode("ascii")
+
+
+def decoded(decoder: "msgspec.json.Decoder[T]", raw: bytes) -> T:
+    """What `decoder` makes of the JSON in `raw`; raises Damaged for anything else, however deep or large it is.
+
+    >>> decoded(msgspec.json.Decoder(list[int]), b"[1]")
     [1]
+    >>> decoded(msgspec.json.Decoder(KeyRecord), b'{"db": "0"}')
+    Traceback (most recent call last):
+    redis_oom_tui.formatting.typed.Damaged: `db` is not a whole number
     """
     try:
-        return json.loads(raw)
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Damaged(_sentence(str(error), decoder.type)) from None
     except RecursionError:
         raise Damaged("its values are nested too deep") from None
     except (ValueError, MemoryError):
         raise Damaged("it is not JSON") from None
 
 
-def members(value: object) -> dict[str, Any]:
-    """A JSON object."""
-    if not isinstance(value, dict):
-        raise Damaged("is not a JSON object")
-    return value
-
-
-def text(value: object) -> str:
-    """A string that can be written to a terminal or a file."""
-    if not isinstance(value, str):
-        raise Damaged("is not a string")
-    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-        raise Damaged("is not a string of whole characters")
-    return value
-
-
-def printable(value: object) -> str:
-    """A string without control characters."""
-    found = text(value)
-    if not found.isprintable():
-        raise Damaged("holds control characters")
-    return found
-
-
-def whole(value: object) -> int:
-    """A whole number that a float can hold."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Damaged("is not a whole number")
-    if not -_LARGEST < value < _LARGEST:
-        raise Damaged("is too large a number")
-    return value
-
-
-def tally(value: object) -> int:
-    """A whole number from 0."""
-    found = whole(value)
-    if found < 0:
-        raise Damaged("is less than 0")
-    return found
-
-
-def database(value: object) -> int:
-    """The number of a database."""
-    found = tally(value)
-    if found > _LARGEST_DB:
-        raise Damaged("is too large a number")
-    return found
-
-
-def number(value: object) -> float:
-    """A number, whole or not, as it is in the file; not infinite."""
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, float):
-        raise Damaged("is not a finite number")
+def converted(value: object, kind: type[T], *, with_bytes: bool = False) -> T:
+    """`value`, which came out of JSON, as a `kind`; `with_bytes`, bytes stand in it already. Raises Damaged."""
     try:
-        return whole(value)
-    except Damaged as error:
-        raise Damaged(str(error).replace("whole number", "number")) from None
+        return msgspec.convert(value, kind, builtin_types=(bytes,) if with_bytes else ())
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise Damaged(_sentence(str(error), kind)) from None
 
 
-def moment(value: object) -> float:
-    """A time in Unix seconds."""
-    found = number(value)
-    if not 0 <= found <= _LATEST:
-        raise Damaged("is not a time in Unix seconds")
-    return found
+def printable(*texts: str) -> None:
+    """Raise Damaged where one of `texts` has control characters."""
+    if not all(map(str.isprintable, texts)):
+        raise Damaged("it holds control characters")
 
 
-def flag(value: object) -> bool:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise Damaged("is neither true nor false")
-    return value
-
-
-def base64_bytes(value: object) -> bytes:
-    """Bytes written in base64."""
+def exact_bytes(text: str) -> bytes:
+    """Bytes as `sanitize.escape_exact` writes them. Raises Damaged."""
     try:
-        return base64.b64decode(text(value).encode("ascii"), validate=True)
-    except ValueError:
-        raise Damaged("is not base64") from None
-
-
-def exact_bytes(value: object) -> bytes:
-    """Bytes as `words.hostile.exact` writes them."""
-    try:
-        return unescape_exact(text(value))
+        return unescape_exact(text)
     except (BadInput, UnicodeError):
-        raise Damaged("is not a name as this tool writes it") from None
+        raise Damaged("a name in it is not as this tool writes it") from None
 
 
-def optional(check: Check[T]) -> Check[T | None]:
-    """What `check` takes, or null."""
-    return lambda value: None if value is None else check(value)
+def _sentence(error: str, kind: Any) -> str:
+    """msgspec's sentence in our words."""
+    missing, expected, place = _MISSING.match(error), _EXPECTED.match(error), _PLACE.search(error)
+    if missing:
+        return f"{missing[1]} is missing"
+    what = "it" if place is None or not place[1] else f"`{_named(place[1], kind)}`"
+    if expected:
+        return f"{what} is not {' or '.join(_WORDS.get(word, word) for word in expected[1].split(' | '))}"
+    if ">=" in error or "<=" in error or "out of range" in error:
+        return f"{what} is out of range"
+    if "length" in error:
+        return f"{what} is a list of another length"
+    return f"{what} is not base64" if "base64" in error else f"{what} is not a value that is known here"
 
 
-def several(check: Check[T]) -> Check[tuple[T, ...]]:
-    """A list of what `check` takes."""
-
-    def checked(value: object) -> tuple[T, ...]:
-        if not isinstance(value, list):
-            raise Damaged("is not a list")
-        return tuple(check(one) for one in value)
-
-    return checked
-
-
-def row(*checks: Check[Any]) -> Check[tuple[Any, ...]]:
-    """A list of as many values as there are checks, each for one of them."""
-
-    def checked(value: object) -> tuple[Any, ...]:
-        if not isinstance(value, list) or len(value) != len(checks):
-            raise Damaged(f"is not a list of {len(checks)} values")
-        return tuple(check(one) for check, one in zip(checks, value, strict=True))
-
-    return checked
-
-
-def one_of(kind: Callable[[Any], T]) -> Check[T]:
-    """A value of an enumeration."""
-
-    def checked(value: object) -> T:
-        try:
-            return kind(value)
-        except (ValueError, TypeError):
-            raise Damaged("is not a value that is known here") from None
-
-    return checked
-
-
-def taken(found: Mapping[str, Any], name: str, check: Check[T]) -> T:
-    """The member `name` of a JSON object, checked; raises Damaged, with its name, where it is missing or wrong.
-
-    >>> taken({"db": "0"}, "db", whole)
-    Traceback (most recent call last):
-    redis_oom_tui.formatting.typed.Damaged: `db` is not a whole number
-    """
-    if name not in found:
-        raise Damaged(f"`{name}` is missing")
-    try:
-        return check(found[name])
-    except Damaged as error:
-        raise Damaged(f"`{name}` {error}") from None
-
-
-def given(found: Mapping[str, Any], name: str, check: Check[T], default: T) -> T:
-    """As `taken`, or `default` where the member is missing."""
-    return taken(found, name, check) if name in found else default
-
-
-def all_taken(found: Mapping[str, Any], checks: Mapping[str, Check[Any]]) -> dict[str, Any]:
-    """Each member named in `checks`, checked."""
-    return {name: taken(found, name, check) for name, check in checks.items()}
-
-
-KEY_ROW: Mapping[str, Check[Any]] = {
-    "type": text,
-    "size": optional(whole),
-    "ttl_ms": optional(whole),
-    "idle_seconds": optional(whole),
-    "frequency": optional(whole),
-    "encoding": optional(text),
-    "elements": optional(whole),
-    "measured": flag,
-    "suspect": flag,
-}
-"""A row of a key, but for its identity."""
-
-KEY_ROW_LATER: Mapping[str, Check[Any]] = {"size_low": optional(whole), "size_high": optional(whole)}
-"""What rows of earlier versions do not have."""
-
-
-def key_row(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What `found` says of a key's row."""
-    return all_taken(found, KEY_ROW) | {name: given(found, name, check, None) for name, check in KEY_ROW_LATER.items()}
+def _named(place: str, kind: Any) -> str:
+    """The field's name where a row is written as a list."""
+    index = _ROW_PLACE.fullmatch(place)
+    return str(kind.__struct_fields__[int(index[1])]) if index and hasattr(kind, "__struct_fields__") else place

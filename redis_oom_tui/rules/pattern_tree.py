@@ -1,14 +1,14 @@
 """Keys counted by pattern, at every level of their names, in bounded memory; the tree as plain values for a file."""
 
-import base64
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain
 from operator import add
 from typing import Any
 
-from redis_oom_tui.formatting.typed import text, whole
+from msgspec import Struct, to_builtins
+
+from redis_oom_tui.formatting.typed import Count, Database, Whole, converted
 from redis_oom_tui.rules import patterns
 from redis_oom_tui.rules.patterns import PatternCache
 from redis_oom_tui.rules.sampling import STEPS, add_histograms, step_of
@@ -253,6 +253,22 @@ def below(root: Node) -> Iterator[Node]:
         waiting.extend(node.children.values())
 
 
+class _Row(Struct, array_like=True):
+    """One node of the tree, its parent by its place among the rows, and its name in base64."""
+
+    db: Database
+    parent: Count | None
+    name: bytes
+    figures: list[Whole]
+    types: list[tuple[str, Whole]]
+    idle: list[Whole]
+    sums: tuple[Whole, Whole, Whole]
+    crowded: bool
+    # Files of before TTLs and frequencies were kept have none.
+    ttl: list[Whole] = []
+    frequency: list[Whole] = []
+
+
 def tree_rows(tree: PatternTree) -> list[list[Any]]:
     """One row a node, each after its parent, which it names by its place."""
     rows: list[list[Any]] = []
@@ -260,33 +276,29 @@ def tree_rows(tree: PatternTree) -> list[list[Any]]:
     for db, node in _nodes(tree):
         places[id(node)] = len(rows)
         parent = None if node.parent is None else places[id(node.parent)]
-        types = [[kind.decode("latin-1"), keys] for kind, keys in node.types.items()]
-        name = base64.b64encode(node.name).decode("ascii")
-        sums = [node.no_ttl, node.folded, node.error]
-        idle, *spreads = node.spreads
-        rows.append([db, parent, name, node.figures, types, idle, sums, node.crowded, *spreads])
+        types = [(kind.decode("latin-1"), keys) for kind, keys in node.types.items()]
+        sums = (node.no_ttl, node.folded, node.error)
+        row = _Row(db, parent, node.name, node.figures, types, node.spreads[0], sums, node.crowded, *node.spreads[1:])
+        rows.append(to_builtins(row))
     return rows
 
 
-def tree_from(rows: Sequence[Sequence[Any]], tree: PatternTree) -> None:
-    """Fill an empty `tree` with what `tree_rows` gave; for anything else, ValueError, TypeError or IndexError."""
+def tree_from(rows: object, tree: PatternTree) -> None:
+    """Fill an empty `tree` with what `tree_rows` gave; ValueError or IndexError for anything else."""
     made: list[Node] = []
-    for db, place, name, figures, types, idle, sums, crowded, *more in rows:
-        # Files of before TTLs and frequencies were kept have none.
-        spreads = [list(spread) for spread in (idle, *(more or ([], [])))]
-        if len(figures) not in (0, 2 * GROUPS) or [len(one) in (0, STEPS) for one in spreads] != [True] * 3:
+    for row in converted(rows, list[_Row]):
+        spreads = [row.idle, row.ttl, row.frequency]
+        if len(row.figures) not in (0, 2 * GROUPS) or any(len(spread) not in (0, STEPS) for spread in spreads):
             raise ValueError("not a node")
-        for one in (db, *figures, *chain.from_iterable(spreads), *sums):
-            whole(one)
-        parent = None if place is None else made[place]
-        node = Node(base64.b64decode(name, validate=True), parent)
-        node.figures, node.spreads = list(figures), spreads
-        node.no_ttl, node.folded, node.error = sums
+        parent = None if row.parent is None else made[row.parent]
+        node = Node(row.name, parent)
+        node.figures, node.spreads = row.figures, spreads
+        node.no_ttl, node.folded, node.error = row.sums
         # Files of before every fold closed its parent have some that folded and stayed open.
-        node.crowded = crowded is True or node.folded > 0
-        node.types.update({text(kind).encode("latin-1"): whole(keys) for kind, keys in types})
+        node.crowded = row.crowded or node.folded > 0
+        node.types.update({kind.encode("latin-1"): keys for kind, keys in row.types})
         if parent is None:
-            tree.roots[db] = node
+            tree.roots[row.db] = node
         else:
             parent.children[node.name] = node
             tree.nodes += 1

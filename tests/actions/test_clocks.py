@@ -110,7 +110,7 @@ def _as_of_before(path: Path, skew: int) -> None:
         for record in records
     ]
     path.write_bytes(
-        json.dumps(fields).encode() + b"\n" + b"".join(backup_lines.key_line(record) for record in moved) + lines[-1]
+        json.dumps(fields).encode() + b"\n" + b"".join(backup_lines.record_line(record) for record in moved) + lines[-1]
     )
 
 

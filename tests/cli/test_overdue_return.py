@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.cli.main import main
-from redis_oom_tui.files.audit import AuditFile, change_fields
+from redis_oom_tui.files.audit import AuditFile
+from redis_oom_tui.files.audit_lines import change_fields
 from redis_oom_tui.models.settings import Change, ChangeResult
 from tests.support.servers import RunningServer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.files.audit import LETTERS
+from redis_oom_tui.files.audit_lines import LETTERS
 from redis_oom_tui.models.plan import Outcome
 from tests.support.long_cleanup import KEPT, KEYS, audit_lines, begin, command, environ, fill, wait_until_under_way
 from tests.support.servers import RunningServer, started

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.files.audit import AuditFailed, AuditFile, change_fields
+from redis_oom_tui.files.audit import AuditFailed, AuditFile
+from redis_oom_tui.files.audit_lines import change_fields
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import Change, ChangeResult
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from redis_oom_tui.files import config
-from redis_oom_tui.files.audit import AuditFile, change_fields
+from redis_oom_tui.files.audit import AuditFile
+from redis_oom_tui.files.audit_lines import change_fields
 from redis_oom_tui.files.backup import BackupWriter, backups, read_head, read_records
 from redis_oom_tui.files.backup_check import inspect
 from redis_oom_tui.files.backup_lines import Record

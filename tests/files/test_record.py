@@ -206,7 +206,7 @@ async def test_the_time_line_moves_and_holds(tmp_path: Path) -> None:
         (b'"snapshot":{', b'"snapshot":5,"x":{', "line 3, a snapshot"),
         (b'"snapshot":{', b'"snapshot":' + b"[" * 60000 + b",{", "line 3, a snapshot: its values are nested too deep"),
         (b'"snapshot":{', b'"snapshot":{"took_seconds":' + b"[" * 60000 + b"]" * 60000 + b",", "nested too deep"),
-        (b'"snapshot":{', b'"snapshot":{"taken_at":1e999,"keys":' + b"9" * 5000 + b",", "not JSON"),
+        (b'"snapshot":{', b'"snapshot":{"taken_at":1e999,"keys":' + b"9" * 5000 + b",", "out of range"),
     ],
     ids=["another type", "deep and cut", "deep", "huge numbers"],
 )
@@ -232,9 +232,9 @@ async def test_a_damaged_poll_is_a_server_that_was_lost_and_ends_nothing(
     [
         (b'"made_at":', b'"made":', "line 1: `made_at` is missing"),
         (b'"address":{', b'"address":5,"x":{', "line 1: `address` is not a JSON object"),
-        (b'"monotonic":1.0', b'"monotonic":1e999', "line 2: `monotonic` is not a finite number"),
+        (b'"monotonic":1.0', b'"monotonic":1e999', "line 2: `monotonic` is out of range"),
         (b'"monotonic":1.0', b'"monotonic":NaN', "line 2: it is no moment"),
-        (b'"at":', b'"at":-', "line 2: `at` is not a time"),
+        (b'"at":', b'"at":-', "line 2: `at` is out of range"),
         (b'"version":1', b'"version":' + b"[" * 60000, "no recording"),
     ],
     ids=["no time", "no address", "infinite", "not a number", "before 1970", "deep"],

@@ -1,17 +1,16 @@
 """A scan that broke off, as plain values (JSON's): where its walks stand and all it has counted, to go on from."""
 
-import base64
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct, to_builtins
+from msgspec.structs import asdict
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.formatting.typed import KEY_ROW, KEY_ROW_LATER, key_row, number, optional, taken, text
+from redis_oom_tui.formatting.typed import Count, Database, KeyRecord, Number, Whole, converted, key_fields
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
 from redis_oom_tui.rules.pattern_tree import tree_from, tree_rows
 from redis_oom_tui.server.scan.aggregates import ScanAggregates, TopKey
@@ -19,8 +18,75 @@ from redis_oom_tui.server.scan.cursor_ranges import CursorRange
 from redis_oom_tui.server.scan.view import ScanProgress
 
 _COUNTS = ("keys", "bytes", "volatile_keys", "volatile_bytes", "vanished", "refused", "threshold", "pages")
-_LARGEST = 2**64
-_WALK = ("db", "part", "bits", "cursor", "ended")
+# Cursors have 64 bits, of which the highest may be set.
+_Cursor = Annotated[int, Meta(ge=-1)]
+_LARGEST_CURSOR = 2**64
+
+
+class _Options(Struct, kw_only=True):
+    """What the scan was asked for; bytes in base64, as everywhere in it."""
+
+    databases: tuple[Database, ...] | None
+    match: bytes | None
+    type: str | None
+    pace: Pace
+    top: Count
+    idle: bool
+    delimiters: bytes
+    max_patterns: Count
+    # Files of before it was written have none.
+    pattern: dict[str, Any] | None = None
+
+
+class _Walk(Struct, kw_only=True):
+    """Where a walk through a part of a database stands."""
+
+    db: Database
+    part: Count
+    bits: Annotated[int, Meta(ge=0, le=64)]
+    cursor: _Cursor
+    ended: bool
+    page: list[bytes]
+    head: set[bytes] | None
+    given: frozenset[bytes]
+
+
+class _Top(KeyRecord, kw_only=True):
+    """One of the largest keys. Files of before `answered` was written have the size from a few elements itself."""
+
+    counted: Whole
+    group: Whole
+    asked: bool
+    answered: Whole | None = None
+
+
+class _Tally(Struct, kw_only=True):
+    """What was counted so far."""
+
+    keys: Whole
+    bytes: Whole
+    volatile_keys: Whole
+    volatile_bytes: Whole
+    vanished: Whole
+    refused: Whole
+    threshold: Whole
+    pages: Whole
+    unsized: Whole = 0
+    group_keys: list[Whole]
+    group_bytes: list[Whole]
+    types: list[tuple[str, Whole, Whole]]
+    top: list[_Top]
+    tree: list[Any]
+
+
+class _Values(Struct, kw_only=True):
+    """All that is kept of a scan that broke off."""
+
+    run_id: str
+    elapsed: Number
+    options: _Options
+    walks: list[list[_Walk]]
+    tally: _Tally
 
 
 class Checkpoint(Struct, frozen=True):
@@ -37,82 +103,72 @@ def checkpoint_values(begun: Checkpoint) -> dict[str, Any] | None:
     standing = begun.standing
     if standing.state is ScanState.COMPLETE or standing.run_id is None or not standing.walks:
         return None
-    return {
-        "run_id": standing.run_id,
-        "elapsed": begun.elapsed,
-        "options": _options_written(begun.options),
-        "walks": [[_walk_written(walk) for walk in walks] for walks in standing.walks.values()],
-        "tally": _tally_written(begun.tally),
-    }
+    values = _Values(
+        run_id=standing.run_id,
+        elapsed=begun.elapsed,
+        options=_options_written(begun.options),
+        walks=[[_walk_written(walk) for walk in walks] for walks in standing.walks.values()],
+        tally=_tally_written(begun.tally),
+    )
+    found: dict[str, Any] = to_builtins(values)
+    return found
 
 
 def checkpoint_from(progress: Mapping[str, Any], *, pace: Pace | None = None, sample: int | None = None) -> Checkpoint:
     """What `checkpoint_values` wrote, to resume at `pace`, up to a `sample` of so many keys in all. Raises BadInput."""
     try:
-        options = _options(progress["options"], pace, sample)
-        tally = _tally(progress["tally"], options)
-        walks = [_chained([_walk(one) for one in some]) for some in progress["walks"]]
+        found = converted(progress, _Values)
+        options = _options(found.options, pace, sample)
+        tally = _tally(found.tally, options)
+        walks = [_chained([_walk(one) for one in some]) for some in found.walks]
         standing = ScanProgress(
             state=ScanState.STOPPED,
             walks={some[0].db: some for some in walks},
-            run_id=taken(progress, "run_id", text),
+            run_id=found.run_id,
             notes=(f"{count(tally.keys)} keys were counted in an earlier run: what became of them since is not seen",),
         )
-        return Checkpoint(options, standing, tally, taken(progress, "elapsed", number))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+    except (ValueError, IndexError):
         raise BadInput("what the saved scan holds to go on from is damaged: start a new one") from None
+    return Checkpoint(options, standing, tally, found.elapsed)
 
 
-def _options_written(options: ScanOptions) -> dict[str, Any]:
-    return {
-        "databases": options.databases,
-        "match": None if options.match is None else _text(options.match),
-        "type": options.type,
-        "pace": options.pace.value,
-        "top": options.top,
-        "idle": options.idle,
-        "delimiters": _text(options.delimiters),
-        "max_patterns": options.max_patterns,
-        "pattern": None if options.pattern is None else pattern_text.fields(options.pattern),
-    }
+def _options_written(options: ScanOptions) -> _Options:
+    return _Options(
+        databases=options.databases,
+        match=options.match,
+        type=options.type,
+        pace=options.pace,
+        top=options.top,
+        idle=options.idle,
+        delimiters=options.delimiters,
+        max_patterns=options.max_patterns,
+        pattern=None if options.pattern is None else pattern_text.fields(options.pattern),
+    )
 
 
-def _options(found: Mapping[str, Any], pace: Pace | None, sample: int | None) -> ScanOptions:
-    databases = found["databases"]
+def _options(found: _Options, pace: Pace | None, sample: int | None) -> ScanOptions:
     return ScanOptions(
-        databases=None if databases is None else tuple(_number(db) for db in databases),
-        match=None if found["match"] is None else _bytes(found["match"]),
-        type=taken(found, "type", optional(text)),
-        pace=Pace(found["pace"]) if pace is None else pace,
-        top=_number(found["top"]),
+        databases=found.databases,
+        match=found.match,
+        type=found.type,
+        pace=pace or found.pace,
+        top=found.top,
         sample=sample,
-        idle=bool(found["idle"]),
-        delimiters=_bytes(found["delimiters"]),
-        max_patterns=_number(found["max_patterns"]),
-        # Files of before it was written have none.
-        pattern=None if found.get("pattern") is None else pattern_text.from_fields(found["pattern"]),
+        idle=found.idle,
+        delimiters=found.delimiters,
+        max_patterns=found.max_patterns,
+        pattern=None if found.pattern is None else pattern_text.from_fields(found.pattern),
     )
 
 
-def _walk_written(walk: CursorRange) -> dict[str, Any]:
-    return {name: getattr(walk, name) for name in _WALK} | {
-        "page": _texts(walk.page),
-        "head": None if walk.head is None else _texts(walk.head),
-        "given": _texts(walk.given),
-    }
+def _walk_written(walk: CursorRange) -> _Walk:
+    return _Walk(**{name: getattr(walk, name) for name in _Walk.__struct_fields__})
 
 
-def _walk(found: Mapping[str, Any]) -> CursorRange:
-    return CursorRange(
-        _number(found["db"]),
-        part=_number(found["part"]),
-        bits=_number(found["bits"]),
-        cursor=_number(found["cursor"]),
-        ended=found["ended"] is True,
-        page=_names(found["page"]),
-        head=None if found["head"] is None else set(_names(found["head"])),
-        given=frozenset(_names(found["given"])),
-    )
+def _walk(found: _Walk) -> CursorRange:
+    if max(found.part, found.cursor) >= _LARGEST_CURSOR:
+        raise ValueError("not a cursor")
+    return CursorRange(**asdict(found))
 
 
 def _chained(walks: list[CursorRange]) -> list[CursorRange]:
@@ -121,70 +177,38 @@ def _chained(walks: list[CursorRange]) -> list[CursorRange]:
     return walks
 
 
-def _tally_written(tally: ScanAggregates) -> dict[str, Any]:
-    return {name: getattr(tally, name) for name in (*_COUNTS, "unsized")} | {
-        "group_keys": tally.group_keys,
-        "group_bytes": tally.group_bytes,
-        "types": [[kind.decode("latin-1"), keys, tally.type_bytes[kind]] for kind, keys in tally.type_keys.items()],
-        "top": [_top_written(top) for top in tally.top.values()],
-        "tree": tree_rows(tally.tree),
-    }
+def _tally_written(tally: ScanAggregates) -> _Tally:
+    return _Tally(
+        **{name: getattr(tally, name) for name in (*_COUNTS, "unsized", "group_keys", "group_bytes")},
+        types=[(kind.decode("latin-1"), keys, tally.type_bytes[kind]) for kind, keys in tally.type_keys.items()],
+        top=[_top_written(top) for top in tally.top.values()],
+        tree=tree_rows(tally.tree),
+    )
 
 
-def _tally(found: Mapping[str, Any], options: ScanOptions) -> ScanAggregates:
+def _tally(found: _Tally, options: ScanOptions) -> ScanAggregates:
     tally = ScanAggregates(options)
-    for name in _COUNTS:
-        setattr(tally, name, _number(found[name]))
-    tally.unsized = _number(found.get("unsized", 0))
-    for name in ("group_keys", "group_bytes"):
-        groups = [_number(one) for one in found[name]]
-        if len(groups) != len(getattr(tally, name)):
-            raise ValueError(name)
-        setattr(tally, name, groups)
-    for kind, keys, size in found["types"]:
-        tally.type_keys[kind.encode("latin-1")] = _number(keys)
-        tally.type_bytes[kind.encode("latin-1")] = _number(size)
-    for top in map(_top, found["top"]):
-        tally.top[top.row.id.db, top.row.id.key] = top
-    tree_from(found["tree"], tally.tree)
+    if (len(found.group_keys), len(found.group_bytes)) != (len(tally.group_keys), len(tally.group_bytes)):
+        raise ValueError("not the groups")
+    for name in (*_COUNTS, "unsized", "group_keys", "group_bytes"):
+        setattr(tally, name, getattr(found, name))
+    for kind, keys, size in found.types:
+        tally.type_keys[kind.encode("latin-1")] = keys
+        tally.type_bytes[kind.encode("latin-1")] = size
+    for top in found.top:
+        answered = top.counted if top.answered is None else top.answered
+        tally.top[top.db, top.key] = TopKey(top.row(), top.counted, top.group, top.asked, answered)
+    tree_from(found.tree, tally.tree)
     return tally
 
 
-def _top_written(top: TopKey) -> dict[str, Any]:
-    return {name: getattr(top.row, name) for name in (*KEY_ROW, *KEY_ROW_LATER)} | {
-        "db": top.row.id.db,
-        "key": _text(top.row.id.key),
-        "counted": top.size,
-        "group": top.group,
-        "asked": top.asked,
-        "answered": top.answered,
-    }
-
-
-def _top(found: Mapping[str, Any]) -> TopKey:
-    row = KeyRow(KeyId(_number(found["db"]), _bytes(found["key"])), **key_row(found))
-    # Files of before it was written have the size from a few elements itself.
-    answered = _number(found.get("answered", found["counted"]))
-    return TopKey(row, _number(found["counted"]), _number(found["group"]), found["asked"] is True, answered)
-
-
-def _number(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not -_LARGEST < value < _LARGEST:
-        raise TypeError(value)
-    return value
-
-
-def _text(raw: bytes) -> str:
-    return base64.b64encode(raw).decode("ascii")
-
-
-def _texts(names: Any) -> list[str]:
-    return [_text(name) for name in names]
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-def _names(texts: Any) -> list[bytes]:
-    return [_bytes(text) for text in texts]
+def _top_written(top: TopKey) -> _Top:
+    return _Top(
+        **key_fields(top.row),
+        db=top.row.id.db,
+        key=top.row.id.key,
+        counted=top.size,
+        group=top.group,
+        asked=top.asked,
+        answered=top.answered,
+    )
