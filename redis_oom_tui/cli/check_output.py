@@ -10,7 +10,7 @@ from redis_oom_tui.formatting.server import doubt_lines, server_text, share_of_l
 from redis_oom_tui.formatting.sizes import count, duration, size
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.verdict import Verdict
+from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.clock import skew_sentence
 
 _SHOWN = 5
@@ -65,5 +65,7 @@ def _lines(answer: Answer) -> list[str]:
         lines += [f"  {line}" for line in node_lines(snapshot.fleet)]
     if verdict.first_step:
         lines.append(f"  First: {verdict.first_step}")
+    if verdict.confirm and verdict.level is not Level.OK:
+        lines.append(f"  To confirm: {'; '.join(verdict.confirm)}")
     lines += [f"  - {finding.title}. {finding.advice}" for finding in answer.findings[:_SHOWN]]
     return lines

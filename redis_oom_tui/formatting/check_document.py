@@ -30,6 +30,7 @@ def check_document(
         "rule": verdict.rule,
         "evidence": list(verdict.evidence),
         "first_step": verdict.first_step or None,
+        "confirm": list(verdict.confirm),
         "since_unix_seconds": verdict.since,
         "not_judged": list(verdict.not_judged),
         "server": server_fields(address, snapshot),

@@ -30,11 +30,22 @@ class Thresholds(Struct, frozen=True):
     crit: float = 0.95
     soon_seconds: float = 3600.0
 
+    def level_of(self, pressure: float | None) -> Level:
+        """Where a pressure stands between them; OK where it is not known.
+
+        >>> Thresholds().level_of(0.9), Thresholds().level_of(0.95), Thresholds().level_of(None)
+        (<Level.WARNING: 'warning'>, <Level.CRITICAL: 'critical'>, <Level.OK: 'ok'>)
+        """
+        if pressure is None or pressure < self.warn:
+            return Level.OK
+        return Level.CRITICAL if pressure >= self.crit else Level.WARNING
+
 
 class Verdict(Struct, frozen=True):
     """One sentence with its evidence. `rule` names the rule that spoke; `first_step` is what to do first, or ''.
 
-    `not_judged` says, in words, which rules failed on these figures: the sentence stands without them.
+    `not_judged` says, in words, which rules failed on these figures: the sentence stands without them. `confirm` are
+    commands of Redis's own, with the fields to look at, by which a person can check the sentence.
     """
 
     level: Level
@@ -44,6 +55,7 @@ class Verdict(Struct, frozen=True):
     first_step: str = ""
     since: float | None = None
     not_judged: tuple[str, ...] = ()
+    confirm: tuple[str, ...] = ()
 
 
 class Remedy(Struct, frozen=True):

@@ -15,6 +15,7 @@ from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.details import Details
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import Link, first_state
+from redis_oom_tui.rules.verdict.phrases import VerdictRule
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 
 
@@ -223,7 +224,7 @@ async def test_a_rule_that_fails_is_shown_as_not_judged_and_the_next_poll_comes(
     def fails(facts):
         return 1 // 0
 
-    monkeypatch.setattr("redis_oom_tui.rules.verdict.RULES", (fails,))
+    monkeypatch.setattr("redis_oom_tui.rules.verdict.RULES", (VerdictRule("fails", (), fails),))
     clock = FakeClock()
     poller, readings, _ = a_poller(ScriptedSource(clock=clock), clock, naps=3)
     await run(poller)

@@ -9,6 +9,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.rules import verdict as verdicts
 from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.rules.verdict.causes import CAUSES
 from tests.rules.snapshots import GIB, MIB, look
 
 UNREPORTED: dict[str, Any] = {"limit_source": LimitSource.NOT_REPORTED}
@@ -45,13 +46,41 @@ STATES: dict[str, tuple[Snapshot, dict[str, Any]]] = {
 
 
 def test_each_rule_has_a_state_of_its_own() -> None:
-    assert [rule.__name__ for rule in verdicts.RULES] == list(STATES)
+    assert [rule.name for rule in verdicts.RULES] == list(STATES)
+
+
+def test_each_declared_rule_is_asked_and_tells_how_to_confirm_it() -> None:
+    assert {rule.name for rule in verdicts.DECLARED} == {*STATES, "healthy"}
+    for name, (snapshot, more) in STATES.items():
+        assert judge(snapshot, **more).confirm, name
+
+
+def test_each_cause_has_a_state_of_its_own() -> None:
+    full: dict[str, Any] = {"used": 1001 * MIB, "over_ms": 500}
+    held = {"overhead_bytes": 910 * MIB}
+    states = {
+        "links": look(**full, memory={"cluster_links_bytes": 900 * MIB, **held}),
+        "buffers": look(**full, memory={"clients_normal_bytes": 900 * MIB, **held}),
+        "tiny-limit": look(used=1_100_000, limit=1_000_000, over_ms=500),
+        "scripts": look(**full, memory={"scripts_bytes": 900 * MIB, **held}),
+        "tracking": look(**full, activity={"tracking_keys": 10**7}),
+        "nothing-left": look(**full, keys=0),
+        "no-ttl": look(**full, policy="volatile-lru"),
+        "behind": look(**full, policy="allkeys-lru", counters={"errors_by_kind": {"OOM": 3}}),
+        "noeviction": look(**full),
+    }
+    assert [cause.name for cause in CAUSES] == list(states)
+    for name, snapshot in states.items():
+        verdict = judge(snapshot, rates=Rates(seconds=1.0, refused_writes=3))
+        cause = next(cause for cause in CAUSES if cause.name == name)
+        assert verdict.rule == f"refusing-{name}"
+        assert (verdict.first_step, verdict.confirm) == (cause.first_step, cause.confirm)
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_without_the_rule_another_verdict_is_given(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot, more = STATES[name]
     told = judge(snapshot, **more)
-    rest = tuple(rule for rule in verdicts.RULES if rule.__name__ != name)
+    rest = tuple(rule for rule in verdicts.RULES if rule.name != name)
     monkeypatch.setattr(verdicts, "RULES", rest)
     assert judge(snapshot, **more).rule != told.rule, told.rule

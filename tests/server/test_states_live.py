@@ -13,7 +13,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
-from redis_oom_tui.rules.verdict import judge, table
+from redis_oom_tui.rules.verdict import judge, state_rules
 from redis_oom_tui.server.live import LiveServer
 from tests.server.test_verdict_live import fill, limited, looked_at, write
 from tests.support.machines import machine
@@ -209,7 +209,7 @@ async def test_memory_full_of_holes(flavour: str, monkeypatch: pytest.MonkeyPatc
             await asyncio.sleep(0.05)
         assert judge(snapshot).rule == "healthy"
         assert [found.id for found in find(snapshot)] == ["fragmentation"]
-        monkeypatch.setattr(table, "_FRAGMENTED_FROM", 100 * MIB)
+        monkeypatch.setattr(state_rules, "_FRAGMENTED_FROM", 100 * MIB)
         verdict = judge(snapshot, host_bytes=1000 * MIB)
         assert (verdict.level, verdict.rule) == (Level.WARNING, "fragmented")
 

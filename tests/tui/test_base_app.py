@@ -189,7 +189,7 @@ async def test_a_worker_that_fails_is_told_and_the_app_goes_on():
         "rules.findings.buffers.rank",
         "rules.rates._between",
         "rules.alert_book.step",
-        "rules.verdict.table.in_use",
+        "rules.verdict.limit_rules.in_use",
         "rules.verdict.phrases.refused_so_far",
         "tui.panes.triage_vitals.counters",
         "tui.header_model.strip",

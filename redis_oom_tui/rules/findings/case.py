@@ -78,10 +78,7 @@ class Case(Struct, frozen=True, dict=True):
     @property
     def near(self) -> Level:
         """Where the pressure stands between the thresholds."""
-        pressure = self.now.memory.pressure
-        if pressure is None or pressure < self.thresholds.warn:
-            return Level.OK
-        return Level.CRITICAL if pressure >= self.thresholds.crit else Level.WARNING
+        return self.thresholds.level_of(self.now.memory.pressure)
 
     def matters(self, size: float, share: float = 0.01) -> bool:
         """Whether `size` bytes are worth a line: a share of what is used, and not next to nothing."""

@@ -9,10 +9,35 @@ from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.cluster import for_the_cluster
 from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.verdict import limit_rules, state_rules
 from redis_oom_tui.rules.verdict.facts import Facts
-from redis_oom_tui.rules.verdict.table import RULES, healthy
+from redis_oom_tui.rules.verdict.phrases import DECLARED, VerdictRule
 
-__all__ = ["follow", "judge", "unknown"]
+__all__ = ["DECLARED", "RULES", "follow", "judge", "unknown"]
+
+RULES: tuple[VerdictRule, ...] = (
+    state_rules.loading,
+    limit_rules.refusing,
+    state_rules.writes_blocked,
+    limit_rules.count_unknown,
+    limit_rules.buffers,
+    limit_rules.over_limit,
+    limit_rules.close_to_limit,
+    state_rules.replica,
+    state_rules.last_save_failed,
+    state_rules.contradictory,
+    state_rules.host_full,
+    state_rules.swapped,
+    state_rules.fragmented,
+    state_rules.churning,
+    limit_rules.growing,
+    limit_rules.evicting,
+    limit_rules.full_cache,
+    limit_rules.no_limit,
+    limit_rules.limit_unknown,
+    limit_rules.foreign_rss,
+)
+"""The rules in the order in which they are asked: the first that has something to say gives the verdict."""
 
 _REPORT_IT = "Judge by the figures yourself, and report the defect: it is written down in defects.log."
 
@@ -51,9 +76,10 @@ def _spoken(facts: Facts) -> Verdict:
     def note(fault: NotJudged) -> None:
         missed.append(fault.words)
 
-    for rule in (*RULES, healthy):
-        verdict = attempt(f"the rule '{rule.__name__}' is", functools.partial(rule, facts), note)
+    for rule in (*RULES, limit_rules.healthy):
+        verdict = attempt(f"the rule '{rule.name}' is", functools.partial(rule.judge, facts), note)
         if verdict is not None:
+            verdict = replace(verdict, confirm=verdict.confirm or rule.confirm)
             break
     else:
         verdict = Verdict(Level.OK, "No rule could look at it.", "not-judged")

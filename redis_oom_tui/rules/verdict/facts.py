@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.rules.breakdown import Share, break_down, counted_buffers, tracking_bytes
+from redis_oom_tui.rules.breakdown import counted_buffers
 from redis_oom_tui.rules.policies import NOEVICTION, is_known
 
 # Under a volatile-* policy with fewer keys to evict than this share, the limit is as hard as under noeviction.
@@ -73,20 +73,6 @@ class Facts(Struct, frozen=True, dict=True):
         return counted_buffers(self.now.memory)
 
     @property
-    def buffers_hold_it(self) -> bool:
-        """Whether buffers, and not data, are most of what the limit counts beyond the empty server."""
-        counted = self.now.memory.counted_bytes
-        if counted is None:
-            return False
-        return 2 * self.buffer_bytes > max(counted - (self.now.memory.startup_bytes or 0), counted / 2)
-
-    @property
-    def empty_server_fills_it(self) -> bool:
-        """Whether the limit is hardly more than what the server takes without any data."""
-        startup, limit = self.now.memory.startup_bytes, self.now.memory.maxmemory_bytes
-        return startup is not None and limit is not None and startup >= 0.8 * limit
-
-    @property
     def over_limit_seconds(self) -> float | None:
         """How long without a break; 0.0 when it is not over, None where the server has no such clock (6.2)."""
         exceeded = self.now.counters.eviction_exceeded_ms
@@ -136,36 +122,10 @@ class Facts(Struct, frozen=True, dict=True):
             return False
         return self.now.memory.limit_source is not LimitSource.OPERATOR or bool(self.over_limit_seconds)
 
-    @cached_property
-    def keyless_bytes(self) -> int:
-        """What is held by no key, on a server that has none; 0 where there are keys."""
-        if self.now.keys or not self.now.keyspace_known:
-            return 0
-        return break_down(self.now.memory, 0).size(Share.KEYLESS)
-
-    @cached_property
-    def tracking(self) -> tuple[int, int]:
-        """What client-side caching takes, low and high, where that is most of what is counted; else zeros."""
-        low, high = tracking_bytes(self.now.activity)
-        counted = self.now.memory.counted_bytes
-        return (low, min(high, counted)) if counted and counted > low > counted / 2 else (0, 0)
-
-    @property
-    def scripts_bytes(self) -> int:
-        """What cached scripts and functions hold."""
-        return break_down(self.now.memory).size(Share.SCRIPTS)
-
-    @property
-    def links_bytes(self) -> int:
-        """What the links of the cluster bus hold."""
-        return break_down(self.now.memory).size(Share.LINKS)
-
     @property
     def near(self) -> Level:
         """Where the pressure stands between the thresholds."""
-        if self.pressure is None or self.pressure < self.thresholds.warn:
-            return Level.OK
-        return Level.CRITICAL if self.pressure >= self.thresholds.crit else Level.WARNING
+        return self.thresholds.level_of(self.pressure)
 
     @property
     def host(self) -> int | None:

@@ -1,4 +1,8 @@
-"""The clauses that the verdict's sentences are put together from."""
+"""How a rule of the verdict is declared, and the clauses that its sentences are put together from."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import doubt_lines, limit_text
@@ -7,7 +11,6 @@ from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import reported_buffers
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.policies import UNKNOWN, is_known
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.refusals import REFUSED_OTHERWISE, takes_memory
 
@@ -64,50 +67,6 @@ def lately(facts: Facts) -> str:
     return f"{seconds:.1f} s" if seconds < 9.5 else duration(round(seconds))
 
 
-def why_full(facts: Facts) -> str:
-    """Why the limit holds: what the policy cannot do about it."""
-    return _no_data(facts) or _policy_fails(facts)
-
-
-def _no_data(facts: Facts) -> str:
-    """What holds most of the memory where that is no data; '' where it is."""
-    if facts.buffers_hold_it and 2 * facts.links_bytes > facts.buffer_bytes:
-        return f"links of the cluster bus hold {size(facts.links_bytes)} of it, not data"
-    if facts.buffers_hold_it:
-        return f"buffers of clients and replicas hold {size(facts.buffer_bytes)} of it, not data"
-    if facts.empty_server_fills_it:
-        return f"the empty server alone takes {size(facts.now.memory.startup_bytes)}"
-    if 2 * facts.scripts_bytes > (facts.now.memory.counted_bytes or 0) > 0:
-        return f"cached scripts and functions hold {size(facts.scripts_bytes)} of it, not data"
-    if facts.tracking[0]:
-        low, high = facts.tracking
-        return f"client-side caching (tracking) holds about {size(low)} to {size(high)} of it, not data"
-    return ""
-
-
-def _policy_fails(facts: Facts) -> str:
-    if not facts.now.keys and facts.now.keyspace_known:
-        return f"no key is left to evict{_keyless(facts)}"
-    if facts.now.server.is_foreign:
-        return "why it holds so much is not known"
-    if facts.policy == "noeviction":
-        return "noeviction evicts nothing"
-    if facts.policy.startswith("volatile-") and not facts.now.expires:
-        return f"{facts.policy} may evict only keys with a TTL, and none of {count(facts.now.keys)} has one"
-    if facts.can_evict:
-        return f"{facts.policy} does not make room fast enough"
-    if facts.policy == UNKNOWN:
-        return "its policy is not reported"
-    if not is_known(facts.policy):
-        return f"what its policy {safe_text(facts.policy, 24)} evicts is not known"
-    return f"{facts.policy} finds nothing to evict"
-
-
-def _keyless(facts: Facts) -> str:
-    held, counted = facts.keyless_bytes, facts.now.memory.counted_bytes or 0
-    return f", and {size(held)} is held by no key" if 4 * held > counted else ""
-
-
 def refused_so_far(facts: Facts) -> str:
     """The total since start-up or RESETSTAT; '' where it is 0 or unknown."""
     counters = facts.now.counters
@@ -153,9 +112,42 @@ def evidence(facts: Facts) -> tuple[str, ...]:
     return tuple(text for text in told if text)
 
 
+Judge = Callable[[Facts], Verdict | None]
+
+
+class VerdictRule(Struct, frozen=True):
+    """A rule of the verdict: what it may say, by id, how, and the commands that show it to a person (redis-cli's)."""
+
+    name: str
+    ids: tuple[str, ...]
+    judge: Judge
+    confirm: tuple[str, ...] = ()
+
+
+DECLARED: list[VerdictRule] = []
+"""Every rule there is. `verdict.RULES` is the order in which they are asked."""
+
+
+def rule(*ids: str, confirm: tuple[str, ...] = ()) -> Callable[[Judge], VerdictRule]:
+    """Declare a function as the rule that gives the verdicts called `ids`; one that ends in `-` begins an id."""
+
+    def declare(judge: Judge) -> VerdictRule:
+        made = VerdictRule(judge.__name__, ids, judge, confirm)
+        DECLARED.append(made)
+        return made
+
+    return declare
+
+
 def say(
-    facts: Facts, level: Level, rule: str, reason: str, first_step: str = "", since: float | None = None
+    facts: Facts,
+    level: Level,
+    rule: str,
+    reason: str,
+    first_step: str = "",
+    since: float | None = None,
+    confirm: tuple[str, ...] = (),
 ) -> Verdict:
     """The verdict of a rule, with the evidence that stands behind any of them."""
-    told = attempt("its evidence is", lambda: evidence(facts), lambda fault: (fault.words,))
-    return Verdict(level, reason, rule, told, first_step, since)
+    proof = attempt("its evidence is", lambda: evidence(facts), lambda fault: (fault.words,))
+    return Verdict(level, reason, rule, proof, first_step, since, confirm=confirm)

@@ -1,0 +1,220 @@
+"""The rules of the verdict about the limit: refused, close to it, evicting, no limit, or a limit that nobody knows."""
+
+from redis_oom_tui.formatting.sizes import count, duration, full_in, size
+from redis_oom_tui.models.snapshot import LimitSource
+from redis_oom_tui.models.trend import Trend
+from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.info_fields import FELL_BELOW_ZERO
+from redis_oom_tui.rules.verdict.causes import FREE_SOME, LARGE, buffers_hold_it, cause_of, why_full
+from redis_oom_tui.rules.verdict.facts import Facts
+from redis_oom_tui.rules.verdict.phrases import in_use, refusals, refused_before, rule, say, why_unjudged
+from redis_oom_tui.rules.verdict.refusals import earlier_refusals
+from redis_oom_tui.rules.verdict.state_rules import unblocked_first
+
+
+@rule("refusing-")
+def refusing(facts: Facts) -> Verdict | None:
+    """It is OOM: writes are refused, or the next one will be."""
+    if not facts.refusing:
+        return None
+    seen = refusals(facts)
+    if facts.pressure is None:
+        return refusing_unjudged(facts, seen)
+    if facts.near is Level.OK and not facts.over_limit:
+        now = f"though it is at {in_use(facts)} now: {LARGE.clause(facts)}"
+        reason = f"Refusing writes: {seen}, {now}."
+        return say(facts, Level.OOM, "refusing-large", reason, LARGE.first_step, confirm=LARGE.confirm)
+    reason = f"Refusing writes at {in_use(facts)}: {why_full(facts)}{'; ' if seen else ''}{seen}."
+    cause = cause_of(facts)
+    step = unblocked_first(facts, cause.first_step)
+    return say(facts, Level.OOM, f"refusing-{cause.name}", reason, step, facts.since, cause.confirm)
+
+
+@rule("buffers")
+def buffers(facts: Facts) -> Verdict | None:
+    """Close to the limit by what clients have not read, so that making room among the keys is in vain."""
+    if facts.near is Level.OK or not buffers_hold_it(facts) or facts.is_replica:
+        return None
+    loss = f"; {facts.policy} evicts keys in vain" if facts.can_evict else ""
+    reason = f"At {in_use(facts)}, but {why_full(facts)}{loss}."
+    cause = cause_of(facts)
+    return say(facts, facts.near, "buffers", reason, cause.first_step, confirm=cause.confirm)
+
+
+@rule("behind", "behind-tracking")
+def over_limit(facts: Facts) -> Verdict | None:
+    """Over the limit for seconds although the policy may evict: it is losing the race."""
+    if not facts.over_limit or facts.is_replica or not facts.losing:
+        return None
+    seconds = facts.over_limit_seconds
+    lasting = "" if seconds is None else f" for {duration(seconds)}"
+    doubtful = ""
+    if facts.now.memory.limit_source is LimitSource.OPERATOR and facts.rates.refused_writes == 0:
+        doubtful = "; no write is refused, so the stated limit may be too low"
+    reason = f"Over its limit{lasting} at {in_use(facts)}: {why_full(facts)}{doubtful}."
+    cause = cause_of(facts)
+    if cause.name == "tracking":
+        return say(facts, Level.CRITICAL, "behind-tracking", reason, cause.first_step, facts.since, cause.confirm)
+    step = "Raise maxmemory in Limits, or slow the writers."
+    return say(facts, Level.CRITICAL, "behind", reason, step, facts.since, cause.confirm)
+
+
+@rule("close-warning", "close-critical", "close-tracking")
+def close_to_limit(facts: Facts) -> Verdict | None:
+    """Close to a limit that no eviction softens."""
+    if facts.near is Level.OK or not facts.limit_is_hard or facts.is_replica:
+        return None
+    if facts.can_evict:
+        why = f"only {count(facts.now.expires)} of {count(facts.now.keys)} keys may be evicted by {facts.policy}"
+    else:
+        why = why_full(facts)
+    so_far = refused_before(facts)
+    where = "Over" if (facts.pressure or 0.0) >= 1.0 else "Close to"
+    reason = f"{where} its limit at {in_use(facts)}: {why}{', and ' if so_far else ''}{so_far}."
+    # By its rule an armed cleanup knows whether deleting keys helps.
+    cause = cause_of(facts)
+    id_ = "close-tracking" if cause.name == "tracking" else f"close-{facts.near.value}"
+    return say(facts, facts.near, id_, reason, unblocked_first(facts, cause.first_step), confirm=cause.confirm)
+
+
+@rule("growing", confirm=("INFO memory (used_memory, maxmemory)",))
+def growing(facts: Facts) -> Verdict | None:
+    """On its way to a hard limit within the hour."""
+    trend = facts.forecast
+    if trend is None or trend.trend is not Trend.GROWING or trend.seconds_to_limit is None or not facts.limit_is_hard:
+        return None
+    if trend.seconds_to_limit[0] > facts.thresholds.soon_seconds:
+        return None
+    full = f"{full_in(*trend.seconds_to_limit)} at this rate"
+    reason = f"Growing: at {in_use(facts)} and {full}; {why_full(facts)} then."
+    return say(facts, Level.WARNING, "growing", reason, FREE_SOME)
+
+
+@rule("evicting", confirm=("INFO stats (evicted_keys)",))
+def evicting(facts: Facts) -> Verdict | None:
+    """A full cache at work."""
+    per_second = facts.rates.per_second(facts.rates.evicted_keys)
+    if not per_second:
+        return None
+    rate = f"{per_second:,.0f}" if per_second >= 1 else "under 1"
+    unrefused = ", no write refused" if facts.rates.refused_writes == 0 else ""
+    if facts.pressure is None:
+        return None
+    if facts.near is Level.OK:
+        reason = f"Has room again at {in_use(facts)}: {facts.policy} evicted {rate} keys/s for it{unrefused}."
+    else:
+        reason = f"Full and evicting as {facts.policy} should: {rate} keys/s at {in_use(facts)}{unrefused}."
+    return say(facts, Level.OK, "evicting", reason)
+
+
+@rule("full-cache", confirm=("INFO memory (maxmemory_policy)",))
+def full_cache(facts: Facts) -> Verdict | None:
+    """Nearly full, with eviction ready to make room."""
+    if facts.near is Level.OK or facts.is_replica:
+        return None
+    reason = f"At {in_use(facts)}, which is how a full cache looks: {facts.policy} makes room by evicting."
+    return say(facts, Level.OK, "full-cache", reason)
+
+
+@rule("no-limit", confirm=("CONFIG GET maxmemory",))
+def no_limit(facts: Facts) -> Verdict | None:
+    """Nothing but the host stops it, and that is far."""
+    if not facts.now.memory.unlimited:
+        return None
+    earlier = refused_before(facts)
+    of = f" of the {size(facts.host)} its host has" if facts.host else ""
+    writes = f"; {earlier}, by a limit that is gone or set elsewhere" if earlier else ", and writes are accepted"
+    reason = f"No limit is set: it uses {size(facts.now.memory.used_bytes)}{of}{writes}."
+    return say(facts, Level.OK, "no-limit", reason)
+
+
+@rule("healthy")
+def healthy(facts: Facts) -> Verdict | None:
+    """Nothing above spoke."""
+    earlier = refused_before(facts)
+    hint = earlier_refusals(facts.now, facts.thresholds)
+    if earlier and hint is not None:
+        earlier = f"{earlier} ({hint.value})"
+    if facts.now.server.is_foreign:
+        reason = f"{facts.name} is at {in_use(facts)} by its own figures{'; ' if earlier else ''}{earlier}."
+        return say(facts, Level.OK, "healthy", reason)
+    reason = f"Healthy: at {in_use(facts)} with room to write{'; ' if earlier else ''}{earlier}."
+    return say(facts, Level.OK, "healthy", reason)
+
+
+_LIMIT_STEP = (
+    "Free some memory in Cleanup, or raise the limit where it is set (the provider's console); state it with --limit"
+    " SIZE, to see how full the server is."
+)
+_COUNT_STEP = {
+    True: "Fail over to a replica or restart it: only a new process counts from scratch, and deleting keys does not"
+    " help. Until then maxmemory 0 (no limit) lets writes in, if the host has room.",
+    False: "Look at what the server or its provider shows of its memory.",
+}
+
+
+def refusing_unjudged(facts: Facts, seen: str) -> Verdict:
+    """It refuses writes, and by what limit or count is not known: then no cause is named."""
+    memory, unjudged = facts.now.memory, why_unjudged(facts)
+    seconds = facts.over_limit_seconds
+    clock = f"over its limit by its own clock for {duration(seconds)}" if seconds else ""
+    more = "".join(f"; {clause}" for clause in (clock, seen) if clause)
+    if memory.used_bytes is None:
+        reason = f"Refusing writes: {unjudged}{more}."
+        return say(facts, Level.OOM, "refusing-count-unknown", reason, _COUNT_STEP[_is_broken(facts)], facts.since)
+    if memory.limit_unknown:
+        reason = f"Refusing writes at {in_use(facts)}: {unjudged}, so the cause is not known{more}."
+        return say(facts, Level.OOM, "refusing-limit-unknown", reason, _LIMIT_STEP, facts.since)
+    reason = (
+        f"Refusing writes at {in_use(facts)}, though it reports no limit (maxmemory 0): one is set elsewhere{more}."
+    )
+    return say(facts, Level.OOM, "refusing-no-limit", reason, _LIMIT_STEP)
+
+
+def _is_broken(facts: Facts) -> bool:
+    """Whether used_memory fell below zero, which only a new process cures; not where it is missing or no number."""
+    return any(doubt.field == "used_memory" and doubt.reason.endswith(FELL_BELOW_ZERO) for doubt in facts.now.doubts)
+
+
+@rule("count-unknown", confirm=("INFO memory (used_memory)",))
+def count_unknown(facts: Facts) -> Verdict | None:
+    """Nobody can say how full it is: what it counts cannot be true, or is not reported."""
+    if facts.now.memory.used_bytes is not None:
+        return None
+    earlier, seconds = refused_before(facts), facts.over_limit_seconds
+    over = f"over its limit by its own clock for {duration(seconds)}" if seconds else ""
+    more = "".join(f"; {clause}" for clause in (over, earlier) if clause)
+    level = Level.CRITICAL if seconds else Level.WARNING if earlier else Level.UNKNOWN
+    reason = f"How full it is cannot be told, as {why_unjudged(facts)}{more}."
+    return say(facts, level, "count-unknown", reason, _COUNT_STEP[_is_broken(facts)], facts.since)
+
+
+@rule("limit-unknown", confirm=("CONFIG GET maxmemory",))
+def limit_unknown(facts: Facts) -> Verdict | None:
+    """How much fits is not known; what was refused before is all that hints at it."""
+    unjudged = why_unjudged(facts)
+    if not unjudged:
+        return None
+    earlier = refused_before(facts)
+    per_second = facts.rates.per_second(facts.rates.evicted_keys)
+    evicts = f"; {per_second:,.0f} keys/s are evicted" if per_second and per_second >= 1 else ""
+    reason = (
+        f"How full it is cannot be told, as {unjudged}: it uses {in_use(facts)}{evicts}"
+        f"{'; ' if earlier else ''}{earlier}."
+    )
+    step = "State the limit with --limit SIZE, or as `limit` in a profile."
+    return say(facts, Level.WARNING if earlier else Level.UNKNOWN, "limit-unknown", reason, step)
+
+
+@rule("foreign-rss", confirm=("INFO memory (used_memory_rss)",))
+def foreign_rss(facts: Facts) -> Verdict | None:
+    """Dragonfly counts more towards its limit than its used_memory tells: its RSS is the nearer figure."""
+    memory = facts.now.memory
+    limit, rss = memory.maxmemory_bytes, memory.rss_bytes
+    if not facts.now.server.is_foreign or limit is None or rss is None or rss < facts.thresholds.crit * limit:
+        return None
+    reason = (
+        f"{facts.name} is at {in_use(facts)} by its used_memory, and its RSS of {size(rss)} is at the limit: it may"
+        " count more than used_memory tells."
+    )
+    return say(facts, Level.WARNING, "foreign-rss", reason, "Look at its own INFO fields for buffers and replication.")

@@ -1,0 +1,231 @@
+"""The rules of the verdict about the server's state: loading, writes refused whatever the memory, replica, host."""
+
+from redis_oom_tui.formatting.sizes import count, duration, percent, percent_beside, size
+from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.verdict.facts import Facts
+from redis_oom_tui.rules.verdict.phrases import in_use, rule, say, why_unjudged
+
+_MIB = 2**20
+_GIB = 2**30
+# On a small server RSS is all allocator and code, and its ratios mean nothing: seen 8.0 on an empty one.
+_FRAGMENTED_FROM = _GIB
+_SWAPPED_FROM = 64 * _MIB
+# An evicting cache in which keys live shorter than this, and most look-ups miss, is too small for its work.
+_CHURN_SECONDS = 60.0
+_SAVE_STEP = "Look at the disk and at the memory for the fork (server log); deletions work again after a good save."
+_REPLICAS_STEP = "Bring the replicas back, or lower min-replicas-to-write."
+
+
+@rule("loading", confirm=("INFO persistence (loading, async_loading)",))
+def loading(facts: Facts) -> Verdict | None:
+    """Every command but a few is answered with LOADING."""
+    if not facts.now.activity.loading or (facts.is_replica and facts.now.activity.copying_master):
+        return None
+    reason = (
+        f"Loading its data set into memory, {size(facts.now.memory.used_bytes)} so far: it serves nobody until done."
+    )
+    return say(facts, Level.CRITICAL, "loading", reason, "Wait for the end of loading before you change anything.")
+
+
+@rule(
+    "misconf",
+    "noreplicas",
+    confirm=("INFO persistence (rdb_last_bgsave_status)", "INFO replication (min_slaves_good_slaves)"),
+)
+def writes_blocked(facts: Facts) -> Verdict | None:
+    """MISCONF and NOREPLICAS refuse every write."""
+    lacking, unsaved = too_few_replicas(facts), unsaved_stops_writes(facts)
+    few = f"too few replicas are in touch{_replicas(facts)}"
+    if unsaved and lacking:
+        reason = (
+            f"Refusing every write, also deletions: its last save to disk failed (MISCONF), and {few} (NOREPLICAS)."
+        )
+        return say(facts, Level.CRITICAL, "misconf", reason, f"{_SAVE_STEP} {_REPLICAS_STEP}")
+    if unsaved:
+        reason = "Refusing every write, also deletions, with MISCONF: its last save to disk failed."
+        return say(facts, Level.CRITICAL, "misconf", reason, _SAVE_STEP)
+    if lacking:
+        reason = f"Refusing every write, also deletions, with NOREPLICAS: {few}."
+        return say(facts, Level.CRITICAL, "noreplicas", reason, _REPLICAS_STEP)
+    return None
+
+
+@rule("save-failed", confirm=("INFO persistence (rdb_last_bgsave_status)",))
+def last_save_failed(facts: Facts) -> Verdict | None:
+    """A failed save that is not known to stop writes."""
+    if not facts.now.activity.last_save_failed:
+        return None
+    if unsaved_stops_writes(facts) is False:
+        reason = "Its last save to disk failed; its settings (save, stop-writes-on-bgsave-error) let writes pass."
+        return say(facts, Level.WARNING, "save-failed", reason, "Look at the disk and the server log.")
+    refused = facts.now.counters.errors_by_kind.get("MISCONF")
+    before = f"; {count(refused)} commands got it since its counters began" if refused else ""
+    reason = (
+        "Its last save to disk failed: it may refuse every write, also deletions, with MISCONF, and its settings are"
+        f" not known{before}."
+    )
+    step = "Look at the disk and the server log, and at stop-writes-on-bgsave-error and save."
+    return say(facts, Level.WARNING, "save-failed", reason, step)
+
+
+def unsaved_stops_writes(facts: Facts) -> bool | None:
+    """Whether writes are refused with MISCONF (server.c, writeCommandsDeniedByDiskError); None where it is not known.
+
+    That some were refused in the past says nothing: settings may have changed since.
+    """
+    activity = facts.now.activity
+    if facts.rates.errors_by_kind.get("MISCONF"):
+        return True
+    if not activity.last_save_failed:
+        return False
+    if facts.is_replica:
+        return None
+    return True if activity.aof_write_failed else activity.save_needed
+
+
+def too_few_replicas(facts: Facts) -> bool:
+    """Whether writes are refused with NOREPLICAS. INFO tells the good replicas only where writes need some."""
+    good = facts.now.activity.good_replicas
+    if facts.rates.errors_by_kind.get("NOREPLICAS"):
+        return True
+    return not facts.is_replica and good is not None and good < (facts.now.activity.wanted_replicas or 1)
+
+
+def _replicas(facts: Facts) -> str:
+    good, wanted = facts.now.activity.good_replicas, facts.now.activity.wanted_replicas
+    return "" if good is None else f" ({count(good)} of {count(wanted)})" if wanted else f" ({count(good)})"
+
+
+def unblocked_first(facts: Facts, step: str) -> str:
+    """`step`, behind what has to come before it where deletions are refused as well."""
+    unsaved = unsaved_stops_writes(facts)
+    if unsaved is not False:
+        are = "are" if unsaved else "may be"
+        step = (
+            f"First make saving work again, or set stop-writes-on-bgsave-error to no: the last save to disk failed, so"
+            f" deletions {are} refused too (MISCONF). Then: {step}"
+        )
+    if too_few_replicas(facts):
+        return (
+            "First bring the replicas back, or lower min-replicas-to-write: deletions are refused too (NOREPLICAS)."
+            f" Then: {step}"
+        )
+    return step
+
+
+@rule(
+    "replica-copying",
+    "replica-link",
+    "replica-limit",
+    confirm=("INFO replication (role, master_link_status)", "INFO memory (maxmemory)"),
+)
+def replica(facts: Facts) -> Verdict | None:
+    """A replica being made, one out of touch, or one that would evict or refuse the moment it is promoted."""
+    if not facts.is_replica:
+        return None
+    if facts.now.activity.copying_master:
+        reason = f"A replica taking a full copy of its master's data, {size(facts.now.memory.used_bytes)} so far."
+        return say(facts, Level.OK, "replica-copying", reason)
+    if facts.now.activity.master_link_up is False:
+        reason = "A replica that has lost its master: its data and figures are getting old."
+        return say(facts, Level.WARNING, "replica-link", reason, "Look at the link and at the master's own state.")
+    if facts.pressure is not None and facts.pressure > 1.0:
+        then = "evict keys" if facts.can_evict else "refuse writes"
+        reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} once promoted."
+        return say(facts, Level.WARNING, "replica-limit", reason, "Give it its master's maxmemory before any failover.")
+    return None
+
+
+@rule("contradictory", confirm=("INFO memory (used_memory, total_system_memory)",))
+def contradictory(facts: Facts) -> Verdict | None:
+    """More in use than the host has: one of the two figures is wrong, unless the rest lies on disk."""
+    memory, host = facts.now.memory, facts.host
+    if not host or memory.used_bytes is None or memory.used_bytes <= host:
+        return None
+    if (memory.swapped_bytes or 0) >= memory.used_bytes - host:
+        return None
+    crit = not memory.maxmemory_bytes and (memory.rss_bytes or 0) >= facts.thresholds.crit * host
+    reason = (
+        f"Its figures contradict each other: used_memory is {size(memory.used_bytes)}, and there is only {size(host)}"
+        " of memory: one of them is wrong, or the rest is swapped out."
+    )
+    step = "Look at the host itself: its memory, its swap, and the container's limit."
+    return say(facts, Level.CRITICAL if crit else Level.WARNING, "contradictory", reason, step)
+
+
+@rule("host-full", confirm=("INFO memory (used_memory_rss, total_system_memory)",))
+def host_full(facts: Facts) -> Verdict | None:
+    """Where no limit below the host's memory stops it first, the kernel will; RSS is stopped by no limit."""
+    memory, host = facts.now.memory, facts.host
+    taken = memory.rss_bytes or memory.used_bytes
+    if not host or taken is None or taken < facts.thresholds.warn * host:
+        return None
+    crit = taken >= facts.thresholds.crit * host
+    share = percent_beside(taken / host, (facts.thresholds.warn, facts.thresholds.crit, 1.0))
+    limit = host if memory.unlimited else memory.maxmemory_bytes
+    if limit is None or limit < 0.95 * host:
+        if not crit:
+            return None
+        though = why_unjudged(facts) if limit is None else f"maxmemory is {percent(limit / host)} of that"
+        reason = f"The host is nearly full: the server takes {share} of the {size(host)} there is, and {though}."
+        return say(facts, Level.WARNING, "host-full", reason, "Free memory on the host, or here; see fragmentation.")
+    level = Level.CRITICAL if crit else Level.WARNING
+    told = "No limit is set" if memory.unlimited else "The limit is the host's whole memory"
+    reason = f"{told}, and it takes {share} of the {size(host)} there is: beyond that the kernel kills it."
+    return say(
+        facts, level, "host-full", reason, "Set maxmemory in Limits, with room for a fork, or free memory first."
+    )
+
+
+@rule("swapped", confirm=("INFO memory (used_memory, used_memory_rss)",))
+def swapped(facts: Facts) -> Verdict | None:
+    """A good part of it on disk: by the kernel's word where it can be read, else less resident than allocated."""
+    memory = facts.now.memory
+    if memory.swapped_bytes is not None:
+        if memory.swapped_bytes < max(_SWAPPED_FROM, 0.1 * (memory.used_bytes or 0)):
+            return None
+        reason = f"{size(memory.swapped_bytes)} of its memory is swapped out: each command on that waits for the disk."
+    else:
+        # A backlog, and the buffer for a large value that a client has only announced, are taken but not yet touched.
+        untouched = (memory.replication_backlog_bytes or 0) + (memory.clients_normal_bytes or 0)
+        touched = (memory.used_bytes or 0) - untouched
+        if memory.rss_bytes is None or touched < _SWAPPED_FROM or memory.rss_bytes >= 0.8 * touched:
+            return None
+        # RSS is read now and then, and falls behind while memory grows fast.
+        if (facts.rates.growth_bytes or 0) > 0.2 * (touched - memory.rss_bytes):
+            return None
+        reason = f"Probably swapping: only {size(memory.rss_bytes)} of {size(memory.used_bytes)} used is in RAM."
+    step = "Free memory on the host, or here (Hogs, Cleanup); then look at why it swaps."
+    return say(facts, Level.WARNING, "swapped", reason, step)
+
+
+@rule("fragmented", confirm=("INFO memory (used_memory_rss, mem_fragmentation_ratio)", "MEMORY DOCTOR"))
+def fragmented(facts: Facts) -> Verdict | None:
+    """Judged by bytes: a large ratio on a small server is noise."""
+    memory = facts.now.memory
+    if memory.used_bytes is None or memory.rss_bytes is None:
+        return None
+    waste = memory.rss_bytes - memory.used_bytes
+    if waste < _FRAGMENTED_FROM or waste < memory.used_bytes / 2 or waste < 0.1 * (facts.host or 0):
+        return None
+    reason = (
+        f"Holds {size(memory.rss_bytes)} of RAM for {size(memory.used_bytes)} used: {size(waste)} is fragmentation."
+    )
+    step = "Try activedefrag or MEMORY PURGE, for the host's sake: it does not count towards maxmemory."
+    return say(facts, Level.WARNING, "fragmented", reason, step)
+
+
+@rule("churning", confirm=("INFO stats (evicted_keys, keyspace_hits, keyspace_misses)",))
+def churning(facts: Facts) -> Verdict | None:
+    """Evicting so hard that keys go before they are of use."""
+    per_second = facts.rates.per_second(facts.rates.evicted_keys)
+    hits = facts.rates.hit_ratio
+    if not facts.now.keyspace_known:
+        return None
+    if not per_second or hits is None or hits > 0.5 or facts.now.keys > _CHURN_SECONDS * per_second:
+        return None
+    lives = duration(facts.now.keys / per_second)
+    reason = (
+        f"Evicting hard: {per_second:,.0f} keys/s, a key lives about {lives}, and only {percent(hits)} of look-ups hit."
+    )
+    return say(facts, Level.WARNING, "churning", reason, "Raise maxmemory in Limits, or cache less.")
