@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 
 from redis_oom_tui.cli.check_samples import Answer
-from redis_oom_tui.formatting.check_document import AUDIT_UNREAD, check_document
+from redis_oom_tui.formatting.check import AUDIT_UNREAD, check_document
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import doubt_lines, server_text, share_of_limit
 from redis_oom_tui.formatting.sizes import count, duration, size
@@ -60,7 +60,7 @@ def _lines(answer: Answer) -> list[str]:
         lines.append(f"  ! {sentence}: expiries and idle times are by the server's")
     lines += [f"  ? {line}" for line in doubt_lines(snapshot, _DOUBTS)]
     if snapshot.fleet is not None:
-        from redis_oom_tui.formatting.nodes import node_lines
+        from redis_oom_tui.formatting.check import node_lines
 
         lines += [f"  {line}" for line in node_lines(snapshot.fleet)]
     if verdict.first_step:

@@ -21,7 +21,7 @@ from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.columns import exact_name, key_columns, text_table
-from redis_oom_tui.formatting.plan_document import plan_document
+from redis_oom_tui.formatting.plan import plan_document
 from redis_oom_tui.formatting.sanitize import from_glob, safe_text, unescape_exact
 from redis_oom_tui.formatting.sizes import count, parse_duration, parse_size
 from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView

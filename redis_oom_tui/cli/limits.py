@@ -1,9 +1,10 @@
 """`limits`: how the server reacts when full, and, after a confirmation, otherwise."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -13,29 +14,38 @@ from redis_oom_tui.cli.actions import AnyOperator, acting, confirm, require
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.limits_scan import SAMPLE, PolicyScan, age_line, loaded, policy_scan, scan_fields
 from redis_oom_tui.cli.options import READ_FILE
+from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.cli.timed_change import on_trial
-from redis_oom_tui.formatting.plan_document import limits_document
+from redis_oom_tui.files.scans import load_scan
+from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, number_of_keys, parse_duration, size
-from redis_oom_tui.models.action import Action, Limits, PolicyView, SettingView
-from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.scan import SavedScan, ScanView
+from redis_oom_tui.formatting.settings import limit_lines, limits_document, result_lines, shown_value
+from redis_oom_tui.formatting.sizes import count, duration, number_of, parse_duration
+from redis_oom_tui.models.action import Action, Limits
+from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.scan import SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.policies import UNKNOWN
+from redis_oom_tui.ports import Source
 from redis_oom_tui.rules.tuning import as_typed, check_value
 
 EXIT_NOT_TAKEN = 1
 # A line to copy ends in shells' histories: it never holds what such a setting was.
 _SECRET = ("pass", "auth")
-_TO_SCAN = "Bytes and families that go first are not known: limits --scan looks at some keys for them."
-_SAMPLED = (
-    "Which go first is likely, not certain: an eviction compares as many keys as maxmemory-samples says, not all."
-)
 REWRITES_ALL = "CONFIG REWRITE writes every setting that was changed at run time, not only this one."
+
+
+SAMPLE = 100_000
+"""So many keys are looked at: enough for families that matter, and seconds of a server."""
+
+
+class PolicyScan(NamedTuple):
+    """What the what-if goes by: the view, when it was taken (Unix seconds), and what makes it doubtful."""
+
+    view: ScanView
+    taken_at: float
+    notes: tuple[str, ...] = ()
 
 
 class _How(NamedTuple):
@@ -104,12 +114,14 @@ def limits(
             raise BadInput("--node picks a node of a cluster: add -c before limits, or connect to the node itself")
         node = str(parse_host_port(node, 6379))
     seconds = _seconds(revert_after, asked, persist=persist)
-    how = _How(node, persist, yes, seconds, scan, loaded(saved_scan, scan=scan))
+    how = _How(node, persist, yes, seconds, scan, _loaded(saved_scan, scan=scan))
     shown, results, found = asyncio.run(_limits(invocation, asked, how))
     if as_json:
-        print_document(limits_document(shown, results) | {"scan": scan_fields(found)})
+        print_document(limits_document(shown, results) | {"scan": _scan_fields(found)})
+    elif asked:
+        click.echo("\n".join([*result_lines(results), *_back(results, how, invocation.connection_args)]))
     else:
-        click.echo("\n".join(_said(results, how, invocation) if asked else _lines(shown, found)))
+        click.echo("\n".join(limit_lines(shown, None if found is None else _age_line(found))))
     return 0 if len(results) == len(asked) and all(result.took for result in results) else EXIT_NOT_TAKEN
 
 
@@ -140,7 +152,7 @@ async def _limits(
         alone = operator.on(how.node) if how.node is not None and isinstance(operator, ClusterOperator) else operator
         if asked:
             await require(alone, Action.SET, read_only=invocation.connection.read_only)
-        found = await policy_scan(server, how.saved, scan=how.scan)
+        found = await _policy_scan(server, how.saved, scan=how.scan)
         how = how._replace(found=found)
         if how.revert_after is None:
             results = await _change(operator, asked, how)
@@ -194,7 +206,7 @@ async def _proposed(operator: AnyOperator, name: str, value: str, how: _How) -> 
 
 def _question(change: Change) -> list[str]:
     name = change.name
-    return [f"{name}: {_shown(name, change.old)} -> {_shown(name, change.new)}", change.consequence]
+    return [f"{name}: {shown_value(name, change.old)} -> {shown_value(name, change.new)}", change.consequence]
 
 
 def _warnings(change: Change, *, persist: bool, reverts: bool) -> list[str]:
@@ -202,45 +214,6 @@ def _warnings(change: Change, *, persist: bool, reverts: bool) -> list[str]:
     freezes = change.freezes or (REWRITES_ALL,) if persist else ()
     returns = change.returns if reverts else ()
     return [f"! {sentence}" for sentence in (*change.warnings, *freezes, *returns)]
-
-
-def _shown(name: str, value: str | None) -> str:
-    if value is None:
-        return "?"
-    if name == "maxmemory" and value.isdigit():
-        return f"{value} ({size(int(value))})" if int(value) else "0 (no limit)"
-    return value
-
-
-def _result_lines(results: Sequence[ChangeResult]) -> list[str]:
-    lines = []
-    for result in results:
-        change = result.change
-        if result.nodes:
-            lines += _node_lines(result)
-        elif result.took:
-            was = "already" if result.now == change.old else f"now; it was {_shown(change.name, change.old)}"
-            lines.append(f"{change.name} is {_shown(change.name, result.now)} {was}.")
-        else:
-            what = "was not changed" if result.reverts_in_seconds is None else "is not kept"
-            lines.append(f"{change.name} {what}: {result.detail}")
-        if result.persisted is not None:
-            lines.append(f"CONFIG REWRITE: {result.persisted}")
-    return lines or ["Nothing was changed."]
-
-
-def _node_lines(result: ChangeResult) -> list[str]:
-    """What became of it on each node: every one was read back by itself."""
-    name, took = result.change.name, sum(node.took for node in result.nodes)
-    lines = [f"{name}: {count(took)} of {count(len(result.nodes))} nodes took {_shown(name, result.change.new)}."]
-    for node in result.nodes:
-        said = f"{_shown(name, node.now)} now; it was {_shown(name, node.old)}" if node.took else "NOT changed"
-        lines.append(f"  {safe_text(node.node, 80)}  {said}{f': {node.detail}' if node.detail else ''}")
-    return lines
-
-
-def _said(results: Sequence[ChangeResult], how: _How, invocation: Invocation) -> list[str]:
-    return [*_result_lines(results), *_back(results, how, invocation.connection_args)]
 
 
 def _back(results: Sequence[ChangeResult], how: _How, connection_args: Sequence[str]) -> list[str]:
@@ -270,59 +243,80 @@ def _back(results: Sequence[ChangeResult], how: _How, connection_args: Sequence[
     return ["To put it back:", *lines] if lines else []
 
 
-def _lines(shown: Limits, found: PolicyScan | None) -> list[str]:
-    where = f"On {safe_text(shown.node, 80)}: " if shown.node else ""
-    lines = [f"{where}maxmemory {_limit(shown)}, {_policy(shown)}", "", "A write comes this way:"]
-    lines += [f"  {'>' if step.lit else ' '} {step.question} {step.answer}" for step in shown.path]
-    lines += ["", "Policies:"]
-    for view in shown.policies:
-        lines += _policy_lines(view, scanned=found is not None)
-    lines.append(_TO_SCAN if found is None else age_line(found))
-    if any(view.first_to_go for view in shown.policies):
-        lines.append(_SAMPLED)
-    lines += ["", "Settings:"]
-    for setting in shown.settings:
-        lines.append(f"  {setting.setting.name} {_setting(shown, setting)}: {setting.sentence}")
-    reasons = {setting.setting.why: None for setting in shown.settings if setting.setting.why is not None}
-    lines += [f"  ? is not told: {reason}" for reason in reasons]
-    lines += ["", shown.room.words]
-    lines += [f"! {sentence}" for sentence in shown.unreturned]
-    return [*lines, shown.refused] if shown.refused else lines
+def _loaded(path: Path | None, *, scan: bool) -> SavedScan | None:
+    """The saved scan to go by. Raises BadInput for one that tells only of some keys; databases are looked at later."""
+    if path is None:
+        return None
+    if scan:
+        raise BadInput("--scan and --saved-scan exclude each other")
+    saved = load_scan(path)
+    if saved.match is not None or saved.type is not None or saved.pattern is not None:
+        raise BadInput(f"{safe_text(str(path), 200)} is a scan of some keys only: a policy may evict any")
+    return saved
 
 
-def _setting(shown: Limits, view: SettingView) -> str:
-    name, value = view.setting.name, view.setting.value
-    if name == "maxmemory" and value == "0" and shown.limit_source is LimitSource.NOT_REPORTED:
-        return "0 by CONFIG GET, and not reported by INFO"
-    return _shown(name, "?" if value is None else value)
+async def _policy_scan(server: Source, saved: SavedScan | None, *, scan: bool) -> PolicyScan | None:
+    """The new scan of up to `SAMPLE` keys, or the saved one; None where neither was asked for."""
+    if saved is not None:
+        return PolicyScan(saved.view, saved.taken_at, await _doubts(server, saved))
+    return await _scanned(server) if scan else None
 
 
-def _limit(shown: Limits) -> str:
-    if shown.maxmemory_bytes is not None:
-        return f"{size(shown.maxmemory_bytes)}{' (stated)' if shown.limit_source is LimitSource.OPERATOR else ''}"
-    return "?" if shown.limit_source is LimitSource.NOT_REPORTED else "no limit"
+async def _scanned(server: Source) -> PolicyScan | None:
+    options = ScanOptions(idle=True, sample=SAMPLE)
+    give_way(options.pace)
+    walk = server.scan(options)
+    with stopping(walk.stop):
+        async with Ticker(lambda: progress(walk.view())):
+            view = await walk.run()
+    if view.state is ScanState.FAILED or not view.scanned_keys:
+        reason = view.error or ("there are no keys" if view.complete else "no key was seen")
+        click.echo(f"redis-oom-tui: the scan tells nothing: {safe_text(reason)}", err=True)
+        return None
+    return PolicyScan(view, time.time())
 
 
-def _policy(shown: Limits) -> str:
-    return "policy ?" if shown.policy == UNKNOWN else shown.policy
+async def _doubts(server: Source, saved: SavedScan) -> tuple[str, ...]:
+    """Why the saved scan may not be what this server holds. Raises BadInput where it lacks databases with keys."""
+    elsewhere = saved.server != str(server.address)
+    notes = [f"the saved scan is of another address, {safe_text(saved.server, 200)}"] if elsewhere else []
+    try:
+        snapshot = await server.snapshot()
+    except TriageError:
+        return (*notes, *([] if saved.databases is None else [_only_of(saved.databases)]))
+    if saved.databases is not None:
+        others = {database.db for database in snapshot.databases if database.keys} - {*saved.databases}
+        if others:
+            left_out = number_of(len(others), "other database")
+            raise BadInput(f"{_only_of(saved.databases)}, without the keys of {left_out}: a policy may evict any")
+    if not elsewhere and snapshot.server.run_id != saved.run_id:
+        notes.append("the server has restarted since the saved scan")
+    return tuple(notes)
 
 
-def _policy_lines(view: PolicyView, *, scanned: bool) -> list[str]:
-    mark = "*" if view.current else " "
-    held = f", {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
-    can = (
-        "?"
-        if view.evictable_keys is None
-        else "nothing"
-        if not view.evictable_keys
-        else f"up to {number_of_keys(view.evictable_keys)}{held}"
-    )
-    lines = [f"{mark} {view.name}: {view.evicts} Here: {can}."]
-    if view.first_to_go:
-        names = ", ".join(safe_text(name, 60) for name in view.first_to_go)
-        lines.append(f"    likely first, by {view.first_by}: {names}")
-    elif view.first_by:
-        lines.append(f"    no family goes first, by {view.first_by}")
-    elif view.first_unknown and scanned and view.evictable_keys:
-        lines.append(f"    which go first is not known: {view.first_unknown}")
-    return [*lines, *(f"    ! {warning}" for warning in view.warnings)]
+def _only_of(databases: Sequence[int]) -> str:
+    return f"the saved scan is of database {', '.join(map(str, databases))} only"
+
+
+def _age_line(found: PolicyScan) -> str:
+    """Of what the bytes and families are, and how old that is."""
+    view = found.view
+    reach = "all" if view.complete else "a sample of"
+    keys = count(view.scanned_keys if view.complete else view.total_keys)
+    seen = "" if view.complete else f" ({count(view.scanned_keys)} seen)"
+    age = duration(max(0.0, time.time() - found.taken_at))
+    return "; ".join((f"Bytes and families: from a scan of {reach} {keys} keys{seen}, {age} ago", *found.notes)) + "."
+
+
+def _scan_fields(found: PolicyScan | None) -> dict[str, Any] | None:
+    """The same for JSON."""
+    if found is None:
+        return None
+    return {
+        "taken_at_unix_seconds": found.taken_at,
+        "age_seconds": round(max(0.0, time.time() - found.taken_at), 3),
+        "complete": found.view.complete,
+        "scanned_keys": found.view.scanned_keys,
+        "total_keys": found.view.total_keys,
+        "notes": list(found.notes),
+    }

@@ -16,7 +16,7 @@ from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.files.backup import read_head
 from redis_oom_tui.files.backup_check import inspect, must_be_whole
-from redis_oom_tui.formatting.plan_document import restore_document
+from redis_oom_tui.formatting.plan import restore_document
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreReport
 from redis_oom_tui.models.scan import Pace

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from redis_oom_tui.formatting import pattern_text
-from redis_oom_tui.formatting.check_document import finding_fields, memory_fields, server_fields
+from redis_oom_tui.formatting.check import NODE_COLUMNS, finding_fields, memory_fields, node_documents, server_fields
 from redis_oom_tui.formatting.columns import Column, key_columns, row_document
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
-from redis_oom_tui.formatting.nodes import NODE_COLUMNS, node_documents
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import glob_text, safe_text
 from redis_oom_tui.formatting.server import limit_text, server_text

@@ -1,12 +1,19 @@
-"""How values of settings are said, in the screen, on the command line and in the audit file."""
+"""Settings and limits in words, and what `limits` prints for people and as JSON; there, what is not known is null."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, size
-from redis_oom_tui.models.settings import ChangeResult
+from redis_oom_tui.formatting.sanitize import key_fields, safe_text
+from redis_oom_tui.formatting.sizes import count, number_of_keys, size
+from redis_oom_tui.models.action import Limits, PolicyView, SettingView
+from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.snapshot import LimitSource
 
 _NAMED = 5
+_TO_SCAN = "Bytes and families that go first are not known: limits --scan looks at some keys for them."
+_SAMPLED = (
+    "Which go first is likely, not certain: an eviction compares as many keys as maxmemory-samples says, not all."
+)
 
 
 def shown_value(name: str, value: str | None) -> str:
@@ -78,3 +85,160 @@ def listed(names: Sequence[str]) -> str:
     """
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {count(more)} more" if more > 0 else "")
+
+
+def limits_document(limits: Limits, results: Iterable[ChangeResult]) -> dict[str, Any]:
+    """What `limits --json` prints: how the server reacts when full, and what was changed."""
+    return {
+        "node": limits.node or None,
+        "maxmemory_bytes": limits.maxmemory_bytes,
+        "limit_source": limits.limit_source.value,
+        "policy": None if limits.policy == "unknown" else limits.policy,
+        "over_bytes": limits.over_bytes,
+        "machine": {
+            "limit_bytes": limits.room.limit_bytes,
+            "free_bytes": limits.room.free_bytes,
+            "words": limits.room.words,
+        },
+        "policies": [_policy_fields(view) for view in limits.policies],
+        "settings": [
+            {"name": view.setting.name, "value": view.setting.value, "why": view.setting.why, "about": view.sentence}
+            for view in limits.settings
+        ],
+        "path": [{"question": step.question, "answer": step.answer, "lit": step.lit} for step in limits.path],
+        "refused": limits.refused,
+        "unreturned": list(limits.unreturned),
+        "changes": [result_fields(result) for result in results],
+    }
+
+
+def _policy_fields(view: PolicyView) -> dict[str, Any]:
+    return {
+        "name": view.name,
+        "current": view.current,
+        "evicts": view.evicts,
+        "evictable_keys_total": view.evictable_keys,
+        "evictable_bytes": view.evictable_bytes,
+        "equals_noeviction": view.equals_noeviction,
+        "enough": view.enough,
+        "first_to_go": None if view.first_unknown else [key_fields(pattern)[0] for pattern in view.first_to_go],
+        "first_to_go_by": view.first_by or None,
+        "first_to_go_unknown": view.first_unknown,
+        "warnings": list(view.warnings),
+    }
+
+
+def change_fields(change: Change) -> dict[str, Any]:
+    """A change before it is made."""
+    return {
+        "name": change.name,
+        "old": change.old,
+        "new": change.new,
+        "consequence": change.consequence,
+        "warnings": list(change.warnings),
+    }
+
+
+def result_fields(result: ChangeResult) -> dict[str, Any]:
+    """A change that was tried."""
+    return {
+        **change_fields(result.change),
+        "took": result.took,
+        "now": result.now,
+        "detail": result.detail or None,
+        "persisted": result.persisted,
+        "nodes": [
+            {"node": each.node, "took": each.took, "old": each.old, "now": each.now, "detail": each.detail or None}
+            for each in result.nodes
+        ]
+        or None,
+    }
+
+
+def result_lines(results: Sequence[ChangeResult]) -> list[str]:
+    """What became of the changes."""
+    lines = []
+    for result in results:
+        change = result.change
+        if result.nodes:
+            lines += _node_lines(result)
+        elif result.took:
+            was = "already" if result.now == change.old else f"now; it was {shown_value(change.name, change.old)}"
+            lines.append(f"{change.name} is {shown_value(change.name, result.now)} {was}.")
+        else:
+            what = "was not changed" if result.reverts_in_seconds is None else "is not kept"
+            lines.append(f"{change.name} {what}: {result.detail}")
+        if result.persisted is not None:
+            lines.append(f"CONFIG REWRITE: {result.persisted}")
+    return lines or ["Nothing was changed."]
+
+
+def _node_lines(result: ChangeResult) -> list[str]:
+    """What became of it on each node: every one was read back by itself."""
+    name, took = result.change.name, sum(node.took for node in result.nodes)
+    lines = [f"{name}: {count(took)} of {count(len(result.nodes))} nodes took {shown_value(name, result.change.new)}."]
+    for node in result.nodes:
+        said = (
+            f"{shown_value(name, node.now)} now; it was {shown_value(name, node.old)}" if node.took else "NOT changed"
+        )
+        lines.append(f"  {safe_text(node.node, 80)}  {said}{f': {node.detail}' if node.detail else ''}")
+    return lines
+
+
+def limit_lines(shown: Limits, scan: str | None) -> list[str]:
+    """How it reacts when full; `scan` says of what the bytes and patterns are, None where there was no scan."""
+    where = f"On {safe_text(shown.node, 80)}: " if shown.node else ""
+    lines = [f"{where}maxmemory {_limit(shown)}, {_policy(shown)}", "", "A write comes this way:"]
+    lines += [f"  {'>' if step.lit else ' '} {step.question} {step.answer}" for step in shown.path]
+    lines += ["", "Policies:"]
+    for view in shown.policies:
+        lines += _policy_lines(view, scanned=scan is not None)
+    lines.append(_TO_SCAN if scan is None else scan)
+    if any(view.first_to_go for view in shown.policies):
+        lines.append(_SAMPLED)
+    lines += ["", "Settings:"]
+    for setting in shown.settings:
+        lines.append(f"  {setting.setting.name} {_setting(shown, setting)}: {setting.sentence}")
+    reasons = {setting.setting.why: None for setting in shown.settings if setting.setting.why is not None}
+    lines += [f"  ? is not told: {reason}" for reason in reasons]
+    lines += ["", shown.room.words]
+    lines += [f"! {sentence}" for sentence in shown.unreturned]
+    return [*lines, shown.refused] if shown.refused else lines
+
+
+def _setting(shown: Limits, view: SettingView) -> str:
+    name, value = view.setting.name, view.setting.value
+    if name == "maxmemory" and value == "0" and shown.limit_source is LimitSource.NOT_REPORTED:
+        return "0 by CONFIG GET, and not reported by INFO"
+    return shown_value(name, "?" if value is None else value)
+
+
+def _limit(shown: Limits) -> str:
+    if shown.maxmemory_bytes is not None:
+        return f"{size(shown.maxmemory_bytes)}{' (stated)' if shown.limit_source is LimitSource.OPERATOR else ''}"
+    return "?" if shown.limit_source is LimitSource.NOT_REPORTED else "no limit"
+
+
+def _policy(shown: Limits) -> str:
+    return "policy ?" if shown.policy == "unknown" else shown.policy
+
+
+def _policy_lines(view: PolicyView, *, scanned: bool) -> list[str]:
+    mark = "*" if view.current else " "
+    held = f", {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
+    can = (
+        "?"
+        if view.evictable_keys is None
+        else "nothing"
+        if not view.evictable_keys
+        else f"up to {number_of_keys(view.evictable_keys)}{held}"
+    )
+    lines = [f"{mark} {view.name}: {view.evicts} Here: {can}."]
+    if view.first_to_go:
+        names = ", ".join(safe_text(name, 60) for name in view.first_to_go)
+        lines.append(f"    likely first, by {view.first_by}: {names}")
+    elif view.first_by:
+        lines.append(f"    no family goes first, by {view.first_by}")
+    elif view.first_unknown and scanned and view.evictable_keys:
+        lines.append(f"    which go first is not known: {view.first_unknown}")
+    return [*lines, *(f"    ! {warning}" for warning in view.warnings)]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from redis_oom_tui.formatting.check_document import memory_fields, server_fields
+from redis_oom_tui.formatting.check import memory_fields, server_fields
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import share_of_limit
 from redis_oom_tui.formatting.sizes import count, duration, full_in, size

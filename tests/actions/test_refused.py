@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.actions import admin_commands
-from redis_oom_tui.formatting.plan_document import run_fields
+from redis_oom_tui.formatting.plan import run_fields
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.config import NamedPlan

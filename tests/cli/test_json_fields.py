@@ -9,7 +9,7 @@ import pytest
 
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.formatting import watch_lines
-from redis_oom_tui.formatting.check_document import check_document
+from redis_oom_tui.formatting.check import check_document
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
 from redis_oom_tui.models.snapshot import ClusterNode, ClusterView, Doubt, Memory, NodeView, Server, Snapshot

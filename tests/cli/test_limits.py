@@ -50,7 +50,7 @@ def test_raising_the_limit_cures_oom(server: RunningServer, capsys: pytest.Captu
         fill_to_the_limit(client)
         code, out, _ = run(server, capsys, "--maxmemory", "100mb", "--yes")
         assert code == 0
-        assert "maxmemory is 104857600 (100.0 MiB) now" in out
+        assert "maxmemory is 100.0 MiB (104,857,600 bytes) now" in out
         client.set(b"accepted", b"x" * 1000)
 
 
@@ -111,7 +111,7 @@ def test_where_nobody_is_asked_the_warnings_are_seen_all_the_same(
         client.config_set("maxmemory", "100mb")
         code, out, err = run(valkey, capsys, "--maxmemory", "1mb", "--persist", "--yes")
     assert code == 0
-    assert "maxmemory is 1048576 (1.0 MiB) now; it was 104857600 (100.0 MiB)." in out
+    assert "maxmemory is 1.0 MiB (1,048,576 bytes) now; it was 100.0 MiB (104,857,600 bytes)." in out
     warnings = [line for line in err.splitlines() if line.startswith("! ")]
     assert any("write outage" in line for line in warnings), err
     assert any("CONFIG REWRITE" in line for line in warnings), err
@@ -146,7 +146,7 @@ def on_a_terminal(server: RunningServer, answer: bytes, *words: str, asked: byte
 @pytest.mark.parametrize(("answer", "now"), [(b"yes\r", "104857600"), (b"y\r", "0"), (b"\r", "0"), (b"\x1b[B\r", "0")])
 def test_a_terminal_is_asked_for_a_whole_word(valkey: RunningServer, answer: bytes, now: str) -> None:
     code, said = on_a_terminal(valkey, answer, "--maxmemory", "100mb")
-    assert b"maxmemory: 0 (no limit) -> 104857600 (100.0 MiB)" in said
+    assert b"maxmemory: no limit (0) -> 100.0 MiB (104,857,600 bytes)" in said
     assert code == (0 if now != "0" else 1)
     with valkey.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": now}

@@ -83,7 +83,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
     },
     "CONFIG SET answers OK and does nothing": {"limits --set": (1, "answered OK and kept the old value")},
     "CONFIG GET answers nothing": {
-        "limits": (0, "maxmemory 3145728 (3.0 MiB)"),
+        "limits": (0, "maxmemory 3.0 MiB (3,145,728 bytes)"),
         "limits --set": (3, _ELSEWHERE),
     },
     "no CLIENT": {"report": (0, "Not readable here: clients")},

@@ -1,6 +1,6 @@
 """Worst first, where nodes differ, and what a failover would do: from made-up nodes."""
 
-from redis_oom_tui.formatting.nodes import node_lines
+from redis_oom_tui.formatting.check import node_lines
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.snapshot import ClusterView, Database, Memory, NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from redis_oom_tui.cli.check_output import told
 from redis_oom_tui.cli.check_samples import Answer
-from redis_oom_tui.formatting.check_document import check_document
+from redis_oom_tui.formatting.check import check_document
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.structs import replace

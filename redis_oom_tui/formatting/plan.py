@@ -1,14 +1,13 @@
-"""The JSON documents of `cleanup`, `limits` and `restore`: names and units are a promise; the unknown is null."""
+"""The JSON documents of `cleanup` and `restore`: names and units are a promise; the unknown is null."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from redis_oom_tui.formatting.columns import key_columns, row_document
-from redis_oom_tui.formatting.sanitize import key_fields, safe_text
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
-from redis_oom_tui.models.action import Budget, Limits, PolicyView, RestoreReport
+from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
-from redis_oom_tui.models.settings import Change, ChangeResult
 
 _KEYS = key_columns()
 _KEY_FIELDS = (
@@ -100,74 +99,6 @@ def restore_document(report: RestoreReport) -> dict[str, Any]:
         "file_damaged": report.file_damaged,
         "file_note": report.file_note or None,
         "elapsed_seconds": round(report.elapsed_seconds, 3),
-    }
-
-
-def limits_document(limits: Limits, results: Iterable[ChangeResult]) -> dict[str, Any]:
-    """What `limits --json` prints: how the server reacts when full, and what was changed."""
-    return {
-        "node": limits.node or None,
-        "maxmemory_bytes": limits.maxmemory_bytes,
-        "limit_source": limits.limit_source.value,
-        "policy": None if limits.policy == "unknown" else limits.policy,
-        "over_bytes": limits.over_bytes,
-        "machine": {
-            "limit_bytes": limits.room.limit_bytes,
-            "free_bytes": limits.room.free_bytes,
-            "words": limits.room.words,
-        },
-        "policies": [_policy_fields(view) for view in limits.policies],
-        "settings": [
-            {"name": view.setting.name, "value": view.setting.value, "why": view.setting.why, "about": view.sentence}
-            for view in limits.settings
-        ],
-        "path": [{"question": step.question, "answer": step.answer, "lit": step.lit} for step in limits.path],
-        "refused": limits.refused,
-        "unreturned": list(limits.unreturned),
-        "changes": [result_fields(result) for result in results],
-    }
-
-
-def _policy_fields(view: PolicyView) -> dict[str, Any]:
-    return {
-        "name": view.name,
-        "current": view.current,
-        "evicts": view.evicts,
-        "evictable_keys_total": view.evictable_keys,
-        "evictable_bytes": view.evictable_bytes,
-        "equals_noeviction": view.equals_noeviction,
-        "enough": view.enough,
-        "first_to_go": None if view.first_unknown else [key_fields(pattern)[0] for pattern in view.first_to_go],
-        "first_to_go_by": view.first_by or None,
-        "first_to_go_unknown": view.first_unknown,
-        "warnings": list(view.warnings),
-    }
-
-
-def change_fields(change: Change) -> dict[str, Any]:
-    """A change before it is made."""
-    return {
-        "name": change.name,
-        "old": change.old,
-        "new": change.new,
-        "consequence": change.consequence,
-        "warnings": list(change.warnings),
-    }
-
-
-def result_fields(result: ChangeResult) -> dict[str, Any]:
-    """A change that was tried."""
-    return {
-        **change_fields(result.change),
-        "took": result.took,
-        "now": result.now,
-        "detail": result.detail or None,
-        "persisted": result.persisted,
-        "nodes": [
-            {"node": each.node, "took": each.took, "old": each.old, "now": each.now, "detail": each.detail or None}
-            for each in result.nodes
-        ]
-        or None,
     }
 
 
