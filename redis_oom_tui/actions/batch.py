@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar, overload
 
+from redis_oom_tui.actions.context import SharedRun
 from redis_oom_tui.actions.losses import Losses
-from redis_oom_tui.actions.outcomes import LOST_AND_GONE, OutcomeTable, gone
+from redis_oom_tui.actions.outcomes import LOST_AND_GONE, gone
 from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
-from redis_oom_tui.files.audit_lines import EarlierRuns
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, ServerUnreachable, TriageError
-from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Operation, Outcome, Plan
+from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.expected_state import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.sizing import OWN_TYPES
@@ -65,43 +64,43 @@ class Checks(Sequence[Check]):
         return [self._check(position) for position in self._positions[at]]
 
 
-class Worker:
-    """Acts on batches of `plan` and writes into `tally`. `blocked` is why nothing more can be done, once that is so.
+class BatchWorker:
+    """Acts on batches of the keys at `positions`. `blocked` is why nothing more can be done, once that is so.
 
-    `copies` are digests of keys that an earlier run of the plan has saved (`resuming`). `pacer` says how much goes to
-    the server at once, and whether to stop.
+    `copies` are digests of keys that an earlier run of the plan has saved. `pacer` says how much goes to the server at
+    once, and whether to stop.
     """
 
     def __init__(
         self,
-        plan: Plan,
-        tally: OutcomeTable,
+        shared: SharedRun,
+        positions: Sequence[int],
         saver: Saver | None,
         pacer: CallThrottle,
         *,
         scripted: bool,
         alone: bool,
-        copies: Mapping[KeyId, str] | None = None,
-        before: EarlierRuns | None = None,
+        copies: Mapping[tuple[int, bytes], str],
     ) -> None:
+        plan = shared.plan
         self._plan = plan
-        self._tally = tally
+        self._tally = shared.tally
         self._saver = saver
         self._pacer = pacer
         self._scripted = scripted
         self._alone = alone
-        self._copies = copies or {}
-        self._before = before
+        self._copies = copies
+        self.positions = positions
+        self._due_ms = shared.due_ms
+        self._before = shared.before
         # Sent once already, with no word of what came of it.
         self._sent_before: set[int] = set()
         self._done = Outcome.DELETED if plan.deed is Operation.DELETE else Outcome.EXPIRING
         self._command = "UNLINK" if plan.deed is Operation.DELETE else "PEXPIREAT"
-        foreign = (
-            {key.type for key in plan.keys if key.type not in OWN_TYPES} if plan.deed is Operation.DELETE else set()
-        )
-        self._modules = sorted(safe_text(kind, 20) for kind in foreign)
+        types = {plan.keys[at].type for at in positions} if plan.deed is Operation.DELETE else set()
+        self._modules = sorted(safe_text(kind, 20) for kind in types - OWN_TYPES)
         self._refused = 0
-        self._deleted = 0
+        self._acted = self._acted_before = 0
         self._held: list[int] = []
         self.blocked: TriageError | None = None
 
@@ -134,10 +133,9 @@ class Worker:
         if self._saver is None:
             return []
         short, self._saver.short = self._saver.short, []
-        deleted = self._tally.counts().get(self._done, 0)
-        before, self._deleted = self._deleted, deleted
+        before, self._acted_before = self._acted_before, self._acted
         keys = self._plan.keys
-        return sorted(short, key=lambda at: (keys[at].id.db, keys[at].size or 0)) if deleted > before else []
+        return sorted(short, key=lambda at: (keys[at].id.db, keys[at].size or 0)) if self._acted > before else []
 
     @property
     def saves(self) -> bool:
@@ -148,10 +146,12 @@ class Worker:
         """Save the keys of `batch`, or note their ends, where that is wanted. Those left out have their outcome."""
         if self._plan.deed is Operation.EXPIRE:
             now_ms = (await self._asked_again(line, lambda: server_time(line.channel))).ms
-            due_ms = self._ends(batch, now_ms)
-            if self._saver is not None:
-                await self._saver.note(batch, due_ms, now_ms)
-            return Ready(batch, {}, due_ms)
+            fresh = [at for at in batch if self._due_ms.get(at, 0) <= now_ms]
+            due_ms = self._ends(fresh, now_ms)
+            if self._saver is not None and fresh:
+                await self._saver.note(fresh, due_ms, now_ms)
+            self._due_ms.update(due_ms)
+            return Ready(batch, {}, {at: self._due_ms[at] for at in batch})
         if self._saver is None:
             return Ready(batch, {}, {})
         copies = await self._save(line, self._saver, batch)
@@ -206,7 +206,7 @@ class Worker:
             key = keys[at]
             if digest := copied.get(at, NO_COPY).digest:
                 return Check(key.id, expected(key, digest, saved_untouched=untouched))
-            return Check(key.id, expected(key, copies.get(key.id, "") if copies else ""))
+            return Check(key.id, expected(key, copies.get((key.id.db, key.id.key), "") if copies else ""))
 
         return Checks(positions, check)
 
@@ -283,6 +283,8 @@ class Worker:
     def _settle(self, positions: Sequence[int], replies: Sequence[Said]) -> None:
         if replies == [Reply.DONE] * len(replies):
             self._tally.put_all(positions, self._done)
+            self._acted += len(positions)
+            self._let_go(positions)
             self._refused = -1
             return
         for at, reply in zip(positions, replies, strict=True):
@@ -290,12 +292,19 @@ class Worker:
                 self._held.append(at)
                 continue
             outcome, detail = self._came_to(at, reply)
+            self._acted += outcome is self._done
             if reply in _BY_CONTENT and self._modules:
                 detail += f" ({_MAY_BE_THE_MODULE.format(', '.join(self._modules))})"
             self._tally.put(at, outcome, detail, moved=reply if isinstance(reply, KeyMoved) else None)
             if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
                 self._block(reply)
         self._weigh_refusals(replies)
+
+    def _let_go(self, positions: Sequence[int]) -> None:
+        """Nothing is tried again of these."""
+        known = self._due_ms if self._plan.deed is Operation.EXPIRE or self._saver is None else self._saver.saved
+        for at in positions:
+            known.pop(at, None)
 
     def _came_to(self, at: int, reply: Said) -> tuple[Outcome, str]:
         if reply is Reply.GONE:
@@ -311,7 +320,7 @@ class Worker:
             self._refused = -1
             return
         self._refused += len(replies)
-        if self._refused >= min(_ALL_REFUSED, len(self._plan.keys)):
+        if self._refused >= min(_ALL_REFUSED, len(self.positions)):
             refusal = next(reply for reply in replies if isinstance(reply, CommandRefused))
             bare = str(refusal) == refusal.text
             self._block(CommandRefused(f"{self._command} was refused: {refusal}") if bare else refusal)

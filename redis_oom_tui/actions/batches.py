@@ -5,12 +5,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from redis_oom_tui.actions.batch import Ready, Worker
+from redis_oom_tui.actions.batch import BatchWorker, Ready
 from redis_oom_tui.actions.bound import ByteBound
-from redis_oom_tui.actions.outcomes import OutcomeTable
-from redis_oom_tui.files.audit import AuditFile
+from redis_oom_tui.actions.context import SharedRun
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.plan import Plan
+from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection, PinnedConnections
 from redis_oom_tui.server.scan.tasks import end
@@ -28,45 +27,40 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Carries out `plan` by `worker`. Each batch is in the audit file, on disk, before anything happens to its keys;
-    what became of them is written right after. So at most two batches are there without an end after a crash: the one
-    under way, and the one to come, of which the keys may be saved, but nothing else was done to them.
+    """Carries out the batches of a run on one node by `worker`. Each batch is in the audit file, on disk, before
+    anything happens to its keys; what became of them is written right after. So at most two batches of a node are there
+    without an end after a crash: the one under way, and the one to come, of which the keys may be saved, but nothing
+    else was done to them.
 
-    `lines` are the connections; `pacer` says when to stop. With a `bound`, a batch begins only when what the one before
-    has freed is known.
+    `lines` are the connections; `pacer` says when to stop.
     """
 
     def __init__(
         self,
-        plan: Plan,
-        tally: OutcomeTable,
-        worker: Worker,
+        shared: SharedRun,
+        worker: BatchWorker,
         pacer: CallThrottle,
-        audit: AuditFile,
-        action_id: str,
         lines: PinnedConnections,
-        bound: ByteBound | None = None,
     ) -> None:
-        self._plan = plan
-        self._tally = tally
+        self._plan = shared.plan
+        self._tally = shared.tally
         self._worker = worker
         self._pacer = pacer
-        self._audit = audit
-        self._action_id = action_id
+        self._record = shared.record
         self._lines = lines
-        self._bound = bound
-        databases = [key.id.db for key in plan.keys]
-        self._positions = sorted(range(len(databases)), key=lambda at: (databases[at], worker.heavy(at)))
+        self._bound: ByteBound | None = None
+        keys = shared.plan.keys
+        self._positions = sorted(worker.positions, key=lambda at: (keys[at].id.db, worker.heavy(at)))
         self._start = 0
-        self._counted = 0
-        self._number = 0
         self._coming: Batch | None = None
 
-    async def run(self, each: Callable[[], None]) -> None:
-        """All of them, `each` called after each; raises what ends the run early.
+    async def run(self, each: Callable[[], None], bound: ByteBound | None = None) -> None:
+        """All of them, `each` called after each; raises what ends the run early. With a `bound`, a batch begins only
+        when what the one before has freed is known.
 
         Keys that were kept because their copies had no room are tried again while others make room.
         """
+        self._bound = bound
         await self._pass(each)
         while not self._pacer.stopping and (again := self._worker.again()):
             self._positions, self._start = again, 0
@@ -83,7 +77,7 @@ class Batches:
                 self._coming = self._ahead() if self._bound is None else None
                 await self._act(line, batch, ready)
                 if self._bound is not None:
-                    await self._charge(self._bound)
+                    await self._charge(self._bound, batch.positions)
                     self._coming = self._ahead()
                 self._pacer.batched(len(batch.positions), time.monotonic() - began)
                 if self._worker.blocked is not None:
@@ -102,22 +96,19 @@ class Batches:
         if not positions or self._pacer.stopping:
             return None
         self._start += len(positions)
-        self._number += 1
-        written = asyncio.create_task(self._written(self._number, positions), name="write-ahead")
+        number = self._record.next_batch()
+        ids = [self._plan.keys[at].id for at in positions]
+        written = asyncio.create_task(self._record.batch(number, ids), name="write-ahead")
         saving = None
         # Beside others only one call at a time should be in the server's queue.
         if self._worker.saves and self._pacer.alone:
             saving = asyncio.create_task(self._saved(positions, written, ahead=True), name="save-ahead")
-        return Batch(self._number, positions, written, saving)
+        return Batch(number, positions, written, saving)
 
-    async def _charge(self, bound: ByteBound) -> None:
-        freed, self._counted = self._tally.freed_bytes - self._counted, self._tally.freed_bytes
-        if freed:
+    async def _charge(self, bound: ByteBound, positions: list[int]) -> None:
+        deleted = [at for at in positions if self._tally.outcome(at) is Outcome.DELETED]
+        if freed := sum([self._plan.keys[at].size or 0 for at in deleted]):
             await bound.charge(freed)
-
-    async def _written(self, number: int, positions: list[int]) -> None:
-        ids = [self._plan.keys[at].id for at in positions]
-        await asyncio.to_thread(self._audit.batch, self._action_id, number, [(id_.db, id_.key) for id_ in ids])
 
     async def _saved(self, positions: list[int], written: "asyncio.Task[None]", *, ahead: bool) -> Ready:
         # A task that is awaited is cancelled with whoever awaits it; this one writes, and has to end first.
@@ -139,7 +130,7 @@ class Batches:
 
     def _ended(self, batch: Batch) -> None:
         outcomes, details = self._tally.told(batch.positions)
-        self._audit.done(self._action_id, batch.number, outcomes, details)
+        self._record.done(batch.number, outcomes, details)
 
     async def _unwanted(self, batch: Batch) -> None:
         """Write down that the batch to come was not begun; what keeps that from being written is met elsewhere."""

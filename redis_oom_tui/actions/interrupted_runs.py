@@ -10,18 +10,18 @@ from pathlib import Path
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.backup import read_records
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Plan
 
 
-def copies(audit: AuditFile, plan: Plan) -> dict[KeyId, str]:
+def copies(audit: AuditFile, plan: Plan) -> dict[tuple[int, bytes], str]:
     """The SHA-1 of the DUMP of each key of `plan` that an earlier run of it saved, and did not come to delete."""
-    found: dict[KeyId, str] = {}
+    found: dict[tuple[int, bytes], str] = {}
     for backup, names in audit.unfinished(plan.hash).items():
         try:
             for record in read_records(Path(backup)):
-                if record is not None and record.payload is not None and (record.id.db, record.id.key) in names:
-                    found[record.id] = hashlib.sha1(record.payload, usedforsecurity=False).hexdigest()
+                name = (-1, b"") if record is None else (record.id.db, record.id.key)
+                if record is not None and record.payload is not None and name in names:
+                    found[name] = hashlib.sha1(record.payload, usedforsecurity=False).hexdigest()
         except BadInput:
             # The backup was moved or removed: then the keys it held are compared by their idle times after all.
             continue

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.actions.context import ActionContext
+from redis_oom_tui.actions.deployment import ActionNode, Deployment, Standalone
 from redis_oom_tui.actions.limits import SettingsChanger
 from redis_oom_tui.actions.plan_preparation import prepared
 from redis_oom_tui.actions.planning import PlanMaker
-from redis_oom_tui.actions.restoring import BackupRestorer
+from redis_oom_tui.actions.restore import Restore
 from redis_oom_tui.actions.rights import NOTHING_PREPARED, Rights
-from redis_oom_tui.actions.run import PlanRunner
+from redis_oom_tui.actions.run import Run
 from redis_oom_tui.files import backup as backup_files
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.backup_check import inspect
@@ -22,7 +23,6 @@ from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
@@ -109,11 +109,16 @@ class LiveOperator:
         """The word to type before `plan` runs, if it is a large one."""
         return budget.confirm_word(plan)
 
-    def run(self, plan: Plan, *, backup: BackupChoice) -> PlanRunner:
+    @property
+    def node(self) -> ActionNode:
+        """The server, to act on."""
+        return ActionNode(self._server, self._rights.learn)
+
+    def run(self, plan: Plan, *, backup: BackupChoice, deployment: Deployment | None = None) -> Run:
         """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
         self._rights.must(Action(plan.deed.value))
         self._rights.must_copy(plan, backup)
-        return PlanRunner(self._desk, plan, backup)
+        return Run(self._desk, deployment or Standalone(*self.node), plan, backup)
 
     async def limits(self, scan: ScanView | None = None) -> Limits:
         """Policies, settings and their what-if, as the server stands now."""
@@ -157,12 +162,10 @@ class LiveOperator:
         """The whole file at `path`, compared with what was written."""
         return inspect(path)
 
-    def restore(
-        self, path: Path, mine: Callable[[KeyId], bool] | None = None, *, damaged_ok: bool = False
-    ) -> BackupRestorer:
-        """A restore of the backup at `path` that has not started yet, of the keys that are `mine` or of all."""
+    def restore(self, path: Path, *, damaged_ok: bool = False, deployment: Deployment | None = None) -> Restore:
+        """A restore of the backup at `path` that has not started yet."""
         self._rights.must(Action.RESTORE)
-        return BackupRestorer(self._desk, path, mine, damaged_ok=damaged_ok)
+        return Restore(self._desk, deployment or Standalone(*self.node), path, damaged_ok=damaged_ok)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`."""

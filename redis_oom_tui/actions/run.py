@@ -1,339 +1,340 @@
-"""A plan being carried out: each batch written down, checked, acted on, and what came of each key written down."""
+"""A plan being carried out: one line of intent, one backup, one result, whichever nodes serve its keys."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from redis_oom_tui.actions.batch import Worker
-from redis_oom_tui.actions.batches import Batches
-from redis_oom_tui.actions.bound import ByteBound
-from redis_oom_tui.actions.context import DEFECT, ActionContext
+from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, SharedRun
+from redis_oom_tui.actions.deployment import Deployment, Place, said_by
 from redis_oom_tui.actions.interrupted_runs import copies
+from redis_oom_tui.actions.node_worker import NodeWorker, known_sum
 from redis_oom_tui.actions.outcomes import OutcomeTable, after
-from redis_oom_tui.actions.saving import Saver
-from redis_oom_tui.files.audit_lines import EarlierRuns
-from redis_oom_tui.files.backup import BackupWriter, new_path
+from redis_oom_tui.actions.saving import CapReached
+from redis_oom_tui.files.audit import AuditFailed
+from redis_oom_tui.files.backup import BackupFailed, BackupWriter, new_path
 from redis_oom_tui.files.plans import criteria_fields
-from redis_oom_tui.formatting.sizes import known_bytes, number_of_keys, size
+from redis_oom_tui.formatting.keys import slot_of, slots_by_number
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, known_bytes, number_of, number_of_keys, size
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.errors import ServerUnreachable, TriageError
-from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, RunView
-from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import plan_warnings
-from redis_oom_tui.rules.headroom import headroom, pause_after
 from redis_oom_tui.rules.report import report
+from redis_oom_tui.rules.sizing import weight
 from redis_oom_tui.server.active_clock import ActiveClock
-from redis_oom_tui.server.call_throttle import CallThrottle
-from redis_oom_tui.server.latency_monitor import throttled
-from redis_oom_tui.server.mutations.pinned_connection import OtherServer, PinnedConnections
-from redis_oom_tui.server.scan.tasks import monitored
+from redis_oom_tui.server.scan.tasks import run_all, together
 
 _MAY_EXPIRE = {Outcome.EXPIRING, Outcome.FAILED, Outcome.IN_DOUBT}
-_POLL_SECONDS = 0.5
-_FREEING_POLL_SECONDS = 0.1
-_FREEING_PAUSE_SECONDS = 5.0
-_FREEING_LONGEST_SECONDS = 30.0
+_UNSETTLED = (Outcome.NOT_ATTEMPTED, Outcome.FAILED, Outcome.IN_DOUBT)
+_ROUNDS = 4
+# How long a lost primary's replica may take to be promoted.
+_PATIENCE_SECONDS = 20.0
+# What all nodes share: where it fails on one, it fails on all.
+_OF_ALL = (AuditFailed, BackupFailed, CapReached)
 
 
-class ChildBegan(TriageError):
-    """The server forked since the preview: it no longer tells which keys are used, and no value would be saved."""
+class Run:
+    """A run of one plan. Implements `ports.PlanRun`.
 
+    Each key is acted on by the node that serves it. One whose slot moved was refused, not touched: it is tried again at
+    its new node, behind ASKING where the slot is half moved. After a failover what was not attempted goes on at the
+    promoted node; not where idle times chose the keys, as a replica never knew them.
+    """
 
-class PlanRunner:
-    """A run of one plan. Implements `ports.PlanRun`."""
-
-    def __init__(self, desk: ActionContext, plan: Plan, backup: BackupChoice) -> None:
-        self._desk = desk
+    def __init__(self, context: ActionContext, deployment: Deployment, plan: Plan, backup: BackupChoice) -> None:
+        self._context = context
+        self._deployment = deployment
         self._plan = plan
-        self._backup = backup
         self._tally = OutcomeTable(plan.keys)
-        self._view = RunView(total_keys=len(plan.keys), planned_bytes=plan.size)
-        self._writer: BackupWriter | None = None
-        self._lines = PinnedConnections(desk.server, plan.run_id)
-        self._action_id: str | None = None
-        self._pacer: CallThrottle | None = None
-        self._bound: ByteBound | None = None
-        self._run_id: str | None = None
-        self._restarted = False
-        self._before: EarlierRuns | None = None
+        self._shared = SharedRun(plan, backup, self._tally, ActionRecord(context))
+        self._workers: list[NodeWorker] = []
+        self._tried: dict[int, list[Place]] = defaultdict(list)
+        self._failures: dict[str, None] = {}
+        self._planned_bytes = plan.size
         self._clock = ActiveClock()
         self._stop = False
-        self._took = 0.0
+        self._ended: str | None = None
+        self._failed = False
 
     def stop(self) -> None:
         """End once the calls on their way have come home."""
         self._stop = True
-        if self._pacer is not None:
-            self._pacer.stop()
+        for worker in self._workers:
+            worker.stop()
 
     def outcomes(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
         """What became of each key, in the plan's order."""
         return self._tally.each(only)
 
     def view(self) -> RunView:
-        """The run as it stands."""
+        """The run as it stands, all nodes together."""
         counts = self._tally.counts()
         elapsed = self._clock.elapsed
         done = sum(number for outcome, number in counts.items() if outcome is not Outcome.NOT_ATTEMPTED)
-        return replace(
-            self._view,
+        before, now = self._used()
+        writer = self._shared.writer
+        path = None if writer is None or (self._ended and not self._undoes(writer)) else str(writer.path)
+        return RunView(
+            total_keys=len(self._plan.keys),
             counts=counts,
+            planned_bytes=self._planned_bytes,
             freed_bytes=self._tally.freed_bytes,
-            charged_bytes=0 if self._bound is None else self._bound.charged,
+            used_before_bytes=before,
+            used_now_bytes=now,
+            lazyfree_pending_objects=known_sum([worker.lazyfree_pending_objects for worker in self._workers]),
+            charged_bytes=sum(worker.charged_bytes for worker in self._workers),
             elapsed_seconds=elapsed,
             keys_per_second=done / elapsed if elapsed > 0 else 0.0,
+            backup_path=path,
+            phase="ended" if self._ended else self._phase(),
+            ended=self._ended,
+            failed=self._failed,
         )
 
+    def _used(self) -> tuple[int | None, int | None]:
+        """used_memory of all nodes before it, and now: a node that was asked again counts once."""
+        before: dict[str, int | None] = {}
+        now: dict[str, int | None] = {}
+        for worker in self._workers:
+            before.setdefault(worker.place.node, worker.used_before_bytes)
+            now[worker.place.node] = worker.used_now_bytes
+        restarted = any(worker.restarted for worker in self._workers)
+        return None if restarted else known_sum(list(before.values())), known_sum(list(now.values()))
+
+    def _phase(self) -> str:
+        busy = [worker for worker in self._workers if not worker.ended]
+        if not self._deployment.clustered:
+            return busy[0].phase if busy else "starting"
+        return f"{busy[0].phase} ({number_of(len(busy), 'node')})" if busy else "looking who serves the rest"
+
     async def run(self) -> RunView:
-        """Carry out the plan, wait until what was freed is free, and report."""
+        """Carry out the plan on every node, follow what moved meanwhile, wait until what was freed is free, and report.
+
+        Never raises but for a defect, or where it is cancelled.
+        """
         self._clock.start()
         failure: str | None = DEFECT
         try:
-            await self._carry_out()
-            await self._freeing()
+            await self._deployment.refresh()
+            await self._rounds()
             failure = None
         except TriageError as error:
             failure = str(error)
-            self._unread(error)
         except asyncio.CancelledError:
             failure = "The tool ended while this ran"
             raise
         finally:
-            try:
-                await self._lines.close()
-            finally:
-                self._end(failure)
+            if failure is not None:
+                self._failures.setdefault(failure)
+            self._end()
         return self.view()
 
-    def _unread(self, error: TriageError) -> None:
-        """What the memory came to was not read where the server was lost, or is another one now."""
-        if isinstance(error, OtherServer):
-            self._restarted = True
-            self._view = replace(self._view, used_before_bytes=None)
-        elif isinstance(error, ServerUnreachable):
-            self._view = replace(self._view, used_now_bytes=None)
+    async def _rounds(self) -> None:
+        left: Sequence[int] = range(len(self._plan.keys))
+        for _ in range(_ROUNDS):
+            workers = self._placed(left)
+            if workers:
+                await self._round(workers)
+            left = self._left(workers)
+            if not left or self._stop or not await self._found_heirs(left):
+                break
 
-    async def _first_look(self) -> Snapshot:
-        """The server as it stands; asked twice, as a connection that lay idle may have been closed meanwhile."""
-        try:
-            return await self._desk.server.snapshot()
-        except ServerUnreachable:
-            return await self._desk.server.snapshot()
+    def _placed(self, left: Sequence[int]) -> list[NodeWorker]:
+        """A worker for each place where some of the keys are to be tried next."""
+        shares: dict[Place, list[int]] = defaultdict(list)
+        for position in left:
+            place = self._place(position)
+            if place is not None:
+                shares[place].append(position)
+                self._tried[position].append(place)
+                # Until this try has ended nothing has come of it: it must not count twice.
+                self._tally.put(position, Outcome.NOT_ATTEMPTED)
+            elif not self._tried[position]:
+                self._tally.put(position, Outcome.NOT_ATTEMPTED, "no node serves its slot")
+        bounds = self._bounds(shares)
+        node = self._deployment.node
+        return [
+            NodeWorker(self._shared, place, node(place), positions, bounds[place])
+            for place, positions in shares.items()
+        ]
 
-    async def _carry_out(self) -> None:
-        hire = await self._begin()
-        async with throttled(self._desk.server) as pacer:
-            worker, self._pacer = hire(pacer), pacer
-            if self._stop:
-                pacer.stop()
-            batches = Batches(
-                self._plan,
-                self._tally,
-                worker,
-                pacer,
-                self._desk.audit,
-                self._action_id or "",
-                self._lines,
-                self._bound,
-            )
-            async with monitored(self._keep_looking(), pacer.stop, "look at the memory"):
-                await batches.run(lambda: self._show(pacer))
+    def _place(self, position: int) -> Place | None:
+        """Where to try the key next; None where there is nowhere that was not tried."""
+        tried = self._tried[position]
+        last = tried[-1] if tried else None
+        key = self._plan.keys[position].id.key
+        place = self._deployment.place_of(key, last, self._tally.moved(position))
+        return None if place in tried else place
 
-    async def _begin(self) -> Callable[[CallThrottle], Worker]:
-        snapshot = await self._first_look()
-        self._recognise(snapshot)
-        self._run_id = snapshot.server.run_id
-        self._view = replace(self._view, used_before_bytes=snapshot.memory.used_bytes)
-        self._notice(snapshot)
-        if self._plan.deed is Operation.DELETE and self._plan.criteria.max_bytes is not None:
-            used = snapshot.memory.used_bytes
-            self._bound = ByteBound(self._desk.server, self._plan.criteria.max_bytes, used)
-        unsaved = self._plan.deed is Operation.DELETE and not self._backup.wanted
-        if unsaved and snapshot.activity.has_child and plan_warnings.CHILD_RUNS not in self._plan.flags:
-            raise ChildBegan(plan_warnings.CHILD_BEGAN)
-        known = await self._desk.learn()
-        earlier = {} if known.has(Feature.NO_TOUCH) else await asyncio.to_thread(copies, self._desk.audit, self._plan)
-        if self._plan.deed is Operation.DELETE:
-            self._before = await asyncio.to_thread(self._desk.audit.earlier, self._plan.hash)
+    def _bounds(self, shares: Mapping[Place, list[int]]) -> dict[Place, int | None]:
+        """How many bytes may go in each place: what earlier rounds have left, by what the keys there hold at most."""
+        most = self._plan.criteria.max_bytes
+        if most is None:
+            return dict.fromkeys(shares)
+        left = max(0, most - (self.view().taken_bytes if self._workers else 0))
+        keys = self._plan.keys
+        held = {place: sum(weight(keys[at].most or 0) for at in positions) for place, positions in shares.items()}
+        whole = sum(held.values())
+        return {place: left * share // whole if whole else left for place, share in held.items()}
+
+    async def _round(self, workers: Sequence[NodeWorker]) -> None:
+        self._workers += workers
+        if self._stop:
+            self.stop()
+        await together(worker.look() for worker in workers)
+        snapshots = [worker.snapshot for worker in workers if worker.snapshot is not None]
+        self._deployment.recognize(self._plan, snapshots)
+        await together(worker.prepare() for worker in workers)
+        fit = [worker for worker in workers if worker.failure is None]
+        if fit and not self._shared.record.begun:
+            await self._begin(fit)
+        await run_all([_Supervised(worker, self._end_all) for worker in fit])
+        for worker in workers:
+            if worker.failure is not None:
+                words = str(worker.failure)
+                self._failures[said_by(worker.place.node, words) if self._deployment.clustered else words] = None
+
+    def _end_all(self, worker: NodeWorker) -> None:
+        """What fails for all nodes ends the run on each."""
+        if isinstance(worker.failure, _OF_ALL):
+            for other in self._workers:
+                other.stop()
+
+    async def _begin(self, workers: Sequence[NodeWorker]) -> None:
+        """Write down what is about to happen, and make the backup."""
+        plan, shared, context = self._plan, self._shared, self._context
+        if not all(worker.knows_uses for worker in workers):
+            shared.copies = await asyncio.to_thread(copies, context.audit, plan)
+        if plan.deed is Operation.DELETE:
+            shared.before = await asyncio.to_thread(context.audit.earlier, plan.hash)
         path = None
-        if self._backup.wanted:
-            path = self._backup.path or new_path(self._desk.backups, self._plan, self._desk.wall())
-        self._action_id = self._intend(snapshot, path)
-        if path is not None:
-            skew = snapshot.clock_skew_seconds
-            self._writer = BackupWriter(path, self._plan, snapshot.server, self._desk.wall(), skew)
-            self._view = replace(self._view, backup_path=str(path))
-        alone = snapshot.server.mode == "cluster"
-        room = headroom(snapshot)
-        return lambda pacer: self._hire(pacer, known, earlier, room, alone=alone)
-
-    def _recognise(self, snapshot: Snapshot) -> None:
-        """Raise OtherServer where this is not the server that the plan was made on, by its run id, else by address."""
-        here, now, then = str(self._desk.server.address), snapshot.server.run_id, self._plan.run_id
-        if (now != then) if now and then else (here != self._plan.server):
-            raise OtherServer(
-                f"{here} is not the server of this plan ({self._plan.server}), or was restarted since (its run id"
-                " changed): make the plan again"
-            )
-
-    def _intend(self, snapshot: Snapshot, path: Path | None) -> str:
-        plan, held = self._plan, known_bytes(self._view.planned_bytes, len(self._plan.keys))
-        return self._desk.audit.intent(
+        if shared.choice.wanted:
+            path = shared.choice.path or new_path(context.backups, plan, context.wall())
+        held, first = known_bytes(plan.size, len(plan.keys)), workers[0].snapshot
+        shared.record.begin(
             plan.deed.value,
             server=plan.server,
-            who=self._desk.who,
             what=f"{plan.deed.value} {number_of_keys(len(plan.keys))} ({size(held)})",
-            run_id=snapshot.server.run_id,
+            run_id=None if first is None or self._deployment.clustered else first.server.run_id,
             plan=plan.hash,
             criteria=criteria_fields(plan.criteria),
             expire_seconds=plan.expire_seconds,
             keys=len(plan.keys),
             bytes=held,
             backup=None if path is None else str(path),
-            used_memory=snapshot.memory.used_bytes,
+            used_memory=self._used()[0],
         )
+        if path is not None and first is not None:
+            skews = {
+                worker.place.node: worker.snapshot.clock_skew_seconds
+                for worker in workers
+                if self._deployment.clustered and worker.snapshot is not None
+            }
+            skew = first.clock_skew_seconds
+            shared.writer = BackupWriter(path, plan, first.server, context.wall(), skew, node_skews=skews)
 
-    def _hire(
-        self,
-        pacer: CallThrottle,
-        known: Capabilities,
-        earlier: Mapping[KeyId, str],
-        room: int | None,
-        *,
-        alone: bool,
-    ) -> Worker:
-        saver = None
-        if self._writer is not None:
-            untouched = known.has(Feature.NO_TOUCH)
-            saver = Saver(
-                self._plan,
-                self._backup,
-                self._writer,
-                self._tally,
-                untouched=untouched,
-                room=room,
-                before=self._before,
-            )
-        scripted = known.has(Feature.SCRIPT)
-        return Worker(
-            self._plan,
-            self._tally,
-            saver,
-            pacer,
-            scripted=scripted,
-            alone=alone,
-            copies=earlier,
-            before=self._before,
-        )
+    def _left(self, workers: Sequence[NodeWorker]) -> list[int]:
+        """The keys that another node may take: moved ones, and what a lost node was never asked for."""
+        if any(isinstance(worker.failure, _OF_ALL) for worker in workers):
+            return []
+        by_idle = self._plan.criteria.idle_over_seconds is not None
+        left = [position for worker in workers for position in worker.positions if self._tally.moved(position)]
+        lost = [position for worker in workers if worker.may_have_heir for position in worker.positions]
+        nowhere = [position for position in range(len(self._plan.keys)) if not self._tried[position]]
+        untouched = () if by_idle else (*lost, *nowhere)
+        left += [position for position in untouched if self._tally.outcome(position) is Outcome.NOT_ATTEMPTED]
+        return sorted(left)
 
-    def _show(self, pacer: CallThrottle) -> None:
-        doing = "deleting" if self._plan.deed is Operation.DELETE else "setting expiries"
-        self._view = replace(self._view, phase=pacer.words(doing))
-        if pacer.probes.hopeless:
-            slow = f"{self._desk.server.address} takes {pacer.probes.waited:.0f} s to answer"
-            raise ServerUnreachable(f"{slow}: stopped, so as not to add to that")
+    async def _found_heirs(self, left: Sequence[int]) -> bool:
+        """Wait until every key that is left has a place that was not tried; after a while one such key is enough."""
+        if not self._deployment.clustered:
+            return False
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        some = False
+        while not self._stop:
+            await self._deployment.refresh()
+            fresh = [self._place(position) is not None for position in left]
+            some = any(fresh)
+            if all(fresh) or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.2)
+        return some
 
-    async def _keep_looking(self) -> None:
-        while True:
-            await asyncio.sleep(max(_POLL_SECONDS, pause_after(self._took)))
-            await self._poll()
+    def _left_on_their_way(self) -> list[str]:
+        """What is to be said of keys that no node acted on, as each sent us to another."""
+        failed = self._tally.each(frozenset({Outcome.FAILED}))
+        slots = Counter(slot_of(key.id.key) for key in failed if key.moved is not None)
+        if not slots or not self._deployment.clustered:
+            return []
+        keys, verb = number_of_keys(sum(slots.values())), "is" if sum(slots.values()) == 1 else "are"
+        where = f"{keys} of {slots_by_number(slots)} {verb} on the way from one node to another"
+        return [f"{where} and untouched: plan again when the resharding has ended."]
 
-    async def _poll(self) -> None:
-        """Look at the memory; a look that fails leaves it unknown, and the next batch will tell why."""
-        began = time.monotonic()
-        try:
-            self._notice(await self._desk.server.snapshot())
-        except TriageError:
-            self._view = replace(self._view, used_now_bytes=None, lazyfree_pending_objects=None)
-
-        self._took = time.monotonic() - began
-
-    def _notice(self, snapshot: Snapshot) -> None:
-        run_id = snapshot.server.run_id
-        if None not in (run_id, self._run_id) and run_id != self._run_id:
-            # Another process: what the first one used says nothing about what this one uses.
-            self._restarted = True
-            self._view = replace(self._view, used_before_bytes=None)
-        self._view = replace(
-            self._view,
-            used_now_bytes=snapshot.memory.used_bytes,
-            lazyfree_pending_objects=snapshot.memory.lazyfree_pending_objects,
-        )
-
-    async def _freeing(self) -> None:
-        """Wait for the background freeing: before it is done, used_memory says little about what was deleted."""
-        self._view = replace(self._view, phase="freeing in the background")
-        deadline = time.monotonic() + _FREEING_LONGEST_SECONDS
-        while True:
-            await self._poll()
-            if not self._view.lazyfree_pending_objects or time.monotonic() >= deadline or self._stop:
-                return
-            # Who waits for the end is not kept for as long as a screen that goes on looking.
-            await asyncio.sleep(min(_FREEING_PAUSE_SECONDS, max(_FREEING_POLL_SECONDS, pause_after(self._took))))
-
-    def _end(self, failure: str | None) -> None:
+    def _end(self) -> None:
         self._clock.stop()
-        if self._writer is not None:
-            self._close(self._writer)
-        before, now = self._view.used_before_bytes, self._view.used_now_bytes
-        fell = None if before is None or now is None else before - now
+        counts = self._tally.counts()
+        missed = any(counts.get(outcome) for outcome in _UNSETTLED)
+        self._failed = bool(self._failures) and (missed or not self._deployment.clustered)
+        interrupted = self._stop and Outcome.NOT_ATTEMPTED in counts
+        sentence = self._sentence(counts, interrupted=interrupted)
+        writer = self._shared.writer
+        backup = None
+        if writer is not None:
+            writer.close()
+            if self._undoes(writer):
+                backup = str(writer.path)
+            elif not writer.left_out:
+                writer.discard()
+        self._ended = self._shared.record.end(
+            ok=not (self._failed or interrupted),
+            result=sentence,
+            counts={outcome.value: number for outcome, number in counts.items()},
+            freed_bytes=known_bytes(self._tally.freed_bytes, counts.get(Outcome.DELETED, 0)),
+            used_memory=self._used()[1],
+            backup=backup,
+            stopped=self._stop,
+        )
+
+    def _undoes(self, writer: BackupWriter) -> bool:
+        """Whether anything can be put back from the backup."""
+        if self._plan.deed is Operation.EXPIRE:
+            return bool(self._tally.counts().keys() & _MAY_EXPIRE)
+        return bool(writer.keys)
+
+    def _sentence(self, counts: Mapping[Outcome, int], *, interrupted: bool) -> str:
+        before, now = self._used()
         sentence = report(
             self._plan.deed,
-            self._tally.counts(),
+            counts,
             len(self._plan.keys),
-            fell,
-            restarted=self._restarted,
+            None if before is None or now is None else before - now,
+            restarted=any(worker.restarted for worker in self._workers),
             earlier=self._tally.deleted_earlier(),
         )
-        if failure is not None:
-            sentence = after(failure, sentence)
-        elif self._interrupted:
+        bound = self._plan.criteria.max_bytes
+        failures = [*self._failures, *self._left_on_their_way()]
+        if interrupted and (self._deployment.clustered or not failures):
             sentence = f"Interrupted. {sentence}"
-        elif self._bound is not None and self._bound.reached:
-            sentence = f"Stopped at its bound of {size(self._bound.limit)}. {sentence}"
-        sentence += self._write_result(failure is None and not self._interrupted, sentence)
-        self._view = replace(
-            self._view,
-            phase="ended",
-            ended=sentence,
-            failed=failure is not None,
-        )
+        elif bound is not None and not failures and any(worker.bound_reached for worker in self._workers):
+            sentence = f"Stopped at its bound of {size(bound)}. {sentence}"
+        if not self._deployment.clustered:
+            return after(" ".join(failures), sentence) if failures else sentence
+        nodes = {key.id.node for key in self._plan.keys}
+        where = safe_text(next(iter(nodes)), 80) if len(nodes) == 1 else f"{count(len(nodes))} nodes"
+        return " ".join([f"On {where}: {sentence}", *failures])
 
-    @property
-    def _interrupted(self) -> bool:
-        """Whether it was stopped before the last key."""
-        return self._stop and Outcome.NOT_ATTEMPTED in self._tally.counts()
 
-    def _close(self, writer: BackupWriter) -> None:
-        """Close the backup; one from which nothing can be put back is not shown, and goes where it tells nothing."""
-        writer.close()
-        counts = self._tally.counts()
-        expires = self._plan.deed is Operation.EXPIRE
-        undoes = bool(counts.keys() & _MAY_EXPIRE) if expires else bool(writer.keys)
-        if not undoes:
-            self._view = replace(self._view, backup_path=None)
-            if not writer.left_out:
-                writer.discard()
+class _Supervised:
+    """The part of a run on one node, which tells the others where it ended for all of them."""
 
-    def _write_result(self, ok: bool, sentence: str) -> str:
-        """Write down the end; what to add to the report where that failed."""
-        if self._action_id is None:
-            return ""
-        try:
-            self._desk.audit.result(
-                self._action_id,
-                ok=ok,
-                result=sentence,
-                counts={outcome.value: number for outcome, number in self._tally.counts().items()},
-                freed_bytes=known_bytes(self._tally.freed_bytes, self._tally.counts().get(Outcome.DELETED, 0)),
-                used_memory=self._view.used_now_bytes,
-                backup=self._view.backup_path,
-                stopped=self._stop,
-            )
-        except TriageError as error:
-            return f" {error}"
-        return ""
+    def __init__(self, worker: NodeWorker, ended: Callable[[NodeWorker], None]) -> None:
+        self._worker = worker
+        self._ended = ended
+
+    async def run(self) -> None:
+        await self._worker.run()
+        self._ended(self._worker)
+
+    def stop(self) -> None:
+        self._worker.stop()

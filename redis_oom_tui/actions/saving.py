@@ -6,14 +6,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from redis_oom_tui.actions.outcomes import READ_BY_BACKUP, OutcomeTable, gone
-from redis_oom_tui.files.audit_lines import EarlierRuns
+from redis_oom_tui.actions.context import SharedRun
+from redis_oom_tui.actions.outcomes import READ_BY_BACKUP, gone
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.formatting.sizes import size
-from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import ErrorClass, KeyMoved, ServerBusy, TriageError
-from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Outcome, PlannedKey
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.server.mutations.eval_packing import Check
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, ReplyRoom
@@ -58,37 +58,33 @@ def outcome_of(said: Said, done: Outcome) -> tuple[Outcome, str]:
 
 
 class Saver:
-    """Writes what a plan is about to delete through `writer`, as `choice` says.
+    """Writes what a run is about to delete on one node through `writer`.
 
     `untouched` tells that the server knows CLIENT NO-TOUCH: then a key that is read by others between its saving and
     its deletion is noticed, too. `room` is what was free below maxmemory last, None where nothing bounds a reply.
-    `blocked` is why no further key would be saved, once that is so.
+    `blocked` is why no further key would be saved, once that is so. `saved` are the digests of keys that are in the
+    backup, by position: one that is tried on another node goes only if it is still the same there. `node` is where the
+    keys are, for their records; '' without a cluster.
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        choice: BackupChoice,
-        writer: BackupWriter,
-        tally: OutcomeTable,
-        *,
-        untouched: bool,
-        room: int | None = None,
-        before: EarlierRuns | None = None,
+        self, shared: SharedRun, writer: BackupWriter, *, untouched: bool, room: int | None = None, node: str = ""
     ) -> None:
-        self._before = before
+        self.saved = shared.saved
+        self._node = node
+        self._before = shared.before
         # Of this batch: those that an earlier try may have read.
         self._asked: set[int] = set()
         self._twice: set[int] = set()
-        self._keys = plan.keys
+        self._keys = shared.plan.keys
         self.room: int | None = room
         self.short: list[int] = []
         self._busy = False
         self._ready: dict[int, Copied] = {}
         self._lines: list[Record] = []
-        self._choice = choice
+        self._choice = shared.choice
         self._writer = writer
-        self._tally = tally
+        self._tally = shared.tally
         self.untouched = untouched
         self.blocked: TriageError | None = None
 
@@ -124,6 +120,7 @@ class Saver:
                 await asyncio.sleep(_FREEING_PAUSE_SECONDS)
         self._writer.add(*self._lines)
         await self._to_disk()
+        self.saved.update({at: copied.digest for at, copied in self._ready.items()})
         return self._ready
 
     async def _some(
@@ -159,7 +156,12 @@ class Saver:
     def _take(self, at: int, reply: Saved | Uncopied | Said, room: int | None) -> None:
         """What was said about the key at `at`, with `room` free."""
         if isinstance(reply, Saved):
-            self._lines.append(_record(self._keys[at], reply))
+            known = self.saved.get(at)
+            if known and known != reply.digest:
+                self._tally.put(at, Outcome.CHANGED, "its content changed while it was on its way to another node")
+                return
+            if not known:
+                self._lines.append(self._record(self._keys[at], reply))
             self._ready[at] = Copied(reply.digest, reply.size or len(reply.payload))
         elif isinstance(reply, Uncopied):
             if self._fits_later(reply):
@@ -190,7 +192,8 @@ class Saver:
         if self._choice.keep_unsaved or headroom.why_uncopied(key, self._choice) is None:
             self._tally.put(at, Outcome.FAILED, f"kept: {reason}")
             return
-        self._lines.append(Record(key.id, key.type, None, left_out=reason))
+        if at not in self.saved:
+            self._lines.append(Record(self._placed(key.id), key.type, None, left_out=reason))
         self._ready[at] = NO_COPY
 
     def _heed_cap(self) -> None:
@@ -230,12 +233,15 @@ class Saver:
             key = self._keys[at]
             read_ms = now_ms if key.read_at is None else round(key.read_at * 1000)
             expires = None if key.ttl_ms is None else read_ms + key.ttl_ms
-            self._writer.add(Record(key.id, key.type, None, expires_ms=expires, saved_ms=now_ms, due_ms=due_ms[at]))
+            id_ = self._placed(key.id)
+            self._writer.add(Record(id_, key.type, None, expires_ms=expires, saved_ms=now_ms, due_ms=due_ms[at]))
         await self._to_disk()
 
+    def _record(self, key: PlannedKey, saved: Saved) -> Record:
+        now_ms, id_ = saved.now_ms, self._placed(key.id)
+        expires_ms = None if saved.ttl_ms is None else now_ms + saved.ttl_ms
+        held = key.size if saved.size is None else saved.size
+        return Record(id_, key.type, saved.payload, expires_ms, saved.idle_seconds, saved.frequency, now_ms, None, held)
 
-def _record(key: PlannedKey, saved: Saved) -> Record:
-    now_ms = saved.now_ms
-    expires_ms = None if saved.ttl_ms is None else now_ms + saved.ttl_ms
-    held = key.size if saved.size is None else saved.size
-    return Record(key.id, key.type, saved.payload, expires_ms, saved.idle_seconds, saved.frequency, now_ms, None, held)
+    def _placed(self, id_: KeyId) -> KeyId:
+        return KeyId(id_.db, id_.key, self._node)

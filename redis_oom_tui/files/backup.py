@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import msgspec
@@ -49,6 +50,8 @@ _LONGEST_RECORD = 1024 * MIB
 # Backups without this in their head have the times of the computer that made them.
 _SERVER_CLOCK = "server"
 # What the first line may lack in a damaged backup, as it only says where the file is from.
+# What is damaged in these is not guessed.
+_AS_IT_STANDS = ("format", "deed", "clock", "clock_skew_seconds", "node_skew_seconds")
 _UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0, "bytes": None}
 _any_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -73,7 +76,14 @@ class BackupWriter:
     """Writes a new file at `path`; raises BackupFailed wherever that fails, also for one that exists already."""
 
     def __init__(
-        self, path: Path, plan: Plan, server: Server, wall: float, clock_skew_seconds: float | None = None
+        self,
+        path: Path,
+        plan: Plan,
+        server: Server,
+        wall: float,
+        clock_skew_seconds: float | None = None,
+        *,
+        node_skews: Mapping[str, float | None] = MappingProxyType({}),
     ) -> None:
         self.path = path
         self.keys = 0
@@ -95,6 +105,7 @@ class BackupWriter:
             bytes=known_bytes(plan.size, len(plan.keys)),
             clock=_SERVER_CLOCK,
             clock_skew_seconds=clock_skew_seconds,
+            node_skew_seconds=dict(node_skews),
         )
         try:
             make_folder(path.parent)
@@ -197,7 +208,7 @@ def _head(raw: bytes) -> dict[str, Any] | None:
 
 def _known(head: Mapping[str, Any]) -> dict[str, Any]:
     """`head` with what is missing or damaged in it as unknown; what was done to the keys is never guessed."""
-    known = {name: head[name] for name in ("format", "deed", "clock", "clock_skew_seconds") if name in head} | _UNKNOWN
+    known = {name: head[name] for name in _AS_IT_STANDS if name in head} | _UNKNOWN
     types = {field.name: field.type for field in msgspec.structs.fields(Head)}
     for name in _UNKNOWN.keys() & head.keys():
         with contextlib.suppress(Damaged):
@@ -224,6 +235,7 @@ def _backup(path: Path, head: Head, end: End | None, size: int) -> Backup:
         whole=end is not None,
         server_clock=head.clock == _SERVER_CLOCK,
         clock_skew_seconds=head.clock_skew_seconds,
+        node_skew_seconds=MappingProxyType(head.node_skew_seconds),
     )
 
 

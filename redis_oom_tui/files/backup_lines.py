@@ -44,6 +44,7 @@ class Head(Struct, kw_only=True):
     bytes: Count | None
     clock: str | None = None
     clock_skew_seconds: Number | None = None
+    node_skew_seconds: dict[str, Number | None] = {}
 
 
 class End(Struct, omit_defaults=True):

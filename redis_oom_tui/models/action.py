@@ -211,7 +211,8 @@ class Backup(Struct, frozen=True):
     `size` is that of the file; `held_bytes` what the keys took in the server, None where nobody told. One that is not
     `whole` was cut off: `keys` is then how many it was to hold. `left_out_keys` were deleted without a copy. With
     `server_clock` the times in it are the server's, else those of the computer that made it; `clock_skew_seconds` is by
-    how much the server's clock was ahead of that computer's, None where that is not known.
+    how much the server's clock was ahead of that computer's, None where that is not known, and `node_skew_seconds` the
+    same of each node of a cluster.
     `restored_bytes` is what the keys take once they are restored, `expiring_keys` how many expire; None in files
     that do not tell.
     """
@@ -229,6 +230,7 @@ class Backup(Struct, frozen=True):
     whole: bool = True
     server_clock: bool = False
     clock_skew_seconds: float | None = None
+    node_skew_seconds: Mapping[str, float | None] = field(default_factory=lambda: MappingProxyType({}))
     restored_bytes: int | None = None
     expiring_keys: int | None = None
 

@@ -180,7 +180,6 @@ class RunView(Struct, frozen=True):
     elapsed_seconds: float = 0.0
     keys_per_second: float = 0.0
     backup_path: str | None = None
-    backups: tuple[str, ...] = ()
     phase: str = "starting"
     ended: str | None = None
     failed: bool = False
@@ -195,8 +194,8 @@ class RunView(Struct, frozen=True):
 
     @property
     def backup_files(self) -> tuple[str, ...]:
-        """Every backup by itself: a run on several nodes (`backups`) writes one for each."""
-        return self.backups or ((self.backup_path,) if self.backup_path is not None else ())
+        """The backup, where there is one."""
+        return () if self.backup_path is None else (self.backup_path,)
 
     @property
     def done_keys(self) -> int:

@@ -64,7 +64,7 @@ async def test_a_cleanup_goes_on_when_the_script_has_ended(
 async def test_without_eval_a_cleanup_goes_on_as_well(
     flavour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backup: bool
 ) -> None:
-    monkeypatch.setattr("redis_oom_tui.actions.run.Capabilities.has", lambda *_: False)
+    monkeypatch.setattr("redis_oom_tui.actions.node_worker.Capabilities.has", lambda *_: False)
     with started(flavour, SOON) as server, server.client() as client, script(server, SECONDS) as made:
         fill(client, [b"cache:%d" % n for n in range(3000)])
         async with operating(server.connection, tmp_path) as operator:

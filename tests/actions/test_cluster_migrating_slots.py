@@ -1,7 +1,6 @@
 """A slot that is half moved, or moves while a plan is made or carried out: nothing is lost, counted twice or hidden."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -47,14 +46,10 @@ async def test_a_plan_over_a_half_moved_slot_acts_on_both_nodes(flavour: str, tm
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert (view.counts, view.failed) == ({Outcome.DELETED: OLD + TAGGED}, False), view.ended
             assert (_held(cluster, b"old:"), _held(cluster, b"kept:")) == (0, KEPT)
-            counts: Counter[RestoreOutcome] = Counter()
-            for file in view.backups:
-                report = await operator.restore(Path(file)).run()
-                assert not report.failed, report.ended
-                counts.update(report.counts)
-            assert counts == {RestoreOutcome.RESTORED: OLD + TAGGED}
+            report = await operator.restore(Path(str(view.backup_path))).run()
+            assert (report.counts, report.failed) == ({RestoreOutcome.RESTORED: OLD + TAGGED}, False), report.ended
             assert (_held(cluster, b"old:"), _held(cluster, b"kept:")) == (OLD + TAGGED, KEPT)
-            again = await operator.restore(Path(view.backups[0])).run()
+            again = await operator.restore(Path(str(view.backup_path))).run()
             assert set(again.counts) == {RestoreOutcome.EXISTS}, again.ended
 
 
@@ -89,11 +84,10 @@ async def test_a_slot_half_moves_between_plan_and_run_and_letting_expire_is_take
             assert view.counts.get(Outcome.EXPIRING, 0) + changed == OLD + TAGGED, view.ended
             assert changed <= (TAGGED if flavour in {"redis6", "redis8"} else GONE)
             assert _volatile(cluster) == OLD + TAGGED - changed
-            counts: Counter[RestoreOutcome] = Counter()
-            for file in view.backups:
-                counts.update((await operator.restore(Path(file)).run()).counts)
-            assert counts[RestoreOutcome.RESTORED] == OLD + TAGGED - changed
-            assert set(counts) <= {RestoreOutcome.RESTORED, RestoreOutcome.CHANGED}
+            report = await operator.restore(Path(str(view.backup_path))).run()
+            # One file, one record a key: a key that was tried on both nodes has the expiry that it was promised first.
+            wanted = {RestoreOutcome.RESTORED: OLD + TAGGED - changed}
+            assert report.counts == wanted | ({RestoreOutcome.CHANGED: changed} if changed else {}), report.ended
             assert (_volatile(cluster), _held(cluster, b"old:")) == (0, OLD + TAGGED)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import redis
 
 from redis_oom_tui.actions.context import ActionContext
+from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.actions.run import PlanRunner
+from redis_oom_tui.actions.run import Run
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import Connection
@@ -100,13 +101,13 @@ async def stepped(
     before: Callable[[int], None] = lambda number: None,
     after: Callable[[int], None] = lambda number: None,
     backup: BackupChoice = NO_BACKUP,
-) -> PlanRunner:
+) -> Run:
     """A run of `plan` that calls `before` and `after` around each of its batches."""
     await operator.learn()
     desk: ActionContext = operator._desk
     audit = SteppedAudit(desk.audit.path, wall=desk.wall)
     audit.before, audit.after = before, after
-    return PlanRunner(replace(desk, audit=audit), plan, backup)
+    return Run(replace(desk, audit=audit), Standalone(*operator.node), plan, backup)
 
 
 def audited(path: Path) -> tuple[dict[bytes, str], set[bytes]]:
@@ -125,7 +126,7 @@ def audited(path: Path) -> tuple[dict[bytes, str], set[bytes]]:
     return said, {name for names in open_batches.values() for name in names}
 
 
-def names_of(run: PlanRunner, outcome: Outcome) -> set[bytes]:
+def names_of(run: Run, outcome: Outcome) -> set[bytes]:
     """The keys that came to `outcome`."""
     return {one.id.key for one in run.outcomes(frozenset({outcome}))}
 

@@ -5,20 +5,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from redis_oom_tui.actions.cluster.budget import ClusterBudget
-from redis_oom_tui.actions.cluster.key_placement import Place
 from redis_oom_tui.actions.cluster.operators import Operators
 from redis_oom_tui.actions.cluster.planning import ClusterPlanMaker, NodeMakers
-from redis_oom_tui.actions.cluster.restoring import ClusterRestorer
-from redis_oom_tui.actions.cluster.running import ClusterRun
 from redis_oom_tui.actions.cluster.settings import ClusterTuner
+from redis_oom_tui.actions.deployment import Cluster
 from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.actions.restoring import BackupRestorer
-from redis_oom_tui.actions.run import PlanRunner
+from redis_oom_tui.actions.restore import Restore
+from redis_oom_tui.actions.run import Run
 from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done, Limits
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
@@ -51,6 +48,8 @@ class ClusterOperator:
         self._operators = Operators(source, operator)
         self._at = self._operators.at
         self._tuner = ClusterTuner(source, self._at)
+        at = self._operators.in_place
+        self._deployment = Cluster(str(source.address), source.members, lambda place: at(place).node)
         self._reckoning = ClusterBudget(source.members)
 
     def on(self, node: str) -> LiveOperator:
@@ -110,14 +109,9 @@ class ClusterOperator:
         """The word to type before `plan` runs, if it is a large one."""
         return budget.confirm_word(plan)
 
-    def run(self, plan: Plan, *, backup: BackupChoice) -> ClusterRun:
+    def run(self, plan: Plan, *, backup: BackupChoice) -> Run:
         """A run of `plan` by slot; raises ReadOnlyMode or CommandMissing where it may not be."""
-        self._operators.shown().run(plan, backup=backup)
-
-        def runner(place: Place, part: Plan, choice: BackupChoice) -> PlanRunner:
-            return self._operators.in_place(place).run(part, backup=choice)
-
-        return ClusterRun(self._source.members, runner, plan, backup)
+        return self._operators.shown().run(plan, backup=backup, deployment=self._deployment)
 
     async def limits(self, scan: ScanView | None = None) -> Limits:
         """Policies, settings and their what-if on the node that is shown."""
@@ -167,14 +161,9 @@ class ClusterOperator:
         """The whole file at `path`, compared with what was written."""
         return self._operators.shown().inspect_backup(path)
 
-    def restore(self, path: Path, *, damaged_ok: bool = False) -> ClusterRestorer:
+    def restore(self, path: Path, *, damaged_ok: bool = False) -> Restore:
         """A restore of the backup at `path`, each key on the node that serves it now."""
-        self._operators.shown().restore(path, damaged_ok=damaged_ok)
-
-        def restorer(place: Place, mine: Callable[[KeyId], bool]) -> BackupRestorer:
-            return self._operators.in_place(place).restore(path, mine, damaged_ok=damaged_ok)
-
-        return ClusterRestorer(path, self._source.members, restorer, damaged_ok=damaged_ok)
+        return self._operators.shown().restore(path, damaged_ok=damaged_ok, deployment=self._deployment)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, on its node."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from redis_oom_tui.actions.cluster.key_placement import Place
+from redis_oom_tui.actions.deployment import Place
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer

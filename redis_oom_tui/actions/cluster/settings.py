@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from redis_oom_tui.actions.cluster.change_preview import going_back, widened
-from redis_oom_tui.actions.cluster.key_placement import said_by
+from redis_oom_tui.actions.deployment import said_by
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.formatting.settings import listed
 from redis_oom_tui.formatting.sizes import count

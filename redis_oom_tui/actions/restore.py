@@ -1,0 +1,291 @@
+"""Undo: a backup's keys put back where nothing newer stands, as far as the servers have room."""
+
+import asyncio
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord
+from redis_oom_tui.actions.deployment import Deployment, Place, said_by
+from redis_oom_tui.actions.node_restore import NodeRestore
+from redis_oom_tui.actions.outcomes import after
+from redis_oom_tui.files.audit import AuditFailed
+from redis_oom_tui.files.backup import read_head, read_records
+from redis_oom_tui.files.backup_check import inspect, must_be_whole
+from redis_oom_tui.files.backup_lines import Record
+from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.formatting.sizes import count, number_of_keys
+from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
+from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, ServerUnreachable, TriageError, WritesBlocked
+from redis_oom_tui.models.plan import Operation
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.server.active_clock import ActiveClock
+from redis_oom_tui.server.mutations.restoring import RestoreReply
+
+_KEYS_AT_ONCE = 500
+_BYTES_AT_ONCE = 4 * 1024 * 1024
+# What is held for all nodes together, where the keys of many come mixed.
+_BYTES_HELD = 16 * 1024 * 1024
+_NAMED = 1000
+# How often a key is sent on from one node to another before it counts as failed.
+_ROUNDS = 4
+# What may pass by itself, so that it is worth while to try again.
+_PASSING = (OutOfMemory, WritesBlocked, ServerBusy, ServerUnreachable)
+
+
+class RestoreBatch(NamedTuple):
+    """Records of one database whose keys belong to one place, and the bytes of their values."""
+
+    place: Place
+    records: list[Record]
+    size: int
+
+
+class Restore:
+    """A backup being put back. Implements `ports.Restoring`; making it raises BadInput for a file that is none.
+
+    Each key is put back on the node that serves its slot now, or where that node sends it on. A damaged file is
+    restored only where that is `damaged_ok`, as far as it can be read.
+    """
+
+    def __init__(self, context: ActionContext, deployment: Deployment, path: Path, *, damaged_ok: bool = False) -> None:
+        self._context = context
+        self._deployment = deployment
+        self._path = path
+        self._damaged_ok = damaged_ok
+        self._head = read_head(path, damaged_ok=damaged_ok)
+        self._view = RestoreReport(str(path), self._head.keys + self._head.left_out_keys)
+        self._counts: Counter[RestoreOutcome] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._nodes: dict[Place, NodeRestore] = {}
+        self._record = ActionRecord(context)
+        self._unserved = 0
+        self._stop = False
+        self._clock = ActiveClock()
+
+    def stop(self) -> None:
+        """End after the batch in flight."""
+        self._stop = True
+
+    def view(self) -> RestoreReport:
+        """How far it is."""
+        counts = dict(self._counts)
+        known = sum(counts.values()) + self._view.left_out_keys
+        if known < self._view.total_keys:
+            counts[RestoreOutcome.NOT_ATTEMPTED] = self._view.total_keys - known
+        return replace(self._view, counts=MappingProxyType(counts), elapsed_seconds=self._clock.elapsed)
+
+    async def run(self) -> RestoreReport:
+        """Put back what is not there, batch by batch."""
+        self._clock.start()
+        failure: TriageError | None = TriageError(DEFECT)
+        try:
+            await self._inspect()
+            await self._begin()
+            await self._each_batch()
+            failure = None
+        except TriageError as error:
+            failure = error
+        except asyncio.CancelledError:
+            failure = ServerUnreachable("The tool ended while this ran")
+            raise
+        finally:
+            try:
+                for node in self._nodes.values():
+                    await node.close()
+            finally:
+                self._end(failure)
+        return self.view()
+
+    async def _inspect(self) -> None:
+        """Compare the whole file with what was written, before any key is restored."""
+        inspection = await asyncio.to_thread(inspect, self._path)
+        self._view = replace(self._view, file_damaged=inspection.damaged)
+        must_be_whole(inspection, damaged_ok=self._damaged_ok)
+        self._view = replace(self._view, file_note=inspection.note)
+
+    async def _begin(self) -> None:
+        await self._deployment.refresh()
+        run_id = None
+        if not self._deployment.clustered and (place := self._deployment.place_of(b"")) is not None:
+            run_id = (await self._node(place).look()).server.run_id
+        self._record.begin(
+            "restore",
+            server=self._deployment.name,
+            what=f"put back {number_of_keys(self._head.keys)} of a backup from {self._head.server}",
+            run_id=run_id,
+            backup=str(self._path),
+        )
+
+    def _node(self, place: Place) -> NodeRestore:
+        if place not in self._nodes:
+            node = self._deployment.node(place)
+            self._nodes[place] = NodeRestore(node, self._head, lambda: self._stop, self._context.wall)
+        return self._nodes[place]
+
+    async def _each_batch(self) -> None:
+        for batch in self._batches():
+            if self._stop or (self._failures() and not self._deployment.clustered):
+                return
+            await self._put(batch.place, batch.records)
+        if not (self._stop or self._failures() or self._unserved):
+            # The plan may have had more keys: changed, gone, or never come to. The file holds those that were saved.
+            self._view = replace(self._view, total_keys=sum(self._counts.values()) + self._view.left_out_keys)
+
+    def _failures(self) -> dict[Place, TriageError]:
+        return {place: node.failure for place, node in self._nodes.items() if node.failure is not None}
+
+    def _batches(self) -> Iterator[RestoreBatch]:
+        """The file's keys by place, in batches of one database; what was left out or is damaged is counted."""
+        held: dict[Place, RestoreBatch] = {}
+        for record in read_records(self._path, damaged_ok=self._damaged_ok):
+            place = self._place(record)
+            if record is None or place is None:
+                continue
+            bytes_ = len(record.payload or b"")
+            batch = held.get(place, RestoreBatch(place, [], 0))
+            full = len(batch.records) >= _KEYS_AT_ONCE or batch.size + bytes_ > _BYTES_AT_ONCE
+            if batch.records and (full or record.id.db != batch.records[0].id.db):
+                yield held.pop(place)
+                batch = RestoreBatch(place, [], 0)
+            batch.records.append(record)
+            held[place] = batch._replace(size=batch.size + bytes_)
+            if sum(one.size for one in held.values()) > _BYTES_HELD:
+                yield held.pop(max(held, key=lambda one: held[one].size))
+        yield from held.values()
+
+    def _place(self, record: Record | None) -> Place | None:
+        """Where to put a record back; None for one that has nothing to put back, which is counted."""
+        if record is None:
+            self._counts[RestoreOutcome.FAILED] += 1
+            return None
+        if record.left_out:
+            self._left_out(record)
+            return None
+        place = self._deployment.place_of(record.id.key)
+        self._unserved += place is None
+        return place
+
+    def _left_out(self, record: Record) -> None:
+        named = self._view.left_out
+        if len(named) < _NAMED:
+            named = (*named, escape_exact(record.id.key))
+        self._view = replace(self._view, left_out_keys=self._view.left_out_keys + 1, left_out=named)
+
+    async def _put(self, place: Place, batch: Sequence[Record], rounds: int = _ROUNDS) -> None:
+        """Put `batch` back at `place`, and what is sent on from there where it was sent."""
+        node = self._node(place)
+        if node.failure is not None:
+            return
+        try:
+            replies = await node.put(batch, self._record)
+        except AuditFailed:
+            raise
+        except TriageError as error:
+            node.failure = error
+            return
+        moved: list[tuple[Record, KeyMoved]] = []
+        for record, reply in zip(batch, replies, strict=True):
+            if reply.moved is not None and self._deployment.clustered and rounds > 1:
+                moved.append((record, reply.moved))
+            else:
+                self._count(reply)
+        node.failure = next((reply.stop for reply in replies if reply.stop is not None), None)
+        await self._send_on(place, moved, rounds - 1)
+
+    def _count(self, reply: RestoreReply) -> None:
+        if reply.outcome is not RestoreOutcome.NOT_ATTEMPTED:
+            self._counts[reply.outcome] += 1
+        if reply.outcome is RestoreOutcome.FAILED and reply.detail:
+            self._reasons[reply.detail] += 1
+
+    async def _send_on(self, place: Place, moved: Sequence[tuple[Record, KeyMoved]], rounds: int) -> None:
+        if not moved:
+            return
+        with contextlib.suppress(TriageError):
+            await self._deployment.refresh()
+        sent: dict[Place, list[Record]] = defaultdict(list)
+        for record, refusal in moved:
+            # Where nobody serves its slot now, the one that was asked will say so once more.
+            sent[self._deployment.place_of(record.id.key, place, refusal) or place].append(record)
+        for heir, records in sent.items():
+            await self._put(heir, records, rounds)
+
+    def _end(self, failure: TriageError | None) -> None:
+        self._clock.stop()
+        failures = list(self._failures().values()) + ([] if failure is None else [failure])
+        counts = self.view().counts
+        interrupted = self._stop and RestoreOutcome.NOT_ATTEMPTED in counts
+        passing = any(isinstance(one, _PASSING) for one in failures)
+        sentence = self._record.end(
+            ok=not (failures or interrupted or self._unserved),
+            result=self._sentence(failure, interrupted=interrupted),
+            counts={outcome.value: number for outcome, number in counts.items()},
+        )
+        self._view = replace(
+            self._view,
+            ended=sentence,
+            failed=bool(failures or self._unserved),
+            resumable=passing or self._stop or bool(self._unserved),
+        )
+
+    def _sentence(self, failure: TriageError | None, *, interrupted: bool) -> str:
+        counts = self.view().counts
+        parts = [f"Put back {count(counts.get(RestoreOutcome.RESTORED, 0))} of {number_of_keys(self._view.total_keys)}"]
+        for outcome, words in _WORDS:
+            if counts.get(outcome):
+                why = self._most_of_all() if outcome is RestoreOutcome.FAILED else ""
+                lost = outcome is RestoreOutcome.EXPIRED and self._head.deed == Operation.EXPIRE.value
+                parts.append(f"{count(counts[outcome])} {(_GONE if lost else words)[counts[outcome] > 1]}{why}")
+        if self._view.left_out_keys:
+            were = "was" if self._view.left_out_keys == 1 else "were"
+            parts.append(f"{count(self._view.left_out_keys)} {were} deleted without a copy")
+        sentence = f"{'; '.join(parts)}.{' ' if self._view.file_note else ''}{self._view.file_note}"
+        reasons = self._why_early(failure)
+        if reasons:
+            return after(reasons, sentence)
+        return f"Interrupted. {sentence}" if interrupted else sentence
+
+    def _why_early(self, failure: TriageError | None) -> str:
+        """Why it ended early, with the node where there are several."""
+        reasons = [] if failure is None else [self._why(failure, self._deployment.name)]
+        for place, error in self._failures().items():
+            words = self._why(error, place.node)
+            reasons.append(said_by(place.node, words) if self._deployment.clustered else words)
+        if self._unserved:
+            reasons.append(f"No node serves the slots of {number_of_keys(self._unserved)}")
+        return (
+            ". ".join(reason.rstrip(".") for reason in reasons[:-1])
+            + (". " if reasons[1:] else "")
+            + (reasons[-1] if reasons else "")
+        )
+
+    def _most_of_all(self) -> str:
+        """The reason that most keys failed for, in parentheses."""
+        reasons = self._reasons.most_common(1)
+        return f" ({'mostly: ' if len(self._reasons) > 1 else ''}{reasons[0][0]})" if reasons else ""
+
+    def _why(self, failure: TriageError, here: str) -> str:
+        text = str(failure)
+        if isinstance(failure, OutOfMemory):
+            return f"{text.rstrip('.')}. Raise maxmemory or free more, then restore again: it goes on from there."
+        if "payload version or checksum" in text:
+            return (
+                f"The backup was made by {self._head.flavour} {self._head.version}, whose values {here} cannot read:"
+                " restore it to a server of that version or a newer one of the same family."
+            )
+        return text
+
+
+# Of a key that was let expire there is no copy: what came to its end, or was deleted by others, is gone.
+_GONE = ("has gone meanwhile and does not come back", "have gone meanwhile and do not come back")
+_WORDS = (
+    (RestoreOutcome.EXISTS, ("is there already and was left alone", "are there already and were left alone")),
+    (RestoreOutcome.EXPIRED, ("would have expired since", "would have expired since")),
+    (RestoreOutcome.CHANGED, ("was changed since and was left alone", "were changed since and were left alone")),
+    (RestoreOutcome.FAILED, ("failed", "failed")),
+    (RestoreOutcome.NOT_ATTEMPTED, ("was not attempted", "were not attempted")),
+)
