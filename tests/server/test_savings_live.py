@@ -2,10 +2,12 @@
 
 import json
 import random
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 
 import pytest
+import redis
 
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.values import FamilySample, SampledKey
@@ -25,14 +27,25 @@ FIELDS = (b"name", b"email", b"plan", b"last_seen")
 def taken(server: RunningServer, commands: Iterable[Command]) -> int:
     """By how many bytes used_memory rises when these are run on a server without data."""
     with server.client() as client:
-        before: int = client.info("memory")["used_memory"]
+        before = settled(client)
         pipeline = client.pipeline(transaction=False)
         for number, command in enumerate(commands):
             pipeline.execute_command(*command)
             if number % 1000 == 999:
                 pipeline.execute()
         pipeline.execute()
-        return int(client.info("memory")["used_memory"]) - before
+        return settled(client) - before
+
+
+def settled(client: redis.Redis) -> int:
+    """used_memory once the server has ended what it does by itself: a larger table, smaller buffers."""
+    used: int = client.info("memory")["used_memory"]
+    for _ in range(50):
+        time.sleep(0.12)  # More than one turn of the server's own cycle.
+        last, used = used, client.info("memory")["used_memory"]
+        if abs(used - last) < 1024:
+            break
+    return used
 
 
 async def findings(server: RunningServer, *values: FamilySample) -> tuple[Finding, ...]:

@@ -69,7 +69,9 @@ class _Proxy(ABC):
     async def _end(self) -> None:
         if self._server is not None:
             self._server.close()
+        await _turns()  # Connections that were just accepted become tasks.
         await self._drop()
+        await _turns()  # Transports that were closed let go of their sockets.
 
     async def _drop(self) -> None:
         for task in list(self._tasks):
@@ -80,6 +82,8 @@ class _Proxy(ABC):
         task = asyncio.ensure_future(self._relay(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A task that is cancelled before its first step never comes to its own end.
+        task.add_done_callback(lambda _: writer.close())
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind: asyncio.StreamWriter | None = None
@@ -105,6 +109,11 @@ class _Proxy(ABC):
     @abstractmethod
     async def serve(self, client: Streams, server: Streams) -> None:
         """Carry one connection to its end."""
+
+
+async def _turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 class Wire(_Proxy):
