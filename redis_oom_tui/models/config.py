@@ -1,19 +1,48 @@
 """What the configuration file says: profiles, thresholds, hooks, plans and the emergency cleanup.
 
+A field that is a key of the file says so by its annotation, and by `name` where the file calls it otherwise.
 Lengths of time are in seconds, sizes in bytes, thresholds are shares of maxmemory.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from redis_oom_tui.models.address import Address, Sentinel, Tls
 from redis_oom_tui.models.alert import EventKind
 from redis_oom_tui.models.plan import Criteria, Operation
 from redis_oom_tui.models.structs import StructWithSecrets
 from redis_oom_tui.models.verdict import Thresholds
+
+
+def _whole(low: int, high: int) -> Meta:
+    return Meta(ge=low, le=high, description=f"must be a whole number from {low} to {high}")
+
+
+# How the file writes a value (`title`), where not as it is, and the fault of one that does not fit (`description`).
+# A field of a section without one of these is no key of the file.
+CHOICE = Meta(title="choice")
+TEXT = Meta(min_length=1, pattern=r"^[^\0]*\Z", description="must be a string that is not empty")
+Text = Annotated[str, TEXT]
+Texts = Annotated[
+    tuple[Text, ...],
+    Meta(min_length=1, title="texts", description="must be a string, or a list of strings, that is not empty"),
+]
+Flag = Annotated[bool, Meta(description="must be true or false")]
+Seconds = Annotated[
+    float, Meta(ge=0, le=366 * 86400, title="seconds", description="must be a length of time from 0 to a year")
+]
+Size = Annotated[int, Meta(ge=1, title="size", description='must be a size of more than 0, such as "256mb"')]
+Percent = Annotated[float, Meta(ge=0, le=100, title="percent", description="must be a percentage from 0 to 100")]
+DATABASE = _whole(0, 2**31 - 1)
+Databases = Annotated[
+    tuple[Annotated[int, DATABASE], ...], Meta(min_length=1, description="must be a list of databases' numbers")
+]
+Many = Annotated[int, _whole(1, 2**53)]
+Port = Annotated[int, _whole(1, 65535)]
 
 
 class SecretKind(StrEnum):
@@ -50,14 +79,16 @@ class HookSettings(Struct, frozen=True):
     """
 
     command: tuple[str, ...] = ()
-    shell: bool = False
+    shell: Flag = field(default=False, name="exec_shell")
     webhook: SecretSource | None = None
-    webhook_format: WebhookFormat = WebhookFormat.JSON
-    timeout_seconds: float = 10.0
-    retries: int = 3
-    burst: int = 10
-    min_gap_seconds: float = 10.0
-    events: tuple[EventKind, ...] = tuple(kind for kind in EventKind if kind is not EventKind.RESTARTED)
+    webhook_format: Annotated[WebhookFormat, CHOICE] = WebhookFormat.JSON
+    timeout_seconds: Seconds = field(default=10.0, name="timeout")
+    retries: Annotated[int, _whole(0, 10)] = 3
+    burst: Annotated[int, _whole(1, 1000)] = 10
+    min_gap_seconds: Seconds = field(default=10.0, name="min_gap")
+    events: Annotated[tuple[EventKind, ...], CHOICE] = tuple(
+        kind for kind in EventKind if kind is not EventKind.RESTARTED
+    )
 
 
 class WatchSettings(Struct, frozen=True):
@@ -69,13 +100,13 @@ class WatchSettings(Struct, frozen=True):
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
-    interval_seconds: float = 5.0
-    hysteresis: float = 0.03
-    hold_seconds: float = 10.0
-    quiet_seconds: float = 30.0
-    lost_seconds: float = 15.0
-    bell: bool = False
-    scan_seconds: float | None = None
+    interval_seconds: Seconds = field(default=5.0, name="interval")
+    hysteresis: Percent = 0.03
+    hold_seconds: Seconds = field(default=10.0, name="hold")
+    quiet_seconds: Seconds = field(default=30.0, name="quiet")
+    lost_seconds: Seconds = field(default=15.0, name="lost")
+    bell: Flag = False
+    scan_seconds: Seconds | None = field(default=None, name="scan_every")
 
 
 class NamedPlan(Struct, frozen=True):
@@ -95,16 +126,16 @@ class Emergency(Struct, frozen=True):
     word that the policy was no *-lfu one since the server started: without it, no plan that goes by idle times runs.
     """
 
-    plan: str | None = None
-    armed: bool = False
-    after_seconds: float = 60.0
-    cooldown_seconds: float = 300.0
-    max_keys: int = 10_000
-    max_bytes: int = 256 * 1024**2
-    max_keys_per_hour: int = 50_000
-    max_bytes_per_hour: int = 1024**3
-    backup: bool = True
-    trust_idle: bool = False
+    plan: Text | None = None
+    armed: Flag = False
+    after_seconds: Seconds = field(default=60.0, name="after")
+    cooldown_seconds: Seconds = field(default=300.0, name="cooldown")
+    max_keys: Many = 10_000
+    max_bytes: Size = 256 * 1024**2
+    max_keys_per_hour: Many = 50_000
+    max_bytes_per_hour: Size = 1024**3
+    backup: Flag = True
+    trust_idle: Flag = False
 
 
 class Colour(StrEnum):
@@ -126,19 +157,19 @@ class Profile(Struct, frozen=True):
 
     name: str
     address: Address = field(default_factory=Address)
-    username: str | None = None
+    username: Text | None = None
     password: SecretSource | None = None
-    db: int | None = None
+    db: Annotated[int, DATABASE] | None = None
     tls: Tls | None = None
-    cluster: bool = False
+    cluster: Flag = False
     sentinel: Sentinel | None = None
     sentinel_password: SecretSource | None = None
-    read_only: bool = False
-    production: bool = False
-    limit_bytes: int | None = None
-    colour: Colour | None = None
-    connect_timeout_seconds: float = 3.0
-    read_timeout_seconds: float = 3.0
+    read_only: Flag = False
+    production: Flag = False
+    limit_bytes: Size | None = field(default=None, name="limit")
+    colour: Annotated[Colour, CHOICE] | None = None
+    connect_timeout_seconds: Seconds = field(default=3.0, name="connect_timeout")
+    read_timeout_seconds: Seconds = field(default=3.0, name="read_timeout")
     watch: WatchSettings = field(default_factory=WatchSettings)
     hooks: HookSettings = field(default_factory=HookSettings)
     emergency: Emergency = field(default_factory=Emergency)

@@ -6,10 +6,9 @@ import tomllib
 from pathlib import Path
 
 from redis_oom_tui.files.config import trust
-from redis_oom_tui.files.config.lines import key_lines
+from redis_oom_tui.files.config.faults import Problem, Problems, key_lines
 from redis_oom_tui.files.config.reader import Section
 from redis_oom_tui.files.config.sections import read_settings
-from redis_oom_tui.files.config.table import Problem, Problems
 from redis_oom_tui.files.reading import read_small, shown
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.config import Settings

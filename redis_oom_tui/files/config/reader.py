@@ -1,67 +1,52 @@
-"""The values of one table, read key by key: each checked, and each problem kept with its line."""
+"""One table of the file, read into a struct whose fields say how each key is written; every fault is kept."""
 
-from collections.abc import Callable
-from enum import StrEnum
-from typing import TypeVar
+import difflib
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
 
-from redis_oom_tui.files.config.table import Table
+import msgspec
+from msgspec import Meta, Struct, structs
+
+from redis_oom_tui.files.config.faults import Path, Problems
 from redis_oom_tui.formatting.sizes import parse_duration, parse_size
+from redis_oom_tui.models.config import TEXT, Text
 from redis_oom_tui.models.errors import BadInput
 
+S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
-E = TypeVar("E", bound=StrEnum)
-_LONGEST_SECONDS = 366 * 86400
 
 
-class Section(Table):
-    """A table whose values are read by kind: None, or `default`, where the key is absent or wrong."""
+class Section:
+    """The table at `path`."""
 
-    def text(self, key: str) -> str | None:
-        """A string that is not empty."""
-        return self._read(key, _text)
+    def __init__(self, value: object, path: Path, problems: Problems) -> None:
+        self.path = path
+        self.problems = problems
+        self._known: set[str] = set()
+        self._values: dict[str, object] = {}
+        if isinstance(value, dict):
+            self._values = value
+        elif value is not None:
+            problems.add(path, "must be a table of keys")
 
-    def flag(self, key: str, default: bool = False) -> bool:
-        """True or false."""
-        value = self._read(key, _flag)
-        return default if value is None else value
+    def read(self, base: S) -> S:
+        """`base` with what the table gives in place of its fields, each by the name and in the form that it declares.
 
-    def whole(self, key: str, low: int, high: int) -> int | None:
-        """A whole number from `low` to `high`."""
-        return self._read(key, lambda value: _whole(value, low, high))
+        A field without a form is not one of the table's keys.
+        """
+        given = {}
+        for field in structs.fields(base):
+            form = _form(field.type)
+            if form is not None:
+                value = self.get(field.encode_name, partial(_converted, kind=form[0], form=form[1]))
+                if value is not None:
+                    given[field.name] = value
+        return structs.replace(base, **given)
 
-    def size(self, key: str) -> int | None:
-        """A size as redis.conf writes it, in bytes; not 0."""
-        return self._read(key, _size)
-
-    def seconds(self, key: str) -> float | None:
-        """A length of time: seconds as a number, or a string such as "15m"."""
-        return self._read(key, _seconds)
-
-    def share(self, key: str) -> float | None:
-        """A percentage from 0 to 100, as a share."""
-        return self._read(key, _share)
-
-    def strings(self, key: str) -> tuple[str, ...]:
-        """A string, or a list of them."""
-        return self._read(key, _strings) or ()
-
-    def wholes(self, key: str, low: int, high: int) -> tuple[int, ...] | None:
-        """A list of whole numbers."""
-        return self._read(key, lambda value: tuple(_whole(item, low, high) for item in _list(value)))
-
-    def choice(self, key: str, kind: type[E]) -> E | None:
-        """One of an enumeration's values."""
-        return self._read(key, lambda value: _choice(value, kind))
-
-    def choices(self, key: str, kind: type[E]) -> tuple[E, ...]:
-        """Some of an enumeration's values."""
-        return self._read(key, lambda value: tuple(_choice(item, kind) for item in _list(value))) or ()
-
-    def convert(self, key: str, convert: Callable[[str], T]) -> T | None:
-        """What `convert` makes of a string; it raises BadInput with the reason."""
-        return self._read(key, lambda value: convert(_text(value)))
-
-    def _read(self, key: str, read: Callable[[object], T]) -> T | None:
+    def get(self, key: str, read: Callable[[object], T]) -> T | None:
+        """What `read` makes of the value of `key`; it raises BadInput with the fault. None where it is absent."""
         value = self.take(key)
         if value is None:
             return None
@@ -71,66 +56,72 @@ class Section(Table):
             self.wrong(key, str(error))
             return None
 
+    def text(self, key: str) -> str | None:
+        """A string that is not empty."""
+        return self.get(key, partial(_converted, kind=Text, form=TEXT))
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise BadInput("must be a string that is not empty")
-    if "\0" in value:
-        raise BadInput("must not hold a NUL character")
-    return value
+    def table(self, key: str) -> Self:
+        """The table under `key`; an empty one where it is absent."""
+        return type(self)(self.take(key), (*self.path, key), self.problems)
+
+    def tables(self, key: str) -> Iterable[Self]:
+        """The tables under `key`, by the names that the file gave them."""
+        outer = self.table(key)
+        return [outer.table(name) for name in outer._values]
+
+    def names(self) -> tuple[str, ...]:
+        """The keys that the file gives here."""
+        return tuple(self._values)
+
+    def has(self, key: str) -> bool:
+        """Whether the file gives `key`."""
+        self._known.add(key)
+        return key in self._values
+
+    def take(self, key: str) -> object:
+        """What stands under `key`, unchecked; None where it is absent."""
+        self._known.add(key)
+        return self._values.get(key)
+
+    def wrong(self, key: str, sentence: str) -> None:
+        """Keep a problem with `key` that only its neighbours show."""
+        self.problems.add((*self.path, key), sentence)
+
+    def finish(self) -> None:
+        """Report every key that nobody asked for."""
+        for key in self._values:
+            if key not in self._known:
+                near = difflib.get_close_matches(key, self._known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(self._known))}"
+                self.wrong(key, f"is not known here; {hint}")
 
 
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise BadInput("must be true or false")
-    return value
+def _form(kind: Any) -> tuple[Any, Meta] | None:
+    """The type of a field and how it is written; None where it does not say."""
+    for one in (kind, *get_args(kind)):
+        if get_origin(one) is Annotated and isinstance(one.__metadata__[0], Meta):
+            return one, one.__metadata__[0]
+    return None
 
 
-def _whole(value: object, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise BadInput(f"must be a whole number from {low} to {high}")
-    return value
-
-
-def _size(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise BadInput('must be a size, such as "256mb"')
-    size = parse_size(str(value))
-    if size == 0:
-        raise BadInput("must be more than 0")
-    return size
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise BadInput('must be a length of time, such as 5 or "15m"')
+def _converted(value: object, kind: Any, form: Meta) -> Any:
+    """`value` as the file has it, as a `kind`. Raises BadInput."""
+    if form.title == "seconds" and isinstance(value, str):
+        value = parse_duration(value)
+    elif form.title == "size" and isinstance(value, str):
+        value = parse_size(value)
+    elif form.title == "texts" and isinstance(value, str):
+        value = [value]
     try:
-        seconds = float(parse_duration(value)) if isinstance(value, str) else float(value)
-    except OverflowError:
-        seconds = -1.0
-    if not 0 <= seconds <= _LONGEST_SECONDS:
-        raise BadInput("must be a length of time from 0 to a year")
-    return seconds
+        found = msgspec.convert(value, kind)
+        if isinstance(found, float) and not math.isfinite(found):
+            raise OverflowError
+    except (msgspec.ValidationError, OverflowError):
+        raise BadInput(form.description or f"must be one of {', '.join(_choices(kind))}") from None
+    return found / 100 if form.title == "percent" else found
 
 
-def _share(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-        raise BadInput("must be a percentage from 0 to 100")
-    return value / 100
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list) or not value:
-        raise BadInput("must be a list that is not empty")
-    return value
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    return (_text(value),) if isinstance(value, str) else tuple(_text(item) for item in _list(value))
-
-
-def _choice(value: object, kind: type[E]) -> E:
-    choices = [member.value for member in kind]
-    if value not in choices:
-        raise BadInput(f"must be one of {', '.join(choices)}")
-    return kind(str(value))
+def _choices(kind: Any) -> list[str]:
+    """The values of an enumeration, or of the one that a tuple is made of."""
+    plain = get_args(kind)[0]
+    return [member.value for member in (get_args(plain)[0] if get_origin(plain) is tuple else plain)]

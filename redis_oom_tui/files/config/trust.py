@@ -5,8 +5,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from redis_oom_tui.files.config.lines import Path as Key
-from redis_oom_tui.files.config.table import Problems
+from redis_oom_tui.files.config.faults import Path as Key
+from redis_oom_tui.files.config.faults import Problems
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.config import HookSettings, Profile, SecretKind, SecretSource, Settings
 

@@ -1,9 +1,33 @@
-"""On which line of a TOML file each key stands: tomllib reads values and forgets where they were."""
+"""What is wrong with a TOML file, each with its line: tomllib reads values and forgets where they were."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct, field
+
+from redis_oom_tui.formatting.sanitize import safe_text
 
 Path = tuple[str, ...]
+
+
+class Problem(Struct, frozen=True):
+    """What is wrong with one key. `line` is None where the key should be there and is not."""
+
+    key: str
+    sentence: str
+    line: int | None = None
+
+
+class Problems(Struct):
+    """All that is wrong with a file, in the order of its sections."""
+
+    lines: Mapping[Path, int]
+    found: list[Problem] = field(default_factory=list)
+
+    def add(self, path: Path, sentence: str) -> None:
+        """Keep one more, with the line of its key or, where that is not there, of the nearest table around it."""
+        line = next((self.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.lines), None)
+        self.found.append(Problem(".".join(safe_text(part, 60) for part in path), sentence, line))
 
 
 def key_lines(text: str) -> dict[Path, int]:
