@@ -15,9 +15,9 @@ from redis_oom_tui.models.errors import ErrorClass, KeyMoved, ServerBusy, Triage
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, PlannedKey
 from redis_oom_tui.rules import headroom
-from redis_oom_tui.server.mutations.eval_packing import Check
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, ReplyRoom
 from redis_oom_tui.server.mutations.replies import Limit, Said, Saved, Uncopied
+from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import CHANGED_WORDS, Reply
 
 SAVE_AT_ONCE = 4 * 1024 * 1024

@@ -98,10 +98,12 @@ CHANGES = frozenset(
         "CONFIG REWRITE",
         "CONFIG SET",
         "EVAL",
+        "EVALSHA",
         "MEMORY PURGE",
         "PERSIST",
         "PEXPIREAT",
         "RESTORE",
+        "SCRIPT LOAD",
         "UNLINK",
     }
 )

@@ -14,8 +14,9 @@ from redis_oom_tui.rules.headroom import pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.rate_controller import Hold, RateController
+from redis_oom_tui.server.resp import packed
 from redis_oom_tui.server.scan.connection import ScanConnection
-from redis_oom_tui.server.scan.packing import Walker, packed_words
+from redis_oom_tui.server.scan.packing import Walker
 from redis_oom_tui.server.scan.tasks import monitored
 
 _PING = (b"PING",)
@@ -173,7 +174,7 @@ class LatencyMonitor:
                 for words in (_PING, _STATS):
                     connection.admit(words)
                 self._connection = connection
-            return (await self._connection.ask(packed_words(command), 1))[0]
+            return (await self._connection.ask(packed(command), 1))[0]
 
 
 @contextlib.asynccontextmanager

@@ -1,5 +1,6 @@
 """What a server can do, found by trying: COMMAND and version numbers tell too little (REDIS_FACTS.md §6, §14)."""
 
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -28,6 +29,10 @@ _READS: tuple[tuple[Feature, tuple[str | bytes | int, ...]], ...] = (
 )
 # Answered by an error in every case: what it says tells whether the command is there, and which policies are.
 _NONSENSE_POLICY = ("CONFIG", "SET", "maxmemory-policy", "redis-oom-tui-asks-for-the-list")
+_BY_SHA: tuple[tuple[str, ...], ...] = (
+    ("SCRIPT", "LOAD", "return 1"),
+    ("EVALSHA", hashlib.sha1(b"return 1", usedforsecurity=False).hexdigest(), "0"),
+)
 _ABSENT = re.compile(
     r"unknown (sub)?command|unsupported|no permissions|NOPERM|not allowed|disabled|not supported|command not found",
     re.IGNORECASE,
@@ -58,11 +63,12 @@ async def probe_changes(client: "Redis", where: object, known: Capabilities) -> 
     """`known`, with what may be changed as well; `client` needs a changing gate. Nothing is changed by asking.
 
     Raises as `probe_reads` does.
-    EVAL runs `return 1`; CONFIG SET is asked for a policy that cannot exist, and its refusal lists those that do.
+    EVAL runs `return 1`, or EVALSHA does behind SCRIPT LOAD where that is refused; CONFIG SET is asked for a policy
+    that cannot exist, and its refusal lists those that do.
     """
     missing = dict(known.missing)
     script, policy = await _asked(client, where, [("EVAL", "return 1", "0"), _NONSENSE_POLICY])
-    if reason := _refusal(script):
+    if (reason := _refusal(script)) and any(map(_refusal, await _asked(client, where, _BY_SHA))):
         missing[Feature.SCRIPT] = reason
     policies: tuple[str, ...] = ()
     if reason := _refusal(policy):

@@ -11,6 +11,7 @@ import hiredis
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
+from redis_oom_tui.server.resp import packed
 
 Words = tuple[bytes, ...]
 
@@ -63,7 +64,7 @@ class RawConnection:
     def _exchange(self, commands: Sequence[Words]) -> list[Any]:
         for command in commands:
             self._gate.admit(command)
-        self._socket.sendall(b"".join(map(_packed, commands)))
+        self._socket.sendall(b"".join(map(packed, commands)))
         replies: list[Any] = []
         taken = 0
         while len(replies) < len(commands):
@@ -107,8 +108,3 @@ def _login(connection: Connection) -> tuple[Words, ...]:
         return ()
     password = b"" if connection.password is None else connection.password.reveal().encode()
     return ((b"AUTH", *(() if connection.username is None else (connection.username.encode(),)), password),)
-
-
-def _packed(command: Words) -> bytes:
-    words = (b"$%d\r\n%b\r\n" % (len(word), word) for word in command)
-    return b"*%d\r\n%b" % (len(command), b"".join(words))

@@ -16,7 +16,7 @@ from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.server import info_reader
 from redis_oom_tui.server.mutations import restoring
 from tests.support.acting import fill, operating, planned
-from tests.support.servers import RunningServer, started
+from tests.support.servers import NO_SCRIPTS, RunningServer, started
 
 ALL = Criteria(patterns=(b"*",))
 SKEWS = pytest.mark.parametrize("skew", [-7200, -20, 20, 7200])
@@ -26,7 +26,11 @@ NAMES = [b"k%d" % number for number in range(60)]
 @pytest.fixture(params=["script", "steps", "script without TIME"])
 def ways(request: pytest.FixtureRequest, flavour: str) -> Iterator[RunningServer]:
     """A server that allows scripts, one that does not, and one that tells its time in INFO alone."""
-    lines = {"script": (), "steps": ('rename-command EVAL ""',), "script without TIME": ('rename-command TIME ""',)}
+    lines = {
+        "script": (),
+        "steps": NO_SCRIPTS,
+        "script without TIME": ('rename-command TIME ""',),
+    }
     with started(flavour, *lines[request.param]) as running:
         yield running
 

@@ -24,9 +24,9 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "script": (),
     "script, no REFCOUNT": (*OBJECT, "+object|encoding"),
     "script, no ENCODING": (*OBJECT, NO_ENCODING),
-    "steps": ("-eval",),
-    "steps, no REFCOUNT": ("-eval", *OBJECT, "+object|encoding"),
-    "steps, no ENCODING": ("-eval", *OBJECT, NO_ENCODING),
+    "steps": ("-eval", "-evalsha"),
+    "steps, no REFCOUNT": ("-eval", "-evalsha", *OBJECT, "+object|encoding"),
+    "steps, no ENCODING": ("-eval", "-evalsha", *OBJECT, NO_ENCODING),
 }
 
 

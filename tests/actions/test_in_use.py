@@ -11,7 +11,7 @@ from redis_oom_tui.files.backup import read_records
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.support.acting import NO_BACKUP, fill, names_of, operating, planned
-from tests.support.servers import RunningServer, started
+from tests.support.servers import NO_SCRIPTS, RunningServer, started
 
 ALL = Criteria(patterns=(b"*",))
 KEYS = 200
@@ -21,7 +21,7 @@ SOONER_OR_LATER = pytest.mark.parametrize("after", [0.0, 0.5, 1.0, 2.2, 4.5])
 @pytest.fixture(params=["script", "steps"])
 def ways(request: pytest.FixtureRequest, flavour: str) -> Iterator[RunningServer]:
     """A server that allows scripts, and one that does not."""
-    lines = ('rename-command EVAL ""',) if request.param == "steps" else ()
+    lines = NO_SCRIPTS if request.param == "steps" else ()
     with started(flavour, *lines) as running:
         yield running
 

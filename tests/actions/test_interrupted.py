@@ -29,9 +29,9 @@ from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import pinned_connection as lines
-from redis_oom_tui.server.mutations.eval_packing import Check
 from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, KeyReplies
+from redis_oom_tui.server.mutations.script_calls import Check
 from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, stepped
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
@@ -164,8 +164,8 @@ class Deaf(ExclusiveConnection):
 
     deaf = 0
 
-    async def replies(self, name: str, number: int) -> list[Any]:
-        replies = await super().replies(name, number)
+    async def replies(self, names: Sequence[str]) -> list[Any]:
+        replies = await super().replies(names)
         if Deaf.deaf:
             Deaf.deaf -= 1
             await self.abandon()

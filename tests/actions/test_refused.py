@@ -19,7 +19,7 @@ from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.call_throttle import CallThrottle
 from tests.support.acting import NO_BACKUP, calls, fill, names_of, operating, planned
-from tests.support.servers import RunningServer, started
+from tests.support.servers import NO_SCRIPTS, RunningServer, started
 from tests.support.waiting import until
 
 CACHE = Criteria(patterns=(b"cache:*",))
@@ -101,7 +101,7 @@ async def test_keys_that_this_user_may_not_touch_fail_one_by_one(server: Running
 async def test_where_scripts_are_refused_the_weaker_promise_is_said_and_kept(
     flavour: str, tmp_path: Path, backup: bool
 ) -> None:
-    with started(flavour, 'rename-command EVAL ""') as server, server.client() as client:
+    with started(flavour, *NO_SCRIPTS) as server, server.client() as client:
         fill(client, [b"cache:%d" % n for n in range(300)])
         client.expire(b"cache:7", 5000)
         async with operating(server.connection, tmp_path) as operator:
@@ -124,7 +124,7 @@ async def test_where_scripts_are_refused_the_weaker_promise_is_said_and_kept(
 
 
 async def test_expiring_works_without_scripts(flavour: str, tmp_path: Path) -> None:
-    with started(flavour, 'rename-command EVAL ""') as server, server.client() as client:
+    with started(flavour, *NO_SCRIPTS) as server, server.client() as client:
         fill(client, [b"cache:1", b"cache:2"])
         client.expire(b"cache:2", 5)
         async with operating(server.connection, tmp_path) as operator:

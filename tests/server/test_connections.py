@@ -71,8 +71,8 @@ async def test_commands_sent_and_not_read_go_with_the_connection(valkey: Running
         assert isinstance(source, LiveServer)
         channel = ExclusiveConnection(source)
         await channel.open()
-        await channel.send("PING", b"PING\r\nPING\r\n", 2)
-        await channel.replies("PING", 1)
+        await channel.send(["PING"], b"PING\r\nPING\r\n", 2)
+        await channel.replies(["PING"])
         await channel.close()
         assert await source.client().execute_command("DBSIZE") == 0
 

@@ -82,7 +82,13 @@ async def test_what_may_be_changed_is_found_by_asking(server: RunningServer) -> 
 
 
 def renamed(flavour: str) -> contextlib.AbstractContextManager[RunningServer]:
-    return started(flavour, 'rename-command CONFIG ""', 'rename-command EVAL ""', 'rename-command MEMORY ""')
+    return started(
+        flavour,
+        'rename-command CONFIG ""',
+        'rename-command EVAL ""',
+        'rename-command EVALSHA ""',
+        'rename-command MEMORY ""',
+    )
 
 
 async def test_renamed_commands_are_missing_with_the_servers_words(flavour: str) -> None:

@@ -15,9 +15,10 @@ from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.resp import packed
 from redis_oom_tui.server.scan import connection as lanes
 from redis_oom_tui.server.scan.connection import ScanConnection
-from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, admit_all, packed_by_key, packed_words
+from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, admit_all, packed_by_key
 from redis_oom_tui.server.scan.tasks import end
 from tests.support.servers import RunningServer
 
@@ -51,7 +52,7 @@ async def test_a_page_comes_back_in_order_with_refusals_in_their_places(server: 
     async with opened(server, bulk=bulk) as lane:
         keys = [b"a", b"gone", b"b\r\n"]
         buffer = packed_by_key((KeyQuestion.TYPE, KeyQuestion.SIZE, KeyQuestion.TTL), keys)
-        wrong = packed_words((b"MEMORY", b"USAGE"))
+        wrong = packed((b"MEMORY", b"USAGE"))
         answers = await lane.ask(buffer + wrong + Walker().packed(0, 100), 11)
         assert answers[0:9:3] == [b"string", b"none", b"hash"]
         assert answers[4] is None
@@ -60,7 +61,7 @@ async def test_a_page_comes_back_in_order_with_refusals_in_their_places(server: 
         assert answers[10][0] == b"0"
         assert set(answers[10][1]) == {b"a", b"b\r\n"}
         # The connection is in step for the next page.
-        assert await lane.ask(packed_words((b"PING",)), 1) == [b"PONG"]
+        assert await lane.ask(packed((b"PING",)), 1) == [b"PONG"]
 
 
 async def test_a_page_may_be_asked_key_by_key(valkey: RunningServer) -> None:
@@ -106,7 +107,7 @@ async def test_silence_ends_in_time(valkey: RunningServer) -> None:
     with valkey.client() as client:
         client.execute_command("CLIENT", "PAUSE", 2000, "ALL")
         with pytest.raises(exceptions.TimeoutError):
-            await lane.ask(packed_words((b"PING",)), 1)
+            await lane.ask(packed((b"PING",)), 1)
         client.execute_command("CLIENT", "UNPAUSE")
     await lane.close()
 

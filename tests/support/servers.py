@@ -146,6 +146,10 @@ class RunningServer:
             process.send_signal(signal.SIGCONT)
 
 
+NO_SCRIPTS = ('rename-command EVAL ""', 'rename-command EVALSHA ""')
+"""Lines of configuration for a server on which nobody may call a script."""
+
+
 @contextmanager
 def started(flavour: str, *config: str) -> Iterator[RunningServer]:
     """A fresh server with these lines of configuration, gone afterwards with all that it wrote."""

@@ -7,11 +7,11 @@ from redis_oom_tui.models.errors import CommandMissing, ServerBusy
 from redis_oom_tui.rules import expected_state
 from redis_oom_tui.rules.expected_state import ServerTime
 from redis_oom_tui.server.mutations.exclusive_connection import Command, ExclusiveConnection
-from redis_oom_tui.server.scan.packing import packed_words
+from redis_oom_tui.server.resp import packed
 
 ASKED: tuple[Command, ...] = (("TIME",), ("INFO", "server"))
 """What is asked for it. TIME may be refused where INFO is not, and INFO may leave the time out."""
-PACKED_TIME = b"".join(packed_words([str(word).encode() for word in command]) for command in ASKED)
+PACKED_TIME = b"".join(packed([str(word).encode() for word in command]) for command in ASKED)
 
 _MICROSECONDS = re.compile(rb"server_time_usec:(\d+)")
 _LRU_CLOCK = re.compile(rb"lru_clock:(\d+)")

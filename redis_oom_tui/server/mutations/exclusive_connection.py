@@ -21,6 +21,14 @@ Word = bytes | str | int
 Command = tuple[Word, ...]
 
 
+class KnownScripts:
+    """The scripts that the server at the other end of a connection knows, and the ways to call them that it refused."""
+
+    def __init__(self) -> None:
+        self.known: set[bytes] = set()
+        self.refused: set[Any] = set()
+
+
 class ExclusiveConnection:
     """A connection to database `db` of `server`; `changing` for a confirmed action. Close it when done."""
 
@@ -31,6 +39,7 @@ class ExclusiveConnection:
         self._connection: GatedConnection | None = None
         self._pool: Any = None
         self._unread = 0
+        self.scripts = KnownScripts()
 
     @property
     def stated_limit_bytes(self) -> int | None:
@@ -43,6 +52,7 @@ class ExclusiveConnection:
             self._pool = self._server.client(self.db, changing=self._changing).connection_pool
             with translated(self._server.address):
                 self._connection = cast("GatedConnection", await self._pool.get_connection())
+            self.scripts.known.clear()
 
     async def close(self) -> None:
         """Give the connection back; one with replies still to come is closed, or another would read them."""
@@ -84,13 +94,14 @@ class ExclusiveConnection:
             raise ServerUnreachable(f"{self._server.address} closed the connection")
         return connection
 
-    async def send(self, name: str, buffer: bytes, replies: int) -> None:
-        """Send commands that are packed already and all called `name`, without waiting for their `replies`.
+    async def send(self, names: Sequence[str], buffer: bytes, replies: int) -> None:
+        """Send commands that are packed already and called by one of `names`, without waiting for their `replies`.
 
         Raises as `call` does.
         """
         connection = await self._at_hand()
-        connection.gate.admit((name,), untouched=connection.untouched)
+        for name in names:
+            connection.gate.admit((name,), untouched=connection.untouched)
         # redis-py's own timeout would put every write into a task of its own.
         patience, connection.socket_timeout = connection.socket_timeout, None
         try:
@@ -100,12 +111,12 @@ class ExclusiveConnection:
         finally:
             connection.socket_timeout = patience
 
-    async def replies(self, name: str, number: int) -> list[Any]:
-        """The next `number` replies to what was sent, as `call` returns them. Raises as it does."""
+    async def replies(self, names: Sequence[str]) -> list[Any]:
+        """The next replies to what was sent, commands of these `names`, as `call` returns them. Raises as it does."""
         connection = await self._at_hand()
         async with self._whole(connection):
-            replies = [await self._reply(connection, (name,)) for _ in range(number)]
-        self._unread -= number
+            replies = [await self._reply(connection, (name,)) for name in names]
+        self._unread -= len(names)
         return replies
 
     async def abandon(self) -> None:

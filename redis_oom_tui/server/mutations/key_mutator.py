@@ -12,10 +12,10 @@ from redis_oom_tui.rules.headroom import headroom_in
 from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.mutations import scripts
 from redis_oom_tui.server.mutations.clock import server_time
-from redis_oom_tui.server.mutations.eval_packing import Check, Due, packed
 from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
 from redis_oom_tui.server.mutations.non_atomic_mutator import NonAtomicMutator
 from redis_oom_tui.server.mutations.replies import Limit, Said, Saved, Uncopied, all_said, said, saved, string
+from redis_oom_tui.server.mutations.script_calls import Check, Due, ScriptCall, ScriptCaller, checking
 from redis_oom_tui.server.mutations.scripts import Reply
 from redis_oom_tui.server.replies import info_in
 
@@ -66,6 +66,7 @@ class KeyMutator:
         self._throttle = throttle
         self._scripted = scripted
         self._steps = NonAtomicMutator(channel)
+        self._caller = ScriptCaller(channel)
         self._alone = alone
         self._weights = _Weights()
         self.sent = 0
@@ -188,7 +189,7 @@ class KeyMutator:
         to some of them, and from which position on they are. Whoever leaves off early loses the connection.
         """
         throttle, weights = self._throttle, weights or _Weights()
-        on_the_way: deque[tuple[int, int, float]] = deque()
+        on_the_way: deque[tuple[int, int, float, list[ScriptCall]]] = deque()
         refused: list[tuple[int, int]] = []
         at, last = 0, 0.0
         try:
@@ -201,14 +202,14 @@ class KeyMutator:
                     end = weights.end(at, min(len(checks), at + throttle.per_call))
                     self.sent = end
                     throttle.begun()
-                    on_the_way.append((at, end, time.monotonic()))
-                    buffer = self._buffer(script, checks[at:end], dues[at:end])
-                    await self._channel.send("EVAL", buffer, end - at if self._alone else 1)
+                    calls = self._cut(script, checks[at:end], dues[at:end])
+                    on_the_way.append((at, end, time.monotonic(), calls))
+                    await self._caller.send(*calls)
                     at = end
                 if not on_the_way:
                     break
-                start, end, sent = on_the_way[0]
-                replies = await self._answers(end - start)
+                start, end, sent, calls = on_the_way[0]
+                replies = await self._answers(calls, end - start)
                 on_the_way.popleft()
                 now = time.monotonic()
                 throttle.took(end - start, now - max(sent, last))
@@ -225,26 +226,25 @@ class KeyMutator:
         for start, end in refused:
             yield start, await self._singly(script, checks[start:end], dues[start:end])
 
-    def _buffer(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> bytes:
-        if not self._alone:
-            return packed(script, checks, dues)
-        return b"".join([packed(script, checks[at : at + 1], dues[at : at + 1]) for at in range(len(checks))])
+    def _cut(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> list[ScriptCall]:
+        """One call for all `checks`, or one for each."""
+        return self._each(script, checks, dues) if self._alone else [checking(script, checks, dues)]
 
-    async def _answers(self, keys: int) -> list[Any] | PermissionRefused:
-        """The replies about the keys of one call; the refusal where it met a call of several keys."""
+    def _each(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> list[ScriptCall]:
+        return [checking(script, checks[at : at + 1], dues[at : at + 1]) for at in range(len(checks))]
+
+    async def _answers(self, calls: Sequence[ScriptCall], keys: int) -> list[Any] | PermissionRefused:
+        """The replies about the keys of `calls`; the refusal where it met a call of several keys."""
+        replies = await self._caller.replies(calls)
         if self._alone:
-            return [all_said(one, 1)[0] for one in await self._channel.replies("EVAL", keys)]
-        (reply,) = await self._channel.replies("EVAL", 1)
-        if isinstance(reply, PermissionRefused) and keys > 1:
-            return reply
-        return all_said(reply, keys)
+            return [all_said(one, 1)[0] for one in replies]
+        if isinstance(replies[0], PermissionRefused) and keys > 1:
+            return replies[0]
+        return all_said(replies[0], keys)
 
     async def _singly(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> list[Any]:
         """One key that this user may not touch refuses a whole call, and nothing of it ran: each key by itself."""
-        for at in range(len(checks)):
-            await self._channel.send("EVAL", packed(script, checks[at : at + 1], dues[at : at + 1]), 1)
-        replies = await self._channel.replies("EVAL", len(checks))
-        return [all_said(one, 1)[0] for one in replies]
+        return [all_said(one, 1)[0] for one in await self._caller.call(*self._each(script, checks, dues))]
 
 
 def _all_said(replies: list[Any]) -> list[Said]:

@@ -15,6 +15,7 @@ from redis_oom_tui.server.mutations import scripts
 from redis_oom_tui.server.mutations.clock import ASKED, told_time
 from redis_oom_tui.server.mutations.exclusive_connection import Command, ExclusiveConnection
 from redis_oom_tui.server.mutations.replies import all_said, integer, said, string
+from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller
 from redis_oom_tui.server.mutations.scripts import Reply
 
 # RESTORE IDLETIME of seven days or more reads back as 97 days on Redis 6.2.
@@ -133,17 +134,18 @@ async def take_back(
         return await _take_back_in_steps(channel, expiries)
     parts = [[expiry] for expiry in expiries] if alone else [expiries]
     told = []
-    replies = await channel.call([_unexpire(part) for part in parts])
+    replies = await ScriptCaller(channel).call(*[_unexpire(part) for part in parts])
     for part, reply in zip(parts, replies, strict=True):
         told += [_taken(one) for one in all_said(reply, len(part))]
     return told
 
 
-def _unexpire(expiries: Sequence[Expiry]) -> Command:
+def _unexpire(expiries: Sequence[Expiry]) -> ScriptCall:
     wants = [
         (expiry.type, expiry.due_ms, -1 if expiry.expires_ms is None else expiry.expires_ms) for expiry in expiries
     ]
-    return ("EVAL", scripts.UNEXPIRE, len(expiries), *(expiry.key for expiry in expiries), json.dumps(wants))
+    keys = [expiry.key for expiry in expiries]
+    return ScriptCall(scripts.UNEXPIRE, [b"%d" % len(keys), *keys, json.dumps(wants).encode()])
 
 
 def _taken(reply: object) -> RestoreReply:

@@ -1,4 +1,7 @@
-"""Commands packed by hand: one write for a page of keys, and a tenth of redis-py's time for it."""
+"""Questions about a page of keys packed into one write, in an eighth of the time that hiredis takes command by command.
+
+Any other command goes by `hiredis.pack_command`, which is as fast as packing by hand.
+"""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -120,11 +123,6 @@ class _Templates(dict[int, bytes]):
 @lru_cache(maxsize=16)
 def _templates(columns: tuple[KeyQuestion, ...]) -> _Templates:
     return _Templates(columns)
-
-
-def packed_words(words: Sequence[bytes]) -> bytes:
-    """Any one command."""
-    return _head(words, 0)
 
 
 def admit_all(gate: CommandAllowlist, walker: Walker, *, untouched: bool = False) -> None:

@@ -8,9 +8,10 @@ from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.latency_monitor import MonitoredServer
+from redis_oom_tui.server.resp import packed
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
-from redis_oom_tui.server.scan.packing import Walker, packed_words
+from redis_oom_tui.server.scan.packing import Walker
 from redis_oom_tui.server.sizing import Words, command_of
 
 _PLAIN = Walker()
@@ -53,7 +54,7 @@ class ThrottledConnection:
         await self._throttle.ready()
         for words in commands:
             self.admit(words)
-        return await self.exchange(b"".join(map(packed_words, commands)), len(commands))
+        return await self.exchange(b"".join(map(packed, commands)), len(commands))
 
     async def exchange(self, buffer: bytes, replies: int) -> list[Any]:
         """The `replies` to commands that are packed already, as often as it takes until the server carries them out."""

@@ -10,10 +10,11 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.sizing import SAMPLES, Size, SizeAnswer, judged
+from redis_oom_tui.server.resp import packed
 from redis_oom_tui.server.scan.aggregates import ScanAggregates, TopKey, with_size
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.control import ScanControl
-from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, packed_words
+from redis_oom_tui.server.scan.packing import KeyQuestion, Walker
 from redis_oom_tui.server.sizing import LENGTHS, Known, Sizer, Words, command_of, worth_asking
 
 _BATCH = 64
@@ -81,7 +82,7 @@ class TopKeyRefiner:
                 if words[:-1] not in self._admitted:
                     lane.admit(words)
                     self._admitted.add(words[:-1])
-            buffer = b"".join(packed_words(words) for asked in questions for words in asked.values())
+            buffer = b"".join(packed(words) for asked in questions for words in asked.values())
             replies = sum(len(asked) for asked in questions)
             answers = iter(await lane.ask(buffer, replies))
             self._reins.sent += replies
@@ -178,7 +179,7 @@ class TopKeyRefiner:
             for words in {command_of(words): words for words in commands}.values():
                 lane.admit(words)
             self._reins.sent += len(commands)
-            return await lane.ask(b"".join(map(packed_words, commands)), len(commands))
+            return await lane.ask(b"".join(map(packed, commands)), len(commands))
 
         return Sizer(ask, untouched=lane.untouched, limit=self._tally.limit)
 

@@ -1,12 +1,28 @@
-"""ASKING before every command that is packed already: it holds for one command only, whatever else is on its way."""
+"""Commands as they go over the wire: packed by hiredis, and each behind ASKING where that is needed.
+
+Only questions about many keys are packed faster by hand (`scan.packing`).
+"""
+
+from collections.abc import Sequence
+
+import hiredis
 
 ASKING = b"ASKING"
 
 _PACKED = b"*1\r\n$6\r\nASKING\r\n"
 
 
+def packed(words: Sequence[bytes]) -> bytes:
+    """One command.
+
+    >>> packed([b"PING"])
+    b'*1\\r\\n$4\\r\\nPING\\r\\n'
+    """
+    return bytes(hiredis.pack_command(tuple(words)))  # type: ignore[arg-type]
+
+
 def asking(buffer: bytes) -> bytes:
-    """`buffer`, commands as they go over the wire, with ASKING in front of each.
+    """`buffer`, commands as they go over the wire, with ASKING in front of each: it holds for one command only.
 
     >>> asking(b"*2\\r\\n$4\\r\\nTYPE\\r\\n$2\\r\\n*1\\r\\n*1\\r\\n$4\\r\\nPING\\r\\n").split(b"ASKING")[1:]
     [b'\\r\\n*2\\r\\n$4\\r\\nTYPE\\r\\n$2\\r\\n*1\\r\\n*1\\r\\n$6\\r\\n', b'\\r\\n*1\\r\\n$4\\r\\nPING\\r\\n']
