@@ -7,7 +7,7 @@ from redis_oom_tui.cli.check_samples import Answer
 from redis_oom_tui.formatting.check import AUDIT_UNREAD, check_document
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import doubt_lines, server_text, share_of_limit
-from redis_oom_tui.formatting.sizes import count, duration, size
+from redis_oom_tui.formatting.sizes import ago, count, size
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level, Verdict
@@ -53,7 +53,7 @@ def _lines(answer: Answer) -> list[str]:
     ]
     if verdict.since is not None:
         began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
-        lines.append(f"  since {began}, {duration(snapshot.taken_at - verdict.since)} ago")
+        lines.append(f"  since {began}, {ago(snapshot.taken_at - verdict.since)}")
     lines += [f"  ! {safe_text(note)}" for note in snapshot.notes]
     lines += [f"  ! {sentence}" for sentence in ((AUDIT_UNREAD,) if answer.unreturned is None else answer.unreturned)]
     if sentence := skew_sentence(snapshot):

@@ -21,7 +21,7 @@ from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import limit_lines, limits_document, result_lines, shown_value
-from redis_oom_tui.formatting.sizes import count, duration, number_of, parse_duration
+from redis_oom_tui.formatting.sizes import ago, count, number_of, parse_duration
 from redis_oom_tui.models.action import Action, Limits
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.scan import SavedScan, ScanOptions, ScanState, ScanView
@@ -304,8 +304,8 @@ def _age_line(found: PolicyScan) -> str:
     reach = "all" if view.complete else "a sample of"
     keys = count(view.scanned_keys if view.complete else view.total_keys)
     seen = "" if view.complete else f" ({count(view.scanned_keys)} seen)"
-    age = duration(max(0.0, time.time() - found.taken_at))
-    return "; ".join((f"Bytes and families: from a scan of {reach} {keys} keys{seen}, {age} ago", *found.notes)) + "."
+    age = ago(time.time() - found.taken_at)
+    return "; ".join((f"Bytes and families: from a scan of {reach} {keys} keys{seen}, {age}", *found.notes)) + "."
 
 
 def _scan_fields(found: PolicyScan | None) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from redis_oom_tui.formatting.columns import KEY_CSV, field_names, key_columns, 
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import PATTERN_CSV, interval_fields, pattern_columns
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
-from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, short_size, size
+from redis_oom_tui.formatting.sizes import ago, count, duration, known_bytes, percent, short_size, size
 from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
 
@@ -97,8 +97,8 @@ def patterns(rows: Sequence[PatternRow], view: ScanView) -> list[str]:
 
 def changes(comparison: Comparison, top: int) -> list[str]:
     """What grew and what shrank since an earlier scan."""
-    since = duration(max(0.0, comparison.now_at - comparison.before_at))
-    lines = [f"since the earlier scan, {since} ago:", *(f"note: {safe_text(note)}" for note in comparison.notes)]
+    since = ago(comparison.now_at - comparison.before_at)
+    lines = [f"since the earlier scan, {since}:", *(f"note: {safe_text(note)}" for note in comparison.notes)]
     lines.append(f"{'grown by':>9} {'keys':>12} {'bytes now':>9}  pattern")
     several = len({change.db for change in comparison.patterns}) > 1
     # The note names the pattern by which the others can be compared.

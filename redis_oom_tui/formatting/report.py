@@ -13,7 +13,7 @@ from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import glob_text, safe_text
 from redis_oom_tui.formatting.server import limit_text, server_text
-from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines
+from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines, spoken
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.report import Episode, IncidentReport
@@ -58,7 +58,7 @@ def _heading(report: IncidentReport) -> str:
     server, verdict = report.last.server, report.verdict
     kind = f"{_plain(server_text(server))}, {_plain(server.role)}"
     # Of a cluster the worst primary is shown, now this one and now that: it has no time since when it is up.
-    up = "" if server.uptime_seconds is None else f", up {duration(server.uptime_seconds)}"
+    up = "" if server.uptime_seconds is None else f", up for {spoken(server.uptime_seconds)}"
     lines = [
         f"# Memory incident report: {_plain(str(server.address))}",
         f"Made {_time(report.made_at)} by redis-oom-tui. Server: {kind}{up}.",

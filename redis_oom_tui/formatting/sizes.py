@@ -72,7 +72,7 @@ def count(value: int | None) -> str:
     >>> count(1234567), count(None)
     ('1,234,567', '?')
     """
-    return "?" if value is None else f"{value:,}"
+    return "?" if value is None else humanize.intcomma(value)
 
 
 def known_bytes(value: int, keys: int) -> int | None:
@@ -100,7 +100,7 @@ def number_of_keys(value: int) -> str:
     >>> number_of_keys(1), number_of_keys(2000)
     ('1 key', '2,000 keys')
     """
-    return "1 key" if value == 1 else f"{value:,} keys"
+    return number_of(value, "key")
 
 
 def number_of(value: int, thing: str) -> str:
@@ -109,7 +109,7 @@ def number_of(value: int, thing: str) -> str:
     >>> number_of(1, "node"), number_of(2000, "replica")
     ('1 node', '2,000 replicas')
     """
-    return f"{value:,} {thing}" if value == 1 else f"{value:,} {thing}s"
+    return f"{count(value)} {thing}" if value == 1 else f"{count(value)} {thing}s"
 
 
 def used_of(used: int | None, limit: int | None, share: float | None = None, digits: int = 0) -> str:
@@ -186,6 +186,26 @@ def duration(seconds: float | None) -> str:
     if minutes:
         return f"{minutes}m{left:02d}s"
     return f"{left}s"
+
+
+def ago(seconds: float | None) -> str:
+    """How long ago something was, in its largest unit.
+
+    >>> ago(0.2), ago(75), ago(3 * 86400), ago(-5), ago(None)
+    ('now', 'a minute ago', '3 days ago', 'now', 'at an unknown time')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "at an unknown time"
+    return humanize.naturaltime(max(0.0, seconds))
+
+
+def spoken(seconds: float | None) -> str:
+    """A duration for a sentence that needs no more than its largest unit.
+
+    >>> spoken(75), spoken(3 * 86400), spoken(None)
+    ('a minute', '3 days', '?')
+    """
+    return "?" if seconds is None or not math.isfinite(seconds) else humanize.naturaldelta(max(0.0, seconds))
 
 
 def time_span(soonest: float, latest: float | None) -> str:

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 
-from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, size, skipped_lines
+from redis_oom_tui.formatting.sizes import ago, count, number_of_keys, size, skipped_lines
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Operation, Outcome, Plan
@@ -93,12 +93,12 @@ def unread_lines(skipped: int) -> tuple[str, ...]:
 
 
 def _prior_run(entry: AuditEntry, now: float) -> str:
-    ago = duration(max(0.0, now - entry.at))
+    begun = ago(now - entry.at)
     what = f"ended: {entry.result}"
     if entry.ended is None:
         what = "was cut off, unless it runs still: what it took is counted here, too, and passed over if it is gone."
     copies = f" Its copies are in {entry.undo}" if entry.undo else ""
-    return f"A run of this plan, begun {ago} ago, {what}{copies}"
+    return f"A run of this plan, begun {begun}, {what}{copies}"
 
 
 # A verdict that came and went within this time, between two of the same, is part of them.

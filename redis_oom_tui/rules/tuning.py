@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import shown_value
-from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, parse_size, size
+from redis_oom_tui.formatting.sizes import ago, count, number_of_keys, parse_size, size
 from redis_oom_tui.models.action import AuditEntry, Room
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
@@ -348,7 +348,7 @@ def _maybe_changed(
             continue
         change = entry.change.change
         value, new = values.get(change.name), shown_value(change.name, change.new)
-        begun = f"{change.name} may have been set to {new} by this tool {duration(max(0.0, now - entry.at))} ago"
+        begun = f"{change.name} may have been set to {new} by this tool {ago(now - entry.at)}"
         ends = f"; {shown_value(change.name, change.old)} was to come back by itself" if entry.returns_at else ""
         if value is not None and value == change.new != change.old:
             sentences.append(f"{begun}, which was cut off before it wrote the end down: it is {new} now{ends}")
@@ -370,13 +370,13 @@ def not_returned(
             continue
         name, old = entry.change.change.name, entry.change.change.old
         if old is not None and values.get(name) == entry.change.now != old:
-            ago, was, still = duration(now - entry.returns_at), shown_value(name, old), shown_value(name, values[name])
+            late, was, still = ago(now - entry.returns_at), shown_value(name, old), shown_value(name, values[name])
             told.append(
-                f"{name} was to go back to {was} {ago} ago, and the tool was killed before it did: it is {still} still"
+                f"{name} was to go back to {was} {late}, and the tool was killed before it did: it is {still} still"
             )
         elif unread and old is not None and name not in values:
-            ago, was = duration(now - entry.returns_at), shown_value(name, old)
-            told.append(f"{name} was to go back to {was} {ago} ago, and nothing tells that it did: look at it")
+            late, was = ago(now - entry.returns_at), shown_value(name, old)
+            told.append(f"{name} was to go back to {was} {late}, and nothing tells that it did: look at it")
     return tuple(told)
 
 

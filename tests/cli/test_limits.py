@@ -335,7 +335,7 @@ def test_a_saved_scan_is_told_with_its_age(
     assert policies(out)["volatile-ttl"]["first_to_go"] == ["short:*"]
     assert policies(out)["allkeys-lru"]["first_to_go_unknown"] == "idle times were not read"
     _, out, _ = run(server, capsys, "--saved-scan", str(path))
-    assert "2h00m ago" in out
+    assert "2 hours ago" in out
     path.write_text(json.dumps(saved | {"run_id": "another"}))
     assert "restarted" in run(server, capsys, "--saved-scan", str(path))[1]
     code, _, err = run(server, capsys, "--scan", "--saved-scan", str(path))

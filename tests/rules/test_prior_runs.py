@@ -14,7 +14,9 @@ RUN = AuditEntry(
 
 def test_a_run_that_ended_is_told_with_its_result_and_its_backup() -> None:
     (told,) = prior_runs([RUN], PLAN, 1060.0)
-    assert told == "A run of this plan, begun 1m00s ago, ended: Deleted 2 of 3 keys. Its copies are in /backups/a.jsonl"
+    assert (
+        told == "A run of this plan, begun a minute ago, ended: Deleted 2 of 3 keys. Its copies are in /backups/a.jsonl"
+    )
 
 
 def test_a_run_that_was_cut_off_is_told_as_such() -> None:
@@ -29,5 +31,5 @@ def test_other_plans_and_other_servers_are_not_told_and_the_newest_comes_first()
     several = [replace(RUN, id=str(n), at=1000.0 + n, undo="") for n in range(5)]
     told = prior_runs(several, PLAN, 1060.0)
     assert [sentence.split(" ago")[0] for sentence in told] == [
-        f"A run of this plan, begun {left}s" for left in (56, 57, 58)
+        f"A run of this plan, begun {left} seconds" for left in (56, 57, 58)
     ]

@@ -246,7 +246,7 @@ def test_a_restart_begins_the_count_again() -> None:
     assert rates.refused_writes is None
     verdict = judge(after, before)
     assert verdict.rule == "healthy"
-    assert "the server restarted 4s ago" in verdict.evidence
+    assert "the server restarted 4 seconds ago" in verdict.evidence
 
 
 def test_a_reset_of_the_counters_is_noticed() -> None:

@@ -433,7 +433,9 @@ async def test_leaving_while_a_setting_waits_to_go_back_asks():
 
 
 async def test_what_did_not_go_back_as_the_tool_was_killed_is_told_first():
-    told = "maxmemory was to go back to 1.0 GiB 4m00s ago, and the tool was killed before it did: it is 2.0 GiB still"
+    told = (
+        "maxmemory was to go back to 1.0 GiB 4 minutes ago, and the tool was killed before it did: it is 2.0 GiB still"
+    )
 
     class Killed(ScriptedOperator):
         async def limits(self, scan=None):
@@ -441,4 +443,4 @@ async def test_what_did_not_go_back_as_the_tool_was_killed_is_told_first():
 
     app = an_app(operator=Killed())
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_limits(pilot, "! maxmemory was to go back to 1.0 GiB 4m00s ago")
+        await on_limits(pilot, "! maxmemory was to go back to 1.0 GiB 4 minutes ago")

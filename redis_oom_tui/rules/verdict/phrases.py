@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import doubt_lines, limit_text
-from redis_oom_tui.formatting.sizes import count, duration, percent_beside, share_of, size
+from redis_oom_tui.formatting.sizes import ago, count, duration, percent_beside, share_of, size
 from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import reported_buffers
@@ -105,7 +105,7 @@ def evidence(facts: Facts) -> tuple[str, ...]:
     if facts.rates.evicted_keys:
         told.append(f"{count(facts.rates.evicted_keys)} keys evicted in the last {lately(facts)}")
     if facts.rates.restarted:
-        told.append(f"the server restarted {duration(facts.now.server.uptime_seconds)} ago")
+        told.append(f"the server restarted {ago(facts.now.server.uptime_seconds)}")
     if facts.rates.reset:
         told.append("its counters were reset meanwhile, so counts are lower bounds")
     told += doubt_lines(facts.now, _DOUBTS)

@@ -1,7 +1,7 @@
 """Closing the connection of a client that holds too much memory."""
 
 from redis_oom_tui.formatting.sanitize import escape_exact
-from redis_oom_tui.formatting.sizes import duration, size
+from redis_oom_tui.formatting.sizes import ago, size, spoken
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 
@@ -13,7 +13,7 @@ def kill_question(client: ClientBuffer, where: str) -> Question:
     user = f', user "{escape_exact(client.user)}"' if client.user else ""
     buffers = f"{size(client.output_bytes)} of replies not yet read, {size(client.query_bytes)} of requests"
     last = (
-        f'last command "{escape_exact(client.command)}" {duration(client.idle_seconds)} ago'
+        f'last command "{escape_exact(client.command)}" {ago(client.idle_seconds)}'
         if client.command
         else "no command yet"
     )
@@ -25,7 +25,7 @@ def kill_question(client: ClientBuffer, where: str) -> Question:
         lines=(
             f"On {where}: client {client.id} at {client.address}, {name}{library}{user}.",
             f"It holds {size(client.total_bytes)}: {buffers}.",
-            f"Connected for {duration(client.age_seconds)}; {last}.",
+            f"Connected for {spoken(client.age_seconds)}; {last}.",
             "It is closed by its id, and only if that id is still the same address.",
         ),
         warnings=tuple(warnings),

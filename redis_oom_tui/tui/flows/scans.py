@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, duration, percent
+from redis_oom_tui.formatting.sizes import ago, count, duration, percent
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import SavedScan, ScanState, ScanView
 from redis_oom_tui.ports import GoesOn
@@ -116,9 +116,9 @@ def _can_go_on(desk: "ActionController", saved: SavedScan) -> bool:
 
 def _going_on(desk: "ActionController", saved: SavedScan) -> Question:
     view = saved.view
-    ago = duration(max(0.0, desk.app.clock.wall() - saved.taken_at))
+    ended = ago(desk.app.clock.wall() - saved.taken_at)
     lines = (
-        f"It broke off {ago} ago with {percent(view.share_scanned)} of the keys behind it, on this run of this server.",
+        f"It broke off {ended} with {percent(view.share_scanned)} of the keys behind it, on this run of this server.",
         "Going on leaves no trace, as every scan; what is on screen gives way to it.",
     )
     return Question("Go on with this scan?", lines, "Go on", danger=False)
