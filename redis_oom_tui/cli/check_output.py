@@ -11,7 +11,7 @@ from redis_oom_tui.formatting.sizes import ago, count, size
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level, Verdict
-from redis_oom_tui.rules.clock import skew_sentence
+from redis_oom_tui.rules.history import skew_sentence
 
 _SHOWN = 5
 _DOUBTS = 5

@@ -15,8 +15,8 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.breakdown import with_clients
 from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.history import between
 from redis_oom_tui.rules.info_checks import with_settings
-from redis_oom_tui.rules.rates import between
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.verdict.refusals import calls_for_a_longer_look
 from redis_oom_tui.server.preflight import Preflight

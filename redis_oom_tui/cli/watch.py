@@ -21,14 +21,13 @@ from redis_oom_tui.models.config import HookSettings, WatchSettings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Thresholds
-from redis_oom_tui.monitor.buffered_output import BufferedOutput
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.emergency import EmergencyCleanup
-from redis_oom_tui.monitor.loop import Listener, Monitor
-from redis_oom_tui.monitor.output import JsonLines, Note, TextLines, TickOutput
+from redis_oom_tui.monitor.listeners import Service
+from redis_oom_tui.monitor.output import BufferedOutput, JsonLines, Note, TextLines, TickOutput
 from redis_oom_tui.monitor.poller import Poller
-from redis_oom_tui.monitor.service import Service
-from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.monitor.watch import Listener, Monitor
+from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.server.open_source import source_for
 
 _SHORTEST_SCAN_SECONDS = 60.0

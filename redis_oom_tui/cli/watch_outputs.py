@@ -19,14 +19,13 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.monitor.hooks.command import CommandHook, inherited
-from redis_oom_tui.monitor.hooks.queue import FAREWELL_SECONDS, Hook, HookQueue
-from redis_oom_tui.monitor.hooks.webhook import Webhook
-from redis_oom_tui.monitor.loop import Listener
+from redis_oom_tui.monitor.hooks import FAREWELL_SECONDS, CommandHook, Hook, HookQueue, inherited
+from redis_oom_tui.monitor.listeners import Scanning
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.monitor.scanning import Scanning
+from redis_oom_tui.monitor.watch import Listener
+from redis_oom_tui.monitor.webhook import Webhook
 from redis_oom_tui.ports import Source
-from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.server.open_source import source_for
 
 _DEFAULT_PORT = 9121

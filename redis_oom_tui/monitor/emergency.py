@@ -23,8 +23,7 @@ from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports import Operator, Planning, PlanRun
 from redis_oom_tui.rules import emergency as bounds
-from redis_oom_tui.rules.alert_book import AlertBook
-from redis_oom_tui.rules.alerts import figures
+from redis_oom_tui.rules.alerts import AlertBook, figures
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 from redis_oom_tui.rules.policies import is_lfu
 

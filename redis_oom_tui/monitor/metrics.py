@@ -24,10 +24,9 @@ from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.monitor.output import Note
+from redis_oom_tui.monitor.output import Note, aside
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.monitor.threads import aside
-from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.rules.policies import is_allkeys, is_known
 
 _TOP_PATTERNS = 20

@@ -1,8 +1,15 @@
-"""Where the watch writes: lines for people, for journald, or JSON for machines."""
+"""Where a watch writes: lines for people, journald or machines, by threads where it may stall."""
 
+import asyncio
+import contextlib
+import os
+import select
+import threading
 import time
-from collections.abc import Mapping
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
 
 from msgspec import Struct, field
 
@@ -20,8 +27,11 @@ from redis_oom_tui.formatting.watch_lines import (
 )
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.state import ServerState
+
+_T = TypeVar("_T")
 
 _COLOURS = {Level.WARNING: "33", Level.CRITICAL: "31", Level.OOM: "1;31", Level.UNKNOWN: "35"}
 _RINGS = frozenset({EventKind.WARNING, EventKind.CRITICAL, EventKind.OOM, EventKind.LOST})
@@ -122,3 +132,131 @@ class JsonLines:
 
     def _write(self, value: dict[str, object]) -> None:
         self._stream.write(json_line(value) + "\n")
+
+
+# Hours of ticks, and less than a megabyte.
+_MOST_LINES = 2000
+_FAREWELL_SECONDS = 2.0
+
+
+class BufferedOutput:
+    """Lines go to the file descriptor by a thread of its own. Once too many wait, the oldest fall out.
+
+    `missing` words how many did. It writes below Python's own buffers: a thread that is stuck in those would hold up
+    the end of the process.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        encoding: str = "utf-8",
+        most_lines: int = _MOST_LINES,
+        missing: Callable[[int], str] | None = None,
+    ) -> None:
+        self._descriptor = descriptor
+        self._encoding = encoding
+        self._missing = missing
+        self._waiting: deque[str] = deque()
+        self._most = most_lines
+        self._dropped = 0
+        self._changed = threading.Condition()
+        self._failure: OSError | None = None
+        self._closing = False
+        self._writing = False
+        self._thread = threading.Thread(target=self._write_all, name="output", daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        """Hand over one line, its newline included; never waits.
+
+        Raises BrokenPipeError once the reader has gone, BadInput once it cannot be written for another reason.
+        """
+        with self._changed:
+            if isinstance(self._failure, BrokenPipeError):
+                raise self._failure
+            if self._failure is not None:
+                raise BadInput(f"standard output cannot be written: {self._failure.strerror}")
+            if len(self._waiting) >= self._most:
+                self._waiting.popleft()
+                self._dropped += 1
+            self._waiting.append(line)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Wait a moment for what is still to be written. What a stalled reader has not taken by then is lost."""
+        deadline = time.monotonic() + _FAREWELL_SECONDS
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            while (self._waiting or self._writing) and self._failure is None and time.monotonic() < deadline:
+                self._changed.wait(0.1)
+
+    def _write_all(self) -> None:
+        while (chunk := self._next()) is not None:
+            failure: OSError | None = None
+            try:
+                self._write_whole(chunk.encode(self._encoding, "backslashreplace"))
+            except OSError as error:
+                failure = error
+            with self._changed:
+                self._writing = False
+                self._failure = failure
+                self._changed.notify_all()
+            if failure is not None:
+                return
+
+    def _write_whole(self, left: bytes) -> None:
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:  # another process that shares the terminal has made it so
+                select.select([], [self._descriptor], [])
+
+    def _next(self) -> str | None:
+        """All that waits, in one piece; None once nothing will come."""
+        with self._changed:
+            while not self._waiting:
+                if self._closing:
+                    return None
+                self._changed.wait()
+            lost = self._missing(self._dropped) if self._dropped and self._missing is not None else ""
+            chunk = lost + "".join(self._waiting)
+            self._waiting.clear()
+            self._dropped = 0
+            self._writing = True
+            return chunk
+
+
+async def aside(work: Callable[[], _T], *, name: str, expected: tuple[type[Exception], ...]) -> _T:
+    """What `work` returns, or raises of the `expected` errors, from a daemon thread.
+
+    When the caller gives up waiting the thread is left to itself: unlike an executor's, it cannot hold up the exit.
+    """
+    done: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            result = work()
+        except expected as error:
+            _settle(done, error=error)
+        else:
+            _settle(done, result)
+        finally:
+            # Anything else is a defect: threading prints it, and the caller must not wait for ever.
+            if not done.done():
+                _settle(done, error=RuntimeError(f"{name} failed in a way that was not foreseen"))
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await asyncio.wrap_future(done)
+
+
+def _settle(done: Future[_T], result: _T | None = None, *, error: Exception | None = None) -> None:
+    """Hand over the outcome, unless the caller has given up, or its loop has closed, meanwhile."""
+    with contextlib.suppress(RuntimeError):
+        if not done.set_running_or_notify_cancel():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]

@@ -20,8 +20,7 @@ from redis_oom_tui.monitor.clock import Clock, LoopLag
 from redis_oom_tui.monitor.details import Details
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.ports import Replayable, TellsSettings
-from redis_oom_tui.rules.alert_book import AlertBook
-from redis_oom_tui.rules.alerts import lowered, reading
+from redis_oom_tui.rules.alerts import AlertBook, lowered, reading
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 from redis_oom_tui.rules.headroom import pause_after

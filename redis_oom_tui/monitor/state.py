@@ -1,5 +1,6 @@
-"""What a poll comes to: one frozen value a tick, for the screen, `watch`, `--plain` and whoever else subscribes."""
+"""What a poll comes to: one frozen value a tick for all who subscribe, and what was seen in the last hours."""
 
+from collections import deque
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -7,14 +8,20 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from redis_oom_tui.files.host_memory import with_room
+from redis_oom_tui.models import alert
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, JudgedSample, Silence
 from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.config import WatchSettings
+from redis_oom_tui.models.report import Episode
 from redis_oom_tui.models.snapshot import ClientBuffer, NodeView, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates, TrendSample
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
+from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
+from redis_oom_tui.rules.report import episodes
 from redis_oom_tui.rules.verdict import follow, judge, unknown
 
 
@@ -99,3 +106,40 @@ def first_state(look: Snapshot, thresholds: Thresholds) -> ServerState:
         verdict=follow(verdict, None, snapshot.taken_at),
         forecast=trend,
     )
+
+
+# Five hours and a half: counters are totals, so what happens between two of them is not lost.
+_KEEP_EVERY_SECONDS = 10.0
+_KEPT = 2000
+
+
+class AlertHistory:
+    """Keeps the alerts of one server, which its poller fills in, and the snapshots that `observe` is given."""
+
+    def __init__(self, server: str, settings: WatchSettings, clock: Clock) -> None:
+        self.book = AlertBook(server, settings)
+        self._clock = clock
+        self.first: Snapshot | None = None
+        self._kept: deque[Snapshot] = deque(maxlen=_KEPT)
+
+    @property
+    def events(self) -> tuple[alert.Event, ...]:
+        """The last events, oldest first."""
+        return self.book.timeline
+
+    def standing(self) -> alert.Alert | None:
+        """The alert that stands now."""
+        return self.book.standing(self._clock.wall())
+
+    def episodes(self) -> tuple[Episode, ...]:
+        """The verdicts of the last hours, in order."""
+        return episodes(self._kept, self.book.settings.thresholds)
+
+    def observe(self, state: ServerState) -> None:
+        """Keep what a state shows, where the server answered."""
+        snapshot = state.answer
+        if snapshot is None:
+            return
+        self.first = self.first or snapshot
+        if not self._kept or snapshot.taken_monotonic - self._kept[-1].taken_monotonic >= _KEEP_EVERY_SECONDS:
+            self._kept.append(snapshot)

@@ -1,12 +1,84 @@
-"""The samples that a trend rests on: bounded in number, dense where recent, thinned where old."""
+"""What was seen of a server over time: rates between two snapshots, the samples of a trend, the skew of its clock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.formatting.sizes import duration
+from redis_oom_tui.models.snapshot import Counters, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates, TrendSample
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.rates import between
+
+
+def between(before: Snapshot | None, now: Snapshot) -> Rates:
+    """The gains from `before` to `now`; empty without a `before`, where no time has passed, or between two nodes."""
+    return attempt(
+        "what happened lately is", lambda: _between(before, now), lambda fault: Rates(not_judged=fault.words)
+    )
+
+
+def _between(before: Snapshot | None, now: Snapshot) -> Rates:
+    if before is None or now.taken_monotonic <= before.taken_monotonic or before.server.node != now.server.node:
+        return Rates()
+    seconds = now.taken_monotonic - before.taken_monotonic
+    if _restarted(before, now):
+        return Rates(seconds=seconds, restarted=True)
+    old, new = before.counters, now.counters
+    return Rates(
+        seconds=seconds,
+        refused_writes=_gain(old.refused_writes_total, new.refused_writes_total),
+        refused_by_command=_gains(old.refused_by_command, new.refused_by_command),
+        errors_by_kind=_gains(old.errors_by_kind, new.errors_by_kind),
+        evicted_keys=_gain(old.evicted_keys_total, new.evicted_keys_total),
+        evicted_clients=_gain(old.evicted_clients_total, new.evicted_clients_total),
+        expired_keys=_gain(old.expired_keys_total, new.expired_keys_total),
+        commands=_gain(old.commands_total, new.commands_total),
+        keyspace_hits=_gain(old.keyspace_hits_total, new.keyspace_hits_total),
+        keyspace_misses=_gain(old.keyspace_misses_total, new.keyspace_misses_total),
+        growth_bytes=_growth(before, now),
+        reset=_was_reset(old, new),
+    )
+
+
+def _growth(before: Snapshot, now: Snapshot) -> int | None:
+    old, new = before.memory.counted_bytes, now.memory.counted_bytes
+    return None if old is None or new is None else new - old
+
+
+def _restarted(before: Snapshot, now: Snapshot) -> bool:
+    """A run_id is the process's own; where none is told, an uptime that fell says the same."""
+    old, new = before.server, now.server
+    if old.run_id is not None and new.run_id is not None:
+        return old.run_id != new.run_id
+    if old.uptime_seconds is None or new.uptime_seconds is None:
+        return False
+    return new.uptime_seconds < old.uptime_seconds
+
+
+def _was_reset(old: Counters, new: Counters) -> bool:
+    pairs = (
+        (old.commands_total, new.commands_total),
+        (old.evicted_keys_total, new.evicted_keys_total),
+        (old.refused_writes_total, new.refused_writes_total),
+    )
+    return any(a is not None and b is not None and b < a for a, b in pairs)
+
+
+def _gain(old: int | None, new: int | None) -> int | None:
+    """A counter that fell was set to zero in between: all that it shows now came after that.
+
+    >>> _gain(5, 8), _gain(5, 2), _gain(None, 2)
+    (3, 2, None)
+    """
+    if old is None or new is None:
+        return None
+    return new - old if new >= old else new
+
+
+def _gains(old: Mapping[str, int], new: Mapping[str, int]) -> Mapping[str, int]:
+    gains = {name: _gain(old.get(name, 0), count) or 0 for name, count in new.items()}
+    return MappingProxyType({name: gain for name, gain in gains.items() if gain})
+
 
 _MAX_SAMPLES = 720
 # At one poll a second, these stay as they came; what is older is thinned.
@@ -118,3 +190,31 @@ def _sample(snapshot: Snapshot, gained: Rates, last: TrendSample | None) -> Tren
         evicted_keys=(last.evicted_keys if last else 0) + (gained.evicted_keys or 0),
         restarted=gained.restarted,
     )
+
+
+# Less may be from the way, and does no harm.
+_NOTABLE_SECONDS = 5.0
+
+
+def notable_skew(snapshot: Snapshot) -> float | None:
+    """By how much the server's clock is ahead of this computer's, in seconds; None where that is next to nothing."""
+    skew = snapshot.clock_skew_seconds
+    if skew is None or abs(skew) <= _NOTABLE_SECONDS + (snapshot.took_seconds or 0.0):
+        return None
+    return skew
+
+
+def skew_sentence(snapshot: Snapshot) -> str | None:
+    """The difference in a sentence without its full stop; None where there is next to none.
+
+    >>> from redis_oom_tui.models.address import Address
+    >>> from redis_oom_tui.models.snapshot import Memory, Server
+    >>> server = Server("redis", "8.2.3", "master", Address())
+    >>> skew_sentence(Snapshot(0.0, 0.0, server, Memory(1), clock_skew_seconds=-7200.0))
+    "The server's clock is 2h00m behind this computer's"
+    >>> skew_sentence(Snapshot(0.0, 0.0, server, Memory(1), clock_skew_seconds=3.0))
+    """
+    skew = notable_skew(snapshot)
+    if skew is None:
+        return None
+    return f"The server's clock is {duration(abs(skew))} {'ahead of' if skew > 0 else 'behind'} this computer's"

@@ -28,7 +28,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria, Operation, Order, PlannedKey
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.clock import skew_sentence
+from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.policies import is_lfu
 
 # The clock has 24 bits of seconds: what is idle for longer reads as if it were used lately.

@@ -19,11 +19,10 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.monitor.alert_history import AlertHistory
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.details import Details
 from redis_oom_tui.monitor.poller import Poller
-from redis_oom_tui.monitor.state import Link, ServerState, first_state
+from redis_oom_tui.monitor.state import AlertHistory, Link, ServerState, first_state
 from redis_oom_tui.ports import Fleet, Operator, PendingServer, Source
 from redis_oom_tui.tui.base_app import BaseApp
 from redis_oom_tui.tui.deferred_startup import DeferredStartup, PlaceholderSource

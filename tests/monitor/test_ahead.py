@@ -15,7 +15,7 @@ from redis_oom_tui.monitor.metrics import Metrics
 from redis_oom_tui.monitor.output import JsonLines, TextLines
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.monitor.buffered_output import BufferedOutput
+from redis_oom_tui.monitor.output import BufferedOutput
 
 
 def read_all(descriptor: int) -> str:
@@ -28,7 +28,7 @@ def test_lines_arrive_whole_and_in_order() -> None:
 
 
 def test_a_stalled_reader_holds_up_nobody_and_learns_what_it_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("redis_oom_tui.monitor.buffered_output._FAREWELL_SECONDS", 20.0)
+    monkeypatch.setattr("redis_oom_tui.monitor.output._FAREWELL_SECONDS", 20.0)
     readable, writable = os.pipe()
     stream = BufferedOutput(writable, most_lines=10, missing=lambda lines: f"missing {lines}\n")
     long = "x" * 200_000 + "\n"  # more than a pipe holds

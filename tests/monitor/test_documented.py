@@ -12,9 +12,9 @@ from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.monitor.hooks.command import environment
+from redis_oom_tui.monitor.hooks import environment
 from redis_oom_tui.monitor.metrics import Metrics
-from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.alerts import AlertBook
 from tests.monitor.scripted import snapshot
 from tests.monitor.test_metrics import look
 from tests.support.documents import page

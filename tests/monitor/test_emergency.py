@@ -21,7 +21,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob, armed
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.verdict import judge
 from tests.monitor.scripted import ADDRESS, TurnedClock, answered, snapshot

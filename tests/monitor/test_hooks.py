@@ -21,10 +21,9 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.monitor.hooks.command import CommandHook, environment
-from redis_oom_tui.monitor.hooks.queue import WAITING_EVENTS, DeliveryFailed, HookQueue
-from redis_oom_tui.monitor.hooks.webhook import Webhook
+from redis_oom_tui.monitor.hooks import WAITING_EVENTS, CommandHook, DeliveryFailed, HookQueue, environment
 from redis_oom_tui.monitor.output import Note
+from redis_oom_tui.monitor.webhook import Webhook
 from tests.monitor.scripted import TurnedClock
 
 EVENT = Event(

@@ -13,11 +13,11 @@ from redis_oom_tui.models.config import HookSettings, WatchSettings
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.monitor.hooks.queue import DeliveryFailed, HookQueue
-from redis_oom_tui.monitor.loop import Listener, Monitor
+from redis_oom_tui.monitor.hooks import DeliveryFailed, HookQueue
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.monitor.watch import Listener, Monitor
+from redis_oom_tui.rules.alerts import AlertBook
 from tests.monitor.scripted import Remembered, Script, TurnedClock, snapshot
 
 SETTINGS = WatchSettings(interval_seconds=5, hold_seconds=10, quiet_seconds=30, lost_seconds=15)

@@ -19,7 +19,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.metrics import Endpoint, Metrics, TextFile
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.rules.alerts import AlertBook
 from tests.monitor.scripted import answered, snapshot, unanswered
 
 

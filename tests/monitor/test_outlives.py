@@ -16,11 +16,11 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob
-from redis_oom_tui.monitor.hooks.queue import HookQueue
-from redis_oom_tui.monitor.loop import Monitor
+from redis_oom_tui.monitor.hooks import HookQueue
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.monitor.watch import Monitor
+from redis_oom_tui.rules.alerts import AlertBook
 from tests.monitor.scripted import Remembered, Script, TurnedClock, snapshot
 from tests.monitor.test_loop import SETTINGS, Recorder
 

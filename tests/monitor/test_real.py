@@ -9,9 +9,9 @@ import redis
 from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.monitor.loop import Monitor
 from redis_oom_tui.monitor.poller import Poller
-from redis_oom_tui.rules.alert_book import AlertBook
+from redis_oom_tui.monitor.watch import Monitor
+from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.server.live import LiveServer
 from tests.monitor.scripted import Remembered
 from tests.support.servers import RunningServer

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.monitor.listeners import Scanning
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.monitor.scanning import Scanning
 from redis_oom_tui.ports import Source
 from redis_oom_tui.server.live import LiveServer
 from tests.monitor.scripted import snapshot

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from pathlib import Path
 
-from redis_oom_tui.monitor.service import Service
+from redis_oom_tui.monitor.listeners import Service
 from tests.monitor.scripted import snapshot
 from tests.monitor.test_metrics import look
 

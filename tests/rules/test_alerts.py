@@ -12,8 +12,7 @@ from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.rules.alert_book import AlertBook
-from redis_oom_tui.rules.alerts import State, lowered, reading, step
+from redis_oom_tui.rules.alerts import AlertBook, State, lowered, reading, step
 from redis_oom_tui.rules.verdict import judge
 
 SETTINGS = WatchSettings(interval_seconds=5, hold_seconds=10, quiet_seconds=30, lost_seconds=15)

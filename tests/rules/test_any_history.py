@@ -18,16 +18,14 @@ from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView, Snapsho
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, TrendSample
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
-from redis_oom_tui.rules.alert_book import AlertBook
-from redis_oom_tui.rules.alerts import lowered, reading
+from redis_oom_tui.rules.alerts import AlertBook, lowered, reading
 from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.unread import refused_reads, unread_values
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import DEFECTS, attempt
-from redis_oom_tui.rules.history import History
-from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.history import History, between
 from redis_oom_tui.rules.report import episodes
 from redis_oom_tui.rules.seasonality import wave_in
 from redis_oom_tui.rules.stretches import in_order

@@ -8,8 +8,7 @@ import pytest
 
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.trend import Forecast, Trend
-from redis_oom_tui.rules.alert_book import AlertBook
-from redis_oom_tui.rules.alerts import lowered, reading
+from redis_oom_tui.rules.alerts import AlertBook, lowered, reading
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge

@@ -11,7 +11,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.history import between
 from redis_oom_tui.rules.verdict import follow, judge, unknown
 from tests.rules.snapshots import GIB, MIB, look
 

@@ -6,8 +6,8 @@ from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.breakdown import Share, break_down
-from redis_oom_tui.rules.clock import skew_sentence
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
+from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.verdict.refusals import Earlier, earlier_refusals
 
 # What is booked to no key is worth a line from this share of used_memory on.

@@ -8,7 +8,7 @@ from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.cluster import for_the_cluster
 from redis_oom_tui.rules.guarded import NotJudged, attempt
-from redis_oom_tui.rules.rates import between
+from redis_oom_tui.rules.history import between
 from redis_oom_tui.rules.verdict import limit_rules, state_rules
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import DECLARED, VerdictRule

@@ -1,4 +1,4 @@
-"""A webhook: the event as a POST, tried again with growing pauses. Its URL is a secret and is never shown."""
+"""A webhook: each event as a POST, tried again with growing pauses. Its URL is a secret and is never shown."""
 
 import asyncio
 import http.client
@@ -16,8 +16,8 @@ from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.config import HookSettings, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.monitor.hooks.queue import DeliveryFailed
-from redis_oom_tui.monitor.threads import aside
+from redis_oom_tui.monitor.hooks import DeliveryFailed
+from redis_oom_tui.monitor.output import aside
 
 _LONGEST_PAUSE_SECONDS = 30.0
 # A receiver that drips its answer keeps a try's thread for longer than the try is waited for.
