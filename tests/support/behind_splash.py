@@ -15,6 +15,7 @@ from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import Operator, Source
 from redis_oom_tui.tui.run import run_app
 from tests.support.scripted import MIB, ScriptedSource, a_snapshot
@@ -70,7 +71,9 @@ def main() -> int:
     parser.add_argument("--no-color", action="store_true")
     parser.add_argument("--badged", action="store_true", help="a production server of a profile")
     given = parser.parse_args()
-    look = None if given.unseen else a_snapshot(used=530 * MIB, refused=1_284)
+    # However long the test waits: its figures are never old.
+    fresh = replace(a_snapshot(used=530 * MIB, refused=1_284), taken_monotonic=time.monotonic() + 3600)
+    look = None if given.unseen else fresh
     options = ScreenOptions(theme=given.theme, ascii=given.ascii, color=False if given.no_color else None)
     profile = Profile("cache", production=True, read_only=True) if given.badged else Profile("")
     try:
