@@ -1,6 +1,7 @@
 """The application: its keys, and where what the panes ask for goes."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -10,14 +11,16 @@ from textual.events import Resize
 from textual.screen import ModalScreen, Screen
 
 from redis_oom_tui.models.action import Action
+from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.commands import commands
-from redis_oom_tui.tui.flows.messages import COMMANDS, ActionRequest, BuildEmergency, PickProfile
+from redis_oom_tui.tui.flows import dispatch
 from redis_oom_tui.tui.header_model import PANES, shown_verdict
-from redis_oom_tui.tui.messages import PaneRequest
-from redis_oom_tui.tui.routing import route
+from redis_oom_tui.tui.messages import COMMANDS, BuildEmergency, PickProfile, Request
+from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.screens.help import HelpScreen
 from redis_oom_tui.tui.screens.reader import VerdictScreen
 from redis_oom_tui.tui.server_session import ServerSession
+from redis_oom_tui.tui.themes import LOOKS
 
 _LOW_BELOW = 20
 
@@ -54,13 +57,37 @@ class TriageApp(ServerSession):
         """Switch to the neighbouring pane, round the corner too."""
         self.action_show_pane(PANES[(PANES.index(self.pane) + step) % len(PANES)])
 
-    @on(PaneRequest)
-    def _intent(self, message: PaneRequest) -> None:
-        route(self, message)
+    @on(Request)
+    def _requested(self, request: Request) -> None:
+        match request:
+            case messages.ShowPane():
+                self.action_show_pane(request.pane)
+            case messages.ApplyRemedy():
+                if not dispatch.close_client(self.actions, request.lever):
+                    self.action_show_pane(request.lever.pane)
+                    self.active_pane.pull(request.lever)
+            case messages.MakePlan():
+                self.action_show_pane("cleanup")
+                self.active_pane.take_criteria(request.criteria, request.origin, hidden=request.hidden)
+            case messages.LookAtNode():
+                self.look_at(request.name)
+            case messages.ShowDetails():
+                self.push_screen(DetailsScreen(request.key))
+            case _:
+                self._act_on(request)
 
-    @on(ActionRequest)
-    def _asked(self, message: ActionRequest) -> None:
-        self.startup.then(lambda: self.actions.handle(message))
+    def _act_on(self, request: Request) -> None:
+        match request:
+            case messages.StartScan():
+                self.startup.then(lambda: self.scanner.start(request.options))
+            case messages.PauseScan():
+                self.scanner.pause_or_resume()
+            case messages.StopScan():
+                self.scanner.stop()
+            case messages.SetPace():
+                self.scanner.set_pace(request.pace)
+            case _:
+                self.startup.then(lambda: dispatch.handle(self.actions, request))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer shows the emergency key only where a plan is prepared; elsewhere the key says why not."""
@@ -79,11 +106,11 @@ class TriageApp(ServerSession):
 
     def action_profiles(self) -> None:
         """Pick the server of another profile."""
-        self.actions.handle(PickProfile())
+        self.post_message(PickProfile())
 
     async def action_quit(self) -> None:
         """Leave, but not in the middle of a deed without a question."""
-        self.actions.leave()
+        dispatch.leave(self.actions)
 
     def action_freeze(self) -> None:
         """Hold the screen still, or let it go on."""
@@ -111,11 +138,14 @@ class TriageApp(ServerSession):
         if isinstance(self.screen, ModalScreen):
             self.simulate_key("escape")
         else:
-            self.actions.leave()
+            dispatch.leave(self.actions)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the command palette offers: everything that has a key here, what panes offer, and the looks."""
         yield from commands(self, screen)
+        if self.appearance.color:
+            for name in LOOKS:
+                yield SystemCommand(f"Look: {name}", "Change the colours", partial(self.set_theme, name))
         for title, words, ask in COMMANDS:
             if ask.local or self.actions.why_not(ask().needs) is None:
-                yield SystemCommand(title, words, lambda ask=ask: self.actions.handle(ask()))
+                yield SystemCommand(title, words, lambda ask=ask: self.post_message(ask()))

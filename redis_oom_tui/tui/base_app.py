@@ -54,7 +54,7 @@ class BaseApp(App[int]):
         self.theme = self.appearance.look
         self.options = options or ScreenOptions()
         self.clock = clock or Clock()
-        self.output = TerminalOutput(self, enabled=self.options.diff)
+        self.output = TerminalOutput(self, enabled=self.options.diff, is_laid_out=lambda: self.is_laid_out)
         self.splash: SplashScreen | None = None
         self.keys = KeyBar()
         self._message_timer: Timer | None = None

@@ -2,21 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import ActiveBinding, Binding
 from textual.screen import Screen
+from textual.widget import Widget
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.themes import LOOKS
 from redis_oom_tui.tui.widgets.keybar import key_name
-from redis_oom_tui.tui.widgets.line_widget import LineWidget
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
 
 # Moving about is for the fingers, not for a list of things to do.
 _MOVES = ("move", "page", "scroll", "first", "last", "up", "down", "cursor", "home", "end", "step")
@@ -64,14 +58,11 @@ def title(active: ActiveBinding) -> str:
     return text[:1].upper() + text[1:]
 
 
-def binding_ids() -> frozenset[str]:
-    """The ids by which keys can be bound anew: those of the app, its panes and its lists."""
-    from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415 - the app is what offers the commands
-
-    kinds: list[type] = [TriageApp, *_all_below(Pane), *_all_below(LineWidget)]
+def binding_ids(app_class: type[App[int]]) -> frozenset[str]:
+    """The ids by which keys can be bound anew: those of the app, and of the screens and widgets that are loaded."""
     return frozenset(
         binding.id
-        for kind in kinds
+        for kind in (app_class, *_all_below(Widget))
         for binding in getattr(kind, "BINDINGS", ())
         if isinstance(binding, Binding) and binding.id is not None
     )
@@ -82,9 +73,9 @@ def _all_below(kind: type) -> list[type]:
     return [*below, *(further for one in below for further in _all_below(one))]
 
 
-def check_keymap(keymap: Mapping[str, str]) -> None:
+def check_keymap(keymap: Mapping[str, str], app_class: type[App[int]]) -> None:
     """Raise BadInput where `keymap` names what nothing here is called."""
-    known = binding_ids()
+    known = binding_ids(app_class)
     for name in keymap:
         if name not in known:
             raise BadInput(
@@ -93,7 +84,7 @@ def check_keymap(keymap: Mapping[str, str]) -> None:
             )
 
 
-def commands(app: "TriageApp", screen: Screen[object]) -> Iterable[SystemCommand]:
+def commands(app: App[int], screen: Screen[object]) -> Iterable[SystemCommand]:
     """Everything that can be done from `screen`, with its keys."""
     shown: Sequence[tuple[ActiveBinding, list[str]]] = live(screen.active_bindings.values())
     for active, keys in shown:
@@ -103,6 +94,3 @@ def commands(app: "TriageApp", screen: Screen[object]) -> Iterable[SystemCommand
             # The palette parses its lines as markup, in which a bracket is no bracket.
             names = " ".join(_UNMARKED.get(key, key) for key in keys)
             yield SystemCommand(title(active), f"{more}key {names}", act)
-    if app.appearance.color:
-        for name in LOOKS:
-            yield SystemCommand(f"Look: {name}", "Change the colours", partial(app.set_theme, name))

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from textual.worker import WorkType
 
@@ -13,10 +12,8 @@ from redis_oom_tui.models.errors import ServerBusy
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
-from redis_oom_tui.ports import PendingServer, Scan
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.server_session import ServerSession
+from redis_oom_tui.ports import Operator, PendingServer, Scan, Source
+from redis_oom_tui.tui.host import Workers
 
 
 class PlaceholderSource:
@@ -29,7 +26,7 @@ class PlaceholderSource:
         return ServerBusy(f"{self.address} has only just been reached: try again in a moment")
 
     async def open(self) -> None:
-        """The knock has seen to it."""
+        """The preflight connection has seen to it."""
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -58,41 +55,50 @@ class PlaceholderSource:
 
 
 class DeferredStartup:
-    """Brings the server of a `PendingServer` to the app: first the source, then, once figures show, the operator."""
+    """Brings the server of a `PendingServer`: the source to `show`, then, once figures show, the operator to `act`.
 
-    def __init__(self, app: "ServerSession", joining: PendingServer | None) -> None:
-        self._app = app
-        self._joining = joining
+    Without one it is over from the start, and `begin` has nothing to do.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        pending: PendingServer | None,
+        *,
+        show: Callable[[Source], None],
+        act: Callable[[Operator], None],
+    ) -> None:
+        self._workers = workers
+        self._pending = pending
+        self._show = show
+        self._act = act
         self._seen = asyncio.Event()
         self._waiting: list[Callable[[], None]] = []
-        self.over = joining is None
+        self.over = pending is None
 
     def begin(self) -> None:
-        """Start polling: at once, or with the source that is to come."""
-        if self._joining is None:
-            self._app.start_polling()
-        else:
+        """Bring what is still to come."""
+        if self._pending is not None:
             # Not a coroutine: an app that is being left drops it, and Python would complain of that.
-            bringing: WorkType[None] = functools.partial(self._bring, self._joining)
-            self._app.run_worker(bringing, name="joining", group="joining", exit_on_error=False)
+            bringing: WorkType[None] = functools.partial(self._bring, self._pending)
+            self._workers.run_worker(bringing, name="startup", group="startup", exit_on_error=False)
 
     def seen(self) -> None:
         """A first reading has come, good or bad."""
         self._seen.set()
 
-    def then(self, deed: Callable[[], None]) -> None:
+    def then(self, act: Callable[[], None]) -> None:
         """Do this when all is there: now, or in a moment."""
         if self.over:
-            deed()
+            act()
         else:
-            self._waiting.append(deed)
+            self._waiting.append(act)
 
-    async def _bring(self, joining: PendingServer) -> None:
-        self._app.source = await asyncio.to_thread(joining.source)
-        self._app.start_polling()
+    async def _bring(self, pending: PendingServer) -> None:
+        self._show(await asyncio.to_thread(pending.source))
         await self._seen.wait()
-        self._app.actions.take(await asyncio.to_thread(joining.operator))
+        operator = await asyncio.to_thread(pending.operator)
         self.over = True
-        self._app.operator_came()
-        for deed in self._waiting:
-            deed()
+        self._act(operator)
+        for act in self._waiting:
+            act()

@@ -4,6 +4,7 @@ A line knows roles, not colours; a look turns them into styles where it is paint
 (`words.hostile.safe_text`): nothing here or later parses them.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -190,3 +191,13 @@ def wrap(text: str, room: int) -> list[str]:
         else:
             lines.append(cut(word, room))
     return [line for line in lines if line] or [""]
+
+
+def moment(at: float) -> str:
+    """A time of day with its date, where the tool runs."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def clock_time(at: float) -> str:
+    """The time of day alone."""
+    return time.strftime("%H:%M:%S", time.localtime(at))

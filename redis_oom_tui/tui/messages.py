@@ -1,81 +1,253 @@
-"""What a pane asks the app to do. Panes post these; the app routes them and runs the work."""
+"""What a pane asks for: each request is posted, and leads to its flow or to the part of the app that it concerns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 from textual.message import Message
 
+from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.scan import Pace, ScanOptions
+from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Remedy
 
 
-class PaneRequest(Message):
-    """What a pane wants of the app."""
+class Request(Message):
+    """`action` is what must be allowed here for it to make sense, None for a look. What is `local` needs no operator,
+    and works where nothing can be changed.
+    """
+
+    action: ClassVar[Action | None] = None
+    local: ClassVar[bool] = False
+
+    @property
+    def needs(self) -> Action | None:
+        """The action that must be allowed."""
+        return self.action
 
 
-class ShowPane(PaneRequest):
+# What is shown.
+
+
+@dataclass(eq=False, repr=False)
+class ShowPane(Request):
     """Go to the pane of that name: triage, hogs, limits, cleanup or log."""
 
-    def __init__(self, pane: str) -> None:
-        super().__init__()
-        self.pane = pane
+    pane: str
 
 
-class ApplyRemedy(PaneRequest):
-    """Go where a finding is mended, with the plan or setting filled in."""
+@dataclass(eq=False, repr=False)
+class ApplyRemedy(Request):
+    """Go where a finding is fixed, with the plan or setting filled in."""
 
-    def __init__(self, lever: Remedy) -> None:
-        super().__init__()
-        self.lever = lever
+    lever: Remedy
 
 
-class MakePlan(PaneRequest):
+@dataclass(eq=False, repr=False)
+class MakePlan(Request):
     """Begin a cleanup plan that looks for this; `origin` says in a few words where it comes from.
 
     `hidden` is how many of the marked keys a filter keeps out of sight.
     """
 
-    def __init__(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:
-        super().__init__()
-        self.criteria = criteria
-        self.origin = origin
-        self.hidden = hidden
+    criteria: Criteria
+    origin: str
+    hidden: int = 0
 
 
-class StartScan(PaneRequest):
+@dataclass(eq=False, repr=False)
+class LookAtNode(Request):
+    """Show this node of the cluster, or the worst again where it is shown by choice already."""
+
+    name: str
+
+
+@dataclass(eq=False, repr=False)
+class ShowDetails(Request):
+    """Look at one key more closely."""
+
+    key: KeyId
+
+
+# Scans.
+
+
+@dataclass(eq=False, repr=False)
+class StartScan(Request):
     """Scan the keyspace, in place of the scan that may run."""
 
-    def __init__(self, options: ScanOptions) -> None:
-        super().__init__()
-        self.options = options
+    options: ScanOptions
 
 
-class PauseScan(PaneRequest):
-    """Pause the running scan, or go on with the paused one."""
+class PauseScan(Request):
+    """Pause the running scan, or resume the paused one."""
 
 
-class StopScan(PaneRequest):
+class StopScan(Request):
     """End the scan and keep what it found."""
 
 
-class SetPace(PaneRequest):
+@dataclass(eq=False, repr=False)
+class SetPace(Request):
     """Lean harder, or less hard, on the server."""
 
-    def __init__(self, pace: Pace) -> None:
-        super().__init__()
-        self.pace = pace
+    pace: Pace
 
 
-class LookAtNode(PaneRequest):
-    """Show this node of the cluster, or the worst again where it is shown by choice already."""
+class ScanAgain(Request):
+    """Scan from the start in place of the scan on screen."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
+    local = True
 
 
-class ShowDetails(PaneRequest):
-    """Look at one key more closely."""
+class SaveScan(Request):
+    """Keep the scan on screen in a new file; asks where."""
 
-    def __init__(self, key: KeyId) -> None:
-        super().__init__()
-        self.key = key
+    local = True
+
+
+class OpenScan(Request):
+    """Resume a saved scan, or compare with it; asks which."""
+
+    local = True
+
+
+# Settings.
+
+
+class ReadLimits(Request):
+    """Look at policies and settings as they stand."""
+
+
+@dataclass(eq=False, repr=False)
+class ChangeSetting(Request):
+    """Change a setting; `value` is proposed by a finding, None where it is still to be asked for."""
+
+    name: str
+    value: str | None = None
+    action = Action.SET
+
+
+class UndoSetting(Request):
+    """Undo the setting changed last."""
+
+    action = Action.SET
+
+
+class KeepSetting(Request):
+    """Call off the timed return of a setting."""
+
+
+# Cleanups.
+
+
+@dataclass(eq=False, repr=False)
+class BuildPlan(Request):
+    """Look for keys. `hidden` is how many of `criteria.keys` a filter hides."""
+
+    criteria: Criteria
+    deed: Operation = Operation.DELETE
+    expire_seconds: int | None = None
+    hidden: int = 0
+
+
+class BuildEmergency(Request):
+    """Look for the keys of the plan that the configuration prepared."""
+
+    action = Action.EMERGENCY
+
+
+@dataclass(eq=False, repr=False)
+class RunPlan(Request):
+    """Confirm and run exactly this plan."""
+
+    plan: Plan
+    hidden: int = 0
+
+    @property
+    def needs(self) -> Action:
+        """The right to do what the plan does."""
+        return Action.EXPIRE if self.plan.deed is Operation.EXPIRE else Action.DELETE
+
+
+class StopWork(Request):
+    """End the planning, the run or the restore that goes on, after its batch."""
+
+
+class NewPlan(Request):
+    """Put the finished plan or report away."""
+
+
+class LeavePlan(Request):
+    """Back to the form; the plan is kept, for an Escape may be the torn-off head of an arrow key."""
+
+
+class ShowPlan(Request):
+    """Show the plan again that was left."""
+
+
+@dataclass(eq=False, repr=False)
+class RestoreBackup(Request):
+    """Restore a backup; None asks which."""
+
+    path: Path | None = None
+    action = Action.RESTORE
+
+
+# Clients, memory, and what was done.
+
+
+@dataclass(eq=False, repr=False)
+class KillClient(Request):
+    """Close the connection of a client, by what was shown of it."""
+
+    client: ClientBuffer
+    action = Action.KILL_CLIENT
+
+
+class PickClient(Request):
+    """Close the connection of one of the clients that hold most; asks which."""
+
+    action = Action.KILL_CLIENT
+
+
+class PurgeMemory(Request):
+    """MEMORY PURGE."""
+
+    action = Action.PURGE
+
+
+class ReapExpired(Request):
+    """Scan all keys, so that the server drops those that have expired."""
+
+    action = Action.REAP
+
+
+class ReadHistory(Request):
+    """Read the audit log."""
+
+
+class ExportReport(Request):
+    """Write the incident report to a new file; asks where."""
+
+    local = True
+
+
+class PickProfile(Request):
+    """Go to the server of another profile; asks which."""
+
+    local = True
+
+
+# What the command palette offers besides what panes have keys for.
+COMMANDS: tuple[tuple[str, str, type[Request]], ...] = (
+    ("Emergency cleanup", "Look for the keys of the prepared plan; running it is another question", BuildEmergency),
+    ("Restore a backup", "Put deleted keys back where nothing newer stands", RestoreBackup),
+    ("Put the last setting back", "Undo the last change made here", UndoSetting),
+    ("Remove expired keys", "Walk all keys, so that the server drops those that have expired", ReapExpired),
+    ("Close a client", "Pick one of the clients that hold most memory; closing it is another question", PickClient),
+    ("Write the incident report", "Verdicts, figures, findings and actions as Markdown or JSON", ExportReport),
+    ("Purge free memory", "MEMORY PURGE: the allocator gives unused pages back", PurgeMemory),
+)

@@ -74,7 +74,7 @@ def _app(source: Source | PendingServer, *, operator: Operator | None, **given: 
     from redis_oom_tui.tui.replay import ReplayApp  # noqa: PLC0415
     from redis_oom_tui.tui.terminal.driver import TriageDriver  # noqa: PLC0415
 
-    check_keymap(given["keymap"] or {})
+    check_keymap(given["keymap"] or {}, TriageApp)
     first = None
     if isinstance(source, PendingServer):
         answers, first = source.answers(), source.first(0.0)

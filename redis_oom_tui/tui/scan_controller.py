@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from textual.timer import Timer
 from textual.worker import Worker, WorkType
@@ -12,20 +12,28 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.values import FamilySample
-from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesValues, Scan
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.server_session import ServerSession
+from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesValues, Scan, Source
+from redis_oom_tui.tui.host import Workers
 
 LOOKS_PER_SECOND = 2.0
 _ACTIVE = (ScanState.RUNNING, ScanState.PAUSED)
 
 
-class ScanController:
-    """Starts, pauses and ends the scan, and puts its views into `app.scan`."""
+class ScanHost(Protocol):
+    """The server that is scanned, and where the scan is shown."""
 
-    def __init__(self, app: "ServerSession") -> None:
-        self._app = app
+    clock: Clock
+    source: Source
+    scan: ScanView | None
+
+
+class ScanController:
+    """Starts, pauses and ends the scan, and puts its views into `host.scan`."""
+
+    def __init__(self, host: ScanHost, workers: Workers) -> None:
+        self._host = host
+        self._workers = workers
         self._scan: Scan | None = None
         self._worker: Worker[ScanView] | None = None
         self._timer: Timer | None = None
@@ -41,22 +49,22 @@ class ScanController:
     @property
     def active(self) -> bool:
         """Whether a scan runs or is paused."""
-        view = self._app.scan
+        view = self._host.scan
         return self._scan is not None and view is not None and view.state in _ACTIVE
 
     def start(self, options: ScanOptions) -> None:
         """Begin, in place of the scan that may run: that one ends after the page in flight."""
         if self._scan is not None and self.active:
             self._scan.stop()
-        if self._app.scan is not None and self._app.scan.complete:
-            self.before = self._app.scan if _alike(options, self.walked) else None
+        if self._host.scan is not None and self._host.scan.complete:
+            self.before = self._host.scan if _alike(options, self.walked) else None
         self.options = self.walked = options
-        self._run(self._app.source.scan(options))
+        self._run(self._host.source.scan(options))
 
     def go_on(self, saved: SavedScan) -> None:
         """Go on where a saved scan broke off. Raises BadInput where its file is damaged."""
-        if isinstance(self._app.source, GoesOn):
-            scan = self._app.source.resumed(saved.progress or {}, pace=self.options.pace)
+        if isinstance(self._host.source, GoesOn):
+            scan = self._host.source.resumed(saved.progress or {}, pace=self.options.pace)
             self.walked = replace(
                 self.options,
                 match=saved.match,
@@ -81,15 +89,15 @@ class ScanController:
 
     def _run(self, scan: Scan) -> None:
         self._scan, self.ended_at, self.saved = scan, None, False
-        self._worker = self._app.run_worker(self._scan.run, name="scan", group="scan", exit_on_error=False)
+        self._worker = self._workers.run_worker(self._scan.run, name="scan", group="scan", exit_on_error=False)
         self._look()
         if self._timer is None:
-            self._timer = self._app.set_interval(1 / LOOKS_PER_SECOND, self._look)
+            self._timer = self._workers.set_interval(1 / LOOKS_PER_SECOND, self._look)
         self._timer.resume()
 
     def pause_or_resume(self) -> None:
         """Pause what runs, go on with what is paused."""
-        view = self._app.scan
+        view = self._host.scan
         if self._scan is None or view is None or not self.active:
             return
         if view.state is ScanState.PAUSED:
@@ -119,31 +127,31 @@ class ScanController:
 
     def failed(self, worker: Worker[object], sentence: str) -> None:
         """The scan met a defect of ours: its view says so, with what it had found."""
-        view = self._app.scan
+        view = self._host.scan
         if worker is self._worker and view is not None:
             self._scan = None
-            self._app.scan = replace(view, state=ScanState.FAILED, error=sentence)
+            self._host.scan = replace(view, state=ScanState.FAILED, error=sentence)
             self._pause_timer()
 
     def _look(self) -> None:
         if self._scan is None:
             return
-        self._app.scan = self._scan.view()
-        if self._app.scan.state not in _ACTIVE:
+        self._host.scan = self._scan.view()
+        if self._host.scan.state not in _ACTIVE:
             self._pause_timer()
             if self.ended_at is None:
-                self.ended_at = self._app.clock.wall()
-            if self._app.scan.complete and self._sampled is not self._scan:
+                self.ended_at = self._host.clock.wall()
+            if self._host.scan.complete and self._sampled is not self._scan:
                 self._sampled = self._scan
                 # Not a coroutine: an app that is being left drops it, and Python would complain of that.
-                sampling: WorkType[None] = functools.partial(self._read_values, self._app.scan)
-                self._app.run_worker(sampling, name="values", group="values", exit_on_error=False)
+                sampling: WorkType[None] = functools.partial(self._read_values, self._host.scan)
+                self._workers.run_worker(sampling, name="values", group="values", exit_on_error=False)
 
     async def _read_values(self, view: ScanView) -> None:
         """A few keys of each large family, for the findings of the next tick; without them, there are fewer."""
-        if isinstance(self._app.source, SamplesValues):
+        if isinstance(self._host.source, SamplesValues):
             with contextlib.suppress(TriageError):
-                self.values = await self._app.source.samples(view)
+                self.values = await self._host.source.samples(view)
 
     def _pause_timer(self) -> None:
         if self._timer is not None:

@@ -26,8 +26,9 @@ from redis_oom_tui.monitor.state import AlertHistory, Link, ServerState, first_s
 from redis_oom_tui.ports import Fleet, Operator, PendingServer, Source
 from redis_oom_tui.tui.base_app import BaseApp
 from redis_oom_tui.tui.deferred_startup import DeferredStartup, PlaceholderSource
-from redis_oom_tui.tui.flows.controller import ActionController
+from redis_oom_tui.tui.flows.controller import NO_OPERATOR, NOT_YET, ActionController
 from redis_oom_tui.tui.header_model import PANES
+from redis_oom_tui.tui.messages import ReadLimits
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
@@ -39,7 +40,7 @@ from redis_oom_tui.tui.profiles import ProfileSession, Switchboard
 from redis_oom_tui.tui.scan_controller import ScanController
 from redis_oom_tui.tui.widgets.header import Header
 
-_OF_A_SERVER = frozenset({"poll", "scan", "values", "deeds"})
+_OF_A_SERVER = frozenset({"poll", "scan", "values", "actions"})
 
 
 class StatePolled(Message):
@@ -78,7 +79,9 @@ class ServerSession(BaseApp):
         self.stays = ""
         self._keys_given = dict(keymap or {})
         self.frozen = False
-        self.startup = DeferredStartup(self, source if isinstance(source, PendingServer) else None)
+        self.startup = DeferredStartup(
+            self, source if isinstance(source, PendingServer) else None, show=self.start_polling, act=self._act
+        )
         if isinstance(source, PendingServer):
             source = PlaceholderSource(source.address)
         self._opened = isinstance(source, PlaceholderSource)
@@ -91,7 +94,10 @@ class ServerSession(BaseApp):
     def _begin(self, session: ProfileSession) -> None:
         """Everything that is of one server, as it is before its first answer."""
         self.source, self.profile = session.source, session.profile
-        self.actions, self.scanner = ActionController(self, session.operator), ScanController(self)
+        absent = NO_OPERATOR if self.startup.over else NOT_YET
+        self.actions = ActionController(self, self, session.operator, absent=absent)
+        self.scanner = ScanController(self, self)
+        self._limits_read = False
         self.thresholds = self.profile.watch.thresholds
         alerts = replace(self.profile.watch, interval_seconds=self.options.interval_seconds)
         self.timeline = AlertHistory(str(self.source.address), alerts, self.clock)
@@ -128,7 +134,7 @@ class ServerSession(BaseApp):
         self.reading = self._known or ServerState(address=self.source.address)
         self.set_keymap(self._keys_given)
         self.set_interval(1.0, self._count_on)
-        self.call_after_refresh(self.startup.begin)
+        self.call_after_refresh(self.start_polling if self.startup.over else self.startup.begin)
         self.active_pane.entered()
 
     @property
@@ -141,9 +147,9 @@ class ServerSession(BaseApp):
         await self.actions.close()
         await self.source.close()
 
-    def start_polling(self) -> None:
-        """Run the poller in a worker of its own."""
-        source = self.source
+    def start_polling(self, source: Source | None = None) -> None:
+        """Run the poller in a worker of its own; of `source`, where that has only now come."""
+        self.source = source = source or self.source
         known, self._known = self._known, None
         book = self.timeline.book
         self.poller = Poller(
@@ -201,16 +207,18 @@ class ServerSession(BaseApp):
 
     def watch_reading(self, reading: ServerState | None) -> None:
         """Draw a new reading, unless the screen is frozen and the server answers."""
-        if reading is not None and reading.link is Link.LIVE:
-            self.actions.first_look()
+        if reading is not None and reading.link is Link.LIVE and self.startup.over and not self._limits_read:
+            self._limits_read = True
+            self.post_message(ReadLimits())
         if reading is None or (self.frozen and reading.link is Link.LIVE):
             return
         with self.batch_update():
             self.header.show(reading, self.pane, frozen=self.frozen)
             self.active_pane.show_reading(reading)
 
-    def operator_came(self) -> None:
+    def _act(self, operator: Operator) -> None:
         """The operator has come: what it may do here is asked, and the panes are drawn with it."""
+        self.actions.take(operator)
         self.refresh_bindings()
         self.watch_reading(self.reading)
 
@@ -222,6 +230,11 @@ class ServerSession(BaseApp):
     def _count_on(self) -> None:
         """Figures that are late show their age, second by second; a header that says the same costs nothing."""
         self.header.redraw()
+
+    @property
+    def marked(self) -> int:
+        """How many rows are marked, in all panes."""
+        return sum(pane.marked for pane in self.panes.values())
 
     @property
     def active_pane(self) -> Pane:

@@ -6,6 +6,7 @@ from textual.widgets import Input
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.commands import check_keymap, is_move, live, title, words
 from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.run import run_app
@@ -78,9 +79,9 @@ async def test_keys_can_be_bound_anew_by_their_ids():
 
 
 def test_a_keymap_for_what_is_not_there_is_one_sentence():
-    check_keymap({"freeze": "F", "table.sort": "o"})
+    check_keymap({"freeze": "F", "table.sort": "o"}, TriageApp)
     with pytest.raises(BadInput, match=r"\[keys\] names 'freze', and nothing is called that; .*freeze"):
-        check_keymap({"freze": "F"})
+        check_keymap({"freze": "F"}, TriageApp)
 
 
 async def test_a_production_server_cannot_be_overlooked():

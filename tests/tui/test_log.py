@@ -9,10 +9,10 @@ from redis_oom_tui.models.config import Profile, WatchSettings
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.verdict import Thresholds
+from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.restore import RestoreDialog
-from redis_oom_tui.tui.flows import messages
 from redis_oom_tui.tui.panes.log_draw import LogEntry, in_full
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator, a_plan, some_keys
@@ -335,7 +335,7 @@ async def test_who_looks_at_the_log_while_a_cleanup_ends_sees_its_end():
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "its end was not written")
-        app.actions.handle(messages.RunPlan(a_plan(some_keys(3))))
+        app.post_message(messages.RunPlan(a_plan(some_keys(3))))
         await until(pilot, lambda: isinstance(app.screen, PlanDialog) and screen_text(app).strip() != "")
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.runs)

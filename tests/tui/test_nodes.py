@@ -18,8 +18,8 @@ from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.purge import PurgeDialog
 from redis_oom_tui.tui.dialogs.reap import ReapDialog
 from redis_oom_tui.tui.drawing import DrawStyle
-from redis_oom_tui.tui.flows.messages import ChangeSetting
 from redis_oom_tui.tui.header_model import HeaderModel
+from redis_oom_tui.tui.messages import ChangeSetting
 from redis_oom_tui.tui.panes.log_draw import LogEntry, log_entries, log_row
 from redis_oom_tui.tui.panes.triage_nodes import _sums
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view

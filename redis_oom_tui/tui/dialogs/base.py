@@ -4,7 +4,7 @@ On a slow link a split escape sequence arrives as letters and digits, so none of
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from typing import ClassVar, Generic, TypeVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -17,9 +17,7 @@ from redis_oom_tui.tui.dialogs.controls import FootLine, PushButton, ScrollText,
 from redis_oom_tui.tui.dialogs.input_guard import InputGuard
 from redis_oom_tui.tui.dialogs.word import WordLine
 from redis_oom_tui.tui.drawing import Line
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
+from redis_oom_tui.tui.host import Host
 
 T = TypeVar("T")
 
@@ -64,9 +62,9 @@ class Dialog(InputGuard[T], Generic[T]):
             self.hint = _typed_hint(word)
 
     @property
-    def host(self) -> "TriageApp":
-        """The app, with its own type."""
-        return cast("TriageApp", self.app)
+    def host(self) -> Host:
+        """The app, as far as it is known here."""
+        return cast("Host", self.app)
 
     def body(self, width: int) -> Sequence[Line]:
         """The text of the question in lines of at most `width` cells."""

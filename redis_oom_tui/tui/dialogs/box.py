@@ -1,14 +1,12 @@
 """The box that a dialog stands in: as large as its text needs and the terminal has."""
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual.containers import Vertical
 
 from redis_oom_tui.tui.dialogs.controls import FootLine, ScrollText
 from redis_oom_tui.tui.glyphs import ASCII
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
+from redis_oom_tui.tui.host import Host
 
 _WIDEST = 78
 _BORDERED_FROM = 16
@@ -37,7 +35,7 @@ class Box(Vertical):
         columns, rows = self.app.size
         plain = rows < _BORDERED_FROM
         self.set_class(plain, "-plain")
-        self.set_class(cast("TriageApp", self.app).pen.glyphs is ASCII, "-ascii")
+        self.set_class(cast("Host", self.app).pen.glyphs is ASCII, "-ascii")
         edge = 0 if plain else 2
         width = columns if plain else min(columns, _WIDEST)
         self.styles.width = width

@@ -1,7 +1,6 @@
 """The small deeds: closing a client, purging, reaping, and looking at the audit file."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import short_size
@@ -10,41 +9,38 @@ from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.rules.breakdown import others
+from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.kill import KillDialog
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.purge import PurgeDialog
 from redis_oom_tui.tui.dialogs.reap import ReapDialog
-from redis_oom_tui.tui.flows import messages
+from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import LogState
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.flows.controller import ActionController
-
 
 _OFFERED = 20
 
 
-async def deed(desk: "ActionController", ask: messages.ActionRequest) -> None:
+async def run_flow(actions: ActionController, request: messages.Request) -> None:
     """Ask, act, tell."""
-    match ask:
+    match request:
         case messages.KillClient():
-            await kill(desk, ask.client)
+            await kill(actions, request.client)
         case messages.PickClient():
-            client = await pick(desk)
+            client = await pick(actions)
             if client is not None:
-                await kill(desk, client)
+                await kill(actions, client)
         case messages.PurgeMemory():
-            if await desk.ask(PurgeDialog(desk.where, desk.snapshot)):
-                _tell(desk, await desk.operator.purge())
+            if await actions.ask(PurgeDialog(actions.where, actions.snapshot)):
+                _tell(actions, await actions.operator.purge())
         case messages.ReapExpired():
-            if await desk.ask(ReapDialog(desk.where, desk.snapshot)):
-                _tell(desk, await desk.operator.reap())
-    await read(desk)
+            if await actions.ask(ReapDialog(actions.where, actions.snapshot)):
+                _tell(actions, await actions.operator.reap())
+    await read(actions)
 
 
-async def pick(desk: "ActionController") -> ClientBuffer | None:
+async def pick(actions: ActionController) -> ClientBuffer | None:
     """One of the clients that hold most, as last listed; it is closed later by what was shown of it."""
-    reading = desk.app.reading
+    reading = actions.host.reading
     listed = reading.clients if reading is not None else None
     if listed is None:
         refusal = reading.capabilities.why_not(Feature.CLIENT_LIST) if reading is not None else None
@@ -55,7 +51,7 @@ async def pick(desk: "ActionController") -> ClientBuffer | None:
         raise BadInput("No other client is connected")
     clients = {str(hog.client.id): hog.client for hog in known}
     options = [Option(number, _label(client)) for number, client in clients.items()]
-    picked = await desk.ask(PickDialog("Which client?", "Nothing is closed before another question.", options))
+    picked = await actions.ask(PickDialog("Which client?", "Nothing is closed before another question.", options))
     return None if picked is None else clients[picked]
 
 
@@ -64,17 +60,17 @@ def _label(client: ClientBuffer) -> str:
     return f"{short_size(client.total_bytes):>7}  {client.address}  {name}  {escape_exact(client.command)}"
 
 
-async def kill(desk: "ActionController", client: ClientBuffer) -> None:
+async def kill(actions: ActionController, client: ClientBuffer) -> None:
     """Ask, and close the connection."""
-    if await desk.ask(KillDialog(client, desk.where)):
-        _tell(desk, await desk.operator.kill_client(client))
+    if await actions.ask(KillDialog(client, actions.where)):
+        _tell(actions, await actions.operator.kill_client(client))
 
 
-def _tell(desk: "ActionController", done: Done) -> None:
-    desk.app.tell(done.sentence, bad=not done.ok)
+def _tell(actions: ActionController, done: Done) -> None:
+    actions.host.tell(done.sentence, bad=not done.ok)
 
 
-async def read(desk: "ActionController") -> None:
+async def read(actions: ActionController) -> None:
     """Read the audit file's end: beside the loop, for the file may be large and its disk slow."""
-    entries = await asyncio.to_thread(desk.operator.history)
-    desk.show_log(LogState(entries=entries, skipped=desk.operator.history_skipped()))
+    entries = await asyncio.to_thread(actions.operator.history)
+    actions.show_log(LogState(entries=entries, skipped=actions.operator.history_skipped()))

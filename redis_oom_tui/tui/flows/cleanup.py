@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
@@ -11,51 +10,49 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.ports import Planning
 from redis_oom_tui.rules.budget import confirm_word, nothing_planned
 from redis_oom_tui.rules.headroom import headroom
+from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.restore import RestoreDialog
-from redis_oom_tui.tui.flows import messages
+from redis_oom_tui.tui.drawing import moment
+from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
-from redis_oom_tui.tui.panes.log_times import moment
-
-if TYPE_CHECKING:
-    from redis_oom_tui.ports import Planning
-    from redis_oom_tui.tui.flows.controller import ActionController
 
 _LISTED = 500
 _UNDONE = frozenset({Outcome.FAILED, Outcome.CHANGED, Outcome.GONE, Outcome.IN_DOUBT, Outcome.NOT_ATTEMPTED})
 _BUSY = "A cleanup is under way already: let it end, or stop it with Esc"
 
 
-async def deed(desk: "ActionController", ask: messages.ActionRequest) -> None:
+async def run_flow(actions: ActionController, request: messages.Request) -> None:
     """What was asked for about cleanups."""
-    if desk.cleanup.working:
+    if actions.cleanup.working:
         raise BadInput(_BUSY)
-    match ask:
+    match request:
         case messages.BuildPlan():
-            planning = desk.operator.plan(ask.criteria, deed=ask.deed, expire_seconds=ask.expire_seconds)
-            await plan(desk, planning, hidden=ask.hidden)
+            planning = actions.operator.plan(request.criteria, deed=request.deed, expire_seconds=request.expire_seconds)
+            await plan(actions, planning, hidden=request.hidden)
         case messages.BuildEmergency():
-            planning = desk.operator.emergency()
-            desk.app.action_show_pane("cleanup")
-            await plan(desk, planning)
+            planning = actions.operator.emergency()
+            actions.app.action_show_pane("cleanup")
+            await plan(actions, planning)
         case messages.RunPlan():
-            await run(desk, ask.plan, hidden=ask.hidden)
+            await run(actions, request.plan, hidden=request.hidden)
         case messages.RestoreBackup():
-            await restore(desk, ask.path)
+            await restore(actions, request.path)
 
 
-async def plan(desk: "ActionController", planning: "Planning", *, hidden: int = 0) -> None:
+async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0) -> None:
     """Look for keys until the plan is frozen, or it fails, or is stopped."""
 
     def publish(view: PlanningView) -> None:
-        desk.show_cleanup(CleanupState(Stage.PLANNING, planning=view, hidden=hidden))
+        actions.show_cleanup(CleanupState(Stage.PLANNING, planning=view, hidden=hidden))
 
     ended = CleanupState(error="The search broke off.")
     try:
-        view = await desk.jobs.follow(planning, publish)
+        view = await actions.jobs.follow(planning, publish)
         if view.state is PlanningState.FAILED or view.plan is None:
             ended = CleanupState(error=view.error or "The search found no plan.")
         elif not view.plan.keys:
@@ -65,13 +62,13 @@ async def plan(desk: "ActionController", planning: "Planning", *, hidden: int = 
         else:
             ended = CleanupState(Stage.PREVIEW, planning=view, plan=view.plan, hidden=hidden)
     finally:
-        desk.show_cleanup(ended)
+        actions.show_cleanup(ended)
 
 
-async def run(desk: "ActionController", frozen: Plan, *, hidden: int = 0) -> None:
+async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> None:
     """Confirm exactly this plan, carry it out, and show what became of each key."""
-    operator = desk.operator
-    snapshot = desk.snapshot
+    operator = actions.operator
+    snapshot = actions.snapshot
     dialog = PlanDialog(
         frozen,
         lambda choice: operator.consent(frozen, choice),
@@ -80,24 +77,24 @@ async def run(desk: "ActionController", frozen: Plan, *, hidden: int = 0) -> Non
         word=operator.confirm_word(frozen) or _large(frozen, snapshot),
         room=None if snapshot is None or snapshot.fleet is not None else headroom(snapshot),
     )
-    choice = await desk.ask(dialog)
+    choice = await actions.ask(dialog)
     if choice is None:
         return
     job = operator.run(frozen, backup=choice)
 
     def publish(view: RunView) -> None:
-        desk.show_cleanup(CleanupState(Stage.RUNNING, plan=frozen, run=view))
+        actions.show_cleanup(CleanupState(Stage.RUNNING, plan=frozen, run=view))
 
     broken = replace(job.view(), ended="The run broke off; the audit file tells how far it came.", failed=True)
     ended = CleanupState(Stage.REPORT, plan=frozen, run=broken)
     try:
-        view = await desk.jobs.follow(job, publish)
+        view = await actions.jobs.follow(job, publish)
         undone = job.outcomes(_UNDONE)
         listed = tuple(itertools.islice(undone, _LISTED))
         ended = CleanupState(Stage.REPORT, plan=frozen, run=view, outcomes=listed, more=sum(1 for _ in undone))
-        desk.tell("cleanup", view.ended or "The run has ended.", bad=view.failed)
+        actions.tell("cleanup", view.ended or "The run has ended.", bad=view.failed)
     finally:
-        desk.show_cleanup(ended)
+        actions.show_cleanup(ended)
 
 
 def _large(frozen: Plan, snapshot: Snapshot | None) -> str | None:
@@ -105,34 +102,34 @@ def _large(frozen: Plan, snapshot: Snapshot | None) -> str | None:
     return confirm_word(frozen, used_bytes=None if snapshot is None else snapshot.memory.used_bytes)
 
 
-async def restore(desk: "ActionController", path: Path | None) -> None:
+async def restore(actions: ActionController, path: Path | None) -> None:
     """Pick a backup, confirm, and put it back."""
-    known = desk.operator.backups()
+    known = actions.operator.backups()
     if path is None:
-        path = await _pick(desk, known)
+        path = await _pick(actions, known)
         if path is None:
             return
     backup = next((one for one in known if one.path == str(path)), None)
-    inspection = await asyncio.to_thread(desk.operator.inspect_backup, path)
-    restoring = desk.operator.restore(path, damaged_ok=inspection.damaged)
-    if await desk.ask(RestoreDialog(str(path), desk.where, backup, desk.snapshot, inspection)) is None:
+    inspection = await asyncio.to_thread(actions.operator.inspect_backup, path)
+    restoring = actions.operator.restore(path, damaged_ok=inspection.damaged)
+    if await actions.ask(RestoreDialog(str(path), actions.where, backup, actions.snapshot, inspection)) is None:
         return
-    desk.app.action_show_pane("cleanup")
+    actions.app.action_show_pane("cleanup")
 
     def publish(view: RestoreReport) -> None:
-        desk.show_cleanup(CleanupState(Stage.RESTORING, restoring=view))
+        actions.show_cleanup(CleanupState(Stage.RESTORING, restoring=view))
 
     broken = replace(restoring.view(), ended="Putting back broke off; it can be started again.", failed=True)
     ended = CleanupState(Stage.RESTORED, restoring=broken)
     try:
-        view = await desk.jobs.follow(restoring, publish)
+        view = await actions.jobs.follow(restoring, publish)
         ended = CleanupState(Stage.RESTORED, restoring=view)
-        desk.tell("cleanup", view.ended or "Putting back has ended.", bad=view.failed)
+        actions.tell("cleanup", view.ended or "Putting back has ended.", bad=view.failed)
     finally:
-        desk.show_cleanup(ended)
+        actions.show_cleanup(ended)
 
 
-async def _pick(desk: "ActionController", known: tuple[Backup, ...]) -> Path | None:
+async def _pick(actions: ActionController, known: tuple[Backup, ...]) -> Path | None:
     if not known:
         raise BadInput("There is no backup in the usual place: give a file to 'redis-oom-tui restore FILE'")
     options = [
@@ -143,5 +140,5 @@ async def _pick(desk: "ActionController", known: tuple[Backup, ...]) -> Path | N
         )
         for one in known
     ]
-    picked = await desk.ask(PickDialog("Which backup?", "Nothing is put back before another question.", options))
+    picked = await actions.ask(PickDialog("Which backup?", "Nothing is put back before another question.", options))
     return None if picked is None else Path(picked)

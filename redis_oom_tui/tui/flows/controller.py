@@ -1,29 +1,28 @@
-"""Takes what the panes ask for, refuses what cannot be, and runs the rest in workers of the app."""
+"""Where the actions stand, and what their flows share: the operator, the questions, the jobs, what panes are shown."""
 
 import functools
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
+from textual.widget import Widget
 from textual.worker import WorkType
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.settings import value_before
 from redis_oom_tui.formatting.sizes import number_of
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.monitor.alert_history import AlertHistory
 from redis_oom_tui.ports import Operator
+from redis_oom_tui.tui.deferred_startup import DeferredStartup
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
-from redis_oom_tui.tui.flows import admin_commands, cleanup, limits, messages, profiles, report, scans
 from redis_oom_tui.tui.flows.jobs import BackgroundJobs
-from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, LogState, Stage
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.server_session import ServerSession
+from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, LogState
+from redis_oom_tui.tui.host import Host, Workers
+from redis_oom_tui.tui.messages import ReadHistory
+from redis_oom_tui.tui.profiles import ProfileSession, Switchboard
+from redis_oom_tui.tui.scan_controller import ScanController
 
 _R = TypeVar("_R")
 
@@ -31,21 +30,74 @@ NO_OPERATOR = "nothing can be changed from this screen, it only looks"
 NOT_YET = "the server has only just been reached, try again in a moment"
 
 
-class ActionController:
-    """The app's side of every deed. `operator` is None where nothing can be changed.
+class FlowHost(Host, Protocol):
+    """What flows know of the server on screen."""
 
-    A deed is a coroutine that asks its questions and then acts; it runs in a worker of the app, so that no dialog takes
+    scanner: ScanController
+    startup: DeferredStartup
+    timeline: AlertHistory
+
+
+class ShownPane(Protocol):
+    """The pane on screen, as flows see it."""
+
+    @property
+    def pane(self) -> str:
+        """Its name."""
+
+    def actions_changed(self) -> None:
+        """What the controller holds has moved on."""
+
+
+class FlowApp(Workers, Protocol):
+    """What flows have done by the app."""
+
+    switchboard: Switchboard | None
+    stays: str
+
+    @property
+    def screen(self) -> Widget:
+        """What is on top: a dialog, where one is open."""
+
+    @property
+    def active_pane(self) -> ShownPane:
+        """The pane on screen."""
+
+    @property
+    def marked(self) -> int:
+        """How many rows are marked, in all panes."""
+
+    def action_show_pane(self, pane: str) -> None:
+        """Switch to a pane."""
+
+    def post_message(self, message: ReadHistory) -> bool:
+        """Ask for something else."""
+
+    async def push_screen_wait(self, screen: Dialog[_R]) -> _R | None:
+        """Show a dialog and wait for its answer."""
+
+    def exit(self, result: int) -> None:
+        """Leave."""
+
+    async def go_to(self, session: ProfileSession) -> None:
+        """Show another server."""
+
+
+class ActionController:
+    """The screen's side of every action. `operator` is None where nothing can be changed, `absent` says why.
+
+    A flow is a coroutine that asks its questions and then acts; it runs in a worker of the app, so that no dialog takes
     it along. What goes on for a while is one of `jobs`.
     """
 
-    def __init__(self, app: "ServerSession", operator: Operator | None) -> None:
+    def __init__(self, app: FlowApp, host: FlowHost, operator: Operator | None, *, absent: str = NO_OPERATOR) -> None:
         self.app = app
+        self.host = host
         self._operator = operator
-        self._absent = NO_OPERATOR if app.startup.over else NOT_YET
+        self._absent = absent.capitalize()
         self.cleanup = CleanupState()
         self.limits = LimitsState()
         self.log = LogState()
-        self._looked = False
         self._asking = False
         self.jobs = BackgroundJobs()
 
@@ -53,8 +105,13 @@ class ActionController:
     def operator(self) -> Operator:
         """The operator, where there is one: `why_not` has been asked before."""
         if self._operator is None:
-            raise TriageError(f"{self._absent.capitalize()}.")
+            raise TriageError(f"{self._absent}.")
         return self._operator
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is an operator at all."""
+        return self._operator is not None
 
     def take(self, operator: Operator) -> None:
         """The operator has come, after the screen."""
@@ -63,13 +120,13 @@ class ActionController:
     def why_not(self, action: Action | None) -> str | None:
         """Why `action` cannot be used here, in a sentence; None where it can."""
         if self._operator is None:
-            return self._absent.capitalize()
+            return self._absent
         return None if action is None else self._operator.why_not(action)
 
     @property
     def where(self) -> str:
         """The server, for a question: address, role and kind."""
-        address = safe_text(str(self.app.source.address), 80)
+        address = safe_text(str(self.host.source.address), 80)
         snapshot = self.snapshot
         if snapshot is None:
             return address
@@ -84,57 +141,27 @@ class ActionController:
     @property
     def snapshot(self) -> Snapshot | None:
         """The latest figures."""
-        return self.app.reading.snapshot if self.app.reading is not None else None
+        return self.host.reading.snapshot if self.host.reading is not None else None
 
     @property
     def scan(self) -> ScanView | None:
         """The scan as it stands, or None before the first."""
-        return self.app.scan
+        return self.host.scan
 
-    def handle(self, ask: messages.ActionRequest) -> None:
-        """Begin what was asked for, or say why not."""
-        reason = self.why_not(ask.needs)
-        if reason is not None and not ask.local:
-            if not isinstance(ask, messages.ReadLimits | messages.ReadHistory):
-                self.app.tell(f"{reason}", bad=True)
-            return
-        if isinstance(ask, messages.StopWork):
-            self.jobs.stop()
-        elif isinstance(ask, messages.NewPlan):
-            self.show_cleanup(CleanupState())
-        elif isinstance(ask, messages.LeavePlan):
-            self.show_cleanup(replace(self.cleanup, stage=Stage.FORM))
-        elif isinstance(ask, messages.ShowPlan):
-            self.show_cleanup(replace(self.cleanup, stage=Stage.PREVIEW))
-        elif not isinstance(self.app.screen, Dialog):
-            self._begin(type(ask).__name__, lambda: _deed(self, ask))
-
-    def pull(self, lever: Remedy) -> bool:
-        """Begin the closing of the client that a finding is about; False where it is about something else."""
-        if lever.client_id is None:
-            return False
-        reading = self.app.reading
-        known = reading.clients if reading is not None and reading.clients else ()
-        client = next((one for one in known if one.id == lever.client_id), None)
-        if client is None:
-            self.app.tell(f"Client {lever.client_id} is gone already")
-        else:
-            self.handle(messages.KillClient(client))
-        return True
-
-    def _begin(self, name: str, deed: Callable[[], Coroutine[object, object, None]]) -> None:
+    def begin(self, name: str, flow: Callable[[], Awaitable[object]], *, reads_log: bool = False) -> None:
+        """Run a flow in a worker."""
         # Not a coroutine: an app that is being left drops it, and Python would complain at the user's prompt.
-        work: WorkType[None] = functools.partial(self._told, deed, reading=name == messages.ReadHistory.__name__)
-        self.app.run_worker(work, name=name, group="deeds", exit_on_error=False)
+        work: WorkType[None] = functools.partial(self._run, flow, reads_log=reads_log)
+        self.app.run_worker(work, name=name, group="actions", exit_on_error=False)
 
-    async def _told(self, deed: Callable[[], Coroutine[object, object, None]], *, reading: bool) -> None:
+    async def _run(self, flow: Callable[[], Awaitable[object]], *, reads_log: bool) -> None:
         try:
-            await deed()
+            await flow()
         except TriageError as error:
-            self.app.tell(str(error), bad=True)
-        # Who looks at the log while a deed ends sees its end there.
-        if not reading and self.app.active_pane.pane == "log":
-            self.handle(messages.ReadHistory())
+            self.host.tell(str(error), bad=True)
+        # Who looks at the log while a flow ends sees its end there.
+        if not reads_log and self.app.active_pane.pane == "log":
+            self.app.post_message(ReadHistory())
 
     async def ask(self, dialog: Dialog[_R]) -> _R | None:
         """Show a dialog and wait for its answer; None at once where another question is open already."""
@@ -146,34 +173,16 @@ class ActionController:
         finally:
             self._asking = False
 
-    def leave(self) -> None:
-        """Leave the app; while a job or a scan goes on, or a setting waits to go back, only after a question."""
-        if not self.jobs and not self.app.scanner.active and self.limits.reverting is None:
-            self.app.exit(0)
-        elif not isinstance(self.app.screen, Dialog):
-            self._begin("leave", lambda: _leave(self))
-
-    @property
-    def acts(self) -> bool:
-        """Whether there is an operator at all."""
-        return self._operator is not None
-
     async def close(self) -> None:
-        """The app is being left: end what goes on in a known state."""
+        """The server is being let go of: end what goes on in a known state."""
         await self.jobs.close()
         if self._operator is not None:
             await self._operator.close()
 
     def tell(self, pane: str, sentence: str, *, bad: bool = False) -> None:
-        """Say what came of a deed, unless the pane that shows it is the one on screen."""
-        if self.app.pane != pane:
-            self.app.tell(sentence, bad=bad)
-
-    def first_look(self) -> None:
-        """The server has answered for the first time: find out what may be changed here."""
-        if not self._looked and self.app.startup.over:
-            self._looked = True
-            self.handle(messages.ReadLimits())
+        """Say what came of an action, unless the pane that shows it is the one on screen."""
+        if self.app.active_pane.pane != pane:
+            self.host.tell(sentence, bad=bad)
 
     def show_cleanup(self, state: CleanupState) -> None:
         """The cleanup has moved on."""
@@ -186,42 +195,6 @@ class ActionController:
         self.app.active_pane.actions_changed()
 
     def show_log(self, state: LogState) -> None:
-        """The audit file was read."""
+        """The audit log was read."""
         self.log = state
         self.app.active_pane.actions_changed()
-
-
-def _deed(desk: ActionController, ask: messages.ActionRequest) -> Coroutine[object, object, None]:
-    match ask:
-        case messages.ReadLimits() | messages.ChangeSetting() | messages.UndoSetting() | messages.KeepSetting():
-            return limits.deed(desk, ask)
-        case messages.BuildPlan() | messages.BuildEmergency() | messages.RunPlan() | messages.RestoreBackup():
-            return cleanup.deed(desk, ask)
-        case messages.ExportReport():
-            return report.export(desk)
-        case messages.SaveScan():
-            return scans.save(desk)
-        case messages.ScanAgain():
-            return scans.again(desk)
-        case messages.OpenScan():
-            return scans.open_saved(desk)
-        case messages.PickProfile():
-            return profiles.switch(desk)
-        case _:
-            return admin_commands.deed(desk, ask)
-
-
-async def _leave(desk: ActionController) -> None:
-    title, act, lines = "Leave?", "Leave", list[str]()
-    if desk.jobs:
-        title, act = "Stop it and leave?", "Stop and leave"
-        lines.append("Something is under way. It ends at the edge of its batch, in a known state that is written down.")
-    if desk.app.scanner.active:
-        lines.append(
-            f"{scans.standing(desk.app.scan)} Leaving ends the scan. To save it: Esc, e to end it, w to save it."
-        )
-    if desk.limits.reverting is not None:
-        name, old = desk.limits.reverting.change.name, value_before(desk.limits.reverting)
-        lines.append(f"{name} goes back to {old} at once: nobody has kept it. To keep it: Esc, and s in Limits.")
-    if await desk.ask(ConfirmDialog(Question(title, tuple(lines), act))):
-        desk.app.exit(0)

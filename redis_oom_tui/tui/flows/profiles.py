@@ -1,16 +1,12 @@
 """Going to the server of another profile: picked by name, reached before the old one is let go of."""
 
-from typing import TYPE_CHECKING
-
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.config import Colour, Profile
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
+from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.profiles import ProfileSession, Switchboard, manner, target
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.flows.controller import ActionController
 
 _NO_PROFILES = (
     "There is no profile to go to: a configuration file names them ('redis-oom-tui config example' prints one,"
@@ -18,33 +14,33 @@ _NO_PROFILES = (
 )
 
 
-async def switch(desk: "ActionController") -> None:
+async def switch(actions: ActionController) -> None:
     """Pick a profile and go there. What keeps it from being reached is told, and everything stays as it is."""
-    board = desk.app.switchboard
-    if desk.app.stays:
-        raise BadInput(desk.app.stays)
+    board = actions.app.switchboard
+    if actions.app.stays:
+        raise BadInput(actions.app.stays)
     if board is None or not board.profiles:
         raise BadInput(_NO_PROFILES)
-    _refuse_if_busy(desk)
-    here = desk.app.profile.name
+    _refuse_if_busy(actions)
+    here = actions.host.profile.name
     options = [
         Option(profile.name, _label(profile, here=profile.name == here), target(profile), *_badge(profile))
         for profile in board.profiles
     ]
     at = next((n for n, profile in enumerate(board.profiles) if profile.name == here), 0)
-    name = await desk.ask(PickDialog("Go to which server?", _intro(desk), options, at=at, enter="connects"))
+    name = await actions.ask(PickDialog("Go to which server?", _intro(actions), options, at=at, enter="connects"))
     if name is None or name == here:
         return
     session = await _reached(board, name)
-    left = _left_behind(desk)
+    left = _left_behind(actions)
     try:
         # The dialog and the way there took their time.
-        _refuse_if_busy(desk)
+        _refuse_if_busy(actions)
     except BadInput:
         await session.source.close()
         raise
-    await desk.app.go_to(session)
-    desk.app.tell(f"This is {safe_text(name, 40)} now{f'; {left} left behind' if left else ''}.")
+    await actions.app.go_to(session)
+    actions.host.tell(f"This is {safe_text(name, 40)} now{f'; {left} left behind' if left else ''}.")
 
 
 async def _reached(board: Switchboard, name: str) -> ProfileSession:
@@ -62,11 +58,11 @@ async def _reached(board: Switchboard, name: str) -> ProfileSession:
     return session
 
 
-def _refuse_if_busy(desk: "ActionController") -> None:
+def _refuse_if_busy(actions: ActionController) -> None:
     """What changes a server, or waits to, is not walked away from."""
-    if desk.jobs or desk.cleanup.working:
+    if actions.jobs or actions.cleanup.working:
         raise BadInput("Something is under way here: let it end, or stop it with Esc in Cleanup, and then go")
-    if desk.limits.reverting is not None:
+    if actions.limits.reverting is not None:
         raise BadInput("A setting here waits to go back by itself: keep it with s in Limits, or let it, and then go")
 
 
@@ -80,19 +76,18 @@ def _badge(profile: Profile) -> tuple[str, str]:
     return manner(profile), f"mark_{colour.value}"
 
 
-def _intro(desk: "ActionController") -> str:
-    left = _left_behind(desk)
+def _intro(actions: ActionController) -> str:
+    left = _left_behind(actions)
     stays = "The server on screen stays until the other one has answered."
     return f"{stays} Going there leaves {left} behind." if left else stays
 
 
-def _left_behind(desk: "ActionController") -> str:
+def _left_behind(actions: ActionController) -> str:
     """What is dropped by going: marks, a plan, a scan."""
-    app = desk.app
-    marked = sum(pane.marked for pane in app.panes.values())
+    marked = actions.app.marked
     told = [
         f"{count(marked)} marks" if marked > 1 else "a mark" if marked else "",
-        f"the plan of {count(len(desk.cleanup.plan.keys))} keys" if desk.cleanup.plan is not None else "",
-        "the scan" if app.scan is not None else "",
+        f"the plan of {count(len(actions.cleanup.plan.keys))} keys" if actions.cleanup.plan is not None else "",
+        "the scan" if actions.scan is not None else "",
     ]
     return " and ".join(text for text in told if text)

@@ -5,7 +5,6 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from redis_oom_tui.files.new_file import write_new
 from redis_oom_tui.formatting.report import document, markdown
@@ -20,35 +19,33 @@ from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.tuning import overdue
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.dialogs.export import ExportDialog
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.flows.controller import ActionController
+from redis_oom_tui.tui.flows.controller import ActionController
 
 
-async def export(desk: "ActionController") -> None:
+async def export(actions: ActionController) -> None:
     """Ask where, and write it."""
-    server = re.sub(r"[^A-Za-z0-9.-]+", "-", str(desk.app.source.address)).strip("-")
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(desk.app.clock.wall()))
-    choice = await desk.ask(ExportDialog(Path(f"incident-{server[:40]}-{stamp}.md")))
+    server = re.sub(r"[^A-Za-z0-9.-]+", "-", str(actions.host.source.address)).strip("-")
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(actions.host.clock.wall()))
+    choice = await actions.ask(ExportDialog(Path(f"incident-{server[:40]}-{stamp}.md")))
     if choice is None:
         return
-    history = await asyncio.to_thread(desk.operator.history) if desk.acts else ()
-    seen = None if desk.app.reading is None else desk.app.reading.snapshot
-    servers = servers_in(seen, str(desk.app.source.address))
-    actions = tuple(entry for entry in reversed(history) if entry.server in servers)
-    made = gathered(desk, names=choice.names, actions=actions)
+    history = await asyncio.to_thread(actions.operator.history) if actions.acts else ()
+    seen = None if actions.host.reading is None else actions.host.reading.snapshot
+    servers = servers_in(seen, str(actions.host.source.address))
+    entries = tuple(entry for entry in reversed(history) if entry.server in servers)
+    made = gathered(actions, names=choice.names, entries=entries)
     as_json = choice.path.suffix.lower() == ".json"
     text = json.dumps(document(made), indent=2) + "\n" if as_json else markdown(made)
     await asyncio.to_thread(write_new, choice.path, text)
-    desk.app.tell(f"The report is in {choice.path}")
+    actions.host.tell(f"The report is in {choice.path}")
 
 
-def gathered(desk: "ActionController", *, names: bool, actions: tuple[AuditEntry, ...]) -> IncidentReport:
+def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntry, ...]) -> IncidentReport:
     """The report as things stand. Raises BadInput before the first figures."""
-    app, reading = desk.app, desk.app.reading
+    app, reading = actions.host, actions.host.reading
     if reading is None or reading.snapshot is None or app.timeline.first is None:
         raise BadInput("There is nothing to report yet: the server has not answered")
-    scan, clients = desk.scan, reading.clients or ()
+    scan, clients = actions.scan, reading.clients or ()
     if not names:
         scan, clients = scan and without_names(scan), nameless_clients(clients)
     case = Case(
@@ -71,9 +68,9 @@ def gathered(desk: "ActionController", *, names: bool, actions: tuple[AuditEntry
         findings=examine(case, refused_reads),
         forecast=reading.forecast,
         scan=scan,
-        actions=actions,
+        actions=entries,
         names=names,
         values_read=were_read(app.scanner.values),
-        overdue=frozenset(entry.id for entry in overdue(actions, app.clock.wall())),
-        actions_skipped=desk.operator.history_skipped() if desk.acts else 0,
+        overdue=frozenset(entry.id for entry in overdue(entries, app.clock.wall())),
+        actions_skipped=actions.operator.history_skipped() if actions.acts else 0,
     )

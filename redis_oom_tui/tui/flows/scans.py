@@ -4,7 +4,6 @@ import asyncio
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -16,9 +15,7 @@ from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 from redis_oom_tui.tui.dialogs.growth import GrowthDialog
 from redis_oom_tui.tui.dialogs.path import PathDialog
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.flows.controller import ActionController
+from redis_oom_tui.tui.flows.controller import ActionController
 
 _JUST_NOW_SECONDS = 10.0
 _SAVING = (
@@ -31,33 +28,33 @@ _OPENING = (
 )
 
 
-async def save(desk: "ActionController") -> None:
+async def save(actions: ActionController) -> None:
     """Ask where, and write the scan on screen to a new file."""
-    scan = _at_hand(desk)
+    scan = _at_hand(actions)
     if scan is None:
         raise BadInput("There is no scan to save yet: begin one with r")
-    path = await desk.ask(PathDialog("Save the scan", _SAVING, _proposed(desk), act="Save it", new=True))
+    path = await actions.ask(PathDialog("Save the scan", _SAVING, _proposed(actions), act="Save it", new=True))
     if path is not None:
         await asyncio.to_thread(save_scan, scan, path)
-        desk.app.scanner.saved = True
-        desk.app.tell(f"The scan is in {path}")
+        actions.host.scanner.saved = True
+        actions.host.tell(f"The scan is in {path}")
 
 
-async def again(desk: "ActionController") -> None:
+async def again(actions: ActionController) -> None:
     """Scan from the start; a scan that is in no file goes only after a question: it may have taken an hour."""
-    scans, scan = desk.app.scanner, desk.app.scan
-    if scan is not None and scan.scanned_keys and not (scans.saved or _just_stopped(desk, scan)):
+    scans, scan = actions.host.scanner, actions.host.scan
+    if scan is not None and scan.scanned_keys and not (scans.saved or _just_stopped(actions, scan)):
         lines = (standing(scan), "A new scan replaces it on this screen. To keep it: Esc, then w saves it.")
-        if not await desk.ask(ConfirmDialog(Question("Scan again?", lines, "Scan again", danger=False))):
+        if not await actions.ask(ConfirmDialog(Question("Scan again?", lines, "Scan again", danger=False))):
             return
     if not scans.active:
-        desk.app.startup.then(lambda: scans.start(scans.options))
+        actions.host.startup.then(lambda: scans.start(scans.options))
 
 
-def _just_stopped(desk: "ActionController", scan: ScanView) -> bool:
+def _just_stopped(actions: ActionController, scan: ScanView) -> bool:
     """Whether it was ended by hand a moment ago: who does that and presses r has said what is wanted."""
-    ended = desk.app.scanner.ended_at
-    return scan.state is ScanState.STOPPED and ended is not None and desk.app.clock.wall() - ended < _JUST_NOW_SECONDS
+    ended, now = actions.host.scanner.ended_at, actions.host.clock.wall()
+    return scan.state is ScanState.STOPPED and ended is not None and now - ended < _JUST_NOW_SECONDS
 
 
 def standing(scan: ScanView | None) -> str:
@@ -69,36 +66,36 @@ def standing(scan: ScanView | None) -> str:
     return f"The scan on screen has looked at {count(scan.scanned_keys)} keys{share} in {took}."
 
 
-async def open_saved(desk: "ActionController") -> None:
+async def open_saved(actions: ActionController) -> None:
     """Ask which; go on with it where it broke off, or else tell what grew since."""
-    now = _at_hand(desk)
+    now = _at_hand(actions)
     newest = await asyncio.to_thread(_newest)
-    path = await desk.ask(PathDialog("Open a saved scan", _OPENING, newest, act="Open it", new=False))
+    path = await actions.ask(PathDialog("Open a saved scan", _OPENING, newest, act="Open it", new=False))
     if path is None:
         return
     saved = await asyncio.to_thread(load_scan, path)
-    if _can_go_on(desk, saved) and await desk.ask(ConfirmDialog(_going_on(desk, saved))):
-        desk.app.scanner.go_on(saved)
+    if _can_go_on(actions, saved) and await actions.ask(ConfirmDialog(_going_on(actions, saved))):
+        actions.host.scanner.go_on(saved)
     elif now is None:
-        desk.app.scanner.compare_with(saved)
-        desk.app.tell("Opened to compare with: scan with r, and once that is complete the findings say what grew")
+        actions.host.scanner.compare_with(saved)
+        actions.host.tell("Opened to compare with: scan with r, and once that is complete the findings say what grew")
     else:
-        desk.app.scanner.compare_with(saved)
-        await desk.ask(GrowthDialog(compare(saved, now)))
+        actions.host.scanner.compare_with(saved)
+        await actions.ask(GrowthDialog(compare(saved, now)))
 
 
-def _at_hand(desk: "ActionController") -> SavedScan | None:
+def _at_hand(actions: ActionController) -> SavedScan | None:
     """The scan on screen as it would be saved. Raises BadInput while it runs: its figures are not at rest."""
-    scans = desk.app.scanner
+    scans = actions.host.scanner
     if scans.active:
         raise BadInput("A scan is under way: p pauses it or goes on, e ends it and keeps what it found")
-    if desk.app.scan is None:
+    if actions.host.scan is None:
         return None
-    snapshot = desk.snapshot
+    snapshot = actions.snapshot
     return SavedScan(
-        desk.app.scan,
-        desk.app.clock.wall() if scans.ended_at is None else scans.ended_at,
-        str(desk.app.source.address),
+        actions.host.scan,
+        actions.host.clock.wall() if scans.ended_at is None else scans.ended_at,
+        str(actions.host.source.address),
         None if snapshot is None else snapshot.server.run_id,
         scans.walked.match,
         scans.walked.type,
@@ -108,15 +105,15 @@ def _at_hand(desk: "ActionController") -> SavedScan | None:
     )
 
 
-def _can_go_on(desk: "ActionController", saved: SavedScan) -> bool:
-    snapshot = desk.snapshot
+def _can_go_on(actions: ActionController, saved: SavedScan) -> bool:
+    snapshot = actions.snapshot
     same = snapshot is not None and snapshot.server.run_id == saved.run_id is not None
-    return same and saved.progress is not None and not saved.view.complete and isinstance(desk.app.source, GoesOn)
+    return same and saved.progress is not None and not saved.view.complete and isinstance(actions.host.source, GoesOn)
 
 
-def _going_on(desk: "ActionController", saved: SavedScan) -> Question:
+def _going_on(actions: ActionController, saved: SavedScan) -> Question:
     view = saved.view
-    ended = ago(desk.app.clock.wall() - saved.taken_at)
+    ended = ago(actions.host.clock.wall() - saved.taken_at)
     lines = (
         f"It broke off {ended} with {percent(view.share_scanned)} of the keys behind it, on this run of this server.",
         "Going on leaves no trace, as every scan; what is on screen gives way to it.",
@@ -124,9 +121,9 @@ def _going_on(desk: "ActionController", saved: SavedScan) -> Question:
     return Question("Go on with this scan?", lines, "Go on", danger=False)
 
 
-def _proposed(desk: "ActionController") -> Path:
-    server = re.sub(r"[^A-Za-z0-9.-]+", "-", safe_text(str(desk.app.source.address))).strip("-")
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(desk.app.clock.wall()))
+def _proposed(actions: ActionController) -> Path:
+    server = re.sub(r"[^A-Za-z0-9.-]+", "-", safe_text(str(actions.host.source.address))).strip("-")
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(actions.host.clock.wall()))
     return Path(f"{server[:40]}-{stamp}.scan")
 
 

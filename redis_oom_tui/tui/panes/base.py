@@ -1,6 +1,6 @@
 """What a pane is, and how it gets its data."""
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, Protocol, cast
 
 from textual.containers import Vertical
 from textual.events import Key
@@ -12,10 +12,19 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.flows.controller import ActionController, FlowHost
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
+
+class PaneHost(FlowHost, Protocol):
+    """The app as panes see it."""
+
+    actions: ActionController
+
+
+def host_of(widget: Widget) -> PaneHost:
+    """The app that `widget` of a pane is in."""
+    return cast("PaneHost", widget.app)
 
 
 class Pane(Vertical, can_focus=True):
@@ -31,9 +40,9 @@ class Pane(Vertical, can_focus=True):
     title: ClassVar[str] = ""
 
     @property
-    def host(self) -> "TriageApp":
-        """The app, with its own type: `triage.reading`, `triage.scan`, `triage.source`, `triage.actions`."""
-        return cast("TriageApp", self.app)
+    def host(self) -> PaneHost:
+        """The app, as far as it is known here."""
+        return host_of(self)
 
     def show_reading(self, reading: ServerState) -> None:
         """Draw the figures of a tick."""

@@ -11,7 +11,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.plan_warnings import why_unchecked
-from redis_oom_tui.tui.flows import messages
+from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.flows.state import Stage
 from redis_oom_tui.tui.panes.cleanup_filling import FillingPane
 from redis_oom_tui.tui.panes.cleanup_stage_view import StageView

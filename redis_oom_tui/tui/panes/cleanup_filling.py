@@ -6,7 +6,7 @@ from textual.widgets import Input
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria, Operation
 from redis_oom_tui.models.verdict import Remedy
-from redis_oom_tui.tui.flows import messages
+from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.flows.state import CleanupState
 from redis_oom_tui.tui.panes import cleanup_form
 from redis_oom_tui.tui.panes.base import Pane

@@ -10,6 +10,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.panes import cleanup_form
+from redis_oom_tui.tui.panes.base import host_of
 from redis_oom_tui.tui.panes.cleanup_draw import form_head, form_hint, form_line
 from redis_oom_tui.tui.panes.cleanup_form import Entry, Form
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
@@ -51,9 +52,9 @@ class FormView(CursorList[Entry | None]):
 
     def above(self, width: int, height: int) -> Sequence[Line]:
         """What is wrong, what is refused, where the form comes from."""
-        deeds = self.host.actions
+        deeds = host_of(self).actions
         # While the server is still being reached nothing is known to be refused.
-        refused = deeds.why_not(Action.DELETE) if deeds.acts or self.host.startup.over else None
+        refused = deeds.why_not(Action.DELETE) if deeds.acts or host_of(self).startup.over else None
         error = self.error or deeds.cleanup.error
         return form_head(self.form, width, height, error=error, refused=refused, unseen=self.unseen)
 

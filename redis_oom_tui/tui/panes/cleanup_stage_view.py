@@ -11,6 +11,7 @@ from redis_oom_tui.tui.dialogs.name import NameDialog
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 from redis_oom_tui.tui.panes import cleanup_draw
+from redis_oom_tui.tui.panes.base import host_of
 from redis_oom_tui.tui.panes.cleanup_draw import PlanSums
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
@@ -30,7 +31,7 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
     @property
     def state(self) -> CleanupState:
         """Where the cleanup is."""
-        return self.host.actions.cleanup
+        return host_of(self).actions.cleanup
 
     @property
     def items(self) -> Sequence[PlannedKey | KeyOutcome]:
@@ -42,7 +43,7 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
 
     def above(self, width: int, height: int) -> Sequence[Line]:
         """As `cleanup_draw` has it; the budget of a plan is taken from the latest figures."""
-        state, deeds = self.state, self.host.actions
+        state, deeds = self.state, host_of(self).actions
         if state.stage is Stage.PLANNING:
             return cleanup_draw.planning_lines(state.planning, width, self.pen)
         sums = None if state.plan is None else self._summed(state.plan, deeds.snapshot)
@@ -74,7 +75,7 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
             last = known[2] if known is not None and known[0] is plan else PlanSums(plan.size, None, *plan.size_range)
             budget = last.budget
             if snapshot is not None:
-                budget = self.host.actions.operator.budget(plan, snapshot, before=last.budget)
+                budget = host_of(self).actions.operator.budget(plan, snapshot, before=last.budget)
             known = self._sums = (plan, snapshot, PlanSums(last.size, budget, last.low, last.high))
         return known[2]
 

@@ -5,8 +5,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from redis_oom_tui.models.scan import Pace
-from redis_oom_tui.tui.flows.messages import OpenScan, SaveScan, ScanAgain
-from redis_oom_tui.tui.messages import PauseScan, SetPace, StopScan
+from redis_oom_tui.tui.messages import OpenScan, PauseScan, SaveScan, ScanAgain, SetPace, StopScan
 from redis_oom_tui.tui.panes.base import Pane
 
 _PACES = (Pace.GENTLE, Pace.NORMAL, Pace.FULL_SPEED)

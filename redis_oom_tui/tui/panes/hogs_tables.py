@@ -1,7 +1,5 @@
 """The two tables of Hogs and what a scan puts into them: keys, and the patterns that they fall into."""
 
-from typing import TYPE_CHECKING, cast
-
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
@@ -15,11 +13,9 @@ from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.common_patterns import contains
 from redis_oom_tui.tui.messages import MakePlan
+from redis_oom_tui.tui.panes.base import host_of
 from redis_oom_tui.tui.panes.hogs_selection import Selection
 from redis_oom_tui.tui.widgets.live_table import LiveTable
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
 
 _INVITATION = (
     "No scan yet. Press r to read the size, type and TTL of every key: it leaves no trace on the server, "
@@ -90,7 +86,7 @@ class HogsTables(Horizontal):
 
     def used_bytes(self) -> int | None:
         """What a share is of: used_memory, that of all nodes in a cluster."""
-        reading = cast("TriageApp", self.app).reading if self.is_attached else None
+        reading = host_of(self).reading if self.is_attached else None
         if reading is None or reading.snapshot is None:
             return None
         fleet = reading.snapshot.fleet
@@ -127,7 +123,7 @@ class HogsTables(Horizontal):
 
     def _criteria(self, pattern: PatternRow) -> Criteria:
         """What the row counted: with what the scan itself was asked for, where it walked only some of the keys."""
-        walked = cast("TriageApp", self.app).scanner.walked
+        walked = host_of(self).scanner.walked
         globs = () if walked.match is None else (walked.match,)
         types = () if walked.type is None else (walked.type,)
         if pattern.select is None:

@@ -15,8 +15,8 @@ from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
 from redis_oom_tui.tui.drawing import Line
-from redis_oom_tui.tui.flows.messages import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
-from redis_oom_tui.tui.panes.base import Pane
+from redis_oom_tui.tui.messages import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
+from redis_oom_tui.tui.panes.base import Pane, host_of
 from redis_oom_tui.tui.panes.limits_draw import (
     LIST,
     POLICY,
@@ -45,7 +45,7 @@ class LimitsView(CursorList[Row]):
     @property
     def items(self) -> Sequence[Row]:
         """Policies, then settings."""
-        return rows(self.host.actions.limits.limits)
+        return rows(host_of(self).actions.limits.limits)
 
     def identify(self, item: Row) -> Hashable:
         """The name of the policy or setting."""
@@ -53,7 +53,7 @@ class LimitsView(CursorList[Row]):
 
     def row(self, item: Row, width: int, *, here: bool) -> Sequence[Line]:
         """As `limits_draw` has it."""
-        limits, every = self.host.actions.limits.limits, self.items
+        limits, every = host_of(self).actions.limits.limits, self.items
         if limits is None:
             return ()
         first = item == every[0] or item == next((one for one in every if one.policy is None), None)
@@ -62,8 +62,8 @@ class LimitsView(CursorList[Row]):
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """What has to be seen first, the list, and what its row means: beside it, or below where that is narrow."""
-        state, row = self.host.actions.limits, self.current
-        reason = self.host.actions.why_not(None)
+        state, row = host_of(self).actions.limits, self.current
+        reason = host_of(self).actions.why_not(None)
         if reason is not None:
             return (((f" {reason}", "dim"),),)
         top = head(state, width, self.host.clock.monotonic())
@@ -206,7 +206,7 @@ class MeaningDialog(ReadDialog):
 
     def body(self, width: int) -> Sequence[Line]:
         """The same words as beside the list, none of them cut."""
-        desk = self.host.actions
+        desk = host_of(self).actions
         limits = desk.limits.limits
         if limits is None:
             return ()

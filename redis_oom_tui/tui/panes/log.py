@@ -11,10 +11,10 @@ from textual.widget import Widget
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.reader import ReadDialog
 from redis_oom_tui.tui.drawing import Line
-from redis_oom_tui.tui.flows import messages
-from redis_oom_tui.tui.panes.base import Pane
+from redis_oom_tui.tui.panes.base import Pane, host_of
 from redis_oom_tui.tui.panes.log_draw import LogEntry, in_full, log_entries, log_head, log_row
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
@@ -35,7 +35,7 @@ class LogView(CursorList[LogEntry]):
     @property
     def items(self) -> list[LogEntry]:
         """What is listed."""
-        app = self.host
+        app = host_of(self)
         seen = None if app.reading is None else app.reading.snapshot
         servers = None if self.everywhere else servers_in(seen, str(app.source.address))
         return log_entries(app.timeline.events, app.actions.log.entries, servers, app.clock.wall())
@@ -47,7 +47,7 @@ class LogView(CursorList[LogEntry]):
     def above(self, width: int, height: int) -> Sequence[Line]:
         """What stands, and the titles."""
         del height
-        app = self.host
+        app = host_of(self)
         verdict = app.reading.verdict if app.reading is not None else None
         level, skipped = None if verdict is None else verdict.level, app.actions.log.skipped
         return log_head(app.timeline.standing(), skipped, width, now=app.clock.wall(), level=level)

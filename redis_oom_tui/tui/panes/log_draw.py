@@ -15,8 +15,7 @@ from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.tuning import overdue
 from redis_oom_tui.tui.dialogs.controls import cut_end
-from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, pad, width
-from redis_oom_tui.tui.panes.log_times import clock_time, moment
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clock_time, moment, pad, width
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})

@@ -1,7 +1,7 @@
 """Screens to read: a text that scrolls over the whole terminal, such as the help, the verdict or a finding."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,12 +12,10 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.verdict import Finding, Verdict
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, wrap
 from redis_oom_tui.tui.header_model import level_role, level_word
+from redis_oom_tui.tui.host import Host
 from redis_oom_tui.tui.messages import ApplyRemedy
 from redis_oom_tui.tui.widgets.keybar import KeyBar
 from redis_oom_tui.tui.widgets.scrolling import ScrollingText
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
 
 
 class ReaderScreen(ModalScreen[None]):
@@ -30,9 +28,9 @@ class ReaderScreen(ModalScreen[None]):
         self.reader = ScrollingText(self.text)
 
     @property
-    def host(self) -> "TriageApp":
-        """The app, with its own type."""
-        return cast("TriageApp", self.app)
+    def host(self) -> Host:
+        """The app, as far as it is known here."""
+        return cast("Host", self.app)
 
     def text(self, width: int) -> Sequence[Line]:
         """All that there is to read."""

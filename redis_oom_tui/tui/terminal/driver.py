@@ -4,18 +4,15 @@ import codecs
 import contextlib
 import os
 import selectors
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import Any, TextIO, cast
 
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 
 from redis_oom_tui.tui.terminal.keys import KeyParser, is_typing
 from redis_oom_tui.tui.terminal.link import LinkWriter
+from redis_oom_tui.tui.terminal.safe_run import SafeApp
 from redis_oom_tui.tui.terminal.splash import ALTERNATE, SplashScreen
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.base_app import BaseApp
 
 HANGUP_CODE = 129
 _SELECT_SECONDS = 0.1
@@ -53,17 +50,17 @@ class TriageDriver(LinuxDriver):
             textual.WriterThread = stock
         if self._writer_thread is not None:
             self.write("\x1b[?1004l")
-        if self._curtain is not None and self._curtain.saved is not None:
-            self.attrs_before = self._curtain.saved
+        if self._splash is not None and self._splash.saved is not None:
+            self.attrs_before = self._splash.saved
 
     def _link_writer(self, file: TextIO) -> LinkWriter:
-        writer = None if self._curtain is None else self._curtain.hand_over()
+        writer = None if self._splash is None else self._splash.hand_over()
         self._on_stage = writer is not None
         return writer or LinkWriter(file)
 
     @property
-    def _curtain(self) -> "SplashScreen | None":
-        return cast("BaseApp", self._app).splash
+    def _splash(self) -> SplashScreen | None:
+        return cast("SafeApp", self._app).splash
 
     def write(self, data: str) -> None:
         """Queue it. The alternate screen is not entered twice: some terminals would clear it."""
@@ -78,8 +75,8 @@ class TriageDriver(LinuxDriver):
         super().stop_application_mode()
 
     def _sigtstp_application(self, *args: object) -> None:
-        if self._writer_thread is None and self._curtain is not None:
-            self._curtain.sleep()
+        if self._writer_thread is None and self._splash is not None:
+            self._splash.sleep()
             return
         self._asleep = True
         super()._sigtstp_application(*args)
@@ -100,7 +97,7 @@ class TriageDriver(LinuxDriver):
                 if selector.select(_SELECT_SECONDS):
                     data = self._read()
                     if not data:
-                        self._on_loop(lambda app: app.leave(HANGUP_CODE))
+                        cast("SafeApp", self._app).leave(HANGUP_CODE)
                         return
                     for event in parser.feed(decode(data)):
                         self.process_message(event)
@@ -112,6 +109,3 @@ class TriageDriver(LinuxDriver):
         with contextlib.suppress(OSError):
             return os.read(self.fileno, _READ_BYTES)
         return b""
-
-    def _on_loop(self, act: "Callable[[BaseApp], None]") -> None:
-        act(cast("BaseApp", self._app))

@@ -1,16 +1,14 @@
 """Where frames leave the app: through the diff, and never faster than the link takes them."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from textual._compositor import CompositorUpdate
+from textual.app import App
 from textual.screen import Screen
 from textual.timer import Timer
 
 from redis_oom_tui.tui.terminal.diff import SYSTEMS, FrameDiff
 from redis_oom_tui.tui.terminal.driver import TriageDriver
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.base_app import BaseApp
 
 # More than this on its way, and a frame is left out: the next one will say where things stand then.
 _MOST_WAITING = 2048
@@ -18,10 +16,14 @@ _RETRY_SECONDS = 0.1
 
 
 class TerminalOutput:
-    """Sends frames as differences. While the link is full, frames are left out and none is queued behind it."""
+    """Sends frames as differences. While the link is full, frames are left out and none is queued behind it.
 
-    def __init__(self, app: "BaseApp", *, enabled: bool) -> None:
+    Nothing is sent before `is_laid_out`: Textual's first frame is empty, and would wipe out the splash screen's.
+    """
+
+    def __init__(self, app: App[int], *, enabled: bool, is_laid_out: Callable[[], bool]) -> None:
         self._app = app
+        self._is_laid_out = is_laid_out
         self._enabled = enabled
         self._diff: FrameDiff | None = None
         self._retry: Timer | None = None
@@ -39,7 +41,7 @@ class TerminalOutput:
         if self._app._batch_count or not self._app.is_running or screen is not self._app.screen:
             return True
         # After a resize the new layout comes a moment later: a frame of the old size would wrap, and scroll the screen.
-        if not self._app.is_laid_out or screen._compositor.size != self._app.size:
+        if not self._is_laid_out() or screen._compositor.size != self._app.size:
             return True
         if driver.waiting > _MOST_WAITING:
             self._try_later()

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from redis_oom_tui.formatting.sanitize import crash_report
 from redis_oom_tui.tui.terminal.link import write_what_fits
+from redis_oom_tui.tui.terminal.splash import SplashScreen
 
 # Everything that Textual or this product may have switched on, off again. Leaving ?1016h on garbles the next program's
 # mouse; the keyboard protocol is popped before the alternate screen is left.
@@ -24,7 +25,9 @@ _GRACE_SECONDS = 2.0
 
 
 class SafeApp(Protocol):
-    """An app as the safe run sees it."""
+    """An app as the terminal and the safe run see it."""
+
+    splash: SplashScreen | None
 
     @property
     def crash(self) -> BaseException | None:

@@ -1,7 +1,7 @@
 """The one way to the screen for what this product draws: lines of (text, role), of which only changed ones repaint."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from rich.segment import Segment
 from textual import events
@@ -11,10 +11,8 @@ from textual.widget import Widget
 
 from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.tui.drawing import DrawStyle, Line
+from redis_oom_tui.tui.host import Host
 from redis_oom_tui.tui.themes import ScreenTheme
-
-if TYPE_CHECKING:
-    from redis_oom_tui.tui.app import TriageApp
 
 
 class LineWidget(Widget):
@@ -28,9 +26,9 @@ class LineWidget(Widget):
     _drawn: tuple[Line, ...] = ()
 
     @property
-    def host(self) -> "TriageApp":
-        """The app, with its own type."""
-        return cast("TriageApp", self.app)
+    def host(self) -> Host:
+        """The app, as far as it is known here."""
+        return cast("Host", self.app)
 
     @property
     def look(self) -> ScreenTheme:

@@ -1,0 +1,91 @@
+"""From a request to its flow: refuses what cannot be, and runs the rest in workers of the app."""
+
+from collections.abc import Awaitable
+
+from redis_oom_tui.formatting.settings import value_before
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.tui import messages
+from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
+from redis_oom_tui.tui.flows import admin_commands, cleanup, limits, profiles, report, scans
+from redis_oom_tui.tui.flows.controller import ActionController
+from redis_oom_tui.tui.flows.state import CleanupState, Stage
+
+
+def handle(actions: ActionController, request: messages.Request) -> None:
+    """Begin what was asked for, or say why not."""
+    reason = actions.why_not(request.needs)
+    if reason is not None and not request.local:
+        if not isinstance(request, messages.ReadLimits | messages.ReadHistory):
+            actions.host.tell(reason, bad=True)
+        return
+    match request:
+        case messages.StopWork():
+            actions.jobs.stop()
+        case messages.NewPlan():
+            actions.show_cleanup(CleanupState())
+        case messages.LeavePlan():
+            actions.show_cleanup(replace(actions.cleanup, stage=Stage.FORM))
+        case messages.ShowPlan():
+            actions.show_cleanup(replace(actions.cleanup, stage=Stage.PREVIEW))
+        case _ if not isinstance(actions.app.screen, Dialog):
+            reads_log = isinstance(request, messages.ReadHistory)
+            actions.begin(type(request).__name__, lambda: _flow(actions, request), reads_log=reads_log)
+
+
+def _flow(actions: ActionController, request: messages.Request) -> Awaitable[None]:
+    match request:
+        case messages.ReadLimits() | messages.ChangeSetting() | messages.UndoSetting() | messages.KeepSetting():
+            return limits.run_flow(actions, request)
+        case messages.BuildPlan() | messages.BuildEmergency() | messages.RunPlan() | messages.RestoreBackup():
+            return cleanup.run_flow(actions, request)
+        case messages.ExportReport():
+            return report.export(actions)
+        case messages.SaveScan():
+            return scans.save(actions)
+        case messages.ScanAgain():
+            return scans.again(actions)
+        case messages.OpenScan():
+            return scans.open_saved(actions)
+        case messages.PickProfile():
+            return profiles.switch(actions)
+        case _:
+            return admin_commands.run_flow(actions, request)
+
+
+def close_client(actions: ActionController, remedy: Remedy) -> bool:
+    """Begin the closing of the client that a finding is about; False where it is about something else."""
+    if remedy.client_id is None:
+        return False
+    reading = actions.host.reading
+    known = reading.clients if reading is not None and reading.clients else ()
+    client = next((one for one in known if one.id == remedy.client_id), None)
+    if client is None:
+        actions.host.tell(f"Client {remedy.client_id} is gone already")
+    else:
+        handle(actions, messages.KillClient(client))
+    return True
+
+
+def leave(actions: ActionController) -> None:
+    """Leave the app; while a job or a scan goes on, or a setting waits to go back, only after a question."""
+    if not actions.jobs and not actions.host.scanner.active and actions.limits.reverting is None:
+        actions.app.exit(0)
+    elif not isinstance(actions.app.screen, Dialog):
+        actions.begin("leave", lambda: _leave(actions))
+
+
+async def _leave(actions: ActionController) -> None:
+    title, act, lines = "Leave?", "Leave", list[str]()
+    if actions.jobs:
+        title, act = "Stop it and leave?", "Stop and leave"
+        lines.append("Something is under way. It ends at the edge of its batch, in a known state that is written down.")
+    if actions.host.scanner.active:
+        standing = scans.standing(actions.scan)
+        lines.append(f"{standing} Leaving ends the scan. To save it: Esc, e to end it, w to save it.")
+    if actions.limits.reverting is not None:
+        name, old = actions.limits.reverting.change.name, value_before(actions.limits.reverting)
+        lines.append(f"{name} goes back to {old} at once: nobody has kept it. To keep it: Esc, and s in Limits.")
+    if await actions.ask(ConfirmDialog(Question(title, tuple(lines), act))):
+        actions.app.exit(0)

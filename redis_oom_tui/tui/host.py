@@ -1,0 +1,58 @@
+"""What widgets, dialogs and flows may know of the app that they run in."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from textual.timer import Timer
+from textual.worker import Worker, WorkType
+
+from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.verdict import Thresholds
+from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.monitor.state import ServerState
+from redis_oom_tui.ports import Source
+from redis_oom_tui.tui.drawing import DrawStyle
+from redis_oom_tui.tui.themes import ScreenTheme
+
+_R = TypeVar("_R")
+
+
+class Workers(Protocol):
+    """The app as those see it who only have work done and time kept by it."""
+
+    def run_worker(self, work: WorkType[_R], *, name: str, group: str, exit_on_error: bool) -> Worker[_R]:
+        """Run it beside the rest, until it ends or the app does."""
+
+    def set_interval(self, interval: float, callback: Callable[[], None]) -> Timer:
+        """Call it every so many seconds."""
+
+
+class Host(Protocol):
+    """The app as everything below it sees it: what is shown, how it is drawn, and a way to tell the user."""
+
+    clock: Clock
+    options: ScreenOptions
+    profile: Profile
+    source: Source
+    thresholds: Thresholds
+
+    @property
+    def look(self) -> ScreenTheme:
+        """The theme in use."""
+
+    @property
+    def pen(self) -> DrawStyle:
+        """What bars are drawn with."""
+
+    @property
+    def reading(self) -> ServerState | None:
+        """The state of the server as it is shown; None before the first."""
+
+    @property
+    def scan(self) -> ScanView | None:
+        """The scan as it stands; None before the first."""
+
+    def tell(self, sentence: str, *, bad: bool = False) -> None:
+        """Show a sentence on the bottom line until the next key."""
