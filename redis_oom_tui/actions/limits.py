@@ -26,9 +26,9 @@ from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import tuning, whatif
+from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.providers import provider_of, where_to_set
-from redis_oom_tui.rules.tuning import left_behind
 from redis_oom_tui.server.mutations import settings
 
 # A connection that lay idle until the time came may have been closed, and a server may be away for a moment.
@@ -45,7 +45,7 @@ class SettingsChanger:
 
     async def limits(self, snapshot: Snapshot, capabilities: Capabilities, scan: ScanView | None) -> Limits:
         """Policies, settings and what-if as the server stands."""
-        names = ("maxmemory", "maxmemory-policy", *tuning.KNOBS)
+        names = tuple(tuning.SETTINGS)
         found = await settings.read_settings(self._server, names)
         snapshot = with_settings(snapshot, {one.name: one.value for one in found if one.value is not None})
         history = await asyncio.to_thread(self._desk.audit.history)
@@ -345,9 +345,5 @@ def why_not_set(read_only: bool, capabilities: Capabilities, address: Address) -
 
 
 def _view(setting: Setting, policies: tuple[str, ...]) -> SettingView:
-    if setting.name == "maxmemory":
-        return SettingView(setting, "How much the server may hold before it evicts or refuses; 0 is no limit.")
-    if setting.name == "maxmemory-policy":
-        return SettingView(setting, "What the server does with a write when it is full.", policies)
-    knob = tuning.KNOBS[setting.name]
-    return SettingView(setting, knob.sentence, knob.choices)
+    known = tuning.SETTINGS[setting.name]
+    return SettingView(setting, known.sentence, policies if setting.name == "maxmemory-policy" else known.choices)

@@ -28,7 +28,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import budget, report, selection
+from redis_oom_tui.rules import budget, earlier_runs, selection
 from redis_oom_tui.server.live import LiveServer
 
 
@@ -102,8 +102,8 @@ class LiveOperator:
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """Sentences for the confirmation, with what earlier runs of this very plan did."""
         first, *others = budget.consent(plan, backup)
-        runs = report.prior_runs(self._desk.audit.history(), plan, self._desk.wall())
-        return (first, *runs, *report.unread_lines(self._desk.audit.skipped), *others)
+        runs = earlier_runs.prior_runs(self._desk.audit.history(), plan, self._desk.wall())
+        return (first, *runs, *earlier_runs.unread_lines(self._desk.audit.skipped), *others)
 
     def confirm_word(self, plan: Plan) -> str | None:
         """The word to type before `plan` runs, if it is a large one."""

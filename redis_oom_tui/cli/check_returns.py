@@ -10,7 +10,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.cluster import servers_in
-from redis_oom_tui.rules.tuning import left_behind
+from redis_oom_tui.rules.earlier_runs import left_behind
 
 _TIMED = re.compile(rb'"reverts_in_seconds":\s*[0-9]')
 _BEGUN = re.compile(rb'"phase":"intent","id":"(\w+)","action":"(?:set|undo)"')

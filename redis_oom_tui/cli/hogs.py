@@ -29,9 +29,8 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import GoesOn, KeepsItsPlace, Scan, Source
-from redis_oom_tui.rules.common_patterns import contains
 from redis_oom_tui.rules.compare import compare
-from redis_oom_tui.rules.key_patterns import read
+from redis_oom_tui.rules.key_patterns import contains, read
 
 _KEPT = 1000
 _UNSIZED_SHOWN = 5

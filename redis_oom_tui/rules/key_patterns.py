@@ -11,7 +11,7 @@ from redis_oom_tui.formatting.pattern_text import parsed, text
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.rules import patterns
-from redis_oom_tui.rules.patterns import PatternCache
+from redis_oom_tui.rules.patterns import PatternCache, wild
 
 
 class Matcher:
@@ -87,11 +87,6 @@ def read(typed: str, delimiters: bytes = b":") -> KeyPattern:
     return pattern
 
 
-def wild(part: bytes, delimiters: bytes) -> bytes:
-    """The part that takes in `part` where it has no row of its own."""
-    return patterns.VARIABLE + part[-1:] if part and part[-1] in delimiters else patterns.VARIABLE
-
-
 @functools.lru_cache(maxsize=256)
 def compiled_glob(pattern: bytes) -> re.Pattern[bytes]:
     r"""`pattern` as Redis reads it (util.c, stringmatchlen), for `fullmatch`; linear in the length of a name.
@@ -158,3 +153,44 @@ def _class(pattern: bytes, position: int) -> tuple[bytes, int]:
 def _signed(byte: int) -> int:
     """As the server's `char` has it on x86, where a range up to \\xff runs down instead; ARM alone differs."""
     return byte - 256 if byte > 127 else byte
+
+
+def contains(whole: KeyPattern, part: KeyPattern) -> bool:
+    """Whether `whole` holds every name that `part` does."""
+    longer = len(part.parts) - len(whole.parts)
+    if longer < 0 or (not whole.below and (longer > 0 or part.below)):
+        return False
+    return all(_part_contains(whole, part, index) for index in range(len(whole.parts)))
+
+
+def disjoint(one: KeyPattern, other: KeyPattern) -> bool:
+    """Whether no name is held by both."""
+    longer = len(one.parts) - len(other.parts)
+    if (longer < 0 and not one.below) or (longer > 0 and not other.below):
+        return True
+    return any(_parts_disjoint(one, other, index) for index in range(min(len(one.parts), len(other.parts))))
+
+
+def _left_out(pattern: KeyPattern, index: int) -> tuple[bytes, ...] | None:
+    return pattern.others[index] if pattern.others else None
+
+
+def _part_contains(whole: KeyPattern, part: KeyPattern, index: int) -> bool:
+    wanted, found = whole.parts[index], part.parts[index]
+    left_out, more = _left_out(whole, index), _left_out(part, index)
+    if left_out is None:
+        return more is None and wanted == found
+    if more is None:
+        return wild(found, whole.delimiters) == wanted and found not in left_out
+    return wanted == found and set(left_out) <= set(more)
+
+
+def _parts_disjoint(one: KeyPattern, other: KeyPattern, index: int) -> bool:
+    first, second = one.parts[index], other.parts[index]
+    left, right = _left_out(one, index), _left_out(other, index)
+    if left is None and right is None:
+        return first != second
+    if left is not None and right is not None:
+        return first != second
+    plain, rest, named = (second, first, left) if left is not None else (first, second, right)
+    return wild(plain, one.delimiters) != rest or plain in (named or ())

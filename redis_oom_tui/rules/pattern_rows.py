@@ -164,11 +164,13 @@ class _Maker:
 
     def _others(self, parent: Node, name: bytes) -> tuple[bytes, ...] | None:
         """The names beside a part that stands for all names without a row; None for a part that stands for itself."""
-        if not parent.crowded or name != patterns.VARIABLE + _end(name, self._delimiters):
+        if not parent.crowded or name != patterns.wild(name, self._delimiters):
             return None
         found = self._listed.get((id(parent), name))
         if found is None:
-            beside = (child for child in parent.children if child != name and _end(child, self._delimiters) == name[1:])
+            beside = (
+                child for child in parent.children if child != name and patterns.wild(child, self._delimiters) == name
+            )
             found = self._listed[id(parent), name] = tuple(sorted(beside))
         return found
 
@@ -200,7 +202,3 @@ def _named(node: Node) -> Node:
     ):
         node, parent = parent, parent.parent
     return node
-
-
-def _end(part: bytes, delimiters: bytes) -> bytes:
-    return part[-1:] if part and part[-1] in delimiters else b""

@@ -179,7 +179,7 @@ class PatternTree:
         return child
 
     def _wild(self, part: bytes) -> bytes:
-        return patterns.VARIABLE + part[-1:] if part and part[-1] in self.delimiters else patterns.VARIABLE
+        return patterns.wild(part, self.delimiters)
 
     def _fold(self) -> None:
         """Fold the smallest families into a `*` beside them until a quarter is free again."""

@@ -150,7 +150,7 @@ def parts(normal: bytes, delimiters: bytes = b":") -> list[bytes]:
     found: list[bytes] = _splitter(delimiters).findall(normal[:LONGEST_NAME]) or [b""]
     if len(normal) > LONGEST_NAME or len(found) > DEEPEST:
         found = [*found[: DEEPEST - 1], VARIABLE]
-    return [_shortened(part, delimiters) if len(part) > LONGEST_PART else part for part in found]
+    return [wild(part, delimiters) if len(part) > LONGEST_PART else part for part in found]
 
 
 def shown(normal: bytes) -> bytes:
@@ -171,8 +171,9 @@ def glob(normal: bytes) -> bytes:
     return b"*".join(escape_glob(literal) for literal in normal.split(VARIABLE))
 
 
-def _shortened(part: bytes, delimiters: bytes) -> bytes:
-    return VARIABLE + part[-1:] if part[-1] in delimiters else VARIABLE
+def wild(part: bytes, delimiters: bytes) -> bytes:
+    """The part that takes in `part` where it has no row of its own."""
+    return VARIABLE + part[-1:] if part and part[-1] in delimiters else VARIABLE
 
 
 @lru_cache(maxsize=16)

@@ -3,10 +3,9 @@
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 
-from redis_oom_tui.formatting.sizes import ago, count, number_of_keys, size, skipped_lines
-from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.formatting.sizes import count, number_of_keys, size
 from redis_oom_tui.models.keys import KeyRow
-from redis_oom_tui.models.plan import Operation, Outcome, Plan
+from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.models.report import Episode
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
@@ -71,34 +70,6 @@ def _memory_words(fell: int) -> str:
     if fell >= 0:
         return f"used memory fell by {size(fell)}"
     return f"used memory is {size(-fell)} higher than before: others wrote meanwhile, or buffers grew"
-
-
-_PRIOR_RUNS = 3
-
-
-def prior_runs(history: Iterable[AuditEntry], plan: Plan, now: float) -> tuple[str, ...]:
-    """A sentence for each of the last runs of this very plan, the newest first; `now` is Unix seconds."""
-    before = [entry for entry in history if entry.plan == plan.hash and entry.server == plan.server]
-    newest = sorted(before, key=lambda entry: entry.at, reverse=True)
-    return tuple(_prior_run(entry, now) for entry in newest[:_PRIOR_RUNS])
-
-
-def unread_lines(skipped: int) -> tuple[str, ...]:
-    """A sentence where lines of the audit file could not be read: what they tell is not known.
-
-    >>> unread_lines(2)
-    ('2 lines of the audit log cannot be read and were skipped: an earlier run may be among them.',)
-    """
-    return (f"{skipped_lines(skipped)}: an earlier run may be among them.",) if skipped else ()
-
-
-def _prior_run(entry: AuditEntry, now: float) -> str:
-    begun = ago(now - entry.at)
-    what = f"ended: {entry.result}"
-    if entry.ended is None:
-        what = "was cut off, unless it runs still: what it took is counted here, too, and passed over if it is gone."
-    copies = f" Its copies are in {entry.undo}" if entry.undo else ""
-    return f"A run of this plan, begun {begun}, {what}{copies}"
 
 
 # A verdict that came and went within this time, between two of the same, is part of them.

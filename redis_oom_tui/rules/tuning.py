@@ -5,17 +5,16 @@ that the server was built with; which settings those are the server does not tel
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.settings import shown_value
-from redis_oom_tui.formatting.sizes import ago, count, number_of_keys, parse_size, size
-from redis_oom_tui.models.action import AuditEntry, Room
+from redis_oom_tui.formatting.sizes import count, number_of_keys, parse_size, size
+from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.settings import Change, Setting
+from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.rules.limit_change import evicted_keys, parse_limit, propose_limit
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION
@@ -24,12 +23,18 @@ from redis_oom_tui.rules.whatif import over_bytes, policy_view
 YES_NO = ("yes", "no")
 
 
-class Knob(Struct, frozen=True):
-    """A setting: one plain sentence, how a person's text is read (raising BadInput), and its values if they are few."""
+class LimitsSetting(Struct, frozen=True):
+    """A setting that Limits offers: what it does, how a person's text is read (raising BadInput), its values if few.
+
+    `default` is the one of all versions from Redis 6.2 and Valkey 7.2 on; None where they differ. `of_memory` names it
+    among the settings that CONFIG REWRITE may write, where the server's file cannot be read.
+    """
 
     sentence: str
     read: Callable[[str], str]
     choices: tuple[str, ...] = ()
+    default: str | None = None
+    of_memory: bool = True
 
 
 def _yes_no(text: str) -> str:
@@ -57,60 +62,80 @@ def _client_memory(text: str) -> str:
     return f"{int(share[1])}%"
 
 
-KNOBS: Mapping[str, Knob] = {
-    "maxmemory-samples": Knob(
+def _policy(text: str) -> str:
+    if not text.strip():
+        raise BadInput("An empty text is no eviction policy")
+    return text.strip().lower()
+
+
+SETTINGS: Mapping[str, LimitsSetting] = {
+    "maxmemory": LimitsSetting(
+        "How much the server may hold before it evicts or refuses; 0 is no limit.",
+        lambda text: str(parse_limit(text)),
+        default="0",
+    ),
+    "maxmemory-policy": LimitsSetting(
+        "What the server does with a write when it is full.", _policy, default="noeviction"
+    ),
+    "maxmemory-samples": LimitsSetting(
         "How many keys are looked at for each eviction: more choose better and cost more CPU; 5 is the usual, 10 near"
         " exact.",
         _whole(1, 64),
+        default="5",
     ),
-    "maxmemory-eviction-tenacity": Knob(
+    "maxmemory-eviction-tenacity": LimitsSetting(
         "How long one command may be held up by evictions: 10 is the usual, 100 evicts without regard for latency.",
         _whole(0, 100),
+        default="10",
     ),
-    "maxmemory-clients": Knob(
+    "maxmemory-clients": LimitsSetting(
         "The limit on all clients' buffers together, in bytes or as a share of maxmemory (5%); 0 is none. Over it, the"
         " largest clients are disconnected.",
         _client_memory,
+        default="0",
     ),
-    "lazyfree-lazy-eviction": Knob(
+    "lazyfree-lazy-eviction": LimitsSetting(
         "Frees evicted keys in the background, so a huge one does not block.", _yes_no, YES_NO
     ),
-    "lazyfree-lazy-expire": Knob(
+    "lazyfree-lazy-expire": LimitsSetting(
         "Frees expired keys in the background, so a huge one does not block.", _yes_no, YES_NO
     ),
-    "lazyfree-lazy-server-del": Knob(
-        "Frees what a write replaces (RENAME, SET over a huge key) in the background.", _yes_no, YES_NO
+    "lazyfree-lazy-server-del": LimitsSetting(
+        "Frees what a write replaces (RENAME, SET over a huge key) in the background.",
+        _yes_no,
+        YES_NO,
+        of_memory=False,
     ),
-    "lazyfree-lazy-user-del": Knob("Makes DEL free in the background, as UNLINK does.", _yes_no, YES_NO),
-    "active-expire-effort": Knob(
-        "How hard the server looks for expired keys, 1 to 10: more frees them sooner and costs CPU.", _whole(1, 10)
+    "lazyfree-lazy-user-del": LimitsSetting(
+        "Makes DEL free in the background, as UNLINK does.", _yes_no, YES_NO, of_memory=False
     ),
-    "activedefrag": Knob(
+    "active-expire-effort": LimitsSetting(
+        "How hard the server looks for expired keys, 1 to 10: more frees them sooner and costs CPU.",
+        _whole(1, 10),
+        default="1",
+    ),
+    "activedefrag": LimitsSetting(
         "Gives fragmented memory back to the system while running; needs the server's own jemalloc, and does not lower"
         " what maxmemory counts.",
         _yes_no,
         YES_NO,
+        default="no",
     ),
 }
+"""All settings that this tool changes, in the order in which Limits shows them."""
+MEMORY_NAMES = tuple(name for name, setting in SETTINGS.items() if setting.of_memory)
 
 
 def check_name(name: str) -> None:
     """Raise BadInput for a setting that the tool does not change: all but these it leaves alone."""
-    names = ("maxmemory", "maxmemory-policy", *KNOBS)
-    if name not in names:
-        raise BadInput(f"{name!r} is not a setting that this tool changes; it changes {', '.join(names)}")
+    if name not in SETTINGS:
+        raise BadInput(f"{name!r} is not a setting that this tool changes; it changes {', '.join(SETTINGS)}")
 
 
 def check_value(name: str, text: str) -> None:
     """Raise BadInput for a value that no server takes for that setting: this needs none."""
-    if name == "maxmemory":
-        parse_limit(text)
-    elif name == "maxmemory-policy":
-        if not text.strip():
-            raise BadInput("An empty text is no eviction policy")
-    else:
-        check_name(name)
-        KNOBS[name].read(text)
+    check_name(name)
+    SETTINGS[name].read(text)
 
 
 def as_typed(name: str, value: str) -> str:
@@ -139,8 +164,8 @@ def propose(
     if name == "maxmemory-policy":
         return _propose_policy(old, text, snapshot, policies=policies, scan=scan)
     check_name(name)
-    knob = KNOBS[name]
-    return Change(name=name, old=old, new=knob.read(text), consequence=knob.sentence)
+    setting = SETTINGS[name]
+    return Change(name=name, old=old, new=setting.read(text), consequence=setting.sentence)
 
 
 def _propose_policy(
@@ -174,17 +199,6 @@ def _evicted_at_once(over: int | None, pool: int | None, snapshot: Snapshot) -> 
     return f"The server is over its limit: about {size(over)}{keys} would be evicted at once; there is no undo."
 
 
-# Defaults of all versions from Redis 6.2 and Valkey 7.2 on.
-_DEFAULTS = {
-    "maxmemory": "0",
-    "maxmemory-policy": "noeviction",
-    "maxmemory-samples": "5",
-    "maxmemory-eviction-tenacity": "10",
-    "maxmemory-clients": "0",
-    "active-expire-effort": "1",
-    "activedefrag": "no",
-}
-MEMORY_NAMES = (*_DEFAULTS, "lazyfree-lazy-eviction", "lazyfree-lazy-expire")
 # Passwords, and what the server writes in other words than the file has it.
 _NOT_COMPARED = frozenset(
     {
@@ -267,7 +281,7 @@ def _by_this_tool(name: str, done: Sequence[Change], told: Mapping[str, str] | t
 def _differs(name: str, running: str, file: Mapping[str, str]) -> bool:
     if name in _NOT_COMPARED:
         return False
-    wanted = file.get(name, _DEFAULTS.get(name))
+    wanted = file.get(name, SETTINGS[name].default if name in SETTINGS else None)
     return wanted is not None and _plain(running) != _plain(wanted)
 
 
@@ -291,97 +305,3 @@ def _shown(name: str, value: str) -> str:
 def _listed(each: Sequence[str]) -> str:
     more = len(each) - _NAMED
     return ", ".join(each[:_NAMED]) + (f", and {count(more)} more" if more > 0 else "")
-
-
-# A return takes a moment, and is tried again for some seconds where the server is away.
-_LATE_SECONDS = 5.0
-
-
-def overdue(history: Iterable[AuditEntry], now: float) -> tuple[AuditEntry, ...]:
-    """The changes of which nothing tells that they went back, were kept, or were changed again; `now` is Unix seconds.
-
-    The newest first. One that is due but a moment ago is not among them.
-    """
-    settled: set[tuple[str, str]] = set()
-    found: list[AuditEntry] = []
-    for entry in sorted(history, key=lambda one: one.at, reverse=True):
-        place = entry.server, _setting(entry)
-        if not entry.ok or not place[1] or place in settled:
-            continue
-        settled.add(place)
-        if entry.action == "set" and entry.returns_at is not None and entry.returns_at + _LATE_SECONDS < now:
-            found.append(entry)
-    return tuple(found)
-
-
-def cut_off(history: Iterable[AuditEntry]) -> tuple[AuditEntry, ...]:
-    """The changes of settings that are the last of their kind, and of which nothing tells how they ended."""
-    latest: set[tuple[str, str]] = set()
-    found: list[AuditEntry] = []
-    for entry in sorted(history, key=lambda one: one.at, reverse=True):
-        place = entry.server, _setting(entry)
-        if place[1] and place not in latest:
-            latest.add(place)
-            if entry.ended is None and entry.change is not None:
-                found.append(entry)
-    return tuple(found)
-
-
-def left_behind(
-    history: Iterable[AuditEntry], server: str, settings: Sequence[Setting], now: float, *, unread: bool = False
-) -> tuple[str, ...]:
-    """A sentence for each setting of `server` that a killed tool may have changed, or left at a value that was to hold
-    for a while only; with `unread` also for one whose value is not among `settings`.
-    """
-    entries = tuple(history)
-    maybe = _maybe_changed(entries, server, settings, now, unread=unread)
-    return maybe + not_returned(entries, server, settings, now, unread=unread)
-
-
-def _maybe_changed(
-    history: Iterable[AuditEntry], server: str, settings: Sequence[Setting], now: float, *, unread: bool
-) -> tuple[str, ...]:
-    values = {setting.name: setting.value for setting in settings}
-    sentences: list[str] = []
-    for entry in cut_off(history):
-        if entry.server != server or entry.change is None:
-            continue
-        change = entry.change.change
-        value, new = values.get(change.name), shown_value(change.name, change.new)
-        begun = f"{change.name} may have been set to {new} by this tool {ago(now - entry.at)}"
-        ends = f"; {shown_value(change.name, change.old)} was to come back by itself" if entry.returns_at else ""
-        if value is not None and value == change.new != change.old:
-            sentences.append(f"{begun}, which was cut off before it wrote the end down: it is {new} now{ends}")
-        elif value is None and (unread or change.name in values):
-            sentences.append(f"{begun}, which was cut off before it wrote the end down: look at it{ends}")
-    return tuple(sentences)
-
-
-def not_returned(
-    history: Iterable[AuditEntry], server: str, settings: Sequence[Setting], now: float, *, unread: bool = False
-) -> tuple[str, ...]:
-    """A sentence for each setting of `server` that still has the value that was to hold for a while only; with `unread`
-    also for one whose value is not among `settings`.
-    """
-    values = {setting.name: setting.value for setting in settings}
-    told: list[str] = []
-    for entry in overdue(history, now):
-        if entry.server != server or entry.change is None or entry.returns_at is None:
-            continue
-        name, old = entry.change.change.name, entry.change.change.old
-        if old is not None and values.get(name) == entry.change.now != old:
-            late, was, still = ago(now - entry.returns_at), shown_value(name, old), shown_value(name, values[name])
-            told.append(
-                f"{name} was to go back to {was} {late}, and the tool was killed before it did: it is {still} still"
-            )
-        elif unread and old is not None and name not in values:
-            late, was = ago(now - entry.returns_at), shown_value(name, old)
-            told.append(f"{name} was to go back to {was} {late}, and nothing tells that it did: look at it")
-    return tuple(told)
-
-
-def _setting(entry: AuditEntry) -> str:
-    """What an entry is about, where that is a setting that was changed or kept."""
-    if entry.change is not None:
-        return entry.change.change.name
-    return entry.what.partition(" ")[0] if entry.action == "keep" else ""

@@ -329,9 +329,8 @@ class ScriptedOperator:
         )
 
     def _setting(self, name: str) -> SettingView:
-        knob = tuning.KNOBS.get(name)
-        sentence = knob.sentence if knob else "The most memory that data may take before the policy decides."
-        return SettingView(Setting(name, self.values[name]), sentence, knob.choices if knob else ())
+        known = tuning.SETTINGS[name]
+        return SettingView(Setting(name, self.values[name]), known.sentence, known.choices)
 
     async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
         """The product's own."""

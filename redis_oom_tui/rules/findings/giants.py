@@ -8,7 +8,7 @@ from redis_oom_tui.formatting.sizes import duration, percent, size
 from redis_oom_tui.models.keys import KeyPattern, KeyRow
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules.common_patterns import Counted, ScanCounts
+from redis_oom_tui.rules.compare import Counted, ScanCounts
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 
 _GIANT_SHARE = 0.05

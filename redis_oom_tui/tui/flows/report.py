@@ -12,11 +12,11 @@ from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.report import IncidentReport
 from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.unread import refused_reads
 from redis_oom_tui.rules.report import nameless_clients, without_names
 from redis_oom_tui.rules.sampling import were_read
-from redis_oom_tui.rules.tuning import overdue
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.dialogs.export import ExportDialog
 from redis_oom_tui.tui.flows.controller import ActionController

@@ -11,7 +11,7 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.common_patterns import contains
+from redis_oom_tui.rules.key_patterns import contains
 from redis_oom_tui.tui.messages import MakePlan
 from redis_oom_tui.tui.panes.base import host_of
 from redis_oom_tui.tui.panes.hogs_selection import Selection

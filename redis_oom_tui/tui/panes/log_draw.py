@@ -13,7 +13,7 @@ from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.rules.tuning import overdue
+from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.tui.dialogs.controls import cut_end
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clock_time, moment, pad, width
 
