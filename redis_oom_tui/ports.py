@@ -26,14 +26,13 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
         PlanningView,
         RestoreReport,
     )
-    from redis_oom_tui.models.address import Address
+    from redis_oom_tui.models.address import Address, ClientBuffer
     from redis_oom_tui.models.capabilities import Capabilities
-    from redis_oom_tui.models.keys import KeyDetails, KeyId
+    from redis_oom_tui.models.keys import FamilySample, KeyDetails, KeyId
     from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, RunView
     from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
     from redis_oom_tui.models.settings import Change, ChangeResult
-    from redis_oom_tui.models.snapshot import ClientBuffer, ClusterView, NodeView, Snapshot
-    from redis_oom_tui.models.values import FamilySample
+    from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 
 
 class Scan(Protocol):

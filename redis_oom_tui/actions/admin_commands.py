@@ -8,8 +8,8 @@ from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import Action, Done
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
-from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations import settings

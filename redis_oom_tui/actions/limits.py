@@ -7,8 +7,7 @@ from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.timed_returns import TimedReturns
 from redis_oom_tui.files.audit import AuditFailed
 from redis_oom_tui.files.audit_lines import change_fields
-from redis_oom_tui.files.host_memory import room
-from redis_oom_tui.files.server_config import config_file
+from redis_oom_tui.files.server_host import config_file, room
 from redis_oom_tui.formatting.settings import shown_value
 from redis_oom_tui.models.action import Limits, Room, SettingView
 from redis_oom_tui.models.address import Address

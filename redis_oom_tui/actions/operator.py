@@ -20,13 +20,14 @@ from redis_oom_tui.files import backup as backup_files
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.backup_check import inspect
 from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done, Limits
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget, earlier_runs, selection
 from redis_oom_tui.server.live import LiveServer

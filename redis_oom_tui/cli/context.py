@@ -11,9 +11,8 @@ from redis_oom_tui.cli.connecting import ConnectionOptions, names_a_server, reso
 from redis_oom_tui.cli.undo_command import connection_args
 from redis_oom_tui.files.config import Configuration, load
 from redis_oom_tui.models.address import Connection, Secret
-from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
+from redis_oom_tui.models.config import Profile, ScreenOptions, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.structs import StructWithSecrets
 
 

@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _written_down(fault: NotJudged) -> None:
     from redis_oom_tui.files.audit import state_folder
-    from redis_oom_tui.files.defects import write_down
+    from redis_oom_tui.files.durable import write_down
 
     write_down(state_folder() / "defects.log", fault)
 

@@ -22,7 +22,7 @@ def replay(invocation: Invocation, /, file: Path) -> int:
 
     , and . move one poll back and on, { and } a tenth of the whole; t holds the time line or lets it run.
     """
-    from redis_oom_tui.files.record import load
+    from redis_oom_tui.files.recordings import load
     from redis_oom_tui.files.replay import ReplaySource
 
     recording = load(file)

@@ -13,19 +13,20 @@ from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, connection_options_given, given_options, refuse_beside
 from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.audit import AuditFile, state_folder
-from redis_oom_tui.files.host_memory import with_room
-from redis_oom_tui.files.new_file import write_new
+from redis_oom_tui.files.durable import write_new
 from redis_oom_tui.files.reading import shown
+from redis_oom_tui.files.server_host import with_room
 from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.sizes import skipped_lines
 from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.alert import IncidentReport
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
-from redis_oom_tui.models.report import IncidentReport
+from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import ScanOptions, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, NodeView, Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import overdue
@@ -138,7 +139,7 @@ def _databases(invocation: Invocation) -> tuple[int, ...] | None:
 
 
 def _recorded(path: Path) -> Gathered:
-    from redis_oom_tui.files.record import load
+    from redis_oom_tui.files.recordings import load
 
     moments = load(path).moments
     gathered = Gathered([moment.snapshot for moment in moments if moment.snapshot is not None])

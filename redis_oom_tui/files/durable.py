@@ -1,11 +1,17 @@
-"""Writing files so that they outlive a crash: whole or not at all, for their owner's eyes only."""
+"""Writing files so that they outlive a crash, for their owner's eyes only; and the file that defects are kept in."""
 
 import contextlib
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
+
+from redis_oom_tui import __version__
+from redis_oom_tui.files.reading import shown
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.rules.guarded import NotJudged
 
 # What file systems say that have nothing to sync for a folder.
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
@@ -70,3 +76,32 @@ def _put_in_place(name: str, path: Path) -> None:
             raise
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         os.replace(name, path)  # noqa: PTH105 - as above
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write `text` to a new file at `path`; raises BadInput where one stands there, or none can be made."""
+    try:
+        write_whole(path, [text.encode("utf-8")])
+    except OSError as error:
+        raise BadInput(f"{shown(path)} cannot be written as a new file: {error.strerror or error}") from None
+
+
+_MOST_BYTES = 256 * 1024
+
+
+def write_down(path: Path, fault: NotJudged) -> None:
+    """Append `fault` to the file at `path`. One that cannot be written, or is full, ends nothing either."""
+    at = time.strftime("%Y-%m-%d %H:%M:%S %z")
+    text = "\n".join((f"{at}  redis-oom-tui {__version__}  {fault.words}", *fault.lines, ""))
+    with contextlib.suppress(OSError):
+        _append(path, text.encode("utf-8", "backslashreplace"))
+
+
+def _append(path: Path, text: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    try:
+        if os.fstat(file).st_size < _MOST_BYTES:
+            os.write(file, text)
+    finally:
+        os.close(file)

@@ -1,4 +1,4 @@
-"""Where a server is, and how to get in."""
+"""Who is where: a server and how to get in, a node of a cluster, and the clients that are connected."""
 
 from pathlib import Path
 from typing import Literal
@@ -137,3 +137,25 @@ class ClusterNode(Struct, frozen=True):
     def slots(self) -> int:
         """How many slots it serves."""
         return sum(last - first + 1 for first, last in self.ranges)
+
+
+class ClientBuffer(Struct, frozen=True):
+    """A line of CLIENT LIST: who holds how much outside the data. Sizes in bytes, ages in seconds.
+
+    `node` names the server that it is connected to, in a cluster.
+    """
+
+    id: int
+    address: str
+    name: bytes = b""
+    library: bytes = b""
+    user: bytes = b""
+    command: bytes = b""
+    flags: str = ""
+    total_bytes: int = 0
+    output_bytes: int = 0
+    query_bytes: int = 0
+    age_seconds: int = 0
+    idle_seconds: int = 0
+    subscriptions: int = 0
+    node: str = ""

@@ -1,4 +1,4 @@
-"""What the configuration file says: profiles, thresholds, hooks, plans and the emergency cleanup.
+"""What the configuration file says (profiles, thresholds, hooks, plans, the emergency cleanup), and screen options.
 
 A field that is a key of the file says so by its annotation, and by `name` where the file calls it otherwise.
 Lengths of time are in seconds, sizes in bytes, thresholds are shares of maxmemory.
@@ -185,3 +185,15 @@ class Settings(Struct, frozen=True):
     plans: Mapping[str, NamedPlan] = field(default_factory=lambda: MappingProxyType({}))
     default_profile: str | None = None
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class ScreenOptions(Struct, frozen=True):
+    """How the screen is to be. `color` is None where the terminal and NO_COLOR decide."""
+
+    interval_seconds: float = 1.0
+    color: bool | None = None
+    ascii: bool = False
+    mouse: bool = True
+    theme: str | None = None
+    plain: bool = False
+    diff: bool = True

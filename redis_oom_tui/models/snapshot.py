@@ -329,25 +329,3 @@ class ClusterView(Struct, frozen=True):
                 return None
             total += value
         return total
-
-
-class ClientBuffer(Struct, frozen=True):
-    """A line of CLIENT LIST: who holds how much outside the data. Sizes in bytes, ages in seconds.
-
-    `node` names the server that it is connected to, in a cluster.
-    """
-
-    id: int
-    address: str
-    name: bytes = b""
-    library: bytes = b""
-    user: bytes = b""
-    command: bytes = b""
-    flags: str = ""
-    total_bytes: int = 0
-    output_bytes: int = 0
-    query_bytes: int = 0
-    age_seconds: int = 0
-    idle_seconds: int = 0
-    subscriptions: int = 0
-    node: str = ""

@@ -5,9 +5,10 @@ import contextlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, TriageError
-from redis_oom_tui.models.snapshot import ClientBuffer, NodeView, Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports import SeesReplicas, Source, TellsSettings

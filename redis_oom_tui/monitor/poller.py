@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from redis_oom_tui.files.host_memory import with_room
+from redis_oom_tui.files.server_host import with_room
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import JudgedSample, Silence

@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import duration, size
-from redis_oom_tui.models.snapshot import NOT_REPORTED, Activity, ClientBuffer, Doubt, Memory, Snapshot
+from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.snapshot import NOT_REPORTED, Activity, Doubt, Memory, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.guarded import attempt
 

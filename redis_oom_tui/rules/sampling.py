@@ -21,8 +21,8 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
+from redis_oom_tui.models.keys import FamilySample, SampledKey
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval
-from redis_oom_tui.models.values import FamilySample, SampledKey
 
 # Student's t for 95 %, by degrees of freedom: the interval is over a handful of groups.
 _T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)

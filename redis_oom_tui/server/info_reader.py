@@ -6,9 +6,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from redis_oom_tui.models.address import Connection
+from redis_oom_tui.models.address import ClientBuffer, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.server.config_reader import ask_settings, refused_settings, settings_in

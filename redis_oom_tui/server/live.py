@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis
 
 from redis_oom_tui.models import address as addresses
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable
-from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.keys import FamilySample, KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, NodeView, Server, Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.server import probing
 from redis_oom_tui.server.client import borrowed, make_client

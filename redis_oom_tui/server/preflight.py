@@ -16,8 +16,9 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.server.raw_connection import LeftToTheDriver, RawConnection, Words
 
 if TYPE_CHECKING:
+    from redis_oom_tui.models.address import ClientBuffer
     from redis_oom_tui.models.capabilities import Capabilities
-    from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+    from redis_oom_tui.models.snapshot import Snapshot
 
 _INFO: Words = (b"INFO", b"all")
 _STEP_SECONDS = 0.25

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.rules.headroom import headroom_in
 
 ROOM_QUESTIONS: tuple[tuple[bytes, ...], ...] = tuple(

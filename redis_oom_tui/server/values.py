@@ -9,8 +9,8 @@ from msgspec import Struct, field
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.keys import FamilySample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import compiled_glob, matcher
 from redis_oom_tui.rules.sampling import summarize

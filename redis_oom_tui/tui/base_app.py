@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
 
-from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.glyphs import FULL, glyphs

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from textual.worker import WorkType
 
-from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import ServerBusy
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import ScanOptions
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.ports import Operator, PendingServer, Scan, Source
 from redis_oom_tui.tui.host import Workers
 

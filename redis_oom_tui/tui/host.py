@@ -6,9 +6,8 @@ from typing import Protocol, TypeVar
 from textual.timer import Timer
 from textual.worker import Worker, WorkType
 
-from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.state import ServerState

@@ -7,10 +7,10 @@ from typing import ClassVar
 from textual.message import Message
 
 from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.scan import Pace, ScanOptions
-from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Remedy
 
 

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.ports import Operator, PendingServer, Replayable, Source
 from redis_oom_tui.tui.profiles import Switchboard

@@ -9,9 +9,9 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkType
 
 from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesValues, Scan, Source
 from redis_oom_tui.tui.host import Workers

@@ -13,10 +13,9 @@ from textual.widgets import ContentSwitcher
 from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState, WorkType, get_current_worker
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.clock import Clock

@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 
 from redis_oom_tui.models.action import Action, BackupChoice
-from redis_oom_tui.models.address import Secret
+from redis_oom_tui.models.address import ClientBuffer, Secret
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
-from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.structs import replace
 from tests.support.acting import fill, operating, planned
 from tests.support.documents import page

@@ -9,13 +9,12 @@ import pytest
 from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.formatting.plan import run_fields
 from redis_oom_tui.models.action import Action, BackupChoice
-from redis_oom_tui.models.address import Secret
+from redis_oom_tui.models.address import ClientBuffer, Secret
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, CommandMissing, ReadOnlyMode, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.call_throttle import CallThrottle
 from tests.support.acting import NO_BACKUP, calls, fill, names_of, operating, planned

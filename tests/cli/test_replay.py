@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.cli.main import main
-from redis_oom_tui.files.record import load
+from redis_oom_tui.files.recordings import load
 from tests.support.servers import RunningServer
 
 

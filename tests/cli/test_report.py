@@ -8,7 +8,7 @@ import pytest
 
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.files.audit import AuditFile
-from redis_oom_tui.files.record import Moment, Recorder
+from redis_oom_tui.files.recordings import Moment, Recorder
 from redis_oom_tui.models.address import Address
 from tests.rules.snapshots import MIB, look
 from tests.support.servers import RunningServer

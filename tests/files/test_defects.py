@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.files.defects import write_down
+from redis_oom_tui.files.durable import write_down
 from redis_oom_tui.rules.guarded import DEFECTS, attempt, sentence
 
 

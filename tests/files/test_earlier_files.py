@@ -9,7 +9,7 @@ from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.backup import read_head, read_records
 from redis_oom_tui.files.backup_check import inspect
 from redis_oom_tui.files.plans import load_plan, save_plan
-from redis_oom_tui.files.record import Moment, Recorder, load
+from redis_oom_tui.files.recordings import Moment, Recorder, load
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.models.action import BackupInspection
 from redis_oom_tui.models.capabilities import Feature

@@ -20,8 +20,8 @@ from redis_oom_tui.files.backup_check import inspect
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.files.plans import load_plan, save_plan
-from redis_oom_tui.files.record import Moment, load
-from redis_oom_tui.files.recorded_time import RecordedTime
+from redis_oom_tui.files.recordings import Moment, load
+from redis_oom_tui.files.replay import RecordedTime
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting import hogs
 from redis_oom_tui.formatting.hogs import hogs_document

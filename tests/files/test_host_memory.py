@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from redis_oom_tui.files.host_memory import room, with_room
+from redis_oom_tui.files.server_host import room, with_room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.structs import replace
 from tests.rules.snapshots import look

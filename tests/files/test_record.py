@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.files.codec import decode, encode
-from redis_oom_tui.files.record import Moment, Recorder, load
-from redis_oom_tui.files.recording import RecordingSource, recording
+from redis_oom_tui.files.recording_source import RecordingSource, recording
+from redis_oom_tui.files.recordings import Moment, Recorder, decode, encode, load
 from redis_oom_tui.files.replay import ReplaySource
-from redis_oom_tui.models.address import Address, ClusterNode, Connection
+from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView, TypeRow
-from redis_oom_tui.models.snapshot import ClientBuffer, ClusterView, NodeView, Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import (
     Fleet,

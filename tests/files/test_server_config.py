@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.files.server_config import config_file
+from redis_oom_tui.files.server_host import config_file
 from redis_oom_tui.models.address import Address
 
 

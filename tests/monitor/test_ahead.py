@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from redis_oom_tui.files.host_memory import with_room
+from redis_oom_tui.files.server_host import with_room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace

@@ -5,10 +5,10 @@ import itertools
 
 import pytest
 
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import PermissionRefused, ServerUnreachable
-from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.monitor.clock import Clock

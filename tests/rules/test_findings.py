@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.keys import FamilySample, KeyId, KeyRow, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.breakdown import ClientKind, rank
 from redis_oom_tui.rules.findings import find

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 import redis
 
+from redis_oom_tui.models.keys import FamilySample, SampledKey
 from redis_oom_tui.models.scan import Pace, ScanOptions
-from redis_oom_tui.models.values import FamilySample, SampledKey
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.sampling import summarize

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from redis_oom_tui.files.host_memory import with_room
+from redis_oom_tui.files.server_host import with_room
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find

@@ -7,8 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 
+from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.models.scan import ScanOptions, ScanState, ScanView
-from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.run import run_app

@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import Operator, Source

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.address import Address, ClientBuffer
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.server.replies import client_buffers, clients_in, info_in
 

@@ -24,12 +24,13 @@ from redis_oom_tui.models.action import (
     Room,
     SettingView,
 )
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget as budgets
 from redis_oom_tui.rules import tuning

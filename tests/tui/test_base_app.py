@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.models.errors import ServerUnreachable
-from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.tui.header_model import PANES
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from redis_oom_tui.formatting.sanitize import unescape_exact
 from redis_oom_tui.models.action import AuditEntry, PlanningView, RestoreOutcome, RestoreReport
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget as budgets
 from redis_oom_tui.tui.dialogs.controls import paragraph, quoted

@@ -4,9 +4,9 @@ import pytest
 from textual import events
 
 from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import PlannedKey
-from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.rules import budget
 from redis_oom_tui.tui.dialogs.base import Dialog

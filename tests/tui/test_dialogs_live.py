@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp

@@ -7,10 +7,9 @@ from wcwidth import wcswidth
 from redis_oom_tui.formatting.columns import key_columns
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import cells, escape_exact, safe_text
-from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow
-from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.rules.breakdown import rank
 from redis_oom_tui.tui.drawing import pad

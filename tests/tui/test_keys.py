@@ -3,9 +3,8 @@
 import pytest
 from textual.widgets import Input
 
-from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.commands import check_keymap, is_move, live, title, words
 from redis_oom_tui.tui.header_model import PANES

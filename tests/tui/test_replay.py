@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from redis_oom_tui.files.record import Moment, Recorder, load
+from redis_oom_tui.files.recordings import Moment, Recorder, load
 from redis_oom_tui.files.replay import ReplaySource
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
-from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.tui.replay import ReplayApp
 from tests.support.scripted import MIB, a_snapshot

@@ -6,8 +6,8 @@ import pytest
 from textual.widgets import Input
 
 from redis_oom_tui.files.scans import load_scan
+from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState
-from redis_oom_tui.models.screen import ScreenOptions
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.dialogs.base import Dialog

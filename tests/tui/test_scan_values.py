@@ -1,8 +1,8 @@
 """Once a scan is complete, small samples of its families are read, and the findings tell of them."""
 
 from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import PatternRow, ScanOptions, ScanState, ScanView
-from redis_oom_tui.models.values import FamilySample
 from tests.support.scripted import MIB, ScriptedScan, ScriptedSource
 from tests.tui.support import an_app, screen_text, until
 

@@ -2,14 +2,14 @@
 
 import pytest
 
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
-from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.keys import FamilySample, KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, Counters, LimitSource
+from redis_oom_tui.models.snapshot import Counters, LimitSource
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import TrendSample
-from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Verdict
 from redis_oom_tui.tui.drawing import DrawStyle, bar, columns, line_bar, stacked, width
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL

@@ -13,13 +13,14 @@ from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.restore import Restore
 from redis_oom_tui.actions.run import Run
 from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done, Limits
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget, selection
 from redis_oom_tui.server.cluster.source import ClusterSource

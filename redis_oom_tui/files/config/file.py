@@ -6,8 +6,7 @@ import tomllib
 from pathlib import Path
 
 from redis_oom_tui.files.config import trust
-from redis_oom_tui.files.config.faults import Problem, Problems, key_lines
-from redis_oom_tui.files.config.reader import Section
+from redis_oom_tui.files.config.reader import Problem, Problems, Section, key_lines
 from redis_oom_tui.files.config.sections import read_settings
 from redis_oom_tui.files.reading import read_small, shown
 from redis_oom_tui.formatting.sanitize import safe_text

@@ -1,27 +1,91 @@
-"""One table of the file, read into a struct whose fields say how each key is written; every fault is kept."""
+"""One table of the file, read into a struct whose fields say how each key is written; every fault has its line."""
 
 import difflib
 import math
-from collections.abc import Callable, Iterable
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct, field, structs
 
-from redis_oom_tui.files.config.faults import Path, Problems
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import parse_duration, parse_size
 from redis_oom_tui.models.config import TEXT, Text
 from redis_oom_tui.models.errors import BadInput
 
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
+KeyPath = tuple[str, ...]
+
+
+class Problem(Struct, frozen=True):
+    """What is wrong with one key. `line` is None where the key should be there and is not."""
+
+    key: str
+    sentence: str
+    line: int | None = None
+
+
+class Problems(Struct):
+    """All that is wrong with a file, in the order of its sections."""
+
+    lines: Mapping[KeyPath, int]
+    found: list[Problem] = field(default_factory=list)
+
+    def add(self, path: KeyPath, sentence: str) -> None:
+        """Keep one more, with the line of its key or, where that is not there, of the nearest table around it."""
+        line = next((self.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.lines), None)
+        self.found.append(Problem(".".join(safe_text(part, 60) for part in path), sentence, line))
+
+
+def key_lines(text: str) -> dict[KeyPath, int]:
+    """The first line, counted from 1, of every table and key of `text`, which must be valid TOML.
+
+    >>> key_lines("a = 1\\n\\n[t.u]\\nb = { c = 2 }\\n")[("t", "u", "b", "c")]
+    4
+    """
+    lines = text.splitlines()
+    found: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    index = 0
+    while index < len(lines):
+        length, value = _statement(lines, index)
+        header = lines[index].lstrip().startswith("[")
+        paths = list(_paths(value))
+        for path in paths:
+            found.setdefault(path if header else table + path, index + 1)
+        if header and paths:
+            table = paths[-1]
+        index += length
+    return found
+
+
+def _statement(lines: list[str], start: int) -> tuple[int, dict[str, object]]:
+    """How many lines the statement at `start` takes, and what it says alone: it grows until it is valid."""
+    for end in range(start + 1, len(lines) + 1):
+        try:
+            return end - start, tomllib.loads("\n".join(lines[start:end]))
+        except tomllib.TOMLDecodeError:
+            continue
+    return 1, {}
+
+
+def _paths(value: object, above: KeyPath = ()) -> Iterator[KeyPath]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _paths(item, above)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*above, key)
+            yield from _paths(inner, (*above, key))
 
 
 class Section:
     """The table at `path`."""
 
-    def __init__(self, value: object, path: Path, problems: Problems) -> None:
+    def __init__(self, value: object, path: KeyPath, problems: Problems) -> None:
         self.path = path
         self.problems = problems
         self._known: set[str] = set()
@@ -37,12 +101,12 @@ class Section:
         A field without a form is not one of the table's keys.
         """
         given = {}
-        for field in structs.fields(base):
-            form = _form(field.type)
+        for key in structs.fields(base):
+            form = _form(key.type)
             if form is not None:
-                value = self.get(field.encode_name, partial(_converted, kind=form[0], form=form[1]))
+                value = self.get(key.encode_name, partial(_converted, kind=form[0], form=form[1]))
                 if value is not None:
-                    given[field.name] = value
+                    given[key.name] = value
         return structs.replace(base, **given)
 
     def get(self, key: str, read: Callable[[object], T]) -> T | None:

@@ -5,8 +5,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from redis_oom_tui.files.config.faults import Path as Key
-from redis_oom_tui.files.config.faults import Problems
+from redis_oom_tui.files.config.reader import KeyPath, Problems
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.config import HookSettings, Profile, SecretKind, SecretSource, Settings
 
@@ -27,7 +26,7 @@ def check(path: Path, about: os.stat_result, settings: Settings, found: Problems
             found.add(key, f"may be read by others on this machine: {advice}")
 
 
-def _check_writers(path: Path, about: os.stat_result, named: Key, found: Problems) -> None:
+def _check_writers(path: Path, about: os.stat_result, named: KeyPath, found: Problems) -> None:
     """As ssh does for its own files: whoever may write the file, or swap it for another, may run commands as us."""
     if stat.S_IMODE(about.st_mode) & stat.S_IWGRP:
         found.add(named, "is refused in a file that its group may write: run chmod g-w on the file")
@@ -48,7 +47,7 @@ def _may_be_swapped(folder: Path) -> bool:
     return bool(about.st_mode & _WRITE) and not about.st_mode & stat.S_ISVTX
 
 
-def _powers(settings: Settings) -> Iterator[Key]:
+def _powers(settings: Settings) -> Iterator[KeyPath]:
     """The keys that run a command, or say where secrets and events go, or arm a cleanup."""
     yield from _hook_powers(("hooks",), settings.hooks, HookSettings())
     for name, profile in settings.profiles.items():
@@ -63,7 +62,7 @@ def _powers(settings: Settings) -> Iterator[Key]:
         yield ("emergency", "armed")
 
 
-def _hook_powers(at: Key, hooks: HookSettings, inherited: HookSettings) -> Iterator[Key]:
+def _hook_powers(at: KeyPath, hooks: HookSettings, inherited: HookSettings) -> Iterator[KeyPath]:
     if hooks.command and hooks.command != inherited.command:
         yield (*at, "exec")
     if hooks.webhook is not None and hooks.webhook != inherited.webhook:
@@ -74,7 +73,7 @@ def _written(key: str, source: SecretSource) -> str:
     return key if source.kind is SecretKind.LITERAL else f"{key}_{source.kind}"
 
 
-def _literals(settings: Settings) -> Iterator[tuple[Key, str]]:
+def _literals(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """The secrets that stand in the file itself, each with the name of its option."""
     if _is_literal(settings.hooks.webhook):
         yield ("hooks", "webhook"), "webhook"
@@ -82,7 +81,7 @@ def _literals(settings: Settings) -> Iterator[tuple[Key, str]]:
         yield from _literals_of(name, profile, settings)
 
 
-def _literals_of(name: str, profile: Profile, settings: Settings) -> Iterator[tuple[Key, str]]:
+def _literals_of(name: str, profile: Profile, settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     at = ("profiles", name)
     for key, source in (("password", profile.password), ("sentinel_password", profile.sentinel_password)):
         if _is_literal(source):

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, Snapshot
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Thresholds
 from redis_oom_tui.rules.findings.case import ON_DEMAND, RULES, Case, FindingRule
 from redis_oom_tui.rules.guarded import NotJudged, attempt

@@ -7,10 +7,11 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, Memory, NodeView, Snapshot
-from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Thresholds
 
 MIB = 2**20

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
+from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import PatternRow
-from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.findings.case import Case, finding
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, size
+from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import PatternRow
-from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.findings.case import Case, finding
 

@@ -4,14 +4,13 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.address import Address, ClientBuffer, Connection
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable
-from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.keys import FamilySample, KeyDetails, KeyId
 from redis_oom_tui.models.scan import ScanOptions, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, ClusterView, NodeView, Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.values import FamilySample
 from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.server.cluster.nodes import Nodes
 from redis_oom_tui.server.cluster.polling import ClusterPoll

@@ -2,7 +2,7 @@
 
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import ago, size, spoken
-from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
 
 

@@ -5,9 +5,9 @@ import asyncio
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import short_size
 from redis_oom_tui.models.action import Done
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.snapshot import ClientBuffer
 from redis_oom_tui.rules.breakdown import others
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.kill import KillDialog

@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.snapshot import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.breakdown import Hog, noteworthy_bytes, others
 from redis_oom_tui.tui.drawing import Line, Piece, clip, merged, pad, shorten, spread

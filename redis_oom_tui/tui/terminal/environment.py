@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import TextIO
 
-from redis_oom_tui.models.screen import ScreenOptions
+from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.tui.options import Appearance, GlyphSet
 
 # Terminals that say so have 16 colours or fewer: a theme in RGB would be rounded to mud.

@@ -4,14 +4,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from redis_oom_tui.files.record import Moment, Recorder
-from redis_oom_tui.models.address import Address
+from redis_oom_tui.files.recordings import Moment, Recorder
+from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.keys import KeyDetails, KeyId
+from redis_oom_tui.models.keys import FamilySample, KeyDetails, KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
-from redis_oom_tui.models.snapshot import ClientBuffer, ClusterView, NodeView, Snapshot
-from redis_oom_tui.models.values import FamilySample
+from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.ports import Fleet, GoesOn, KeepsItsPlace, SamplesValues, Scan, SeesReplicas, Source, TellsSettings
 
 Note = Callable[..., None]
