@@ -20,8 +20,7 @@ from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.files.scans import load_scan
-from redis_oom_tui.formatting.columns import exact_name, key_columns, text_table
-from redis_oom_tui.formatting.plan import plan_document
+from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines
 from redis_oom_tui.formatting.sanitize import from_glob, safe_text, unescape_exact
 from redis_oom_tui.formatting.sizes import count, parse_duration, parse_size
 from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView
@@ -32,7 +31,6 @@ from redis_oom_tui.models.plan import (
     KeyOutcome,
     Operation,
     Order,
-    Outcome,
     Plan,
     RunView,
     TtlFilter,
@@ -48,23 +46,10 @@ _SHOWN = 20
 _TYPES = ("string", "hash", "list", "set", "zset", "stream")
 # What a plan is made of: no use beside a plan that is made already.
 _CHOICES = frozenset(
-    [
-        "matches",
-        "key_patterns",
-        "delimiter",
-        "saved_scan",
-        "names",
-        "types",
-        "idle_over",
-        "no_ttl",
-        "with_ttl",
-        "larger_than",
-        "max_keys",
-        "max_bytes",
-        "oldest",
-        "emergency",
-        "expire",
-    ]
+    {
+        *("matches", "key_patterns", "delimiter", "saved_scan", "names", "types", "idle_over", "no_ttl", "with_ttl"),
+        *("larger_than", "max_keys", "max_bytes", "oldest", "emergency", "expire"),
+    }
 )
 _ALL_KEPT = (
     "To delete keys without a copy: --delete-unsaved. To save larger keys: --max-key-backup SIZE. To save none:"
@@ -127,21 +112,17 @@ class _Result(Struct, frozen=True):
 @click.option("--hash", "plan_hash", metavar="HEX", help="Go on only if the plan's hash begins like this.")
 @click.option("--yes", is_flag=True, help="Run the plan; without it, it is only printed.")
 @click.option("--all", "show_all", is_flag=True, help="Print every key of the plan.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
-def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, as_json: bool, **given: Any) -> int:
+def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, json_wanted: bool, **given: Any) -> int:
     """Plan a cleanup and print it; with --yes, run exactly what was planned."""
     _refuse_what_has_no_effect(given)
     backup = _backup(given)
     result = asyncio.run(_clean(invocation, given, backup, yes=yes))
-    if as_json:
-        document = plan_document(result.plan, result.budget, result.consent, result.run, result.outcomes)
-        print_document(document)
+    if json_wanted:
+        print_document(as_json(result))
     else:
-        click.echo("\n".join(_lines(result, invocation.connection_args, show_all=show_all)))
-        if result.run is None and result.plan.keys:
-            way = (*invocation.connection_args, *undo_command.database_args(invocation.connection.db))
-            click.echo("\n".join(_to_run_it(result.plan, way, given)))
+        click.echo(as_text(result, invocation, given, show_all=show_all))
     return _exit_code(result)
 
 
@@ -282,6 +263,20 @@ def _backup(given: dict[str, Any]) -> BackupChoice:
     )
 
 
+def as_json(result: _Result) -> dict[str, Any]:
+    """The plan, and the report where it ran."""
+    return plan_document(result.plan, result.budget, result.consent, result.run, result.outcomes)
+
+
+def as_text(result: _Result, invocation: Invocation, given: dict[str, Any], *, show_all: bool) -> str:
+    """The same for people, with the line that runs a plan that was only printed."""
+    lines = _lines(result, invocation.connection_args, show_all=show_all)
+    if result.run is None and result.plan.keys:
+        way = (*invocation.connection_args, *undo_command.database_args(invocation.connection.db))
+        lines += _to_run_it(result.plan, way, given)
+    return "\n".join(lines)
+
+
 def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -> list[str]:
     plan = result.plan
     if not plan.keys:
@@ -290,17 +285,12 @@ def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -
             nothing = "the search was stopped" if result.stopped else "there is nothing to do"
             first = f"{first.removesuffix('.')}: {nothing}."
         return [first, *more]
-    shown = plan.keys if show_all else plan.keys[:_SHOWN]
-    nodes = any(key.id.node for key in shown)
-    columns = key_columns(lambda: plan.size, databases=not nodes, nodes=nodes, exact_names=True)
-    lines = text_table(shown, columns)
-    if len(shown) < len(plan.keys):
-        lines.append(f"... and {count(len(plan.keys) - len(shown))} more (--all prints them)")
+    lines = plan_lines(plan, show_all=show_all)
     lines += ["", *result.consent, result.budget.words, f"Plan {plan.hash}"]
     if result.run is None:
         return lines
     lines += ["", str(result.run.ended)]
-    lines += _left_alone(result.outcomes)
+    lines += outcome_lines(result.outcomes)
     for path in result.run.backup_files:
         lines += [f"Backup: {safe_text(path)}", f"Put back by: {undo_command.line(connection_args, 'restore', path)}"]
     return lines
@@ -320,18 +310,6 @@ def _to_run_it(plan: Plan, connection_args: Sequence[str], given: dict[str, Any]
         if given[option[2:].replace("-", "_")]
     ]
     return ["Nothing was done. To run it:", undo_command.line(connection_args, "cleanup", *words, "--yes")]
-
-
-def _left_alone(outcomes: tuple[KeyOutcome, ...]) -> list[str]:
-    """The keys that did not come to what was planned, each with its node and the reason; at most twenty."""
-    notable = [each for each in outcomes if each.outcome in (Outcome.CHANGED, Outcome.FAILED, Outcome.IN_DOUBT)]
-    lines = []
-    for each in notable[:_SHOWN]:
-        where = f" on {safe_text(each.id.node, 80)}" if each.id.node else ""
-        lines.append(f"{each.outcome.value}: {exact_name(each.id.key)}{where}: {safe_text(each.detail) or '-'}")
-    if len(notable) > _SHOWN:
-        lines.append(f"... and {count(len(notable) - _SHOWN)} more (--json tells of each)")
-    return lines
 
 
 def _of_rows(criteria: Criteria, typed: Sequence[str], saved: Path, db: int | None) -> Criteria:

@@ -33,9 +33,8 @@ def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: boo
     """
     path = file or invocation.config_path or default_path()
     if file is None and invocation.config_path is None and not path.exists():
-        _say(
-            {"path": None, "problems": [], "profiles": []}, [f"no configuration at {path}: the defaults hold"], as_json
-        )
+        document: dict[str, Any] = {"path": None, "problems": [], "notes": [], "profiles": []}
+        _say(document, [f"no configuration at {path}: the defaults hold"], as_json)
         return 0
     found = list(problems(path))
     settings = Settings() if found else load(path).settings

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from msgspec import Struct
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
-from redis_oom_tui.cli.process import give_way
+from redis_oom_tui.cli.process import Ticker, give_way
 from redis_oom_tui.cli.undo_command import database_args, line
 from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.scans import load_scan, save_scan
@@ -106,9 +105,16 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
             _saved(scan, given["save"])
     finally:
         # What took hours to find is told, even where it cannot be kept.
-        said = _printed(scan.view, comparison, wish, options, invocation.connection_args)
+        keys = _first_rows(scan.view, wish)
+        if wish.form == "json":
+            answer = as_json(scan.view, keys, comparison)
+        elif wish.form == "csv":
+            answer = as_csv(scan.view, keys, wish)
+        else:
+            to_plan = _to_plan(scan.view, options, invocation.connection_args)
+            answer = as_text(scan.view, keys, comparison, wish, to_plan)
         PRINTED.document = True
-        click.echo(said, nl=False)
+        click.echo(answer, nl=False)
     return _exit_code(scan.view)
 
 
@@ -182,15 +188,12 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _once(loop, number, scan.stop))
-        shown = asyncio.create_task(_progress(scan.view)) if sys.stderr.isatty() else None
         # Not before: what starts slowly looks as if it hung.
         give_way(options.pace)
-        view = await scan.run()
+        async with Ticker(lambda: text.progress(scan.view())):
+            view = await scan.run()
         if refusal is not None and view.state is ScanState.FAILED and not view.total_keys:
             raise refusal
-        if shown is not None:
-            shown.cancel()
-            click.echo("\r\x1b[K", nl=False, err=True)
     finally:
         await server.close()
     progress = scan.progress() if isinstance(scan, KeepsItsPlace) else None
@@ -231,12 +234,6 @@ def _once(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: Callabl
     return asked
 
 
-async def _progress(view: Callable[[], ScanView]) -> None:
-    while True:
-        await asyncio.sleep(0.5)
-        click.echo("\r\x1b[K" + text.progress(view())[:78], nl=False, err=True)
-
-
 def _first_rows(view: ScanView, wish: _Wish) -> list[KeyRow]:
     """The rows to print. By bytes a few of those come first that tell no size: what may be enormous is not left out."""
     rows = sorted(view.top, key=_SORTS[wish.sort])
@@ -246,19 +243,25 @@ def _first_rows(view: ScanView, wish: _Wish) -> list[KeyRow]:
     return rows[: wish.top]
 
 
-def _printed(
-    view: ScanView, comparison: Comparison | None, wish: _Wish, options: ScanOptions, connection_args: Sequence[str]
+def as_json(view: ScanView, keys: Sequence[KeyRow], comparison: Comparison | None) -> str:
+    """One document."""
+    return json.dumps(hogs_document(view, keys, comparison)) + "\n"
+
+
+def as_csv(view: ScanView, keys: Sequence[KeyRow], wish: _Wish) -> str:
+    """The keys or the patterns."""
+    return patterns_csv(view.patterns[: wish.top], ttls_told=view.ttls_told) if wish.patterns else keys_csv(keys)
+
+
+def as_text(
+    view: ScanView, keys: Sequence[KeyRow], comparison: Comparison | None, wish: _Wish, to_plan: Sequence[str]
 ) -> str:
-    keys = _first_rows(view, wish)
-    if wish.form == "json":
-        return json.dumps(hogs_document(view, keys, comparison)) + "\n"
-    if wish.form == "csv":
-        return patterns_csv(view.patterns[: wish.top], ttls_told=view.ttls_told) if wish.patterns else keys_csv(keys)
+    """A summary, and a table of what was asked for; `to_plan` stands under patterns."""
     lines = text.summary(view)
     if comparison is not None:
         lines += ["", *text.changes(comparison, wish.top)]
     elif wish.patterns:
-        lines += ["", *text.patterns(view.patterns[: wish.top], view), *_to_plan(view, options, connection_args)]
+        lines += ["", *text.patterns(view.patterns[: wish.top], view), *to_plan]
     else:
         lines += ["", *text.keys(keys, view)]
     return "\n".join(lines) + "\n"

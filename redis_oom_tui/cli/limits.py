@@ -81,7 +81,7 @@ class _How(NamedTuple):
     metavar="FILE",
     help="Take bytes and families from hogs --save FILE.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def limits(
     invocation: Invocation,
@@ -96,7 +96,7 @@ def limits(
     persist: bool,
     revert_after: str | None,
     yes: bool,
-    as_json: bool,
+    json_wanted: bool,
 ) -> int:
     """Show the limit, the policies and what each may evict here; change settings after a confirmation.
 
@@ -116,13 +116,23 @@ def limits(
     seconds = _seconds(revert_after, asked, persist=persist)
     how = _How(node, persist, yes, seconds, scan, _loaded(saved_scan, scan=scan))
     shown, results, found = asyncio.run(_limits(invocation, asked, how))
-    if as_json:
-        print_document(limits_document(shown, results) | {"scan": _scan_fields(found)})
+    if json_wanted:
+        print_document(as_json(shown, results, found))
     elif asked:
         click.echo("\n".join([*result_lines(results), *_back(results, how, invocation.connection_args)]))
     else:
-        click.echo("\n".join(limit_lines(shown, None if found is None else _age_line(found))))
+        click.echo(as_text(shown, found))
     return 0 if len(results) == len(asked) and all(result.took for result in results) else EXIT_NOT_TAKEN
+
+
+def as_json(shown: Limits, results: Sequence[ChangeResult], found: PolicyScan | None) -> dict[str, Any]:
+    """How the server reacts when full, what was changed, and the scan that this goes by."""
+    return limits_document(shown, results) | {"scan": _scan_fields(found)}
+
+
+def as_text(shown: Limits, found: PolicyScan | None) -> str:
+    """The same for people, where nothing is changed."""
+    return "\n".join(limit_lines(shown, None if found is None else _age_line(found)))
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,9 +34,9 @@ _SHOWN = 20
 @click.argument("path", metavar="FILE", type=READ_FILE)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--damaged-ok", is_flag=True, help="Restore what can be read of a damaged backup.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
-def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: bool, as_json: bool) -> int:
+def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: bool, json_wanted: bool) -> int:
     """Undo a cleanup: put a backup's keys back where nothing newer stands."""
     inspection = inspect(path)
     must_be_whole(inspection, damaged_ok=damaged_ok)
@@ -43,14 +44,14 @@ def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: boo
     ended = asyncio.run(_restore(invocation, path, head, inspection, yes=yes))
     if ended is None:
         click.echo("Nothing was put back.", err=True)
-        if as_json:
+        if json_wanted:
             print_document({"error": "Nothing was put back: it was not confirmed."})
         return EXIT_DECLINED
     report, stopped = ended
-    if as_json:
-        print_document(restore_document(report))
+    if json_wanted:
+        print_document(as_json(report))
     else:
-        click.echo("\n".join(_lines(report, invocation.connection_args)))
+        click.echo(as_text(report, invocation.connection_args))
     if report.complete:
         return 0
     return EXIT_INTERRUPTED if stopped else EXIT_INCOMPLETE
@@ -91,7 +92,13 @@ def _question(head: Backup, inspection: BackupInspection, address: str, snapshot
     return [*lines, f"{alone} is left alone."]
 
 
-def _lines(report: RestoreReport, connection_args: Sequence[str]) -> list[str]:
+def as_json(report: RestoreReport) -> dict[str, Any]:
+    """What came of it."""
+    return restore_document(report)
+
+
+def as_text(report: RestoreReport, connection_args: Sequence[str]) -> str:
+    """The same for people, with the line that goes on with it."""
     lines = [str(report.ended)]
     if report.left_out:
         lines.append("Deleted without a copy:")
@@ -99,4 +106,4 @@ def _lines(report: RestoreReport, connection_args: Sequence[str]) -> list[str]:
     if report.resumable:
         option = ["--damaged-ok"] if report.file_damaged else []
         lines.append(f"To go on: {undo_command.line(connection_args, 'restore', report.path, *option)}")
-    return lines
+    return "\n".join(lines)

@@ -1,15 +1,16 @@
-"""The JSON documents of `cleanup` and `restore`: names and units are a promise; the unknown is null."""
+"""What `cleanup` and `restore` print of keys, and their JSON documents: a promise, in which the unknown is null."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from redis_oom_tui.formatting.columns import key_columns, row_document
+from redis_oom_tui.formatting.columns import exact_name, key_columns, row_document, text_table
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import known_bytes
+from redis_oom_tui.formatting.sizes import count, known_bytes
 from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
 
 _KEYS = key_columns()
+_SHOWN = 20
 _KEY_FIELDS = (
     *("key", "key_base64", "db", "type", "bytes", "ttl_seconds", "idle_seconds"),
     *("size_kind", "bytes_low", "bytes_high"),
@@ -108,3 +109,24 @@ def _counts(counts: Mapping[Any, int]) -> dict[str, int]:
 
 def _share(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
+
+
+def plan_lines(plan: Plan, *, show_all: bool) -> list[str]:
+    """The keys of a plan, names as --key takes them; the first of them unless all are wanted."""
+    shown = plan.keys if show_all else plan.keys[:_SHOWN]
+    nodes = any(key.id.node for key in shown)
+    columns = key_columns(lambda: plan.size, databases=not nodes, nodes=nodes, exact_names=True)
+    more = len(plan.keys) - len(shown)
+    return text_table(shown, columns) + ([f"... and {count(more)} more (--all prints them)"] if more else [])
+
+
+def outcome_lines(outcomes: Sequence[KeyOutcome]) -> list[str]:
+    """The keys that did not come to what was planned, each with its node and the reason; at most twenty."""
+    notable = [each for each in outcomes if each.outcome in (Outcome.CHANGED, Outcome.FAILED, Outcome.IN_DOUBT)]
+    lines = []
+    for each in notable[:_SHOWN]:
+        where = f" on {safe_text(each.id.node, 80)}" if each.id.node else ""
+        lines.append(f"{each.outcome.value}: {exact_name(each.id.key)}{where}: {safe_text(each.detail) or '-'}")
+    if len(notable) > _SHOWN:
+        lines.append(f"... and {count(len(notable) - _SHOWN)} more (--json tells of each)")
+    return lines
