@@ -1,12 +1,16 @@
 """A scan of a whole cluster: totals are the sum of the nodes, also while primaries die and slots move."""
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Iterator
 
 import pytest
 from redis.crc import key_slot
 
+from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.cluster.sampling import BY_SLOT
 from redis_oom_tui.server.cluster.scan import ClusterScan
 from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
@@ -213,3 +217,24 @@ async def test_replicas_are_scanned_by_choice_and_a_lost_one_is_passed_over(clus
         with node.server.client() as client:
             scanned.append("cmdstat_memory|usage" in client.info("commandstats"))
     assert scanned == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["killed", "silent"])
+async def test_a_primary_that_nobody_can_replace_is_given_up_in_the_stated_time(
+    monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    """All tries together: `timeouts.GIVE_UP` from the first sign, and what one silence takes."""
+    monkeypatch.setattr(timeouts, "GIVE_UP", 2.0)
+    with clustered(replicas=False) as cluster:
+        fill(cluster)
+        lost = cluster.primaries[1]
+        connection = replace(cluster.connection, connect_timeout_seconds=0.5, read_timeout_seconds=0.5)
+        async with fleet_opened(connection) as source:
+            await source.snapshot()
+            with lost.server.frozen() if silent else contextlib.nullcontext(lost.server.kill()):
+                began = time.monotonic()
+                view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+                elapsed = time.monotonic() - began
+    assert view.state is ScanState.FAILED
+    assert lost.name in (view.error or "")
+    assert elapsed < 2.0 + 3 * 0.5 + 1.0

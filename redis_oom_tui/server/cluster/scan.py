@@ -1,6 +1,7 @@
 """The scan of a whole cluster: all primaries at the same time, through failovers and slots that move."""
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
@@ -9,6 +10,7 @@ from typing import Protocol
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
@@ -28,8 +30,6 @@ from redis_oom_tui.server.scan.tasks import together
 _AT_ONCE = 32
 # Rounds after the first are for slots that changed hands meanwhile.
 _ROUNDS = 4
-# How long the slots of a lost node may stay without an heir: several times a usual cluster-node-timeout.
-_PATIENCE_SECONDS = 30.0
 
 
 class ScanNodes(migrating_slots.SlotNodes, Protocol):
@@ -56,7 +56,7 @@ class ClusterScan:
         nodes: ScanNodes,
         options: ScanOptions,
         *,
-        patience_seconds: float = _PATIENCE_SECONDS,
+        patience_seconds: float = timeouts.FAILOVER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._nodes = nodes
@@ -75,6 +75,8 @@ class ClusterScan:
         self._failure = "no node serves them"
         self._shunned: set[str] = set()
         self._missing: list[str] = []
+        self._lost: set[str] = set()
+        self._lost_at = 0.0
 
     # What a screen calls.
 
@@ -163,6 +165,9 @@ class ClusterScan:
             self._settle(scan, view, now)
         standing.past_keys += sum(scan.keys for scan in standing.scans)
         standing.shares = summed([*standing.shares, *(scan.share for scan in standing.scans)])
+        lost = [scan for scan, view in zip(standing.scans, views, strict=True) if view.state is ScanState.FAILED]
+        self._lost = {scan.node for scan in lost}
+        self._lost_at = min((scan.lost_at for scan in lost if scan.lost_at is not None), default=self._clock())
         standing.scans = []
 
     async def _assign(self) -> None:
@@ -212,7 +217,7 @@ class ClusterScan:
 
     async def _reach(self, views: Mapping[str, ScanView]) -> None:
         """Count what has gone ahead of slots that stood still, half moved, while all was walked; doubt the others."""
-        handed = await slot_migrations(self._nodes, views)
+        handed = await slot_migrations(self._nodes, [name for name, view in views.items() if view.error is None])
         quiet = still(self._handed, handed)
         reached: set[int] = set()
         for scan in self._standing.scans:
@@ -268,16 +273,27 @@ class ClusterScan:
 
     async def _heirs(self) -> bool:
         """Wait until the remaining slots are served by nodes that answer; False if they are not in time."""
-        deadline = self._clock() + self._patience
-        while self._clock() < deadline and not self._stop_asked:
-            await self._nodes.refresh()
-            owners = self._nodes.topology.owners()
-            found = {slot: owners.of_slot(slot) for slot in self._remaining}
-            names = {owner.name for owner in found.values() if owner is not None}
-            if None not in found.values() and all([await _answers(self._nodes.node(name)) for name in names]):
-                return True
-            await asyncio.sleep(0.2)
+        deadline = self._lost_at + self._patience_now()
+        # redis-py may swallow the end of its time, so the clock is asked as well.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.1, deadline - self._clock())):
+                while not self._stop_asked and self._clock() < deadline:
+                    await self._nodes.refresh()
+                    if await self._all_served():
+                        return True
+                    await asyncio.sleep(0.2)
         return False
+
+    def _patience_now(self) -> float:
+        """Seconds from the first sign of a lost node: fewer where it has no replica that could take over."""
+        heirs = {node.primary for node in self._nodes.topology.nodes if node.primary != node.name and not node.failed}
+        return self._patience if heirs >= self._lost else min(self._patience, timeouts.GIVE_UP)
+
+    async def _all_served(self) -> bool:
+        owners = self._nodes.topology.owners()
+        found = {slot: owners.of_slot(slot) for slot in self._remaining}
+        names = {owner.name for owner in found.values() if owner is not None}
+        return None not in found.values() and all([await _answers(self._nodes.node(name)) for name in names])
 
     def _ended(self) -> ScanState:
         standing = self._standing

@@ -93,14 +93,16 @@ class KeyspaceScan:
         self._columns: tuple[KeyQuestion, ...] = ()
         self._evidence: KeyQuestion | None = None
         self._chosen = False
+        self.lost_at: float | None = None
 
     # What a screen calls.
 
     async def run(self) -> ScanView:
         """Walk to the end, a stop or a failure, and return the last view. Never raises for a server's fault."""
-        standing = self._standing
+        standing, began = self._standing, self._clock()
         if standing.state is ScanState.COMPLETE:
             return self.view()
+        self.lost_at = None
         standing.state, standing.error, standing.first, standing.held_least = ScanState.RUNNING, None, None, None
         self._reins.rate.start()
         self._picture.start()
@@ -110,6 +112,7 @@ class KeyspaceScan:
             standing.state = self._ended()
         except TriageError as error:
             standing.state, standing.error = ScanState.FAILED, str(error)
+            self._lost(began)
         finally:
             if standing.under_way:
                 standing.state = ScanState.STOPPED
@@ -325,9 +328,14 @@ class KeyspaceScan:
                 now = self._clock()
                 if lost_at is None or self._tally.keys > seen:
                     lost_at = now
+                    self._lost(now)
                 if now - lost_at > self._patience_with(error):
                     raise
                 await self._return(lost_at)
+
+    def _lost(self, since: float) -> None:
+        if self.lost_at is None:
+            self.lost_at = since
 
     async def _work_through(self, walks: list[CursorRange]) -> None:
         """One crew, to the end of the walks or of itself; what it brought is counted whatever ended it."""
