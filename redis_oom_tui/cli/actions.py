@@ -10,7 +10,7 @@ import click
 from redis_oom_tui.actions.cluster.operator import ClusterOperator
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.waiting import when_free
+from redis_oom_tui.cli.process import when_free
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.errors import CommandMissing, ReadOnlyMode

@@ -3,7 +3,7 @@
 import click
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.documents import PRINTED
+from redis_oom_tui.cli.documents import PRINTED, print_document
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.server.preflight import Preflight
 
@@ -19,19 +19,26 @@ def check(invocation: Invocation, *, as_json: bool) -> int:
     connection = invocation.connection
     # First of all: the server answers, and the time between the two looks runs, while the rest is loaded.
     knock = Preflight(connection, again_after=GAP_SECONDS) if Preflight.suits(connection) else None
-    from redis_oom_tui.cli import check_output
-    from redis_oom_tui.cli.check_samples import examined
+    from redis_oom_tui.cli import check_answer
 
     try:
-        answer = examined(invocation, knock, gap=GAP_SECONDS)
+        answer = check_answer.examined(invocation, knock, gap=GAP_SECONDS)
     except TriageError as error:
-        from redis_oom_tui.rules.verdict import unknown
-
-        verdict = unknown(str(error))
-        PRINTED.document = True
-        click.echo(check_output.unknown(verdict, connection.address, as_json=as_json))
-        return verdict.level.exit_code
-    said = check_output.told(answer, as_json=as_json)
+        return _no_answer(invocation, error, as_json=as_json)
+    text = check_answer.as_json(answer) if as_json else check_answer.as_text(answer)
     PRINTED.document = True
-    click.echo(said)
+    click.echo(text)
     return answer.verdict.level.exit_code
+
+
+def _no_answer(invocation: Invocation, error: TriageError, *, as_json: bool) -> int:
+    """Print that there is no verdict, and why."""
+    from redis_oom_tui.formatting.check import check_document
+    from redis_oom_tui.rules.verdict import unknown
+
+    verdict = unknown(str(error))
+    if as_json:
+        print_document(check_document(verdict, invocation.connection.address))
+    else:
+        click.echo(f"{verdict.level.value.upper()}: {verdict.reason}")
+    return verdict.level.exit_code

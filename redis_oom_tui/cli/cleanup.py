@@ -16,8 +16,7 @@ from redis_oom_tui.cli.actions import AnyOperator, acting, emergency_plan, requi
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
-from redis_oom_tui.cli.process import Ticker, give_way, stopping
-from redis_oom_tui.cli.waiting import when_free
+from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines

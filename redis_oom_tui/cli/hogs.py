@@ -15,9 +15,8 @@ from msgspec import Struct
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
-from redis_oom_tui.cli.process import Ticker, give_way
+from redis_oom_tui.cli.process import Ticker, give_way, when_free
 from redis_oom_tui.cli.undo_command import database_args, line
-from redis_oom_tui.cli.waiting import when_free
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting import hogs as text
 from redis_oom_tui.formatting import pattern_text

@@ -1,13 +1,20 @@
-"""What a command is as a process: a stop by signal, a line of progress, and its place in the processor's queue."""
+"""What a command is as a process: its stop by signal, its progress, its waiting, its place in the processor's queue."""
 
 import asyncio
 import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
 
+import click
+
+from redis_oom_tui.models import timeouts
+from redis_oom_tui.models.errors import ServerBusy
 from redis_oom_tui.models.scan import Pace
+
+_Answer = TypeVar("_Answer")
 
 # The last of all gets a fiftieth of a crowded core: only who asked for it waits so long. At 10 it is a tenth.
 _NICE = {Pace.GENTLE: 19, Pace.NORMAL: 10, Pace.FULL_SPEED: 0}
@@ -66,3 +73,22 @@ class Ticker:
             await asyncio.sleep(0.5)
             sys.stderr.write(f"\r\x1b[K{self._words()[:79]}")
             sys.stderr.flush()
+
+
+async def when_free(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """What `ask` returns, asked again while the server is busy; stderr says once that, and for how long, it waits."""
+    from redis_oom_tui.server.busy import not_busy
+
+    waits = False
+
+    async def asked() -> _Answer:
+        nonlocal waits
+        try:
+            return await ask()
+        except ServerBusy as busy:
+            if not waits:
+                click.echo(f"redis-oom-tui: {busy} (waiting up to {timeouts.BUSY:.0f} s)", err=True)
+            waits = True
+            raise
+
+    return await not_busy(asked)

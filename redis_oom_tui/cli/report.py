@@ -11,7 +11,7 @@ import click
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, connection_options_given, given_options, refuse_beside
-from redis_oom_tui.cli.waiting import when_free
+from redis_oom_tui.cli.process import when_free
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.durable import write_new
 from redis_oom_tui.files.reading import shown

@@ -11,8 +11,15 @@ from typing import Any
 import click
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.emergency import arming_options, job_from
-from redis_oom_tui.cli.watch_outputs import couriers, hook_settings, metrics, scanning, telling_options
+from redis_oom_tui.cli.watch_listeners import (
+    arming_options,
+    couriers,
+    hook_settings,
+    job_from,
+    metrics,
+    scanning,
+    telling_options,
+)
 from redis_oom_tui.files.audit import state_folder
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.formatting.sizes import parse_duration

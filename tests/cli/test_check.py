@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from redis_oom_tui.cli.check_samples import examined
+from redis_oom_tui.cli.check_answer import examined
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.models.address import Address, Connection

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.watch_outputs import _environment
+from redis_oom_tui.cli.watch_listeners import _environment
 from redis_oom_tui.files.config import Configuration
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel
 from redis_oom_tui.models.alert import Event, EventKind, Figures

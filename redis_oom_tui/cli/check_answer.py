@@ -1,22 +1,33 @@
-"""The two looks that `check` takes, and what they amount to: over a plain line, or behind the driver."""
+"""What `check` finds: two samples of the server, what they amount to, and how that is printed."""
 
+import json
+import re
 import time
 from collections.abc import Awaitable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.files.audit import AuditFile, state_folder, tail_of
 from redis_oom_tui.files.server_host import with_room
+from redis_oom_tui.formatting.check import AUDIT_UNREAD, check_document
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import doubt_lines, server_text, share_of_limit
+from redis_oom_tui.formatting.sizes import ago, count, size
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.breakdown import with_clients
+from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.history import between
+from redis_oom_tui.rules.history import between, skew_sentence
 from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.verdict.refusals import calls_for_a_longer_look
@@ -30,6 +41,11 @@ if TYPE_CHECKING:
     Server = LiveServer | ClusterSource
 
 
+_SHOWN = 5
+_DOUBTS = 5
+_TIMED = re.compile(rb'"reverts_in_seconds":\s*[0-9]')
+_BEGUN = re.compile(rb'"phase":"intent","id":"(\w+)","action":"(?:set|undo)"')
+_ENDED = re.compile(rb'"phase":"result","id":"(\w+)"')
 # Where something hints at refused writes: how long after the first look they are waited for, and how often.
 LONGER_SECONDS = 1.5
 _STEP_SECONDS = 0.25
@@ -76,9 +92,7 @@ def examined(invocation: Invocation, knock: Preflight | None, *, gap: float) -> 
         replicas=looks.replicas,
         thresholds=thresholds,
     )
-    from redis_oom_tui.cli.check_returns import unreturned
-
-    late = unreturned(invocation, now, looks.settings)
+    late = _unreturned(invocation, now, looks.settings)
     return Answer(judge(now, looks.before, thresholds), now, examine(case), late)
 
 
@@ -204,3 +218,77 @@ async def _clients(asked: Awaitable[tuple[ClientBuffer, ...]]) -> tuple[ClientBu
         return await asked
     except CommandRefused:
         return ()
+
+
+def _unreturned(invocation: Invocation, snapshot: Snapshot, settings: Mapping[str, str]) -> tuple[str, ...] | None:
+    """A sentence for each, from the audit log; none where that tells of no such change. None: it is unreadable."""
+    path = invocation.audit_path or state_folder() / "audit.jsonl"
+    # To read the whole log takes long, and there is hardly ever such a change in it.
+    try:
+        if not path.exists() or not _tells_of_any(tail_of(path)):
+            return ()
+        history = AuditFile(path, wall=time.time).history()
+    except (OSError, TriageError):
+        return None
+    memory = snapshot.memory
+    values = {"maxmemory": str(memory.maxmemory_bytes or 0), "maxmemory-policy": memory.policy, **settings}
+    shown = str(snapshot.server.address)
+    told: list[str] = []
+    for server in sorted(servers_in(snapshot)):
+        known = [Setting(name, value) for name, value in values.items()] if server == shown else []
+        told += left_behind(history, server, known, time.time(), unread=True)
+    return tuple(told)
+
+
+def _tells_of_any(tail: bytes) -> bool:
+    """Whether there is a change for a while in the log, or one of which no end was written."""
+    return _TIMED.search(tail) is not None or not set(_BEGUN.findall(tail)) <= set(_ENDED.findall(tail))
+
+
+def as_text(answer: Answer) -> str:
+    """A few lines for people."""
+    return "\n".join(_lines(answer))
+
+
+def as_json(answer: Answer) -> str:
+    """The promised document."""
+    snapshot = answer.snapshot
+    address = snapshot.server.address
+    return json.dumps(check_document(answer.verdict, address, snapshot, answer.findings, answer.unreturned))
+
+
+def _keys(snapshot: Snapshot) -> str:
+    least = "" if snapshot.keyspace_known else "at least "
+    return f"{least}{count(snapshot.keys)} keys, {least}{count(snapshot.expires)} with a TTL"
+
+
+def _lines(answer: Answer) -> list[str]:
+    verdict, snapshot = answer.verdict, answer.snapshot
+    server, memory = snapshot.server, snapshot.memory
+    counters = snapshot.counters
+    use = f"used {size(memory.used_bytes)} ({share_of_limit(memory)}), rss {size(memory.rss_bytes)}"
+    totals = f"refused writes {count(counters.refused_writes_total)}, evicted keys {count(counters.evicted_keys_total)}"
+    lines = [
+        f"{verdict.level.value.upper()}: {verdict.reason}",
+        f"  {server.address}  {server_text(server)}, {server.role}",
+        f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
+        f"  {totals}, {_keys(snapshot)}",
+    ]
+    if verdict.since is not None:
+        began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+        lines.append(f"  since {began}, {ago(snapshot.taken_at - verdict.since)}")
+    lines += [f"  ! {safe_text(note)}" for note in snapshot.notes]
+    lines += [f"  ! {sentence}" for sentence in ((AUDIT_UNREAD,) if answer.unreturned is None else answer.unreturned)]
+    if sentence := skew_sentence(snapshot):
+        lines.append(f"  ! {sentence}: expiries and idle times are by the server's")
+    lines += [f"  ? {line}" for line in doubt_lines(snapshot, _DOUBTS)]
+    if snapshot.fleet is not None:
+        from redis_oom_tui.formatting.check import node_lines
+
+        lines += [f"  {line}" for line in node_lines(snapshot.fleet)]
+    if verdict.first_step:
+        lines.append(f"  First: {verdict.first_step}")
+    if verdict.confirm and verdict.level is not Level.OK:
+        lines.append(f"  To confirm: {'; '.join(verdict.confirm)}")
+    lines += [f"  - {finding.title}. {finding.advice}" for finding in answer.findings[:_SHOWN]]
+    return lines

@@ -1,4 +1,4 @@
-"""Whom a watch tells: the options and the configuration, put together into its listeners."""
+"""Who hears of a watch: hooks, metrics, a scan beside it, an armed cleanup; from options and configuration."""
 
 import contextlib
 import os
@@ -9,22 +9,29 @@ from typing import Any
 
 import click
 
+from redis_oom_tui.actions.cluster.operator import ClusterOperator
+from redis_oom_tui.cli import undo_command
+from redis_oom_tui.cli.actions import acting
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.options import KEPT_FILE
+from redis_oom_tui.cli.options import KEPT_FILE, plan_names
 from redis_oom_tui.files.config.secrets import variables
+from redis_oom_tui.files.plans import load_plan
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Secret
-from redis_oom_tui.models.config import HookSettings, SecretKind, SecretSource, WebhookFormat
+from redis_oom_tui.models.config import HookSettings, NamedPlan, SecretKind, SecretSource, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.monitor.emergency import EmergencyJob, armed
 from redis_oom_tui.monitor.hooks import FAREWELL_SECONDS, CommandHook, Hook, HookQueue, inherited
 from redis_oom_tui.monitor.listeners import Scanning
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.watch import Listener
 from redis_oom_tui.monitor.webhook import Webhook
-from redis_oom_tui.ports import Source
+from redis_oom_tui.ports import Operator, Source
 from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.server.open_source import source_for
 
@@ -161,3 +168,57 @@ def telling_options(function: Any) -> Any:
     ):
         function = option(function)
     return function
+
+
+def arming_options(function: Any) -> Any:
+    """The options of the armed cleanup."""
+    plan = click.option(
+        "--on-critical",
+        "on_critical",
+        metavar="PLAN",
+        shell_complete=plan_names,
+        help="Run this plan once the state has been critical for a while. The configuration must arm it as well.",
+    )
+    dry_run = click.option("--dry-run", is_flag=True, help="With --on-critical: only say what it would do.")
+    return plan(dry_run(function))
+
+
+def job_from(invocation: Invocation, given: dict[str, Any]) -> EmergencyJob | None:
+    """What may be done unattended; None where nothing is asked for. Raises BadInput where it is not fully armed."""
+    option: str | None = given["on_critical"]
+    dry_run: bool = given["dry_run"]
+    emergency = invocation.profile.emergency
+    if option is None and dry_run:
+        raise BadInput("--dry-run says what --on-critical would do: name a plan there")
+    if not armed(option, emergency, dry_run=dry_run, read_only=invocation.connection.read_only) or option is None:
+        return None
+    if given["once"] and not dry_run:
+        raise BadInput("--once does not wait for anything to last: leave out --on-critical, or add --dry-run")
+
+    plan = _plan(invocation, option)
+    if invocation.connection.cluster and isinstance(plan, Plan):
+        raise BadInput("with -c, --on-critical takes a plan of the configuration: a saved one is no node's own")
+
+    @contextlib.asynccontextmanager
+    async def hire(node: str) -> AsyncIterator[Operator]:
+        async with acting(invocation) as (_, operator):
+            # Only the node that is critical gives up keys: the others have no need to.
+            yield operator.on(node) if isinstance(operator, ClusterOperator) else operator
+
+    def undo(path: str) -> str:
+        return undo_command.line(invocation.connection_args, "restore", path)
+
+    return EmergencyJob(option, plan, emergency, hire, dry_run=dry_run, undo=undo)
+
+
+def _plan(invocation: Invocation, option: str) -> NamedPlan | Plan:
+    plans = invocation.configuration.settings.plans
+    if option in plans:
+        return plans[option]
+    if "/" in option:
+        return load_plan(Path(option))
+    there = ", ".join(safe_text(name, 40) for name in sorted(plans)) or "none"
+    raise BadInput(
+        f"--on-critical: there is no plan {safe_text(option, 60)!r}; the configuration has {there}, and a saved plan is"
+        " named by its path"
+    )
