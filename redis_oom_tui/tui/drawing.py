@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from redis_oom_tui.formatting.sanitize import cells, cut
+from redis_oom_tui.formatting.sanitize import cells, cut, escape_exact
+from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.tui.glyphs import FULL, Glyphs
 
 Piece: TypeAlias = tuple[str, str]
@@ -201,3 +202,52 @@ def moment(at: float) -> str:
 def clock_time(at: float) -> str:
     """The time of day alone."""
     return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def paragraph(text: str, room: int, role: str = "text", indent: str = "") -> list[Line]:
+    """`text` in lines of at most `room` cells, a word longer than a line broken so that nothing of it is lost."""
+    width = max(1, room - cells(indent))
+    pieces = wrap(" ".join(_breakable(word, width) for word in text.split(" ")), width)
+    return [((indent, role), (piece, role)) if indent else ((piece, role),) for piece in pieces]
+
+
+def quoted(raw: bytes, room: int, before: str = "  ", most: int | None = None) -> list[Line]:
+    """A name by its exact bytes, in quotes, over as many lines as it takes, or `most` and then said to go on.
+
+    `before` stands before the first of them, and as much room is left before the others.
+    """
+    text = f'"{escape_exact(raw)}"'
+    width = max(1, room - cells(before))
+    pieces = [text[start : start + width] for start in range(0, len(text), width)]
+    if most is not None and len(pieces) > most:
+        pieces = [*pieces[:most], cut_end(f"({count(len(raw))} bytes; Enter on its row shows all)", width)]
+    blank = " " * cells(before)
+    return [((before if n == 0 else blank, "dim"), (piece, "text")) for n, piece in enumerate(pieces)]
+
+
+def cut_end(text: str, room: int) -> str:
+    """`text` in at most `room` cells, its end given up for a `~`: right for sentences, as the middle is for names.
+
+    >>> cut_end("It was refused.", 8), cut_end("short", 8)
+    ('It was ~', 'short')
+    """
+    if cells(text) <= room:
+        return text
+    while text and cells(text) > room - 1:
+        text = text[: max(0, min(len(text) - 1, room - 1))]
+    return f"{text}~"
+
+
+def _breakable(word: str, width: int) -> str:
+    if cells(word) <= width:
+        return word
+    if not word.isascii():
+        width = max(1, width // 2)
+    return " ".join(word[start : start + width] for start in range(0, len(word), width))
+
+
+def marked(mark: str, text: str, room: int, role: str, mark_role: str = "") -> list[Line]:
+    """A paragraph with `mark` before its first line, and the others below its text."""
+    lines = paragraph(text, room - cells(mark), role)
+    blank = " " * cells(mark)
+    return [((mark if n == 0 else blank, mark_role or role), *line) for n, line in enumerate(lines)]

@@ -3,7 +3,6 @@
 It knows no widgets: the frame that is drawn before those are loaded is made of it too.
 """
 
-import time
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -15,7 +14,20 @@ from redis_oom_tui.models.config import Colour, Profile
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.monitor.state import Link, ServerState
-from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, merged, pad, shorten, spread, width, wrap
+from redis_oom_tui.tui.drawing import (
+    DrawStyle,
+    Line,
+    Piece,
+    bar,
+    clip,
+    clock_time,
+    merged,
+    pad,
+    shorten,
+    spread,
+    width,
+    wrap,
+)
 from redis_oom_tui.tui.glyphs import Glyphs
 
 PANES = ("triage", "hogs", "limits", "cleanup", "log")
@@ -126,7 +138,7 @@ class HeaderModel(Struct, frozen=True):
     def _link(self, reading: ServerState) -> list[Piece]:
         now = self.now
         if reading.link is Link.LIVE and reading.snapshot is not None:
-            at = time.strftime("%H:%M:%S", time.localtime(reading.snapshot.taken_at))
+            at = clock_time(reading.snapshot.taken_at)
             if reading.next_try is not None and not self.frozen:
                 wait = max(0, round(reading.next_try - now))
                 words = f" slow answers, {sizes.duration(reading.age(now))} old, next look in {wait}s "

@@ -24,7 +24,7 @@ from redis_oom_tui.tui.panes.hogs import HogsPane
 from redis_oom_tui.tui.panes.limits import LimitsPane
 from redis_oom_tui.tui.panes.log import LogPane
 from redis_oom_tui.tui.panes.triage import TriagePane
-from redis_oom_tui.tui.panes.triage_findings import Findings
+from redis_oom_tui.tui.panes.triage_lists import Findings
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 from tests.support.documents import EVERYTHING, PAGES, README, ROOT, page
 from tests.support.servers import RunningServer

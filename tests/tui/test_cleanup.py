@@ -15,7 +15,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
-from redis_oom_tui.tui.dialogs.restore import RestoreDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, restore_question
 from redis_oom_tui.tui.flows.state import Stage
 from redis_oom_tui.tui.messages import ApplyRemedy, MakePlan
 from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys
@@ -282,14 +282,14 @@ async def test_undo_of_a_run_asks_and_puts_its_backup_back():
         await run_it(pilot)
         await at(pilot, Stage.REPORT)
         await pilot.press("z")
-        await to_dialog(pilot, RestoreDialog)
+        await to_dialog(pilot, ConfirmDialog)
         assert "never overwritten" in screen_text(app)
         await pilot.press("enter")
         await pilot.pause()
         assert operator.restores[0].done.is_set()
         assert app.actions.cleanup.stage is Stage.REPORT, "Cancel had the focus: nothing was put back"
         await pilot.press("z")
-        await to_dialog(pilot, RestoreDialog)
+        await to_dialog(pilot, ConfirmDialog)
         await pilot.press("tab", "enter")
         await at(pilot, Stage.RESTORED)
         assert "38 of 40 keys are back" in screen_text(app)
@@ -298,10 +298,10 @@ async def test_undo_of_a_run_asks_and_puts_its_backup_back():
 
 def test_the_restore_dialog_warns_of_a_server_that_takes_no_key_back():
     full = Snapshot(0.0, 0.0, Server("redis", "7", "master", Address()), Memory(used_bytes=130, maxmemory_bytes=100))
-    asked = RestoreDialog("one.oomb", "cache-1", None, full).question
+    asked = restore_question("one.oomb", "cache-1", None, full)
     assert any("over maxmemory, at 130 % of maxmemory. Nothing is restored" in warning for warning in asked.warnings)
     roomy = replace(full, memory=replace(full.memory, used_bytes=50))
-    asked = RestoreDialog("one.oomb", "cache-1", None, roomy).question
+    asked = restore_question("one.oomb", "cache-1", None, roomy)
     assert (asked.warnings, "There is room for 50 B below maxmemory." in asked.lines) == ((), True)
 
 
@@ -315,7 +315,7 @@ async def test_the_list_scrolls_to_every_key_and_shows_a_long_name_whole():
         await until(pilot, lambda: '"session:000099"' in screen_text(app))
         await pilot.press("home", *["down"] * 7, "enter")
         await until(pilot, lambda: "100,000 bytes long" in screen_text(app))
-        assert "more, PgDn" in screen_text(app)
+        assert "up and down show the rest" in screen_text(app)
 
 
 async def test_hostile_names_come_through_every_stage():

@@ -14,9 +14,8 @@ from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, 
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget as budgets
-from redis_oom_tui.tui.dialogs.controls import paragraph, quoted
-from redis_oom_tui.tui.dialogs.kill import kill_question
-from redis_oom_tui.tui.drawing import DrawStyle, width
+from redis_oom_tui.tui.dialogs.questions import kill_question
+from redis_oom_tui.tui.drawing import DrawStyle, paragraph, quoted, width
 from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, Stage
 from redis_oom_tui.tui.glyphs import ASCII, FULL
 from redis_oom_tui.tui.panes import cleanup_draw, cleanup_form, limits_draw, log_draw

@@ -1,5 +1,7 @@
 """Dialogs: the safe answer has the focus, nothing that a slow link may type acts, Tab and Enter do."""
 
+from functools import partial
+
 import pytest
 from textual import events
 
@@ -10,10 +12,9 @@ from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.rules import budget
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
-from redis_oom_tui.tui.dialogs.kill import KillDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
-from redis_oom_tui.tui.dialogs.reader import ReadDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question, kill_question
+from redis_oom_tui.tui.dialogs.reader import ReadDialog, paragraphs
 from redis_oom_tui.tui.messages import ApplyRemedy
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys
@@ -289,8 +290,8 @@ async def test_small_terminals_cut_off_no_button(size):
 async def test_text_longer_than_the_screen_says_so_and_scrolls_to_its_end():
     app = an_app()
     async with app.run_test(size=(60, 14)) as pilot:
-        await opened(pilot, ReadDialog("Long", [(f"line {n}", "text") for n in range(60)]))
-        await until(pilot, lambda: "more, PgDn" in screen_text(app))
+        await opened(pilot, ReadDialog("Long", partial(paragraphs, [(f"line {n}", "text") for n in range(60)])))
+        await until(pilot, lambda: "up and down show the rest" in screen_text(app))
         for _ in range(12):
             await pilot.press("pagedown")
         await until(pilot, lambda: "line 59" in screen_text(app))
@@ -302,7 +303,7 @@ async def test_closing_a_client_names_it_by_what_it_is():
     )
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, KillDialog(client, "127.0.0.1:6379 (master)"))
+        await opened(pilot, ConfirmDialog(kill_question(client, "127.0.0.1:6379 (master)")))
         text = screen_text(app)
         for words in ("client 77", "10.0.0.9:5123", "\\x1b[2Jreports", "9.0 MiB", "127.0.0.1:6379"):
             assert words in text, words
@@ -317,12 +318,12 @@ async def test_a_client_is_picked_asked_about_and_closed_by_its_id():
         await pilot.press("c")
         await until(pilot, lambda: "Which client?" in screen_text(app))
         await pilot.press("down", "enter")
-        await until(pilot, lambda: isinstance(app.screen, KillDialog) and screen_text(app).strip() != "")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and screen_text(app).strip() != "")
         await pilot.press("enter")
         await pilot.pause()
         assert operator.calls == []
         app.post_message(ApplyRemedy(Remedy("triage", client_id=3)))
-        await until(pilot, lambda: isinstance(app.screen, KillDialog) and "10.0.0.3:5000" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and "10.0.0.3:5000" in screen_text(app))
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.calls == ["kill 3"])
 
@@ -359,10 +360,10 @@ async def test_memory_is_purged_from_the_palette_after_a_question():
 async def test_the_wheel_scrolls_the_text():
     app = an_app()
     async with app.run_test(size=(60, 14)) as pilot:
-        await opened(pilot, ReadDialog("Long", [(f"line {n}", "text") for n in range(60)]))
+        await opened(pilot, ReadDialog("Long", partial(paragraphs, [(f"line {n}", "text") for n in range(60)])))
         await until(pilot, lambda: "line 0" in screen_text(app))
-        text = app.screen.query_one("ScrollText")
-        text.wheel(3)
+        text = app.screen.query_one("DialogText")
+        text.post_message(events.MouseScrollDown(text, 1, 1, 0, 1, 0, False, False, False))
         await until(pilot, lambda: "line 0" not in screen_text(app) and "line 3" in screen_text(app))
 
 

@@ -20,13 +20,12 @@ from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, 
 from redis_oom_tui.models.scan import PatternRow, ScanState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
-from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
-from redis_oom_tui.tui.dialogs.kill import kill_question
-from redis_oom_tui.tui.dialogs.name import NameDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question, kill_question
+from redis_oom_tui.tui.dialogs.reader import name_lines
 from redis_oom_tui.tui.drawing import DrawStyle, Line, width
 from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, Stage
-from redis_oom_tui.tui.panes import cleanup_draw, limits_draw, log_draw, triage_findings
+from redis_oom_tui.tui.panes import cleanup_draw, limits_draw, log_draw, triage_lists
 from redis_oom_tui.tui.profiles import target
 from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.widgets.keybar import KeyBar
@@ -76,7 +75,7 @@ def questions(some: Sequence[bytes]) -> Drawn:
         client = ClientBuffer(1, text_of(name), name, name, name, name)
         yield ConfirmDialog(kill_question(client, text_of(name))).body(ROOM)
         yield ConfirmDialog(Question(text_of(name), (text_of(name),), "Do it", (text_of(name),))).body(ROOM)
-        yield NameDialog(KeyId(0, name[:2000], text_of(name)), (text_of(name),)).body(ROOM)
+        yield name_lines(KeyId(0, name[:2000], text_of(name)), (text_of(name),), ROOM)
 
 
 def details(some: Sequence[bytes]) -> Drawn:
@@ -103,7 +102,7 @@ def notices(some: Sequence[bytes]) -> Drawn:
 
 def clients(some: Sequence[bytes]) -> Drawn:
     hogs = [ClientBuffer(1, text_of(name), name, name, name, name, total_bytes=9 << 20) for name in some]
-    shown = triage_findings.Clients()
+    shown = triage_lists.Clients()
     shown.show(tuple(hogs), 100)
     yield shown.lines(ROOM, len(hogs) + 1)
 

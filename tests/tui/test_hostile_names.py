@@ -14,7 +14,7 @@ from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.rules.breakdown import rank
 from redis_oom_tui.tui.drawing import pad
 from redis_oom_tui.tui.screens.details import facts
-from redis_oom_tui.tui.widgets.columns import cells_of, fitting
+from redis_oom_tui.tui.widgets.table_model import cells_of, fitting
 from tests.support.names import TRAPS, harmless, names
 from tests.support.scripted import ScriptedSource, a_snapshot
 from tests.tui.support import an_app, screen_text, until

@@ -9,8 +9,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
-from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog
-from redis_oom_tui.tui.dialogs.keep_setting import KeepDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, KeepDialog
 from redis_oom_tui.tui.messages import ApplyRemedy, ChangeSetting, StartScan
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator

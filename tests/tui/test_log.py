@@ -12,7 +12,7 @@ from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
-from redis_oom_tui.tui.dialogs.restore import RestoreDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog
 from redis_oom_tui.tui.panes.log_draw import LogEntry, in_full
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator, a_plan, some_keys
@@ -195,7 +195,7 @@ async def test_an_entry_is_undone_after_a_question():
         while view.current.entry is None:
             await pilot.press("down")
         await pilot.press("z")
-        await until(pilot, lambda: isinstance(app.screen, RestoreDialog) and screen_text(app).strip() != "")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and screen_text(app).strip() != "")
         assert "/state/backups/1.jsonl" in screen_text(app)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: "38 of 40 keys are back" in screen_text(app))
@@ -214,7 +214,7 @@ async def test_a_damaged_backup_is_restored_only_as_far_as_it_can_be_read_and_th
         while view.current.entry is None:
             await pilot.press("down")
         await pilot.press("z")
-        await until(pilot, lambda: isinstance(app.screen, RestoreDialog) and "119 of 120" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and "119 of 120" in screen_text(app))
         assert "Restore what can be read" in screen_text(app)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: "38 of 40 keys are back" in screen_text(app))
@@ -242,7 +242,7 @@ async def test_any_backup_can_be_picked():
         await pilot.press("b")
         await until(pilot, lambda: "Which backup?" in screen_text(app))
         await pilot.press("down", "enter")
-        await until(pilot, lambda: isinstance(app.screen, RestoreDialog) and screen_text(app).strip() != "")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and screen_text(app).strip() != "")
         assert "/b/old.jsonl" in screen_text(app)
         await pilot.press("escape")
         await pilot.pause()

@@ -15,13 +15,12 @@ from redis_oom_tui.rules.cluster import worst_first
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
-from redis_oom_tui.tui.dialogs.purge import PurgeDialog
-from redis_oom_tui.tui.dialogs.reap import ReapDialog
+from redis_oom_tui.tui.dialogs.questions import purge_question, reap_question
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.header_model import HeaderModel
 from redis_oom_tui.tui.messages import ChangeSetting
 from redis_oom_tui.tui.panes.log_draw import LogEntry, log_entries, log_row
-from redis_oom_tui.tui.panes.triage_nodes import _sums
+from redis_oom_tui.tui.panes.triage_lists import _sums
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
@@ -110,10 +109,10 @@ def test_the_sum_of_nodes_without_a_limit_is_of_no_limit(free: set[int], told: s
 def test_what_is_done_to_all_nodes_is_told_with_the_sums_of_all() -> None:
     fleet = a_fleet()
     held = sum(view.snapshot.keys for view in fleet.fleet.primaries if view.snapshot) if fleet.fleet else 0
-    lines = " ".join(ReapDialog("the cluster", fleet).question.lines)
+    lines = " ".join(reap_question("the cluster", fleet).lines)
     assert f"of {count(held)} keys have a TTL" in lines
     assert held == 3 * fleet.keys
-    assert "RSS of all primaries is" in " ".join(PurgeDialog("the cluster", fleet).question.lines)
+    assert "RSS of all primaries is" in " ".join(purge_question("the cluster", fleet).lines)
 
 
 async def test_actions_on_every_node_are_in_the_log_each_with_its_node() -> None:
@@ -215,7 +214,6 @@ async def test_a_setting_is_for_all_nodes_or_for_the_one_shown(monkeypatch: pyte
             app.screen.query_one("#alone").focus()
             await pilot.press("enter")
             await until(pilot, lambda: "On n:7002 alone." in screen_text(app))
-        # The node that is shown is over its limit: keys would be evicted there at once.
         await pilot.press(*"evict", "enter")
         await until(pilot, lambda: f"on {'n:7002' if alone else 'all'}" in operator.calls)
         told = "read back on n:7002 alone" if alone else "read back on all 1 nodes"

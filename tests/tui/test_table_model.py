@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_oom_tui.tui.widgets.columns import Column, column_at, fitting, ordered
-from redis_oom_tui.tui.widgets.table_model import HOLD_SECONDS, TableModel
+from redis_oom_tui.tui.widgets.table_model import HOLD_SECONDS, Column, TableModel, column_at, fitting, ordered
 
 COLUMNS = (
     Column("size", "BYTES", 8, lambda row, w: str(row[1]), lambda row: row[1], align="right"),

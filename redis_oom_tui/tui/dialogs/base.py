@@ -1,36 +1,119 @@
-"""The frame of every dialog: nothing happens at once, Cancel has the focus, Escape goes back, Tab and Enter act.
+"""What every dialog is: nothing happens at once, Cancel has the focus, Escape goes back, Tab and Enter act.
 
 On a slow link a split escape sequence arrives as letters and digits, so none of them does anything here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.screen import ModalScreen
 from textual.widget import Widget
+from textual.widgets import Input
 
-from redis_oom_tui.tui.dialogs.box import Box
-from redis_oom_tui.tui.dialogs.controls import FootLine, PushButton, ScrollText, TitleLine
-from redis_oom_tui.tui.dialogs.input_guard import InputGuard
-from redis_oom_tui.tui.dialogs.word import WordLine
-from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.dialogs.controls import PushButton
+from redis_oom_tui.tui.drawing import Line, clip
+from redis_oom_tui.tui.glyphs import ASCII
 from redis_oom_tui.tui.host import Host
+from redis_oom_tui.tui.widgets.fields import Field, LabelledField
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
+from redis_oom_tui.tui.widgets.scrolling import ScrollingText
 
 T = TypeVar("T")
 
+_WIDEST = 78
+_BORDERED_FROM = 16
+_AIR = 2
 
-def _typed_hint(word: str) -> str:
-    return f"Type {word}, then Enter; Esc goes back"
+
+class InputGuard(ModalScreen[T | None], Generic[T]):
+    """A modal screen that is deaf for `GUARD_SECONDS`: keys meant for what was on screen before do not answer it."""
+
+    GUARD_SECONDS: ClassVar[float] = 0.3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.guarded = self.GUARD_SECONDS > 0
+
+    @property
+    def host(self) -> Host:
+        """The app, as far as it is known here."""
+        return cast("Host", self.app)
+
+    def on_mount(self) -> None:
+        """Begin to listen after the first moment."""
+        if self.guarded:
+            self.set_timer(self.GUARD_SECONDS, self._listen)
+
+    def _listen(self) -> None:
+        self.guarded = False
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is heard while it is fresh."""
+        del action, parameters
+        return not self.guarded
+
+
+class DialogText(ScrollingText, can_focus=False):
+    """The text of a dialog: the dialog's keys and the wheel move it, it never takes the focus."""
+
+
+class Box(Vertical):
+    """As large as the content needs and the terminal has; the title stands on its edge."""
+
+    DEFAULT_CSS = """
+    Box {
+        background: $panel;
+        border: solid $accent;
+        height: auto;
+        border-title-style: bold reverse;
+        border-subtitle-color: $foreground;
+        border-subtitle-style: dim;
+    }
+    Box.-ascii { border: ascii $accent; }
+    Box.-danger { border: solid $error; }
+    Box.-danger.-ascii { border: ascii $error; }
+    Box.-plain { border: none; border-top: solid $accent; }
+    Box.-plain.-ascii { border-top: ascii $accent; }
+    Box.-danger.-plain { border: none; border-top: solid $error; }
+    Box.-danger.-plain.-ascii { border-top: ascii $error; }
+    Box.-airy #content, Box.-airy #fields { margin-bottom: 1; }
+    """
+
+    def __init__(self, content: LineWidget, needed: Callable[[int], int], *, title: str, danger: bool) -> None:
+        super().__init__(id="box")
+        self._content = content
+        self._needed = needed
+        self.border_title = Content(title)
+        self.set_class(danger, "-danger")
+
+    def fit(self) -> None:
+        """Take the size that suits the terminal, the content and the fields as they are now."""
+        columns, rows = self.app.size
+        plain = rows < _BORDERED_FROM
+        self.set_class(plain, "-plain")
+        self.set_class(cast("Host", self.app).pen.glyphs is ASCII, "-ascii")
+        width = columns if plain else min(columns, _WIDEST)
+        self.styles.width = width
+        fields = self.query_one("#fields")
+        fields.display = bool(fields.children)
+        fixed = (2 if plain else 3) + len(fields.children)
+        needed = self._needed(width if plain else width - 2)
+        self.set_class(not plain and rows - fixed - needed >= _AIR, "-airy")
+        self._content.styles.height = max(1, min(needed, rows - fixed))
+        self.call_after_refresh(self._content.redraw)
 
 
 class Dialog(InputGuard[T], Generic[T]):
     """A question with its answer, or None where it was left.
 
     A subclass gives a title, `body` and the label of what acts; `fields` are widgets between the text and the buttons,
-    and `answer` is what pressing the acting button returns. What acts is dead until `word`, where given, was typed.
+    and `answer` is what pressing the acting button returns.
     """
 
     CANCEL: ClassVar[str] = "Cancel"
@@ -51,25 +134,26 @@ class Dialog(InputGuard[T], Generic[T]):
         Binding("pageup", "go_page(-1)", "Page up", show=False),
     ]
 
-    def __init__(self, title: str, *, act: str | None, danger: bool = False, word: str | None = None) -> None:
+    def __init__(self, title: str, *, act: str | None, danger: bool = False) -> None:
         super().__init__()
-        self.title_text = title
         self.act = act
         self.danger = danger
-        self.word = word
-        self.box = Box(danger=danger)
-        if word is not None:
-            self.hint = _typed_hint(word)
+        self.title_text = title
+        self.word: str | None = None
+        self.text = DialogText(self._indented)
+        self.content: LineWidget = self.text
 
-    @property
-    def host(self) -> Host:
-        """The app, as far as it is known here."""
-        return cast("Host", self.app)
+    def _indented(self, width: int) -> list[Line]:
+        return [clip(((" ", "text"), *line), width) for line in self.body(max(1, width - 2))]
 
     def body(self, width: int) -> Sequence[Line]:
         """The text of the question in lines of at most `width` cells."""
         del width
         return ()
+
+    def needed(self, width: int) -> int:
+        """The lines that all of the content takes."""
+        return len(self._indented(width))
 
     def fields(self) -> Iterable[Widget]:
         """Widgets of one line each between the text and the buttons."""
@@ -80,17 +164,15 @@ class Dialog(InputGuard[T], Generic[T]):
         return None
 
     def order(self) -> list[Widget]:
-        """What Tab goes through: Cancel, the word to type, what acts, and the choices."""
+        """What Tab goes through: Cancel, a word to type, what acts, and the choices."""
         cancel, *act = self.query(PushButton).results(PushButton)
         fields = [widget for widget in self.query("#fields > *").results(Widget) if widget.can_focus]
         return [cancel, *self.query("#word").results(Widget), *act, *fields]
 
     def compose(self) -> ComposeResult:
-        """Title, text, fields, buttons."""
-        with self.box:
-            yield TitleLine(self.title_text, danger=self.danger)
-            yield ScrollText(self.body)
-            yield FootLine(self.hint, always=self.hint != Dialog.hint)
+        self.content.id = "content"
+        with Box(self.content, self.needed, title=self.title_text, danger=self.danger):
+            yield self.content
             with Vertical(id="fields"):
                 yield from self.fields()
                 if self.word is not None:
@@ -101,30 +183,18 @@ class Dialog(InputGuard[T], Generic[T]):
                     yield PushButton(self.act, id="act", danger=self.danger, disabled=self.word is not None)
 
     def on_mount(self) -> None:
-        """Fit the box to the terminal, and begin to listen after a moment."""
-        self.box.fit()
-        self.listen_soon()
+        """Fit the box to the terminal."""
+        self.refit()
 
     def on_resize(self) -> None:
         """Another terminal, another box."""
-        self.box.fit()
+        self.refit()
 
     def refit(self) -> None:
-        """The text has changed, perhaps in length."""
-        self.box.fit()
-        self.box.show_rest()
-
-    async def want(self, word: str | None) -> None:
-        """From now on what acts is dead until `word` was typed, or, without one, alive."""
-        if word == self.word:
-            return
-        self.word = word
-        self.hint = type(self).hint if word is None else _typed_hint(word)
-        self.query_one(FootLine).say(self.hint, always=word is not None)
-        self.query_one("#act", PushButton).disabled = word is not None
-        await self.query(WordLine).remove()
-        if word is not None:
-            await self.query_one("#fields", Vertical).mount(WordLine(word))
+        """The text, the fields or the terminal have changed."""
+        box = self.query_one(Box)
+        box.border_subtitle = Content(self.hint)
+        box.fit()
 
     def action_leave(self) -> None:
         """Back, changing nothing."""
@@ -139,8 +209,8 @@ class Dialog(InputGuard[T], Generic[T]):
 
     def action_go_down(self, lines: int) -> None:
         """Move the text by a line; where all of it is seen, go through the choices and Cancel, never to what acts."""
-        if self.box.scrolls:
-            self.box.scroll_lines(lines)
+        if self.text.scrolls:
+            self.text.action_scroll(lines)
             return
         harmless = [widget for widget in self.query("#fields *, #cancel").results(Widget) if widget.can_focus]
         at = harmless.index(self.focused) if self.focused in harmless else len(harmless) - 1
@@ -148,16 +218,7 @@ class Dialog(InputGuard[T], Generic[T]):
 
     def action_go_page(self, pages: int) -> None:
         """Move the text by what is shown of it."""
-        self.box.scroll_pages(pages)
-
-    @on(ScrollText.Wheel)
-    def _wheeled(self, message: ScrollText.Wheel) -> None:
-        message.stop()
-        self.turn(message.by)
-
-    def turn(self, lines: int) -> None:
-        """The mouse wheel moves the text."""
-        self.box.scroll_lines(lines)
+        self.text.action_page(pages)
 
     @on(PushButton.Pressed)
     def _pressed(self, message: PushButton.Pressed) -> None:
@@ -166,6 +227,73 @@ class Dialog(InputGuard[T], Generic[T]):
             self.conclude()
         else:
             self.action_leave()
+
+    def conclude(self) -> None:
+        """Give the answer, if there is one."""
+        answer = self.answer()
+        if answer is not None:
+            self.dismiss(answer)
+
+
+class WordLine(LabelledField):
+    """The field for the word that has to be typed before something large runs."""
+
+    class Typed(Message):
+        """What stands in the field is the word (`right`), or is not; `entered` after Enter in the field."""
+
+        def __init__(self, *, right: bool, entered: bool) -> None:
+            super().__init__()
+            self.right = right
+            self.entered = entered
+
+    def __init__(self, word: str) -> None:
+        field = Field(id="word", placeholder="_" * len(word))
+        super().__init__(f" Type {word} to go on:", field, role="warn")
+        self._word = word
+
+    def take(self, event: events.Key) -> bool:
+        """Take a letter of the word that was typed with the focus elsewhere; False for any other key.
+
+        Only its own letters: what a split escape sequence leaves behind stays out of the field.
+        """
+        if not event.character or event.character not in self._word:
+            return False
+        self.screen.set_focus(self.field, scroll_visible=False)
+        self.field.action_end()
+        self.field.insert_text_at_cursor(event.character)
+        return True
+
+    @on(Input.Changed)
+    @on(Input.Submitted)
+    def _typed(self, message: Input.Changed | Input.Submitted) -> None:
+        message.stop()
+        right = message.value.strip() == self._word
+        self.post_message(self.Typed(right=right, entered=isinstance(message, Input.Submitted)))
+
+
+def _hint(word: str | None) -> str:
+    return Dialog.hint if word is None else f"Type {word}, then Enter; Esc goes back"
+
+
+class WordDialog(Dialog[T], Generic[T]):
+    """A dialog whose acting button is dead until `word`, where there is one, was typed."""
+
+    def __init__(self, title: str, *, act: str, danger: bool = False, word: str | None = None) -> None:
+        super().__init__(title, act=act, danger=danger)
+        self.word = word
+        self.hint = _hint(word)
+
+    async def want(self, word: str | None) -> None:
+        """From now on what acts is dead until `word` was typed, or, without one, alive."""
+        if word == self.word:
+            return
+        self.word = word
+        self.hint = _hint(word)
+        self.query_one("#act", PushButton).disabled = word is not None
+        await self.query(WordLine).remove()
+        if word is not None:
+            await self.query_one("#fields", Vertical).mount(WordLine(word))
+        self.refit()
 
     def on_key(self, event: events.Key) -> None:
         """The word may be typed wherever the focus is."""
@@ -178,9 +306,3 @@ class Dialog(InputGuard[T], Generic[T]):
         self.query_one("#act", PushButton).disabled = not message.right
         if message.right and message.entered:
             self.conclude()
-
-    def conclude(self) -> None:
-        """Give the answer, if there is one."""
-        answer = self.answer()
-        if answer is not None:
-            self.dismiss(answer)

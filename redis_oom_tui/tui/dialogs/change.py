@@ -1,16 +1,22 @@
-"""Changing a setting: old and new, what follows, and whether it is kept in the file or only for a minute."""
+"""Changing a setting: typing a new value, and the question with old, new, what follows, and how it is kept."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from msgspec import Struct
+from textual import on
 from textual.widget import Widget
+from textual.widgets import Input
+from textual.worker import WorkType
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import shown_value
+from redis_oom_tui.models.action import SettingView
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.controls import Toggle, marked, paragraph
-from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
+from redis_oom_tui.tui.dialogs.controls import Toggle
+from redis_oom_tui.tui.drawing import Line, marked, paragraph
+from redis_oom_tui.tui.widgets.fields import Field
 
 REVERT_SECONDS = 60.0
 _REWRITE = (
@@ -28,7 +34,7 @@ class ChangeChoice(Struct, frozen=True):
     revert_after: float | None = None
 
 
-class ChangeDialog(Dialog[ChangeChoice]):
+class ChangeDialog(WordDialog[ChangeChoice]):
     """Asks before a setting is changed. `why_not_persist` is why CONFIG REWRITE cannot be offered here;
     `persisted` says, for an undo, that the new value went into the config file. `alone` is the same change for one node
     of a cluster, which may be chosen in place of all.
@@ -101,14 +107,14 @@ class ChangeDialog(Dialog[ChangeChoice]):
         return self._on("persist")
 
     def _on(self, name: str) -> bool:
-        return any(toggle.on for toggle in self.query(f"#{name}").results(Toggle))
+        return any(toggle.value for toggle in self.query(f"#{name}").results(Toggle))
 
-    async def on_toggle_turned(self, message: Toggle.Turned) -> None:
+    async def on_checkbox_changed(self, message: Toggle.Changed) -> None:
         """One excludes the other: what is to go back by itself must not stay in the file. One node alone may evict
         nothing where others would.
         """
         for other in self.query("#persist, #revert").results(Toggle):
-            if other is not message.toggle and message.toggle.on and message.toggle.id != "alone":
+            if other is not message.checkbox and message.value and message.checkbox.id != "alone":
                 other.turn_off()
         await self.want(self.change.word)
         self.refit()
@@ -117,3 +123,54 @@ class ChangeDialog(Dialog[ChangeChoice]):
         """The change, and both choices."""
         revert_after = REVERT_SECONDS if self._on("revert") else None
         return ChangeChoice(self.change, persist=self._persists, revert_after=revert_after)
+
+
+class ValueDialog(Dialog[Change]):
+    """Answers with the change that `propose` made of what was typed."""
+
+    AUTO_FOCUS = "#value"
+
+    def __init__(self, view: SettingView, propose: Callable[[str], Awaitable[Change]], hints: Sequence[str]) -> None:
+        super().__init__(f"New value of {safe_text(view.setting.name, 40)}", act="Look at it")
+        self.view = view
+        self.propose = propose
+        self.hints = hints
+        self.error = ""
+
+    def body(self, width: int) -> Sequence[Line]:
+        """The sentence, the present value, what may be typed, what was wrong."""
+        setting = self.view.setting
+        lines = paragraph(safe_text(self.view.sentence), width)
+        lines += paragraph(f"Now: {shown_value(setting.name, setting.value)}", width, "title")
+        for hint in self.hints:
+            lines += paragraph(safe_text(hint), width, "dim")
+        if self.error:
+            lines += marked("! ", safe_text(self.error), width, "warn", "warn")
+        return lines
+
+    def fields(self) -> Iterable[Widget]:
+        """Where it is typed."""
+        yield Field(id="value", placeholder="then Enter; nothing is changed yet")
+
+    def order(self) -> list[Widget]:
+        """The field comes first here: what follows is only a look at what the value would do."""
+        return [self.query_one("#value"), self.query_one("#act"), self.query_one("#cancel")]
+
+    @on(Input.Submitted, "#value")
+    def _entered(self, message: Input.Submitted) -> None:
+        message.stop()
+        self.conclude()
+
+    def conclude(self) -> None:
+        """Ask what the value would mean; a later press supersedes an earlier one."""
+        looking: WorkType[None] = self._look
+        self.run_worker(looking, name="look at a value", group="propose", exclusive=True, exit_on_error=False)
+
+    async def _look(self) -> None:
+        try:
+            change = await self.propose(self.query_one("#value", Input).value)
+        except TriageError as error:
+            self.error = str(error)
+            self.refit()
+        else:
+            self.dismiss(change)

@@ -1,21 +1,27 @@
-"""A question whose answer is a path: of a new file, or of one that is there."""
+"""Questions whose answer is a path: of a new file, of one that is there, of the incident report."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec import Struct
 from textual import on
 from textual.widget import Widget
 from textual.widgets import Input
 
 from redis_oom_tui.formatting.sanitize import cut, safe_text
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.controls import Field, marked, paragraph
-from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.dialogs.controls import Toggle
+from redis_oom_tui.tui.drawing import Line, marked, paragraph
+from redis_oom_tui.tui.widgets.fields import Field
 
 T = TypeVar("T")
 
 _LABEL = "Full path  "
+_REPORT = (
+    "What the verdicts were since this screen was opened, figures before and after, findings, what the last scan found,"
+    " and what was done. Markdown, or JSON for a name that ends in .json. It holds no secret."
+)
 
 
 class AsksPath(Dialog[T]):
@@ -100,3 +106,26 @@ class PathDialog(AsksPath[Path]):
     def answer(self) -> Path | None:
         """The path."""
         return self.path()
+
+
+class ExportChoice(Struct, frozen=True):
+    """The new file, and whether names of keys and clients go into it."""
+
+    path: Path
+    names: bool = True
+
+
+class ExportDialog(AsksPath[ExportChoice]):
+    """Answers with a new path, and the choice of names."""
+
+    def __init__(self, proposed: Path) -> None:
+        super().__init__("Write the incident report", _REPORT, proposed, act="Write it", new=True)
+
+    def fields(self) -> Sequence[Widget]:
+        """The path, and the names."""
+        return [*super().fields(), Toggle("with names of keys and clients", on=True, id="names")]
+
+    def answer(self) -> ExportChoice | None:
+        """The choice, or None with the reason shown."""
+        path = self.path()
+        return None if path is None else ExportChoice(path, self.query_one("#names", Toggle).value)

@@ -5,11 +5,12 @@ from typing import ClassVar
 
 from msgspec import Struct
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.controls import ScrollText, paragraph
-from redis_oom_tui.tui.drawing import Line, spread
+from redis_oom_tui.tui.drawing import Line, paragraph, spread
+from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
 
 class Option(Struct, frozen=True):
@@ -22,57 +23,63 @@ class Option(Struct, frozen=True):
     badge_role: str = "warn"
 
 
+class OptionList(CursorList[Option]):
+    """The options under what they are for, each with its note below it."""
+
+    one_line = False
+
+    def __init__(self, intro: str, options: Sequence[Option]) -> None:
+        super().__init__()
+        self._intro = intro
+        self._options = tuple(options)
+
+    @property
+    def items(self) -> Sequence[Option]:
+        """The options."""
+        return self._options
+
+    def above(self, width: int, height: int) -> Sequence[Line]:
+        """What they are for."""
+        del height
+        return paragraph(safe_text(self._intro), width - 2, "text", " ")
+
+    def row(self, item: Option, width: int, *, here: bool) -> Sequence[Line]:
+        """Its label and badge, its note."""
+        mark, role = (self.pen.glyphs.cursor, "cursor") if here else (" ", "text")
+        badge = ((" ", role), (f" {item.badge} ", item.badge_role)) if item.badge else ()
+        label = spread(((f" {mark} {safe_text(item.label)} ", role), *badge), (), width, role)
+        return [label, *(paragraph(safe_text(item.note), width - 2, "dim", "     ") if item.note else ())]
+
+    def needed(self, width: int) -> int:
+        """The lines that all of it takes."""
+        rows = sum(len(self.row(option, width, here=False)) for option in self._options)
+        return rows + len(self.above(width, 0))
+
+
 class PickDialog(Dialog[str]):
     """Up and Down choose, Enter picks (`enter` says what that is); nothing happens yet, a confirmation follows."""
 
     CANCEL = "Back"
-    AUTO_FOCUS = ""
+    AUTO_FOCUS = "OptionList"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "pick", show=False)]
 
     def __init__(self, title: str, intro: str, options: Sequence[Option], *, at: int = 0, enter: str = "picks") -> None:
         super().__init__(title, act=None)
         self.hint = f"Up and Down choose, Enter {enter}, Esc goes back"
-        self.intro = intro
-        self.options = tuple(options)
-        self.at = max(0, min(at, len(options) - 1))
+        self.options = OptionList(intro, options)
+        self.options.go_to(at)
+        self.content = self.options
 
-    def body(self, width: int) -> Sequence[Line]:
-        """The options, the chosen one marked."""
-        lines: list[Line] = list(paragraph(safe_text(self.intro), width))
-        cursor = self.host.pen.glyphs.cursor
-        for n, option in enumerate(self.options):
-            mark, role = (cursor, "cursor") if n == self.at else (" ", "text")
-            badge = ((" ", role), (f" {option.badge} ", option.badge_role)) if option.badge else ()
-            lines.append(spread(((f"{mark} {safe_text(option.label)} ", role), *badge), (), width, role))
-            if option.note:
-                lines += paragraph(safe_text(option.note), width, "dim", "    ")
-        return lines
+    def needed(self, width: int) -> int:
+        """As the options have it."""
+        return self.options.needed(width)
 
-    def action_go_down(self, lines: int) -> None:
-        """Choose the next one."""
-        self.at = max(0, min(len(self.options) - 1, self.at + lines))
-        self._follow()
-
-    def action_go_page(self, pages: int) -> None:
-        """Choose one further away."""
-        self.action_go_down(pages * 5)
-
-    def turn(self, lines: int) -> None:
-        """The mouse wheel chooses, too."""
-        self.action_go_down(lines)
-
-    def _follow(self) -> None:
-        text = self.query_one(ScrollText)
-        width = max(1, text.size.width - 2)
-        rows = self.body(width)
-        cursor = next((n for n, line in enumerate(rows) if line and line[0][1] == "cursor"), 0)
-        text.top = max(0, min(cursor - 1, text.top), cursor + 2 - text.size.height)
-        text.redraw()
-        self.box.show_rest()
+    def order(self) -> list[Widget]:
+        """The options, and the way back."""
+        return [self.options, self.query_one("#cancel")]
 
     def action_pick(self) -> None:
-        """Answer with the one that is marked; with Back in focus, go back."""
-        if self.focused is not None and self.focused.id == "cancel":
-            self.action_leave()
-        elif self.options:
-            self.dismiss(self.options[self.at].value)
+        """Answer with the one under the cursor."""
+        option = self.options.current
+        if option is not None:
+            self.dismiss(option.value)

@@ -11,15 +11,15 @@ from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import confirm_word, without_copy
-from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle, marked, paragraph, quoted
-from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.dialogs.base import WordDialog
+from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle
+from redis_oom_tui.tui.drawing import Line, marked, paragraph, quoted
 
 _SAMPLES = 5
 _ONE_LINE_FROM = 56
 
 
-class PlanDialog(Dialog[BackupChoice]):
+class PlanDialog(WordDialog[BackupChoice]):
     """Answers with the choice of a backup. The plan is frozen: nothing that happens behind the dialog changes it.
 
     `consent` says what has to be read, for a choice of backup; `budget` what the plan does for the memory; `hidden`
@@ -108,9 +108,9 @@ class PlanDialog(Dialog[BackupChoice]):
             label = f"write each key to a backup first, but for {count(self._lost)}"
         yield Toggle(label, on=self.choice.wanted and possible, id="backup", disabled=not possible)
 
-    async def on_toggle_turned(self) -> None:
+    async def on_checkbox_changed(self) -> None:
         """Without a backup there is no way back: the text says so, and the word has to be typed."""
-        self.choice = replace(self.choice, wanted=self.query_one("#backup", Toggle).on)
+        self.choice = replace(self.choice, wanted=self.query_one("#backup", Toggle).value)
         self.query_one("#act", PushButton).relabel(self._label(narrow=self.app.size.width < _ONE_LINE_FROM))
         await self.want(self._word())
         self.refit()
@@ -121,7 +121,6 @@ class PlanDialog(Dialog[BackupChoice]):
     def on_resize(self) -> None:
         """A narrow terminal has no room for all that the button says."""
         self.query_one("#act", PushButton).relabel(self._label(narrow=self.app.size.width < _ONE_LINE_FROM))
-        super().on_resize()
 
     def _label(self, *, narrow: bool = False) -> str:
         """What the button does, and what of it cannot come back."""

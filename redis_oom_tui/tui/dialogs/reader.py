@@ -1,29 +1,56 @@
-"""Something to read in full: a long name, an entry of the log, what an action came to."""
+"""Something to read in full in a box: a long name, an entry of the log, what a policy means, what grew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from redis_oom_tui.formatting.hogs import changes
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.scan import Comparison
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.controls import paragraph
-from redis_oom_tui.tui.drawing import Line, Piece
+from redis_oom_tui.tui.drawing import Line, Piece, cut_end, marked, paragraph, quoted
+
+_MOST_FAMILIES = 50
 
 
 class ReadDialog(Dialog[bool]):
-    """Text that scrolls. `pieces` are (text, role); what they say is made harmless here."""
+    """Text that scrolls: what `text` gives for a width, made harmless by whoever gives it."""
 
     CANCEL = "Close"
 
-    def __init__(self, title: str, pieces: Sequence[Piece], *, act: str | None = None) -> None:
+    def __init__(self, title: str, text: Callable[[int], Sequence[Line]], *, act: str | None = None) -> None:
         super().__init__(title, act=act)
-        self.pieces = tuple(pieces)
+        self._lines = text
 
     def body(self, width: int) -> Sequence[Line]:
-        """Each piece as a paragraph."""
-        lines: list[Line] = []
-        for text, role in self.pieces:
-            lines += paragraph(safe_text(text), width, role)
-        return lines
+        """The text."""
+        return self._lines(width)
 
     def answer(self) -> bool | None:
         """What the second button offers."""
         return True
+
+
+def paragraphs(pieces: Sequence[Piece], width: int) -> list[Line]:
+    """Each piece as a paragraph."""
+    return [line for text, role in pieces for line in paragraph(safe_text(text), width, role)]
+
+
+def name_lines(key: KeyId, facts: Sequence[str], width: int) -> list[Line]:
+    """A key's whole name, however long, by its exact bytes; `facts` are sentences about the key."""
+    lines = paragraphs([(fact, "text") for fact in facts], width)
+    where = f"Database {key.db}" + (f", node {safe_text(key.node)}" if key.node else "")
+    lines += paragraph(f"{where}; the name is {count(len(key.key))} bytes long:", width, "dim")
+    return [*lines, *quoted(key.key, width)]
+
+
+def growth_lines(comparison: Comparison, width: int) -> list[Line]:
+    """What grew: a row a family, the largest change first, under what makes the two scans hard to compare."""
+    since, *rest = changes(comparison, _MOST_FAMILIES)
+    head, *families = rest[len(comparison.notes) :]
+    lines: list[Line] = [((cut_end(since, width), "text"),)]
+    for note in comparison.notes:
+        lines += marked("! ", safe_text(note), width, "warn", "warn")
+    if not comparison.patterns:
+        lines.append((("No family of keys has grown or shrunk.", "text"),))
+    return [*lines, ((cut_end(head, width), "dim"),), *(((cut_end(row, width), "text"),) for row in families)]

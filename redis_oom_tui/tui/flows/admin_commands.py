@@ -10,10 +10,8 @@ from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules.breakdown import others
 from redis_oom_tui.tui import messages
-from redis_oom_tui.tui.dialogs.kill import KillDialog
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
-from redis_oom_tui.tui.dialogs.purge import PurgeDialog
-from redis_oom_tui.tui.dialogs.reap import ReapDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, kill_question, purge_question, reap_question
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import LogState
 
@@ -30,10 +28,10 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
             if client is not None:
                 await kill(actions, client)
         case messages.PurgeMemory():
-            if await actions.ask(PurgeDialog(actions.where, actions.snapshot)):
+            if await actions.ask(ConfirmDialog(purge_question(actions.where, actions.snapshot))):
                 _tell(actions, await actions.operator.purge())
         case messages.ReapExpired():
-            if await actions.ask(ReapDialog(actions.where, actions.snapshot)):
+            if await actions.ask(ConfirmDialog(reap_question(actions.where, actions.snapshot))):
                 _tell(actions, await actions.operator.reap())
     await read(actions)
 
@@ -62,7 +60,7 @@ def _label(client: ClientBuffer) -> str:
 
 async def kill(actions: ActionController, client: ClientBuffer) -> None:
     """Ask, and close the connection."""
-    if await actions.ask(KillDialog(client, actions.where)):
+    if await actions.ask(ConfirmDialog(kill_question(client, actions.where))):
         _tell(actions, await actions.operator.kill_client(client))
 
 

@@ -16,7 +16,7 @@ from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
-from redis_oom_tui.tui.dialogs.restore import RestoreDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, restore_question
 from redis_oom_tui.tui.drawing import moment
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
@@ -112,7 +112,8 @@ async def restore(actions: ActionController, path: Path | None) -> None:
     backup = next((one for one in known if one.path == str(path)), None)
     inspection = await asyncio.to_thread(actions.operator.inspect_backup, path)
     restoring = actions.operator.restore(path, damaged_ok=inspection.damaged)
-    if await actions.ask(RestoreDialog(str(path), actions.where, backup, actions.snapshot, inspection)) is None:
+    question = restore_question(str(path), actions.where, backup, actions.snapshot, inspection)
+    if await actions.ask(ConfirmDialog(question)) is None:
         return
     actions.app.action_show_pane("cleanup")
 

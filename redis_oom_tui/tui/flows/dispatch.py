@@ -7,7 +7,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
 from redis_oom_tui.tui.flows import admin_commands, cleanup, limits, profiles, report, scans
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage

@@ -12,10 +12,9 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import ActsOnNodes
 from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.tui import messages
-from redis_oom_tui.tui.dialogs.change import ChangeDialog
-from redis_oom_tui.tui.dialogs.keep_setting import KeepDialog
+from redis_oom_tui.tui.dialogs.change import ChangeDialog, ValueDialog
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
-from redis_oom_tui.tui.dialogs.value import ValueDialog
+from redis_oom_tui.tui.dialogs.questions import KeepDialog
 from redis_oom_tui.tui.flows.controller import ActionController
 
 _LOOK_SECONDS = 0.25

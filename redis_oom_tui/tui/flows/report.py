@@ -18,7 +18,7 @@ from redis_oom_tui.rules.findings.unread import refused_reads
 from redis_oom_tui.rules.report import nameless_clients, without_names
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.tui.dialogs.export import ExportDialog
+from redis_oom_tui.tui.dialogs.path import ExportDialog
 from redis_oom_tui.tui.flows.controller import ActionController
 
 

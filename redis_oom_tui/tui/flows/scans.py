@@ -1,6 +1,7 @@
 """Scans in files: keep the one on screen; open an earlier one, to go on with it or to see what grew since."""
 
 import asyncio
+import functools
 import re
 import time
 from pathlib import Path
@@ -12,9 +13,9 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import SavedScan, ScanState, ScanView
 from redis_oom_tui.ports import GoesOn
 from redis_oom_tui.rules.compare import compare
-from redis_oom_tui.tui.dialogs.confirm import ConfirmDialog, Question
-from redis_oom_tui.tui.dialogs.growth import GrowthDialog
 from redis_oom_tui.tui.dialogs.path import PathDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
+from redis_oom_tui.tui.dialogs.reader import ReadDialog, growth_lines
 from redis_oom_tui.tui.flows.controller import ActionController
 
 _JUST_NOW_SECONDS = 10.0
@@ -81,7 +82,7 @@ async def open_saved(actions: ActionController) -> None:
         actions.host.tell("Opened to compare with: scan with r, and once that is complete the findings say what grew")
     else:
         actions.host.scanner.compare_with(saved)
-        await actions.ask(GrowthDialog(compare(saved, now)))
+        await actions.ask(ReadDialog("What grew", functools.partial(growth_lines, compare(saved, now))))
 
 
 def _at_hand(actions: ActionController) -> SavedScan | None:

@@ -11,8 +11,7 @@ from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.rules.budget import TARGET, beyond
-from redis_oom_tui.tui.dialogs.controls import cut_end, marked, paragraph
-from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, pad
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, cut_end, marked, pad, paragraph
 from redis_oom_tui.tui.flows.state import CleanupState
 from redis_oom_tui.tui.panes.cleanup_form import Entry, Form, summary, value
 

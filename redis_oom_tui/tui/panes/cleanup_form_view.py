@@ -14,6 +14,46 @@ from redis_oom_tui.tui.panes.base import host_of
 from redis_oom_tui.tui.panes.cleanup_draw import form_head, form_hint, form_line
 from redis_oom_tui.tui.panes.cleanup_form import Entry, Form
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
+from redis_oom_tui.tui.widgets.fields import Field, LabelledField
+
+
+class EditLine(LabelledField):
+    """Open while a line of the form is typed; Enter and Tab keep, Escape drops."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "keep", "Keep it", show=False)]
+    DEFAULT_CSS = """
+    EditLine { display: none; }
+    EditLine.-open { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("", Field(id="edit"), role="key")
+        self.entry: Entry | None = None
+
+    def open(self, entry: Entry, text: str) -> None:
+        """Type into that line."""
+        self.entry = entry
+        self.label.put(f" {entry.label}:")
+        self.field.value = text
+        self.field.cursor_position = len(text)
+        self.field.placeholder = entry.hint
+        self.add_class("-open")
+        self.field.focus()
+
+    def action_keep(self) -> None:
+        """As Enter does: the focus never leaves a line that is still open."""
+        self.field.post_message(Field.Submitted(self.field, self.field.value))
+
+    def close(self) -> None:
+        """Hide it."""
+        self.entry = None
+        self.remove_class("-open")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is being typed."""
+        return self.entry is not None
+
 
 _LEAST_HINT = 3
 

@@ -1,13 +1,14 @@
 """A cleanup after its form: the search, the frozen list, the run, its report, the restoring."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
 from redis_oom_tui.models.plan import KeyOutcome, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.tui.dialogs.name import NameDialog
+from redis_oom_tui.tui.dialogs.reader import ReadDialog, name_lines
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 from redis_oom_tui.tui.panes import cleanup_draw
@@ -87,7 +88,7 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
     def action_name(self) -> None:
         """The whole name of the key under the cursor."""
         one = self.current
-        if isinstance(one, PlannedKey):
-            self.app.push_screen(NameDialog(one.id, cleanup_draw.facts(one)))
-        elif one is not None:
-            self.app.push_screen(NameDialog(one.id, (f"{one.outcome.value}. {one.detail}",)))
+        if one is None:
+            return
+        facts = cleanup_draw.facts(one) if isinstance(one, PlannedKey) else (f"{one.outcome.value}. {one.detail}",)
+        self.app.push_screen(ReadDialog("One key", partial(name_lines, one.id, facts)))

@@ -1,6 +1,7 @@
 """Pane 3: the eviction policy, maxmemory and the settings that decide what a full server does."""
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -57,7 +58,7 @@ class LimitsView(CursorList[Row]):
         if limits is None:
             return ()
         first = item == every[0] or item == next((one for one in every if one.policy is None), None)
-        estimated = sizes_estimated(self.host.scan)
+        estimated = sizes_estimated(host_of(self).scan)
         return row_lines(limits, item, width, self.pen, here=here, first=first, estimated=estimated)
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
@@ -74,7 +75,7 @@ class LimitsView(CursorList[Row]):
             under = below(row, width, height)
             return [*top, *self.rows_in_view(width, height - len(under), len(top)), *under]
         left = self.rows_in_view(LIST, height, len(top))
-        estimated = sizes_estimated(self.host.scan)
+        estimated = sizes_estimated(host_of(self).scan)
         right = beside(state.limits, row, width - LIST - 3, height, self.pen, estimated=estimated)
         return [*top, *side_by_side(left, right, height, self.pen)]
 
@@ -187,7 +188,16 @@ class LimitsPane(Pane):
         """All about the row, and the way of a write, to scroll."""
         row, limits = self.view.current, self.host.actions.limits.limits
         if row is not None and limits is not None:
-            self.app.push_screen(MeaningDialog(row))
+            self.app.push_screen(ReadDialog("What this means here", partial(self._meaning, row)))
+
+    def _meaning(self, row: Row, width: int) -> Sequence[Line]:
+        """The same words as beside the list, none of them cut."""
+        state = self.host.actions.limits
+        if state.limits is None:
+            return ()
+        top = notices(state, width, self.host.clock.monotonic())
+        about = meaning(state.limits, row, width, estimated=sizes_estimated(self.host.scan))
+        return [*top, *about, (), *write_way(state.limits.path, width, self.host.pen)]
 
 
 def sizes_estimated(view: ScanView | None) -> bool:
@@ -195,26 +205,3 @@ def sizes_estimated(view: ScanView | None) -> bool:
     if view is None or not view.complete:
         return True
     return kind_of_sum((row.type for row in view.types), view.bytes_seen, view) is not SizeKind.EXACT
-
-
-class MeaningDialog(ReadDialog):
-    """A policy or setting in full, with the way of a write below."""
-
-    def __init__(self, row: Row) -> None:
-        super().__init__("What this means here", ())
-        self.row = row
-
-    def body(self, width: int) -> Sequence[Line]:
-        """The same words as beside the list, none of them cut."""
-        desk = host_of(self).actions
-        limits = desk.limits.limits
-        if limits is None:
-            return ()
-        estimated = sizes_estimated(self.host.scan)
-        head = notices(desk.limits, width, self.host.clock.monotonic())
-        return [
-            *head,
-            *meaning(limits, self.row, width, estimated=estimated),
-            (),
-            *write_way(limits.path, width, self.host.pen),
-        ]

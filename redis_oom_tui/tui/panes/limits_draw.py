@@ -8,8 +8,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value, shown_value, value_before
 from redis_oom_tui.formatting.sizes import count, percent, short_size, size
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView, WriteStep
-from redis_oom_tui.tui.dialogs.controls import marked, paragraph
-from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, pad, width
+from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, marked, pad, paragraph, width
 from redis_oom_tui.tui.flows.state import LimitsState
 
 POLICY = "maxmemory-policy"

@@ -1,6 +1,7 @@
 """Pane 5: what happened to the server and what was done to it, in one order of time, each to be read in full."""
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.tui import messages
-from redis_oom_tui.tui.dialogs.reader import ReadDialog
+from redis_oom_tui.tui.dialogs.reader import ReadDialog, paragraphs
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.panes.base import Pane, host_of
 from redis_oom_tui.tui.panes.log_draw import LogEntry, in_full, log_entries, log_head, log_row
@@ -141,7 +142,7 @@ class LogPane(Pane):
         """The entry in full."""
         one = self.view.current
         if one is not None:
-            self.app.push_screen(ReadDialog("What happened", in_full(one)))
+            self.app.push_screen(ReadDialog("What happened", partial(paragraphs, in_full(one))))
 
     def action_undo(self) -> None:
         """Put the entry's backup back."""

@@ -14,8 +14,7 @@ from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.earlier_runs import overdue
-from redis_oom_tui.tui.dialogs.controls import cut_end
-from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clock_time, moment, pad, width
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clock_time, cut_end, moment, pad, width
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})

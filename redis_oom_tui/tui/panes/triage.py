@@ -17,8 +17,7 @@ from redis_oom_tui.rules.findings.unread import refused_reads, unread_values
 from redis_oom_tui.tui.header_model import sentence
 from redis_oom_tui.tui.messages import PickClient
 from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.panes.triage_findings import Clients, Findings
-from redis_oom_tui.tui.panes.triage_nodes import NodeList
+from redis_oom_tui.tui.panes.triage_lists import Clients, Findings, NodeList
 from redis_oom_tui.tui.panes.triage_vitals import BreakdownView, Vitals
 
 _TALL = 28

@@ -9,9 +9,8 @@ from textual.message import Message
 
 from redis_oom_tui.formatting.columns import Column
 from redis_oom_tui.tui.drawing import Line, Piece, merged, wrap
-from redis_oom_tui.tui.widgets.columns import R, cells_of, column_at, fitting, header
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
-from redis_oom_tui.tui.widgets.table_model import TableModel
+from redis_oom_tui.tui.widgets.table_model import R, TableModel, cells_of, column_at, fitting, header
 
 _MARGIN = 2
 

@@ -11,6 +11,7 @@ from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 _WHEEL = 3
 _END = 1_000_000
+_TELLS_KEYS_FROM = 50
 
 
 class ScrollingText(LineWidget, can_focus=True):
@@ -39,8 +40,14 @@ class ScrollingText(LineWidget, can_focus=True):
         room = max(1, height - 1)
         self._top = max(0, min(self._top, len(text) - room))
         shown = text[self._top : self._top + room]
-        where = f" lines {self._top + 1} to {self._top + len(shown)} of {len(text)}; up and down show the rest "
+        where = f" lines {self._top + 1} to {self._top + len(shown)} of {len(text)}"
+        where += "; up and down show the rest " if width >= _TELLS_KEYS_FROM else ""
         return [*shown, spread(((where, "dim"),), (), width)] if height > 1 else shown
+
+    @property
+    def scrolls(self) -> bool:
+        """Whether there is more than is shown."""
+        return len(self._text(self.size.width)) > self.size.height
 
     def action_scroll(self, by: int) -> None:
         """Move by so many lines."""

@@ -1,16 +1,69 @@
-"""The filter: a line to type in, and what a typed text lets through."""
+"""Lines to type in: a field, one with words before it, and the filter of a table."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from redis_oom_tui.formatting.sanitize import unescape_exact
+from redis_oom_tui.formatting.sanitize import cells, unescape_exact
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules.key_patterns import compiled_glob
+from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
+
+# What a terminal might be sent by a paste, and what no field of ours needs.
+_NO_CONTROLS = r"[^\x00-\x1f\x7f-\x9f]*"
+
+
+class Field(Input):
+    """A line to type in: its cursor does not blink (that is 2 KB/s), and it takes no control characters."""
+
+    DEFAULT_CSS = "Field { height: 1; border: none; padding: 0 1; }"
+
+    def __init__(self, value: str = "", *, id: str, placeholder: str = "") -> None:  # noqa: A002
+        super().__init__(value, placeholder=placeholder, id=id, restrict=_NO_CONTROLS, select_on_focus=False)
+        self.cursor_blink = False
+
+
+class FieldLabel(LineWidget):
+    """A few words before a field."""
+
+    def __init__(self, text: str, role: str) -> None:
+        super().__init__()
+        self._role = role
+        self.styles.height = 1
+        self.put(text)
+
+    def put(self, text: str) -> None:
+        """Say this from now on."""
+        self._text = text
+        self.styles.width = cells(text) + 1
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """The words."""
+        del width, height
+        return (((self._text, self._role),),)
+
+
+class LabelledField(Horizontal):
+    """A line of words and a field behind them."""
+
+    DEFAULT_CSS = "LabelledField { height: 1; }"
+
+    def __init__(self, label: str, field: Field, *, role: str) -> None:
+        super().__init__()
+        self.label = FieldLabel(label, role)
+        self.field = field
+
+    def compose(self) -> ComposeResult:
+        yield self.label
+        yield self.field
 
 
 @functools.lru_cache(maxsize=8)
@@ -36,14 +89,12 @@ class FilterLine(Input):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "keep", "keep the filter", priority=True)]
 
     class Filtered(Message):
-        """Another text stands in the line."""
+        """Another text stands in the line, or it was `closed` with the filter kept."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, text: str, *, closed: bool = False) -> None:
             super().__init__()
             self.text = text
-
-    class Closed(Message):
-        """The line was closed; the filter stays."""
+            self.closed = closed
 
     def __init__(self) -> None:
         super().__init__(placeholder="part of a name, or a glob such as user:*", select_on_focus=False)
@@ -72,4 +123,4 @@ class FilterLine(Input):
     def action_keep(self) -> None:
         """Close, and keep the filter."""
         self.close(drop=False)
-        self.post_message(self.Closed())
+        self.post_message(self.Filtered(self.value, closed=True))

@@ -1,0 +1,167 @@
+"""Questions with a yes and a no, each a few sentences: closing a client, purging, reaping, restoring, keeping."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
+from redis_oom_tui.formatting.settings import value_before, value_now
+from redis_oom_tui.formatting.sizes import ago, count, size, spoken
+from redis_oom_tui.models.action import Backup, BackupInspection
+from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.plan import Operation
+from redis_oom_tui.models.settings import ChangeResult
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.restoring import backup_contents, restore_outlook, restore_warnings
+from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
+from redis_oom_tui.tui.drawing import Line, marked, paragraph
+
+
+class Question(Struct, frozen=True):
+    """What is asked. `lines` are sentences, `warnings` stand out; `act` says what the acting button does.
+
+    `word`, where given, must be typed before anything can be pressed.
+    """
+
+    title: str
+    lines: tuple[str, ...]
+    act: str
+    warnings: tuple[str, ...] = ()
+    danger: bool = True
+    word: str | None = None
+
+
+class ConfirmDialog(WordDialog[bool]):
+    """Answers True, or None where it was left."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question.title, act=question.act, danger=question.danger, word=question.word)
+        self.question = question
+
+    def body(self, width: int) -> Sequence[Line]:
+        """The sentences, then the warnings."""
+        lines: list[Line] = []
+        for text in self.question.lines:
+            lines += paragraph(safe_text(text), width)
+        for text in self.question.warnings:
+            lines += marked("! ", safe_text(text), width, "text", "warn")
+        return lines
+
+    def answer(self) -> bool | None:
+        """Yes."""
+        return True
+
+
+def kill_question(client: ClientBuffer, where: str) -> Question:
+    """What is known of the client, and what closing it means."""
+    name = f'name "{escape_exact(client.name)}"' if client.name else "no name"
+    library = f', library "{escape_exact(client.library)}"' if client.library else ""
+    user = f', user "{escape_exact(client.user)}"' if client.user else ""
+    buffers = f"{size(client.output_bytes)} of replies not yet read, {size(client.query_bytes)} of requests"
+    last = (
+        f'last command "{escape_exact(client.command)}" {ago(client.idle_seconds)}'
+        if client.command
+        else "no command yet"
+    )
+    warnings = ["Its unread replies are lost. Most libraries connect again at once: see to the cause there."]
+    if "S" in client.flags:
+        warnings.insert(0, "This is a replica: closing it makes it synchronise anew, perhaps in full.")
+    return Question(
+        title=f"Close client {client.id}?",
+        lines=(
+            f"On {where}: client {client.id} at {client.address}, {name}{library}{user}.",
+            f"It holds {size(client.total_bytes)}: {buffers}.",
+            f"Connected for {spoken(client.age_seconds)}; {last}.",
+            "It is closed by its id, and only if that id is still the same address.",
+        ),
+        warnings=tuple(warnings),
+        act="Close it",
+    )
+
+
+def purge_question(where: str, snapshot: Snapshot | None) -> Question:
+    """MEMORY PURGE: what it gives back, and what it does not cure."""
+    lines = [f"On {where}: the allocator gives unused pages back to the system."]
+    held = None if snapshot is None else snapshot.fleet or snapshot.memory
+    if held is not None:
+        whose = " of all primaries" if snapshot is not None and snapshot.fleet is not None else ""
+        lines.append(f"Now RSS{whose} is {size(held.rss_bytes)}, and {size(held.used_bytes)} are in use.")
+    lines.append("No key is touched. It can lower RSS, never used_memory: it does not cure an OOM.")
+    return Question("Purge free memory?", tuple(lines), "Purge", danger=False)
+
+
+def reap_question(where: str, snapshot: Snapshot | None) -> Question:
+    """Looking at each key once, by which the server drops those that have expired."""
+    lines = [f"On {where}: every key is walked by SCAN, and the server removes those that have expired already."]
+    held = None if snapshot is None else snapshot.fleet or snapshot
+    if held is not None:
+        lines.append(f"{count(held.expires)} of {count(held.keys)} keys have a TTL.")
+    lines.append("Only keys that are dead to every client go; there is nothing to undo.")
+    return Question("Remove expired keys now?", tuple(lines), "Remove them", danger=False)
+
+
+def restore_question(
+    path: str,
+    where: str,
+    backup: Backup | None,
+    snapshot: Snapshot | None,
+    inspection: BackupInspection | None = None,
+) -> Question:
+    """Putting the keys of a backup back; `backup` is None where it is not in the usual place.
+
+    A damaged one is restored as far as it can be read, and the button says so.
+    """
+    expiries = backup is not None and backup.deed == Operation.EXPIRE.value
+    lines = [f"On {where}: {'expiries' if expiries else 'keys'} of {path} are put back."]
+    warnings = [inspection.note] if inspection is not None and inspection.note else []
+    damaged = inspection is not None and inspection.damaged
+    if backup is not None:
+        lines += [f"It is of {backup.server} ({backup.flavour} {backup.version}).", backup_contents(backup)]
+        if backup.server not in where:
+            warnings.append(f"It was made of another address: {backup.server}.")
+    lines.append(
+        "A key whose expiry was changed since is left alone."
+        if expiries
+        else "A key that exists now is never overwritten; one whose time is over stays away."
+    )
+    if snapshot is not None:
+        too_full = restore_warnings(backup, snapshot)
+        warnings += too_full
+        lines += () if too_full else restore_outlook(backup, snapshot)
+    act = "Restore what can be read" if damaged else "Put back"
+    return Question("Put the backup back?", tuple(lines), act, tuple(warnings), danger=damaged)
+
+
+class KeepDialog(Dialog[bool]):
+    """Answers True to keep it. Left, or when the time is up, the old value returns."""
+
+    CANCEL = "Let it go back"
+
+    def __init__(self, result: ChangeResult, until: float) -> None:
+        super().__init__(f"Keep {safe_text(result.change.name, 40)}?", act="Keep it")
+        self.result = result
+        self.until = until
+
+    def body(self, width: int) -> Sequence[Line]:
+        """What it is now, what it goes back to, and when."""
+        left = max(0, round(self.until - self.host.clock.monotonic()))
+        lines = paragraph(f"Now: {value_now(self.result)}", width, "title")
+        old = value_before(self.result)
+        lines += paragraph(f"It goes back to {old} in {left} s unless you keep it.", width)
+        for sentence in self.result.change.returns:
+            lines += marked("! ", safe_text(sentence), width, "text", "warn")
+        return lines
+
+    def on_mount(self) -> None:
+        """Count down."""
+        self.set_interval(1.0, self._count)
+
+    def _count(self) -> None:
+        if self.host.clock.monotonic() >= self.until:
+            self.dismiss(None)
+        else:
+            self.refit()
+
+    def answer(self) -> bool | None:
+        """Keep it."""
+        return True
