@@ -69,6 +69,11 @@ class Server(Struct, frozen=True):
     product: str = ""
 
     @property
+    def is_replica(self) -> bool:
+        """Whether it copies another: it ignores its own limit by default, and is written to by that one only."""
+        return self.role in {"slave", "replica"}
+
+    @property
     def is_foreign(self) -> bool:
         """Whether it is neither Redis nor Valkey: it has rules of its own for what it refuses and evicts.
 

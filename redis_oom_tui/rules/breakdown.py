@@ -70,8 +70,8 @@ def _split(memory: Memory, keys: int | None = None) -> Breakdown:
         return Breakdown(())
     wanted = _wanted(memory)
     clients = memory.clients_normal_bytes or 0
-    room = max(0, used - sum(wanted.values()))
-    believable = clients <= room
+    free = max(0, used - sum(wanted.values()))
+    believable = clients <= free
     if believable:
         wanted[Share.CLIENTS] = clients
     left = used
@@ -109,10 +109,10 @@ def counted_buffers(memory: Memory) -> int:
 def reported_buffers(memory: Memory) -> int | None:
     """As `counted_buffers`, or what the server books where used_memory is unknown; None where it books none of them."""
     booked = (memory.clients_normal_bytes, memory.clients_replicas_bytes, memory.replication_backlog_bytes)
-    told = [part for part in booked if part is not None]
-    if not told:
+    known = [part for part in booked if part is not None]
+    if not known:
         return None
-    return sum(told) if memory.counted_bytes is None else counted_buffers(memory)
+    return sum(known) if memory.counted_bytes is None else counted_buffers(memory)
 
 
 def tracking_bytes(activity: Activity) -> tuple[int, int]:
@@ -169,12 +169,12 @@ class Hog(Struct, frozen=True):
         """Who it is, as far as it said: `a subscriber named feed from 10.0.0.7:4431 (lib jedis, last SUBSCRIBE)`."""
         client = self.client
         name = f" named {safe_text(client.name, 32)}" if client.name else ""
-        told = [
+        details = [
             f"lib {safe_text(client.library, 24)}" if client.library else "",
             f"last {safe_text(client.command.upper(), 24)}" if client.command not in (b"", b"NULL") else "",
             f"user {safe_text(client.user, 24)}" if client.user not in (b"", b"default") else "",
         ]
-        more = ", ".join(text for text in told if text)
+        more = ", ".join(text for text in details if text)
         # Over a unix socket, the server tells the socket's own path for everybody.
         origin = "" if "/" in client.address else f" from {safe_text(client.address, 40)}"
         return f"{self.kind}{name}{origin}{f' ({more})' if more else ''}"

@@ -76,8 +76,8 @@ def _unknown(target: float, snapshot: Snapshot) -> Budget:
     if memory.maxmemory_bytes is None or memory.counted_bytes is None:
         return Budget(target, None, None, None, None, words=words)
     needed = max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
-    said = f"{_need(target, needed)}. {words}"
-    return Budget(target, needed, None, None, None, pressure_now=memory.pressure, words=said)
+    sentence = f"{_need(target, needed)}. {words}"
+    return Budget(target, needed, None, None, None, pressure_now=memory.pressure, words=sentence)
 
 
 def _why_no_target(snapshot: Snapshot) -> str:
@@ -267,8 +267,8 @@ def _others(plan: Plan, backup: BackupChoice) -> Counter[str]:
     found: Counter[str] = Counter()
     for key, _ in headroom.uncopied_keys(plan, backup):
         if key.size is None or key.size <= backup.max_key_bytes:
-            told = size_is_told(key.type, key.size, len(key.id.key))
-            found[_NO_ROOM.format(size(backup.room_bytes)) if told else _UNKNOWN] += 1
+            sized = size_is_told(key.type, key.size, len(key.id.key))
+            found[_NO_ROOM.format(size(backup.room_bytes)) if sized else _UNKNOWN] += 1
     return found
 
 

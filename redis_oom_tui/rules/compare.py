@@ -191,9 +191,11 @@ def compare(before: SavedScan, now: SavedScan) -> Comparison:
     """
     old, new = ScanCounts(before.view), ScanCounts(now.view)
     changes = [_doubted(_change(name, db, select, old, new), before, now) for db, select, name in _rows(old, new)]
-    told = {(each.db, each.select): each for each in changes if each.select is not None and each.keys_grown is not None}
+    comparable = {
+        (each.db, each.select): each for each in changes if each.select is not None and each.keys_grown is not None
+    }
     moved = [
-        replace(change, within=_within(change, told))
+        replace(change, within=_within(change, comparable))
         for change in changes
         if change.bytes_grown != 0 or change.keys_grown != 0
     ]
@@ -258,14 +260,14 @@ def _passed_over(scan: SavedScan, other: SavedScan, change: PatternChange) -> bo
     return select is None or select.delimiters != scan.pattern.delimiters or not contains(scan.pattern, select)
 
 
-def _within(change: PatternChange, told: Mapping[tuple[int | None, KeyPattern], PatternChange]) -> bytes | None:
+def _within(change: PatternChange, comparable: Mapping[tuple[int | None, KeyPattern], PatternChange]) -> bytes | None:
     """For a change that one scan cannot tell, the narrowest pattern around it that both can."""
     select = change.select
     if select is None or change.keys_grown is not None:
         return None
     for end in range(len(select.parts), -1, -1):
         others = select.others[:end] if any(each is not None for each in select.others[:end]) else ()
-        around = told.get((change.db, KeyPattern(select.parts[:end], True, select.delimiters, others)))
+        around = comparable.get((change.db, KeyPattern(select.parts[:end], True, select.delimiters, others)))
         if around is not None:
             return around.pattern
     return None

@@ -107,20 +107,20 @@ def not_returned(
     also for one whose value is not among `settings`.
     """
     values = {setting.name: setting.value for setting in settings}
-    told: list[str] = []
+    sentences: list[str] = []
     for entry in overdue(history, now):
         if entry.server != server or entry.change is None or entry.returns_at is None:
             continue
         name, old = entry.change.change.name, entry.change.change.old
         if old is not None and values.get(name) == entry.change.now != old:
             late, was, still = ago(now - entry.returns_at), shown_value(name, old), shown_value(name, values[name])
-            told.append(
+            sentences.append(
                 f"{name} was to go back to {was} {late}, and the tool was killed before it did: it is {still} still"
             )
         elif unread and old is not None and name not in values:
             late, was = ago(now - entry.returns_at), shown_value(name, old)
-            told.append(f"{name} was to go back to {was} {late}, and nothing tells that it did: look at it")
-    return tuple(told)
+            sentences.append(f"{name} was to go back to {was} {late}, and nothing tells that it did: look at it")
+    return tuple(sentences)
 
 
 def _setting(entry: AuditEntry) -> str:

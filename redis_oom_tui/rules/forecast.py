@@ -58,12 +58,12 @@ def _forecast(samples: Sequence[TrendSample], limit_bytes: int | None) -> Foreca
     wave = None if fell_once(points) else wave_in(points)
     if wave is not None and (wave.seen_twice(watched) or not has_stopped(points, noise(points))):
         return _on_a_wave(wave, limit, watched)
-    told = Forecast()
+    found = Forecast()
     for window in _WINDOWS:
-        told = _over(_last(points, window), limit)
-        if window >= watched or _within_reach(told):
+        found = _over(_last(points, window), limit)
+        if window >= watched or _within_reach(found):
             break
-    return told
+    return found
 
 
 def _on_a_wave(wave: Season, limit: int | None, watched: float) -> Forecast:
@@ -71,15 +71,15 @@ def _on_a_wave(wave: Season, limit: int | None, watched: float) -> Forecast:
     if not wave.grows:
         trend = Trend.SHRINKING if -wave.gain > wave.stray else Trend.NONE
         return Forecast(trend, slope, low, high, None, watched)
-    told = Forecast(Trend.GROWING, slope, low, high, None, watched)
+    found = Forecast(Trend.GROWING, slope, low, high, None, watched)
     if limit is None:
-        return told
+        return found
     soonest, latest = wave.seconds_to(limit)
     slack = _slack(soonest, watched)
     if latest is not None:
         latest = latest * slack + _LEAST_SHARE * watched
     vouched = latest is not None and latest <= _VOUCHED_WAVE * watched
-    return replace(told, seconds_to_limit=(soonest / slack, latest if vouched else None))
+    return replace(found, seconds_to_limit=(soonest / slack, latest if vouched else None))
 
 
 def _slack(soonest: float, watched: float) -> float:
@@ -87,21 +87,23 @@ def _slack(soonest: float, watched: float) -> float:
     return 1.1 + 0.1 * soonest / watched
 
 
-def aged(told: Forecast, seconds: float) -> Forecast:
-    """`told`, so many seconds after it was made: the limit has come nearer.
+def aged(found: Forecast, seconds: float) -> Forecast:
+    """`found`, so many seconds after it was made: the limit has come nearer.
 
     >>> aged(Forecast(seconds_to_limit=(60.0, None)), 10).seconds_to_limit
     (50.0, None)
     """
-    if told.seconds_to_limit is None:
-        return told
-    low, high = told.seconds_to_limit
-    return replace(told, seconds_to_limit=(max(0.0, low - seconds), None if high is None else max(0.0, high - seconds)))
+    if found.seconds_to_limit is None:
+        return found
+    low, high = found.seconds_to_limit
+    return replace(
+        found, seconds_to_limit=(max(0.0, low - seconds), None if high is None else max(0.0, high - seconds))
+    )
 
 
-def _within_reach(told: Forecast) -> bool:
-    soonest = told.seconds_to_limit
-    return soonest is not None and soonest[0] <= _REACH * told.watched_seconds
+def _within_reach(found: Forecast) -> bool:
+    soonest = found.seconds_to_limit
+    return soonest is not None and soonest[0] <= _REACH * found.watched_seconds
 
 
 def _last(points: list[Point], seconds: float) -> list[Point]:

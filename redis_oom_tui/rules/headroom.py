@@ -56,7 +56,7 @@ def headroom(snapshot: Snapshot) -> int | None:
     whatever is read. Where nobody knows what is used, nothing is free.
     """
     memory = snapshot.memory
-    if snapshot.server.role in {"slave", "replica"}:
+    if snapshot.server.is_replica:
         return None
     return _free(memory.maxmemory_bytes, memory.counted_bytes, memory.policy, snapshot.expires)
 
@@ -98,16 +98,16 @@ def _number(value: object) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def at_once(room: int | None, most: int) -> int:
+def at_once(free: int | None, most: int) -> int:
     """Bytes that may be on their way at once with `room` free: at most `most`, and what nobody notices in any case.
 
     >>> at_once(None, 4096), at_once(100 * 1024 * 1024, 4_000_000), at_once(0, 4_000_000)
     (4096, 4000000, 16384)
     """
-    return most if room is None else max(UNNOTICED, min(most, room // _SHARE))
+    return most if free is None else max(UNNOTICED, min(most, free // _SHARE))
 
 
-def list_of_clients(clients: int | None, room: int | None) -> str | None:
+def list_of_clients(clients: int | None, free: int | None) -> str | None:
     """Why CLIENT LIST of so many clients is not asked for; None where it may be.
 
     >>> list_of_clients(20, 0), list_of_clients(9000, None)
@@ -115,13 +115,13 @@ def list_of_clients(clients: int | None, room: int | None) -> str | None:
     >>> list_of_clients(9000, 2_000_000)
     'CLIENT LIST was not asked for: 9,000 clients are about 4.3 MiB of reply, and 1.9 MiB are free below maxmemory'
     """
-    if room is None or clients is None:
+    if free is None or clients is None:
         return None
     reply = clients * _CLIENT_BYTES
-    if has_room(reply, room):
+    if has_room(reply, free):
         return None
     return (
-        f"CLIENT LIST was not asked for: {count(clients)} clients are about {size(reply)} of reply, and {size(room)}"
+        f"CLIENT LIST was not asked for: {count(clients)} clients are about {size(reply)} of reply, and {size(free)}"
         " are free below maxmemory"
     )
 
@@ -131,9 +131,9 @@ def needed(bytes_: int) -> int:
     return 0 if bytes_ <= UNNOTICED else bytes_ * _HALVES // 2 + _BESIDE
 
 
-def has_room(bytes_: int, room: int | None) -> bool:
+def has_room(bytes_: int, free: int | None) -> bool:
     """Whether a key of so many bytes can be copied with `room` free."""
-    return room is None or needed(bytes_) <= room
+    return free is None or needed(bytes_) <= free
 
 
 def size_is_told(kind: str, bytes_: int | None, name_bytes: int) -> bool:
@@ -145,15 +145,15 @@ def size_is_told(kind: str, bytes_: int | None, name_bytes: int) -> bool:
     return bytes_ is not None and (kind in TOLD_TYPES or bytes_ > MODULE_TOLD + name_bytes)
 
 
-def largest(room: int | None, most: int) -> int:
+def largest(free: int | None, most: int) -> int:
     """The largest key that can be copied with `room` free, at most `most` bytes.
 
     >>> largest(None, 10), largest(0, 10_000_000), largest(5 * 1024 * 1024, 10_000_000)
     (10, 16384, 2044723)
     """
-    if room is None:
+    if free is None:
         return most
-    return min(most, max(UNNOTICED, (room - _BESIDE) * 2 // _HALVES))
+    return min(most, max(UNNOTICED, (free - _BESIDE) * 2 // _HALVES))
 
 
 def why_uncopied(key: PlannedKey, choice: BackupChoice) -> str | None:
@@ -183,11 +183,11 @@ def too_large(bytes_: int, choice: BackupChoice) -> str:
 SIZE_UNKNOWN = "its size is not known, so nobody knows what its copy would take of the room below maxmemory"
 
 
-def no_room(bytes_: int, room: int) -> str:
+def no_room(bytes_: int, free: int) -> str:
     """That a key of so many bytes cannot be read without harm to others."""
     return (
         f"{size(bytes_)} is too large to save now: reading it needs {size(needed(bytes_))} free below maxmemory, and"
-        f" {size(room)} are free"
+        f" {size(free)} are free"
     )
 
 
@@ -210,11 +210,11 @@ _HICCUP_SECONDS = 0.25
 _LINK_SECONDS = 0.5
 
 
-def pause_after(took: float, usual: float = 0.0) -> float:
+def pause_after(elapsed: float, usual: float = 0.0) -> float:
     """Seconds for which not to ask again after an answer that took `took`; `usual` is the quickest answer so far.
 
     >>> pause_after(0.2), pause_after(3.0), pause_after(1.0, usual=0.9), pause_after(60.0)
     (0.0, 27.0, 4.5, 30.0)
     """
-    beyond = took - min(usual, _LINK_SECONDS)
+    beyond = elapsed - min(usual, _LINK_SECONDS)
     return min(_LONGEST_SECONDS, _TIMES * beyond) if beyond >= _HICCUP_SECONDS else 0.0

@@ -87,8 +87,8 @@ def _figures(kind: type, fields: InfoFields) -> dict[str, Any]:
 
 def _skew(fields: InfoFields, asked_at: float) -> float | None:
     """By how much the server's clock is ahead of the one that `asked_at` is of, in seconds."""
-    told = fields.number("server_time_usec")
-    return None if not told else round(told / 1e6 - asked_at, 3)
+    server_usec = fields.number("server_time_usec")
+    return None if not server_usec else round(server_usec / 1e6 - asked_at, 3)
 
 
 def _server(fields: InfoFields, address: Address, node: str) -> Server:

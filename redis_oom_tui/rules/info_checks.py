@@ -89,8 +89,8 @@ def _parts(memory: Memory, used: int, fields: InfoFields) -> Memory:
             fields.doubt(name, f"is {size(part)}, more than used_memory, which is {size(used)}")
             unknown[attribute] = None
     if memory.not_counted_bytes > used + _SLACK:
-        told = f"is {size(memory.not_counted_bytes)}, more than used_memory, which is {size(used)}"
-        fields.doubt("mem_not_counted_for_evict", f"{told}: all of that is counted")
+        text = f"is {size(memory.not_counted_bytes)}, more than used_memory, which is {size(used)}"
+        fields.doubt("mem_not_counted_for_evict", f"{text}: all of that is counted")
         memory = replace(memory, not_counted_bytes=0)
     return replace(memory, **unknown) if unknown else memory  # type: ignore[arg-type]
 
@@ -99,12 +99,12 @@ def _overhead(memory: Memory, used: int, fields: InfoFields) -> Memory:
     """Valkey 9 books replies by reference as if copied, in the clients and in the overhead: the breakdown knows."""
     overhead, clients = memory.overhead_bytes, memory.clients_normal_bytes
     if clients is not None and clients > used + _SLACK:
-        told = f"is {size(clients)}, more than used_memory, which is {size(used)}"
-        fields.doubt("mem_clients_normal", f"{told}: how much clients hold is not known")
+        text = f"is {size(clients)}, more than used_memory, which is {size(used)}"
+        fields.doubt("mem_clients_normal", f"{text}: how much clients hold is not known")
     if overhead is None or overhead - (memory.clients_normal_bytes or 0) <= used + _SLACK:
         return memory
-    told = f"is {size(overhead)}, more than used_memory, which is {size(used)}"
-    fields.doubt("used_memory_overhead", f"{told}: how much is data is not known")
+    text = f"is {size(overhead)}, more than used_memory, which is {size(used)}"
+    fields.doubt("used_memory_overhead", f"{text}: how much is data is not known")
     return replace(memory, overhead_bytes=None, dataset_bytes=None)
 
 

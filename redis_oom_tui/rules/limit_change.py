@@ -52,10 +52,6 @@ def propose_limit(
     )
 
 
-def _is_replica(snapshot: Snapshot) -> bool:
-    return snapshot.server.role in {"slave", "replica"}
-
-
 def _refuses(snapshot: Snapshot) -> bool:
     """Whether a full server has nothing to evict."""
     memory = snapshot.memory
@@ -64,7 +60,7 @@ def _refuses(snapshot: Snapshot) -> bool:
 
 def _evicts(old: str | None, new: int, snapshot: Snapshot) -> bool:
     """Whether the new limit evicts keys at once, or may, where it is not known how much is in use."""
-    if new == 0 or _is_replica(snapshot) or _refuses(snapshot):
+    if new == 0 or snapshot.server.is_replica or _refuses(snapshot):
         return False
     counted = snapshot.memory.counted_bytes
     if counted is not None:
@@ -76,7 +72,7 @@ def _evicts(old: str | None, new: int, snapshot: Snapshot) -> bool:
 def _returns(old: str | None, new: int, snapshot: Snapshot) -> tuple[str, ...]:
     """What becomes of what is written beyond the old limit meanwhile, when that returns by itself."""
     before = int(old) if old is not None and old.isdigit() else 0
-    if not before or 0 < new <= before or _is_replica(snapshot):
+    if not before or 0 < new <= before or snapshot.server.is_replica:
         return ()
     does = "every write is refused until what is held beyond that has gone"
     if not is_known(snapshot.memory.policy):
@@ -106,7 +102,7 @@ def _fill(new: int, snapshot: Snapshot) -> str:
     if over <= 0:
         ending = "; writes are accepted again." if over_bytes(memory) else "."
         return f"{fill}{ending}"
-    if _is_replica(snapshot):
+    if snapshot.server.is_replica:
         return f"{fill}: once promoted, it would {_at_once(snapshot)}."
     if _refuses(snapshot):
         return f"{fill}: under {memory.policy} every write is refused at once until {size(over)} have gone."
@@ -127,7 +123,7 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
     over = (memory.counted_bytes or 0) - new
     if new == 0 or over <= 0:
         return ()
-    if _is_replica(snapshot):
+    if snapshot.server.is_replica:
         return (f"It holds {size(over)} more than that: once promoted, it would {_at_once(snapshot)}.",)
     if memory.policy == NOEVICTION:
         return (f"This is a write outage until {size(over)} are freed: nothing is evicted under noeviction.",)
@@ -186,9 +182,9 @@ def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
         return ("How much memory the machine has is not known: look before raising.",)
     if new > limit:
         return (f"{size(new)} is more than the {size(limit)} there are: the kernel would kill the server first.",)
-    said = []
+    found: list[str] = []
     if new > limit * _FORK_SHARE:
-        said.append(
+        found.append(
             f"{size(new)} is {percent(new / limit)} of {size(limit)}: a BGSAVE, an AOF rewrite or a replica's sync"
             " needs room for the pages written meanwhile."
         )
@@ -197,15 +193,15 @@ def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
     if rss is not None and counted is not None and room.free_bytes is not None:
         growth = new - counted
         if growth > room.free_bytes:
-            said.append(
+            found.append(
                 f"It may grow by {size(growth)}, but only {size(room.free_bytes)} are free on this machine now."
             )
-    return tuple(said)
+    return tuple(found)
 
 
 def _replication(new: int, snapshot: Snapshot, replicas: Sequence[NodeView]) -> tuple[str, ...]:
     found: list[str] = []
-    if _is_replica(snapshot):
+    if snapshot.server.is_replica:
         found.append("This is a replica: the setting is its own, and takes effect when it is promoted.")
     elif snapshot.server.mode == "cluster":
         found.append(PER_NODE)

@@ -22,7 +22,7 @@ Value = TypeVar("Value", str, float | None)
 
 def fingerprint(plan: Plan) -> str:
     """SHA-256 of all that decides what `plan` does and of all that is said of it before, as 64 hex digits."""
-    said = [
+    stated = [
         "plan 2",
         plan.made_at,
         plan.role,
@@ -36,8 +36,8 @@ def fingerprint(plan: Plan) -> str:
     ]
     # Plans of before it was written keep their hashes.
     if plan.limit_bytes is not None:
-        said.append(plan.limit_bytes)
-    return _fingerprint(plan, said)
+        stated.append(plan.limit_bytes)
+    return _fingerprint(plan, stated)
 
 
 def first_fingerprint(plan: Plan) -> str:
@@ -61,9 +61,9 @@ def _criteria(criteria: Criteria) -> list[object]:
     ]
 
 
-def _fingerprint(plan: Plan, said: list[object]) -> str:
+def _fingerprint(plan: Plan, stated: list[object]) -> str:
     digest = hashlib.sha256()
-    head = [plan.server, plan.run_id, plan.deed.value, plan.expire_seconds, len(plan.keys), *said]
+    head = [plan.server, plan.run_id, plan.deed.value, plan.expire_seconds, len(plan.keys), *stated]
     digest.update(json.dumps(head).encode())
     for start in range(0, len(plan.keys), _AT_ONCE):
         digest.update(_lines(plan.keys[start : start + _AT_ONCE]).encode("ascii"))

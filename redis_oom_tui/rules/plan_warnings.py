@@ -88,7 +88,7 @@ def idle_flags(
     listed = tuple(keys)
     if leans and lfu_before:
         found.append("The policy was an LFU one since the server started: keys used meanwhile show wrong idle times.")
-    if leans and snapshot.server.role in {"slave", "replica"}:
+    if leans and snapshot.server.is_replica:
         found.append("Idle times on a replica are not the master's: keys that look idle here may be busy there.")
     if leans and snapshot.server.uptime_seconds is not None:
         older = sum(1 for key in listed if (key.idle_seconds or 0) > snapshot.server.uptime_seconds + 5)
@@ -112,8 +112,8 @@ def in_use_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     if not number:
         return ()
     were, them = ("was", "it") if number == 1 else ("were", "them")
-    said = f"{number_of_keys(number)} {were} in use at this preview, so no change since would show"
-    return (f"{said}: only a deletion with a backup takes {them}.",)
+    seen = f"{number_of_keys(number)} {were} in use at this preview, so no change since would show"
+    return (f"{seen}: only a deletion with a backup takes {them}.",)
 
 
 # Words in names, and the kind they stand for (sidekiq and bullmq are known cases).
@@ -137,13 +137,13 @@ def critical_patterns(rows: Iterable[PatternRow]) -> tuple[str, ...]:
     """Sentences about families that look like queues, locks or sessions, the largest first; one for each kind."""
     found: dict[str, PatternRow] = {}
     for row in sorted(rows, key=lambda row: row.size, reverse=True):
-        looks = critical_kind(row)
-        if looks is not None:
-            found.setdefault(looks, row)
+        kind = critical_kind(row)
+        if kind is not None:
+            found.setdefault(kind, row)
     return tuple(
-        f"{safe_text(row.pattern, _SHOWN_WIDTH)} ({number_of_keys(row.keys)}) looks like {_one_of_kind(looks)}: losing"
+        f"{safe_text(row.pattern, _SHOWN_WIDTH)} ({number_of_keys(row.keys)}) looks like {_one_of_kind(kind)}: losing"
         " one of its keys may break the application that uses it."
-        for looks, row in found.items()
+        for kind, row in found.items()
     )
 
 
@@ -158,31 +158,31 @@ def critical_flags(keys: Iterable[PlannedKey], deed: Operation) -> tuple[str, ..
     first: dict[str, PlannedKey] = {}
     for key in keys:
         # A hundred thousand names that differ in their numbers are looked at once.
-        looks = _by_shape(key.id.key.translate(_ONE_DIGIT)) or ("stream" if key.type == "stream" else None)
-        if looks is not None:
-            numbers[looks] = numbers.get(looks, 0) + 1
-            first.setdefault(looks, key)
+        kind = _by_shape(key.id.key.translate(_ONE_DIGIT)) or ("stream" if key.type == "stream" else None)
+        if kind is not None:
+            numbers[kind] = numbers.get(kind, 0) + 1
+            first.setdefault(kind, key)
     doing = "deleting" if deed is Operation.DELETE else "expiring"
-    return tuple(_critical_flag(looks, number, first[looks], doing) for looks, number in numbers.items())
+    return tuple(_critical_flag(kind, number, first[kind], doing) for kind, number in numbers.items())
 
 
-def _critical_flag(looks: str, number: int, first: PlannedKey, doing: str) -> str:
+def _critical_flag(kind: str, number: int, first: PlannedKey, doing: str) -> str:
     name = safe_text(first.id.key, _SHOWN_WIDTH)
     if number == 1:
-        return f"1 key looks like {_one_of_kind(looks)} ({name}): {doing} it may break the application that uses it."
+        return f"1 key looks like {_one_of_kind(kind)} ({name}): {doing} it may break the application that uses it."
     return (
-        f"{count(number)} keys look like {looks}s (such as {name}): {doing} them may break the application that uses"
+        f"{count(number)} keys look like {kind}s (such as {name}): {doing} them may break the application that uses"
         " them."
     )
 
 
-def _one_of_kind(looks: str) -> str:
-    return "sessions" if looks == "session" else f"a {looks}"
+def _one_of_kind(kind: str) -> str:
+    return "sessions" if kind == "session" else f"a {kind}"
 
 
 def _by_name(name: bytes) -> str | None:
     lowered = name.lower()
-    return next((looks for looks, words in _CRITICAL_KINDS.items() if words.search(lowered)), None)
+    return next((kind for kind, words in _CRITICAL_KINDS.items() if words.search(lowered)), None)
 
 
 _by_shape = lru_cache(maxsize=4096)(_by_name)

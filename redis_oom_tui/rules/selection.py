@@ -203,8 +203,8 @@ class Selected:
 
     def remeasured(self, before: Sequence[PlannedKey], found: Sequence[PlannedKey]) -> list[PlannedKey]:
         """Those of `found`, which are of `before` and were measured closer, that are wanted still, in their order."""
-        told = {key.id: key.size or 0 for key in before}
-        self.matched_bytes += sum([(key.size or 0) - told[key.id] for key in found])
+        sizes = {key.id: key.size or 0 for key in before}
+        self.matched_bytes += sum([(key.size or 0) - sizes[key.id] for key in found])
         least = self._larger_than
         small = [] if least is None else [key for key in found if key.size is not None and key.size <= least]
         self.matched_keys -= len(small)

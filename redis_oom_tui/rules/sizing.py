@@ -272,6 +272,6 @@ def churn_between(before: Snapshot, after: Snapshot, sent: int) -> int | None:
     if None in went:
         return None
     known = [each for each in went if each is not None]
-    expiring = after.expires if after.server.role == "replica" else 0
+    expiring = after.expires if after.server.is_replica else 0
     # A replica counts keys that have expired, and does not show them.
     return known[0] + known[1] + max(0, known[2] - sent) + expiring

@@ -181,7 +181,7 @@ def _propose_policy(
         held = f", about {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
         can = f" Here it may evict {number_of_keys(view.evictable_keys)}{held}."
     warnings = list(view.warnings)
-    replica = snapshot.server.role in {"slave", "replica"}
+    replica = snapshot.server.is_replica
     over = over_bytes(snapshot.memory)
     may_be_over = over is None and not snapshot.memory.unlimited
     evicts = bool(over or may_be_over) and new != NOEVICTION and view.evictable_keys != 0 and not replica
@@ -262,7 +262,7 @@ def _unseen(name: str, where: str, running: Mapping[str, str]) -> tuple[str, ...
     )
 
 
-def _by_this_tool(name: str, done: Sequence[Change], told: Mapping[str, str] | tuple[()]) -> tuple[str, ...]:
+def _by_this_tool(name: str, done: Sequence[Change], named: Mapping[str, str] | tuple[()]) -> tuple[str, ...]:
     first: dict[str, str | None] = {}
     last: dict[str, str] = {}
     for change in done:
@@ -271,7 +271,7 @@ def _by_this_tool(name: str, done: Sequence[Change], told: Mapping[str, str] | t
     each = [
         f"{other} (to {_shown(other, value)})"
         for other, value in last.items()
-        if other != name and other not in told and value != first[other]
+        if other != name and other not in named and value != first[other]
     ]
     if not each:
         return ()

@@ -70,8 +70,8 @@ def _ended(sentence: str) -> str:
 
 
 def _skew(fleet: ClusterView) -> Iterator[Finding]:
-    told = ((view.pressure, view) for view in fleet.primaries if view.pressure is not None)
-    pressures = sorted(told, key=lambda pair: pair[0])
+    known = ((view.pressure, view) for view in fleet.primaries if view.pressure is not None)
+    pressures = sorted(known, key=lambda pair: pair[0])
     if len(pressures) < 2:
         return
     (low, emptiest), (high, fullest) = pressures[0], pressures[-1]

@@ -131,17 +131,17 @@ def store_with_eviction(case: Case) -> Iterator[Finding]:
 @finding("samples")
 def samples(case: Case) -> Iterator[Finding]:
     """maxmemory-samples far from the usual, while it matters."""
-    told = case.settings.get("maxmemory-samples", "")
-    if not told.isdigit() or 5 <= int(told) <= 10 or case.policy == "noeviction" or case.near is Level.OK:
+    value = case.settings.get("maxmemory-samples", "")
+    if not value.isdigit() or 5 <= int(value) <= 10 or case.policy == "noeviction" or case.near is Level.OK:
         return
-    effect = "chooses its victims badly" if int(told) < 5 else "spends CPU on choosing its victims"
+    effect = "chooses its victims badly" if int(value) < 5 else "spends CPU on choosing its victims"
     yield Finding(
         id="samples",
         level=Level.OK,
-        title=f"maxmemory-samples is {told}: eviction {effect}",
+        title=f"maxmemory-samples is {value}: eviction {effect}",
         advice="5 is the usual; 10 comes close to a true LRU.",
-        evidence=(f"maxmemory-samples {told}",),
-        lever=Remedy("limits", setting="maxmemory-samples", value="5" if int(told) < 5 else "10"),
+        evidence=(f"maxmemory-samples {value}",),
+        lever=Remedy("limits", setting="maxmemory-samples", value="5" if int(value) < 5 else "10"),
     )
 
 

@@ -32,12 +32,12 @@ def refused_before(case: Case) -> Iterator[Finding]:
             evidence=(peak,),
         )
         return
-    room = (case.memory.maxmemory_bytes or 0) - (case.memory.peak_bytes or 0)
+    free = (case.memory.maxmemory_bytes or 0) - (case.memory.peak_bytes or 0)
     yield Finding(
         id="refused-large",
         level=Level.WARNING,
         title=f"{writes}, and its peak was only {percent(_peak_share(case))} of the limit: perhaps large values",
-        advice=f"Find who writes values of about {size(room)} or more, unless the limit was lower then.",
+        advice=f"Find who writes values of about {size(free)} or more, unless the limit was lower then.",
         evidence=(peak,),
         in_the_application="Write large values in parts, or keep them elsewhere: a command counts while it arrives.",
     )

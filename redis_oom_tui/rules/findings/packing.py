@@ -45,9 +45,9 @@ def over_the_limit(case: Case) -> Iterator[Finding]:
 def _packed(case: Case, row: PatternRow, sample: FamilySample, tables: float) -> Iterator[Finding]:
     kind = "intset" if sample.type == "set" and (sample.integer_text_share or 0.0) > 0.9 else sample.type
     names, default, share = _LIMITS[kind]
-    told = next((case.settings[name] for name in names if name in case.settings), None)
-    limit = int(told) if told is not None and told.isdigit() else default
-    if told is None and kind == "set":
+    configured = next((case.settings[name] for name in names if name in case.settings), None)
+    limit = int(configured) if configured is not None and configured.isdigit() else default
+    if configured is None and kind == "set":
         return
     elements = sample.elements or _guessed(sample, kind, limit)
     if not limit < elements <= _JUST_OVER * limit or sample.key_bytes > _LONG_MEMBER * elements:

@@ -96,7 +96,7 @@ def _field(pattern: bytes) -> int:
     return len(pattern.rpartition(b":")[2])
 
 
-def _around(case: Case, samples: list[FamilySample], room: float) -> tuple[float, float]:
+def _around(case: Case, samples: list[FamilySample], beyond_name: float) -> tuple[float, float]:
     """What surrounds a value in its key: measured here where lengths could be read, else what its flavour is known for.
 
     `room` is what a key takes on average beyond its name.
@@ -106,7 +106,7 @@ def _around(case: Case, samples: list[FamilySample], room: float) -> tuple[float
         middle = sum(read) / len(read)
         return middle - 3, middle + 3
     low, high = _AROUND.get(case.now.server.flavour, (18, 64))
-    return min(low, room - 1), min(high, room)
+    return min(low, beyond_name - 1), min(high, beyond_name)
 
 
 @finding("long-names")

@@ -100,11 +100,11 @@ def _less(verdict: Verdict, missed: tuple[str, ...]) -> Verdict:
     """`verdict` without the rules that failed: what they would have said may be worse than that all is well."""
     if not missed:
         return verdict
-    said = replace(verdict, evidence=(*verdict.evidence, *missed), not_judged=(*verdict.not_judged, *missed))
+    partial = replace(verdict, evidence=(*verdict.evidence, *missed), not_judged=(*verdict.not_judged, *missed))
     if verdict.level is not Level.OK:
-        return said
+        return partial
     reason = f"Not judged in full: {missed[0]}. Without it: {verdict.reason}"
-    return replace(said, level=Level.UNKNOWN, reason=reason, rule="not-judged", first_step=_REPORT_IT)
+    return replace(partial, level=Level.UNKNOWN, reason=reason, rule="not-judged", first_step=_REPORT_IT)
 
 
 def unknown(reason: str) -> Verdict:

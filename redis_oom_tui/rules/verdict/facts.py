@@ -62,11 +62,6 @@ class Facts(Struct, frozen=True, dict=True):
         """Whether being close to the limit means that writes will be refused, not that keys make room."""
         return not self.can_evict or self.few_evictable
 
-    @property
-    def is_replica(self) -> bool:
-        """A replica ignores its own limit by default and is written to by its master only."""
-        return self.now.server.role == "replica"
-
     @cached_property
     def buffer_bytes(self) -> int:
         """Client and replication buffers that count towards the limit."""
@@ -112,7 +107,7 @@ class Facts(Struct, frozen=True, dict=True):
     @property
     def refusing(self) -> bool:
         """Whether it refuses writes now: seen, or certain for the next one."""
-        certain = self.over_limit and self.cannot_evict and self._enforces and not self.is_replica
+        certain = self.over_limit and self.cannot_evict and self._enforces and not self.now.server.is_replica
         return self.refused_lately or certain
 
     @property

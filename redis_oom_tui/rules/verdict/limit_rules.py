@@ -33,7 +33,7 @@ def refusing(facts: Facts) -> Verdict | None:
 @rule("buffers")
 def buffers(facts: Facts) -> Verdict | None:
     """Close to the limit by what clients have not read, so that making room among the keys is in vain."""
-    if facts.near is Level.OK or not buffers_hold_it(facts) or facts.is_replica:
+    if facts.near is Level.OK or not buffers_hold_it(facts) or facts.now.server.is_replica:
         return None
     loss = f"; {facts.policy} evicts keys in vain" if facts.can_evict else ""
     reason = f"At {in_use(facts)}, but {why_full(facts)}{loss}."
@@ -44,7 +44,7 @@ def buffers(facts: Facts) -> Verdict | None:
 @rule("behind", "behind-tracking")
 def over_limit(facts: Facts) -> Verdict | None:
     """Over the limit for seconds although the policy may evict: it is losing the race."""
-    if not facts.over_limit or facts.is_replica or not facts.losing:
+    if not facts.over_limit or facts.now.server.is_replica or not facts.losing:
         return None
     seconds = facts.over_limit_seconds
     lasting = "" if seconds is None else f" for {duration(seconds)}"
@@ -62,7 +62,7 @@ def over_limit(facts: Facts) -> Verdict | None:
 @rule("close-warning", "close-critical", "close-tracking")
 def close_to_limit(facts: Facts) -> Verdict | None:
     """Close to a limit that no eviction softens."""
-    if facts.near is Level.OK or not facts.limit_is_hard or facts.is_replica:
+    if facts.near is Level.OK or not facts.limit_is_hard or facts.now.server.is_replica:
         return None
     if facts.can_evict:
         why = f"only {count(facts.now.expires)} of {count(facts.now.keys)} keys may be evicted by {facts.policy}"
@@ -110,7 +110,7 @@ def evicting(facts: Facts) -> Verdict | None:
 @rule("full-cache", confirm=("INFO memory (maxmemory_policy)",))
 def full_cache(facts: Facts) -> Verdict | None:
     """Nearly full, with eviction ready to make room."""
-    if facts.near is Level.OK or facts.is_replica:
+    if facts.near is Level.OK or facts.now.server.is_replica:
         return None
     reason = f"At {in_use(facts)}, which is how a full cache looks: {facts.policy} makes room by evicting."
     return say(facts, Level.OK, "full-cache", reason)

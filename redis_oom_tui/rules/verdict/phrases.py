@@ -90,26 +90,28 @@ def refused_before(facts: Facts) -> str:
 def evidence(facts: Facts) -> tuple[str, ...]:
     """The figures behind any verdict, as short statements in Redis's own words."""
     memory, keys, expires = facts.now.memory, facts.now.keys, facts.now.expires
-    told = [
+    lines = [
         f"used_memory {size(memory.used_bytes)}, maxmemory {limit_text(memory)}, policy {safe_text(facts.policy, 24)}",
         f"{count(keys)} keys, {count(expires)} of them with a TTL",
         f"buffers of clients and replicas {size(reported_buffers(facts.now.memory))}",
         refused_so_far(facts),
     ]
     if (facts.over_limit_seconds or 0.0) >= 1.0:
-        told.append(f"over its limit for {duration(facts.over_limit_seconds)} without a break")
+        lines.append(f"over its limit for {duration(facts.over_limit_seconds)} without a break")
     if memory.lazyfree_pending_objects:
-        told.append(f"{count(memory.lazyfree_pending_objects)} deleted objects are still being freed in the background")
+        lines.append(
+            f"{count(memory.lazyfree_pending_objects)} deleted objects are still being freed in the background"
+        )
     if memory.not_counted_bytes:
-        told.append(f"{size(memory.not_counted_bytes)} of replica and AOF buffers do not count towards the limit")
+        lines.append(f"{size(memory.not_counted_bytes)} of replica and AOF buffers do not count towards the limit")
     if facts.rates.evicted_keys:
-        told.append(f"{count(facts.rates.evicted_keys)} keys evicted in the last {lately(facts)}")
+        lines.append(f"{count(facts.rates.evicted_keys)} keys evicted in the last {lately(facts)}")
     if facts.rates.restarted:
-        told.append(f"the server restarted {ago(facts.now.server.uptime_seconds)}")
+        lines.append(f"the server restarted {ago(facts.now.server.uptime_seconds)}")
     if facts.rates.reset:
-        told.append("its counters were reset meanwhile, so counts are lower bounds")
-    told += doubt_lines(facts.now, _DOUBTS)
-    return tuple(text for text in told if text)
+        lines.append("its counters were reset meanwhile, so counts are lower bounds")
+    lines += doubt_lines(facts.now, _DOUBTS)
+    return tuple(text for text in lines if text)
 
 
 Judge = Callable[[Facts], Verdict | None]

@@ -19,7 +19,7 @@ _REPLICAS_STEP = "Bring the replicas back, or lower min-replicas-to-write."
 @rule("loading", confirm=("INFO persistence (loading, async_loading)",))
 def loading(facts: Facts) -> Verdict | None:
     """Every command but a few is answered with LOADING."""
-    if not facts.now.activity.loading or (facts.is_replica and facts.now.activity.copying_master):
+    if not facts.now.activity.loading or (facts.now.server.is_replica and facts.now.activity.copying_master):
         return None
     reason = (
         f"Loading its data set into memory, {size(facts.now.memory.used_bytes)} so far: it serves nobody until done."
@@ -78,7 +78,7 @@ def unsaved_stops_writes(facts: Facts) -> bool | None:
         return True
     if not activity.last_save_failed:
         return False
-    if facts.is_replica:
+    if facts.now.server.is_replica:
         return None
     return True if activity.aof_write_failed else activity.save_needed
 
@@ -88,7 +88,7 @@ def too_few_replicas(facts: Facts) -> bool:
     good = facts.now.activity.good_replicas
     if facts.rates.errors_by_kind.get("NOREPLICAS"):
         return True
-    return not facts.is_replica and good is not None and good < (facts.now.activity.wanted_replicas or 1)
+    return not facts.now.server.is_replica and good is not None and good < (facts.now.activity.wanted_replicas or 1)
 
 
 def _replicas(facts: Facts) -> str:
@@ -121,7 +121,7 @@ def unblocked_first(facts: Facts, step: str) -> str:
 )
 def replica(facts: Facts) -> Verdict | None:
     """A replica being made, one out of touch, or one that would evict or refuse the moment it is promoted."""
-    if not facts.is_replica:
+    if not facts.now.server.is_replica:
         return None
     if facts.now.activity.copying_master:
         reason = f"A replica taking a full copy of its master's data, {size(facts.now.memory.used_bytes)} so far."
@@ -170,8 +170,8 @@ def host_full(facts: Facts) -> Verdict | None:
         reason = f"The host is nearly full: the server takes {share} of the {size(host)} there is, and {though}."
         return say(facts, Level.WARNING, "host-full", reason, "Free memory on the host, or here; see fragmentation.")
     level = Level.CRITICAL if crit else Level.WARNING
-    told = "No limit is set" if memory.unlimited else "The limit is the host's whole memory"
-    reason = f"{told}, and it takes {share} of the {size(host)} there is: beyond that the kernel kills it."
+    limited = "No limit is set" if memory.unlimited else "The limit is the host's whole memory"
+    reason = f"{limited}, and it takes {share} of the {size(host)} there is: beyond that the kernel kills it."
     return say(
         facts, level, "host-full", reason, "Set maxmemory in Limits, with room for a fork, or free memory first."
     )
