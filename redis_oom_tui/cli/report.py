@@ -20,13 +20,13 @@ from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.sizes import skipped_lines
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.address import ClientBuffer
-from redis_oom_tui.models.alert import IncidentReport
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.trend import IncidentReport
 from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import overdue

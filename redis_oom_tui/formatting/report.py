@@ -15,11 +15,10 @@ from redis_oom_tui.formatting.sanitize import glob_text, safe_text
 from redis_oom_tui.formatting.server import limit_text, server_text
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines, spoken
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.alert import Episode, IncidentReport
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, Snapshot
-from redis_oom_tui.models.trend import Forecast, Trend
+from redis_oom_tui.models.trend import Episode, Forecast, IncidentReport, Trend
 from redis_oom_tui.models.verdict import Finding, Remedy
 
 R = TypeVar("R")

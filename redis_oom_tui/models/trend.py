@@ -1,10 +1,15 @@
-"""What changed between two looks at a server, and where that leads."""
+"""What changes over time: rates between two polls, where memory goes, and the report of an incident."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
 from msgspec import Struct, field
+
+from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.verdict import Finding, Level, Verdict
 
 
 class Rates(Struct, frozen=True):
@@ -84,3 +89,40 @@ class Forecast(Struct, frozen=True):
     seconds_to_limit: tuple[float, float | None] | None = None
     watched_seconds: float = 0.0
     not_judged: str = ""
+
+
+class Episode(Struct, frozen=True):
+    """A stretch of time with one verdict. Unix seconds; `reason` is the verdict's own sentence as it began.
+
+    `peak_pressure` is the highest share of maxmemory met, `refused_writes` how many were seen being refused.
+    """
+
+    began: float
+    ended: float
+    level: Level
+    rule: str
+    reason: str
+    peak_pressure: float | None = None
+    refused_writes: int = 0
+
+
+class IncidentReport(Struct, frozen=True):
+    """What goes into the report. `first` and `last` are the snapshots at its ends, one and the same where one was
+    taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown,
+    `actions_skipped` counts lines of the audit log that could not be read, `values_read` whether values could be looked
+    into: None where no string was sampled. `overdue` are the ids of actions whose timed return is, as far as is known.
+    """
+
+    made_at: float
+    first: Snapshot
+    last: Snapshot
+    verdict: Verdict
+    episodes: tuple[Episode, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    forecast: Forecast | None = None
+    scan: ScanView | None = None
+    actions: tuple[AuditEntry, ...] = ()
+    names: bool = True
+    values_read: bool | None = None
+    actions_skipped: int = 0
+    overdue: frozenset[str] = frozenset()

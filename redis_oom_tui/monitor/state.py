@@ -10,11 +10,11 @@ from msgspec import Struct, field
 from redis_oom_tui.files.server_host import with_room
 from redis_oom_tui.models import alert
 from redis_oom_tui.models.address import Address, ClientBuffer
-from redis_oom_tui.models.alert import Episode, Event, JudgedSample, Silence
+from redis_oom_tui.models.alert import Event, JudgedSample, Silence
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
-from redis_oom_tui.models.trend import Forecast, Rates, TrendSample
+from redis_oom_tui.models.trend import Episode, Forecast, Rates, TrendSample
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.rules.alerts import AlertBook

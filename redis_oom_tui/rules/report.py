@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from redis_oom_tui.formatting.sizes import count, number_of_keys, size
 from redis_oom_tui.models.address import ClientBuffer
-from redis_oom_tui.models.alert import Episode
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.trend import Episode
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.history import History

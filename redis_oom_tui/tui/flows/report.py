@@ -9,8 +9,8 @@ from pathlib import Path
 from redis_oom_tui.files.durable import write_new
 from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.alert import IncidentReport
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.trend import IncidentReport
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
