@@ -15,7 +15,7 @@ GAP_SECONDS = 0.1
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def check(invocation: Invocation, *, as_json: bool) -> int:
-    """One verdict on the server: exit 0 ok, 1 warning, 2 critical or refusing writes, 3 unknown."""
+    """Health check: exit 0 ok, 1 warning, 2 critical or refusing writes, 3 unknown."""
     connection = invocation.connection
     # First of all: the server answers, and the time between the two looks runs, while the rest is loaded.
     knock = Preflight(connection, again_after=GAP_SECONDS) if Preflight.suits(connection) else None

@@ -44,25 +44,27 @@ _PERCENT = click.FloatRange(0, 100)
 
 
 @click.command()
-@click.option("--warn", type=_PERCENT, metavar="PERCENT", help="A warning from this share of maxmemory on (80).")
-@click.option("--crit", type=_PERCENT, metavar="PERCENT", help="Critical from this share on (95).")
-@click.option("--interval", type=click.FloatRange(0.5, 86400), metavar="SECONDS", help="Between two looks (5).")
-@click.option("--hold", metavar="TIME", help="How long a level must last before it is told (10s).")
-@click.option("--scan-every", metavar="TIME", help="A gentle scan beside it this often: what holds the memory.")
+@click.option("--warn", type=_PERCENT, metavar="PERCENT", help="Warning threshold, % of maxmemory (80).")
+@click.option("--crit", type=_PERCENT, metavar="PERCENT", help="Critical threshold, % of maxmemory (95).")
+@click.option(
+    "--interval", type=click.FloatRange(0.5, 86400), metavar="SECONDS", help="Seconds between polls (default 5)."
+)
+@click.option("--hold", metavar="TIME", help="How long a level must persist before alerting (10s).")
+@click.option("--scan-every", metavar="TIME", help="Also run a gentle scan this often: what holds the memory.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option(
     "--once", is_flag=True, help="One line, then leave as `check` does: 0 ok, 1 warning, 2 critical, 3 unknown."
 )
 @click.option("--bell", is_flag=True, help="Ring the terminal's bell at each alarm.")
-@click.option("--plain", is_flag=True, help="No colours.")
+@click.option("--plain", is_flag=True, help="No colors.")
 @telling_options
 @arming_options
 @click.pass_obj
 def watch(invocation: Invocation, /, **given: Any) -> int:
-    """Look at the server at an interval; tell what changes, once.
+    """Poll the server; report each change once.
 
-    A line a tick on stdout, and each event beside it. Thresholds, hooks and the rest may stand in the configuration
-    file; an option goes before it. SIGTERM and Ctrl+C end it cleanly.
+    One line per poll on stdout, and a line for each event. Thresholds, hooks and the rest may be set in the
+    configuration file; options override it. SIGTERM and Ctrl+C end it cleanly.
     """
     settings = watch_settings(invocation.profile.watch, given)
     return asyncio.run(_watch(invocation, settings, given))

@@ -137,7 +137,7 @@ def figures_object(figures: Figures) -> dict[str, object]:
 
 def missing_line(lines: int) -> str:
     """What stands where lines fell out because nobody took them, for people."""
-    return f"({count(lines)} lines fell out here: nobody read them in time)\n"
+    return f"({count(lines)} lines dropped: output is too slow)\n"
 
 
 def missing_object(lines: int) -> str:

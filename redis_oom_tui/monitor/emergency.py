@@ -154,11 +154,11 @@ class EmergencyCleanup:
                     await self._clean(operator, snapshot, rule, stop)
         except TriageError as error:
             after = "broke off after it had begun, and the audit log says how far it came"
-            self._say(f"{after if self._begun else 'not begun'}: {error}", level=Level.WARNING)
+            self._say(f"{after if self._begun else 'not started'}: {error}", level=Level.WARNING)
         except TROUBLE as error:
             after = "failed after it had begun, and the audit log says how far it came"
             why = sentence(f"the emergency cleanup {self._job.name} is", error)
-            self._say(f"{after if self._begun else 'failed, not begun'}: {why}", level=Level.CRITICAL)
+            self._say(f"{after if self._begun else 'failed, not started'}: {why}", level=Level.CRITICAL)
         finally:
             # From its end, however long it took: what it did must show in the next samples before it may run again.
             self._next_at = self._clock.monotonic() + self._job.emergency.cooldown_seconds
@@ -170,14 +170,14 @@ class EmergencyCleanup:
         allowed = bounds.allowance(self._job.emergency, self._ledger.spent(where, now), now)
         refusal = self._why_not(snapshot, rule, allowed)
         if refusal is not None:
-            self._say(f"not begun: {refusal}", level=Level.WARNING)
+            self._say(f"not started: {refusal}", level=Level.WARNING)
             return
         plan = await self._planned(operator, snapshot, allowed, stop)
         if not plan.keys:
             self._say("nothing to do: no key of the plan is there, or none fits what may still be taken this hour.")
             return
         if stop.is_set() or self._eased.is_set():
-            self._say("not begun: the watch ends." if stop.is_set() else "not begun: it has eased meanwhile.")
+            self._say("not started: the watch ends" if stop.is_set() else "not started: pressure has eased")
             return
         if self._job.dry_run:
             self._say(f"would {_deed(plan)}: {_names(plan)}.", plan)
@@ -201,7 +201,7 @@ class EmergencyCleanup:
         if bounds.in_vain(rule) and not job.dry_run:
             return f"deleting keys would not help while the verdict is '{rule}'."
         if allowed.empty:
-            return "what may be taken in an hour has been taken."
+            return "hourly cap reached"
         return bounds.why_not_idle(job.plan.criteria, job.emergency, snapshot, lfu_seen=self._lfu_seen)
 
     async def _planned(

@@ -210,8 +210,8 @@ class CommandHook:
         finally:
             words = await said.close()
         if status:
-            raise DeliveryFailed(f"{self._program} ended with status {status}{': ' if words else ''}{words}")
-        return f"{self._program} ended well"
+            raise DeliveryFailed(f"{self._program} exited {status}{': ' if words else ''}{words}")
+        return f"{self._program} exited 0"
 
     @property
     def _program(self) -> str:
@@ -238,7 +238,7 @@ class CommandHook:
                 return await process.wait()
         except TimeoutError:
             limit = f"{self._settings.timeout_seconds:g} s"
-            raise DeliveryFailed(f"{self._program} was ended after {limit} without an end of its own") from None
+            raise DeliveryFailed(f"{self._program} killed after {limit} (timeout)") from None
         finally:
             await _end(process)
 

@@ -49,7 +49,7 @@ class Monitor:
         self._output = output
         self._clock = clock
         self._listeners = list(listeners)
-        self._failing: dict[str, str] = {}
+        self._failing: dict[tuple[str, str], str] = {}
 
     def add(self, listener: Listener) -> None:
         """One more listener, before the watch runs."""
@@ -97,8 +97,8 @@ class Monitor:
     def _tell_listeners(self, state: ServerState) -> None:
         for listener in self._listeners:
             for event in state.events:
-                self._call(listener, functools.partial(listener.told, event))
-            self._call(listener, functools.partial(listener.seen, state))
+                self._call(listener, "event", functools.partial(listener.told, event))
+            self._call(listener, "tick", functools.partial(listener.seen, state))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set, then say so in a last line. Raises what the output raises."""
@@ -125,25 +125,27 @@ class Monitor:
         for event in state.events:
             self._announce(event)
         for listener in self._listeners:
-            self._call(listener, functools.partial(listener.seen, state))
+            self._call(listener, "tick", functools.partial(listener.seen, state))
 
     def _announce(self, event: Event) -> None:
         try:
             self._write(lambda: self._output.event(event))
         finally:
             for listener in self._listeners:
-                self._call(listener, functools.partial(listener.told, event))
+                self._call(listener, "event", functools.partial(listener.told, event))
 
     def _write(self, line: Callable[[], None]) -> None:
         """Write a line; one whose words fail is told as that."""
         attempt("this line is", line, lambda fault: self._failed(fault.words))
 
-    def _call(self, listener: Listener, deed: Callable[[], None]) -> None:
+    def _call(self, listener: Listener, what: str, call: Callable[[], None]) -> None:
         """What a listener does at once; where it fails, the others are told all the same."""
         try:
-            deed()
+            call()
         except TROUBLE as error:
-            self._failed_at(_name(listener), error)
+            self._failed_at(listener, what, error)
+        else:
+            self._failing.pop((_name(listener), what), None)
 
     async def _keep_running(self, listener: Listener, stop: asyncio.Event) -> None:
         """Run it until `stop` is set, and again after a while where it fails: the watch outlives what it runs."""
@@ -157,16 +159,17 @@ class Monitor:
             error = None if running.cancelled() else running.exception()
             if error is None:
                 return
-            self._failed_at(_name(listener), error)
+            self._failed_at(listener, "run", error)
             if stop.is_set() or await self._clock.wait(stop, pause):
                 return
             pause = min(_LONGEST_PAUSE_SECONDS, 2 * pause)
 
-    def _failed_at(self, name: str, error: BaseException) -> None:
-        """Say what a listener fails at, once: it is tried again, and says something only where it fails otherwise."""
+    def _failed_at(self, listener: Listener, what: str, error: BaseException) -> None:
+        """Say what a listener fails at, once: again only where it succeeded since, or fails for another reason."""
+        name = _name(listener)
         text = f"{name}: {sentence(f'{name} is', error)}"
-        if self._failing.get(name) != text:
-            self._failing[name] = text
+        if self._failing.get((name, what)) != text:
+            self._failing[name, what] = text
             self._failed(text)
 
     def _failed(self, text: str) -> None:

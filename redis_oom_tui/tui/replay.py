@@ -16,11 +16,11 @@ class ReplayApp(TriageApp):
     """What was, as it was shown then; nothing can be changed in it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("comma", "rewind(-1)", "back", id="replay.back", tooltip="One poll back, and stay there"),
-        Binding("full_stop", "rewind(1)", "on", id="replay.on", tooltip="One poll forward, and stay there"),
-        Binding("left_curly_bracket", "leap(-1)", "Back by a tenth", show=False, id="replay.leap_back"),
-        Binding("right_curly_bracket", "leap(1)", "Forward by a tenth", show=False, id="replay.leap_on"),
-        Binding("t", "hold", "hold/run", id="replay.hold", tooltip="Let the time line run, or hold it"),
+        Binding("comma", "rewind(-1)", "prev", id="replay.back", tooltip="Previous poll (pauses)"),
+        Binding("full_stop", "rewind(1)", "next", id="replay.on", tooltip="Next poll (pauses)"),
+        Binding("left_curly_bracket", "leap(-1)", "Back 10%", show=False, id="replay.leap_back"),
+        Binding("right_curly_bracket", "leap(1)", "Forward 10%", show=False, id="replay.leap_on"),
+        Binding("t", "hold", "play/pause", id="replay.hold", tooltip="Play / pause"),
     ]
 
     def watch_reading(self, reading: ServerState | None) -> None:
@@ -53,6 +53,6 @@ class ReplayApp(TriageApp):
     async def _tell_where(self) -> None:
         if isinstance(self.source, Replayable) and self.poller is not None:
             self.publish(await self.poller.poll(), self.source)
-            at, of = self.source.position
+            number, total = self.source.position
             then = datetime.fromtimestamp(self.source.wall()).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-            self.tell(f"Recording: {then}, poll {at} of {of}, {'held' if self.source.held else 'running'}")
+            self.tell(f"Replay: {then}, sample {number} of {total}, {'paused' if self.source.held else 'playing'}")

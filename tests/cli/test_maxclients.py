@@ -82,7 +82,7 @@ def test_an_armed_watch_goes_on_and_acts_when_there_is_room(flavour: str, free: 
         watching(*arguments(server, config, "--on-critical", "cache"), **state) as running,
     ):
         for _ in range(3):
-            running.until(lambda line: "not begun" in line)
+            running.until(lambda line: "not started" in line)
         for other in others[:8]:
             other.close()
         assert "deleted" in running.event("cleanup")["reason"]

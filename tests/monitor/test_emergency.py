@@ -294,7 +294,7 @@ async def test_a_search_that_takes_too_long_makes_do_with_what_it_found(
     assert watching.keyspace.runs == [100]
 
 
-@pytest.mark.parametrize(("after", "expected"), [(0, "the watch ends"), (3, "it has eased meanwhile")])
+@pytest.mark.parametrize(("after", "expected"), [(0, "the watch ends"), (3, "pressure has eased")])
 async def test_a_search_that_is_not_needed_any_more_ends_in_nothing(tmp_path: Path, after: int, expected: str) -> None:
     watching = Watching(tmp_path, Keyspace(endless=True))
     await watching.see(*[snapshot(96)] * 16, *[snapshot(60)] * after)
@@ -358,7 +358,7 @@ async def test_a_failure_is_a_line_and_the_watch_goes_on(tmp_path: Path) -> None
     keyspace = Keyspace(error="the server went away")
     watching = Watching(tmp_path, keyspace)
     await watching.see(*[snapshot(96)] * 80)
-    assert watching.said.count("cache not begun: the server went away") == 2  # once each cooldown
+    assert watching.said.count("cache not started: the server went away") == 2  # once each cooldown
 
 
 async def test_the_cooldown_counts_from_the_end_of_a_cleanup(tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ async def test_a_server_that_cannot_be_reached_is_a_line(tmp_path: Path) -> None
 
     watching = Watching(tmp_path, Away())
     await watching.see(*[snapshot(96)] * 16)
-    assert "not begun: cache-1:6379 refuses connections" in watching.said
+    assert "not started: cache-1:6379 refuses connections" in watching.said
 
 
 async def test_keys_of_unknown_size_fit_no_bound(tmp_path: Path) -> None:
@@ -441,7 +441,7 @@ async def test_a_ledger_that_cannot_be_written_after_the_run_never_says_that_not
     watching = Watching(tmp_path, keyspace)
     await watching.see(*[snapshot(96)] * 16)
     assert keyspace.deleted_keys > 0
-    assert "not begun" not in watching.said
+    assert "not started" not in watching.said
     (event,) = watching.events
     assert "100 deleted" in event.reason
     assert "could not be written down, so the whole plan counts against the hour" in event.reason
@@ -453,7 +453,7 @@ async def test_a_ledger_that_cannot_be_written_before_the_run_keeps_it_from_begi
     (tmp_path / "emergency.new").mkdir()
     await watching.see(*[snapshot(96)] * 16)
     assert keyspace.deleted_keys == 0
-    assert "not begun" in watching.said
+    assert "not started" in watching.said
     assert "cannot be written" in watching.said
 
 
@@ -477,7 +477,7 @@ async def test_a_run_that_broke_off_is_not_told_as_not_begun_and_all_of_it_count
     watching = Watching(tmp_path, keyspace)
     await watching.see(*[snapshot(96)] * 16)
     assert keyspace.deleted_keys > 0
-    assert "not begun" not in watching.said
+    assert "not started" not in watching.said
     assert "broke off after it had begun" in watching.said
     spent = Ledger(tmp_path / "emergency.json").spent("cache-1", watching.clock.wall())
     assert sum(each.keys for each in spent) >= keyspace.deleted_keys

@@ -74,7 +74,7 @@ async def test_no_run_and_no_hour_takes_more_than_its_bounds(
         assert client.exists(*[f"session:{number}" for number in range(50)]) == 50
     taken = [before - after for before, after in zip([MILLION + 50, *left], left, strict=False)]
     assert taken == [100, 100, 50, 0]
-    assert "what may be taken in an hour has been taken" in notes[-1].text
+    assert "hourly cap reached" in notes[-1].text
     assert len(said) == 3
     assert "100 deleted" in said[0]
     assert (tmp_path / "audit.jsonl").read_text().count('"delete 100 keys') >= 2

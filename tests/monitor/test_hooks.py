@@ -201,7 +201,7 @@ event = json.load(sys.stdin)
 env = {{name: value for name, value in os.environ.items() if name.startswith("REDIS_OOM_")}}
 open({str(out)!r}, "w").write(json.dumps([event, env]))
 """
-    assert "ended well" in await python(program).deliver(EVENT)
+    assert "exited 0" in await python(program).deliver(EVENT)
     event, env = json.loads(out.read_text())
     assert (event["event"], event["number"], event["server"]) == ("oom", 7, "cache-1:6379")
     assert (event["used_bytes"], event["evicted_keys_total"]) == (100, None)
@@ -232,27 +232,27 @@ async def test_a_command_has_our_environment_without_any_secret(
         configuration=Configuration(Settings(profiles={"other": other})),
     )
     env = _environment(settings, invocation, Secret("secret-of-HOOK_URL"))
-    assert "ended well" in await CommandHook(settings, env).deliver(EVENT)
+    assert "exited 0" in await CommandHook(settings, env).deliver(EVENT)
     seen = json.loads(out.read_text())
     assert "secret-of" not in json.dumps(seen)
     assert (seen["PAGER_TOKEN"], seen["LONGER"], "SHORT" in seen) == ("the command's own", "pwd", False)
     assert seen["REDIS_OOM_EVENT"] == "oom"
-    assert "ended well" in await CommandHook(settings).deliver(EVENT)
+    assert "exited 0" in await CommandHook(settings).deliver(EVENT)
     assert "REDISCLI_AUTH" not in json.loads(out.read_text())
 
 
 async def test_a_hostile_reason_cannot_break_the_environment() -> None:
     assert "\0" not in "".join(environment(replace(EVENT, reason="a\0b\x1b[2J")).values())
     hook = python("import os; assert os.environ['REDIS_OOM_REASON'] == r'a\\x00b'")
-    assert "ended well" in await hook.deliver(replace(EVENT, reason="a\0b"))
+    assert "exited 0" in await hook.deliver(replace(EVENT, reason="a\0b"))
 
 
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
-        ("import sys; sys.stderr.write('no pager\\x1b[2J'); sys.exit(3)", r"ended with status 3: no pager\x1b[2J"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended with status -9"),
-        ("import sys; sys.stdin.close(); sys.exit(1)", "ended with status 1"),
+        ("import sys; sys.stderr.write('no pager\\x1b[2J'); sys.exit(3)", r"exited 3: no pager\x1b[2J"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "exited -9"),
+        ("import sys; sys.stdin.close(); sys.exit(1)", "exited 1"),
     ],
 )
 async def test_a_command_that_fails_is_one_sentence(program: str, expected: str) -> None:
@@ -269,7 +269,7 @@ async def test_a_command_that_is_not_there_is_one_sentence() -> None:
 
 async def test_a_command_that_prints_garbage_without_end_is_drained_and_bounded() -> None:
     program = "import sys\nfor _ in range(200):\n sys.stdout.write('x' * 100000)\n sys.stderr.write('\\xff' * 100000)"
-    assert "ended well" in await python(program).deliver(EVENT)
+    assert "exited 0" in await python(program).deliver(EVENT)
 
 
 async def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ child = subprocess.Popen([sys.executable, "-c", stubborn])
 open({str(pids)!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
 time.sleep(60)
 """
-    with nothing_left(), pytest.raises(DeliveryFailed, match="was ended after 1 s"):
+    with nothing_left(), pytest.raises(DeliveryFailed, match="killed after 1 s"):
         await python(program, timeout_seconds=1).deliver(EVENT)
     for pid in map(int, pids.read_text().split()):
         await until(lambda pid=pid: not _runs(pid))
@@ -298,13 +298,13 @@ def _runs(pid: int) -> bool:
 async def test_a_grandchild_that_keeps_the_pipe_open_is_not_waited_for() -> None:
     program = "import subprocess, sys; subprocess.Popen(['sleep', '3'])"
     async with asyncio.timeout(2.5):
-        assert "ended well" in await python(program).deliver(EVENT)
+        assert "exited 0" in await python(program).deliver(EVENT)
 
 
 async def test_a_shell_is_used_only_when_asked_for(tmp_path: Path) -> None:
     out = tmp_path / "out"
     line = f"cat > {out}; exit 0"
-    assert "ended well" in await CommandHook(HookSettings(command=(line,), shell=True)).deliver(EVENT)
+    assert "exited 0" in await CommandHook(HookSettings(command=(line,), shell=True)).deliver(EVENT)
     assert json.loads(out.read_text())["event"] == "oom"
     with pytest.raises(DeliveryFailed, match="could not be started"):
         await CommandHook(HookSettings(command=(line,))).deliver(EVENT)

@@ -95,11 +95,24 @@ class Watching:
 async def test_a_listener_that_fails_is_told_and_the_others_go_on(at: str, error: Exception) -> None:
     breaks = Breaks(at, error)
     failed = await Watching().run(breaks)
-    assert failed
-    assert all(text.startswith("the broken one: ") for text in failed)
+    assert len(failed) == 1, "it is said once"
+    assert failed[0].startswith("the broken one: ")
     assert "Traceback" not in failed[0]
     if at == "run":
         assert breaks.runs >= 2, "it begins again"
+
+
+async def test_what_fails_again_after_a_success_is_said_again() -> None:
+    breaks = Breaks("never", ValueError("odd"))
+    calls = itertools.count()
+
+    def seen(state: ServerState) -> None:
+        if next(calls) in (3, 4, 5, 20):
+            raise OSError(28, "No space left on device")
+
+    breaks.seen = seen  # type: ignore[method-assign]
+    failed = await Watching().run(breaks)
+    assert failed == ["the broken one: the system refused: No space left on device"] * 2
 
 
 @named
@@ -140,7 +153,7 @@ async def test_an_armed_cleanup_that_fails_is_a_line_and_alerting_goes_on(error:
     assert await watching.run(cleanup) == []
     said = [note.text for note in watching.output.notes if note.kind == "cleanup"]
     assert len(said) >= 2, "it is tried again after its pause"
-    assert all("not begun" in text or "failed" in text for text in said)
+    assert all("not started" in text or "failed" in text for text in said)
 
 
 async def test_a_rule_that_fails_is_told_as_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:

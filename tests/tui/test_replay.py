@@ -46,7 +46,7 @@ async def test_keys_move_along_the_time_line(tmp_path: Path) -> None:
         await until(pilot, lambda: used() == 100)
         await pilot.press("full_stop")
         await until(pilot, lambda: used() == 120)
-        assert "poll 2 of 20, held" in screen_text(app)
+        assert "sample 2 of 20, paused" in screen_text(app)
         await pilot.press("right_curly_bracket")
         await until(pilot, lambda: used() == 160)
         await pilot.press("comma")
