@@ -1,6 +1,6 @@
 """What a screen or a command may ask of a server, without knowing what stands behind it.
 
-`store` and `actions` answer it with a live server, a recording with the past, and the tests with a script.
+`server` and `actions` answer it with a live server, a recording with the past, and the tests with a script.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
 
 
 class Scan(Protocol):
-    """A scan under way. `run` walks; the others may be called while it does, from the same event loop."""
+    """A scan under way. `run` scans; the others may be called while it does, from the same event loop."""
 
     async def run(self) -> ScanView:
-        """Walk to the end, a stop or a failure, and return the last view. Never raises for a server's fault."""
+        """Scan to the end, a stop or a failure, and return the last view. Never raises for a server's fault."""
 
     def view(self) -> ScanView:
         """The scan as it stands: a bounded, frozen value, cheap enough for two a second."""
@@ -48,7 +48,7 @@ class Scan(Protocol):
         """Send nothing more until `resume`."""
 
     def resume(self) -> None:
-        """Go on where it paused."""
+        """Continue where it paused."""
 
     def stop(self) -> None:
         """End after the page in flight; the result so far is kept."""
@@ -59,14 +59,14 @@ class Scan(Protocol):
 
 @runtime_checkable
 class KeepsItsPlace(Protocol):
-    """A scan that another process may go on with."""
+    """A scan that another process may resume."""
 
     def progress(self) -> Mapping[str, Any] | None:
-        """Where it broke off, in plain values (JSON's); None where there is nothing left to do, or no way to go on."""
+        """Where it stopped, in plain values (JSON's); None where nothing is left to do, or it cannot be resumed."""
 
 
 class Source(Protocol):
-    """A server that can be looked at. Its errors are `models.errors`, each one plain sentence."""
+    """A server that can be read. Its errors are `models.errors`, each one plain sentence."""
 
     @property
     def address(self) -> Address:
@@ -91,12 +91,12 @@ class Source(Protocol):
         """A scan that has not started yet."""
 
     async def details(self, key: KeyId) -> KeyDetails | None:
-        """A closer look at one key that leaves no trace; None where it is gone."""
+        """A closer read of one key that leaves no trace; None where it is gone."""
 
 
 @runtime_checkable
 class GoesOn(Protocol):
-    """A source that goes on with a scan that an earlier process began on the same run of the same server."""
+    """A source that resumes a scan that an earlier process began on the same run of the same server."""
 
     def resumed(self, progress: Mapping[str, Any], *, pace: Pace | None = None, sample: int | None = None) -> Scan:
         """The scan that gave `progress`, not started again yet; raises BadInput where that is damaged."""
@@ -185,7 +185,7 @@ class TellsSettings(Protocol):
     """A source that also tells the settings which a diagnosis looks at."""
 
     async def settings(self) -> Mapping[str, str]:
-        """Settings by name, those that may not be read left out: empty where CONFIG is not to be had."""
+        """Settings by name, those that may not be read left out: empty where CONFIG is not available."""
 
 
 @runtime_checkable
@@ -200,10 +200,10 @@ class SeesReplicas(Protocol):
 
 
 class Planning(Protocol):
-    """A plan in the making. `run` looks; `view` and `stop` may be called while it does, from the same event loop."""
+    """A plan in the making. `run` searches; `view` and `stop` may be called while it does, from the same event loop."""
 
     async def run(self) -> PlanningView:
-        """Look to the end, a stop or a failure; the view then holds the frozen plan. Never raises."""
+        """Search to the end, a stop or a failure; the view then holds the frozen plan. Never raises."""
 
     def view(self) -> PlanningView:
         """How far it is."""
@@ -229,29 +229,20 @@ class PlanRun(Protocol):
 
 
 class Restoring(Protocol):
-    """A backup being put back."""
+    """A backup being restored."""
 
     async def run(self) -> RestoreReport:
-        """Put back what is not there; never overwrites, never raises for a server's or a file's fault."""
+        """Restore what is not there; never overwrites, never raises for a server's or a file's fault."""
 
     def view(self) -> RestoreReport:
         """How far it is."""
 
     def stop(self) -> None:
-        """End after the batch in flight; running it again goes on from there."""
+        """End after the batch in flight; running it again continues there."""
 
 
-class Operator(Protocol):
-    """Everything that changes the server, and what must be known first. Nothing here asks: whoever calls has asked.
-
-    Each action is written to the audit file before and after. Errors are `models.errors`, each one plain sentence.
-    """
-
-    def why_not(self, action: Action) -> str | None:
-        """Why `action` cannot be used here (read-only, no right, a missing command), in a sentence; else None.
-
-        Known after `limits`, or after `Source.open` for what that asked; cheap enough for every key press.
-        """
+class Cleanups(Protocol):
+    """Plans of cleanups: made, judged, run."""
 
     def plan(
         self, criteria: Criteria, *, deed: Operation = Operation.DELETE, expire_seconds: int | None = None
@@ -275,6 +266,10 @@ class Operator(Protocol):
 
     def run(self, plan: Plan, *, backup: BackupChoice) -> PlanRun:
         """A run of `plan` that has not started yet."""
+
+
+class SettingChanges(Protocol):
+    """Settings: shown with what they would do, set, and undone."""
 
     async def limits(self, scan: ScanView | None = None) -> Limits:
         """Policies, settings and their what-if, as the server stands now; `scan` adds bytes and families."""
@@ -301,6 +296,10 @@ class Operator(Protocol):
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again, read it back, record it."""
 
+
+class Backups(Protocol):
+    """Backup files, and what is restored from them."""
+
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""
 
@@ -316,6 +315,10 @@ class Operator(Protocol):
         A damaged file is restored only where that is `damaged_ok`, as far as it can be read.
         """
 
+
+class AdminCommands(Protocol):
+    """What is done at once: a client killed, memory purged, expired keys reaped."""
+
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, by its id, if that id is still the same address."""
 
@@ -323,13 +326,30 @@ class Operator(Protocol):
         """MEMORY PURGE, and what it gave back."""
 
     async def reap(self) -> Done:
-        """Walk all keys once, by which the server drops those that have expired and still hold memory."""
+        """Scan all keys once, by which the server drops those that have expired and still hold memory."""
+
+
+class AuditLog(Protocol):
+    """What was done before."""
 
     def history(self) -> tuple[AuditEntry, ...]:
         """The last actions in the audit file, newest first, at most 500."""
 
     def history_skipped(self) -> int:
         """How many lines of the audit file the last `history` could not read."""
+
+
+class Operator(Cleanups, SettingChanges, Backups, AdminCommands, AuditLog, Protocol):
+    """Everything that changes the server, and what must be known first. Nothing here asks: whoever calls has asked.
+
+    Each action is written to the audit file before and after. Errors are `models.errors`, each one plain sentence.
+    """
+
+    def why_not(self, action: Action) -> str | None:
+        """Why `action` cannot be used here (read-only, no right, a missing command), in a sentence; else None.
+
+        Known after `limits`, or after `Source.open` for what that asked; cheap enough for every key press.
+        """
 
     async def close(self) -> None:
         """Settle what still waits: a setting whose timed return was not called off goes back now. Never raises."""

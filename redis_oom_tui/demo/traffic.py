@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from redis_oom_tui.demo.values import WORDS, text
+from redis_oom_tui.demo.data import WORDS, text
 from redis_oom_tui.demo.wire import Argument, Refused, Wire
 
 TURN_SECONDS = 0.1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.demo.patterns import HOSTILE_NAMES, SINGLES
+from redis_oom_tui.demo.data import HOSTILE_NAMES, SINGLES
 from redis_oom_tui.demo.server import DemoServer
 from redis_oom_tui.demo.wire import Refused, Wire
 from redis_oom_tui.models.errors import TriageError
