@@ -105,9 +105,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _written_down(fault: NotJudged) -> None:
     from redis_oom_tui.files.audit import state_folder
-    from redis_oom_tui.files.durable import write_down
+    from redis_oom_tui.files.durable import append_defect
 
-    write_down(state_folder() / "defects.log", fault)
+    append_defect(state_folder() / "defects.log", fault)
 
 
 def _run(given: list[str]) -> int:

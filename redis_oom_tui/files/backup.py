@@ -68,7 +68,7 @@ def new_path(folder: Path, plan: Plan, wall: float) -> Path:
     """A path for the backup of `plan` that says when and where, and that nothing stands at."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
     place = re.sub(r"[^A-Za-z0-9.-]+", "_", plan.server)[-60:]
-    names = (f"{stamp}-{place}-{plan.hash[:8]}{again}.jsonl" for again in ("", *(f"-{n}" for n in range(2, 1000))))
+    names = (f"{stamp}-{place}-{plan.hash[:8]}{suffix}.jsonl" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
     return next(path for name in names if not (path := folder / name).exists())
 
 
@@ -277,20 +277,22 @@ def numbered_records(path: Path, *, damaged_ok: bool = False) -> Iterator[tuple[
 def _long_line(file: BinaryIO, line: Line) -> bytes | None:
     """A line too long to be held unseen, where its checksum says that it is whole: values may be very large."""
     handle, tail = file.fileno(), len(SUM) + SUM_DIGITS + len(b'"}\n')
-    digest, at, body = hashlib.sha256(), line.offset, line.offset + line.size - tail
-    while at < body:
-        chunk = os.pread(handle, min(MIB, body - at), at)
+    digest, position, body = hashlib.sha256(), line.offset, line.offset + line.size - tail
+    while position < body:
+        chunk = os.pread(handle, min(MIB, body - position), position)
         if not chunk:
             return None
         digest.update(chunk)
-        at += len(chunk)
+        position += len(chunk)
     expected = b'%b%b"}\n' % (SUM, digest.hexdigest()[:SUM_DIGITS].encode("ascii"))
     if line.size > _LONGEST_RECORD or os.pread(handle, tail, body) != expected:
         return None
-    parts, at = [], line.offset
-    while at < line.offset + line.size and (chunk := os.pread(handle, line.offset + line.size - at, at)):
+    parts, position = [], line.offset
+    while position < line.offset + line.size and (
+        chunk := os.pread(handle, line.offset + line.size - position, position)
+    ):
         parts.append(chunk)
-        at += len(chunk)
+        position += len(chunk)
     return b"".join(parts)
 
 

@@ -89,10 +89,10 @@ def write_new(path: Path, text: str) -> None:
 _MOST_BYTES = 256 * 1024
 
 
-def write_down(path: Path, fault: NotJudged) -> None:
+def append_defect(path: Path, fault: NotJudged) -> None:
     """Append `fault` to the file at `path`. One that cannot be written, or is full, ends nothing either."""
-    at = time.strftime("%Y-%m-%d %H:%M:%S %z")
-    text = "\n".join((f"{at}  redis-oom-tui {__version__}  {fault.words}", *fault.lines, ""))
+    now = time.strftime("%Y-%m-%d %H:%M:%S %z")
+    text = "\n".join((f"{now}  redis-oom-tui {__version__}  {fault.words}", *fault.lines, ""))
     with contextlib.suppress(OSError):
         _append(path, text.encode("utf-8", "backslashreplace"))
 

@@ -36,7 +36,7 @@ class RecordingSource:
         self._monotonic = monotonic
         self._wall = wall
         self._known: Capabilities | None = None
-        self._told: Mapping[str, str] = {}
+        self._settings: Mapping[str, str] = {}
 
     @property
     def address(self) -> Address:
@@ -78,11 +78,11 @@ class RecordingSource:
 
     async def settings(self) -> Mapping[str, str]:
         """Kept each time they change; empty where the source does not tell them."""
-        told = await self._inner.settings() if isinstance(self._inner, TellsSettings) else {}
-        if told != self._told:
-            self._told = told
-            self._note(settings=told)
-        return told
+        settings = await self._inner.settings() if isinstance(self._inner, TellsSettings) else {}
+        if settings != self._settings:
+            self._settings = settings
+            self._note(settings=settings)
+        return settings
 
     async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
         """Kept: figures only; none where the source reads no samples."""

@@ -213,7 +213,7 @@ def _head(line: bytes, path: Path) -> tuple[Address, float]:
     except Damaged:
         found = _Format("")
     if found.format != FORMAT:
-        raise BadInput(f"{shown(path)} is no recording of this tool")
+        raise BadInput(f"{shown(path)} is not a recording made by this tool")
     if found.version != VERSION:
         version = safe_text(str(found.version), 20)
         raise BadInput(f"{shown(path)} was made by another version of this tool (format {version}, not {VERSION})")
@@ -231,10 +231,10 @@ def _places(file: BinaryIO, path: Path) -> tuple[list[LinePlace], bool]:
         if not line.whole:
             return places, False
         if line.raw is None:
-            raise BadInput(f"{shown(path)}, line {line.number}: it is longer than a moment of a recording can be")
+            raise BadInput(f"{shown(path)}, line {line.number}: it is longer than a line of a recording can be")
         kind = _KIND.match(line.raw)
         if kind is None:
-            raise BadInput(f"{shown(path)}, line {line.number}: it is no moment of a recording")
+            raise BadInput(f"{shown(path)}, line {line.number}: it is not a line of a recording")
         try:
             times = decoded(_times_decoder, b'{"monotonic":%b,"at":%b}' % (kind[1], kind[2]))
         except Damaged as error:

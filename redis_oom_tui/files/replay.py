@@ -83,8 +83,8 @@ class RecordedTime:
         at_the_end = self._at + 1 == len(self._polls)
         return 0.0 if self._held or at_the_end else self._clock() - self._since
 
-    def _go(self, at: int) -> None:
-        self._at = at
+    def _go(self, place: int) -> None:
+        self._at = place
         self._since = self._clock()
 
     def _decode(self, kind: str, place: int) -> Moment:

@@ -4,7 +4,7 @@ A field that is a key of the file says so by its annotation, and by `name` where
 Lengths of time are in seconds, sizes in bytes, thresholds are shares of maxmemory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated
@@ -185,6 +185,20 @@ class Settings(Struct, frozen=True):
     plans: Mapping[str, NamedPlan] = field(default_factory=lambda: MappingProxyType({}))
     default_profile: str | None = None
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def secrets(self) -> Iterator[tuple[tuple[str, ...], SecretSource]]:
+        """Every secret that the file names, with the path of its key."""
+        named: list[tuple[tuple[str, ...], SecretSource | None]] = [(("hooks", "webhook"), self.hooks.webhook)]
+        for name, profile in self.profiles.items():
+            path = ("profiles", name)
+            named += [
+                ((*path, "password"), profile.password),
+                ((*path, "sentinel_password"), profile.sentinel_password),
+            ]
+            # One that is inherited stands in the file once.
+            if profile.hooks.webhook != self.hooks.webhook:
+                named.append(((*path, "hooks", "webhook"), profile.hooks.webhook))
+        return ((path, source) for path, source in named if source is not None)
 
 
 class ScreenOptions(Struct, frozen=True):

@@ -151,7 +151,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
         ("[plans.x]\nmatch='a'\nmax_bytes = '1tb'\n", ", line 3: plans.x.max_bytes '1tb' is not a size: "),
         ("[plans.x]\nmatch='a'\nmax_keys = 0\n", ", line 3: plans.x.max_keys must be a whole number from 1 to "),
         ("[profiles.p]\n\n\nport = 70000\n", ", line 4: profiles.p.port must be a whole number from 1 to 65535"),
-        ("[profiles.p]\nsocket='/s'\nhost='h'\n", ", line 3: profiles.p.host has no meaning beside socket"),
+        ("[profiles.p]\nsocket='/s'\nhost='h'\n", ", line 3: profiles.p.host cannot be combined with socket"),
         ("[profiles.p]\nmaster='m'\n", ", line 2: profiles.p.master needs both sentinels and master"),
         (
             "[profiles.p]\nmaster='m'\nsentinels='s'\n",
@@ -159,12 +159,15 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
         ),
         ("[profiles.p]\npassword_env='A'\npassword_file='B'\n", "profiles.p.password is given more than once"),
         ("[profiles.p]\ntls = { verfy = false }\n", ", line 2: profiles.p.tls.verfy is not known here; did you mean"),
-        ("default_profile = 'q'\n[profiles.p]\n", ", line 1: default_profile names no profile of this file; it has p"),
+        (
+            "default_profile = 'q'\n[profiles.p]\n",
+            ", line 1: default_profile is not a profile of this file, which has p",
+        ),
         ("[emergency]\narmed = true\n", ", line 2: emergency.armed needs a plan beside it"),
-        ("[emergency]\nplan = 'gone'\n", ", line 2: emergency.plan names no plan of this file; it has none"),
+        ("[emergency]\nplan = 'gone'\n", ", line 2: emergency.plan is not a plan of this file, which has none"),
         (
             "[plans.a]\nmatch='a'\n[profiles.p]\nread_only=true\nemergency={armed=true, plan='a'}\n",
-            ", line 4: profiles.p.read_only and an armed emergency cleanup exclude each other",
+            ", line 4: profiles.p.read_only cannot be combined with an armed emergency cleanup",
         ),
         ("[watch\n", ", line 1: not valid TOML: "),
         ("a = 1\nb = \n", ", line 2: not valid TOML: invalid value"),

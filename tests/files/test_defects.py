@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.files.durable import write_down
+from redis_oom_tui.files.durable import append_defect
 from redis_oom_tui.rules.guarded import DEFECTS, attempt, sentence
 
 
@@ -16,7 +16,7 @@ def fails(secret: str) -> str:
 @pytest.mark.defects
 def test_each_is_written_once_without_values(tmp_path: Path) -> None:
     path = tmp_path / "state" / "defects.log"
-    DEFECTS.report = lambda fault: write_down(path, fault)
+    DEFECTS.report = lambda fault: append_defect(path, fault)
     for _ in range(3):
         assert attempt("the trend is", lambda: fails("hunter2"), lambda fault: fault.words).startswith(
             "the trend is not"
@@ -36,14 +36,14 @@ def test_it_is_bounded_and_no_other_file_is_written(tmp_path: Path) -> None:
     path, other = tmp_path / "defects.log", tmp_path / "other"
     fault = DEFECTS.take("the trend is", ValueError("x" * 300))
     for _ in range(3000):
-        write_down(path, fault)
+        append_defect(path, fault)
     assert path.stat().st_size < 260 * 1024
     other.write_text("kept")
     path.unlink()
     path.symlink_to(other)
-    write_down(path, fault)
+    append_defect(path, fault)
     assert other.read_text() == "kept"
     path.unlink()
     os.mkfifo(path)
-    write_down(path, fault)
-    write_down(tmp_path / "other" / "defects.log", fault)
+    append_defect(path, fault)
+    append_defect(tmp_path / "other" / "defects.log", fault)

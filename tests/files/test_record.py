@@ -113,9 +113,9 @@ def test_only_the_largest_rows_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "no recording"),
-        ("{}\n", "no recording"),
-        ("garbage\n", "no recording"),
+        ("", "not a recording"),
+        ("{}\n", "not a recording"),
+        ("garbage\n", "not a recording"),
         ('{"format": "redis-oom-tui recording", "version": 99}\n', "another version"),
         (HEAD, "no poll"),
         (HEAD + '{"monotonic": 1, "at": 1, "snapshot": {"server": 5}}\n', "line 2"),
@@ -232,9 +232,9 @@ async def test_a_damaged_poll_is_a_server_that_was_lost_and_ends_nothing(
         (b'"made_at":', b'"made":', "line 1: `made_at` is missing"),
         (b'"address":{', b'"address":5,"x":{', "line 1: `address` is not a JSON object"),
         (b'"monotonic":1.0', b'"monotonic":1e999', "line 2: `monotonic` is out of range"),
-        (b'"monotonic":1.0', b'"monotonic":NaN', "line 2: it is no moment"),
+        (b'"monotonic":1.0', b'"monotonic":NaN', "line 2: it is not a line"),
         (b'"at":', b'"at":-', "line 2: `at` is out of range"),
-        (b'"version":1', b'"version":' + b"[" * 60000, "no recording"),
+        (b'"version":1', b'"version":' + b"[" * 60000, "not a recording"),
     ],
     ids=["no time", "no address", "infinite", "not a number", "before 1970", "deep"],
 )

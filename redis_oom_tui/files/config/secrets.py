@@ -17,10 +17,7 @@ _PATIENCE_SECONDS = 20.0
 
 def variables(settings: Settings) -> frozenset[str]:
     """The environment variables that hold a secret, as the configuration says."""
-    sources = [settings.hooks.webhook]
-    for profile in settings.profiles.values():
-        sources += [profile.password, profile.sentinel_password, profile.hooks.webhook]
-    return frozenset(source.place for source in sources if source is not None and source.kind is SecretKind.ENVIRONMENT)
+    return frozenset(source.place for _, source in settings.secrets() if source.kind is SecretKind.ENVIRONMENT)
 
 
 def fetch(source: SecretSource, what: str) -> Secret:

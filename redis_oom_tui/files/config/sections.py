@@ -109,7 +109,7 @@ def read_settings(top: Section, folder: Path) -> Settings:
     profiles = {profile.name: profile for profile in (read_profile(s, around, folder) for s in top.tables("profiles"))}
     default = top.text("default_profile")
     if default is not None and default not in profiles:
-        top.wrong("default_profile", f"names no profile of this file; it has {_names(profiles)}")
+        top.wrong("default_profile", f"is not a profile of this file, which has {_names(profiles)}")
     _check_emergencies(top, emergency, profiles, plans)
     keys = read_keys(top.table("keys"))
     top.finish()
@@ -207,7 +207,7 @@ def read_profile(section: Section, around: Settings, folder: Path) -> Profile:
         )
     )
     if profile.read_only and profile.emergency.armed:
-        section.wrong("read_only", "and an armed emergency cleanup exclude each other")
+        section.wrong("read_only", "cannot be combined with an armed emergency cleanup")
     section.finish()
     return replace(
         profile,
@@ -243,7 +243,7 @@ def _address(section: Section) -> Address:
         return Address(place.host, place.port)
     for other in ("host", "port", "tls", "sentinels", "sentinel_tls"):
         if section.has(other):
-            section.wrong(other, "has no meaning beside socket")
+            section.wrong(other, "cannot be combined with socket")
     return Address(socket_path=str(Path(place.socket).expanduser()))
 
 
@@ -313,7 +313,9 @@ def _check_emergencies(
     named += [(("profiles", name, "emergency", "plan"), profile.emergency) for name, profile in profiles.items()]
     for path, item in named:
         if item.plan is not None and "/" not in item.plan and item.plan not in plans:
-            top.problems.add(path, f"names no plan of this file; it has {_names(plans)}, or give a saved plan's path")
+            top.problems.add(
+                path, f"is not a plan of this file, which has {_names(plans)}, nor the path of a saved plan"
+            )
 
 
 def _names(mapping: dict[str, Profile] | dict[str, NamedPlan]) -> str:

@@ -7,23 +7,25 @@ from pathlib import Path
 
 from redis_oom_tui.files.config.reader import KeyPath, Problems
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.config import HookSettings, Profile, SecretKind, SecretSource, Settings
+from redis_oom_tui.models.config import SecretKind, Settings
 
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def check(path: Path, about: os.stat_result, settings: Settings, found: Problems) -> None:
+def check(file: Path, about: os.stat_result, settings: Settings, found: Problems) -> None:
     """Keep a problem where others may change what runs here or where secrets go, or may read a secret."""
     mode = stat.S_IMODE(about.st_mode)
     if mode & stat.S_IWOTH:
         found.add((), "may be written by everybody on this machine: run chmod o-w on it")
     if (named := next(_powers(settings), None)) is not None and not stat.S_ISFIFO(about.st_mode):
-        _check_writers(path, about, named, found)
+        _check_writers(file, about, named, found)
     if mode & _OTHERS:
-        for key, option in _literals(settings):
-            advice = f"run chmod 600 on the file, or use {option}_env, {option}_file or {option}_command"
-            found.add(key, f"may be read by others on this machine: {advice}")
+        for path, source in settings.secrets():
+            if source.kind is SecretKind.LITERAL:
+                key = path[-1]
+                advice = f"run chmod 600 on the file, or use {key}_env, {key}_file or {key}_command"
+                found.add(path, f"may be read by others on this machine: {advice}")
 
 
 def _check_writers(path: Path, about: os.stat_result, named: KeyPath, found: Problems) -> None:
@@ -49,47 +51,16 @@ def _may_be_swapped(folder: Path) -> bool:
 
 def _powers(settings: Settings) -> Iterator[KeyPath]:
     """The keys that run a command, or say where secrets and events go, or arm a cleanup."""
-    yield from _hook_powers(("hooks",), settings.hooks, HookSettings())
+    for path, source in settings.secrets():
+        key = path[-1] if source.kind is SecretKind.LITERAL else f"{path[-1]}_{source.kind}"
+        if source.kind is SecretKind.COMMAND or path[-1] == "webhook":
+            yield (*path[:-1], key)
+    if settings.hooks.command:
+        yield ("hooks", "exec")
     for name, profile in settings.profiles.items():
-        at = ("profiles", name)
-        for key, source in (("password", profile.password), ("sentinel_password", profile.sentinel_password)):
-            if source is not None and source.kind is SecretKind.COMMAND:
-                yield (*at, f"{key}_command")
-        yield from _hook_powers((*at, "hooks"), profile.hooks, settings.hooks)
+        if profile.hooks.command != settings.hooks.command:
+            yield ("profiles", name, "hooks", "exec")
         if profile.emergency.armed:
-            yield (*at, "emergency", "armed")
+            yield ("profiles", name, "emergency", "armed")
     if settings.emergency.armed:
         yield ("emergency", "armed")
-
-
-def _hook_powers(at: KeyPath, hooks: HookSettings, inherited: HookSettings) -> Iterator[KeyPath]:
-    if hooks.command and hooks.command != inherited.command:
-        yield (*at, "exec")
-    if hooks.webhook is not None and hooks.webhook != inherited.webhook:
-        yield (*at, _written("webhook", hooks.webhook))
-
-
-def _written(key: str, source: SecretSource) -> str:
-    return key if source.kind is SecretKind.LITERAL else f"{key}_{source.kind}"
-
-
-def _literals(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
-    """The secrets that stand in the file itself, each with the name of its option."""
-    if _is_literal(settings.hooks.webhook):
-        yield ("hooks", "webhook"), "webhook"
-    for name, profile in settings.profiles.items():
-        yield from _literals_of(name, profile, settings)
-
-
-def _literals_of(name: str, profile: Profile, settings: Settings) -> Iterator[tuple[KeyPath, str]]:
-    at = ("profiles", name)
-    for key, source in (("password", profile.password), ("sentinel_password", profile.sentinel_password)):
-        if _is_literal(source):
-            yield (*at, key), key
-    # One that is inherited stands in the file once, and was told there.
-    if _is_literal(profile.hooks.webhook) and profile.hooks.webhook != settings.hooks.webhook:
-        yield (*at, "hooks", "webhook"), "webhook"
-
-
-def _is_literal(source: SecretSource | None) -> bool:
-    return source is not None and source.kind is SecretKind.LITERAL
