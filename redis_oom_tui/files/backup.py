@@ -287,10 +287,8 @@ def _long_line(file: BinaryIO, line: Line) -> bytes | None:
     expected = b'%b%b"}\n' % (SUM, digest.hexdigest()[:SUM_DIGITS].encode("ascii"))
     if line.size > _LONGEST_RECORD or os.pread(handle, tail, body) != expected:
         return None
-    parts, position = [], line.offset
-    while position < line.offset + line.size and (
-        chunk := os.pread(handle, line.offset + line.size - position, position)
-    ):
+    parts, position, end = [], line.offset, line.offset + line.size
+    while position < end and (chunk := os.pread(handle, end - position, position)):
         parts.append(chunk)
         position += len(chunk)
     return b"".join(parts)

@@ -15,7 +15,8 @@ class SizeKind(StrEnum):
     UNKNOWN = "not measurable"
 
 
-class KeyId(Struct, frozen=True, order=True):
+# Hundreds of thousands are held at a time, and none can be part of a circle: the collector need not look at them.
+class KeyId(Struct, frozen=True, order=True, gc=False):
     """The identity of a key: its database, its exact bytes, and its node (empty outside a cluster)."""
 
     db: int
@@ -36,7 +37,7 @@ class KeyPattern(Struct, frozen=True):
     others: tuple[tuple[bytes, ...] | None, ...] = ()
 
 
-class KeyRow(Struct, frozen=True):
+class KeyRow(Struct, frozen=True, gc=False):
     """What a scan read of one key.
 
     `size` is MEMORY USAGE, in bytes; None where it cannot be measured (refused, or a module that does not count). The

@@ -45,7 +45,8 @@ class Criteria(Struct, frozen=True):
     key_patterns: tuple[KeyPattern, ...] = ()
 
 
-class PlannedKey(Struct, frozen=True):
+# As with KeyId, the collector need not look at them.
+class PlannedKey(Struct, frozen=True, gc=False):
     """A key as it was when the plan was frozen: what the deletion compares again before it acts.
 
     `read_at` is when it was read, in Unix seconds of the server's clock: an untouched key has grown idle by the time
