@@ -30,7 +30,7 @@ from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.history import between, skew_sentence
 from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.rules.verdict.refusals import calls_for_a_longer_look
+from redis_oom_tui.rules.verdict.facts import calls_for_a_longer_look
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.findings.unread import refused_reads
+from redis_oom_tui.rules.findings.odd import refused_reads
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.report import episodes, nameless_clients, without_names

@@ -15,7 +15,7 @@ from redis_oom_tui.monitor.output import Note, TickOutput
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.guarded import TROUBLE, attempt, sentence
-from redis_oom_tui.rules.verdict.refusals import calls_for_a_longer_look
+from redis_oom_tui.rules.verdict.facts import calls_for_a_longer_look
 
 # A single sample knows no rates; a second one so soon after tells whether writes are being refused right now.
 _SECOND_LOOK_SECONDS = 0.5

@@ -235,11 +235,6 @@ def _ended_early(plan: Plan) -> tuple[str, ...]:
     return () if plan.complete else (early,)
 
 
-def _in_a_file(keys: int, held: int) -> int:
-    """About how large the backup of so many keys becomes, at most: base64, with a line's other fields around it."""
-    return held * 4 // 3 + keys * _LINE_BYTES
-
-
 def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     if not backup.wanted:
         return ("No backup: this cannot be undone.",)
@@ -257,7 +252,8 @@ def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         but = f", but for {over}: too large to save, so for {'that' if number == 1 else 'those'} there is no undo"
     words = [f"Each key is written to the backup before it is deleted{but}.", "Restoring needs room below maxmemory."]
     words += [_other_words(count_, reason, backup) for reason, count_ in others.items()]
-    if _in_a_file(len(plan.keys) - number, plan.size - held) > backup.max_total_bytes:
+    # About how large the file becomes at most: base64, with a line's other fields around it.
+    if (plan.size - held) * 4 // 3 + (len(plan.keys) - number) * _LINE_BYTES > backup.max_total_bytes:
         words.append(f"The backup may reach its cap of {size(backup.max_total_bytes)}; the run would stop there.")
     return tuple(words)
 

@@ -96,7 +96,7 @@ def extrapolated(
     fraction = sample.fraction
     ratio = sum(amounts) / sample.seen
     spread = sum((amount - ratio * keys) ** 2 for keys, amount in groups) * len(groups) / (len(groups) - 1)
-    error = _t(len(groups) - 1) * math.sqrt(spread * (1 - fraction)) / fraction
+    error = _T[min(len(groups) - 1, len(_T)) - 1] * math.sqrt(spread * (1 - fraction)) / fraction
     rest = ratio * sample.total_keys
     unseen_low, unseen, unseen_high = _unseen_giants(len(huge), fraction)
     each = sum(huge) / len(huge) if huge else 0.0
@@ -132,10 +132,6 @@ def _poisson_low(count: int) -> float:
 def _poisson_high(count: int) -> float:
     more = count + 1
     return float(more * (1 - 1 / (9 * more) + 1.96 / (3 * math.sqrt(more))) ** 3)
-
-
-def _t(freedom: int) -> float:
-    return _T[min(freedom, len(_T)) - 1]
 
 
 # Four steps to each doubling, so that a quantile is right within a fifth.
@@ -245,7 +241,7 @@ def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey], *, db: int 
         name_bytes=statistics.fmean(len(key.name) for key in keys),
         value_bytes=statistics.fmean(lengths) if lengths and is_string else None,
         longest_value=max(lengths) if lengths and is_string else None,
-        zlib_ratios=_ratios(large, _zlib),
+        zlib_ratios=_ratios(large, zlib.compress),
         zstd_ratios=_ratios(large, _zstd()),
         large_share=_share_of_bytes(large, heads) if is_string else None,
         json_share=_share(heads, _is_json) if is_string else None,
@@ -273,10 +269,6 @@ def _ratios(keys: Sequence[SampledKey], compress: Compress | None) -> tuple[floa
     ratios = sorted(len(compress(head)) / len(head) for head in heads)
     weighed = sum(len(compress(head)) for head in heads) / sum(map(len, heads))
     return ratios[len(ratios) // 10], weighed, ratios[-1 - len(ratios) // 10]
-
-
-def _zlib(data: bytes) -> bytes:
-    return zlib.compress(data, 6)
 
 
 def _zstd() -> Compress | None:

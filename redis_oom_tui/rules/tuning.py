@@ -240,7 +240,8 @@ def rewrite_effects(name: str, file: ServerFile, running: Mapping[str, str], don
     if file.settings is None:
         return (*_unseen(name, where, running), *_by_this_tool(name, done, ()))
     differing = {
-        other: f"{other} {_shown(other, value)} ({_said(other, file.settings)})"
+        other: f"{other} {_shown(other, value)} ("
+        + (f"{_shown(other, file.settings[other])} in the file)" if other in file.settings else "not in the file)")
         for other, value in running.items()
         if other != name and _differs(other, value, file.settings)
     }
@@ -290,10 +291,6 @@ def _plain(value: str) -> str | int:
         return parse_size(value)
     except BadInput:
         return value.strip().lower()
-
-
-def _said(name: str, file: Mapping[str, str]) -> str:
-    return f"{_shown(name, file[name])} in the file" if name in file else "not in the file"
 
 
 def _shown(name: str, value: str) -> str:

@@ -22,7 +22,7 @@ from redis_oom_tui.rules.alerts import AlertBook, lowered, reading
 from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.findings.unread import refused_reads, unread_values
+from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import DEFECTS, attempt
 from redis_oom_tui.rules.history import History, between

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from redis_oom_tui.rules import findings, verdict
-from redis_oom_tui.rules.findings import giants
+from redis_oom_tui.rules.findings import keys
 from redis_oom_tui.rules.verdict import limit_rules, state_rules
 from redis_oom_tui.rules.verdict.causes import CAUSES
 from tests.cli import test_check as checked
@@ -140,7 +140,7 @@ def test_every_finding_is_in_the_table() -> None:
     made = {inspect.getmodule(rule.judge) for rule in rules}
     assert made == {module for module in vars(findings).values() if inspect.ismodule(module) and module in made}
     source = "\n".join(inspect.getsource(module) for module in made if module is not None)
-    literal = set(re.findall(r'\bid=f?"([a-z-]+)', source)) | {words[0] for words in giants.BY_TYPE.values()}
+    literal = set(re.findall(r'\bid=f?"([a-z-]+)', source)) | {words[0] for words in keys.BY_TYPE.values()}
     assert literal <= declared, "an id that no rule declares"
 
 

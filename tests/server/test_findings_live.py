@@ -15,7 +15,7 @@ from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.findings import Case, examine, find
-from redis_oom_tui.rules.findings.unread import refused_reads, unread_values
+from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.values import sample_families
 from tests.support.servers import RunningServer, available, started

@@ -111,7 +111,7 @@ def scripts(case: Case) -> Iterator[Finding]:
     most = 2 * held > (case.memory.used_bytes or 0)
     yield Finding(
         id="scripts",
-        level=max(case.near, Level.WARNING, key=lambda level: level.exit_code) if most else Level.WARNING,
+        level=case.at_least_warning if most else Level.WARNING,
         title=f"{count(kept)} cached scripts take {size(held)}",
         advice="Stop sending scripts with values in their text; SCRIPT FLUSH, by hand, drops those already kept.",
         evidence=(f"number_of_cached_scripts {count(kept)}, {size(held)}",),
@@ -147,7 +147,7 @@ def tracking(case: Case) -> Iterator[Finding]:
     for_clients = f", {count(items)} times in all," if items and items > (keys or 0) else ""
     yield Finding(
         id="tracking",
-        level=max(case.near, Level.WARNING, key=lambda level: level.exit_code) if case.matters(low, 0.25) else Level.OK,
+        level=case.at_least_warning if case.matters(low, 0.25) else Level.OK,
         title=f"{count(keys)} keys tracked for clients{for_clients} take about {size(low)} to {size(high)}",
         advice=f"Lower tracking-table-max-keys on the server, or track by prefix. {_NO_KEY}",
         evidence=(f"tracking_total_keys {count(keys)}, tracking_total_items {count(items)}",),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -12,7 +13,7 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
-from redis_oom_tui.models.verdict import Finding, Level, Thresholds
+from redis_oom_tui.models.verdict import Finding, Level, Remedy, Thresholds
 
 MIB = 2**20
 
@@ -45,6 +46,11 @@ def finding(*ids: str, on_demand: bool = False) -> Callable[[Judge], FindingRule
 
 
 _NAME_CELLS = 40
+
+
+def remedy_for(row: PatternRow, pane: str = "hogs", **more: Any) -> Remedy:
+    """Where the very keys of `row` are shown or cleaned up; `more` says which of them."""
+    return Remedy(pane, match=row.match, db=row.db, pattern=row.select, **more)
 
 
 class Case(Struct, frozen=True, dict=True):
@@ -80,6 +86,11 @@ class Case(Struct, frozen=True, dict=True):
     def near(self) -> Level:
         """Where the pressure stands between the thresholds."""
         return self.thresholds.level_of(self.now.memory.pressure)
+
+    @property
+    def at_least_warning(self) -> Level:
+        """As `near`, and a warning below the thresholds."""
+        return Level.WARNING if self.near is Level.OK else self.near
 
     def matters(self, size: float, share: float = 0.01) -> bool:
         """Whether `size` bytes are worth a line: a share of what is used, and not next to nothing."""

@@ -81,7 +81,7 @@ def volatile_without_ttl(case: Case) -> Iterator[Finding]:
         return
     yield Finding(
         id="volatile-no-ttl",
-        level=max(case.near, Level.WARNING, key=_rank),
+        level=case.at_least_warning,
         title=f"{case.policy} can evict nothing: no key has a TTL",
         advice="Give a TTL to what may go, or choose allkeys-lru if every key may (a cache).",
         evidence=(f"{count(case.now.keys)} keys, 0 with a TTL",),
@@ -191,7 +191,3 @@ def fragmentation(case: Case) -> Iterator[Finding]:
         ),
         lever=Remedy("limits", setting="activedefrag", value="yes") if defrag else None,
     )
-
-
-def _rank(level: Level) -> int:
-    return level.exit_code

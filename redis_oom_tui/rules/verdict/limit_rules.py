@@ -6,9 +6,8 @@ from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.info_fields import FELL_BELOW_ZERO
 from redis_oom_tui.rules.verdict.causes import FREE_SOME, LARGE, buffers_hold_it, cause_of, why_full
-from redis_oom_tui.rules.verdict.facts import Facts
+from redis_oom_tui.rules.verdict.facts import Facts, earlier_refusals
 from redis_oom_tui.rules.verdict.phrases import in_use, refusals, refused_before, rule, say, why_unjudged
-from redis_oom_tui.rules.verdict.refusals import earlier_refusals
 from redis_oom_tui.rules.verdict.state_rules import unblocked_first
 
 

@@ -11,8 +11,7 @@ from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import reported_buffers
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.verdict.facts import Facts
-from redis_oom_tui.rules.verdict.refusals import REFUSED_OTHERWISE, takes_memory
+from redis_oom_tui.rules.verdict.facts import REFUSED_OTHERWISE, Facts, takes_memory
 
 _DOUBTS = 3
 

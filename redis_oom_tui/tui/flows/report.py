@@ -14,7 +14,7 @@ from redis_oom_tui.models.trend import IncidentReport
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.findings.unread import refused_reads
+from redis_oom_tui.rules.findings.odd import refused_reads
 from redis_oom_tui.rules.report import nameless_clients, without_names
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict import judge

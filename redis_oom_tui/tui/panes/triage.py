@@ -13,7 +13,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Verdict
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.findings.unread import refused_reads, unread_values
+from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.tui.header_model import sentence
 from redis_oom_tui.tui.messages import PickClient
 from redis_oom_tui.tui.panes.base import Pane
