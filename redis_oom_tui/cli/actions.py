@@ -54,10 +54,10 @@ def confirm(sentences: Sequence[str], word: str | None = None) -> bool:
     for sentence in sentences:
         click.echo(sentence, err=True)
     if not sys.stdin.isatty():
-        click.echo("Nobody can confirm this here (no terminal): add --yes if it is meant", err=True)
+        click.echo("Not a terminal: add --yes to confirm", err=True)
         return False
     wanted = word or _YES
-    answer: str = click.prompt(f"Type {wanted} to do it", default="", show_default=False, err=True)
+    answer: str = click.prompt(f'Type "{wanted}" to confirm', default="", show_default=False, err=True)
     return answer.strip() == wanted
 
 

@@ -76,16 +76,16 @@ class _Result(Struct, frozen=True):
     metavar="PATTERN",
     help="Keys of a pattern that hogs shows, exactly those it counts, such as 'user:<id>' (repeatable).",
 )
-@click.option("--delimiter", default=":", show_default=True, help="With --pattern: what separates the parts of a name.")
+@click.option(
+    "--delimiter", default=":", show_default=True, help="With --pattern: characters that separate name parts."
+)
 @click.option(
     "--saved-scan",
     type=READ_FILE,
     metavar="FILE",
     help="With --pattern: a row of the scan in FILE (hogs --save), as <other>.",
 )
-@click.option(
-    "--key", "names", multiple=True, metavar="NAME", help="This very key, as the tool prints it (repeatable)."
-)
+@click.option("--key", "names", multiple=True, metavar="NAME", help="Exact key name, escaped as printed (repeatable).")
 @click.option(
     "--type", "types", multiple=True, metavar="TYPE", help="string, hash, list, set, zset, stream or a module's."
 )
@@ -93,9 +93,9 @@ class _Result(Struct, frozen=True):
 @click.option("--no-ttl", is_flag=True, help="Only keys that never expire.")
 @click.option("--with-ttl", is_flag=True, help="Only keys that expire.")
 @click.option("--larger-than", metavar="SIZE", help="Larger than this, such as 1mb.")
-@click.option("--max-keys", type=click.IntRange(1), metavar="N", help="At most so many keys.")
+@click.option("--max-keys", type=click.IntRange(1), metavar="N", help="At most N keys.")
 @click.option("--max-bytes", metavar="SIZE", help="Keys that hold at most so many bytes together.")
-@click.option("--oldest", is_flag=True, help="With a limit: the longest idle first, not the largest.")
+@click.option("--oldest", is_flag=True, help="With a limit: pick longest-idle keys first instead of largest.")
 @click.option("--emergency", is_flag=True, help="The plan that the configuration prepared.")
 @click.option("--expire", metavar="TIME", help="Let the keys expire, spread over this time, instead of deleting them.")
 @click.option("--backup", "backup_path", type=NEW_FILE, metavar="FILE", help="Write the backup to this new file.")
@@ -108,7 +108,7 @@ class _Result(Struct, frozen=True):
 @click.option(
     "--plan", "plan_path", type=READ_FILE, metavar="FILE", help="Take the plan from a file: no key is chosen beside it."
 )
-@click.option("--hash", "plan_hash", metavar="HEX", help="Go on only if the plan's hash begins like this.")
+@click.option("--hash", "plan_hash", metavar="HEX", help="Proceed only if the plan hash starts with HEX.")
 @click.option("--yes", is_flag=True, help="Run the plan; without it, it is only printed.")
 @click.option("--all", "show_all", is_flag=True, help="Print every key of the plan.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document.")
@@ -132,9 +132,9 @@ def _refuse_what_has_no_effect(given: dict[str, Any]) -> None:
     refuse_beside("no_backup", options, {"backup_path", "keep_unsaved"}, "no backup is written")
     refuse_beside("saved_scan", options, {"delimiter"}, "the scan in the file has its own")
     if "delimiter" in options and not given["key_patterns"]:
-        raise BadInput("--delimiter goes with --pattern: it says what separates the parts of a name")
+        raise BadInput("--delimiter requires --pattern: it says what separates the parts of a name")
     if given["oldest"] and given["max_keys"] is None and given["max_bytes"] is None:
-        raise BadInput("--oldest goes with --max-keys or --max-bytes: without a limit every key that matches is taken")
+        raise BadInput("--oldest requires --max-keys or --max-bytes: without a limit every key that matches is taken")
 
 
 def _of_its_database(plan: Plan, db: int | None) -> Plan:
@@ -229,7 +229,7 @@ def _planning_words(view: PlanningView) -> str:
 
 def _criteria(given: dict[str, Any]) -> Criteria:
     if given["no_ttl"] and given["with_ttl"]:
-        raise BadInput("--no-ttl and --with-ttl exclude each other")
+        raise BadInput("--no-ttl and --with-ttl cannot be combined")
     ttl = TtlFilter.WITHOUT if given["no_ttl"] else TtlFilter.WITH if given["with_ttl"] else TtlFilter.ANY
     criteria = Criteria(
         patterns=tuple(from_glob(pattern) for pattern in given["matches"]),
@@ -252,7 +252,7 @@ def _criteria(given: dict[str, Any]) -> Criteria:
 
 def _backup(given: dict[str, Any]) -> BackupChoice:
     if given["delete_unsaved"] and given["keep_unsaved"]:
-        raise BadInput("--keep-unsaved and --delete-unsaved exclude each other")
+        raise BadInput("--keep-unsaved and --delete-unsaved cannot be combined")
     return BackupChoice(
         wanted=not given["no_backup"],
         path=given["backup_path"],
@@ -291,7 +291,7 @@ def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -
     lines += ["", str(result.run.ended)]
     lines += outcome_lines(result.outcomes)
     for path in result.run.backup_files:
-        lines += [f"Backup: {safe_text(path)}", f"Put back by: {undo_command.line(connection_args, 'restore', path)}"]
+        lines += [f"Backup: {safe_text(path)}", f"Undo with: {undo_command.line(connection_args, 'restore', path)}"]
     return lines
 
 
@@ -299,7 +299,7 @@ def _to_run_it(plan: Plan, connection_args: Sequence[str], given: dict[str, Any]
     """How to run what was printed; as a line to copy where the plan is in a file."""
     path = given["plan_path"] or given["save_plan"]
     if path is None:
-        return ["Nothing was done: --yes runs it."]
+        return ["Dry run. Add --yes to execute."]
     words = ["--plan", str(path), "--hash", plan.hash[:12], "--max-key-backup", given["max_key_backup"]]
     words += ["--max-backup", given["max_backup"]]
     words += ["--backup", str(given["backup_path"])] if given["backup_path"] is not None else []
@@ -308,13 +308,13 @@ def _to_run_it(plan: Plan, connection_args: Sequence[str], given: dict[str, Any]
         for option in ("--no-backup", "--keep-unsaved", "--delete-unsaved")
         if given[option[2:].replace("-", "_")]
     ]
-    return ["Nothing was done. To run it:", undo_command.line(connection_args, "cleanup", *words, "--yes")]
+    return ["Dry run. To execute it:", undo_command.line(connection_args, "cleanup", *words, "--yes")]
 
 
 def _of_rows(criteria: Criteria, typed: Sequence[str], saved: Path, db: int | None) -> Criteria:
     """`criteria`, for the keys of the rows called so, of database `db` where it is given. Raises BadInput."""
     if not typed:
-        raise BadInput("--saved-scan goes with --pattern, which names a row of that scan")
+        raise BadInput("--saved-scan requires --pattern, which names a row of that scan")
     scan = load_scan(saved)
     name = safe_text(str(saved), 200)
     if scan.pattern is not None or scan.match is not None or scan.type is not None:

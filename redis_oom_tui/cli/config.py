@@ -41,7 +41,7 @@ def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: boo
     if secrets and not found:
         found += _unfetched(path, settings)
     notes = [] if found else _notes(settings)
-    lines = found or [f"{path} is good", *(_profile_line(profile) for profile in settings.profiles.values())]
+    lines = found or [f"{path} is OK", *(_profile_line(profile) for profile in settings.profiles.values())]
     document = {"path": str(path), "problems": found, "notes": notes, "profiles": sorted(settings.profiles)}
     _say(document, [*lines, *(f"note: {note}" for note in notes)], as_json)
     return 1 if found else 0

@@ -61,19 +61,19 @@ class _Wish(Struct, frozen=True):
     "--pattern", metavar="PATTERN", help="Only keys of a pattern, exactly those it counts, such as 'user:<id>'."
 )
 @click.option("--type", "kind", metavar="TYPE", help="Only keys of this type: string, hash, list, set, zset, stream.")
-@click.option("--patterns", is_flag=True, help="Families of keys in place of keys.")
+@click.option("--patterns", is_flag=True, help="Group by key pattern.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Stop after N keys; figures are then estimates.")
 @click.option("--replicas", is_flag=True, help="With -c: scan a replica of each primary, where it has one.")
 @click.option("--idle", is_flag=True, help="Idle times (or frequencies) of all keys, for the families too.")
-@click.option("--delimiter", default=":", show_default=True, help="What separates the parts of a name: any of these.")
+@click.option("--delimiter", default=":", show_default=True, help="Characters that separate name parts.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
-@click.option("--save", type=NEW_FILE, metavar="FILE", help="Keep the scan in a new file.")
-@click.option("--compare", "older", type=READ_FILE, metavar="FILE", help="What grew since that scan.")
-@click.option("--resume", type=READ_FILE, metavar="FILE", help="Go on with a saved scan that broke off.")
-@click.option("--gentle", "pace", flag_value=Pace.GENTLE.value, help="Hardly to be noticed by other clients.")
-@click.option("--normal", "pace", flag_value=Pace.NORMAL.value, help="Other clients keep their latency (the default).")
-@click.option("--full-speed", "pace", flag_value=Pace.FULL_SPEED.value, help="As fast as the server can.")
+@click.option("--save", type=NEW_FILE, metavar="FILE", help="Save the scan to a new file.")
+@click.option("--compare", "older", type=READ_FILE, metavar="FILE", help="Compare with a saved scan.")
+@click.option("--resume", type=READ_FILE, metavar="FILE", help="Resume an interrupted scan.")
+@click.option("--gentle", "pace", flag_value=Pace.GENTLE.value, help="Minimal load.")
+@click.option("--normal", "pace", flag_value=Pace.NORMAL.value, help="Moderate load (default).")
+@click.option("--full-speed", "pace", flag_value=Pace.FULL_SPEED.value, help="Maximum speed.")
 @click.pass_obj
 def hogs(invocation: Invocation, /, **given: Any) -> int:
     """The largest keys, and the families that hold the memory.
@@ -121,7 +121,7 @@ def _refuse_what_has_no_effect(invocation: Invocation, given: dict[str, Any]) ->
     if given["form"] == "csv" and given["older"] is not None:
         raise BadInput("--csv cannot be given with --compare: the comparison is printed in words or by --json")
     if given["replicas"] and not invocation.connection.cluster:
-        raise BadInput("--replicas goes with -c: to scan a replica, connect to it")
+        raise BadInput("--replicas requires -c: to scan a replica, connect to it")
     if given["form"] != "json" and given["sort"] != "bytes":
         reason = "it orders keys, and what is printed then are families by bytes"
         for decisive in ("patterns", "older"):
@@ -137,7 +137,7 @@ def _saved(scan: SavedScan, path: Path) -> None:
 
 def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
     if given["match"] is not None and not given["match"]:
-        raise BadInput("--match with an empty pattern matches nothing: leave it out, or give a glob such as 'user:*'")
+        raise BadInput("--match needs a glob such as 'user:*'")
     db = invocation.connection.db
     delimiters = given["delimiter"].encode("utf-8", "surrogateescape")
     return ScanOptions(

@@ -67,9 +67,9 @@ class _How(NamedTuple):
 @click.option("--policy", metavar="NAME", help="Set the eviction policy.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set another setting (repeatable).")
 @click.option("--node", metavar="HOST:PORT", help="With -c: on this node alone, a primary or a replica.")
-@click.option("--persist", is_flag=True, help="Then write the server's settings to its file (CONFIG REWRITE).")
-@click.option("--revert-after", metavar="SPAN", help="Put the old value back after so long (60s) unless it is kept.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--persist", is_flag=True, help="Also persist with CONFIG REWRITE.")
+@click.option("--revert-after", metavar="SPAN", help="Revert after SPAN (such as 60s) unless confirmed.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @click.option(
     "--scan",
     is_flag=True,
@@ -108,7 +108,7 @@ def limits(
     for name, value in asked:
         check_value(name, value)
     if persist and not asked:
-        raise BadInput("--persist goes with a change: --maxmemory, --policy or --set")
+        raise BadInput("--persist requires a change: --maxmemory, --policy or --set")
     if node is not None:
         if not invocation.connection.cluster:
             raise BadInput("--node picks a node of a cluster: add -c before limits, or connect to the node itself")
@@ -146,9 +146,9 @@ def _seconds(text: str | None, asked: Sequence[tuple[str, str]], *, persist: boo
     if text is None:
         return None
     if not asked:
-        raise BadInput("--revert-after goes with a change: --maxmemory, --policy or --set")
+        raise BadInput("--revert-after requires a change: --maxmemory, --policy or --set")
     if persist:
-        raise BadInput("--revert-after and --persist exclude each other: what goes back must not stay in the file")
+        raise BadInput("--revert-after and --persist cannot be combined: what goes back must not stay in the file")
     seconds = parse_duration(text)
     if not seconds:
         raise BadInput("--revert-after 0 would change nothing: give it some seconds, such as 60s")
@@ -250,7 +250,7 @@ def _back(results: Sequence[ChangeResult], how: _How, connection_args: Sequence[
                     *(["--persist"] * how.persist),
                 )
             ] = None
-    return ["To put it back:", *lines] if lines else []
+    return ["Undo with:", *lines] if lines else []
 
 
 def _loaded(path: Path | None, *, scan: bool) -> SavedScan | None:
@@ -258,7 +258,7 @@ def _loaded(path: Path | None, *, scan: bool) -> SavedScan | None:
     if path is None:
         return None
     if scan:
-        raise BadInput("--scan and --saved-scan exclude each other")
+        raise BadInput("--scan and --saved-scan cannot be combined")
     saved = load_scan(path)
     if saved.match is not None or saved.type is not None or saved.pattern is not None:
         raise BadInput(f"{safe_text(str(path), 200)} is a scan of some keys only: a policy may evict any")

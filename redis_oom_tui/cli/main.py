@@ -20,15 +20,15 @@ from redis_oom_tui.rules.guarded import DEFECTS, NotJudged
 
 # name -> (module, what it does). A command's function stands in its module under its own name.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "check": ("redis_oom_tui.cli.check", "One verdict; exit 0 ok, 1 warning, 2 critical, 3 unknown."),
-    "hogs": ("redis_oom_tui.cli.hogs", "The largest keys and families of keys."),
-    "limits": ("redis_oom_tui.cli.limits", "How it reacts when full; set maxmemory, policy and more, confirmed."),
-    "cleanup": ("redis_oom_tui.cli.cleanup", "A plan of keys to delete or let expire; runs only with --yes."),
+    "check": ("redis_oom_tui.cli.check", "Health check; exit 0 ok, 1 warning, 2 critical, 3 unknown."),
+    "hogs": ("redis_oom_tui.cli.hogs", "The largest keys and key patterns."),
+    "limits": ("redis_oom_tui.cli.limits", "Show or change maxmemory, eviction policy and related settings."),
+    "cleanup": ("redis_oom_tui.cli.cleanup", "Plan a deletion or expiry of keys; runs only with --yes."),
     "restore": ("redis_oom_tui.cli.restore", "Undo a cleanup from its backup file."),
-    "watch": ("redis_oom_tui.cli.watch", "Look at an interval; alerts, hooks, an armed cleanup."),
+    "watch": ("redis_oom_tui.cli.watch", "Monitor continuously: alerts, hooks, optional emergency cleanup."),
     "report": ("redis_oom_tui.cli.report", "An incident report, as Markdown or JSON."),
-    "replay": ("redis_oom_tui.cli.replay", "The screen on a file that --record kept."),
-    "demo": ("redis_oom_tui.cli.demo", "The screen on an embedded server that is out of memory."),
+    "replay": ("redis_oom_tui.cli.replay", "Replay a session recorded with --record."),
+    "demo": ("redis_oom_tui.cli.demo", "Open the screen on a built-in demo server."),
     "config": ("redis_oom_tui.cli.config", "Check the configuration file."),
     "completion": ("redis_oom_tui.cli.completion", "Complete commands and options in bash, zsh or fish."),
 }

@@ -17,7 +17,7 @@ _SECTIONS = (
     ),
     (
         "ENVIRONMENT",
-        "REDIS_URL: where to connect, where no option says so. REDISCLI_AUTH: the password. NO_COLOR: no colours.",
+        "REDIS_URL: where to connect, where no option says so. REDISCLI_AUTH: the password. NO_COLOR: no colors.",
     ),
     (
         "FILES",

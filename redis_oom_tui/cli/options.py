@@ -106,18 +106,18 @@ connection_options = _options(
     click.option("-p", "--port", "port", type=click.IntRange(1, 65535), metavar="PORT", help="Server port (6379)."),
     click.option("-s", "--socket", "socket", metavar="PATH", help="Unix socket, in place of host and port."),
     click.option("-u", "--url", "url", metavar="URL", help="redis://, rediss:// or unix:// URL (or REDIS_URL)."),
-    click.option("-a", "--pass", "password", metavar="PASSWORD", help="Password; REDISCLI_AUTH keeps it off the list."),
+    click.option("-a", "--pass", "password", metavar="PASSWORD", help="Password (prefer REDISCLI_AUTH)."),
     click.option("--user", "user", metavar="NAME", help="ACL user name."),
     click.option("--askpass", is_flag=True, help="Ask for the password on the terminal."),
     click.option("--pass-file", "password_file", type=READ_FILE, metavar="FILE", help="Read the password from a file."),
     click.option("--pass-command", "password_command", metavar="CMD", help="Run a command that prints the password."),
-    click.option("-n", "--db", "db", type=click.IntRange(0), metavar="DB", help="One database; without it, all."),
-    click.option("--tls", is_flag=True, help="Speak TLS."),
-    click.option("--cacert", "ca_file", type=READ_FILE, metavar="FILE", help="Authority to trust."),
+    click.option("-n", "--db", "db", type=click.IntRange(0), metavar="DB", help="Database number (default: all)."),
+    click.option("--tls", is_flag=True, help="Use TLS."),
+    click.option("--cacert", "ca_file", type=READ_FILE, metavar="FILE", help="CA certificate file."),
     click.option("--cert", "cert_file", type=READ_FILE, metavar="FILE", help="Client certificate."),
     click.option("--key", "key_file", type=READ_FILE, metavar="FILE", help="Its private key."),
     click.option("--sni", "server_name", metavar="NAME", help="Server name for TLS, where it is not the host."),
-    click.option("--insecure", is_flag=True, help="Speak TLS without checking the certificate."),
+    click.option("--insecure", is_flag=True, help="Use TLS without checking the certificate."),
     click.option("-c", "--cluster", "cluster", is_flag=True, help="The server is a node of a cluster: show them all."),
     click.option("--sentinel", "sentinels", multiple=True, metavar="HOST:PORT", help="Ask this Sentinel (repeatable)."),
     click.option("--master", "master", metavar="NAME", help="The master that the Sentinels watch."),
@@ -126,29 +126,38 @@ connection_options = _options(
         "--sentinel-pass", "sentinel_password", metavar="PASSWORD", help="Their own password (or REDIS_SENTINEL_AUTH)."
     ),
     click.option(
-        "--sentinel-tls/--no-sentinel-tls", "sentinel_tls", default=None, help="TLS with them (as with the server)."
+        "--sentinel-tls/--no-sentinel-tls",
+        "sentinel_tls",
+        default=None,
+        help="Use TLS for Sentinels (default: same as server).",
     ),
-    click.option("--sentinel-cacert", "sentinel_ca_file", type=READ_FILE, metavar="FILE", help="Their own authority."),
+    click.option(
+        "--sentinel-cacert", "sentinel_ca_file", type=READ_FILE, metavar="FILE", help="CA file for Sentinels."
+    ),
     click.option("--sentinel-cert", "sentinel_cert_file", type=READ_FILE, metavar="FILE", help="Certificate for them."),
     click.option("--sentinel-key", "sentinel_key_file", type=READ_FILE, metavar="FILE", help="Its private key."),
     click.option("--sentinel-sni", "sentinel_server_name", metavar="NAME", help="Their name for TLS."),
-    click.option("--sentinel-insecure", is_flag=True, help="TLS with them without checking the certificate."),
+    click.option("--sentinel-insecure", is_flag=True, help="Use TLS for Sentinels without checking the certificate."),
     click.option(
         "--limit", "limit", metavar="SIZE", help="State the limit of a server that does not report maxmemory."
     ),
-    click.option("--read-only", is_flag=True, help="Refuse every change, in the tool as well."),
+    click.option("--read-only", is_flag=True, help="Never change anything on the server."),
 )
 
 screen_options = _options(
     click.option(
-        "--interval", type=click.FloatRange(0.1, 3600), default=1.0, metavar="SECONDS", help="Between polls (1)."
+        "--interval",
+        type=click.FloatRange(0.1, 3600),
+        default=1.0,
+        metavar="SECONDS",
+        help="Seconds between polls (default 1).",
     ),
-    click.option("--color/--no-color", "color", default=None, help="Force or drop colours (NO_COLOR is honoured)."),
+    click.option("--color/--no-color", "color", default=None, help="Force or drop colors (NO_COLOR is honored)."),
     click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII only."),
-    click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
+    click.option("--no-mouse", is_flag=True, help="Do not capture the mouse."),
     click.option("--theme", metavar="NAME", help="dark, light, high-contrast, ansi-dark or ansi-light."),
-    click.option("--plain", is_flag=True, help="A line a tick in place of the screen."),
-    click.option("--no-diff", is_flag=True, help="Send whole frames (for a terminal that loses cells)."),
+    click.option("--plain", is_flag=True, help="Print one line per poll instead of the screen."),
+    click.option("--no-diff", is_flag=True, help="Redraw full frames (for terminals that garble partial updates)."),
 )
 
 file_options = _options(
@@ -160,8 +169,8 @@ file_options = _options(
         shell_complete=profile_names,
         help="Profile in the configuration file.",
     ),
-    click.option("--audit", "audit_path", type=KEPT_FILE, metavar="FILE", help="Where actions are written down."),
-    click.option("--record", "record_path", type=NEW_FILE, metavar="FILE", help="Keep what is shown, for `replay`."),
+    click.option("--audit", "audit_path", type=KEPT_FILE, metavar="FILE", help="Audit log file."),
+    click.option("--record", "record_path", type=NEW_FILE, metavar="FILE", help="Record the session for `replay`."),
 )
 
 _SCREEN = ""

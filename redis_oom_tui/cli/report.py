@@ -44,12 +44,16 @@ _NOT_ASKED = "a recording is read, and no server asked"
 
 
 @click.command()
-@click.option("--from", "recording", type=READ_FILE, metavar="FILE", help="Of a recording (--record).")
+@click.option("--from", "recording", type=READ_FILE, metavar="FILE", help="Report on a recording.")
 @click.option("--output", type=NEW_FILE, metavar="FILE", help="Write to a new file.")
 @click.option("--no-names", is_flag=True, help="Leave out names of keys and clients.")
-@click.option("--no-scan", is_flag=True, help="Do not walk the keys.")
+@click.option("--no-scan", is_flag=True, help="Skip the key scan.")
 @click.option(
-    "--hours", type=click.FloatRange(0), default=_AUDIT_HOURS, show_default=True, help="Actions that long before."
+    "--hours",
+    type=click.FloatRange(0),
+    default=_AUDIT_HOURS,
+    show_default=True,
+    help="Include actions from the last N hours.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document in place of Markdown.")
 @click.pass_obj
@@ -65,7 +69,7 @@ def report(
 ) -> int:
     """An incident report: verdicts, figures before and after, findings, what holds the memory, what was done.
 
-    From the live server it looks for a moment and walks the keys; from a recording, it tells the whole of it. Without
+    Live: samples briefly and scans the keys. From a recording: covers all of it. Without
     secrets, and with --no-names without names of keys.
     """
     if recording is not None:
@@ -117,7 +121,7 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
         except CommandRefused as error:
             click.echo(f"redis-oom-tui: {error}", err=True)
         if scan:
-            click.echo("redis-oom-tui: walking the keys ...", err=True)
+            click.echo("redis-oom-tui: scanning the keys ...", err=True)
             gathered.scan = await source.scan(ScanOptions(databases=_databases(invocation), idle=True)).run()
             gathered.values = await _sampled(source, gathered.scan)
         gathered.snapshots = [with_room(seen) for seen in (*gathered.snapshots, await source.snapshot())]

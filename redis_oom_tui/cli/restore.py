@@ -32,7 +32,7 @@ _SHOWN = 20
 
 @click.command()
 @click.argument("path", metavar="FILE", type=READ_FILE)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @click.option("--damaged-ok", is_flag=True, help="Restore what can be read of a damaged backup.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
@@ -75,7 +75,7 @@ async def _restore(
 
 
 def _progress(report: RestoreReport) -> str:
-    return f"putting back: {count(report.done_keys)} of {count(report.total_keys)} keys"
+    return f"restoring: {count(report.done_keys)} of {count(report.total_keys)} keys"
 
 
 def _question(head: Backup, inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:

@@ -76,10 +76,10 @@ async def _kept(answer: asyncio.Future[bool], seconds: int) -> bool:
         if not line or line.strip() == _KEEP:
             _settle(answer, kept=bool(line))
         else:
-            click.echo(f"Type {_KEEP} to keep it", err=True)
+            click.echo(f'Type "{_KEEP}" to keep the change', err=True)
 
     loop, watching = asyncio.get_running_loop(), sys.stdin.isatty()
-    how = f"type {_KEEP} to keep it" if watching else "nobody can keep it here"
+    how = f'type "{_KEEP}" to keep the change' if watching else "nobody can keep it here"
     click.echo(f"It goes back in {duration(seconds)}: {how}", err=True)
     if watching:
         loop.add_reader(sys.stdin, read)

@@ -59,7 +59,7 @@ def summary(view: ScanView) -> list[str]:
         )
         lines.append(f"by type: {kinds}")
     if view.vanished_keys:
-        lines.append(f"{count(view.vanished_keys)} keys went away while they were looked at")
+        lines.append(f"{count(view.vanished_keys)} keys expired or were deleted during the scan")
     if view.refused_keys:
         lines.append(f"{count(view.refused_keys)} keys may not be read by this user")
     return lines + [safe_text(note) for note in view.notes]

@@ -202,7 +202,7 @@ def crash_report(error: BaseException) -> str:
     """What is told of a defect: where and what, but no values of variables, which may be secrets or control codes."""
     return "\n".join(
         (
-            "redis-oom-tui stopped because of a defect in itself; nothing more was sent to the server.",
+            "redis-oom-tui crashed (a bug in it). No further commands were sent. Please report:",
             *defect_lines(error),
         )
     )

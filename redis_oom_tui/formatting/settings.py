@@ -188,7 +188,7 @@ def _node_lines(result: ChangeResult) -> list[str]:
 def limit_lines(shown: Limits, scan: str | None) -> list[str]:
     """How it reacts when full; `scan` says of what the bytes and patterns are, None where there was no scan."""
     where = f"On {safe_text(shown.node, 80)}: " if shown.node else ""
-    lines = [f"{where}maxmemory {_limit(shown)}, {_policy(shown)}", "", "A write comes this way:"]
+    lines = [f"{where}maxmemory {_limit(shown)}, {_policy(shown)}", "", "What happens to a write:"]
     lines += [f"  {'>' if step.lit else ' '} {step.question} {step.answer}" for step in shown.path]
     lines += ["", "Policies:"]
     for view in shown.policies:

@@ -63,7 +63,7 @@ def test_a_cleanup_only_tells_unless_told_to_act(server: RunningServer, tool: To
         code, out, _ = tool("cleanup", "--match", "cache:*")
         assert code == 0
         assert "Delete 3 keys" in out
-        assert "Nothing was done" in out
+        assert "Dry run" in out
         assert escape_exact(HOSTILE) in out
         assert "\x1b" not in out
         assert client.dbsize() == 4
@@ -110,7 +110,7 @@ def test_who_stops_the_search_gets_no_cleanup(
         assert (out, err) == ("", "Stopped while looking: nothing was done.\n")
     else:
         assert "The search ended early, after " in out
-        assert "Nothing was done" in out
+        assert "Dry run" in out
 
 
 def test_keys_that_a_limit_leaves_out_are_told(valkey: RunningServer, valkey_tool: Tool) -> None:
@@ -184,8 +184,8 @@ def test_a_frozen_plan_of_another_database_than_asked_for_is_refused(
         (("--emergency", "--match", "a"), "--match cannot be given with --emergency"),
         (("--match", "a", "--no-backup", "--backup", "x"), "--backup cannot be given with --no-backup"),
         (("--match", "a", "--no-backup", "--keep-unsaved"), "--keep-unsaved cannot be given with --no-backup"),
-        (("--match", "a", "--delimiter", "/"), "--delimiter goes with --pattern"),
-        (("--match", "a", "--oldest"), "--oldest goes with --max-keys or --max-bytes"),
+        (("--match", "a", "--delimiter", "/"), "--delimiter requires --pattern"),
+        (("--match", "a", "--oldest"), "--oldest requires --max-keys or --max-bytes"),
         (
             ("--pattern", "a", "--saved-scan", __file__, "--delimiter", "/"),
             "--delimiter cannot be given with --saved-scan",

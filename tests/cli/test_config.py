@@ -38,7 +38,7 @@ read_only = true
 """
     code, result = call("config", "check", written(tmp_path, text))
     assert code == 0
-    assert "is good" in result.stdout
+    assert "is OK" in result.stdout
     assert "profile prod: cache-1:6379; warn 80 %, crit 95 %; password in the file itself; production" in result.stdout
     assert "may be armed with plan cache" in result.stdout
     assert "profile dev: 127.0.0.1:6379; warn 80 %, crit 95 %; password none; read-only" in result.stdout
@@ -114,4 +114,4 @@ def test_the_example_that_is_printed_is_good(tmp_path: Path) -> None:
     assert code == 0
     assert "[plans.cache]" in result.stdout
     code, checked = call("config", "check", written(tmp_path, result.stdout))
-    assert (code, "is good" in checked.stdout) == (0, True)
+    assert (code, "is OK" in checked.stdout) == (0, True)

@@ -186,7 +186,7 @@ def test_bad_input_is_told_in_a_sentence(filled: RunningServer, arguments: list[
     ("arguments", "said"),
     [
         (["--csv", "--compare", __file__], "--csv cannot be given with --compare"),
-        (["--replicas"], "--replicas goes with -c"),
+        (["--replicas"], "--replicas requires -c"),
         (["--patterns", "--sort", "idle"], "--sort cannot be given with --patterns"),
         (["--compare", __file__, "--sort", "idle"], "--sort cannot be given with --compare"),
     ],

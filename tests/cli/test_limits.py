@@ -124,7 +124,7 @@ def test_what_is_so_already_is_not_said_to_have_been_changed(
     assert (code, out) == (0, "maxmemory-policy is noeviction already.\n")
 
 
-def on_a_terminal(server: RunningServer, answer: bytes, *words: str, asked: bytes = b"Type yes") -> tuple[int, bytes]:
+def on_a_terminal(server: RunningServer, answer: bytes, *words: str, asked: bytes = b'Type "yes"') -> tuple[int, bytes]:
     """The command on a terminal of its own, on which `answer` is typed when `asked` stands there."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "redis_oom_tui", "-s", server.socket_path, "limits", *words]
@@ -158,7 +158,7 @@ def test_a_change_that_evicts_wants_its_own_word(server: RunningServer, answer: 
         fill(client, (f"key:{n}".encode() for n in range(2000)), value=b"x" * 10_000)
         client.config_set("maxmemory", 100 * 2**20)
         client.config_set("maxmemory-policy", "allkeys-lru")
-        code, said = on_a_terminal(server, answer, "--maxmemory", "5mb", asked=b"Type evict")
+        code, said = on_a_terminal(server, answer, "--maxmemory", "5mb", asked=b'Type "evict"')
         assert b"keys would be evicted within about a second; there is no undo" in said
         assert code == (0 if now == 5 else 1)
         assert client.config_get("maxmemory") == {"maxmemory": str(now * 2**20)}
@@ -168,7 +168,7 @@ def test_a_change_that_evicts_wants_its_own_word(server: RunningServer, answer: 
 @pytest.mark.parametrize(("answer", "now"), [(b"no\rkeep\r", "104857600"), (b"\x04", "0")])
 def test_a_setting_on_trial_stays_only_if_it_is_kept(valkey: RunningServer, answer: bytes, now: str) -> None:
     words = ("--maxmemory", "100mb", "--yes", "--revert-after", "10m")
-    code, said = on_a_terminal(valkey, answer, *words, asked=b"type keep")
+    code, said = on_a_terminal(valkey, answer, *words, asked=b'type "keep"')
     assert b"the old value comes back with: CONFIG SET maxmemory 0" in said
     assert code == (0 if now != "0" else 1)
     assert (b"is not kept: it went back to no limit (0)" in said) is (now == "0")

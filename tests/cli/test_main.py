@@ -80,7 +80,7 @@ def test_a_defect_is_told_without_a_traceback_and_pages_nobody(
         main([command])
     told = capsys.readouterr()
     assert left.value.code == code
-    assert "because of a defect in itself" in told.err
+    assert "crashed (a bug in it)" in told.err
     assert "in broken" in told.err
     assert "Traceback" not in told.err
     assert "hunter2" not in told.err

@@ -57,7 +57,7 @@ HEALTHY: dict[str, tuple[int, str]] = {
     "limits": (0, "noeviction: the write is refused with OOM"),
     "limits --json": (0, '"maxmemory_bytes": 3145728'),
     "limits --set": (0, "maxmemory-samples is 7 now"),
-    "plan": (0, "Nothing was done: --yes runs it."),
+    "plan": (0, "Dry run. Add --yes to execute."),
     "plan by idle time": (0, "No key of 203 matches"),
     "cleanup": (0, "Deleted 11 of 11 keys"),
     "restore": AT_OOM,

@@ -65,7 +65,7 @@ def test_a_crash_ends_with_1_and_tells_no_secret():
         assert run.wait() == 1
         assert_restored(run)
         told = bytes(run.raw).rsplit(b"\x1b[?1004l", 1)[1]
-        assert b"a defect in itself" in told
+        assert b"crashed (a bug in it)" in told
         assert b"ValueError: a defect of 19 letters" in told
         assert b"hunter2" not in run.raw
 
