@@ -277,6 +277,9 @@ class SettingChanges(Protocol):
     async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
         """What setting `name` to `new` (as people write it) means here; raises BadInput for what cannot be meant."""
 
+    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
+        """What setting `name` to `new` means on the node called `node` alone; raises as `propose` does."""
+
     async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
         """Set, read back, record. After `revert_after` seconds the old value returns unless `keep` is called."""
 
@@ -295,6 +298,9 @@ class SettingChanges(Protocol):
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again, read it back, record it."""
+
+    async def close(self) -> None:
+        """Settle what still waits: a setting whose timed return was not called off goes back now."""
 
 
 class Backups(Protocol):
@@ -339,7 +345,7 @@ class AuditLog(Protocol):
         """How many lines of the audit file the last `history` could not read."""
 
 
-class Operator(Cleanups, SettingChanges, Backups, AdminCommands, AuditLog, Protocol):
+class Operator(Cleanups, Backups, AdminCommands, AuditLog, Protocol):
     """Everything that changes the server, and what must be known first. Nothing here asks: whoever calls has asked.
 
     Each action is written to the audit file before and after. Errors are `models.errors`, each one plain sentence.
@@ -351,13 +357,9 @@ class Operator(Cleanups, SettingChanges, Backups, AdminCommands, AuditLog, Proto
         Known after `limits`, or after `Source.open` for what that asked; cheap enough for every key press.
         """
 
+    @property
+    def settings(self) -> SettingChanges:
+        """What reads and changes settings."""
+
     async def close(self) -> None:
         """Settle what still waits: a setting whose timed return was not called off goes back now. Never raises."""
-
-
-@runtime_checkable
-class ActsOnNodes(Protocol):
-    """An operator of a cluster: what it sets is set on every node, unless the change is for one of them."""
-
-    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
-        """What setting `name` to `new` means on the node called `node` alone; raises as `Operator.propose` does."""

@@ -1,4 +1,4 @@
-"""The small levers: closing a client's connection, MEMORY PURGE, and reaping keys that have expired."""
+"""Small commands to a server: closing a client's connection, MEMORY PURGE, and reaping keys that have expired."""
 
 import asyncio
 import contextlib
@@ -12,35 +12,36 @@ from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import settings
 from redis_oom_tui.server.scan.throttled_connection import ThrottledConnection
 
 
-async def kill_client(desk: ActionContext, client: ClientBuffer) -> Done:
+async def kill_client(context: ActionContext, server: LiveServer, client: ClientBuffer) -> Done:
     """CLIENT KILL by id, if that id still is at the address that was shown."""
     who = f"{client.id} ({safe_text(client.address, 60)}, {safe_text(client.name, 40) or 'no name'})"
 
     async def act() -> Done:
-        now = await desk.server.client_by_id(client.id)
+        now = await server.client_by_id(client.id)
         if now is None or now.address != client.address:
             return Done(Action.KILL_CLIENT, False, f"Client {who} is gone already; nothing was done.")
-        if not await settings.kill_client(desk.server, client.id):
+        if not await settings.kill_client(server, client.id):
             return Done(Action.KILL_CLIENT, False, f"Client {who} was gone when it was to be closed.")
         held = size(now.total_bytes)
         return Done(
             Action.KILL_CLIENT, True, f"Client {who} was closed; it held {held}.", {"held_bytes": now.total_bytes}
         )
 
-    return await _recorded(desk, Action.KILL_CLIENT, f"close client {who}", act)
+    return await _recorded(context, server, Action.KILL_CLIENT, f"close client {who}", act)
 
 
-async def purge(desk: ActionContext) -> Done:
+async def purge(context: ActionContext, server: LiveServer) -> Done:
     """MEMORY PURGE: gives free pages back to the system, and does not lower what maxmemory counts."""
 
     async def act() -> Done:
-        before = (await desk.server.snapshot()).memory.rss_bytes
-        await settings.purge(desk.server)
-        after = (await desk.server.snapshot()).memory.rss_bytes
+        before = (await server.snapshot()).memory.rss_bytes
+        await settings.purge(server)
+        after = (await server.snapshot()).memory.rss_bytes
         figures = {"rss_before_bytes": before, "rss_after_bytes": after}
         if before is None or after is None:
             return Done(Action.PURGE, True, "The server purged what it could.", figures)
@@ -49,18 +50,18 @@ async def purge(desk: ActionContext) -> Done:
         words += "; what maxmemory counts is as it was."
         return Done(Action.PURGE, True, words, figures)
 
-    return await _recorded(desk, Action.PURGE, "MEMORY PURGE", act)
+    return await _recorded(context, server, Action.PURGE, "MEMORY PURGE", act)
 
 
-async def reap(desk: ActionContext) -> Done:
+async def reap(context: ActionContext, server: LiveServer) -> Done:
     """SCAN every database once, braked as a deletion is: a master drops the expired keys that it meets."""
 
     async def act() -> Done:
-        before = await desk.server.snapshot()
-        async with throttled(desk.server, walking=True) as throttle:
+        before = await server.snapshot()
+        async with throttled(server, walking=True) as throttle:
             for database in before.databases:
-                await _walk(desk, database.db, throttle)
-        after = await desk.server.snapshot()
+                await _walk(server, database.db, throttle)
+        after = await server.snapshot()
         started, ended = before.counters.expired_keys_total, after.counters.expired_keys_total
         reaped = None if started is None or ended is None else max(0, ended - started)
         was, now = before.memory.used_bytes, after.memory.used_bytes
@@ -70,32 +71,34 @@ async def reap(desk: ActionContext) -> Done:
         figures = {"expired_keys": reaped, "freed_bytes": freed}
         return Done(Action.REAP, True, f"{words} {size(after.memory.used_bytes)}.", figures)
 
-    return await _recorded(desk, Action.REAP, "walk all keys, so that expired ones are dropped", act)
+    return await _recorded(context, server, Action.REAP, "walk all keys, so that expired ones are dropped", act)
 
 
-async def _walk(desk: ActionContext, db: int, throttle: CallThrottle) -> None:
-    connection = ThrottledConnection(desk.server, db, throttle)
+async def _walk(server: LiveServer, db: int, throttle: CallThrottle) -> None:
+    connection = ThrottledConnection(server, db, throttle)
     try:
         await connection.open()
         async with contextlib.aclosing(connection.pages(lambda: throttle.per_call)) as pages:
             async for _ in pages:
                 if throttle.probes.hopeless:
-                    slow = f"{desk.server.address} takes {throttle.probes.waited:.0f} s to answer"
+                    slow = f"{server.address} takes {throttle.probes.waited:.0f} s to answer"
                     raise ServerUnreachable(f"{slow}: stopped, so as not to add to that")
     finally:
         await connection.close()
 
 
-async def _recorded(desk: ActionContext, action: Action, what: str, act: Callable[[], Awaitable[Done]]) -> Done:
+async def _recorded(
+    context: ActionContext, server: LiveServer, action: Action, what: str, act: Callable[[], Awaitable[Done]]
+) -> Done:
     """Write `what` down, do it, and write down what came of it; raises what `act` raised, written down as well."""
-    action_id = desk.audit.intent(action.value, server=str(desk.server.address), who=desk.who, what=what)
+    action_id = context.audit.intent(action.value, server=str(server.address), who=context.who, what=what)
     try:
         done = await act()
     except TriageError as error:
-        desk.audit.result(action_id, ok=False, result=str(error))
+        context.audit.result(action_id, ok=False, result=str(error))
         raise
     except asyncio.CancelledError:
-        desk.audit.result(action_id, ok=False, result="The tool ended while this ran")
+        context.audit.result(action_id, ok=False, result="The tool ended while this ran")
         raise
-    desk.audit.result(action_id, ok=done.ok, result=done.sentence, **done.figures)
+    context.audit.result(action_id, ok=done.ok, result=done.sentence, **done.figures)
     return done

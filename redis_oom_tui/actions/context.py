@@ -1,8 +1,8 @@
-"""What every action needs beside its own order: the server, where to write things down, and who acts."""
+"""What every action needs beside its own order: where to write things down, and who acts."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,20 @@ from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.audit_lines import EarlierRuns
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
-from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, Plan
-from redis_oom_tui.server.live import LiveServer
 
 DEFECT = "A defect of this tool ended this early"
 """What an action is said to have come to where the reason is an error that nobody foresaw."""
 
 
 class ActionContext(Struct, frozen=True):
-    """`who` is the person as the audit file names them; `backups` the folder for backups; `wall` tells Unix seconds.
+    """`who` is the person as the audit file names them; `backups` the folder for backups; `wall` tells Unix seconds."""
 
-    `learn` finds out, once, what may be used on the server.
-    """
-
-    server: LiveServer
     audit: AuditFile
     who: str
     backups: Path
-    learn: Callable[[], Awaitable[Capabilities]]
     wall: Callable[[], float] = time.time
 
 

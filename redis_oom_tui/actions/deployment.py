@@ -1,13 +1,17 @@
 """The nodes that an action is carried out on, by name; a server without a cluster is a deployment of one."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.actions.context import ActionContext
+from redis_oom_tui.actions.node_settings import NodeSettings
+from redis_oom_tui.actions.planning import PlanMaker
+from redis_oom_tui.actions.rights import Rights
+from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import KeyMoved
-from redis_oom_tui.models.plan import Plan
+from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.server.cluster.topology import Topology
+from redis_oom_tui.ports import Planning, SettingChanges
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.pinned_connection import OtherServer
 
@@ -20,22 +24,44 @@ class Place(NamedTuple):
 
 
 class ActionNode(NamedTuple):
-    """A server that is acted on; `learn` finds out, once, what may be used there."""
+    """A server that is acted on, and what may be done to it."""
 
     server: LiveServer
-    learn: Callable[[], Awaitable[Capabilities]]
+    rights: Rights
+
+
+MakePlan = Callable[[Place, Criteria], PlanMaker]
+"""A plan in the making of the keys in one place."""
 
 
 class Deployment(Protocol):
-    """Where the keys of a plan and of a backup are."""
+    """Where the keys of a plan and of a backup are, and whose settings are changed."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the audit file."""
 
     @property
     def clustered(self) -> bool:
         """Whether keys are placed by slot."""
 
     @property
-    def name(self) -> str:
-        """What it is called in the audit file."""
+    def connection(self) -> Connection:
+        """How it is reached."""
+
+    @property
+    def primaries(self) -> tuple[str, ...]:
+        """The names of the nodes that hold keys."""
+
+    @property
+    def shown(self) -> str:
+        """The name of the node whose figures are shown."""
+
+    def alone(self, name: str) -> "Deployment":
+        """The node called `name` and no other. Raises ServerUnreachable where there is none."""
+
+    def node(self, place: Place, /) -> ActionNode:
+        """The server there. Raises ServerUnreachable where there is none of that name now."""
 
     async def refresh(self) -> None:
         """Ask who serves what. Raises where nobody tells."""
@@ -46,30 +72,58 @@ class Deployment(Protocol):
     def place_of(self, key: bytes, refused_by: Place | None = None, refusal: KeyMoved | None = None, /) -> Place | None:
         """Where to try `key` next: where ASK sent it on to, else with whoever serves its slot now; None without one."""
 
-    def node(self, place: Place, /) -> ActionNode:
-        """The server there. Raises ServerUnreachable where there is none of that name now."""
+    def holders(self, plan: Plan, /) -> list[str]:
+        """The node that has each key now: another than when it was planned, where that one is no primary any more."""
+
+    def planning(self, criteria: Criteria, make: MakePlan, /) -> Planning:
+        """A plan by `criteria` that has not been looked for yet; `make` makes the part of one node."""
+
+    def settings(self, context: ActionContext, /) -> SettingChanges:
+        """Reads and sets the settings of all nodes."""
 
 
 class Standalone:
-    """One server without a cluster. Implements `Deployment`."""
+    """One server, without a cluster or by itself. Implements `Deployment`."""
 
     clustered = False
 
-    def __init__(self, server: LiveServer, learn: Callable[[], Awaitable[Capabilities]]) -> None:
-        self._node = ActionNode(server, learn)
-        self._place = Place(str(server.address))
+    def __init__(self, server: LiveServer, rights: Rights | None = None) -> None:
+        self._node = ActionNode(server, rights or Rights(server))
 
     @property
     def name(self) -> str:
         """The address of the server."""
         return str(self._node.server.address)
 
+    @property
+    def connection(self) -> Connection:
+        """How it is reached now."""
+        return self._node.server.connection
+
+    @property
+    def primaries(self) -> tuple[str, ...]:
+        """The only one."""
+        return (self.name,)
+
+    @property
+    def shown(self) -> str:
+        """The only one."""
+        return self.name
+
+    def alone(self, _name: str) -> "Standalone":
+        """It is alone."""
+        return self
+
+    def node(self, _place: Place, /) -> ActionNode:
+        """The only one."""
+        return self._node
+
     async def refresh(self) -> None:
         """Nothing can move."""
 
     def recognize(self, plan: Plan, snapshots: Sequence[Snapshot], /) -> None:
         """By its run id, else by its address."""
-        here, then = str(self._node.server.address), plan.run_id
+        here, then = self.name, plan.run_id
         for now in (snapshot.server.run_id for snapshot in snapshots):
             if (now != then) if now and then else (here != plan.server):
                 raise OtherServer(
@@ -79,67 +133,19 @@ class Standalone:
 
     def place_of(self, *_: object) -> Place | None:
         """Always here."""
-        return self._place
+        return Place(self.name)
 
-    def node(self, _place: Place, /) -> ActionNode:
+    def holders(self, plan: Plan, /) -> list[str]:
         """The only one."""
-        return self._node
+        return [self.name] * len(plan.keys)
 
+    def planning(self, criteria: Criteria, make: MakePlan, /) -> PlanMaker:
+        """The plan of the only node."""
+        return make(Place(self.name), criteria)
 
-class PlacementNodes(Protocol):
-    """What finding the place of a key needs of the cluster."""
-
-    @property
-    def topology(self) -> Topology:
-        """Who serves what, as last asked."""
-
-    async def refresh(self) -> bool:
-        """Ask who serves what; whether it changed."""
-
-    def owner(self, key: bytes) -> str | None:
-        """The name of the node that serves `key` now."""
-
-    def sends_on(self, name: str, refusal: KeyMoved) -> str | None:
-        """The node that a key is to be asked of behind ASKING, after the node called `name` refused it so."""
-
-
-class Cluster:
-    """The primaries of a cluster, and nodes that take over slots. Implements `Deployment`; `at` gives the servers."""
-
-    clustered = True
-
-    def __init__(self, address: str, nodes: PlacementNodes, at: Callable[[Place], ActionNode]) -> None:
-        self._address = address
-        self._nodes = nodes
-        self._at = at
-
-    @property
-    def name(self) -> str:
-        """As the plans of a cluster name it."""
-        return f"the cluster behind {self._address}"
-
-    async def refresh(self) -> None:
-        """Ask who serves what."""
-        await self._nodes.refresh()
-
-    def recognize(self, plan: Plan, _snapshots: Sequence[Snapshot], /) -> None:
-        """By the names of its nodes."""
-        known = {node.name for node in self._nodes.topology.nodes}
-        planned = {key.id.node for key in plan.keys} - {""} or {plan.server}
-        if known.isdisjoint(planned):
-            raise OtherServer(f"this is not the cluster of the plan (made on {plan.server}): none of its nodes is here")
-
-    def place_of(self, key: bytes, refused_by: Place | None = None, refusal: KeyMoved | None = None, /) -> Place | None:
-        """By its slot."""
-        heir = None if refused_by is None or refusal is None else self._nodes.sends_on(refused_by.node, refusal)
-        if heir is not None:
-            return Place(heir, asking=True)
-        owner = self._nodes.owner(key)
-        return None if owner is None else Place(owner)
-
-    def node(self, place: Place, /) -> ActionNode:
-        """As the cluster names it."""
-        return self._at(place)
+    def settings(self, context: ActionContext) -> SettingChanges:
+        """Of the only one."""
+        return NodeSettings(context, *self._node)
 
 
 def said_by(node: str, sentence: str) -> str:

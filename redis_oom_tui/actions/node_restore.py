@@ -35,7 +35,7 @@ class NodeRestore:
 
     def __init__(self, node: ActionNode, head: Backup, stopped: Callable[[], bool], wall: Callable[[], float]) -> None:
         self._server = node.server
-        self._learn = node.learn
+        self._learn = node.rights.learn
         self._head = head
         self._stopped = stopped
         self._wall = wall

@@ -56,7 +56,7 @@ class NodeWorker:
         self.ended = False
         self._shared = shared
         self._server = node.server
-        self._learn = node.learn
+        self._learn = node.rights.learn
         self._known = Capabilities()
         self._lines = PinnedConnections(node.server, shared.plan.run_id)
         self._pacer: CallThrottle | None = None

@@ -1,40 +1,39 @@
-"""The one who acts: plans, runs, settings, undo, each refused with its reason or written down."""
+"""What can be done to a server or a cluster: plans, runs, settings, undo, each refused with its reason or recorded."""
 
 import functools
 import getpass
 import socket
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.actions.context import ActionContext
-from redis_oom_tui.actions.deployment import ActionNode, Deployment, Standalone
-from redis_oom_tui.actions.limits import SettingsChanger
-from redis_oom_tui.actions.plan_preparation import prepared
-from redis_oom_tui.actions.planning import PlanMaker
+from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
+from redis_oom_tui.actions.planning import PlanMaker, prepared
 from redis_oom_tui.actions.restore import Restore
-from redis_oom_tui.actions.rights import NOTHING_PREPARED, Rights
+from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.actions.run import Run
 from redis_oom_tui.files import backup as backup_files
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.backup_check import inspect
-from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done, Limits
+from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
-from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
-from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.ports import Planning
 from redis_oom_tui.rules import budget, earlier_runs, selection
 from redis_oom_tui.server.live import LiveServer
 
 
 class LiveOperator:
-    """Changes one live server. Implements `ports.Operator`.
+    """Changes a server or a cluster. Implements `ports.Operator`.
 
     `audit_path` None means the default file under the state directory; `emergency` is the plan that the configuration
     prepared, if it did.
@@ -42,7 +41,7 @@ class LiveOperator:
 
     def __init__(
         self,
-        server: LiveServer,
+        deployment: Deployment,
         *,
         audit_path: Path | None = None,
         emergency: NamedPlan | None = None,
@@ -50,46 +49,83 @@ class LiveOperator:
         wall: Callable[[], float] = time.time,
     ) -> None:
         state = folder or state_folder()
-        self._server = server
+        self._deployment = deployment
         self._emergency = emergency
-        self._rights = Rights(server, emergency)
-        self._desk = ActionContext(
-            server=server,
+        self._context = ActionContext(
             audit=AuditFile(audit_path or state / "audit.jsonl", wall=wall),
-            who=_who(server),
+            who=_who(deployment.connection.username),
             backups=state / "backups",
-            learn=self._rights.learn,
             wall=wall,
         )
-        self._tuner = SettingsChanger(self._desk)
+        self.settings = deployment.settings(self._context)
+        self._budget = NodeBudget(deployment)
+
+    def on(self, node: str) -> "LiveOperator":
+        """The same for the node of a cluster called `node` alone; raises ServerUnreachable where there is none."""
+        audit, folder = self._context.audit.path, self._context.backups.parent
+        alone, emergency = self._deployment.alone(node), self._emergency
+        return LiveOperator(alone, audit_path=audit, emergency=emergency, folder=folder, wall=self._context.wall)
+
+    def _node(self, name: str) -> ActionNode:
+        return self._deployment.node(Place(name))
 
     async def learn(self) -> Capabilities:
-        """Find out, once, what may be changed here; under --read-only nothing but reads is asked."""
-        return await self._rights.learn()
+        """Find out, once, what may be changed on every primary; one that does not answer counts for nothing. Under
+        --read-only nothing but reads is asked.
+        """
+        together: Capabilities | None = None
+        failure: TriageError | None = None
+        for name in self._deployment.primaries:
+            try:
+                known = await self._node(name).rights.learn()
+            except TriageError as error:
+                failure = error
+                continue
+            together = known if together is None else _both(together, known)
+        if together is None:
+            raise failure or BadInput("the cluster has no primary to act on")
+        return together
 
     def why_not(self, action: Action) -> str | None:
-        """Why `action` cannot be used here, in a sentence; None if it can, as far as is known."""
-        return self._rights.why_not(action)
+        """Why `action` cannot be used, in a sentence that names the node if others can; None if it can, as known."""
+        reasons = {name: self._why_not_on(name, action) for name in self._deployment.primaries}
+        for name, reason in reasons.items():
+            if reason is not None:
+                return reason if None not in reasons.values() else f"On {name}: {reason}"
+        return None
+
+    def _why_not_on(self, name: str, action: Action) -> str | None:
+        rights = self._node(name).rights
+        if action is not Action.EMERGENCY:
+            return rights.why_not(action)
+        if self._emergency is None:
+            return rights.why_read_only() or NOTHING_PREPARED
+        return rights.why_not(Action(self._emergency.deed.value))
 
     def plan(
         self, criteria: Criteria, *, deed: Operation = Operation.DELETE, expire_seconds: int | None = None
-    ) -> PlanMaker:
+    ) -> Planning:
         """A plan by `criteria` that has not been looked for yet; raises BadInput for criteria that mean nothing."""
         selection.check(criteria)
         if deed is Operation.EXPIRE and not expire_seconds:
             raise BadInput("To let keys expire, say within how long: a span such as 10m")
-        if criteria.databases is None and self._server.connection.db is not None and not criteria.keys:
-            criteria = replace(criteria, databases=(self._server.connection.db,))
-        return PlanMaker(
-            self._server,
-            criteria,
-            deed=deed,
-            expire_seconds=expire_seconds,
-            prepare=functools.partial(prepared, self._desk, self._rights, criteria, Action(deed.value)),
-            wall=self._desk.wall,
-        )
 
-    def emergency(self) -> PlanMaker:
+        def make(place: Place, own: Criteria) -> PlanMaker:
+            server, rights = self._deployment.node(place)
+            if own.databases is None and server.connection.db is not None and not own.keys:
+                own = replace(own, databases=(server.connection.db,))
+            return PlanMaker(
+                server,
+                own,
+                deed=deed,
+                expire_seconds=expire_seconds,
+                prepare=functools.partial(prepared, self._context, server, rights, own, Action(deed.value)),
+                wall=self._context.wall,
+            )
+
+        return self._deployment.planning(criteria, make)
+
+    def emergency(self) -> Planning:
         """The plan that the configuration prepared; raises BadInput where it prepared none."""
         if self._emergency is None:
             raise BadInput(NOTHING_PREPARED)
@@ -97,112 +133,130 @@ class LiveOperator:
         return self.plan(named.criteria, deed=named.deed, expire_seconds=named.expire_seconds)
 
     def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None) -> Budget:
-        """How far `plan` brings the pressure down, and how much is needed."""
-        return budget.budget(plan, snapshot, before=before)
+        """How far `plan` brings down the pressure of the node that `snapshot` shows, and how much is needed."""
+        return self._budget.of(plan, snapshot, before)
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
-        """Sentences for the confirmation, with what earlier runs of this very plan did."""
+        """Sentences for the confirmation, with the count on each node, and what earlier runs of this very plan did."""
+        audit = self._context.audit
         first, *others = budget.consent(plan, backup)
-        runs = earlier_runs.prior_runs(self._desk.audit.history(), plan, self._desk.wall())
-        return (first, *runs, *earlier_runs.unread_lines(self._desk.audit.skipped), *others)
+        runs = earlier_runs.prior_runs(audit.history(), plan, self._context.wall())
+        return (first, *self._budget.by_node(plan), *runs, *earlier_runs.unread_lines(audit.skipped), *others)
 
     def confirm_word(self, plan: Plan) -> str | None:
         """The word to type before `plan` runs, if it is a large one."""
         return budget.confirm_word(plan)
 
-    @property
-    def node(self) -> ActionNode:
-        """The server, to act on."""
-        return ActionNode(self._server, self._rights.learn)
-
-    def run(self, plan: Plan, *, backup: BackupChoice, deployment: Deployment | None = None) -> Run:
+    def run(self, plan: Plan, *, backup: BackupChoice) -> Run:
         """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
-        self._rights.must(Action(plan.deed.value))
-        self._rights.must_copy(plan, backup)
-        return Run(self._desk, deployment or Standalone(*self.node), plan, backup)
-
-    async def limits(self, scan: ScanView | None = None) -> Limits:
-        """Policies, settings and their what-if, as the server stands now."""
-        known = await self._rights.learn()
-        return await self._tuner.limits(await self._server.snapshot(), known, scan)
-
-    async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
-        """What setting `name` to `new` means here."""
-        known = await self._rights.learn()
-        return await self._tuner.propose(name, new, await self._server.snapshot(), known, scan)
-
-    async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
-        """Set it, read it back, record it."""
-        await self._rights.learn()
-        self._rights.must(Action.SET)
-        return await self._tuner.apply(change, persist=persist, revert_after=revert_after)
-
-    def keep(self, result: ChangeResult) -> bool:
-        """Call off the timed return of the old value; False where it is too late for that."""
-        return self._tuner.keep(result)
-
-    async def returned(self, result: ChangeResult) -> ChangeResult:
-        """How the timed return of the old value ended, once it has."""
-        return await self._tuner.returned(result)
-
-    async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
-        """What it would mean to set the old value again."""
-        known = await self._rights.learn()
-        return await self._tuner.propose_back(result, await self._server.snapshot(), known, scan)
-
-    async def undo(self, result: ChangeResult) -> ChangeResult:
-        """Set the old value again, read it back, record it."""
-        self._rights.must(Action.SET)
-        return await self._tuner.undo(result)
+        rights = self._node(self._deployment.shown).rights
+        rights.must(Action(plan.deed.value))
+        rights.must_copy(plan, backup)
+        return Run(self._context, self._deployment, plan, backup)
 
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""
-        return backup_files.backups(self._desk.backups)
+        return backup_files.backups(self._context.backups)
 
     def inspect_backup(self, path: Path) -> BackupInspection:
         """The whole file at `path`, compared with what was written."""
         return inspect(path)
 
-    def restore(self, path: Path, *, damaged_ok: bool = False, deployment: Deployment | None = None) -> Restore:
-        """A restore of the backup at `path` that has not started yet."""
-        self._rights.must(Action.RESTORE)
-        return Restore(self._desk, deployment or Standalone(*self.node), path, damaged_ok=damaged_ok)
+    def restore(self, path: Path, *, damaged_ok: bool = False) -> Restore:
+        """A restore of the backup at `path` that has not started yet, each key on the node that serves it then."""
+        self._node(self._deployment.shown).rights.must(Action.RESTORE)
+        return Restore(self._context, self._deployment, path, damaged_ok=damaged_ok)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
-        """Close the connection of `client`."""
-        await self._rights.learn()
-        self._rights.must(Action.KILL_CLIENT)
-        return await admin_commands.kill_client(self._desk, client)
+        """Close the connection of `client`, on its node."""
+        server, rights = self._node(client.node or self._deployment.shown)
+        await rights.learn()
+        rights.must(Action.KILL_CLIENT)
+        return await admin_commands.kill_client(self._context, server, client)
 
     async def purge(self) -> Done:
-        """MEMORY PURGE, and what it gave back."""
-        await self._rights.learn()
-        self._rights.must(Action.PURGE)
-        return await admin_commands.purge(self._desk)
+        """MEMORY PURGE on every primary, and what it gave back."""
+        return await self._on_each(Action.PURGE, admin_commands.purge)
 
     async def reap(self) -> Done:
-        """Walk all keys once, by which the server drops those that have expired."""
-        await self._rights.learn()
-        self._rights.must(Action.REAP)
-        return await admin_commands.reap(self._desk)
+        """Walk all keys once, by which servers drop those that have expired."""
+        return await self._on_each(Action.REAP, admin_commands.reap)
+
+    async def _on_each(self, action: Action, act: Callable[[ActionContext, LiveServer], Awaitable[Done]]) -> Done:
+        async def on(name: str) -> Done:
+            server, rights = self._node(name)
+            await rights.learn()
+            rights.must(action)
+            return await act(self._context, server)
+
+        if not self._deployment.clustered:
+            return await on(self._deployment.shown)
+        sentences, fine = [], True
+        for name in self._deployment.primaries:
+            try:
+                done = await on(name)
+                sentences.append(f"{name}: {done.sentence}")
+                fine = fine and done.ok
+            except TriageError as error:
+                sentences.append(f"{name}: {error}")
+                fine = False
+        return Done(action, fine, " ".join(sentences))
 
     def history(self) -> tuple[AuditEntry, ...]:
         """The last actions in the audit file, newest first."""
-        return self._desk.audit.history()
+        return self._context.audit.history()
 
     def history_skipped(self) -> int:
         """How many lines of the audit file the last `history` could not read."""
-        return self._desk.audit.skipped
+        return self._context.audit.skipped
 
     async def close(self) -> None:
         """Settle what still waits: a setting that was not kept returns now."""
-        await self._tuner.close()
+        await self.settings.close()
 
 
-def _who(server: LiveServer) -> str:
+class NodeBudget:
+    """What a plan comes to for the node that is shown, and how many keys each node gives up."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        # The part of a plan on the node that is shown is asked for at every tick, and takes a while to pick out.
+        self._share_of = ("", "")
+        self._share: Plan | None = None
+
+    def of(self, plan: Plan, snapshot: Snapshot, before: Budget | None) -> Budget:
+        """How far `plan` brings down the pressure of the node that `snapshot` shows."""
+        node = snapshot.server.node
+        if not node or not self._deployment.clustered:
+            return budget.budget(plan, snapshot, before=before)
+        if self._share_of != (plan.hash, node):
+            self._share_of = (plan.hash, node)
+            held = zip(plan.keys, self._deployment.holders(plan), strict=True)
+            self._share = replace(plan, keys=tuple(key for key, holder in held if holder == node))
+            before = None
+        share = self._share or plan
+        found = budget.budget(share, snapshot, before=before)
+        return replace(found, words=f"On {node}, {count(len(share.keys))} of the keys. {found.words}")
+
+    def by_node(self, plan: Plan) -> tuple[str, ...]:
+        """A sentence with the count on each node; none without a cluster."""
+        if not plan.keys or not self._deployment.clustered:
+            return ()
+        held = Counter(self._deployment.holders(plan)).most_common()
+        return (f"By node: {', '.join(f'{node} {count(number)}' for node, number in held)}.",)
+
+
+def _who(username: str | None) -> str:
     try:
         person = getpass.getuser()
     except (KeyError, OSError):
         person = "?"
-    user = server.connection.username
-    return f"{person}@{socket.gethostname()}" + (f" as {user}" if user else "")
+    return f"{person}@{socket.gethostname()}" + (f" as {username}" if username else "")
+
+
+def _both(one: Capabilities, other: Capabilities) -> Capabilities:
+    """What both can do."""
+    for feature, reason in other.missing.items():
+        one = one.without(feature, reason)
+    shared = tuple(policy for policy in one.policies if not other.policies or policy in other.policies)
+    return replace(one, policies=shared or other.policies)

@@ -8,9 +8,11 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
+from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.measuring import Measuring
+from redis_oom_tui.actions.rights import Rights
 from redis_oom_tui.formatting.keys import slot_of
-from redis_oom_tui.models.action import PlanningState, PlanningView
+from redis_oom_tui.models.action import Action, PlanningState, PlanningView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
@@ -26,9 +28,11 @@ from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
+from redis_oom_tui.server.mutations.rights import deletion_refused
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
 _MEASURING_SECONDS = 3.0
+_REFUSE_ALL = ("MISCONF", "NOREPLICAS", "READONLY", "CLUSTERDOWN")
 # So often keys are read again of which it was not known in which second they were read.
 _READ_AGAIN = 3
 Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
@@ -76,6 +80,10 @@ class PlanMaker:
         self._last: ReadSpan | None = None
         self._limit: int | None = None
         self._unbounded = 0
+
+    def share(self, limit: selection.SharedLimit) -> None:
+        """Hold no more keys than `limit` lets all that share it hold together; before it runs."""
+        self._chosen = selection.Selected(self._criteria, shared=limit)
 
     def view(self) -> PlanningView:
         """How far it is."""
@@ -286,3 +294,45 @@ def flags_of_keys(keys: Sequence[PlannedKey], deed: Operation) -> tuple[str, ...
     """Sentences to read before confirming that follow from which keys are in the plan, and from nothing else."""
     flags = plan_warnings.critical_flags(keys, deed) + plan_warnings.in_use_flags(keys)
     return flags + (plan_warnings.freeing_flags(keys) if deed is Operation.DELETE else ()) + selection.size_flags(keys)
+
+
+async def prepared(
+    context: ActionContext, server: LiveServer, rights: Rights, criteria: Criteria, action: Action, snapshot: Snapshot
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether an LFU policy is known to have been on since the server started, and what else to say of a plan.
+
+    Raises BadInput for criteria that need what the server does not tell.
+    """
+    plan_warnings.refuse_unknown(criteria, await rights.learn())
+    weaknesses = rights.weaknesses(action)
+    if rights.why_not(action) is None and _suspicious(snapshot):
+        refused = await deletion_refused(server)
+        if refused is not None:
+            weaknesses = (
+                f"The server refuses deletions just now, so this plan would do nothing: {refused}.",
+                *weaknesses,
+            )
+    return _lfu_before(context, str(server.address), snapshot), weaknesses
+
+
+def _suspicious(snapshot: Snapshot) -> bool:
+    """Whether anything hints at a server that refuses every write, deletions too."""
+    errors = snapshot.counters.errors_by_kind
+    activity = snapshot.activity
+    return (
+        activity.last_save_failed or activity.good_replicas is not None or any(errors.get(kind) for kind in _REFUSE_ALL)
+    )
+
+
+def _lfu_before(context: ActionContext, server: str, snapshot: Snapshot) -> bool:
+    """As far as the audit file tells: the policies that were set from here."""
+    uptime = snapshot.server.uptime_seconds
+    since = 0.0 if uptime is None else context.wall() - uptime
+    return any(
+        entry.change is not None
+        and entry.change.change.name == "maxmemory-policy"
+        and entry.server == server
+        and entry.at >= since
+        and (is_lfu(entry.change.change.old or "") or is_lfu(entry.change.change.new))
+        for entry in context.audit.history()
+    )

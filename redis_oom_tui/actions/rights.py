@@ -1,13 +1,13 @@
 """What may be done to a server: asked of it once, and refused with the same reason everywhere."""
 
-from redis_oom_tui.actions.limits import why_not_set
 from redis_oom_tui.models.action import Action, BackupChoice
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import CommandMissing, ReadOnlyMode
 from redis_oom_tui.models.plan import Operation, Plan
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.rules import providers
+from redis_oom_tui.rules.providers import provider_of, where_to_set
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.rights import probe_rights
 
@@ -21,7 +21,8 @@ _NEEDS = {
     Action.PURGE: (Feature.MEMORY_PURGE,),
     Action.REAP: (Feature.SCAN,),
 }
-_WRITES = frozenset({Action.DELETE, Action.EXPIRE, Action.RESTORE, Action.EMERGENCY, Action.REAP})
+_WRITES = frozenset({Action.DELETE, Action.EXPIRE, Action.RESTORE, Action.REAP})
+_READ_ONLY = "The tool runs with --read-only: nothing on the server is changed"
 _WEAKER = (
     "Scripts are refused here, so each key is read again and deleted in two steps: a change within that moment would go"
     " unseen."
@@ -29,14 +30,10 @@ _WEAKER = (
 
 
 class Rights:
-    """What may be done to `server`, as far as it is known: nothing is refused before `learn`, but under --read-only.
+    """What may be done to `server`, as far as it is known: nothing is refused before `learn`, but under --read-only."""
 
-    `emergency` is the plan that the configuration prepared, if it did.
-    """
-
-    def __init__(self, server: LiveServer, emergency: NamedPlan | None) -> None:
+    def __init__(self, server: LiveServer) -> None:
         self._server = server
-        self._emergency = emergency
         self._capabilities: Capabilities | None = None
         self._learnt_of: Server | None = None
 
@@ -74,20 +71,19 @@ class Rights:
             self._capabilities = known
         return self._capabilities
 
+    def why_read_only(self) -> str | None:
+        """Why nothing at all is changed, where that is so."""
+        return _READ_ONLY if self._server.connection.read_only else None
+
     def why_not(self, action: Action) -> str | None:
         """Why `action` cannot be used here, in a sentence; None if it can, as far as is known."""
-        if self._server.connection.read_only:
-            return "The tool runs with --read-only: nothing on the server is changed"
-        if action is Action.EMERGENCY and self._emergency is None:
-            return NOTHING_PREPARED
+        if reason := self.why_read_only():
+            return reason
         if action in _WRITES and self._replica:
             return f"{self._server.address} is a replica and takes no writes: connect to its master"
         if action is Action.SET:
             return why_not_set(False, self._known, self._server.address)
-        asked: Action = action
-        if action is Action.EMERGENCY and self._emergency is not None:
-            asked = Action(self._emergency.deed.value)
-        for feature in _NEEDS.get(asked, ()):
+        for feature in _NEEDS.get(action, ()):
             if reason := self._known.why_not(feature):
                 return providers.refused_feature(feature, reason, self._known)
         return None
@@ -114,3 +110,14 @@ class Rights:
         found = () if self._known.has(Feature.SCRIPT) else (_WEAKER,)
         uncopied = providers.no_copy(self._known) if action is Action.DELETE else None
         return found if uncopied is None else (*found, f"{uncopied}.")
+
+
+def why_not_set(read_only: bool, capabilities: Capabilities, address: Address) -> str | None:
+    """Why settings cannot be changed here, and what to do instead; None where they can."""
+    if read_only:
+        return _READ_ONLY
+    reason = capabilities.why_not(Feature.CONFIG_SET)
+    if reason is None:
+        return None
+    other = "log in as a user who may, or " if "permission" in reason and provider_of(address) is None else ""
+    return f"CONFIG SET is refused here ({reason}): {other}{where_to_set(address, 'maxmemory-policy')}"

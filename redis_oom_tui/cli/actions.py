@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from redis_oom_tui.actions.cluster.operator import ClusterOperator
+from redis_oom_tui.actions.cluster import Cluster
+from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.process import when_free
@@ -23,12 +24,10 @@ if TYPE_CHECKING:
     from redis_oom_tui.server.cluster.source import ClusterSource
 
 _YES = "yes"
-AnyOperator = LiveOperator | ClusterOperator
-"""Of one server, or of a cluster."""
 
 
 @contextlib.asynccontextmanager
-async def acting(invocation: Invocation) -> AsyncIterator[tuple["LiveServer | ClusterSource", AnyOperator]]:
+async def acting(invocation: Invocation) -> AsyncIterator[tuple["LiveServer | ClusterSource", LiveOperator]]:
     """A connected server and its operator, let go of at the end."""
     server = source_for(invocation.connection)
     operator = make_operator(invocation, server)
@@ -40,7 +39,7 @@ async def acting(invocation: Invocation) -> AsyncIterator[tuple["LiveServer | Cl
         await server.close()
 
 
-async def require(operator: AnyOperator, action: Action, *, read_only: bool) -> None:
+async def require(operator: LiveOperator, action: Action, *, read_only: bool) -> None:
     """Raise, for exit code 3, where `action` cannot be used here; under --read-only before anything is asked."""
     if not read_only:
         await when_free(operator.learn)
@@ -61,12 +60,10 @@ def confirm(sentences: Sequence[str], word: str | None = None) -> bool:
     return answer.strip() == wanted
 
 
-def make_operator(invocation: Invocation, server: "LiveServer | ClusterSource") -> "LiveOperator | ClusterOperator":
+def make_operator(invocation: Invocation, server: "LiveServer | ClusterSource") -> LiveOperator:
     """The operator of one server, or of a cluster."""
-    emergency = emergency_plan(invocation)
-    if isinstance(server, LiveServer):
-        return LiveOperator(server, audit_path=invocation.audit_path, emergency=emergency)
-    return ClusterOperator(server, audit_path=invocation.audit_path, emergency=emergency)
+    deployment = Standalone(server) if isinstance(server, LiveServer) else Cluster(server)
+    return LiveOperator(deployment, audit_path=invocation.audit_path, emergency=emergency_plan(invocation))
 
 
 def emergency_plan(invocation: Invocation) -> NamedPlan | None:

@@ -10,9 +10,10 @@ from typing import Any
 import click
 from msgspec import Struct
 
+from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.cli import undo_command
-from redis_oom_tui.cli.actions import AnyOperator, acting, emergency_plan, require
+from redis_oom_tui.cli.actions import acting, emergency_plan, require
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
@@ -187,7 +188,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         return await _run(operator, result, backup)
 
 
-async def _run(operator: AnyOperator, result: _Result, backup: BackupChoice) -> _Result:
+async def _run(operator: LiveOperator, result: _Result, backup: BackupChoice) -> _Result:
     await when_free(operator.learn)
     run = operator.run(result.plan, backup=backup)
     with stopping(run.stop) as came:
@@ -208,7 +209,7 @@ def _wanted(given: dict[str, Any]) -> Plan | Criteria | None:
 
 
 async def _plan(
-    operator: AnyOperator, wanted: Plan | Criteria | None, deed: Operation, seconds: int | None
+    operator: LiveOperator, wanted: Plan | Criteria | None, deed: Operation, seconds: int | None
 ) -> tuple[Plan, bool]:
     """The plan, and whether its search was stopped; one that lacks the keys of a lost node was not."""
     if isinstance(wanted, Plan):

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from redis_oom_tui.actions.cluster.operator import ClusterOperator
+from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli import undo_command
-from redis_oom_tui.cli.actions import AnyOperator, acting, confirm, require
+from redis_oom_tui.cli.actions import acting, confirm, require
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
@@ -159,7 +159,7 @@ async def _limits(
     invocation: Invocation, asked: Sequence[tuple[str, str]], how: _How
 ) -> tuple[Limits, list[ChangeResult], PolicyScan | None]:
     async with acting(invocation) as (server, operator):
-        alone = operator.on(how.node) if how.node is not None and isinstance(operator, ClusterOperator) else operator
+        alone = operator.on(how.node) if how.node is not None else operator
         if asked:
             await require(alone, Action.SET, read_only=invocation.connection.read_only)
         found = await _policy_scan(server, how.saved, scan=how.scan)
@@ -168,7 +168,7 @@ async def _limits(
             results = await _change(operator, asked, how)
         else:
             results = await on_trial(operator, await _agreed_to(operator, asked, how), how.revert_after)
-        shown = await alone.limits(_of(how))
+        shown = await alone.settings.limits(_of(how))
         return shown if how.node is None else replace(shown, node=how.node), results, found
 
 
@@ -178,20 +178,20 @@ def _of(how: _How) -> ScanView | None:
     return view if view is None or how.node is None else view.on(how.node)
 
 
-async def _change(operator: AnyOperator, asked: Sequence[tuple[str, str]], how: _How) -> list[ChangeResult]:
+async def _change(operator: LiveOperator, asked: Sequence[tuple[str, str]], how: _How) -> list[ChangeResult]:
     """Each change that was agreed to; the first that is declined or does not take ends it."""
     results: list[ChangeResult] = []
     for number, each in enumerate(asked, start=1):
         persist = how.persist and number == len(asked)
         agreed_to = await _agreed_to(operator, [each], how, persist=persist)
-        results += [await operator.apply(change, persist=persist) for change in agreed_to]
+        results += [await operator.settings.apply(change, persist=persist) for change in agreed_to]
         if len(results) < number or not results[-1].took:
             return results
     return results
 
 
 async def _agreed_to(
-    operator: AnyOperator, asked: Sequence[tuple[str, str]], how: _How, *, persist: bool = False
+    operator: LiveOperator, asked: Sequence[tuple[str, str]], how: _How, *, persist: bool = False
 ) -> list[Change]:
     """The changes, asked about one by one; none where one is declined."""
     changes = []
@@ -208,10 +208,10 @@ async def _agreed_to(
     return changes
 
 
-async def _proposed(operator: AnyOperator, name: str, value: str, how: _How) -> Change:
-    if how.node is not None and isinstance(operator, ClusterOperator):
-        return await operator.propose_on(how.node, name, value, _of(how))
-    return await operator.propose(name, value, _of(how))
+async def _proposed(operator: LiveOperator, name: str, value: str, how: _How) -> Change:
+    if how.node is not None:
+        return await operator.settings.propose_on(how.node, name, value, _of(how))
+    return await operator.settings.propose(name, value, _of(how))
 
 
 def _question(change: Change) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from redis_oom_tui.cli.actions import AnyOperator
+from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli.process import stopping
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import shown_value, value_before, value_now
@@ -18,7 +18,7 @@ from redis_oom_tui.models.structs import replace
 _KEEP = "keep"
 
 
-async def on_trial(operator: AnyOperator, changes: Sequence[Change], seconds: int) -> list[ChangeResult]:
+async def on_trial(operator: LiveOperator, changes: Sequence[Change], seconds: int) -> list[ChangeResult]:
     """Apply `changes`, wait for `keep`, and without it let the old values return, and tell how that ended.
 
     What was taken back did not take; nor did what was kept too late. A signal, from the first change on, takes back at
@@ -30,7 +30,7 @@ async def on_trial(operator: AnyOperator, changes: Sequence[Change], seconds: in
     with stopping(lambda: _settle(answer, kept=False)):
         for change, way in zip(changes, ways, strict=True):
             click.echo(way, err=True)
-            result = await operator.apply(change, revert_after=seconds)
+            result = await operator.settings.apply(change, revert_after=seconds)
             results.append(result)
             if result.reverts_in_seconds is not None:
                 click.echo(f"{change.name} is {value_now(result)} for now", err=True)
@@ -39,11 +39,13 @@ async def on_trial(operator: AnyOperator, changes: Sequence[Change], seconds: in
         if not any(result.reverts_in_seconds for result in results):
             return results
         stays = await _kept(answer, seconds)
-        kept = [stays and operator.keep(result) for result in results]
+        kept = [stays and operator.settings.keep(result) for result in results]
         if not all(kept):
-            await operator.close()
+            await operator.settings.close()
     return [
-        result if stays or result.reverts_in_seconds is None else _taken_back(result, await operator.returned(result))
+        result
+        if stays or result.reverts_in_seconds is None
+        else _taken_back(result, await operator.settings.returned(result))
         for result, stays in zip(results, kept, strict=True)
     ]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from redis_oom_tui.actions.cluster.operator import ClusterOperator
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting
 from redis_oom_tui.cli.connecting import parse_host_port
@@ -203,7 +202,7 @@ def job_from(invocation: Invocation, given: dict[str, Any]) -> EmergencyJob | No
     async def hire(node: str) -> AsyncIterator[Operator]:
         async with acting(invocation) as (_, operator):
             # Only the node that is critical gives up keys: the others have no need to.
-            yield operator.on(node) if isinstance(operator, ClusterOperator) else operator
+            yield operator.on(node) if invocation.connection.cluster else operator
 
     def undo(path: str) -> str:
         return undo_command.line(invocation.connection_args, "restore", path)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.typed import Damaged, Database, UnixTime, Whole, decoded, exact_bytes
@@ -63,7 +63,7 @@ class Intent(Struct, tag_field="phase", tag="intent", kw_only=True):
     change: ChangeFields | None = None
 
 
-class Batch(Struct, tag_field="phase", tag="batch", kw_only=True):
+class BatchLine(Struct, tag_field="phase", tag="batch", kw_only=True):
     """The keys that are acted on next, by database and exact name."""
 
     id: str
@@ -72,7 +72,7 @@ class Batch(Struct, tag_field="phase", tag="batch", kw_only=True):
     keys: tuple[tuple[Database, str], ...]
 
 
-class Done(Struct, tag_field="phase", tag="done", kw_only=True):
+class DoneLine(Struct, tag_field="phase", tag="done", kw_only=True):
     """A letter for each key of a batch."""
 
     id: str
@@ -89,11 +89,12 @@ class Result(Struct, tag_field="phase", tag="result", kw_only=True):
     ok: bool = False
     result: str = ""
     counts: dict[str, Whole] | None = None
-    backup: str | None = None
+    # Unset in lines of earlier versions: then the one that was meant stands.
+    backup: str | UnsetType | None = UNSET
     change: ChangeFields | None = None
 
 
-AuditLine = Intent | Batch | Done | Result
+AuditLine = Intent | BatchLine | DoneLine | Result
 _decoder: msgspec.json.Decoder[AuditLine] = msgspec.json.Decoder(AuditLine)
 
 
@@ -132,7 +133,7 @@ def _ended(entry: AuditEntry, line: Result) -> AuditEntry:
         result=safe_text(line.result),
         ok=line.ok,
         counts=line.counts or {},
-        undo=entry.undo if line.backup is None else line.backup,
+        undo=entry.undo if line.backup is UNSET else line.backup or "",
         change=None if line.change is None else line.change.result(),
     )
 
@@ -158,11 +159,11 @@ class _PlanRuns:
         if isinstance(line, Intent):
             if line.plan == self._plan_hash and self._counts(line):
                 self._runs[line.id] = line.backup or ""
-        elif line.id in self._runs and isinstance(line, Batch):
+        elif line.id in self._runs and isinstance(line, BatchLine):
             keys = tuple((db, exact_bytes(name)) for db, name in line.keys)
             self._pending[line.id, line.batch] = keys
             self._begun(keys)
-        elif isinstance(line, Done) and (line.id, line.batch) in self._pending:
+        elif isinstance(line, DoneLine) and (line.id, line.batch) in self._pending:
             keys = self._pending[line.id, line.batch]
             if len(keys) != len(line.outcomes):
                 raise Damaged("`outcomes` is of another number of keys")

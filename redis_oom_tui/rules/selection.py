@@ -132,7 +132,7 @@ MOST_PASSED_BY = 5000
 class Selected:
     """The keys of a plan as they are found: all of them, or the first by `criteria.order` up to its limits."""
 
-    def __init__(self, criteria: Criteria, most: int = MOST_KEYS) -> None:
+    def __init__(self, criteria: Criteria, most: int = MOST_KEYS, shared: "SharedLimit | None" = None) -> None:
         self._limit = min(most, criteria.max_keys or most)
         self._max_bytes = criteria.max_bytes
         self._larger_than = criteria.larger_than_bytes
@@ -142,23 +142,45 @@ class Selected:
         self._heap: list[_Entry] | None = None
         self.matched_keys = 0
         self.matched_bytes = 0
+        self._shared = shared
+        if shared is not None:
+            shared.selections.append(self)
 
     def add(self, *keys: PlannedKey) -> None:
         """Take keys that met the criteria; of more than the limit the least fitting go."""
         first = self.matched_keys
         self.matched_keys += len(keys)
         self.matched_bytes += sum([key.size or 0 for key in keys])
+        if self._heap is None and self.matched_keys <= self._limit:
+            self._found += keys
+        else:
+            heap = self._as_heap()
+            for entry in self._entries(keys, first):
+                if len(heap) < self._limit:
+                    heapq.heappush(heap, entry)
+                elif entry > heap[0]:
+                    heapq.heapreplace(heap, entry)
+        if self._shared is not None:
+            self._shared.enforce()
+
+    @property
+    def held_keys(self) -> int:
+        """How many are chosen by now."""
+        return len(self._found if self._heap is None else self._heap)
+
+    def least(self) -> "_Entry":
+        """The least fitting of those that are chosen; raises IndexError without any."""
+        return self._as_heap()[0]
+
+    def drop_least(self) -> None:
+        """Choose it no more."""
+        heapq.heappop(self._as_heap())
+
+    def _as_heap(self) -> "list[_Entry]":
         if self._heap is None:
-            if self.matched_keys <= self._limit:
-                self._found += keys
-                return
             self._heap, self._found = list(self._entries(self._found, 0)), []
             heapq.heapify(self._heap)
-        for entry in self._entries(keys, first):
-            if len(self._heap) < self._limit:
-                heapq.heappush(self._heap, entry)
-            elif entry > self._heap[0]:
-                heapq.heapreplace(self._heap, entry)
+        return self._heap
 
     def _entries(self, keys: Sequence[PlannedKey], first: int) -> Iterable[_Entry]:
         """`keys` as they are ordered. The number of each, `first` on, stands for the key itself, which has no order:
@@ -217,6 +239,23 @@ class Selected:
         """The chosen keys that fit the bound in bytes."""
         keys = self.ordered()
         return tuple(keys if self._max_bytes is None else within(keys, self._max_bytes))
+
+
+class SharedLimit:
+    """One limit on the keys that the selections of many nodes hold together: of more, the least fitting of all go."""
+
+    def __init__(self, criteria: Criteria, most: int = MOST_KEYS) -> None:
+        self._most = min(most, criteria.max_keys or most)
+        self.selections: list[Selected] = []
+
+    def enforce(self) -> None:
+        """Let go of as many as are held too many."""
+        held = [selection for selection in self.selections if selection.held_keys]
+        for _ in range(sum(selection.held_keys for selection in held) - self._most):
+            least = min(held, key=Selected.least)
+            least.drop_least()
+            if not least.held_keys:
+                held.remove(least)
 
 
 def within(keys: Iterable[PlannedKey], max_bytes: int) -> Iterable[PlannedKey]:

@@ -12,7 +12,8 @@ from redis.crc import key_slot
 from redis_oom_tui.actions import run as running_plans
 from redis_oom_tui.actions.batch import Ready
 from redis_oom_tui.actions.batches import Batch, Batches
-from redis_oom_tui.actions.cluster.operator import ClusterOperator
+from redis_oom_tui.actions.cluster import Cluster
+from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.run import Run
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.keys import KeyId
@@ -61,9 +62,9 @@ def _held(cluster: RunningCluster, prefix: bytes) -> int:
 
 
 @contextlib.asynccontextmanager
-async def acting(cluster: RunningCluster, folder: Path) -> AsyncIterator[tuple[ClusterSource, ClusterOperator]]:
+async def acting(cluster: RunningCluster, folder: Path) -> AsyncIterator[tuple[ClusterSource, LiveOperator]]:
     source = ClusterSource(cluster.connection)
-    operator = ClusterOperator(source, folder=folder)
+    operator = LiveOperator(Cluster(source), folder=folder)
     try:
         await source.open()
         await operator.learn()
@@ -73,7 +74,7 @@ async def acting(cluster: RunningCluster, folder: Path) -> AsyncIterator[tuple[C
         await source.close()
 
 
-async def _planned(operator: ClusterOperator, criteria: Criteria | None = None) -> Plan:
+async def _planned(operator: LiveOperator, criteria: Criteria | None = None) -> Plan:
     view = await operator.plan(criteria or Criteria(patterns=(b"old:*",))).run()
     assert view.plan is not None, view.error
     return view.plan

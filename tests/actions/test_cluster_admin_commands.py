@@ -8,7 +8,8 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from redis_oom_tui.actions.cluster.operator import ClusterOperator
+from redis_oom_tui.actions.cluster import Cluster
+from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.server.cluster.source import ClusterSource
 from tests.support.acting import calls
@@ -24,9 +25,9 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
 
 
 @contextlib.asynccontextmanager
-async def acting(cluster: RunningCluster, folder: Path) -> AsyncIterator[tuple[ClusterSource, ClusterOperator]]:
+async def acting(cluster: RunningCluster, folder: Path) -> AsyncIterator[tuple[ClusterSource, LiveOperator]]:
     async with fleet_opened(cluster.connection) as source:
-        operator = ClusterOperator(source, folder=folder)
+        operator = LiveOperator(Cluster(source), folder=folder)
         try:
             await operator.learn()
             yield source, operator

@@ -35,16 +35,18 @@ async def test_a_full_shard_is_found_and_cleaned_and_all_is_put_back(cluster: Ru
         view = await operator.run(plan, backup=BackupChoice()).run()
         assert (view.counts, view.failed) == ({Outcome.DELETED: OLD}, False), view.ended
         assert (_held(cluster, b"old:"), _held(cluster, b"kept:")) == (0, KEPT)
-        assert (await operator.apply(await operator.propose("maxmemory", "unlimited"))).took
+        assert (await operator.settings.apply(await operator.settings.propose("maxmemory", "unlimited"))).took
         assert not (await operator.restore(Path(str(view.backup_path))).run()).failed
     assert _held(cluster, b"old:") == OLD
 
 
 async def test_a_limit_for_all_nodes_and_for_one(cluster: RunningCluster, tmp_path: Path) -> None:
     async with acting(cluster, tmp_path) as (_, operator):
-        result = await operator.apply(await operator.propose("maxmemory", "64mb"))
+        result = await operator.settings.apply(await operator.settings.propose("maxmemory", "64mb"))
         assert (result.took, len(result.nodes)) == (True, 6), result.detail
-        alone = await operator.apply(await operator.propose_on(cluster.replicas[1].name, "maxmemory", "32mb"))
+        alone = await operator.settings.apply(
+            await operator.settings.propose_on(cluster.replicas[1].name, "maxmemory", "32mb")
+        )
         assert (alone.took, len(alone.nodes)) == (True, 1), alone.detail
     limits = []
     for node in cluster.nodes:

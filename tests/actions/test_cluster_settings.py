@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
-from redis_oom_tui.actions.cluster.settings import in_order
+from redis_oom_tui.actions.cluster_settings import in_order
 from redis_oom_tui.formatting.settings import value_now
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.address import Address, ClusterNode
@@ -27,16 +27,16 @@ async def test_a_setting_is_set_on_every_node_read_back_and_undone(cluster: Runn
     with cluster.replicas[0].server.client() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
     async with acting(cluster, tmp_path) as (_, operator):
-        change = await operator.propose("maxmemory-policy", "volatile-ttl")
+        change = await operator.settings.propose("maxmemory-policy", "volatile-ttl")
         assert "all 6 nodes" in change.consequence
         assert any(cluster.replicas[0].name in warning for warning in change.warnings)
         about_replicas = [warning for warning in change.warnings if "This is a replica" in warning]
         assert len(about_replicas) == 1
         assert all(node.name in about_replicas[0] for node in cluster.replicas)
-        result = await operator.apply(change)
+        result = await operator.settings.apply(change)
         assert (result.took, result.now) == (True, "volatile-ttl"), result.detail
         assert _policies(cluster) == ["volatile-ttl"] * 6
-        back = await operator.undo(result)
+        back = await operator.settings.undo(result)
         assert back.took
     assert _policies(cluster) == ["noeviction"] * 3 + ["allkeys-lru"] + ["noeviction"] * 2
 
@@ -45,7 +45,7 @@ async def test_a_limit_for_all_says_what_other_nodes_have_for_people(cluster: Ru
     with cluster.primaries[2].server.client() as client:
         client.config_set("maxmemory", "64mb")
     async with acting(cluster, tmp_path) as (_, operator):
-        warnings = " ".join((await operator.propose("maxmemory", "100mb")).warnings)
+        warnings = " ".join((await operator.settings.propose("maxmemory", "100mb")).warnings)
     assert "It is 64.0 MiB (67,108,864 bytes) on " in warnings or "It is no limit (0) on " in warnings
     assert "67108864" not in warnings
     assert "the other nodes keep theirs" not in warnings
@@ -61,9 +61,9 @@ def _policies(cluster: RunningCluster) -> list[str]:
 
 async def test_a_partial_success_is_told_node_by_node(cluster: RunningCluster, tmp_path: Path) -> None:
     async with acting(cluster, tmp_path) as (_, operator):
-        change = await operator.propose("maxmemory", "100mb")
+        change = await operator.settings.propose("maxmemory", "100mb")
         cluster.replicas[2].server.kill()
-        result = await operator.apply(change)
+        result = await operator.settings.apply(change)
     assert not result.took
     assert "5 of 6 nodes took it" in result.detail
     assert cluster.replicas[2].name in result.detail
@@ -77,10 +77,10 @@ async def test_what_a_partial_success_changed_can_be_taken_back(cluster: Running
     with cluster.primaries[1].server.client() as client:
         client.execute_command("ACL SETUSER", "default", "-config|set")
     async with acting(cluster, tmp_path) as (_, operator):
-        result = await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lfu"))
+        result = await operator.settings.apply(await operator.settings.propose("maxmemory-policy", "allkeys-lfu"))
         assert result.partly
         assert sorted(_policies(cluster)) == ["allkeys-lfu"] * 5 + ["noeviction"]
-        back = await operator.undo(result)
+        back = await operator.settings.undo(result)
         assert back.took, back.detail
     assert _policies(cluster) == ["noeviction"] * 6
 
@@ -89,18 +89,18 @@ async def test_what_a_partial_success_changed_can_be_taken_back(cluster: Running
 async def test_one_node_alone(cluster: RunningCluster, tmp_path: Path, kind: str) -> None:
     node = getattr(cluster, kind)[1]
     async with acting(cluster, tmp_path) as (_, operator):
-        change = await operator.propose_on(node.name, "maxmemory-policy", "allkeys-lru")
+        change = await operator.settings.propose_on(node.name, "maxmemory-policy", "allkeys-lru")
         assert f"On {node.name} alone; the other 5 nodes keep theirs." in change.consequence
         assert any("after a failover" in warning for warning in change.warnings)
-        result = await operator.apply(change)
+        result = await operator.settings.apply(change)
         assert (result.took, result.now, [each.node for each in result.nodes]) == (True, "allkeys-lru", [node.name])
         assert sorted(_policies(cluster)) == ["allkeys-lru"] + ["noeviction"] * 5
-        assert (await operator.undo(result)).took
+        assert (await operator.settings.undo(result)).took
         assert _policies(cluster) == ["noeviction"] * 6
         with pytest.raises(ServerUnreachable, match=f"no node elsewhere:1 now; by its own word it has .*{node.name}"):
-            await operator.propose_on("elsewhere:1", "maxmemory", "1gb")
+            await operator.settings.propose_on("elsewhere:1", "maxmemory", "1gb")
         with pytest.raises(BadInput, match="not an eviction policy"):
-            await operator.propose_on(node.name, "maxmemory-policy", "fastest")
+            await operator.settings.propose_on(node.name, "maxmemory-policy", "fastest")
 
 
 async def test_what_a_policy_may_evict_is_told_of_the_node_shown_alone(cluster: RunningCluster, tmp_path: Path) -> None:
@@ -115,9 +115,9 @@ async def test_what_a_policy_may_evict_is_told_of_the_node_shown_alone(cluster: 
     async with acting(cluster, tmp_path) as (source, operator):
         await source.snapshot()
         scan = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
-        limits = await operator.limits(scan)
+        limits = await operator.settings.limits(scan)
         policies = {view.name: view for view in limits.policies}
-        change = await operator.propose_on(cluster.primaries[1].name, "maxmemory-policy", "allkeys-lru", scan)
+        change = await operator.settings.propose_on(cluster.primaries[1].name, "maxmemory-policy", "allkeys-lru", scan)
     share = next(share for share in scan.nodes if share.node == limits.node)
     assert policies["allkeys-lru"].evictable_keys == held[limits.node] == share.keys
     assert policies["allkeys-lru"].evictable_bytes == share.bytes < scan.bytes_seen
@@ -133,11 +133,11 @@ async def test_a_node_that_has_failed_is_said_to_keep_its_value(tmp_path: Path) 
     with clustered(timeout_ms=QUICK_MS) as cluster:
         lost = cluster.replicas[2]
         async with acting(cluster, tmp_path) as (source, operator):
-            before = await operator.propose("maxmemory", "64mb")
+            before = await operator.settings.propose("maxmemory", "64mb")
             lost.server.kill()
             await until_async(lambda: any(node.failed for node in source.topology.nodes), source.members.refresh)
-            change = await operator.propose("maxmemory", "64mb")
-            result = await operator.apply(change)
+            change = await operator.settings.propose("maxmemory", "64mb")
+            result = await operator.settings.apply(change)
     assert not any("Not on" in warning for warning in before.warnings)
     assert f"Not on {lost.name}, failed by the cluster's word: set it there once it is back" in change.warnings
     assert (result.took, len(result.nodes)) == (True, 5), result.detail
@@ -166,9 +166,9 @@ async def test_an_undo_warns_of_each_node_that_holds_more_than_its_old_limit(
     with evicting.server.client() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
     async with acting(cluster, tmp_path) as (_, operator):
-        result = await operator.apply(await operator.propose("maxmemory", "1gb"))
+        result = await operator.settings.apply(await operator.settings.propose("maxmemory", "1gb"))
         assert result.took, result.detail
-        back = await operator.propose_back(result)
+        back = await operator.settings.propose_back(result)
         assert (back.old, back.new) == (str(2**30), ""), "each node gets its own"
         assert f"{size(tight)} ({count(tight)} bytes) on {full.name}" in back.consequence
         assert "no limit (0) on " in back.consequence
@@ -177,7 +177,7 @@ async def test_an_undo_warns_of_each_node_that_holds_more_than_its_old_limit(
         assert outages[0].startswith(f"{full.name}: ")
         assert any(evicting.name in told and "evicted" in told for told in back.warnings), back.warnings
         assert not any("the other nodes keep theirs" in told for told in back.warnings)
-        ended = await operator.undo(result)
+        ended = await operator.settings.undo(result)
         assert ended.took, ended.detail
         assert f"{size(tight)} ({count(tight)} bytes) on {full.name}" in value_now(ended)
     assert _maxmemory(full) == str(tight)
@@ -189,19 +189,19 @@ async def test_an_undo_says_before_the_question_where_it_would_be_refused(
 ) -> None:
     other = cluster.primaries[2]
     async with acting(cluster, tmp_path) as (_, operator):
-        result = await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lru"))
+        result = await operator.settings.apply(await operator.settings.propose("maxmemory-policy", "allkeys-lru"))
         with other.server.client() as client:
             client.config_set("maxmemory-policy", "volatile-ttl")
-        back = await operator.propose_back(result)
+        back = await operator.settings.propose_back(result)
         assert (back.old, back.new) == ("allkeys-lru", "noeviction")
         assert (
             f"{other.name}: maxmemory-policy is volatile-ttl by now, not allkeys-lru as it was shown: look again"
             in (back.warnings)
         )
-        limit = await operator.propose_on(other.name, "maxmemory", "1gb")
+        limit = await operator.settings.propose_on(other.name, "maxmemory", "1gb")
         assert not any("keep theirs" in told for told in limit.warnings), "it is said in the first sentence"
-        alone = await operator.apply(await operator.propose_on(other.name, "maxmemory-samples", "7"))
-        back = await operator.propose_back(alone)
+        alone = await operator.settings.apply(await operator.settings.propose_on(other.name, "maxmemory-samples", "7"))
+        back = await operator.settings.propose_back(alone)
         assert (back.node, back.old, back.new) == (other.name, "7", "5")
         assert back.consequence.startswith(f"On {other.name} alone. ")
 
@@ -210,7 +210,7 @@ async def test_what_another_run_changed_is_not_offered_for_undo(cluster: Running
     result = ChangeResult(Change("maxmemory-samples", "5", "7"), took=True, now="7")
     async with acting(cluster, tmp_path) as (_, operator):
         with pytest.raises(BadInput, match="was not set by this run of the tool"):
-            await operator.propose_back(result)
+            await operator.settings.propose_back(result)
 
 
 def _node(name: str, primary: str = "") -> ClusterNode:
@@ -234,14 +234,14 @@ async def test_each_nodes_limit_is_set_in_the_order_that_its_own_direction_asks_
             with node.server.client() as client:
                 client.config_set("maxmemory", limit)
     async with acting(cluster, tmp_path) as (_, operator):
-        change = await operator.propose("maxmemory", "500mb")
+        change = await operator.settings.propose("maxmemory", "500mb")
         assert dict(change.olds)[falls[0].name] == str(900 * 2**20)
         assert any(told.startswith(f"{rises[0].name}: When it goes back to 100.0 MiB") for told in change.returns)
-        result = await operator.apply(change)
+        result = await operator.settings.apply(change)
         order = [node.node for node in result.nodes]
         assert order.index(rises[1].name) < order.index(rises[0].name) < order.index(falls[0].name)
         assert order.index(falls[0].name) < order.index(falls[1].name)
-        back = [node.node for node in (await operator.undo(result)).nodes]
+        back = [node.node for node in (await operator.settings.undo(result)).nodes]
         assert back.index(falls[1].name) < back.index(falls[0].name) < back.index(rises[0].name)
         assert back.index(rises[0].name) < back.index(rises[1].name)
 
@@ -251,9 +251,9 @@ async def test_a_node_whose_value_is_another_than_it_was_shown_keeps_it(
 ) -> None:
     other = cluster.primaries[2]
     async with acting(cluster, tmp_path) as (_, operator):
-        change = await operator.propose("maxmemory-policy", "allkeys-lru")
+        change = await operator.settings.propose("maxmemory-policy", "allkeys-lru")
         with other.server.client() as client:
             client.config_set("maxmemory-policy", "volatile-ttl")
-        result = await operator.apply(change)
+        result = await operator.settings.apply(change)
     assert (result.took, result.partly) == (False, True)
     assert f"{other.name}: maxmemory-policy is volatile-ttl by now, not noeviction as it was shown" in result.detail

@@ -32,7 +32,7 @@ from redis_oom_tui.server.mutations import pinned_connection as lines
 from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, KeyReplies
 from redis_oom_tui.server.mutations.script_calls import Check
-from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, stepped
+from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, server_of, stepped
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
 
@@ -574,10 +574,10 @@ async def test_rights_follow_the_role_of_the_server(flavour: str, tmp_path: Path
             await operator.learn()
             assert operator.why_not(Action.DELETE) is None
             client.execute_command("REPLICAOF", "127.0.0.1", "1")
-            await operator._server.snapshot()
+            await server_of(operator).snapshot()
             assert "is a replica" in str(operator.why_not(Action.DELETE))
             client.execute_command("REPLICAOF", "NO", "ONE")
-            await operator._server.snapshot()
+            await server_of(operator).snapshot()
             assert operator.why_not(Action.DELETE) is None
             plan = await planned(operator, CACHE)
             view = await operator.run(plan, backup=BackupChoice()).run()
@@ -594,7 +594,7 @@ async def test_rights_are_asked_again_of_a_server_that_was_restarted(lasting: Ru
         lasting.start()
         with contextlib.suppress(ServerUnreachable):
             # The connection that lay in the pool was closed with the server.
-            await operator._server.snapshot()
-        await operator._server.snapshot()
+            await server_of(operator).snapshot()
+        await server_of(operator).snapshot()
         await operator.learn()
         assert operator.why_not(Action.DELETE) is None

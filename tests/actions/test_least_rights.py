@@ -40,7 +40,9 @@ async def test_the_least_rights_are_enough_for_every_action(server: RunningServe
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.EXPIRING: 2}
             assert not (await operator.restore(Path(str(view.backup_path))).run()).failed
-            assert (await operator.apply(await operator.propose("maxmemory", "1gb"), persist=True)).persisted == "OK"
+            assert (
+                await operator.settings.apply(await operator.settings.propose("maxmemory", "1gb"), persist=True)
+            ).persisted == "OK"
             assert (await operator.purge()).ok
             assert (await operator.reap()).ok
             with server.client() as victim:

@@ -42,8 +42,8 @@ async def test_read_only_sends_no_write_and_says_why(server: RunningServer, tmp_
         async with operating(replace(server.connection, read_only=True), tmp_path) as operator:
             plan = await planned(operator, CACHE)
             assert [key.id.key for key in plan.keys] == [b"cache:1"]
-            assert (await operator.limits()).refused is not None
-            change = await operator.propose("maxmemory", "100mb")
+            assert (await operator.settings.limits()).refused is not None
+            change = await operator.settings.propose("maxmemory", "100mb")
             for action in Action:
                 assert "--read-only" in str(operator.why_not(action))
             with pytest.raises(ReadOnlyMode):
@@ -51,7 +51,7 @@ async def test_read_only_sends_no_write_and_says_why(server: RunningServer, tmp_
             with pytest.raises(ReadOnlyMode):
                 operator.restore(tmp_path / "b")
             with pytest.raises(ReadOnlyMode):
-                await operator.apply(change)
+                await operator.settings.apply(change)
             for refused in (operator.purge(), operator.reap(), operator.kill_client(ClientBuffer(1, "x"))):
                 with pytest.raises(ReadOnlyMode):
                     await refused
@@ -68,14 +68,14 @@ async def test_a_user_without_write_rights_is_told_and_writes_nothing(server: Ru
         connection = replace(server.connection, username="reader", password=Secret("pw"))
         async with operating(connection, tmp_path) as operator:
             plan = await planned(operator, CACHE)
-            limits = await operator.limits()
+            limits = await operator.settings.limits()
             assert "CONFIG SET is refused" in str(limits.refused)
             for action in (Action.DELETE, Action.EXPIRE, Action.SET):
                 assert operator.why_not(action) is not None, action
             with pytest.raises(CommandMissing, match="UNLINK is refused here"):
                 operator.run(plan, backup=NO_BACKUP)
             with pytest.raises(CommandMissing):
-                await operator.apply(Change("maxmemory", "0", "100"))
+                await operator.settings.apply(Change("maxmemory", "0", "100"))
         stats = client.info("commandstats")
         assert not any(stats.get(f"cmdstat_{command}", {}).get("calls") for command in ("unlink", "pexpireat"))
         assert client.dbsize() == 1
@@ -156,7 +156,7 @@ async def test_without_a_writable_audit_file_nothing_is_done(valkey: RunningServ
             with pytest.raises(TriageError, match="--audit"):
                 await operator.purge()
             with pytest.raises(TriageError, match="--audit"):
-                await operator.apply(await operator.propose("maxmemory", "100mb"))
+                await operator.settings.apply(await operator.settings.propose("maxmemory", "100mb"))
         assert client.dbsize() == 1
         assert client.config_get("maxmemory") == {"maxmemory": "0"}
 

@@ -17,13 +17,13 @@ from tests.support.waiting import until
 async def test_the_limit_is_sent_in_bytes_read_back_and_taken_back(server: RunningServer, tmp_path: Path) -> None:
     with server.client() as client:
         async with operating(server.connection, tmp_path) as operator:
-            change = await operator.propose("maxmemory", "4GB")
+            change = await operator.settings.propose("maxmemory", "4GB")
             assert (change.old, change.new) == ("0", "4294967296")
             assert client.config_get("maxmemory") == {"maxmemory": "0"}
-            result = await operator.apply(change)
+            result = await operator.settings.apply(change)
             assert (result.took, result.now) == (True, "4294967296")
             assert client.config_get("maxmemory") == {"maxmemory": "4294967296"}
-            assert (await operator.undo(result)).took
+            assert (await operator.settings.undo(result)).took
             assert client.config_get("maxmemory") == {"maxmemory": "0"}
             undone, done = operator.history()
         assert (done.what, done.ok) == ("maxmemory: no limit (0) to 4.0 GiB (4,294,967,296 bytes)", True)
@@ -36,10 +36,12 @@ async def test_the_limit_is_sent_in_bytes_read_back_and_taken_back(server: Runni
 async def test_every_policy_that_the_server_lists_can_be_set(server: RunningServer, tmp_path: Path) -> None:
     with server.client() as client:
         async with operating(server.connection, tmp_path) as operator:
-            policies = [view.name for view in (await operator.limits()).policies]
+            policies = [view.name for view in (await operator.settings.limits()).policies]
             assert "allkeys-lru" in policies
             for policy in policies:
-                result = await operator.apply(await operator.propose("maxmemory-policy", policy.upper()))
+                result = await operator.settings.apply(
+                    await operator.settings.propose("maxmemory-policy", policy.upper())
+                )
                 assert result.took
                 assert client.config_get("maxmemory-policy") == {"maxmemory-policy": policy}
 
@@ -50,7 +52,7 @@ async def test_a_limit_that_cannot_be_meant_changes_nothing(valkey: RunningServe
         client.config_set("maxmemory", "100mb")
         async with operating(valkey.connection, tmp_path) as operator:
             with pytest.raises(BadInput):
-                await operator.propose("maxmemory", text)
+                await operator.settings.propose("maxmemory", text)
         assert client.config_get("maxmemory") == {"maxmemory": "104857600"}
 
 
@@ -58,19 +60,19 @@ async def test_lifting_the_limit_is_possible_by_its_name(valkey: RunningServer, 
     with valkey.client() as client:
         client.config_set("maxmemory", "100mb")
         async with operating(valkey.connection, tmp_path) as operator:
-            change = await operator.propose("maxmemory", "unlimited")
+            change = await operator.settings.propose("maxmemory", "unlimited")
             assert change.warnings
-            assert (await operator.apply(change)).took
+            assert (await operator.settings.apply(change)).took
         assert client.config_get("maxmemory") == {"maxmemory": "0"}
 
 
 async def test_a_value_that_moved_since_it_was_shown_is_not_overwritten(server: RunningServer, tmp_path: Path) -> None:
     with server.client() as client:
         async with operating(server.connection, tmp_path) as operator:
-            change = await operator.propose("maxmemory", "100mb")
+            change = await operator.settings.propose("maxmemory", "100mb")
             client.config_set("maxmemory", "70mb")
             with pytest.raises(BadInput, match="look again"):
-                await operator.apply(change)
+                await operator.settings.apply(change)
         assert client.config_get("maxmemory") == {"maxmemory": "73400320"}
 
 
@@ -78,52 +80,56 @@ async def test_an_undo_has_the_guard_of_a_change(server: RunningServer, tmp_path
     with server.client() as client:
         client.config_set("maxmemory", int(client.info("memory")["used_memory"]) // 2)
         async with operating(server.connection, tmp_path) as operator:
-            result = await operator.apply(await operator.propose("maxmemory", "1gb"))
-            back = await operator.propose_back(result)
+            result = await operator.settings.apply(await operator.settings.propose("maxmemory", "1gb"))
+            back = await operator.settings.propose_back(result)
             assert (back.old, back.new) == (str(2**30), result.change.old)
             assert "every write is refused at once" in back.consequence
             assert "write outage" in back.warnings[0]
             client.config_set("maxmemory", "2gb")
             with pytest.raises(BadInput, match="by now"):
-                await operator.propose_back(result)
+                await operator.settings.propose_back(result)
             with pytest.raises(BadInput, match="not readable"):
-                await operator.propose_back(replace(result, change=replace(result.change, old=None)))
+                await operator.settings.propose_back(replace(result, change=replace(result.change, old=None)))
 
 
 async def test_what_nobody_may_type_can_still_be_put_back(valkey: RunningServer, tmp_path: Path) -> None:
     with valkey.client() as client:
         client.config_set("maxmemory-samples", "64")
         async with operating(valkey.connection, tmp_path) as operator:
-            result = await operator.apply(await operator.propose("maxmemory-samples", "10"))
+            result = await operator.settings.apply(await operator.settings.propose("maxmemory-samples", "10"))
             odd = replace(result, change=replace(result.change, old="65"))
-            assert (await operator.propose_back(odd)).new == "65"
+            assert (await operator.settings.propose_back(odd)).new == "65"
 
 
 async def test_a_timed_change_stays_where_it_is_kept(valkey: RunningServer, tmp_path: Path) -> None:
     with valkey.client() as client:
         async with operating(valkey.connection, tmp_path) as operator:
-            result = await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lru"), revert_after=600)
+            result = await operator.settings.apply(
+                await operator.settings.propose("maxmemory-policy", "allkeys-lru"), revert_after=600
+            )
             assert result.reverts_in_seconds == 600
-            assert operator.keep(result)
+            assert operator.settings.keep(result)
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "allkeys-lru"}
 
 
 async def test_leaving_without_saying_keep_brings_the_old_value_back(valkey: RunningServer, tmp_path: Path) -> None:
     with valkey.client() as client:
         async with operating(valkey.connection, tmp_path) as operator:
-            await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lru"), revert_after=60)
+            await operator.settings.apply(
+                await operator.settings.propose("maxmemory-policy", "allkeys-lru"), revert_after=60
+            )
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
 async def test_the_answer_of_config_rewrite_is_shown(flavour: str, tmp_path: Path) -> None:
     with started(flavour) as server, server.client() as client:
         async with operating(server.connection, tmp_path) as operator:
-            result = await operator.apply(await operator.propose("maxmemory", "100mb"), persist=True)
+            result = await operator.settings.apply(await operator.settings.propose("maxmemory", "100mb"), persist=True)
             assert result.persisted == "OK"
             assert "maxmemory" in (server.folder / "server.conf").read_text()
             (server.folder / "server.conf").unlink()
             (server.folder / "server.conf").mkdir()
-            result = await operator.apply(await operator.propose("maxmemory", "200mb"), persist=True)
+            result = await operator.settings.apply(await operator.settings.propose("maxmemory", "200mb"), persist=True)
             assert result.took
             assert result.persisted not in (None, "OK")
         assert client.config_get("maxmemory") == {"maxmemory": "209715200"}
@@ -132,7 +138,7 @@ async def test_the_answer_of_config_rewrite_is_shown(flavour: str, tmp_path: Pat
 async def test_a_server_that_says_ok_and_changes_nothing_is_found_out(valkey: RunningServer, tmp_path: Path) -> None:
     with lied_to(valkey.connection, {"CONFIG SET MAXMEMORY": b"+OK\r\n"}) as liar:
         async with operating(liar.connection, tmp_path) as operator:
-            result = await operator.apply(await operator.propose("maxmemory", "100mb"))
+            result = await operator.settings.apply(await operator.settings.propose("maxmemory", "100mb"))
     assert not result.took
     assert "answered OK and kept the old value" in result.detail
 
@@ -141,7 +147,7 @@ async def test_a_server_that_says_ok_and_changes_nothing_is_found_out(valkey: Ru
 @pytest.mark.parametrize("flavour", [flavour for flavour in available() if flavour != "redis8"])
 async def test_what_the_server_refuses_is_told_in_its_words(server: RunningServer, tmp_path: Path) -> None:
     async with operating(server.connection, tmp_path) as operator:
-        result = await operator.apply(await operator.propose("activedefrag", "yes"))
+        result = await operator.settings.apply(await operator.settings.propose("activedefrag", "yes"))
         assert not result.took
         assert "defragmentation" in result.detail
         assert operator.history()[0].ok is False
@@ -150,7 +156,7 @@ async def test_what_the_server_refuses_is_told_in_its_words(server: RunningServe
 async def test_where_config_is_renamed_away_limits_still_show_and_say_what_to_do(flavour: str, tmp_path: Path) -> None:
     with started(flavour, 'rename-command CONFIG ""', "maxmemory 100mb") as server:
         async with operating(server.connection, tmp_path) as operator:
-            limits = await operator.limits()
+            limits = await operator.settings.limits()
             assert limits.maxmemory_bytes == 104857600
             assert "provider's console" in str(limits.refused)
             shown = {view.setting.name: view.setting.value for view in limits.settings}
@@ -165,7 +171,7 @@ async def test_what_if_counts_what_is_there(server: RunningServer, tmp_path: Pat
             client.expire(b"k%d" % n, 5000)
         client.config_set("maxmemory", "1mb")
         async with operating(server.connection, tmp_path) as operator:
-            views = {view.name: view for view in (await operator.limits()).policies}
+            views = {view.name: view for view in (await operator.settings.limits()).policies}
     assert views["volatile-ttl"].evictable_keys == 40
     assert views["allkeys-lru"].evictable_keys == 100
     assert views["noeviction"].current
@@ -173,7 +179,7 @@ async def test_what_if_counts_what_is_there(server: RunningServer, tmp_path: Pat
 
 async def test_the_room_of_a_local_server_is_read(server: RunningServer, tmp_path: Path) -> None:
     async with operating(server.connection, tmp_path) as operator:
-        room = (await operator.limits()).room
+        room = (await operator.settings.limits()).room
     assert room.limit_bytes
     assert room.free_bytes
 
@@ -185,10 +191,10 @@ async def test_secrets_do_not_reach_the_audit_file(flavour: str, tmp_path: Path)
     with started(flavour, "requirepass hunter2-secret") as server:
         connection = replace(server.connection, password=Secret("hunter2-secret"))
         async with operating(connection, tmp_path) as operator:
-            await operator.apply(await operator.propose("maxmemory", "100mb"), persist=True)
+            await operator.settings.apply(await operator.settings.propose("maxmemory", "100mb"), persist=True)
             await operator.purge()
             with pytest.raises(BadInput):
-                await operator.apply(Change("maxmemory", "5", "7"))
+                await operator.settings.apply(Change("maxmemory", "5", "7"))
     assert b"hunter2" not in (tmp_path / "audit.jsonl").read_bytes()
 
 
@@ -202,8 +208,8 @@ async def test_a_change_of_the_policy_to_lfu_and_back_flags_idle_plans(valkey: R
         async with operating(valkey.connection, tmp_path) as operator:
             idle = Criteria(idle_over_seconds=10)
             assert not any("LFU" in flag for flag in (await planned(operator, idle)).flags)
-            result = await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lfu"))
-            await operator.undo(result)
+            result = await operator.settings.apply(await operator.settings.propose("maxmemory-policy", "allkeys-lfu"))
+            await operator.settings.undo(result)
             assert any("LFU" in flag for flag in (await planned(operator, idle)).flags)
 
 
@@ -211,8 +217,8 @@ async def test_what_config_rewrite_would_freeze_is_told_before(server: RunningSe
     with server.client() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         async with operating(server.connection, tmp_path) as operator:
-            await operator.apply(await operator.propose("maxmemory-samples", "9"))
-            said = " ".join((await operator.propose("maxmemory", "100mb")).freezes)
+            await operator.settings.apply(await operator.settings.propose("maxmemory-samples", "9"))
+            said = " ".join((await operator.settings.propose("maxmemory", "100mb")).freezes)
     assert (
         f"{server.folder / 'server.conf'}: maxmemory-policy allkeys-lru (not in the file), maxmemory-samples 9" in said
     )
@@ -223,5 +229,5 @@ async def test_a_replica_with_a_smaller_limit_is_told_of(tmp_path: Path) -> None
         with replica.client() as client:
             client.config_set("maxmemory", "50mb")
         async with operating(connection, tmp_path) as operator:
-            change = await operator.propose("maxmemory", "200mb")
+            change = await operator.settings.propose("maxmemory", "200mb")
     assert any("has a limit of 50.0 MiB: after a failover it would" in warning for warning in change.warnings)

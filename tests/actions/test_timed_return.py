@@ -47,11 +47,11 @@ def losing(valkey: RunningServer, *, done: bool, also: bytes | None = None) -> I
 async def test_it_is_told_that_the_old_value_was_read_back(valkey: RunningServer, tmp_path: Path) -> None:
     with valkey.client() as client:
         async with operating(valkey.connection, tmp_path) as operator:
-            change = await operator.propose(POLICY, "allkeys-lru")
-            result = await operator.apply(change, revert_after=0.05)
-            ended = await operator.returned(result)
+            change = await operator.settings.propose(POLICY, "allkeys-lru")
+            result = await operator.settings.apply(change, revert_after=0.05)
+            ended = await operator.settings.returned(result)
             assert (ended.took, ended.now, policy(client)) == (True, "noeviction", "noeviction")
-            assert not operator.keep(result), "it is too late"
+            assert not operator.settings.keep(result), "it is too late"
             assert [entry.action for entry in operator.history()] == ["undo", "set"]
 
 
@@ -60,9 +60,11 @@ async def test_what_was_changed_by_others_meanwhile_is_not_said_to_be_back(
 ) -> None:
     with valkey.client() as client:
         async with operating(valkey.connection, tmp_path) as operator:
-            result = await operator.apply(await operator.propose(POLICY, "allkeys-lru"), revert_after=0.05)
+            result = await operator.settings.apply(
+                await operator.settings.propose(POLICY, "allkeys-lru"), revert_after=0.05
+            )
             client.config_set(POLICY, "volatile-ttl")
-            ended = await operator.returned(result)
+            ended = await operator.settings.returned(result)
             # Unless the return was faster than they were.
             if not ended.took:
                 assert (ended.now, ended.detail) == ("volatile-ttl", "somebody else changed it meanwhile")
@@ -75,9 +77,11 @@ async def test_where_the_server_was_lost_for_good_nobody_says_that_it_is_back(
 ) -> None:
     with lied_to(valkey.connection, {}) as liar:
         async with operating(liar.connection, tmp_path) as operator:
-            result = await operator.apply(await operator.propose(POLICY, "allkeys-lru"), revert_after=0.2)
+            result = await operator.settings.apply(
+                await operator.settings.propose(POLICY, "allkeys-lru"), revert_after=0.2
+            )
             liar.lie = gone
-            ended = await operator.returned(result)
+            ended = await operator.settings.returned(result)
             assert isinstance(ended, ChangeResult)
             assert (ended.took, ended.now) == (False, None)
             assert ended.detail
@@ -94,9 +98,11 @@ async def test_a_connection_that_was_closed_meanwhile_keeps_nothing_from_returni
 ) -> None:
     with valkey.client() as client:
         async with operating(valkey.connection, tmp_path) as operator:
-            result = await operator.apply(await operator.propose(POLICY, "allkeys-lru"), revert_after=0.2)
+            result = await operator.settings.apply(
+                await operator.settings.propose(POLICY, "allkeys-lru"), revert_after=0.2
+            )
             client.client_kill_filter(_type="normal", skipme=True)
-            assert (await operator.returned(result)).took
+            assert (await operator.settings.returned(result)).took
         assert policy(client) == "noeviction"
 
 
@@ -105,10 +111,12 @@ async def test_an_audit_file_that_cannot_be_written_keeps_nothing_from_returning
 ) -> None:
     with valkey.client() as client:
         async with operating(valkey.connection, tmp_path) as operator:
-            result = await operator.apply(await operator.propose(POLICY, "allkeys-lru"), revert_after=0.2)
+            result = await operator.settings.apply(
+                await operator.settings.propose(POLICY, "allkeys-lru"), revert_after=0.2
+            )
             (tmp_path / "audit.jsonl").rename(tmp_path / "elsewhere")
             (tmp_path / "audit.jsonl").mkdir()
-            ended = await operator.returned(result)
+            ended = await operator.settings.returned(result)
             assert ended.took
             assert "cannot be written" in ended.detail
         assert policy(client) == "noeviction"
@@ -118,7 +126,7 @@ async def test_an_audit_file_that_cannot_be_written_keeps_nothing_from_returning
 async def test_a_change_whose_answer_was_lost_is_looked_for(valkey: RunningServer, tmp_path: Path, done: bool) -> None:
     with losing(valkey, done=done) as liar:
         async with operating(liar.connection, tmp_path) as operator:
-            result = await operator.apply(await operator.propose(POLICY, "allkeys-lru"))
+            result = await operator.settings.apply(await operator.settings.propose(POLICY, "allkeys-lru"))
             assert (result.took, result.now) == (done, "allkeys-lru" if done else "noeviction")
             assert operator.history()[0].ok is done
 
@@ -128,9 +136,9 @@ async def test_where_it_cannot_be_looked_for_that_is_said_and_written_down(
 ) -> None:
     with losing(valkey, done=True, also=b"CONFIG") as liar:
         async with operating(liar.connection, tmp_path) as operator:
-            change = await operator.propose(POLICY, "allkeys-lru")
+            change = await operator.settings.propose(POLICY, "allkeys-lru")
             with pytest.raises(ServerUnreachable, match="is not known: look again"):
-                await operator.apply(change)
+                await operator.settings.apply(change)
             assert "whether maxmemory-policy is allkeys-lru now is not known" in operator.history()[0].result
 
 
@@ -138,9 +146,9 @@ async def test_a_change_that_nobody_can_read_goes_back_all_the_same(valkey: Runn
     """The answer was lost, and so was every look afterwards: the return was promised, and is arranged."""
     with valkey.client() as client, losing(valkey, done=True, also=b"CONFIG") as liar:
         async with operating(liar.connection, tmp_path) as operator:
-            change = await operator.propose(POLICY, "allkeys-lru")
+            change = await operator.settings.propose(POLICY, "allkeys-lru")
             with pytest.raises(ServerUnreachable, match="goes back to noeviction"):
-                await operator.apply(change, revert_after=0.2)
+                await operator.settings.apply(change, revert_after=0.2)
             assert policy(client) == "allkeys-lru"
             # The way to the server is there again.
             liar.lie = lambda words: None

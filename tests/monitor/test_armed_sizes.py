@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.models.config import Emergency, NamedPlan, WatchSettings
@@ -31,7 +32,7 @@ async def _clean(server: RunningServer, folder: Path, criteria: Criteria) -> tup
     @contextlib.asynccontextmanager
     async def hire(_node: str) -> AsyncIterator[Operator]:
         live = LiveServer(server.connection)
-        operator = LiveOperator(live, audit_path=folder / "audit.jsonl", folder=folder)
+        operator = LiveOperator(Standalone(live), audit_path=folder / "audit.jsonl", folder=folder)
         await live.open()
         try:
             yield operator

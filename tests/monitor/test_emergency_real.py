@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.models.config import Emergency, NamedPlan, WatchSettings
@@ -44,7 +45,7 @@ async def test_no_run_and_no_hour_takes_more_than_its_bounds(
     @contextlib.asynccontextmanager
     async def hire(_node: str) -> AsyncIterator[Operator]:
         server = LiveServer(crowded.connection)
-        operator = LiveOperator(server, audit_path=tmp_path / "audit.jsonl", folder=tmp_path)
+        operator = LiveOperator(Standalone(server), audit_path=tmp_path / "audit.jsonl", folder=tmp_path)
         await server.open()
         try:
             yield operator

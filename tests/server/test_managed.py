@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.capabilities import Feature
@@ -38,8 +39,8 @@ def lying(server: RunningServer, answers: Mapping[str, bytes]) -> Iterator[Liar]
 async def test_a_setting_that_is_answered_ok_and_stays_is_found_out(filled: RunningServer, tmp_path: Path) -> None:
     with lying(filled, {"CONFIG SET": b"+OK\r\n"}) as liar:
         async with opened(liar.connection) as live:
-            operator = LiveOperator(live, folder=tmp_path)
-            result = await operator.apply(await operator.propose("maxmemory-policy", "allkeys-lru"))
+            operator = LiveOperator(Standalone(live), folder=tmp_path)
+            result = await operator.settings.apply(await operator.settings.propose("maxmemory-policy", "allkeys-lru"))
             await operator.close()
     assert not result.took
     assert result.now == "noeviction"
@@ -86,7 +87,7 @@ async def test_without_scripts_the_promise_is_weaker_and_said(filled: RunningSer
     refused = b"-NOPERM this user has no permissions to run the 'eval' command\r\n"
     with lying(filled, {"EVAL": refused, "EVALSHA": refused, "SCRIPT": refused}) as liar:
         async with opened(liar.connection) as live:
-            operator = LiveOperator(live, folder=tmp_path)
+            operator = LiveOperator(Standalone(live), folder=tmp_path)
             await operator.learn()
             planned = await operator.plan(Criteria(patterns=(b"k1*",))).run()
             assert planned.plan is not None
@@ -102,10 +103,10 @@ async def test_what_may_not_be_set_says_where_it_is_set(flavour: str, tmp_path: 
     with started(flavour, 'rename-command CONFIG ""') as running:
         live = LiveServer(running.connection)
         await live.open()
-        operator = LiveOperator(live, folder=tmp_path)
+        operator = LiveOperator(Standalone(live), folder=tmp_path)
         await operator.learn()
         reason = operator.why_not(Action.SET)
-        limits = await operator.limits()
+        limits = await operator.settings.limits()
         await operator.close()
         await live.close()
     assert "CONFIG SET is refused here" in (reason or "")

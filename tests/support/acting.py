@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from redis_oom_tui.actions.context import ActionContext
-from redis_oom_tui.actions.deployment import Standalone
+from redis_oom_tui.actions.deployment import Place, Standalone
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.run import Run
 from redis_oom_tui.files.audit import AuditFile
@@ -28,13 +28,18 @@ NO_BACKUP = BackupChoice(wanted=False)
 async def operating(connection: Connection, folder: Path, **options: Any) -> AsyncIterator[LiveOperator]:
     """A connected operator that writes into `folder`."""
     live = LiveServer(connection)
-    operator = LiveOperator(live, folder=folder, **options)
+    operator = LiveOperator(Standalone(live), folder=folder, **options)
     try:
         await live.open()
         yield operator
     finally:
         await operator.close()
         await live.close()
+
+
+def server_of(operator: LiveOperator) -> LiveServer:
+    """The server that it acts on, where it is the only one."""
+    return operator._deployment.node(Place("")).server
 
 
 async def planned(operator: LiveOperator, criteria: Criteria, **options: Any) -> Plan:
@@ -104,10 +109,10 @@ async def stepped(
 ) -> Run:
     """A run of `plan` that calls `before` and `after` around each of its batches."""
     await operator.learn()
-    desk: ActionContext = operator._desk
-    audit = SteppedAudit(desk.audit.path, wall=desk.wall)
+    context: ActionContext = operator._context
+    audit = SteppedAudit(context.audit.path, wall=context.wall)
     audit.before, audit.after = before, after
-    return Run(replace(desk, audit=audit), Standalone(*operator.node), plan, backup)
+    return Run(replace(context, audit=audit), operator._deployment, plan, backup)
 
 
 def audited(path: Path) -> tuple[dict[bytes, str], set[bytes]]:

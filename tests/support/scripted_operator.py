@@ -32,6 +32,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.ports import SettingChanges
 from redis_oom_tui.rules import budget as budgets
 from redis_oom_tui.rules import tuning
 from redis_oom_tui.rules.policies import KNOWN
@@ -311,6 +312,11 @@ class ScriptedOperator:
         self.runs.append(run)
         return run
 
+    @property
+    def settings(self) -> SettingChanges:
+        """It changes settings itself."""
+        return self
+
     async def limits(self, scan: ScanView | None = None) -> Limits:
         """The scripted settings, with the product's own what-if."""
         if self.error is not None:
@@ -336,6 +342,10 @@ class ScriptedOperator:
     async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
         """The product's own."""
         return tuning.propose(name, self.values[name], new, self.snapshot, policies=KNOWN, room=Room(), scan=scan)
+
+    async def propose_on(self, _node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
+        """As for all."""
+        return await self.propose(name, new, scan)
 
     async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
         """Noted, and it took."""

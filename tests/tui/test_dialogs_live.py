@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.models.structs import replace
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("listening_at_once")
 
 def live_app(server, folder: Path, *, read_only: bool = False) -> TriageApp:
     source = LiveServer(replace(server.connection, read_only=read_only))
-    operator = LiveOperator(source, folder=folder)
+    operator = LiveOperator(Standalone(source), folder=folder)
     return TriageApp(source, operator=operator, options=ScreenOptions(interval_seconds=0.1))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.models.structs import replace
@@ -28,7 +29,9 @@ BROKEN = {
 def the_app(wire: Wire, folder: Path, patience: float) -> TriageApp:
     connection = replace(wire.connection, connect_timeout_seconds=patience, read_timeout_seconds=patience)
     source = LiveServer(connection)
-    return TriageApp(source, operator=LiveOperator(source, folder=folder), options=ScreenOptions(interval_seconds=0.2))
+    return TriageApp(
+        source, operator=LiveOperator(Standalone(source), folder=folder), options=ScreenOptions(interval_seconds=0.2)
+    )
 
 
 async def walked(pilot, said) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import ScreenOptions
@@ -144,7 +145,9 @@ def the_app(imitation: Imitation, connection: Connection, folder: Path) -> Triag
     if imitation.rights:
         connection = replace(connection, username=USER, password=Secret(PASSWORD))
     source = LiveServer(connection)
-    return TriageApp(source, operator=LiveOperator(source, folder=folder), options=ScreenOptions(interval_seconds=0.2))
+    return TriageApp(
+        source, operator=LiveOperator(Standalone(source), folder=folder), options=ScreenOptions(interval_seconds=0.2)
+    )
 
 
 def said(name: str, pane: str) -> tuple[str, ...]:

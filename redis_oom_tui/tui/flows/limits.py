@@ -9,7 +9,6 @@ from redis_oom_tui.models.action import Action, SettingView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import ActsOnNodes
 from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.change import ChangeDialog, ValueDialog
@@ -41,7 +40,7 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
 async def read(actions: ActionController) -> None:
     """Read settings and policies; what was known stays where that fails."""
     try:
-        found = await actions.operator.limits(actions.scan)
+        found = await actions.operator.settings.limits(actions.scan)
     except TriageError as error:
         actions.show_limits(replace(actions.limits, error=str(error)))
     else:
@@ -64,7 +63,9 @@ async def change(actions: ActionController, name: str, value: str | None) -> Non
     )
     if choice is None:
         return
-    result = await actions.operator.apply(choice.change, persist=choice.persist, revert_after=choice.revert_after)
+    result = await actions.operator.settings.apply(
+        choice.change, persist=choice.persist, revert_after=choice.revert_after
+    )
     _tell(actions, result)
     if not (result.took or result.partly):
         return
@@ -82,23 +83,25 @@ async def change(actions: ActionController, name: str, value: str | None) -> Non
 async def _alone(actions: ActionController, change: Change) -> Change | None:
     """The same change for the node of a cluster that is shown, and for no other; None without a cluster."""
     node = "" if actions.snapshot is None else actions.snapshot.server.node
-    if not node or not isinstance(actions.operator, ActsOnNodes):
+    if not node:
         return None
-    return await actions.operator.propose_on(node, change.name, as_typed(change.name, change.new), actions.scan)
+    return await actions.operator.settings.propose_on(
+        node, change.name, as_typed(change.name, change.new), actions.scan
+    )
 
 
 async def _proposal(actions: ActionController, name: str, value: str | None) -> Change | None:
     if value is not None:
-        return await actions.operator.propose(name, value, actions.scan)
+        return await actions.operator.settings.propose(name, value, actions.scan)
     view = _view(actions, name)
     if view.choices:
         options = [Option(choice, choice) for choice in view.choices]
         at = view.choices.index(view.setting.value) if view.setting.value in view.choices else 0
         picked = await actions.ask(PickDialog(f"New value of {name}", view.sentence, options, at=at))
-        return None if picked is None else await actions.operator.propose(name, picked, actions.scan)
+        return None if picked is None else await actions.operator.settings.propose(name, picked, actions.scan)
 
     async def propose(text: str) -> Change:
-        return await actions.operator.propose(name, text, actions.scan)
+        return await actions.operator.settings.propose(name, text, actions.scan)
 
     return await actions.ask(ValueDialog(view, propose, _hints(actions, name)))
 
@@ -129,10 +132,10 @@ async def undo(actions: ActionController) -> None:
         _notice(actions, "Nothing was changed from here yet")
         return
     *before, last = actions.limits.changes
-    back = await actions.operator.propose_back(last, actions.scan)
+    back = await actions.operator.settings.propose_back(last, actions.scan)
     if await actions.ask(ChangeDialog(back, where=actions.where, undo=True, persisted=last.persisted == "OK")) is None:
         return
-    result = await actions.operator.undo(last)
+    result = await actions.operator.settings.undo(last)
     _tell(actions, result)
     if result.took:
         actions.show_limits(replace(actions.limits, changes=tuple(before), reverting=None, reverts_at=None))
@@ -143,7 +146,7 @@ async def keep(actions: ActionController) -> None:
     held = actions.limits.reverting
     if held is None:
         return
-    if not actions.operator.keep(held):
+    if not actions.operator.settings.keep(held):
         await gone_back(actions)
         return
     now = value_now(held)
@@ -168,7 +171,7 @@ async def gone_back(actions: ActionController) -> None:
     name = held.change.name
     old = value_before(held)
     actions.show_limits(replace(actions.limits, reverting=None, reverts_at=None, notice=f"{name} goes back to {old}"))
-    ended = await actions.operator.returned(held)
+    ended = await actions.operator.settings.returned(held)
     if ended.took:
         left = tuple(one for one in actions.limits.changes if one is not held)
         actions.show_limits(replace(actions.limits, changes=left))

@@ -5,13 +5,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from redis_oom_tui.actions.cluster.operators import Operators
-from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.actions.deployment import MakePlan, Place
 from redis_oom_tui.actions.planning import PlanMaker, flags_of_keys
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
+from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import selection
 from redis_oom_tui.rules.plan_hash import frozen
@@ -25,21 +24,13 @@ _Made = Sequence[tuple[str, Plan]]
 
 
 class NodeMakers:
-    """Makes the parts of a plan by `criteria`, by the operators of the nodes."""
+    """Makes the parts of a plan by `criteria`, each by `make`."""
 
-    def __init__(
-        self,
-        source: ClusterSource,
-        operators: Operators,
-        criteria: Criteria,
-        deed: Operation,
-        expire_seconds: int | None,
-    ) -> None:
+    def __init__(self, source: ClusterSource, criteria: Criteria, make: MakePlan) -> None:
         self._source = source
-        self._operators = operators
         self._criteria = criteria
-        self._deed = deed
-        self._expire_seconds = expire_seconds
+        self._make = make
+        self._limit = selection.SharedLimit(criteria)
 
     def on(self, newcomers: Collection[str]) -> dict[str, PlanMaker]:
         """A maker for each primary by its name, and for `newcomers`, which take over their first slots."""
@@ -47,7 +38,8 @@ class NodeMakers:
         for name in [*(node.name for node in self._source.topology.primaries), *newcomers]:
             own = self._share(name)
             if own is not None:
-                made[name] = self._made(self._operators.at(name), own)
+                made[name] = self._make(Place(name), own)
+                made[name].share(self._limit)
                 made[name].elsewhere = {}
         return made
 
@@ -56,12 +48,10 @@ class NodeMakers:
         wanted = tuple(KeyId(key.db, key.key) for key in self._criteria.keys)
         made = {}
         for name, theirs in keys.items():
-            made[name] = self._made(self._operators.asking(name), replace(self._criteria, keys=wanted))
+            made[name] = self._make(Place(name, asking=True), replace(self._criteria, keys=wanted))
+            made[name].share(self._limit)
             made[name].only = frozenset(theirs)
         return made
-
-    def _made(self, operator: LiveOperator, criteria: Criteria) -> PlanMaker:
-        return operator.plan(criteria, deed=self._deed, expire_seconds=self._expire_seconds)
 
     def _share(self, name: str) -> Criteria | None:
         """The part of the criteria that concerns the node; None where its marked keys are all elsewhere."""

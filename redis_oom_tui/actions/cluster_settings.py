@@ -1,13 +1,13 @@
-"""One setting on every node of a cluster, or on one of them: asked, set and read back on each, told node by node."""
+"""The settings of a cluster: asked, set and read back on each node, told node by node."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from redis_oom_tui.actions.cluster.change_preview import going_back, widened
 from redis_oom_tui.actions.deployment import said_by
-from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.formatting.settings import listed
-from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.actions.node_settings import NodeSettings
+from redis_oom_tui.formatting.settings import listed, shown_value, shown_values
+from redis_oom_tui.formatting.sizes import count, number_of
+from redis_oom_tui.models.action import Limits
 from redis_oom_tui.models.address import ClusterNode
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.scan import ScanView
@@ -21,12 +21,16 @@ _NAMED = 5
 _Told = dict[str, ChangeResult | str]
 
 
-class ClusterTuner:
-    """Sets the settings of a cluster through the operators of its nodes, which `at` gives by name."""
+class ClusterSettings:
+    """Changes the settings of a cluster. Implements `ports.SettingChanges`; `make` makes those of one node by its
+    name.
+    """
 
-    def __init__(self, source: ClusterSource, at: Callable[[str], LiveOperator]) -> None:
+    def __init__(self, source: ClusterSource, make: Callable[[str], NodeSettings], shown: Callable[[], str]) -> None:
         self._source = source
-        self._at = at
+        self._make = make
+        self._shown = shown
+        self._made: dict[str, NodeSettings] = {}
         self._applied: dict[Change, dict[str, ChangeResult]] = {}
 
     @property
@@ -35,11 +39,28 @@ class ClusterTuner:
         primaries = self._source.topology.primaries
         return (*primaries, *(node for node in self._source.topology.nodes if not node.is_primary and not node.failed))
 
-    async def propose(self, shown: str, name: str, new: str, scan: ScanView | None) -> Change:
-        """What it means on the node called `shown`, and where it is another on other nodes."""
+    def _at(self, name: str) -> NodeSettings:
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    async def _the_shown(self) -> str:
+        """The node that is shown: once the source has looked, that is the worst primary."""
+        if not self._source.shown:
+            await self._source.snapshot()
+        return self._shown()
+
+    async def limits(self, scan: ScanView | None = None) -> Limits:
+        """Policies, settings and their what-if on the node that is shown."""
+        node = await self._the_shown()
+        return replace(await self._at(node).limits(None if scan is None else scan.on(node)), node=node)
+
+    async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
+        """What it means on the node that is shown, and where it is another on other nodes."""
+        shown = await self._the_shown()
         change = await self._at(shown).propose(name, new, None if scan is None else scan.on(shown))
         others = {node.name: self._at(node.name) for node in self._nodes if node.name != shown}
-        change = await widened(change, shown, others)
+        change = await _widened(change, shown, others)
         return replace(change, warnings=(*change.warnings, *self._left_out()))
 
     def _left_out(self) -> list[str]:
@@ -48,7 +69,7 @@ class ClusterTuner:
         lost = [node.name for node in self._source.topology.nodes if node.failed and node.name not in there]
         return [f"Not on {listed(lost)}, failed by the cluster's word: set it there once it is back"] if lost else []
 
-    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None) -> Change:
+    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
         """What it means on `node`, when the others keep theirs."""
         change = await self._at(node).propose(name, new, None if scan is None else scan.on(node))
         others = count(len(self._nodes) - 1)
@@ -69,7 +90,7 @@ class ClusterTuner:
         copies = [each.name for each in self._nodes if each.primary == name != each.name]
         return [f"Its replica {listed(copies)} keeps its own value, which holds after a failover"] if copies else []
 
-    async def apply(self, change: Change, *, persist: bool, revert_after: float | None) -> ChangeResult:
+    async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
         """Set it on every node that it is for, read it back on each, and say where it did not take."""
         told: _Told = {}
         wanted: dict[str, Change] = {}
@@ -114,11 +135,11 @@ class ClusterTuner:
             raise BadInput(f"{result.change.name} was not set by this run of the tool: set it on each node")
         return own
 
-    async def propose_back(self, result: ChangeResult, scan: ScanView | None) -> Change:
+    async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
         """What `undo` would mean on each node that took it; raises BadInput where this run did not change it."""
         own = self._must_be_own(result)
         nodes = {node.name: own[node.name] for node in self._nodes if node.name in own}
-        return await going_back(result, {**nodes, **own}, self._at, scan)
+        return await _going_back(result, {**nodes, **own}, self._at, scan)
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again on each node that took it; raises BadInput where this run did not change it."""
@@ -131,6 +152,11 @@ class ClusterTuner:
             except TriageError as error:
                 told[name] = str(error)
         return together(_back(result.change), told)
+
+    async def close(self) -> None:
+        """Settle what still waits on any node."""
+        for settings in self._made.values():
+            await settings.close()
 
 
 def _back(change: Change) -> Change:
@@ -200,3 +226,86 @@ def _persisted(told: Mapping[str, ChangeResult | str]) -> str | None:
     if len(answers) < 2:
         return next(iter(answers), None)
     return "; ".join(f"{answer} on {listed(names)}" for answer, names in sorted(answers.items()))
+
+
+class _Said:
+    """Sentences, each with the nodes that it is said of: a cluster may have hundreds."""
+
+    def __init__(self) -> None:
+        self._by_sentence: dict[str, list[str]] = {}
+
+    def say(self, node: str, *sentences: str) -> None:
+        for sentence in sentences:
+            if sentence != PER_NODE:
+                self._by_sentence.setdefault(sentence, []).append(node)
+
+    def sentences(self, of: int) -> tuple[str, ...]:
+        """Each with its nodes before it, unless it is said of all `of` them."""
+        said = self._by_sentence.items()
+        return tuple(f"{listed(nodes)}: {told}" if len(nodes) < of else told for told, nodes in said)
+
+
+async def _widened(change: Change, shown: str, others: Mapping[str, NodeSettings]) -> Change:
+    """`change`, seen on the node `shown`, as one of all nodes: with what it would mean on each, and what is another
+    there."""
+    seen, there, back = {shown: change}, _Said(), _Said()
+    there.say(shown, *change.warnings)
+    back.say(shown, *change.returns)
+    for name, operator in others.items():
+        try:
+            seen[name] = await operator.propose(change.name, as_typed(change.name, change.new))
+        except TriageError as error:
+            there.say(name, str(error))
+            continue
+        there.say(name, *seen[name].warnings)
+        back.say(name, *seen[name].returns)
+    nodes = len(others) + 1
+    olds: dict[str, list[str]] = {}
+    for name, each in seen.items():
+        if each.old != change.old:
+            olds.setdefault(shown_value(change.name, each.old), []).append(name)
+    there_too = tuple(f"It is {old} on {listed(names)}" for old, names in olds.items())
+    meant = f"{shown}: {change.consequence}" if change.name == "maxmemory" else change.consequence
+    return replace(
+        change,
+        consequence=f"On all {count(nodes)} nodes, replicas too. {meant}".strip(),
+        warnings=(*there.sentences(nodes), *there_too),
+        # Each node has a file of its own.
+        freezes=(),
+        returns=back.sentences(nodes),
+        olds=tuple((name, each.old) for name, each in seen.items()),
+        evicts=any(each.evicts for each in seen.values()),
+    )
+
+
+async def _going_back(
+    result: ChangeResult, own: Mapping[str, ChangeResult], at: Callable[[str], NodeSettings], scan: ScanView | None
+) -> Change:
+    """What it would mean to give each node its old value again; `own` is what each of them took.
+
+    `new` of the change is '' where the nodes had different values.
+    """
+    there = _Said()
+    seen: dict[str, Change] = {}
+    for name, each in own.items():
+        try:
+            seen[name] = await at(name).propose_back(each, None if scan is None else scan.on(name))
+        except TriageError as error:
+            there.say(name, str(error))
+        else:
+            there.say(name, *seen[name].warnings)
+    name, now = result.change.name, result.now or result.change.new
+    olds = {node: each.change.old for node, each in own.items()}
+    evicts = any(each.evicts for each in seen.values())
+    if len(own) == 1:
+        ((node, old),) = olds.items()
+        if node in seen:
+            meant, told = seen[node].consequence, seen[node].warnings
+        else:
+            meant, told = "", there.sentences(len(own))
+        return Change(name, now, old or "", f"On {node} alone. {meant}".strip(), told, node=node, evicts=evicts)
+    said = f"Each of the {number_of(len(own), 'node')} that took it gets its own old value again"
+    one = len(set(olds.values())) == 1
+    words = f"{said}." if one else f"{said}: {shown_values(name, olds)}."
+    new = (next(iter(olds.values())) or "") if one else ""
+    return Change(name, now, new, words, there.sentences(len(own)), evicts=evicts)
