@@ -58,12 +58,12 @@ def test_a_plan(keys, flag, room, height, pen, at):
     criteria = Criteria(patterns=tuple(key.id.key for key in keys if key.id.key))
     plan = Plan(keys, criteria, 0.0, flag, flags=(flag,), complete=False, matched_keys=99, keyspace_keys=99)
     sums = cleanup_draw.PlanSums(plan.size, budgets.budget(plan, a_snapshot()))
-    lines = cleanup_draw.plan_head(plan, sums, room, height, hidden=2)
+    lines = cleanup_draw.plan_head(plan, sums, room, height, pen, hidden=2)
     harmless(lines, room)
     assert len(lines) <= max(height, 4)
     harmless([cleanup_draw.key_line(key, room, pen, here=n == at) for n, key in enumerate(keys)], room)
     expiring = replace(plan, deed=Operation.EXPIRE, expire_seconds=60)
-    harmless(cleanup_draw.plan_head(expiring, sums, room, height), room)
+    harmless(cleanup_draw.plan_head(expiring, sums, room, height, pen), room)
 
 
 @settings(max_examples=80, deadline=None)

@@ -54,7 +54,7 @@ def plan_of(some: Sequence[bytes]) -> Plan:
 
 
 def plans(some: Sequence[bytes]) -> Drawn:
-    yield cleanup_draw.plan_head(plan_of(some), cleanup_draw.PlanSums(1), ROOM, 24)
+    yield cleanup_draw.plan_head(plan_of(some), cleanup_draw.PlanSums(1), ROOM, 24, PEN)
     yield [cleanup_draw.key_line(key, ROOM, PEN, here=False) for key in plan_of(some).keys]
 
 

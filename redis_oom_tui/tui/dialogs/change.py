@@ -88,7 +88,6 @@ class ChangeDialog(WordDialog[ChangeChoice]):
         return lines
 
     def fields(self) -> Iterable[Widget]:
-        """One node of a cluster or all, persist, and the timed return."""
         if self.undo:
             return
         if self.alone is not None:
@@ -120,7 +119,6 @@ class ChangeDialog(WordDialog[ChangeChoice]):
         self.refit()
 
     def answer(self) -> ChangeChoice:
-        """The change, and both choices."""
         revert_after = REVERT_SECONDS if self._on("revert") else None
         return ChangeChoice(self.change, persist=self._persists, revert_after=revert_after)
 
@@ -138,7 +136,6 @@ class ValueDialog(Dialog[Change]):
         self.error = ""
 
     def body(self, width: int) -> Sequence[Line]:
-        """The sentence, the present value, what may be typed, what was wrong."""
         setting = self.view.setting
         lines = paragraph(safe_text(self.view.sentence), width)
         lines += paragraph(f"Now: {shown_value(setting.name, setting.value)}", width, "title")

@@ -24,7 +24,6 @@ class Guarded(Widget):
         return self.check_action("", ()) is True
 
     def on_click(self, event: events.Click) -> None:
-        """A click before it listens is lost."""
         if not self.check_action("", ()):
             event.stop()
             event.prevent_default()

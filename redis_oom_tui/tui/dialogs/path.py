@@ -69,7 +69,6 @@ class AsksPath(Dialog[T]):
             return f"This cannot be the name of a file: {getattr(error, 'strerror', None) or error}"
 
     def fields(self) -> Sequence[Widget]:
-        """The path."""
         return [Field(self.typed, id="path")]
 
     @on(Input.Changed, "#path")
@@ -104,7 +103,6 @@ class PathDialog(AsksPath[Path]):
     """Answers with the path alone."""
 
     def answer(self) -> Path | None:
-        """The path."""
         return self.path()
 
 
@@ -122,10 +120,8 @@ class ExportDialog(AsksPath[ExportChoice]):
         super().__init__("Write the incident report", _REPORT, proposed, act="Write it", new=True)
 
     def fields(self) -> Sequence[Widget]:
-        """The path, and the names."""
         return [*super().fields(), Toggle("with names of keys and clients", on=True, id="names")]
 
     def answer(self) -> ExportChoice | None:
-        """The choice, or None with the reason shown."""
         path = self.path()
         return None if path is None else ExportChoice(path, self.query_one("#names", Toggle).value)

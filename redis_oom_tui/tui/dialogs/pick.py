@@ -35,11 +35,9 @@ class OptionList(CursorList[Option]):
 
     @property
     def items(self) -> Sequence[Option]:
-        """The options."""
         return self._options
 
     def above(self, width: int, height: int) -> Sequence[Line]:
-        """What they are for."""
         del height
         return paragraph(safe_text(self._intro), width - 2, "text", " ")
 
@@ -51,7 +49,6 @@ class OptionList(CursorList[Option]):
         return [label, *(paragraph(safe_text(item.note), width - 2, "dim", "     ") if item.note else ())]
 
     def needed(self, width: int) -> int:
-        """The lines that all of it takes."""
         rows = sum(len(self.row(option, width, here=False)) for option in self._options)
         return rows + len(self.above(width, 0))
 
@@ -71,15 +68,12 @@ class PickDialog(Dialog[str]):
         self.content = self.options
 
     def needed(self, width: int) -> int:
-        """As the options have it."""
         return self.options.needed(width)
 
     def order(self) -> list[Widget]:
-        """The options, and the way back."""
         return [self.options, self.query_one("#cancel")]
 
     def action_pick(self) -> None:
-        """Answer with the one under the cursor."""
         option = self.options.current
         if option is not None:
             self.dismiss(option.value)

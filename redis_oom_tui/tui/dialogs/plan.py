@@ -98,7 +98,6 @@ class PlanDialog(WordDialog[BackupChoice]):
         return lines
 
     def fields(self) -> Iterable[Widget]:
-        """The backup."""
         label, possible = "write each key to a backup first", self._lost < len(self.plan.keys)
         if self.plan.deed is Operation.EXPIRE:
             label = "write down each key's expiry first"
@@ -134,5 +133,4 @@ class PlanDialog(WordDialog[BackupChoice]):
         return f"{act}, {count(self._lost)} without backup"
 
     def answer(self) -> BackupChoice:
-        """The choice."""
         return self.choice

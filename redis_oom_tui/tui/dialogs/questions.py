@@ -39,7 +39,6 @@ class ConfirmDialog(WordDialog[bool]):
         self.question = question
 
     def body(self, width: int) -> Sequence[Line]:
-        """The sentences, then the warnings."""
         lines: list[Line] = []
         for text in self.question.lines:
             lines += paragraph(safe_text(text), width)
@@ -48,7 +47,6 @@ class ConfirmDialog(WordDialog[bool]):
         return lines
 
     def answer(self) -> bool | None:
-        """Yes."""
         return True
 
 
@@ -143,7 +141,6 @@ class KeepDialog(Dialog[bool]):
         self.until = until
 
     def body(self, width: int) -> Sequence[Line]:
-        """What it is now, what it goes back to, and when."""
         left = max(0, round(self.until - self.host.clock.monotonic()))
         lines = paragraph(f"Now: {value_now(self.result)}", width, "title")
         old = value_before(self.result)
@@ -153,7 +150,6 @@ class KeepDialog(Dialog[bool]):
         return lines
 
     def on_mount(self) -> None:
-        """Count down."""
         self.set_interval(1.0, self._count)
 
     def _count(self) -> None:
@@ -163,5 +159,4 @@ class KeepDialog(Dialog[bool]):
             self.refit()
 
     def answer(self) -> bool | None:
-        """Keep it."""
         return True

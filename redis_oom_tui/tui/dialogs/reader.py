@@ -23,7 +23,6 @@ class ReadDialog(Dialog[bool]):
         self._lines = text
 
     def body(self, width: int) -> Sequence[Line]:
-        """The text."""
         return self._lines(width)
 
     def answer(self) -> bool | None:

@@ -11,9 +11,7 @@ from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.flows.controller import ActionController, FlowHost
-from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 
 class PaneHost(FlowHost, Protocol):
@@ -106,16 +104,3 @@ class Pane(Vertical, can_focus=True):
     def main_widget(self) -> Widget:
         """What has the focus when the pane comes on screen."""
         return self
-
-
-class Words(LineWidget):
-    """A few fixed lines of text."""
-
-    def __init__(self, *texts: str) -> None:
-        super().__init__()
-        self._texts = texts
-
-    def lines(self, width: int, height: int) -> tuple[Line, ...]:
-        """The texts, a line each."""
-        del width, height
-        return ((), *(((f"  {text}", "dim"),) for text in self._texts))

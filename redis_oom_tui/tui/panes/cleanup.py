@@ -108,11 +108,9 @@ class FillingPane(Pane):
         self.refresh_bindings()
 
     def action_edit(self) -> None:
-        """Type in the line, turn its choice, or begin the search."""
         self.form_view.begin()
 
     def action_anew(self) -> None:
-        """An empty form."""
         self._fill(Form())
 
 
@@ -142,7 +140,6 @@ class CleanupPane(FillingPane):
         self._stage = Stage.FORM
 
     def compose(self) -> ComposeResult:
-        """The form or what follows it, and the line to type in."""
         self.stage_view.display = False
         yield self.form_view
         yield self.stage_view
@@ -150,18 +147,15 @@ class CleanupPane(FillingPane):
 
     @property
     def main_widget(self) -> Widget:
-        """The line that is typed, the form, or what follows it."""
         if self.edit.is_open:
             return self.edit.field
         return self.form_view if self.state.stage is Stage.FORM else self.stage_view
 
     def entered(self) -> None:
-        """What has gone on meanwhile is drawn."""
         self.actions_changed()
         super().entered()
 
     def show_reading(self, reading: ServerState) -> None:
-        """The budget of a plan follows the server."""
         self.form_view.unseen = self.why_no_scan() or why_unchecked(reading.capabilities)
         self.form_view.redraw()
         self.stage_view.redraw()
@@ -230,25 +224,20 @@ class CleanupPane(FillingPane):
         return None if needs is None and action != "look" else self.host.actions.why_not(needs)
 
     def action_again(self) -> None:
-        """The plan that was left."""
         self.post_message(messages.ShowPlan())
 
     def action_run(self) -> None:
-        """Ask, and run exactly the plan that is shown."""
         plan = self.state.plan
         if plan is not None:
             self.post_message(messages.RunPlan(plan, hidden=self.state.hidden))
 
     def action_stop(self) -> None:
-        """End what goes on."""
         self.back()
 
     def action_leave(self) -> None:
-        """Back to the form."""
         self.back()
 
     def action_undo(self) -> None:
-        """Put the backup of this run back, or pick one."""
         state = self.state
         files = state.run.backup_files if state.run is not None else ()
         path = files[0] if len(files) == 1 else None
@@ -257,5 +246,4 @@ class CleanupPane(FillingPane):
         self.post_message(messages.RestoreBackup(Path(path) if path is not None else None))
 
     def action_reap(self) -> None:
-        """Remove expired keys."""
         self.post_message(messages.ReapExpired())

@@ -1,26 +1,29 @@
 """The Cleanup pane in lines: the form, the search, the frozen plan with every key, the run, and its report."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from msgspec import Struct
 
-from redis_oom_tui.formatting.keys import mark, size_words, sum_words
+from redis_oom_tui.formatting.columns import Column, key_columns
+from redis_oom_tui.formatting.keys import Sized, size_words, sum_words
 from redis_oom_tui.formatting.sanitize import cut, escape_exact, safe_text
-from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, short_size, size
+from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size
 from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.rules.budget import TARGET, beyond
-from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, cut_end, marked, pad, paragraph
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, cut_end, marked, merged, pad, paragraph
 from redis_oom_tui.tui.flows.state import CleanupState
 from redis_oom_tui.tui.panes.cleanup_form import Entry, Form, summary, value
+from redis_oom_tui.tui.widgets.table_model import cells_of, fitting, header
 
 _LABEL = 16
 _FACT = 9
 _NODE = 16
 # Cells from which a key left alone has its node beside it, and the fewest lines of the list that go before a reason.
 _WIDE = 80
-_NARROW = 60
+_MARGIN = 2
 _LEAST_LISTED = 2
 
 
@@ -105,7 +108,7 @@ def _progress(share: float, room: int, pen: DrawStyle) -> Line:
     return ((" ", "text"), *bar(share, max(4, room - 10), pen, "bar_ok"), (f" {percent(share)}", "text"))
 
 
-def plan_head(plan: Plan, sums: PlanSums, room: int, height: int, *, hidden: int = 0) -> list[Line]:
+def plan_head(plan: Plan, sums: PlanSums, room: int, height: int, pen: DrawStyle, *, hidden: int = 0) -> list[Line]:
     """Above the keys of a frozen plan: its sum, what it does for the memory, its flags, the titles of the columns."""
     lines = paragraph(_sum(plan, sums), room - 1, "title", " ")
     budget = sums.budget
@@ -117,10 +120,9 @@ def plan_head(plan: Plan, sums: PlanSums, room: int, height: int, *, hidden: int
         flags.append(f"{count(hidden)} of them are marked rows that the filter in Hogs hides.")
     for flag in flags:
         lines += marked(" ! ", safe_text(flag, 400), room - 1, "text", "warn")
-    place = f" {'NODE':>{_NODE}}" if any(key.id.node for key in plan.keys[:1]) else " DB"
-    titles = f"  {'BYTES':>7} {'TYPE':<7}{'TTL':>7}{'IDLE':>8}{place} KEY"
-    titles = f"  {'BYTES':>7} {'TTL':>7} KEY" if room < _NARROW else titles
-    return [*lines[: max(2, height - 4)], ((pad(titles, room), "head"),)]
+    columns = plan_columns(nodes=any(key.id.node for key in plan.keys[:1]))
+    titles = header(fitting(columns, room - _MARGIN - 1), "", True, pen.glyphs)
+    return [*lines[: max(2, height - 4)], clip(merged(((" " * _MARGIN, "head"), *titles)), room)]
 
 
 def _sum(plan: Plan, sums: PlanSums) -> str:
@@ -131,21 +133,20 @@ def _sum(plan: Plan, sums: PlanSums) -> str:
     return f"To {verb}: {keys}, {held} ({safe_text(summary(plan.criteria), 120)})"
 
 
+@cache
+def plan_columns(*, nodes: bool) -> tuple[Column[Sized], ...]:
+    """Those of keys anywhere, but for shares, and with the exact bytes of each name; in a cluster the node is told."""
+    name: Column[Sized] = Column("key", "KEY", text=lambda row, width: shown_name(row.id.key, width))
+    columns = key_columns(databases=not nodes, nodes=nodes)
+    return (*(column for column in columns if column.id not in ("share", "key")), name)
+
+
 def key_line(key: PlannedKey, room: int, pen: DrawStyle, *, here: bool) -> Line:
-    """A key of the plan, by the exact bytes of its name."""
-    ttl = "none" if key.ttl_ms is None else duration(key.ttl_ms / 1000)
-    idle = "?" if key.idle_seconds is None else duration(key.idle_seconds)
-    facts = f" {mark(key).strip() + short_size(key.size):>7} "
-    facts += f"{ttl:>7} " if room < _NARROW else f"{safe_text(key.type, 6):<7}{ttl:>7}{idle:>8} {_place(key)} "
-    text = facts + shown_name(key.id.key, max(4, room - len(facts) - 1))
-    if here:
-        return ((pad(pen.glyphs.cursor + text, room), "cursor"),)
-    return clip(((f" {text}", "text"),), room)
-
-
-def _place(key: PlannedKey) -> str:
-    """The database; in a cluster, which has one, the node, of which the end tells them apart."""
-    return pad(safe_text(key.id.node, 200)[-_NODE:].rjust(_NODE), _NODE) if key.id.node else f"{key.id.db:>2}"
+    """A key of the plan."""
+    role = "cursor" if here else None
+    columns = fitting(plan_columns(nodes=bool(key.id.node)), room - _MARGIN - 1)
+    edge = pad(pen.glyphs.cursor if here else "", _MARGIN)
+    return clip(merged(((edge, role or "text"), *cells_of(key, columns, role))), room)
 
 
 def facts(key: PlannedKey) -> tuple[str, ...]:
@@ -241,7 +242,6 @@ def _freed(view: RunView, plan: Plan | None, *, estimated: bool) -> list[Piece]:
 
 
 def _to_go(memory: Memory | None) -> list[Piece]:
-    """What is left to free, by the server's own figures now."""
     if memory is None or memory.maxmemory_bytes is None or memory.counted_bytes is None:
         return []
     needed = memory.counted_bytes - round(TARGET * memory.maxmemory_bytes)

@@ -87,7 +87,6 @@ class FormView(CursorList[Entry | None]):
 
     @property
     def items(self) -> Sequence[Entry | None]:
-        """The entries, and None for the line that begins the search."""
         return (*cleanup_form.entries(self.form), None)
 
     def above(self, width: int, height: int) -> Sequence[Line]:
@@ -99,7 +98,6 @@ class FormView(CursorList[Entry | None]):
         return form_head(self.form, width, height, error=error, refused=refused, unseen=self.unseen)
 
     def row(self, item: Entry | None, width: int, *, here: bool) -> Sequence[Line]:
-        """A line of the form."""
         return [form_line(self.form, item, width, self.pen, here=here)]
 
     def below(self, width: int, height: int) -> Sequence[Line]:
@@ -144,14 +142,12 @@ class FormView(CursorList[Entry | None]):
             self.post_message(self.Edit(entry, cleanup_form.value(self.form, entry)))
 
     def action_turn(self, by: int) -> None:
-        """The next choice of a line that has some."""
         entry = self.current
         if entry is not None and entry.choices:
             self.form = cleanup_form.turned(self.form, entry, by)
             self.redraw()
 
     def action_clear(self) -> None:
-        """Empty the line."""
         entry = self.current
         if entry is not None and not entry.choices:
             self.take(entry, "")
@@ -162,7 +158,6 @@ class FormView(CursorList[Entry | None]):
         self.screen.refresh_bindings()
 
     def clicked(self, times: int) -> None:
-        """A click on the last line begins the search."""
         if self.current is None and times == 1:
             self.post_message(self.Look())
         elif self.current is not None:

@@ -49,7 +49,7 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
             return cleanup_draw.planning_lines(state.planning, width, self.pen)
         sums = None if state.plan is None else self._summed(state.plan, deeds.snapshot)
         if state.stage is Stage.PREVIEW and state.plan is not None and sums is not None:
-            return cleanup_draw.plan_head(state.plan, sums, width, height, hidden=state.hidden)
+            return cleanup_draw.plan_head(state.plan, sums, width, height, self.pen, hidden=state.hidden)
         if state.stage in {Stage.RESTORING, Stage.RESTORED}:
             return cleanup_draw.restore_lines(state.restoring, width, self.pen)
         memory = deeds.snapshot.memory if deeds.snapshot is not None else None
@@ -57,13 +57,11 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
         return cleanup_draw.run_lines(state, memory, width, height, self.pen, estimated=estimated)
 
     def row(self, item: PlannedKey | KeyOutcome, width: int, *, here: bool) -> Sequence[Line]:
-        """A key, with its figures or with what came of it."""
         if isinstance(item, PlannedKey):
             return [cleanup_draw.key_line(item, width, self.pen, here=here)]
         return [cleanup_draw.outcome_line(item, width, self.pen, here=here)]
 
     def below(self, width: int, height: int) -> Sequence[Line]:
-        """The whole reason why the key under the cursor was left alone."""
         one = self.current
         if not isinstance(one, KeyOutcome):
             return ()
@@ -81,12 +79,10 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
         return known[2]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A name needs a list."""
         del parameters
         return action != "name" or bool(self.items)
 
     def action_name(self) -> None:
-        """The whole name of the key under the cursor."""
         one = self.current
         if one is None:
             return

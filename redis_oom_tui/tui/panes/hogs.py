@@ -36,7 +36,6 @@ class ScanKeys(Pane):
     ]
 
     def why_not(self, action: str) -> str | None:
-        """Why no scan can be begun here."""
         return self.why_no_scan() if action == "scan" else None
 
     def action_scan(self) -> None:
@@ -47,15 +46,12 @@ class ScanKeys(Pane):
         self.post_message(ScanAgain())
 
     def action_pause(self) -> None:
-        """Pause, or go on."""
         self.post_message(PauseScan())
 
     def action_end(self) -> None:
-        """End the scan and keep what it found."""
         self.post_message(StopScan())
 
     def action_save(self) -> None:
-        """Keep the scan in a new file."""
         self.post_message(SaveScan())
 
     def action_open(self) -> None:
@@ -63,7 +59,6 @@ class ScanKeys(Pane):
         self.post_message(OpenScan())
 
     def action_pace(self, by: int) -> None:
-        """Lean harder, or less hard, on the server."""
         at = _PACES.index(self.host.scanner.options.pace) + by
         self.post_message(SetPace(_PACES[max(0, min(at, len(_PACES) - 1))]))
 
@@ -83,8 +78,8 @@ class HogsPane(ScanKeys):
         Binding("tab", "other('patterns')", "patterns", id="hogs.other", tooltip="To the patterns"),
         Binding("tab", "other('keys')", "keys", id="hogs.keys", tooltip="Back to the keys"),
         Binding("x", "plan", "plan", id="hogs.plan", tooltip="Plan a cleanup of what is marked, or of this pattern"),
-        Binding("l,right", "deeper", "into", id="hogs.deeper", tooltip="Into a pattern marked +: its own patterns"),
-        Binding("h,left", "upward", "Out of the pattern", show=False, id="hogs.upward"),
+        Binding("l,right", "level(1)", "into", id="hogs.deeper", tooltip="Into a pattern marked +: its own patterns"),
+        Binding("h,left", "level(-1)", "Out of the pattern", show=False, id="hogs.upward"),
     ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
@@ -95,14 +90,12 @@ class HogsPane(ScanKeys):
         self.keys, self.patterns = self.tables.keys, self.tables.patterns
 
     def compose(self) -> ComposeResult:
-        """Progress, tables, filter."""
         yield self.progress
         yield self.tables
         yield self.filter_line
 
     @property
     def main_widget(self) -> LiveTable[KeyRow] | LiveTable[PatternRow]:
-        """The table that is being worked in."""
         return self.patterns if self.has_class("-patterns") else self.keys
 
     @property
@@ -133,7 +126,6 @@ class HogsPane(ScanKeys):
             self._draw()
 
     def entered(self) -> None:
-        """Come on screen with the tables as they stand now."""
         self._draw()
         super().entered()
 
@@ -154,26 +146,22 @@ class HogsPane(ScanKeys):
         self._draw()
 
     def action_filter(self) -> None:
-        """Type a filter."""
         self.filter_line.open()
 
     def action_other(self, table: str) -> None:
-        """To the patterns, or back to the keys."""
         self.set_class(table == "patterns", "-patterns")
         self._show_progress()
         self.put_focus(self.main_widget)
         self.refresh_bindings()
 
-    def action_deeper(self) -> None:
-        """Show what a pattern itself is made of."""
-        row = self.patterns.model.current
-        if self.main_widget is self.patterns and row is not None and self._view is not None:
+    def action_level(self, step: int) -> None:
+        """Into what the pattern under the cursor is made of, or out of the one that was entered."""
+        row, level = self.patterns.model.current, self.tables.selection.level
+        if self.main_widget is not self.patterns or self._view is None:
+            return
+        if step > 0 and row is not None:
             self._select(self.tables.selection.entered(row, self._view))
-
-    def action_upward(self) -> None:
-        """Out of the pattern again."""
-        level = self.tables.selection.level
-        if self.main_widget is self.patterns and level:
+        elif step < 0 and level:
             self._select(self.tables.outside())
             self.tables.return_to(level[-1], self.host.clock.monotonic())
 
@@ -195,7 +183,7 @@ class HogsPane(ScanKeys):
             self.action_other("patterns")
             self._select(replace(chosen, family=None))
         elif chosen.level:
-            self.action_upward()
+            self.action_level(-1)
         elif self.keys.model.marked:
             self.keys.action_unmark()
         else:
@@ -211,7 +199,7 @@ class HogsPane(ScanKeys):
             return (parameters == ("keys",)) == in_patterns
         if action in ("pause", "end"):
             return self._view is not None and self._view.state in (ScanState.RUNNING, ScanState.PAUSED)
-        return action not in ("deeper", "upward") or in_patterns
+        return action != "level" or in_patterns
 
     @on(LiveTable.Chosen)
     def _chosen(self, message: LiveTable.Chosen) -> None:
@@ -228,6 +216,5 @@ class HogsPane(ScanKeys):
             self.put_focus(self.main_widget)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Wide terminals show keys and patterns side by side."""
         self.set_class(event.size.width >= _WIDE, "-wide")
         self._show_progress()

@@ -42,7 +42,6 @@ class ScanProgressView(LineWidget):
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        """How far, and what."""
         del height
         if self.view is None:
             return (((" no scan yet" if self.refusal is None else " no scan here", "dim"),),)

@@ -45,15 +45,12 @@ class LimitsView(CursorList[Row]):
 
     @property
     def items(self) -> Sequence[Row]:
-        """Policies, then settings."""
         return rows(host_of(self).actions.limits.limits)
 
     def identify(self, item: Row) -> Hashable:
-        """The name of the policy or setting."""
         return item.name
 
     def row(self, item: Row, width: int, *, here: bool) -> Sequence[Line]:
-        """As `limits_draw` has it."""
         limits, every = host_of(self).actions.limits.limits, self.items
         if limits is None:
             return ()
@@ -102,21 +99,17 @@ class LimitsPane(Pane):
         self._scanned = False
 
     def compose(self) -> ComposeResult:
-        """One canvas."""
         yield self.view
 
     @property
     def main_widget(self) -> Widget:
-        """The list."""
         return self.view
 
     def entered(self) -> None:
-        """Read at once."""
         super().entered()
         self.action_read()
 
     def show_reading(self, reading: ServerState) -> None:
-        """Count down, and read the settings again every ten seconds."""
         now = self.host.clock.monotonic()
         if reading.link is Link.LIVE and (self._read_at is None or now - self._read_at >= _READ_EVERY):
             self.action_read()
@@ -166,32 +159,26 @@ class LimitsPane(Pane):
         return self.host.actions.why_not(Action.SET) if action in {"change", "undo"} else None
 
     def action_read(self) -> None:
-        """Ask for the settings."""
         self._read_at = self.host.clock.monotonic()
         self.post_message(ReadLimits())
 
     def action_change(self) -> None:
-        """Change what the cursor is on, by the name that it is on now."""
         row = self.view.current
         if row is not None:
             self.post_message(ChangeSetting(row.setting, row.policy.name if row.policy is not None else None))
 
     def action_undo(self) -> None:
-        """Put the last change back."""
         self.post_message(UndoSetting())
 
     def action_keep(self) -> None:
-        """Call off the timed return."""
         self.post_message(KeepSetting())
 
     def action_inform(self) -> None:
-        """All about the row, and the way of a write, to scroll."""
         row, limits = self.view.current, self.host.actions.limits.limits
         if row is not None and limits is not None:
             self.app.push_screen(ReadDialog("What this means here", partial(self._meaning, row)))
 
     def _meaning(self, row: Row, width: int) -> Sequence[Line]:
-        """The same words as beside the list, none of them cut."""
         state = self.host.actions.limits
         if state.limits is None:
             return ()

@@ -35,18 +35,15 @@ class LogView(CursorList[LogEntry]):
 
     @property
     def items(self) -> list[LogEntry]:
-        """What is listed."""
         app = host_of(self)
         seen = None if app.reading is None else app.reading.snapshot
         servers = None if self.everywhere else servers_in(seen, str(app.source.address))
         return log_entries(app.timeline.events, app.actions.log.entries, servers, app.clock.wall())
 
     def identify(self, item: LogEntry) -> Hashable:
-        """Its time, with what tells it from others of that time."""
         return item.identity
 
     def above(self, width: int, height: int) -> Sequence[Line]:
-        """What stands, and the titles."""
         del height
         app = host_of(self)
         verdict = app.reading.verdict if app.reading is not None else None
@@ -61,12 +58,10 @@ class LogView(CursorList[LogEntry]):
         return [(("  Nothing has happened yet: events and actions are listed here.", "dim"),)]
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        """As `log_draw` has it."""
         self._several = len({one.entry.server for one in self.items if one.entry is not None}) > 1
         return super().lines(width, height)
 
     def row(self, item: LogEntry, width: int, *, here: bool) -> Sequence[Line]:
-        """One entry."""
         now = self.host.clock.wall()
         return [log_row(item, width, self.pen, now, here=here, several=self._several)]
 
@@ -91,27 +86,22 @@ class LogPane(Pane):
         self.view = LogView()
 
     def compose(self) -> ComposeResult:
-        """The list."""
         yield self.view
 
     @property
     def main_widget(self) -> Widget:
-        """The list."""
         return self.view
 
     def entered(self) -> None:
-        """Read the audit file's end."""
         super().entered()
         self.post_message(messages.ReadHistory())
 
     def show_reading(self, reading: ServerState) -> None:
-        """Something may have happened."""
         del reading
         self.view.redraw()
         self.refresh_bindings()
 
     def actions_changed(self) -> None:
-        """The audit file was read."""
         self.view.redraw()
         self.refresh_bindings()
 
@@ -139,35 +129,28 @@ class LogPane(Pane):
         return self.host.actions.why_not(Action.RESTORE) if action in {"undo", "backups"} else None
 
     def action_read(self) -> None:
-        """The entry in full."""
         one = self.view.current
         if one is not None:
             self.app.push_screen(ReadDialog("What happened", partial(paragraphs, in_full(one))))
 
     def action_undo(self) -> None:
-        """Put the entry's backup back."""
         self.post_message(messages.RestoreBackup(self._backup()))
 
     def action_backups(self) -> None:
-        """Pick a backup."""
         self.post_message(messages.RestoreBackup())
 
     def action_export(self) -> None:
-        """Write the incident report."""
         self.post_message(messages.ExportReport())
 
     def action_acknowledge(self) -> None:
-        """Somebody has seen it."""
         self.host.timeline.book.acknowledge()
         self.show_now()
 
     def action_snooze(self) -> None:
-        """Quiet for a while."""
         self.host.timeline.book.snooze(self.host.clock.wall(), _SNOOZE_SECONDS)
         self.show_now()
 
     def action_everywhere(self) -> None:
-        """Actions on every server, or on this one."""
         self.view.everywhere = not self.view.everywhere
         self.show_now()
 

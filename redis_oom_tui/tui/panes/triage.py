@@ -42,7 +42,6 @@ class TriagePane(Pane):
         self.clients = Clients()
 
     def compose(self) -> ComposeResult:
-        """Figures, then what follows from them."""
         yield self.vitals
         yield self.whereabouts
         yield self.nodes
@@ -105,7 +104,6 @@ class TriagePane(Pane):
         return None if self.why_not(action) is not None else True
 
     def why_not(self, action: str) -> str | None:
-        """Why no client can be closed here."""
         if action != "clients":
             return None
         reading = self.host.reading
@@ -113,7 +111,6 @@ class TriagePane(Pane):
         return self.host.actions.why_not(Action.KILL_CLIENT) or unlisted
 
     def action_clients(self) -> None:
-        """Pick one of the clients that hold most, to close it."""
         self.post_message(PickClient())
 
     def on_resize(self, event: events.Resize) -> None:

@@ -58,7 +58,6 @@ class Findings(CursorList[Finding]):
 
     @property
     def items(self) -> Sequence[Finding]:
-        """The findings."""
         return self.findings
 
     def identify(self, item: Finding) -> Hashable:
@@ -103,7 +102,6 @@ class Findings(CursorList[Finding]):
         return {"explain": explains, "mend": leads}.get(action, True)
 
     def action_explain(self) -> None:
-        """Show the finding whole."""
         finding = self.current
         if finding is not None:
             self.app.push_screen(FindingScreen(finding))
@@ -143,7 +141,6 @@ class Clients(LineWidget):
         return [hog for hog in others(self.clients or ()) if hog.client.total_bytes >= least]
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        """A title, and as many as fit."""
         title: Line = ((" Client hogs", "title"),)
         if self.clients is None:
             why = safe_text(self.refusal or "CLIENT LIST has not answered yet", 200)
@@ -215,15 +212,12 @@ class NodeList(CursorList[NodeView]):
 
     @property
     def items(self) -> Sequence[NodeView]:
-        """The nodes."""
         return () if self.fleet is None else self.fleet.nodes
 
     def identify(self, item: NodeView) -> Hashable:
-        """Its name."""
         return item.name
 
     def above(self, width: int, height: int) -> Sequence[Line]:
-        """A title with the sums."""
         del height
         if self.fleet is None:
             return ()
@@ -255,7 +249,6 @@ class NodeList(CursorList[NodeView]):
         return [merged(spread(left, ((keys, role or "dim"),), width, role or "text"))]
 
     def action_look(self) -> None:
-        """This node's figures above from now on, or those of the worst again."""
         view = self.current
         if view is not None:
             self.post_message(LookAtNode(view.name))

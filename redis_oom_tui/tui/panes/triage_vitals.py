@@ -109,7 +109,6 @@ def gauges(snapshot: Snapshot, room: int, pen: DrawStyle, thresholds: Thresholds
 
 
 def _limit(memory: Memory, scale: int, room: int, pen: DrawStyle) -> Line:
-    """The limit on the scale of the gauges, or why there is none."""
     if memory.limit_unknown:
         return (("not reported", "warn"),)
     if memory.maxmemory_bytes is None:

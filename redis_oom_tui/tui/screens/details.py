@@ -113,7 +113,6 @@ class DetailsScreen(ReaderScreen):
         ]
 
     def on_mount(self) -> None:
-        """Read the key again."""
         reading: WorkType[None] = self._read
         self.run_worker(reading, name="details", group="details", exit_on_error=False)
 
@@ -131,12 +130,10 @@ class DetailsScreen(ReaderScreen):
             self.show(None, f"It could not be read: {safe_text(str(event.worker.error), 200)}")
 
     def action_plan(self) -> None:
-        """Plan the cleanup of this key."""
         self.dismiss()
         self.app.post_message(MakePlan(Criteria(keys=(self._key,)), "one key of Hogs"))
 
     def action_copy(self) -> None:
-        """Copy the name."""
         self.app.copy_to_clipboard(escape_exact(self._key.key))
         self._note = "Sent to the terminal's clipboard; where the terminal does not allow that, copy it from here."
         self.reader.redraw()

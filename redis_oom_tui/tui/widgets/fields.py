@@ -46,7 +46,6 @@ class FieldLabel(LineWidget):
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        """The words."""
         del width, height
         return (((self._text, self._role),),)
 
@@ -121,6 +120,5 @@ class FilterLine(Input):
         self.post_message(self.Filtered(value))
 
     def action_keep(self) -> None:
-        """Close, and keep the filter."""
         self.close(drop=False)
         self.post_message(self.Filtered(self.value, closed=True))

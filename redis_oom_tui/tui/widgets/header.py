@@ -25,7 +25,6 @@ class Header(LineWidget):
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        """Title, panes, verdict, strip."""
         return () if self.reading is None else self._top(self.reading).lines(width, height)
 
     def _top(self, reading: ServerState) -> HeaderModel:

@@ -63,7 +63,6 @@ class KeyBar(LineWidget):
     _message: tuple[str, str] | None = None
 
     def on_mount(self) -> None:
-        """Follow the bindings, as focus moves them."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.redraw())
 
     def say(self, sentence: str, role: str) -> None:

@@ -89,5 +89,4 @@ class LineWidget(Widget):
         self.redraw()
 
     def on_show(self, _: events.Show) -> None:
-        """What came while it was hidden is drawn now."""
         self.redraw()

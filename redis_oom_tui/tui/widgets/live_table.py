@@ -84,7 +84,6 @@ class LiveTable(CursorList[R]):
 
     @property
     def items(self) -> Sequence[R]:
-        """The rows in their order."""
         return self.model.rows
 
     @property
@@ -115,7 +114,6 @@ class LiveTable(CursorList[R]):
         return super().rows_in_view(width, height, first_line)
 
     def row(self, item: R, width: int, *, here: bool) -> Sequence[Line]:
-        """A row under the titles, its mark before it."""
         marked = self.model.is_marked(item)
         role = ("cursor" if self.has_focus else "cursor_away") if here else None
         sign = self.pen.glyphs.marked if marked else " "
@@ -131,17 +129,14 @@ class LiveTable(CursorList[R]):
         self.post_message(self.Changed(self))
 
     def action_sort(self, by: int) -> None:
-        """Sort by the next column shown, or the one before."""
         ids = [column.id for column, _ in fitting(self.model.columns, self.size.width - _MARGIN)]
         here = ids.index(self.model.sort) if self.model.sort in ids else -1
         self.sort_by(ids[(here + by) % len(ids)])
 
     def action_turn(self) -> None:
-        """The same column, the other way round."""
         self.sort_by(self.model.sort, falling=not self.model.falling)
 
     def action_choose(self) -> None:
-        """Tell that this row was chosen."""
         row = self.model.current
         if row is not None:
             self.post_message(self.Chosen(self, row))
@@ -154,7 +149,6 @@ class LiveTable(CursorList[R]):
             self.action_move(1)
 
     def action_unmark(self) -> None:
-        """Take all marks away."""
         self.model.unmark()
         self._changed()
 
@@ -164,7 +158,6 @@ class LiveTable(CursorList[R]):
         return self._marking or action not in ("mark", "unmark")
 
     def on_click(self, event: events.Click) -> None:
-        """A click on a title sorts by it, again turns it."""
         model = self.model
         if event.y == 0:
             column = column_at(fitting(model.columns, self.size.width - _MARGIN), event.x - _MARGIN)

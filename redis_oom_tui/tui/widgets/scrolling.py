@@ -50,12 +50,10 @@ class ScrollingText(LineWidget, can_focus=True):
         return len(self._text(self.size.width)) > self.size.height
 
     def action_scroll(self, by: int) -> None:
-        """Move by so many lines."""
         self._top = max(0, self._top + by)
         self.redraw()
 
     def action_page(self, by: int) -> None:
-        """Move by so many screenfuls."""
         self.action_scroll(by * max(1, self.size.height - 2))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
