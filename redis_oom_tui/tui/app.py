@@ -86,7 +86,7 @@ class TriageApp(ServerSession):
                 self.scanner.stop()
             case messages.SetPace():
                 self.scanner.set_pace(request.pace)
-            case _:
+            case _ if self.screen_stack:  # there is none once the app is being left
                 self.startup.then(lambda: dispatch.handle(self.actions, request))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
