@@ -30,7 +30,7 @@ from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.history import between, skew_sentence
 from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.rules.verdict.facts import calls_for_a_longer_look
+from redis_oom_tui.rules.verdict.facts import LONGER_SECONDS, STEP_SECONDS, calls_for_a_longer_look
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
@@ -46,9 +46,6 @@ _DOUBTS = 5
 _TIMED = re.compile(rb'"reverts_in_seconds":\s*[0-9]')
 _BEGUN = re.compile(rb'"phase":"intent","id":"(\w+)","action":"(?:set|undo)"')
 _ENDED = re.compile(rb'"phase":"result","id":"(\w+)"')
-# Where something hints at refused writes: how long after the first look they are waited for, and how often.
-LONGER_SECONDS = 1.5
-_STEP_SECONDS = 0.25
 # The rules that speak where every write is refused.
 _BLOCKED = ("misconf", "noreplicas")
 
@@ -185,7 +182,7 @@ async def _longer(server: "Server", before: Snapshot, now: Snapshot) -> Snapshot
 
     until = before.taken_monotonic + LONGER_SECONDS
     while not _refused(before, now) and (left := until - time.monotonic()) > 0:
-        await asyncio.sleep(min(left, _STEP_SECONDS))
+        await asyncio.sleep(min(left, STEP_SECONDS))
         now = await server.snapshot()
     return now
 

@@ -27,14 +27,14 @@ class Clock:
 
 
 class LoopLag:
-    """Around a question: `seconds` by which the event loop was late meanwhile, which are not the server's.
+    """Around a question: by how much the event loop was late meanwhile, which is not the server's delay.
 
-    On a crowded machine they are many, and all of it where the process was stopped (Ctrl+Z) and goes on.
+    On a crowded machine that is much, and all of the time for which the process was stopped (Ctrl+Z).
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self._due = 0.0
+        self._late = 0.0
+        self._due: float | None = None
         self._beat: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
@@ -46,7 +46,13 @@ class LoopLag:
     ) -> None:
         if self._beat is not None:
             self._beat.cancel()
-        self._note()
+        self._late, self._due = self.seconds, None
+
+    @property
+    def seconds(self) -> float:
+        """How late by now, all together."""
+        now_late = 0.0 if self._due is None else asyncio.get_running_loop().time() - self._due
+        return self._late + max(0.0, now_late)
 
     def _wait(self) -> None:
         loop = asyncio.get_running_loop()
@@ -54,8 +60,5 @@ class LoopLag:
         self._beat = loop.call_at(self._due, self._beaten)
 
     def _beaten(self) -> None:
-        self._note()
+        self._late = self.seconds
         self._wait()
-
-    def _note(self) -> None:
-        self.seconds += max(0.0, asyncio.get_running_loop().time() - self._due)

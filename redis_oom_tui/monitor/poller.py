@@ -128,9 +128,12 @@ class Poller:
         """A poll that no alert hears of. It is judged by the `whole` past where asked, else by the last seconds."""
         self.polls_total += 1
         self._asked, self._lag = self._clock.monotonic(), LoopLag()
+        # Whatever the driver's own timeouts add up to.
+        patience = None if self._shared else max(timeouts.GIVE_UP, self.settings.interval_seconds)
         try:
-            async with asyncio.timeout(None if self._shared else self._patience):
-                snapshot = await self._answer()
+            with self._lag:
+                async with asyncio.timeout(patience):
+                    snapshot = await self._answer()
             self.state = self._judged(snapshot, whole)
         except TimeoutError:
             address = self._source.address
@@ -162,11 +165,6 @@ class Poller:
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self._source.close()
 
-    @property
-    def _patience(self) -> float:
-        """How long a poll may take, whatever the driver's own timeouts add up to."""
-        return max(timeouts.GIVE_UP, self.settings.interval_seconds)
-
     async def _until_answered(
         self, polling: asyncio.Task[ServerState], stopping: asyncio.Task[bool], began: float, publish: Subscriber
     ) -> None:
@@ -178,13 +176,8 @@ class Poller:
             if ended:
                 return
             # Where this process itself stood still, the answer may have come meanwhile.
-            if self._waited >= interval / 2:
+            if self._clock.monotonic() - self._asked - self._lag.seconds >= interval / 2:
                 publish(self._unanswered())
-
-    @property
-    def _waited(self) -> float:
-        """For how long the poll under way has waited for the server; what this process itself was late is none."""
-        return self._clock.monotonic() - self._asked - self._lag.seconds
 
     @property
     def _wait(self) -> float:
@@ -208,12 +201,11 @@ class Poller:
         if not self._opened:
             await self._source.open()
             self._opened = True
-        asked = self._clock.monotonic()
-        with self._lag:
-            snapshot = await self._source.snapshot()
+        asked, late = self._clock.monotonic(), self._lag.seconds
+        snapshot = await self._source.snapshot()
         # A recording answers from a file, and its process ids mean nothing here and now.
         if not isinstance(self._source, Replayable):
-            self._answered_after(max(0.0, self._clock.monotonic() - asked - self._lag.seconds))
+            self._answered_after(max(0.0, self._clock.monotonic() - asked - (self._lag.seconds - late)))
             snapshot = with_room(await self._after_a_change_of_role(snapshot))
         if self._details is not None:
             return await self._details.ask(snapshot)

@@ -15,13 +15,10 @@ from redis_oom_tui.monitor.output import Note, TickOutput
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.guarded import TROUBLE, attempt, sentence
-from redis_oom_tui.rules.verdict.facts import calls_for_a_longer_look
+from redis_oom_tui.rules.verdict.facts import LONGER_SECONDS, STEP_SECONDS, calls_for_a_longer_look
 
 # A single sample knows no rates; a second one so soon after tells whether writes are being refused right now.
 _SECOND_LOOK_SECONDS = 0.5
-# Where something hints at refused writes: how long after the first sample they are waited for, and how often.
-_LONGEST_LOOK_SECONDS = 1.5
-_STEP_SECONDS = 0.25
 # What failed is begun again after so long, then twice as long.
 _AGAIN_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -90,7 +87,7 @@ class Monitor:
             state = await self._poller.ask(whole=True)
             if state.answer is None or state.verdict_now.level is Level.OOM:
                 return
-            pause = min(_STEP_SECONDS, since + _LONGEST_LOOK_SECONDS - self._clock.monotonic())
+            pause = min(STEP_SECONDS, since + LONGER_SECONDS - self._clock.monotonic())
             if pause <= 0 or not calls_for_a_longer_look(state.answer, thresholds):
                 return
 

@@ -13,7 +13,6 @@ import pytest
 from redis_oom_tui.models.alert import EventKind
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.poller import Poller
@@ -21,7 +20,7 @@ from redis_oom_tui.monitor.state import Link, ServerState
 from tests.monitor.scripted import Script, snapshot
 from tests.support.servers import RunningServer
 
-QUICK = WatchSettings(interval_seconds=0.1, lost_seconds=0.35)
+QUICK = WatchSettings(interval_seconds=0.3, lost_seconds=1.0)
 
 
 class Hanging(Script):
@@ -64,7 +63,8 @@ async def test_while_a_poll_waits_each_tick_says_so(shared: bool) -> None:
     assert [state.answer is not None for state in states] == [True, True, *[False] * 6]
     silent = states[2:]
     waited = [state.silent_seconds for state in silent]
-    assert all(0.05 < after - before < 0.3 for before, after in itertools.pairwise(waited))
+    assert waited == sorted(set(waited))
+    assert waited[0] >= QUICK.interval_seconds / 2
     assert all(state.verdict_now.level is Level.UNKNOWN for state in silent)
     words = re.compile(r"cache-1:6379 has not answered since \d\d:\d\d:\d\d")
     assert all(words.fullmatch(state.sample.reason) for state in silent)
@@ -94,18 +94,18 @@ async def test_an_answer_at_last_ends_the_silence() -> None:
 async def test_a_poll_of_its_own_is_given_up_in_time_and_the_source_opened_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("redis_oom_tui.models.timeouts.GIVE_UP", 0.25)
+    monkeypatch.setattr("redis_oom_tui.models.timeouts.GIVE_UP", 0.8)
     source = Hanging(answers=1)
     states = await watched(Poller(source, QUICK), lambda _: source.given_up == 2)
     assert any("did not answer in time" in (state.error or "") for state in states)
     assert source.opened >= 2
     failed = next(state for state in states if state.error)
-    assert 0.2 < failed.silent_seconds < 0.6
+    assert 0.7 < failed.silent_seconds < 3
 
 
 async def test_the_patience_is_an_interval_where_that_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("redis_oom_tui.models.timeouts.GIVE_UP", 0.01)
-    slow = replace(QUICK, interval_seconds=0.3)
+    slow = QUICK
     source = Hanging(answers=0)
     asyncio.get_running_loop().call_later(0.15, source.go_on.set)
     assert (await Poller(source, slow).poll()).answer is not None
@@ -124,10 +124,10 @@ async def test_a_process_that_stood_still_blames_no_server() -> None:
     source = Hanging(answers=1)
 
     def stand_still() -> None:
-        time.sleep(0.6)
+        time.sleep(1.5)
         source.go_on.set()
 
-    asyncio.get_running_loop().call_later(0.13, stand_still)
+    asyncio.get_running_loop().call_later(0.35, stand_still)
     states = await watched(Poller(source, QUICK), lambda states: len(states) == 3)
     assert all(state.answer is not None for state in states)
     assert not any(state.events for state in states)
@@ -155,3 +155,17 @@ def test_the_watch_writes_a_line_a_tick_while_the_server_is_frozen(server: Runni
         watch.terminate()
         watch.wait(10)
         watch.stdout.close()
+
+
+async def test_a_process_that_stood_still_while_it_connected_blames_no_server() -> None:
+    source = Hanging(answers=9)
+    connect = source.open
+
+    async def slow_open() -> None:
+        await asyncio.sleep(0.05)
+        await connect()
+
+    source.open = slow_open  # type: ignore[method-assign]
+    asyncio.get_running_loop().call_later(0.02, time.sleep, 1.5)
+    states = await watched(Poller(source, QUICK), lambda states: len(states) == 3)
+    assert all(state.answer is not None for state in states)

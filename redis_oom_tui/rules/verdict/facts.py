@@ -190,6 +190,10 @@ def earlier_refusals(snapshot: Snapshot, thresholds: Thresholds) -> Earlier | No
     return Earlier.BURST if peak >= thresholds.crit * limit else Earlier.LARGE
 
 
+LONGER_SECONDS = 1.5
+"""How long after the first sample refused writes are waited for, where something hints at them."""
+STEP_SECONDS = 0.25
+"""The time between two samples then."""
 # What a server says that refuses every write.
 _EVERY_WRITE = ("MISCONF", "NOREPLICAS")
 # Eviction under load leaves a server over its limit for moments.
