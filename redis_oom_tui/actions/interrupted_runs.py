@@ -8,7 +8,7 @@ import hashlib
 from pathlib import Path
 
 from redis_oom_tui.files.audit import AuditFile
-from redis_oom_tui.files.backup import read_records
+from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Plan
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from redis_oom_tui.actions.context import ActionRecord
 from redis_oom_tui.actions.deployment import ActionNode
 from redis_oom_tui.actions.losses import Losses, asked_until_lost
-from redis_oom_tui.files.backup_lines import Record
+from redis_oom_tui.files.backup import Record
 from redis_oom_tui.formatting.sizes import number_of_keys, percent, percent_beside, size
 from redis_oom_tui.models.action import Backup, RestoreOutcome
 from redis_oom_tui.models.capabilities import Feature

@@ -15,9 +15,8 @@ from redis_oom_tui.actions.planning import PlanMaker, prepared
 from redis_oom_tui.actions.restore import Restore
 from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.actions.run import Run
-from redis_oom_tui.files import backup as backup_files
 from redis_oom_tui.files.audit import AuditFile, state_folder
-from redis_oom_tui.files.backup_check import inspect
+from redis_oom_tui.files.backup_reading import backups, inspect
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done
 from redis_oom_tui.models.address import ClientBuffer
@@ -156,7 +155,7 @@ class LiveOperator:
 
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""
-        return backup_files.backups(self._context.backups)
+        return backups(self._context.backups)
 
     def inspect_backup(self, path: Path) -> BackupInspection:
         """The whole file at `path`, compared with what was written."""

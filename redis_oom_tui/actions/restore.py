@@ -13,9 +13,8 @@ from redis_oom_tui.actions.deployment import Deployment, Place, said_by
 from redis_oom_tui.actions.node_restore import NodeRestore
 from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.files.audit import AuditFailed
-from redis_oom_tui.files.backup import read_head, read_records
-from redis_oom_tui.files.backup_check import inspect, must_be_whole
-from redis_oom_tui.files.backup_lines import Record
+from redis_oom_tui.files.backup import Record
+from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head, read_records
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.action import RestoreOutcome, RestoreReport

@@ -15,8 +15,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.cli.process import Ticker, give_way, stopping
-from redis_oom_tui.files.backup import read_head
-from redis_oom_tui.files.backup_check import inspect, must_be_whole
+from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head
 from redis_oom_tui.formatting.plan import restore_document
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreReport

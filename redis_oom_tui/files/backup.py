@@ -11,57 +11,175 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import NamedTuple
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct, UnsetType
 
-from redis_oom_tui.files.backup_lines import (
-    END,
-    FORMAT,
-    SUM,
-    SUM_DIGITS,
-    End,
-    Head,
-    Record,
-    packed,
-    read_end,
-    read_record,
-    record_line,
-)
 from redis_oom_tui.files.durable import make_folder, sync_folder
-from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
-from redis_oom_tui.formatting.typed import Damaged, converted, decoded
-from redis_oom_tui.models.action import Backup
-from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.models.plan import Plan
+from redis_oom_tui.formatting.typed import (
+    Count,
+    Damaged,
+    Database,
+    Number,
+    UnixTime,
+    Whole,
+    decoded,
+    encoded,
+    printable,
+)
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Operation, Plan
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.rules.restoring import restored_size
 
-_LONGEST_HEAD = 65536
-_LONGEST_END = 512
-# A value may have 512 MB, a third more in base64.
-_LONGEST_RECORD = 1024 * MIB
+FORMAT = "redis-oom-tui backup 1"
+SUM = b',"sum":"'
+SUM_DIGITS = 16
+_END_START = b'{"end":'
+
+
+class Head(Struct, kw_only=True):
+    """The first line: where and when the backup was made, and of which plan.
+
+    Backups without `clock` have the times of the computer that made them.
+    """
+
+    format: str
+    made_at: UnixTime
+    server: str
+    flavour: str
+    version: str
+    run_id: str | None = None
+    plan: str = ""
+    deed: Operation = Operation.DELETE
+    keys: Count
+    bytes: Count | None
+    clock: str | None = None
+    clock_skew_seconds: Number | None = None
+    node_skew_seconds: dict[str, Number | None] = {}
+
+
+class End(Struct, omit_defaults=True):
+    """The last line, which tells that the backup is whole. Those of earlier versions have only the first two."""
+
+    end: bool
+    keys: Count
+    left_out: Count = 0
+    bytes: Count | UnsetType | None = UNSET
+    expiring: Count | None = None
+    restored_bytes: Count | None = None
+    sha256: str | None = None
+
+
+class _Key(Struct, omit_defaults=True):
+    """A key's line, names and values in base64; a checksum over all that stands before it follows.
+
+    `s` is missing where the key was left out.
+    """
+
+    db: Database
+    k: bytes
+    t: str
+    node: str = ""
+    s: Whole | UnsetType = UNSET
+    x: Whole | None = None
+    i: Whole | None = None
+    f: Whole | None = None
+    due: Whole | None = None
+    m: Whole | None = None
+    p: bytes | None = None
+    left_out: str | None = None
+
+
+class Record(NamedTuple):
+    """A key in a backup. Times are the server's, in Unix milliseconds; `due_ms` is the expiry that an EXPIRE plan set.
+
+    `size` is its MEMORY USAGE, of which a compressed DUMP tells nothing.
+    `payload` is None in the backup of an EXPIRE plan, and for a key that was left out: `left_out` then says why.
+    """
+
+    id: KeyId
+    type: str
+    payload: bytes | None
+    expires_ms: int | None = None
+    idle_seconds: int | None = None
+    frequency: int | None = None
+    saved_ms: int = 0
+    due_ms: int | None = None
+    size: int | None = None
+    left_out: str = ""
+
+
+END = Record(KeyId(-1, b""), "", None)
+"""What the last line reads as."""
+
+_end_decoder = msgspec.json.Decoder(End)
+_key_decoder = msgspec.json.Decoder(_Key)
+
+
+def packed(line: Struct) -> bytes:
+    """`line` as it stands in the file."""
+    return encoded(line) + b"\n"
+
+
+def record_line(record: Record) -> bytes:
+    """A key's line.
+
+    >>> line = record_line(Record(KeyId(0, b"k"), "string", b"x", expires_ms=9, saved_ms=5, size=56))
+    >>> line[: line.index(b',"sum"')]
+    b'{"db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
+    """
+    key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, left_out = record
+    if left_out:
+        return packed(_Key(key.db, key.key, kind, key.node, left_out=left_out))
+    line = _Key(key.db, key.key, kind, key.node, saved_ms, expires_ms, idle_seconds, frequency, due_ms, size, payload)
+    body = encoded(line)[:-1]
+    return b'%b%b%b"}\n' % (body, SUM, _sum(body))
+
+
+def parse_end(line: bytes) -> End:
+    """The last line. Raises Damaged for anything else."""
+    end = decoded(_end_decoder, line)
+    if not end.end or not line.endswith(b"\n"):
+        raise Damaged("it is not the last line")
+    return end
+
+
+def parse_record(line: bytes) -> Record:
+    """The key in a line; END for the last line. Raises Damaged for anything else."""
+    if line.startswith(_END_START):
+        decoded(_end_decoder, line)
+        return END
+    found = decoded(_key_decoder, line)
+    key = KeyId(found.db, found.k, found.node)
+    printable(found.node, found.t, found.left_out or "")
+    if found.left_out is not None:
+        return Record(key, found.t, None, left_out=found.left_out or "?")
+    body, mark, end = line.rpartition(SUM)
+    if not mark or end != _sum(body) + b'"}\n':
+        raise Damaged("its checksum differs")
+    if found.s is UNSET:
+        raise Damaged("`s` is missing")
+    return Record(key, found.t, found.p, found.x, found.i, found.f, found.s, found.due, found.m)
+
+
+def _sum(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest()[:SUM_DIGITS].encode("ascii")
+
+
 # Backups without this in their head have the times of the computer that made them.
-_SERVER_CLOCK = "server"
-# What the first line may lack in a damaged backup, as it only says where the file is from.
-# What is damaged in these is not guessed.
-_AS_IT_STANDS = ("format", "deed", "clock", "clock_skew_seconds", "node_skew_seconds")
-_UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0, "bytes": None}
-_any_decoder = msgspec.json.Decoder(dict[str, Any])
+SERVER_CLOCK = "server"
 
 
 class BackupFailed(TriageError):
     """The backup cannot be written, so what it was to hold is not deleted."""
-
-
-class DamagedHead(BadInput):
-    """A backup whose first line does not say what it should."""
 
 
 def new_path(folder: Path, plan: Plan, wall: float) -> Path:
@@ -103,7 +221,7 @@ class BackupWriter:
             deed=plan.deed,
             keys=len(plan.keys),
             bytes=known_bytes(plan.size, len(plan.keys)),
-            clock=_SERVER_CLOCK,
+            clock=SERVER_CLOCK,
             clock_skew_seconds=clock_skew_seconds,
             node_skew_seconds=dict(node_skews),
         )
@@ -173,133 +291,3 @@ class BackupWriter:
 
     def _failed(self, error: OSError) -> BackupFailed:
         return BackupFailed(f"The backup {safe_text(str(self.path), 200)} cannot be written: {error.strerror}")
-
-
-def read_head(path: Path, *, damaged_ok: bool = False) -> Backup:
-    """What the file at `path` says of itself. Raises BadInput for one that is not a backup of this tool.
-
-    With `damaged_ok`, what is damaged in its first line is unknown instead: it says where the file is from, and no key
-    needs it.
-    """
-    with open_plain(path) as file:
-        try:
-            head = _head(file.readline(_LONGEST_HEAD))
-            size = os.fstat(file.fileno()).st_size
-            end = end_of(file)
-        except OSError as error:
-            raise cannot_be_read(path, error) from None
-    if head is None:
-        raise BadInput(f"{shown(path)} is not a backup that this tool wrote")
-    try:
-        known = converted(_known(head) if damaged_ok else head, Head)
-    except Damaged as error:
-        raise DamagedHead(f"{shown(path)}, line 1: {error}: the backup is damaged") from None
-    return _backup(path, known, None if end is None else end[0], size)
-
-
-def _head(raw: bytes) -> dict[str, Any] | None:
-    """The first line of a backup; None where it is not one."""
-    try:
-        head = decoded(_any_decoder, raw)
-    except Damaged:
-        return None
-    return head if head.get("format") == FORMAT else None
-
-
-def _known(head: Mapping[str, Any]) -> dict[str, Any]:
-    """`head` with what is missing or damaged in it as unknown; what was done to the keys is never guessed."""
-    known = {name: head[name] for name in _AS_IT_STANDS if name in head} | _UNKNOWN
-    types = {field.name: field.type for field in msgspec.structs.fields(Head)}
-    for name in _UNKNOWN.keys() & head.keys():
-        with contextlib.suppress(Damaged):
-            known[name] = converted(head[name], types[name])
-    return known
-
-
-def _backup(path: Path, head: Head, end: End | None, size: int) -> Backup:
-    # What was planned, until the last line tells what came of it.
-    held_bytes = head.bytes if end is None or end.bytes is UNSET else end.bytes
-    return Backup(
-        path=str(path),
-        made_at=head.made_at,
-        server=safe_text(head.server),
-        flavour=safe_text(head.flavour),
-        version=safe_text(head.version),
-        keys=head.keys if end is None else end.keys,
-        size=size,
-        deed=head.deed.value,
-        held_bytes=held_bytes,
-        left_out_keys=0 if end is None else end.left_out,
-        restored_bytes=None if end is None else end.restored_bytes,
-        expiring_keys=None if end is None else end.expiring,
-        whole=end is not None,
-        server_clock=head.clock == _SERVER_CLOCK,
-        clock_skew_seconds=head.clock_skew_seconds,
-        node_skew_seconds=MappingProxyType(head.node_skew_seconds),
-    )
-
-
-def end_of(file: BinaryIO) -> tuple[End, int] | None:
-    """The last line of a file that is whole, and where it begins; None where it was cut off, or the line is damaged."""
-    start = max(0, os.fstat(file.fileno()).st_size - _LONGEST_END)
-    file.seek(start)
-    raw = file.read(_LONGEST_END)
-    place = raw.rfind(b"\n", 0, -1) + 1
-    try:
-        return read_end(raw[place:]), start + place
-    except Damaged:
-        return None
-
-
-def read_records(path: Path, *, damaged_ok: bool = False) -> Iterator[Record | None]:
-    """The keys in the file, in order; None for a damaged or cut line. Raises BadInput as `read_head`."""
-    return (record for _, record in numbered_records(path, damaged_ok=damaged_ok))
-
-
-def numbered_records(path: Path, *, damaged_ok: bool = False) -> Iterator[tuple[Line, Record | None]]:
-    """As `read_records`, each with its line."""
-    read_head(path, damaged_ok=damaged_ok)
-    try:
-        with open_plain(path) as file:
-            file.readline(_LONGEST_HEAD)
-            for line in lines(file, LONGEST_LINE, number=2):
-                raw = line.raw if line.raw is not None else _long_line(file, line)
-                try:
-                    record = None if raw is None else read_record(raw)
-                except Damaged:
-                    record = None
-                if record is not END:
-                    yield line, record
-    except OSError as error:
-        raise cannot_be_read(path, error) from None
-
-
-def _long_line(file: BinaryIO, line: Line) -> bytes | None:
-    """A line too long to be held unseen, where its checksum says that it is whole: values may be very large."""
-    handle, tail = file.fileno(), len(SUM) + SUM_DIGITS + len(b'"}\n')
-    digest, position, body = hashlib.sha256(), line.offset, line.offset + line.size - tail
-    while position < body:
-        chunk = os.pread(handle, min(MIB, body - position), position)
-        if not chunk:
-            return None
-        digest.update(chunk)
-        position += len(chunk)
-    expected = b'%b%b"}\n' % (SUM, digest.hexdigest()[:SUM_DIGITS].encode("ascii"))
-    if line.size > _LONGEST_RECORD or os.pread(handle, tail, body) != expected:
-        return None
-    parts, position, end = [], line.offset, line.offset + line.size
-    while position < end and (chunk := os.pread(handle, end - position, position)):
-        parts.append(chunk)
-        position += len(chunk)
-    return b"".join(parts)
-
-
-def backups(folder: Path) -> tuple[Backup, ...]:
-    """The backups in `folder`, newest first; files that are none are passed over."""
-    found = []
-    for path in folder.glob("*.jsonl"):
-        try:
-            found.append(read_head(path, damaged_ok=True))
-        except BadInput:
-            continue
-    return tuple(sorted(found, key=lambda backup: backup.made_at, reverse=True))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import redis
 
-from redis_oom_tui.files.backup import read_head
+from redis_oom_tui.files.backup import record_line
+from redis_oom_tui.files.backup_reading import read_head, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.server import info_reader
@@ -100,10 +101,8 @@ async def test_an_older_backup_has_the_times_of_this_computer(server: RunningSer
 
 def _as_of_before(path: Path, skew: int) -> None:
     """Make it a backup whose times are those of the computer that made it, as earlier versions wrote."""
-    from redis_oom_tui.files import backup, backup_lines
-
     head, *lines = path.read_bytes().splitlines()
-    records = [record for record in backup.read_records(path) if record is not None]
+    records = [record for record in read_records(path) if record is not None]
     fields = json.loads(head)
     del fields["clock"], fields["clock_skew_seconds"]
     moved = [
@@ -114,7 +113,7 @@ def _as_of_before(path: Path, skew: int) -> None:
         for record in records
     ]
     path.write_bytes(
-        json.dumps(fields).encode() + b"\n" + b"".join(backup_lines.record_line(record) for record in moved) + lines[-1]
+        json.dumps(fields).encode() + b"\n" + b"".join(record_line(record) for record in moved) + lines[-1]
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from redis_oom_tui.files.backup import read_records
+from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.support.acting import NO_BACKUP, fill, names_of, operating, planned

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.files.backup import read_records
+from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome, RunView
 from tests.support.acting import fill, operating, planned

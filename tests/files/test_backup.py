@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_oom_tui.files.backup import BackupFailed, BackupWriter, backups, new_path, read_head, read_records
-from redis_oom_tui.files.backup_check import inspect, must_be_whole
-from redis_oom_tui.files.backup_lines import Record
+from redis_oom_tui.files.backup import BackupFailed, BackupWriter, Record, new_path
+from redis_oom_tui.files.backup_reading import backups, inspect, must_be_whole, read_head, read_records
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
@@ -210,7 +209,7 @@ def test_what_was_done_to_the_keys_is_never_guessed(tmp_path: Path) -> None:
 def test_a_value_larger_than_a_line_that_is_held_unseen_is_read_where_it_is_whole(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("redis_oom_tui.files.backup.LONGEST_LINE", 1000)
+    monkeypatch.setattr("redis_oom_tui.files.backup_reading.LONGEST_LINE", 1000)
     large = Record(KeyId(0, b"large"), "string", b"y" * 3_000_000, saved_ms=1, size=9)
     path = written(tmp_path / "f", KEYS[0], large, KEYS[1])
     assert list(read_records(path)) == [KEYS[0], large, KEYS[1]]

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.files.audit import AuditFile
-from redis_oom_tui.files.backup import read_head, read_records
-from redis_oom_tui.files.backup_check import inspect
+from redis_oom_tui.files.backup_reading import inspect, read_head, read_records
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.files.recordings import Moment, Recorder, load
 from redis_oom_tui.files.scans import load_scan, save_scan

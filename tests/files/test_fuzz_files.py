@@ -15,9 +15,8 @@ import pytest
 from redis_oom_tui.files import config
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.audit_lines import change_fields
-from redis_oom_tui.files.backup import BackupWriter, backups, read_head, read_records
-from redis_oom_tui.files.backup_check import inspect
-from redis_oom_tui.files.backup_lines import Record
+from redis_oom_tui.files.backup import BackupWriter, Record
+from redis_oom_tui.files.backup_reading import backups, inspect, read_head, read_records
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.files.recordings import Moment, load
