@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -162,8 +161,8 @@ def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
             "leave --resume out to scan anew, and give the old file to --compare"
         )
     name = safe_text(str(given["resume"]), 200)
-    said = {"--match": "match", "--pattern": "pattern", "--type": "kind", "--idle": "idle", "--replicas": "replicas"}
-    extra = [option for option, place in said.items() if given[place]]
+    options = {"--match": "match", "--pattern": "pattern", "--type": "kind", "--idle": "idle", "--replicas": "replicas"}
+    extra = [option for option, place in options.items() if given[place]]
     extra += ["--delimiter"] if given["delimiter"] != ":" else []
     extra += ["-n"] if invocation.connection.db is not None else []
     if extra:
@@ -272,15 +271,12 @@ def _to_plan(view: ScanView, options: ScanOptions, connection_args: Sequence[str
     if row is None or row.select is None:
         return []
     whole = options.pattern if options.pattern is not None and contains(row.select, options.pattern) else row.select
-    select = pattern_text.text(whole)
-    if select is None:
+    words = pattern_text.cleanup_options(whole)
+    if not words:
         return []
-    words = ["--pattern", select]
     # What the scan did not look at was not counted either.
     words += [] if options.match is None else ["--match", glob_text(options.match)]
     words += [] if options.type is None else ["--type", options.type]
-    if row.select.delimiters != b":":
-        words += ["--delimiter", os.fsdecode(row.select.delimiters)]
     db = row.db if len(view.databases) > 1 else None
     db = db if options.databases is None else options.databases[0]
     return [

@@ -135,11 +135,13 @@ def _run(given: list[str]) -> int:
         sys.stdout = None
         return 0
     except OSError as error:
-        said = f"the system refused: {safe_text(str(error))}; look at the disk and the file's rights, then try again"
-        print_failure(given, list(COMMANDS), said)
+        sentence = (
+            f"the system refused: {safe_text(str(error))}; look at the disk and the file's rights, then try again"
+        )
+        print_failure(given, list(COMMANDS), sentence)
         # As BrokenPipeError: what could not be written to a full disk is not tried again on the way out.
         sys.stdout = None
-        return _complain(said, failed)
+        return _complain(sentence, failed)
     except Exception as error:  # noqa: BLE001 - the last one: a defect is told without the values a traceback may show
         print(crash_report(error), file=sys.stderr)  # noqa: T201
         print_failure(given, list(COMMANDS), f"a defect of this tool ({type(error).__name__})")

@@ -178,7 +178,7 @@ def _report(
     last = gathered.snapshots[-1]
     # The looks of a report lie close together: what any of them saw is of now.
     rates = history.rates() if gathered.recorded else replace(history.rates(), refused_just_now=None)
-    told = forecast(history.samples)
+    outlook = forecast(history.samples)
     scan, clients = gathered.scan, gathered.clients
     if not names:
         scan, clients = scan and without_names(scan), nameless_clients(clients)
@@ -196,10 +196,10 @@ def _report(
         made_at=time.time(),
         first=gathered.snapshots[0],
         last=last,
-        verdict=judge(last, thresholds=thresholds, rates=rates, forecast=told),
+        verdict=judge(last, thresholds=thresholds, rates=rates, forecast=outlook),
         episodes=episodes(gathered.snapshots, thresholds),
         findings=examine(case, refused_reads),
-        forecast=told,
+        forecast=outlook,
         scan=scan,
         actions=actions,
         names=names,

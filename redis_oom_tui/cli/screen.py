@@ -58,7 +58,7 @@ class ConnectingServer:
     def __init__(self, invocation: Invocation, connection: Connection) -> None:
         self._invocation = invocation
         self._connection = connection
-        self._knock = Preflight(connection) if Preflight.suits(connection) else None
+        self._preflight = Preflight(connection) if Preflight.suits(connection) else None
         self._server: LiveServer | ClusterSource | None = None
 
     @property
@@ -68,19 +68,19 @@ class ConnectingServer:
 
     @property
     def troubled(self) -> bool:
-        """Whether the knock has come to nothing already; where there is none, nothing is known."""
-        return self._knock is not None and self._knock.over and self.first(0.0) is None
+        """Whether the first request has failed already; where there was none, nothing is known."""
+        return self._preflight is not None and self._preflight.over and self.first(0.0) is None
 
     def first(self, patience: float) -> "Snapshot | None":
-        """What the knock saw; None also for a server that holds no data, or its memory back."""
-        look = None if self._knock is None else self._knock.first(patience)
+        """What the first request read; None also for a server that holds no data, or its memory back."""
+        sample = None if self._preflight is None else self._preflight.first(patience)
         try:
-            return None if look is None else look.snapshot()
+            return None if sample is None else sample.snapshot()
         except TriageError:
             return None
 
     def answers(self) -> bool:
-        """Whether the knock was answered as it should be; a recording is begun before the screen."""
+        """Whether the first request was answered as it should be; a recording is begun before the screen."""
         return self._invocation.record_path is None and self.first(_PATIENCE_SECONDS) is not None
 
     def source(self) -> "Source":

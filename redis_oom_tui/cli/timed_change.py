@@ -96,11 +96,11 @@ async def _kept(answer: asyncio.Future[bool], seconds: int) -> bool:
 
 def _taken_back(result: ChangeResult, ended: ChangeResult) -> ChangeResult:
     if ended.took:
-        said = f"it went back to {value_now(ended)}, since nobody kept it"
+        outcome = f"it went back to {value_now(ended)}, since nobody kept it"
     else:
         reads = (
             "nobody knows what it is" if ended.now is None else f"it is {shown_value(result.change.name, ended.now)}"
         )
         why = f" ({ended.detail.rstrip('.')})" if ended.detail else ""
-        said = f"it did not go back to {value_before(result)}{why}: {reads}; look, and set it by hand"
-    return replace(result, took=False, now=ended.now, detail=said, nodes=())
+        outcome = f"it did not go back to {value_before(result)}{why}: {reads}; look, and set it by hand"
+    return replace(result, took=False, now=ended.now, detail=outcome, nodes=())

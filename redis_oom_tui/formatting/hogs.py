@@ -102,8 +102,8 @@ def changes(comparison: Comparison, top: int) -> list[str]:
     lines.append(f"{'grown by':>9} {'keys':>12} {'bytes now':>9}  pattern")
     several = len({change.db for change in comparison.patterns}) > 1
     # The note names the pattern by which the others can be compared.
-    told = [change for change in comparison.patterns if change.within is None]
-    shown = (comparison.whole, *told[:top])
+    comparable = [change for change in comparison.patterns if change.within is None]
+    shown = (comparison.whole, *comparable[:top])
     return lines + [_changed(change, several=several and change.db is not None) for change in shown]
 
 
@@ -121,11 +121,11 @@ def _signed(change: PatternChange) -> str:
 
 
 def _reach(view: ScanView) -> str:
-    took = f"in {view.elapsed_seconds:.1f} s"
+    elapsed = f"in {view.elapsed_seconds:.1f} s"
     if view.complete:
-        return f"{'all that this user may read' if view.refused_keys else 'all of them'}, {took}"
+        return f"{'all that this user may read' if view.refused_keys else 'all of them'}, {elapsed}"
     # Of a scan that could not be gone on with, only the share is known.
-    of = f"{percent(view.share_scanned)} of {f'{count(view.total_keys)} keys' if view.total_keys else 'all'}, {took}"
+    of = f"{percent(view.share_scanned)} of {f'{count(view.total_keys)} keys' if view.total_keys else 'all'}, {elapsed}"
     ended = {
         ScanState.SAMPLED: "a sample",
         ScanState.STOPPED: "stopped early",

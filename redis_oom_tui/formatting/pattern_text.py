@@ -85,6 +85,19 @@ def text(pattern: KeyPattern) -> str | None:
     return whole if len(whole) <= LONGEST_TEXT else None
 
 
+def cleanup_options(pattern: KeyPattern) -> list[str]:
+    r"""The options by which `cleanup` takes exactly the keys of `pattern`; none where it has no text.
+
+    >>> cleanup_options(KeyPattern((b"user/", b"\0"), delimiters=b"/"))
+    ['--pattern', 'user/<id>', '--delimiter', '/']
+    """
+    select = text(pattern)
+    if select is None:
+        return []
+    delimiters = pattern.delimiters.decode("utf-8", "surrogateescape")
+    return ["--pattern", select, *(["--delimiter", delimiters] if delimiters != ":" else [])]
+
+
 def _literal(raw: bytes, more: str = "") -> str:
     found = []
     for byte in raw:

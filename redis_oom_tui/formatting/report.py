@@ -151,12 +151,10 @@ def _finding(finding: Finding) -> str:
 
 def _to_plan(lever: Remedy | None) -> str:
     """The command that plans a cleanup of exactly the keys that a finding counts; '' where there is none."""
-    select = None if lever is None or lever.pattern is None else pattern_text.text(lever.pattern)
-    if lever is None or lever.pattern is None or select is None or lever.pane != "cleanup":
+    chosen = [] if lever is None or lever.pattern is None else pattern_text.cleanup_options(lever.pattern)
+    if lever is None or not chosen or lever.pane != "cleanup":
         return ""
-    words = ["redis-oom-tui", *([] if lever.db is None else ["-n", str(lever.db)]), "cleanup", "--pattern", select]
-    if lever.pattern.delimiters != b":":
-        words += ["--delimiter", lever.pattern.delimiters.decode("utf-8", "surrogateescape")]
+    words = ["redis-oom-tui", *([] if lever.db is None else ["-n", str(lever.db)]), "cleanup", *chosen]
     words += ["--no-ttl"] if lever.ttl is TtlFilter.WITHOUT else []
     words += [] if lever.idle_over_seconds is None else ["--idle-over", f"{lever.idle_over_seconds}s"]
     return shlex.join(words)
@@ -334,8 +332,8 @@ def _limit(snapshot: Snapshot) -> str:
     return limit_text(snapshot.memory)
 
 
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _time(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _plain(text: str) -> str:

@@ -175,13 +175,15 @@ def result_lines(results: Sequence[ChangeResult]) -> list[str]:
 
 def _node_lines(result: ChangeResult) -> list[str]:
     """What became of it on each node: every one was read back by itself."""
-    name, took = result.change.name, sum(node.took for node in result.nodes)
-    lines = [f"{name}: {count(took)} of {count(len(result.nodes))} nodes took {shown_value(name, result.change.new)}."]
+    name, changed = result.change.name, sum(node.took for node in result.nodes)
+    lines = [
+        f"{name}: {count(changed)} of {count(len(result.nodes))} nodes took {shown_value(name, result.change.new)}."
+    ]
     for node in result.nodes:
-        said = (
+        outcome = (
             f"{shown_value(name, node.now)} now; it was {shown_value(name, node.old)}" if node.took else "NOT changed"
         )
-        lines.append(f"  {safe_text(node.node, 80)}  {said}{f': {node.detail}' if node.detail else ''}")
+        lines.append(f"  {safe_text(node.node, 80)}  {outcome}{f': {node.detail}' if node.detail else ''}")
     return lines
 
 

@@ -161,13 +161,13 @@ def json_line(value: Mapping[str, object]) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def iso(at: float) -> str:
+def iso(moment: float) -> str:
     """A moment in UTC.
 
     >>> iso(0)
     '1970-01-01T00:00:00.000Z'
     """
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _gain(gain: int | None, total: int | None) -> str:
