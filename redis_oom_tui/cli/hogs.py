@@ -1,4 +1,4 @@
-"""`hogs`: the scan without a screen; the largest keys and families, in words, JSON or CSV."""
+"""`hogs`: the scan without a screen; the largest keys and patterns, in words, JSON or CSV."""
 
 import asyncio
 import json
@@ -63,7 +63,7 @@ class _Wish(Struct, frozen=True):
 @click.option("--patterns", is_flag=True, help="Group by key pattern.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Stop after N keys; figures are then estimates.")
 @click.option("--replicas", is_flag=True, help="With -c: scan a replica of each primary, where it has one.")
-@click.option("--idle", is_flag=True, help="Idle times (or frequencies) of all keys, for the families too.")
+@click.option("--idle", is_flag=True, help="Idle times (or frequencies) of all keys, for the patterns too.")
 @click.option("--delimiter", default=":", show_default=True, help="Characters that separate name parts.")
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
@@ -75,7 +75,7 @@ class _Wish(Struct, frozen=True):
 @click.option("--full-speed", "pace", flag_value=Pace.FULL_SPEED.value, help="Maximum speed.")
 @click.pass_obj
 def hogs(invocation: Invocation, /, **given: Any) -> int:
-    """The largest keys, and the families that hold the memory.
+    """The largest keys, and the patterns that hold the memory.
 
     Leaves no trace in idle times or frequencies. Ctrl+C ends it and prints what was found so far.
     """
@@ -122,7 +122,7 @@ def _refuse_what_has_no_effect(invocation: Invocation, given: dict[str, Any]) ->
     if given["replicas"] and not invocation.connection.cluster:
         raise BadInput("--replicas requires -c: to scan a replica, connect to it")
     if given["form"] != "json" and given["sort"] != "bytes":
-        reason = "it orders keys, and what is printed then are families by bytes"
+        reason = "it orders keys, and what is printed then are patterns by bytes"
         for decisive in ("patterns", "older"):
             refuse_beside(decisive, given_options(), {"sort"}, reason)
 

@@ -37,7 +37,7 @@ REWRITES_ALL = "CONFIG REWRITE writes every setting that was changed at run time
 
 
 SAMPLE = 100_000
-"""So many keys are looked at: enough for families that matter, and seconds of a server."""
+"""So many keys are looked at: enough for patterns that matter, and seconds of a server."""
 
 
 class PolicyScan(NamedTuple):
@@ -50,7 +50,7 @@ class PolicyScan(NamedTuple):
 
 class _How(NamedTuple):
     """On which node alone; whether it goes into the file, is asked about, and after how many seconds it goes back; and
-    what bytes and families are told by.
+    what bytes and patterns are told by.
     """
 
     node: str | None
@@ -73,13 +73,13 @@ class _How(NamedTuple):
 @click.option(
     "--scan",
     is_flag=True,
-    help=f"First look at up to {SAMPLE:,} keys: bytes that each policy may evict, families first.",
+    help=f"First look at up to {SAMPLE:,} keys: bytes that each policy may evict, and which patterns first.",
 )
 @click.option(
     "--saved-scan",
     type=READ_FILE,
     metavar="FILE",
-    help="Take bytes and families from hogs --save FILE.",
+    help="Take bytes and patterns from hogs --save FILE.",
 )
 @click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
@@ -100,7 +100,7 @@ def limits(
 ) -> int:
     """Show the limit, the policies and what each may evict here; change settings after a confirmation.
 
-    How many keys a policy may evict is counted by the server. How many bytes they hold, and which families lose keys
+    How many keys a policy may evict is counted by the server. How many bytes they hold, and which patterns lose keys
     first, is known with --scan or --saved-scan alone, and null in --json without.
     """
     wanted = [("maxmemory", maxmemory), ("maxmemory-policy", policy), *map(_pair, pairs)]
@@ -309,13 +309,13 @@ def _only_of(databases: Sequence[int]) -> str:
 
 
 def _age_line(found: PolicyScan) -> str:
-    """Of what the bytes and families are, and how old that is."""
+    """Of what the bytes and patterns are, and how old that is."""
     view = found.view
     reach = "all" if view.complete else "a sample of"
     keys = count(view.scanned_keys if view.complete else view.total_keys)
     seen = "" if view.complete else f" ({count(view.scanned_keys)} seen)"
     age = ago(time.time() - found.taken_at)
-    return "; ".join((f"Bytes and families: from a scan of {reach} {keys} keys{seen}, {age}", *found.notes)) + "."
+    return "; ".join((f"Bytes and patterns: from a scan of {reach} {keys} keys{seen}, {age}", *found.notes)) + "."
 
 
 def _scan_fields(found: PolicyScan | None) -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ def markdown(report: IncidentReport) -> str:
         _nodes(report.last.fleet),
         _timeline(report.episodes),
         _findings(report),
-        _families(report),
+        _patterns(report),
         _keys(report),
         _actions(report),
     ]
@@ -160,7 +160,7 @@ def _to_plan(lever: Remedy | None) -> str:
     return shlex.join(words)
 
 
-def _families(report: IncidentReport) -> str:
+def _patterns(report: IncidentReport) -> str:
     scan = report.scan
     if scan is not None and scan.error and not scan.scanned_keys:
         return f"## What holds the memory\n\nThe keys could not be walked: {_plain(scan.error)}."

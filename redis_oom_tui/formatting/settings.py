@@ -10,7 +10,7 @@ from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 
 _NAMED = 5
-_TO_SCAN = "Bytes and families that go first are not known: limits --scan looks at some keys for them."
+_TO_SCAN = "Bytes and patterns that go first are not known: limits --scan looks at some keys for them."
 _SAMPLED = (
     "Which go first is likely, not certain: an eviction compares as many keys as maxmemory-samples says, not all."
 )
@@ -240,7 +240,7 @@ def _policy_lines(view: PolicyView, *, scanned: bool) -> list[str]:
         names = ", ".join(safe_text(name, 60) for name in view.first_to_go)
         lines.append(f"    likely first, by {view.first_by}: {names}")
     elif view.first_by:
-        lines.append(f"    no family goes first, by {view.first_by}")
+        lines.append(f"    no pattern goes first, by {view.first_by}")
     elif view.first_unknown and scanned and view.evictable_keys:
         lines.append(f"    which go first is not known: {view.first_unknown}")
     return [*lines, *(f"    ! {warning}" for warning in view.warnings)]

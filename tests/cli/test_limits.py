@@ -316,7 +316,7 @@ def test_chance_names_no_family_and_a_tie_says_so(
     for name, by in (("volatile-ttl", "the shortest TTLs"), ("allkeys-lru", "the longest idle times")):
         assert (found[name]["first_to_go"], found[name]["first_to_go_unknown"]) == (None, f"5 families tie by {by}")
     _, out, _ = run(valkey, capsys, "--scan")
-    assert "no family goes first, by chance" in out
+    assert "no pattern goes first, by chance" in out
     assert "a:*" not in out
 
 
