@@ -150,10 +150,10 @@ _LEAST_SHARE = 0.001
 class ClientKind(StrEnum):
     """What a client does that fills its buffers."""
 
-    MONITOR = "a MONITOR"
+    MONITOR = "a MONITOR client"
     REPLICA = "a replica"
     SUBSCRIBER = "a subscriber"
-    SENDER = "a writer of unfinished commands"
+    SENDER = "a client sending an incomplete command"
     READER = "a client that does not read its replies"
     ORDINARY = "a client"
 

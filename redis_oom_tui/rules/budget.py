@@ -250,7 +250,10 @@ def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         but = f", and {over} {'is' if number == 1 else 'are'} kept, as too large to save"
     elif number:
         but = f", but for {over}: too large to save, so for {'that' if number == 1 else 'those'} there is no undo"
-    words = [f"Each key is written to the backup before it is deleted{but}.", "Restoring needs room below maxmemory."]
+    words = [
+        f"Each key is written to the backup before it is deleted{but}.",
+        "Restoring requires free memory below maxmemory.",
+    ]
     words += [_other_words(count_, reason, backup) for reason, count_ in others.items()]
     # About how large the file becomes at most: base64, with a line's other fields around it.
     if (plan.size - held) * 4 // 3 + (len(plan.keys) - number) * _LINE_BYTES > backup.max_total_bytes:

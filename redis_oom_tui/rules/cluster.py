@@ -88,11 +88,11 @@ def for_the_cluster(verdict: Verdict, snapshot: Snapshot) -> Verdict:
         return verdict
     node, many = safe_text(snapshot.server.node, 80), count(len(fleet.primaries))
     if not fleet.lost and not fleet.open_slots and _all_well(fleet) and verdict.level is Level.OK:
-        return replace(verdict, reason=f"All {many} primaries are well; {node}: {verdict.reason}")
+        return replace(verdict, reason=f"All {many} primaries are healthy; {node}: {verdict.reason}")
     if fleet.lost and verdict.level in (Level.OK, Level.WARNING):
         reason = f"{_lost(fleet)} {node}: {verdict.reason}"
         return replace(verdict, level=Level.UNKNOWN, rule="node-lost", reason=reason)
-    reason = f"{node}, the worst of {many} primaries: {verdict.reason}"
+    reason = f"{node} (worst of {many} primaries): {verdict.reason}"
     if fleet.nodes[0].name != snapshot.server.node:
         worst = fleet.nodes[0]
         level = Level.UNKNOWN if worst.verdict is None else worst.verdict.level

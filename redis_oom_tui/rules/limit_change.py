@@ -103,7 +103,7 @@ def _fill(new: int, snapshot: Snapshot) -> str:
         ending = "; writes are accepted again." if over_bytes(memory) else "."
         return f"{fill}{ending}"
     if snapshot.server.is_replica:
-        return f"{fill}: once promoted, it would {_at_once(snapshot)}."
+        return f"{fill}: if promoted, it would {_at_once(snapshot)}."
     if _refuses(snapshot):
         return f"{fill}: under {memory.policy} every write is refused at once until {size(over)} have gone."
     if not is_known(memory.policy):
@@ -124,7 +124,7 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
     if new == 0 or over <= 0:
         return ()
     if snapshot.server.is_replica:
-        return (f"It holds {size(over)} more than that: once promoted, it would {_at_once(snapshot)}.",)
+        return (f"It holds {size(over)} more than that: if promoted, it would {_at_once(snapshot)}.",)
     if memory.policy == NOEVICTION:
         return (f"This is a write outage until {size(over)} are freed: nothing is evicted under noeviction.",)
     if is_volatile(memory.policy) and not snapshot.expires:
@@ -177,7 +177,7 @@ def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
     if not _raised(new, snapshot):
         return ()
     if new == 0:
-        return ("Without a limit the kernel ends the server when the machine runs out, and takes all data with it.",)
+        return ("Without a limit the OOM killer may kill the server when RAM runs out, and all data with it.",)
     if limit is None:
         return ("How much memory the machine has is not known: look before raising.",)
     if new > limit:

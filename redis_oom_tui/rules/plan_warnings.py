@@ -62,7 +62,7 @@ def why_unchecked(known: Capabilities) -> str | None:
         if reason := known.why_not(feature):
             return (
                 f"Each key is checked by its type and expiry before it goes, and {feature} is refused here ({reason}):"
-                " log in as a user who may, or delete by another tool"
+                " log in as a user with permission, or delete with another client"
             )
     return None
 

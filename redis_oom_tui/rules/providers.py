@@ -165,9 +165,9 @@ def _led(how: str) -> str:
 
 
 _ALTERNATIVES = {
-    Feature.UNLINK: "delete with a program that may",
+    Feature.UNLINK: "delete with another client",
     Feature.EXPIRE: "delete the keys instead",
-    Feature.RESTORE: "put the backup back on a server that takes it",
+    Feature.RESTORE: "restore the backup on a server that accepts it",
     Feature.CONFIG_REWRITE: "write the setting into the server's configuration file by hand",
     Feature.CLIENT_KILL: "close the connection where that client runs",
     Feature.MEMORY_PURGE: "wait, as the allocator gives memory back by itself in time",
@@ -183,7 +183,7 @@ def refused_feature(feature: Feature, reason: str, known: Capabilities) -> str:
     other = _ALTERNATIVES.get(feature, "")
     if feature is Feature.UNLINK and known.has(Feature.EXPIRE):
         other = "let the keys expire instead of deleting them"
-    tries = [*(["log in as a user who may"] if "permission" in reason else []), *([other] if other else [])]
+    tries = [*(["log in as a user with permission"] if "permission" in reason else []), *([other] if other else [])]
     return f"{feature.value} is refused here ({reason})" + (f": {', or '.join(tries)}" if tries else "")
 
 

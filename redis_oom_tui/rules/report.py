@@ -18,7 +18,7 @@ from redis_oom_tui.rules.verdict import judge
 
 # A number that servers share may have changed unseen; and a key that expires sooner than asked is as it was.
 _KEPT = {
-    Operation.DELETE: ("was kept, as it had or may have changed", "were kept, as they had or may have changed"),
+    Operation.DELETE: ("was skipped, as it changed or may have", "were skipped, as they changed or may have"),
     Operation.EXPIRE: ("was left as it is", "were left as they are"),
 }
 _LOST = {
@@ -44,9 +44,9 @@ def report(
     `restarted` meanwhile, nobody knows. `earlier` of the keys that are gone were deleted by a run of the plan before.
 
     >>> report(Operation.DELETE, {Outcome.DELETED: 8, Outcome.CHANGED: 2}, 10, 2048)
-    'Deleted 8 of 10 keys; 2 were kept, as they had or may have changed; used memory fell by 2.0 KiB.'
+    'Deleted 8 of 10 keys; 2 were skipped, as they changed or may have; used memory fell by 2.0 KiB.'
     """
-    verb, done = ("Deleted", Outcome.DELETED) if deed is Operation.DELETE else ("Gave an expiry to", Outcome.EXPIRING)
+    verb, done = ("Deleted", Outcome.DELETED) if deed is Operation.DELETE else ("Set a TTL on", Outcome.EXPIRING)
     parts = [f"{verb} {count(counts.get(done, 0))} of {number_of_keys(total)}"]
     gone = f" ({count(earlier)} deleted by an earlier run of this plan)" if earlier else ""
     rest = (

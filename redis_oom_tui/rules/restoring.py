@@ -91,7 +91,7 @@ def backup_contents(backup: Backup) -> str:
     what = "the former expiry of " if backup.deed == Operation.EXPIRE.value else ""
     held = f" ({size(backup.held_bytes)})" if backup.held_bytes is not None else ""
     if not backup.whole:
-        return f"It was to hold {what}{number_of_keys(backup.keys)}{held} and was cut off: what is in it counts."
+        return f"It was to hold {what}{number_of_keys(backup.keys)}{held} and was interrupted: what is in it counts."
     missing = ""
     if backup.left_out_keys:
         were = "was" if backup.left_out_keys == 1 else "were"

@@ -32,7 +32,7 @@ def check(criteria: Criteria) -> None:
         if value is not None and value < (0 if what in {"idle time", "size"} else 1):
             raise BadInput(f"A {what} of {value} selects nothing: give a larger one")
     if not _narrows(criteria):
-        raise BadInput("A cleanup needs to be told which keys: a pattern, a type, an idle time, a TTL, a size or marks")
+        raise BadInput("Choose which keys first: a pattern, a type, an idle time, a TTL, a size, or marked rows")
 
 
 def _narrows(criteria: Criteria) -> bool:

@@ -70,7 +70,7 @@ def _policy(text: str) -> str:
 
 SETTINGS: Mapping[str, LimitsSetting] = {
     "maxmemory": LimitsSetting(
-        "How much the server may hold before it evicts or refuses; 0 is no limit.",
+        "Memory limit: above it, keys are evicted or writes refused. 0 is no limit.",
         lambda text: str(parse_limit(text)),
         default="0",
     ),
@@ -84,7 +84,7 @@ SETTINGS: Mapping[str, LimitsSetting] = {
         default="5",
     ),
     "maxmemory-eviction-tenacity": LimitsSetting(
-        "How long one command may be held up by evictions: 10 is the usual, 100 evicts without regard for latency.",
+        "How long one command may be held up by evictions: the default is 10; 100 ignores latency.",
         _whole(0, 100),
         default="10",
     ),

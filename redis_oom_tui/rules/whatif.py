@@ -148,16 +148,14 @@ def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], e
     if unjudged := not_judged(name):
         found.append(f"This tool does not know the policy {safe_text(name, 24)}: {unjudged}.")
     if is_volatile(name) and snapshot.expires == 0:
-        found.append(f"No key has a TTL, so {name} can evict nothing here: it equals noeviction.")
+        found.append(f"No key has a TTL, so {name} can evict nothing here: it behaves like noeviction.")
     elif enough is False:
         found.append(
             f"All that it can evict is less than the {size(over_bytes(snapshot.memory))} that must go: those keys would"
             " be lost and writes still refused."
         )
     if is_lfu(name) and snapshot.memory.policy != UNKNOWN and not is_lfu(snapshot.memory.policy):
-        found.append(
-            "Frequencies are counted only from the switch on: at first it evicts almost at random, busy keys included."
-        )
+        found.append("LFU counters start at the switch: evictions are near-random at first, hot keys included.")
     if not is_lfu(name) and is_lfu(snapshot.memory.policy) and name.endswith("-lru"):
         found.append("Idle times are wrong for keys used under an LFU policy: at first it evicts almost at random.")
     found.extend(_buffers(snapshot))

@@ -174,7 +174,7 @@ def _grant(doing: str, text: str) -> str:
     """What an administrator could do for a user who may not run `doing` at all."""
     if not doing or not _MAY_NOT_RUN.search(text):
         return ""
-    return f"; log in as a user who may, or allow it by ACL SETUSER with +{doing.lower().replace(' ', '|')}"
+    return f"; log in as a user with permission, or allow it by ACL SETUSER with +{doing.lower().replace(' ', '|')}"
 
 
 def _unreachable(text: str, where: object) -> str:

@@ -37,7 +37,7 @@ async def test_a_plan_whose_keys_are_gone_leaves_no_empty_backup(valkey: Running
             assert dict(again.counts) == {Outcome.GONE: 1, Outcome.CHANGED: 1}
             assert offers_nothing(again)
             assert again.ended == (
-                "Deleted 0 of 2 keys; 1 was kept, as it had or may have changed;"
+                "Deleted 0 of 2 keys; 1 was skipped, as it changed or may have;"
                 " 1 was gone already (1 deleted by an earlier run of this plan)."
             )
             assert undo_of_last(operator) == ""

@@ -27,7 +27,7 @@ def test_in_words(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -
     code, out = _check(cluster, capsys)
     full = cluster.primaries[2].name
     assert code == 2
-    assert out.startswith(f"OOM: {full}, the worst of 3 primaries: ")
+    assert out.startswith(f"OOM: {full} (worst of 3 primaries): ")
     assert sum(" slots  " in line for line in out.splitlines()) == 3
     assert "The primaries differ in maxmemory" in out
 

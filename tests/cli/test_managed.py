@@ -32,8 +32,8 @@ NOTHING = {
     "no INFO": "has no INFO: unknown command 'INFO'; try the server's own port instead of a proxy's",
     "INFO without memory": "answers INFO without used_memory",
     "INFO empty": "answers INFO without used_memory",
-    "a user of nothing": "log in as a user who may, or allow it by ACL SETUSER with +info",
-    "a user without the dangerous": "log in as a user who may, or allow it by ACL SETUSER with +info",
+    "a user of nothing": "log in as a user with permission, or allow it by ACL SETUSER with +info",
+    "a user without the dangerous": "log in as a user with permission, or allow it by ACL SETUSER with +info",
     "replies cut short": "closed the connection: it may be restarting",
     "another protocol": "answers, but not as Redis does: check the port",
     "noise": "answers, but not as Redis does: check the port",
@@ -76,7 +76,7 @@ _UNWALKED: dict[str, tuple[int, str]] = {
 DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
     "CONFIG renamed away": {
         "check": (2, f"CONFIG GET is refused here: {_ELSEWHERE}"),
-        "report": (0, "nothing is said of what does not fit this server among them"),
+        "report": (0, "no advice on what does not fit this server among them"),
         "limits": (0, "maxmemory-samples ?"),
         "limits --json": (0, "has no CONFIG GET: unknown command"),
         "limits --set": (3, _ELSEWHERE),
@@ -127,8 +127,8 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
     },
     "a user of INFO alone": {
         **_UNWALKED,
-        "limits": (0, "log in as a user who may, or set it in"),
-        "limits --set": (3, "log in as a user who may, or set it in"),
+        "limits": (0, "log in as a user with permission, or set it in"),
+        "limits --set": (3, "log in as a user with permission, or set it in"),
         "plan": (3, "TYPE is refused here"),
         "plan by idle time": (3, "This server tells no idle times"),
         "cleanup": (3, "UNLINK is refused here"),
@@ -141,10 +141,10 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "report": (0, "By a scan of all keys that this user may read (109,"),
     },
     "a user who reads": {
-        "limits": (0, "log in as a user who may, or set it in"),
-        "limits --set": (3, "log in as a user who may, or set it in"),
+        "limits": (0, "log in as a user with permission, or set it in"),
+        "limits --set": (3, "log in as a user with permission, or set it in"),
         "plan": (0, "This plan cannot be run from here. UNLINK is refused here"),
-        "cleanup": (3, "log in as a user who may, or"),
+        "cleanup": (3, "log in as a user with permission, or"),
         "report": (0, "CLIENT NO-TOUCH cannot be used here"),
     },
 }
@@ -237,7 +237,7 @@ def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., Said])
     assert document["volatile_keys"] is document["volatile_bytes"] is None
     assert {family["no_ttl_keys"] for family in document["patterns"]} == {None}
     assert "have a TTL" not in words
-    assert "never expire" not in told
+    assert "have no TTL" not in told
     assert "None of" not in told
 
 
@@ -246,7 +246,7 @@ def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., Said])
     [
         ("DUMP and RESTORE renamed away", "has no RESTORE: unknown command 'RESTORE'"),
         ("a user of some keys", "No permissions to access a key"),
-        ("a user who reads", "log in as a user who may, or allow it by ACL SETUSER with +restore"),
+        ("a user who reads", "log in as a user with permission, or allow it by ACL SETUSER with +restore"),
     ],
 )
 def test_a_restore_that_fails_says_for_what(name: str, why: str, say: Callable[..., Said], backup: Path) -> None:

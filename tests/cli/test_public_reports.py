@@ -49,7 +49,7 @@ INDEX: dict[str, tuple[str, Right]] = {
         "elasticache-serverless-like",
         Right(
             "limit-unknown", "warning",
-            ("its limit is not reported", "800 writes refused since its counters began"),
+            ("its limit is not reported", "800 writes refused since the last restart or CONFIG RESETSTAT"),
             ("one-cluster-node",),
             ("maxmemory", "maxmemory_policy"),
             (*UNLIMITED, "writes are accepted", "noeviction"),
@@ -85,7 +85,7 @@ INDEX: dict[str, tuple[str, Right]] = {
         "redis4574-query-buffers",
         Right(
             "refusing-buffers", "oom",
-            ("buffers of clients and replicas hold 4.8 GiB of it, not data",),
+            ("client and replica buffers use 4.8 GiB of it, not data",),
             ("client-hogs",),
             ("mem_clients_normal",),
             ("maxmemory could go", "noeviction evicts nothing"),

@@ -71,7 +71,7 @@ def test_the_verdict_names_the_node_and_what_nobody_knows() -> None:
     assert "All 2 primaries" in well.reason
     full = judge(on_cluster(view(1, said(1, used=101 * MIB)), view(2, said(2))))
     assert full.level is Level.OOM
-    assert full.reason.startswith("127.0.0.1:1, the worst of 2 primaries: Refusing writes")
+    assert full.reason.startswith("127.0.0.1:1 (worst of 2 primaries): Refusing writes")
     dark = judge(on_cluster(view(1, said(1)), view(2, None)))
     assert dark.level is Level.UNKNOWN
     assert "127.0.0.1:2 did not answer" in dark.reason

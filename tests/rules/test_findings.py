@@ -109,9 +109,9 @@ def test_what_is_not_allowed_here_is_said_beside_the_advice() -> None:
     managed = Capabilities().without(Feature.CONFIG_SET, "unknown command 'CONFIG'").without(Feature.CLIENT_KILL, "no")
     hog = ClientBuffer(1, "10.0.0.1:1", total_bytes=500 * MIB, output_bytes=500 * MIB)
     found = told(look(used=960 * MIB), clients=(hog,), capabilities=managed)
-    assert found["raise-limit"].evidence[-1] == "not to be had here: CONFIG SET (unknown command 'CONFIG')"
+    assert found["raise-limit"].evidence[-1] == "not available here: CONFIG SET (unknown command 'CONFIG')"
     assert "CONFIG SET is refused here: set it in the provider's console" in found["raise-limit"].advice
-    assert found["client-hogs"].evidence[-1] == "not to be had here: CLIENT KILL (no)"
+    assert found["client-hogs"].evidence[-1] == "not available here: CLIENT KILL (no)"
     assert not any("not to be had" in text for text in told(look(used=960 * MIB))["raise-limit"].evidence)
 
 
@@ -176,7 +176,7 @@ def test_fragmentation_by_bytes() -> None:
 def test_keys_that_stay_too_long() -> None:
     forgetful = scanned(family(b"session:*", 10_000, 50 * MIB, no_ttl=800))
     straggling = told(look(), forgetful)["no-ttl-stragglers"]
-    assert "800 of 10,000 keys session:* never expire" in straggling.title
+    assert "800 of 10,000 keys in session:* have no TTL" in straggling.title
     assert straggling.lever is not None
     assert straggling.lever.match == b"session:*"
     assert straggling.saves_bytes is not None
@@ -211,7 +211,7 @@ def test_names_tell_what_is_of_passing_use(pattern: bytes, passes: bool) -> None
 def test_data_that_nobody_uses_any_more() -> None:
     old = family(b"invoice:*", 900, 40 * MIB, no_ttl=900, idle_quantiles=(40 * DAY, 72 * DAY, 97 * DAY))
     found = told(look(), scanned(old))["old-data"]
-    assert "were not used for 72d00h" in found.title
+    assert "have been idle for 72d00h" in found.title
     assert found.saves_bytes == (32 * MIB, 40 * MIB)
     used = replace(old, idle_quantiles=(60, 3600, 97 * DAY))
     assert "old-data" not in told(look(), scanned(used))
@@ -311,9 +311,9 @@ def test_a_family_that_stands_in_several_databases_is_judged_by_the_sample_of_it
         found = find(look(), scanned(here, there), values=values, settings=settings)
         titles = [f.title for f in found if f.id == "encoding-limit"]
         assert len(titles) == 1
-        assert "of db 0" in titles[0]
+        assert "(db 0)" in titles[0]
     only_there = find(look(), scanned(here, there), values=(replace(table, db=3),), settings=settings)
-    assert ["of db 3" in f.title for f in only_there if f.id == "encoding-limit"] == [True]
+    assert ["(db 3)" in f.title for f in only_there if f.id == "encoding-limit"] == [True]
 
 
 def test_values_are_summed_up() -> None:
@@ -392,7 +392,7 @@ def test_whatever_is_scanned_findings_are_harmless_text(
 def test_a_family_of_one_database_among_several_is_told_and_mended_as_that() -> None:
     both = [family(b"session:*", 10_000, 50 * MIB, no_ttl=gone, db=db) for db, gone in ((0, 0), (3, 800))]
     found = told(look(), scanned(*both))["no-ttl-stragglers"]
-    assert "800 of 10,000 keys session:* of db 3 never expire" in found.title
+    assert "800 of 10,000 keys in session:* (db 3) have no TTL" in found.title
     assert found.lever is not None
     assert (found.lever.match, found.lever.db) == (b"session:*", 3)
 

@@ -81,7 +81,7 @@ async def test_slots_that_nobody_serves(cluster: RunningCluster) -> None:
     finally:
         with first.server.client() as client:
             client.execute_command("CLUSTER ADDSLOTS", 7)
-    assert found["slots-open"].title == "1 of 16,384 slots are served by no node"
+    assert found["slots-open"].title == "1 of 16,384 slots are not served by any node"
 
 
 async def test_keys_are_the_sum_of_the_primaries(cluster: RunningCluster) -> None:

@@ -48,7 +48,7 @@ async def test_a_replica_that_would_evict_on_promotion(flavour: str) -> None:
             lost = await live.replicas()
         await live.close()
     assert [finding.level for finding in found] == [Level.CRITICAL]
-    assert "on promotion it would evict" in found[0].title
+    assert "if promoted, it would evict" in found[0].title
     assert all(view.snapshot is None and view.error for view in lost)
     assert [finding.id for finding in replica_findings(primary, lost)] == ["replica-unseen"]
 
@@ -60,7 +60,7 @@ def test_check_says_it(capsys: pytest.CaptureFixture[str]) -> None:
             client.config_set("maxmemory-policy", "allkeys-lru")
         with pytest.raises(SystemExit):
             entry.main(["-p", str(connection.address.port), "check"])
-    assert "on promotion it would evict" in capsys.readouterr().out
+    assert "if promoted, it would evict" in capsys.readouterr().out
 
 
 async def test_a_scan_of_a_replica_says_what_it_cannot_know(flavour: str) -> None:

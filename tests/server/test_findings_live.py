@@ -96,7 +96,7 @@ async def test_clients_that_hold_buffers(flavour: str) -> None:
             if "client-hogs" in found and ("maxmemory-clients" in found or flavour == "redis6"):
                 break
             await asyncio.sleep(0.05)
-        assert "a writer of unfinished commands" in found["client-hogs"].evidence[0]
+        assert "a client sending an incomplete command" in found["client-hogs"].evidence[0]
         assert found["client-hogs"].lever is not None
         assert found["client-hogs"].lever.client_id
         assert ("maxmemory-clients" in found) == (flavour != "redis6")
@@ -237,7 +237,7 @@ async def test_data_that_nobody_uses_any_more(flavour: str) -> None:
                 pipeline.restore(f"invoice:{number}", 0, saved, idletime=(60 + number % 9) * DAY)
             pipeline.execute()
         found, _ = await told(server)
-        assert "were not used for" in found["old-data"].title
+        assert "have been idle for" in found["old-data"].title
 
 
 async def test_what_may_not_be_read_here(flavour: str) -> None:

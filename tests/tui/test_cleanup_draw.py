@@ -188,7 +188,7 @@ def test_a_short_reason_stands_in_its_line_alone():
 
 @pytest.mark.parametrize("plan", [a_plan(), replace(a_plan(), deed=Operation.EXPIRE, expire_seconds=900)])
 def test_what_will_expire_is_not_said_to_have_freed_nothing(plan):
-    run = RunView(total_keys=40, counts={Outcome.EXPIRING: 40}, ended="Gave an expiry to 40 of 40 keys.")
+    run = RunView(total_keys=40, counts={Outcome.EXPIRING: 40}, ended="Set a TTL on 40 of 40 keys.")
     lines = cleanup_draw.run_lines(CleanupState(Stage.REPORT, plan=plan, run=run), None, 80, 24, DrawStyle())
     told = "\n".join("".join(text for text, _ in line) for line in lines)
     expires = plan.deed is Operation.EXPIRE

@@ -53,7 +53,9 @@ def user(command: str) -> str:
 _HELD_BACK = "answers INFO without used_memory, so nothing can be said about its memory: try a user who may read all"
 _CLOSED = "closed the connection: it may be restarting, full of clients"
 _NOT_REDIS = "answers, but not as Redis does: check the port, and whether it wants --tls"
-_NO_INFO = f"does not let this user run INFO: {user('info')}; log in as a user who may, or allow it by ACL SETUSER"
+_NO_INFO = (
+    f"does not let this user run INFO: {user('info')}; log in as a user with permission, or allow it by ACL SETUSER"
+)
 # Without INFO the keys can be walked all the same; what a share would be of is not known.
 _WALKED = ("COMPLETE 203 keys", "K ? list none", "120 cache:v1:*")
 
@@ -103,7 +105,10 @@ DIFFERENT: dict[str, Said] = {
     "a user of INFO alone": {
         "triage": ("! Not readable here: keys, sizes of keys, types, TTLs, clients, settings", user("client|list")),
         "hogs": ("no scan here", "SCAN is refused"),
-        "limits": (f"CONFIG SET is refused here ({user('config|set')}): log in as a user who may, or", "203 ? ?"),
+        "limits": (
+            f"CONFIG SET is refused here ({user('config|set')}): log in as a user with permission",
+            "203 ? ?",
+        ),
         "cleanup": (f"Keys cannot be looked for: SCAN is refused here: {user('scan')}",),
     },
     "a user of nothing": nothing(f"unix: {_NO_INFO}"),
@@ -113,7 +118,7 @@ DIFFERENT: dict[str, Said] = {
     },
     "a user who reads": {
         "triage": ("Not readable here: clients and settings", f"CLIENT LIST is refused here: {user('client|list')}"),
-        "limits": (f"CONFIG SET is refused here ({user('config|set')}): log in as a user who may",),
+        "limits": (f"CONFIG SET is refused here ({user('config|set')}): log in as a user with permission",),
         "cleanup": (f"This plan cannot be run from here. UNLINK is refused here ({user('unlink')}): log in",),
     },
     "a user without the dangerous": nothing(f"unix: {_NO_INFO}", *_WALKED),

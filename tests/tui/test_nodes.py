@@ -147,7 +147,7 @@ async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_na
 
 
 def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -> None:
-    said = "n:7002 does not let this user run CONFIG SET: log in as a user who may, or set it in the file"
+    said = "n:7002 does not let this user run CONFIG SET: log in as a user with permission, or set it in the file"
     entry = AuditEntry(10.0, "a", "set", "n:7002", "sre", "maxmemory: 1 to 2", 12.0, said, False)
     every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
     lines = _lines(every, 80)

@@ -189,7 +189,7 @@ async def test_values_that_were_not_looked_into_are_told(read, told):
     async with app.run_test(size=(120, 36)) as pilot:
         app.scanner.values = (FamilySample(b"page:*", "string", 4, value_bytes=read),)
         await until(pilot, lambda: app.reading is not None and len(app.reading.samples) > 2)
-        await until(pilot, lambda: ("Values were not looked into" in screen_text(app)) is told)
+        await until(pilot, lambda: ("Values not sampled" in screen_text(app)) is told)
 
 
 async def test_findings_of_one_kind_are_each_reached_by_the_cursor():

@@ -91,7 +91,7 @@ def _as_allowed(finding: Finding, capabilities: Capabilities, address: Address) 
     refusal = None if needed is None else capabilities.why_not(needed)
     if lever is None or needed is None or refusal is None:
         return finding
-    evidence = (*finding.evidence, f"not to be had here: {needed} ({safe_text(refusal, 120)})")
+    evidence = (*finding.evidence, f"not available here: {needed} ({safe_text(refusal, 120)})")
     if lever.setting is None:
         return replace(finding, evidence=evidence)
     elsewhere = f"{needed} is refused here: {where_to_set(address, lever.setting, lever.value or '')}."

@@ -8,14 +8,14 @@ from redis_oom_tui.rules.breakdown import HOG_BYTES, ClientKind, Hog, Share, bre
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 
 _READ_FASTER = {
-    ClientKind.SUBSCRIBER: "Make the subscriber read faster, or give it fewer channels; a stream with a trim can wait.",
+    ClientKind.SUBSCRIBER: "Make the subscriber faster, subscribe it to fewer channels, or use a trimmed stream.",
     ClientKind.SENDER: "Send large values in parts, and close connections that stopped half-way.",
     ClientKind.READER: "Read replies as they come, and ask in pages (SCAN, LRANGE, HSCAN) instead of at once.",
-    ClientKind.REPLICA: "Mend the replica or its link; it is fed again from the backlog or by a full sync.",
+    ClientKind.REPLICA: "Fix the replica or its link; it will resync from the backlog or in full.",
 }
 # Measured on 6.2 to 9.1: 20,000 channels took 4.3 to 5.1 MB.
 _CHANNEL_BYTES = (180, 300)
-_NO_KEY = "It shows as data, but no key holds it: it goes when the clients that asked for it let go."
+_NO_KEY = "It shows as data, but no key holds it: it is freed when those clients disconnect or unsubscribe."
 
 
 @finding("monitor")

@@ -110,7 +110,7 @@ class Case(Struct, frozen=True, dict=True):
     def named(self, row: PatternRow) -> str:
         """A family's name for a sentence, with its database where the scan has several."""
         name = safe_text(row.pattern, _NAME_CELLS)
-        return f"{name} of db {row.db}" if self._databases > 1 else name
+        return f"{name} (db {row.db})" if self._databases > 1 else name
 
     @cached_property
     def _databases(self) -> int:

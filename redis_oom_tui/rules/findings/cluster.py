@@ -45,7 +45,7 @@ def _absent(fleet: ClusterView) -> Iterator[Finding]:
         yield Finding(
             id="slots-open",
             level=Level.CRITICAL,
-            title=f"{count(fleet.open_slots)} of 16,384 slots are served by no node",
+            title=f"{count(fleet.open_slots)} of 16,384 slots are not served by any node",
             advice="Every command on their keys fails: bring the lost primary back or promote its replica "
             "(CLUSTER FAILOVER TAKEOVER on it).",
         )
@@ -55,7 +55,7 @@ def _absent(fleet: ClusterView) -> Iterator[Finding]:
             if not view.node.is_primary:
                 role = f"replica of {safe_text(view.node.primary, 80)}"
             opinion = (
-                "counts it as failed" if view.node.failed else "does not count it as failed: look at the way there"
+                "counts it as failed" if view.node.failed else "does not count it as failed: check the network path"
             )
             yield Finding(
                 id="node-lost",
@@ -98,7 +98,7 @@ def _disagreement(fleet: ClusterView) -> Iterator[Finding]:
             id=f"differs-{difference.name}",
             level=Level.WARNING if grave else Level.OK,
             title=f"The primaries differ in {safe_text(difference.name, 60)}: {'; '.join(parts)}",
-            advice="Set it alike on every node, replicas too, or the next failover or resharding brings a surprise."
+            advice="Set the same value on every node, replicas included, or the next failover changes it."
             if difference.name != "version"
             else "Finish the upgrade: until then nodes treat the same command differently.",
             lever=Remedy("limits", setting=difference.name, value=difference.values[0][0])
@@ -116,12 +116,12 @@ def promotion_risk(replica: Snapshot, primary: Snapshot) -> str | None:
     policy = replica.memory.policy
     if limit is not None and held is not None and held > limit:
         if is_allkeys(policy):
-            return f"on promotion it would evict {size(held - limit)} of data within a second or so ({policy})"
+            return f"if promoted, it would evict {size(held - limit)} of data within a second or so ({policy})"
         if is_volatile(policy) and primary.expires:
-            return f"on promotion it would evict keys with a TTL until {size(held - limit)} are gone ({policy})"
+            return f"if promoted, it would evict keys with a TTL until {size(held - limit)} are gone ({policy})"
         if not is_known(policy):
-            return f"on promotion it would evict or refuse writes: its policy {safe_text(policy, 24)} is not known here"
-        return f"on promotion it would refuse every write at once: it is over its limit by {size(held - limit)}"
+            return f"if promoted, it would evict or refuse writes: its policy {safe_text(policy, 24)} is not known here"
+        return f"if promoted, it would refuse every write at once: it is over its limit by {size(held - limit)}"
     if is_allkeys(policy) and not is_allkeys(primary.memory.policy):
         return f"after a failover any key may be evicted ({policy}), which {primary.memory.policy} never does"
     if limit is not None and not primary.memory.limit_unknown and (primary.memory.maxmemory_bytes or limit + 1) > limit:
@@ -138,7 +138,7 @@ def replica_findings(primary: Snapshot, replicas: Iterable[NodeView]) -> Iterato
             yield Finding(
                 id="replica-unseen",
                 level=Level.OK,
-                title=f"The replica {safe_text(view.name, 80)} could not be looked at from here",
+                title=f"The replica {safe_text(view.name, 80)} could not be reached from here",
                 advice=f"{safe_text(view.error, 300)}. Compare its limit and policy before a failover.",
             )
 

@@ -20,12 +20,12 @@ BY_TYPE = {
         "stream-untrimmed",
         "is a large stream",
         "If nothing trims it, do so by hand (XTRIM key MAXLEN ~ N) once you know how much of it is still wanted.",
-        "Write with XADD key MAXLEN ~ N, and acknowledge (XACK) what was worked off.",
+        "Write with XADD key MAXLEN ~ N, and XACK what has been processed.",
     ),
     "list": (
         "queue-growing",
         "is a large list",
-        "If it is a queue, see whether its consumers live; LTRIM by hand keeps the part that is still wanted.",
+        "If it is a queue, check that its consumers are alive; LTRIM keeps the part you still need.",
         "Give queues a limit (LTRIM after LPUSH), and watch their length.",
     ),
     "zset": (
@@ -36,21 +36,21 @@ BY_TYPE = {
     ),
     "hash": (
         "giant-key",
-        "is one giant hash",
-        "Look at it in Hogs; if it can go, Cleanup frees it in the background.",
+        "is a giant hash",
+        "Inspect it in Hogs; if it can be deleted, Cleanup frees it in the background.",
         "Split it by a part of the field's name, so that parts can expire and be evicted.",
     ),
     "set": (
         "giant-key",
-        "is one giant set",
-        "Look at it in Hogs; if it can go, Cleanup frees it in the background.",
+        "is a giant set",
+        "Inspect it in Hogs; if it can be deleted, Cleanup frees it in the background.",
         "Split it, or count with PFADD where only the number is wanted.",
     ),
 }
 _PLAIN = (
     "giant-key",
-    "is one giant key",
-    "Look at it in Hogs; if it can go, Cleanup frees it in the background.",
+    "is a giant key",
+    "Inspect it in Hogs; if it can be deleted, Cleanup frees it in the background.",
     "Keep large values elsewhere (a file, an object store), or in parts, or compressed.",
 )
 
@@ -85,8 +85,8 @@ def growth(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="grew",
                 level=Level.WARNING,
-                title=f"{case.named(row)} grew by {size(gained)} since the scan before",
-                advice="Find its writer: what grows this fast fills the next limit as well.",
+                title=f"{case.named(row)} grew by {size(gained)} since the previous scan",
+                advice="Find what writes it: at this rate it will fill any new limit too.",
                 evidence=(
                     f"{size(bytes_before)} before, {size(row.size)} now",
                     f"{keys_before:,} keys before, {row.keys:,} now",
@@ -156,7 +156,7 @@ def stragglers(case: Case) -> Iterator[Finding]:
         yield Finding(
             id="no-ttl-stragglers",
             level=Level.WARNING,
-            title=f"{count(row.no_ttl_keys)} of {count(row.keys)} keys {case.named(row)} never expire",
+            title=f"{count(row.no_ttl_keys)} of {count(row.keys)} keys in {case.named(row)} have no TTL",
             advice="Expire or delete those without a TTL in Cleanup; the others of their family go by themselves.",
             evidence=(f"{percent(1 - row.no_ttl_keys / row.keys)} of the family has a TTL", f"about {size(amount)}"),
             # Which of the family's keys they are is known, their own sizes are not.
@@ -177,8 +177,8 @@ def passing_data(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="no-ttl-family",
                 level=Level.WARNING,
-                title=f"None of {count(row.keys)} keys {case.named(row)} expires",
-                advice="If their use passes, as their name says, expire them in Cleanup over some minutes.",
+                title=f"{count(row.keys)} keys in {case.named(row)} have no TTL",
+                advice="If these are cache or session data, as the name suggests, give them a TTL in Cleanup.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}, no TTL", *_idle(row)),
                 saves_bytes=(0, held),
                 lever=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),
@@ -199,7 +199,7 @@ def old_data(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="old-data",
                 level=Level.OK,
-                title=f"Half of {count(row.keys)} keys {name} were not used for {duration(middle)}",
+                title=f"Half of the {count(row.keys)} keys in {name} have been idle for {duration(middle)}",
                 advice="Plan a cleanup of what is idle for over 30 days; it shows every key before anything goes.",
                 evidence=_idle(row),
                 saves_bytes=(int(share[0] * held), int(share[1] * held)),
@@ -228,12 +228,12 @@ def long_ttls(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="long-ttl",
         level=Level.OK,
-        title=f"{count(len(late))} large keys lie idle and keep a TTL of over {duration(7 * _DAY)}",
+        title=f"{count(len(late))} large idle keys still have a TTL above {duration(7 * _DAY)}",
         advice="Shorten their TTL in Cleanup (expire in place of delete), and where they are written.",
         evidence=(f"{size(held)} in all", f"one idle for {duration(idlest.idle_seconds)}"),
         saves_bytes=(0, held),
         lever=Remedy("cleanup"),
-        in_the_application="Take the TTL from how long a value is asked for, not from how long it might be.",
+        in_the_application="Base TTLs on how long values are actually read.",
     )
 
 
@@ -252,7 +252,8 @@ def unreaped(case: Case) -> Iterator[Finding]:
         id="expired-unreaped",
         level=Level.OK,
         title=f"About {count(dead)} keys have expired and still hold memory",
-        advice="Walk all keys once (a scan in Hogs, or reap in Cleanup): the server drops the expired ones it meets.",
+        advice='Scan all keys once (Hogs r, or "purge expired" in Cleanup): the server frees expired keys as it meets'
+        " them.",
         evidence=(f"expired_stale_perc {stale * 100:.1f} of {count(expires)} keys with a TTL",),
         # What is dead is a moving mean of samples, which was seen a third too low, and whose keys need not be average.
         saves_bytes=(int(dead * each / 4), int(dead * each * 3)),
@@ -264,4 +265,4 @@ def _idle(row: PatternRow) -> tuple[str, ...]:
     if row.idle_quantiles is None:
         return ()
     _, middle, high = row.idle_quantiles
-    return (f"half of them idle for {duration(middle)} or more, a tenth for {duration(high)}",)
+    return (f"idle: median {duration(middle)}, top 10 % {duration(high)}",)

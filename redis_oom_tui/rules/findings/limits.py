@@ -65,9 +65,9 @@ def raise_limit(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="raise-limit",
         level=case.near,
-        title=f"The host has room: maxmemory could go from {size(limit)} to {size(wanted)}",
-        advice="Raise it for relief now, then find what grew; check a container's own limit first.",
-        evidence=(f"the server sees {size(host)} of memory and takes {size(memory.rss_bytes)} of it",),
+        title=f"The host has room: maxmemory can be raised from {size(limit)} to {size(wanted)}",
+        advice="Raise it for immediate relief, then find what grew. Check the container's own limit first.",
+        evidence=(f"host RAM {size(host)}, of which the server uses {size(memory.rss_bytes)} (RSS)",),
         lever=Remedy("limits", setting="maxmemory", value=str(wanted)),
     )
 
@@ -83,7 +83,7 @@ def volatile_without_ttl(case: Case) -> Iterator[Finding]:
         id="volatile-no-ttl",
         level=case.at_least_warning,
         title=f"{case.policy} can evict nothing: no key has a TTL",
-        advice="Give a TTL to what may go, or choose allkeys-lru if every key may (a cache).",
+        advice="Set TTLs on expendable keys, or use allkeys-lru if this is a pure cache.",
         evidence=(f"{count(case.now.keys)} keys, 0 with a TTL",),
         lever=Remedy("limits", setting="maxmemory-policy", value="allkeys-lru"),
         in_the_application=_TTL_ON_WRITE,
@@ -100,8 +100,8 @@ def cache_without_eviction(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="cache-noeviction",
         level=case.near,
-        title=f"{percent(expires / keys)} of the keys expire anyway, and noeviction refuses writes instead",
-        advice="If they are a cache, volatile-lru lets the longest unused of them go early; the others stay.",
+        title=f"{percent(expires / keys)} of the keys have a TTL, but noeviction refuses writes and evicts none",
+        advice="If they are a cache, volatile-lru evicts the least recently used of them; the rest stay.",
         evidence=(f"{count(expires)} of {count(keys)} keys have a TTL", f"they hold {size(held) if held else '?'}"),
         saves_bytes=(0, int(held * case.scale)) if held else None,
         lever=Remedy("limits", setting="maxmemory-policy", value="volatile-lru"),
@@ -120,7 +120,7 @@ def store_with_eviction(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="store-allkeys",
         level=Level.WARNING,
-        title=f"{case.policy} may evict data that applications count on",
+        title=f"{case.policy} may evict data your applications rely on",
         advice="Move such data to a server of its own under noeviction, or choose volatile-lru and TTLs for the rest.",
         evidence=found,
         lever=Remedy("limits", setting="maxmemory-policy", value="volatile-lru"),
@@ -134,12 +134,12 @@ def samples(case: Case) -> Iterator[Finding]:
     value = case.settings.get("maxmemory-samples", "")
     if not value.isdigit() or 5 <= int(value) <= 10 or case.policy == "noeviction" or case.near is Level.OK:
         return
-    effect = "chooses its victims badly" if int(value) < 5 else "spends CPU on choosing its victims"
+    effect = "picks poor eviction candidates" if int(value) < 5 else "spends CPU choosing eviction candidates"
     yield Finding(
         id="samples",
         level=Level.OK,
         title=f"maxmemory-samples is {value}: eviction {effect}",
-        advice="5 is the usual; 10 comes close to a true LRU.",
+        advice="The default is 5; 10 approximates true LRU.",
         evidence=(f"maxmemory-samples {value}",),
         lever=Remedy("limits", setting="maxmemory-samples", value="5" if int(value) < 5 else "10"),
     )
@@ -159,7 +159,7 @@ def blocking_frees(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id=setting,
                 level=Level.OK,
-                title=f"{setting} is no, and a key of {size(huge[0].size)} would block the server when it goes",
+                title=f'{setting} is "no": freeing a key of {size(huge[0].size)} will block the server',
                 advice="Set it to yes: freeing then happens in the background (seconds of blocking were measured).",
                 evidence=(f"{count(len(huge))} collections of 32 MiB or more",),
                 lever=Remedy("limits", setting=setting, value="yes"),
@@ -185,7 +185,7 @@ def fragmentation(case: Case) -> Iterator[Finding]:
         id="fragmentation",
         level=Level.WARNING if case.host and memory.rss_bytes > 0.8 * case.host else Level.OK,
         title=f"{size(waste)} of RAM is held beyond what is used",
-        advice=f"{advice} It does not count towards maxmemory: this mends the host, not refused writes.",
+        advice=f"{advice} It does not count towards maxmemory: this helps the host, not refused writes.",
         evidence=(
             f"rss {size(memory.rss_bytes)}, used {size(memory.used_bytes)}, {memory.allocator or 'allocator ?'}",
         ),

@@ -178,7 +178,7 @@ def refused_reads(case: Case) -> Iterator[Finding]:
         advice="What is not listed on this screen may still be wrong. Log in as a user who may run what is named below,"
         " or ask for it where the server is managed: none of it changes anything.",
         evidence=tuple(
-            f"{feature.value} is refused ({safe_text(known.why_not(feature) or '', 120)}): nothing is said of {unsaid}"
+            f"{feature.value} is refused ({safe_text(known.why_not(feature) or '', 120)}): no advice on {unsaid}"
             for feature, (_, unsaid) in lost.items()
         ),
     )
@@ -193,7 +193,7 @@ def unread_values(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="values-unread",
         level=Level.OK,
-        title="Values were not looked into: nothing said of compression or numbers",
+        title="Values not sampled: no advice on compression or integers",
         advice="Values are read only behind CLIENT NO-TOUCH (Redis 7.2, 7.4 and 8.4, Valkey): without it, reading would"
         " make idle keys look used, and this tool leaves no trace.",
         evidence=() if refused is None else (f"{Feature.NO_TOUCH.value}: {safe_text(refused, 120)}",),

@@ -122,7 +122,7 @@ def long_names(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="long-names",
                 level=Level.OK,
-                title=f"{count(row.keys)} names {case.named(row)} repeat {cut + 4 * len(fixed)} fixed bytes",
+                title=f"{count(row.keys)} key names in {case.named(row)} repeat {cut + 4 * len(fixed)} constant bytes",
                 advice=f"Names with four letters in place of each long part would be {cut} bytes shorter, every time.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}",),
                 saves_bytes=(low, high),
@@ -146,7 +146,7 @@ def numbers_as_text(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="numbers-as-text",
                 level=Level.OK,
-                title=f"{case.named(row)} holds numbers that are stored as text",
+                title=f"{case.named(row)} stores numbers as text",
                 advice='Write plain integers (42, not 0042, 42.0 or "42"): they then live inside the key\'s own entry.',
                 evidence=(f"{share * 100:.0f} % of {sample.sampled_keys} sampled values", _encodings(sample)),
                 saves_bytes=(low, high),
@@ -211,8 +211,8 @@ def _packed(case: Case, row: PatternRow, sample: FamilySample, tables: float) ->
         yield Finding(
             id="encoding-limit",
             level=Level.OK,
-            title=f"{case.named(row)} has about {elements:.0f} members each, just over {name} {limit}",
-            advice=f"Set {name} to {wanted} on the server: each key packs itself when it is written anew or restored.",
+            title=f"Keys in {case.named(row)} have about {elements:.0f} members, just above {name} {limit}",
+            advice=f"Set {name} to {wanted} on the server: each key is re-encoded when it is next written or restored.",
             evidence=(f"{count(row.keys)} keys, {size(row.size)}", f"{percent(tables)} of the sampled ones are tables"),
             saves_bytes=(low, high),
             lever=remedy_for(row, "hogs"),
@@ -275,7 +275,7 @@ def _compressed(name: str, whole: PatternRow, group: list[_Packing]) -> Finding:
     return Finding(
         id="compressible",
         level=Level.OK,
-        title=f"Values of {name} pack to {percent(ratio)} of their size",
+        title=f"Values in {name} compress to {percent(ratio)} of their size",
         advice="Compress them in the application: the server stores what it is given.",
         evidence=(
             f"{sum(one.sample.sampled_keys for one in group)} sampled{json}",

@@ -93,8 +93,8 @@ CAUSES = (
     Cause(
         "buffers",
         buffers_hold_it,
-        lambda facts: f"buffers of clients and replicas hold {size(facts.buffer_bytes)} of it, not data",
-        "See in Triage which client holds the buffers and close it; deleting keys or evicting does not help.",
+        lambda facts: f"client and replica buffers use {size(facts.buffer_bytes)} of it, not data",
+        "Kill the client holding the buffers (Triage, c). Deleting or evicting keys will not help.",
         ("INFO memory (mem_clients_normal, mem_clients_slaves)", "CLIENT LIST (tot-mem)"),
     ),
     Cause(
@@ -122,13 +122,15 @@ CAUSES = (
         "nothing-left",
         lambda facts: not facts.now.keys and facts.now.keyspace_known,
         _no_key_left,
-        "Raise maxmemory in Limits, and see in Triage what holds the memory: it is no key.",
+        "Raise maxmemory (Limits), then find what uses the memory (Triage): it is not keys.",
         ("INFO keyspace", "MEMORY STATS"),
     ),
     Cause(
         "no-ttl",
         lambda facts: is_volatile(facts.policy) and not facts.now.expires,
-        lambda facts: f"{facts.policy} may evict only keys with a TTL, and none of {count(facts.now.keys)} has one",
+        lambda facts: (
+            f"{facts.policy} can only evict keys with a TTL, and none of the {count(facts.now.keys)} keys has one"
+        ),
         "Free some memory in Cleanup; then give keys a TTL, or choose another policy in Limits.",
         ("INFO memory (maxmemory_policy)", "INFO keyspace (expires)"),
         of_policy=True,

@@ -34,7 +34,7 @@ def buffers(facts: Facts) -> Verdict | None:
     """Close to the limit by what clients have not read, so that making room among the keys is in vain."""
     if facts.near is Level.OK or not buffers_hold_it(facts) or facts.now.server.is_replica:
         return None
-    loss = f"; {facts.policy} evicts keys in vain" if facts.can_evict else ""
+    loss = f"; {facts.policy} is evicting but cannot keep up" if facts.can_evict else ""
     reason = f"At {in_use(facts)}, but {why_full(facts)}{loss}."
     cause = cause_of(facts)
     return say(facts, facts.near, "buffers", reason, cause.first_step, confirm=cause.confirm)
@@ -102,7 +102,7 @@ def evicting(facts: Facts) -> Verdict | None:
     if facts.near is Level.OK:
         reason = f"Has room again at {in_use(facts)}: {facts.policy} evicted {rate} keys/s for it{unrefused}."
     else:
-        reason = f"Full and evicting as {facts.policy} should: {rate} keys/s at {in_use(facts)}{unrefused}."
+        reason = f"Full; {facts.policy} is evicting normally: {rate} keys/s at {in_use(facts)}{unrefused}."
     return say(facts, Level.OK, "evicting", reason)
 
 
@@ -111,7 +111,7 @@ def full_cache(facts: Facts) -> Verdict | None:
     """Nearly full, with eviction ready to make room."""
     if facts.near is Level.OK or facts.now.server.is_replica:
         return None
-    reason = f"At {in_use(facts)}, which is how a full cache looks: {facts.policy} makes room by evicting."
+    reason = f"At {in_use(facts)}, normal for a full cache: {facts.policy} makes room by evicting."
     return say(facts, Level.OK, "full-cache", reason)
 
 

@@ -21,9 +21,8 @@ def loading(facts: Facts) -> Verdict | None:
     """Every command but a few is answered with LOADING."""
     if not facts.now.activity.loading or (facts.now.server.is_replica and facts.now.activity.copying_master):
         return None
-    reason = (
-        f"Loading its data set into memory, {size(facts.now.memory.used_bytes)} so far: it serves nobody until done."
-    )
+    held = size(facts.now.memory.used_bytes)
+    reason = f"Loading its data set into memory, {held} so far: no commands are served until it finishes."
     return say(facts, Level.CRITICAL, "loading", reason, "Wait for the end of loading before you change anything.")
 
 
@@ -35,17 +34,17 @@ def loading(facts: Facts) -> Verdict | None:
 def writes_blocked(facts: Facts) -> Verdict | None:
     """MISCONF and NOREPLICAS refuse every write."""
     lacking, unsaved = too_few_replicas(facts), unsaved_stops_writes(facts)
-    few = f"too few replicas are in touch{_replicas(facts)}"
+    few = f"too few replicas connected{_replicas(facts)}"
     if unsaved and lacking:
         reason = (
-            f"Refusing every write, also deletions: its last save to disk failed (MISCONF), and {few} (NOREPLICAS)."
+            f"Refusing every write, deletions included: its last save to disk failed (MISCONF), and {few} (NOREPLICAS)."
         )
         return say(facts, Level.CRITICAL, "misconf", reason, f"{_SAVE_STEP} {_REPLICAS_STEP}")
     if unsaved:
-        reason = "Refusing every write, also deletions, with MISCONF: its last save to disk failed."
+        reason = "Refusing every write, deletions included (MISCONF): its last save to disk failed."
         return say(facts, Level.CRITICAL, "misconf", reason, _SAVE_STEP)
     if lacking:
-        reason = f"Refusing every write, also deletions, with NOREPLICAS: {few}."
+        reason = f"Refusing every write, deletions included (NOREPLICAS): {few}."
         return say(facts, Level.CRITICAL, "noreplicas", reason, _REPLICAS_STEP)
     return None
 
@@ -59,9 +58,9 @@ def last_save_failed(facts: Facts) -> Verdict | None:
         reason = "Its last save to disk failed; its settings (save, stop-writes-on-bgsave-error) let writes pass."
         return say(facts, Level.WARNING, "save-failed", reason, "Look at the disk and the server log.")
     refused = facts.now.counters.errors_by_kind.get("MISCONF")
-    before = f"; {count(refused)} commands got it since its counters began" if refused else ""
+    before = f"; {count(refused)} commands got it since the last restart or CONFIG RESETSTAT" if refused else ""
     reason = (
-        "Its last save to disk failed: it may refuse every write, also deletions, with MISCONF, and its settings are"
+        "Its last save to disk failed: it may refuse every write, deletions included (MISCONF), and its settings are"
         f" not known{before}."
     )
     step = "Look at the disk and the server log, and at stop-writes-on-bgsave-error and save."
@@ -127,11 +126,11 @@ def replica(facts: Facts) -> Verdict | None:
         reason = f"A replica taking a full copy of its master's data, {size(facts.now.memory.used_bytes)} so far."
         return say(facts, Level.OK, "replica-copying", reason)
     if facts.now.activity.master_link_up is False:
-        reason = "A replica that has lost its master: its data and figures are getting old."
+        reason = "A replica that has lost its master: its data is stale."
         return say(facts, Level.WARNING, "replica-link", reason, "Look at the link and at the master's own state.")
     if facts.pressure is not None and facts.pressure > 1.0:
         then = "evict keys" if facts.can_evict else "refuse writes"
-        reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} once promoted."
+        reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} if promoted."
         return say(facts, Level.WARNING, "replica-limit", reason, "Give it its master's maxmemory before any failover.")
     return None
 
@@ -184,7 +183,7 @@ def swapped(facts: Facts) -> Verdict | None:
     if memory.swapped_bytes is not None:
         if memory.swapped_bytes < max(_SWAPPED_FROM, 0.1 * (memory.used_bytes or 0)):
             return None
-        reason = f"{size(memory.swapped_bytes)} of its memory is swapped out: each command on that waits for the disk."
+        reason = f"{size(memory.swapped_bytes)} of its memory is swapped out: commands touching it wait for the disk."
     else:
         # A backlog, and the buffer for a large value that a client has only announced, are taken but not yet touched.
         untouched = (memory.replication_backlog_bytes or 0) + (memory.clients_normal_bytes or 0)
@@ -211,7 +210,7 @@ def fragmented(facts: Facts) -> Verdict | None:
     reason = (
         f"Holds {size(memory.rss_bytes)} of RAM for {size(memory.used_bytes)} used: {size(waste)} is fragmentation."
     )
-    step = "Try activedefrag or MEMORY PURGE, for the host's sake: it does not count towards maxmemory."
+    step = "Try activedefrag or MEMORY PURGE to relieve the host: it does not count towards maxmemory."
     return say(facts, Level.WARNING, "fragmented", reason, step)
 
 
@@ -225,7 +224,5 @@ def churning(facts: Facts) -> Verdict | None:
     if not per_second or hits is None or hits > 0.5 or facts.now.keys > _CHURN_SECONDS * per_second:
         return None
     lives = duration(facts.now.keys / per_second)
-    reason = (
-        f"Evicting hard: {per_second:,.0f} keys/s, a key lives about {lives}, and only {percent(hits)} of look-ups hit."
-    )
+    reason = f"Evicting hard: {per_second:,.0f} keys/s, keys live about {lives}, hit rate only {percent(hits)}."
     return say(facts, Level.WARNING, "churning", reason, "Raise maxmemory in Limits, or cache less.")

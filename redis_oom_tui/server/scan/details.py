@@ -70,7 +70,7 @@ async def _details(server: DetailsServer, key: KeyId) -> KeyDetails | None:
             found = await _with_value(client, row, server.connection.stated_limit_bytes)
         else:
             withheld = (
-                f"reading the value would reset its idle time, as CLIENT NO-TOUCH is not to be had here: {why_not}"
+                f"reading the value would reset its idle time, as CLIENT NO-TOUCH is not available here: {why_not}"
             )
             found = KeyDetails(row, preview_withheld=withheld)
         return replace(found, ttl_told=known.has(Feature.TTL))
