@@ -26,78 +26,92 @@ def pattern_columns(
     types than strings are estimates, but for those of which every size is known to be exact.
     """
 
-    def name(row: PatternRow, width: int) -> str:
-        if opens is None:
-            return "  " * (row.level - 1) + name_text(row.pattern, width)
-        return f"{name_text(row.pattern, max(1, width - 2))} +" if opens(row) else name_text(row.pattern, width)
-
     def kind(row: PatternRow) -> SizeKind:
         if held_bytes(row) is None:
             return SizeKind.UNKNOWN
         known = exact or row.sizes_exact or all(name == "string" for name, _ in row.types)
         return SizeKind.EXACT if known else SizeKind.ESTIMATED
 
-    def mark(row: PatternRow) -> str:
-        return "~" if kind(row) is SizeKind.ESTIMATED else ""
-
-    def share(row: PatternRow) -> float | None:
-        return row.share if all_read and held_bytes(row) is not None else None
-
+    size_fields = {"bytes": held_bytes, "size_kind": lambda row: kind(row).value}
     return (
-        Column(
-            "size",
-            "BYTES",
-            7,
-            lambda row, _: mark(row) + sizes.short_size(held_bytes(row)),
-            lambda row: row.size,
-            "right",
-            words=lambda row: mark(row) + sizes.size(held_bytes(row)),
-            fields={"bytes": held_bytes, "size_kind": lambda row: kind(row).value},
-        ),
+        _bytes_column("size", "BYTES", "bytes", held_bytes, kind, 0, size_fields),
         *([_WHOLE] if partial else []),
-        Column(
-            "share",
-            "%",
-            6,
-            lambda row, _: share_text(share(row)),
-            lambda row: row.share,
-            "right",
-            yields=0,
-            heading="share",
-            unit=" %",
-            fields={
-                "share": lambda row: None if held_bytes(row) is None else round(row.share, 6),
-                "error": lambda row: round(row.error, 6),
-            },
-        ),
+        _share_column(all_read=all_read),
         _KEYS,
-        Column(
-            "mean",
-            "MEAN",
-            7,
-            lambda row, _: mark(row) + sizes.short_size(_mean(row)),
-            _mean,
-            "right",
-            yields=7,
-            heading="average",
-            words=lambda row: mark(row) + sizes.size(_mean(row)),
-            fields={"average_bytes": _mean},
-        ),
+        _bytes_column("mean", "MEAN", "average", _mean, kind, 7, {"average_bytes": _mean}),
         _no_ttl_column(ttls_told=ttls_told),
         _MAIN_TYPE,
         *([_PATTERN_DB] if databases else []),
-        Column("pattern", "PATTERN", 0, name, lambda row: row.pattern, falling=False, words=_wordy_name, fields=_NAMES),
+        _name_column(opens),
         *_UNSHOWN,
+    )
+
+
+def _bytes_column(
+    name: str,
+    title: str,
+    heading: str,
+    value: Callable[[PatternRow], int | None],
+    kind: Callable[[PatternRow], SizeKind],
+    yields: int,
+    fields: dict[str, Callable[[PatternRow], Any]],
+) -> Column[PatternRow]:
+    """A number of bytes, marked where it is an estimate."""
+
+    def marked(row: PatternRow, text: str) -> str:
+        return f"~{text}" if kind(row) is SizeKind.ESTIMATED else text
+
+    return Column(
+        name,
+        title,
+        7,
+        lambda row, _: marked(row, sizes.short_size(value(row))),
+        value,
+        "right",
+        yields=yields,
+        heading=heading,
+        words=lambda row: marked(row, sizes.size(value(row))),
+        fields=fields,
+    )
+
+
+def _share_column(*, all_read: bool) -> Column[PatternRow]:
+    def text(row: PatternRow, _: int) -> str:
+        return share_text(row.share if all_read and held_bytes(row) is not None else None)
+
+    return Column(
+        "share",
+        "%",
+        6,
+        text,
+        lambda row: row.share,
+        "right",
+        heading="share",
+        unit=" %",
+        fields={
+            "share": lambda row: None if held_bytes(row) is None else round(row.share, 6),
+            "error": lambda row: round(row.error, 6),
+        },
+    )
+
+
+def _name_column(opens: Callable[[PatternRow], bool] | None) -> Column[PatternRow]:
+    def text(row: PatternRow, width: int) -> str:
+        if opens is None:
+            return "  " * (row.level - 1) + name_text(row.pattern, width)
+        return f"{name_text(row.pattern, max(1, width - 2))} +" if opens(row) else name_text(row.pattern, width)
+
+    def words(row: PatternRow) -> str:
+        return safe_text(row.pattern, 80) or "(empty name)"
+
+    return Column(
+        "pattern", "PATTERN", 0, text, lambda row: row.pattern, falling=False, words=words, fields=_NAME_FIELDS
     )
 
 
 def held_bytes(row: PatternRow) -> int | None:
     """What its keys hold; None where nobody told."""
     return sizes.known_bytes(row.size, row.keys)
-
-
-def _wordy_name(row: PatternRow) -> str:
-    return safe_text(row.pattern, 80) or "(empty name)"
 
 
 def _mean(row: PatternRow) -> int | None:
@@ -194,7 +208,7 @@ _PATTERN_DB: Column[PatternRow] = Column(
     falling=False,
     fields={"db": lambda row: row.db},
 )
-_NAMES: dict[str, Callable[[PatternRow], Any]] = {
+_NAME_FIELDS: dict[str, Callable[[PatternRow], Any]] = {
     "pattern": lambda row: key_fields(row.pattern)[0],
     # What --pattern takes; None where it leaves out too many names to list.
     "select": lambda row: None if row.select is None else pattern_text.text(row.select),
