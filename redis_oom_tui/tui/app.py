@@ -126,8 +126,8 @@ class TriageApp(ServerSession):
 
     def action_show_verdict(self) -> None:
         """The verdict in full: what the header may have to cut."""
-        if self.reading is not None:
-            self.push_screen(VerdictScreen(shown_verdict(self.reading)))
+        if self.header.reading is not None:
+            self.push_screen(VerdictScreen(shown_verdict(self.header.reading)))
 
     async def action_back(self) -> None:
         """Undo one step inside the pane."""

@@ -248,7 +248,7 @@ async def test_some_that_no_backup_can_hold_are_counted_on_the_button():
 async def test_what_has_no_room_to_be_read_wants_the_word_as_well():
     app = an_app()
     async with app.run_test() as pilot:
-        await opened(pilot, a_plan_dialog([a_giant(4_000_000)], room=1_000_000))
+        await opened(pilot, a_plan_dialog([a_giant(4_000_000)], room_bytes=1_000_000))
         assert "Delete 1 key, no backup possible" in screen_text(app)
         assert "Type delete" in screen_text(app)
 

@@ -12,9 +12,9 @@ COLUMNS = (
 )
 
 
-def a_model(rows=(), room=5):
+def a_model(rows=(), height=5):
     model = TableModel(COLUMNS, lambda row: row[0], "size")
-    model.room = room
+    model.height = height
     model.update(rows, now=100.0)
     return model
 
@@ -108,7 +108,7 @@ def test_columns_give_way_by_their_word_and_the_name_takes_the_rest():
     st.lists(st.lists(st.tuples(st.sampled_from("abcdefghij"), st.integers(0, 9)), unique_by=lambda r: r[0])), st.data()
 )
 def test_whatever_comes_the_cursor_is_on_its_row_while_that_is_there(updates, data):
-    model = a_model(room=data.draw(st.integers(1, 6)))
+    model = a_model(height=data.draw(st.integers(1, 6)))
     for step, rows in enumerate(updates):
         before = model.current
         model.update(rows, now=200.0 + step * data.draw(st.sampled_from([0.1, 5.0])))
@@ -117,7 +117,7 @@ def test_whatever_comes_the_cursor_is_on_its_row_while_that_is_there(updates, da
         assert (model.current is None) == (not rows)
         assert 0 <= model.top <= max(0, len(rows) - 1)
         if rows:
-            assert model.top <= model.place < model.top + model.room
+            assert model.top <= model.place < model.top + model.height
             model.move_to(data.draw(st.integers(-2, 12)), now=200.0 + step)
 
 

@@ -203,9 +203,9 @@ class Dialog(InputGuard[T], Generic[T]):
     def action_step(self, by: int) -> None:
         """Move the focus."""
         order = [widget for widget in self.order() if not widget.disabled]
-        at = order.index(self.focused) if self.focused in order else -1
+        index = order.index(self.focused) if self.focused in order else -1
         # At once, unlike Widget.focus: an Enter right behind a Tab must find the focus where the Tab has put it.
-        self.set_focus(order[(at + by) % len(order)], scroll_visible=False)
+        self.set_focus(order[(index + by) % len(order)], scroll_visible=False)
 
     def action_go_down(self, lines: int) -> None:
         """Move the text by a line; where all of it is seen, go through the choices and Cancel, never to what acts."""
@@ -213,8 +213,8 @@ class Dialog(InputGuard[T], Generic[T]):
             self.text.action_scroll(lines)
             return
         harmless = [widget for widget in self.query("#fields *, #cancel").results(Widget) if widget.can_focus]
-        at = harmless.index(self.focused) if self.focused in harmless else len(harmless) - 1
-        self.set_focus(harmless[(at + lines) % len(harmless)], scroll_visible=False)
+        index = harmless.index(self.focused) if self.focused in harmless else len(harmless) - 1
+        self.set_focus(harmless[(index + lines) % len(harmless)], scroll_visible=False)
 
     def action_go_page(self, pages: int) -> None:
         """Move the text by what is shown of it."""

@@ -24,7 +24,8 @@ class PlanDialog(WordDialog[BackupChoice]):
 
     `consent` says what has to be read, for a choice of backup; `budget` what the plan does for the memory; `hidden`
     how many of the keys were marked rows that a filter hides. `word` is to be typed for a large plan; one of which
-    something cannot come back wants it in any case. `room` is free below maxmemory, None where nothing bounds a reply.
+    something cannot come back wants it in any case. `room_bytes` are free below maxmemory, None where nothing bounds a
+    reply.
     """
 
     def __init__(
@@ -35,12 +36,12 @@ class PlanDialog(WordDialog[BackupChoice]):
         budget: str = "",
         hidden: int = 0,
         word: str | None = None,
-        room: int | None = None,
+        room_bytes: int | None = None,
     ) -> None:
         keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
         verb = "Delete" if plan.deed is Operation.DELETE else "Expire"
         self.plan = plan
-        self.choice = BackupChoice(room_bytes=room)
+        self.choice = BackupChoice(room_bytes=room_bytes)
         self._lost = without_copy(plan, self.choice)
         self._large = word
         self._act = f"{verb} {keys}"

@@ -75,7 +75,7 @@ async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> No
         budget=operator.budget(frozen, snapshot).words if snapshot is not None else "",
         hidden=hidden,
         word=operator.confirm_word(frozen) or _large(frozen, snapshot),
-        room=None if snapshot is None or snapshot.fleet is not None else headroom(snapshot),
+        room_bytes=None if snapshot is None or snapshot.fleet is not None else headroom(snapshot),
     )
     choice = await actions.ask(dialog)
     if choice is None:

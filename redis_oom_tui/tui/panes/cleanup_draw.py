@@ -36,64 +36,66 @@ class PlanSums(Struct, frozen=True):
     high: int | None = None
 
 
-def form_head(form: Form, room: int, height: int, *, error: str, refused: str | None, unseen: str | None) -> list[Line]:
+def form_head(
+    form: Form, width: int, height: int, *, error: str, refused: str | None, unseen: str | None
+) -> list[Line]:
     """What stands above the form: `refused` is why nothing can be deleted, `unseen` why no key can be looked for."""
     lines: list[Line] = []
     if unseen:
-        lines += marked(" ! ", f"Keys cannot be looked for: {safe_text(unseen, 300)}", room - 1, "warn")
+        lines += marked(" ! ", f"Keys cannot be looked for: {safe_text(unseen, 300)}", width - 1, "warn")
     elif refused:
-        lines += marked(" ! ", f"Nothing can be deleted: {safe_text(refused, 300)}", room - 1, "warn")
+        lines += marked(" ! ", f"Nothing can be deleted: {safe_text(refused, 300)}", width - 1, "warn")
     if error:
-        lines += marked(" ! ", safe_text(error, 300), room - 1, "crit")
+        lines += marked(" ! ", safe_text(error, 300), width - 1, "crit")
     head = "Nothing is touched before you saw the keys and said yes"
     if form.marks:
         head = f"{count(len(form.marks))} marked rows (u forgets them); what is filled in below applies to them as well"
     elif form.origin:
         head = f"From {safe_text(form.origin, 60)}"
-    return lines + paragraph(head, room - 1, "dim", " ")[: 1 if height < 12 else 2]
+    return lines + paragraph(head, width - 1, "dim", " ")[: 1 if height < 12 else 2]
 
 
-def form_line(form: Form, entry: Entry | None, room: int, pen: DrawStyle, *, here: bool) -> Line:
+def form_line(form: Form, entry: Entry | None, width: int, pen: DrawStyle, *, here: bool) -> Line:
     """A line of the form; its last one, which is no entry, begins the search."""
     cursor = pen.glyphs.cursor if here else " "
     if entry is None:
         label = "[ Look for these keys ]" if here else "  Look for these keys  "
-        return clip(((f"{cursor} ", "text"), (label, "tab_active" if here else "cursor_away")), room)
+        return clip(((f"{cursor} ", "text"), (label, "tab_active" if here else "cursor_away")), width)
     text = safe_text(value(form, entry)) or pen.glyphs.dash
     if entry.choices:
         text = f"< {text} >" if here else text
     label = f"{cursor} {pad(entry.label, _LABEL)}"
-    shown = cut(text, max(4, room - len(label) - 1))
+    shown = cut(text, max(4, width - len(label) - 1))
     if here:
-        return ((pad(label + shown, room), "cursor"),)
-    return clip(((label, "dim"), (shown, "title")), room)
+        return ((pad(label + shown, width), "cursor"),)
+    return clip(((label, "dim"), (shown, "title")), width)
 
 
-def form_hint(entry: Entry | None, room: int) -> list[Line]:
+def form_hint(entry: Entry | None, width: int) -> list[Line]:
     """What may be typed in a line."""
     if entry is None or not entry.hint:
         return []
-    return [(), *paragraph(entry.hint[0].upper() + entry.hint[1:], room - 1, "dim", "   ")]
+    return [(), *paragraph(entry.hint[0].upper() + entry.hint[1:], width - 1, "dim", "   ")]
 
 
-def planning_lines(view: PlanningView | None, room: int, pen: DrawStyle) -> list[Line]:
+def planning_lines(view: PlanningView | None, width: int, pen: DrawStyle) -> list[Line]:
     """How far the search is."""
     if view is None:
         return [((" Looking", "text"),)]
     hint = "Looking for keys; nothing is touched. Esc stops, and what was found becomes the plan."
     share = view.scanned_keys / view.total_keys if view.total_keys else 0.0
     return [
-        *paragraph(hint, room - 1, "dim", " "),
+        *paragraph(hint, width - 1, "dim", " "),
         (),
-        _progress(share, room, pen),
-        *paragraph(f"{count(view.scanned_keys)} of {count(view.total_keys)} keys looked at", room - 1, "text", " "),
+        _progress(share, width, pen),
+        *paragraph(f"{count(view.scanned_keys)} of {count(view.total_keys)} keys looked at", width - 1, "text", " "),
         *paragraph(
             f"{count(view.matched_keys)} match, {_matched(view)}",
-            room - 1,
+            width - 1,
             "title",
             " ",
         ),
-        *paragraph(safe_text(view.phase, 200), room - 1, "warn" if "brak" in view.phase else "dim", " "),
+        *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "brak" in view.phase else "dim", " "),
     ]
 
 
@@ -103,26 +105,26 @@ def _matched(view: PlanningView) -> str:
     return size(known) if not known else f"{size(known)} as first measured"
 
 
-def _progress(share: float, room: int, pen: DrawStyle) -> Line:
+def _progress(share: float, width: int, pen: DrawStyle) -> Line:
     share = min(1.0, share)
-    return ((" ", "text"), *bar(share, max(4, room - 10), pen, "bar_ok"), (f" {percent(share)}", "text"))
+    return ((" ", "text"), *bar(share, max(4, width - 10), pen, "bar_ok"), (f" {percent(share)}", "text"))
 
 
-def plan_head(plan: Plan, sums: PlanSums, room: int, height: int, pen: DrawStyle, *, hidden: int = 0) -> list[Line]:
+def plan_head(plan: Plan, sums: PlanSums, width: int, height: int, pen: DrawStyle, *, hidden: int = 0) -> list[Line]:
     """Above the keys of a frozen plan: its sum, what it does for the memory, its flags, the titles of the columns."""
-    lines = paragraph(_sum(plan, sums), room - 1, "title", " ")
+    lines = paragraph(_sum(plan, sums), width - 1, "title", " ")
     budget = sums.budget
     if budget is not None and budget.words:
         role = "text" if budget.enough is not False else "warn"
-        lines += paragraph(safe_text(budget.words, 300), room - 1, role, " ")
+        lines += paragraph(safe_text(budget.words, 300), width - 1, role, " ")
     flags = [*plan.flags, *beyond(plan, sums.size)]
     if hidden:
         flags.append(f"{count(hidden)} of them are marked rows that the filter in Hogs hides.")
     for flag in flags:
-        lines += marked(" ! ", safe_text(flag, 400), room - 1, "text", "warn")
+        lines += marked(" ! ", safe_text(flag, 400), width - 1, "text", "warn")
     columns = plan_columns(nodes=any(key.id.node for key in plan.keys[:1]))
-    titles = header(fitting(columns, room - _MARGIN - 1), "", True, pen.glyphs)
-    return [*lines[: max(2, height - 4)], clip(merged(((" " * _MARGIN, "head"), *titles)), room)]
+    titles = header(fitting(columns, width - _MARGIN - 1), "", True, pen.glyphs)
+    return [*lines[: max(2, height - 4)], clip(merged(((" " * _MARGIN, "head"), *titles)), width)]
 
 
 def _sum(plan: Plan, sums: PlanSums) -> str:
@@ -141,12 +143,12 @@ def plan_columns(*, nodes: bool) -> tuple[Column[Sized], ...]:
     return (*(column for column in columns if column.id not in ("share", "key")), name)
 
 
-def key_line(key: PlannedKey, room: int, pen: DrawStyle, *, here: bool) -> Line:
+def key_line(key: PlannedKey, width: int, pen: DrawStyle, *, here: bool) -> Line:
     """A key of the plan."""
     role = "cursor" if here else None
-    columns = fitting(plan_columns(nodes=bool(key.id.node)), room - _MARGIN - 1)
+    columns = fitting(plan_columns(nodes=bool(key.id.node)), width - _MARGIN - 1)
     edge = pad(pen.glyphs.cursor if here else "", _MARGIN)
-    return clip(merged(((edge, role or "text"), *cells_of(key, columns, role))), room)
+    return clip(merged(((edge, role or "text"), *cells_of(key, columns, role))), width)
 
 
 def facts(key: PlannedKey) -> tuple[str, ...]:
@@ -157,17 +159,17 @@ def facts(key: PlannedKey) -> tuple[str, ...]:
     return (f"A {key.type} of {size_words(key)}; it {ttl}{idle}{seldom} when the plan was made.",)
 
 
-def shown_name(name: bytes, room: int) -> str:
+def shown_name(name: bytes, width: int) -> str:
     """The exact bytes of a name in quotes, the middle of a long one given up."""
-    if len(name) > 4 * room:
-        name = name[: 2 * room] + b"~" + name[-2 * room :]
-    return cut(f'"{escape_exact(name)}"', room)
+    if len(name) > 4 * width:
+        name = name[: 2 * width] + b"~" + name[-2 * width :]
+    return cut(f'"{escape_exact(name)}"', width)
 
 
 def run_lines(
     state: CleanupState,
     memory: Memory | None,
-    room: int,
+    width: int,
     height: int,
     pen: DrawStyle,
     *,
@@ -180,59 +182,59 @@ def run_lines(
     view = state.run
     if view is None:
         return []
-    lines = _under_way(state, view, room, pen) if view.ended is None else _ended(view, room)
-    lines += _fact("keys", _counts(view), room)
-    lines += _fact("memory", _freed(view, state.plan, estimated=estimated), room)
-    lines += _fact("goal", _to_go(memory), room)
+    lines = _under_way(state, view, width, pen) if view.ended is None else _ended(view, width)
+    lines += _fact("keys", _counts(view), width)
+    lines += _fact("memory", _freed(view, state.plan, estimated=estimated), width)
+    lines += _fact("goal", _to_go(memory), width)
     if view.backup_path:
-        lines += _fact("backup", [(safe_text(view.backup_path, 400), "dim")], room)
+        lines += _fact("backup", [(safe_text(view.backup_path, 400), "dim")], width)
     if view.ended is None or not state.outcomes or height - len(lines) <= _LEAST_LISTED:
         return lines[:height]
     titles = f"  LEFT ALONE, AND WHY: {count(len(state.outcomes) + state.more)}"
-    return [*lines, (), ((pad(titles, room), "head"),)]
+    return [*lines, (), ((pad(titles, width), "head"),)]
 
 
-def _under_way(state: CleanupState, view: RunView, room: int, pen: DrawStyle) -> list[Line]:
+def _under_way(state: CleanupState, view: RunView, width: int, pen: DrawStyle) -> list[Line]:
     share = view.done_keys / view.total_keys if view.total_keys else 1.0
     verb = "Expiring" if state.plan is not None and state.plan.deed is Operation.EXPIRE else "Deleting"
     rate = f"{count(round(view.keys_per_second))}/s"
     return [
-        *paragraph(f"{verb}. Esc stops at the edge of the batch.", room - 1, "dim", " "),
-        *paragraph(f"{count(view.done_keys)} of {count(view.total_keys)} keys, {rate}", room - 1, "title", " "),
-        *paragraph(safe_text(view.phase, 200), room - 1, "warn" if "brak" in view.phase else "dim", " "),
-        _progress(share, room, pen),
+        *paragraph(f"{verb}. Esc stops at the edge of the batch.", width - 1, "dim", " "),
+        *paragraph(f"{count(view.done_keys)} of {count(view.total_keys)} keys, {rate}", width - 1, "title", " "),
+        *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "brak" in view.phase else "dim", " "),
+        _progress(share, width, pen),
     ]
 
 
-def _ended(view: RunView, room: int) -> list[Line]:
+def _ended(view: RunView, width: int) -> list[Line]:
     """What came of it; where it broke off, how far it was stands among the facts below."""
-    return [*paragraph(safe_text(view.ended or "", 400), room - 1, "crit" if view.failed else "ok", " "), ()]
+    return [*paragraph(safe_text(view.ended or "", 400), width - 1, "crit" if view.failed else "ok", " "), ()]
 
 
-def _fact(word: str, sentences: Sequence[Piece], room: int) -> list[Line]:
+def _fact(word: str, sentences: Sequence[Piece], width: int) -> list[Line]:
     """A word, and beside it what is to be said of it, each sentence on lines of its own."""
     lines: list[Line] = []
     for n, (text, role) in enumerate(sentences):
-        lines += marked(f" {pad(word if n == 0 else '', _FACT)}", text, room - 1, role, "dim")
+        lines += marked(f" {pad(word if n == 0 else '', _FACT)}", text, width - 1, role, "dim")
     return lines
 
 
 def _counts(view: RunView) -> list[Piece]:
     """How many keys of each outcome; what went wrong stands on lines of its own."""
     wrong = {Outcome.FAILED: "crit", Outcome.IN_DOUBT: "warn", Outcome.CHANGED: "warn"}
-    told = [(outcome, view.counts.get(outcome, 0)) for outcome in Outcome]
-    plain = ", ".join(f"{outcome.value} {count(number)}" for outcome, number in told if number and outcome not in wrong)
+    found = [(outcome, view.counts.get(outcome, 0)) for outcome in Outcome]
+    plain = ", ".join(f"{one.value} {count(number)}" for one, number in found if number and one not in wrong)
     pieces: list[Piece] = [(plain or ("none done yet" if view.ended is None else "none done"), "text")]
-    return pieces + [(f"{one.value} {count(number)}", wrong[one]) for one, number in told if number and one in wrong]
+    return pieces + [(f"{one.value} {count(number)}", wrong[one]) for one, number in found if number and one in wrong]
 
 
 def _freed(view: RunView, plan: Plan | None, *, estimated: bool) -> list[Piece]:
     """The server's figures, then the plan's: what was freed, or when it will be."""
     held = known_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0))
-    told = f"{'~' if estimated and held else ''}{size(held)} freed by the plan's figures"
+    text = f"{'~' if estimated and held else ''}{size(held)} freed by the plan's figures"
     if plan is not None and plan.deed is Operation.EXPIRE:
-        told = f"nothing is freed at once: the keys go within {duration(plan.expire_seconds)}"
-    pieces: list[Piece] = [(told, "text")]
+        text = f"nothing is freed at once: the keys go within {duration(plan.expire_seconds)}"
+    pieces: list[Piece] = [(text, "text")]
     if view.used_before_bytes is not None and view.used_now_bytes is not None:
         before, now = size(view.used_before_bytes), size(view.used_now_bytes)
         pieces.insert(0, (f"{before} used before, {now} now", "title"))
@@ -250,42 +252,42 @@ def _to_go(memory: Memory | None) -> list[Piece]:
     return [(f"it is below {percent(TARGET)} now", "ok")]
 
 
-def outcome_line(one: KeyOutcome, room: int, pen: DrawStyle, *, here: bool) -> Line:
+def outcome_line(one: KeyOutcome, width: int, pen: DrawStyle, *, here: bool) -> Line:
     """A key that was not done as planned, with what had changed."""
-    where = f"{safe_text(one.id.node, 200)[-_NODE:]:>{_NODE}} " if one.id.node and room >= _WIDE else ""
-    facts = f"{one.outcome.value:<14}{cut_end(safe_text(one.detail, 200), max(24, room // 3)):<24} {where}"
-    text = facts + shown_name(one.id.key, max(8, room - len(facts) - 2))
-    return ((pad((pen.glyphs.cursor if here else " ") + text, room), "cursor" if here else "text"),)
+    where = f"{safe_text(one.id.node, 200)[-_NODE:]:>{_NODE}} " if one.id.node and width >= _WIDE else ""
+    facts = f"{one.outcome.value:<14}{cut_end(safe_text(one.detail, 200), max(24, width // 3)):<24} {where}"
+    text = facts + shown_name(one.id.key, max(8, width - len(facts) - 2))
+    return ((pad((pen.glyphs.cursor if here else " ") + text, width), "cursor" if here else "text"),)
 
 
-def whole_reason(one: KeyOutcome, room: int, height: int) -> list[Line]:
+def whole_reason(one: KeyOutcome, width: int, height: int) -> list[Line]:
     """What does not fit into a line: the reason in full, and the node; [] where it all stands there, or no `height`."""
     where = f"On {safe_text(one.id.node, 80)}: " if one.id.node else ""
     reason = safe_text(one.detail, 600)
-    if not where and len(reason) <= max(24, room // 3):
+    if not where and len(reason) <= max(24, width // 3):
         return []
-    lines = paragraph(f"{where}{reason or one.outcome.value}", room - 1, "dim", " ")
+    lines = paragraph(f"{where}{reason or one.outcome.value}", width - 1, "dim", " ")
     return lines if height - len(lines) >= _LEAST_LISTED else []
 
 
-def restore_lines(view: RestoreReport | None, room: int, pen: DrawStyle) -> list[Line]:
+def restore_lines(view: RestoreReport | None, width: int, pen: DrawStyle) -> list[Line]:
     """A backup being put back, and after it what came of it."""
     if view is None:
         return []
     share = view.done_keys / view.total_keys if view.total_keys else 1.0
     doing = "Putting back" if view.ended is None else "Put back from"
-    lines: list[Line] = paragraph(f"{doing} {safe_text(view.path, 400)}", room - 1, "dim", " ")
+    lines: list[Line] = paragraph(f"{doing} {safe_text(view.path, 400)}", width - 1, "dim", " ")
     if view.ended is not None:
-        lines += paragraph(safe_text(view.ended, 400), room - 1, "crit" if view.failed else "ok", " ")
+        lines += paragraph(safe_text(view.ended, 400), width - 1, "crit" if view.failed else "ok", " ")
     if view.ended is None:
-        lines.append(_progress(share, room, pen))
+        lines.append(_progress(share, width, pen))
     counts = "  ".join(f"{outcome.value} {count(number)}" for outcome, number in view.counts.items() if number)
-    lines += paragraph(counts or "nothing yet", room - 1, "text", " ")
+    lines += paragraph(counts or "nothing yet", width - 1, "text", " ")
     if view.left_out_keys:
-        lines += marked(" ! ", f"{count(view.left_out_keys)} keys were deleted without a copy:", room - 1, "warn")
-        lines += [clip(((f"   {safe_text(name, 200)}", "text"),), room) for name in view.left_out[:20]]
+        lines += marked(" ! ", f"{count(view.left_out_keys)} keys were deleted without a copy:", width - 1, "warn")
+        lines += [clip(((f"   {safe_text(name, 200)}", "text"),), width) for name in view.left_out[:20]]
     if view.ended is None:
-        lines += paragraph("Esc stops after the batch; running it again goes on from there.", room - 1, "dim", " ")
+        lines += paragraph("Esc stops after the batch; running it again goes on from there.", width - 1, "dim", " ")
     elif view.resumable:
-        lines += paragraph("It can be run again, and goes on from there: z", room - 1, "dim", " ")
+        lines += paragraph("It can be run again, and goes on from there: z", width - 1, "dim", " ")
     return lines

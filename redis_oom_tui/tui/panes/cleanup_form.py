@@ -95,8 +95,8 @@ def with_value(form: Form, entry: Entry, text: str) -> Form:
 
 def turned(form: Form, entry: Entry, by: int = 1) -> Form:
     """The form with the next choice in that line."""
-    at = entry.choices.index(value(form, entry))
-    return _replaced(form, entry, entry.choices[(at + by) % len(entry.choices)])
+    index = entry.choices.index(value(form, entry))
+    return _replaced(form, entry, entry.choices[(index + by) % len(entry.choices)])
 
 
 def _replaced(form: Form, entry: Entry, text: str) -> Form:

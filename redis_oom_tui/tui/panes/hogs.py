@@ -59,8 +59,8 @@ class ScanKeys(Pane):
         self.post_message(OpenScan())
 
     def action_pace(self, by: int) -> None:
-        at = _PACES.index(self.host.scanner.options.pace) + by
-        self.post_message(SetPace(_PACES[max(0, min(at, len(_PACES) - 1))]))
+        index = _PACES.index(self.host.scanner.options.pace) + by
+        self.post_message(SetPace(_PACES[max(0, min(index, len(_PACES) - 1))]))
 
 
 _WIDE = 116

@@ -6,7 +6,8 @@ from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.keys import kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.scan import Pace, ScanState, ScanView
-from redis_oom_tui.tui.drawing import Line, Piece, bar, shorten, spread, width
+from redis_oom_tui.tui.drawing import Line, Piece, bar, shorten, spread
+from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 _WORDS = {
@@ -47,27 +48,27 @@ class ScanProgressView(LineWidget):
             return (((" no scan yet" if self.refusal is None else " no scan here", "dim"),),)
         return (self._progress(self.view, width), self._totals(self.view, width))
 
-    def _progress(self, view: ScanView, room: int) -> Line:
+    def _progress(self, view: ScanView, width: int) -> Line:
         word, role = _WORDS[view.state]
         sign = {ScanState.RUNNING: self.pen.glyphs.running, ScanState.PAUSED: self.pen.glyphs.paused}.get(
             view.state, ""
         )
         left: list[Piece] = [(f" {sign} {word}" if sign else f" {word}", role), ("  ", "text")]
         if view.state is ScanState.FAILED and view.error and view.top:
-            return (*left, (shorten(safe_text(view.error, 300), room - width(left)), "text"))
+            return (*left, (shorten(safe_text(view.error, 300), width - cells_of(left)), "text"))
         if not (view.total_keys or view.scanned_keys or view.complete):
             waiting = "how many keys there are is not known yet" if view.state is ScanState.RUNNING else ""
             return (*left, (waiting, "dim"))
-        told = _told(view)
+        progress = _how_far(view)
         right = _pace(view)
-        if width(left) + width(told) + width(right) > room:
+        if cells_of(left) + cells_of(progress) + cells_of(right) > width:
             right = _pace(view, brief=True)
-        gauge_room = room - width(left) - width(told) - width(right) - 2
+        gauge_room = width - cells_of(left) - cells_of(progress) - cells_of(right) - 2
         if not view.complete and gauge_room >= 6:
             left += bar(view.share_scanned, min(24, gauge_room), self.pen, "bar_ok")
-        return spread((*left, *told), right, room)
+        return spread((*left, *progress), right, width)
 
-    def _totals(self, view: ScanView, room: int) -> Line:
+    def _totals(self, view: ScanView, width: int) -> Line:
         pieces: list[Piece] = [(" ", "text")]
         for row in view.types:
             held = sizes.known_bytes(row.size, row.keys)
@@ -76,17 +77,17 @@ class ScanProgressView(LineWidget):
         lost = [f"{sizes.count(count)} {word}" for count, word in _uncounted(view) if count]
         if lost:
             pieces.append((", ".join(lost), "dim"))
-        return spread(pieces, self._noted(view, room - width(pieces) - 2), room)
+        return spread(pieces, self._noted(view, width - cells_of(pieces) - 2), width)
 
-    def _noted(self, view: ScanView, room: int) -> list[Piece]:
+    def _noted(self, view: ScanView, width: int) -> list[Piece]:
         """What the tables leave out by choice; else what these figures leave out, and why."""
         if self.note:
             return [(f"{self.note} ", "key")]
         # What speaks against the sizes comes first: it may be all that there is room for.
         notes = view.notes if view.contradiction is None else (view.contradiction, *view.notes)
-        if notes and room >= _LEAST_NOTE:
-            return [(f"{shorten(safe_text('; '.join(notes), 300), room)} ", "warn")]
-        if self.hidden and _scattered(view) and room > len(_SCATTERED):
+        if notes and width >= _LEAST_NOTE:
+            return [(f"{shorten(safe_text('; '.join(notes), 300), width)} ", "warn")]
+        if self.hidden and _scattered(view) and width > len(_SCATTERED):
             return [(f"{_SCATTERED} ", "dim")]
         return []
 
@@ -101,16 +102,16 @@ def _scattered(view: ScanView) -> bool:
     return view.complete and not view.refused_keys and 0 < largest < _LITTLE * view.bytes_seen and bool(view.patterns)
 
 
-def _told(view: ScanView) -> list[Piece]:
+def _how_far(view: ScanView) -> list[Piece]:
     """How far it came; a bar and a share that could only be whole are left out."""
     elapsed = f"  in {sizes.duration(view.elapsed_seconds)}"
     if view.complete:
-        told: list[Piece] = [(f"{sizes.count(view.scanned_keys)} keys", "title"), (elapsed, "dim")]
+        pieces: list[Piece] = [(f"{sizes.count(view.scanned_keys)} keys", "title"), (elapsed, "dim")]
         if view.contradiction is not None:
-            told.append((", sizes contradict used memory", "warn"))
+            pieces.append((", sizes contradict used memory", "warn"))
         elif view.explained_share is not None:
-            told.append((f", explains {sizes.percent(view.explained_share)} of used memory", "dim"))
-        return told
+            pieces.append((f", explains {sizes.percent(view.explained_share)} of used memory", "dim"))
+        return pieces
     keys = f" {sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"
     left = "" if view.remaining_seconds is None else f", {sizes.duration(view.remaining_seconds)} left"
     speed = f"  {view.keys_per_second / 1000:.1f}k/s{left}" if view.state is ScanState.RUNNING else elapsed

@@ -84,13 +84,13 @@ class Selection(Struct, frozen=True):
         """What is shown, in a few words; '' where it is everything."""
         bound = self._bound(view) if self.text and view is not None else ""
         within = self.within
-        told = (
+        parts = (
             f"{marked:,} marked" if marked else "",
             f"in {_named(within, view)}" if within is not None else "",
             f"/{safe_text(self.text, 20)}" if self.text else "",
             f"{len(self.keys(view)):,} {bound}" if view is not None and bound else "",
         )
-        return "  ".join(word for word in told if word)
+        return "  ".join(word for word in parts if word)
 
 
 def _named(family: PatternRow, view: ScanView | None) -> str:
@@ -159,9 +159,9 @@ class HogsTables(Horizontal):
 
     def refuse(self, reason: str | None) -> None:
         """Say why there can be no scan, or that there can be one after all; before the first."""
-        told = None if reason is None else f"Keys cannot be listed here. {safe_text(reason, 300)}"
-        self.keys.show((), told or _INVITATION)
-        self.patterns.show((), told or _NO_PATTERNS)
+        sentence = None if reason is None else f"Keys cannot be listed here. {safe_text(reason, 300)}"
+        self.keys.show((), sentence or _INVITATION)
+        self.patterns.show((), sentence or _NO_PATTERNS)
 
     def _opens(self, row: PatternRow) -> bool:
         return (row.db, row.pattern) in self._parents

@@ -8,7 +8,8 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value, shown_value, value_before
 from redis_oom_tui.formatting.sizes import count, percent, short_size, size
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView, WriteStep
-from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, marked, pad, paragraph, width
+from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, marked, pad, paragraph
+from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.flows.state import LimitsState
 
 POLICY = "maxmemory-policy"
@@ -40,19 +41,19 @@ def rows(limits: Limits | None) -> tuple[Row, ...]:
     return (*policies, *(Row(view.setting.name, view=view) for view in limits.settings if view.setting.name != POLICY))
 
 
-def head(state: LimitsState, room: int, now: float) -> list[Line]:
+def head(state: LimitsState, width: int, now: float) -> list[Line]:
     """What stands above the list, some of it cut; `now` is monotonic, for the timed return."""
-    lines = notices(state, room, now)
+    lines = notices(state, width, now)
     if len(lines) > _NOTICED:
         lines = [*lines[: _NOTICED - 1], ((" i shows all of this", "key"),)]
     if state.limits is not None and state.limits.node:
-        lines = [clip(_whose(state.limits.node), room), *lines]
+        lines = [clip(_whose(state.limits.node), width), *lines]
     return lines
 
 
-def below(row: Row, room: int, height: int) -> list[Line]:
+def below(row: Row, width: int, height: int) -> list[Line]:
     """The sentence about a row, where there is no room beside the list."""
-    return paragraph(_sentence(row), room - 2, "dim", " ")[: 2 if height < 12 else 4]
+    return paragraph(_sentence(row), width - 2, "dim", " ")[: 2 if height < 12 else 4]
 
 
 def _whose(node: str) -> Line:
@@ -60,48 +61,48 @@ def _whose(node: str) -> Line:
     return ((f" {safe_text(node, 40)}", "title"), (" as it stands; a change asks: all nodes, or this one", "dim"))
 
 
-def notices(state: LimitsState, room: int, now: float) -> list[Line]:
+def notices(state: LimitsState, width: int, now: float) -> list[Line]:
     """What has to be seen before all else: a refusal, an error, a timed return, what the last change came to."""
     lines: list[Line] = []
     refused = state.limits.refused if state.limits is not None else None
     if state.error:
-        lines += marked(" ! ", safe_text(state.error, 300), room - 1, "crit")
+        lines += marked(" ! ", safe_text(state.error, 300), width - 1, "crit")
     if refused:
-        lines += marked(" ! ", f"Settings cannot be changed: {safe_text(refused, 1200)}", room - 1, "warn")
+        lines += marked(" ! ", f"Settings cannot be changed: {safe_text(refused, 1200)}", width - 1, "warn")
     for sentence in state.limits.unreturned if state.limits is not None else ():
-        lines += marked(" ! ", safe_text(sentence, 300), room - 1, "warn")
+        lines += marked(" ! ", safe_text(sentence, 300), width - 1, "warn")
     if state.limits is not None and state.limits.unsized:
-        lines += marked("   ", safe_text(state.limits.unsized, 300), room - 1, "dim")
+        lines += marked("   ", safe_text(state.limits.unsized, 300), width - 1, "dim")
     if state.reverting is not None and state.reverts_at is not None:
         change = state.reverting.change
         left = max(0, round(state.reverts_at - now))
         words = f"{change.name} goes back to {value_before(state.reverting)} in {left} s; s keeps it"
-        lines += marked(" ! ", words, room - 1, "warn")
+        lines += marked(" ! ", words, width - 1, "warn")
     elif state.notice:
-        lines += marked(" ", safe_text(state.notice, 300), room - 1, "crit" if state.went_wrong else "ok")
+        lines += marked(" ", safe_text(state.notice, 300), width - 1, "crit" if state.went_wrong else "ok")
     return lines
 
 
 def row_lines(
-    limits: Limits, row: Row, room: int, pen: DrawStyle, *, here: bool, first: bool, estimated: bool
+    limits: Limits, row: Row, width: int, pen: DrawStyle, *, here: bool, first: bool, estimated: bool
 ) -> list[Line]:
     """A row, under the heading of its kind where it is the `first` of it."""
-    heading = [_heading(limits, row, room)] if first else []
+    heading = [_heading(limits, row, width)] if first else []
     if row.policy is None:
-        return [*heading, _setting_line(row, here, room, pen)]
-    return [*heading, _policy_line(row.policy, here, room, pen, estimated=estimated)]
+        return [*heading, _setting_line(row, here, width, pen)]
+    return [*heading, _policy_line(row.policy, here, width, pen, estimated=estimated)]
 
 
-def _heading(limits: Limits, row: Row, room: int) -> Line:
+def _heading(limits: Limits, row: Row, width: int) -> Line:
     if row.policy is None:
-        return ((pad(f"   SETTING{'VALUE'.rjust(room - 11)}", room), "head"),)
-    text = f"   {'EVICTION POLICY':<17}{'MAY EVICT':>9}{'BYTES':>8}" + (f"{'SHARE':>6}" if room >= _SHARE_FROM else "")
+        return ((pad(f"   SETTING{'VALUE'.rjust(width - 11)}", width), "head"),)
+    text = f"   {'EVICTION POLICY':<17}{'MAY EVICT':>9}{'BYTES':>8}" + (f"{'SHARE':>6}" if width >= _SHARE_FROM else "")
     if not limits.scanned and not limits.unsized:
-        text = f"   {'EVICTION POLICY':<17}{'MAY EVICT':>9}  BYTES: SCAN"[:room]
-    return ((pad(text, room), "head"),)
+        text = f"   {'EVICTION POLICY':<17}{'MAY EVICT':>9}  BYTES: SCAN"[:width]
+    return ((pad(text, width), "head"),)
 
 
-def _policy_line(view: PolicyView, here: bool, room: int, pen: DrawStyle, *, estimated: bool) -> Line:
+def _policy_line(view: PolicyView, here: bool, width: int, pen: DrawStyle, *, estimated: bool) -> Line:
     mark = pen.glyphs.marked if view.current else " "
     flag = "!" if view.flagged else " "
     name = pad(safe_text(view.name), 16)
@@ -109,28 +110,28 @@ def _policy_line(view: PolicyView, here: bool, room: int, pen: DrawStyle, *, est
     figures = f"{keys:>9}"
     if view.evictable_keys != 0:
         held = "?" if view.evictable_bytes is None else f"{'~' * estimated}{short_size(view.evictable_bytes)}"
-        figures += f"{held:>8}" + (f"{percent(view.share):>6}" if room >= _SHARE_FROM else "")
+        figures += f"{held:>8}" + (f"{percent(view.share):>6}" if width >= _SHARE_FROM else "")
     cursor = pen.glyphs.cursor if here else " "
     if here:
-        return ((pad(f"{cursor}{mark} {name}{flag}{figures}", room), "cursor"),)
+        return ((pad(f"{cursor}{mark} {name}{flag}{figures}", width), "cursor"),)
     role = "title" if view.current else "text"
     return clip(
-        ((f" {mark} ", "ok"), (name, role), (flag, "warn"), (figures, "dim" if view.equals_noeviction else role)), room
+        ((f" {mark} ", "ok"), (name, role), (flag, "warn"), (figures, "dim" if view.equals_noeviction else role)), width
     )
 
 
-def _setting_line(row: Row, here: bool, room: int, pen: DrawStyle) -> Line:
+def _setting_line(row: Row, here: bool, width: int, pen: DrawStyle) -> Line:
     setting = row.view.setting if row.view is not None else None
     value = short_value(row.setting, setting.value if setting is not None else None)
     text = f"  {safe_text(row.setting, 32)}"
-    line = pad(text, max(8, room - len(value) - 3)) + f" {value} "
-    return ((pad((pen.glyphs.cursor if here else " ") + line, room), "cursor" if here else "text"),)
+    line = pad(text, max(8, width - len(value) - 3)) + f" {value} "
+    return ((pad((pen.glyphs.cursor if here else " ") + line, width), "cursor" if here else "text"),)
 
 
-def beside(limits: Limits, row: Row, room: int, height: int, pen: DrawStyle, *, estimated: bool) -> list[Line]:
+def beside(limits: Limits, row: Row, width: int, height: int, pen: DrawStyle, *, estimated: bool) -> list[Line]:
     """The way of a write, which stands still, and below it what the chosen row means; `i` shows what does not fit."""
-    way = write_way(limits.path, room, pen)
-    about = meaning(limits, row, room, estimated=estimated)
+    way = write_way(limits.path, width, pen)
+    about = meaning(limits, row, width, estimated=estimated)
     for_way = max(height // 2, height - len(about) - 1)
     if len(way) > for_way:
         # Its end says what becomes of the write.
@@ -138,51 +139,51 @@ def beside(limits: Limits, row: Row, room: int, height: int, pen: DrawStyle, *, 
     space = max(0, height - len(way) - 1)
     if len(about) > space:
         about = [*about[: max(0, space - 1)], (("i shows the rest", "key"),)]
-    return [*way, ((pen.glyphs.rule * room, "rule"),), *about][:height]
+    return [*way, ((pen.glyphs.rule * width, "rule"),), *about][:height]
 
 
-def meaning(limits: Limits, row: Row, room: int, *, estimated: bool) -> list[Line]:
+def meaning(limits: Limits, row: Row, width: int, *, estimated: bool) -> list[Line]:
     """A policy or setting in full: the sentence, what it may evict here and now, every warning."""
-    lines = paragraph(safe_text(row.name, 60), room, "title")
-    lines += paragraph(_sentence(row), room)
+    lines = paragraph(safe_text(row.name, 60), width, "title")
+    lines += paragraph(_sentence(row), width)
     if row.view is not None:
         setting = row.view.setting
-        lines += paragraph(f"Now: {shown_value(setting.name, setting.value)}", room, "title")
+        lines += paragraph(f"Now: {shown_value(setting.name, setting.value)}", width, "title")
         if setting.why:
-            lines += paragraph(safe_text(setting.why), room, "warn")
+            lines += paragraph(safe_text(setting.why), width, "warn")
         if setting.name == "maxmemory" and limits.room.words:
-            lines += paragraph(safe_text(limits.room.words), room, "dim")
+            lines += paragraph(safe_text(limits.room.words), width, "dim")
         return lines
     view = row.policy
     if view is None:
         return lines
     if view.current:
-        lines += paragraph("This is the policy now.", room, "ok")
+        lines += paragraph("This is the policy now.", width, "ok")
     for warning in view.warnings:
-        lines += marked("! ", safe_text(warning), room, "text", "warn")
+        lines += marked("! ", safe_text(warning), width, "text", "warn")
     if view.flagged:
-        lines += paragraph(_MARKED, room, "dim")
-    return lines + _evictable(view, limits, room, estimated=estimated)
+        lines += paragraph(_MARKED, width, "dim")
+    return lines + _evictable(view, limits, width, estimated=estimated)
 
 
-def _evictable(view: PolicyView, limits: Limits, room: int, *, estimated: bool) -> list[Line]:
+def _evictable(view: PolicyView, limits: Limits, width: int, *, estimated: bool) -> list[Line]:
     lines: list[Line] = []
     if view.evictable_keys:
         held = f", {'about ' * estimated}{size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
         share = f" ({percent(view.share)} of the data)" if view.share is not None else ""
-        lines += paragraph(f"May evict here: {count(view.evictable_keys)} keys{held}{share}.", room)
+        lines += paragraph(f"May evict here: {count(view.evictable_keys)} keys{held}{share}.", width)
         if limits.over_bytes:
             verdict = {True: "that is enough", False: "that is not enough", None: "unknown whether enough"}[view.enough]
-            lines += paragraph(f"{size(limits.over_bytes)} must go: {verdict}.", room, "ok" if view.enough else "warn")
+            lines += paragraph(f"{size(limits.over_bytes)} must go: {verdict}.", width, "ok" if view.enough else "warn")
     if view.first_to_go:
         names = ", ".join(safe_text(name, 30) for name in view.first_to_go)
-        lines += paragraph(f"Likely first, by {safe_text(view.first_by)}: {names}.", room)
+        lines += paragraph(f"Likely first, by {safe_text(view.first_by)}: {names}.", width)
     elif view.first_by:
-        lines += paragraph(f"No family goes first, by {safe_text(view.first_by)}.", room)
+        lines += paragraph(f"No family goes first, by {safe_text(view.first_by)}.", width)
     elif limits.scanned and view.first_unknown and view.evictable_keys:
-        lines += paragraph(f"Which go first is not known: {safe_text(view.first_unknown)}.", room, "dim")
+        lines += paragraph(f"Which go first is not known: {safe_text(view.first_unknown)}.", width, "dim")
     if not limits.scanned and view.evictable_keys:
-        lines += paragraph("Bytes and families come with a scan (pane 2).", room, "dim")
+        lines += paragraph("Bytes and families come with a scan (pane 2).", width, "dim")
     return lines
 
 
@@ -192,19 +193,19 @@ def _sentence(row: Row) -> str:
     return safe_text(row.view.sentence) if row.view is not None else ""
 
 
-def write_way(path: Sequence[WriteStep], room: int, pen: DrawStyle) -> list[Line]:
+def write_way(path: Sequence[WriteStep], width: int, pen: DrawStyle) -> list[Line]:
     """The way that a write takes, as a small diagram: each question, its answer here, the branch taken now lit."""
     glyphs = pen.glyphs
     lines: list[Line] = [(("The way of a write, now", "title"),)]
     for step in path:
         lit = "link" if step.lit else "rule"
-        lines += marked(f"{glyphs.bullet} ", safe_text(step.question), room, "text" if step.lit else "dim", lit)
+        lines += marked(f"{glyphs.bullet} ", safe_text(step.question), width, "text" if step.lit else "dim", lit)
         answer = "text" if step.lit else "dim"
         if step.lit and step.end:
             lit = answer = "crit" if "refused" in step.answer else "ok"
         mark = f"{glyphs.right} " if step.end else f"{glyphs.column}   "
-        lines += [((mark, lit), *line) for line in paragraph(safe_text(step.answer), room - len(mark), answer)[:1]]
-        rest = paragraph(safe_text(step.answer), room - len(mark), answer)[1:]
+        lines += [((mark, lit), *line) for line in paragraph(safe_text(step.answer), width - len(mark), answer)[:1]]
+        rest = paragraph(safe_text(step.answer), width - len(mark), answer)[1:]
         lines += [((f"{' ' if step.end else glyphs.column}{' ' * (len(mark) - 1)}", lit), *line) for line in rest]
     return lines
 
@@ -214,7 +215,7 @@ def side_by_side(left: list[Line], right: list[Line], height: int, pen: DrawStyl
     lines: list[Line] = []
     for n in range(height):
         start = clip(left[n], LIST) if n < len(left) else ()
-        gap = " " * (LIST - width(start))
+        gap = " " * (LIST - cells_of(start))
         end = right[n] if n < len(right) else ()
         lines.append((*start, (gap, "text"), (f"{pen.glyphs.column} ", "rule"), *end))
     return lines

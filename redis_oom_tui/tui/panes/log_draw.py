@@ -14,7 +14,8 @@ from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.earlier_runs import overdue
-from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clock_time, cut_end, moment, pad, width
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clock_time, cut_end, moment, pad
+from redis_oom_tui.tui.drawing import width as cells_of
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})
@@ -63,15 +64,15 @@ def log_entries(
     return sorted(every, key=lambda one: one.at, reverse=True)
 
 
-def log_head(standing: Alert | None, skipped: int, room: int, *, now: float, level: Level | None) -> list[Line]:
+def log_head(standing: Alert | None, skipped: int, width: int, *, now: float, level: Level | None) -> list[Line]:
     """What stands, what could not be read, the titles; `now` is the time of day.
 
     `level` is the verdict of this moment: where it is OK, an alert that stands is on its way out. None before the first
     figures, when no alert is no good news. `skipped` lines of the audit log could not be read.
     """
-    unread = [_fitted(((f" {skipped_lines(skipped)}. ", "warn"),), room - 1)] if skipped else []
-    titles = cut_end("  TIME     WHAT       HOW IT WAS, OR WHAT CAME OF IT", room)
-    return [_fitted(_standing(standing, now, level), room - 1), *unread, ((pad(titles, room), "head"),)]
+    unread = [_fitted(((f" {skipped_lines(skipped)}. ", "warn"),), width - 1)] if skipped else []
+    titles = cut_end("  TIME     WHAT       HOW IT WAS, OR WHAT CAME OF IT", width)
+    return [_fitted(_standing(standing, now, level), width - 1), *unread, ((pad(titles, width), "head"),)]
 
 
 def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
@@ -96,22 +97,22 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
     return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))
 
 
-def log_row(one: LogEntry, room: int, pen: DrawStyle, now: float, *, here: bool, several: bool) -> Line:
+def log_row(one: LogEntry, width: int, pen: DrawStyle, now: float, *, here: bool, several: bool) -> Line:
     """One entry; with the server where `several` are listed. `now` is the time of day."""
     time = clock_time(one.at) if now - one.at < 43_200 else moment(one.at)[5:16].replace(" ", "/")
-    left = room - 1 - _BEFORE
+    left = width - 1 - _BEFORE
     pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one, left, several=several)
     line: list[Piece] = [(f"{pen.glyphs.cursor if here else ' '} {pad(time, 9)}", "dim"), *pieces]
     if here:
-        return ((pad(cut_end("".join(text for text, _ in line), room - 1), room), "cursor"),)
-    return _fitted(line, room - 1)
+        return ((pad(cut_end("".join(text for text, _ in line), width - 1), width), "cursor"),)
+    return _fitted(line, width - 1)
 
 
-def _fitted(line: Sequence[Piece], room: int) -> Line:
-    """The line in `room` cells; what reaches over loses its end."""
+def _fitted(line: Sequence[Piece], width: int) -> Line:
+    """The line in `width` cells; what reaches over loses its end."""
     kept: list[Piece] = []
     for text, role in line:
-        left = room - width(kept)
+        left = width - cells_of(kept)
         if left <= 0:
             break
         kept.append((cut_end(text, left), role))
@@ -124,10 +125,10 @@ def _event_pieces(event: Event) -> list[Piece]:
     return [(pad(word, 11), role), (safe_text(event.reason, 300), "text")]
 
 
-def _entry_pieces(one: LogEntry, room: int, *, several: bool) -> list[Piece]:
+def _entry_pieces(one: LogEntry, width: int, *, several: bool) -> list[Piece]:
     """What was done; where actions on several servers are listed, each with its own in front.
 
-    Where that is more than `room`, the server's name gives way first, then what was done: what came of it is a sentence
+    Where that is too long, the server's name gives way first, then what was done: what came of it is a sentence
     that says as much.
     """
     entry = one.entry
@@ -137,11 +138,11 @@ def _entry_pieces(one: LogEntry, room: int, *, several: bool) -> list[Piece]:
     name = safe_text(entry.server, 60)
     # A refusal may begin with it.
     begins_with_it = rest[0][0].startswith(name)
-    if entry.ended is not None and not entry.ok and _over([first, rest[0]], room):
+    if entry.ended is not None and not entry.ok and _over([first, rest[0]], width):
         rest.insert(0, (_counted(entry), "crit"))
     if several and not begins_with_it:
-        rest.insert(0, (f"{_end(name, len(name) - _over([first, *rest], room - len(name) - 2))}  ", "dim"))
-    over = _over([first, *rest], room)
+        rest.insert(0, (f"{_end(name, len(name) - _over([first, *rest], width - len(name) - 2))}  ", "dim"))
+    over = _over([first, *rest], width)
     if over and entry.ok and len(rest) > 1 and entry.change is None:
         del rest[-2]
     return [first, *rest]
@@ -154,14 +155,14 @@ def _counted(entry: AuditEntry) -> str:
     return f"{count(done)} of {number_of_keys(total)}: " if total else ""
 
 
-def _over(line: Sequence[Piece], room: int) -> int:
-    return max(0, width(line) - room)
+def _over(line: Sequence[Piece], width: int) -> int:
+    return max(0, cells_of(line) - width)
 
 
-def _end(name: str, room: int) -> str:
+def _end(name: str, width: int) -> str:
     """The end of a node's name, where nodes differ."""
-    room = max(_LEAST_NODE, room)
-    return name if len(name) <= room else f"~{name[1 - room :]}"
+    width = max(_LEAST_NODE, width)
+    return name if len(name) <= width else f"~{name[1 - width :]}"
 
 
 def _deed_pieces(one: LogEntry, entry: AuditEntry) -> list[Piece]:

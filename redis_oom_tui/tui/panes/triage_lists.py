@@ -78,22 +78,22 @@ class Findings(CursorList[Finding]):
 
     def row(self, item: Finding, width: int, *, here: bool) -> Sequence[Line]:
         """Its level, its title, what it saves and where it is mended."""
-        finding, room = item, width
+        finding, space = item, width
         role = "cursor" if here and self.has_focus else None
         glyphs = self.pen.glyphs
         sign = {Level.OK: glyphs.bullet}.get(finding.level, glyphs.state(finding.level))
         right: list[Piece] = []
         if finding.saves_bytes is not None:
-            right.append((f"{'saves ' if room >= _ROOMY else ''}{saving(finding)} ", role or "ok"))
+            right.append((f"{'saves ' if space >= _ROOMY else ''}{saving(finding)} ", role or "ok"))
         if finding.lever is not None:
             pane = finding.lever.pane.title()
-            pane = pad(pane, _PANE) if room >= _ALIGNED else pane
+            pane = pad(pane, _PANE) if space >= _ALIGNED else pane
             right.append((f"{glyphs.right} {pane} ", role or "link"))
-        elif right and room >= _ALIGNED:
+        elif right and space >= _ALIGNED:
             right.append((" " * (_PANE + 3), role or "link"))
         state = role or (level_role(finding.level) if finding.level is not Level.OK else "dim")
-        title = shorten(safe_text(finding.title, 200), max(4, room - cells_of(right) - 5))
-        return [merged(spread(((f" {pad(sign, 2)} ", state), (title, role or "text")), right, room, role or "text"))]
+        title = shorten(safe_text(finding.title, 200), max(4, space - cells_of(right) - 5))
+        return [merged(spread(((f" {pad(sign, 2)} ", state), (title, role or "text")), right, space, role or "text"))]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what is mended elsewhere leads there, and only where there is a finding is one to explain."""
@@ -151,9 +151,9 @@ class Clients(LineWidget):
         return [title, *(_client_line(hog, width) for hog in hogs[: max(0, height - 1)])]
 
 
-def _client_line(hog: Hog, room: int) -> Line:
+def _client_line(hog: Hog, width: int) -> Line:
     held = pad(sizes.short_size(hog.client.total_bytes), 7, "right")
-    return clip(((f" {held}  ", "text"), (hog.words, "dim")), room)
+    return clip(((f" {held}  ", "text"), (hog.words, "dim")), width)
 
 
 def _none(clients: tuple[ClientBuffer, ...]) -> str:
@@ -180,13 +180,13 @@ class _Columns(NamedTuple):
     @classmethod
     def of(cls, views: Sequence[NodeView], width: int) -> "_Columns":
         """As wide as what `views` say."""
-        told = [view.snapshot.memory for view in views if view.snapshot is not None]
+        memories = [view.snapshot.memory for view in views if view.snapshot is not None]
         return cls(
             name=min(_NAME, max((cells(safe_text(view.name, 60)) for view in views), default=0)),
             bar=12 if width >= _WIDE else 8,
-            used=max((len(sizes.short_size(memory.used_bytes)) for memory in told), default=0),
-            limit=max((len(_limit(memory)) for memory in told), default=0),
-            policy=max((cells(safe_text(memory.policy, 20)) for memory in told), default=0),
+            used=max((len(sizes.short_size(memory.used_bytes)) for memory in memories), default=0),
+            limit=max((len(_limit(memory)) for memory in memories), default=0),
+            policy=max((cells(safe_text(memory.policy, 20)) for memory in memories), default=0),
             wide=width >= _WIDE,
         )
 
@@ -235,8 +235,8 @@ class NodeList(CursorList[NodeView]):
             (f"{pad(safe_text(view.name, 60), columns.name)} ", role or "text"),
         ]
         if view.snapshot is None:
-            told = f"{_role(view, columns)}: {safe_text(view.error or 'not asked yet', 200)}"
-            return [merged(clip([*left, (told, role or "dim")], width))]
+            words = f"{_role(view, columns)}: {safe_text(view.error or 'not asked yet', 200)}"
+            return [merged(clip([*left, (words, role or "dim")], width))]
         memory = view.snapshot.memory
         share = memory.pressure
         bar = pressure_role(memory, self.host.thresholds).removeprefix("bar_")

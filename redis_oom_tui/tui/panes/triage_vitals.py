@@ -11,19 +11,8 @@ from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.breakdown import Breakdown, Share, break_down
-from redis_oom_tui.tui.drawing import (
-    DrawStyle,
-    Line,
-    Piece,
-    clip,
-    columns,
-    line_bar,
-    merged,
-    pad,
-    spread,
-    stacked,
-    width,
-)
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, columns, line_bar, merged, pad, spread, stacked
+from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.header_model import pressure_role
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
@@ -81,44 +70,44 @@ class Vitals(_Figures):
         return [merged((*spread(one, (), across), *other)) for one, other in zip(left, right, strict=True)]
 
 
-def gauges(snapshot: Snapshot, room: int, pen: DrawStyle, thresholds: Thresholds) -> list[Line]:
+def gauges(snapshot: Snapshot, width: int, pen: DrawStyle, thresholds: Thresholds) -> list[Line]:
     """Used, peak and RSS on one scale with the limit marked on it; pressure on its own, with the thresholds."""
     memory = snapshot.memory
     limit = memory.maxmemory_bytes
     scale = max(memory.used_bytes or 0, memory.peak_bytes or 0, memory.rss_bytes or 0, limit or 0, 1)
     role = pressure_role(memory, thresholds).removeprefix("bar_")
     ticks = (limit / scale,) if limit is not None and limit < scale else ()
-    gauge_room = max(0, room - _LABEL - 12)
+    gauge_room = max(0, width - _LABEL - 12)
 
     def gauge(word: str, size: int | None, line_role: str) -> Line:
         share = 0.0 if size is None else size / scale
-        return _row(word, sizes.size(size), line_bar(share, gauge_room, pen, line_role, ticks), room)
+        return _row(word, sizes.size(size), line_bar(share, gauge_room, pen, line_role, ticks), width)
 
     marks = (thresholds.warn, thresholds.crit)
     pressure: Line = () if memory.pressure is None else line_bar(memory.pressure, gauge_room, pen, role, marks)
     frag = "?" if memory.fragmentation_ratio is None else f"{memory.fragmentation_ratio:.2f}"
     limit_words = _limit(memory, scale, gauge_room, pen)
     return [
-        _row("pressure", "no limit" if memory.unlimited else sizes.percent(memory.pressure, 1), pressure, room),
+        _row("pressure", "no limit" if memory.unlimited else sizes.percent(memory.pressure, 1), pressure, width),
         gauge("used", memory.used_bytes, role),
-        _row("maxmemory", "none" if memory.unlimited else sizes.size(limit), limit_words, room),
+        _row("maxmemory", "none" if memory.unlimited else sizes.size(limit), limit_words, width),
         gauge("peak", memory.peak_bytes, "ok"),
         gauge("rss", memory.rss_bytes, "ok"),
-        _row("fragmentation", frag, _outside(memory.rss_bytes, memory.used_bytes), room),
+        _row("fragmentation", frag, _outside(memory.rss_bytes, memory.used_bytes), width),
     ]
 
 
-def _limit(memory: Memory, scale: int, room: int, pen: DrawStyle) -> Line:
+def _limit(memory: Memory, scale: int, width: int, pen: DrawStyle) -> Line:
     if memory.limit_unknown:
         return (("not reported", "warn"),)
     if memory.maxmemory_bytes is None:
         return (("no limit is set", "dim"),)
     stated: Line = (("stated ", "dim"),) if memory.limit_source is LimitSource.OPERATOR else ()
-    return (*stated, *line_bar(memory.maxmemory_bytes / scale, max(0, room - 7 * len(stated)), pen, "dim"))
+    return (*stated, *line_bar(memory.maxmemory_bytes / scale, max(0, width - 7 * len(stated)), pen, "dim"))
 
 
-def _row(word: str, value: str, rest: Line, room: int) -> Line:
-    return clip(merged(((f" {pad(word, _LABEL - 1)}", "dim"), (f"{pad(value, 10, 'right')}  ", "title"), *rest)), room)
+def _row(word: str, value: str, rest: Line, width: int) -> Line:
+    return clip(merged(((f" {pad(word, _LABEL - 1)}", "dim"), (f"{pad(value, 10, 'right')}  ", "title"), *rest)), width)
 
 
 def _outside(rss: int | None, used: int | None) -> Line:
@@ -129,31 +118,30 @@ def _outside(rss: int | None, used: int | None) -> Line:
     return ((words, "dim"),)
 
 
-def counters(reading: ServerState, snapshot: Snapshot, room: int) -> list[Line]:
+def counters(reading: ServerState, snapshot: Snapshot, width: int) -> list[Line]:
     """Policy, what was refused and evicted in all and per second, keys and TTLs, clients."""
-    told, rates, activity = snapshot.counters, reading.rates, snapshot.activity
+    totals, rates, activity = snapshot.counters, reading.rates, snapshot.activity
     refused, evicted = rates.per_second(rates.refused_writes), rates.per_second(rates.evicted_keys)
-    refusals = (">" if told.refused_is_lower_bound else "") + sizes.count(told.refused_writes_total)
+    refusals = (">" if totals.refused_is_lower_bound else "") + sizes.count(totals.refused_writes_total)
+    evictions = sizes.count(totals.evicted_keys_total)
     keys, volatile = snapshot.keys, snapshot.expires
     blocked = f"{activity.blocked_clients} blkd" if activity.blocked_clients else ""
     policy = f"{safe_text(snapshot.memory.policy, 20)}{' ' * _TAIL}"
     return [
-        spread(((pad("policy", _WORD), "dim"),), ((policy, "title"),), room),
-        _pair("refused writes", refusals, per_second(refused), room, "crit" if refused else ""),
-        _pair(
-            "evicted keys", sizes.count(told.evicted_keys_total), per_second(evicted), room, "warn" if evicted else ""
-        ),
-        _pair("keys", sizes.count(keys), f"{len(snapshot.databases)} db", room),
-        _pair("with a TTL", sizes.count(volatile), sizes.percent(volatile / keys) if keys else "", room),
-        _pair("clients", sizes.count(activity.connected_clients), blocked, room),
+        spread(((pad("policy", _WORD), "dim"),), ((policy, "title"),), width),
+        _pair("refused writes", refusals, per_second(refused), width, "crit" if refused else ""),
+        _pair("evicted keys", evictions, per_second(evicted), width, "warn" if evicted else ""),
+        _pair("keys", sizes.count(keys), f"{len(snapshot.databases)} db", width),
+        _pair("with a TTL", sizes.count(volatile), sizes.percent(volatile / keys) if keys else "", width),
+        _pair("clients", sizes.count(activity.connected_clients), blocked, width),
     ]
 
 
-def _pair(word: str, value: str, more: str, room: int, role: str = "") -> Line:
+def _pair(word: str, value: str, more: str, width: int, role: str = "") -> Line:
     """A word, a number under the numbers above, and a smaller one; `role` makes both stand out."""
-    number = pad(value, max(6, room - _WORD - _TAIL), "right")
+    number = pad(value, max(6, width - _WORD - _TAIL), "right")
     tail = pad(more, _TAIL - 1, "right")
-    return clip(((pad(word, _WORD), "dim"), (number, role or "title"), (f" {tail}", role or "dim")), room)
+    return clip(((pad(word, _WORD), "dim"), (number, role or "title"), (f" {tail}", role or "dim")), width)
 
 
 class BreakdownView(_Figures):
@@ -170,14 +158,14 @@ class BreakdownView(_Figures):
         ]
 
 
-def breakdown(split: Breakdown, room: int, pen: DrawStyle) -> list[Line]:
+def breakdown(split: Breakdown, width: int, pen: DrawStyle) -> list[Line]:
     """The parts as a bar of one line, and a legend that names each with its bytes."""
     if split.not_judged:
-        return [clip(((f" {pad('where it is', _LABEL - 1)}", "dim"), (split.not_judged, "warn")), room), ()]
+        return [clip(((f" {pad('where it is', _LABEL - 1)}", "dim"), (split.not_judged, "warn")), width), ()]
     if not split.parts:
-        return [clip(((f" {pad('where it is', _LABEL - 1)}", "dim"), ("unknown, as used_memory is", "dim")), room), ()]
+        return [clip(((f" {pad('where it is', _LABEL - 1)}", "dim"), ("unknown, as used_memory is", "dim")), width), ()]
     whole = sum(part.size for part in split.parts) or 1
-    across = max(0, room - _LABEL - 1)
+    across = max(0, width - _LABEL - 1)
     # What is less than a quarter of a cell would look larger than it is: the legend has it.
     seen = [part for part in split.parts if part.size * across * 4 >= whole]
     line = stacked([(part.size / whole, _PARTS.get(part.share, "part5")) for part in seen], across, pen)
@@ -188,27 +176,27 @@ def breakdown(split: Breakdown, room: int, pen: DrawStyle) -> list[Line]:
             (f" {part.share.value} ", "dim"),
             (f"{sizes.short_size(part.size)}  ", "text"),
         ]
-    return [merged(((f" {pad('where it is', _LABEL - 1)}", "dim"), *line)), _whole_pieces(legend, room)]
+    return [merged(((f" {pad('where it is', _LABEL - 1)}", "dim"), *line)), _whole_pieces(legend, width)]
 
 
-def _whole_pieces(legend: Sequence[Piece], room: int) -> Line:
+def _whole_pieces(legend: Sequence[Piece], width: int) -> Line:
     """As many entries of three pieces as fit: half a name helps nobody."""
     kept = list(legend[:1])
-    for at in range(1, len(legend), 3):
-        if width([*kept, *legend[at : at + 3]]) > room + 2:
+    for start in range(1, len(legend), 3):
+        if cells_of([*kept, *legend[start : start + 3]]) > width + 2:
             break
-        kept += legend[at : at + 3]
-    return clip(kept, room)
+        kept += legend[start : start + 3]
+    return clip(kept, width)
 
 
-def trend(samples: Sequence[TrendSample], told: Forecast, room: int, pen: DrawStyle, rows: int) -> list[Line]:
+def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, pen: DrawStyle, rows: int) -> list[Line]:
     """used_memory over the shortest of a few spans that holds what was watched, with its ends named."""
     if not samples:
         return []
     watched = samples[-1].monotonic - samples[0].monotonic
     span = next((span for span in _SPANS if watched <= span), max(_SPANS))
-    right_room = 24 if room >= _SIDE_BY_SIDE else 0
-    across = max(1, room - _LABEL - right_room - 11)
+    right_room = 24 if width >= _SIDE_BY_SIDE else 0
+    across = max(1, width - _LABEL - right_room - 11)
     values = bucketed(samples, span, across)
     known = [value for value in values if value is not None]
     low, high = min(known), max(known)
@@ -217,7 +205,7 @@ def trend(samples: Sequence[TrendSample], told: Forecast, room: int, pen: DrawSt
     drawn = columns(values, across, rows, pen, low=low - margin, high=high + margin)
     top, bottom = sizes.short_size(round(high)), sizes.short_size(round(low))
     limit = samples[-1].maxmemory_bytes
-    outlook = _outlook(told, full=limit is not None and samples[-1].counted_bytes >= limit)
+    outlook = _outlook(forecast, full=limit is not None and samples[-1].counted_bytes >= limit)
     out: list[Line] = []
     for row, text in enumerate(drawn):
         word = _SPANS[span] if row == 0 else ""
@@ -227,7 +215,7 @@ def trend(samples: Sequence[TrendSample], told: Forecast, room: int, pen: DrawSt
             spread(
                 ((f" {pad(word, _LABEL - 1)}", "dim"), (text, "spark"), (f" {pad(scale, 9)}", "dim")),
                 ((f"{side} ", "text"),) if side else (),
-                room,
+                width,
             )
         )
     return out
@@ -249,18 +237,18 @@ def bucketed(samples: Sequence[TrendSample], span: float, count: int) -> list[fl
     return out
 
 
-def _outlook(told: Forecast, *, full: bool) -> tuple[str, str]:
+def _outlook(forecast: Forecast, *, full: bool) -> tuple[str, str]:
     """Which way it goes, and when it is full."""
     if full:
         return ("at its limit now", "")
-    if told.not_judged:
+    if forecast.not_judged:
         return ("trend not judged", "(a defect of this tool)")
-    if told.trend is Trend.UNKNOWN or told.slope is None:
+    if forecast.trend is Trend.UNKNOWN or forecast.slope is None:
         return ("watching the trend", "")
-    if told.trend is Trend.NONE:
+    if forecast.trend is Trend.NONE:
         return ("steady", "")
-    sign = "+" if told.slope >= 0 else "-"
-    slope = f"{sign}{sizes.short_size(abs(round(told.slope * 60)))}/min"
-    if told.seconds_to_limit is None:
+    sign = "+" if forecast.slope >= 0 else "-"
+    slope = f"{sign}{sizes.short_size(abs(round(forecast.slope * 60)))}/min"
+    if forecast.seconds_to_limit is None:
         return (slope, "")
-    return (slope, sizes.full_in(*told.seconds_to_limit))
+    return (slope, sizes.full_in(*forecast.seconds_to_limit))

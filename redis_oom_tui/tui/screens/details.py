@@ -38,22 +38,22 @@ def _ttl(details: KeyDetails) -> str:
 def facts(details: KeyDetails) -> list[tuple[str, str]]:
     """What was read, as names and values."""
     row = details.row
-    told = [
+    found = [
         ("type", safe_text(row.type, 30)),
         ("memory", _memory(row)),
         ("TTL", _ttl(details)),
     ]
     if row.idle_seconds is not None:
-        told.append(("idle", sizes.duration(row.idle_seconds)))
+        found.append(("idle", sizes.duration(row.idle_seconds)))
     if row.frequency is not None:
-        told.append(("frequency", f"{row.frequency} of 255, logarithmic"))
+        found.append(("frequency", f"{row.frequency} of 255, logarithmic"))
     if row.encoding is not None:
-        told.append(("encoding", safe_text(row.encoding, 30)))
+        found.append(("encoding", safe_text(row.encoding, 30)))
     if row.elements is not None:
-        told.append(("elements", sizes.count(row.elements)))
+        found.append(("elements", sizes.count(row.elements)))
     if row.suspect:
-        told.append(("beware", "the server answered more than it uses in all: this is the most that the key can hold"))
-    return told
+        found.append(("beware", "the server answered more than it uses in all: this is the most that the key can hold"))
+    return found
 
 
 class DetailsScreen(ReaderScreen):
@@ -80,17 +80,17 @@ class DetailsScreen(ReaderScreen):
         """Name, figures, value."""
         out: list[Line] = [clip(((" Key ", "title"), (self._where(), "dim")), width), ()]
         name = escape_exact(self._key.key[:_LONGEST_NAME])
-        room = max(8, width - 4)
-        chunks = [name[at : at + room] for at in range(0, len(name), room)]
+        space = max(8, width - 4)
+        chunks = [name[start : start + space] for start in range(0, len(name), space)]
         out += [((f"  {chunk}", "text"),) for chunk in chunks or ['""']]
         if len(self._key.key) > _LONGEST_NAME:
             out.append(((f"  and so on: the name is {sizes.size(len(self._key.key))} long", "dim"),))
-        out += [((f"  {line}", "ok"),) for line in wrap(self._note, room) if line]
+        out += [((f"  {line}", "ok"),) for line in wrap(self._note, space) if line]
         out.append(())
         if self._details is None:
-            return [*out, *(((f"  {line}", "dim"),) for line in wrap(safe_text(self._absent, 600), room))]
+            return [*out, *(((f"  {line}", "dim"),) for line in wrap(safe_text(self._absent, 600), space))]
         for word, value in facts(self._details):
-            first, *more = wrap(value, max(8, room - 13))
+            first, *more = wrap(value, max(8, space - 13))
             out.append(((f"  {pad(word, 12)} ", "dim"), (first, "text")))
             out += [((" " * 15, "dim"), (line, "text")) for line in more]
         return [*out, (), *self._value(self._details, width)]

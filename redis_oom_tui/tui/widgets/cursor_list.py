@@ -15,8 +15,8 @@ _WHEEL = 3
 _END = 1_000_000
 
 
-def window(count: int, cursor: int, top: int, room: int, height_of: Callable[[int], int] = lambda _: 1) -> range:
-    """Which of `count` rows are in view in `room` lines: from `top` on, but for what brings the cursor's into view.
+def window(count: int, cursor: int, top: int, height: int, height_of: Callable[[int], int] = lambda _: 1) -> range:
+    """Which of `count` rows are in view in `height` lines: from `top` on, but for what brings the cursor's into view.
 
     `height_of` gives the lines of the row at an index.
 
@@ -26,14 +26,14 @@ def window(count: int, cursor: int, top: int, room: int, height_of: Callable[[in
     range(1, 3)
     """
     cursor = max(0, min(cursor, count - 1))
-    top = max(0, cursor - room + 1, min(top, cursor))
-    while top < cursor and _lines(range(top, cursor + 1), height_of, room) > room:
+    top = max(0, cursor - height + 1, min(top, cursor))
+    while top < cursor and _lines(range(top, cursor + 1), height_of, height) > height:
         top += 1
-    while top > 0 and _lines(range(top - 1, count), height_of, room) <= room:
+    while top > 0 and _lines(range(top - 1, count), height_of, height) <= height:
         top -= 1
     end = top
     used = 0
-    while end < count and (used + height_of(end) <= room or end == top):
+    while end < count and (used + height_of(end) <= height or end == top):
         used += height_of(end)
         end += 1
     return range(top, end)

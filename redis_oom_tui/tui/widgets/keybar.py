@@ -7,7 +7,8 @@ from textual.app import App
 from textual.binding import ActiveBinding
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.tui.drawing import Line, Piece, spread, width, wrap
+from redis_oom_tui.tui.drawing import Line, Piece, spread, wrap
+from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 # Short and calm: a key's own sign rather than its name.
@@ -69,8 +70,8 @@ class KeyBar(LineWidget):
         """Show a sentence in place of the keys, in as many lines as it needs, until `hush`."""
         self._message = (safe_text(sentence, 600), role)
         # A first sentence may come before the first layout.
-        room = self.size.width or (self.app.size.width if self.is_attached else 0)
-        self.styles.height = min(4, len(wrap(self._message[0], max(8, room - 4))))
+        width = self.size.width or (self.app.size.width if self.is_attached else 0)
+        self.styles.height = min(4, len(wrap(self._message[0], max(8, width - 4))))
         self.redraw()
 
     def hush(self) -> None:
@@ -88,10 +89,10 @@ class KeyBar(LineWidget):
         left, _ = self._entries()
         shown: list[Piece] = []
         right = self._pieces(self._fixed())
-        room = width - _cells(right) - 1
+        space = width - _cells(right) - 1
         for entry in left:
             pieces = self._pieces([entry])
-            if _cells(shown) + _cells(pieces) > room:
+            if _cells(shown) + _cells(pieces) > space:
                 break
             shown += pieces
         return (spread(shown, right, width),)
@@ -139,4 +140,4 @@ def _rank(active: ActiveBinding) -> int:
 
 
 def _cells(pieces: Sequence[Piece]) -> int:
-    return width(pieces)
+    return cells_of(pieces)

@@ -108,7 +108,7 @@ class LiveTable(CursorList[R]):
 
     def rows_in_view(self, width: int, height: int, first_line: int) -> list[Line]:
         """Those round the cursor, which stays on its line of the screen while the order changes."""
-        self.model.room = height
+        self.model.height = height
         self.model.into_view()
         self.top = self.model.top
         return super().rows_in_view(width, height, first_line)

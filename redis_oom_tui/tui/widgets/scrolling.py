@@ -37,9 +37,9 @@ class ScrollingText(LineWidget, can_focus=True):
         if len(text) <= height:
             self._top = 0
             return text
-        room = max(1, height - 1)
-        self._top = max(0, min(self._top, len(text) - room))
-        shown = text[self._top : self._top + room]
+        space = max(1, height - 1)
+        self._top = max(0, min(self._top, len(text) - space))
+        shown = text[self._top : self._top + space]
         where = f" lines {self._top + 1} to {self._top + len(shown)} of {len(text)}"
         where += "; up and down show the rest " if width >= _TELLS_KEYS_FROM else ""
         return [*shown, spread(((where, "dim"),), (), width)] if height > 1 else shown

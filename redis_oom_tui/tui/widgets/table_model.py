@@ -14,12 +14,12 @@ _LEAST_FLEXIBLE = 16
 _GAP = 1
 
 
-def fitting(columns: Sequence[Column[R]], room: int) -> list[tuple[Column[R], int]]:
-    """The columns that fit into `room` cells, each with its width."""
+def fitting(columns: Sequence[Column[R]], width: int) -> list[tuple[Column[R], int]]:
+    """The columns that fit into `width` cells, each with its width."""
     shown = [column for column in columns if column.title]
     while True:
         fixed = sum(column.width + _GAP for column in shown if column.width)
-        rest = room - fixed
+        rest = width - fixed
         flexible = any(not column.width for column in shown)
         victim = max(shown, key=lambda column: column.yields, default=None)
         enough = rest >= (_LEAST_FLEXIBLE if flexible else -_GAP)
@@ -70,7 +70,7 @@ HOLD_SECONDS = 2.0
 
 
 class TableModel(Generic[R]):
-    """Rows, order, cursor and marks of a table of which `room` lines are in view from `top` on.
+    """Rows, order, cursor and marks of a table of which `height` lines are in view from `top` on.
 
     `identify` gives what a row is, whatever its figures are now. For two seconds after the cursor was moved the order
     holds still, so that nothing moves away under the finger; `now` is monotonic seconds.
@@ -82,7 +82,7 @@ class TableModel(Generic[R]):
         self.falling = self.column(sort).falling
         self.rows: list[R] = []
         self.top = 0
-        self.room = 1
+        self.height = 1
         self._identify = identify
         self._places: dict[Hashable, int] = {}
         self._cursor: Hashable | None = None
@@ -148,7 +148,7 @@ class TableModel(Generic[R]):
         It stays in view. Once the rows stand still the cursor goes there: no key then acts on another row than meant.
         """
         self.top = 0
-        if self.rows and (self.place >= self.room or not self._moving):
+        if self.rows and (self.place >= self.height or not self._moving):
             self._cursor = self._identify(self.rows[0])
 
     @property
@@ -178,7 +178,7 @@ class TableModel(Generic[R]):
 
     def into_view(self) -> None:
         """Scroll as little as brings the cursor into view, and never past the end."""
-        self.top = window(len(self.rows), self.place, self.top, self.room).start
+        self.top = window(len(self.rows), self.place, self.top, self.height).start
 
     @property
     def marked(self) -> Mapping[Hashable, R]:
