@@ -107,7 +107,7 @@ async def test_what_has_room_is_saved_and_deleted_and_comes_back(
         # To look at them was a use.
         run = operator.run(await planned(operator, PLANNED), backup=KEEPING)
         view = await run.run()
-        assert names_of(run, Outcome.DELETED) == set(names), view.ended
+        assert names_of(run, Outcome.DELETED) == set(names), (view.ended, {one.detail for one in run.outcomes()})
         assert lost(server) == (0, 0)
         await operator.restore(Path(str(view.backup_path))).run()
         with server.client() as client:
