@@ -119,5 +119,5 @@ def why_not_set(read_only: bool, capabilities: Capabilities, address: Address) -
     reason = capabilities.why_not(Feature.CONFIG_SET)
     if reason is None:
         return None
-    other = "log in as a user who may, or " if "permission" in reason and provider_of(address) is None else ""
+    other = "log in as a user with permission, or " if "permission" in reason and provider_of(address) is None else ""
     return f"CONFIG SET is refused here ({reason}): {other}{where_to_set(address, 'maxmemory-policy')}"

@@ -22,13 +22,13 @@ from redis_oom_tui.models.snapshot import (
     Snapshot,
 )
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.flavours import FLAVOURS, identify
 from redis_oom_tui.rules.info_checks import check_memory, check_times
-from redis_oom_tui.rules.info_fields import InfoFields, believed, identify
+from redis_oom_tui.rules.info_fields import InfoFields, believed
 from redis_oom_tui.rules.policies import not_judged
 
 _LONGEST = 80
 _RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})")
-_LUA_COUNTED_FROM = (7, 4)
 _DATABASE = re.compile(r"db(\d+)")
 # Servers count errors of at most this many kinds apart (server.c, ERROR_STATS_NUMBER); more would be junk names.
 _MAX_KINDS = 128
@@ -143,9 +143,10 @@ def _scripts(fields: InfoFields) -> int | None:
     held = fields.whole("used_memory_scripts_eval", "used_memory_scripts")
     identity = identify(fields)
     release = _RELEASE.match(identity.version)
-    if held is None or identity.flavour != "redis" or release is None:
+    flavour = FLAVOURS.get(identity.flavour)
+    if held is None or flavour is None or flavour.lua_counted_from is None or release is None:
         return held
-    counted = (int(release[1]), int(release[2])) >= _LUA_COUNTED_FROM
+    counted = (int(release[1]), int(release[2])) >= flavour.lua_counted_from
     return held + (fields.whole("used_memory_vm_total") or 0) if counted else held
 
 

@@ -1,10 +1,8 @@
-"""INFO's fields read one by one: what is missing or cannot be true is unknown; and which server they tell of."""
+"""INFO's fields read one by one: what is missing or cannot be true is unknown, and the reason is kept."""
 
 import math
 import re
 from collections.abc import Mapping, Sequence
-
-from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import size
@@ -129,99 +127,3 @@ def _number(value: object) -> int | float | None:
         value = value.rstrip("%")
         return float(value) if "." in value else int(value)
     return value if isinstance(value, int | float) else None
-
-
-class Identity(Struct, frozen=True):
-    """Who answered: `flavour` as in `Server`, `product` the name of what is neither plain Redis nor plain Valkey."""
-
-    flavour: str
-    version: str
-    product: str = ""
-
-
-# Servers that tell their own version in a field of their own.
-_BY_VERSION_FIELD = {
-    "dragonfly_version": "Dragonfly",
-    "kvrocks_version": "Kvrocks",
-    "garnet_version": "Garnet",
-    "pika_version": "Pika",
-    "upstash_version": "Upstash",
-    "redict_version": "Redict",
-    "memurai_version": "Memurai",
-    "dicedb_version": "DiceDB",
-    "keydb_version": "KeyDB",
-}
-# Servers whose fields of their own begin so, whatever their version field is called.
-_BY_PREFIX = (("kvrocks_", "Kvrocks"), ("garnet_", "Garnet"), ("dragonfly_", "Dragonfly"), ("pika_", "Pika"))
-# Fields that only KeyDB has: it calls itself redis_version like any Redis.
-_OF_KEYDB = ("thread_0_clients", "current_client_thread", "storage_provider", "mvcc_depth")
-# Redis itself, run by somebody who sets other limits than INFO tells.
-_MANAGED = (("rlec_version", "Redis Enterprise"),)
-
-
-def identify(fields: InfoFields) -> Identity:
-    """Who answers this INFO. Valkey also reports a redis_version, the one that it stays compatible with: 7.2.4."""
-    info = fields.info
-    if "valkey_version" in info or fields.text("server_name") == "valkey":
-        return Identity("valkey", fields.text("valkey_version") or "unknown", _managed(fields))
-    for name, product in _BY_VERSION_FIELD.items():
-        if name in info:
-            return Identity("other", fields.text(name) or "unknown", product)
-    version = fields.text("redis_version")
-    if _is_keydb(fields):
-        return Identity("other", version or "unknown", "KeyDB")
-    for prefix, product in _BY_PREFIX:
-        if any(name.startswith(prefix) for name in info):
-            return Identity("other", version or "unknown", product)
-    own_name = fields.text("server_name")
-    if own_name is not None and own_name.lower() != "redis":
-        return Identity("other", version or "unknown", own_name)
-    if version is None:
-        return Identity("other", "unknown")
-    return Identity("redis", version, _managed(fields))
-
-
-def _is_keydb(fields: InfoFields) -> bool:
-    paths = f"{fields.text('executable') or ''} {fields.text('config_file') or ''}".lower()
-    return fields.text("role") == "active-replica" or "keydb" in paths or any(name in fields.info for name in _OF_KEYDB)
-
-
-def _managed(fields: InfoFields) -> str:
-    system = fields.text("os") or ""
-    if "ElastiCache" in system or "MemoryDB" in system:
-        return system
-    info: Mapping[str, object] = fields.info
-    return next((product for name, product in _MANAGED if name in info), "")
-
-
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
-# A connection with NO-TOUCH that looks up a key while no command is being executed reads through a null pointer: a
-# cluster node does so for each command on a slot that is being moved. First and first fixed versions:
-# redis/redis#13512 and #14415, valkey-io/valkey#1499 and #2347.
-_NO_TOUCH_CRASHES = {
-    "redis": ((8, 0, 0), (8, 4, 0), "redis/redis#14415"),
-    "valkey": ((8, 1, 0), (8, 1, 4), "valkey-io/valkey#2347"),
-}
-
-
-def no_touch_crash(server: str, version: str) -> str | None:
-    """Why CLIENT NO-TOUCH must not be sent to this server, by the name and version that HELLO gives; None if it may.
-
-    >>> no_touch_crash("redis", "8.2.3")
-    'Redis 8.2.3 can crash on it (redis/redis#14415)'
-    >>> no_touch_crash("redis", "8.4.0"), no_touch_crash("redis", "7.4.1"), no_touch_crash("valkey", "9.1.2")
-    (None, None, None)
-    >>> no_touch_crash("valkey", "8.1.3")
-    'Valkey 8.1.3 can crash on it (valkey-io/valkey#2347)'
-    >>> no_touch_crash("redis", "?")
-    'the server does not tell its version, and some versions can crash on it'
-    """
-    found = _VERSION.match(version)
-    if found is None:
-        return "the server does not tell its version, and some versions can crash on it"
-    bug = _NO_TOUCH_CRASHES.get(server)
-    if bug is None:
-        return None
-    first, fixed, where = bug
-    now = tuple(map(int, found.groups()))
-    return f"{server.capitalize()} {found[0]} can crash on it ({where})" if first <= now < fixed else None

@@ -21,7 +21,7 @@ from redis.credentials import CredentialProvider
 
 from redis_oom_tui.models import address, timeouts
 from redis_oom_tui.rules.breakdown import OWN_NAME
-from redis_oom_tui.rules.info_fields import no_touch_crash
+from redis_oom_tui.rules.flavours import no_touch_crash
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.errors import waits
 from redis_oom_tui.server.resp import ASKING, asking

@@ -14,20 +14,17 @@ from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
+from redis_oom_tui.rules.flavours import ANY_INTEGER_SAVING, ANY_KEY_OVERHEAD, FLAVOURS
 
 # What a key takes in the tables beyond its MEMORY USAGE: without a TTL, and with one (measured 15 to 27, 48 to 59).
 _HIDDEN = (8, 27)
 _HIDDEN_TTL = (30, 60)
-# What a small string key takes beyond its name and value (measured: Redis 45 to 62, Valkey 8 and later 20 to 32).
-_AROUND = {"valkey": (18, 34), "redis": (40, 64)}
 _FIELD_BYTES = 4
 _HASH_SLACK = 40
 # The default hash-max-listpack-value: a longer value makes the hash a table, which saves nothing.
 _SMALL_VALUE = 64
 # A key of this size on average may hold such values; whether it does, the sampled ones tell.
 _SMALL_KEY = 160
-# Measured a key: Valkey 0 to 20, Redis 6.2 with libc 13 to 25, 7.0 with jemalloc up to 34.
-_INT_SAVES = {"valkey": (0, 22), "redis": (12, 38)}
 # Bytes freed for each byte less in a name: allocators round.
 _NAME_SAVES = (0.5, 1.6)
 
@@ -107,7 +104,8 @@ def _around(case: Case, samples: list[FamilySample], beyond_name: float) -> tupl
     if read:
         middle = sum(read) / len(read)
         return middle - 3, middle + 3
-    low, high = _AROUND.get(case.now.server.flavour, (18, 64))
+    flavour = FLAVOURS.get(case.now.server.flavour)
+    low, high = ANY_KEY_OVERHEAD if flavour is None else flavour.key_overhead
     return min(low, beyond_name - 1), min(high, beyond_name)
 
 
@@ -140,7 +138,8 @@ def numbers_as_text(case: Case) -> Iterator[Finding]:
         share = None if sample is None else sample.integer_text_share
         if sample is None or sample.type != "string" or share is None or share < 0.5:
             continue
-        each = _INT_SAVES.get(case.now.server.flavour, (0, 38))
+        flavour = FLAVOURS.get(case.now.server.flavour)
+        each = ANY_INTEGER_SAVING if flavour is None else flavour.integer_saving
         low, high = (int(row.keys * share * saved * case.scale) for saved in each)
         if case.matters(high):
             yield Finding(

@@ -6,6 +6,7 @@ from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.models.snapshot import Server
+from redis_oom_tui.rules.flavours import FLAVOURS
 from redis_oom_tui.server.decode import page
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, counts_in_reversed_bits, divided, whole
@@ -16,8 +17,6 @@ _ASKED = (
     (Feature.TYPE, KeyQuestion.TYPE, "types"),
     (Feature.TTL, KeyQuestion.TTL, "TTLs"),
 )
-# Servers whose cursor is known to count in reversed bits: the first and the first no longer known, by flavour.
-_KNOWN = {"redis": ((6, 0), (9, 0)), "valkey": ((7, 2), (10, 0))}
 # Since then, in cluster mode, SCAN goes slot by slot.
 _BY_SLOT_SINCE = (7, 4)
 _FIRST_PAGE = 50
@@ -74,8 +73,11 @@ def fair(server: Server) -> bool:
 
 def divisible(server: Server) -> bool:
     """Whether the cursor space may be walked in several parts: on the servers it was tried on, and not in a cluster."""
-    known = _KNOWN.get(server.flavour)
-    return known is not None and server.mode == "standalone" and known[0] <= version_of(server) < known[1]
+    flavour = FLAVOURS.get(server.flavour)
+    if flavour is None or server.mode != "standalone":
+        return False
+    first, unknown = flavour.reversed_cursor
+    return first <= version_of(server) < unknown
 
 
 async def parted(connection: Connection, db: int, keys: int) -> list[CursorRange]:
