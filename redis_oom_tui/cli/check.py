@@ -7,7 +7,7 @@ from redis_oom_tui.cli.documents import PRINTED, print_document
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.server.preflight import Preflight
 
-# Between its two looks: long enough to see writes being refused, short enough for a monitoring plugin.
+# Between its two samples: long enough to see writes being refused, short enough for a monitoring plugin.
 GAP_SECONDS = 0.1
 
 
@@ -17,12 +17,12 @@ GAP_SECONDS = 0.1
 def check(invocation: Invocation, *, as_json: bool) -> int:
     """Health check: exit 0 ok, 1 warning, 2 critical or refusing writes, 3 unknown."""
     connection = invocation.connection
-    # First of all: the server answers, and the time between the two looks runs, while the rest is loaded.
-    knock = Preflight(connection, again_after=GAP_SECONDS) if Preflight.suits(connection) else None
+    # First of all: the server answers, and the time between the two samples runs, while the rest is loaded.
+    preflight = Preflight(connection, again_after=GAP_SECONDS) if Preflight.suits(connection) else None
     from redis_oom_tui.cli import check_answer
 
     try:
-        answer = check_answer.examined(invocation, knock, gap=GAP_SECONDS)
+        answer = check_answer.examined(invocation, preflight, gap=GAP_SECONDS)
     except TriageError as error:
         return _no_answer(invocation, error, as_json=as_json)
     text = check_answer.as_json(answer) if as_json else check_answer.as_text(answer)

@@ -51,7 +51,7 @@ _BLOCKED = ("misconf", "noreplicas")
 
 
 class Answer(Struct, frozen=True):
-    """The second look, and what was made of both; `unreturned` is what was to go back by itself and did not,
+    """The second sample, and what was made of both; `unreturned` is what was to go back by itself and did not,
     None where the audit log could not be read.
     """
 
@@ -62,7 +62,7 @@ class Answer(Struct, frozen=True):
 
 
 class CheckSamples(Struct, frozen=True):
-    """Both looks, with what was asked beside the second."""
+    """Both samples, with what was asked beside the second."""
 
     before: Snapshot
     now: Snapshot
@@ -72,40 +72,40 @@ class CheckSamples(Struct, frozen=True):
     replicas: "tuple[NodeView, ...]"
 
 
-def examined(invocation: Invocation, knock: Preflight | None, *, gap: float) -> Answer:
-    """The verdict and the findings; `gap` seconds lie between the looks at least. Raises TriageError."""
-    looks = None if knock is None else _knocked(invocation, knock)
-    if looks is not None and knock is not None and _may_have_missed(looks.before, looks.now, invocation):
-        looks = _knocked_longer(invocation, knock, looks)
-    if looks is None:
-        looks = _driven(invocation, gap)
-    now = with_settings(with_clients(with_room(looks.now), looks.clients), looks.settings)
+def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float) -> Answer:
+    """The verdict and the findings; `gap` seconds lie between the samples at least. Raises TriageError."""
+    samples = None if preflight is None else _sampled(invocation, preflight)
+    if samples is not None and preflight is not None and _may_have_missed(samples.before, samples.now, invocation):
+        samples = _sampled_longer(invocation, preflight, samples)
+    if samples is None:
+        samples = _driven(invocation, gap)
+    now = with_settings(with_clients(with_room(samples.now), samples.clients), samples.settings)
     thresholds = invocation.profile.watch.thresholds
     case = Case(
         now,
-        clients=looks.clients,
-        settings=looks.settings,
-        capabilities=looks.capabilities,
-        replicas=looks.replicas,
+        clients=samples.clients,
+        settings=samples.settings,
+        capabilities=samples.capabilities,
+        replicas=samples.replicas,
         thresholds=thresholds,
     )
-    late = _unreturned(invocation, now, looks.settings)
-    return Answer(judge(now, looks.before, thresholds), now, examine(case), late)
+    late = _unreturned(invocation, now, samples.settings)
+    return Answer(judge(now, samples.before, thresholds), now, examine(case), late)
 
 
-def _knocked_longer(invocation: Invocation, knock: Preflight, looks: CheckSamples) -> CheckSamples | None:
-    """The same with the last of some more looks; None where the driver must say what is the matter."""
+def _sampled_longer(invocation: Invocation, preflight: Preflight, samples: CheckSamples) -> CheckSamples | None:
+    """The same with the last of some more samples; None where the driver must say what is the matter."""
     from redis_oom_tui.server.raw_connection import LeftToTheDriver
 
     try:
-        knock.again(LONGER_SECONDS, lambda look: _refused(looks.before, look.snapshot()))
+        preflight.again(LONGER_SECONDS, lambda sample: _refused(samples.before, sample.snapshot()))
     except TimeoutError as error:
         from redis_oom_tui.server.errors import as_ours
 
         raise as_ours(error, invocation.connection.address) from None
     except (OSError, ValueError, LeftToTheDriver):
         return None
-    return replace(looks, now=knock.latest().snapshot())
+    return replace(samples, now=preflight.latest().snapshot())
 
 
 def _may_have_missed(before: Snapshot, now: Snapshot, invocation: Invocation) -> bool:
@@ -122,15 +122,15 @@ def _refused(before: Snapshot, now: Snapshot) -> bool:
     return bool(between(before, now).refused_writes) or verdict.level is Level.OOM or verdict.rule in _BLOCKED
 
 
-def _knocked(invocation: Invocation, knock: Preflight) -> CheckSamples | None:
-    """What the knock saw; None where the driver must say what is the matter. Silence is not waited for twice."""
-    first = knock.first()
+def _sampled(invocation: Invocation, preflight: Preflight) -> CheckSamples | None:
+    """What the preflight saw; None where the driver must say what is the matter. Silence is not waited for twice."""
+    first = preflight.first()
     replicas: tuple[NodeView, ...] = ()
     before = None if first is None else first.snapshot()
     if first is not None and before is not None and before.activity.connected_replicas:
         replicas = _replicas_named(invocation, first.fields())
-    closer = knock.closer()
-    if knock.silent:
+    closer = preflight.closer()
+    if preflight.silent:
         from redis_oom_tui.server.errors import as_ours
 
         raise as_ours(TimeoutError(), invocation.connection.address)
@@ -140,7 +140,7 @@ def _knocked(invocation: Invocation, knock: Preflight) -> CheckSamples | None:
 
 
 def _replicas_named(invocation: Invocation, info: Mapping[str, object]) -> "tuple[NodeView, ...]":
-    """Asked while the pause between the looks runs; only this needs the driver then."""
+    """Asked while the pause between the samples runs; only this needs the driver then."""
     import asyncio
 
     from redis_oom_tui.server.cluster.replicas import replicas_of
@@ -163,7 +163,7 @@ async def _ask(invocation: Invocation, gap: float) -> CheckSamples:
 
     server = source_for(invocation.connection)
     try:
-        # The first look connects, and says what is wrong with that as well: on a slow link a round trip less.
+        # The first sample connects, and says what is wrong with that as well: on a slow link a round trip less.
         await (server.locate() if isinstance(server, LiveServer) else server.open())
         before = await server.snapshot()
         replicas = asyncio.create_task(_replicas(server, before))
@@ -177,7 +177,7 @@ async def _ask(invocation: Invocation, gap: float) -> CheckSamples:
 
 
 async def _longer(server: "Server", before: Snapshot, now: Snapshot) -> Snapshot:
-    """The last of some more looks, up to the first that shows a refused write."""
+    """The last of some more samples, up to the first that shows a refused write."""
     import asyncio
 
     until = before.taken_monotonic + LONGER_SECONDS
@@ -188,7 +188,7 @@ async def _longer(server: "Server", before: Snapshot, now: Snapshot) -> Snapshot
 
 
 async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]:
-    """The second look, with the settings and the clients: in one round trip where that is one server."""
+    """The second sample, with the settings and the clients: in one round trip where that is one server."""
     from redis_oom_tui.server.live import LiveServer
 
     if isinstance(server, LiveServer):
@@ -230,11 +230,11 @@ def _unreturned(invocation: Invocation, snapshot: Snapshot, settings: Mapping[st
     memory = snapshot.memory
     values = {"maxmemory": str(memory.maxmemory_bytes or 0), "maxmemory-policy": memory.policy, **settings}
     shown = str(snapshot.server.address)
-    told: list[str] = []
+    sentences: list[str] = []
     for server in sorted(servers_in(snapshot)):
         known = [Setting(name, value) for name, value in values.items()] if server == shown else []
-        told += left_behind(history, server, known, time.time(), unread=True)
-    return tuple(told)
+        sentences += left_behind(history, server, known, time.time(), unread=True)
+    return tuple(sentences)
 
 
 def _tells_of_any(tail: bytes) -> bool:

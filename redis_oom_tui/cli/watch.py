@@ -13,12 +13,12 @@ import click
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.watch_listeners import (
     arming_options,
-    couriers,
+    hook_queues,
     hook_settings,
     job_from,
+    listener_options,
     metrics,
     scanning,
-    telling_options,
 )
 from redis_oom_tui.files.audit import state_folder
 from redis_oom_tui.files.ledger import Ledger
@@ -57,7 +57,7 @@ _PERCENT = click.FloatRange(0, 100)
 )
 @click.option("--bell", is_flag=True, help="Ring the terminal's bell at each alarm.")
 @click.option("--plain", is_flag=True, help="No colors.")
-@telling_options
+@listener_options
 @arming_options
 @click.pass_obj
 def watch(invocation: Invocation, /, **given: Any) -> int:
@@ -113,8 +113,8 @@ async def _watch_until(
     clock = Clock()
     source = source_for(invocation.connection)
     # A single look has no past to hold a level against: what it shows is told.
-    heard = replace(settings, hold_seconds=0.0, lost_seconds=0.0) if given["once"] else settings
-    book = AlertBook(invocation.profile.name or str(source.address), heard)
+    alerting = replace(settings, hold_seconds=0.0, lost_seconds=0.0) if given["once"] else settings
+    book = AlertBook(invocation.profile.name or str(source.address), alerting)
 
     def log(note: Note) -> None:
         # Where nobody reads any more, the next tick ends the watch; a delivery must not fail over it.
@@ -126,24 +126,24 @@ async def _watch_until(
     loop = Monitor(Poller(source, settings, clock, book=book), output, clock)
     cleanup = None if job is None else EmergencyCleanup(job, book, _ledger(), clock, log=log, tell=loop.tell)
     if given["once"]:
-        for listener in _told_once(invocation, hooks, given, book, log, clock, resources):
+        for listener in _listeners_once(invocation, hooks, given, book, log, clock, resources):
             loop.add(listener)
         state = await loop.once()
         if cleanup is not None and state.answer is not None:
             await cleanup.clean(state.answer, state.verdict_now.rule, stop)
         return state.verdict_now.level.exit_code
     shown, take = metrics(given, book, log, resources)
-    told = [*couriers(hooks, invocation, clock, log), *shown]
+    listeners = [*hook_queues(hooks, invocation, clock, log), *shown]
     if settings.scan_seconds is not None:
-        told.append(scanning(invocation, settings.scan_seconds, clock, log, take))
-    for one in (*told, cleanup, Service.from_environment()):
+        listeners.append(scanning(invocation, settings.scan_seconds, clock, log, take))
+    for one in (*listeners, cleanup, Service.from_environment()):
         if one is not None:
             loop.add(one)
     await loop.run(stop)
     return 0
 
 
-def _told_once(
+def _listeners_once(
     invocation: Invocation,
     hooks: HookSettings,
     given: dict[str, Any],
@@ -152,15 +152,15 @@ def _told_once(
     clock: Clock,
     resources: contextlib.ExitStack,
 ) -> list[Listener]:
-    """Whom a single look is told to. Raises BadInput for what only a watch that goes on can serve."""
+    """Who hears of a single poll. Raises BadInput for what only a watch that goes on can serve."""
     lasting = [f"--{name.replace('_', '-')}" for name in ("prometheus", "scan_every") if given[name] is not None]
     if lasting:
         raise BadInput(
-            f"{' and '.join(lasting)} cannot go with --once, which ends after one look: leave one of them out"
+            f"{' and '.join(lasting)} cannot go with --once, which ends after one poll: leave one of them out"
         )
     shown, _ = metrics(given, book, log, resources)
-    told = couriers(hooks, invocation, clock, log, farewell_seconds=_LAST_DELIVERY_SECONDS)
-    return [*told, *shown]
+    listeners = hook_queues(hooks, invocation, clock, log, farewell_seconds=_LAST_DELIVERY_SECONDS)
+    return [*listeners, *shown]
 
 
 def _ledger() -> Ledger:

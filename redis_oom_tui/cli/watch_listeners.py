@@ -57,7 +57,7 @@ def hook_settings(base: HookSettings, given: dict[str, Any]) -> HookSettings:
     return settings
 
 
-def couriers(
+def hook_queues(
     settings: HookSettings,
     invocation: Invocation,
     clock: Clock,
@@ -65,7 +65,7 @@ def couriers(
     *,
     farewell_seconds: float = FAREWELL_SECONDS,
 ) -> list[Listener]:
-    """One courier for each hook. Raises BadInput where a hook cannot be used."""
+    """One queue for each hook. Raises BadInput where a hook cannot be used."""
     hooks: list[Hook] = []
     url = invocation.configuration.secret(settings.webhook, "the webhook's URL")
     if settings.command:
@@ -144,7 +144,7 @@ def listening_address(text: str) -> tuple[str, int]:
     return address.host, address.port
 
 
-def telling_options(function: Any) -> Any:
+def listener_options(function: Any) -> Any:
     """The options of whom to tell."""
     for option in reversed(
         (
@@ -199,7 +199,7 @@ def job_from(invocation: Invocation, given: dict[str, Any]) -> EmergencyJob | No
         raise BadInput("with -c, --on-critical takes a plan of the configuration: a saved one is no node's own")
 
     @contextlib.asynccontextmanager
-    async def hire(node: str) -> AsyncIterator[Operator]:
+    async def connect(node: str) -> AsyncIterator[Operator]:
         async with acting(invocation) as (_, operator):
             # Only the node that is critical gives up keys: the others have no need to.
             yield operator.on(node) if invocation.connection.cluster else operator
@@ -207,7 +207,7 @@ def job_from(invocation: Invocation, given: dict[str, Any]) -> EmergencyJob | No
     def undo(path: str) -> str:
         return undo_command.line(invocation.connection_args, "restore", path)
 
-    return EmergencyJob(option, plan, emergency, hire, dry_run=dry_run, undo=undo)
+    return EmergencyJob(option, plan, emergency, connect, dry_run=dry_run, undo=undo)
 
 
 def _plan(invocation: Invocation, option: str) -> NamedPlan | Plan:

@@ -38,7 +38,7 @@ _SEARCH_SECONDS = 20.0
 class EmergencyJob(Struct, frozen=True):
     """What may be done: a plan to look for, or one that was saved; within which bounds; or only said (`dry_run`).
 
-    `hire` connects anew for each run, gives who acts, and lets go at the end; it raises one of `models.errors`. In a
+    `connect` connects anew for each run, gives who acts, and lets go at the end; it raises one of `models.errors`. In a
     cluster it is given the name of the node that is critical, and who it gives acts on that one alone; else ''.
     `undo` says how a backup is put back.
     """
@@ -46,7 +46,7 @@ class EmergencyJob(Struct, frozen=True):
     name: str
     plan: NamedPlan | Plan
     emergency: Emergency
-    hire: Callable[[str], AbstractAsyncContextManager[Operator]]
+    connect: Callable[[str], AbstractAsyncContextManager[Operator]]
     dry_run: bool = False
     undo: Callable[[str], str] = "restore {}".format
 
@@ -105,7 +105,7 @@ class EmergencyCleanup:
         self._busy = False
         self._begun = False
 
-    def seen(self, state: ServerState) -> None:
+    def on_state(self, state: ServerState) -> None:
         """Note whether the state is critical, and for how long; set a run off once it has been for long enough."""
         if state.answer is not None:
             self._lfu_seen = self._lfu_seen or any(map(is_lfu, _policies(state.answer)))
@@ -126,7 +126,7 @@ class EmergencyCleanup:
             self._due = state
             self._wake.set()
 
-    def told(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """It goes by looks, not by events."""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -150,7 +150,7 @@ class EmergencyCleanup:
         self._begun = False
         try:
             with self._ledger.held():
-                async with self._job.hire(snapshot.server.node) as operator:
+                async with self._job.connect(snapshot.server.node) as operator:
                     await self._clean(operator, snapshot, rule, stop)
         except TriageError as error:
             after = "broke off after it had begun, and the audit log says how far it came"

@@ -63,7 +63,7 @@ class HookQueue:
         *,
         farewell_seconds: float = FAREWELL_SECONDS,
     ) -> None:
-        self.tally = DeliveryCounts()
+        self.counts = DeliveryCounts()
         self.name = f"the {hook.name} hook"
         self._hook = hook
         self._farewell = farewell_seconds
@@ -75,16 +75,16 @@ class HookQueue:
         self._allowance = float(settings.burst)
         self._counted_at = clock.monotonic()
 
-    def seen(self, state: ServerState) -> None:
+    def on_state(self, state: ServerState) -> None:
         """Looks are not delivered."""
 
-    def told(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Put the event in the queue, if it is of a kind that the hook is told of."""
         if event.kind not in self._settings.events:
             return
         if len(self._waiting) >= WAITING_EVENTS:
             lost = self._waiting.popleft()
-            self.tally.dropped += 1
+            self.counts.dropped += 1
             self._note(lost, "dropped, since too many events wait for it", ok=False)
         self._waiting.append(event)
         self._arrived.set()
@@ -127,11 +127,11 @@ class HookQueue:
         try:
             how = await self._hook.deliver(event)
         except (DeliveryFailed, *TROUBLE) as error:
-            self.tally.failed += 1
+            self.counts.failed += 1
             why = str(error) if isinstance(error, DeliveryFailed) else sentence(f"the {self._hook.name} hook is", error)
             self._note(event, why, ok=False)
         else:
-            self.tally.delivered += 1
+            self.counts.delivered += 1
             self._note(event, how, ok=True)
 
     async def _turn(self, stop: asyncio.Event) -> None:
@@ -204,11 +204,11 @@ class CommandHook:
 
     async def deliver(self, event: Event) -> str:
         """Run the command to its end; raises DeliveryFailed where it cannot start, fails, or takes too long."""
-        said = await _Ear.open()
+        stderr = await _StderrReader.open()
         try:
-            status = await self._run(event, said)
+            status = await self._run(event, stderr)
         finally:
-            words = await said.close()
+            words = await stderr.close()
         if status:
             raise DeliveryFailed(f"{self._program} exited {status}{': ' if words else ''}{words}")
         return f"{self._program} exited 0"
@@ -217,13 +217,13 @@ class CommandHook:
     def _program(self) -> str:
         return safe_text(self._argv[-1] if self._settings.shell else self._argv[0], 80)
 
-    async def _run(self, event: Event, said: "_Ear") -> int | None:
+    async def _run(self, event: Event, stderr: "_StderrReader") -> int | None:
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._argv,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
-                stderr=said.writable,
+                stderr=stderr.writable,
                 env={**self._ours, **environment(event)},
                 start_new_session=True,
             )
@@ -231,7 +231,7 @@ class CommandHook:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise DeliveryFailed(f"{self._program} could not be started: {reason}") from None
         finally:
-            said.hand_over()
+            stderr.hand_over()
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
                 await _give(process, json_line(event_object(event)).encode("ascii") + b"\n")
@@ -243,7 +243,7 @@ class CommandHook:
             await _end(process)
 
 
-class _Ear:
+class _StderrReader:
     """Reads what a command says on stderr, keeps the start of it, and can be closed while others still hold the pipe.
 
     asyncio's own pipe would stay open for as long as any grandchild lives.
@@ -252,11 +252,11 @@ class _Ear:
     def __init__(self, transport: asyncio.ReadTransport, reader: asyncio.StreamReader, writable: int) -> None:
         self.writable = writable
         self._transport = transport
-        self._said = bytearray()
+        self._kept = bytearray()
         self._listening = asyncio.create_task(self._listen(reader))
 
     @classmethod
-    async def open(cls) -> "_Ear":
+    async def open(cls) -> "_StderrReader":
         readable, writable = os.pipe()
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -274,11 +274,11 @@ class _Ear:
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
         self._transport.close()
-        return safe_text(bytes(self._said).strip(), 300)
+        return safe_text(bytes(self._kept).strip(), 300)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while chunk := await reader.read(65536):
-            self._said += chunk[: max(0, _KEPT_BYTES - len(self._said))]
+            self._kept += chunk[: max(0, _KEPT_BYTES - len(self._kept))]
 
 
 async def _give(process: asyncio.subprocess.Process, message: bytes) -> None:

@@ -46,14 +46,14 @@ class Scanning:
         self._take = take
         self._answered = asyncio.Event()
 
-    def seen(self, state: ServerState) -> None:
+    def on_state(self, state: ServerState) -> None:
         """The first answer starts the first scan; a server that is away is not scanned."""
         if state.answer is not None and not state.answer.activity.loading:
             self._answered.set()
         else:
             self._answered.clear()
 
-    def told(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """It goes by the clock, not by events."""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -140,13 +140,13 @@ class Service:
         address = environment.get("NOTIFY_SOCKET", "")
         return cls(address) if address.startswith(("/", "@")) else None
 
-    def seen(self, state: ServerState) -> None:
+    def on_state(self, state: ServerState) -> None:
         """Say that the watch lives, and what it saw."""
         alive = "WATCHDOG=1" if self._ready else "READY=1\nWATCHDOG=1"
         self._ready = True
         self._tell(f"{alive}\nSTATUS={state.verdict_now.level.value}: {safe_text(state.verdict_now.reason, 400)}")
 
-    def told(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Looks say enough."""
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -54,12 +54,12 @@ class Metrics:
         self._lock = threading.Lock()
         self._exposed = Exposed(book.server)
 
-    def seen(self, state: ServerState) -> None:
+    def on_state(self, state: ServerState) -> None:
         """Expose this look."""
         self._looks += 1
         self._expose(state=state, looks=self._looks)
 
-    def told(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Count the event."""
         self._events[event.kind] += 1
         self._expose(events=tuple(self._events.items()))
@@ -215,12 +215,12 @@ class TextFile:
         self._at = 0.0
         self._failing = False
 
-    def seen(self, state: ServerState) -> None:
+    def on_state(self, state: ServerState) -> None:
         """The file is due."""
         self._at = state.sample.at
         self._due.set()
 
-    def told(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Events are in the next file."""
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -20,7 +20,7 @@ from redis_oom_tui.monitor.clock import Clock, LoopLag
 from redis_oom_tui.monitor.details import Details
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.ports import Replayable, TellsSettings
-from redis_oom_tui.rules.alerts import AlertBook, lowered, reading
+from redis_oom_tui.rules.alerts import AlertBook, judged_sample, lowered
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 from redis_oom_tui.rules.headroom import pause_after
@@ -244,7 +244,7 @@ class Poller:
         state = ServerState(
             address=self._source.address,
             link=Link.LIVE,
-            sample=reading(snapshot, verdict, staying),
+            sample=judged_sample(snapshot, verdict, staying),
             snapshot=snapshot,
             samples=self._history.samples,
             rates=rates,

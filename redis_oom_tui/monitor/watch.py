@@ -27,14 +27,14 @@ _LONGEST_PAUSE_SECONDS = 300.0
 class Listener(Protocol):
     """Somebody who hears of every tick and event, and who never makes the watch wait."""
 
-    def seen(self, state: ServerState) -> None:
+    def on_state(self, state: ServerState) -> None:
         """A tick has passed. Returns at once."""
 
-    def told(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """An event has happened. Returns at once."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Do the work that `seen` and `told` left, until `stop` is set and, for a short while, what is left then."""
+        """Do the work that those two left, until `stop` is set and, for a short while, what is left then."""
 
 
 class Monitor:
@@ -94,8 +94,8 @@ class Monitor:
     def _tell_listeners(self, state: ServerState) -> None:
         for listener in self._listeners:
             for event in state.events:
-                self._call(listener, "event", functools.partial(listener.told, event))
-            self._call(listener, "tick", functools.partial(listener.seen, state))
+                self._call(listener, "event", functools.partial(listener.on_event, event))
+            self._call(listener, "tick", functools.partial(listener.on_state, state))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set, then say so in a last line. Raises what the output raises."""
@@ -122,14 +122,14 @@ class Monitor:
         for event in state.events:
             self._announce(event)
         for listener in self._listeners:
-            self._call(listener, "tick", functools.partial(listener.seen, state))
+            self._call(listener, "tick", functools.partial(listener.on_state, state))
 
     def _announce(self, event: Event) -> None:
         try:
             self._write(lambda: self._output.event(event))
         finally:
             for listener in self._listeners:
-                self._call(listener, "event", functools.partial(listener.told, event))
+                self._call(listener, "event", functools.partial(listener.on_event, event))
 
     def _write(self, line: Callable[[], None]) -> None:
         """Write a line; one whose words fail is told as that."""

@@ -18,8 +18,8 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.guarded import attempt
 
-_LADDER = (Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM)
-_RANK = {level: rank for rank, level in enumerate(_LADDER)}
+_LEVELS = (Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM)
+_RANK = {level: rank for rank, level in enumerate(_LEVELS)}
 _ALARMS = {Level.WARNING: EventKind.WARNING, Level.CRITICAL: EventKind.CRITICAL, Level.OOM: EventKind.OOM}
 # A warning of growth stays until the limit is that many times further off than where it began.
 _LATER = 2
@@ -27,7 +27,7 @@ _NEVER: tuple[float | None, ...] = (None, None, None, None)
 
 
 class State(Struct, frozen=True):
-    """What must be remembered between two looks. `above[n]` and `below[n]` are since when, for the n-th level."""
+    """What must be remembered between two samples. `above[n]` and `below[n]` are since when, for the n-th level."""
 
     server: str
     level: Level = Level.OK
@@ -46,34 +46,34 @@ class _Step(Struct):
     state: State
     events: list[Event] = field(default_factory=list)
 
-    def tell(
-        self, kind: EventKind, look: JudgedSample | Silence, reason: str, *, level: Level, began: float | None
+    def emit(
+        self, kind: EventKind, sample: JudgedSample | Silence, reason: str, *, level: Level, began: float | None
     ) -> None:
-        last = look if isinstance(look, JudgedSample) else self.state.last
+        last = sample if isinstance(sample, JudgedSample) else self.state.last
         self.state = replace(self.state, events_total=self.state.events_total + 1)
         self.events.append(
             Event(
                 number=self.state.events_total,
                 kind=kind,
-                at=look.at,
+                at=sample.at,
                 server=self.state.server,
                 level=level,
                 before=self.state.level,
                 reason=reason,
-                rule=look.rule if isinstance(look, JudgedSample) else "",
+                rule=sample.rule if isinstance(sample, JudgedSample) else "",
                 figures=last.figures if last is not None else Figures(),
-                lasted_seconds=None if began is None else max(0.0, look.monotonic - began),
+                lasted_seconds=None if began is None else max(0.0, sample.monotonic - began),
             )
         )
 
 
-def step(state: State, look: JudgedSample | Silence, settings: WatchSettings) -> tuple[State, tuple[Event, ...]]:
-    """The state after `look`, and the events that it set off, in their order."""
+def step(state: State, sample: JudgedSample | Silence, settings: WatchSettings) -> tuple[State, tuple[Event, ...]]:
+    """The state after `sample`, and the events that it set off, in their order."""
     taken = _Step(state)
-    if isinstance(look, Silence):
-        _hear_nothing(taken, look, settings)
+    if isinstance(sample, Silence):
+        _note_silence(taken, sample, settings)
     else:
-        _hear(taken, look, settings)
+        _note_sample(taken, sample, settings)
     return taken.state, tuple(taken.events)
 
 
@@ -90,7 +90,7 @@ def lowered(thresholds: Thresholds, hysteresis: float) -> Thresholds:
 _UNJUDGED = frozenset({"limit-unknown", "count-unknown"})
 
 
-def reading(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> JudgedSample | Silence:
+def judged_sample(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> JudgedSample | Silence:
     """A snapshot as the alerts see it; a Silence where it could not be judged. `staying` is the lenient verdict.
 
     A server that loads its data after a restart serves nobody: that is silence, not memory that ran out. One that
@@ -137,44 +137,44 @@ def restarted(before: JudgedSample | None, now: JudgedSample) -> bool:
     return now.uptime_seconds < before.uptime_seconds
 
 
-def _hear_nothing(taken: _Step, look: Silence, settings: WatchSettings) -> None:
+def _note_silence(taken: _Step, sample: Silence, settings: WatchSettings) -> None:
     state = taken.state
-    began = look.monotonic if look.asked is None else look.asked
+    began = sample.monotonic if sample.asked is None else sample.asked
     since = began if state.silent_since is None else state.silent_since
     taken.state = replace(state, silent_since=since)
-    if not state.lost and look.monotonic - since >= settings.lost_seconds:
-        taken.tell(EventKind.LOST, look, look.reason, level=Level.UNKNOWN, began=None)
+    if not state.lost and sample.monotonic - since >= settings.lost_seconds:
+        taken.emit(EventKind.LOST, sample, sample.reason, level=Level.UNKNOWN, began=None)
         taken.state = replace(taken.state, lost=True)
 
 
-def _hear(taken: _Step, look: JudgedSample, settings: WatchSettings) -> None:
+def _note_sample(taken: _Step, sample: JudgedSample, settings: WatchSettings) -> None:
     before = taken.state.last
     if taken.state.lost:
         began = taken.state.silent_since
-        away = duration(None if began is None else look.monotonic - began)
-        reason = f"The server answers again after {away}. {look.reason}".strip()
-        taken.tell(EventKind.BACK, look, reason, level=taken.state.level, began=began)
-    anew = restarted(before, look)
-    if anew:
+        away = duration(None if began is None else sample.monotonic - began)
+        reason = f"The server answers again after {away}. {sample.reason}".strip()
+        taken.emit(EventKind.BACK, sample, reason, level=taken.state.level, began=began)
+    restart = restarted(before, sample)
+    if restart:
         reason = (
             "Another process answers than before: the server restarted or failed over, and its counters began anew."
         )
-        taken.tell(EventKind.RESTARTED, look, reason, level=taken.state.level, began=None)
-    gap = before is not None and look.monotonic - before.monotonic > max(
+        taken.emit(EventKind.RESTARTED, sample, reason, level=taken.state.level, began=None)
+    gap = before is not None and sample.monotonic - before.monotonic > max(
         settings.lost_seconds, 2 * settings.interval_seconds
     )
-    state = replace(taken.state, silent_since=None, lost=False, last=look)
+    state = replace(taken.state, silent_since=None, lost=False, last=sample)
     if state.since is None:
-        state = replace(state, since=look.monotonic)
-    if anew or gap:
+        state = replace(state, since=sample.monotonic)
+    if restart or gap:
         state = replace(state, above=_NEVER, below=_NEVER)
-    taken.state = _timed(state, look)
-    _climb_or_descend(taken, look, settings)
+    taken.state = _timed(state, sample)
+    _change_level(taken, sample, settings)
 
 
-def _timed(state: State, look: JudgedSample) -> State:
-    """Since when the readings have been about or above, and clearly below, each level."""
-    rising, staying, now = _RANK[look.rising], _RANK[look.staying], look.monotonic
+def _timed(state: State, sample: JudgedSample) -> State:
+    """Since when the samples have been about or above, and clearly below, each level."""
+    rising, staying, now = _RANK[sample.rising], _RANK[sample.staying], sample.monotonic
     above = tuple(
         (now if rising >= rank else None) if since is None else (since if staying >= rank else None)
         for rank, since in enumerate(state.above)
@@ -185,31 +185,31 @@ def _timed(state: State, look: JudgedSample) -> State:
     return replace(state, above=above, below=below)
 
 
-def _climb_or_descend(taken: _Step, look: JudgedSample, settings: WatchSettings) -> None:
+def _change_level(taken: _Step, sample: JudgedSample, settings: WatchSettings) -> None:
     state = taken.state
     here = _RANK[state.level]
-    reached = max(rank for rank in range(len(_LADDER)) if rank == 0 or _held(state.above, rank, look, settings))
+    reached = max(rank for rank in range(len(_LEVELS)) if rank == 0 or _held(state.above, rank, sample, settings))
     if reached > here:
-        taken.tell(_ALARMS[_LADDER[reached]], look, look.reason, level=_LADDER[reached], began=None)
-    elif here and _left(state.below, here, look, settings):
-        reached = max(rank for rank in range(here) if rank == 0 or not _left(state.below, rank, look, settings))
+        taken.emit(_ALARMS[_LEVELS[reached]], sample, sample.reason, level=_LEVELS[reached], began=None)
+    elif here and _left(state.below, here, sample, settings):
+        reached = max(rank for rank in range(here) if rank == 0 or not _left(state.below, rank, sample, settings))
         kind = EventKind.EASED if reached else EventKind.RECOVERED
-        taken.tell(kind, look, look.reason, level=_LADDER[reached], began=state.since)
+        taken.emit(kind, sample, sample.reason, level=_LEVELS[reached], began=state.since)
     else:
         return
-    taken.state = replace(taken.state, level=_LADDER[reached], since=look.monotonic)
+    taken.state = replace(taken.state, level=_LEVELS[reached], since=sample.monotonic)
 
 
-def _held(above: tuple[float | None, ...], rank: int, look: JudgedSample, settings: WatchSettings) -> bool:
-    needed = 0.0 if _LADDER[rank] is Level.OOM else settings.hold_seconds
+def _held(above: tuple[float | None, ...], rank: int, sample: JudgedSample, settings: WatchSettings) -> bool:
+    needed = 0.0 if _LEVELS[rank] is Level.OOM else settings.hold_seconds
     since = above[rank]
-    return since is not None and _RANK[look.rising] >= rank and look.monotonic - since >= needed
+    return since is not None and _RANK[sample.rising] >= rank and sample.monotonic - since >= needed
 
 
-def _left(below: tuple[float | None, ...], rank: int, look: JudgedSample, settings: WatchSettings) -> bool:
-    needed = settings.quiet_seconds if _LADDER[rank] is Level.OOM else settings.hold_seconds
+def _left(below: tuple[float | None, ...], rank: int, sample: JudgedSample, settings: WatchSettings) -> bool:
+    needed = settings.quiet_seconds if _LEVELS[rank] is Level.OOM else settings.hold_seconds
     since = below[rank]
-    return since is not None and look.monotonic - since >= needed
+    return since is not None and sample.monotonic - since >= needed
 
 
 _RAISES = frozenset({EventKind.WARNING, EventKind.CRITICAL, EventKind.OOM, EventKind.LOST})
@@ -258,14 +258,14 @@ class AlertBook:
         """The last events, oldest first."""
         return tuple(self._timeline)
 
-    def observe(self, look: JudgedSample | Silence) -> tuple[Event, ...]:
-        """Take one look at the server into account; returns the events that it set off, each told only once."""
-        self._remember_silence(look)
+    def observe(self, sample: JudgedSample | Silence) -> tuple[Event, ...]:
+        """Take one sample into account; returns the events that it set off, each only once."""
+        self._remember_silence(sample)
         before, state = self._state.level, self._state
-        self._state, events = attempt("the alert is", lambda: step(state, look, self.settings), lambda _: (state, ()))
+        self._state, events = attempt("the alert is", lambda: step(state, sample, self.settings), lambda _: (state, ()))
         if self._state.level is not before:
-            self._began = look.at
-            self._reason = look.reason
+            self._began = sample.at
+            self._reason = sample.reason
         for event in events:
             self._timeline.append(event)
             if event.kind in _RAISES:
@@ -297,10 +297,10 @@ class AlertBook:
         """Quiet for so long, unless it gets worse."""
         self._snoozed_until = now + seconds
 
-    def _remember_silence(self, look: JudgedSample | Silence) -> None:
-        if isinstance(look, JudgedSample):
+    def _remember_silence(self, sample: JudgedSample | Silence) -> None:
+        if isinstance(sample, JudgedSample):
             self._silence = None
         else:
             if self._silence is None:
-                self._silent_at = look.at
-            self._silence = look
+                self._silent_at = sample.at
+            self._silence = sample

@@ -61,7 +61,7 @@ async def test_a_server_that_fills_up_is_told_alike_everywhere() -> None:
     told = json.loads(machines[0])
     assert (told["trend"], told["full_in_low_seconds"], told["full_in_high_seconds"]) == ("growing", low, high)
     metrics, registry = Metrics(AlertBook("cache-1", SETTINGS)), CollectorRegistry(auto_describe=False)
-    metrics.seen(last)
+    metrics.on_state(last)
     registry.register(metrics)
     assert registry.get_sample_value("redis_oom_seconds_to_limit", {"server": "cache-1", "end": "low"}) == low
 

@@ -30,7 +30,7 @@ async def _clean(server: RunningServer, folder: Path, criteria: Criteria) -> tup
     """One armed cleanup: what it logs and tells, and the bytes that its hour was charged with."""
 
     @contextlib.asynccontextmanager
-    async def hire(_node: str) -> AsyncIterator[Operator]:
+    async def connect(_node: str) -> AsyncIterator[Operator]:
         live = LiveServer(server.connection)
         operator = LiveOperator(Standalone(live), audit_path=folder / "audit.jsonl", folder=folder)
         await live.open()
@@ -47,7 +47,7 @@ async def _clean(server: RunningServer, folder: Path, criteria: Criteria) -> tup
     said: list[str] = []
     ledger = Ledger(folder / "emergency.json")
     book = AlertBook(str(snapshot.server.address), WatchSettings())
-    job = EmergencyJob("jobs", NamedPlan("jobs", criteria), BOUNDS, hire)
+    job = EmergencyJob("jobs", NamedPlan("jobs", criteria), BOUNDS, connect)
     armed = EmergencyCleanup(job, book, ledger, Clock(), log=notes.append, tell=lambda event: said.append(event.reason))
     await armed.clean(snapshot, "close-critical", asyncio.Event())
     return notes, said, sum(spent.size for spent in ledger.spent(book.server, time.time()))

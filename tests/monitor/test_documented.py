@@ -44,8 +44,8 @@ def test_the_variables_of_a_command_are_those_named() -> None:
 def test_the_metrics_named_are_exposed() -> None:
     metrics = Metrics(AlertBook("s", WatchSettings()))
     counters = replace(snapshot().counters, refused_by_command={"set": 1})
-    metrics.told(EVENT)
-    metrics.seen(look(replace(snapshot(85), counters=counters)))
+    metrics.on_event(EVENT)
+    metrics.on_state(look(replace(snapshot(85), counters=counters)))
     metrics.scanned(ScanView(ScanState.COMPLETE, patterns=(PatternRow(b"a:*", b"", 3, 4096, 0.5, 3),)))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(metrics)

@@ -59,7 +59,7 @@ class Keyspace:
     matched: int = 0
 
     @contextlib.asynccontextmanager
-    async def hire(self, node: str = "") -> AsyncIterator["Keyspace"]:
+    async def connect(self, node: str = "") -> AsyncIterator["Keyspace"]:
         self.opened += 1
         try:
             yield self
@@ -146,7 +146,7 @@ class Watching:
         self.notes: list[Note] = []
         self.events: list[Event] = []
         self.keyspace = keyspace
-        job = EmergencyJob("cache", CACHE, BOUNDS, keyspace.hire)  # type: ignore[arg-type]
+        job = EmergencyJob("cache", CACHE, BOUNDS, keyspace.connect)  # type: ignore[arg-type]
         self.job = replace(job, **changes)  # type: ignore[arg-type]
         self.armed = EmergencyCleanup(
             self.job,
@@ -165,7 +165,7 @@ class Watching:
             reading = JudgedSample(self.clock.now, self.clock.wall(), verdict.level, verdict.level, verdict.reason)
             look = answered(snap, reading)
             self.book.observe(reading)
-            self.armed.seen(look)
+            self.armed.on_state(look)
             for _ in range(30):
                 await asyncio.sleep(0)
             self.clock.turn(5)
@@ -218,7 +218,7 @@ async def test_a_million_candidates_and_small_bounds(tmp_path: Path, size: int) 
         verdict = judge(snapshot(96))
         reading = JudgedSample(watching.clock.now, watching.clock.wall(), verdict.level, verdict.level)
         watching.book.observe(reading)
-        watching.armed.seen(answered(snapshot(96), reading))
+        watching.armed.on_state(answered(snapshot(96), reading))
         for _ in range(30):
             await asyncio.sleep(0)
         now = (keyspace.deleted_keys, keyspace.deleted_bytes)
@@ -252,7 +252,7 @@ async def test_a_clock_that_jumps_does_not_open_the_bounds_of_the_hour(
         verdict = judge(snapshot(96))
         reading = JudgedSample(watching.clock.now, watching.clock.wall(), verdict.level, verdict.level)
         watching.book.observe(reading)
-        watching.armed.seen(answered(snapshot(96), reading))
+        watching.armed.on_state(answered(snapshot(96), reading))
         for _ in range(30):
             await asyncio.sleep(0)
         watching.clock.turn(5)
@@ -379,7 +379,7 @@ async def test_the_cooldown_counts_from_the_end_of_a_cleanup(tmp_path: Path) -> 
 async def test_a_server_that_cannot_be_reached_is_a_line(tmp_path: Path) -> None:
     class Away(Keyspace):
         @contextlib.asynccontextmanager
-        async def hire(self, node: str = "") -> AsyncIterator[Keyspace]:
+        async def connect(self, node: str = "") -> AsyncIterator[Keyspace]:
             raise ServerUnreachable("cache-1:6379 refuses connections")
             yield self
 

@@ -43,7 +43,7 @@ async def test_no_run_and_no_hour_takes_more_than_its_bounds(
     monkeypatch.setattr("redis_oom_tui.monitor.emergency._SEARCH_SECONDS", 0.2)
 
     @contextlib.asynccontextmanager
-    async def hire(_node: str) -> AsyncIterator[Operator]:
+    async def connect(_node: str) -> AsyncIterator[Operator]:
         server = LiveServer(crowded.connection)
         operator = LiveOperator(Standalone(server), audit_path=tmp_path / "audit.jsonl", folder=tmp_path)
         await server.open()
@@ -60,7 +60,7 @@ async def test_no_run_and_no_hour_takes_more_than_its_bounds(
     assert verdict.rule == "close-critical"
     notes: list[Note] = []
     said: list[str] = []
-    job = EmergencyJob("cache", NamedPlan("cache", Criteria(patterns=(b"cache:*",))), BOUNDS, hire)
+    job = EmergencyJob("cache", NamedPlan("cache", Criteria(patterns=(b"cache:*",))), BOUNDS, connect)
     left = []
     with crowded.client() as client:
         for _ in range(4):

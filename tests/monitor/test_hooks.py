@@ -83,14 +83,14 @@ async def test_events_are_delivered_in_order_and_each_is_in_the_log() -> None:
     with nothing_left():
         running = asyncio.create_task(courier.run(stop))
         for number in (1, 2, 3):
-            courier.told(replace(EVENT, number=number))
+            courier.on_event(replace(EVENT, number=number))
         await until(lambda: len(notes) == 3)
         stop.set()
         await running
     assert hook.got == [1, 2, 3]
     assert [(note.figures["number"], note.figures["ok"]) for note in notes] == [(1, True), (2, False), (3, True)]
     assert "event 2 oom: it answered 500" in notes[1].text
-    assert (courier.tally.delivered, courier.tally.failed, courier.tally.dropped) == (2, 1, 0)
+    assert (courier.counts.delivered, courier.counts.failed, courier.counts.dropped) == (2, 1, 0)
 
 
 async def test_a_hook_that_hangs_holds_up_nobody_and_later_events_wait_for_it() -> None:
@@ -101,7 +101,7 @@ async def test_a_hook_that_hangs_holds_up_nobody_and_later_events_wait_for_it() 
     stop = asyncio.Event()
     running = asyncio.create_task(courier.run(stop))
     for number in range(1, 51):
-        courier.told(replace(EVENT, number=number))
+        courier.on_event(replace(EVENT, number=number))
         await asyncio.sleep(0)
     assert hook.got == []
     hook.gate.set()
@@ -115,9 +115,9 @@ async def test_the_queue_is_bounded_and_what_falls_out_is_said() -> None:
     notes: list[Note] = []
     courier = HookQueue(Scripted(), ROOMY, Clock(), notes.append)
     for number in range(1, WAITING_EVENTS + 3):
-        courier.told(replace(EVENT, number=number))
+        courier.on_event(replace(EVENT, number=number))
     assert [note.figures["number"] for note in notes] == [1, 2]
-    assert courier.tally.dropped == 2
+    assert courier.counts.dropped == 2
 
 
 async def test_what_is_due_at_the_end_is_still_delivered_and_what_hangs_is_named() -> None:
@@ -127,7 +127,7 @@ async def test_what_is_due_at_the_end_is_still_delivered_and_what_hangs_is_named
     stop = asyncio.Event()
     running = asyncio.create_task(courier.run(stop))
     for number in (1, 2, 3):
-        courier.told(replace(EVENT, number=number))
+        courier.on_event(replace(EVENT, number=number))
     await until(lambda: hook.got == [1])
     stop.set()
     await asyncio.wait_for(running, 4)
@@ -142,8 +142,8 @@ async def test_a_delivery_that_outlives_the_farewell_is_given_up_and_said() -> N
     stop = asyncio.Event()
     with nothing_left():
         running = asyncio.create_task(courier.run(stop))
-        courier.told(replace(EVENT, number=1))
-        courier.told(replace(EVENT, number=2))
+        courier.on_event(replace(EVENT, number=1))
+        courier.on_event(replace(EVENT, number=2))
         await asyncio.sleep(0.01)
         stop.set()
         await running
@@ -163,7 +163,7 @@ async def test_deliveries_are_paced_beyond_the_first_few() -> None:
     stop = asyncio.Event()
     running = asyncio.create_task(courier.run(stop))
     for number in range(6):
-        courier.told(replace(EVENT, number=number))
+        courier.on_event(replace(EVENT, number=number))
     await until(lambda: len(delivered) == 6)
     stop.set()
     await running
@@ -181,7 +181,7 @@ async def test_a_hook_is_told_of_the_kinds_it_asks_for(settings: HookSettings, e
     hook = Scripted()
     courier = HookQueue(hook, settings, Clock(), lambda _: None)
     for number, kind in enumerate(kinds):
-        courier.told(replace(EVENT, number=number, kind=kind))
+        courier.on_event(replace(EVENT, number=number, kind=kind))
     stop = asyncio.Event()
     stop.set()
     await courier.run(stop)

@@ -32,10 +32,10 @@ class Recorder:
         self.events: list[Event] = []
         self.ended = False
 
-    def seen(self, state: ServerState) -> None:
+    def on_state(self, state: ServerState) -> None:
         self.looks += 1
 
-    def told(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         self.events.append(event)
         self.told_total += event.kind is not EventKind.RESTARTED
 
@@ -283,8 +283,8 @@ async def test_more_than_forty_hours_leave_no_trace_in_memory(monkeypatch: pytes
     _, script, _ = await run(steps(), output=output, listeners=(recorder, courier))
     assert script.asked > 300 * len(day)
     assert recorder.told_total > 1000
-    assert courier.tally.delivered + courier.tally.failed == recorder.told_total
-    assert min(courier.tally.delivered, courier.tally.failed) > 300
+    assert courier.counts.delivered + courier.counts.failed == recorder.told_total
+    assert min(courier.counts.delivered, courier.counts.failed) > 300
     assert measured[1] < measured[0] * 1.10
     assert recorder.ended
     assert not script.is_open

@@ -45,11 +45,11 @@ class Breaks:
     def __init__(self, at: str, error: Exception) -> None:
         self.at, self.error, self.runs = at, error, 0
 
-    def seen(self, state: ServerState) -> None:
+    def on_state(self, state: ServerState) -> None:
         if self.at == "seen":
             raise self.error
 
-    def told(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         if self.at == "told":
             raise self.error
 
@@ -106,11 +106,11 @@ async def test_what_fails_again_after_a_success_is_said_again() -> None:
     breaks = Breaks("never", ValueError("odd"))
     calls = itertools.count()
 
-    def seen(state: ServerState) -> None:
+    def on_state(state: ServerState) -> None:
         if next(calls) in (3, 4, 5, 20):
             raise OSError(28, "No space left on device")
 
-    breaks.seen = seen  # type: ignore[method-assign]
+    breaks.on_state = on_state  # type: ignore[method-assign]
     failed = await Watching().run(breaks)
     assert failed == ["the broken one: the system refused: No space left on device"] * 2
 
@@ -127,7 +127,7 @@ async def test_a_hook_that_fails_in_no_known_way_is_a_failed_delivery(error: Exc
 
     courier = HookQueue(Broken(), HookSettings(), watching.clock, watching.output.note)
     assert await watching.run(courier) == []
-    assert courier.tally.failed >= 1
+    assert courier.counts.failed >= 1
     assert [note for note in watching.output.notes if note.kind == "hook" and note.figures["ok"] is False]
 
 
@@ -136,14 +136,14 @@ async def test_an_armed_cleanup_that_fails_is_a_line_and_alerting_goes_on(error:
     watching = Watching(120)
 
     @asynccontextmanager
-    async def hire(node: str):
+    async def connect(node: str):
         raise error
         yield
 
     plan = NamedPlan("cache", Criteria(patterns=(b"cache:*",)))
     emergency = Emergency(plan="cache", armed=True, after_seconds=10, cooldown_seconds=60)
     cleanup = EmergencyCleanup(
-        EmergencyJob("cache", plan, emergency, hire),
+        EmergencyJob("cache", plan, emergency, connect),
         watching.book,
         Ledger(tmp_path / "ledger.json"),
         watching.clock,

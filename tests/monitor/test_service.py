@@ -16,8 +16,8 @@ async def test_it_is_ready_with_the_first_look_and_lives_with_each(tmp_path: Pat
         heard.settimeout(10)
         service = Service.from_environment({"NOTIFY_SOCKET": address})
         assert service is not None
-        service.seen(look(snapshot(50)))
-        service.seen(look(None))
+        service.on_state(look(snapshot(50)))
+        service.on_state(look(None))
         stop = asyncio.Event()
         stop.set()
         await service.run(stop)
@@ -32,4 +32,4 @@ def test_where_systemd_does_not_listen_nothing_happens(tmp_path: Path) -> None:
     assert Service.from_environment({"NOTIFY_SOCKET": "vsock:2:1"}) is None
     service = Service.from_environment({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     assert service is not None
-    service.seen(look(snapshot(50)))
+    service.on_state(look(snapshot(50)))

@@ -12,7 +12,7 @@ from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.rules.alerts import AlertBook, State, lowered, reading, step
+from redis_oom_tui.rules.alerts import AlertBook, State, judged_sample, lowered, step
 from redis_oom_tui.rules.verdict import judge
 
 SETTINGS = WatchSettings(interval_seconds=5, hold_seconds=10, quiet_seconds=30, lost_seconds=15)
@@ -264,7 +264,7 @@ def test_a_server_whose_limit_nobody_knows_is_heard_and_raises_no_alarm() -> Non
     now = Snapshot(5.0, 105.0, Server("redis", "7.2.4", "master", Address()), memory)
     verdict = judge(now)
     assert verdict.level is Level.UNKNOWN
-    heard = reading(now, verdict, verdict)
+    heard = judged_sample(now, verdict, verdict)
     assert isinstance(heard, JudgedSample)
     assert (heard.rising, heard.staying) == (Level.OK, Level.OK)
     assert "its limit is not reported" in heard.reason

@@ -18,7 +18,7 @@ from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView, Snapsho
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, TrendSample
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
-from redis_oom_tui.rules.alerts import AlertBook, lowered, reading
+from redis_oom_tui.rules.alerts import AlertBook, judged_sample, lowered
 from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.rules.findings import Case, examine
@@ -155,7 +155,7 @@ def test_the_screen_and_the_watch_judge_whatever_they_have_seen(runs: list[Run])
         staying = judge(snapshot, thresholds=lenient, rates=rates, forecast=told)
         assert verdict.reason
         assert verdict.not_judged == ()
-        events = book.observe(reading(snapshot, verdict, staying))
+        events = book.observe(judged_sample(snapshot, verdict, staying))
         assert [event.number for event in events] == sorted(event.number for event in events)
         between(before, snapshot)
         before = snapshot
@@ -198,7 +198,7 @@ def test_waves_come_of_any_points(points: list[tuple[float, float]]) -> None:
 
 def alerted(book: AlertBook, snapshot: Snapshot, verdict: Verdict) -> None:
     """As the screen and the watch do it."""
-    book.observe(reading(snapshot, verdict, verdict))
+    book.observe(judged_sample(snapshot, verdict, verdict))
 
 
 @st.composite

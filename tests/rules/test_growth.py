@@ -8,7 +8,7 @@ import pytest
 
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.trend import Forecast, Trend
-from redis_oom_tui.rules.alerts import AlertBook, lowered, reading
+from redis_oom_tui.rules.alerts import AlertBook, judged_sample, lowered
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge
@@ -43,7 +43,7 @@ def watched(curve: Curve, seconds: float, every: float = 5.0, noise: float = 0.3
         verdict = judge(seen, thresholds=thresholds, rates=history.rates(), forecast=ahead)
         staying = judge(seen, thresholds=lenient, rates=history.rates(), forecast=ahead)
         found.forecasts.append(ahead)
-        found.alarms += [(at, event.kind.value) for event in book.observe(reading(seen, verdict, staying))]
+        found.alarms += [(at, event.kind.value) for event in book.observe(judged_sample(seen, verdict, staying))]
         if verdict.rule == "growing":
             found.warned.append(at)
     return found
