@@ -245,7 +245,7 @@ class Cleanups(Protocol):
     """Plans of cleanups: made, judged, run."""
 
     def plan(
-        self, criteria: Criteria, *, deed: Operation = Operation.DELETE, expire_seconds: int | None = None
+        self, criteria: Criteria, *, operation: Operation = Operation.DELETE, expire_seconds: int | None = None
     ) -> Planning:
         """A plan by `criteria`; with `criteria.keys` those keys are read again by identity instead of scanned for.
 
@@ -259,7 +259,7 @@ class Cleanups(Protocol):
         """How far `plan` brings the pressure down, and how much is needed; an earlier budget of it saves the sums."""
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
-        """Sentences for the confirmation: server and role, database, count and bytes, the deed, what has no undo."""
+        """Sentences for the confirmation: server and role, database, count, bytes, the operation, what has no undo."""
 
     def confirm_word(self, plan: Plan) -> str | None:
         """The word to type before `plan` runs, for a large one (over 1,000 keys or 10 % of the keyspace); else None."""

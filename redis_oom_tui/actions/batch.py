@@ -95,9 +95,9 @@ class BatchWorker:
         self._before = shared.before
         # Sent once already, with no word of what came of it.
         self._sent_before: set[int] = set()
-        self._done = Outcome.DELETED if plan.deed is Operation.DELETE else Outcome.EXPIRING
-        self._command = "UNLINK" if plan.deed is Operation.DELETE else "PEXPIREAT"
-        types = {plan.keys[at].type for at in positions} if plan.deed is Operation.DELETE else set()
+        self._done = Outcome.DELETED if plan.operation is Operation.DELETE else Outcome.EXPIRING
+        self._command = "UNLINK" if plan.operation is Operation.DELETE else "PEXPIREAT"
+        types = {plan.keys[at].type for at in positions} if plan.operation is Operation.DELETE else set()
         self._modules = sorted(safe_text(kind, 20) for kind in types - OWN_TYPES)
         self._refused = 0
         self._acted = self._acted_before = 0
@@ -124,7 +124,7 @@ class BatchWorker:
 
     def heavy(self, at: int) -> bool:
         """Whether the key at `at` is better saved when others have made room for its copy."""
-        if self._saver is None or self._plan.deed is not Operation.DELETE:
+        if self._saver is None or self._plan.operation is not Operation.DELETE:
             return False
         return (self._plan.keys[at].size or 0) > headroom.at_once(self._saver.room, SAVE_AT_ONCE)
 
@@ -144,7 +144,7 @@ class BatchWorker:
 
     async def ready(self, line: PinnedConnection, batch: Sequence[int]) -> Ready:
         """Save the keys of `batch`, or note their ends, where that is wanted. Those left out have their outcome."""
-        if self._plan.deed is Operation.EXPIRE:
+        if self._plan.operation is Operation.EXPIRE:
             now_ms = (await self._asked_again(line, lambda: server_time(line.channel))).ms
             fresh = [at for at in batch if self._due_ms.get(at, 0) <= now_ms]
             due_ms = self._ends(fresh, now_ms)
@@ -244,7 +244,7 @@ class BatchWorker:
     async def _send(self, hands: KeyMutator, todo: Sequence[int], ready: Ready, told: set[int]) -> None:
         """Act on the keys at `todo`, and put those whose replies came into `told`."""
         checks = self._checks(todo, ready.copies)
-        if self._plan.deed is Operation.DELETE:
+        if self._plan.operation is Operation.DELETE:
             if self._saver is not None:
                 sizes = [ready.copies[at].size for at in todo]
                 hands.weigh(sizes, headroom.at_once(self._saver.room, SAVE_AT_ONCE) // max(1, self._pacer.window))
@@ -302,7 +302,7 @@ class BatchWorker:
 
     def _let_go(self, positions: Sequence[int]) -> None:
         """Nothing is tried again of these."""
-        known = self._due_ms if self._plan.deed is Operation.EXPIRE or self._saver is None else self._saver.saved
+        known = self._due_ms if self._plan.operation is Operation.EXPIRE or self._saver is None else self._saver.saved
         for at in positions:
             known.pop(at, None)
 

@@ -164,7 +164,7 @@ class ClusterPlanMaker:
                 chosen.add(_on(key, name))
         keys = chosen.taken()
         # What follows from the keys of one node is said once, of all.
-        counted = {flag for _, plan in plans for flag in flags_of_keys(plan.keys, plan.deed)}
+        counted = {flag for _, plan in plans for flag in flags_of_keys(plan.keys, plan.operation)}
         flags = dict.fromkeys(flag for _, plan in plans for flag in plan.flags if flag not in counted)
         without = [f"{error}: its keys are not in the plan." for error in lost]
         first = plans[0][1]
@@ -182,7 +182,7 @@ class ClusterPlanMaker:
                 keyspace_keys=sum(plan.keyspace_keys for plan in walked),
                 scanned_keys=sum(plan.scanned_keys for plan in walked),
                 complete=not lost and all(plan.complete for _, plan in plans) and not self._unasked,
-                flags=(*flags, *flags_of_keys(keys, first.deed), *map(safe_text, without)),
+                flags=(*flags, *flags_of_keys(keys, first.operation), *map(safe_text, without)),
                 matched_keys=sum(plan.matched_keys for _, plan in plans) - len(twice),
                 matched_bytes=sum(plan.matched_bytes for _, plan in plans) - sum(key.size or 0 for key in twice),
                 role=f"{len(walked)} primaries",

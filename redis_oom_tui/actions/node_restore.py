@@ -152,7 +152,7 @@ class NodeRestore:
         told = [RestoreReply(RestoreOutcome.EXPIRED, "it would have expired since")] * len(batch)
         records = [_moved_by(later[record.id.node], record) for record in batch] if any(later.values()) else batch
         live = [at for at, record in enumerate(records) if record.expires_ms is None or record.expires_ms > now_ms]
-        if self._head.deed == Operation.EXPIRE.value:
+        if self._head.operation == Operation.EXPIRE.value:
             expiries = [_expiry(records[at]) for at in live]
             scripted = (await self._learn()).has(Feature.SCRIPT)
             alone = first is not None and first.mode == "cluster"
@@ -177,7 +177,7 @@ class NodeRestore:
         if not head.server_clock:
             return skew_ms
         # An expiry that was set stands there as it was set, on a promoted replica too.
-        same = head.deed == Operation.EXPIRE.value or (node or head.server) == self.address
+        same = head.operation == Operation.EXPIRE.value or (node or head.server) == self.address
         before = head.node_skew_seconds.get(node, head.clock_skew_seconds)
         if same or before is None:
             return 0

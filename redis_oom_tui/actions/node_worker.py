@@ -113,9 +113,9 @@ class NodeWorker:
         if self.snapshot is None:
             return
         plan, used = self._shared.plan, self.snapshot.memory.used_bytes
-        if plan.deed is Operation.DELETE and self._bound_bytes is not None:
+        if plan.operation is Operation.DELETE and self._bound_bytes is not None:
             self._bound = ByteBound(self._server, self._bound_bytes, used)
-        unsaved = plan.deed is Operation.DELETE and not self._shared.choice.wanted
+        unsaved = plan.operation is Operation.DELETE and not self._shared.choice.wanted
         try:
             if unsaved and self.snapshot.activity.has_child and plan_warnings.CHILD_RUNS not in plan.flags:
                 raise ChildBegan(plan_warnings.CHILD_BEGAN)
@@ -172,7 +172,7 @@ class NodeWorker:
         )
 
     def _show(self, pacer: CallThrottle) -> None:
-        self.phase = pacer.words("deleting" if self._shared.plan.deed is Operation.DELETE else "setting expiries")
+        self.phase = pacer.words("deleting" if self._shared.plan.operation is Operation.DELETE else "setting expiries")
         if pacer.probes.hopeless:
             slow = f"{self._server.address} takes {pacer.probes.waited:.0f} s to answer"
             raise TooSlow(f"{slow}: stopped, so as not to add to that")

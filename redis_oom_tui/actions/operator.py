@@ -99,14 +99,14 @@ class LiveOperator:
             return rights.why_not(action)
         if self._emergency is None:
             return rights.why_read_only() or NOTHING_PREPARED
-        return rights.why_not(Action(self._emergency.deed.value))
+        return rights.why_not(Action(self._emergency.operation.value))
 
     def plan(
-        self, criteria: Criteria, *, deed: Operation = Operation.DELETE, expire_seconds: int | None = None
+        self, criteria: Criteria, *, operation: Operation = Operation.DELETE, expire_seconds: int | None = None
     ) -> Planning:
         """A plan by `criteria` that has not been looked for yet; raises BadInput for criteria that mean nothing."""
         selection.check(criteria)
-        if deed is Operation.EXPIRE and not expire_seconds:
+        if operation is Operation.EXPIRE and not expire_seconds:
             raise BadInput("To let keys expire, say within how long: a span such as 10m")
 
         def make(place: Place, own: Criteria) -> PlanMaker:
@@ -116,9 +116,9 @@ class LiveOperator:
             return PlanMaker(
                 server,
                 own,
-                deed=deed,
+                operation=operation,
                 expire_seconds=expire_seconds,
-                prepare=functools.partial(prepared, self._context, server, rights, own, Action(deed.value)),
+                prepare=functools.partial(prepared, self._context, server, rights, own, Action(operation.value)),
                 wall=self._context.wall,
             )
 
@@ -129,7 +129,7 @@ class LiveOperator:
         if self._emergency is None:
             raise BadInput(NOTHING_PREPARED)
         named = self._emergency
-        return self.plan(named.criteria, deed=named.deed, expire_seconds=named.expire_seconds)
+        return self.plan(named.criteria, operation=named.operation, expire_seconds=named.expire_seconds)
 
     def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None) -> Budget:
         """How far `plan` brings down the pressure of the node that `snapshot` shows, and how much is needed."""
@@ -149,7 +149,7 @@ class LiveOperator:
     def run(self, plan: Plan, *, backup: BackupChoice) -> Run:
         """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
         rights = self._node(self._deployment.shown).rights
-        rights.must(Action(plan.deed.value))
+        rights.must(Action(plan.operation.value))
         rights.must_copy(plan, backup)
         return Run(self._context, self._deployment, plan, backup)
 

@@ -51,14 +51,14 @@ class PlanMaker:
         server: LiveServer,
         criteria: Criteria,
         *,
-        deed: Operation = Operation.DELETE,
+        operation: Operation = Operation.DELETE,
         expire_seconds: int | None = None,
         prepare: Prepare | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._server = server
         self._criteria = criteria
-        self._deed = deed
+        self._operation = operation
         self._expire_seconds = expire_seconds
         self._prepare = prepare
         self._lfu_before = False
@@ -254,7 +254,7 @@ class PlanMaker:
 
     def _frozen(self, keys: tuple[PlannedKey, ...], snapshot: Snapshot) -> Plan:
         flags = plan_warnings.idle_flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
-        flags += flags_of_keys(keys, self._deed) + selection.unbounded_flags(self._unbounded)
+        flags += flags_of_keys(keys, self._operation) + selection.unbounded_flags(self._unbounded)
         return frozen(
             Plan(
                 keys=keys,
@@ -262,7 +262,7 @@ class PlanMaker:
                 made_at=self._wall(),
                 server=str(self._server.address),
                 run_id=snapshot.server.run_id,
-                deed=self._deed,
+                operation=self._operation,
                 expire_seconds=self._expire_seconds,
                 keyspace_keys=snapshot.keys,
                 scanned_keys=self._view.scanned_keys,
@@ -290,10 +290,14 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def flags_of_keys(keys: Sequence[PlannedKey], deed: Operation) -> tuple[str, ...]:
+def flags_of_keys(keys: Sequence[PlannedKey], operation: Operation) -> tuple[str, ...]:
     """Sentences to read before confirming that follow from which keys are in the plan, and from nothing else."""
-    flags = plan_warnings.critical_flags(keys, deed) + plan_warnings.in_use_flags(keys)
-    return flags + (plan_warnings.freeing_flags(keys) if deed is Operation.DELETE else ()) + selection.size_flags(keys)
+    flags = plan_warnings.critical_flags(keys, operation) + plan_warnings.in_use_flags(keys)
+    return (
+        flags
+        + (plan_warnings.freeing_flags(keys) if operation is Operation.DELETE else ())
+        + selection.size_flags(keys)
+    )
 
 
 async def prepared(

@@ -237,7 +237,7 @@ class Restore:
         for outcome, words in _WORDS:
             if counts.get(outcome):
                 why = self._most_of_all() if outcome is RestoreOutcome.FAILED else ""
-                lost = outcome is RestoreOutcome.EXPIRED and self._head.deed == Operation.EXPIRE.value
+                lost = outcome is RestoreOutcome.EXPIRED and self._head.operation == Operation.EXPIRE.value
                 parts.append(f"{count(counts[outcome])} {(_GONE if lost else words)[counts[outcome] > 1]}{why}")
         if self._view.left_out_keys:
             were = "was" if self._view.left_out_keys == 1 else "were"

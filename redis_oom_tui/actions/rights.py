@@ -98,7 +98,7 @@ class Rights:
     def must_copy(self, plan: Plan, backup: BackupChoice) -> None:
         """Raise CommandMissing where `plan` deletes keys that are to be copied before, and none can be."""
         uncopied = providers.no_copy(self._known)
-        if uncopied is not None and backup.wanted and plan.deed is Operation.DELETE:
+        if uncopied is not None and backup.wanted and plan.operation is Operation.DELETE:
             raise CommandMissing(uncopied)
 
     def weaknesses(self, action: Action) -> tuple[str, ...]:

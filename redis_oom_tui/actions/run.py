@@ -206,16 +206,16 @@ class Run:
         plan, shared, context = self._plan, self._shared, self._context
         if not all(worker.knows_uses for worker in workers):
             shared.copies = await asyncio.to_thread(copies, context.audit, plan)
-        if plan.deed is Operation.DELETE:
+        if plan.operation is Operation.DELETE:
             shared.before = await asyncio.to_thread(context.audit.earlier, plan.hash)
         path = None
         if shared.choice.wanted:
             path = shared.choice.path or new_path(context.backups, plan, context.wall())
         held, first = known_bytes(plan.size, len(plan.keys)), workers[0].snapshot
         shared.record.begin(
-            plan.deed.value,
+            plan.operation.value,
             server=plan.server,
-            what=f"{plan.deed.value} {number_of_keys(len(plan.keys))} ({size(held)})",
+            what=f"{plan.operation.value} {number_of_keys(len(plan.keys))} ({size(held)})",
             run_id=None if first is None or self._deployment.clustered else first.server.run_id,
             plan=plan.hash,
             criteria=criteria_fields(plan.criteria),
@@ -298,14 +298,14 @@ class Run:
 
     def _undoes(self, writer: BackupWriter) -> bool:
         """Whether anything can be put back from the backup."""
-        if self._plan.deed is Operation.EXPIRE:
+        if self._plan.operation is Operation.EXPIRE:
             return bool(self._tally.counts().keys() & _MAY_EXPIRE)
         return bool(writer.keys)
 
     def _sentence(self, counts: Mapping[Outcome, int], *, interrupted: bool) -> str:
         before, now = self._used()
         sentence = report(
-            self._plan.deed,
+            self._plan.operation,
             counts,
             len(self._plan.keys),
             None if before is None or now is None else before - now,

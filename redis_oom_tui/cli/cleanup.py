@@ -155,7 +155,7 @@ def _exit_code(result: _Result) -> int:
 
 
 async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupChoice, *, yes: bool) -> _Result:
-    deed = Operation.EXPIRE if given["expire"] else Operation.DELETE
+    operation = Operation.EXPIRE if given["expire"] else Operation.DELETE
     read_only = invocation.connection.read_only
     given = {**given, "db": invocation.connection.db}
     # What cannot be read is said before a server is asked anything.
@@ -165,9 +165,9 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
     seconds = parse_duration(given["expire"]) if given["expire"] else None
     async with acting(invocation) as (server, operator):
         if yes:
-            await require(operator, Action(deed.value), read_only=read_only)
+            await require(operator, Action(operation.value), read_only=read_only)
         give_way(Pace.NORMAL)
-        plan, stopped = await _plan(operator, wanted, deed, seconds)
+        plan, stopped = await _plan(operator, wanted, operation, seconds)
         if yes and stopped:
             # Whoever stops the search of a cleanup that would begin by itself wants none of it.
             click.echo("Stopped while looking: nothing was done.", err=True)
@@ -209,12 +209,14 @@ def _wanted(given: dict[str, Any]) -> Plan | Criteria | None:
 
 
 async def _plan(
-    operator: LiveOperator, wanted: Plan | Criteria | None, deed: Operation, seconds: int | None
+    operator: LiveOperator, wanted: Plan | Criteria | None, operation: Operation, seconds: int | None
 ) -> tuple[Plan, bool]:
     """The plan, and whether its search was stopped; one that lacks the keys of a lost node was not."""
     if isinstance(wanted, Plan):
         return wanted, False
-    planning = operator.emergency() if wanted is None else operator.plan(wanted, deed=deed, expire_seconds=seconds)
+    planning = (
+        operator.emergency() if wanted is None else operator.plan(wanted, operation=operation, expire_seconds=seconds)
+    )
     with stopping(planning.stop):
         async with Ticker(lambda: _planning_words(planning.view())):
             view = await planning.run()

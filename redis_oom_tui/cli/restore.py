@@ -79,7 +79,7 @@ def _progress(report: RestoreReport) -> str:
 
 def _question(head: Backup, inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at)) if head.made_at else "an unknown time"
-    what = "expiries" if head.deed == "expire" else "keys"
+    what = "expiries" if head.operation == "expire" else "keys"
     lines = [f"Put back the {what} of a backup of {when}, from {head.server}, at {address}.", backup_contents(head)]
     if inspection.note:
         lines.append(f"! {inspection.note}")
@@ -87,7 +87,7 @@ def _question(head: Backup, inspection: BackupInspection, address: str, snapshot
         lines.append(f"! The backup is from {head.server}, not from {address}.")
     too_full = restore_warnings(head, snapshot)
     lines += [f"! {warning}" for warning in too_full] or restore_outlook(head, snapshot)
-    alone = "A key whose expiry was changed since" if head.deed == "expire" else "What stands there by now"
+    alone = "A key whose expiry was changed since" if head.operation == "expire" else "What stands there by now"
     return [*lines, f"{alone} is left alone."]
 
 

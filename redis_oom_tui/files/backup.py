@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from redis_oom_tui.files.durable import make_folder, sync_folder
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -58,7 +58,7 @@ class Head(Struct, kw_only=True):
     version: str
     run_id: str | None = None
     plan: str = ""
-    deed: Operation = Operation.DELETE
+    operation: Operation = field(default=Operation.DELETE, name="deed")
     keys: Count
     bytes: Count | None
     clock: str | None = None
@@ -218,7 +218,7 @@ class BackupWriter:
             version=server.version,
             run_id=server.run_id,
             plan=plan.hash,
-            deed=plan.deed,
+            operation=plan.operation,
             keys=len(plan.keys),
             bytes=known_bytes(plan.size, len(plan.keys)),
             clock=SERVER_CLOCK,

@@ -97,7 +97,7 @@ def _backup(path: Path, head: Head, end: End | None, size: int) -> Backup:
         version=safe_text(head.version),
         keys=head.keys if end is None else end.keys,
         size=size,
-        deed=head.deed.value,
+        operation=head.operation.value,
         held_bytes=held_bytes,
         left_out_keys=0 if end is None else end.left_out,
         restored_bytes=None if end is None else end.restored_bytes,

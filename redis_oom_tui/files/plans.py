@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from redis_oom_tui.files.durable import write_whole
 from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown
@@ -68,7 +68,7 @@ class _Head(Struct):
     server: str
     run_id: str | None
     role: str
-    deed: Operation
+    operation: Operation = field(name="deed")
     expire_seconds: Count | None
     keys: Count
     bytes: Any
@@ -191,7 +191,7 @@ def _head(plan: Plan) -> dict[str, Any]:
         "server": plan.server,
         "run_id": plan.run_id,
         "role": plan.role,
-        "deed": plan.deed.value,
+        "deed": plan.operation.value,
         "expire_seconds": plan.expire_seconds,
         "keys": len(plan.keys),
         "bytes": known_bytes(plan.size, len(plan.keys)),
@@ -235,7 +235,7 @@ def _plan(head: _Head, keys: tuple[PlannedKey, ...]) -> Plan:
         hash=head.hash,
         run_id=head.run_id,
         role=head.role,
-        deed=head.deed,
+        operation=head.operation,
         expire_seconds=head.expire_seconds,
         keyspace_keys=head.keyspace_keys,
         scanned_keys=head.scanned_keys,

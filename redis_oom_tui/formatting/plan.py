@@ -28,7 +28,7 @@ def plan_document(
             "server": plan.server,
             "role": plan.role or None,
             "run_id": plan.run_id,
-            "deed": plan.deed.value,
+            "deed": plan.operation.value,
             "expire_seconds": plan.expire_seconds,
             "made_at_unix_seconds": plan.made_at,
             "complete": plan.complete,

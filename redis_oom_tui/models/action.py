@@ -224,7 +224,7 @@ class Backup(Struct, frozen=True):
     version: str
     keys: int
     size: int
-    deed: str = "delete"
+    operation: str = "delete"
     held_bytes: int | None = None
     left_out_keys: int = 0
     whole: bool = True

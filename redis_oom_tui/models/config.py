@@ -114,7 +114,7 @@ class NamedPlan(Struct, frozen=True):
 
     name: str
     criteria: Criteria
-    deed: Operation = Operation.DELETE
+    operation: Operation = Operation.DELETE
     expire_seconds: int | None = None
 
 

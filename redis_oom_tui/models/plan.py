@@ -111,7 +111,7 @@ class Plan(Struct, frozen=True):
     made_at: float
     server: str
     run_id: str | None = None
-    deed: Operation = Operation.DELETE
+    operation: Operation = Operation.DELETE
     expire_seconds: int | None = None
     keyspace_keys: int = 0
     scanned_keys: int = 0

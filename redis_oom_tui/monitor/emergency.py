@@ -180,7 +180,7 @@ class EmergencyCleanup:
             self._say("not started: the watch ends" if stop.is_set() else "not started: pressure has eased")
             return
         if self._job.dry_run:
-            self._say(f"would {_deed(plan)}: {_names(plan)}.", plan)
+            self._say(f"would {_operation(plan)}: {_names(plan)}.", plan)
             return
         run = operator.run(plan, backup=BackupChoice(wanted=self._job.emergency.backup, keep_unsaved=True))
         # All of it counts against the hour before it runs: whatever happens then, the hour never takes more.
@@ -216,7 +216,7 @@ class EmergencyCleanup:
             plan = replace(wanted, criteria=replace(wanted.criteria, max_bytes=allowed.size))
         else:
             criteria = bounds.criteria_within(wanted, allowed)
-            planning = operator.plan(criteria, deed=wanted.deed, expire_seconds=wanted.expire_seconds)
+            planning = operator.plan(criteria, operation=wanted.operation, expire_seconds=wanted.expire_seconds)
             view = await self._searched(planning, stop)
             if view.plan is None or view.error is not None:
                 raise BadInput(view.error or "the plan was not completed")
@@ -244,7 +244,7 @@ class EmergencyCleanup:
     async def _carried_out(self, run: PlanRun, plan: Plan, stop: asyncio.Event) -> RunView:
         """Run the plan; stop it early once the state is no longer critical, or the watch is asked to end."""
         self._begun = True
-        self._say(f"begins to {_deed(plan)}: {_names(plan)}.", plan, level=Level.WARNING)
+        self._say(f"begins to {_operation(plan)}: {_names(plan)}.", plan, level=Level.WARNING)
         running = asyncio.create_task(run.run())
         waiting = [asyncio.create_task(event.wait()) for event in (stop, self._eased)]
         try:
@@ -297,8 +297,8 @@ def _policies(snapshot: Snapshot) -> Iterator[str]:
             yield view.snapshot.memory.policy
 
 
-def _deed(plan: Plan) -> str:
-    verb = "delete" if plan.deed is Operation.DELETE else f"let expire within {plan.expire_seconds} s"
+def _operation(plan: Plan) -> str:
+    verb = "delete" if plan.operation is Operation.DELETE else f"let expire within {plan.expire_seconds} s"
     held = sum_words(known_bytes(plan.size, len(plan.keys)), *plan.size_range)
     return f"{verb} {count(len(plan.keys))} keys, {held}"
 

@@ -44,13 +44,13 @@ def _budget(plan: Plan, snapshot: Snapshot, target: float, before: Budget | None
     held = known_bytes(plan.size, len(plan.keys)) if before is None else before.held_bytes
     if held is None:
         return _unknown(target, snapshot)
-    freed = 0 if plan.deed is Operation.EXPIRE else held
+    freed = 0 if plan.operation is Operation.EXPIRE else held
     low, high = _range(plan, before) if freed else (0, 0)
     # What an EXPIRE plan frees, it frees later.
-    later = _range(plan, before) if plan.deed is Operation.EXPIRE else (low, high)
+    later = _range(plan, before) if plan.operation is Operation.EXPIRE else (low, high)
     counted = memory.counted_bytes
     if memory.maxmemory_bytes is None or counted is None:
-        frees = _later(plan, held, later) if plan.deed is Operation.EXPIRE else f"about {_about(held, low, high)}"
+        frees = _later(plan, held, later) if plan.operation is Operation.EXPIRE else f"about {_about(held, low, high)}"
         words = f"{_why_no_target(snapshot)}; this plan frees {frees}."
         return Budget(target, None, freed, low, high, words=words, held_bytes=held)
     needed = max(0, counted - round(target * memory.maxmemory_bytes))
@@ -94,7 +94,7 @@ def _need(target: float, needed: int) -> str:
 
 def _range(plan: Plan, before: Budget | None) -> tuple[int, int]:
     """The least and the most that the keys hold."""
-    if plan.deed is Operation.EXPIRE or before is None or before.high_bytes is None or before.low_bytes is None:
+    if plan.operation is Operation.EXPIRE or before is None or before.high_bytes is None or before.low_bytes is None:
         return plan.size_range
     return before.low_bytes, before.high_bytes
 
@@ -111,7 +111,7 @@ def _words(
     plan: Plan, target: float, needed: int, held: int, now: float | None, after: float, *, freed: tuple[int, int]
 ) -> str:
     need = _need(target, needed)
-    if plan.deed is Operation.EXPIRE:
+    if plan.operation is Operation.EXPIRE:
         return f"{need}; this plan frees {_later(plan, held, freed)}."
     about = _about(held, *freed)
     change = f"from {percent(now, 1)} to about {percent(after, 1)}"
@@ -140,7 +140,7 @@ def confirm_word(plan: Plan, backup: BackupChoice | None = None, *, used_bytes: 
     """
     large = len(plan.keys) > _WORD_ABOVE_KEYS or _share(plan) > _WORD_ABOVE_SHARE
     if large or _large_in_bytes(plan, used_bytes) or (backup is not None and without_copy(plan, backup)):
-        return plan.deed.value
+        return plan.operation.value
     return None
 
 
@@ -164,19 +164,19 @@ def _share(plan: Plan) -> float:
 
 def unsaved(plan: Plan, backup: BackupChoice) -> tuple[int, int]:
     """How many keys of `plan`, of how many bytes, the backup would not hold because each is over its cap."""
-    if not backup.wanted or plan.deed is Operation.EXPIRE:
+    if not backup.wanted or plan.operation is Operation.EXPIRE:
         return 0, 0
     sizes = [key.size for key in plan.keys if key.size is not None and key.size > backup.max_key_bytes]
     return len(sizes), sum(sizes)
 
 
 def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
-    """What a person has to read before saying yes to `plan`, the deed and its place first."""
+    """What a person has to read before saying yes to `plan`, the operation and its place first."""
     if not plan.keys:
         return (nothing_planned(plan), *plan.flags, *_ended_early(plan))
     databases = sorted({key.id.db for key in plan.keys})
     where = f"database {databases[0]}" if len(databases) == 1 else f"databases {', '.join(map(str, databases))}"
-    verb = "Delete" if plan.deed is Operation.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
+    verb = "Delete" if plan.operation is Operation.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
     role = f" ({plan.role})" if plan.role else ""
     held = sum_words(known_bytes(plan.size, len(plan.keys)), *plan.size_range)
     share = f", {percent(_share(plan))} of all keys," if _share(plan) > _WORD_ABOVE_SHARE else ""
@@ -238,7 +238,7 @@ def _ended_early(plan: Plan) -> tuple[str, ...]:
 def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     if not backup.wanted:
         return ("No backup: this cannot be undone.",)
-    if plan.deed is Operation.EXPIRE:
+    if plan.operation is Operation.EXPIRE:
         return ("The present expiry of each key is written down, so this can be undone until the keys are due.",)
     number, held = unsaved(plan, backup)
     others = _others(plan, backup)

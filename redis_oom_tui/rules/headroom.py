@@ -193,7 +193,7 @@ def no_room(bytes_: int, free: int) -> str:
 
 def uncopied_keys(plan: Plan, choice: BackupChoice) -> Iterator[tuple[PlannedKey, str]]:
     """The keys of `plan` that cannot be copied, each with the reason; none where no copy is wanted or needed."""
-    if not choice.wanted or plan.deed is Operation.EXPIRE:
+    if not choice.wanted or plan.operation is Operation.EXPIRE:
         return
     for key in plan.keys:
         # Nearly every key is small, and there may be hundreds of thousands.

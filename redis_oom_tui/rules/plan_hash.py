@@ -1,4 +1,4 @@
-"""A plan's hash: the same for the same keys and deed, another for anything else."""
+"""A plan's hash: the same for the same keys and operation, another for anything else."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ def _criteria(criteria: Criteria) -> list[object]:
 
 def _fingerprint(plan: Plan, stated: list[object]) -> str:
     digest = hashlib.sha256()
-    head = [plan.server, plan.run_id, plan.deed.value, plan.expire_seconds, len(plan.keys), *stated]
+    head = [plan.server, plan.run_id, plan.operation.value, plan.expire_seconds, len(plan.keys), *stated]
     digest.update(json.dumps(head).encode())
     for start in range(0, len(plan.keys), _AT_ONCE):
         digest.update(_lines(plan.keys[start : start + _AT_ONCE]).encode("ascii"))

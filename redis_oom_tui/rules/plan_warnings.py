@@ -147,7 +147,7 @@ def critical_patterns(rows: Iterable[PatternRow]) -> tuple[str, ...]:
     )
 
 
-def critical_flags(keys: Iterable[PlannedKey], deed: Operation) -> tuple[str, ...]:
+def critical_flags(keys: Iterable[PlannedKey], operation: Operation) -> tuple[str, ...]:
     """Sentences about the keys of a plan that look like queues, locks, sessions or streams; one for each kind.
 
     >>> from redis_oom_tui.models.keys import KeyId
@@ -162,7 +162,7 @@ def critical_flags(keys: Iterable[PlannedKey], deed: Operation) -> tuple[str, ..
         if kind is not None:
             numbers[kind] = numbers.get(kind, 0) + 1
             first.setdefault(kind, key)
-    doing = "deleting" if deed is Operation.DELETE else "expiring"
+    doing = "deleting" if operation is Operation.DELETE else "expiring"
     return tuple(_critical_flag(kind, number, first[kind], doing) for kind, number in numbers.items())
 
 

@@ -32,7 +32,7 @@ _OTHER_OUTCOMES = (
 
 
 def report(
-    deed: Operation,
+    operation: Operation,
     counts: Mapping[Outcome, int],
     total: int,
     fell: int | None,
@@ -46,13 +46,13 @@ def report(
     >>> report(Operation.DELETE, {Outcome.DELETED: 8, Outcome.CHANGED: 2}, 10, 2048)
     'Deleted 8 of 10 keys; 2 were skipped, as they changed or may have; used memory fell by 2.0 KiB.'
     """
-    verb, done = ("Deleted", Outcome.DELETED) if deed is Operation.DELETE else ("Set a TTL on", Outcome.EXPIRING)
+    verb, done = ("Deleted", Outcome.DELETED) if operation is Operation.DELETE else ("Set a TTL on", Outcome.EXPIRING)
     parts = [f"{verb} {count(counts.get(done, 0))} of {number_of_keys(total)}"]
     gone = f" ({count(earlier)} deleted by an earlier run of this plan)" if earlier else ""
     rest = (
-        (Outcome.CHANGED, *_KEPT[deed]),
+        (Outcome.CHANGED, *_KEPT[operation]),
         (Outcome.GONE, f"was gone already{gone}", f"were gone already{gone}"),
-        (Outcome.IN_DOUBT, _LOST[deed], _LOST[deed]),
+        (Outcome.IN_DOUBT, _LOST[operation], _LOST[operation]),
         *_OTHER_OUTCOMES,
     )
     for outcome, one, many in rest:
@@ -60,9 +60,9 @@ def report(
             parts.append(f"{count(number)} {one if number == 1 else many}")
     # What the memory did where nothing was deleted is no doing of the run.
     acted = counts.get(done) or counts.get(Outcome.IN_DOUBT) or counts.get(Outcome.FAILED)
-    if deed is Operation.DELETE and fell is not None and acted:
+    if operation is Operation.DELETE and fell is not None and acted:
         parts.append(_memory_words(fell))
-    elif deed is Operation.DELETE and restarted and acted:
+    elif operation is Operation.DELETE and restarted and acted:
         parts.append("the server restarted or failed over meanwhile, so what used memory fell by is not known")
     return "; ".join(parts) + "."
 

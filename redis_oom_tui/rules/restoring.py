@@ -23,7 +23,7 @@ def restore_warnings(backup: Backup | None, snapshot: Snapshot) -> tuple[str, ..
 
     Former expiries need no room.
     """
-    if backup is not None and backup.deed == Operation.EXPIRE.value:
+    if backup is not None and backup.operation == Operation.EXPIRE.value:
         return ()
     return tuple(_warnings(snapshot))
 
@@ -54,7 +54,7 @@ def restore_outlook(backup: Backup | None, snapshot: Snapshot) -> tuple[str, ...
     nobody knows beforehand which node takes how much.
     """
     memory = snapshot.memory
-    if snapshot.fleet is not None or (backup is not None and backup.deed == Operation.EXPIRE.value):
+    if snapshot.fleet is not None or (backup is not None and backup.operation == Operation.EXPIRE.value):
         return ()
     filling = None if backup is None else pressure_after_restore(backup, snapshot)
     if filling is not None:
@@ -70,7 +70,7 @@ def pressure_after_restore(backup: Backup, snapshot: Snapshot) -> str | None:
     counted = memory.counted_bytes
     if memory.maxmemory_bytes is None or counted is None:
         return None
-    if backup.held_bytes is None or backup.deed == Operation.EXPIRE.value:
+    if backup.held_bytes is None or backup.operation == Operation.EXPIRE.value:
         return None
     taken = backup.held_bytes if backup.restored_bytes is None else backup.restored_bytes
     taken += table_growth(snapshot.keys, backup.keys) + table_growth(snapshot.expires, backup.expiring_keys or 0)
@@ -88,7 +88,7 @@ def backup_contents(backup: Backup) -> str:
     >>> backup_contents(Backup("b", 0.0, "s", "redis", "7", 1200, 9, held_bytes=4096, left_out_keys=1))
     'It holds 1,200 keys (4.0 KiB); 1 key more was deleted without a copy.'
     """
-    what = "the former expiry of " if backup.deed == Operation.EXPIRE.value else ""
+    what = "the former expiry of " if backup.operation == Operation.EXPIRE.value else ""
     held = f" ({size(backup.held_bytes)})" if backup.held_bytes is not None else ""
     if not backup.whole:
         return f"It was to hold {what}{number_of_keys(backup.keys)}{held} and was interrupted: what is in it counts."

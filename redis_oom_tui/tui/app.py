@@ -109,7 +109,7 @@ class TriageApp(ServerSession):
         self.post_message(PickProfile())
 
     async def action_quit(self) -> None:
-        """Leave, but not in the middle of a deed without a question."""
+        """Leave, but not in the middle of an operation without a question."""
         dispatch.leave(self.actions)
 
     def action_freeze(self) -> None:

@@ -148,7 +148,7 @@ class BuildPlan(Request):
     """Look for keys. `hidden` is how many of `criteria.keys` a filter hides."""
 
     criteria: Criteria
-    deed: Operation = Operation.DELETE
+    operation: Operation = Operation.DELETE
     expire_seconds: int | None = None
     hidden: int = 0
 
@@ -169,7 +169,7 @@ class RunPlan(Request):
     @property
     def needs(self) -> Action:
         """The right to do what the plan does."""
-        return Action.EXPIRE if self.plan.deed is Operation.EXPIRE else Action.DELETE
+        return Action.EXPIRE if self.plan.operation is Operation.EXPIRE else Action.DELETE
 
 
 class StopWork(Request):

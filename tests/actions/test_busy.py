@@ -82,7 +82,7 @@ async def test_an_expiry_and_its_undo_go_on_when_the_script_has_ended(
     monkeypatch.setattr("redis_oom_tui.actions.batch.random.random", lambda: 0.5)
     server, made = busy
     async with operating(server.connection, tmp_path) as operator:
-        plan = await planned(operator, CACHE, deed=Operation.EXPIRE, expire_seconds=86400)
+        plan = await planned(operator, CACHE, operation=Operation.EXPIRE, expire_seconds=86400)
         _at_batch(monkeypatch, 5, made)
         view = await operator.run(plan, backup=BackupChoice()).run()
         assert dict(view.counts) == {Outcome.EXPIRING: KEYS}, view.ended

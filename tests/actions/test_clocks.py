@@ -50,7 +50,7 @@ async def test_letting_expire_and_taking_it_back(ways: RunningServer, tmp_path: 
         fill(client, NAMES)
         client.expire(NAMES[0], 90_000)
         async with operating(ways.connection, tmp_path, wall=_wall(skew)) as operator:
-            plan = await planned(operator, ALL, deed=Operation.EXPIRE, expire_seconds=3600)
+            plan = await planned(operator, ALL, operation=Operation.EXPIRE, expire_seconds=3600)
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert view.counts == {Outcome.EXPIRING: len(NAMES)}, view.ended
             given = _ends(client).values()

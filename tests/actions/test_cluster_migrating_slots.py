@@ -73,7 +73,7 @@ async def test_a_slot_half_moves_between_plan_and_run_and_letting_expire_is_take
     with clustered(flavour=flavour) as cluster:
         target = _tagged(cluster)
         async with acting(cluster, tmp_path) as (_, operator):
-            maker = operator.plan(Criteria(patterns=(b"old:*",)), deed=Operation.EXPIRE, expire_seconds=3600)
+            maker = operator.plan(Criteria(patterns=(b"old:*",)), operation=Operation.EXPIRE, expire_seconds=3600)
             plan = (await maker.run()).plan
             assert plan is not None
             half_moved(cluster, SLOT, target, *AHEAD)

@@ -106,7 +106,7 @@ async def test_an_expiry_is_set_only_where_a_change_would_show(
 ) -> None:
     client, connection = counting
     async with operating(connection, tmp_path) as operator:
-        plan = await planned(operator, COUNTERS, deed=Operation.EXPIRE, expire_seconds=1000)
+        plan = await planned(operator, COUNTERS, operation=Operation.EXPIRE, expire_seconds=1000)
         assert client.incr(b"count:3") == 4
         await operator.run(plan, backup=BackupChoice()).run()
     why = reason(client, rights)

@@ -224,7 +224,7 @@ async def test_a_lost_reply_to_an_expiry_is_read_back(
     with server.client() as client:
         fill(client, NAMES[:300])
         async with operating(server.connection, tmp_path) as operator:
-            plan = await planned(operator, CACHE, deed=Operation.EXPIRE, expire_seconds=3600)
+            plan = await planned(operator, CACHE, operation=Operation.EXPIRE, expire_seconds=3600)
             monkeypatch.setattr(Deaf, "deaf", 1)
             view = await operator.run(plan, backup=BackupChoice()).run()
         assert dict(view.counts) == {Outcome.EXPIRING: 300}

@@ -63,7 +63,7 @@ async def test_an_expiry_that_no_key_took_has_none_to_put_back(valkey: RunningSe
         fill(client, [b"cache:1"])
         client.expire(b"cache:1", 20)
         async with operating(valkey.connection, tmp_path) as operator:
-            plan = await planned(operator, CACHE, deed=Operation.EXPIRE, expire_seconds=100_000)
+            plan = await planned(operator, CACHE, operation=Operation.EXPIRE, expire_seconds=100_000)
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.CHANGED: 1}
             assert offers_nothing(view)

@@ -127,7 +127,7 @@ async def test_expiring_works_without_scripts(flavour: str, tmp_path: Path) -> N
         fill(client, [b"cache:1", b"cache:2"])
         client.expire(b"cache:2", 5)
         async with operating(server.connection, tmp_path) as operator:
-            plan = await planned(operator, CACHE, deed=Operation.EXPIRE, expire_seconds=1000)
+            plan = await planned(operator, CACHE, operation=Operation.EXPIRE, expire_seconds=1000)
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.EXPIRING: 1, Outcome.CHANGED: 1}
             await operator.restore(Path(str(view.backup_path))).run()
@@ -184,7 +184,7 @@ async def test_criteria_that_cannot_be_meant_are_refused_before_anything_is_sent
             with pytest.raises(BadInput):
                 operator.plan(criteria)
         with pytest.raises(BadInput):
-            operator.plan(CACHE, deed=Operation.EXPIRE)
+            operator.plan(CACHE, operation=Operation.EXPIRE)
 
 
 async def test_a_client_is_closed_by_id_only_if_it_still_is_the_one_that_was_shown(

@@ -72,7 +72,7 @@ async def test_what_may_be_called_is_used(
         async with operating(connection, tmp_path) as operator:
             known = await probe_rights(operator._desk.server, await operator._desk.server.capabilities())
             assert known.has(Feature.SCRIPT) is scripted
-            plan = await planned(operator, CACHE, deed=Operation.EXPIRE, expire_seconds=600)
+            plan = await planned(operator, CACHE, operation=Operation.EXPIRE, expire_seconds=600)
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.EXPIRING: KEYS}
             assert not (await operator.restore(Path(str(view.backup_path))).run()).failed

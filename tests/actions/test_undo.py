@@ -270,7 +270,7 @@ async def test_expiring_spreads_the_ends_keeps_earlier_ones_and_can_be_taken_bac
         client.expire(b"k0", 30)
         client.expire(b"k1", 90_000)
         async with operating(server.connection, tmp_path) as operator:
-            plan = await planned(operator, ALL, deed=Operation.EXPIRE, expire_seconds=3600)
+            plan = await planned(operator, ALL, operation=Operation.EXPIRE, expire_seconds=3600)
             client.get(b"k3")
             run = operator.run(plan, backup=BackupChoice())
             view = await run.run()

@@ -195,7 +195,7 @@ def test_a_first_line_that_lacks_something_is_one_sentence(tmp_path: Path, name:
         with pytest.raises(BadInput, match=f"f, line 1: `{name}` is missing"):
             read_head(path)
     head = read_head(path, damaged_ok=True)
-    assert (head.deed, head.keys) == ("delete", 12)
+    assert (head.operation, head.keys) == ("delete", 12)
     assert len(list(read_records(path, damaged_ok=True))) == 12
 
 

@@ -96,7 +96,7 @@ def test_everything_that_the_file_can_say_is_read(tmp_path: Path) -> None:
     assert cache.criteria.ttl is TtlFilter.WITHOUT
     assert cache.criteria.order is Order.OLDEST
     assert (cache.criteria.idle_over_seconds, cache.criteria.larger_than_bytes) == (7 * 86400, 1024)
-    assert (settings.plans["later"].deed, settings.plans["later"].expire_seconds) == (Operation.EXPIRE, 600)
+    assert (settings.plans["later"].operation, settings.plans["later"].expire_seconds) == (Operation.EXPIRE, 600)
 
 
 def test_a_profile_takes_over_what_it_leaves_out_but_is_armed_only_in_its_own_table(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_backup_is_whole_and_has_every_key():
 def test_a_backup_of_expiries_has_the_old_and_the_new_one():
     path = BEFORE / "backup_of_expiries.jsonl"
     assert not inspect(path).damaged
-    assert read_head(path).deed == Operation.EXPIRE.value
+    assert read_head(path).operation == Operation.EXPIRE.value
     (record,) = read_records(path)
     assert (record.id.key, record.payload, record.expires_ms) == (b"cart:1", None, None)
     assert record.due_ms is not None

@@ -41,7 +41,7 @@ def plan(*keys: PlannedKey) -> Plan:
             12.5,
             "s:1",
             run_id="r",
-            deed=Operation.EXPIRE,
+            operation=Operation.EXPIRE,
             expire_seconds=60,
             flags=("read this",),
             role="master",

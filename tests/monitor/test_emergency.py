@@ -67,7 +67,7 @@ class Keyspace:
             self.opened -= 1
 
     def plan(
-        self, criteria: Criteria, *, deed: Operation = Operation.DELETE, expire_seconds: int | None = None
+        self, criteria: Criteria, *, operation: Operation = Operation.DELETE, expire_seconds: int | None = None
     ) -> "_Planning":
         self.asked.append(criteria)
         return _Planning(self, criteria)

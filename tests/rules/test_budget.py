@@ -15,12 +15,19 @@ MIB = 1024 * 1024
 
 
 def plan(
-    *sizes: int | None, deed: Operation = Operation.DELETE, keyspace: int = 1_000_000, kind: str = "string"
+    *sizes: int | None, operation: Operation = Operation.DELETE, keyspace: int = 1_000_000, kind: str = "string"
 ) -> Plan:
     keys = tuple(PlannedKey(KeyId(0, b"%d" % at), kind, size) for at, size in enumerate(sizes))
-    span = 600 if deed is Operation.EXPIRE else None
+    span = 600 if operation is Operation.EXPIRE else None
     return Plan(
-        keys, Criteria(), 0.0, "cache-1:6379", deed=deed, expire_seconds=span, keyspace_keys=keyspace, role="master"
+        keys,
+        Criteria(),
+        0.0,
+        "cache-1:6379",
+        operation=operation,
+        expire_seconds=span,
+        keyspace_keys=keyspace,
+        role="master",
     )
 
 
@@ -72,7 +79,7 @@ def test_without_a_limit_nothing_has_to_go() -> None:
 
 
 def test_expiring_frees_nothing_at_once() -> None:
-    found = budget(plan(30 * MIB, deed=Operation.EXPIRE), snapshot())
+    found = budget(plan(30 * MIB, operation=Operation.EXPIRE), snapshot())
     assert (found.plan_bytes, found.enough) == (0, False)
     assert "within 10m00s, nothing at once" in found.words
 
@@ -81,7 +88,7 @@ def test_a_large_plan_wants_a_word() -> None:
     assert confirm_word(plan(*[1] * 1000)) is None
     assert confirm_word(plan(*[1] * 1001)) == "delete"
     assert confirm_word(plan(1, 1, keyspace=19)) == "delete"
-    assert confirm_word(plan(1, 1, keyspace=19, deed=Operation.EXPIRE)) == "expire"
+    assert confirm_word(plan(1, 1, keyspace=19, operation=Operation.EXPIRE)) == "expire"
 
 
 def test_a_plan_that_is_large_in_bytes_wants_a_word() -> None:
@@ -93,7 +100,7 @@ def test_a_plan_that_is_large_in_bytes_wants_a_word() -> None:
 def test_a_plan_that_cannot_be_taken_back_wants_a_word() -> None:
     assert confirm_word(plan(MIB, MIB), BackupChoice()) is None
     assert confirm_word(plan(MIB, MIB), BackupChoice(wanted=False)) == "delete"
-    assert confirm_word(plan(MIB, deed=Operation.EXPIRE), BackupChoice(wanted=False)) == "expire"
+    assert confirm_word(plan(MIB, operation=Operation.EXPIRE), BackupChoice(wanted=False)) == "expire"
     assert confirm_word(plan(MIB, 17 * MIB), BackupChoice()) == "delete"
     assert confirm_word(plan(MIB, 17 * MIB), BackupChoice(keep_unsaved=True)) is None
     assert confirm_word(plan(MIB, 4 * MIB), BackupChoice(room_bytes=5 * MIB)) == "delete"
@@ -146,7 +153,7 @@ def test_consent_tells_a_large_share_of_all_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "deed", "said"),
+    ("held", "operation", "said"),
     [
         (90, "delete", "Its keys took 90.0 MiB: with all of them it would be at 95 % of maxmemory."),
         (300, "delete", "with all of them it would be at 200 % of maxmemory, and it stops at 95 %."),
@@ -154,8 +161,8 @@ def test_consent_tells_a_large_share_of_all_keys() -> None:
         (90, "expire", None),
     ],
 )
-def test_what_putting_back_does_to_the_pressure_is_told(held: int | None, deed: str, said: str | None) -> None:
-    backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, deed, None if held is None else held * MIB)
+def test_what_putting_back_does_to_the_pressure_is_told(held: int | None, operation: str, said: str | None) -> None:
+    backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, operation, None if held is None else held * MIB)
     told = pressure_after_restore(backup, snapshot(200 * MIB))
     assert told is None if said is None else said in str(told)
     assert pressure_after_restore(backup, snapshot(None)) is None
@@ -171,11 +178,11 @@ def test_keys_of_unknown_size_are_not_called_too_large() -> None:
     assert unsaved(plan(None, 17 * MIB), BackupChoice()) == (1, 17 * MIB)
 
 
-@pytest.mark.parametrize("deed", list(Operation))
+@pytest.mark.parametrize("operation", list(Operation))
 @pytest.mark.parametrize("limits", [(100 * MIB, 50 * MIB), (None, 100 * MIB), (100 * MIB, None)])
 def test_an_earlier_budget_of_the_plan_saves_the_sums_and_changes_nothing(
-    deed: Operation, limits: tuple[int, int]
+    operation: Operation, limits: tuple[int, int]
 ) -> None:
-    made = plan(15 * MIB, 9 * MIB, None, deed=deed, kind="hash")
+    made = plan(15 * MIB, 9 * MIB, None, operation=operation, kind="hash")
     before = budget(made, snapshot(limits[0]))
     assert budget(made, snapshot(limits[1]), before=before) == budget(made, snapshot(limits[1]))

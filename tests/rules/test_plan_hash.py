@@ -41,7 +41,7 @@ def test_nothing_that_is_said_of_a_plan_stands_outside_its_hash(field: str) -> N
     others = {
         "keys": (),
         "criteria": Criteria(patterns=(b"?",)),
-        "deed": Operation.EXPIRE,
+        "operation": Operation.EXPIRE,
         "complete": False,
         "flags": ("x",),
     }

@@ -267,14 +267,14 @@ class ScriptedOperator:
         return self.refusals.get(action)
 
     def plan(
-        self, criteria: Criteria, *, deed: Operation = Operation.DELETE, expire_seconds: int | None = None
+        self, criteria: Criteria, *, operation: Operation = Operation.DELETE, expire_seconds: int | None = None
     ) -> ScriptedPlanning:
-        """The scripted plan, with this deed."""
+        """The scripted plan, with this operation."""
         if not (criteria.patterns or criteria.keys or criteria.idle_over_seconds or criteria.types):
             raise BadInput("Nothing was asked for: give a pattern, a type or an idle time")
         self.criteria.append(criteria)
-        self.calls.append(f"plan {deed.value}")
-        frozen = replace(self.a_plan, criteria=criteria, deed=deed, expire_seconds=expire_seconds)
+        self.calls.append(f"plan {operation.value}")
+        frozen = replace(self.a_plan, criteria=criteria, operation=operation, expire_seconds=expire_seconds)
         return self._planning(frozen)
 
     def _planning(self, plan: Plan) -> ScriptedPlanning:
@@ -305,7 +305,7 @@ class ScriptedOperator:
 
     def run(self, plan: Plan, *, backup: BackupChoice) -> ScriptedRun:
         """A run, noted."""
-        self.calls.append(f"run {plan.deed.value} {len(plan.keys)} backup={backup.wanted}")
+        self.calls.append(f"run {plan.operation.value} {len(plan.keys)} backup={backup.wanted}")
         run = ScriptedRun(plan, backup, crash=self.crash)
         if self.hurry:
             run.finish()

@@ -175,12 +175,12 @@ async def test_expire_in_place_of_delete():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4", "enter", *"a:*", "enter")
         view = app.panes["cleanup"].form_view
-        view.go_to([entry.field for entry in _entries(view.form)].index("deed"))
+        view.go_to([entry.field for entry in _entries(view.form)].index("operation"))
         await pilot.press("right", "down", "enter")
         await pilot.press(*["backspace"] * 3, *"1h", "enter", "x")
         await at(pilot, Stage.PREVIEW)
         plan = app.actions.cleanup.plan
-        assert (plan.deed, plan.expire_seconds) == (Operation.EXPIRE, 3600)
+        assert (plan.operation, plan.expire_seconds) == (Operation.EXPIRE, 3600)
         assert "To expire within 1h00m" in screen_text(app)
         await pilot.press("x")
         await to_dialog(pilot)

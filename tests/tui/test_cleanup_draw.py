@@ -62,7 +62,7 @@ def test_a_plan(keys, flag, room, height, pen, at):
     harmless(lines, room)
     assert len(lines) <= max(height, 4)
     harmless([cleanup_draw.key_line(key, room, pen, here=n == at) for n, key in enumerate(keys)], room)
-    expiring = replace(plan, deed=Operation.EXPIRE, expire_seconds=60)
+    expiring = replace(plan, operation=Operation.EXPIRE, expire_seconds=60)
     harmless(cleanup_draw.plan_head(expiring, sums, room, height, pen), room)
 
 
@@ -186,11 +186,11 @@ def test_a_short_reason_stands_in_its_line_alone():
     assert len(_left_alone(outcomes)) == 1
 
 
-@pytest.mark.parametrize("plan", [a_plan(), replace(a_plan(), deed=Operation.EXPIRE, expire_seconds=900)])
+@pytest.mark.parametrize("plan", [a_plan(), replace(a_plan(), operation=Operation.EXPIRE, expire_seconds=900)])
 def test_what_will_expire_is_not_said_to_have_freed_nothing(plan):
     run = RunView(total_keys=40, counts={Outcome.EXPIRING: 40}, ended="Set a TTL on 40 of 40 keys.")
     lines = cleanup_draw.run_lines(CleanupState(Stage.REPORT, plan=plan, run=run), None, 80, 24, DrawStyle())
     told = "\n".join("".join(text for text, _ in line) for line in lines)
-    expires = plan.deed is Operation.EXPIRE
+    expires = plan.operation is Operation.EXPIRE
     assert ("nothing is freed at once: the keys go within 15m00s" in told) is expires
     assert ("freed by the plan's figures" in told) is not expires

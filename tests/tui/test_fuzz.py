@@ -70,7 +70,7 @@ def runs(some: Sequence[bytes]) -> Drawn:
 def questions(some: Sequence[bytes]) -> Drawn:
     plan = plan_of(some)
     yield PlanDialog(plan, lambda _: (text_of(some[0]), *plan.flags), budget=text_of(some[1])).body(ROOM)
-    yield PlanDialog(replace(plan, deed=Operation.EXPIRE), lambda _: ("once",)).body(30)
+    yield PlanDialog(replace(plan, operation=Operation.EXPIRE), lambda _: ("once",)).body(30)
     for name in some:
         client = ClientBuffer(1, text_of(name), name, name, name, name)
         yield ConfirmDialog(kill_question(client, text_of(name))).body(ROOM)

@@ -185,8 +185,8 @@ def read_plan(section: Section) -> NamedPlan:
         order=plan.order,
         key_patterns=key_patterns or (),
     )
-    deed = Operation.DELETE if plan.expire is None else Operation.EXPIRE
-    return NamedPlan(section.path[-1], criteria, deed, _whole_seconds(plan.expire))
+    operation = Operation.DELETE if plan.expire is None else Operation.EXPIRE
+    return NamedPlan(section.path[-1], criteria, operation, _whole_seconds(plan.expire))
 
 
 def read_profile(section: Section, around: Settings, folder: Path) -> Profile:

@@ -39,7 +39,7 @@ class PlanDialog(WordDialog[BackupChoice]):
         room_bytes: int | None = None,
     ) -> None:
         keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
-        verb = "Delete" if plan.deed is Operation.DELETE else "Expire"
+        verb = "Delete" if plan.operation is Operation.DELETE else "Expire"
         self.plan = plan
         self.choice = BackupChoice(room_bytes=room_bytes)
         self._lost = without_copy(plan, self.choice)
@@ -100,7 +100,7 @@ class PlanDialog(WordDialog[BackupChoice]):
 
     def fields(self) -> Iterable[Widget]:
         label, possible = "write each key to a backup first", self._lost < len(self.plan.keys)
-        if self.plan.deed is Operation.EXPIRE:
+        if self.plan.operation is Operation.EXPIRE:
             label = "write down each key's expiry first"
         elif not possible:
             label = "no backup is possible"
@@ -126,7 +126,7 @@ class PlanDialog(WordDialog[BackupChoice]):
         """What the button does, and what of it cannot come back."""
         act = self._act.split(" ", 1)[0] if narrow else self._act
         if not self.choice.wanted:
-            return f"{act}, no backup" if self.plan.deed is Operation.DELETE else f"{act}, no undo"
+            return f"{act}, no backup" if self.plan.operation is Operation.DELETE else f"{act}, no undo"
         if not self._lost:
             return self._act
         if self._lost == len(self.plan.keys):

@@ -109,7 +109,7 @@ def restore_question(
 
     A damaged one is restored as far as it can be read, and the button says so.
     """
-    expiries = backup is not None and backup.deed == Operation.EXPIRE.value
+    expiries = backup is not None and backup.operation == Operation.EXPIRE.value
     lines = [f"On {where}: {'expiries' if expiries else 'keys'} of {path} are put back."]
     warnings = [inspection.note] if inspection is not None and inspection.note else []
     damaged = inspection is not None and inspection.damaged

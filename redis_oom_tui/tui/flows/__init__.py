@@ -1,1 +1,1 @@
-"""What the screen asks of the operator: each deed as a flow of questions, run by the app so that it outlives them."""
+"""What the screen asks of the operator: each operation is a flow of questions that the app runs."""

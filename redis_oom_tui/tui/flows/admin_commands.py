@@ -1,4 +1,4 @@
-"""The small deeds: closing a client, purging, reaping, and looking at the audit file."""
+"""The small operations: closing a client, purging, reaping, and looking at the audit file."""
 
 import asyncio
 

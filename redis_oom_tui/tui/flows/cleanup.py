@@ -32,7 +32,9 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
         raise BadInput(_BUSY)
     match request:
         case messages.BuildPlan():
-            planning = actions.operator.plan(request.criteria, deed=request.deed, expire_seconds=request.expire_seconds)
+            planning = actions.operator.plan(
+                request.criteria, operation=request.operation, expire_seconds=request.expire_seconds
+            )
             await plan(actions, planning, hidden=request.hidden)
         case messages.BuildEmergency():
             planning = actions.operator.emergency()
@@ -137,7 +139,7 @@ async def _pick(actions: ActionController, known: tuple[Backup, ...]) -> Path | 
         Option(
             one.path,
             f"{moment(one.made_at)}  {count(one.keys)} keys  {size(one.size)}",
-            f"{one.deed} on {one.server}, {one.flavour} {one.version}: {Path(one.path).name}",
+            f"{one.operation} on {one.server}, {one.flavour} {one.version}: {Path(one.path).name}",
         )
         for one in known
     ]

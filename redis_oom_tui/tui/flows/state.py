@@ -1,4 +1,4 @@
-"""Where the deeds stand: frozen values that the panes draw."""
+"""Where the operations stand: frozen values that the panes draw."""
 
 from enum import StrEnum
 

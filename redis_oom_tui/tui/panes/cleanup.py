@@ -78,7 +78,7 @@ class FillingPane(Pane):
         try:
             ask = messages.BuildPlan(
                 cleanup_form.criteria(form),
-                deed=Operation(form.deed),
+                operation=Operation(form.operation),
                 expire_seconds=cleanup_form.expire_seconds(form),
                 hidden=form.hidden,
             )
@@ -218,7 +218,7 @@ class CleanupPane(FillingPane):
         plan = self.state.plan
         needs = {"undo": Action.RESTORE, "reap": Action.REAP}.get(action)
         if action == "run":
-            needs = Action.EXPIRE if plan is not None and plan.deed is Operation.EXPIRE else Action.DELETE
+            needs = Action.EXPIRE if plan is not None and plan.operation is Operation.EXPIRE else Action.DELETE
         if action == "look" and not self.form_view.form.marks:
             return self.host.actions.why_not(None) or self.why_no_scan()
         return None if needs is None and action != "look" else self.host.actions.why_not(needs)

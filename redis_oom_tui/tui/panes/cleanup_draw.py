@@ -128,7 +128,7 @@ def plan_head(plan: Plan, sums: PlanSums, width: int, height: int, pen: DrawStyl
 
 
 def _sum(plan: Plan, sums: PlanSums) -> str:
-    verb = "delete" if plan.deed is Operation.DELETE else f"expire within {duration(plan.expire_seconds)}"
+    verb = "delete" if plan.operation is Operation.DELETE else f"expire within {duration(plan.expire_seconds)}"
     keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
     low, high = (sums.size if end is None else end for end in (sums.low, sums.high))
     held = sum_words(known_bytes(sums.size, len(plan.keys)), low, high)
@@ -196,7 +196,7 @@ def run_lines(
 
 def _under_way(state: CleanupState, view: RunView, width: int, pen: DrawStyle) -> list[Line]:
     share = view.done_keys / view.total_keys if view.total_keys else 1.0
-    verb = "Expiring" if state.plan is not None and state.plan.deed is Operation.EXPIRE else "Deleting"
+    verb = "Expiring" if state.plan is not None and state.plan.operation is Operation.EXPIRE else "Deleting"
     rate = f"{count(round(view.keys_per_second))}/s"
     return [
         *paragraph(f"{verb}. Esc stops at the edge of the batch.", width - 1, "dim", " "),
@@ -232,7 +232,7 @@ def _freed(view: RunView, plan: Plan | None, *, estimated: bool) -> list[Piece]:
     """The server's figures, then the plan's: what was freed, or when it will be."""
     held = known_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0))
     text = f"{'~' if estimated and held else ''}{size(held)} freed by the plan's figures"
-    if plan is not None and plan.deed is Operation.EXPIRE:
+    if plan is not None and plan.operation is Operation.EXPIRE:
         text = f"nothing is freed at once: the keys go within {duration(plan.expire_seconds)}"
     pieces: list[Piece] = [(text, "text")]
     if view.used_before_bytes is not None and view.used_now_bytes is not None:

@@ -35,7 +35,7 @@ class Form(Struct, frozen=True):
     max_keys: str = ""
     max_bytes: str = ""
     order: str = Order.LARGEST.value
-    deed: str = Operation.DELETE.value
+    operation: str = Operation.DELETE.value
     within: str = "10m"
     marks: tuple[KeyId, ...] = ()
     chosen: KeyPattern | None = None
@@ -63,7 +63,7 @@ ENTRIES = (
     Entry("max_keys", "At most keys", "a number"),
     Entry("max_bytes", "At most bytes", "a size, as 2gb"),
     Entry("order", "Take first", "", tuple(Order)),
-    Entry("deed", "Do with them", "", tuple(Operation)),
+    Entry("operation", "Do with them", "", tuple(Operation)),
     Entry("within", "Expire within", "their ends are spread over this time, as 10m"),
 )
 
@@ -73,7 +73,7 @@ def entries(form: Form) -> tuple[Entry, ...]:
     pattern only where one was taken from a row.
     """
     left_out = set() if form.pattern else {"pattern"}
-    if form.deed != Operation.EXPIRE:
+    if form.operation != Operation.EXPIRE:
         left_out.add("within")
     if not form.max_keys and not form.max_bytes:
         left_out.add("order")
@@ -158,7 +158,7 @@ def criteria(form: Form) -> Criteria:
 
 def expire_seconds(form: Form) -> int | None:
     """The span over which keys expire, where they are to."""
-    return parse_duration(form.within) if form.deed == Operation.EXPIRE else None
+    return parse_duration(form.within) if form.operation == Operation.EXPIRE else None
 
 
 def summary(found: Criteria) -> str:

@@ -91,10 +91,10 @@ class FormView(CursorList[Entry | None]):
 
     def above(self, width: int, height: int) -> Sequence[Line]:
         """What is wrong, what is refused, where the form comes from."""
-        deeds = host_of(self).actions
+        actions = host_of(self).actions
         # While the server is still being reached nothing is known to be refused.
-        refused = deeds.why_not(Action.DELETE) if deeds.acts or host_of(self).startup.over else None
-        error = self.error or deeds.cleanup.error
+        refused = actions.why_not(Action.DELETE) if actions.acts or host_of(self).startup.over else None
+        error = self.error or actions.cleanup.error
         return form_head(self.form, width, height, error=error, refused=refused, unseen=self.unseen)
 
     def row(self, item: Entry | None, width: int, *, here: bool) -> Sequence[Line]:

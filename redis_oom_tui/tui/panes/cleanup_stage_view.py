@@ -44,15 +44,15 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
 
     def above(self, width: int, height: int) -> Sequence[Line]:
         """As `cleanup_draw` has it; the budget of a plan is taken from the latest figures."""
-        state, deeds = self.state, host_of(self).actions
+        state, actions = self.state, host_of(self).actions
         if state.stage is Stage.PLANNING:
             return cleanup_draw.planning_lines(state.planning, width, self.pen)
-        sums = None if state.plan is None else self._summed(state.plan, deeds.snapshot)
+        sums = None if state.plan is None else self._summed(state.plan, actions.snapshot)
         if state.stage is Stage.PREVIEW and state.plan is not None and sums is not None:
             return cleanup_draw.plan_head(state.plan, sums, width, height, self.pen, hidden=state.hidden)
         if state.stage in {Stage.RESTORING, Stage.RESTORED}:
             return cleanup_draw.restore_lines(state.restoring, width, self.pen)
-        memory = deeds.snapshot.memory if deeds.snapshot is not None else None
+        memory = actions.snapshot.memory if actions.snapshot is not None else None
         estimated = sums is not None and not sums.low == sums.size == sums.high
         return cleanup_draw.run_lines(state, memory, width, height, self.pen, estimated=estimated)
 
