@@ -154,6 +154,18 @@ def test_readme_is_short_and_links_to_every_page() -> None:
     assert pages <= set(re.findall(r"\]\(([^)#:]+)\)", README))
 
 
+def test_every_path_in_the_architecture_exists() -> None:
+    named = re.findall(r"`([\w./]+(?:/[\w.]*|\.(?:py|md|json|toml)))`", page("architecture"))
+    assert len(set(named)) > 40
+    folders = ["", "redis_oom_tui/rules/verdict/"]
+    assert [name for name in named if not any((ROOT / folder / name).exists() for folder in folders)] == []
+
+
+def test_the_way_of_a_key_has_at_most_fourteen_steps() -> None:
+    _, _, way = page("architecture").partition("## A key's bytes")
+    assert 10 <= len(re.findall(r"^\d+\. ", way.partition("\n## ")[0], re.MULTILINE)) <= 14
+
+
 def test_what_is_never_sent_is_on_no_list() -> None:
     assert {"KEYS", "MONITOR", "FLUSHALL", "FLUSHDB", "DEBUG"}.isdisjoint(READS | LOOKS | CHANGES)
 
