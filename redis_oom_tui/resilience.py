@@ -7,7 +7,6 @@
 It needs redis-py and nothing else of this package's dependencies.
 """
 
-from redis_oom_tui.server.namespaces import AsyncNamespaceCleanup, NamespaceCleanup
-from redis_oom_tui.server.resilience import AsyncOomRetry, OomRetry, is_oom
+from redis_oom_tui.server.resilience import AsyncNamespaceCleanup, AsyncOomRetry, NamespaceCleanup, OomRetry, is_oom
 
 __all__ = ["AsyncNamespaceCleanup", "AsyncOomRetry", "NamespaceCleanup", "OomRetry", "is_oom"]

@@ -14,7 +14,7 @@ from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import settings
-from redis_oom_tui.server.scan.throttled_connection import ThrottledConnection
+from redis_oom_tui.server.scan.connection import ThrottledConnection
 
 
 async def kill_client(context: ActionContext, server: LiveServer, client: ClientBuffer) -> Done:

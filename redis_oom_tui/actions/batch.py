@@ -17,10 +17,9 @@ from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.expected_state import TTL_SLACK_MS, expected
 from redis_oom_tui.rules.sizing import OWN_TYPES
 from redis_oom_tui.server.call_throttle import CallThrottle
-from redis_oom_tui.server.mutations.clock import server_time
+from redis_oom_tui.server.mutations.connections import PinnedConnection, settled
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator
-from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection, settled
-from redis_oom_tui.server.mutations.replies import Said
+from redis_oom_tui.server.mutations.replies import Said, server_time
 from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import Reply
 

@@ -11,7 +11,7 @@ from redis_oom_tui.actions.context import SharedRun
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.server.call_throttle import CallThrottle
-from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection, PinnedConnections
+from redis_oom_tui.server.mutations.connections import PinnedConnection, PinnedConnections
 from redis_oom_tui.server.scan.tasks import end
 
 

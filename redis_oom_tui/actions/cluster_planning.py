@@ -14,10 +14,10 @@ from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import selection
 from redis_oom_tui.rules.plan_hash import frozen
-from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.cluster.migrating_slots import newcomers
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.scan.tasks import run_all
+from redis_oom_tui.server.timers import ActiveClock
 
 Sent = Mapping[str, Sequence[KeyId]]
 _Made = Sequence[tuple[str, Plan]]

@@ -13,7 +13,7 @@ from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.ports import Planning, SettingChanges
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations.pinned_connection import OtherServer
+from redis_oom_tui.server.mutations.connections import OtherServer
 
 
 class Place(NamedTuple):

@@ -14,10 +14,10 @@ from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, restored_size, table_growth
-from redis_oom_tui.server.busy import not_busy
-from redis_oom_tui.server.mutations.clock import server_time
-from redis_oom_tui.server.mutations.pinned_connection import OtherServer, PinnedConnection, settled
+from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnection, settled
+from redis_oom_tui.server.mutations.replies import server_time
 from redis_oom_tui.server.mutations.restoring import Expiry, RestoreReply, Value, put_back, take_back
+from redis_oom_tui.server.scan.tasks import not_busy
 
 # Where no size was told: a large hash took 61 to 77 MB in memory and 24.6 MB in its DUMP.
 _SWELLS = 3

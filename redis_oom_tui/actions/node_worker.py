@@ -18,7 +18,7 @@ from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.headroom import headroom, pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
-from redis_oom_tui.server.mutations.pinned_connection import OtherServer, PinnedConnections
+from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnections
 from redis_oom_tui.server.scan.tasks import monitored
 
 _POLL_SECONDS = 0.5

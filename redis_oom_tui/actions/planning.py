@@ -23,12 +23,12 @@ from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.rules.sizing import most_of_all
-from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
 from redis_oom_tui.server.mutations.rights import deletion_refused
+from redis_oom_tui.server.timers import ActiveClock
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
 _MEASURING_SECONDS = 3.0

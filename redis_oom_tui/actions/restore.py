@@ -21,8 +21,8 @@ from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
 from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, ServerUnreachable, TriageError, WritesBlocked
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.mutations.restoring import RestoreReply
+from redis_oom_tui.server.timers import ActiveClock
 
 _KEYS_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024

@@ -95,7 +95,7 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
 
 def _sampled_longer(invocation: Invocation, preflight: Preflight, samples: CheckSamples) -> CheckSamples | None:
     """The same with the last of some more samples; None where the driver must say what is the matter."""
-    from redis_oom_tui.server.raw_connection import LeftToTheDriver
+    from redis_oom_tui.server.preflight import LeftToTheDriver
 
     try:
         preflight.again(LONGER_SECONDS, lambda sample: _refused(samples.before, sample.snapshot()))
@@ -143,10 +143,10 @@ def _replicas_named(invocation: Invocation, info: Mapping[str, object]) -> "tupl
     """Asked while the pause between the samples runs; only this needs the driver then."""
     import asyncio
 
-    from redis_oom_tui.server.cluster.replicas import replicas_of
-    from redis_oom_tui.server.info_reader import replica_lines
+    from redis_oom_tui.server.info_reader import replica_lines, replicas_of
+    from redis_oom_tui.server.live import LiveServer
 
-    return asyncio.run(replicas_of(invocation.connection, replica_lines(info)))
+    return asyncio.run(replicas_of(invocation.connection, replica_lines(info), LiveServer))
 
 
 def _driven(invocation: Invocation, gap: float) -> CheckSamples:

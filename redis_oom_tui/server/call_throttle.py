@@ -12,7 +12,7 @@ from typing import Protocol
 
 from redis_oom_tui.formatting.sizes import percent
 from redis_oom_tui.server.pace_steps import CALLS, LONG_WAY
-from redis_oom_tui.server.rate_controller import Probes, RateController
+from redis_oom_tui.server.rate_controller import Hold, Probes, RateController
 
 # How long a call may take, in seconds: beside others at work, and where nobody waits behind it. Below a few dozen keys
 # the call itself is most of what it costs, so only keys that take the server long go in smaller ones.
@@ -181,7 +181,7 @@ class CallThrottle:
         >>> throttle.words("deleting")
         'deleting, braking: using 0 % of the server (budget 5 %), which takes 40 ms to answer'
         """
-        if self.rate.slow:
+        if Hold.SLOW in self.rate.holds:
             return f"{doing}, braking: the server answers too slowly"
         self._reckon()
         using = f"using {percent(self._using or 0.0)} of the server (budget {percent(self.share)})"

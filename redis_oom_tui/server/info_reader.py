@@ -1,56 +1,62 @@
-"""One look at a server: INFO, parsed; at best with the settings in the same round trip, and the clients after it."""
+"""One look at a server: INFO, parsed, with settings and clients where they may be read; and one at each replica."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from redis_oom_tui.models.address import ClientBuffer, Connection
+from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.server.config_reader import ask_settings, refused_settings, settings_in
 from redis_oom_tui.server.decode import data
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.replies import client_buffers, clients_in, info_in
+from redis_oom_tui.server.scan.tasks import together
 from redis_oom_tui.server.tls_fallback import with_tls_hint
 
 Closely = tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]
 
 
 class InfoReader:
-    """The looks at one server, stamped by `monotonic`. `way` is how it is reached, `client` what reaches it so.
+    """The looks at one server, stamped by `monotonic`. `reach` tells how it is reached now, and the client that does.
 
     `replica_lines` is what the last INFO said of each replica; None before the first.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], reach: Callable[[], tuple[Connection, Redis]]) -> None:
+        self._reach = reach
         self._monotonic = monotonic
         self._answered = False
         self.replica_lines: tuple[Mapping[str, object], ...] | None = None
 
-    async def info(self, way: Connection, client: "Redis", section: str) -> dict[str, Any]:
+    async def info(self, section: str) -> dict[str, Any]:
         """INFO as it is told; raises one of `models.errors`, as all here do."""
+        way, client = self._reach()
         asking = _info(way, client, section)
         # One that never answered yet may be asked the wrong way, with TLS or without.
         told = await (asking if self._answered else with_tls_hint(way, asking))
         self._answered = True
         return told
 
-    async def look(self, way: Connection, client: "Redis") -> Snapshot:
+    async def look(self) -> Snapshot:
         """All of INFO."""
         started = self._monotonic()
-        return self._seen(way, await self.info(way, client, "all"), started)
+        info = await self.info("all")
+        return self._seen(self._reach()[0], info, started)
 
-    async def closely(self, way: Connection, client: "Redis") -> Closely:
+    async def closely(self) -> Closely:
         """INFO and the settings in one round trip, then CLIENT LIST where its reply has room; the last two are empty
         where they may not be read.
 
         With it what was found to be refused: the settings, where none of them may be read, and a list too long to read.
         """
-        started = self._monotonic()
+        (way, client), started = self._reach(), self._monotonic()
         pipeline = client.pipeline(transaction=False)
         pipeline.execute_command("INFO", "all")
         asked = ask_settings(pipeline)
@@ -66,6 +72,12 @@ class InfoReader:
             (lines,) = await listing.execute(raise_on_error=False)
         clients = client_buffers(clients_in(lines)) if isinstance(lines, bytes) else ()
         return snapshot, settings_in(told), clients, known
+
+    async def clients(self, *command: str | int) -> tuple[ClientBuffer, ...]:
+        """What this CLIENT LIST tells, the largest holders of memory first."""
+        way, client = self._reach()
+        with translated(way.address, "CLIENT LIST"):
+            return client_buffers(clients_in(data(await client.execute_command(*command))))
 
     def _seen(self, way: Connection, info: Mapping[str, Any], started: float) -> Snapshot:
         now = self._monotonic()
@@ -89,3 +101,51 @@ def replica_lines(info: Mapping[str, object]) -> tuple[Mapping[str, object], ...
 async def _info(way: Connection, client: "Redis", section: str) -> dict[str, Any]:
     with translated(way.address, "INFO"):
         return info_in(data(await client.execute_command("INFO", section)))
+
+
+# They are asked beside the diagnosis, which must not wait for a replica behind a firewall.
+_PATIENCE_SECONDS = 1.0
+
+
+class _Replica(Protocol):
+    async def snapshot(self) -> Snapshot: ...
+
+    async def close(self) -> None: ...
+
+
+async def replicas_of(
+    primary: Connection, lines: Iterable[Mapping[str, object]], server: Callable[[Connection], _Replica]
+) -> tuple[NodeView, ...]:
+    """What each replica that `lines` of the INFO of `primary` name says of itself, with the same login; `server`
+    makes what asks it.
+
+    One that does not answer has the reason instead.
+    """
+    found = [_address(line) for line in lines]
+    addresses = [address for address in found if address is not None]
+    return tuple(await together(_look(primary, each, server) for each in addresses))
+
+
+def _address(line: Mapping[str, object]) -> Address | None:
+    """From `ip=10.0.0.5,port=6379,state=online,...`."""
+    host, port = line.get("ip"), str(line.get("port", ""))
+    return Address(str(host), int(port)) if host and port.isascii() and port.isdigit() else None
+
+
+async def _look(primary: Connection, where: Address, server: Callable[[Connection], _Replica]) -> NodeView:
+    node = ClusterNode(str(where), str(where), where, str(primary.address))
+    replica = server(
+        replace(
+            primary,
+            address=where,
+            sentinel=None,
+            connect_timeout_seconds=min(_PATIENCE_SECONDS, primary.connect_timeout_seconds),
+            read_timeout_seconds=min(_PATIENCE_SECONDS, primary.read_timeout_seconds),
+        )
+    )
+    try:
+        return NodeView(node, await replica.snapshot())
+    except TriageError as error:
+        return NodeView(node, error=str(error))
+    finally:
+        await replica.close()

@@ -5,9 +5,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
 
-from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import ServerBusy, TriageError
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.headroom import pause_after
@@ -15,7 +13,7 @@ from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.rate_controller import Hold, RateController
 from redis_oom_tui.server.resp import packed
-from redis_oom_tui.server.scan.connection import ScanConnection
+from redis_oom_tui.server.scan.connection import MonitoredServer, ScanConnection
 from redis_oom_tui.server.scan.packing import Walker
 from redis_oom_tui.server.scan.tasks import monitored
 
@@ -34,18 +32,6 @@ _TRIPS_BETWEEN_RESTS = 50
 _VERY_LONG_WAY = 0.05
 # Between the two looks at the counter: the first look itself, and a PING.
 _OWN_COMMANDS = 2
-
-
-class MonitoredServer(Protocol):
-    """What is asked of a server here."""
-
-    @property
-    def address(self) -> Address:
-        """Where it is, for people."""
-
-    @property
-    def connection(self) -> Connection:
-        """How to reach it now."""
 
 
 class LatencyMonitor:

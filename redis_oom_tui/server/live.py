@@ -17,32 +17,28 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.server import probing
 from redis_oom_tui.server.client import borrowed, make_client
-from redis_oom_tui.server.cluster.master_locator import MasterLocator
+from redis_oom_tui.server.cluster.sentinels import MasterLocator
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.config_reader import read_settings
-from redis_oom_tui.server.decode import data
 from redis_oom_tui.server.errors import translated
-from redis_oom_tui.server.info_reader import Closely, InfoReader
-from redis_oom_tui.server.replies import client_buffers, clients_in
+from redis_oom_tui.server.info_reader import Closely, InfoReader, replicas_of
 
 if TYPE_CHECKING:
     from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 
 
 class LiveServer:
-    """One server behind redis-py's connections. Implements `ports.Source`; `monotonic` stamps its snapshots."""
+    """One server behind redis-py's connections. Implements `ports.Source`; `monotonic` stamps its snapshots.
+
+    `seen` is who answered last, None before the first: a failover changes its role, a restart its run id.
+    """
 
     def __init__(self, connection: addresses.Connection, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._where = MasterLocator(connection)
-        self._looks = InfoReader(monotonic)
+        self._looks = InfoReader(monotonic, lambda: (self.connection, self.client()))
         self._clients: dict[tuple[int, bool], Redis] = {}
         self._capabilities: Capabilities | None = None
-        self._seen: Server | None = None
-
-    @property
-    def seen(self) -> Server | None:
-        """Who answered the last look; None before the first. A failover changes its role, a restart its run id."""
-        return self._seen
+        self.seen: Server | None = None
 
     @property
     def connection(self) -> addresses.Connection:
@@ -69,7 +65,7 @@ class LiveServer:
         """
         await self.locate()
         try:
-            info = await self._looks.info(self.connection, self.client(), "server")
+            info = await self._looks.info("server")
         except ServerUnreachable as error:
             raise self._where.named(error) from None
         except CommandRefused:
@@ -107,38 +103,34 @@ class LiveServer:
     async def snapshot(self) -> Snapshot:
         """One INFO, parsed. Behind Sentinels a lost or demoted master is looked for again, once."""
         try:
-            snapshot = await self._look()
+            snapshot = await self._looks.look()
         except ServerUnreachable as error:
             if not await self._followed():
                 raise self._where.named(error) from None
-            snapshot = await self._look()
+            snapshot = await self._looks.look()
         if snapshot.server.role == "replica" and await self._followed():
-            snapshot = await self._look()
-        self._seen = snapshot.server
+            snapshot = await self._looks.look()
+        self.seen = snapshot.server
         if snapshot.server.role == "replica":
             self._where.doubt()
         return replace(snapshot, notes=self._where.news())
 
     async def look_closely(self) -> Closely:
         """INFO, the settings and CLIENT LIST, and what of them was refused: see `InfoReader.closely`."""
-        return await self._looks.closely(self.connection, self.client())
+        return await self._looks.closely()
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """CLIENT LIST, the largest holders of memory first. Raises CommandRefused where its reply has no room."""
-        snapshot = await self._look()
+        snapshot = await self._looks.look()
         too_long = list_of_clients(snapshot.activity.connected_clients, headroom(snapshot))
         if too_long is not None:
             raise CommandRefused(too_long, command="CLIENT LIST")
-        return await self._clients_by("CLIENT", "LIST")
+        return await self._looks.clients("CLIENT", "LIST")
 
     async def client_by_id(self, client_id: int) -> ClientBuffer | None:
         """What CLIENT LIST says of one client; None where it is gone."""
-        found = await self._clients_by("CLIENT", "LIST", "ID", client_id)
+        found = await self._looks.clients("CLIENT", "LIST", "ID", client_id)
         return next((one for one in found if one.id == client_id), None)
-
-    async def _clients_by(self, *command: str | int) -> tuple[ClientBuffer, ...]:
-        with translated(self.address, "CLIENT LIST"):
-            return client_buffers(clients_in(data(await self.client().execute_command(*command))))
 
     async def settings(self) -> Mapping[str, str]:
         """The settings that a diagnosis looks at; empty where CONFIG is not to be had."""
@@ -147,11 +139,9 @@ class LiveServer:
 
     async def replicas(self) -> tuple[NodeView, ...]:
         """What each replica that INFO names says of itself, or why it does not. Raises one of `models.errors`."""
-        from redis_oom_tui.server.cluster.replicas import replicas_of  # noqa: PLC0415 - it is made of servers like this
-
         if self._looks.replica_lines is None:
             await self.snapshot()
-        return await replicas_of(self.connection, self._looks.replica_lines or ())
+        return await replicas_of(self.connection, self._looks.replica_lines or (), LiveServer)
 
     async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
         """A few keys of each of the largest families, boiled down to figures."""
@@ -180,9 +170,6 @@ class LiveServer:
         from redis_oom_tui.server.scan.details import details  # noqa: PLC0415 - as for the scan
 
         return await details(self, key)
-
-    async def _look(self) -> Snapshot:
-        return await self._looks.look(self.connection, self.client())
 
     async def _followed(self) -> bool:
         """Whether a failover was found and followed: the next snapshot then says so."""

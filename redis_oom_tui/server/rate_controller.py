@@ -124,7 +124,7 @@ class RateController:
         self._sent_before = 0
         self._new_probes = False
         self._lowered = False
-        self._holds: set[Hold] = set()
+        self.holds: set[Hold] = set()
         self._open = asyncio.Event()
         self._open.set()
         self.resumed = asyncio.Event()
@@ -166,16 +166,11 @@ class RateController:
     @property
     def braking(self) -> bool:
         """Whether it holds itself back now."""
-        return self._lowered or Hold.SLOW in self._holds
-
-    @property
-    def slow(self) -> bool:
-        """Whether it waits for the answer to a PING."""
-        return Hold.SLOW in self._holds
+        return self._lowered or Hold.SLOW in self.holds
 
     def hold(self, why: Hold = Hold.SLOW) -> None:
         """Send nothing until `release`."""
-        self._holds.add(why)
+        self.holds.add(why)
         if why is Hold.PAUSE:
             self.resumed.clear()
         if not self.stopping:
@@ -183,10 +178,10 @@ class RateController:
 
     def release(self, why: Hold = Hold.SLOW) -> None:
         """Go on, as far as this reason goes."""
-        self._holds.discard(why)
+        self.holds.discard(why)
         if why is Hold.PAUSE:
             self.resumed.set()
-        if not self._holds:
+        if not self.holds:
             self._open.set()
 
     def stop(self) -> None:
@@ -277,16 +272,16 @@ class RateController:
             probe_ms=None if slowest is None else slowest * 1000,
             baseline_ms=None if at_rest is None else at_rest * 1000,
             braking=self.braking,
-            words=self._words(),
+            words=_words(self._share, self._profile.share, slow=Hold.SLOW in self.holds, braking=self.braking),
         )
 
-    def _words(self) -> str:
-        if self.slow:
-            return "holding: the server answers too slowly"
-        budget = self._profile.share
-        limit = "" if budget is None else f" (budget {percent(budget)})"
-        using = "" if self._share is None else f"using {percent(self._share)} of the server{limit}"
-        return f"{using}, braking".lstrip(", ") if self.braking else using
+
+def _words(share: float | None, budget: float | None, *, slow: bool, braking: bool) -> str:
+    if slow:
+        return "holding: the server answers too slowly"
+    limit = "" if budget is None else f" (budget {percent(budget)})"
+    using = "" if share is None else f"using {percent(share)} of the server{limit}"
+    return f"{using}, braking".lstrip(", ") if braking else using
 
 
 def _quick(probes: Sequence[float]) -> float:

@@ -15,10 +15,10 @@ from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import compiled_glob, matcher
 from redis_oom_tui.rules.sampling import summarize
 from redis_oom_tui.rules.sizing import SAMPLES
-from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.replies import ROOM_QUESTIONS, room_in
-from redis_oom_tui.server.scan.throttled_connection import ThrottledConnection
+from redis_oom_tui.server.scan.connection import ThrottledConnection
+from redis_oom_tui.server.scan.tasks import not_busy
 from redis_oom_tui.server.sizing import Words
 
 _FAMILIES = 40

@@ -20,7 +20,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.cluster.source import ClusterSource
-from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection
+from redis_oom_tui.server.mutations.connections import PinnedConnection
 from tests.support.cluster import QUICK_MS, STEADY_MS, RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
 from tests.support.waiting import in_step, until

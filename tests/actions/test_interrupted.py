@@ -28,8 +28,8 @@ from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations import pinned_connection as lines
-from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from redis_oom_tui.server.mutations import connections as lines
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, KeyReplies
 from redis_oom_tui.server.mutations.script_calls import Check
 from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, server_of, stepped

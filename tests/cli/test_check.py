@@ -16,8 +16,7 @@ from redis_oom_tui.cli.main import main
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.preflight import Preflight
-from redis_oom_tui.server.raw_connection import RawConnection
+from redis_oom_tui.server.preflight import Preflight, RawConnection
 from tests.support.proxy import wired
 from tests.support.servers import RunningServer, started
 

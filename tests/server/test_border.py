@@ -14,10 +14,9 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.expected_state import Expected
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import restoring, rights, settings
-from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator
 from redis_oom_tui.server.mutations.key_reader import KeyReader
-from redis_oom_tui.server.mutations.pinned_connection import PinnedConnection
 from redis_oom_tui.server.mutations.replies import Limit
 from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan

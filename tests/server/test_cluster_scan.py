@@ -11,8 +11,8 @@ from redis.crc import key_slot
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.server.cluster.sampling import BY_SLOT
 from redis_oom_tui.server.cluster.scan import ClusterScan
+from redis_oom_tui.server.cluster.scan_view import BY_SLOT
 from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
 from tests.support.sources import fleet_opened

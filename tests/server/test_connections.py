@@ -8,7 +8,7 @@ from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.server.client import borrowed
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from tests.support.servers import RunningServer
 from tests.support.sources import opened
 

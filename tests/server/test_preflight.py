@@ -12,8 +12,7 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.preflight import Preflight
-from redis_oom_tui.server.raw_connection import RawConnection
+from redis_oom_tui.server.preflight import Preflight, RawConnection
 from redis_oom_tui.server.replies import clients_in, info_in
 from tests.support.servers import available, started
 

@@ -92,9 +92,9 @@ def test_without_an_answer_it_holds_until_there_is_one() -> None:
     assert rate.holding
     assert "holding" in rate.shown().words
     rate.probed(1.0)
-    assert rate.slow
+    assert Hold.SLOW in rate.holds
     rate.probed(0.001)
-    assert not rate.slow
+    assert Hold.SLOW not in rate.holds
 
 
 @pytest.mark.parametrize("pace", list(Pace))
@@ -105,7 +105,7 @@ def test_a_long_way_is_no_slow_server(pace: Pace) -> None:
     assert not rate.holding
     rate.hold()
     rate.probed(0.6)
-    assert not rate.slow
+    assert Hold.SLOW not in rate.holds
 
 
 def test_a_server_that_is_mute_from_the_first_is_not_a_long_way() -> None:
@@ -113,7 +113,7 @@ def test_a_server_that_is_mute_from_the_first_is_not_a_long_way() -> None:
     rate.rested([20.0])
     rate.hold()
     rate.probed(5.0)
-    assert rate.slow
+    assert Hold.SLOW in rate.holds
 
 
 @pytest.mark.parametrize("pace", list(Pace))
@@ -132,7 +132,7 @@ def test_a_scan_over_a_long_way_begins_with_large_pages(pace: Pace) -> None:
     rate = RateController(PROFILES[pace])
     rate.rested([0.3] * 3)
     assert rate.step.count >= 128
-    assert not rate.slow
+    assert Hold.SLOW not in rate.holds
 
 
 def test_every_reason_to_hold_has_to_end() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from redis_oom_tui.server.scan.aggregates import Columns
-from redis_oom_tui.server.scan.batching import PageBatch
+from redis_oom_tui.server.scan.control import PageBatch
 from redis_oom_tui.server.scan.packing import KeyQuestion
 
 ASKED = (KeyQuestion.SIZE, KeyQuestion.TYPE, KeyQuestion.TTL)

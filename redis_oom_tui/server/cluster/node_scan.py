@@ -12,8 +12,8 @@ from redis_oom_tui.models.scan import NodeShare, ScanOptions
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates, TopKey
-from redis_oom_tui.server.scan.batching import sorted_out
 from redis_oom_tui.server.scan.connection import ScanConnection
+from redis_oom_tui.server.scan.control import sorted_out
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 from redis_oom_tui.server.scan.packing import checked, packed_by_key
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
@@ -169,6 +169,7 @@ class NodeScan(KeyspaceScan):
         """
         names = sorted(name for name in self.strangers or () if key_slot(name) in slots)
         reached: list[bytes] = []
+        columns = self._preparation.columns
         lane = ScanConnection(importer.connection, 0, self._walker)
         with translated(importer.address, "MEMORY USAGE"):
             try:
@@ -176,9 +177,9 @@ class NodeScan(KeyspaceScan):
                 while names and not self._reins.let_go:
                     await self._reins.rate.ready()
                     page, names = names[: self._reins.step.count], names[self._reins.step.count :]
-                    answers = await lane.ask(packed_by_key(self._columns, page), len(self._columns) * len(page))
-                    checked(self._columns, answers)
-                    reached += self._take_in(page, sorted_out(self._columns, answers, len(page)))
+                    answers = await lane.ask(packed_by_key(columns, page), len(columns) * len(page))
+                    checked(columns, answers)
+                    reached += self._take_in(page, sorted_out(columns, answers, len(page)))
             finally:
                 await lane.close()
             await self._look_at(importer, frozenset(reached))
@@ -199,7 +200,7 @@ class NodeScan(KeyspaceScan):
         closer = TopKeyRefiner(
             importer.connection,
             tally,
-            evidence=self._evidence,
+            evidence=self._preparation.evidence,
             sized=self._standing.sized,
             reins=self._reins,
         )

@@ -16,11 +16,16 @@ from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.server.cluster import migrating_slots
-from redis_oom_tui.server.cluster.migrating_slots import SlotMigration, slot_migrations, still
+from redis_oom_tui.server.cluster.migrating_slots import PartialSlots, SlotMigration, slot_migrations, still
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
-from redis_oom_tui.server.cluster.partial_slots import PartialSlots
-from redis_oom_tui.server.cluster.sampling import BY_SLOT, UNEVEN, fair_sample, quotas
-from redis_oom_tui.server.cluster.scan_view import ClusterScanProgress, ClusterScanView
+from redis_oom_tui.server.cluster.scan_view import (
+    BY_SLOT,
+    UNEVEN,
+    ClusterScanProgress,
+    ClusterScanView,
+    fair_sample,
+    quotas,
+)
 from redis_oom_tui.server.cluster.topology import Owners
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
@@ -167,7 +172,9 @@ class ClusterScan:
         standing.shares = summed([*standing.shares, *(scan.share for scan in standing.scans)])
         lost = [scan for scan, view in zip(standing.scans, views, strict=True) if view.state is ScanState.FAILED]
         self._lost = {scan.node for scan in lost}
-        self._lost_at = min((scan.lost_at for scan in lost if scan.lost_at is not None), default=self._clock())
+        self._lost_at = min(
+            (scan.standing.lost_at for scan in lost if scan.standing.lost_at is not None), default=self._clock()
+        )
         standing.scans = []
 
     async def _assign(self) -> None:

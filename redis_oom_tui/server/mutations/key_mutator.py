@@ -11,10 +11,19 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.rules.headroom import headroom_in
 from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.mutations import scripts
-from redis_oom_tui.server.mutations.clock import server_time
-from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.non_atomic_mutator import NonAtomicMutator
-from redis_oom_tui.server.mutations.replies import Limit, Said, Saved, Uncopied, all_said, said, saved, string
+from redis_oom_tui.server.mutations.replies import (
+    Limit,
+    Said,
+    Saved,
+    Uncopied,
+    all_said,
+    said,
+    saved,
+    server_time,
+    string,
+)
 from redis_oom_tui.server.mutations.script_calls import Check, Due, ScriptCall, ScriptCaller, checking
 from redis_oom_tui.server.mutations.scripts import Reply
 from redis_oom_tui.server.replies import info_in

@@ -7,9 +7,20 @@ from redis_oom_tui.models.errors import ErrorClass, ServerBusy, TriageError
 from redis_oom_tui.rules.expected_state import IN_USE, SHARED_ROOM, SHARED_USERS, ServerTime, difference, may_be_shared
 from redis_oom_tui.rules.headroom import size_is_told
 from redis_oom_tui.rules.sizing import SAMPLES
-from redis_oom_tui.server.mutations.clock import ASKED, told_time
-from redis_oom_tui.server.mutations.exclusive_connection import Command, ExclusiveConnection
-from redis_oom_tui.server.mutations.replies import Limit, Said, Saved, Uncopied, digest, integer, said, saved, string
+from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
+from redis_oom_tui.server.mutations.replies import (
+    ASKED,
+    Limit,
+    Said,
+    Saved,
+    Uncopied,
+    digest,
+    integer,
+    said,
+    saved,
+    string,
+    told_time,
+)
 from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import Reply
 

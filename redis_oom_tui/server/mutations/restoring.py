@@ -12,9 +12,8 @@ from redis_oom_tui.models.action import RestoreOutcome
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, TriageError
 from redis_oom_tui.rules.expected_state import TTL_SLACK_MS
 from redis_oom_tui.server.mutations import scripts
-from redis_oom_tui.server.mutations.clock import ASKED, told_time
-from redis_oom_tui.server.mutations.exclusive_connection import Command, ExclusiveConnection
-from redis_oom_tui.server.mutations.replies import all_said, integer, said, string
+from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
+from redis_oom_tui.server.mutations.replies import ASKED, all_said, integer, said, string, told_time
 from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller
 from redis_oom_tui.server.mutations.scripts import Reply
 

@@ -9,7 +9,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandMissing, ErrorClass, PermissionRefused, TriageError
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations.exclusive_connection import Command, ExclusiveConnection
+from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
 from redis_oom_tui.server.probing import probe_changes
 
 _NO_KEY = b"redis-oom-tui:no-such-key:" + os.urandom(8).hex().encode()

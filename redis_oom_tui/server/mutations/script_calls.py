@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from redis_oom_tui.models.errors import CommandMissing, CommandRefused, PermissionRefused
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.rules.expected_state import Expected
-from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.scripts import NOT_SAVED, WANTS
 from redis_oom_tui.server.resp import packed
 

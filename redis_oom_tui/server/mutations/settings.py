@@ -6,7 +6,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import CommandMissing, PermissionRefused, TriageError
 from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations.exclusive_connection import ExclusiveConnection
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.replies import pairs
 
 # What INFO memory tells as well, for servers that refuse CONFIG GET.

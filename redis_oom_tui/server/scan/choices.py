@@ -1,13 +1,18 @@
-"""What to ask of each key on this server, and how its databases may be walked."""
+"""What to ask of each key on this server, how its databases may be walked, and what is done where INFO is refused."""
+
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
+from redis import exceptions
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.rules.flavours import FLAVOURS
+from redis_oom_tui.server.client import make_client
 from redis_oom_tui.server.decode import page
+from redis_oom_tui.server.decode import whole as integer
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, counts_in_reversed_bits, divided, whole
 from redis_oom_tui.server.scan.packing import KeyQuestion, Walker
@@ -97,3 +102,35 @@ async def parted(connection: Connection, db: int, keys: int) -> list[CursorRange
     if isinstance(answer, Exception) or not counts_in_reversed_bits(page(answer)[0], _FIRST_PAGE, keys):
         return whole(db)
     return walks
+
+
+# As many as servers have unless told otherwise; further ones can be named.
+_DATABASES = range(16)
+
+
+async def keys_held(connection: Connection, databases: Iterable[int] | None) -> Mapping[int, int]:
+    """Keys by database, of those that hold any; of `databases`, where they are named. Raises redis-py's errors."""
+    held: dict[int, int] = {}
+    for db in _DATABASES if databases is None else databases:
+        client = make_client(connection, db=db)
+        try:
+            keys = integer(await client.execute_command("DBSIZE"))
+        except exceptions.ConnectionError:
+            # Databases are numbered without a gap: the first that is not there was the last to ask.
+            if not held and db == 0:
+                raise
+            break
+        except exceptions.ResponseError:
+            if db == 0 or databases is not None:
+                raise
+            break
+        finally:
+            await client.aclose()
+        if keys or databases is not None:
+            held[db] = keys
+    return held
+
+
+def note(refusal: Exception) -> str:
+    """What the figures of such a scan leave out."""
+    return f"{refusal}: so shares of used memory, idle times and what the scan costs are not told"

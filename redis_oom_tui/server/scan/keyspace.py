@@ -4,57 +4,27 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.address import Address, Connection
-from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import CommandRefused, ServerBusy, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import Brake, Pace, ScanOptions, ScanState, ScanView
-from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.key_patterns import glob, matcher
-from redis_oom_tui.rules.sizing import churn_between, missing_keys
-from redis_oom_tui.server.busy import not_busy
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.latency_monitor import LatencyMonitor
 from redis_oom_tui.server.rate_controller import Hold
 from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates
 from redis_oom_tui.server.scan.checkpoint import Checkpoint, checkpoint_values
-from redis_oom_tui.server.scan.choices import Choice, choose, divisible, fair, parted
 from redis_oom_tui.server.scan.control import ScanControl
-from redis_oom_tui.server.scan.cursor_ranges import CursorRange, whole
-from redis_oom_tui.server.scan.packing import KeyQuestion, Walker
-from redis_oom_tui.server.scan.tasks import monitored
+from redis_oom_tui.server.scan.cursor_ranges import CursorRange
+from redis_oom_tui.server.scan.packing import Walker
+from redis_oom_tui.server.scan.preparation import RETRY_SECONDS, AnotherServer, ScanPreparation, ScanServer
+from redis_oom_tui.server.scan.tasks import monitored, not_busy
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
 from redis_oom_tui.server.scan.view import ScanProgress, ScanViewBuilder
-from redis_oom_tui.server.scan.without_info import keys_held, note
 from redis_oom_tui.server.scan.workers import ScanWorkers
 
 _CLOSER_EVERY_SECONDS = 0.5
-_RETRY_SECONDS = 0.2
-
-
-class _AnotherServer(ServerUnreachable):
-    """What answers is not what the scan began on: the cursors mean nothing to it."""
-
-
-class ScanServer(Protocol):
-    """What the scan needs of a live server."""
-
-    @property
-    def address(self) -> Address:
-        """Where it is, for people."""
-
-    @property
-    def connection(self) -> Connection:
-        """How to reach it."""
-
-    async def snapshot(self) -> Snapshot:
-        """One INFO, parsed."""
-
-    async def capabilities(self) -> Capabilities:
-        """What may be read here."""
 
 
 class KeyspaceScan:
@@ -90,10 +60,9 @@ class KeyspaceScan:
         self._reins = ScanControl(options.pace, self._tally, options.sample, self.count)
         self._walker = Walker(_glob(options), None if options.type is None else options.type.encode("latin-1"))
         self._reins.given = self._tally.keys + self._tally.vanished + self._tally.refused if self._alone else 0
-        self._columns: tuple[KeyQuestion, ...] = ()
-        self._evidence: KeyQuestion | None = None
-        self._chosen = False
-        self.lost_at: float | None = None
+        self._preparation = ScanPreparation(
+            server, options, self._tally, self._standing, self._reins, alone=self._alone
+        )
 
     # What a screen calls.
 
@@ -102,17 +71,17 @@ class KeyspaceScan:
         standing, began = self._standing, self._clock()
         if standing.state is ScanState.COMPLETE:
             return self.view()
-        self.lost_at = None
         standing.state, standing.error, standing.first, standing.held_least = ScanState.RUNNING, None, None, None
+        standing.lost_at = None
         self._reins.rate.start()
         self._picture.start()
         try:
-            await self._prepare()
+            await self._preparation.prepare()
             await self._work()
             standing.state = self._ended()
         except TriageError as error:
             standing.state, standing.error = ScanState.FAILED, str(error)
-            self._lost(began)
+            self._standing.lost_at = began if self._standing.lost_at is None else self._standing.lost_at
         finally:
             if standing.under_way:
                 standing.state = ScanState.STOPPED
@@ -159,69 +128,16 @@ class KeyspaceScan:
         """What it costs: a small part of the view."""
         return self._reins.shown()
 
+    @property
+    def missing(self) -> str | None:
+        """Why a walk to the end did not bring all keys; None where it may have."""
+        return self._preparation.missing
+
     def count(self, db: int, names: list[bytes], columns: Columns) -> None:
         """Take one page of replies."""
         self._tally.page(db, names, columns)
 
     # The run itself.
-
-    async def _prepare(self) -> None:
-        """See that the server is the one that the scan began on; the first time, choose what to ask and to walk."""
-        standing = self._standing
-        try:
-            snapshot = await self._server.snapshot()
-        except CommandRefused as refusal:
-            if not self._alone or standing.walks:
-                raise
-            await self._prepare_blindly(refusal)
-            return
-        if standing.run_id is not None and snapshot.server.run_id != standing.run_id:
-            raise _AnotherServer(
-                f"{self._server.address} has restarted or failed over since the scan began, "
-                "so it cannot go on: start a new one"
-            )
-        standing.snapshot, standing.run_id = snapshot, snapshot.server.run_id
-        self._saw(snapshot)
-        self._tally.limit = snapshot.memory.used_bytes or None
-        self._tally.floor = snapshot.memory.startup_bytes or 0
-        self._reins.rate.informed(snapshot, self._reins.sent)
-        if not self._chosen:
-            await self._choose(snapshot)
-        if standing.walks:
-            return
-        held = {database.db: database.keys for database in snapshot.databases}
-        wanted = self._options.databases
-        with translated(self._server.address, "SCAN"):
-            for db in held if wanted is None else wanted:
-                keys = held.get(db, 0) if divisible(snapshot.server) else 0
-                standing.walks[db] = await parted(self._server.connection, db, keys)
-
-    async def _prepare_blindly(self, refusal: CommandRefused) -> None:
-        """Without INFO: by DBSIZE, and without idle times, as nobody tells of which kind they are."""
-        standing = self._standing
-        try:
-            with translated(self._server.address, "DBSIZE"):
-                standing.held = await keys_held(self._server.connection, self._options.databases)
-                self._saw_held(sum(standing.held.values()))
-        except CommandRefused:
-            raise refusal from None
-        chosen = choose(await self._server.capabilities(), replace(self._options, idle=False), "")
-        self._take(chosen)
-        self._evidence, standing.fair = None, False
-        standing.notes += (note(refusal),)
-        standing.walks = {db: whole(db) for db in standing.held}
-
-    async def _choose(self, snapshot: Snapshot) -> None:
-        known = await self._server.capabilities()
-        self._take(choose(known, self._options, snapshot.memory.policy, snapshot.server.role))
-        self._standing.fair = fair(snapshot.server)
-
-    def _take(self, chosen: Choice) -> None:
-        standing = self._standing
-        self._columns, self._evidence, self._chosen = chosen.columns, chosen.evidence, True
-        standing.notes += chosen.notes
-        standing.sized = KeyQuestion.SIZE in chosen.columns
-        standing.timed = KeyQuestion.TTL in chosen.columns
 
     async def _work(self) -> None:
         """Walk with a watchman and a closer look at the largest keys beside it; then finish that look."""
@@ -236,7 +152,7 @@ class KeyspaceScan:
         closer = TopKeyRefiner(
             self._server.connection,
             self._tally,
-            evidence=self._evidence,
+            evidence=self._preparation.evidence,
             sized=self._standing.sized,
             reins=self._reins,
         )
@@ -248,8 +164,8 @@ class KeyspaceScan:
                         await self._walk(walks)
                 if not self._reins.let_go:
                     await self._patiently(closer.finish, "MEMORY USAGE")
-                await self._reckon()
-                if not self._reins.let_go and self._walked_all and self._picture.contradiction() is not None:
+                await self._preparation.reckon()
+                if not self._reins.let_go and self._standing.walked_all and self._picture.contradiction() is not None:
                     await self._patiently(closer.finish_all, "MEMORY USAGE")
         finally:
             await closer.close()
@@ -263,45 +179,6 @@ class KeyspaceScan:
                 await ask()
 
         await not_busy(asked, lambda: self._reins.let_go)
-
-    async def _reckon(self) -> None:
-        """What the scan has cost to its end, as a short one is over before the watchman first asks; and how many keys
-        the server counts now."""
-        if self._standing.snapshot is None:
-            with contextlib.suppress(TriageError), translated(self._server.address, "DBSIZE"):
-                held = await keys_held(self._server.connection, self._options.databases)
-                self._saw_held(sum(held.values()))
-            return
-        with contextlib.suppress(TriageError):
-            snapshot = await self._server.snapshot()
-            self._saw(snapshot)
-            self._reins.rate.informed(snapshot, self._reins.sent)
-
-    def _saw(self, snapshot: Snapshot) -> None:
-        """Note used_memory and the number of keys: both may change while the keys are walked."""
-        standing, wanted = self._standing, self._options.databases
-        standing.first, standing.latest = standing.first or snapshot, snapshot
-        self._saw_held(sum(each.keys for each in snapshot.databases if wanted is None or each.db in wanted))
-        used = snapshot.memory.used_bytes
-        if used:
-            least, most = standing.used or (used, used)
-            standing.used = (min(least, used), max(most, used))
-
-    def _saw_held(self, keys: int) -> None:
-        least = self._standing.held_least
-        self._standing.held_least = keys if least is None else min(least, keys)
-
-    @property
-    def missing(self) -> str | None:
-        """Why a walk to the end did not bring all keys; None where it may have."""
-        standing = self._standing
-        if standing.held_least is None or self._options.filtered:
-            return None
-        first, latest = standing.first, standing.latest
-        churn = None
-        if first is not None and latest is not None and latest is not first:
-            churn = churn_between(first, latest, self._reins.sent)
-        return missing_keys(self._reins.given, standing.held_least, churn)
 
     async def _look_closer(self, closer: TopKeyRefiner) -> None:
         """Now and then, at the rows that are new among the largest; what breaks here the walk will meet as well."""
@@ -328,14 +205,10 @@ class KeyspaceScan:
                 now = self._clock()
                 if lost_at is None or self._tally.keys > seen:
                     lost_at = now
-                    self._lost(now)
+                    self._standing.lost_at = now if self._standing.lost_at is None else self._standing.lost_at
                 if now - lost_at > self._patience_with(error):
                     raise
                 await self._return(lost_at)
-
-    def _lost(self, since: float) -> None:
-        if self.lost_at is None:
-            self.lost_at = since
 
     async def _work_through(self, walks: list[CursorRange]) -> None:
         """One crew, to the end of the walks or of itself; what it brought is counted whatever ended it."""
@@ -344,7 +217,7 @@ class KeyspaceScan:
             walks,
             self._reins,
             walker=self._walker,
-            columns=self._columns,
+            columns=self._preparation.columns,
             keys=self._picture.total_keys,
             keep=None if self._options.pattern is None else matcher(self._options.pattern).kept,
             bulk=self._bulk,
@@ -357,37 +230,23 @@ class KeyspaceScan:
     async def _return(self, lost_at: float) -> None:
         """Wait until the server answers again. Raises when it has restarted: its cursors then mean nothing."""
         while not self._reins.let_go:
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             try:
-                await self._prepare_until(lost_at + self._patience)
+                await self._preparation.prepare_until(lost_at + self._patience, self._clock, self._patience)
             except (ServerBusy, ServerUnreachable) as error:
-                if isinstance(error, _AnotherServer) or self._clock() - lost_at > self._patience_with(error):
+                if isinstance(error, AnotherServer) or self._clock() - lost_at > self._patience_with(error):
                     raise
             else:
                 return
-
-    async def _prepare_until(self, deadline: float) -> None:
-        """As `_prepare`. Raises ServerUnreachable where there is no answer by then, however many were waited for."""
-        try:
-            async with asyncio.timeout(max(_RETRY_SECONDS, deadline - self._clock())):
-                await self._prepare()
-        except TimeoutError:
-            raise ServerUnreachable(
-                f"{self._server.address} did not answer for {self._patience:.0f} s", silent=True
-            ) from None
 
     def _patience_with(self, error: TriageError) -> float:
         """Seconds that a server may stay away; one that says that it is busy has longer, if anybody has."""
         return max(self._patience, timeouts.BUSY) if isinstance(error, ServerBusy) else self._patience
 
-    @property
-    def _walked_all(self) -> bool:
-        return all(walk.done for walks in self._standing.walks.values() for walk in walks)
-
     def _ended(self) -> ScanState:
-        if self._walked_all:
+        if self._standing.walked_all:
             # Of a cluster only all nodes together tell: slots move.
-            self._standing.error = self.missing if self._alone else None
+            self._standing.error = self._preparation.missing if self._alone else None
             return ScanState.COMPLETE if self._standing.error is None else ScanState.FAILED
         return ScanState.SAMPLED if self._reins.enough and not self._reins.let_go else ScanState.STOPPED
 

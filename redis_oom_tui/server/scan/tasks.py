@@ -1,12 +1,14 @@
-"""Running several things at once so that none goes on unseen: ending tasks, monitors beside a job, all or none."""
+"""Running several things at once so that none goes on unseen, and waiting for a server that is busy."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.errors import MonitorBroken
+from redis_oom_tui.models import timeouts
+from redis_oom_tui.models.errors import MonitorBroken, ServerBusy
 
 _AGAIN_SECONDS = 0.2
 
@@ -93,3 +95,26 @@ async def run_all(runs: Sequence[Stoppable[T]]) -> list[T]:
     finally:
         await end(tasks)
     return [task.result() for task in tasks]
+
+
+_Answer = TypeVar("_Answer")
+
+# Between two questions whether it has ended.
+_WAIT = 0.2
+
+
+async def not_busy(ask: Callable[[], Awaitable[_Answer]], stopped: Callable[[], bool] = lambda: False) -> _Answer:
+    """What `ask` returns; asked again while it raises ServerBusy, unless `stopped`, for at most `timeouts.BUSY`.
+
+    Raises what `ask` raises; the ServerBusy says then how long was waited.
+    """
+    deadline = time.monotonic() + timeouts.BUSY
+    while True:
+        try:
+            return await ask()
+        except ServerBusy as busy:
+            if stopped():
+                raise
+            if time.monotonic() >= deadline:
+                raise ServerBusy(f"{str(busy).rstrip('.')}: gave up after {timeouts.BUSY:.0f} s") from None
+        await asyncio.sleep(_WAIT)

@@ -5,14 +5,44 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
-from redis_oom_tui.models.scan import Brake, Interval, Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.sizing import contradiction, unsized_note
-from redis_oom_tui.server.active_clock import ActiveClock
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_walked
-from redis_oom_tui.server.scan.patterns import PatternRows
+from redis_oom_tui.server.timers import ActiveClock
+
+_EVERY_SECONDS = 0.5
+# They may take this share of the time, whatever their number: the event loop has keys to paint.
+_SHARE = 0.03
+_ROWS_MEANWHILE = 200
+_ROWS_AT_THE_END = 1000
+
+
+class PatternRows:
+    """The pattern rows of `tally`, as few and as seldom as will do while it fills. `clock` tells seconds."""
+
+    def __init__(self, tally: ScanAggregates, clock: Callable[[], float]) -> None:
+        self._tally = tally
+        self._clock = clock
+        self._rows: tuple[PatternRow, ...] = ()
+        self._made: tuple[float, int, ScanState] | None = None
+        self._took = 0.0
+
+    def rows(self, state: ScanState, sample: sampling.SampledShare | None) -> tuple[PatternRow, ...]:
+        """As of now, or of a moment ago; with estimates where what was counted is a `sample`."""
+        now, keys, last = self._clock(), self._tally.keys, self._made
+        under_way = state in (ScanState.RUNNING, ScanState.PAUSED)
+        fresh = last is not None and last[1:] == (keys, state)
+        recent = last is not None and under_way and now - last[0] < max(_EVERY_SECONDS, self._took / _SHARE)
+        if not (fresh or recent):
+            limit = _ROWS_MEANWHILE if under_way else _ROWS_AT_THE_END
+            self._rows = self._tally.patterns(sample, exact=state is ScanState.COMPLETE, limit=limit)
+            self._made = (now, keys, state)
+            self._took = self._clock() - now
+        return self._rows
+
 
 # Of late as good as nothing of what it walked before: it is held up, and nobody knows for how long.
 _HELD_UP = 0.02
@@ -23,7 +53,7 @@ class ScanProgress(Struct):
     """Where a scan stands, apart from what it has counted: `run_id` is of the server that its cursors belong to, and
     `fair` says that SCAN's order is that of a fair sample. `held` are keys by database where INFO does not tell,
     `used` the least and the most of used_memory, `first` the snapshot that the run began with, `latest` the last,
-    and `held_least` the least number of keys that the server counted since."""
+    and `held_least` the least number of keys that the server counted since, `lost_at` when it was first lost."""
 
     state: ScanState = ScanState.RUNNING
     error: str | None = None
@@ -39,6 +69,12 @@ class ScanProgress(Struct):
     first: Snapshot | None = None
     latest: Snapshot | None = None
     held_least: int | None = None
+    lost_at: float | None = None
+
+    @property
+    def walked_all(self) -> bool:
+        """Whether every walk has come to its end."""
+        return all(walk.done for walks in self.walks.values() for walk in walks)
 
     @property
     def under_way(self) -> bool:
