@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from redis_oom_tui.models import timeouts
+from redis_oom_tui.models.address import Address, Connection, Sentinel
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.expected_state import Expected
+from redis_oom_tui.server.cluster.scan import ClusterScan
+from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import restoring, rights, settings
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
@@ -19,8 +22,11 @@ from redis_oom_tui.server.mutations.key_mutator import KeyMutator
 from redis_oom_tui.server.mutations.key_reader import KeyReader
 from redis_oom_tui.server.mutations.replies import Limit
 from redis_oom_tui.server.mutations.script_calls import Check
+from redis_oom_tui.server.preflight import Preflight
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
+from tests.support.cluster import clustered
 from tests.support.faulty import FAULTS, faulty
+from tests.support.sentinel import Watched, watched
 from tests.support.servers import RunningServer, started
 
 KEYS = 40
@@ -168,14 +174,29 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeouts, "BUSY", 0.1)
 
 
-async def _walk(filled: RunningServer, name: str, fault: str, *, connection: bool, lasting: bool) -> list[str]:
+async def _on_live(name: str, connection: Connection) -> None:
+    live = LiveServer(connection)
+    try:
+        await OPERATIONS[name](live)
+    finally:
+        await live.close()
+
+
+async def _walk(
+    filled: Connection,
+    name: str,
+    fault: str,
+    *,
+    connection: bool,
+    lasting: bool,
+    carry_out: Callable[[str, Connection], Awaitable[None]] = _on_live,
+) -> list[str]:
     """Meet `fault` at each place of the operation in turn; what came out that is no sentence of ours."""
     odd = []
     for at in range(1, _MOST):
-        with faulty(filled.connection, fault, connection=connection, at=at, lasting=lasting) as proxy:
-            live = LiveServer(replace(proxy.connection, connect_timeout_seconds=2, read_timeout_seconds=0.15))
-            (told,) = await asyncio.gather(asyncio.wait_for(OPERATIONS[name](live), BOUND), return_exceptions=True)
-            await live.close()
+        with faulty(filled, fault, connection=connection, at=at, lasting=lasting) as proxy:
+            way = replace(proxy.connection, connect_timeout_seconds=2, read_timeout_seconds=0.15)
+            (told,) = await asyncio.gather(asyncio.wait_for(carry_out(name, way), BOUND), return_exceptions=True)
             ours = isinstance(told, TriageError) and str(told).strip() and "\n" not in str(told)
             if isinstance(told, BaseException) and not ours:
                 odd.append(f"{name} at {at}: {told!r}")
@@ -186,7 +207,7 @@ async def _walk(filled: RunningServer, name: str, fault: str, *, connection: boo
 
 async def _walks(filled: RunningServer, fault: str, *, connection: bool, lasting: bool) -> list[str]:
     # They wait for the most part: together they take a tenth of the time.
-    walks = [_walk(filled, name, fault, connection=connection, lasting=lasting) for name in OPERATIONS]
+    walks = [_walk(filled.connection, name, fault, connection=connection, lasting=lasting) for name in OPERATIONS]
     return [line for odd in await asyncio.gather(*walks) for line in odd]
 
 
@@ -201,3 +222,117 @@ async def test_every_fault_at_every_connection_is_an_error_of_ours(
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_every_fault_at_every_command_is_an_error_of_ours(filled: RunningServer, fault: str) -> None:
     assert not await _walks(filled, fault, connection=False, lasting=False)
+
+
+# Enough to tell whether another server, or another way to it, has a hole in the border.
+SOME = ("silence", "cut", "maxclients", "LOADING", "nested")
+
+
+@pytest.fixture(scope="module")
+def older() -> Iterator[RunningServer]:
+    with started("redis6") as server:
+        with server.client() as client:
+            client.mset({b"k:%d" % n: b"v" * 50 for n in range(KEYS - 2)})
+            client.hset("h", "f", "v")
+            client.xadd("x", {"f": "v"})
+        yield server
+
+
+@pytest.mark.parametrize("fault", ["cut", "nested"])
+async def test_on_an_older_server_as_well(older: RunningServer, fault: str) -> None:
+    assert not await _walks(older, fault, connection=False, lasting=False)
+
+
+async def _cluster_scanned(source: ClusterSource) -> None:
+    view = await ClusterScan(source.members, ScanOptions(pace=Pace.FULL_SPEED), patience_seconds=0.2).run()
+    assert view.state is ScanState.COMPLETE or view.error, view
+
+
+async def _cluster_sampled(source: ClusterSource) -> None:
+    row = PatternRow(b"k:<n>", b"k:*", KEYS, 100, 1.0, KEYS, types=(("string", KEYS),))
+    await source.samples(ScanView(ScanState.COMPLETE, patterns=(row,)))
+
+
+async def _nothing(source: ClusterSource) -> None: ...
+
+
+ON_CLUSTERS: dict[str, Callable[[ClusterSource], Awaitable[object]]] = {
+    "open": _nothing,
+    "snapshot": lambda source: source.snapshot(),
+    "fleet": lambda source: source.fleet(),
+    "capabilities": lambda source: source.capabilities(),
+    "clients": lambda source: source.clients(),
+    "details": lambda source: source.details(KeyId(0, b"k:1")),
+    "settings": lambda source: source.settings(),
+    "samples": _cluster_sampled,
+    "scan": _cluster_scanned,
+}
+
+
+async def _on_cluster(name: str, connection: Connection) -> None:
+    source = ClusterSource(replace(connection, cluster=True))
+    try:
+        await source.open()
+        await ON_CLUSTERS[name](source)
+    finally:
+        await source.close()
+
+
+@pytest.fixture(scope="module")
+def lone_node() -> Iterator[Connection]:
+    with clustered(1, replicas=False) as cluster:
+        with cluster.primaries[0].server.client() as client:
+            for n in range(KEYS):
+                client.set(b"k:%d" % n, b"v" * 50)
+        yield cluster.connection
+
+
+@pytest.mark.parametrize("connection", [False, True], ids=["at a command", "at a connection"])
+@pytest.mark.parametrize("fault", SOME)
+async def test_a_cluster_is_behind_the_border_as_well(lone_node: Connection, fault: str, connection: bool) -> None:
+    walks = [
+        _walk(lone_node, name, fault, connection=connection, lasting=False, carry_out=_on_cluster)
+        for name in ON_CLUSTERS
+    ]
+    assert not [line for odd in await asyncio.gather(*walks) for line in odd]
+
+
+@pytest.fixture(scope="module")
+def sentinels() -> Iterator[Watched]:
+    with watched("valkey") as running:
+        yield running
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
+@pytest.mark.parametrize("fault", SOME)
+async def test_so_are_sentinels(sentinels: Watched, fault: str, lasting: bool) -> None:
+    asked = sentinels.connection.sentinel
+    assert asked is not None
+
+    async def followed(_: str, connection: Connection) -> None:
+        there = Sentinel((connection.address,), asked.master)
+        live = LiveServer(replace(connection, address=Address(), sentinel=there))
+        try:
+            await live.open()
+            await live.snapshot()
+        finally:
+            await live.close()
+
+    way = replace(sentinels.connection, address=asked.addresses[0], sentinel=None)
+    for connection in (True, False):
+        assert not await _walk(way, "follow", fault, connection=connection, lasting=lasting, carry_out=followed)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_what_is_asked_before_the_driver_is_there_leaves_errors_to_it(filled: RunningServer, fault: str) -> None:
+    async def asked(_: str, connection: Connection) -> None:
+        preflight = Preflight(connection, again_after=0.0)
+        for sample in (await asyncio.to_thread(preflight.first), await asyncio.to_thread(preflight.closer)):
+            if sample is not None:
+                sample.snapshot()
+                sample.settings()
+                sample.clients()
+                sample.capabilities()
+
+    for connection in (True, False):
+        assert not await _walk(filled.connection, "look", fault, connection=connection, lasting=False, carry_out=asked)

@@ -35,7 +35,8 @@ FAULTS = ("hang up", "reset", "silence", "cut", "maxclients", *REFUSALS, *NONSEN
 class Faulty(_Proxy):
     """Carries everything, but for the fault: at connection or command number `at` (from 1), of all in their order.
 
-    `met` says that it came to that. With `lasting` all later ones meet it as well.
+    `met` says that it came to that. With `lasting` all later ones meet it as well. Where replies name the server's own
+    port, as a cluster's do, they name this one: nobody gets around it. Both have five digits.
     """
 
     def __init__(self, upstream: Connection, fault: str, *, connection: bool, at: int, lasting: bool = False) -> None:
@@ -65,8 +66,12 @@ class Faulty(_Proxy):
                     return
                 continue
             server[1].write(raw)
-            client[1].write(await _reply(server[0]))
+            client[1].write(self._renamed(await _reply(server[0])))
             await client[1].drain()
+
+    def _renamed(self, reply: bytes) -> bytes:
+        there, here = self.upstream.address, self.connection.address
+        return reply if there.socket_path is not None else reply.replace(b":%d" % there.port, b":%d" % here.port)
 
     async def _spoil(self, raw: bytes, client: Streams, server: Streams) -> bool:
         """Whether the connection goes on."""
