@@ -13,7 +13,7 @@ from redis_oom_tui.formatting.columns import KEY_CSV, field_names, key_columns, 
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import PATTERN_CSV, interval_fields, pattern_columns
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
-from redis_oom_tui.formatting.sizes import ago, count, duration, known_bytes, percent, short_size, size
+from redis_oom_tui.formatting.sizes import ago, count, duration, known_bytes, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
 
@@ -37,12 +37,12 @@ def summary(view: ScanView) -> list[str]:
         return [f"none of the {count(view.total_keys)} keys matches", *map(safe_text, view.notes)]
     held = known_bytes(view.bytes_seen, view.scanned_keys)
     about = mark_of_sum(kind_of_sum((row.type for row in view.types), held, view))
-    lines = [f"{count(view.scanned_keys)} keys, {about}{size(held)}, {_reach(view)}"]
+    lines = [f"{number_of_keys(view.scanned_keys)}, {about}{size(held)}, {_reach(view)}"]
     if view.estimated_bytes is not None and not view.complete and view.bytes_seen:
         whole = view.estimated_bytes
         lines.append(
-            f"all keys together: about {size(round(whole.value))}, "
-            f"with 95 % certainty {size(round(whole.low))} to {size(round(whole.high))}"
+            f"estimated total {size(round(whole.value))} "
+            f"(95 % confidence: {size(round(whole.low))} to {size(round(whole.high))})"
         )
     if view.contradiction is not None:
         lines.append(safe_text(view.contradiction, 400))
@@ -51,7 +51,7 @@ def summary(view: ScanView) -> list[str]:
     if view.scanned_keys and view.ttls_told:
         share = view.volatile_keys / view.scanned_keys
         expiring = size(known_bytes(view.volatile_bytes, view.volatile_keys))
-        lines.append(f"{count(view.volatile_keys)} keys ({percent(share)}) have a TTL, {expiring}")
+        lines.append(f"with a TTL: {number_of_keys(view.volatile_keys)} ({percent(share)}), {expiring}")
     if view.types:
         kinds = ", ".join(
             f"{safe_text(row.type, 20)} {_sum((row.type,), row.size, row.keys, view)} in {count(row.keys)}"
@@ -59,9 +59,9 @@ def summary(view: ScanView) -> list[str]:
         )
         lines.append(f"by type: {kinds}")
     if view.vanished_keys:
-        lines.append(f"{count(view.vanished_keys)} keys expired or were deleted during the scan")
+        lines.append(f"{number_of_keys(view.vanished_keys)} expired or were deleted during the scan")
     if view.refused_keys:
-        lines.append(f"{count(view.refused_keys)} keys may not be read by this user")
+        lines.append(f"{number_of_keys(view.refused_keys)} may not be read by this user")
     return lines + [safe_text(note) for note in view.notes]
 
 
@@ -121,7 +121,7 @@ def _signed(change: PatternChange) -> str:
 
 
 def _reach(view: ScanView) -> str:
-    elapsed = f"in {view.elapsed_seconds:.1f} s"
+    elapsed = f"scanned in {view.elapsed_seconds:.1f} s"
     if view.complete:
         return f"{'all that this user may read' if view.refused_keys else 'all of them'}, {elapsed}"
     # Of a scan that could not be gone on with, only the share is known.

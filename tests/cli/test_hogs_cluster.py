@@ -32,7 +32,7 @@ def test_the_largest_keys_of_all_nodes(cluster: RunningCluster, capsys: pytest.C
 
 def test_a_scan_of_a_cluster_is_not_gone_on_with(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        entry.main(["-c", "-p", "1", "hogs", "--resume", "no.scan"])
+        entry.main(["-c", "-p", "1", "hogs", "--resume", __file__])
     assert ended.value.code == 2
     said = capsys.readouterr()
     assert said.out == ""

@@ -91,7 +91,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "hogs": (0, "sizes are unknown here: unknown command 'MEMORY'"),
         "hogs --json": (0, '"bytes": null'),
         "plan": (0, "The sizes of its keys are not known here"),
-        "report": (0, "| cache:v1:\\* | 0 | 109 | ? | ? |"),
+        "report": (0, "| ? | ? | 109 | ? | 109 | string | 0 | cache:v1:\\* |"),
     },
     "no SCAN": {
         **_UNWALKED,
@@ -107,7 +107,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
     "no TYPE and PTTL": {
         "hogs": (0, "TTLs are unknown here: unknown command 'PTTL'"),
         "hogs --json": (0, '"volatile_keys": null'),
-        "hogs --patterns": (0, "     ?  session:*"),
+        "hogs --patterns": (0, "       ?  ?     session:*"),
         "plan": (3, "TYPE is refused here (unknown command 'TYPE')"),
         "plan by idle time": (3, "TYPE is refused here"),
         "cleanup": (3, "TYPE is refused here"),
@@ -236,7 +236,7 @@ def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., Said])
         told = say(*connection_args, "report").out
     assert document["volatile_keys"] is document["volatile_bytes"] is None
     assert {family["no_ttl_keys"] for family in document["patterns"]} == {None}
-    assert "have a TTL" not in words
+    assert "with a TTL" not in words
     assert "have no TTL" not in told
     assert "None of" not in told
 
