@@ -35,7 +35,14 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
     from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 
 
-class Scan(Protocol):
+class Stoppable(Protocol):
+    """Work under way: start `run` in a worker that outlives whoever asked; the rest may be called meanwhile."""
+
+    def stop(self) -> None:
+        """End after the page or batch in flight; what was done or found so far is kept, marked as incomplete."""
+
+
+class Scan(Stoppable, Protocol):
     """A scan under way. `run` scans; the others may be called while it does, from the same event loop."""
 
     async def run(self) -> ScanView:
@@ -49,9 +56,6 @@ class Scan(Protocol):
 
     def resume(self) -> None:
         """Continue where it paused."""
-
-    def stop(self) -> None:
-        """End after the page in flight; the result so far is kept."""
 
     def set_pace(self, pace: Pace) -> None:
         """Change how hard it leans on the server from the next page on."""
@@ -193,13 +197,11 @@ class SeesReplicas(Protocol):
     """A source that also asks the replicas of a master without a cluster; in a cluster they are among its nodes."""
 
     async def replicas(self) -> tuple[NodeView, ...]:
-        """What each replica says of itself, with the same login, or why it does not; none where there is none.
-
-        May take a second or two for those that do not answer: to be asked seldom, and beside the polls.
-        """
+        """What each replica says of itself, with the same login, or why it does not; none where there is none. May
+        take a second or two: to be asked seldom, and beside the polls."""
 
 
-class Planning(Protocol):
+class Planning(Stoppable, Protocol):
     """A plan in the making. `run` searches; `view` and `stop` may be called while it does, from the same event loop."""
 
     async def run(self) -> PlanningView:
@@ -208,11 +210,8 @@ class Planning(Protocol):
     def view(self) -> PlanningView:
         """How far it is."""
 
-    def stop(self) -> None:
-        """End after the page in flight; what was found so far becomes the plan, marked as incomplete."""
 
-
-class PlanRun(Protocol):
+class PlanRun(Stoppable, Protocol):
     """A plan being carried out. Start `run` in a worker that outlives the dialog that asked for it."""
 
     async def run(self) -> RunView:
@@ -221,14 +220,11 @@ class PlanRun(Protocol):
     def view(self) -> RunView:
         """Progress and, once `ended` is set, the report: a small frozen value."""
 
-    def stop(self) -> None:
-        """End at the edge of the batch in flight: what was not attempted by then stays as it is."""
-
     def outcomes(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
         """What became of each key, in the plan's order; `only` those of some outcomes."""
 
 
-class Restoring(Protocol):
+class Restoring(Stoppable, Protocol):
     """A backup being restored."""
 
     async def run(self) -> RestoreReport:
@@ -236,9 +232,6 @@ class Restoring(Protocol):
 
     def view(self) -> RestoreReport:
         """How far it is."""
-
-    def stop(self) -> None:
-        """End after the batch in flight; running it again continues there."""
 
 
 class Cleanups(Protocol):
@@ -248,9 +241,7 @@ class Cleanups(Protocol):
         self, criteria: Criteria, *, operation: Operation = Operation.DELETE, expire_seconds: int | None = None
     ) -> Planning:
         """A plan by `criteria`; with `criteria.keys` those keys are read again by identity instead of scanned for.
-
-        Raises BadInput for criteria that mean nothing (an empty pattern), or everything unawares (no criterion at all).
-        """
+        Raises BadInput for criteria that mean nothing (an empty pattern), or everything unawares (none at all)."""
 
     def emergency(self) -> Planning:
         """The plan that the configuration prepared; raises BadInput where it prepared none (the default)."""
@@ -290,11 +281,8 @@ class SettingChanges(Protocol):
         """How the timed return of the old value ended, once it has: it took where that was read back."""
 
     async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
-        """What `undo` would mean here and now, from the value as it is to the old one, with its warnings.
-
-        Raises BadInput where the old value was never known, or the value is another by now. In a cluster `new` is ''
-        where nodes had different values; `consequence` then names them.
-        """
+        """What `undo` would mean now. Raises BadInput where the old value was never known, or the value has changed
+        since. In a cluster `new` is '' where nodes had different values; `consequence` then names them."""
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again, read it back, record it."""
@@ -303,8 +291,8 @@ class SettingChanges(Protocol):
         """Settle what still waits: a setting whose timed return was not called off goes back now."""
 
 
-class Backups(Protocol):
-    """Backup files, and what is restored from them."""
+class Records(Protocol):
+    """What is written down: backups and what is restored from them, and the audit log."""
 
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""
@@ -321,6 +309,12 @@ class Backups(Protocol):
         A damaged file is restored only where that is `damaged_ok`, as far as it can be read.
         """
 
+    def history(self) -> tuple[AuditEntry, ...]:
+        """The last actions in the audit file, newest first, at most 500."""
+
+    def history_skipped(self) -> int:
+        """How many lines of the audit file the last `history` could not read."""
+
 
 class AdminCommands(Protocol):
     """What is done at once: a client killed, memory purged, expired keys reaped."""
@@ -335,17 +329,7 @@ class AdminCommands(Protocol):
         """Scan all keys once, by which the server drops those that have expired and still hold memory."""
 
 
-class AuditLog(Protocol):
-    """What was done before."""
-
-    def history(self) -> tuple[AuditEntry, ...]:
-        """The last actions in the audit file, newest first, at most 500."""
-
-    def history_skipped(self) -> int:
-        """How many lines of the audit file the last `history` could not read."""
-
-
-class Operator(Cleanups, Backups, AdminCommands, AuditLog, Protocol):
+class Operator(Cleanups, Records, AdminCommands, Protocol):
     """Everything that changes the server, and what must be known first. Nothing here asks: whoever calls has asked.
 
     Each action is written to the audit file before and after. Errors are `models.errors`, each one plain sentence.

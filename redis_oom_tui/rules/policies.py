@@ -124,7 +124,7 @@ def first_out(name: str, scan: ScanView, current: str, share: float) -> FirstOut
     if name.endswith("-random"):
         return FirstOut(everything, by="chance: every key that can go is as likely as another")
     if len(rows) == 1:
-        return FirstOut(everything, by="being the only family that can lose keys", named=(rows[0][0],))
+        return FirstOut(everything, by="being the only pattern that can lose keys", named=(rows[0][0],))
     curves = [(row, keys, _curve(name, row)) for row, keys in rows]
     if sum(keys for _, keys, curve in curves if curve) < _TELLING * sum(keys for _, keys in rows):
         return FirstOut(everything, unknown=_why_unknown(name, current))
@@ -134,7 +134,7 @@ def first_out(name: str, scan: ScanView, current: str, share: float) -> FirstOut
     known = [curve for _, _, curve in curves if curve]
     if len(named) > _MOST_NAMED or (len(known) > 1 and all(_tie(known[0], curve) for curve in known)):
         tied = len(known) if len(named) <= _MOST_NAMED else len(named)
-        return FirstOut(everything, unknown=f"{tied} families tie by {by}")
+        return FirstOut(everything, unknown=f"{tied} patterns tie by {by}")
     return FirstOut(found, by, named=named)
 
 
@@ -177,7 +177,7 @@ def _curve(name: str, row: PatternRow) -> Curve:
 
 def _why_unknown(name: str, current: str) -> str:
     if name.endswith("-ttl"):
-        return "this scan kept no TTLs of families: scan again"
+        return "this scan kept no TTLs of patterns: scan again"
     if is_lfu(name):
         if is_lfu(current):
             return "frequencies were not read"

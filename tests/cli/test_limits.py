@@ -314,7 +314,7 @@ def test_chance_names_no_family_and_a_tie_says_so(
     found = policies(out)
     assert (found["allkeys-random"]["first_to_go"], found["allkeys-random"]["first_to_go_unknown"]) == ([], None)
     for name, by in (("volatile-ttl", "the shortest TTLs"), ("allkeys-lru", "the longest idle times")):
-        assert (found[name]["first_to_go"], found[name]["first_to_go_unknown"]) == (None, f"5 families tie by {by}")
+        assert (found[name]["first_to_go"], found[name]["first_to_go_unknown"]) == (None, f"5 patterns tie by {by}")
     _, out, _ = run(valkey, capsys, "--scan")
     assert "no pattern goes first, by chance" in out
     assert "a:*" not in out

@@ -61,12 +61,12 @@ def names(found: FirstOut) -> set[bytes]:
 def test_families_that_tie_are_not_told_apart() -> None:
     same = {b"f%c" % (97 + n): [600] * (100 + n) for n in range(5)}
     found = first_out("allkeys-lru", scanned(same, "idle"), "noeviction", 0.05)
-    assert (found.named, found.unknown) == ((), "5 families tie by the longest idle times")
+    assert (found.named, found.unknown) == ((), "5 patterns tie by the longest idle times")
     found = first_out("allkeys-lru", scanned(same | {b"new": [1] * 900}, "idle"), "noeviction", 0.05)
     assert (names(found), found.unknown) == ({family + b":*" for family in same}, None)
     many = {b"f%c" % (97 + n): [600] * 100 for n in range(20)}
     found = first_out("volatile-ttl", scanned(many | {b"late": [90_000] * 900}), "noeviction", 0.05)
-    assert (found.named, found.unknown) == ((), "20 families tie by the shortest TTLs")
+    assert (found.named, found.unknown) == ((), "20 patterns tie by the shortest TTLs")
 
 
 def test_families_that_do_not_tie_are_told_apart() -> None:

@@ -157,8 +157,11 @@ def stragglers(case: Case) -> Iterator[Finding]:
             id="no-ttl-stragglers",
             level=Level.WARNING,
             title=f"{count(row.no_ttl_keys)} of {count(row.keys)} keys in {case.named(row)} have no TTL",
-            advice="Expire or delete those without a TTL in Cleanup; the others of their family go by themselves.",
-            evidence=(f"{percent(1 - row.no_ttl_keys / row.keys)} of the family has a TTL", f"about {size(amount)}"),
+            advice="Expire or delete those without a TTL in Cleanup; the others of their pattern expire by themselves.",
+            evidence=(
+                f"{percent(1 - row.no_ttl_keys / row.keys)} of the pattern's keys have a TTL",
+                f"about {size(amount)}",
+            ),
             # Which of the family's keys they are is known, their own sizes are not.
             saves_bytes=(amount // 3, amount * 2),
             lever=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),

@@ -153,7 +153,7 @@ def clock(case: Case) -> Iterator[Finding]:
 # By what is lost: its name in the title, and what goes unsaid without it.
 _LOST = {
     Feature.SCAN: ("keys", "which keys hold the memory, and every finding about them"),
-    Feature.MEMORY_USAGE: ("sizes of keys", "what each key and family takes"),
+    Feature.MEMORY_USAGE: ("sizes of keys", "what each key and pattern takes"),
     Feature.TYPE: ("types", "what kind of value takes how much, and no cleanup can be checked"),
     Feature.TTL: ("TTLs", "what expires and what stays"),
     Feature.CLIENT_LIST: ("clients", "who holds buffers"),
