@@ -14,6 +14,7 @@ from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import Profile, ScreenOptions, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import StructWithSecrets
+from redis_oom_tui.ports import Source
 
 
 class Invocation(StructWithSecrets, frozen=True):
@@ -104,3 +105,13 @@ def read_screen(given: Mapping[str, Any]) -> ScreenOptions:
         plain=given["plain"],
         diff=not given["no_diff"],
     )
+
+
+def recorded(source: Source, invocation: Invocation) -> Source:
+    """`source`, written down if the invocation asks for it. Raises BadInput where the file cannot be made."""
+    if invocation.record_path is None:
+        return source
+    from redis_oom_tui.files.recording_source import recording
+    from redis_oom_tui.files.recordings import Recorder
+
+    return recording(source, Recorder(invocation.record_path, source.address))

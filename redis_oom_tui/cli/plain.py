@@ -5,8 +5,7 @@ import time
 
 import click
 
-from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.replay import recorded
+from redis_oom_tui.cli.context import Invocation, recorded
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import limit_text

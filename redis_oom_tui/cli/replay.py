@@ -1,4 +1,4 @@
-"""Recordings: `--record FILE` keeps what a source answers, `replay FILE` shows it without a server."""
+"""`replay FILE` shows what `--record FILE` kept, without a server."""
 
 import asyncio
 from pathlib import Path
@@ -9,7 +9,6 @@ import click
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import Source
 
 if TYPE_CHECKING:
     from redis_oom_tui.files.replay import ReplaySource
@@ -57,13 +56,3 @@ async def _lines(source: "ReplaySource", invocation: Invocation) -> None:
     poller = Poller(source, invocation.profile.watch, clock, details=Details(source), shared=True, opened=True)
     for _ in range(source.position[1]):
         click.echo(line(await poller.poll(), source.wall()))
-
-
-def recorded(source: Source, invocation: Invocation) -> Source:
-    """`source`, written down if the invocation asks for it. Raises BadInput where the file cannot be made."""
-    if invocation.record_path is None:
-        return source
-    from redis_oom_tui.files.recording_source import recording
-    from redis_oom_tui.files.recordings import Recorder
-
-    return recording(source, Recorder(invocation.record_path, source.address))

@@ -85,7 +85,7 @@ class ConnectingServer:
 
     def source(self) -> "Source":
         """The server behind its driver."""
-        from redis_oom_tui.cli.replay import recorded
+        from redis_oom_tui.cli.context import recorded
 
         return recorded(self._joined(), self._invocation)
 

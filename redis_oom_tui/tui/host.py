@@ -1,9 +1,10 @@
-"""What widgets, dialogs and flows may know of the app that they run in."""
+"""What widgets, dialogs and flows may know of the server on screen, and of the app that they run in."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.worker import Worker, WorkType
 
 from redis_oom_tui.models.config import Profile, ScreenOptions
@@ -27,9 +28,15 @@ class Workers(Protocol):
     def set_interval(self, interval: float, callback: Callable[[], None]) -> Timer:
         """Call it every so many seconds."""
 
+    def set_timer(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call it once, after so many seconds."""
+
+    def call_later(self, callback: Callable[..., None], *args: object) -> bool:
+        """Call it in turn, after what is being done."""
+
 
 class Host(Protocol):
-    """The app as everything below it sees it: what is shown, how it is drawn, and a way to tell the user."""
+    """The server on screen, how things are drawn there, and a way to tell the user."""
 
     clock: Clock
     options: ScreenOptions
@@ -55,3 +62,12 @@ class Host(Protocol):
 
     def tell(self, sentence: str, *, bad: bool = False) -> None:
         """Show a sentence on the bottom line until the next key."""
+
+
+class _App(Protocol):
+    session: Host
+
+
+def host_of(widget: Widget) -> Host:
+    """The server on screen, for a widget in it."""
+    return cast("_App", widget.app).session

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports import Replayable
 from redis_oom_tui.tui.app import TriageApp
 
@@ -23,36 +22,28 @@ class ReplayApp(TriageApp):
         Binding("t", "hold", "play/pause", id="replay.hold", tooltip="Play / pause"),
     ]
 
-    def watch_reading(self, reading: ServerState | None) -> None:
-        """With the figures comes the scan that was known by then."""
-        if isinstance(self.source, Replayable):
-            self.scanner.values = self.source.samples_so_far()
-            known = self.source.scan_so_far()
-            if known is not self.scan:
-                self.scan = known
-        super().watch_reading(reading)
-
     async def action_rewind(self, polls: int) -> None:
         """Move by so many polls and stay there."""
-        if isinstance(self.source, Replayable):
-            self.source.hold(True)
-            self.source.move(polls)
+        if isinstance(self.session.source, Replayable):
+            self.session.source.hold(True)
+            self.session.source.move(polls)
             await self._tell_where()
 
     async def action_leap(self, direction: int) -> None:
         """Move by a tenth of the whole."""
-        if isinstance(self.source, Replayable):
-            await self.action_rewind(direction * max(1, self.source.position[1] // _LEAP))
+        if isinstance(self.session.source, Replayable):
+            await self.action_rewind(direction * max(1, self.session.source.position[1] // _LEAP))
 
     async def action_hold(self) -> None:
         """Hold the time line, or let it run on."""
-        if isinstance(self.source, Replayable):
-            self.source.hold(not self.source.held)
+        if isinstance(self.session.source, Replayable):
+            self.session.source.hold(not self.session.source.held)
             await self._tell_where()
 
     async def _tell_where(self) -> None:
-        if isinstance(self.source, Replayable) and self.poller is not None:
-            self.publish(await self.poller.poll(), self.source)
-            number, total = self.source.position
-            then = datetime.fromtimestamp(self.source.wall()).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-            self.tell(f"Replay: {then}, sample {number} of {total}, {'paused' if self.source.held else 'playing'}")
+        source, poller = self.session.source, self.session.poller
+        if isinstance(source, Replayable) and poller is not None:
+            self.session.publish(await poller.poll(), source)
+            number, total = source.position
+            then = datetime.fromtimestamp(source.wall()).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            self.tell(f"Replay: {then}, sample {number} of {total}, {'paused' if source.held else 'playing'}")

@@ -82,5 +82,5 @@ def _app(source: Source | PendingServer, *, operator: Operator | None, **given: 
             operator, source = source.operator(), source.source()
     kind = ReplayApp if isinstance(source, Replayable) else TriageApp
     app = kind(source, operator=operator, driver_class=TriageDriver, **given)
-    app.first = first
+    app.session.first = first
     return app

@@ -17,6 +17,7 @@ from textual.widget import Widget
 from redis_oom_tui.cli.main import COMMANDS, cli, main
 from redis_oom_tui.server.command_allowlist import CHANGES, LOOKS, READS
 from redis_oom_tui.tui.app import TriageApp
+from redis_oom_tui.tui.main_screen import MainScreen
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
 from redis_oom_tui.tui.panes.cleanup_form_view import FormView
 from redis_oom_tui.tui.panes.cleanup_stage_view import StageView
@@ -273,7 +274,7 @@ SPELLED |= {"Ctrl+L": "ctrl+l", "[": "left_square_bracket", "]": "right_square_b
 @pytest.mark.parametrize(
     ("title", "kinds"),
     [
-        ("", [TriageApp]),
+        ("", [TriageApp, MainScreen]),
         (" in Hogs", [HogsPane, LiveTable]),
         (" in Triage", [TriagePane, Findings]),
         (" in Limits", [LimitsPane]),

@@ -81,13 +81,13 @@ def main() -> int:
 
 
 def _plant_a_defect() -> None:
-    from redis_oom_tui.tui.app import TriageApp
+    from redis_oom_tui.tui.main_screen import MainScreen
 
-    def broken(self: TriageApp) -> None:
+    def broken(self: MainScreen) -> None:
         password = "hunter2-very-secret"
         raise ValueError(f"a defect of {len(password)} letters")
 
-    TriageApp.action_freeze = broken  # type: ignore[method-assign]
+    MainScreen.action_freeze = broken  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

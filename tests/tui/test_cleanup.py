@@ -34,11 +34,11 @@ MARKS = {Stage.PREVIEW: "To ", Stage.REPORT: "used before", Stage.RESTORED: "Put
 async def at(pilot, stage):
     """The cleanup is at that stage, and the screen shows it."""
     app = pilot.app
-    await until(pilot, lambda: app.actions.cleanup.stage is stage and MARKS[stage] in screen_text(app))
+    await until(pilot, lambda: app.session.actions.cleanup.stage is stage and MARKS[stage] in screen_text(app))
 
 
 async def to_preview(pilot, *, pattern="session:*"):
-    await until(pilot, lambda: pilot.app.reading.snapshot is not None)
+    await until(pilot, lambda: pilot.app.session.reading.snapshot is not None)
     await pilot.press("4", "enter", *pattern, "enter", "x")
     await at(pilot, Stage.PREVIEW)
 
@@ -98,9 +98,9 @@ async def test_nothing_runs_unconfirmed(keys):
 async def test_tab_keeps_what_was_typed_and_never_leaves_an_open_line():
     app = an_app(operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         await pilot.press("4", "enter", *"tmp:*", "tab")
-        form = app.panes["cleanup"]
+        form = app.main.panes["cleanup"]
         await until(pilot, lambda: form.form_view.form.match == "tmp:*" and not form.edit.is_open)
         assert app.focused is form.form_view
 
@@ -110,7 +110,7 @@ async def test_what_runs_is_the_plan_that_was_shown():
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await to_preview(pilot)
-        shown = app.actions.cleanup.plan
+        shown = app.session.actions.cleanup.plan
         await pilot.press("x")
         await to_dialog(pilot)
         operator.a_plan = a_plan(some_keys(3))
@@ -124,10 +124,10 @@ async def test_marked_rows_of_hogs_are_planned_by_identity_and_the_hidden_ones_a
     app = an_app(operator=operator)
     marks = tuple(KeyId(0, name) for name in HOSTILE)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         app.post_message(MakePlan(Criteria(keys=marks), "8 marked in Hogs", hidden=3))
         await at(pilot, Stage.PREVIEW)
-        assert app.pane == "cleanup"
+        assert app.main.pane == "cleanup"
         assert operator.criteria == [Criteria(keys=marks)]
         assert "3 of them are marked rows" in screen_text(app)
         await pilot.press("x")
@@ -139,9 +139,9 @@ async def test_a_finding_fills_in_the_form_and_looks_for_nothing_yet():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         app.post_message(ApplyRemedy(Remedy("cleanup", match=b"cache:\\[x\\]:*")))
-        await until(pilot, lambda: app.pane == "cleanup")
+        await until(pilot, lambda: app.main.pane == "cleanup")
         await until(pilot, lambda: "cache:" in screen_text(app))
         assert operator.calls == []
         await pilot.press("x")
@@ -174,12 +174,12 @@ async def test_expire_in_place_of_delete():
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4", "enter", *"a:*", "enter")
-        view = app.panes["cleanup"].form_view
+        view = app.main.panes["cleanup"].form_view
         view.go_to([entry.field for entry in _entries(view.form)].index("operation"))
         await pilot.press("right", "down", "enter")
         await pilot.press(*["backspace"] * 3, *"1h", "enter", "x")
         await at(pilot, Stage.PREVIEW)
-        plan = app.actions.cleanup.plan
+        plan = app.session.actions.cleanup.plan
         assert (plan.operation, plan.expire_seconds) == (Operation.EXPIRE, 3600)
         assert "To expire within 1h00m" in screen_text(app)
         await pilot.press("x")
@@ -218,7 +218,7 @@ async def test_an_empty_form_is_refused_in_a_sentence():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4", "x")
         await until(pilot, lambda: "Nothing was asked for" in screen_text(app))
-        assert app.actions.cleanup.stage is Stage.FORM
+        assert app.session.actions.cleanup.stage is Stage.FORM
 
 
 async def test_escape_stops_the_search_and_what_was_found_is_a_plan_that_says_so():
@@ -267,7 +267,7 @@ async def test_leaving_in_the_middle_of_a_run_asks_and_then_waits_for_its_edge()
         await pilot.press("x")
         await to_dialog(pilot)
         await pilot.press("tab", "enter")
-        await until(pilot, lambda: app.actions.cleanup.stage is Stage.RUNNING)
+        await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.RUNNING)
         await pilot.press("q")
         await until(pilot, lambda: "Stop it and leave?" in screen_text(app))
         await pilot.press("tab", "enter")
@@ -287,7 +287,7 @@ async def test_undo_of_a_run_asks_and_puts_its_backup_back():
         await pilot.press("enter")
         await pilot.pause()
         assert operator.restores[0].done.is_set()
-        assert app.actions.cleanup.stage is Stage.REPORT, "Cancel had the focus: nothing was put back"
+        assert app.session.actions.cleanup.stage is Stage.REPORT, "Cancel had the focus: nothing was put back"
         await pilot.press("z")
         await to_dialog(pilot, ConfirmDialog)
         await pilot.press("tab", "enter")
@@ -354,7 +354,7 @@ async def test_where_deleting_is_refused_the_keys_are_dead_and_say_why():
     operator = ScriptedOperator(refusals={Action.DELETE: reason, Action.RESTORE: reason, Action.EMERGENCY: reason})
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         await pilot.press("4")
         await until(pilot, lambda: "Nothing can be deleted: This user may not run UNLINK" in screen_text(app))
         await pilot.press("enter", *"s*", "enter", "x")
@@ -372,7 +372,7 @@ async def test_the_emergency_plan_is_looked_for_shown_and_asked_about():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         await pilot.press("E")
         await until(pilot, lambda: "No emergency plan is prepared" in screen_text(app))
         operator.armed = True
@@ -381,7 +381,7 @@ async def test_the_emergency_plan_is_looked_for_shown_and_asked_about():
         await until(pilot, lambda: "E emergency" in screen_text(app))
         await pilot.press("E")
         await at(pilot, Stage.PREVIEW)
-        assert app.pane == "cleanup"
+        assert app.main.pane == "cleanup"
         await pilot.press("x")
         await to_dialog(pilot)
         await pilot.press("escape")
@@ -396,7 +396,7 @@ async def test_a_search_that_fails_is_a_sentence():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4", "enter", *"s*", "enter", "x")
         await until(pilot, lambda: "No answer from 127.0.0.1:6379" in screen_text(app))
-        assert app.actions.cleanup.stage is Stage.FORM
+        assert app.session.actions.cleanup.stage is Stage.FORM
 
 
 async def test_a_run_that_crashes_is_told_and_leaves_a_report():
@@ -415,7 +415,7 @@ async def test_expired_keys_are_reaped_only_after_a_question():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         await pilot.press("4", "e")
         await until(pilot, lambda: "Remove expired keys now?" in screen_text(app) and app.focused is not None)
         await pilot.press("enter")
@@ -433,15 +433,15 @@ async def test_a_plan_that_was_left_can_be_seen_again_until_another_is_looked_fo
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await to_preview(pilot)
-        plan = app.actions.cleanup.plan
+        plan = app.session.actions.cleanup.plan
         await pilot.press("escape")
         await until(pilot, lambda: "v last plan" in screen_text(app))
         await pilot.press("v")
         await at(pilot, Stage.PREVIEW)
-        assert app.actions.cleanup.plan is plan
+        assert app.session.actions.cleanup.plan is plan
         await pilot.press("n")
         await until(
-            pilot, lambda: app.actions.cleanup.stage is Stage.FORM and "Look for these keys" in screen_text(app)
+            pilot, lambda: app.session.actions.cleanup.stage is Stage.FORM and "Look for these keys" in screen_text(app)
         )
         assert "v" not in enabled_keys(app)
 

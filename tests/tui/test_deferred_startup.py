@@ -45,15 +45,15 @@ async def test_it_is_painted_first_and_then_brought():
     app = an_app(later)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "cache-1:6379" in screen_text(app))
-        assert not app.startup.over
-        assert app.reading is not None
-        assert app.reading.snapshot is None
+        assert not app.session.startup.over
+        assert app.session.reading is not None
+        assert app.session.reading.snapshot is None
         later.come.set()
-        await until(pilot, lambda: app.reading.link is Link.LIVE)
-        assert not app.actions.acts
+        await until(pilot, lambda: app.session.reading.link is Link.LIVE)
+        assert not app.session.actions.acts
         later.act.set()
-        await until(pilot, lambda: app.actions.limits.limits is not None)
-        assert app.actions.acts
+        await until(pilot, lambda: app.session.actions.limits.limits is not None)
+        assert app.session.actions.acts
 
 
 async def test_a_scan_asked_for_meanwhile_begins_when_it_can():
@@ -62,7 +62,7 @@ async def test_a_scan_asked_for_meanwhile_begins_when_it_can():
     async with app.run_test(size=(80, 24)) as pilot:
         app.post_message(StartScan(ScanOptions()))
         later.come.set()
-        await until(pilot, lambda: app.reading is not None and app.reading.link is Link.LIVE)
+        await until(pilot, lambda: app.session.reading is not None and app.session.reading.link is Link.LIVE)
         assert not later.made.scans
         later.act.set()
         await until(pilot, lambda: later.made.scans)

@@ -314,7 +314,7 @@ async def test_a_client_is_picked_asked_about_and_closed_by_its_id():
     operator = ScriptedOperator()
     app = an_app(ScriptedSource(clients=clients), operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.clients)
+        await until(pilot, lambda: app.session.reading.clients)
         await pilot.press("c")
         await until(pilot, lambda: "Which client?" in screen_text(app))
         await pilot.press("down", "enter")
@@ -331,7 +331,7 @@ async def test_a_client_is_picked_asked_about_and_closed_by_its_id():
 async def test_a_client_that_has_gone_is_told():
     app = an_app(operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         app.post_message(ApplyRemedy(Remedy("triage", client_id=99)))
         await until(pilot, lambda: "Client 99 is gone already" in screen_text(app))
 
@@ -339,7 +339,7 @@ async def test_a_client_that_has_gone_is_told():
 async def test_without_an_operator_the_key_is_grey_and_says_why():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         await pilot.press("c")
         await until(pilot, lambda: "Nothing can be changed" in screen_text(app))
 
@@ -348,7 +348,7 @@ async def test_memory_is_purged_from_the_palette_after_a_question():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         commands = {command.title: command for command in app.get_system_commands(app.screen)}
         commands["Purge free memory"].callback()
         await until(pilot, lambda: "Purge free memory?" in screen_text(app) and app.focused is not None)

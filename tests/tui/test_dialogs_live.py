@@ -32,11 +32,17 @@ async def yes(pilot, words):
     await until(pilot, lambda: not isinstance(app.screen, Dialog))
 
 
+def is_ready(app: TriageApp) -> bool:
+    """Whether its server was polled and its settings were read."""
+    session = app.session
+    return session.reading.snapshot is not None and session.actions.limits.limits is not None
+
+
 async def planned(pilot, pattern):
     app = pilot.app
-    await until(pilot, lambda: app.reading.snapshot is not None and app.actions.limits.limits is not None)
+    await until(pilot, lambda: is_ready(app))
     await pilot.press("4", "enter", *pattern, "enter", "x")
-    await until(pilot, lambda: app.actions.cleanup.stage is Stage.PREVIEW and "To " in screen_text(app))
+    await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW and "To " in screen_text(app))
 
 
 async def test_hostile_names_are_deleted_exactly_and_come_back_exactly(server, tmp_path):
@@ -49,12 +55,12 @@ async def test_hostile_names_are_deleted_exactly_and_come_back_exactly(server, t
             await planned(pilot, "\\\\[*,n*")
             await pilot.press("x")
             await yes(pilot, "Delete 3 keys?")
-            await until(pilot, lambda: app.actions.cleanup.stage is Stage.REPORT)
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.REPORT)
             assert "Deleted 3 of 3 keys" in screen_text(app)
             assert set(before) - set(client.keys("*")) == {b"[/x]", b"[red]k[/red]", b"n" * 100_000}
             await pilot.press("z")
             await yes(pilot, "Put the backup back?")
-            await until(pilot, lambda: app.actions.cleanup.stage is Stage.RESTORED)
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.RESTORED)
             assert {name: client.get(name) for name in client.keys("*")} == before
             await pilot.press("5")
             await until(
@@ -73,7 +79,7 @@ async def test_a_key_that_changed_since_it_was_shown_is_left_alone_and_named(ser
             client.rpush("old:7", "another type now")
             await pilot.press("x")
             await yes(pilot, "Delete 20 keys?")
-            await until(pilot, lambda: app.actions.cleanup.stage is Stage.REPORT)
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.REPORT)
             text = screen_text(app)
             assert "changed 1" in text
             assert '"old:7"' in text
@@ -84,17 +90,17 @@ async def test_a_policy_is_changed_read_back_and_put_back(server, tmp_path):
     with server.client() as client:
         app = live_app(server, tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: app.reading.snapshot is not None)
+            await until(pilot, lambda: app.session.reading.snapshot is not None)
             await pilot.press("3")
             await until(pilot, lambda: "allkeys-random" in screen_text(app))
-            app.panes["limits"]._point_at("allkeys-random")
+            app.main.panes["limits"]._point_at("allkeys-random")
             await pilot.press("enter")
             await yes(pilot, "noeviction → allkeys-random")
             await until(pilot, lambda: "read back" in screen_text(app))
             assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "allkeys-random"
             await pilot.press("z")
             await yes(pilot, "allkeys-random → noeviction")
-            await until(pilot, lambda: app.actions.limits.changes == ())
+            await until(pilot, lambda: app.session.actions.limits.changes == ())
             assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
 
 
@@ -102,10 +108,10 @@ async def test_a_timed_change_that_nobody_keeps_is_taken_back_when_the_screen_is
     with valkey.client() as client:
         app = live_app(valkey, tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: app.reading.snapshot is not None)
+            await until(pilot, lambda: app.session.reading.snapshot is not None)
             await pilot.press("3")
             await until(pilot, lambda: "allkeys-lru" in screen_text(app))
-            app.panes["limits"]._point_at("allkeys-lru")
+            app.main.panes["limits"]._point_at("allkeys-lru")
             await pilot.press("enter")
             await until(pilot, lambda: isinstance(app.screen, Dialog) and app.focused is not None)
             app.screen.query_one("#revert").focus()
@@ -155,19 +161,25 @@ async def test_a_family_of_one_database_is_planned_and_deleted_there_alone(serve
             client.mset(names)
         app = live_app(server, tmp_path)
         async with app.run_test(size=(80, 24)) as pilot:
-            await until(pilot, lambda: app.reading.snapshot is not None and app.actions.limits.limits is not None)
+            await until(
+                pilot,
+                lambda: is_ready(app),
+            )
             await pilot.press("2", "r", "tab")
-            patterns = app.panes["hogs"].patterns
-            await until(pilot, lambda: app.scan is not None and app.scan.complete and len(patterns.model.rows) == 4)
+            patterns = app.main.panes["hogs"].patterns
+            await until(
+                pilot,
+                lambda: app.session.scan is not None and app.session.scan.complete and len(patterns.model.rows) == 4,
+            )
             while patterns.model.current.db != 1:
                 await pilot.press("j")
             await pilot.press("x")
-            await until(pilot, lambda: app.actions.cleanup.stage is Stage.PREVIEW and "To " in screen_text(app))
-            assert {key.id.db for key in app.actions.cleanup.plan.keys} == {1}
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW and "To " in screen_text(app))
+            assert {key.id.db for key in app.session.actions.cleanup.plan.keys} == {1}
             assert "(user:<id>, db 1)" in screen_text(app)
             await pilot.press("x")
             await yes(pilot, "Delete 60 keys?")
-            await until(pilot, lambda: app.actions.cleanup.stage is Stage.REPORT)
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.REPORT)
         left = {}
         for db in (0, 1, 5):
             client.select(db)

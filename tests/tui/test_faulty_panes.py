@@ -48,9 +48,9 @@ async def walked(pilot, said) -> None:
 
 
 def assert_whole(app: TriageApp) -> None:
-    assert app.scan is not None
+    assert app.session.scan is not None
     # The families, and the queues that fill the server.
-    assert (app.scan.scanned_keys, app.scan.error) == (KEYS + 3, None)
+    assert (app.session.scan.scanned_keys, app.session.scan.error) == (KEYS + 3, None)
 
 
 @pytest.mark.parametrize("name", SLOW)

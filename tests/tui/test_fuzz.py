@@ -180,8 +180,8 @@ async def test_the_whole_screen_of_three_thousand_names_is_text_of_the_right_wid
         for at in range(0, len(rows), 55):
             some = tuple(rows[at : at + 55])
             families = tuple(PatternRow(row.id.key, row.id.key, 1, 1, 0.1, 0) for row in some)
-            app.scan = replace(a_view(ScanState.COMPLETE), top=some, patterns=families)
-            table = app.panes["hogs"].keys
+            app.session.scan = replace(a_view(ScanState.COMPLETE), top=some, patterns=families)
+            table = app.main.panes["hogs"].keys
             await until(pilot, lambda some=some, table=table: set(table.model.rows) == set(some))
             await until(pilot, lambda some=some: screen_text(app).count("1.0M") >= len(some))
             for strip in app.screen._compositor.render_strips():

@@ -30,7 +30,7 @@ async def scanning(pilot, *keys):
 
 
 def hogs(app):
-    return app.panes["hogs"]
+    return app.main.panes["hogs"]
 
 
 async def test_before_a_scan_it_says_how_to_begin_and_what_it_costs():
@@ -73,7 +73,7 @@ async def test_where_keys_may_not_be_listed_no_scan_is_offered_and_none_begins()
     source = ScriptedSource(capabilities=Capabilities({Feature.SCAN: "this user has no permissions to run 'scan'"}))
     app = an_app(source, operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         await pilot.press("2")
         refusal = "SCAN is refused here: this user has no permissions to run 'scan'"
         await until(pilot, lambda: f"Keys cannot be listed here. {refusal}" in " ".join(screen_text(app).split()))
@@ -123,7 +123,7 @@ async def test_a_second_r_does_not_throw_a_scan_away():
     app = an_app(source)
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot)
-        await until(pilot, lambda: app.scanner.active)
+        await until(pilot, lambda: app.session.scanner.active)
         await pilot.press("r")
         await until(pilot, lambda: "A scan is under way" in screen_text(app))
         assert len(source.scans) == 1
@@ -137,7 +137,7 @@ async def test_a_scan_that_has_ended_is_replaced_only_after_a_question(state):
     app = an_app(source)
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot)
-        await until(pilot, lambda: not app.scanner.active)
+        await until(pilot, lambda: not app.session.scanner.active)
         await pilot.press("r")
         await until(pilot, lambda: "Scan again?" in screen_text(app))
         assert app.focused.id == "cancel"
@@ -155,7 +155,7 @@ async def test_a_scan_that_was_stopped_a_while_ago_is_replaced_only_after_a_ques
     app = an_app(source, clock=clock)
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot, "e")
-        await until(pilot, lambda: "STOPPED" in screen_text(app) and app.scanner.ended_at is not None)
+        await until(pilot, lambda: "STOPPED" in screen_text(app) and app.session.scanner.ended_at is not None)
         clock.move(60)
         await pilot.press("r")
         await until(pilot, lambda: "Scan again?" in screen_text(app))
@@ -168,14 +168,14 @@ async def test_a_running_scan_is_left_only_after_a_question(key):
     app = an_app(ScriptedSource())
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot)
-        await until(pilot, lambda: app.scanner.active)
+        await until(pilot, lambda: app.session.scanner.active)
         await pilot.press(key)
         await until(pilot, lambda: "Leave?" in screen_text(app))
         assert "Leaving ends the scan" in " ".join(screen_text(app).replace("│", " ").split())
         assert app.focused.id == "cancel"
         await pilot.press("enter")
         await until(pilot, lambda: "Leave?" not in screen_text(app))
-        assert app.scanner.active
+        assert app.session.scanner.active
         await pilot.press(key)
         await until(pilot, lambda: "Leave?" in screen_text(app))
         await pilot.press("tab", "enter")
@@ -187,7 +187,7 @@ async def test_a_scan_goes_on_while_another_pane_is_shown():
     app = an_app(ScriptedSource(views=views))
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot, "1")
-        await until(pilot, lambda: app.scan.scanned_keys == 200_000)
+        await until(pilot, lambda: app.session.scan.scanned_keys == 200_000)
         await pilot.press("2")
         await pilot.pause()
         assert "200,000 of" in screen_text(app)
@@ -259,7 +259,7 @@ async def test_digits_typed_into_the_filter_do_not_switch_panes():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot, "slash", "1", "q")
-        assert app.pane == "hogs"
+        assert app.main.pane == "hogs"
         assert hogs(app).filter_line.value == "1q"
 
 
@@ -304,7 +304,7 @@ async def plan_of(keys):
     ) as pilot:
         await scanning(pilot, *keys, "x")
         await pilot.pause()
-        assert app.pane == "cleanup"
+        assert app.main.pane == "cleanup"
     return plans[0].criteria
 
 

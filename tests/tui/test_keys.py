@@ -20,7 +20,7 @@ from tests.tui.support import an_app, screen_text, until
 async def test_every_binding_leads_to_an_action_and_stands_in_help_and_palette(pane):
     app = an_app()
     async with app.run_test(size=(100, 40)) as pilot:
-        app.action_show_pane(pane)
+        app.main.action_show_pane(pane)
         await pilot.pause()
         bindings = live(app.screen.active_bindings.values())
         assert len(bindings) > 8
@@ -37,7 +37,7 @@ async def test_every_binding_leads_to_an_action_and_stands_in_help_and_palette(p
 async def test_what_a_stray_reply_of_the_terminal_types_never_asks_the_operator_for_anything(pane):
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        app.action_show_pane(pane)
+        app.main.action_show_pane(pane)
         await pilot.pause()
         for active, _ in live(app.screen.active_bindings.values()):
             key = active.binding.key
@@ -53,7 +53,7 @@ async def test_the_palette_does_what_its_line_says():
         await pilot.press(*"freez")
         await until(pilot, lambda: "Hold the screen still" in screen_text(app))
         await pilot.press("enter")
-        await until(pilot, lambda: app.frozen)
+        await until(pilot, lambda: app.main.frozen)
 
 
 async def test_a_look_is_worn_at_once():
@@ -70,11 +70,11 @@ async def test_keys_can_be_bound_anew_by_their_ids():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("F")
         await pilot.pause()
-        assert app.frozen
+        assert app.main.frozen
         assert "F freeze" in screen_text(app)
         await pilot.press("f", "2", "ctrl+r")
         await pilot.pause()
-        assert app.source.scans
+        assert app.session.source.scans
 
 
 def test_a_keymap_for_what_is_not_there_is_one_sentence():

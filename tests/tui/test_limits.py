@@ -71,7 +71,7 @@ async def test_a_refused_write_is_the_lit_branch():
     app = an_app(operator=ScriptedOperator(snapshot=a_snapshot(used=513 * MIB)))
     async with app.run_test(size=(100, 30)) as pilot:
         await on_limits(pilot)
-        lit = [piece for line in app.panes["limits"].view._drawn for piece in line if piece[1] == "crit"]
+        lit = [piece for line in app.main.panes["limits"].view._drawn for piece in line if piece[1] == "crit"]
         assert any("refused with OOM" in text for text, _ in lit)
 
 
@@ -155,7 +155,7 @@ async def test_a_yes_or_no_is_picked_from_a_list():
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await on_limits(pilot)
-        app.panes["limits"]._point_at("lazyfree-lazy-eviction")
+        app.main.panes["limits"]._point_at("lazyfree-lazy-eviction")
         await pilot.press("enter")
         await until(pilot, lambda: "New value of lazyfree" in screen_text(app))
         await pilot.press("up", "enter")
@@ -218,7 +218,7 @@ async def test_when_the_time_is_up_it_says_that_the_old_value_is_back():
         await pilot.press("escape")
         clock.move(62)
         await until(pilot, lambda: "went back to noeviction" in screen_text(app))
-        assert app.actions.limits.changes == ()
+        assert app.session.actions.limits.changes == ()
 
 
 async def test_an_old_value_that_did_not_return_is_not_said_to_be_back():
@@ -231,8 +231,8 @@ async def test_an_old_value_that_did_not_return_is_not_said_to_be_back():
         await pilot.press("escape")
         clock.move(62)
         await until(pilot, lambda: "did not go back to noeviction (cache-1:6379 closed" in screen_text(app))
-        assert app.actions.limits.went_wrong
-        assert len(app.actions.limits.changes) == 1, "it can still be undone"
+        assert app.session.actions.limits.went_wrong
+        assert len(app.session.actions.limits.changes) == 1, "it can still be undone"
 
 
 async def test_who_keeps_it_too_late_is_told_how_it_ended():
@@ -256,14 +256,14 @@ async def test_undo_asks_and_puts_the_old_value_back():
         await pilot.press("down", "enter")
         await to_dialog(pilot)
         await pilot.press("tab", "enter")
-        await until(pilot, lambda: len(app.actions.limits.changes) == 1)
+        await until(pilot, lambda: len(app.session.actions.limits.changes) == 1)
         await pilot.press("z")
         await to_dialog(pilot)
         assert "Put maxmemory-policy back?" in screen_text(app)
         assert "allkeys-lru → noeviction" in screen_text(app)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.calls[-1] == "undo maxmemory-policy=noeviction")
-        await until(pilot, lambda: app.actions.limits.changes == ())
+        await until(pilot, lambda: app.session.actions.limits.changes == ())
 
 
 async def test_where_config_is_refused_the_reason_stands_there_and_the_key_is_dead():
@@ -303,7 +303,7 @@ async def test_a_finding_leads_to_its_setting_with_the_value_proposed():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         app.post_message(ApplyRemedy(Remedy("limits", setting="maxmemory-policy", value="allkeys-lru")))
         await to_dialog(pilot)
         assert "noeviction → allkeys-lru" in screen_text(app)
@@ -353,7 +353,7 @@ async def test_undoing_what_went_into_the_file_says_that_it_stays_there():
         await pilot.press("enter")
         app.screen.query_one("#act").focus()
         await pilot.press("enter")
-        await until(pilot, lambda: len(app.actions.limits.changes) == 1)
+        await until(pilot, lambda: len(app.session.actions.limits.changes) == 1)
         await pilot.press("z")
         await to_dialog(pilot)
         await until(pilot, lambda: "config file as well" in screen_text(app))

@@ -42,7 +42,7 @@ def an_entry(n=1, **changes):
 
 
 async def on_log(pilot, words):
-    await until(pilot, lambda: pilot.app.reading.snapshot is not None)
+    await until(pilot, lambda: pilot.app.session.reading.snapshot is not None)
     await pilot.press("5")
     await until(pilot, lambda: words in screen_text(pilot.app))
 
@@ -71,7 +71,11 @@ async def test_an_action_whose_end_was_never_written_says_so():
 
 def taken(app):
     """When the figures were read that the screen shows."""
-    return None if app.reading is None or app.reading.answer is None else app.reading.answer.taken_monotonic
+    return (
+        None
+        if app.session.reading is None or app.session.reading.answer is None
+        else app.session.reading.answer.taken_monotonic
+    )
 
 
 async def test_what_happens_to_the_server_is_told_and_the_alert_stands_until_it_ends():
@@ -106,7 +110,7 @@ async def test_alerts_begin_and_end_as_the_configuration_says():
             seen = taken(app)
             clock.move(10)
             await until(pilot, lambda seen=seen: taken(app) != seen)
-        return [event.kind.value for event in app.timeline.events]
+        return [event.kind.value for event in app.session.timeline.events]
 
     async with app.run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: taken(app) is not None)
@@ -123,7 +127,7 @@ async def test_a_server_lost_for_long_is_an_event():
     app = an_app(source, operator=ScriptedOperator(), clock=clock)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "stands")
-        await until(pilot, lambda: app.reading.error is not None)
+        await until(pilot, lambda: app.session.reading.error is not None)
         clock.move(30)
         await until(pilot, lambda: "LOST for" in screen_text(app))
 
@@ -134,11 +138,11 @@ async def test_the_cursor_stays_on_its_entry_while_newer_ones_arrive():
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "delete     3 keys")
-        view = app.panes["log"].view
+        view = app.main.panes["log"].view
         while view.current.entry is None or view.current.entry.id != "id3":
             await pilot.press("down")
         operator.entries.insert(0, an_entry(0, at=NOW + 5))
-        app.active_pane.entered()
+        app.main.active_pane.entered()
         await until(pilot, lambda: "delete     0 keys" in screen_text(app))
         assert view.current.entry.id == "id3"
 
@@ -153,7 +157,7 @@ async def test_an_entry_in_full_with_a_settings_old_and_new_value():
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "set        maxmemory")
-        view = app.panes["log"].view
+        view = app.main.panes["log"].view
         while view.current.entry is None:
             await pilot.press("down")
         assert "z put back" not in rows(app)[-1], "an old value is no backup"
@@ -191,7 +195,7 @@ async def test_an_entry_is_undone_after_a_question():
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "delete     1 keys")
-        view = app.panes["log"].view
+        view = app.main.panes["log"].view
         while view.current.entry is None:
             await pilot.press("down")
         await pilot.press("z")
@@ -210,7 +214,7 @@ async def test_a_damaged_backup_is_restored_only_as_far_as_it_can_be_read_and_th
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "delete     1 keys")
-        view = app.panes["log"].view
+        view = app.main.panes["log"].view
         while view.current.entry is None:
             await pilot.press("down")
         await pilot.press("z")
@@ -247,7 +251,7 @@ async def test_any_backup_can_be_picked():
         await pilot.press("escape")
         await pilot.pause()
         assert [str(one.path) for one in operator.restores if one.done.is_set()] == ["/b/old.jsonl"]
-        assert app.pane == "log", "nothing was put back"
+        assert app.main.pane == "log", "nothing was put back"
 
 
 async def test_hostile_words_in_the_audit_file_are_harmless():
@@ -258,7 +262,7 @@ async def test_hostile_words_in_the_audit_file_are_harmless():
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "[/red]")
-        view = app.panes["log"].view
+        view = app.main.panes["log"].view
         while view.current.entry is None:
             await pilot.press("down")
         await pilot.press("enter")
@@ -271,7 +275,7 @@ async def test_without_the_right_to_restore_the_keys_say_why():
     operator.entries = [an_entry(1)]
     app = an_app(operator=operator)
     async with app.run_test(size=(40, 12)) as pilot:
-        await until(pilot, lambda: app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
         await pilot.press("5", "b")
         await until(pilot, lambda: "--read-only" in screen_text(app))
         assert not isinstance(app.screen, Dialog)

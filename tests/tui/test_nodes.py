@@ -251,7 +251,7 @@ async def test_enter_looks_at_one_node_and_again_at_the_worst() -> None:
     app = an_app(source)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nodes 4" in screen_text(app))
-        app.panes["triage"].nodes.focus()  # type: ignore[attr-defined]
+        app.main.panes["triage"].nodes.focus()  # type: ignore[attr-defined]
         await pilot.press("down", "enter")
         assert source.pinned == "n:7003"
         await pilot.press("enter")
@@ -262,7 +262,7 @@ async def test_a_recording_of_a_cluster_shows_no_other_node() -> None:
     app = an_app(ScriptedSource([replace(a_fleet(), notes=())]))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nodes 4" in screen_text(app))
-        app.panes["triage"].nodes.focus()  # type: ignore[attr-defined]
+        app.main.panes["triage"].nodes.focus()  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until(pilot, lambda: "A recording shows" in screen_text(app))
 
@@ -304,5 +304,5 @@ async def test_beside_the_families_the_node_of_a_key_stays_and_its_share_goes() 
 async def test_a_single_server_has_no_such_list() -> None:
     app = an_app()
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.reading is not None and app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
         assert "Nodes" not in screen_text(app)

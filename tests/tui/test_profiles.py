@@ -94,7 +94,7 @@ async def test_the_chosen_server_is_shown_from_the_beginning_and_the_old_one_let
         await pilot.press("2", "r")
         await until(pilot, lambda: "COMPLETE" in screen_text(app))
         await pilot.press("space", "space")
-        before = app.panes["hogs"]
+        before = app.main.panes["hogs"]
         await to_list(pilot)
         assert "Going there leaves 2 marks and the scan behind." in prose(app)
         assert "Up and Down choose, Enter connects, Esc goes back" in screen_text(app)
@@ -105,11 +105,11 @@ async def test_the_chosen_server_is_shown_from_the_beginning_and_the_old_one_let
         assert "read-only" in rows(app)[0]
         assert "2 marks and the scan left behind" in prose(app)
         assert old.closed
-        assert app.panes["hogs"] is not before
+        assert app.main.panes["hogs"] is not before
         assert "No scan yet" in screen_text(app)
-        assert app.scan is None
-        assert app.source is board.sources[0]
-        assert app.actions.operator is board.operator
+        assert app.session.scan is None
+        assert app.session.source is board.sources[0]
+        assert app.session.actions.operator is board.operator
         await pilot.press("5", "1", "4", "3", "2", "r")
         await until(pilot, lambda: board.sources[0].scans)
 
@@ -125,13 +125,13 @@ async def test_what_is_not_reached_leaves_everything_as_it_is(board):
     old = ScriptedSource()
     app = app_with(board, old)
     async with app.run_test(size=(100, 24)) as pilot:
-        before = app.panes["hogs"]
+        before = app.main.panes["hogs"]
         await to_list(pilot)
         await pilot.press("down", "enter")
         await until(pilot, lambda: "orders was not reached, this server stays: " in screen_text(app))
-        assert app.source is old
+        assert app.session.source is old
         assert not old.closed
-        assert app.panes["hogs"] is before
+        assert app.main.panes["hogs"] is before
         assert all(source.closed for source in board.sources)
         await until(pilot, lambda: "live" in screen_text(app))
 
@@ -140,12 +140,12 @@ async def test_nobody_walks_away_from_a_run_or_a_setting_that_goes_back():
     app = app_with(Board())
     async with app.run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "live" in screen_text(app))
-        app.actions.show_cleanup(CleanupState(Stage.RUNNING))
+        app.session.actions.show_cleanup(CleanupState(Stage.RUNNING))
         await pilot.press("P")
         await until(pilot, lambda: "Something is under way here" in screen_text(app))
-        app.actions.show_cleanup(CleanupState())
+        app.session.actions.show_cleanup(CleanupState())
         changed = ChangeResult(Change("maxmemory-policy", "noeviction", "allkeys-lru"), True, "allkeys-lru")
-        app.actions.show_limits(replace(app.actions.limits, reverting=changed))
+        app.session.actions.show_limits(replace(app.session.actions.limits, reverting=changed))
         await pilot.press("P")
         await until(pilot, lambda: "waits to go back by itself" in screen_text(app))
 

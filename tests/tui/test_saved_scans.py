@@ -38,7 +38,7 @@ async def named(pilot, name):
 async def scanned(pilot, keys):
     """A whole scan whose one family has so many keys."""
     await pilot.press("2", "r")
-    await until(pilot, lambda: pilot.app.scan is not None and pilot.app.scan.scanned_keys == keys)
+    await until(pilot, lambda: pilot.app.session.scan is not None and pilot.app.session.scan.scanned_keys == keys)
 
 
 def whole(keys: int):
@@ -102,7 +102,7 @@ async def test_a_running_scan_is_ended_before_it_is_saved():
     app = an_app(ScriptedSource())
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("2", "r")
-        await until(pilot, lambda: app.scanner.active)
+        await until(pilot, lambda: app.session.scanner.active)
         await pilot.press("w")
         await until(pilot, lambda: "A scan is under way" in screen_text(app))
         assert not isinstance(app.screen, Dialog)
@@ -116,12 +116,12 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
     options = ScreenOptions(interval_seconds=0.1)
     first = TriageApp(LiveServer(server.connection), options=options)
     async with first.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: first.reading.snapshot is not None)
+        await until(pilot, lambda: first.session.reading.snapshot is not None)
         await pilot.press("2")
-        first.scanner.start(ScanOptions(pace=Pace.GENTLE, match=b"user:*"))
-        await until(pilot, lambda: first.scan.scanned_keys > 0)
+        first.session.scanner.start(ScanOptions(pace=Pace.GENTLE, match=b"user:*"))
+        await until(pilot, lambda: first.session.scan.scanned_keys > 0)
         await pilot.press("e")
-        await until(pilot, lambda: first.scan.state is ScanState.STOPPED)
+        await until(pilot, lambda: first.session.scan.state is ScanState.STOPPED)
         await pilot.press("w")
         await asked(pilot, "Save the scan")
         await named(pilot, "half.scan")
@@ -130,16 +130,16 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
     assert 0 < half.view.scanned_keys < KEYS
     second = TriageApp(LiveServer(server.connection), options=options)
     async with second.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: second.reading.snapshot is not None)
+        await until(pilot, lambda: second.session.reading.snapshot is not None)
         await pilot.press("2", "o")
         await asked(pilot, "half.scan")
         await pilot.press("enter")
         await asked(pilot, "Go on with this scan?")
         second.screen.query_one("#act").focus()
         await pilot.press("enter")
-        await until(pilot, lambda: second.scan is not None and second.scan.complete)
-        assert second.scan.scanned_keys == KEYS
-        assert (second.scanner.walked.match, second.scanner.options.match) == (b"user:*", None)
+        await until(pilot, lambda: second.session.scan is not None and second.session.scan.complete)
+        assert second.session.scan.scanned_keys == KEYS
+        assert (second.session.scanner.walked.match, second.session.scanner.options.match) == (b"user:*", None)
 
 
 async def test_the_whole_path_of_a_new_file_is_shown_and_at_once_what_is_wrong_with_it(tmp_path, monkeypatch):

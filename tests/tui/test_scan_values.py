@@ -33,7 +33,7 @@ async def test_values_are_sampled_once_and_become_findings() -> None:
     source = Sampling()
     app = an_app(source)
     async with app.run_test(size=(120, 40)) as pilot:
-        app.scanner.start(ScanOptions())
+        app.session.scanner.start(ScanOptions())
         await until(pilot, lambda: "pack to 20 % of their size" in screen_text(app))
         await pilot.pause(1.1)
         assert source.sampled == 1
@@ -44,8 +44,8 @@ async def test_a_failure_costs_only_those_findings() -> None:
     source.fails = True
     app = an_app(source)
     async with app.run_test(size=(120, 40)) as pilot:
-        app.scanner.start(ScanOptions())
+        app.session.scanner.start(ScanOptions())
         await until(pilot, lambda: source.sampled == 1)
         await pilot.pause(0.2)
-        assert app.scanner.values == ()
+        assert app.session.scanner.values == ()
         assert "stopped" not in screen_text(app)

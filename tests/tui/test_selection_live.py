@@ -4,7 +4,7 @@ from redis_oom_tui.models.scan import ScanOptions, ScanState
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.tui.flows.state import Stage
 from tests.tui.support import until
-from tests.tui.test_dialogs_live import live_app
+from tests.tui.test_dialogs_live import is_ready, live_app
 
 
 async def test_x_on_a_pattern_plans_exactly_its_keys(server, tmp_path):
@@ -14,27 +14,30 @@ async def test_x_on_a_pattern_plans_exactly_its_keys(server, tmp_path):
         client.mset(dict.fromkeys(names, b"v" * 100))
         app = live_app(server, tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: app.reading.snapshot is not None and app.actions.limits.limits is not None)
+            await until(
+                pilot,
+                lambda: is_ready(app),
+            )
             await pilot.press("2", "r")
-            await until(pilot, lambda: app.scan is not None and app.scan.state is ScanState.COMPLETE)
-            tables = app.active_pane.tables
-            if not app.active_pane.has_class("-patterns"):
+            await until(pilot, lambda: app.session.scan is not None and app.session.scan.state is ScanState.COMPLETE)
+            tables = app.main.active_pane.tables
+            if not app.main.active_pane.has_class("-patterns"):
                 await pilot.press("tab")
             await until(pilot, lambda: tables.patterns.model.rows)
-            for row in app.scan.patterns:
+            for row in app.session.scan.patterns:
                 tables.selection = type(tables.selection)(family=row)
                 wish = tables.wish(in_patterns=False)
-                planning = app.actions.operator.plan(wish.criteria)
+                planning = app.session.actions.operator.plan(wish.criteria)
                 view = await planning.run()
                 assert view.matched_keys == row.keys, row
-                assert len(tables.selection.keys(app.scan)) == row.keys
-            row = next(row for row in app.scan.patterns if row.pattern == b"user:<id>")
+                assert len(tables.selection.keys(app.session.scan)) == row.keys
+            row = next(row for row in app.session.scan.patterns if row.pattern == b"user:<id>")
             tables.selection = type(tables.selection)(family=row)
-            app.active_pane.post_message(tables.wish(in_patterns=False))
-            await until(pilot, lambda: app.actions.cleanup.stage is Stage.PREVIEW)
-            plan = app.actions.cleanup.plan
+            app.main.active_pane.post_message(tables.wish(in_patterns=False))
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
+            plan = app.session.actions.cleanup.plan
             assert {key.id.key for key in plan.keys} == {b"user:%d" % n for n in range(600)}
-            form = app.active_pane.form_view.form
+            form = app.main.active_pane.form_view.form
             assert form.pattern == "user:<id>"
 
 
@@ -46,15 +49,18 @@ async def test_the_filter_of_a_saved_scan_goes_along(server, tmp_path):
             client.rpush(b"user:list%d" % number, b"v")
         app = live_app(server, tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: app.reading.snapshot is not None and app.actions.limits.limits is not None)
-            app.scanner.start(ScanOptions(type="list"))
-            await until(pilot, lambda: app.scan is not None and app.scan.state is ScanState.COMPLETE)
-            (row,) = app.scan.patterns
+            await until(
+                pilot,
+                lambda: is_ready(app),
+            )
+            app.session.scanner.start(ScanOptions(type="list"))
+            await until(pilot, lambda: app.session.scan is not None and app.session.scan.state is ScanState.COMPLETE)
+            (row,) = app.session.scan.patterns
             assert row.keys == 7
             await pilot.press("2")
-            tables = app.active_pane.tables
+            tables = app.main.active_pane.tables
             tables.selection = type(tables.selection)(family=row)
-            view = await app.actions.operator.plan(tables.wish(in_patterns=False).criteria).run()
+            view = await app.session.actions.operator.plan(tables.wish(in_patterns=False).criteria).run()
             assert view.matched_keys == 7
 
 
@@ -67,12 +73,17 @@ async def test_a_finding_fills_in_exactly_the_keys_it_counts(server, tmp_path):
         pipe.execute()
         app = live_app(server, tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: app.reading.snapshot is not None and app.actions.limits.limits is not None)
+            await until(
+                pilot,
+                lambda: is_ready(app),
+            )
             await pilot.press("2", "r")
-            await until(pilot, lambda: app.scan is not None and app.scan.state is ScanState.COMPLETE)
+            await until(pilot, lambda: app.session.scan is not None and app.session.scan.state is ScanState.COMPLETE)
             await pilot.press("4")
-            finding = next(one for one in find(app.reading.snapshot, app.scan) if one.id == "no-ttl-stragglers")
-            app.active_pane.pull(finding.lever)
-            app.active_pane.action_look()
-            await until(pilot, lambda: app.actions.cleanup.stage is Stage.PREVIEW)
-            assert len(app.actions.cleanup.plan.keys) == 300
+            finding = next(
+                one for one in find(app.session.reading.snapshot, app.session.scan) if one.id == "no-ttl-stragglers"
+            )
+            app.main.active_pane.pull(finding.lever)
+            app.main.active_pane.action_look()
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
+            assert len(app.session.actions.cleanup.plan.keys) == 300

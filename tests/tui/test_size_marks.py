@@ -42,7 +42,7 @@ async def test_bytes_by_type_in_hogs():
     app = an_app(ScriptedSource(clock=FakeClock()))
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.press("2")
-        app.scan = replace(a_view(ScanState.COMPLETE), types=types)
+        app.session.scan = replace(a_view(ScanState.COMPLETE), types=types)
         await until(pilot, lambda: "graphdata" in "\n".join(rows(app)))
         line = next(row for row in rows(app) if "graphdata" in row)
         assert "string 4.0K" in line

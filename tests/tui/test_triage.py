@@ -29,7 +29,7 @@ FINDINGS = tuple(
 async def shown(source, size=(80, 24)):
     app = an_app(source)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.reading is not None and len(app.reading.samples) > 1)
+        await until(pilot, lambda: app.session.reading is not None and len(app.session.reading.samples) > 1)
         await pilot.pause()
         return screen_text(app)
 
@@ -85,8 +85,8 @@ async def test_figures_from_before_a_failure_stay_and_are_marked():
 async def test_findings_scroll_explain_and_lead_to_their_pane():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        app.frozen = True
-        findings = app.panes["triage"].findings
+        app.main.frozen = True
+        findings = app.main.panes["triage"].findings
         findings.show(FINDINGS)
         await pilot.press(*["j"] * 11)
         await pilot.pause()
@@ -98,14 +98,14 @@ async def test_findings_scroll_explain_and_lead_to_their_pane():
         assert "Do 11" in screen_text(app)
         await pilot.press("m")
         await pilot.pause()
-        assert app.pane == "limits"
+        assert app.main.pane == "limits"
 
 
 async def test_a_finding_that_is_mended_nowhere_here_offers_no_way_there():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        app.frozen = True
-        findings = app.panes["triage"].findings
+        app.main.frozen = True
+        findings = app.main.panes["triage"].findings
         findings.show((FINDINGS[0], Finding("told", Level.OK, "Only told", "", evidence=("One.", "Two."))))
         await until(pilot, lambda: "m mend" in rows(app)[-1])
         await pilot.press("down")
@@ -115,7 +115,7 @@ async def test_a_finding_that_is_mended_nowhere_here_offers_no_way_there():
         assert "m mend" not in rows(app)[-1]
         await pilot.press("m", "escape")
         await pilot.pause()
-        assert app.pane == "triage"
+        assert app.main.pane == "triage"
         findings.show(())
         await until(pilot, lambda: "Enter explain" not in rows(app)[-1])
 
@@ -162,7 +162,7 @@ async def test_what_this_user_may_not_read_is_said_and_not_taken_for_nothing():
         text = screen_text(app)
         assert "Not readable here: keys, sizes of keys, clients and settings" in text
         assert "CLIENT LIST is refused here: this user has no permissions to run the 'client list' command" in text
-        while app.active_pane.findings.current.id != "not-readable":
+        while app.main.active_pane.findings.current.id != "not-readable":
             await pilot.press("down")
         await pilot.press("enter")
         await until(pilot, lambda: "SCAN is refused (this user" in screen_text(app))
@@ -187,8 +187,8 @@ async def test_clients_that_were_not_listed_yet_are_no_refusal():
 async def test_values_that_were_not_looked_into_are_told(read, told):
     app = an_app()
     async with app.run_test(size=(120, 36)) as pilot:
-        app.scanner.values = (FamilySample(b"page:*", "string", 4, value_bytes=read),)
-        await until(pilot, lambda: app.reading is not None and len(app.reading.samples) > 2)
+        app.session.scanner.values = (FamilySample(b"page:*", "string", 4, value_bytes=read),)
+        await until(pilot, lambda: app.session.reading is not None and len(app.session.reading.samples) > 2)
         await until(pilot, lambda: ("Values not sampled" in screen_text(app)) is told)
 
 
@@ -199,8 +199,8 @@ async def test_findings_of_one_kind_are_each_reached_by_the_cursor():
     )
     app = an_app()
     async with app.run_test(size=(120, 36)) as pilot:
-        app.frozen = True
-        findings = app.panes["triage"].findings
+        app.main.frozen = True
+        findings = app.main.panes["triage"].findings
         for n, one in enumerate(alike):
             findings.show(alike)
             assert findings.current == one
@@ -231,7 +231,7 @@ def with_memory(**changes):
 async def shown_after(source):
     app = an_app(source)
     async with app.run_test(size=(120, 36)) as pilot:
-        await until(pilot, lambda: app.reading is not None and app.reading.verdict is not None)
+        await until(pilot, lambda: app.session.reading is not None and app.session.reading.verdict is not None)
         await pilot.pause()
         return screen_text(app)
 
@@ -240,7 +240,7 @@ async def test_a_finding_longer_than_the_screen_scrolls_to_its_end():
     evidence = tuple(f"evidence number {n}" for n in range(60))
     app = an_app(ScriptedSource(clock=FakeClock()))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.reading is not None and app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
         app.push_screen(FindingScreen(Finding("long", Level.WARNING, "A long one", "Read it all", evidence)))
         await until(pilot, lambda: "lines 1 to 22 of" in screen_text(app))
         assert "evidence number 59" not in screen_text(app)
@@ -266,15 +266,15 @@ async def test_after_hogs_was_sorted_by_db_a_scan_of_one_database_is_shown():
     )
     app = an_app(ScriptedSource(clock=FakeClock()))
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: app.reading is not None and app.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
         await pilot.press("2")
-        app.scan = both
+        app.session.scan = both
         await pilot.pause()
-        tables = app.panes["hogs"].tables
+        tables = app.main.panes["hogs"].tables
         for table in (tables.keys, tables.patterns):
             assert [column.id for column in table.model.columns if column.id == "db"] == ["db"]
             table.sort_by("db")
-        app.scan = alone
+        app.session.scan = alone
         await pilot.pause()
         for table in (tables.keys, tables.patterns):
             assert table.model.sort == "size"
@@ -287,10 +287,10 @@ async def test_a_verdict_that_the_header_has_to_cut_can_be_read_in_full(size):
     verdict = Verdict(Level.WARNING, reason, "long", evidence=("proof",), first_step="Look at it")
     app = an_app(ScriptedSource(clock=FakeClock()))
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.reading is not None and app.reading.verdict is not None)
-        app.action_freeze()
-        app.reading = replace(app.reading, verdict=verdict)
-        app.header.show(app.reading, app.pane, frozen=True)
+        await until(pilot, lambda: app.session.reading is not None and app.session.reading.verdict is not None)
+        app.main.action_freeze()
+        app.session.reading = replace(app.session.reading, verdict=verdict)
+        app.main.header.show(app.session.reading, app.main.pane, frozen=True)
         await until(pilot, lambda: "~ V: all" in screen_text(app))
         await pilot.press("V")
         await until(pilot, lambda: isinstance(app.screen, VerdictScreen) and "word0" in screen_text(app))

@@ -4,7 +4,7 @@ On a slow link a split escape sequence arrives as letters and digits, so none of
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, Generic, TypeVar, cast
+from typing import ClassVar, Generic, TypeVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -19,7 +19,7 @@ from textual.widgets import Input
 from redis_oom_tui.tui.dialogs.controls import PushButton
 from redis_oom_tui.tui.drawing import Line, clip
 from redis_oom_tui.tui.glyphs import ASCII
-from redis_oom_tui.tui.host import Host
+from redis_oom_tui.tui.host import Host, host_of
 from redis_oom_tui.tui.widgets.fields import Field, LabelledField
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 from redis_oom_tui.tui.widgets.scrolling import ScrollingText
@@ -43,7 +43,7 @@ class InputGuard(ModalScreen[T | None], Generic[T]):
     @property
     def host(self) -> Host:
         """The app, as far as it is known here."""
-        return cast("Host", self.app)
+        return host_of(self)
 
     def on_mount(self) -> None:
         """Begin to listen after the first moment."""
@@ -97,7 +97,7 @@ class Box(Vertical):
         columns, rows = self.app.size
         plain = rows < _BORDERED_FROM
         self.set_class(plain, "-plain")
-        self.set_class(cast("Host", self.app).pen.glyphs is ASCII, "-ascii")
+        self.set_class(host_of(self).pen.glyphs is ASCII, "-ascii")
         width = columns if plain else min(columns, _WIDEST)
         self.styles.width = width
         fields = self.query_one("#fields")

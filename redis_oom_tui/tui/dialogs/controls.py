@@ -1,14 +1,12 @@
 """What answers a dialog: buttons, toggles and fields, each of one line."""
 
-from typing import cast
-
 from textual import events
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button, Checkbox
 
 from redis_oom_tui.formatting.sanitize import cells
-from redis_oom_tui.tui.host import Host
+from redis_oom_tui.tui.host import host_of
 
 
 class Guarded(Widget):
@@ -60,7 +58,7 @@ class Toggle(Guarded, Checkbox, can_focus=True):
 
     def render(self) -> Content:
         """A box with a cross in it, or none; marked where it has the focus, as colour alone tells nobody."""
-        edge = cast("Host", self.app).pen.glyphs.cursor if self.has_focus else " "
+        edge = host_of(self).pen.glyphs.cursor if self.has_focus else " "
         return Content(f"{edge}[{'x' if self.value else ' '}] ") + Content(str(self.label))
 
     def turn_off(self) -> None:

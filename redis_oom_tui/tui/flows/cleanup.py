@@ -38,7 +38,7 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
             await plan(actions, planning, hidden=request.hidden)
         case messages.BuildEmergency():
             planning = actions.operator.emergency()
-            actions.app.action_show_pane("cleanup")
+            actions.app.main.action_show_pane("cleanup")
             await plan(actions, planning)
         case messages.RunPlan():
             await run(actions, request.plan, hidden=request.hidden)
@@ -117,7 +117,7 @@ async def restore(actions: ActionController, path: Path | None) -> None:
     question = restore_question(str(path), actions.where, backup, actions.snapshot, inspection)
     if await actions.ask(ConfirmDialog(question)) is None:
         return
-    actions.app.action_show_pane("cleanup")
+    actions.app.main.action_show_pane("cleanup")
 
     def publish(view: RestoreReport) -> None:
         actions.show_cleanup(CleanupState(Stage.RESTORING, restoring=view))

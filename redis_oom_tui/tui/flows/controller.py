@@ -20,7 +20,7 @@ from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.flows.jobs import BackgroundJobs
 from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, LogState
 from redis_oom_tui.tui.host import Host, Workers
-from redis_oom_tui.tui.messages import ReadHistory
+from redis_oom_tui.tui.messages import ReadHistory, Request
 from redis_oom_tui.tui.profiles import ProfileSession, Switchboard
 from redis_oom_tui.tui.scan_controller import ScanController
 
@@ -37,16 +37,32 @@ class FlowHost(Host, Protocol):
     startup: DeferredStartup
     timeline: AlertHistory
 
+    async def go_to(self, target: ProfileSession) -> None:
+        """Show another server."""
+
 
 class ShownPane(Protocol):
     """The pane on screen, as flows see it."""
 
-    @property
-    def pane(self) -> str:
-        """Its name."""
-
     def actions_changed(self) -> None:
         """What the controller holds has moved on."""
+
+
+class FlowScreen(Protocol):
+    """The screen of the panes, as flows see it."""
+
+    pane: str
+
+    @property
+    def active_pane(self) -> ShownPane:
+        """The pane on screen."""
+
+    @property
+    def marked(self) -> int:
+        """How many rows are marked, in all panes."""
+
+    def action_show_pane(self, pane: str) -> None:
+        """Switch to a pane."""
 
 
 class FlowApp(Workers, Protocol):
@@ -60,17 +76,10 @@ class FlowApp(Workers, Protocol):
         """What is on top: a dialog, where one is open."""
 
     @property
-    def active_pane(self) -> ShownPane:
-        """The pane on screen."""
+    def main(self) -> FlowScreen:
+        """The screen of the panes."""
 
-    @property
-    def marked(self) -> int:
-        """How many rows are marked, in all panes."""
-
-    def action_show_pane(self, pane: str) -> None:
-        """Switch to a pane."""
-
-    def post_message(self, message: ReadHistory) -> bool:
+    def post_message(self, message: Request) -> bool:
         """Ask for something else."""
 
     async def push_screen_wait(self, screen: Dialog[_R]) -> _R | None:
@@ -78,9 +87,6 @@ class FlowApp(Workers, Protocol):
 
     def exit(self, result: int) -> None:
         """Leave."""
-
-    async def go_to(self, session: ProfileSession) -> None:
-        """Show another server."""
 
 
 class ActionController:
@@ -160,7 +166,7 @@ class ActionController:
         except TriageError as error:
             self.host.tell(str(error), bad=True)
         # Who looks at the log while a flow ends sees its end there.
-        if not reads_log and self.app.active_pane.pane == "log":
+        if not reads_log and self.app.main.pane == "log":
             self.app.post_message(ReadHistory())
 
     async def ask(self, dialog: Dialog[_R]) -> _R | None:
@@ -181,20 +187,20 @@ class ActionController:
 
     def tell(self, pane: str, sentence: str, *, bad: bool = False) -> None:
         """Say what came of an action, unless the pane that shows it is the one on screen."""
-        if self.app.active_pane.pane != pane:
+        if self.app.main.pane != pane:
             self.host.tell(sentence, bad=bad)
 
     def show_cleanup(self, state: CleanupState) -> None:
         """The cleanup has moved on."""
         self.cleanup = state
-        self.app.active_pane.actions_changed()
+        self.app.main.active_pane.actions_changed()
 
     def show_limits(self, state: LimitsState) -> None:
         """The settings, or what is known of them, have changed."""
         self.limits = state
-        self.app.active_pane.actions_changed()
+        self.app.main.active_pane.actions_changed()
 
     def show_log(self, state: LogState) -> None:
         """The audit log was read."""
         self.log = state
-        self.app.active_pane.actions_changed()
+        self.app.main.active_pane.actions_changed()

@@ -39,7 +39,7 @@ async def switch(actions: ActionController) -> None:
     except BadInput:
         await session.source.close()
         raise
-    await actions.app.go_to(session)
+    await actions.host.go_to(session)
     actions.host.tell(f"This is {safe_text(name, 40)} now{f'; {left} left behind' if left else ''}.")
 
 
@@ -84,7 +84,7 @@ def _intro(actions: ActionController) -> str:
 
 def _left_behind(actions: ActionController) -> str:
     """What is dropped by going: marks, a plan, a scan."""
-    marked = actions.app.marked
+    marked = actions.app.main.marked
     told = [
         f"{count(marked)} marks" if marked > 1 else "a mark" if marked else "",
         f"the plan of {count(len(actions.cleanup.plan.keys))} keys" if actions.cleanup.plan is not None else "",

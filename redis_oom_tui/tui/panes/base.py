@@ -12,17 +12,18 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.tui.flows.controller import ActionController, FlowHost
+from redis_oom_tui.tui.host import host_of as the_host_of
 
 
 class PaneHost(FlowHost, Protocol):
-    """The app as panes see it."""
+    """The server on screen, as panes see it."""
 
     actions: ActionController
 
 
 def host_of(widget: Widget) -> PaneHost:
-    """The app that `widget` of a pane is in."""
-    return cast("PaneHost", widget.app)
+    """The server on screen, for a widget of a pane."""
+    return cast("PaneHost", the_host_of(widget))
 
 
 class Pane(Vertical, can_focus=True):
@@ -39,7 +40,7 @@ class Pane(Vertical, can_focus=True):
 
     @property
     def host(self) -> PaneHost:
-        """The app, as far as it is known here."""
+        """The server on screen."""
         return host_of(self)
 
     def show_reading(self, reading: ServerState) -> None:

@@ -1,7 +1,7 @@
 """Screens to read: a text that scrolls over the whole terminal, such as the help, the verdict or a finding."""
 
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,7 +12,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.verdict import Finding, Verdict
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, wrap
 from redis_oom_tui.tui.header_model import level_role, level_word
-from redis_oom_tui.tui.host import Host
+from redis_oom_tui.tui.host import Host, host_of
 from redis_oom_tui.tui.messages import ApplyRemedy
 from redis_oom_tui.tui.widgets.keybar import KeyBar
 from redis_oom_tui.tui.widgets.scrolling import ScrollingText
@@ -29,8 +29,8 @@ class ReaderScreen(ModalScreen[None]):
 
     @property
     def host(self) -> Host:
-        """The app, as far as it is known here."""
-        return cast("Host", self.app)
+        """The server on screen."""
+        return host_of(self)
 
     def text(self, width: int) -> Sequence[Line]:
         """All that there is to read."""

@@ -45,7 +45,7 @@ class Header(LineWidget):
         """A click on a pane's name shows it, one on the verdict all of that."""
         row = 1 if self.size.height >= 5 else 0
         if row < event.y < self.size.height - 1:
-            await self.run_action("app.show_verdict")
+            await self.run_action("screen.show_verdict")
         if event.y != row:
             return
         x = 0

@@ -1,7 +1,6 @@
 """The one way to the screen for what this product draws: lines of (text, role), of which only changed ones repaint."""
 
 from collections.abc import Sequence
-from typing import cast
 
 from rich.segment import Segment
 from textual import events
@@ -11,7 +10,7 @@ from textual.widget import Widget
 
 from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.tui.drawing import DrawStyle, Line
-from redis_oom_tui.tui.host import Host
+from redis_oom_tui.tui.host import Host, host_of
 from redis_oom_tui.tui.themes import ScreenTheme
 
 
@@ -27,8 +26,8 @@ class LineWidget(Widget):
 
     @property
     def host(self) -> Host:
-        """The app, as far as it is known here."""
-        return cast("Host", self.app)
+        """The server on screen."""
+        return host_of(self)
 
     @property
     def look(self) -> ScreenTheme:

@@ -1,6 +1,5 @@
-"""What the application is to any terminal: looks, what goes down the line, messages to the user, and how it ends."""
+"""An app that sends only what changed, wears its themes, and gives the terminal back however it ends."""
 
-from pathlib import Path
 from typing import ClassVar
 
 from rich.console import RenderableType
@@ -8,28 +7,22 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.driver import Driver
-from textual.events import Event, Key
+from textual.events import Resize
 from textual.screen import Screen
-from textual.timer import Timer
 from textual.widgets import Input
 
 from redis_oom_tui.models.config import ScreenOptions
-from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.glyphs import FULL, glyphs
 from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.terminal.output import TerminalOutput
 from redis_oom_tui.tui.terminal.splash import SplashScreen
 from redis_oom_tui.tui.themes import LOOKS, ScreenTheme
-from redis_oom_tui.tui.widgets.keybar import KeyBar
-
-_MESSAGE_SECONDS = 10.0
 
 
-class BaseApp(App[int]):
-    """An app that knows nothing of servers: `ServerSession` stands on it."""
+class TerminalApp(App[int]):
+    """Knows the terminal and how things look there, and nothing of servers. All of `safe_run.SafeApp` but `serve`."""
 
-    CSS_PATH = Path(__file__).with_name("styles.tcss")
     TITLE = "redis-oom-tui"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -38,31 +31,26 @@ class BaseApp(App[int]):
     ]
 
     def __init__(
-        self,
-        *,
-        options: ScreenOptions | None = None,
-        appearance: Appearance | None = None,
-        clock: Clock | None = None,
-        driver_class: type[Driver] | None = None,
+        self, options: ScreenOptions, appearance: Appearance, *, driver_class: type[Driver] | None = None
     ) -> None:
-        self.appearance = appearance or Appearance()
-        look = LOOKS[self.appearance.look]
+        self.options, self.appearance = options, appearance
         # Said at construction: a look of the terminal's own colours set later is black on black under NO_COLOR.
-        super().__init__(driver_class=driver_class, ansi_color=look.theme.ansi)
+        super().__init__(driver_class=driver_class, ansi_color=LOOKS[appearance.look].theme.ansi)
         for known in LOOKS.values():
             self.register_theme(known.theme)
-        self.theme = self.appearance.look
-        self.options = options or ScreenOptions()
-        self.clock = clock or Clock()
-        self.output = TerminalOutput(self, enabled=self.options.diff, is_laid_out=lambda: self.is_laid_out)
+        self.theme = appearance.look
+        self.output = TerminalOutput(self, enabled=options.diff, is_laid_out=lambda: self.is_laid_out)
         self.splash: SplashScreen | None = None
-        self.keys = KeyBar()
-        self._message_timer: Timer | None = None
-        self._glyphs = glyphs(self.appearance.glyphs)
+        self._glyphs = glyphs(appearance.glyphs)
 
     def on_mount(self) -> None:
         """After a suspension the terminal shows something else."""
         self.app_resume_signal.subscribe(self, lambda _: self.action_repaint())
+
+    def on_resize(self, event: Resize) -> None:
+        """Also where it has the size of before again: it may have had another meanwhile, and lost what stood there."""
+        del event
+        self.output.forget()
 
     @property
     def is_laid_out(self) -> bool:
@@ -71,13 +59,18 @@ class BaseApp(App[int]):
 
     @property
     def look(self) -> ScreenTheme:
-        """The look in use."""
+        """The theme in use."""
         return LOOKS.get(self.theme, LOOKS["dark"])
 
     @property
     def pen(self) -> DrawStyle:
         """What bars are drawn with."""
         return DrawStyle(self._glyphs, self.look.tracks and self._glyphs is FULL)
+
+    def set_theme(self, name: str) -> None:
+        """Change the theme."""
+        self.ansi_color = LOOKS[name].theme.ansi
+        self.theme = name
 
     def action_repaint(self) -> None:
         """Paint everything anew, for when something else wrote over it."""
@@ -94,20 +87,15 @@ class BaseApp(App[int]):
         for line in self.screen.query(Input):
             line.cursor_blink = False
 
-    def set_theme(self, look: str) -> None:
-        """Change the look."""
-        self.ansi_color = LOOKS[look].theme.ansi
-        self.theme = look
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Send what changed; Textual's own way where that is not to be had."""
+        if not self.output.display(screen, renderable):
+            super()._display(screen, renderable)
 
     @property
     def crash(self) -> BaseException | None:
         """The defect that ended the app."""
         return self._exception
-
-    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Send what changed; Textual's own way where that is not to be had."""
-        if not self.output.display(screen, renderable):
-            super()._display(screen, renderable)
 
     def leave(self, code: int) -> None:
         """End in good order, from any thread or a signal handler."""
@@ -122,18 +110,3 @@ class BaseApp(App[int]):
 
     def _fatal_error(self) -> None:
         self.panic()
-
-    def tell(self, sentence: str, *, bad: bool = False) -> None:
-        """Answer an action of the user in one sentence, shown until the next key, ten seconds at most."""
-        self.keys.say(sentence, "crit" if bad else "ok")
-        if self._message_timer is not None:
-            self._message_timer.stop()
-        self._message_timer = self.set_timer(_MESSAGE_SECONDS, self.keys.hush)
-
-    async def on_event(self, event: Event) -> None:
-        """Any key ends a message, then does what it does."""
-        if isinstance(event, Key) and self._message_timer is not None:
-            self._message_timer.stop()
-            self._message_timer = None
-            self.keys.hush()
-        await super().on_event(event)

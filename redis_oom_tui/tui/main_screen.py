@@ -1,0 +1,154 @@
+"""The screen of the five panes: the header over them, the key line below, and the keys that move between them."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher
+
+from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.monitor.state import Link, ServerState
+from redis_oom_tui.tui.header_model import PANES, shown_verdict
+from redis_oom_tui.tui.messages import BuildEmergency, PickProfile
+from redis_oom_tui.tui.panes.base import Pane, host_of
+from redis_oom_tui.tui.panes.cleanup import CleanupPane
+from redis_oom_tui.tui.panes.hogs import HogsPane
+from redis_oom_tui.tui.panes.limits import LimitsPane
+from redis_oom_tui.tui.panes.log import LogPane
+from redis_oom_tui.tui.panes.triage import TriagePane
+from redis_oom_tui.tui.screens.help import HelpScreen
+from redis_oom_tui.tui.screens.reader import VerdictScreen
+from redis_oom_tui.tui.widgets.header import Header
+from redis_oom_tui.tui.widgets.keybar import KeyBar
+
+_KINDS: tuple[type[Pane], ...] = (TriagePane, HogsPane, LimitsPane, CleanupPane, LogPane)
+
+
+def _new_panes() -> dict[str, Pane]:
+    return {kind.pane: kind(id=kind.pane) for kind in _KINDS}
+
+
+class MainScreen(Screen[None]):
+    """Draws what is known of the server in the pane that is shown; the others are drawn when they come back."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"show_pane('{name}')", f"Show {name}", show=False, id=f"pane.{name}")
+            for number, name in enumerate(PANES, 1)
+        ),
+        Binding("right_square_bracket", "next_pane(1)", "Next pane", show=False, id="pane.next"),
+        Binding("left_square_bracket", "next_pane(-1)", "Previous pane", show=False, id="pane.previous"),
+        Binding("f", "freeze", "freeze", id="freeze", tooltip="Hold the screen still; polling goes on"),
+        Binding(
+            "E", "emergency(True)", "emergency", id="emergency", tooltip="The prepared cleanup, to look at; asks later"
+        ),
+        Binding("E", "emergency(False)", "Why there is no emergency cleanup", show=False, id="emergency.none"),
+        Binding("P", "profiles", "Another server", show=False, id="profiles", tooltip="Go to the server of a profile"),
+        Binding("V", "show_verdict", "Verdict in full", show=False, id="verdict", tooltip="The verdict in full"),
+        Binding("question_mark,f1", "show_help", "help", id="help", tooltip="All keys, and the safety rules"),
+        Binding("escape", "back", "Back one step", show=False, id="back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pane = PANES[0]
+        self.frozen = False
+        self.header, self.keys = Header(), KeyBar()
+        self.switcher = ContentSwitcher(initial=PANES[0])
+        self.panes = _new_panes()
+
+    def widgets(self) -> ComposeResult:
+        """Header, panes, keys: composed by the app, so that all are there before it begins."""
+        yield self.header
+        with self.switcher:
+            yield from self.panes.values()
+        yield self.keys
+
+    def begin(self) -> None:
+        """Take the first keys. Figures that are late show their age, second by second."""
+        self.set_interval(1.0, self.header.redraw)
+        self.active_pane.entered()
+
+    @property
+    def active_pane(self) -> Pane:
+        """The pane on screen."""
+        return self.panes[self.pane]
+
+    @property
+    def marked(self) -> int:
+        """How many rows are marked, in all panes."""
+        return sum(pane.marked for pane in self.panes.values())
+
+    def show_reading(self, reading: ServerState) -> None:
+        """Draw a new state of the server, unless the screen is frozen and the server answers."""
+        if self.frozen and reading.link is Link.LIVE:
+            return
+        with self.app.batch_update():
+            self.header.show(reading, self.pane, frozen=self.frozen)
+            self.active_pane.show_reading(reading)
+
+    def show_scan(self, view: ScanView | None) -> None:
+        """Draw the scan as it stands, unless the screen is frozen."""
+        if not self.frozen:
+            self.active_pane.show_scan(view)
+
+    def _redraw(self) -> None:
+        host = host_of(self)
+        if host.reading is not None:
+            self.header.show(host.reading, self.pane, frozen=self.frozen)
+            self.active_pane.show_reading(host.reading)
+        self.active_pane.show_scan(host.scan)
+
+    async def renew(self) -> None:
+        """Put new panes in the place of these, which are of another server."""
+        self.panes, self.frozen = _new_panes(), False
+        for name, pane in self.panes.items():
+            pane.display = name == self.pane
+        await self.switcher.remove_children()
+        await self.switcher.mount(*self.panes.values())
+
+    def action_show_pane(self, pane: str) -> None:
+        """Switch to a pane."""
+        self.pane = self.switcher.current = pane
+        self._redraw()
+        self.active_pane.entered()
+
+    def action_next_pane(self, step: int) -> None:
+        """Switch to the neighbouring pane, round the corner too."""
+        self.action_show_pane(PANES[(PANES.index(self.pane) + step) % len(PANES)])
+
+    def action_freeze(self) -> None:
+        """Hold the screen still, or let it go on."""
+        self.frozen = not self.frozen
+        self._redraw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The footer shows the emergency key only where a plan is prepared; elsewhere the key says why not."""
+        if action == "emergency":
+            return parameters == (host_of(self).actions.why_not(Action.EMERGENCY) is None,)
+        return super().check_action(action, parameters)
+
+    def action_emergency(self, prepared: bool) -> None:
+        """Look for what the prepared cleanup would take; running it is another question. Without one, say why."""
+        del prepared
+        self.post_message(BuildEmergency())
+
+    def action_profiles(self) -> None:
+        """Pick the server of another profile."""
+        self.post_message(PickProfile())
+
+    def action_show_help(self) -> None:
+        """All keys, and the safety rules."""
+        self.app.push_screen(HelpScreen())
+
+    def action_show_verdict(self) -> None:
+        """The verdict in full: what the header may have to cut."""
+        reading = host_of(self).reading
+        if reading is not None:
+            self.app.push_screen(VerdictScreen(shown_verdict(reading)))
+
+    async def action_back(self) -> None:
+        """Undo one step inside the pane."""
+        self.active_pane.back()
