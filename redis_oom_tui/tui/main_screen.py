@@ -145,9 +145,8 @@ class MainScreen(Screen[None]):
 
     def action_show_verdict(self) -> None:
         """The verdict in full: what the header may have to cut."""
-        reading = host_of(self).reading
-        if reading is not None:
-            self.app.push_screen(VerdictScreen(shown_verdict(reading)))
+        if self.header.reading is not None:
+            self.app.push_screen(VerdictScreen(shown_verdict(self.header.reading)))
 
     async def action_back(self) -> None:
         """Undo one step inside the pane."""
