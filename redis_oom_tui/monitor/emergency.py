@@ -21,6 +21,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.state import ServerState
+from redis_oom_tui.monitor.watch import Listener
 from redis_oom_tui.ports import Operator, Planning, PlanRun
 from redis_oom_tui.rules import emergency as bounds
 from redis_oom_tui.rules.alerts import AlertBook, figures
@@ -71,11 +72,13 @@ def armed(option: str | None, emergency: Emergency, *, dry_run: bool, read_only:
     return True
 
 
-class EmergencyCleanup:
-    """Runs `job` once the state has been critical for long enough. A `Listener`.
+class EmergencyCleanup(Listener):
+    """Runs `job` once the state has been critical for long enough.
 
     `log` takes what it says, `tell` an event that hooks should hear of.
     """
+
+    name = "the emergency cleanup"
 
     def __init__(
         self,
@@ -87,7 +90,6 @@ class EmergencyCleanup:
         log: Callable[[Note], None],
         tell: Callable[[Event], None],
     ) -> None:
-        self.name = "the emergency cleanup"
         self._job = job
         self._book = book
         self._ledger = ledger
@@ -125,9 +127,6 @@ class EmergencyCleanup:
         if lasted and sample.rising in _SEVERE and now >= self._next_at and not self._busy:
             self._due = state
             self._wake.set()
-
-    def on_event(self, event: Event) -> None:
-        """It goes by looks, not by events."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Clean up whenever it is due, until `stop` is set; a run under way is then ended at the edge of its batch."""

@@ -18,7 +18,7 @@ from redis_oom_tui.models.config import HookSettings
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.monitor.state import ServerState
+from redis_oom_tui.monitor.watch import Listener
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 
 WAITING_EVENTS = 100
@@ -47,8 +47,8 @@ class DeliveryCounts(Struct):
     dropped: int = 0
 
 
-class HookQueue:
-    """Delivers to one hook. A `Listener`: the loop tells it, and never waits for it.
+class HookQueue(Listener):
+    """Delivers to one hook. The watch never waits for it.
 
     At most WAITING_EVENTS wait; then the oldest falls out, which is logged. `burst` deliveries are free, further ones
     keep `min_gap_seconds` between them.
@@ -74,9 +74,6 @@ class HookQueue:
         self._arrived = asyncio.Event()
         self._allowance = float(settings.burst)
         self._counted_at = clock.monotonic()
-
-    def on_state(self, state: ServerState) -> None:
-        """Looks are not delivered."""
 
     def on_event(self, event: Event) -> None:
         """Put the event in the queue, if it is of a kind that the hook is told of."""

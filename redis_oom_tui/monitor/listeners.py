@@ -9,23 +9,25 @@ from contextlib import AbstractAsyncContextManager
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
-from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.state import ServerState
+from redis_oom_tui.monitor.watch import Listener
 from redis_oom_tui.ports import Source
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 
 _NAMED = 5
 
 
-class Scanning:
-    """Scans every `every_seconds`, from the first answer on. A `Listener`; `take` is given each scan that ended.
+class Scanning(Listener):
+    """Scans every `every_seconds`, from the first answer on; `take` is given each scan that ended.
 
     `connect` gives a source of its own for each scan, and lets go of it.
     """
+
+    name = "the scan beside the watch"
 
     def __init__(
         self,
@@ -37,7 +39,6 @@ class Scanning:
         log: Callable[[Note], None],
         take: Callable[[ScanView], None],
     ) -> None:
-        self.name = "the scan beside the watch"
         self._connect = connect
         self._every = every_seconds
         self._clock = clock
@@ -52,9 +53,6 @@ class Scanning:
             self._answered.set()
         else:
             self._answered.clear()
-
-    def on_event(self, event: Event) -> None:
-        """It goes by the clock, not by events."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Scan until `stop` is set; a scan under way then ends after its page."""
@@ -125,13 +123,14 @@ def _figures(view: ScanView) -> dict[str, object]:
     }
 
 
-class Service:
-    """Tells systemd by its notification socket. A `Listener`; each look is a sign of life for WatchdogSec."""
+class Service(Listener):
+    """Tells systemd by its notification socket; each tick is a sign of life for WatchdogSec."""
+
+    name = "the word to systemd"
 
     def __init__(self, address: str) -> None:
         # A leading @ stands for the NUL of an abstract socket (sd_notify(3)).
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        self.name = "the word to systemd"
         self._ready = False
 
     @classmethod
@@ -145,9 +144,6 @@ class Service:
         alive = "WATCHDOG=1" if self._ready else "READY=1\nWATCHDOG=1"
         self._ready = True
         self._tell(f"{alive}\nSTATUS={state.verdict_now.level.value}: {safe_text(state.verdict_now.reason, 400)}")
-
-    def on_event(self, event: Event) -> None:
-        """Looks say enough."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Say that it ends once it was asked to."""

@@ -26,6 +26,7 @@ from redis_oom_tui.models.trend import Forecast
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.output import Note, aside
 from redis_oom_tui.monitor.state import ServerState
+from redis_oom_tui.monitor.watch import Listener
 from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.rules.policies import is_allkeys, is_known
 
@@ -44,8 +45,10 @@ class Exposed(Struct, frozen=True):
     scan: ScanView | None = None
 
 
-class Metrics:
-    """The exposed value as Prometheus sees it. A `Listener`, and what `prometheus_client` calls a collector."""
+class Metrics(Listener):
+    """The exposed value as Prometheus sees it: what `prometheus_client` calls a collector."""
+
+    name = "the metrics"
 
     def __init__(self, book: AlertBook) -> None:
         self._book = book
@@ -67,9 +70,6 @@ class Metrics:
     def scanned(self, view: ScanView) -> None:
         """Expose the patterns of this scan."""
         self._expose(scan=view)
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """There is nothing left to do."""
 
     def collect(self) -> Iterator[Metric]:
         """Every family of metrics, by what is known now."""
@@ -195,11 +195,13 @@ class Endpoint:
         self._thread.join(5)
 
 
-class TextFile:
-    """A file for node_exporter's textfile collector, replaced whole after each look. A `Listener`.
+class TextFile(Listener):
+    """A file for node_exporter's textfile collector, replaced whole after each tick.
 
-    A disk that hangs makes looks fall out of the file; it makes nobody wait. A failure is told when it begins.
+    A disk that hangs makes ticks fall out of the file; it makes nobody wait. A failure is said when it begins.
     """
+
+    name = "the Prometheus file"
 
     def __init__(self, metrics: Metrics, path: Path, log: Callable[[Note], None]) -> None:
         if not path.parent.is_dir():
@@ -219,9 +221,6 @@ class TextFile:
         """The file is due."""
         self._at = state.sample.at
         self._due.set()
-
-    def on_event(self, event: Event) -> None:
-        """Events are in the next file."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write the file whenever it is due, until `stop` is set."""

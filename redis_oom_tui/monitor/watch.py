@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from redis_oom_tui.formatting.sizes import count, duration
 from redis_oom_tui.models.alert import Event, EventKind
@@ -24,8 +23,10 @@ _AGAIN_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 300.0
 
 
-class Listener(Protocol):
-    """Somebody who hears of every tick and event, and who never makes the watch wait."""
+class Listener:
+    """Somebody who hears of every tick and event, and who never makes the watch wait; `name` is for a line."""
+
+    name = "a listener"
 
     def on_state(self, state: ServerState) -> None:
         """A tick has passed. Returns at once."""
@@ -103,7 +104,7 @@ class Monitor:
         broken: BrokenPipeError | BadInput | None = None
         async with asyncio.TaskGroup() as tasks:
             for listener in self._listeners:
-                tasks.create_task(self._keep_running(listener, stop), name=type(listener).__name__)
+                tasks.create_task(self._keep_running(listener, stop), name=listener.name)
             try:
                 await self._poller.run(self._tick, stop)
             except (BrokenPipeError, BadInput) as error:
@@ -142,7 +143,7 @@ class Monitor:
         except TROUBLE as error:
             self._failed_at(listener, what, error)
         else:
-            self._failing.pop((_name(listener), what), None)
+            self._failing.pop((listener.name, what), None)
 
     async def _keep_running(self, listener: Listener, stop: asyncio.Event) -> None:
         """Run it until `stop` is set, and again after a while where it fails: the watch outlives what it runs."""
@@ -163,7 +164,7 @@ class Monitor:
 
     def _failed_at(self, listener: Listener, what: str, error: BaseException) -> None:
         """Say what a listener fails at, once: again only where it succeeded since, or fails for another reason."""
-        name = _name(listener)
+        name = listener.name
         text = f"{name}: {sentence(f'{name} is', error)}"
         if self._failing.get((name, what)) != text:
             self._failing[name, what] = text
@@ -180,8 +181,3 @@ class Monitor:
         alert = Level.UNKNOWN if self._book.lost else self._book.level
         figures = {"looks": self._poller.polls_total, "events": events, "alert": alert.value}
         self._output.note(Note("end", text, self._clock.wall(), figures=figures))
-
-
-def _name(listener: Listener) -> str:
-    """What it is called in a line."""
-    return str(getattr(listener, "name", type(listener).__name__))

@@ -23,7 +23,7 @@ from tests.monitor.scripted import Remembered, Script, TurnedClock, snapshot
 SETTINGS = WatchSettings(interval_seconds=5, hold_seconds=10, quiet_seconds=30, lost_seconds=15)
 
 
-class Recorder:
+class Recorder(Listener):
     """A listener that counts."""
 
     def __init__(self) -> None:

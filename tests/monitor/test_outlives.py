@@ -19,7 +19,7 @@ from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob
 from redis_oom_tui.monitor.hooks import HookQueue
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.monitor.watch import Monitor
+from redis_oom_tui.monitor.watch import Listener, Monitor
 from redis_oom_tui.rules.alerts import AlertBook
 from tests.monitor.scripted import Remembered, Script, TurnedClock, snapshot
 from tests.monitor.test_loop import SETTINGS, Recorder
@@ -37,7 +37,7 @@ named = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error)._
 pytestmark = pytest.mark.defects
 
 
-class Breaks:
+class Breaks(Listener):
     """A listener that fails at one thing, time and again."""
 
     name = "the broken one"
