@@ -13,6 +13,7 @@ from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.cluster import cluster_behind
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import OtherServer
@@ -32,7 +33,7 @@ class Cluster:
     @property
     def name(self) -> str:
         """As plans name it."""
-        return f"the cluster behind {self._source.address}"
+        return cluster_behind(self._source.address)
 
     @property
     def connection(self) -> Connection:

@@ -13,6 +13,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import selection
+from redis_oom_tui.rules.cluster import cluster_behind
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.server.cluster.migrating_slots import newcomers
 from redis_oom_tui.server.cluster.source import ClusterSource
@@ -177,7 +178,7 @@ class ClusterPlanMaker:
                 keys=keys,
                 criteria=self._criteria,
                 made_at=self._wall(),
-                server=f"the cluster behind {self._where}",
+                server=cluster_behind(self._where),
                 run_id=None,
                 keyspace_keys=sum(plan.keyspace_keys for plan in walked),
                 scanned_keys=sum(plan.scanned_keys for plan in walked),

@@ -27,11 +27,23 @@ def _rank(view: NodeView) -> tuple[bool, int, float, str]:
 
 
 def servers_in(snapshot: Snapshot | None, *given: str) -> frozenset[str]:
-    """The names under which actions on what `snapshot` is of were written down: in a cluster, of every node."""
+    """The names under which actions on what `snapshot` is of were written down.
+
+    In a cluster they are those of every node, and of the whole by every node that may have been asked for it.
+    """
     if snapshot is None:
         return frozenset(given)
-    nodes = () if snapshot.fleet is None else snapshot.fleet.nodes
-    return frozenset({*given, str(snapshot.server.address), *(view.name for view in nodes)})
+    nodes = [] if snapshot.fleet is None else [view.name for view in snapshot.fleet.nodes]
+    return frozenset({*given, str(snapshot.server.address), *nodes, *map(cluster_behind, nodes)})
+
+
+def cluster_behind(address: object) -> str:
+    """The name of a whole cluster that was reached by the node at `address`.
+
+    >>> cluster_behind("cache-1:7000")
+    'the cluster behind cache-1:7000'
+    """
+    return f"the cluster behind {address}"
 
 
 def shown(view: ClusterView, before: str = "") -> NodeView | None:
