@@ -112,7 +112,7 @@ def test_what_is_not_allowed_here_is_said_beside_the_advice() -> None:
     assert found["raise-limit"].evidence[-1] == "not available here: CONFIG SET (unknown command 'CONFIG')"
     assert "CONFIG SET is refused here: set it in the provider's console" in found["raise-limit"].advice
     assert found["client-hogs"].evidence[-1] == "not available here: CLIENT KILL (no)"
-    assert not any("not to be had" in text for text in told(look(used=960 * MIB))["raise-limit"].evidence)
+    assert not any("not available" in text for text in told(look(used=960 * MIB))["raise-limit"].evidence)
 
 
 def test_a_hostile_client_name_is_harmless() -> None:
