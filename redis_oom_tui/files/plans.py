@@ -42,8 +42,8 @@ _OTHER_CLOCK = (
 _LONGEST_HEAD = 16 * MIB
 
 
-class _Criteria(Struct):
-    """Criteria in JSON; marked keys are only counted."""
+class _Criteria(Struct, kw_only=True):
+    """Criteria in JSON, names as `escape_exact` writes them; marked keys are only counted."""
 
     patterns: tuple[str, ...]
     types: tuple[str, ...]
@@ -51,15 +51,15 @@ class _Criteria(Struct):
     idle_over_seconds: Count | None
     ttl: TtlFilter
     larger_than_bytes: Count | None
+    marked_keys: Count = 0
     max_keys: Count | None
     max_bytes: Count | None
     order: Order
-    marked_keys: Count = 0
     # Files of before it was written have none.
     key_patterns: tuple[dict[str, Any], ...] = ()
 
 
-class _Head(Struct):
+class _Head(Struct, kw_only=True):
     """The first line of a plan."""
 
     format: str
@@ -78,9 +78,18 @@ class _Head(Struct):
     matched_bytes: Count
     complete: bool
     flags: tuple[str, ...]
-    criteria: _Criteria
     # Files of before it was written have none.
     limit_bytes: Count | UnsetType | None = UNSET
+    criteria: _Criteria
+
+
+# What stands in the file as in the plan, and in its criteria.
+_SAME = tuple(
+    name for name in _Head.__struct_fields__ if name not in ("format", "keys", "bytes", "limit_bytes", "criteria")
+)
+_SAME_CRITERIA = tuple(
+    name for name in _Criteria.__struct_fields__ if name not in ("patterns", "marked_keys", "key_patterns")
+)
 
 
 class _Row(Struct, array_like=True, forbid_unknown_fields=True):
@@ -182,84 +191,45 @@ def _document(plan: Plan) -> Iterator[bytes]:
         yield encoded(key_fields(key)) + b"\n"
 
 
-def _head(plan: Plan) -> dict[str, Any]:
-    return {
+def _head(plan: Plan) -> _Head:
+    return _Head(
         # A plan that an earlier version saved keeps its hash: a run of it that was interrupted goes on by that.
-        "format": _FIRST_FORMAT if first_fingerprint(plan) == plan.hash else _FORMAT,
-        "hash": plan.hash,
-        "made_at": plan.made_at,
-        "server": plan.server,
-        "run_id": plan.run_id,
-        "role": plan.role,
-        "deed": plan.operation.value,
-        "expire_seconds": plan.expire_seconds,
-        "keys": len(plan.keys),
-        "bytes": known_bytes(plan.size, len(plan.keys)),
-        "keyspace_keys": plan.keyspace_keys,
-        "scanned_keys": plan.scanned_keys,
-        "matched_keys": plan.matched_keys,
-        "matched_bytes": plan.matched_bytes,
-        "complete": plan.complete,
-        "flags": list(plan.flags),
-        "limit_bytes": plan.limit_bytes,
-        "criteria": criteria_fields(plan.criteria),
-    }
+        format=_FIRST_FORMAT if first_fingerprint(plan) == plan.hash else _FORMAT,
+        keys=len(plan.keys),
+        bytes=known_bytes(plan.size, len(plan.keys)),
+        limit_bytes=plan.limit_bytes,
+        criteria=_criteria(plan.criteria),
+        **{name: getattr(plan, name) for name in _SAME},
+    )
+
+
+def _criteria(criteria: Criteria) -> _Criteria:
+    return _Criteria(
+        patterns=tuple(map(escape_exact, criteria.patterns)),
+        marked_keys=len(criteria.keys),
+        key_patterns=tuple(map(pattern_text.fields, criteria.key_patterns)),
+        **{name: getattr(criteria, name) for name in _SAME_CRITERIA},
+    )
 
 
 def criteria_fields(criteria: Criteria) -> dict[str, Any]:
-    """Criteria as plain values, for a plan's file, the audit file and --json; marked keys are only counted."""
-    return {
-        "patterns": [escape_exact(pattern) for pattern in criteria.patterns],
-        "types": list(criteria.types),
-        "databases": None if criteria.databases is None else list(criteria.databases),
-        "idle_over_seconds": criteria.idle_over_seconds,
-        "ttl": criteria.ttl.value,
-        "larger_than_bytes": criteria.larger_than_bytes,
-        "marked_keys": len(criteria.keys),
-        "max_keys": criteria.max_keys,
-        "max_bytes": criteria.max_bytes,
-        "order": criteria.order.value,
-        "key_patterns": [pattern_text.fields(pattern) for pattern in criteria.key_patterns],
-    }
+    """Criteria as plain values, for the audit file and --json."""
+    fields: dict[str, Any] = msgspec.to_builtins(_criteria(criteria))
+    return fields
 
 
 def _plan(head: _Head, keys: tuple[PlannedKey, ...]) -> Plan:
     if head.keys != len(keys):
         raise Damaged(f"it counts {head.keys} keys, and the file holds {len(keys)}")
     printable(head.hash, head.role, head.run_id or "", *head.criteria.types)
-    return Plan(
-        keys=keys,
-        criteria=_read_criteria(head.criteria),
-        made_at=head.made_at,
-        server=head.server,
-        hash=head.hash,
-        run_id=head.run_id,
-        role=head.role,
-        operation=head.operation,
-        expire_seconds=head.expire_seconds,
-        keyspace_keys=head.keyspace_keys,
-        scanned_keys=head.scanned_keys,
-        matched_keys=head.matched_keys,
-        matched_bytes=head.matched_bytes,
-        complete=head.complete,
-        flags=head.flags,
-        limit_bytes=None if head.limit_bytes is UNSET else head.limit_bytes,
+    criteria = Criteria(
+        patterns=tuple(map(exact_bytes, head.criteria.patterns)),
+        key_patterns=tuple(map(pattern_text.from_fields, head.criteria.key_patterns)),
+        **{name: getattr(head.criteria, name) for name in _SAME_CRITERIA},
     )
-
-
-def _read_criteria(found: _Criteria) -> Criteria:
-    return Criteria(
-        patterns=tuple(map(exact_bytes, found.patterns)),
-        types=found.types,
-        databases=found.databases,
-        idle_over_seconds=found.idle_over_seconds,
-        ttl=found.ttl,
-        larger_than_bytes=found.larger_than_bytes,
-        max_keys=found.max_keys,
-        max_bytes=found.max_bytes,
-        order=found.order,
-        key_patterns=tuple(map(pattern_text.from_fields, found.key_patterns)),
-    )
+    limit_bytes = None if head.limit_bytes is UNSET else head.limit_bytes
+    same = {name: getattr(head, name) for name in _SAME}
+    return Plan(keys=keys, criteria=criteria, limit_bytes=limit_bytes, **same)
 
 
 def _key(line: Line) -> PlannedKey:
