@@ -16,7 +16,7 @@ XINFO STREAM's radix-tree-keys is no better hint for a stream: with so many samp
 elements (0.99-1.13 for plain, uneven and trimmed streams), and what consumers and pending entries hold is not in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
@@ -194,6 +194,8 @@ _TOO_MUCH = 1.10
 _TOO_LITTLE = 0.5
 # Less than this is missing on any server that was just started.
 _NOTHING = 2 * 1024 * 1024
+# Fewer keys tell nothing of their type.
+_FEWEST_SAMPLED = 8
 
 
 def contradiction(held: int, used: tuple[int, int], overhead: int, *, unsized: int = 0, refused: int = 0) -> str | None:
@@ -220,6 +222,27 @@ def contradiction(held: int, used: tuple[int, int], overhead: int, *, unsized: i
     return (
         f"The sizes of the keys explain {percent(held / data)} of the {size(data)} that used_memory holds beyond "
         f"known overheads: MEMORY USAGE {why}."
+    )
+
+
+def corrected_total(told: Mapping[str, int], sample: Mapping[str, tuple[int, int, int]]) -> str | None:
+    """What all keys hold by a `sample` that was measured as a whole; `told` are the sums of MEMORY USAGE by type.
+
+    `sample` has by type how many keys, what they hold, and what their first elements told.
+
+    >>> corrected_total({"hash": 2_000_000, "string": 500_000}, {"hash": (120, 950_000, 500_000)})
+    'Measured as a whole, 120 of the collections hold 1.9 times what their first elements told: by that all keys \
+hold about 4.1 MiB.'
+    """
+    known = {kind: (held, first) for kind, (keys, held, first) in sample.items() if keys >= _FEWEST_SAMPLED and first}
+    if not known:
+        return None
+    keys = sum(sample[kind][0] for kind in known)
+    times = sum(held for held, _ in known.values()) / sum(first for _, first in known.values())
+    total = sum(size_ * known[kind][0] // known[kind][1] if kind in known else size_ for kind, size_ in told.items())
+    return (
+        f"Measured as a whole, {count(keys)} of the collections hold {times:.1f} times what their first elements told: "
+        f"by that all keys hold about {size(total)}."
     )
 
 

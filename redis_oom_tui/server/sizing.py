@@ -36,6 +36,10 @@ LENGTHS: dict[str, bytes] = {
 _FEW_SAMPLES = 4000
 _SAMPLES_A_CALL = 16_000
 _KEYS_A_CALL = 128
+# So many are looked at of a key whose length nobody tells, where its size bounds it to that: none of its elements
+# counts for less than 24 bytes, in truth for 38 or more, and each takes up to 0.36 µs (measured with 200,000 elements
+# on Redis 6.2, 7.0, 8.2 and Valkey 9.1: a hash 0.04-0.36, a set 0.03-0.11, a sorted set 0.01). That is 45 ms at most.
+_MOST_BY_SIZE = 200_000
 # A key that turns out to be larger than its first elements told is asked about again.
 _ROUNDS = 3
 
@@ -99,6 +103,9 @@ class Sizer:
             answers.append(SizeAnswer(samples, size))
             if self._judged(key, answers).whole:
                 break
+        if not self._judged(key, answers).whole and (most := _bound_by_size(key, answers)) is not None:
+            (size,) = await self._ask([_usage(key.key, most)])
+            answers += [SizeAnswer(most, size)] if isinstance(size, int) else []
         return self._judged(key, answers)
 
     def _judged(self, key: Known, answers: list[SizeAnswer]) -> Size:
@@ -153,6 +160,14 @@ def _ever_more(key: Known) -> Iterator[int]:
         # The samples of a list or stream are its nodes, which are fewer than its elements.
         if key.elements is None or key.type in ("list", "stream"):
             yield MOST_ELEMENTS
+
+
+def _bound_by_size(key: Known, answers: Sequence[SizeAnswer]) -> int | None:
+    """How many elements `key` has at most by its size, where that is few enough to look at all of them."""
+    if key.elements is not None or key.type not in ("hash", "set", "zset"):
+        return None
+    most = min(enough_samples(key.type, size) for size in (key.answered, *(answer.size for answer in answers)))
+    return most if MOST_ELEMENTS < most <= _MOST_BY_SIZE else None
 
 
 def _parts(keys: Sequence[Known]) -> Iterator[Sequence[Known]]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
@@ -25,6 +25,7 @@ from redis_oom_tui.server.scan.view import ScanProgress, ScanViewBuilder
 from redis_oom_tui.server.scan.workers import ScanWorkers
 
 _CLOSER_EVERY_SECONDS = 0.5
+_Answer = TypeVar("_Answer")
 
 
 class KeyspaceScan:
@@ -167,18 +168,19 @@ class KeyspaceScan:
                 await self._preparation.reckon()
                 if not self._reins.let_go and self._standing.walked_all and self._picture.contradiction() is not None:
                     await self._patiently(closer.finish_all, "MEMORY USAGE")
+                    self._standing.closely = await self._patiently(closer.measured_sample, "MEMORY USAGE")
         finally:
             await closer.close()
             await watchman.close()
 
-    async def _patiently(self, ask: Callable[[], Awaitable[None]], doing: str) -> None:
+    async def _patiently(self, ask: Callable[[], Awaitable[_Answer]], doing: str) -> _Answer:
         """`ask`, and again from where it was while the server carries out nothing. Raises one of `models.errors`."""
 
-        async def asked() -> None:
+        async def asked() -> _Answer:
             with translated(self._server.address, doing):
-                await ask()
+                return await ask()
 
-        await not_busy(asked, lambda: self._reins.let_go)
+        return await not_busy(asked, lambda: self._reins.let_go)
 
     async def _look_closer(self, closer: TopKeyRefiner) -> None:
         """Now and then, at the rows that are new among the largest; what breaks here the walk will meet as well."""

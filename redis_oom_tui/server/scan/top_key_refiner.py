@@ -66,6 +66,20 @@ class TopKeyRefiner:
         """Measure all rows that are kept as well as it goes: the sum of the sizes cannot be true."""
         await self._measure_alone([top for top in self._tally.to_look_at() if self._waits(top)][:_MOST_MEASURED_ROWS])
 
+    async def measured_sample(self) -> dict[str, tuple[int, int, int]]:
+        """Of the sampled collections that could be measured as a whole, by type: how many, what they really hold, and
+        what their first few elements told. Raises redis-py's errors.
+        """
+        found: dict[str, tuple[int, int, int]] = {}
+        for db in {db for db, _ in self._tally.sampled}:
+            mine = [known for where, known in self._tally.sampled if where == db]
+            sizes = await (await self._sizer(db)).together(mine)
+            for known, size in zip(mine, sizes, strict=True):
+                if size.whole and size.size is not None:
+                    keys, held, told = found.get(known.type, (0, 0, 0))
+                    found[known.type] = (keys + 1, held + size.size, told + known.answered)
+        return found
+
     async def close(self) -> None:
         """Let go of the connections."""
         lanes, self._lanes = list(self._lanes.values()), {}

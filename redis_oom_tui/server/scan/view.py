@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import sampling
-from redis_oom_tui.rules.sizing import contradiction, unsized_note
+from redis_oom_tui.rules.sizing import contradiction, corrected_total, unsized_note
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_walked
 from redis_oom_tui.server.timers import ActiveClock
@@ -53,7 +53,8 @@ class ScanProgress(Struct):
     """Where a scan stands, apart from what it has counted: `run_id` is of the server that its cursors belong to, and
     `fair` says that SCAN's order is that of a fair sample. `held` are keys by database where INFO does not tell,
     `used` the least and the most of used_memory, `first` the snapshot that the run began with, `latest` the last,
-    and `held_least` the least number of keys that the server counted since, `lost_at` when it was first lost."""
+    and `held_least` the least number of keys that the server counted since, `lost_at` when it was first lost,
+    `closely` what a sample of collections really holds (see `TopKeyRefiner.measured_sample`)."""
 
     state: ScanState = ScanState.RUNNING
     error: str | None = None
@@ -70,6 +71,7 @@ class ScanProgress(Struct):
     latest: Snapshot | None = None
     held_least: int | None = None
     lost_at: float | None = None
+    closely: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
     @property
     def walked_all(self) -> bool:
@@ -220,7 +222,12 @@ class ScanViewBuilder:
         if standing.used is None or not standing.sized or self._options.filtered or self._options.databases is not None:
             return None
         overhead = 0 if standing.snapshot is None else standing.snapshot.memory.overhead_bytes or tally.floor
-        return contradiction(tally.bytes, standing.used, overhead, unsized=tally.unsized, refused=tally.refused)
+        found = contradiction(tally.bytes, standing.used, overhead, unsized=tally.unsized, refused=tally.refused)
+        if found is None or not standing.closely:
+            return found
+        # What the first elements told: the largest keys were measured closer since.
+        told = {kind.decode("latin-1"): size - tally.corrected[kind] for kind, size in tally.type_bytes.items()}
+        return " ".join(filter(None, (found, corrected_total(told, standing.closely))))
 
     def _explained(self) -> float | None:
         used = self._tally.limit
