@@ -35,14 +35,14 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
     from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 
 
-class Stoppable(Protocol):
+class StoppableJob(Protocol):
     """Work under way: start `run` in a worker that outlives whoever asked; the rest may be called meanwhile."""
 
     def stop(self) -> None:
         """End after the page or batch in flight; what was done or found so far is kept, marked as incomplete."""
 
 
-class Scan(Stoppable, Protocol):
+class Scan(StoppableJob, Protocol):
     """A scan under way. `run` scans; the others may be called while it does, from the same event loop."""
 
     async def run(self) -> ScanView:
@@ -201,7 +201,7 @@ class SeesReplicas(Protocol):
         take a second or two: to be asked seldom, and beside the polls."""
 
 
-class Planning(Stoppable, Protocol):
+class Planning(StoppableJob, Protocol):
     """A plan in the making. `run` searches; `view` and `stop` may be called while it does, from the same event loop."""
 
     async def run(self) -> PlanningView:
@@ -211,7 +211,7 @@ class Planning(Stoppable, Protocol):
         """How far it is."""
 
 
-class PlanRun(Stoppable, Protocol):
+class PlanRun(StoppableJob, Protocol):
     """A plan being carried out. Start `run` in a worker that outlives the dialog that asked for it."""
 
     async def run(self) -> RunView:
@@ -224,7 +224,7 @@ class PlanRun(Stoppable, Protocol):
         """What became of each key, in the plan's order; `only` those of some outcomes."""
 
 
-class Restoring(Stoppable, Protocol):
+class Restoring(StoppableJob, Protocol):
     """A backup being restored."""
 
     async def run(self) -> RestoreReport:

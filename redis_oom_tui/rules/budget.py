@@ -93,7 +93,6 @@ def _need(target: float, needed: int) -> str:
 
 
 def _range(plan: Plan, before: Budget | None) -> tuple[int, int]:
-    """The least and the most that the keys hold."""
     if plan.operation is Operation.EXPIRE or before is None or before.high_bytes is None or before.low_bytes is None:
         return plan.size_range
     return before.low_bytes, before.high_bytes

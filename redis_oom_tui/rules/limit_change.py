@@ -53,7 +53,6 @@ def propose_limit(
 
 
 def _refuses(snapshot: Snapshot) -> bool:
-    """Whether a full server has nothing to evict."""
     memory = snapshot.memory
     return memory.policy == NOEVICTION or (is_volatile(memory.policy) and snapshot.expires == 0)
 
@@ -112,7 +111,6 @@ def _fill(new: int, snapshot: Snapshot) -> str:
 
 
 def _unknown_policy(snapshot: Snapshot) -> str:
-    """Why nobody can say what happens at the limit."""
     policy = snapshot.memory.policy
     return "its policy is not reported" if policy == UNKNOWN else f"this tool does not know its policy {policy}"
 

@@ -189,7 +189,6 @@ def _at(histogram: Sequence[int], shares: Sequence[float]) -> Curve:
 
 
 def _value(step: int) -> int:
-    """The lower end of a step."""
     octave, quarter = divmod(step, _STEPS_A_DOUBLING)
     return 0 if octave == 0 else (4 + quarter) << (octave - 1) >> 2
 
