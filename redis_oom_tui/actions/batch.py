@@ -2,12 +2,11 @@
 
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar, overload
 
-from redis_oom_tui.actions.context import SharedRun
-from redis_oom_tui.actions.losses import Losses
+from redis_oom_tui.actions.context import Losses, SharedRun, asked_again
 from redis_oom_tui.actions.outcomes import LOST_AND_GONE, gone
 from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -52,15 +51,15 @@ class Checks(Sequence[Check]):
         return len(self._positions)
 
     @overload
-    def __getitem__(self, at: int) -> Check: ...
+    def __getitem__(self, index: int) -> Check: ...
 
     @overload
-    def __getitem__(self, at: slice) -> list[Check]: ...
+    def __getitem__(self, index: slice) -> list[Check]: ...
 
-    def __getitem__(self, at: int | slice) -> Check | list[Check]:
-        if isinstance(at, int):
-            return self._check(self._positions[at])
-        return [self._check(position) for position in self._positions[at]]
+    def __getitem__(self, index: int | slice) -> Check | list[Check]:
+        if isinstance(index, int):
+            return self._check(self._positions[index])
+        return [self._check(position) for position in self._positions[index]]
 
 
 class BatchWorker:
@@ -75,7 +74,7 @@ class BatchWorker:
         shared: SharedRun,
         positions: Sequence[int],
         saver: Saver | None,
-        pacer: CallThrottle,
+        throttle: CallThrottle,
         *,
         scripted: bool,
         alone: bool,
@@ -83,9 +82,9 @@ class BatchWorker:
     ) -> None:
         plan = shared.plan
         self._plan = plan
-        self._tally = shared.tally
+        self._table = shared.table
         self._saver = saver
-        self._pacer = pacer
+        self._throttle = throttle
         self._scripted = scripted
         self._alone = alone
         self._copies = copies
@@ -96,7 +95,7 @@ class BatchWorker:
         self._sent_before: set[int] = set()
         self._done = Outcome.DELETED if plan.operation is Operation.DELETE else Outcome.EXPIRING
         self._command = "UNLINK" if plan.operation is Operation.DELETE else "PEXPIREAT"
-        types = {plan.keys[at].type for at in positions} if plan.operation is Operation.DELETE else set()
+        types = {plan.keys[position].type for position in positions} if plan.operation is Operation.DELETE else set()
         self._modules = sorted(safe_text(kind, 20) for kind in types - OWN_TYPES)
         self._refused = 0
         self._acted = self._acted_before = 0
@@ -108,24 +107,24 @@ class BatchWorker:
         keys = self._plan.keys
         batch = list(positions[start : start + most])
         if batch and keys[batch[0]].id.db != keys[batch[-1]].id.db:
-            batch = [at for at in batch if keys[at].id.db == keys[batch[0]].id.db]
+            batch = [position for position in batch if keys[position].id.db == keys[batch[0]].id.db]
         return batch if self._saver is None else self._fitting(batch, self._saver.room)
 
     def _fitting(self, batch: list[int], room: int | None) -> list[int]:
         """The first of `batch` that may be saved at once: no more bytes than both sides hold well."""
         held, most = 0, headroom.at_once(room, SAVE_AT_ONCE)
-        for number, at in enumerate(batch):
-            size = self._plan.keys[at].size
+        for number, position in enumerate(batch):
+            size = self._plan.keys[position].size
             held += size if size is not None else UNKNOWN_SIZE
             if number and held > most:
                 return batch[:number]
         return batch
 
-    def heavy(self, at: int) -> bool:
+    def heavy(self, position: int) -> bool:
         """Whether the key at `at` is better saved when others have made room for its copy."""
         if self._saver is None or self._plan.operation is not Operation.DELETE:
             return False
-        return (self._plan.keys[at].size or 0) > headroom.at_once(self._saver.room, SAVE_AT_ONCE)
+        return (self._plan.keys[position].size or 0) > headroom.at_once(self._saver.room, SAVE_AT_ONCE)
 
     def again(self) -> list[int]:
         """The keys that were kept for want of room, if any has been deleted since they were last tried."""
@@ -134,167 +133,142 @@ class BatchWorker:
         short, self._saver.short = self._saver.short, []
         before, self._acted_before = self._acted_before, self._acted
         keys = self._plan.keys
-        return sorted(short, key=lambda at: (keys[at].id.db, keys[at].size or 0)) if self._acted > before else []
+        return (
+            sorted(short, key=lambda position: (keys[position].id.db, keys[position].size or 0))
+            if self._acted > before
+            else []
+        )
 
     @property
     def saves(self) -> bool:
         """Whether keys are saved before they are acted on."""
         return self._saver is not None
 
-    async def ready(self, line: PinnedConnection, batch: Sequence[int]) -> Ready:
+    async def ready(self, connection: PinnedConnection, batch: Sequence[int]) -> Ready:
         """Save the keys of `batch`, or note their ends, where that is wanted. Those left out have their outcome."""
         if self._plan.operation is Operation.EXPIRE:
-            now_ms = (await self._asked_again(line, lambda: server_time(line.channel))).ms
-            fresh = [at for at in batch if self._due_ms.get(at, 0) <= now_ms]
-            due_ms = self._ends(fresh, now_ms)
+            now_ms = (await asked_again(connection, lambda: server_time(connection.channel), self._is_stopping)).ms
+            fresh = [position for position in batch if self._due_ms.get(position, 0) <= now_ms]
+            due_ms = _spread(fresh, now_ms, self._plan.expire_seconds or 0)
             if self._saver is not None and fresh:
                 await self._saver.note(fresh, due_ms, now_ms)
             self._due_ms.update(due_ms)
-            return Ready(batch, {}, {at: self._due_ms[at] for at in batch})
+            return Ready(batch, {}, {position: self._due_ms[position] for position in batch})
         if self._saver is None:
             return Ready(batch, {}, {})
-        copies = await self._save(line, self._saver, batch)
+        copies = await self._save(connection, self._saver, batch)
         return Ready(list(copies), copies, {})
 
-    async def act(self, line: PinnedConnection, ready: Ready) -> None:
+    async def act(self, connection: PinnedConnection, ready: Ready) -> None:
         """Act on what is `ready`. Each key that was sent has its outcome afterwards, also when this raises."""
         self._refused = 0
         losses, todo = Losses(), ready.positions
         while True:
-            hands = self._hands(line)
-            told: set[int] = set()
+            mutator = self._mutator(connection)
+            answered: set[int] = set()
             held: list[int] = []
             self._held = held
             try:
-                await self._send(hands, todo, ready, told)
+                await self._send(mutator, todo, ready, answered)
             except ServerUnreachable:
-                in_doubt, rest = _split(todo, hands.sent, told)
-                if losses.enough(since_last=bool(told)):
+                in_doubt, rest = _split(todo, mutator.sent, answered)
+                if losses.enough(since_last=bool(answered)):
                     self._unknown(in_doubt)
                     raise
-                todo = [*held, *await self._after_loss(line, in_doubt, ready.due_ms), *rest]
+                todo = [*held, *await self._after_loss(connection, in_doubt, ready.due_ms), *rest]
             except BaseException:
-                self._unknown(_split(todo, hands.sent, told)[0])
+                self._unknown(_split(todo, mutator.sent, answered)[0])
                 raise
             else:
-                if not held or self._pacer.stopping:
+                if not held or self._throttle.stopping:
                     return
                 # Nothing was done to those: they are sent again, and what was not sent follows.
-                todo = [*held, *todo[hands.sent :]]
-                await self._hold(line)
+                todo = [*held, *todo[mutator.sent :]]
+                await connection.hold(self._is_stopping)
 
-    async def _hold(self, line: PinnedConnection) -> None:
-        """Wait until the server carries out commands again, or the run is to stop. Raises where that takes too long,
-        and OtherServer where another one is there then.
-        """
-        try:
-            await self._settled(line)
-        except ServerUnreachable:
-            await line.reopen()
-
-    async def _settled(self, line: PinnedConnection) -> bool:
-        """As `_hold`, but for a lost connection, which it raises; whether the run is to go on."""
-        await settled(line.channel, lambda: self._pacer.stopping)
-        return not self._pacer.stopping
+    def _is_stopping(self) -> bool:
+        return self._throttle.stopping
 
     def _checks(self, positions: Sequence[int], copied: Mapping[int, Copied] = MappingProxyType({})) -> Checks:
         keys, copies = self._plan.keys, self._copies
         untouched = self._saver is not None and self._saver.untouched
 
-        def check(at: int) -> Check:
-            key = keys[at]
-            if digest := copied.get(at, NO_COPY).digest:
+        def check(position: int) -> Check:
+            key = keys[position]
+            if digest := copied.get(position, NO_COPY).digest:
                 return Check(key.id, expected(key, digest, saved_untouched=untouched))
             return Check(key.id, expected(key, copies.get((key.id.db, key.id.key), "") if copies else ""))
 
         return Checks(positions, check)
 
-    async def _save(self, line: PinnedConnection, saver: Saver, batch: Sequence[int]) -> dict[int, Copied]:
-        copies = await self._asked_again(
-            line, lambda: saver.save(self._hands(line), batch, self._checks, lambda: self._settled(line))
+    async def _save(self, connection: PinnedConnection, saver: Saver, batch: Sequence[int]) -> dict[int, Copied]:
+        async def hold() -> bool:
+            await settled(connection.channel, self._is_stopping)
+            return not self._throttle.stopping
+
+        mutator = self._mutator
+        copies = await asked_again(
+            connection, lambda: saver.save(mutator(connection), batch, self._checks, hold), self._is_stopping
         )
         if saver.blocked is not None:
             self._block(saver.blocked)
         return copies
 
-    async def _asked_again(self, line: PinnedConnection, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        """What `ask` answers, which changes nothing on the server: again once that is no longer busy, and on a new
-        connection where that was lost.
-        """
-        losses = Losses()
-        while True:
-            try:
-                return await ask()
-            except ServerBusy:
-                if self._pacer.stopping:
-                    raise
-                await self._hold(line)
-            except ServerUnreachable:
-                if losses.enough():
-                    raise
-                await line.reopen()
-
-    def _ends(self, batch: Sequence[int], now_ms: int) -> dict[int, int]:
-        """When the keys are to expire, in Unix milliseconds of the server: spread over the plan's span."""
-        span_ms = 1000 * (self._plan.expire_seconds or 0)
-        jitter = [random.random() for _ in batch]  # noqa: S311 - it spreads load, and guards nothing
-        return {at: now_ms + 1000 + round(span_ms * late) for at, late in zip(batch, jitter, strict=True)}
-
-    async def _send(self, hands: KeyMutator, todo: Sequence[int], ready: Ready, told: set[int]) -> None:
-        """Act on the keys at `todo`, and put those whose replies came into `told`."""
+    async def _send(self, mutator: KeyMutator, todo: Sequence[int], ready: Ready, answered: set[int]) -> None:
+        """Act on the keys at `todo`, and put those whose replies came into `answered`."""
         checks = self._checks(todo, ready.copies)
         if self._plan.operation is Operation.DELETE:
             if self._saver is not None:
-                sizes = [ready.copies[at].size for at in todo]
-                hands.weigh(sizes, headroom.at_once(self._saver.room, SAVE_AT_ONCE) // max(1, self._pacer.window))
-            deeds = hands.delete(checks)
+                sizes = [ready.copies[position].size for position in todo]
+                mutator.weigh(sizes, headroom.at_once(self._saver.room, SAVE_AT_ONCE) // max(1, self._throttle.window))
+            deeds = mutator.delete(checks)
         else:
-            deeds = hands.expire(checks, [ready.due_ms[at] for at in todo])
+            deeds = mutator.expire(checks, [ready.due_ms[position] for position in todo])
         async with contextlib.aclosing(deeds):
-            async for at, said in deeds:
-                part = todo[at : at + len(said)]
-                told.update(part)
-                self._settle(part, said)
+            async for position, replies in deeds:
+                part = todo[position : position + len(replies)]
+                answered.update(part)
+                self._settle(part, replies)
 
     async def _after_loss(
-        self, line: PinnedConnection, positions: Sequence[int], due_ms: Mapping[int, int]
+        self, connection: PinnedConnection, positions: Sequence[int], due_ms: Mapping[int, int]
     ) -> list[int]:
         """Read the keys in doubt again; those to which nothing was done are to be tried once more."""
         try:
-            await line.reopen()
-            names = [self._plan.keys[at].id for at in positions]
-            ends = await self._asked_again(line, lambda: self._hands(line).ends(names))
+            await connection.reopen()
+            names = [self._plan.keys[position].id for position in positions]
+            ends = await asked_again(connection, lambda: self._mutator(connection).ends(names), self._is_stopping)
         except BaseException:
             self._unknown(positions)
             raise
         self._sent_before.update(positions)
         left = []
-        for at, end in zip(positions, ends, strict=True):
-            due = due_ms.get(at)
+        for position, end in zip(positions, ends, strict=True):
+            due = due_ms.get(position)
             if end is None:
-                self._tally.put(at, Outcome.IN_DOUBT, LOST_AND_GONE)
+                self._table.put(position, Outcome.IN_DOUBT, LOST_AND_GONE)
             elif due is not None and end >= 0 and abs(end - due) <= TTL_SLACK_MS:
-                self._tally.put(at, Outcome.EXPIRING)
+                self._table.put(position, Outcome.EXPIRING)
             else:
-                left.append(at)
+                left.append(position)
         return left
 
     def _settle(self, positions: Sequence[int], replies: Sequence[Said]) -> None:
         if replies == [Reply.DONE] * len(replies):
-            self._tally.put_all(positions, self._done)
+            self._table.put_all(positions, self._done)
             self._acted += len(positions)
             self._let_go(positions)
             self._refused = -1
             return
-        for at, reply in zip(positions, replies, strict=True):
+        for position, reply in zip(positions, replies, strict=True):
             if isinstance(reply, ServerBusy):
-                self._held.append(at)
+                self._held.append(position)
                 continue
-            outcome, detail = self._came_to(at, reply)
+            outcome, detail = self._came_to(position, reply)
             self._acted += outcome is self._done
             if reply in _BY_CONTENT and self._modules:
                 detail += f" ({_MAY_BE_THE_MODULE.format(', '.join(self._modules))})"
-            self._tally.put(at, outcome, detail, moved=reply if isinstance(reply, KeyMoved) else None)
+            self._table.put(position, outcome, detail, moved=reply if isinstance(reply, KeyMoved) else None)
             if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
                 self._block(reply)
         self._weigh_refusals(replies)
@@ -302,14 +276,14 @@ class BatchWorker:
     def _let_go(self, positions: Sequence[int]) -> None:
         """Nothing is tried again of these."""
         known = self._due_ms if self._plan.operation is Operation.EXPIRE or self._saver is None else self._saver.saved
-        for at in positions:
-            known.pop(at, None)
+        for position in positions:
+            known.pop(position, None)
 
-    def _came_to(self, at: int, reply: Said) -> tuple[Outcome, str]:
+    def _came_to(self, position: int, reply: Said) -> tuple[Outcome, str]:
         if reply is Reply.GONE:
-            if at in self._sent_before:
+            if position in self._sent_before:
                 return Outcome.IN_DOUBT, LOST_AND_GONE
-            return gone(self._plan.keys[at].id, self._before)
+            return gone(self._plan.keys[position].id, self._before)
         return outcome_of(reply, self._done)
 
     def _weigh_refusals(self, replies: Sequence[Said]) -> None:
@@ -326,16 +300,24 @@ class BatchWorker:
 
     def _block(self, error: TriageError) -> None:
         self.blocked = self.blocked or error
-        self._pacer.stop()
+        self._throttle.stop()
 
     def _unknown(self, positions: Sequence[int]) -> None:
-        for at in positions:
-            self._tally.put(at, Outcome.IN_DOUBT, _LOST)
+        for position in positions:
+            self._table.put(position, Outcome.IN_DOUBT, _LOST)
 
-    def _hands(self, line: PinnedConnection) -> KeyMutator:
-        return KeyMutator(line.channel, self._pacer, scripted=self._scripted, alone=self._alone)
+    def _mutator(self, connection: PinnedConnection) -> KeyMutator:
+        return KeyMutator(connection.channel, self._throttle, scripted=self._scripted, alone=self._alone)
 
 
-def _split(todo: Sequence[int], sent: int, told: set[int]) -> tuple[list[int], list[int]]:
+def _split(todo: Sequence[int], sent: int, answered: set[int]) -> tuple[list[int], list[int]]:
     """Those of `todo` that were sent and of which nothing was told, and those that were not sent."""
-    return [at for at in todo[:sent] if at not in told], list(todo[sent:])
+    return [position for position in todo[:sent] if position not in answered], list(todo[sent:])
+
+
+def _spread(positions: Sequence[int], now_ms: int, seconds: int) -> dict[int, int]:
+    """When the keys are to expire, in Unix milliseconds of the server: spread over so many seconds."""
+    jitter = [random.random() for _ in positions]  # noqa: S311 - it spreads load, and guards nothing
+    return {
+        position: now_ms + 1000 + round(1000 * seconds * late) for position, late in zip(positions, jitter, strict=True)
+    }

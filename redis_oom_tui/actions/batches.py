@@ -2,17 +2,75 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from redis_oom_tui.actions.batch import BatchWorker, Ready
-from redis_oom_tui.actions.bound import ByteBound
 from redis_oom_tui.actions.context import SharedRun
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.plan import Outcome
+from redis_oom_tui.models.plan import Outcome, PlannedKey
+from redis_oom_tui.rules.sizing import weight
 from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import PinnedConnection, PinnedConnections
 from redis_oom_tui.server.scan.tasks import end
+
+# The first batch holds at most this share of the bound, so that sizes which are wrong show before it is too late, and
+# those behind it the second share of what is left.
+_FIRST_SHARE, _SHARE_OF_REST = 16, 4
+# What used_memory moves by without anybody's keys: buffers of connections, tables that shrink.
+_NOISE_BYTES, _NOISE_SHARE = 128 * 1024, 64
+_POLL_SECONDS, _LONGEST_SECONDS = 0.02, 30.0
+
+
+class ByteBound:
+    """Holds a run on `server` to `limit` bytes. `used_bytes` is used_memory before it; where it is not known, only the
+    plan's own figures count. What others write at the same time hides what was freed, so each batch counts with the
+    plan's own figures where used_memory fell by less.
+    """
+
+    def __init__(self, server: LiveServer, limit: int, used_bytes: int | None) -> None:
+        self.limit = limit
+        self.charged = 0
+        self.reached = False
+        self._planned = 0
+        self._server = server
+        self._used = used_bytes
+
+    def cut(self, keys: Sequence[PlannedKey], batch: Sequence[int]) -> list[int]:
+        """The first positions of `batch` that may be acted on before used_memory is looked at again."""
+        excess = self.charged - self._planned
+        noise = excess <= max(_NOISE_BYTES, self.limit // _NOISE_SHARE)
+        left = self.limit - (self._planned if noise else self.charged)
+        room = min(left, max(left // _SHARE_OF_REST if self._planned else 0, self.limit // _FIRST_SHARE))
+        # Where more was freed than planned, the next keys are taken to hold that much more as well.
+        factor = 1.0 if noise or not self._planned else self.charged / self._planned
+        held = 0.0
+        for number, position in enumerate(batch):
+            most = keys[position].most
+            held += left + 1 if most is None else weight(most) * factor
+            # The first may take all that is left: a plan may hold one key that is nearly as large as the bound.
+            if held > (room if number else left):
+                self.reached = self.reached or not number
+                return list(batch[:number])
+        return list(batch)
+
+    async def charge(self, planned: int) -> None:
+        """Count a batch of which `planned` bytes are gone by the plan's own figures. Waits until they are free."""
+        used = await self._freed()
+        self._planned += planned
+        fell = 0 if used is None or self._used is None else self._used - used
+        self.charged += max(planned, fell)
+        self._used = used
+
+    async def _freed(self) -> int | None:
+        """used_memory once nothing waits to be freed in the background any more, or that takes too long."""
+        deadline = time.monotonic() + _LONGEST_SECONDS
+        while True:
+            memory = (await self._server.snapshot()).memory
+            if not memory.lazyfree_pending_objects or time.monotonic() >= deadline:
+                return memory.used_bytes
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 class Batch(NamedTuple):
@@ -39,18 +97,18 @@ class Batches:
         self,
         shared: SharedRun,
         worker: BatchWorker,
-        pacer: CallThrottle,
-        lines: PinnedConnections,
+        throttle: CallThrottle,
+        connections: PinnedConnections,
     ) -> None:
         self._plan = shared.plan
-        self._tally = shared.tally
+        self._table = shared.table
         self._worker = worker
-        self._pacer = pacer
+        self._throttle = throttle
         self._record = shared.record
-        self._lines = lines
+        self._connections = connections
         self._bound: ByteBound | None = None
         keys = shared.plan.keys
-        self._positions = sorted(worker.positions, key=lambda at: (keys[at].id.db, worker.heavy(at)))
+        self._positions = sorted(worker.positions, key=lambda position: (keys[position].id.db, worker.heavy(position)))
         self._start = 0
         self._coming: Batch | None = None
 
@@ -62,24 +120,24 @@ class Batches:
         """
         self._bound = bound
         await self._pass(each)
-        while not self._pacer.stopping and (again := self._worker.again()):
+        while not self._throttle.stopping and (again := self._worker.again()):
             self._positions, self._start = again, 0
             await self._pass(each)
 
     async def _pass(self, each: Callable[[], None]) -> None:
         self._coming = self._ahead()
         try:
-            while self._coming is not None and not self._pacer.stopping:
+            while self._coming is not None and not self._throttle.stopping:
                 began = time.monotonic()
                 batch = self._coming
                 ready = await self._ready(batch)
-                line = await self._line(batch.positions)
+                connection = await self._connection(batch.positions)
                 self._coming = self._ahead() if self._bound is None else None
-                await self._act(line, batch, ready)
+                await self._act(connection, batch, ready)
                 if self._bound is not None:
                     await self._charge(self._bound, batch.positions)
                     self._coming = self._ahead()
-                self._pacer.batched(len(batch.positions), time.monotonic() - began)
+                self._throttle.batched(len(batch.positions), time.monotonic() - began)
                 if self._worker.blocked is not None:
                     raise self._worker.blocked
                 each()
@@ -90,46 +148,46 @@ class Batches:
 
     def _ahead(self) -> Batch | None:
         """The next batch on its way into the audit file; None behind the last."""
-        positions = self._worker.cut(self._positions, self._start, self._pacer.keys)
+        positions = self._worker.cut(self._positions, self._start, self._throttle.keys)
         if self._bound is not None and positions:
             positions = self._bound.cut(self._plan.keys, positions)
-        if not positions or self._pacer.stopping:
+        if not positions or self._throttle.stopping:
             return None
         self._start += len(positions)
         number = self._record.next_batch()
-        ids = [self._plan.keys[at].id for at in positions]
+        ids = [self._plan.keys[position].id for position in positions]
         written = asyncio.create_task(self._record.batch(number, ids), name="write-ahead")
         saving = None
         # Beside others only one call at a time should be in the server's queue.
-        if self._worker.saves and self._pacer.alone:
+        if self._worker.saves and self._throttle.alone:
             saving = asyncio.create_task(self._saved(positions, written, ahead=True), name="save-ahead")
         return Batch(number, positions, written, saving)
 
     async def _charge(self, bound: ByteBound, positions: list[int]) -> None:
-        deleted = [at for at in positions if self._tally.outcome(at) is Outcome.DELETED]
-        if freed := sum([self._plan.keys[at].size or 0 for at in deleted]):
+        deleted = [position for position in positions if self._table.outcome(position) is Outcome.DELETED]
+        if freed := sum([self._plan.keys[position].size or 0 for position in deleted]):
             await bound.charge(freed)
 
     async def _saved(self, positions: list[int], written: "asyncio.Task[None]", *, ahead: bool) -> Ready:
         # A task that is awaited is cancelled with whoever awaits it; this one writes, and has to end first.
         await asyncio.shield(written)
-        return await self._worker.ready(await self._line(positions, ahead=ahead), positions)
+        return await self._worker.ready(await self._connection(positions, ahead=ahead), positions)
 
     async def _ready(self, batch: Batch) -> Ready:
         return await (batch.saving or self._saved(batch.positions, batch.written, ahead=False))
 
-    async def _line(self, positions: list[int], *, ahead: bool = False) -> PinnedConnection:
-        return await self._lines.to(self._plan.keys[positions[0]].id.db, ahead=ahead)
+    async def _connection(self, positions: list[int], *, ahead: bool = False) -> PinnedConnection:
+        return await self._connections.to(self._plan.keys[positions[0]].id.db, ahead=ahead)
 
-    async def _act(self, line: PinnedConnection, batch: Batch, ready: Ready) -> None:
+    async def _act(self, connection: PinnedConnection, batch: Batch, ready: Ready) -> None:
         try:
-            if not self._pacer.stopping:
-                await self._worker.act(line, ready)
+            if not self._throttle.stopping:
+                await self._worker.act(connection, ready)
         finally:
             self._ended(batch)
 
     def _ended(self, batch: Batch) -> None:
-        outcomes, details = self._tally.told(batch.positions)
+        outcomes, details = self._table.of(batch.positions)
         self._record.done(batch.number, outcomes, details)
 
     async def _unwanted(self, batch: Batch) -> None:

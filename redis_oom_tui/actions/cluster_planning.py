@@ -171,7 +171,7 @@ class ClusterPlanMaker:
         first = plans[0][1]
         limits = [plan.limit_bytes for _, plan in plans]
         # An asker's keys were counted where they were walked.
-        walked = [plan for at, (name, plan) in enumerate(plans) if name not in [other for other, _ in plans[:at]]]
+        walked = [plan for index, (name, plan) in enumerate(plans) if name not in [other for other, _ in plans[:index]]]
         return frozen(
             replace(
                 first,

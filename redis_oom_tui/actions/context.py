@@ -1,11 +1,11 @@
-"""What every action needs beside its own order: where to write things down, and who acts."""
+"""What every action shares: who acts, what is written down, and when it gives up on a server that is lost."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -13,10 +13,12 @@ from redis_oom_tui.actions.outcomes import OutcomeTable
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.audit_lines import EarlierRuns
 from redis_oom_tui.files.backup import BackupWriter
+from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, Plan
+from redis_oom_tui.server.mutations.connections import PinnedConnection
 
 DEFECT = "A defect of this tool ended this early"
 """What an action is said to have come to where the reason is an error that nobody foresaw."""
@@ -77,18 +79,87 @@ class ActionRecord:
 class SharedRun:
     """What the nodes of a run share: the plan, what became of its keys, the audit file, and the one backup.
 
-    `before` is what earlier runs of the plan came to, `copies` the digests of keys that they saved, by database and
-    name. `due_ms` are the expiries that keys were promised, and `saved` the digests of those that are in the backup,
-    both by position and kept for as long as nothing came of them: a key that is tried again on another node is written
-    down once.
+    `stop_all` ends the run on every node. `before` is what earlier runs of the plan came to, `copies` the digests of
+    keys that they saved, by database and name. `due_ms` are the expiries that keys were promised, and `saved` the
+    digests of those that are in the backup, both by position and kept for as long as nothing came of them: a key that
+    is tried again on another node is written down once.
     """
 
     plan: Plan
     choice: BackupChoice
-    tally: OutcomeTable
+    table: OutcomeTable
     record: ActionRecord
+    stop_all: Callable[[], None]
     writer: BackupWriter | None = None
     before: EarlierRuns | None = None
     copies: Mapping[tuple[int, bytes], str] = field(default_factory=dict)
     due_ms: dict[int, int] = field(default_factory=dict)
     saved: dict[int, str] = field(default_factory=dict)
+
+
+_Answer = TypeVar("_Answer")
+
+# So many losses one after the other, with no word in between, and the run ends: at the latest when they have taken
+# `timeouts.GIVE_UP`.
+_LOSSES = 5
+_FIRST_WAIT = 0.1
+_LONGEST_WAIT = 2.0
+
+
+class Losses:
+    """Losses of the connection that follow each other with no word in between."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._first = 0.0
+
+    def enough(self, *, since_last: bool = False) -> bool:
+        """Count one more; whether to give up. `since_last` says that the server was heard since the last one."""
+        now = time.monotonic()
+        if since_last or not self._number:
+            self._number, self._first = 0, now
+        self._number += 1
+        return self._number >= _LOSSES or now - self._first > timeouts.GIVE_UP
+
+
+async def asked_until_lost(ask: Callable[[], Awaitable[_Answer]], stopped: Callable[[], bool]) -> _Answer:
+    """What `ask` returns, which changes nothing on the server: asked again while the server is lost or silent.
+
+    Gives up `timeouts.GIVE_UP` after the first loss, or when `stopped`, with the last ServerUnreachable.
+    """
+    try:
+        return await ask()
+    except ServerUnreachable as error:
+        failure = error
+    deadline, wait = time.monotonic() + timeouts.GIVE_UP, _FIRST_WAIT
+    while (left := deadline - time.monotonic()) > 0 and not stopped():
+        try:
+            async with asyncio.timeout(left):
+                return await ask()
+        except ServerUnreachable as error:
+            failure = error
+        except TimeoutError:
+            break
+        await asyncio.sleep(min(wait, max(0.0, deadline - time.monotonic())))
+        wait = min(_LONGEST_WAIT, 2 * wait)
+    raise failure
+
+
+async def asked_again(
+    connection: PinnedConnection, ask: Callable[[], Awaitable[_Answer]], stopping: Callable[[], bool]
+) -> _Answer:
+    """What `ask` answers, which changes nothing on the server: again once that is no longer busy, and on a new
+    connection where that was lost.
+    """
+    losses = Losses()
+    while True:
+        try:
+            return await ask()
+        except ServerBusy:
+            if stopping():
+                raise
+            await connection.hold(stopping)
+        except ServerUnreachable:
+            if losses.enough():
+                raise
+            await connection.reopen()

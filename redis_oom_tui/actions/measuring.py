@@ -40,10 +40,10 @@ class Measuring:
         found: list[PlannedKey] = []
         for part in _parts(keys):
             found += part if self._stopping() else await self._together(part)
-        partly = [at for at, key in enumerate(found) if key.id in self._partly]
-        for at in sorted(partly, key=lambda at: -(found[at].size or 0))[:_ALONE]:
+        partly = [position for position, key in enumerate(found) if key.id in self._partly]
+        for position in sorted(partly, key=lambda position: -(found[position].size or 0))[:_ALONE]:
             if not self._stopping():
-                found[at] = await self._alone(found[at])
+                found[position] = await self._alone(found[position])
         return found if self._limit is None else list(together_at_most(found, self._limit))
 
     async def within(self, keys: Sequence[PlannedKey], max_bytes: int) -> list[PlannedKey]:

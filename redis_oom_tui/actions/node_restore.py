@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from redis_oom_tui.actions.context import ActionRecord
+from redis_oom_tui.actions.context import ActionRecord, Losses, asked_until_lost
 from redis_oom_tui.actions.deployment import ActionNode
-from redis_oom_tui.actions.losses import Losses, asked_until_lost
 from redis_oom_tui.files.backup import Record
 from redis_oom_tui.formatting.sizes import number_of_keys, percent, percent_beside, size
 from redis_oom_tui.models.action import Backup, RestoreOutcome
@@ -14,7 +13,7 @@ from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, restored_size, table_growth
-from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnection, settled
+from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnection
 from redis_oom_tui.server.mutations.replies import server_time
 from redis_oom_tui.server.mutations.restoring import Expiry, RestoreReply, Value, put_back, take_back
 from redis_oom_tui.server.scan.tasks import not_busy
@@ -39,7 +38,7 @@ class NodeRestore:
         self._head = head
         self._stopped = stopped
         self._wall = wall
-        self._line: PinnedConnection | None = None
+        self._connection: PinnedConnection | None = None
         self._first: Server | None = None
         self.failure: TriageError | None = None
 
@@ -60,16 +59,16 @@ class NodeRestore:
 
     async def close(self) -> None:
         """Let go of the connection."""
-        if self._line is not None:
-            await self._line.close()
+        if self._connection is not None:
+            await self._connection.close()
 
     async def put(self, batch: Sequence[Record], record: ActionRecord) -> list[RestoreReply]:
         """Put `batch` back, all of one database, and write down what came of each. Raises where nothing was tried."""
         self._must_have_room(await self.look(), batch)
-        line = await self._at(batch[0].id.db)
+        connection = await self._at(batch[0].id.db)
         number = record.next_batch()
         await record.batch(number, [one.id for one in batch])
-        replies = await self._batch(line, batch)
+        replies = await self._batch(connection, batch)
         details = {at: reply.detail for at, reply in enumerate(replies) if reply.detail}
         record.done(number, [reply.outcome for reply in replies], details)
         return replies
@@ -99,72 +98,66 @@ class NodeRestore:
         raise OutOfMemory(f"{full}, where {memory.policy} {then}")
 
     async def _at(self, db: int) -> PinnedConnection:
-        if self._line is None or self._line.db != db:
-            if self._line is not None:
-                await self._line.close()
+        if self._connection is None or self._connection.db != db:
+            if self._connection is not None:
+                await self._connection.close()
             run_id = None if self._first is None else self._first.run_id
-            self._line = PinnedConnection(self._server, db, run_id)
+            self._connection = PinnedConnection(self._server, db, run_id)
             try:
-                await not_busy(self._line.open, self._stopped)
+                await not_busy(self._connection.open, self._stopped)
             except ServerUnreachable:
-                await self._line.reopen()
-        return self._line
+                await self._connection.reopen()
+        return self._connection
 
-    async def _batch(self, line: PinnedConnection, batch: Sequence[Record]) -> list[RestoreReply]:
+    async def _batch(self, connection: PinnedConnection, batch: Sequence[Record]) -> list[RestoreReply]:
         """What became of each key of `batch`: those that a busy server said nothing of are sent again."""
-        told: dict[int, RestoreReply] = {}
+        replies: dict[int, RestoreReply] = {}
         left = list(range(len(batch)))
         while left:
-            found = await self._safely(line, [batch[at] for at in left])
-            told.update(zip(left, found, strict=True))
+            found = await self._safely(connection, [batch[at] for at in left])
+            replies.update(zip(left, found, strict=True))
             busy = next((one.busy for one in found if one.busy is not None), None)
-            left = [at for at in left if told[at].busy is not None]
+            left = [at for at in left if replies[at].busy is not None]
             if busy is None or self._stopped():
                 break
             try:
-                await self._hold(line)
+                await connection.hold(self._stopped)
             except TriageError as error:
-                told.update((at, told[at]._replace(stop=error)) for at in left)
+                replies.update((at, replies[at]._replace(stop=error)) for at in left)
                 break
-        return [told[at] for at in range(len(batch))]
+        return [replies[at] for at in range(len(batch))]
 
-    async def _hold(self, line: PinnedConnection) -> None:
-        try:
-            await settled(line.channel, self._stopped)
-        except ServerUnreachable:
-            await line.reopen()
-
-    async def _safely(self, line: PinnedConnection, batch: Sequence[Record]) -> list[RestoreReply]:
+    async def _safely(self, connection: PinnedConnection, batch: Sequence[Record]) -> list[RestoreReply]:
         losses = Losses()
         while True:
             try:
-                return await self._put(line, batch)
+                return await self._put(connection, batch)
             except ServerUnreachable:
                 if losses.enough():
                     raise
                 # Nothing is overwritten, so trying again is safe: what the lost try put back reads as there already.
-                await line.reopen()
+                await connection.reopen()
 
-    async def _put(self, line: PinnedConnection, batch: Sequence[Record]) -> list[RestoreReply]:
-        now_ms = (await not_busy(lambda: server_time(line.channel), self._stopped)).ms
+    async def _put(self, connection: PinnedConnection, batch: Sequence[Record]) -> list[RestoreReply]:
+        now_ms = (await not_busy(lambda: server_time(connection.channel), self._stopped)).ms
         first, nodes = self._first, {record.id.node for record in batch}
         later = {node: self._later_ms(now_ms, node) for node in nodes}
-        told = [RestoreReply(RestoreOutcome.EXPIRED, "it would have expired since")] * len(batch)
+        results = [RestoreReply(RestoreOutcome.EXPIRED, "it would have expired since")] * len(batch)
         records = [_moved_by(later[record.id.node], record) for record in batch] if any(later.values()) else batch
         live = [at for at, record in enumerate(records) if record.expires_ms is None or record.expires_ms > now_ms]
         if self._head.operation == Operation.EXPIRE.value:
             expiries = [_expiry(records[at]) for at in live]
             scripted = (await self._learn()).has(Feature.SCRIPT)
             alone = first is not None and first.mode == "cluster"
-            replies = await take_back(line.channel, expiries, scripted=scripted, alone=alone) if live else []
+            replies = await take_back(connection.channel, expiries, scripted=scripted, alone=alone) if live else []
         else:
             values = [_value(records[at], now_ms) for at in live]
             replies = await put_back(
-                line.channel, values, old_idle_bug=first is not None and first.version.startswith("6.")
+                connection.channel, values, old_idle_bug=first is not None and first.version.startswith("6.")
             )
         for at, reply in zip(live, replies, strict=True):
-            told[at] = reply
-        return told
+            results[at] = reply
+        return results
 
     def _later_ms(self, now_ms: int, node: str) -> int:
         """How much later the times of a record are by this server's clock, which says `now_ms`; `node` is where its key

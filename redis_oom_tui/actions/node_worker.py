@@ -5,11 +5,12 @@ import time
 from collections.abc import Sequence
 
 from redis_oom_tui.actions.batch import BatchWorker
-from redis_oom_tui.actions.batches import Batches
-from redis_oom_tui.actions.bound import ByteBound
+from redis_oom_tui.actions.batches import Batches, ByteBound
 from redis_oom_tui.actions.context import SharedRun
 from redis_oom_tui.actions.deployment import ActionNode, Place
-from redis_oom_tui.actions.saving import Saver
+from redis_oom_tui.actions.saving import CapReached, Saver
+from redis_oom_tui.files.audit import AuditFailed
+from redis_oom_tui.files.backup import BackupFailed
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError, WritesBlocked
 from redis_oom_tui.models.plan import Operation
@@ -21,6 +22,8 @@ from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnections
 from redis_oom_tui.server.scan.tasks import monitored
 
+OF_ALL_NODES = (AuditFailed, BackupFailed, CapReached)
+"""What nodes share: where that fails on one, it fails on all."""
 _POLL_SECONDS = 0.5
 _FREEING_POLL_SECONDS = 0.1
 _FREEING_PAUSE_SECONDS = 5.0
@@ -58,8 +61,8 @@ class NodeWorker:
         self._server = node.server
         self._learn = node.rights.learn
         self._known = Capabilities()
-        self._lines = PinnedConnections(node.server, shared.plan.run_id)
-        self._pacer: CallThrottle | None = None
+        self._connections = PinnedConnections(node.server, shared.plan.run_id)
+        self._throttle: CallThrottle | None = None
         self._bound_bytes = bound
         self._bound: ByteBound | None = None
         self._stop = False
@@ -68,8 +71,8 @@ class NodeWorker:
     def stop(self) -> None:
         """End once the calls on their way have come home."""
         self._stop = True
-        if self._pacer is not None:
-            self._pacer.stop()
+        if self._throttle is not None:
+            self._throttle.stop()
 
     @property
     def knows_uses(self) -> bool:
@@ -133,27 +136,29 @@ class NodeWorker:
             self._failed(error)
         finally:
             self.ended = True
-            await self._lines.close()
+            await self._connections.close()
 
     def _failed(self, error: TriageError) -> None:
         """What the memory came to was not read where the server was lost, or is another one now."""
         self.failure = error
+        if isinstance(error, OF_ALL_NODES):
+            self._shared.stop_all()
         if isinstance(error, OtherServer):
             self.restarted, self.used_before_bytes = True, None
         elif isinstance(error, ServerUnreachable):
             self.used_now_bytes = None
 
     async def _carry_out(self, snapshot: Snapshot) -> None:
-        async with throttled(self._server) as pacer:
-            self._pacer = pacer
+        async with throttled(self._server) as throttle:
+            self._throttle = throttle
             if self._stop:
-                pacer.stop()
-            worker = self._worker(pacer, snapshot)
-            batches = Batches(self._shared, worker, pacer, self._lines)
-            async with monitored(self._keep_looking(), pacer.stop, "look at the memory"):
-                await batches.run(lambda: self._show(pacer), self._bound)
+                throttle.stop()
+            worker = self._worker(throttle, snapshot)
+            batches = Batches(self._shared, worker, throttle, self._connections)
+            async with monitored(self._keep_looking(), throttle.stop, "look at the memory"):
+                await batches.run(lambda: self._show(throttle), self._bound)
 
-    def _worker(self, pacer: CallThrottle, snapshot: Snapshot) -> BatchWorker:
+    def _worker(self, throttle: CallThrottle, snapshot: Snapshot) -> BatchWorker:
         saver = None
         if self._shared.writer is not None:
             # Only in a cluster a record has to tell where its key was.
@@ -165,16 +170,18 @@ class NodeWorker:
             self._shared,
             self.positions,
             saver,
-            pacer,
+            throttle,
             scripted=self._known.has(Feature.SCRIPT),
             alone=snapshot.server.mode == "cluster",
             copies={} if self.knows_uses else self._shared.copies,
         )
 
-    def _show(self, pacer: CallThrottle) -> None:
-        self.phase = pacer.words("deleting" if self._shared.plan.operation is Operation.DELETE else "setting expiries")
-        if pacer.probes.hopeless:
-            slow = f"{self._server.address} takes {pacer.probes.waited:.0f} s to answer"
+    def _show(self, throttle: CallThrottle) -> None:
+        self.phase = throttle.words(
+            "deleting" if self._shared.plan.operation is Operation.DELETE else "setting expiries"
+        )
+        if throttle.probes.hopeless:
+            slow = f"{self._server.address} takes {throttle.probes.waited:.0f} s to answer"
             raise TooSlow(f"{slow}: stopped, so as not to add to that")
 
     async def _keep_looking(self) -> None:

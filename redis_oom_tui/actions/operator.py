@@ -65,9 +65,6 @@ class LiveOperator:
         alone, emergency = self._deployment.alone(node), self._emergency
         return LiveOperator(alone, audit_path=audit, emergency=emergency, folder=folder, wall=self._context.wall)
 
-    def _node(self, name: str) -> ActionNode:
-        return self._deployment.node(Place(name))
-
     async def learn(self) -> Capabilities:
         """Find out, once, what may be changed on every primary; one that does not answer counts for nothing. Under
         --read-only nothing but reads is asked.
@@ -76,7 +73,7 @@ class LiveOperator:
         failure: TriageError | None = None
         for name in self._deployment.primaries:
             try:
-                known = await self._node(name).rights.learn()
+                known = await _node(self._deployment, name).rights.learn()
             except TriageError as error:
                 failure = error
                 continue
@@ -87,19 +84,20 @@ class LiveOperator:
 
     def why_not(self, action: Action) -> str | None:
         """Why `action` cannot be used, in a sentence that names the node if others can; None if it can, as known."""
-        reasons = {name: self._why_not_on(name, action) for name in self._deployment.primaries}
+
+        def reason_on(name: str) -> str | None:
+            rights = _node(self._deployment, name).rights
+            if action is not Action.EMERGENCY:
+                return rights.why_not(action)
+            if self._emergency is None:
+                return rights.why_read_only() or NOTHING_PREPARED
+            return rights.why_not(Action(self._emergency.operation.value))
+
+        reasons = {name: reason_on(name) for name in self._deployment.primaries}
         for name, reason in reasons.items():
             if reason is not None:
                 return reason if None not in reasons.values() else f"On {name}: {reason}"
         return None
-
-    def _why_not_on(self, name: str, action: Action) -> str | None:
-        rights = self._node(name).rights
-        if action is not Action.EMERGENCY:
-            return rights.why_not(action)
-        if self._emergency is None:
-            return rights.why_read_only() or NOTHING_PREPARED
-        return rights.why_not(Action(self._emergency.operation.value))
 
     def plan(
         self, criteria: Criteria, *, operation: Operation = Operation.DELETE, expire_seconds: int | None = None
@@ -148,7 +146,7 @@ class LiveOperator:
 
     def run(self, plan: Plan, *, backup: BackupChoice) -> Run:
         """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
-        rights = self._node(self._deployment.shown).rights
+        rights = _node(self._deployment, self._deployment.shown).rights
         rights.must(Action(plan.operation.value))
         rights.must_copy(plan, backup)
         return Run(self._context, self._deployment, plan, backup)
@@ -163,43 +161,23 @@ class LiveOperator:
 
     def restore(self, path: Path, *, damaged_ok: bool = False) -> Restore:
         """A restore of the backup at `path` that has not started yet, each key on the node that serves it then."""
-        self._node(self._deployment.shown).rights.must(Action.RESTORE)
+        _node(self._deployment, self._deployment.shown).rights.must(Action.RESTORE)
         return Restore(self._context, self._deployment, path, damaged_ok=damaged_ok)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, on its node."""
-        server, rights = self._node(client.node or self._deployment.shown)
+        server, rights = _node(self._deployment, client.node or self._deployment.shown)
         await rights.learn()
         rights.must(Action.KILL_CLIENT)
         return await admin_commands.kill_client(self._context, server, client)
 
     async def purge(self) -> Done:
         """MEMORY PURGE on every primary, and what it gave back."""
-        return await self._on_each(Action.PURGE, admin_commands.purge)
+        return await _on_each(self._deployment, self._context, Action.PURGE, admin_commands.purge)
 
     async def reap(self) -> Done:
         """Walk all keys once, by which servers drop those that have expired."""
-        return await self._on_each(Action.REAP, admin_commands.reap)
-
-    async def _on_each(self, action: Action, act: Callable[[ActionContext, LiveServer], Awaitable[Done]]) -> Done:
-        async def on(name: str) -> Done:
-            server, rights = self._node(name)
-            await rights.learn()
-            rights.must(action)
-            return await act(self._context, server)
-
-        if not self._deployment.clustered:
-            return await on(self._deployment.shown)
-        sentences, fine = [], True
-        for name in self._deployment.primaries:
-            try:
-                done = await on(name)
-                sentences.append(f"{name}: {done.sentence}")
-                fine = fine and done.ok
-            except TriageError as error:
-                sentences.append(f"{name}: {error}")
-                fine = False
-        return Done(action, fine, " ".join(sentences))
+        return await _on_each(self._deployment, self._context, Action.REAP, admin_commands.reap)
 
     def history(self) -> tuple[AuditEntry, ...]:
         """The last actions in the audit file, newest first."""
@@ -212,6 +190,38 @@ class LiveOperator:
     async def close(self) -> None:
         """Settle what still waits: a setting that was not kept returns now."""
         await self.settings.close()
+
+
+def _node(deployment: Deployment, name: str) -> ActionNode:
+    return deployment.node(Place(name))
+
+
+async def _on_each(
+    deployment: Deployment,
+    context: ActionContext,
+    action: Action,
+    act: Callable[[ActionContext, LiveServer], Awaitable[Done]],
+) -> Done:
+    """Do it on every primary, and tell of each; where one refuses, the others are done all the same."""
+
+    async def on(name: str) -> Done:
+        server, rights = _node(deployment, name)
+        await rights.learn()
+        rights.must(action)
+        return await act(context, server)
+
+    if not deployment.clustered:
+        return await on(deployment.shown)
+    sentences, fine = [], True
+    for name in deployment.primaries:
+        try:
+            done = await on(name)
+            sentences.append(f"{name}: {done.sentence}")
+            fine = fine and done.ok
+        except TriageError as error:
+            sentences.append(f"{name}: {error}")
+            fine = False
+    return Done(action, fine, " ".join(sentences))
 
 
 class NodeBudget:

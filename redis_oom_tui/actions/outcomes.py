@@ -40,55 +40,57 @@ class OutcomeTable:
         self._counts: Counter[Outcome] = Counter({Outcome.NOT_ATTEMPTED: len(keys)})
         self.freed_bytes = 0
 
-    def put(self, at: int, outcome: Outcome, detail: str = "", *, moved: KeyMoved | None = None) -> None:
+    def put(self, position: int, outcome: Outcome, detail: str = "", *, moved: KeyMoved | None = None) -> None:
         """The key at position `at` came to this; `moved` is the refusal of a node that does not serve it."""
         if moved is not None:
-            self._moved[at] = moved
+            self._moved[position] = moved
         elif self._moved:
-            self._moved.pop(at, None)
-        before = self.outcome(at)
+            self._moved.pop(position, None)
+        before = self.outcome(position)
         self._counts[before] -= 1
         self._counts[outcome] += 1
-        self._codes[at] = _NUMBER[outcome]
+        self._codes[position] = _NUMBER[outcome]
         if outcome is Outcome.DELETED and before is not Outcome.DELETED:
-            self.freed_bytes += self._keys[at].size or 0
+            self.freed_bytes += self._keys[position].size or 0
         if detail:
-            self._details[at] = detail
+            self._details[position] = detail
         else:
-            self._details.pop(at, None)
+            self._details.pop(position, None)
 
     def put_all(self, positions: Sequence[int], outcome: Outcome) -> None:
         """The keys at `positions` all came to this."""
-        fresh = [at for at in positions if self._codes[at] == _UNTOUCHED]
+        fresh = [position for position in positions if self._codes[position] == _UNTOUCHED]
         if len(fresh) < len(positions):
-            for at in positions:
-                self.put(at, outcome)
+            for position in positions:
+                self.put(position, outcome)
             return
         number = _NUMBER[outcome]
-        for at in fresh:
-            self._codes[at] = number
+        for position in fresh:
+            self._codes[position] = number
         self._counts[Outcome.NOT_ATTEMPTED] -= len(fresh)
         self._counts[outcome] += len(fresh)
         if outcome is Outcome.DELETED:
-            self.freed_bytes += sum([self._keys[at].size or 0 for at in fresh])
+            self.freed_bytes += sum([self._keys[position].size or 0 for position in fresh])
 
-    def outcome(self, at: int) -> Outcome:
+    def outcome(self, position: int) -> Outcome:
         """What became of the key at position `at`."""
-        return _CODES[self._codes[at]]
+        return _CODES[self._codes[position]]
 
-    def told(self, positions: Sequence[int]) -> tuple[list[Outcome], dict[int, str]]:
+    def of(self, positions: Sequence[int]) -> tuple[list[Outcome], dict[int, str]]:
         """What became of the keys at `positions`, in their order, and the details by their place in it."""
         codes, details = self._codes, self._details
-        outcomes = [_CODES[codes[at]] for at in positions]
-        return outcomes, {n: details[at] for n, at in enumerate(positions) if at in details} if details else {}
+        outcomes = [_CODES[codes[position]] for position in positions]
+        return outcomes, {
+            n: details[position] for n, position in enumerate(positions) if position in details
+        } if details else {}
 
-    def detail(self, at: int) -> str:
+    def detail(self, position: int) -> str:
         """What had changed about it, or the refusal."""
-        return self._details.get(at, "")
+        return self._details.get(position, "")
 
-    def moved(self, at: int) -> KeyMoved | None:
+    def moved(self, position: int) -> KeyMoved | None:
         """The refusal of a node that does not serve the key at position `at`; None where there was none."""
-        return self._moved.get(at)
+        return self._moved.get(position)
 
     def deleted_earlier(self) -> int:
         """How many are gone because an earlier run of the plan deleted them."""
@@ -100,10 +102,10 @@ class OutcomeTable:
 
     def each(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
         """What became of each key, in the plan's order."""
-        for at, key in enumerate(self._keys):
-            outcome = self.outcome(at)
+        for position, key in enumerate(self._keys):
+            outcome = self.outcome(position)
             if only is None or outcome in only:
-                yield KeyOutcome(key.id, outcome, self.detail(at), self.moved(at))
+                yield KeyOutcome(key.id, outcome, self.detail(position), self.moved(position))
 
 
 def after(failure: str, sentence: str) -> str:

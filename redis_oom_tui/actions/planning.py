@@ -75,7 +75,7 @@ class PlanMaker:
         self._stop = False
         self._cut_short = False
         self._measure_until = math.inf
-        self._pacer: CallThrottle | None = None
+        self._throttle: CallThrottle | None = None
         self._in_use: set[KeyId] = set()
         self._last: ReadSpan | None = None
         self._limit: int | None = None
@@ -93,8 +93,8 @@ class PlanMaker:
         """End after the page in flight, and a little later the measuring of what was found."""
         if not self._stop:
             self._stop, self._measure_until = True, time.monotonic() + _MEASURING_SECONDS
-        if self._pacer is not None:
-            self._pacer.stop()
+        if self._throttle is not None:
+            self._throttle.stop()
 
     async def run(self) -> PlanningView:
         """Look, freeze, and return the view that holds the plan."""
@@ -104,9 +104,9 @@ class PlanMaker:
             plan_warnings.refuse_idle(self._criteria, snapshot)
             if self._prepare is not None:
                 self._lfu_before, self._more_flags = await self._prepare(snapshot)
-            async with throttled(self._server, walking=True) as self._pacer:
-                await self._look(snapshot, self._pacer)
-                keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, self._pacer)
+            async with throttled(self._server, walking=True) as self._throttle:
+                await self._look(snapshot, self._throttle)
+                keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, self._throttle)
         except TriageError as error:
             self._show(PlanningState.FAILED, error=str(error))
         else:
@@ -121,17 +121,17 @@ class PlanMaker:
         with _uncollected():
             return self._chosen.ordered()
 
-    async def _measured(self, keys: list[PlannedKey], snapshot: Snapshot, pacer: CallThrottle) -> list[PlannedKey]:
+    async def _measured(self, keys: list[PlannedKey], snapshot: Snapshot, throttle: CallThrottle) -> list[PlannedKey]:
         """`keys` with sizes that can be believed, and no more of them than the bound in bytes lets in."""
         memory, criteria = snapshot.memory, self._criteria
         frequencies = is_lfu(memory.policy)
         self._limit = limit = most_of_all(memory.used_bytes, memory.startup_bytes)
         measuring = Measuring(
-            lambda db: key_reader.KeyReader(self._server, db, criteria, pacer, frequencies=frequencies, limit=limit),
+            lambda db: key_reader.KeyReader(self._server, db, criteria, throttle, frequencies=frequencies, limit=limit),
             limit,
             lambda: time.monotonic() >= self._measure_until,
         )
-        self._show(PlanningState.RUNNING, phase=pacer.words("measuring"))
+        self._show(PlanningState.RUNNING, phase=throttle.words("measuring"))
         try:
             if criteria.max_bytes is not None:
                 found = await measuring.within(keys, criteria.max_bytes)
@@ -142,25 +142,25 @@ class PlanMaker:
         self._unbounded = measuring.unbounded
         return self._chosen.remeasured(keys, found)
 
-    async def _look(self, snapshot: Snapshot, pacer: CallThrottle) -> None:
+    async def _look(self, snapshot: Snapshot, throttle: CallThrottle) -> None:
         left = self._databases(snapshot)
         while left:
             db = left.pop(0)
             total = sum(database.keys for database in snapshot.databases if database.db == db)
-            walk = contextlib.aclosing(self._pages(db, pacer, frequencies=is_lfu(snapshot.memory.policy)))
+            walk = contextlib.aclosing(self._pages(db, throttle, frequencies=is_lfu(snapshot.memory.policy)))
             before = self._view.scanned_keys
             async with walk as found:
                 async for page in found:
                     self._take(db, page)
                     walked = self._view.scanned_keys + page.walked
                     self._view = replace(self._view, scanned_keys=min(walked, before + total) if total else walked)
-                    self._show(PlanningState.RUNNING, phase=pacer.words("looking"))
+                    self._show(PlanningState.RUNNING, phase=throttle.words("looking"))
                     if self._stop and not (page.last and not left):
                         self._cut_short = True
                         return
             if not self.only:
                 self._view = replace(self._view, scanned_keys=before + total)
-        await self._read_again(pacer)
+        await self._read_again(throttle)
 
     def _databases(self, snapshot: Snapshot) -> list[int]:
         if self.only:
@@ -171,8 +171,10 @@ class PlanMaker:
         self._view = replace(self._view, total_keys=sum(held[db] for db in chosen))
         return sorted(chosen)
 
-    async def _pages(self, db: int, pacer: CallThrottle, *, frequencies: bool) -> AsyncGenerator[key_reader.Page, None]:
-        async with self._reader(db, pacer, frequencies=frequencies) as reader:
+    async def _pages(
+        self, db: int, throttle: CallThrottle, *, frequencies: bool
+    ) -> AsyncGenerator[key_reader.Page, None]:
+        async with self._reader(db, throttle, frequencies=frequencies) as reader:
             if not self.only:
                 async for page in reader.pages():
                     yield page
@@ -184,9 +186,9 @@ class PlanMaker:
 
     @contextlib.asynccontextmanager
     async def _reader(
-        self, db: int, pacer: CallThrottle, *, frequencies: bool = False
+        self, db: int, throttle: CallThrottle, *, frequencies: bool = False
     ) -> AsyncIterator[key_reader.KeyReader]:
-        reader = key_reader.KeyReader(self._server, db, self._criteria, pacer, frequencies=frequencies)
+        reader = key_reader.KeyReader(self._server, db, self._criteria, throttle, frequencies=frequencies)
         await reader.open()
         try:
             yield reader
@@ -194,7 +196,7 @@ class PlanMaker:
             self._last = reader.last or self._last
             await reader.close()
 
-    async def _read_again(self, pacer: CallThrottle) -> None:
+    async def _read_again(self, throttle: CallThrottle) -> None:
         """Read the keys again that were in use when they were read, in a later second.
 
         Idle times are whole seconds: a key that is used again within the second in which it was read looks as if it had
@@ -207,7 +209,7 @@ class PlanMaker:
             self._show(PlanningState.RUNNING, phase="waiting a second to read keys again that were in use")
             unsure: set[KeyId] = set()
             for db, names in key_reader.by_database(again).items():
-                async with self._reader(db, pacer) as reader:
+                async with self._reader(db, throttle) as reader:
                     await reader.wait_until_over(self._last)
                     async for page in reader.marked(names):
                         unsure |= self._renew(db, page)

@@ -3,16 +3,14 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, SharedRun
 from redis_oom_tui.actions.deployment import Deployment, Place, said_by
-from redis_oom_tui.actions.interrupted_runs import copies
-from redis_oom_tui.actions.node_worker import NodeWorker, known_sum
+from redis_oom_tui.actions.node_worker import OF_ALL_NODES, NodeWorker, known_sum
 from redis_oom_tui.actions.outcomes import OutcomeTable, after
-from redis_oom_tui.actions.saving import CapReached
-from redis_oom_tui.files.audit import AuditFailed
-from redis_oom_tui.files.backup import BackupFailed, BackupWriter, new_path
+from redis_oom_tui.actions.saving import earlier_copies
+from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.files.plans import criteria_fields
 from redis_oom_tui.formatting.keys import slot_of, slots_by_number
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -30,8 +28,6 @@ _UNSETTLED = (Outcome.NOT_ATTEMPTED, Outcome.FAILED, Outcome.IN_DOUBT)
 _ROUNDS = 4
 # How long a lost primary's replica may take to be promoted.
 _PATIENCE_SECONDS = 20.0
-# What all nodes share: where it fails on one, it fails on all.
-_OF_ALL = (AuditFailed, BackupFailed, CapReached)
 
 
 class Run:
@@ -46,10 +42,10 @@ class Run:
         self._context = context
         self._deployment = deployment
         self._plan = plan
-        self._tally = OutcomeTable(plan.keys)
-        self._shared = SharedRun(plan, backup, self._tally, ActionRecord(context))
+        self._table = OutcomeTable(plan.keys)
+        self._shared = SharedRun(plan, backup, self._table, ActionRecord(context), self._stop_workers)
         self._workers: list[NodeWorker] = []
-        self._tried: dict[int, list[Place]] = defaultdict(list)
+        self._tried: list[tuple[Place, ...]] = [()] * len(plan.keys)
         self._failures: dict[str, None] = {}
         self._planned_bytes = plan.size
         self._clock = ActiveClock()
@@ -60,33 +56,36 @@ class Run:
     def stop(self) -> None:
         """End once the calls on their way have come home."""
         self._stop = True
+        self._stop_workers()
+
+    def _stop_workers(self) -> None:
         for worker in self._workers:
             worker.stop()
 
     def outcomes(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
         """What became of each key, in the plan's order."""
-        return self._tally.each(only)
+        return self._table.each(only)
 
     def view(self) -> RunView:
         """The run as it stands, all nodes together."""
-        counts = self._tally.counts()
+        counts = self._table.counts()
         elapsed = self._clock.elapsed
         done = sum(number for outcome, number in counts.items() if outcome is not Outcome.NOT_ATTEMPTED)
         before, now = self._used()
         writer = self._shared.writer
-        path = None if writer is None or (self._ended and not self._undoes(writer)) else str(writer.path)
+        undoes = writer is not None and (not self._ended or _undoes(self._plan, self._table, writer))
         return RunView(
             total_keys=len(self._plan.keys),
             counts=counts,
             planned_bytes=self._planned_bytes,
-            freed_bytes=self._tally.freed_bytes,
+            freed_bytes=self._table.freed_bytes,
             used_before_bytes=before,
             used_now_bytes=now,
             lazyfree_pending_objects=known_sum([worker.lazyfree_pending_objects for worker in self._workers]),
             charged_bytes=sum(worker.charged_bytes for worker in self._workers),
             elapsed_seconds=elapsed,
             keys_per_second=done / elapsed if elapsed > 0 else 0.0,
-            backup_path=path,
+            backup_path=str(writer.path) if writer is not None and undoes else None,
             phase="ended" if self._ended else self._phase(),
             ended=self._ended,
             failed=self._failed,
@@ -133,25 +132,28 @@ class Run:
     async def _rounds(self) -> None:
         left: Sequence[int] = range(len(self._plan.keys))
         for _ in range(_ROUNDS):
-            workers = self._placed(left)
+            workers = await self._placed(left)
             if workers:
                 await self._round(workers)
             left = self._left(workers)
             if not left or self._stop or not await self._found_heirs(left):
                 break
 
-    def _placed(self, left: Sequence[int]) -> list[NodeWorker]:
+    async def _placed(self, left: Sequence[int]) -> list[NodeWorker]:
         """A worker for each place where some of the keys are to be tried next."""
-        shares: dict[Place, list[int]] = defaultdict(list)
-        for position in left:
-            place = self._place(position)
-            if place is not None:
-                shares[place].append(position)
-                self._tried[position].append(place)
-                # Until this try has ended nothing has come of it: it must not count twice.
-                self._tally.put(position, Outcome.NOT_ATTEMPTED)
-            elif not self._tried[position]:
-                self._tally.put(position, Outcome.NOT_ATTEMPTED, "no node serves its slot")
+        # For hundreds of thousands of keys this takes a while, in which a screen must still answer.
+        shares = await asyncio.to_thread(self._shares, left)
+        for place, positions in shares.items():
+            once = (place,)
+            for position in positions:
+                before = self._tried[position]
+                self._tried[position] = (*before, place) if before else once
+                if before:
+                    # Until this try has ended nothing has come of it: it must not count twice.
+                    self._table.put(position, Outcome.NOT_ATTEMPTED)
+        for position in left if sum(map(len, shares.values())) < len(left) else ():
+            if not self._tried[position]:
+                self._table.put(position, Outcome.NOT_ATTEMPTED, "no node serves its slot")
         bounds = self._bounds(shares)
         node = self._deployment.node
         return [
@@ -159,12 +161,20 @@ class Run:
             for place, positions in shares.items()
         ]
 
+    def _shares(self, left: Sequence[int]) -> dict[Place, list[int]]:
+        shares: dict[Place, list[int]] = defaultdict(list)
+        for position in left:
+            place = self._place(position)
+            if place is not None:
+                shares[place].append(position)
+        return shares
+
     def _place(self, position: int) -> Place | None:
         """Where to try the key next; None where there is nowhere that was not tried."""
         tried = self._tried[position]
         last = tried[-1] if tried else None
         key = self._plan.keys[position].id.key
-        place = self._deployment.place_of(key, last, self._tally.moved(position))
+        place = self._deployment.place_of(key, last, self._table.moved(position))
         return None if place in tried else place
 
     def _bounds(self, shares: Mapping[Place, list[int]]) -> dict[Place, int | None]:
@@ -174,14 +184,17 @@ class Run:
             return dict.fromkeys(shares)
         left = max(0, most - (self.view().taken_bytes if self._workers else 0))
         keys = self._plan.keys
-        held = {place: sum(weight(keys[at].most or 0) for at in positions) for place, positions in shares.items()}
+        held = {
+            place: sum(weight(keys[position].most or 0) for position in positions)
+            for place, positions in shares.items()
+        }
         whole = sum(held.values())
         return {place: left * share // whole if whole else left for place, share in held.items()}
 
     async def _round(self, workers: Sequence[NodeWorker]) -> None:
         self._workers += workers
         if self._stop:
-            self.stop()
+            self._stop_workers()
         await together(worker.look() for worker in workers)
         snapshots = [worker.snapshot for worker in workers if worker.snapshot is not None]
         self._deployment.recognize(self._plan, snapshots)
@@ -189,23 +202,17 @@ class Run:
         fit = [worker for worker in workers if worker.failure is None]
         if fit and not self._shared.record.begun:
             await self._begin(fit)
-        await run_all([_Supervised(worker, self._end_all) for worker in fit])
+        await run_all(fit)
         for worker in workers:
             if worker.failure is not None:
                 words = str(worker.failure)
                 self._failures[said_by(worker.place.node, words) if self._deployment.clustered else words] = None
 
-    def _end_all(self, worker: NodeWorker) -> None:
-        """What fails for all nodes ends the run on each."""
-        if isinstance(worker.failure, _OF_ALL):
-            for other in self._workers:
-                other.stop()
-
     async def _begin(self, workers: Sequence[NodeWorker]) -> None:
         """Write down what is about to happen, and make the backup."""
         plan, shared, context = self._plan, self._shared, self._context
         if not all(worker.knows_uses for worker in workers):
-            shared.copies = await asyncio.to_thread(copies, context.audit, plan)
+            shared.copies = await asyncio.to_thread(earlier_copies, context.audit, plan)
         if plan.operation is Operation.DELETE:
             shared.before = await asyncio.to_thread(context.audit.earlier, plan.hash)
         path = None
@@ -236,14 +243,14 @@ class Run:
 
     def _left(self, workers: Sequence[NodeWorker]) -> list[int]:
         """The keys that another node may take: moved ones, and what a lost node was never asked for."""
-        if any(isinstance(worker.failure, _OF_ALL) for worker in workers):
+        if any(isinstance(worker.failure, OF_ALL_NODES) for worker in workers):
             return []
         by_idle = self._plan.criteria.idle_over_seconds is not None
-        left = [position for worker in workers for position in worker.positions if self._tally.moved(position)]
+        left = [position for worker in workers for position in worker.positions if self._table.moved(position)]
         lost = [position for worker in workers if worker.may_have_heir for position in worker.positions]
-        nowhere = [position for position in range(len(self._plan.keys)) if not self._tried[position]]
+        nowhere = [position for position, tried in enumerate(self._tried) if not tried]
         untouched = () if by_idle else (*lost, *nowhere)
-        left += [position for position in untouched if self._tally.outcome(position) is Outcome.NOT_ATTEMPTED]
+        left += [position for position in untouched if self._table.outcome(position) is Outcome.NOT_ATTEMPTED]
         return sorted(left)
 
     async def _found_heirs(self, left: Sequence[int]) -> bool:
@@ -261,19 +268,9 @@ class Run:
             await asyncio.sleep(0.2)
         return some
 
-    def _left_on_their_way(self) -> list[str]:
-        """What is to be said of keys that no node acted on, as each sent us to another."""
-        failed = self._tally.each(frozenset({Outcome.FAILED}))
-        slots = Counter(slot_of(key.id.key) for key in failed if key.moved is not None)
-        if not slots or not self._deployment.clustered:
-            return []
-        keys, verb = number_of_keys(sum(slots.values())), "is" if sum(slots.values()) == 1 else "are"
-        where = f"{keys} of {slots_by_number(slots)} {verb} on the way from one node to another"
-        return [f"{where} and untouched: plan again when the resharding has ended."]
-
     def _end(self) -> None:
         self._clock.stop()
-        counts = self._tally.counts()
+        counts = self._table.counts()
         missed = any(counts.get(outcome) for outcome in _UNSETTLED)
         self._failed = bool(self._failures) and (missed or not self._deployment.clustered)
         interrupted = self._stop and Outcome.NOT_ATTEMPTED in counts
@@ -282,7 +279,7 @@ class Run:
         backup = None
         if writer is not None:
             writer.close()
-            if self._undoes(writer):
+            if _undoes(self._plan, self._table, writer):
                 backup = str(writer.path)
             elif not writer.left_out:
                 writer.discard()
@@ -290,17 +287,11 @@ class Run:
             ok=not (self._failed or interrupted),
             result=sentence,
             counts={outcome.value: number for outcome, number in counts.items()},
-            freed_bytes=known_bytes(self._tally.freed_bytes, counts.get(Outcome.DELETED, 0)),
+            freed_bytes=known_bytes(self._table.freed_bytes, counts.get(Outcome.DELETED, 0)),
             used_memory=self._used()[1],
             backup=backup,
             stopped=self._stop,
         )
-
-    def _undoes(self, writer: BackupWriter) -> bool:
-        """Whether anything can be put back from the backup."""
-        if self._plan.operation is Operation.EXPIRE:
-            return bool(self._tally.counts().keys() & _MAY_EXPIRE)
-        return bool(writer.keys)
 
     def _sentence(self, counts: Mapping[Outcome, int], *, interrupted: bool) -> str:
         before, now = self._used()
@@ -310,10 +301,12 @@ class Run:
             len(self._plan.keys),
             None if before is None or now is None else before - now,
             restarted=any(worker.restarted for worker in self._workers),
-            earlier=self._tally.deleted_earlier(),
+            earlier=self._table.deleted_earlier(),
         )
         bound = self._plan.criteria.max_bytes
-        failures = [*self._failures, *self._left_on_their_way()]
+        failures = list(self._failures)
+        if self._deployment.clustered:
+            failures += _left_on_their_way(self._table)
         if interrupted and (self._deployment.clustered or not failures):
             sentence = f"Interrupted. {sentence}"
         elif bound is not None and not failures and any(worker.bound_reached for worker in self._workers):
@@ -325,16 +318,19 @@ class Run:
         return " ".join([f"On {where}: {sentence}", *failures])
 
 
-class _Supervised:
-    """The part of a run on one node, which tells the others where it ended for all of them."""
+def _left_on_their_way(table: OutcomeTable) -> list[str]:
+    """What is to be said of keys that no node acted on, as each sent us to another."""
+    failed = table.each(frozenset({Outcome.FAILED}))
+    slots = Counter(slot_of(key.id.key) for key in failed if key.moved is not None)
+    if not slots:
+        return []
+    keys, verb = number_of_keys(sum(slots.values())), "is" if sum(slots.values()) == 1 else "are"
+    where = f"{keys} of {slots_by_number(slots)} {verb} on the way from one node to another"
+    return [f"{where} and untouched: plan again when the resharding has ended."]
 
-    def __init__(self, worker: NodeWorker, ended: Callable[[NodeWorker], None]) -> None:
-        self._worker = worker
-        self._ended = ended
 
-    async def run(self) -> None:
-        await self._worker.run()
-        self._ended(self._worker)
-
-    def stop(self) -> None:
-        self._worker.stop()
+def _undoes(plan: Plan, table: OutcomeTable, writer: BackupWriter) -> bool:
+    """Whether anything can be put back from the backup."""
+    if plan.operation is Operation.EXPIRE:
+        return bool(table.counts().keys() & _MAY_EXPIRE)
+    return bool(writer.keys)

@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from redis_oom_tui.actions.context import SharedRun
 from redis_oom_tui.actions.outcomes import READ_BY_BACKUP, gone
+from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.backup import BackupWriter, Record
+from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.formatting.sizes import size
-from redis_oom_tui.models.errors import ErrorClass, KeyMoved, ServerBusy, TriageError
+from redis_oom_tui.models.errors import BadInput, ErrorClass, KeyMoved, ServerBusy, TriageError
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Outcome, PlannedKey
+from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, ReplyRoom
 from redis_oom_tui.server.mutations.replies import Limit, Said, Saved, Uncopied
@@ -83,12 +87,12 @@ class Saver:
         self._lines: list[Record] = []
         self._choice = shared.choice
         self._writer = writer
-        self._tally = shared.tally
+        self._table = shared.table
         self.untouched = untouched
         self.blocked: TriageError | None = None
 
     async def save(
-        self, hands: KeyMutator, batch: Sequence[int], checks: Callable[[Sequence[int]], Sequence[Check]], hold: Hold
+        self, mutator: KeyMutator, batch: Sequence[int], checks: Callable[[Sequence[int]], Sequence[Check]], hold: Hold
     ) -> dict[int, Copied]:
         """The keys of `batch` that may be deleted, on disk, each with its copy, or with NO_COPY where it is deleted
         without one; all others have an outcome. `hold` waits while the server carries out nothing.
@@ -98,84 +102,86 @@ class Saver:
         """
         self._heed_cap()
         self._ready, self._lines = {}, []
-        left = [at for at in batch if not self._over_cap(at)]
-        for at in batch:
-            if self._over_cap(at):
-                self._uncopied(at, headroom.too_large(self._keys[at].size or 0, self._choice))
+        left = [position for position in batch if not self._over_cap(position)]
+        for position in batch:
+            if self._over_cap(position):
+                self._uncopied(position, headroom.too_large(self._keys[position].size or 0, self._choice))
         self._twice, self._asked = self._asked.intersection(left), set(left)
         until = time.monotonic() + _FREEING_SECONDS
         while left:
             try:
-                room = await hands.headroom()
+                room = await mutator.headroom()
             except ServerBusy:
                 if not await hold():
                     break
                 continue
             self.room = room.free
-            left, waiting = await self._some(hands, left, checks(left), room, wait=time.monotonic() < until)
+            left, waiting = await self._some(mutator, left, checks(left), room, wait=time.monotonic() < until)
             if self._busy and not await hold():
                 break
             if waiting:
                 await asyncio.sleep(_FREEING_PAUSE_SECONDS)
         self._writer.add(*self._lines)
         await self._to_disk()
-        self.saved.update({at: copied.digest for at, copied in self._ready.items()})
+        self.saved.update({position: copied.digest for position, copied in self._ready.items()})
         return self._ready
 
     async def _some(
-        self, hands: KeyMutator, left: Sequence[int], checks: Sequence[Check], room: ReplyRoom, *, wait: bool
+        self, mutator: KeyMutator, left: Sequence[int], checks: Sequence[Check], room: ReplyRoom, *, wait: bool
     ) -> tuple[list[int], bool]:
         """Copy those of `left` that there is room for now: returns the others, and whether one waits for room that is
         becoming free.
         """
-        sizes = [self._keys[at].size or UNKNOWN_SIZE for at in left]
+        sizes = [self._keys[position].size or UNKNOWN_SIZE for position in left]
         most = headroom.largest(room.free, self._choice.max_key_bytes)
         limit = Limit(most, headroom.at_once(room.free, SAVE_AT_ONCE), unsized=room.free is None)
         later: list[int] = []
         waiting = self._busy = False
         sent = 0
         # Fewer replies than keys: it was told to stop, and the others were not attempted.
-        async with contextlib.aclosing(hands.save(checks, sizes, limit)) as parts:
+        async with contextlib.aclosing(mutator.save(checks, sizes, limit)) as parts:
             async for first, replies in parts:
                 sent = first + len(replies)
-                for at, reply in zip(left[first : first + len(replies)], replies, strict=True):
+                for position, reply in zip(left[first : first + len(replies)], replies, strict=True):
                     waits = wait and room.freeing and self._fits_later(reply)
                     waiting = waiting or waits
                     busy = isinstance(reply, ServerBusy)
                     self._busy = self._busy or busy
                     if waits or busy or reply is Reply.LATER:
-                        later.append(at)
+                        later.append(position)
                     else:
-                        self._take(at, reply, room.free)
+                        self._take(position, reply, room.free)
         if self._busy:
             # Nothing was sent after that.
             later += left[sent:]
         return later, waiting
 
-    def _take(self, at: int, reply: Saved | Uncopied | Said, room: int | None) -> None:
+    def _take(self, position: int, reply: Saved | Uncopied | Said, room: int | None) -> None:
         """What was said about the key at `at`, with `room` free."""
         if isinstance(reply, Saved):
-            known = self.saved.get(at)
+            known = self.saved.get(position)
             if known and known != reply.digest:
-                self._tally.put(at, Outcome.CHANGED, "its content changed while it was on its way to another node")
+                self._table.put(
+                    position, Outcome.CHANGED, "its content changed while it was on its way to another node"
+                )
                 return
             if not known:
-                self._lines.append(self._record(self._keys[at], reply))
-            self._ready[at] = Copied(reply.digest, reply.size or len(reply.payload))
+                self._lines.append(self._record(self._keys[position], reply))
+            self._ready[position] = Copied(reply.digest, reply.size or len(reply.payload))
         elif isinstance(reply, Uncopied):
             if self._fits_later(reply):
-                self.short.append(at)
-            self._uncopied(at, self._why(reply.size, room))
+                self.short.append(position)
+            self._uncopied(position, self._why(reply.size, room))
         else:
-            self._refused(at, reply)
+            self._refused(position, reply)
 
     def _fits_later(self, reply: Saved | Uncopied | Said) -> bool:
         """Whether it is for want of room alone that there is no copy."""
         return isinstance(reply, Uncopied) and reply.size is not None and reply.size <= self._choice.max_key_bytes
 
-    def _over_cap(self, at: int) -> bool:
+    def _over_cap(self, position: int) -> bool:
         """Whether the plan itself tells that the key is too large, whatever room there is."""
-        size_ = self._keys[at].size
+        size_ = self._keys[position].size
         return size_ is not None and size_ > self._choice.max_key_bytes
 
     def _why(self, bytes_: int | None, room: int | None) -> str:
@@ -185,15 +191,15 @@ class Saver:
             return headroom.too_large(bytes_, self._choice)
         return headroom.no_room(bytes_, room)
 
-    def _uncopied(self, at: int, reason: str) -> None:
+    def _uncopied(self, position: int, reason: str) -> None:
         """Keep a key that cannot be copied, unless it was read before the confirmation that there is no copy of it."""
-        key = self._keys[at]
+        key = self._keys[position]
         if self._choice.keep_unsaved or headroom.why_uncopied(key, self._choice) is None:
-            self._tally.put(at, Outcome.FAILED, f"kept: {reason}")
+            self._table.put(position, Outcome.FAILED, f"kept: {reason}")
             return
-        if at not in self.saved:
+        if position not in self.saved:
             self._lines.append(Record(self._placed(key.id), key.type, None, left_out=reason))
-        self._ready[at] = NO_COPY
+        self._ready[position] = NO_COPY
 
     def _heed_cap(self) -> None:
         if self._writer.size >= self._choice.max_total_bytes:
@@ -202,17 +208,17 @@ class Saver:
     def _refused(self, position: int, reply: Said) -> None:
         outcome, detail = self._came_to(position, reply)
         prefix = "not saved, so not deleted: " if outcome is Outcome.FAILED else ""
-        self._tally.put(position, outcome, prefix + detail, moved=reply if isinstance(reply, KeyMoved) else None)
+        self._table.put(position, outcome, prefix + detail, moved=reply if isinstance(reply, KeyMoved) else None)
         if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
             self.blocked = self.blocked or reply
 
-    def _came_to(self, at: int, reply: Said) -> tuple[Outcome, str]:
-        id_ = self._keys[at].id
+    def _came_to(self, position: int, reply: Said) -> tuple[Outcome, str]:
+        id_ = self._keys[position].id
         if reply is Reply.GONE:
             return gone(id_, self._before)
         outcome, detail = outcome_of(reply, Outcome.FAILED)
         reached = self._before is not None and (id_.db, id_.key) in self._before.reached
-        if reply is Reply.USED and not self.untouched and (reached or at in self._twice):
+        if reply is Reply.USED and not self.untouched and (reached or position in self._twice):
             detail = READ_BY_BACKUP
         return outcome, detail
 
@@ -228,12 +234,12 @@ class Saver:
     async def note(self, batch: Sequence[int], due_ms: Mapping[int, int], now_ms: int) -> None:
         """Write down the present expiry of keys that are about to be given another one; `now_ms` is the server's."""
         self._heed_cap()
-        for at in batch:
-            key = self._keys[at]
+        for position in batch:
+            key = self._keys[position]
             read_ms = now_ms if key.read_at is None else round(key.read_at * 1000)
             expires = None if key.ttl_ms is None else read_ms + key.ttl_ms
             id_ = self._placed(key.id)
-            self._writer.add(Record(id_, key.type, None, expires_ms=expires, saved_ms=now_ms, due_ms=due_ms[at]))
+            self._writer.add(Record(id_, key.type, None, expires_ms=expires, saved_ms=now_ms, due_ms=due_ms[position]))
         await self._to_disk()
 
     def _record(self, key: PlannedKey, saved: Saved) -> Record:
@@ -244,3 +250,22 @@ class Saver:
 
     def _placed(self, id_: KeyId) -> KeyId:
         return KeyId(id_.db, id_.key, self._node)
+
+
+def earlier_copies(audit: AuditFile, plan: Plan) -> dict[tuple[int, bytes], str]:
+    """The SHA-1 of the DUMP of each key of `plan` that an earlier run of it saved, and did not come to delete.
+
+    On servers without CLIENT NO-TOUCH saving a key is a use of it, after which its idle time no longer tells whether
+    anybody else used it. Its copy in the backup does: the key is still the one of the plan if its DUMP is the same.
+    """
+    found: dict[tuple[int, bytes], str] = {}
+    for backup, names in audit.unfinished(plan.hash).items():
+        try:
+            for record in read_records(Path(backup)):
+                name = (-1, b"") if record is None else (record.id.db, record.id.key)
+                if record is not None and record.payload is not None and name in names:
+                    found[name] = hashlib.sha1(record.payload, usedforsecurity=False).hexdigest()
+        except BadInput:
+            # The backup was moved or removed: then the keys it held are compared by their idle times after all.
+            continue
+    return found

@@ -251,14 +251,14 @@ async def test_a_defect_on_one_node_stops_the_others_and_all_is_recorded(
     act = Batches._act
     others = 0
 
-    async def breaking(batches: Batches, line: PinnedConnection, batch: Batch, ready: Ready) -> None:
+    async def breaking(batches: Batches, connection: PinnedConnection, batch: Batch, ready: Ready) -> None:
         nonlocal others
         port = cluster.primaries[1].name.rpartition(":")[2]
-        if str(line._server.address).endswith(port):
+        if str(connection._server.address).endswith(port):
             while not others:
                 await asyncio.sleep(0.01)
             raise ZeroDivisionError
-        await act(batches, line, batch, ready)
+        await act(batches, connection, batch, ready)
         others += 1
 
     monkeypatch.setattr(Batches, "_act", breaking)

@@ -221,6 +221,13 @@ class PinnedConnection:
             f"{self._server.address} did not answer for {timeouts.GIVE_UP:.0f} s", silent=True
         )
 
+    async def hold(self, stopped: Callable[[], bool]) -> None:
+        """Wait until the server carries out commands again, or when `stopped`. Raises as `settled` and `reopen` do."""
+        try:
+            await settled(self.channel, stopped)
+        except ServerUnreachable:
+            await self.reopen()
+
     async def _taken_up(self, lost: int | None) -> None:
         await self.channel.close()
         await self.open()
