@@ -99,13 +99,13 @@ _HALVINGS = 20
 
 
 class FirstOut(Struct, frozen=True):
-    """The families that lose keys first, each with about how many, most first; `by` says what decides.
+    """The patterns that lose keys first, each with about how many, most first; `by` says what decides.
 
-    Where that is not known, `unknown` says why, and `families` are all that can lose keys, largest first. `named` are
+    Where that is not known, `unknown` says why, and `patterns` are all that can lose keys, largest first. `named` are
     those to name: none where chance decides, and all that tie.
     """
 
-    families: tuple[tuple[PatternRow, float], ...] = ()
+    patterns: tuple[tuple[PatternRow, float], ...] = ()
     by: str = ""
     unknown: str | None = None
     named: tuple[PatternRow, ...] = ()
@@ -154,7 +154,7 @@ _BY = {"ttl": "the shortest TTLs", "lru": "the longest idle times", "lfu": "the 
 
 
 def _candidates(name: str, scan: ScanView) -> list[tuple[PatternRow, int]]:
-    """The families that no smaller one divides, with their keys that can go, most first."""
+    """The patterns that no smaller one divides, with their keys that can go, most first."""
     divided = {(row.db, row.parent) for row in scan.patterns if row.parent is not None}
     leaves = [row for row in scan.patterns if (row.db, row.pattern) not in divided]
     found = [(row, row.keys - row.no_ttl_keys if is_volatile(name) else row.keys) for row in leaves]
@@ -188,7 +188,7 @@ def _why_unknown(name: str, current: str) -> str:
 
 
 def _among_the_first(curves: list[tuple[PatternRow, int, Curve]], share: float) -> tuple[tuple[PatternRow, float], ...]:
-    """How many keys of each family are among the first `share` of all, as if the server saw every key."""
+    """How many keys of each pattern are among the first `share` of all, as if the server saw every key."""
     known = [(row, keys, curve) for row, keys, curve in curves if curve]
     wanted = share * sum(keys for _, keys, _ in known)
 

@@ -58,7 +58,7 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
     held = _evictable_bytes(name, snapshot, scan)
     over = over_bytes(snapshot.memory)
     enough = None if name == NOEVICTION or held is None or over is None else held >= over
-    families = () if scan is None else _families(name, scan)
+    patterns = () if scan is None else _top_patterns(name, scan)
     first = FirstOut() if scan is None else _first_out(name, scan, snapshot.memory.policy, over or 0)
     return PolicyView(
         name=name,
@@ -73,7 +73,7 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
         first_to_go=tuple(row.pattern for row in first.named),
         first_by=first.by,
         first_unknown=first.unknown if scan is not None else _UNSCANNED if name != NOEVICTION else None,
-        warnings=_warnings(name, snapshot, families, enough),
+        warnings=_warnings(name, snapshot, patterns, enough),
     )
 
 
@@ -113,8 +113,8 @@ def why_unsized(known: Capabilities, scan: ScanView | None) -> str | None:
     return None
 
 
-def _families(name: str, scan: ScanView) -> tuple[PatternRow, ...]:
-    """The families that can lose keys, at the top of the tree, the largest first."""
+def _top_patterns(name: str, scan: ScanView) -> tuple[PatternRow, ...]:
+    """The patterns that can lose keys, at the top of the tree, the largest first."""
     if name == NOEVICTION:
         return ()
     rows = [row for row in scan.patterns if not is_volatile(name) or row.no_ttl_keys < row.keys]
@@ -135,13 +135,13 @@ def _flagged(name: str, keys: int | None, enough: bool | None, endangered: float
 
 
 def _endangered(first: FirstOut) -> float:
-    """How much of what goes first is of families whose loss breaks things, as a share of its keys."""
-    every = sum(keys for _, keys in first.families)
-    critical = sum(keys for row, keys in first.families if plan_warnings.critical_kind(row) is not None)
+    """How much of what goes first is of patterns whose loss breaks things, as a share of its keys."""
+    every = sum(keys for _, keys in first.patterns)
+    critical = sum(keys for row, keys in first.patterns if plan_warnings.critical_kind(row) is not None)
     return critical / every if every else 0.0
 
 
-def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], enough: bool | None) -> tuple[str, ...]:
+def _warnings(name: str, snapshot: Snapshot, patterns: tuple[PatternRow, ...], enough: bool | None) -> tuple[str, ...]:
     if name == NOEVICTION:
         return ()
     found: list[str] = []
@@ -159,7 +159,7 @@ def _warnings(name: str, snapshot: Snapshot, families: tuple[PatternRow, ...], e
     if not is_lfu(name) and is_lfu(snapshot.memory.policy) and name.endswith("-lru"):
         found.append("Idle times are wrong for keys used under an LFU policy: at first it evicts almost at random.")
     found.extend(_buffers(snapshot))
-    found.extend(plan_warnings.critical_patterns(families))
+    found.extend(plan_warnings.critical_patterns(patterns))
     return tuple(found)
 
 

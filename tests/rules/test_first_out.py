@@ -26,7 +26,7 @@ def scanned(families: dict[bytes, list[int]], what: str = "ttl") -> ScanView:
 
 
 def order(view: ScanView, policy: str, current: str = "noeviction", share: float = 0.05) -> list[bytes]:
-    return [row.pattern for row, _ in first_out(policy, view, current, share).families]
+    return [row.pattern for row, _ in first_out(policy, view, current, share).patterns]
 
 
 def test_the_shortest_ttls_go_first_not_the_largest_family() -> None:
@@ -49,7 +49,7 @@ def test_the_longest_idle_and_the_least_used_go_first() -> None:
 def test_chance_takes_from_all_and_most_from_the_largest() -> None:
     view = scanned({b"a": [5] * 90, b"b": [5000] * 900})
     found = first_out("allkeys-random", view, "noeviction", 0.05)
-    assert [(row.pattern, keys) for row, keys in found.families] == [(b"b:*", 900.0), (b"a:*", 90.0)]
+    assert [(row.pattern, keys) for row, keys in found.patterns] == [(b"b:*", 900.0), (b"a:*", 90.0)]
     assert "chance" in found.by
     assert found.named == ()
 
@@ -105,7 +105,7 @@ def test_the_first_is_among_those_that_lose_most(seed: int) -> None:
     families = {
         b"f%c" % (97 + n): [int(chance.lognormvariate(chance.uniform(2, 9), 0.4)) for _ in range(200)] for n in range(4)
     }
-    told = first_out("volatile-ttl", scanned(families), "noeviction", 0.1).families
+    told = first_out("volatile-ttl", scanned(families), "noeviction", 0.1).patterns
     soonest = sorted((ttl, family) for family, ttls in families.items() for ttl in ttls)[:80]
     lost = Counter(family + b":*" for _, family in soonest)
     assert lost[told[0][0].pattern] >= 0.5 * lost.most_common(1)[0][1]

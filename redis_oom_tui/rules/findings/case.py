@@ -97,24 +97,24 @@ class Case(Struct, frozen=True, dict=True):
         return size >= max(share * (self.now.memory.used_bytes or 0), 64 * 1024)
 
     @cached_property
-    def families(self) -> tuple[PatternRow, ...]:
-        """The families of the scan, the largest first."""
+    def patterns(self) -> tuple[PatternRow, ...]:
+        """The patterns of the scan, the largest first."""
         return () if self.scan is None else tuple(sorted(self.scan.patterns, key=lambda row: -row.size))
 
     @cached_property
     def leaves(self) -> tuple[PatternRow, ...]:
-        """The families that no smaller one divides, the largest first: their bytes count once."""
-        parents = {(row.db, row.parent) for row in self.families}
-        return tuple(row for row in self.families if (row.db, row.pattern) not in parents)
+        """The patterns that no smaller one divides, the largest first: their bytes count once."""
+        parents = {(row.db, row.parent) for row in self.patterns}
+        return tuple(row for row in self.patterns if (row.db, row.pattern) not in parents)
 
     def named(self, row: PatternRow) -> str:
-        """A family's name for a sentence, with its database where the scan has several."""
+        """A pattern's name for a sentence, with its database where the scan has several."""
         name = safe_text(row.pattern, _NAME_CELLS)
         return f"{name} (db {row.db})" if self._databases > 1 else name
 
     @cached_property
     def _databases(self) -> int:
-        return len({row.db for row in self.families})
+        return len({row.db for row in self.patterns})
 
     @property
     def ttls_told(self) -> bool:
@@ -122,7 +122,7 @@ class Case(Struct, frozen=True, dict=True):
         return self.scan is not None and self.scan.ttls_told
 
     def sample_of(self, row: PatternRow) -> FamilySample | None:
-        """The sample of a family, where one was read in its own database."""
+        """The sample of a pattern, where one was read in its own database."""
         return self._samples.get((row.db or 0, row.pattern))
 
     @cached_property

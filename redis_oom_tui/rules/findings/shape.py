@@ -243,7 +243,7 @@ def compressible(case: Case) -> Iterator[Finding]:
         packing = _packing(case, row)
         if packing is not None:
             groups[row.db, row.parent or row.pattern].append(packing)
-    known = {(row.db, row.pattern): row for row in case.families}
+    known = {(row.db, row.pattern): row for row in case.patterns}
     for name, group in groups.items():
         if case.matters(sum(packing.low for packing in group), 0.02):
             whole = known.get(name, group[0].row) if len(group) > 1 else group[0].row
