@@ -174,9 +174,9 @@ class NodeScan(KeyspaceScan):
         with translated(importer.address, "MEMORY USAGE"):
             try:
                 await lane.open()
-                while names and not self._reins.let_go:
-                    await self._reins.rate.ready()
-                    page, names = names[: self._reins.step.count], names[self._reins.step.count :]
+                while names and not self._control.stopped:
+                    await self._control.rate.ready()
+                    page, names = names[: self._control.step.count], names[self._control.step.count :]
                     answers = await lane.ask(packed_by_key(columns, page), len(columns) * len(page))
                     checked(columns, answers)
                     reached += self._take_in(page, sorted_out(columns, answers, len(page)))
@@ -197,17 +197,17 @@ class NodeScan(KeyspaceScan):
         """A closer look at those of the largest keys that are among `names`."""
         tally = NodeAggregates(self._shared, names.__contains__)
         tally.limit = self._tally.limit
-        closer = TopKeyRefiner(
+        refiner = TopKeyRefiner(
             importer.connection,
             tally,
             evidence=self._preparation.evidence,
             sized=self._standing.sized,
-            reins=self._reins,
+            control=self._control,
         )
         try:
-            await closer.finish()
+            await refiner.finish()
         finally:
-            await closer.close()
+            await refiner.close()
         self._tally.bytes += tally.bytes
         self._tally.volatile_bytes += tally.volatile_bytes
 

@@ -70,7 +70,7 @@ class ClusterScan:
         self._clock = clock
         self._tally = ScanAggregates(options)
         self._standing = ClusterScanProgress(options.pace)
-        self._picture = ClusterScanView(options, self._tally, self._standing, clock)
+        self._view_builder = ClusterScanView(options, self._tally, self._standing, clock)
         self._remaining = set(range(REDIS_CLUSTER_HASH_SLOTS))
         self._doubts = PartialSlots()
         self._handed: Mapping[int, SlotMigration] = {}
@@ -94,7 +94,7 @@ class ClusterScan:
         standing.sample = None
         for words in (BY_SLOT, UNEVEN):
             standing.notes.pop(words, None)
-        self._picture.watch.start()
+        self._view_builder.watch.start()
         try:
             await self._nodes.refresh()
             for _ in range(_ROUNDS):
@@ -110,12 +110,12 @@ class ClusterScan:
         finally:
             if standing.state in (ScanState.RUNNING, ScanState.PAUSED):
                 standing.state = ScanState.STOPPED
-            self._picture.watch.stop()
+            self._view_builder.watch.stop()
         return self.view()
 
     def view(self) -> ScanView:
         """The scan as it stands."""
-        return self._picture.view()
+        return self._view_builder.view()
 
     def pause(self) -> None:
         """Send nothing more until `resume`."""

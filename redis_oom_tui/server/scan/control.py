@@ -71,7 +71,7 @@ def sorted_out(asked: Sequence[KeyQuestion], answers: list[Any], size: int) -> C
 class ScanControl:
     """What the workers of a scan at `pace` ask, which counts pages by `counted` into `tally`; `sample` keys are enough.
 
-    `sent` is how many commands went out, `given` how many keys SCAN gave, `let_go` that it ends after the page in
+    `sent` is how many commands went out, `given` how many keys SCAN gave, `stopped` that it ends after the page in
     flight.
     """
 
@@ -82,10 +82,10 @@ class ScanControl:
         self.given = 0
         self._tally = tally
         self._sample = sample
-        self.gathering = PageBatch(counted)
+        self.batch = PageBatch(counted)
 
     @property
-    def let_go(self) -> bool:
+    def stopped(self) -> bool:
         """Whether it was stopped."""
         return self.rate.stopping
 
@@ -101,7 +101,7 @@ class ScanControl:
     @property
     def enough(self) -> bool:
         """Whether the sample that was asked for has been seen."""
-        return self._sample is not None and self._tally.keys + self.gathering.keys >= self._sample
+        return self._sample is not None and self._tally.keys + self.batch.keys >= self._sample
 
     @property
     def step(self) -> PaceStep:
@@ -111,7 +111,7 @@ class ScanControl:
     @property
     def stopping(self) -> bool:
         """Whether to end after the page in flight."""
-        return self.let_go or self.enough
+        return self.stopped or self.enough
 
     def shown(self) -> Brake:
         """What it costs, for people."""
@@ -121,4 +121,4 @@ class ScanControl:
         """Take one page: the answers about `names`, which came with those of a SCAN."""
         self.sent += len(answers) + 1
         self.given += len(names)
-        self.gathering.add(db, names, asked, answers)
+        self.batch.add(db, names, asked, answers)

@@ -57,12 +57,12 @@ class KeyspaceScan:
         begun = fresh if begun is None else begun
         self._tally = begun.tally
         self._standing = begun.standing
-        self._picture = ScanViewBuilder(options, self._tally, self._standing, clock, begun.elapsed)
-        self._reins = ScanControl(options.pace, self._tally, options.sample, self.count)
+        self._view_builder = ScanViewBuilder(options, self._tally, self._standing, clock, begun.elapsed)
+        self._control = ScanControl(options.pace, self._tally, options.sample, self.count)
         self._walker = Walker(_glob(options), None if options.type is None else options.type.encode("latin-1"))
-        self._reins.given = self._tally.keys + self._tally.vanished + self._tally.refused if self._alone else 0
+        self._control.given = self._tally.keys + self._tally.vanished + self._tally.refused if self._alone else 0
         self._preparation = ScanPreparation(
-            server, options, self._tally, self._standing, self._reins, alone=self._alone
+            server, options, self._tally, self._standing, self._control, alone=self._alone
         )
 
     # What a screen calls.
@@ -74,8 +74,8 @@ class KeyspaceScan:
             return self.view()
         standing.state, standing.error, standing.first, standing.held_least = ScanState.RUNNING, None, None, None
         standing.lost_at = None
-        self._reins.rate.start()
-        self._picture.start()
+        self._control.rate.start()
+        self._view_builder.start()
         try:
             await self._preparation.prepare()
             await self._work()
@@ -86,38 +86,38 @@ class KeyspaceScan:
         finally:
             if standing.under_way:
                 standing.state = ScanState.STOPPED
-            self._picture.stop()
+            self._view_builder.stop()
         return self.view()
 
     def view(self) -> ScanView:
         """The scan as it stands."""
-        self._reins.gathering.hand_over()
-        return self._picture.view(self.brake, self._reins.pace)
+        self._control.batch.hand_over()
+        return self._view_builder.view(self.brake, self._control.pace)
 
     def pause(self) -> None:
         """Send nothing more until `resume`."""
         if self._standing.state is ScanState.RUNNING:
             self._standing.state = ScanState.PAUSED
-            self._reins.rate.hold(Hold.PAUSE)
+            self._control.rate.hold(Hold.PAUSE)
 
     def resume(self) -> None:
         """Go on where it paused."""
         if self._standing.state is ScanState.PAUSED:
             self._standing.state = ScanState.RUNNING
-        self._reins.rate.release(Hold.PAUSE)
+        self._control.rate.release(Hold.PAUSE)
 
     def stop(self) -> None:
         """End after the page in flight; the result so far is kept."""
-        self._reins.stop()
+        self._control.stop()
 
     def set_pace(self, pace: Pace) -> None:
         """Change how hard it leans on the server from the next page on."""
-        self._reins.set_pace(pace)
+        self._control.set_pace(pace)
 
     def progress(self) -> dict[str, Any] | None:
         """Where it broke off, in plain values, for `begun_from` to go on with; None where there is nothing left."""
-        self._reins.gathering.hand_over()
-        return checkpoint_values(Checkpoint(self._options, self._standing, self._tally, self._picture.elapsed))
+        self._control.batch.hand_over()
+        return checkpoint_values(Checkpoint(self._options, self._standing, self._tally, self._view_builder.elapsed))
 
     @property
     def standing(self) -> ScanProgress:
@@ -127,7 +127,7 @@ class KeyspaceScan:
     @property
     def brake(self) -> Brake:
         """What it costs: a small part of the view."""
-        return self._reins.shown()
+        return self._control.shown()
 
     @property
     def missing(self) -> str | None:
@@ -141,37 +141,41 @@ class KeyspaceScan:
     # The run itself.
 
     async def _work(self) -> None:
-        """Walk with a watchman and a closer look at the largest keys beside it; then finish that look."""
+        """Walk with a monitor and a closer look at the largest keys beside it; then finish that look."""
         informed = None if self._standing.snapshot is None else self._server.snapshot
-        watchman = LatencyMonitor(
+        monitor = LatencyMonitor(
             self._server,
-            self._reins.rate,
+            self._control.rate,
             snapshot=informed,
-            sent=lambda: self._reins.sent,
-            rests=lambda: self._reins.pace is not Pace.FULL_SPEED,
+            sent=lambda: self._control.sent,
+            rests=lambda: self._control.pace is not Pace.FULL_SPEED,
         )
-        closer = TopKeyRefiner(
+        refiner = TopKeyRefiner(
             self._server.connection,
             self._tally,
             evidence=self._preparation.evidence,
             sized=self._standing.sized,
-            reins=self._reins,
+            control=self._control,
         )
         try:
-            await self._patiently(watchman.measure_at_rest, "PING")
-            async with monitored(watchman.watch(), self._reins.stop, "latency watch"):
-                async with monitored(self._look_closer(closer), self._reins.stop, "closer look at the largest keys"):
+            await self._patiently(monitor.measure_at_rest, "PING")
+            async with monitored(monitor.watch(), self._control.stop, "latency watch"):
+                async with monitored(self._refine(refiner), self._control.stop, "closer look at the largest keys"):
                     for walks in self._standing.walks.values():
                         await self._walk(walks)
-                if not self._reins.let_go:
-                    await self._patiently(closer.finish, "MEMORY USAGE")
+                if not self._control.stopped:
+                    await self._patiently(refiner.finish, "MEMORY USAGE")
                 await self._preparation.reckon()
-                if not self._reins.let_go and self._standing.walked_all and self._picture.contradiction() is not None:
-                    await self._patiently(closer.finish_all, "MEMORY USAGE")
-                    self._standing.closely = await self._patiently(closer.measured_sample, "MEMORY USAGE")
+                if (
+                    not self._control.stopped
+                    and self._standing.walked_all
+                    and self._view_builder.contradiction() is not None
+                ):
+                    await self._patiently(refiner.finish_all, "MEMORY USAGE")
+                    self._standing.closely = await self._patiently(refiner.measured_sample, "MEMORY USAGE")
         finally:
-            await closer.close()
-            await watchman.close()
+            await refiner.close()
+            await monitor.close()
 
     async def _patiently(self, ask: Callable[[], Awaitable[_Answer]], doing: str) -> _Answer:
         """`ask`, and again from where it was while the server carries out nothing. Raises one of `models.errors`."""
@@ -180,24 +184,24 @@ class KeyspaceScan:
             with translated(self._server.address, doing):
                 return await ask()
 
-        return await not_busy(asked, lambda: self._reins.let_go)
+        return await not_busy(asked, lambda: self._control.stopped)
 
-    async def _look_closer(self, closer: TopKeyRefiner) -> None:
+    async def _refine(self, refiner: TopKeyRefiner) -> None:
         """Now and then, at the rows that are new among the largest; what breaks here the walk will meet as well."""
         while True:
             await asyncio.sleep(_CLOSER_EVERY_SECONDS)
             with contextlib.suppress(TriageError):
                 try:
                     with translated(self._server.address):
-                        await closer.refresh()
+                        await refiner.refresh()
                 except TriageError:
-                    await closer.close()
+                    await refiner.close()
                     raise
 
     async def _walk(self, walks: list[CursorRange]) -> None:
         """Follow the walks of one database; a lost server is waited for, as long as it is the same one."""
         lost_at: float | None = None
-        while not self._reins.stopping and not all(walk.done for walk in walks):
+        while not self._control.stopping and not all(walk.done for walk in walks):
             seen = self._tally.keys
             try:
                 await self._work_through(walks)
@@ -213,25 +217,25 @@ class KeyspaceScan:
                 await self._return(lost_at)
 
     async def _work_through(self, walks: list[CursorRange]) -> None:
-        """One crew, to the end of the walks or of itself; what it brought is counted whatever ended it."""
-        crew = ScanWorkers(
+        """Workers to the end of the walks or of themselves; what they brought is counted whatever ended them."""
+        workers = ScanWorkers(
             self._server.connection,
             walks,
-            self._reins,
+            self._control,
             walker=self._walker,
             columns=self._preparation.columns,
-            keys=self._picture.total_keys,
+            keys=self._view_builder.total_keys,
             keep=None if self._options.pattern is None else matcher(self._options.pattern).kept,
             bulk=self._bulk,
         )
         try:
-            await crew.work()
+            await workers.work()
         finally:
-            self._reins.gathering.hand_over()
+            self._control.batch.hand_over()
 
     async def _return(self, lost_at: float) -> None:
         """Wait until the server answers again. Raises when it has restarted: its cursors then mean nothing."""
-        while not self._reins.let_go:
+        while not self._control.stopped:
             await asyncio.sleep(RETRY_SECONDS)
             try:
                 await self._preparation.prepare_until(lost_at + self._patience, self._clock, self._patience)
@@ -250,7 +254,7 @@ class KeyspaceScan:
             # Of a cluster only all nodes together tell: slots move.
             self._standing.error = self._preparation.missing if self._alone else None
             return ScanState.COMPLETE if self._standing.error is None else ScanState.FAILED
-        return ScanState.SAMPLED if self._reins.enough and not self._reins.let_go else ScanState.STOPPED
+        return ScanState.SAMPLED if self._control.enough and not self._control.stopped else ScanState.STOPPED
 
 
 def _glob(options: ScanOptions) -> bytes | None:

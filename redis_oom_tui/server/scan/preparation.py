@@ -132,7 +132,7 @@ class ScanPreparation:
         standing.timed = KeyQuestion.TTL in chosen.columns
 
     async def reckon(self) -> None:
-        """What the scan has cost to its end, as a short one is over before the watchman first asks; and how many keys
+        """What the scan has cost to its end, as a short one is over before the monitor first asks; and how many keys
         the server counts now."""
         if self._standing.snapshot is None:
             with contextlib.suppress(TriageError), translated(self._server.address, "DBSIZE"):

@@ -24,8 +24,8 @@ _MEASURED_ROWS, _MOST_MEASURED_ROWS = 50, 500
 
 
 class TopKeyRefiner:
-    """Reads more of the rows that are shown, held by the `reins` of their scan. None of it leaves a trace: lengths only
-    under CLIENT NO-TOUCH."""
+    """Reads more of the rows that are shown, held by the `control` of their scan. None of it leaves a trace: lengths
+    are read only under CLIENT NO-TOUCH."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class TopKeyRefiner:
         *,
         evidence: KeyQuestion | None,
         sized: bool,
-        reins: ScanControl,
+        control: ScanControl,
     ) -> None:
         self._connection = connection
         self._tally = tally
         self._evidence = evidence
         self._sized = sized
-        self._reins = reins
+        self._control = control
         self._lanes: dict[int, ScanConnection] = {}
         self._admitted: set[tuple[bytes, ...]] = set()
 
@@ -88,7 +88,7 @@ class TopKeyRefiner:
 
     async def _look(self, tops: Sequence[TopKey]) -> None:
         for db in {top.row.id.db for top in tops}:
-            await self._reins.rate.ready()
+            await self._control.rate.ready()
             lane = await self._lane(db)
             mine = [top for top in tops if top.row.id.db == db]
             questions = [self._questions(top.row, untouched=lane.untouched) for top in mine]
@@ -99,7 +99,7 @@ class TopKeyRefiner:
             buffer = b"".join(packed(words) for asked in questions for words in asked.values())
             replies = sum(len(asked) for asked in questions)
             answers = iter(await lane.ask(buffer, replies))
-            self._reins.sent += replies
+            self._control.sent += replies
             for top, asked in zip(mine, questions, strict=True):
                 self._learn(top, {name: next(answers) for name in asked})
 
@@ -169,8 +169,8 @@ class TopKeyRefiner:
             self._correct(top, size)
             # What blocked the server for a while must not be followed by the next such thing at once.
             # What the way takes does not block it.
-            busy = max(0.0, time.perf_counter() - started - self._reins.rate.probes.round_trip)
-            rest = 0 if self._reins.pace is Pace.FULL_SPEED else 2
+            busy = max(0.0, time.perf_counter() - started - self._control.rate.probes.round_trip)
+            rest = 0 if self._control.pace is Pace.FULL_SPEED else 2
             await asyncio.sleep(rest * busy)
 
     def _clamp(self, suspects: Sequence[TopKey]) -> None:
@@ -189,10 +189,10 @@ class TopKeyRefiner:
         lane = await self._lane(db)
 
         async def ask(commands: Sequence[Words]) -> list[Any]:
-            await self._reins.rate.ready()
+            await self._control.rate.ready()
             for words in {command_of(words): words for words in commands}.values():
                 lane.admit(words)
-            self._reins.sent += len(commands)
+            self._control.sent += len(commands)
             return await lane.ask(b"".join(map(packed, commands)), len(commands))
 
         return Sizer(ask, untouched=lane.untouched, limit=self._tally.limit)

@@ -41,7 +41,7 @@ class ScanWorkers:
         self,
         connection: Connection,
         walks: list[CursorRange],
-        foreman: ScanControlProtocol,
+        control: ScanControlProtocol,
         *,
         walker: Walker,
         columns: tuple[KeyQuestion, ...],
@@ -50,7 +50,7 @@ class ScanWorkers:
         bulk: bool = True,
     ) -> None:
         self._connection = connection
-        self._foreman = foreman
+        self._control = control
         self._walker = walker
         self._pages = PageReader(walker)
         self._columns = columns
@@ -62,9 +62,9 @@ class ScanWorkers:
         self._lanes: dict[asyncio.Task[None], int] = {}
 
     async def work(self) -> None:
-        """Until every walk is done, or the foreman stops it. Raises one of `models.errors` when a lane breaks.
+        """Until every walk is done, or the control stops it. Raises one of `models.errors` when a lane breaks.
 
-        Whatever ends it, no walk loses its place: another crew may go on with the same walks.
+        Whatever ends it, no walk loses its place: other workers may go on with the same walks.
         """
         try:
             while True:
@@ -80,9 +80,9 @@ class ScanWorkers:
             self._lanes.clear()
 
     def _hire(self) -> None:
-        if self._foreman.stopping:
+        if self._control.stopping:
             return
-        places = set(range(self._foreman.step.lanes)) - set(self._lanes.values())
+        places = set(range(self._control.step.lanes)) - set(self._lanes.values())
         for place in sorted(places)[: len(self._waiting)]:
             self._lanes[asyncio.create_task(self._lane(place), name=f"scan lane {place}")] = place
 
@@ -99,18 +99,18 @@ class ScanWorkers:
             await lane.close()
 
     def _wanted(self, place: int) -> bool:
-        return not self._foreman.stopping and place < self._foreman.step.lanes
+        return not self._control.stopping and place < self._control.step.lanes
 
     async def _follow(self, lane: ScanConnection, walk: CursorRange, place: int) -> None:
         turns = 0
         try:
             while not walk.done:
-                await self._foreman.rate.ready()
+                await self._control.rate.ready()
                 if not self._wanted(place):
                     break
                 await self._turn(lane, walk)
                 turns += 1
-                step = self._foreman.step
+                step = self._control.step
                 # Without a rest the event loop gets its turn as well: every page waits for its replies.
                 if step.rest and turns % step.pages == 0:
                     await asyncio.sleep(step.rest)
@@ -124,14 +124,14 @@ class ScanWorkers:
         buffer = packed_by_key(self._columns, names)
         replies = len(self._columns) * len(names)
         if not walk.ended:
-            request, size = self._pages.request(walk, self._foreman.step.count, self._keys)
+            request, size = self._pages.request(walk, self._control.step.count, self._keys)
             buffer += request
             replies += 1
-        self._foreman.rate.begun()
+        self._control.rate.begun()
         try:
             answers = await lane.ask(buffer, replies)
         finally:
-            self._foreman.rate.ended()
+            self._control.rate.ended()
         # A SCAN that was refused leaves the walk as it is, with the page in hand: both are asked for again.
         following = answers.pop() if size else None
         checked(self._columns, answers)
@@ -141,7 +141,7 @@ class ScanWorkers:
         else:
             walk.page = []
         if names:
-            self._foreman.count(walk.db, names, self._columns, answers)
+            self._control.count(walk.db, names, self._columns, answers)
 
     def _cross(self, walk: CursorRange) -> None:
         """A walk that has ended may have reached into the one behind it."""
