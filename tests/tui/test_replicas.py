@@ -48,7 +48,7 @@ async def test_a_replica_that_would_evict_is_a_finding_and_one_unseen_is_said_to
     app = an_app(Replicated())
     async with app.run_test(size=(110, 40)) as pilot:
         await until(pilot, lambda: "Replica r:1: if promoted, it would evict" in screen_text(app))
-        await until(pilot, lambda: "The replica r:2 could not be looked at" in screen_text(app))
+        await until(pilot, lambda: "The replica r:2 could not be reached from here" in screen_text(app))
 
 
 async def test_they_are_asked_seldom() -> None:
