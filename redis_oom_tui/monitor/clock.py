@@ -1,10 +1,12 @@
 """The clocks that the monitor goes by, and how late this process itself was."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:  # what draws the first frame imports the clock, and must not wait for asyncio
+    import asyncio
 
 _BEAT_SECONDS = 0.05
 
@@ -16,8 +18,10 @@ class Clock:
         self.monotonic = monotonic
         self.wall = wall
 
-    async def wait(self, stop: asyncio.Event, seconds: float) -> bool:
+    async def wait(self, stop: "asyncio.Event", seconds: float) -> bool:
         """Wait so long, or until `stop` is set; returns whether it is."""
+        import asyncio  # noqa: PLC0415 - as above
+
         try:
             async with asyncio.timeout(max(0.0, seconds)):
                 await stop.wait()
@@ -51,11 +55,17 @@ class LoopLag:
     @property
     def seconds(self) -> float:
         """How late by now, all together."""
-        now_late = 0.0 if self._due is None else asyncio.get_running_loop().time() - self._due
+        now_late = 0.0 if self._due is None else self._loop().time() - self._due
         return self._late + max(0.0, now_late)
 
+    @staticmethod
+    def _loop() -> "asyncio.AbstractEventLoop":
+        import asyncio  # noqa: PLC0415 - as above
+
+        return asyncio.get_running_loop()
+
     def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop()
         self._due = loop.time() + _BEAT_SECONDS
         self._beat = loop.call_at(self._due, self._beaten)
 
