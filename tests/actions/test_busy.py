@@ -18,14 +18,14 @@ from tests.support.acting import fill, operating, planned
 from tests.support.busy import SOON, Script, script
 from tests.support.servers import RunningServer, started
 
-KEYS = 60_000
+KEYS = 20_000
 CACHE = Criteria(patterns=(b"cache:*",))
 SECONDS = 2.5
 
 
 @pytest.fixture
 def busy(flavour: str) -> Iterator[tuple[RunningServer, Script]]:
-    """A server of 60,000 keys, and a script of 2.5 s that is still to be sent."""
+    """A server of 20,000 keys, and a script of 2.5 s that is still to be sent."""
     with started(flavour, SOON) as server:
         with server.client() as client:
             fill(client, [b"cache:%d" % n for n in range(KEYS)])

@@ -60,13 +60,13 @@ class Meddler(threading.Thread):
         self._client.close()
 
 
-@pytest.mark.parametrize(
-    ("many", "backup"), [(VERY_MANY, False), (MANY, True)], ids=["100,000 keys, no backup", "backup"]
-)
+@pytest.mark.parametrize("backup", [False, True], ids=["no backup", "backup"])
 @pytest.mark.timeout(300)
 async def test_not_one_key_that_changed_after_the_preview_is_lost(
-    server: RunningServer, tmp_path: Path, many: int, backup: bool
+    server: RunningServer, tmp_path: Path, backup: bool
 ) -> None:
+    # Many batches once; the others differ in the server alone.
+    many = VERY_MANY if server.flavour == "valkey" and not backup else MANY
     names = [b"cache:%d" % n for n in range(many)]
     with server.client() as client:
         client.rpush(b"model", *[b"value%d" % n for n in range(100)])
