@@ -14,6 +14,7 @@ from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import settings
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.scan.connection import ThrottledConnection
 
 
@@ -58,7 +59,7 @@ async def reap(context: ActionContext, server: LiveServer) -> Done:
 
     async def act() -> Done:
         before = await server.snapshot()
-        async with throttled(server, walking=True) as throttle:
+        async with throttled(server, walking=True, probe=ExclusiveConnection(server)) as throttle:
             for database in before.databases:
                 await _walk(server, database.db, throttle)
         after = await server.snapshot()

@@ -19,7 +19,7 @@ from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.headroom import headroom, pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
-from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnections
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection, OtherServer, PinnedConnections
 from redis_oom_tui.server.scan.tasks import monitored
 
 OF_ALL_NODES = (AuditFailed, BackupFailed, CapReached)
@@ -149,7 +149,7 @@ class NodeWorker:
             self.used_now_bytes = None
 
     async def _carry_out(self, snapshot: Snapshot) -> None:
-        async with throttled(self._server) as throttle:
+        async with throttled(self._server, probe=ExclusiveConnection(self._server)) as throttle:
             self._throttle = throttle
             if self._stop:
                 throttle.stop()

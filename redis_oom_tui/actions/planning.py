@@ -27,6 +27,7 @@ from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.rights import deletion_refused
 from redis_oom_tui.server.timers import ActiveClock
 
@@ -104,7 +105,7 @@ class PlanMaker:
             plan_warnings.refuse_idle(self._criteria, snapshot)
             if self._prepare is not None:
                 self._lfu_before, self._more_flags = await self._prepare(snapshot)
-            async with throttled(self._server, walking=True) as self._throttle:
+            async with throttled(self._server, walking=True, probe=ExclusiveConnection(self._server)) as self._throttle:
                 await self._look(snapshot, self._throttle)
                 keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, self._throttle)
         except TriageError as error:

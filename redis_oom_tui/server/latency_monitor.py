@@ -4,7 +4,8 @@ at the server while what is under way stands still for a moment."""
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 from redis_oom_tui.models.errors import ServerBusy, TriageError
 from redis_oom_tui.models.snapshot import Snapshot
@@ -17,6 +18,7 @@ from redis_oom_tui.server.scan.connection import MonitoredServer, ScanConnection
 from redis_oom_tui.server.scan.packing import Walker
 from redis_oom_tui.server.scan.tasks import monitored
 
+Command = tuple[bytes, ...]
 _PING = (b"PING",)
 _STATS = (b"INFO", b"stats")
 _PINGS_AT_FIRST, _PINGS_AT_REST = 6, 3
@@ -32,6 +34,16 @@ _TRIPS_BETWEEN_RESTS = 50
 _VERY_LONG_WAY = 0.05
 # Between the two looks at the counter: the first look itself, and a PING.
 _OWN_COMMANDS = 2
+
+
+class Probe(Protocol):
+    """The connection that is asked; opened with the first question."""
+
+    async def call(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies in order, a refusal as an error in its place. Raises one of `models.errors`."""
+
+    async def close(self) -> None:
+        """Let go of the connection; the next question opens another."""
 
 
 class LatencyMonitor:
@@ -50,14 +62,14 @@ class LatencyMonitor:
         sent: Callable[[], int] = lambda: 0,
         counting: bool = False,
         rests: Callable[[], bool] = lambda: True,
+        probe: Probe | None = None,
     ) -> None:
-        self._server = server
         self._rate = rate
         self._snapshot = snapshot
         self._sent = sent
         self._counting = counting
         self._rests = rests
-        self._connection: ScanConnection | None = None
+        self._probe_connection = probe or _ScanProbe(server)
 
     async def measure_at_rest(self) -> None:
         """How fast the server answers before anything begins. Raises one of `models.errors`."""
@@ -99,9 +111,7 @@ class LatencyMonitor:
 
     async def close(self) -> None:
         """Let go of the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        await self._probe_connection.close()
 
     async def _rest(self) -> None:
         """Let what is under way come home, then see how the server answers without it."""
@@ -152,26 +162,48 @@ class LatencyMonitor:
         await self._ask(_PING)
         return time.perf_counter() - started
 
-    async def _ask(self, command: tuple[bytes, ...]) -> object:
-        with translated(self._server.address, command[0].decode()):
+    async def _ask(self, command: Command) -> object:
+        return (await self._probe_connection.call([command]))[0]
+
+
+class _ScanProbe:
+    """A connection of its own beside those of a scan."""
+
+    def __init__(self, server: MonitoredServer) -> None:
+        self._server = server
+        self._connection: ScanConnection | None = None
+
+    async def call(self, commands: Sequence[Command]) -> list[Any]:
+        """As for `Probe`."""
+        with translated(self._server.address, commands[0][0].decode()):
             if self._connection is None:
                 connection = ScanConnection(self._server.connection, 0, Walker())
                 await connection.open()
-                for words in (_PING, _STATS):
-                    connection.admit(words)
+                for command in (_PING, _STATS):
+                    connection.admit(command)
                 self._connection = connection
-            return (await self._connection.ask(packed(command), 1))[0]
+            return [(await self._connection.ask(packed(command), 1))[0] for command in commands]
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
 
 @contextlib.asynccontextmanager
-async def throttled(server: MonitoredServer, *, walking: bool = False) -> AsyncIterator[CallThrottle]:
+async def throttled(
+    server: MonitoredServer, *, walking: bool = False, probe: Probe | None = None
+) -> AsyncIterator[CallThrottle]:
     """How hard to lean on `server`, watched for as long as the context lasts; `walking` as for the throttle.
+
+    `probe` is a connection that the action has anyway: each further one takes memory from a full server.
 
     Raises ServerUnreachable where nobody answers. A monitor that breaks stops what it watches over at its next safe
     point; MonitorBroken is raised at the end.
     """
     throttle = CallThrottle(walking=walking)
-    monitor = LatencyMonitor(server, throttle.rate, counting=True)
+    monitor = LatencyMonitor(server, throttle.rate, counting=True, probe=probe)
     try:
         # A busy server is waited for by what comes next, which can be stopped.
         with contextlib.suppress(ServerBusy):
