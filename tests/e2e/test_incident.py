@@ -121,12 +121,12 @@ def test_an_incident_from_the_first_look_to_the_cure(tmux: str, full: RunningSer
 def clean_up(terminal: Terminal) -> None:
     """Through the form, the preview and the question, with the word that a large share of the keyspace wants."""
     terminal.press("4")
-    terminal.wait_for("Names matching")
+    terminal.wait_for("Key pattern")
     terminal.press("Enter")
-    terminal.wait_for("Names matching:")
+    terminal.wait_for("Key pattern:")
     terminal.type("cache:old:*")
     terminal.press("Enter")
-    terminal.wait_for("Names matching  cache:old:*")
+    terminal.wait_for("Key pattern     cache:old:*")
     terminal.press("x")
     terminal.wait_for(f"{OLD} keys")
     terminal.press("x")
@@ -143,4 +143,4 @@ def change_policy(terminal: Terminal, policy: str) -> None:
     go_to(terminal, policy)
     terminal.press("Enter")
     terminal.wait_for("Change maxmemory-policy?", policy)
-    press_button(terminal, "Change it")
+    press_button(terminal, "Change")

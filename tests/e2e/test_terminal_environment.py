@@ -34,7 +34,7 @@ def through_everything(run):
         ("3", "3 Limits"),
         ("4", "4 Cleanup"),
         ("5", "5 Log"),
-        ("?", "Everywhere"),
+        ("?", "Global"),
         ("\x1b", "5 Log"),
         ("\x10", "Search"),
     ):

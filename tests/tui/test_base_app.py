@@ -142,7 +142,7 @@ async def test_help_shows_the_live_keys_and_escape_closes_it():
     app = an_app()
     async with app.run_test(size=(80, 40)) as pilot:
         await pilot.press("question_mark")
-        await until(pilot, lambda: "Everywhere" in screen_text(app))
+        await until(pilot, lambda: "Global" in screen_text(app))
         text = screen_text(app)
         assert "Hold the screen still" in text
         await pilot.press("escape")

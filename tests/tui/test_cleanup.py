@@ -339,7 +339,7 @@ async def test_forty_columns_show_the_form_the_list_and_the_question():
     app = an_app(operator=operator)
     async with app.run_test(size=(40, 12)) as pilot:
         await to_preview(pilot)
-        assert "x run it" in rows(app)[-1]
+        assert "x run..." in rows(app)[-1]
         assert '"session:' in screen_text(app)
         await pilot.press("x")
         await to_dialog(pilot)
@@ -441,7 +441,8 @@ async def test_a_plan_that_was_left_can_be_seen_again_until_another_is_looked_fo
         assert app.session.actions.cleanup.plan is plan
         await pilot.press("n")
         await until(
-            pilot, lambda: app.session.actions.cleanup.stage is Stage.FORM and "Look for these keys" in screen_text(app)
+            pilot,
+            lambda: app.session.actions.cleanup.stage is Stage.FORM and "Preview matching keys" in screen_text(app),
         )
         assert "v" not in enabled_keys(app)
 
@@ -451,4 +452,4 @@ async def test_a_finding_about_one_database_fills_in_that_one():
     async with app.run_test(size=(80, 24)) as pilot:
         app.post_message(ApplyRemedy(Remedy("cleanup", match=b"session:*", db=3)))
         await until(pilot, lambda: re.search(r"Database +3", screen_text(app)) is not None)
-        assert "Names matching  session:*" in screen_text(app)
+        assert "Key pattern     session:*" in screen_text(app)

@@ -351,7 +351,7 @@ async def test_memory_is_purged_from_the_palette_after_a_question():
         await until(pilot, lambda: app.session.reading.snapshot is not None)
         commands = {command.title: command for command in app.get_system_commands(app.screen)}
         commands["Purge free memory"].callback()
-        await until(pilot, lambda: "Purge free memory?" in screen_text(app) and app.focused is not None)
+        await until(pilot, lambda: "Run MEMORY PURGE?" in screen_text(app) and app.focused is not None)
         assert "never used_memory" in screen_text(app)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.calls == ["purge"])
@@ -378,7 +378,7 @@ async def test_the_word_may_be_typed_wherever_the_focus_is(focus):
         dialog = a_plan_dialog(some_keys(1001))
         answers = await opened(pilot, dialog)
         assert "Type delete to go on:" in screen_text(app)
-        assert "Type delete, then Enter" in screen_text(app)
+        assert 'Type "delete" and press Enter' in screen_text(app)
         dialog.query_one(f"#{focus}").focus()
         await until(pilot, lambda: app.focused.id == focus)
         await pilot.press(*"delete")

@@ -59,7 +59,7 @@ async def test_hostile_names_are_deleted_exactly_and_come_back_exactly(server, t
             assert "Deleted 3 of 3 keys" in screen_text(app)
             assert set(before) - set(client.keys("*")) == {b"[/x]", b"[red]k[/red]", b"n" * 100_000}
             await pilot.press("z")
-            await yes(pilot, "Put the backup back?")
+            await yes(pilot, "Restore this backup?")
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.RESTORED)
             assert {name: client.get(name) for name in client.keys("*")} == before
             await pilot.press("5")

@@ -57,7 +57,9 @@ async def test_before_a_scan_it_says_how_to_begin_and_what_it_costs():
 )
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (40, 12)])
 async def test_each_state_reads_as_itself(state, words, size):
-    source = ScriptedSource(views=[a_view(state, error="The server went away." if state is ScanState.FAILED else None)])
+    source = ScriptedSource(
+        views=[a_view(state, error="The server expired/deleted during scan." if state is ScanState.FAILED else None)]
+    )
     app = an_app(source)
     async with app.run_test(size=size) as pilot:
         await scanning(pilot)
@@ -65,7 +67,7 @@ async def test_each_state_reads_as_itself(state, words, size):
         assert words in text
         assert "session:10000" in text, "what was found so far stays"
         if state is ScanState.FAILED:
-            assert "The server went away." in text
+            assert "The server expired/deleted during scan." in text
         assert all(len(line) <= size[0] for line in rows(app))
 
 

@@ -66,7 +66,7 @@ async def test_an_action_whose_end_was_never_written_says_so():
     operator.entries = [an_entry(1, ended=None, result="", ok=None)]
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
-        await on_log(pilot, "its end was not written")
+        await on_log(pilot, "no end recorded")
 
 
 def taken(app):
@@ -84,7 +84,7 @@ async def test_what_happens_to_the_server_is_told_and_the_alert_stands_until_it_
     source = ScriptedSource([at_ease], clock=clock)
     app = an_app(source, operator=ScriptedOperator(), clock=clock)
     async with app.run_test(size=(100, 24)) as pilot:
-        await on_log(pilot, "No alert stands")
+        await on_log(pilot, "No active alert")
         for n in range(1, 6):
             source.script.append(a_snapshot(used=513 * MIB, refused=100 * n))
             seen = taken(app)
@@ -94,7 +94,7 @@ async def test_what_happens_to_the_server_is_told_and_the_alert_stands_until_it_
         assert any("OOM  " in line and "Refusing" in line for line in rows(app))
         await pilot.press("a")
         await until(pilot, lambda: "(seen)" in screen_text(app))
-        assert "a seen" not in rows(app)[-1]
+        assert "a ack" not in rows(app)[-1]
 
 
 async def test_alerts_begin_and_end_as_the_configuration_says():
@@ -126,7 +126,7 @@ async def test_a_server_lost_for_long_is_an_event():
     source = ScriptedSource([a_snapshot(), gone], clock=clock)
     app = an_app(source, operator=ScriptedOperator(), clock=clock)
     async with app.run_test(size=(100, 24)) as pilot:
-        await on_log(pilot, "stands")
+        await on_log(pilot, "active alert")
         await until(pilot, lambda: app.session.reading.error is not None)
         clock.move(30)
         await until(pilot, lambda: "LOST for" in screen_text(app))
@@ -160,7 +160,7 @@ async def test_an_entry_in_full_with_a_settings_old_and_new_value():
         view = app.main.panes["log"].view
         while view.current.entry is None:
             await pilot.press("down")
-        assert "z put back" not in rows(app)[-1], "an old value is no backup"
+        assert "z restore" not in rows(app)[-1], "an old value is no backup"
         await pilot.press("enter")
         await until(pilot, lambda: "1.0 GiB" in screen_text(app))
         assert "sre@bastion" in screen_text(app)
@@ -242,7 +242,7 @@ async def test_any_backup_can_be_picked():
     )
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_log(pilot, "stands")
+        await on_log(pilot, "active alert")
         await pilot.press("b")
         await until(pilot, lambda: "Which backup?" in screen_text(app))
         await pilot.press("down", "enter")
@@ -266,7 +266,7 @@ async def test_hostile_words_in_the_audit_file_are_harmless():
         while view.current.entry is None:
             await pilot.press("down")
         await pilot.press("enter")
-        await until(pilot, lambda: "What happened" in screen_text(app))
+        await until(pilot, lambda: "Event details" in screen_text(app))
         assert not any(odd in screen_text(app) for odd in ("\x1b", "\x9b", "\u202e"))
 
 
@@ -310,7 +310,7 @@ async def test_the_incident_report_is_written_to_a_new_file_and_only_there(tmp_p
 async def test_a_report_can_be_written_where_nothing_can_be_changed(tmp_path):
     app = an_app()
     async with app.run_test(size=(100, 24)) as pilot:
-        await on_log(pilot, "stands")
+        await on_log(pilot, "active alert")
         await pilot.press("e")
         await until(pilot, lambda: app.focused is not None and app.focused.id == "path")
         app.focused.value = str(tmp_path / "missing" / "report.md")
@@ -338,7 +338,7 @@ async def test_who_looks_at_the_log_while_a_cleanup_ends_sees_its_end():
     operator.entries = [an_entry(1, ended=None, result="", ok=None)]
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
-        await on_log(pilot, "its end was not written")
+        await on_log(pilot, "no end recorded")
         app.post_message(messages.RunPlan(a_plan(some_keys(3))))
         await until(pilot, lambda: isinstance(app.screen, PlanDialog) and screen_text(app).strip() != "")
         await pilot.press("tab", "enter")
@@ -348,7 +348,7 @@ async def test_who_looks_at_the_log_while_a_cleanup_ends_sees_its_end():
         await until(pilot, lambda: "Deleted 1 of 1 keys" in screen_text(app))
 
 
-@pytest.mark.parametrize(("action", "named"), [("restore", "The backup: "), ("delete", "What would take it back: ")])
+@pytest.mark.parametrize(("action", "named"), [("restore", "The backup: "), ("delete", "To undo: ")])
 def test_a_backup_that_was_put_back_is_not_said_to_take_that_back(action: str, named: str) -> None:
     entry = AuditEntry(10.0, "a", action, "n:1", "sre", "5 keys", 12.0, "Done.", True, undo="/backups/a.jsonl")
     told = [text for text, _ in in_full(LogEntry(10.0, entry=entry))]

@@ -37,7 +37,7 @@ NO_CONFIG = "Settings cannot be changed: CONFIG SET is refused here (unknown com
 def nothing(why: str, *hogs: str) -> Said:
     """All panes where INFO is not to be had: the reason, and no figure, but for what `hogs` finds without it."""
     return {
-        "triage": (f"? UNKNOWN {why}", "memory ?", "They come with the server's first figures"),
+        "triage": (f"? UNKNOWN {why}", "memory ?", "Waiting for the first INFO"),
         "hogs": (f"? UNKNOWN {why}", *(hogs or ("FAILED",))),
         "limits": (f"! {why}",),
         "cleanup": (f"! {why}",),
@@ -113,7 +113,7 @@ DIFFERENT: dict[str, Said] = {
     },
     "a user of nothing": nothing(f"unix: {_NO_INFO}"),
     "a user of some keys": {
-        "hogs": ("COMPLETE 120 keys", "83 not readable", "474.4K ? 120 cache:v1:*"),
+        "hogs": ("COMPLETE 120 keys", "83 no permission", "474.4K ? 120 cache:v1:*"),
         "limits": ("not known in bytes: 83 keys may not be read here", "203 ? ?"),
     },
     "a user who reads": {

@@ -107,12 +107,12 @@ async def test_a_finding_that_is_mended_nowhere_here_offers_no_way_there():
         app.main.frozen = True
         findings = app.main.panes["triage"].findings
         findings.show((FINDINGS[0], Finding("told", Level.OK, "Only told", "", evidence=("One.", "Two."))))
-        await until(pilot, lambda: "m mend" in rows(app)[-1])
+        await until(pilot, lambda: "m fix" in rows(app)[-1])
         await pilot.press("down")
-        await until(pilot, lambda: "m mend" not in rows(app)[-1] and "Enter explain" in rows(app)[-1])
+        await until(pilot, lambda: "m fix" not in rows(app)[-1] and "Enter explain" in rows(app)[-1])
         await pilot.press("enter")
         await until(pilot, lambda: "One." in screen_text(app))
-        assert "m mend" not in rows(app)[-1]
+        assert "m fix" not in rows(app)[-1]
         await pilot.press("m", "escape")
         await pilot.pause()
         assert app.main.pane == "triage"

@@ -117,7 +117,7 @@ class Dialog(InputGuard[T], Generic[T]):
     """
 
     CANCEL: ClassVar[str] = "Cancel"
-    hint = "Tab moves, Enter presses, Esc goes back"
+    hint = "Tab: next   Enter: select   Esc: cancel"
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background; }
     Dialog #buttons { height: 1; padding: 0 0 0 1; }
@@ -272,7 +272,7 @@ class WordLine(LabelledField):
 
 
 def _hint(word: str | None) -> str:
-    return Dialog.hint if word is None else f"Type {word}, then Enter; Esc goes back"
+    return Dialog.hint if word is None else f'Type "{word}" and press Enter   Esc: cancel'
 
 
 class WordDialog(Dialog[T], Generic[T]):

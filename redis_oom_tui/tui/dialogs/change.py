@@ -52,7 +52,7 @@ class ChangeDialog(WordDialog[ChangeChoice]):
     ) -> None:
         name = safe_text(change.name, 40)
         title = f"Put {name} back?" if undo else f"Change {name}?"
-        act = "Put back" if undo else "Change it"
+        act = "Restore" if undo else "Change"
         super().__init__(title, act=act, danger=bool(change.warnings), word=change.word)
         self.for_all = change
         self.alone = alone
@@ -93,8 +93,8 @@ class ChangeDialog(WordDialog[ChangeChoice]):
         if self.alone is not None:
             yield Toggle(f"on {safe_text(self.alone.node, 60)} alone, not on all nodes", on=False, id="alone")
         if self.why_not_persist is None:
-            yield Toggle("write it to the config file too", on=False, id="persist")
-        yield Toggle(f"take it back in {REVERT_SECONDS:.0f} s unless kept", on=False, id="revert")
+            yield Toggle("persist with CONFIG REWRITE", on=False, id="persist")
+        yield Toggle(f"revert automatically in {REVERT_SECONDS:.0f} s unless I confirm", on=False, id="revert")
 
     @property
     def change(self) -> Change:
@@ -129,7 +129,7 @@ class ValueDialog(Dialog[Change]):
     AUTO_FOCUS = "#value"
 
     def __init__(self, view: SettingView, propose: Callable[[str], Awaitable[Change]], hints: Sequence[str]) -> None:
-        super().__init__(f"New value of {safe_text(view.setting.name, 40)}", act="Look at it")
+        super().__init__(f"New {safe_text(view.setting.name, 40)}", act="Review")
         self.view = view
         self.propose = propose
         self.hints = hints
@@ -147,7 +147,7 @@ class ValueDialog(Dialog[Change]):
 
     def fields(self) -> Iterable[Widget]:
         """Where it is typed."""
-        yield Field(id="value", placeholder="then Enter; nothing is changed yet")
+        yield Field(id="value", placeholder="Enter to review; nothing changes yet")
 
     def order(self) -> list[Widget]:
         """The field comes first here: what follows is only a look at what the value would do."""

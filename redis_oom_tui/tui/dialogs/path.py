@@ -117,10 +117,10 @@ class ExportDialog(AsksPath[ExportChoice]):
     """Answers with a new path, and the choice of names."""
 
     def __init__(self, proposed: Path) -> None:
-        super().__init__("Write the incident report", _REPORT, proposed, act="Write it", new=True)
+        super().__init__("Write the incident report", _REPORT, proposed, act="Write", new=True)
 
     def fields(self) -> Sequence[Widget]:
-        return [*super().fields(), Toggle("with names of keys and clients", on=True, id="names")]
+        return [*super().fields(), Toggle("include key and client names", on=True, id="names")]
 
     def answer(self) -> ExportChoice | None:
         path = self.path()

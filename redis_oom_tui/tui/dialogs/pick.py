@@ -60,9 +60,11 @@ class PickDialog(Dialog[str]):
     AUTO_FOCUS = "OptionList"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "pick", show=False)]
 
-    def __init__(self, title: str, intro: str, options: Sequence[Option], *, at: int = 0, enter: str = "picks") -> None:
+    def __init__(
+        self, title: str, intro: str, options: Sequence[Option], *, at: int = 0, enter: str = "choose"
+    ) -> None:
         super().__init__(title, act=None)
-        self.hint = f"Up and Down choose, Enter {enter}, Esc goes back"
+        self.hint = f"Up/Down: select   Enter: {enter}   Esc: cancel"
         self.options = OptionList(intro, options)
         self.options.go_to(at)
         self.content = self.options

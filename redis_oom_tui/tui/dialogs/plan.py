@@ -93,9 +93,7 @@ class PlanDialog(WordDialog[BackupChoice]):
             else:
                 lines += [((facts, "dim"),), *quoted(key.id.key, width, most=2)]
         if rest:
-            lines += paragraph(
-                f"and {count(rest)} more: Esc, and the list behind this shows each of them.", width, "dim"
-            )
+            lines += paragraph(f"and {count(rest)} more (Esc to see the full list)", width, "dim")
         return lines
 
     def fields(self) -> Iterable[Widget]:

@@ -55,25 +55,25 @@ def kill_question(client: ClientBuffer, where: str) -> Question:
     name = f'name "{escape_exact(client.name)}"' if client.name else "no name"
     library = f', library "{escape_exact(client.library)}"' if client.library else ""
     user = f', user "{escape_exact(client.user)}"' if client.user else ""
-    buffers = f"{size(client.output_bytes)} of replies not yet read, {size(client.query_bytes)} of requests"
+    buffers = f"output buffer {size(client.output_bytes)}, query buffer {size(client.query_bytes)}"
     last = (
         f'last command "{escape_exact(client.command)}" {ago(client.idle_seconds)}'
         if client.command
         else "no command yet"
     )
-    warnings = ["Its unread replies are lost. Most libraries connect again at once: see to the cause there."]
+    warnings = ["Its unread replies are lost. Most clients reconnect immediately; fix the cause there."]
     if "S" in client.flags:
-        warnings.insert(0, "This is a replica: closing it makes it synchronise anew, perhaps in full.")
+        warnings.insert(0, "This is a replica: killing it forces a resync, possibly a full one.")
     return Question(
-        title=f"Close client {client.id}?",
+        title=f"Kill client {client.id}?",
         lines=(
             f"On {where}: client {client.id} at {client.address}, {name}{library}{user}.",
             f"It holds {size(client.total_bytes)}: {buffers}.",
             f"Connected for {spoken(client.age_seconds)}; {last}.",
-            "It is closed by its id, and only if that id is still the same address.",
+            "Killed by ID, and only if that ID still belongs to this address.",
         ),
         warnings=tuple(warnings),
-        act="Close it",
+        act="Kill client",
     )
 
 
@@ -84,8 +84,8 @@ def purge_question(where: str, snapshot: Snapshot | None) -> Question:
     if held is not None:
         whose = " of all primaries" if snapshot is not None and snapshot.fleet is not None else ""
         lines.append(f"Now RSS{whose} is {size(held.rss_bytes)}, and {size(held.used_bytes)} are in use.")
-    lines.append("No key is touched. It can lower RSS, never used_memory: it does not cure an OOM.")
-    return Question("Purge free memory?", tuple(lines), "Purge", danger=False)
+    lines.append("No key is touched. It can lower RSS, never used_memory: it does not fix an OOM.")
+    return Question("Run MEMORY PURGE?", tuple(lines), "Purge", danger=False)
 
 
 def reap_question(where: str, snapshot: Snapshot | None) -> Question:
@@ -94,7 +94,7 @@ def reap_question(where: str, snapshot: Snapshot | None) -> Question:
     held = None if snapshot is None else snapshot.fleet or snapshot
     if held is not None:
         lines.append(f"{count(held.expires)} of {count(held.keys)} keys have a TTL.")
-    lines.append("Only keys that are dead to every client go; there is nothing to undo.")
+    lines.append("Only already-expired keys are removed; nothing to undo.")
     return Question("Remove expired keys now?", tuple(lines), "Remove them", danger=False)
 
 
@@ -110,33 +110,33 @@ def restore_question(
     A damaged one is restored as far as it can be read, and the button says so.
     """
     expiries = backup is not None and backup.operation == Operation.EXPIRE.value
-    lines = [f"On {where}: {'expiries' if expiries else 'keys'} of {path} are put back."]
+    lines = [f"On {where}: restores {'expiries' if expiries else 'keys'} from {path}."]
     warnings = [inspection.note] if inspection is not None and inspection.note else []
     damaged = inspection is not None and inspection.damaged
     if backup is not None:
-        lines += [f"It is of {backup.server} ({backup.flavour} {backup.version}).", backup_contents(backup)]
+        lines += [f"Source: {backup.server} ({backup.flavour} {backup.version}).", backup_contents(backup)]
         if backup.server not in where:
-            warnings.append(f"It was made of another address: {backup.server}.")
+            warnings.append(f"Taken from a different address: {backup.server}.")
     lines.append(
         "A key whose expiry was changed since is left alone."
         if expiries
-        else "A key that exists now is never overwritten; one whose time is over stays away."
+        else "Existing keys are never overwritten; keys whose TTL has passed are not restored."
     )
     if snapshot is not None:
         too_full = restore_warnings(backup, snapshot)
         warnings += too_full
         lines += () if too_full else restore_outlook(backup, snapshot)
-    act = "Restore what can be read" if damaged else "Put back"
-    return Question("Put the backup back?", tuple(lines), act, tuple(warnings), danger=damaged)
+    act = "Restore what can be read" if damaged else "Restore"
+    return Question("Restore this backup?", tuple(lines), act, tuple(warnings), danger=damaged)
 
 
 class KeepDialog(Dialog[bool]):
     """Answers True to keep it. Left, or when the time is up, the old value returns."""
 
-    CANCEL = "Let it go back"
+    CANCEL = "Revert"
 
     def __init__(self, result: ChangeResult, until: float) -> None:
-        super().__init__(f"Keep {safe_text(result.change.name, 40)}?", act="Keep it")
+        super().__init__(f"Keep {safe_text(result.change.name, 40)}?", act="Keep")
         self.result = result
         self.until = until
 
@@ -144,7 +144,7 @@ class KeepDialog(Dialog[bool]):
         left = max(0, round(self.until - self.host.clock.monotonic()))
         lines = paragraph(f"Now: {value_now(self.result)}", width, "title")
         old = value_before(self.result)
-        lines += paragraph(f"It goes back to {old} in {left} s unless you keep it.", width)
+        lines += paragraph(f"Reverts to {old} in {left} s unless you keep it.", width)
         for sentence in self.result.change.returns:
             lines += marked("! ", safe_text(sentence), width, "text", "warn")
         return lines

@@ -123,15 +123,15 @@ class CleanupPane(FillingPane):
     pane = "cleanup"
     title = "Cleanup"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "look", "look", id="cleanup.look", tooltip="Look for these keys and list them; touches nothing"),
-        Binding("enter", "edit", "edit", id="cleanup.edit", tooltip="Edit the line, or turn its choice"),
-        Binding("x", "run", "run it", id="cleanup.run", tooltip="Do it to exactly the keys of this list; asks first"),
-        Binding("escape", "stop", "stop", id="cleanup.stop", tooltip="End what goes on at its next edge"),
-        Binding("escape", "leave", "back", id="cleanup.leave", tooltip="Back to the form, which stays as it is"),
-        Binding("v", "again", "last plan", id="cleanup.again", tooltip="The plan that was left, as it was"),
-        Binding("z", "undo", "put back", id="cleanup.undo", tooltip="Put a backup's keys back; asks first"),
-        Binding("n", "anew", "new", id="cleanup.anew", tooltip="Begin with an empty form"),
-        Binding("e", "reap", "expired", id="cleanup.reap", tooltip="Remove keys that have expired; asks first"),
+        Binding("x", "look", "preview", id="cleanup.look", tooltip="Preview matching keys; deletes nothing"),
+        Binding("enter", "edit", "edit", id="cleanup.edit", tooltip="Edit the field, or change its choice"),
+        Binding("x", "run", "run...", id="cleanup.run", tooltip="Run the plan on exactly these keys; asks first"),
+        Binding("escape", "stop", "stop", id="cleanup.stop", tooltip="Stop after the current batch"),
+        Binding("escape", "leave", "back", id="cleanup.leave", tooltip="Back to the form (kept as is)"),
+        Binding("v", "again", "last plan", id="cleanup.again", tooltip="Reopen the last plan"),
+        Binding("z", "undo", "restore", id="cleanup.undo", tooltip="Restore keys from a backup; asks first"),
+        Binding("n", "anew", "clear form", id="cleanup.anew", tooltip="Clear the form"),
+        Binding("e", "reap", "purge expired", id="cleanup.reap", tooltip="Remove keys that have expired; asks first"),
     ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002

@@ -47,7 +47,7 @@ def form_head(
         lines += marked(" ! ", f"Nothing can be deleted: {safe_text(refused, 300)}", width - 1, "warn")
     if error:
         lines += marked(" ! ", safe_text(error, 300), width - 1, "crit")
-    head = "Nothing is touched before you saw the keys and said yes"
+    head = "Nothing is deleted until you have reviewed the keys and confirmed"
     if form.marks:
         head = f"{count(len(form.marks))} marked rows (u forgets them); what is filled in below applies to them as well"
     elif form.origin:
@@ -59,7 +59,7 @@ def form_line(form: Form, entry: Entry | None, width: int, pen: DrawStyle, *, he
     """A line of the form; its last one, which is no entry, begins the search."""
     cursor = pen.glyphs.cursor if here else " "
     if entry is None:
-        label = "[ Look for these keys ]" if here else "  Look for these keys  "
+        label = "[ Preview matching keys ]" if here else "  Preview matching keys  "
         return clip(((f"{cursor} ", "text"), (label, "tab_active" if here else "cursor_away")), width)
     text = safe_text(value(form, entry)) or pen.glyphs.dash
     if entry.choices:
@@ -82,13 +82,13 @@ def planning_lines(view: PlanningView | None, width: int, pen: DrawStyle) -> lis
     """How far the search is."""
     if view is None:
         return [((" Looking", "text"),)]
-    hint = "Looking for keys; nothing is touched. Esc stops, and what was found becomes the plan."
+    hint = "Searching; nothing is deleted. Esc stops and uses what was found so far."
     share = view.scanned_keys / view.total_keys if view.total_keys else 0.0
     return [
         *paragraph(hint, width - 1, "dim", " "),
         (),
         _progress(share, width, pen),
-        *paragraph(f"{count(view.scanned_keys)} of {count(view.total_keys)} keys looked at", width - 1, "text", " "),
+        *paragraph(f"{count(view.scanned_keys)} of {count(view.total_keys)} keys checked", width - 1, "text", " "),
         *paragraph(
             f"{count(view.matched_keys)} match, {_matched(view)}",
             width - 1,
@@ -190,7 +190,7 @@ def run_lines(
         lines += _fact("backup", [(safe_text(view.backup_path, 400), "dim")], width)
     if view.ended is None or not state.outcomes or height - len(lines) <= _LEAST_LISTED:
         return lines[:height]
-    titles = f"  LEFT ALONE, AND WHY: {count(len(state.outcomes) + state.more)}"
+    titles = f"  SKIPPED: {count(len(state.outcomes) + state.more)}"
     return [*lines, (), ((pad(titles, width), "head"),)]
 
 
@@ -199,7 +199,7 @@ def _under_way(state: CleanupState, view: RunView, width: int, pen: DrawStyle) -
     verb = "Expiring" if state.plan is not None and state.plan.operation is Operation.EXPIRE else "Deleting"
     rate = f"{count(round(view.keys_per_second))}/s"
     return [
-        *paragraph(f"{verb}. Esc stops at the edge of the batch.", width - 1, "dim", " "),
+        *paragraph(f"{verb}. Esc stops after this batch.", width - 1, "dim", " "),
         *paragraph(f"{count(view.done_keys)} of {count(view.total_keys)} keys, {rate}", width - 1, "title", " "),
         *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "brak" in view.phase else "dim", " "),
         _progress(share, width, pen),
@@ -231,7 +231,7 @@ def _counts(view: RunView) -> list[Piece]:
 def _freed(view: RunView, plan: Plan | None, *, estimated: bool) -> list[Piece]:
     """The server's figures, then the plan's: what was freed, or when it will be."""
     held = known_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0))
-    text = f"{'~' if estimated and held else ''}{size(held)} freed by the plan's figures"
+    text = f"{'~' if estimated and held else ''}{size(held)} freed (sum of key sizes)"
     if plan is not None and plan.operation is Operation.EXPIRE:
         text = f"nothing is freed at once: the keys go within {duration(plan.expire_seconds)}"
     pieces: list[Piece] = [(text, "text")]
@@ -248,8 +248,8 @@ def _to_go(memory: Memory | None) -> list[Piece]:
         return []
     needed = memory.counted_bytes - round(TARGET * memory.maxmemory_bytes)
     if needed > 0:
-        return [(f"to reach {percent(TARGET)}, {size(needed)} have still to go", "warn")]
-    return [(f"it is below {percent(TARGET)} now", "ok")]
+        return [(f"{size(needed)} more to reach {percent(TARGET)}", "warn")]
+    return [(f"reached: below {percent(TARGET)}", "ok")]
 
 
 def outcome_line(one: KeyOutcome, width: int, pen: DrawStyle, *, here: bool) -> Line:
@@ -287,7 +287,7 @@ def restore_lines(view: RestoreReport | None, width: int, pen: DrawStyle) -> lis
         lines += marked(" ! ", f"{count(view.left_out_keys)} keys were deleted without a copy:", width - 1, "warn")
         lines += [clip(((f"   {safe_text(name, 200)}", "text"),), width) for name in view.left_out[:20]]
     if view.ended is None:
-        lines += paragraph("Esc stops after the batch; running it again goes on from there.", width - 1, "dim", " ")
+        lines += paragraph("Esc stops after this batch; run again to continue.", width - 1, "dim", " ")
     elif view.resumable:
-        lines += paragraph("It can be run again, and goes on from there: z", width - 1, "dim", " ")
+        lines += paragraph("z: continue restoring", width - 1, "dim", " ")
     return lines

@@ -53,18 +53,18 @@ class Entry(Struct, frozen=True):
 
 
 ENTRIES = (
-    Entry("match", "Names matching", "globs like session:*, a comma between; odd bytes as \\xNN"),
+    Entry("match", "Key pattern", "globs, comma-separated, e.g. session:*; non-printable bytes as \\xNN"),
     Entry("pattern", "Pattern", "as Hogs shows it: user:<id>, or user:* with all below it"),
     Entry("type", "Type", "", TYPES),
-    Entry("database", "Database", "a number, or several with commas; empty is all"),
-    Entry("idle", "Idle over", "as 30d or 12h; only where idle times can be trusted"),
+    Entry("database", "Database", "db numbers, comma-separated; empty = all"),
+    Entry("idle", "Idle longer than", "as 30d or 12h; only where idle times can be trusted"),
     Entry("ttl", "TTL", "", tuple(TtlFilter)),
     Entry("larger", "Larger than", "a size, as 1mb"),
-    Entry("max_keys", "At most keys", "a number"),
-    Entry("max_bytes", "At most bytes", "a size, as 2gb"),
-    Entry("order", "Take first", "", tuple(Order)),
-    Entry("operation", "Do with them", "", tuple(Operation)),
-    Entry("within", "Expire within", "their ends are spread over this time, as 10m"),
+    Entry("max_keys", "Max keys", "a number"),
+    Entry("max_bytes", "Max bytes", "a size, as 2gb"),
+    Entry("order", "Order", "", tuple(Order)),
+    Entry("operation", "Action", "", tuple(Operation)),
+    Entry("within", "Spread expiry", "TTLs are spread over this period, e.g. 10m"),
 )
 
 

@@ -62,10 +62,10 @@ class FormView(CursorList[Entry | None]):
     """Draws the form and moves in it; what is typed comes from the pane's line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("u", "unmark", "forget marks", id="cleanup.unmark", tooltip="Look at all keys, not only marked ones"),
-        Binding("delete,backspace", "clear", "Empty the line", show=False, id="cleanup.clear"),
-        Binding("right,space,l", "turn(1)", "Next choice", show=False),
-        Binding("left,h", "turn(-1)", "Previous choice", show=False),
+        Binding("u", "unmark", "clear marks", id="cleanup.unmark", tooltip="Clear marks (use the whole keyspace)"),
+        Binding("delete,backspace", "clear", "Clear the field", show=False, id="cleanup.clear"),
+        Binding("right,space,l", "turn(1)", "Next option", show=False),
+        Binding("left,h", "turn(-1)", "Previous option", show=False),
     ]
 
     class Look(Message):

@@ -21,7 +21,7 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
     """Draws whatever stage the cleanup is at; where there is a list, the cursor moves in it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "name", "whole name", id="cleanup.name", tooltip="The whole name of the key, by its bytes"),
+        Binding("enter", "name", "full name", id="cleanup.name", tooltip="Show the full key name (escaped bytes)"),
         Binding("space", "page(1)", "Page down", show=False),
     ]
 

@@ -24,14 +24,19 @@ class ScanKeys(Pane):
     """A pane that can scan."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "scan", "scan", id="hogs.scan", tooltip="Scan the keyspace, or again"),
+        Binding("r", "scan", "scan", id="hogs.scan", tooltip="Scan the keyspace (again)"),
         Binding("p", "pause", "pause", id="hogs.pause", tooltip="Pause the scan, or go on"),
-        Binding("e", "end", "end", id="hogs.end", tooltip="End the scan and keep what it found"),
-        Binding("plus,equals_sign", "pace(1)", "Lean harder on the server", show=False, id="hogs.faster"),
-        Binding("minus", "pace(-1)", "Lean less on the server", show=False, id="hogs.slower"),
-        Binding("w", "save", "Save the scan", show=False, id="hogs.save", tooltip="Keep the scan in a new file"),
+        Binding("e", "end", "stop", id="hogs.end", tooltip="End the scan and keep what it found"),
+        Binding("plus,equals_sign", "pace(1)", "Scan faster (more load)", show=False, id="hogs.faster"),
+        Binding("minus", "pace(-1)", "Scan slower (less load)", show=False, id="hogs.slower"),
+        Binding("w", "save", "Save the scan", show=False, id="hogs.save", tooltip="Save the scan to a file"),
         Binding(
-            "o", "open", "Open a saved scan", show=False, id="hogs.open", tooltip="Go on with it, or see what grew"
+            "o",
+            "open",
+            "Open a saved scan",
+            show=False,
+            id="hogs.open",
+            tooltip="Open a saved scan: resume it, or compare",
         ),
     ]
 
@@ -74,11 +79,13 @@ class HogsPane(ScanKeys):
     pane = "hogs"
     title = "Hogs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", id="hogs.filter", tooltip="Show only names with this part, or by a glob"),
-        Binding("tab", "other('patterns')", "patterns", id="hogs.other", tooltip="To the patterns"),
-        Binding("tab", "other('keys')", "keys", id="hogs.keys", tooltip="Back to the keys"),
-        Binding("x", "plan", "plan", id="hogs.plan", tooltip="Plan a cleanup of what is marked, or of this pattern"),
-        Binding("l,right", "level(1)", "into", id="hogs.deeper", tooltip="Into a pattern marked +: its own patterns"),
+        Binding("slash", "filter", "filter", id="hogs.filter", tooltip="Filter by substring or glob"),
+        Binding("tab", "other('patterns')", "patterns", id="hogs.other", tooltip="Switch to patterns"),
+        Binding("tab", "other('keys')", "keys", id="hogs.keys", tooltip="Switch to keys"),
+        Binding(
+            "x", "plan", "clean up", id="hogs.plan", tooltip="Plan a cleanup of the marked rows, or of this pattern"
+        ),
+        Binding("l,right", "level(1)", "drill down", id="hogs.deeper", tooltip="Drill down into a pattern (+)"),
         Binding("h,left", "level(-1)", "Out of the pattern", show=False, id="hogs.upward"),
     ]
 

@@ -20,7 +20,7 @@ _WORDS = {
 }
 # A key with less than this share of all bytes is not what fills the memory.
 _LITTLE = 0.01
-_SCATTERED = "No key holds 1 %: Tab, by pattern"
+_SCATTERED = "No single key exceeds 1 %. Tab: group by pattern"
 # In less room than this a sentence tells nothing.
 _LEAST_NOTE = 20
 
@@ -57,7 +57,7 @@ class ScanProgressView(LineWidget):
         if view.state is ScanState.FAILED and view.error and view.top:
             return (*left, (shorten(safe_text(view.error, 300), width - cells_of(left)), "text"))
         if not (view.total_keys or view.scanned_keys or view.complete):
-            waiting = "how many keys there are is not known yet" if view.state is ScanState.RUNNING else ""
+            waiting = "counting keys" if view.state is ScanState.RUNNING else ""
             return (*left, (waiting, "dim"))
         progress = _how_far(view)
         right = _pace(view)
@@ -93,7 +93,7 @@ class ScanProgressView(LineWidget):
 
 
 def _uncounted(view: ScanView) -> tuple[tuple[int, str], ...]:
-    return (view.vanished_keys, "went away"), (view.refused_keys, "not readable")
+    return (view.vanished_keys, "expired/deleted during scan"), (view.refused_keys, "no permission")
 
 
 def _scattered(view: ScanView) -> bool:

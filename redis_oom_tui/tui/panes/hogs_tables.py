@@ -73,8 +73,8 @@ class Selection(Struct, frozen=True):
         if view.state is ScanState.FAILED:
             return safe_text(view.error or "The scan failed.", 300)
         if self.family is not None:
-            return f"None of the {len(view.top):,} largest keys is of this pattern; x plans all of its keys."
-        return "The first keys are being read." if view.state is ScanState.RUNNING else "The scan found no key."
+            return f"None of the {len(view.top):,} largest keys is in this pattern. x: plan a cleanup of all of it."
+        return "Scanning." if view.state is ScanState.RUNNING else "The scan found no key."
 
     def _bound(self, view: ScanView | None) -> str:
         """What a filter looks through, where that is not every key that was scanned."""
@@ -103,7 +103,7 @@ _INVITATION = (
     "No scan yet. Press r to read the size, type and TTL of every key: it leaves no trace on the server, "
     "and slows down when the server does."
 )
-_NO_PATTERNS = "The patterns that names fall into come with a scan: press r."
+_NO_PATTERNS = "Patterns appear once a scan runs (r)."
 
 
 class HogsTables(Horizontal):

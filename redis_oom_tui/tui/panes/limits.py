@@ -83,11 +83,11 @@ class LimitsPane(Pane):
     pane = "limits"
     title = "Limits"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "change", "change", id="limits.change", tooltip="Change what the cursor is on; asks first"),
-        Binding("z", "undo", "undo", id="limits.undo", tooltip="Put the last change back; asks first"),
-        Binding("s", "keep", "keep", id="limits.keep", tooltip="Keep a setting that would go back by itself"),
-        Binding("i", "inform", "more", id="limits.inform", tooltip="All about what the cursor is on"),
-        Binding("r", "read", "read anew", id="limits.read", tooltip="Read the settings again"),
+        Binding("enter", "change", "change", id="limits.change", tooltip="Change the selected setting; asks first"),
+        Binding("z", "undo", "undo", id="limits.undo", tooltip="Undo the last change; asks first"),
+        Binding("s", "keep", "keep change", id="limits.keep", tooltip="Keep a change that is about to revert"),
+        Binding("i", "inform", "details", id="limits.inform", tooltip="Details of the selected row"),
+        Binding("r", "read", "refresh", id="limits.read", tooltip="Read the settings again"),
     ]
 
     def __init__(self, *, id: str) -> None:  # noqa: A002

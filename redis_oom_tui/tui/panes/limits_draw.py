@@ -17,7 +17,7 @@ TWO_COLUMNS_FROM = 74
 LIST = 44
 _SHARE_FROM = 43
 _NOTICED = 4
-_MARKED = "Marked ! in the list: it evicts too little here, or early on what the application would miss."
+_MARKED = "! = would evict too little here, or initially evict the wrong keys."
 
 
 class Row(Struct, frozen=True):
@@ -158,7 +158,7 @@ def meaning(limits: Limits, row: Row, width: int, *, estimated: bool) -> list[Li
     if view is None:
         return lines
     if view.current:
-        lines += paragraph("This is the policy now.", width, "ok")
+        lines += paragraph("Current policy.", width, "ok")
     for warning in view.warnings:
         lines += marked("! ", safe_text(warning), width, "text", "warn")
     if view.flagged:
@@ -177,13 +177,13 @@ def _evictable(view: PolicyView, limits: Limits, width: int, *, estimated: bool)
             lines += paragraph(f"{size(limits.over_bytes)} must go: {verdict}.", width, "ok" if view.enough else "warn")
     if view.first_to_go:
         names = ", ".join(safe_text(name, 30) for name in view.first_to_go)
-        lines += paragraph(f"Likely first, by {safe_text(view.first_by)}: {names}.", width)
+        lines += paragraph(f"Likely evicted first, by {safe_text(view.first_by)}: {names}.", width)
     elif view.first_by:
         lines += paragraph(f"No family goes first, by {safe_text(view.first_by)}.", width)
     elif limits.scanned and view.first_unknown and view.evictable_keys:
         lines += paragraph(f"Which go first is not known: {safe_text(view.first_unknown)}.", width, "dim")
     if not limits.scanned and view.evictable_keys:
-        lines += paragraph("Bytes and families come with a scan (pane 2).", width, "dim")
+        lines += paragraph("Bytes and patterns come with a scan (pane 2).", width, "dim")
     return lines
 
 
@@ -196,7 +196,7 @@ def _sentence(row: Row) -> str:
 def write_way(path: Sequence[WriteStep], width: int, pen: DrawStyle) -> list[Line]:
     """The way that a write takes, as a small diagram: each question, its answer here, the branch taken now lit."""
     glyphs = pen.glyphs
-    lines: list[Line] = [(("The way of a write, now", "title"),)]
+    lines = paragraph("What happens to a write now", width, "title")
     for step in path:
         lit = "link" if step.lit else "rule"
         lines += marked(f"{glyphs.bullet} ", safe_text(step.question), width, "text" if step.lit else "dim", lit)

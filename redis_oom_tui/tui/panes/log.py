@@ -72,13 +72,17 @@ class LogPane(Pane):
     pane = "log"
     title = "Log"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "read", "details", id="log.read", tooltip="All that is known of this entry"),
-        Binding("z", "undo", "put back", id="log.undo", tooltip="Put back what this entry took away; asks first"),
-        Binding("b", "backups", "backups", id="log.backups", tooltip="Put back any of the backups; asks first"),
+        Binding("enter", "read", "details", id="log.read", tooltip="Entry details"),
+        Binding("z", "undo", "restore", id="log.undo", tooltip="Restore what this action deleted; asks first"),
+        Binding("b", "backups", "backups", id="log.backups", tooltip="Restore from any backup; asks first"),
         Binding("e", "export", "report", id="log.export", tooltip="Write the incident report to a new file"),
-        Binding("a", "acknowledge", "seen", id="log.acknowledge", tooltip="Quiet until it gets worse, or comes anew"),
-        Binding("s", "snooze", "snooze", id="log.snooze", tooltip="Quiet for half an hour, unless it gets worse"),
-        Binding("w", "everywhere", "all servers", id="log.everywhere", tooltip="Actions on every server, or this one"),
+        Binding(
+            "a", "acknowledge", "ack", id="log.acknowledge", tooltip="Acknowledge: silent until it worsens or recurs"
+        ),
+        Binding("s", "snooze", "snooze", id="log.snooze", tooltip="Snooze for 30 min, unless it worsens"),
+        Binding(
+            "w", "everywhere", "all servers", id="log.everywhere", tooltip="Show actions for all servers / this server"
+        ),
     ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
@@ -131,7 +135,7 @@ class LogPane(Pane):
     def action_read(self) -> None:
         one = self.view.current
         if one is not None:
-            self.app.push_screen(ReadDialog("What happened", partial(paragraphs, in_full(one))))
+            self.app.push_screen(ReadDialog("Event details", partial(paragraphs, in_full(one))))
 
     def action_undo(self) -> None:
         self.post_message(messages.RestoreBackup(self._backup()))

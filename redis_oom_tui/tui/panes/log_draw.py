@@ -71,7 +71,7 @@ def log_head(standing: Alert | None, skipped: int, width: int, *, now: float, le
     figures, when no alert is no good news. `skipped` lines of the audit log could not be read.
     """
     unread = [_fitted(((f" {skipped_lines(skipped)}. ", "warn"),), width - 1)] if skipped else []
-    titles = cut_end("  TIME     WHAT       HOW IT WAS, OR WHAT CAME OF IT", width)
+    titles = cut_end("  TIME     WHAT       DETAIL", width)
     return [_fitted(_standing(standing, now, level), width - 1), *unread, ((pad(titles, width), "head"),)]
 
 
@@ -79,7 +79,7 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
     if standing is None and level is None:
         return ((" No figures have come yet: whether an alert is due is not known. ", "warn"),)
     if standing is None:
-        return ((" No alert stands. ", "ok"),)
+        return ((" No active alert. ", "ok"),)
     since = duration(max(0.0, now - standing.since))
     word = "LOST" if standing.lost else standing.level.value.upper()
     quiet = ""
@@ -171,7 +171,7 @@ def _deed_pieces(one: LogEntry, entry: AuditEntry) -> list[Piece]:
     what = what.removeprefix(f"{entry.action} ")
     action: Piece = (pad(safe_text(_SHORT.get(entry.action, entry.action), 10), 11), "link")
     if entry.ended is None:
-        return [action, (f"{what}: ", "dim"), ("its end was not written: it runs now, or was cut off", "warn")]
+        return [action, (f"{what}: ", "dim"), ("no end recorded: still running, or interrupted", "warn")]
     came = safe_text(entry.result, 300)
     if not entry.ok:
         # A row that is cut at its end must not read as done.
@@ -239,6 +239,6 @@ def _entry_in_full(entry: AuditEntry | None) -> list[Piece]:
         pieces.append((f"{change.name}: {old}, then {new}; read back {now}", "text"))
     if entry.undo:
         # A backup that was put back does not take its own return back: it is named for what it is.
-        named = "The backup" if entry.action == Action.RESTORE else "What would take it back"
+        named = "The backup" if entry.action == Action.RESTORE else "To undo"
         pieces.append((f"{named}: {entry.undo}", "dim"))
     return [*pieces, (f"Number {entry.id} in the audit file.", "dim")]

@@ -30,7 +30,7 @@ class TriagePane(Pane):
     pane = "triage"
     title = "Triage"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "clients", "clients", id="triage.clients", tooltip="Pick a client to close; asks first")
+        Binding("c", "clients", "clients", id="triage.clients", tooltip="Choose a client to kill; asks first")
     ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002

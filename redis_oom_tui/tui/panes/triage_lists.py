@@ -23,7 +23,7 @@ _ROOMY = 100
 _ALIGNED = 60
 _CLIENTS = 5
 _FEW = 6
-_NONE_YET = "Nothing stands out so far; a scan in Hogs tells of keys as well."
+_NONE_YET = "Nothing stands out yet. Scan in Hogs (2, r) to check the keys too."
 _PANE = max(len(pane) for pane in PANES)
 
 
@@ -31,15 +31,15 @@ class Findings(CursorList[Finding]):
     """A line each, the gravest first; the cursor stays on its finding while others come and go."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "explain", "explain", id="findings.explain", tooltip="The finding with its evidence"),
-        Binding("m", "mend", "mend", id="findings.mend", tooltip="Go where it is mended; nothing changes yet"),
+        Binding("enter", "explain", "explain", id="findings.explain", tooltip="Explain this finding"),
+        Binding("m", "mend", "fix", id="findings.mend", tooltip="Go to the fix; nothing is changed yet"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self.findings: tuple[Finding, ...] = ()
         self._first_step = ""
-        self._none = "They come with the server's first figures."
+        self._none = "Waiting for the first INFO."
         self._most = 0
 
     def show(self, findings: tuple[Finding, ...], first_step: str = "", *, scanned: bool = True) -> None:
@@ -141,7 +141,7 @@ class Clients(LineWidget):
         return [hog for hog in others(self.clients or ()) if hog.client.total_bytes >= least]
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        title: Line = ((" Client hogs", "title"),)
+        title: Line = ((" Largest clients", "title"),)
         if self.clients is None:
             why = safe_text(self.refusal or "CLIENT LIST has not answered yet", 200)
             return [title, ((f" {shorten(why, max(1, width - 2))}", "dim"),)]
@@ -158,7 +158,7 @@ def _client_line(hog: Hog, width: int) -> Line:
 
 def _none(clients: tuple[ClientBuffer, ...]) -> str:
     most = max((hog.client.total_bytes for hog in others(clients)), default=None)
-    return "No other client is connected." if most is None else f"No client holds more than {sizes.short_size(most)}."
+    return "No other client is connected." if most is None else f"No client buffer above {sizes.short_size(most)}."
 
 
 _NAME = 30

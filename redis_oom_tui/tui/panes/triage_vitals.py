@@ -161,9 +161,12 @@ class BreakdownView(_Figures):
 def breakdown(split: Breakdown, width: int, pen: DrawStyle) -> list[Line]:
     """The parts as a bar of one line, and a legend that names each with its bytes."""
     if split.not_judged:
-        return [clip(((f" {pad('where it is', _LABEL - 1)}", "dim"), (split.not_judged, "warn")), width), ()]
+        return [clip(((f" {pad('memory by use', _LABEL - 1)}", "dim"), (split.not_judged, "warn")), width), ()]
     if not split.parts:
-        return [clip(((f" {pad('where it is', _LABEL - 1)}", "dim"), ("unknown, as used_memory is", "dim")), width), ()]
+        return [
+            clip(((f" {pad('memory by use', _LABEL - 1)}", "dim"), ("unknown, as used_memory is", "dim")), width),
+            (),
+        ]
     whole = sum(part.size for part in split.parts) or 1
     across = max(0, width - _LABEL - 1)
     # What is less than a quarter of a cell would look larger than it is: the legend has it.
@@ -176,7 +179,7 @@ def breakdown(split: Breakdown, width: int, pen: DrawStyle) -> list[Line]:
             (f" {part.share.value} ", "dim"),
             (f"{sizes.short_size(part.size)}  ", "text"),
         ]
-    return [merged(((f" {pad('where it is', _LABEL - 1)}", "dim"), *line)), _whole_pieces(legend, width)]
+    return [merged(((f" {pad('memory by use', _LABEL - 1)}", "dim"), *line)), _whole_pieces(legend, width)]
 
 
 def _whole_pieces(legend: Sequence[Piece], width: int) -> Line:
@@ -240,11 +243,11 @@ def bucketed(samples: Sequence[TrendSample], span: float, count: int) -> list[fl
 def _outlook(forecast: Forecast, *, full: bool) -> tuple[str, str]:
     """Which way it goes, and when it is full."""
     if full:
-        return ("at its limit now", "")
+        return ("at the limit", "")
     if forecast.not_judged:
         return ("trend not judged", "(a defect of this tool)")
     if forecast.trend is Trend.UNKNOWN or forecast.slope is None:
-        return ("watching the trend", "")
+        return ("measuring trend", "")
     if forecast.trend is Trend.NONE:
         return ("steady", "")
     sign = "+" if forecast.slope >= 0 else "-"

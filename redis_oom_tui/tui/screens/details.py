@@ -108,7 +108,7 @@ class DetailsScreen(ReaderScreen):
         if not details.preview:
             return []
         return [
-            ((" The first of its value", "title"),),
+            ((" Value (start)", "title"),),
             *(((f"  {safe_text(part, max(8, width - 4))}", "text"),) for part in details.preview),
         ]
 
@@ -135,5 +135,5 @@ class DetailsScreen(ReaderScreen):
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(escape_exact(self._key.key))
-        self._note = "Sent to the terminal's clipboard; where the terminal does not allow that, copy it from here."
+        self._note = "Copied (OSC 52). If your terminal blocks it, copy from here."
         self.reader.redraw()

@@ -12,11 +12,11 @@ from redis_oom_tui.tui.drawing import Line, pad, wrap
 from redis_oom_tui.tui.screens.reader import ReaderScreen
 
 SAFETY = (
-    "Nothing on the server changes without a confirmation; Cancel has the focus, no single letter confirms.",
+    "Nothing changes without confirmation. Cancel is the default; no single keystroke confirms.",
     "What runs is exactly the list that was shown; each key is checked again in the moment it is deleted.",
     "Reading leaves no trace: no command here resets idle times or frequencies.",
-    "What is deleted is backed up first unless declined; a setting can be put back with one key.",
-    "Every action leaves a line in the audit file.",
+    "Keys are backed up before deletion unless you opt out; a setting can be undone with one key.",
+    "Every action is recorded in the audit log.",
 )
 
 
@@ -56,6 +56,6 @@ def _rank(active: ActiveBinding) -> int:
 
 def _place(active: ActiveBinding) -> str:
     if isinstance(active.node, (App, Screen)):
-        return "Everywhere"
+        return "Global"
     title = getattr(active.node, "title", "")
-    return f"In {title}" if isinstance(title, str) and title else "In the list"
+    return f"In {title}" if isinstance(title, str) and title else "List"

@@ -66,7 +66,7 @@ class FindingScreen(ReaderScreen):
     """A finding with all that is known of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("m", "mend", "mend", tooltip="Go where it is mended; nothing changes yet"),
+        Binding("m", "mend", "mend", tooltip="Go to the fix; nothing is changed yet"),
     ]
 
     def __init__(self, finding: Finding) -> None:
@@ -79,10 +79,10 @@ class FindingScreen(ReaderScreen):
         sign = (f" {pen.glyphs.state(finding.level)} ", level_role(finding.level))
         return [
             *_headed(sign, finding.title, width),
-            *_paragraph("What to do", finding.advice, width),
-            *_paragraph("What it saves", saving(finding), width),
+            *_paragraph("Fix", finding.advice, width),
+            *_paragraph("Frees", saving(finding), width),
             *_bullets("Evidence", finding.evidence, width, pen),
-            *_paragraph("In the application", finding.in_the_application, width),
+            *_paragraph("Prevent it (application)", finding.in_the_application, width),
         ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -85,7 +85,7 @@ def matcher(text: str) -> Callable[[bytes], bool]:
 class FilterLine(Input):
     """A line that opens with `/`, filters as one types, and closes with Enter (keeps) or Escape (drops)."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "keep", "keep the filter", priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "keep", "apply", priority=True)]
 
     class Filtered(Message):
         """Another text stands in the line, or it was `closed` with the filter kept."""

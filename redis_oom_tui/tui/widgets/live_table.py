@@ -24,9 +24,9 @@ class LiveTable(CursorList[R]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s,greater_than_sign", "sort(1)", "sort", id="table.sort", tooltip="Sort by the next column"),
         Binding("less_than_sign", "sort(-1)", "Sort by the previous column", show=False, id="table.sort_back"),
-        Binding("S", "turn", "Sort the other way round", show=False, id="table.turn"),
+        Binding("S", "turn", "Reverse the sort", show=False, id="table.turn"),
         Binding("enter", "choose", "open", id="table.choose", tooltip="Open what the cursor is on"),
-        Binding("space", "mark", "mark", id="table.mark", tooltip="Mark or unmark, and go one down"),
+        Binding("space", "mark", "mark", id="table.mark", tooltip="Mark/unmark and move down"),
         Binding("u", "unmark", "Unmark all", show=False, id="table.unmark"),
     ]
 
