@@ -76,7 +76,7 @@ async def test_a_plan_from_the_form_to_the_report():
             "changed 4",
             "backup   /state/backups/one.oomb",
             "509.0 MiB used before",
-            "99.4 MiB have still to go",
+            "99.4 MiB more to reach 80 %",
             '"session:000009"',
         ):
             assert words in text, words
