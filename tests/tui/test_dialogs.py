@@ -437,7 +437,7 @@ async def test_up_and_down_reach_the_choices_and_cancel_but_never_what_acts():
 
 async def test_up_and_down_scroll_where_there_is_more_to_read():
     app = an_app()
-    async with app.run_test(size=(60, 14)) as pilot:
+    async with app.run_test(size=(60, 12)) as pilot:
         await opened(pilot, a_plan_dialog(some_keys(40)))
         before = screen_text(app)
         await pilot.press("down")

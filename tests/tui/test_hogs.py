@@ -57,9 +57,7 @@ async def test_before_a_scan_it_says_how_to_begin_and_what_it_costs():
 )
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (40, 12)])
 async def test_each_state_reads_as_itself(state, words, size):
-    source = ScriptedSource(
-        views=[a_view(state, error="The server expired/deleted during scan." if state is ScanState.FAILED else None)]
-    )
+    source = ScriptedSource(views=[a_view(state, error="The server went away." if state is ScanState.FAILED else None)])
     app = an_app(source)
     async with app.run_test(size=size) as pilot:
         await scanning(pilot)
@@ -67,7 +65,7 @@ async def test_each_state_reads_as_itself(state, words, size):
         assert words in text
         assert "session:10000" in text, "what was found so far stays"
         if state is ScanState.FAILED:
-            assert "The server expired/deleted during scan." in text
+            assert "The server went away." in text
         assert all(len(line) <= size[0] for line in rows(app))
 
 
@@ -388,9 +386,9 @@ async def test_where_no_single_key_matters_the_way_to_the_patterns_is_told(large
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot)
         await until(pilot, lambda: "k2" in screen_text(app))
-        assert ("No key holds 1 %" in screen_text(app)) is told
+        assert ("No key over 1 %" in screen_text(app)) is told
         await pilot.press("tab")
-        await until(pilot, lambda: "No key holds 1 %" not in screen_text(app))
+        await until(pilot, lambda: "No key over 1 %" not in screen_text(app))
 
 
 def in_each(databases):

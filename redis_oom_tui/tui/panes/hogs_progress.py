@@ -20,7 +20,7 @@ _WORDS = {
 }
 # A key with less than this share of all bytes is not what fills the memory.
 _LITTLE = 0.01
-_SCATTERED = "No single key exceeds 1 %. Tab: group by pattern"
+_SCATTERED = "No key over 1 %. Tab: by pattern"
 # In less room than this a sentence tells nothing.
 _LEAST_NOTE = 20
 
@@ -93,7 +93,7 @@ class ScanProgressView(LineWidget):
 
 
 def _uncounted(view: ScanView) -> tuple[tuple[int, str], ...]:
-    return (view.vanished_keys, "expired/deleted during scan"), (view.refused_keys, "no permission")
+    return (view.vanished_keys, "gone during scan"), (view.refused_keys, "no permission")
 
 
 def _scattered(view: ScanView) -> bool:
