@@ -20,9 +20,9 @@ from redis_oom_tui.ports import Operator, PendingServer, Source
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.commands import commands
 from redis_oom_tui.tui.flows import dispatch
+from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.main_screen import MainScreen
 from redis_oom_tui.tui.messages import COMMANDS, Request
-from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.profiles import Switchboard
 from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.server_session import ServerSession

@@ -1,9 +1,20 @@
-"""Which characters draw bars, marks and states: the full set, what a Linux console has, and plain ASCII."""
+"""How things look on the terminal at hand: a theme, and the characters that draw bars, marks and states."""
+
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.tui.options import GlyphSet
+
+GlyphSet: TypeAlias = Literal["full", "cp437", "ascii"]
+
+
+class Appearance(Struct, frozen=True):
+    """The name of a theme, a set of glyphs, and whether any color may be sent."""
+
+    look: str = "dark"
+    glyphs: GlyphSet = "full"
+    color: bool = True
 
 
 class Glyphs(Struct, frozen=True):

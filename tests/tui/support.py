@@ -6,7 +6,7 @@ from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.ports import Operator
 from redis_oom_tui.tui.app import TriageApp
-from redis_oom_tui.tui.options import Appearance
+from redis_oom_tui.tui.glyphs import Appearance
 from tests.support.scripted import FakeClock, ScriptedSource
 
 

@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from redis_oom_tui.models.keys import KeyId, KeyRow
-from redis_oom_tui.tui.options import Appearance
+from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.terminal.diff import FrameDiff, sgr
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view
 from tests.tui.support import an_app

@@ -9,7 +9,7 @@ from rich.console import Console
 from redis_oom_tui.formatting.sanitize import crash_report
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.config import ScreenOptions
-from redis_oom_tui.tui.options import Appearance
+from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.terminal.environment import appearance, color_system, prepare, refusal
 from redis_oom_tui.tui.terminal.link import LinkWriter
 

@@ -13,8 +13,7 @@ from textual.widgets import Input
 
 from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.tui.drawing import DrawStyle
-from redis_oom_tui.tui.glyphs import FULL, glyphs
-from redis_oom_tui.tui.options import Appearance
+from redis_oom_tui.tui.glyphs import FULL, Appearance, glyphs
 from redis_oom_tui.tui.terminal.output import TerminalOutput
 from redis_oom_tui.tui.terminal.splash import SplashScreen
 from redis_oom_tui.tui.themes import LOOKS, ScreenTheme

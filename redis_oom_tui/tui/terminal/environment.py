@@ -7,7 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import TextIO
 
 from redis_oom_tui.models.config import ScreenOptions
-from redis_oom_tui.tui.options import Appearance, GlyphSet
+from redis_oom_tui.tui.glyphs import Appearance, GlyphSet
 
 # Terminals that say so have 16 colours or fewer: a theme in RGB would be rounded to mud.
 _FEW_COLOURS = frozenset({"linux", "vt100", "vt102", "vt220", "ansi", "cons25", "xterm", "xterm-color", "screen", ""})

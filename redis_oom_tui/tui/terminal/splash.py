@@ -24,9 +24,8 @@ from redis_oom_tui.models.config import Profile
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports import PendingServer
 from redis_oom_tui.tui.drawing import DrawStyle, width
-from redis_oom_tui.tui.glyphs import FULL, glyphs
+from redis_oom_tui.tui.glyphs import FULL, Appearance, glyphs
 from redis_oom_tui.tui.header_model import PANES, HeaderModel, height_for
-from redis_oom_tui.tui.options import Appearance
 from redis_oom_tui.tui.palette import palette_of
 from redis_oom_tui.tui.terminal.diff import SYSTEMS, FrameDiff, sgr
 from redis_oom_tui.tui.terminal.environment import color_system
