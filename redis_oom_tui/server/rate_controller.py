@@ -37,6 +37,7 @@ class Probes:
         self._first: float | None = None
         self._quiet: deque[float] = deque(maxlen=_QUIET_PROBES)
         self._beside: deque[float] = deque(maxlen=_PROBES)
+        self._since_decided: list[float] = []
         self._shown: deque[float] = deque(maxlen=_SHOWN_PROBES)
         self.quickest = math.inf
 
@@ -45,11 +46,13 @@ class Probes:
         quiet = _quick(pings)
         self._first = quiet if self._first is None else self._first
         self._quiet.append(quiet)
+        self._since_decided = []
         self.quickest = min(self.quickest, *pings)
 
     def beside(self, seconds: float) -> None:
         """A PING took so long beside what is watched."""
         self._beside.append(seconds)
+        self._since_decided.append(seconds)
         self._shown.append(seconds)
         self.quickest = min(self.quickest, seconds)
 
@@ -76,10 +79,12 @@ class Probes:
             return 0.0
         return _quick(probes) if len(probes) > _QUIET_PROBES else median_low(probes)
 
-    @property
-    def delay(self) -> float:
-        """By how much others wait longer than at rest."""
-        return max(0.0, self.waited - self.round_trip)
+    def take_delay(self, *, lately: bool) -> float:
+        """By how much others wait longer than at rest; `lately`: since this was asked last, which tells a scan sooner
+        that it is too much."""
+        recent, self._since_decided = sorted(self._since_decided), []
+        waited = recent[len(recent) // 4] if lately and recent else self.waited
+        return max(0.0, waited - self.round_trip)
 
     @property
     def slower(self) -> bool:
@@ -248,14 +253,14 @@ class RateController:
         if not self._new_probes:
             return
         self._new_probes = False
-        before, reading = self._rung, self._reading()
+        before, reading = self._rung, self._reading(self.probes.take_delay(lately=not self._profile.leaps))
         self._rung = next_step(self._profile, before, reading)
         told_down = self._rung < min(before, highest_rung(self._profile, reading))
         self._lowered = told_down or (self._lowered and self._rung <= before)
 
-    def _reading(self) -> PaceReading:
+    def _reading(self, delay: float = 0.0) -> PaceReading:
         probes = self.probes
-        return PaceReading(probes.delay, probes.round_trip, self._share, self._busy, self._others, probes.slower)
+        return PaceReading(delay, probes.round_trip, self._share, self._busy, self._others, probes.slower)
 
     # What people see.
 
