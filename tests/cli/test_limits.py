@@ -41,7 +41,7 @@ def test_shown_with_the_way_of_a_write_and_each_policy(
     assert "noeviction: the write is refused with OOM" in out
     assert "allkeys-lru" in out
     assert "up to 3,000 keys" in out
-    assert "equals noeviction" in out
+    assert "behaves like noeviction" in out
 
 
 def test_raising_the_limit_cures_oom(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
