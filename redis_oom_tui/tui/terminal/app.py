@@ -50,6 +50,7 @@ class TerminalApp(App[int]):
         """Also where it has the size of before again: it may have had another meanwhile, and lost what stood there."""
         del event
         self.output.forget()
+        self.refresh()
 
     @property
     def is_laid_out(self) -> bool:
