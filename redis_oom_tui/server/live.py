@@ -77,8 +77,7 @@ class LiveServer:
 
     async def locate(self) -> None:
         """Find the master where Sentinels are asked; else send nothing, and leave it to the first look to connect."""
-        if await self._where.find():
-            await self._let_go()
+        await self._moved(await self._where.find())
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -105,10 +104,10 @@ class LiveServer:
         try:
             snapshot = await self._looks.look()
         except ServerUnreachable as error:
-            if not await self._followed():
+            if not await self._moved(await self._where.follow()):
                 raise self._where.named(error) from None
             snapshot = await self._looks.look()
-        if snapshot.server.role == "replica" and await self._followed():
+        if snapshot.server.role == "replica" and await self._moved(await self._where.follow()):
             snapshot = await self._looks.look()
         self.seen = snapshot.server
         if snapshot.server.role == "replica":
@@ -171,14 +170,9 @@ class LiveServer:
 
         return await details(self, key)
 
-    async def _followed(self) -> bool:
-        """Whether a failover was found and followed: the next snapshot then says so."""
-        moved = await self._where.follow()
+    async def _moved(self, moved: bool) -> bool:
+        """`moved`; where another server is meant from now on, the one that was there until now is forgotten."""
         if moved:
-            await self._let_go()
+            self._capabilities = None
+            await self.close()
         return moved
-
-    async def _let_go(self) -> None:
-        """Forget the server that was there until now."""
-        self._capabilities = None
-        await self.close()

@@ -1,6 +1,5 @@
 """What the scan has seen so far: totals, types, the largest keys and the families, in bounded memory."""
 
-import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import compress
@@ -14,16 +13,14 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import GROUPS, Node, PatternTree
-from redis_oom_tui.rules.sizing import OWN_TYPES, Size, first_size, needs_closer, tells_nothing
-from redis_oom_tui.server.sizing import Known
+from redis_oom_tui.rules.sizing import OWN_TYPES, Size, first_size, tells_nothing
+from redis_oom_tui.server.sizing import CollectionSample
 
 _NONE = b"none"
 _UNKNOWN = b"?"
 _COUNTED_TYPES = frozenset({*(kind.encode("ascii") for kind in OWN_TYPES), _UNKNOWN, _NONE})
 # Keys of modules that do not count: so many are shown, so that they hide nothing that is known.
 _MOST_UNSIZED_SHOWN = 20
-# Collections kept to be measured as a whole, none so large that it would take the server long.
-_SAMPLED_OF_A_PAGE, _MOST_SAMPLED, _MOST_SAMPLED_BYTES = 8, 200, 1024 * 1024
 
 
 class TopKey(Struct):
@@ -63,10 +60,8 @@ class ScanAggregates:
         self.type_keys: defaultdict[bytes, int] = defaultdict(int)
         self.threshold = -1
         self.pages = 0
-        self.sampled: list[tuple[int, Known]] = []
+        self.sampled = CollectionSample()
         self.corrected: defaultdict[bytes, int] = defaultdict(int)
-        self._met = 0
-        self._dice = random.Random(0)  # noqa: S311 - which keys are sampled is no secret
 
     def page(self, db: int, names: list[bytes], columns: "Columns") -> None:
         """Count one page."""
@@ -77,7 +72,7 @@ class ScanAggregates:
         group = self.pages % GROUPS
         self.pages += 1
         self._admit(db, page, group)
-        self._sample(db, page)
+        self.sampled.meet(db, page.names, page.types, page.sizes)
         self._sum(page)
         self.tree.add(
             db,
@@ -156,19 +151,6 @@ class ScanAggregates:
     def _giants(self) -> list[TopKey]:
         ordered = self.largest()
         return ordered[: len(sampling.giants([top.size for top in ordered], self.bytes))]
-
-    def _sample(self, db: int, page: "_Page") -> None:
-        """Keep a collection here and there, whose size is known from its first elements alone: a fair sample of them,
-        to be measured as a whole where the sum of all sizes cannot be true."""
-        for at in self._dice.sample(range(len(page.names)), min(_SAMPLED_OF_A_PAGE, len(page.names))):
-            known = Known(page.names[at], page.types[at].decode("latin-1"), page.sizes[at])
-            if not needs_closer(known.type, known.answered) or known.answered > _MOST_SAMPLED_BYTES:
-                continue
-            self._met += 1
-            if len(self.sampled) < _MOST_SAMPLED:
-                self.sampled.append((db, known))
-            elif (place := self._dice.randrange(self._met)) < _MOST_SAMPLED:
-                self.sampled[place] = (db, known)
 
     def _sum(self, page: "_Page") -> None:
         kinds = self.type_bytes

@@ -71,8 +71,8 @@ class TopKeyRefiner:
         what their first few elements told. Raises redis-py's errors.
         """
         found: dict[str, tuple[int, int, int]] = {}
-        for db in {db for db, _ in self._tally.sampled}:
-            mine = [known for where, known in self._tally.sampled if where == db]
+        for db in {db for db, _ in self._tally.sampled.kept}:
+            mine = [known for where, known in self._tally.sampled.kept if where == db]
             sizes = await (await self._sizer(db)).together(mine)
             for known, size in zip(mine, sizes, strict=True):
                 if size.whole and size.size is not None:
