@@ -116,18 +116,13 @@ class ServerSession:
     def reading(self, reading: ServerState) -> None:
         self._reading = reading
         if isinstance(self.source, Replayable):
-            self._recall(self.source)
+            # With the figures of a recording comes what was known of its keys by then.
+            self.scanner.values = self.source.samples_so_far()
+            self.scan = self.source.scan_so_far()
         if reading.link is Link.LIVE and self.startup.over and not self._limits_read:
             self._limits_read = True
             self.app.post_message(ReadLimits())
         self.app.main.show_reading(reading)
-
-    def _recall(self, source: Replayable) -> None:
-        """With the figures of a recording comes the scan that was known by then."""
-        self.scanner.values = source.samples_so_far()
-        known = source.scan_so_far()
-        if known is not self.scan:
-            self.scan = known
 
     @property
     def scan(self) -> ScanView | None:
