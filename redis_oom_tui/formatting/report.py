@@ -30,9 +30,9 @@ _LONGEST_SELECT = 120
 # Snapshots closer together than this show one state, not a before and an after.
 _ONE_LOOK_SECONDS = 60.0
 _UNREAD = (
-    "Values were not looked into: CLIENT NO-TOUCH cannot be used here (Redis 7.2, 7.4, 8.4 and Valkey have it). Without"
-    " it, reading them would make idle keys look used. So nothing is said about compression, numbers kept as text and"
-    " the length of values."
+    "Values not sampled: CLIENT NO-TOUCH is not available here (Redis 7.2, 7.4, 8.4 and Valkey have it). Without it,"
+    " reading values would make idle keys look used. So this report says nothing about compression, numbers stored as"
+    " text and the length of values."
 )
 # What is markup anywhere in a line, and what viewers make links of unasked.
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&!@]|(?<=:)/(?=/)|(?<=www)\.)")

@@ -193,7 +193,7 @@ def test_a_frozen_plan_of_another_database_than_asked_for_is_refused(
         (("--plan", __file__, "--max-keys", "1"), "--max-keys cannot be given with --plan"),
         (("--plan", "/nowhere/x"), "cannot be read"),
         (("--match", "a", "--idle-over", "soon"), "soon"),
-        ((), "A cleanup needs to be told which keys"),
+        ((), "Choose which keys first"),
         (("--match", ""), "An empty pattern matches no key"),
         (("--emergency",), "No emergency cleanup is prepared"),
         (("--match", "a", "--backup", __file__), "exists already"),

@@ -340,4 +340,4 @@ def test_a_saved_scan_is_told_with_its_age(
     assert "restarted" in run(server, capsys, "--saved-scan", str(path))[1]
     code, _, err = run(server, capsys, "--scan", "--saved-scan", str(path))
     assert code == 2
-    assert "exclude" in err
+    assert "cannot be combined" in err

@@ -179,7 +179,7 @@ def test_a_scan_of_some_keys_says_which_beside_the_pattern(server: RunningServer
         client.rpush(b"user:99999", b"a list")
     for given in (("--type", "list"), ("--match", "user:9999?"), ("--pattern", "user:<any>:session")):
         text = run("-n", "0", "hogs", "--patterns", *given)
-        keys = int(text.split(" keys", 1)[0].replace(",", ""))
+        keys = int(text.split(" key", 1)[0].replace(",", ""))
         line = next(line for line in text.splitlines() if line.startswith("redis-oom-tui "))
         words = shlex.split(line)[1:]
         assert matched(run(*words[2:], "--json")) == keys, (given, line)
