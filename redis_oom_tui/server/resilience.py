@@ -236,6 +236,12 @@ class _Bounds:
     max_scanned: int = 10_000
     deleted_total: int = field(default=0, init=False)
     _cursor: int = field(default=0, init=False)
+    _names: list[Any] = field(default_factory=list, init=False)
+
+    def _next(self, wanted: int) -> list[Any]:
+        """The next names of the page in hand, which the next call goes on with."""
+        names, self._names = self._names[:wanted], self._names[wanted:]
+        return names
 
     def _pages(self) -> Iterator[dict[str, Any]]:
         """How each SCAN of one call is to be asked: the next page of the prefix, as far as a call may look."""
@@ -263,8 +269,10 @@ class NamespaceCleanup(_Bounds):
         """How many keys were deleted."""
         deleted = 0
         for page in self._pages():
-            self._cursor, names = self.client.scan(**page)
-            deleted += sum(self._deletions(names[: self.max_keys - deleted]).execute())
+            if not self._names:
+                self._cursor, self._names = self.client.scan(**page)
+            while names := self._next(self.max_keys - deleted):
+                deleted += sum(self._deletions(names).execute())
             if deleted >= self.max_keys or not self._cursor:
                 break
         self.deleted_total += deleted
@@ -279,8 +287,10 @@ class AsyncNamespaceCleanup(_Bounds):
         """How many keys were deleted."""
         deleted = 0
         for page in self._pages():
-            self._cursor, names = await self.client.scan(**page)
-            deleted += sum(await self._deletions(names[: self.max_keys - deleted]).execute())
+            if not self._names:
+                self._cursor, self._names = await self.client.scan(**page)
+            while names := self._next(self.max_keys - deleted):
+                deleted += sum(await self._deletions(names).execute())
             if deleted >= self.max_keys or not self._cursor:
                 break
         self.deleted_total += deleted

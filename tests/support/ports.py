@@ -4,8 +4,8 @@ import random
 import socket
 
 # Below the ports that the system gives to outgoing connections (from 32768 on), so that none of them takes a port
-# between this and the server's start; and below 55536, above which a cluster node has no port for its bus.
-_LOWEST, _HIGHEST = 11_000, 32_000
+# between this and the server's start. A cluster node's bus has the port 10,000 above: those are given to nobody else.
+_LOWEST, _HIGHEST, _BUS = 11_000, 21_000, 10_000
 _random = random.SystemRandom()  # Workers side by side must not draw the same ports, whatever a test seeds.
 
 
@@ -14,7 +14,7 @@ def free_ports(count: int = 1) -> list[int]:
     ports: list[int] = []
     while len(ports) < count:
         port = _random.randrange(_LOWEST, _HIGHEST)
-        if port not in ports and _is_free(port):
+        if port not in ports and _is_free(port) and _is_free(port + _BUS):
             ports.append(port)
     return ports
 
