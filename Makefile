@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick check man screenshots bench clean
+.PHONY: demo test quick check man docs screenshots bench clean
 
 demo: $(STAMP)
 	@$(BIN)/redis-oom-tui demo
@@ -28,6 +28,9 @@ man: $(STAMP)
 	@mkdir -p build
 	@$(BIN)/python -m redis_oom_tui.cli.manual > build/redis-oom-tui.1
 	@echo build/redis-oom-tui.1
+
+docs: $(STAMP)
+	@$(BIN)/python docs/reference.py
 
 screenshots: $(STAMP)
 	@$(BIN)/python screenshots/draw.py

@@ -1,5 +1,6 @@
 """What README and docs/ promise is there: commands, options, fields, keys, permissions and links."""
 
+import importlib
 import json
 import re
 import shlex
@@ -240,6 +241,12 @@ def test_every_command_in_the_table_exists_and_none_is_left_out() -> None:
     _, _, table = README.partition("| Command | Does |")
     named = re.findall(r"^\| `([a-z]+)` \|", table.partition("\n\n")[0], re.MULTILINE)
     assert set(named) <= set(COMMANDS)
+
+
+def test_the_reference_is_what_help_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    written = importlib.import_module("reference").written
+    assert page("commands") == written(page("commands")), "run: make docs"
 
 
 def examples() -> list[str]:
