@@ -10,11 +10,13 @@ from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.ports import Operator, PendingServer, Replayable, Source
+from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.profiles import Switchboard
 from redis_oom_tui.tui.terminal.environment import THEMES, refusal, settle
 
 if TYPE_CHECKING:
     from redis_oom_tui.tui.app import TriageApp
+    from redis_oom_tui.tui.terminal.splash import SplashScreen
 
 
 def run_app(
@@ -36,34 +38,33 @@ def run_app(
     What keeps `source` from opening (a TriageError) is raised before the screen begins. Of a `PendingServer` that
     answers, the rest is loaded after the first paint; it brings its own operator.
     """
-    options = options or ScreenOptions()
+    options, profile = options or ScreenOptions(), profile or Profile("")
     if options.theme is not None and options.theme not in THEMES:
-        raise BadInput(f"{options.theme!r} is no theme: choose one of {', '.join(THEMES)}")
+        raise BadInput(f"{options.theme!r} is not a theme: choose one of {', '.join(THEMES)}")
     sentence = refusal(os.environ, sys.__stdin__, sys.__stderr__)
     if sentence is not None:
         sys.stderr.write(f"{sentence}\n")
         return 2
+    given: dict[str, Any] = {"operator": operator, "options": options, "keymap": keymap, "clock": clock}
     appearance = settle(options)
-    profile = profile or Profile("")
     with contextlib.ExitStack() as stack:
-        splash = None
-        if isinstance(source, PendingServer) and not source.troubled:
-            from redis_oom_tui.tui.terminal.splash import SplashFrame, SplashScreen  # noqa: PLC0415
-
-            splash = stack.enter_context(SplashScreen(SplashFrame(profile, appearance), source))
-        app = _app(
-            source,
-            operator=operator,
-            options=options,
-            profile=profile,
-            keymap=keymap,
-            appearance=appearance,
-            clock=clock,
-        )
+        splash = _splash(stack, source, profile, appearance)
+        app = _app(source, profile=profile, appearance=appearance, **given)
         app.switchboard, app.stays, app.splash = switchboard, stays, splash
         from redis_oom_tui.tui.terminal import safe_run  # noqa: PLC0415
 
         return safe_run.run(app, mouse=options.mouse, saved=None if splash is None else splash.saved)
+
+
+def _splash(
+    stack: contextlib.ExitStack, source: Source | PendingServer, profile: Profile, appearance: Appearance
+) -> "SplashScreen | None":
+    """The frame before the screen, for a server that was asked and is still awaited."""
+    if not isinstance(source, PendingServer) or source.troubled:
+        return None
+    from redis_oom_tui.tui.terminal.splash import SplashFrame, SplashScreen  # noqa: PLC0415
+
+    return stack.enter_context(SplashScreen(SplashFrame(profile, appearance), source))
 
 
 def _app(source: Source | PendingServer, *, operator: Operator | None, **given: Any) -> "TriageApp":

@@ -96,5 +96,5 @@ def test_the_themes_that_may_be_named_are_those_there_are():
 
 
 def test_an_unknown_theme_is_one_sentence():
-    with pytest.raises(BadInput, match="'pink' is no theme"):
+    with pytest.raises(BadInput, match="'pink' is not a theme"):
         run_app(ScriptedSource(), options=ScreenOptions(theme="pink"))
