@@ -142,7 +142,7 @@ class NodeRestore:
         now_ms = (await not_busy(lambda: server_time(connection.channel), self._stopped)).ms
         first, nodes = self._first, {record.id.node for record in batch}
         later = {node: self._later_ms(now_ms, node) for node in nodes}
-        results = [RestoreReply(RestoreOutcome.EXPIRED, "it would have expired since")] * len(batch)
+        results = [RestoreReply(RestoreOutcome.EXPIRED, "it expired since the backup")] * len(batch)
         records = [_moved_by(later[record.id.node], record) for record in batch] if any(later.values()) else batch
         live = [at for at, record in enumerate(records) if record.expires_ms is None or record.expires_ms > now_ms]
         if self._head.operation == Operation.EXPIRE.value:

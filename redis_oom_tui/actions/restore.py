@@ -114,7 +114,7 @@ class Restore:
         self._record.begin(
             "restore",
             server=self._deployment.name,
-            what=f"put back {number_of_keys(self._head.keys)} of a backup from {self._head.server}",
+            what=f"restore {number_of_keys(self._head.keys)} of a backup from {self._head.server}",
             run_id=run_id,
             backup=str(self._path),
         )
@@ -233,7 +233,7 @@ class Restore:
 
     def _sentence(self, failure: TriageError | None, *, interrupted: bool) -> str:
         counts = self.view().counts
-        parts = [f"Put back {count(counts.get(RestoreOutcome.RESTORED, 0))} of {number_of_keys(self._view.total_keys)}"]
+        parts = [f"Restored {count(counts.get(RestoreOutcome.RESTORED, 0))} of {number_of_keys(self._view.total_keys)}"]
         for outcome, words in _WORDS:
             if counts.get(outcome):
                 why = self._most_of_all() if outcome is RestoreOutcome.FAILED else ""
@@ -270,21 +270,21 @@ class Restore:
     def _why(self, failure: TriageError, here: str) -> str:
         text = str(failure)
         if isinstance(failure, OutOfMemory):
-            return f"{text.rstrip('.')}. Raise maxmemory or free more, then restore again: it goes on from there."
+            return f"{text.rstrip('.')}. Raise maxmemory or free more, then restore again to continue."
         if "payload version or checksum" in text:
             return (
                 f"The backup was made by {self._head.flavour} {self._head.version}, whose values {here} cannot read:"
-                " restore it to a server of that version or a newer one of the same family."
+                " restore it to a server of that version or a newer one of the same product."
             )
         return text
 
 
 # Of a key that was let expire there is no copy: what came to its end, or was deleted by others, is gone.
-_GONE = ("has gone meanwhile and does not come back", "have gone meanwhile and do not come back")
+_GONE = ("is gone and cannot be restored", "are gone and cannot be restored")
 _WORDS = (
-    (RestoreOutcome.EXISTS, ("is there already and was left alone", "are there already and were left alone")),
-    (RestoreOutcome.EXPIRED, ("would have expired since", "would have expired since")),
-    (RestoreOutcome.CHANGED, ("was changed since and was left alone", "were changed since and were left alone")),
+    (RestoreOutcome.EXISTS, ("already exists and was left unchanged", "already exist and were left unchanged")),
+    (RestoreOutcome.EXPIRED, ("expired since the backup", "expired since the backup")),
+    (RestoreOutcome.CHANGED, ("was changed since and left unchanged", "were changed since and left unchanged")),
     (RestoreOutcome.FAILED, ("failed", "failed")),
     (RestoreOutcome.NOT_ATTEMPTED, ("was not attempted", "were not attempted")),
 )

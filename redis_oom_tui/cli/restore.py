@@ -36,15 +36,15 @@ _SHOWN = 20
 @click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: bool, json_wanted: bool) -> int:
-    """Undo a cleanup: put a backup's keys back where nothing newer stands."""
+    """Undo a cleanup: restore a backup's keys that do not exist now."""
     inspection = inspect(path)
     must_be_whole(inspection, damaged_ok=damaged_ok)
     head = read_head(path, damaged_ok=damaged_ok)
     ended = asyncio.run(_restore(invocation, path, head, inspection, yes=yes))
     if ended is None:
-        click.echo("Nothing was put back.", err=True)
+        click.echo("Nothing was restored.", err=True)
         if json_wanted:
-            print_document({"error": "Nothing was put back: it was not confirmed."})
+            print_document({"error": "Nothing was restored: it was not confirmed."})
         return EXIT_DECLINED
     report, stopped = ended
     if json_wanted:
@@ -80,15 +80,15 @@ def _progress(report: RestoreReport) -> str:
 def _question(head: Backup, inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at)) if head.made_at else "an unknown time"
     what = "expiries" if head.operation == "expire" else "keys"
-    lines = [f"Put back the {what} of a backup of {when}, from {head.server}, at {address}.", backup_contents(head)]
+    lines = [f"Restore the {what} of a backup of {when}, from {head.server}, at {address}.", backup_contents(head)]
     if inspection.note:
         lines.append(f"! {inspection.note}")
     if head.server != address:
         lines.append(f"! The backup is from {head.server}, not from {address}.")
     too_full = restore_warnings(head, snapshot)
     lines += [f"! {warning}" for warning in too_full] or restore_outlook(head, snapshot)
-    alone = "A key whose expiry was changed since" if head.operation == "expire" else "What stands there by now"
-    return [*lines, f"{alone} is left alone."]
+    alone = "A key whose expiry was changed since" if head.operation == "expire" else "A key that exists now"
+    return [*lines, f"{alone} is left unchanged."]
 
 
 def as_json(report: RestoreReport) -> dict[str, Any]:

@@ -75,11 +75,11 @@ def pressure_after_restore(backup: Backup, snapshot: Snapshot) -> str | None:
     taken = backup.held_bytes if backup.restored_bytes is None else backup.restored_bytes
     taken += table_growth(snapshot.keys, backup.keys) + table_growth(snapshot.expires, backup.expiring_keys or 0)
     after = (counted + taken) / memory.maxmemory_bytes
-    words = f"Its keys took {size(backup.held_bytes)}: with all of them it would be at {percent(after)} of maxmemory"
+    words = f"Its keys took {size(backup.held_bytes)}: restoring them all would reach {percent(after)} of maxmemory"
     if counted >= FILLED_TO * memory.maxmemory_bytes:
         now = percent(counted / memory.maxmemory_bytes)
-        return f"{words}. It is at {now} already, and nothing is put back above {percent(FILLED_TO)}: make room first."
-    return f"{words}, and it stops at {percent(FILLED_TO)}." if after > FILLED_TO else f"{words}."
+        return f"{words}. It is at {now} already, and restore stops at {percent(FILLED_TO)}: make room first."
+    return f"{words}; restore stops at {percent(FILLED_TO)}." if after > FILLED_TO else f"{words}."
 
 
 def backup_contents(backup: Backup) -> str:

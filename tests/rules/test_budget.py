@@ -155,8 +155,8 @@ def test_consent_tells_a_large_share_of_all_keys() -> None:
 @pytest.mark.parametrize(
     ("held", "operation", "said"),
     [
-        (90, "delete", "Its keys took 90.0 MiB: with all of them it would be at 95 % of maxmemory."),
-        (300, "delete", "with all of them it would be at 200 % of maxmemory, and it stops at 95 %."),
+        (90, "delete", "Its keys took 90.0 MiB: restoring them all would reach 95 % of maxmemory."),
+        (300, "delete", "restoring them all would reach 200 % of maxmemory; restore stops at 95 %."),
         (None, "delete", None),
         (90, "expire", None),
     ],
@@ -171,7 +171,7 @@ def test_what_putting_back_does_to_the_pressure_is_told(held: int | None, operat
 def test_where_nothing_would_be_put_back_it_says_to_make_room_first() -> None:
     backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, "delete", MIB)
     told = str(pressure_after_restore(backup, snapshot(102 * MIB)))
-    assert "It is at 98 % already, and nothing is put back above 95 %: make room first." in told
+    assert "It is at 98 % already, and restore stops at 95 %: make room first." in told
 
 
 def test_keys_of_unknown_size_are_not_called_too_large() -> None:

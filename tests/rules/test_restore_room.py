@@ -25,7 +25,7 @@ def test_a_server_over_near_and_below_its_limit() -> None:
 
 
 def test_what_is_said_where_there_is_room() -> None:
-    assert "at 51 % of maxmemory" in restore_outlook(BACKUP, seen(50 * MIB))[0]
+    assert "reach 51 % of maxmemory" in restore_outlook(BACKUP, seen(50 * MIB))[0]
     assert restore_outlook(None, seen(50 * MIB)) == ("There is room for 50.0 MiB below maxmemory.",)
     assert restore_outlook(None, seen(50 * MIB, None)) == ()
     assert restore_outlook(replace(BACKUP, operation="expire"), seen(50 * MIB)) == ()
