@@ -118,7 +118,7 @@ async def test_a_timed_change_that_nobody_keeps_is_taken_back_when_the_screen_is
             await pilot.press("enter")
             app.screen.query_one("#act").focus()
             await pilot.press("enter")
-            await until(pilot, lambda: "goes back to noeviction" in screen_text(app))
+            await until(pilot, lambda: "Reverts to noeviction" in screen_text(app))
             assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "allkeys-lru"
         assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
 
