@@ -145,7 +145,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "limits --set": (3, "log in as a user with permission, or set it in"),
         "plan": (0, "This plan cannot be run from here. UNLINK is refused here"),
         "cleanup": (3, "log in as a user with permission, or"),
-        "report": (0, "CLIENT NO-TOUCH cannot be used here"),
+        "report": (0, "CLIENT NO-TOUCH is not available here"),
     },
 }
 
