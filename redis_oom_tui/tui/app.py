@@ -38,8 +38,8 @@ class TriageApp(TerminalApp):
 
     CSS_PATH = Path(__file__).with_name("styles.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q", "quit", "quit", id="quit", tooltip="Leave; the terminal comes back as it was"),
-        Binding("ctrl+c", "interrupt", "Leave, or cancel a dialog", show=False, priority=True, id="interrupt"),
+        Binding("q", "quit", "quit", id="quit", tooltip="Quit"),
+        Binding("ctrl+c", "interrupt", "Quit, or cancel the dialog", show=False, priority=True, id="interrupt"),
     ]
 
     def __init__(
@@ -172,7 +172,7 @@ class TriageApp(TerminalApp):
         yield from commands(self, screen)
         if self.appearance.color:
             for name in LOOKS:
-                yield SystemCommand(f"Look: {name}", "Change the colours", partial(self.set_theme, name))
+                yield SystemCommand(f"Theme: {name}", "Change the color theme", partial(self.set_theme, name))
         for title, words, kind in COMMANDS:
             if kind.local or self.session.actions.why_not(kind().needs) is None:
                 yield SystemCommand(title, words, lambda kind=kind: self.post_message(kind()))

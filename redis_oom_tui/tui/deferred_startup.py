@@ -23,7 +23,7 @@ class PlaceholderSource:
         self.address = address
 
     def _not_yet(self) -> ServerBusy:
-        return ServerBusy(f"{self.address} has only just been reached: try again in a moment")
+        return ServerBusy(f"still connecting to {self.address}, try again in a moment")
 
     async def open(self) -> None:
         """The preflight connection has seen to it."""

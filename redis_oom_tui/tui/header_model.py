@@ -141,7 +141,7 @@ class HeaderModel(Struct, frozen=True):
             at = clock_time(reading.snapshot.taken_at)
             if reading.next_try is not None and not self.frozen:
                 wait = max(0, round(reading.next_try - now))
-                words = f" slow answers, {sizes.duration(reading.age(now))} old, next look in {wait}s "
+                words = f" slow server: data {sizes.duration(reading.age(now))} old, next poll in {wait}s "
                 return [(words, "warn_block")]
             if self.recorded is not None:
                 place = "REPLAY {} ({} of {}) ".format(at, *self.recorded)
@@ -152,9 +152,9 @@ class HeaderModel(Struct, frozen=True):
             return [(f"{words} ", "warn" if self.frozen else "ok"), (f"{at} ", "dim")]
         wait = max(0, round((reading.next_try or now) - now))
         if reading.link is Link.CONNECTING:
-            words = f"connecting, next try in {wait}s " if reading.error else "connecting "
+            words = f"connecting, retry in {wait}s " if reading.error else "connecting "
             return [(words, "warn" if reading.error else "dim")]
-        return [(f" stale {sizes.duration(reading.age(now))}, next try in {wait}s ", "crit_block")]
+        return [(f" NO ANSWER for {sizes.duration(reading.age(now))}, retry in {wait}s ", "crit_block")]
 
     def _tabs(self, width: int, badges: list[Piece]) -> Line:
         """The panes; at their right how the server is marked, where there is no title to say it."""
@@ -197,7 +197,7 @@ class HeaderModel(Struct, frozen=True):
 
     def _strip(self, reading: ServerState, width: int) -> Line:
         if reading.snapshot is None:
-            return ((" memory ?", "dim"),)
+            return ((" memory unknown", "dim"),)
         line = strip(reading.snapshot, width, self.pen, self.thresholds)
         # The green of old figures would say that all is well.
         return (
@@ -226,7 +226,7 @@ def shown_verdict(reading: ServerState) -> Verdict:
         return Verdict(Level.UNKNOWN, reading.error, rule="unreachable")
     if reading.verdict is not None:
         return reading.verdict
-    return Verdict(Level.UNKNOWN, "Waiting for the server's first figures", rule="no-figures")
+    return Verdict(Level.UNKNOWN, "Waiting for the first INFO", rule="no-figures")
 
 
 def strip(snapshot: Snapshot, room: int, pen: DrawStyle, thresholds: Thresholds) -> Line:

@@ -35,19 +35,23 @@ class MainScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(str(number), f"show_pane('{name}')", f"Show {name}", show=False, id=f"pane.{name}")
+            Binding(str(number), f"show_pane('{name}')", f"Go to {name.title()}", show=False, id=f"pane.{name}")
             for number, name in enumerate(PANES, 1)
         ),
         Binding("right_square_bracket", "next_pane(1)", "Next pane", show=False, id="pane.next"),
         Binding("left_square_bracket", "next_pane(-1)", "Previous pane", show=False, id="pane.previous"),
-        Binding("f", "freeze", "freeze", id="freeze", tooltip="Hold the screen still; polling goes on"),
+        Binding("f", "freeze", "freeze", id="freeze", tooltip="Freeze the display; polling continues"),
         Binding(
-            "E", "emergency(True)", "emergency", id="emergency", tooltip="The prepared cleanup, to look at; asks later"
+            "E",
+            "emergency(True)",
+            "emergency",
+            id="emergency",
+            tooltip="Preview the emergency cleanup plan (confirms before running)",
         ),
-        Binding("E", "emergency(False)", "Why there is no emergency cleanup", show=False, id="emergency.none"),
-        Binding("P", "profiles", "Another server", show=False, id="profiles", tooltip="Go to the server of a profile"),
+        Binding("E", "emergency(False)", "Emergency cleanup (not configured): why?", show=False, id="emergency.none"),
+        Binding("P", "profiles", "Switch server", show=False, id="profiles", tooltip="Switch server (profile)"),
         Binding("V", "show_verdict", "Verdict in full", show=False, id="verdict", tooltip="The verdict in full"),
-        Binding("question_mark,f1", "show_help", "help", id="help", tooltip="All keys, and the safety rules"),
+        Binding("question_mark,f1", "show_help", "help", id="help", tooltip="Help: keys and safety rules"),
         Binding("escape", "back", "Back one step", show=False, id="back"),
     ]
 

@@ -243,11 +243,11 @@ class PickProfile(Request):
 
 # What the command palette offers besides what panes have keys for.
 COMMANDS: tuple[tuple[str, str, type[Request]], ...] = (
-    ("Emergency cleanup", "Look for the keys of the prepared plan; running it is another question", BuildEmergency),
-    ("Restore a backup", "Put deleted keys back where nothing newer stands", RestoreBackup),
-    ("Put the last setting back", "Undo the last change made here", UndoSetting),
-    ("Remove expired keys", "Walk all keys, so that the server drops those that have expired", ReapExpired),
-    ("Close a client", "Pick one of the clients that hold most memory; closing it is another question", PickClient),
+    ("Emergency cleanup", "Preview the emergency cleanup plan (confirms before running)", BuildEmergency),
+    ("Restore a backup", "Restore deleted keys; existing keys are never overwritten", RestoreBackup),
+    ("Undo the last setting change", "Undo the last change made here", UndoSetting),
+    ("Remove expired keys", "Scan all keys, so that the server removes those that have expired", ReapExpired),
+    ("Kill a client", "Choose one of the clients that use most memory; asks first", PickClient),
     ("Write the incident report", "Verdicts, figures, findings and actions as Markdown or JSON", ExportReport),
     ("Purge free memory", "MEMORY PURGE: the allocator gives unused pages back", PurgeMemory),
 )

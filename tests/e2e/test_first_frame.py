@@ -68,7 +68,7 @@ def test_the_screen_draws_the_same_cells(tmp_path, size, options, environ):
 
 def test_what_is_known_without_the_server_takes_less_than_a_kilobyte(tmp_path):
     with held(tmp_path, "--unseen") as (run, _):
-        run.wait_for("memory ?")
+        run.wait_for("memory unknown")
         assert "cache-1:6379" in run.text()
         assert run.received < 1024
 

@@ -52,7 +52,7 @@ async def test_a_slow_server_is_left_alone_and_its_figures_show_their_age():
         clock.move(7)
         app.main.header.redraw()
         await pilot.pause()
-        assert "slow answers, 7s old, next look in" in rows(app)[0]
+        assert "slow server: data 7s old, next poll in" in rows(app)[0]
 
 
 async def test_while_a_poll_hangs_no_healthy_state_is_shown():
@@ -104,12 +104,12 @@ async def test_a_lost_server_is_stale_counts_down_and_comes_back():
         # Looked at before the loop runs: the next poll is due by then.
         clock.move(7)
         app.main.header.redraw()
-        assert "stale 7s, next try in 0s" in rows(app)[0]
+        assert "NO ANSWER for 7s, retry in 0s" in rows(app)[0]
         assert "No answer from 127.0.0.1:6379" in screen_text(app)
         assert "509.0 MiB" in screen_text(app), "the last figures stay, marked as old"
         await until(pilot, lambda: app.session.reading.link is Link.LIVE)
         await until(pilot, lambda: "400.0 MiB" in screen_text(app))
-        assert "stale" not in screen_text(app)
+        assert "NO ANSWER" not in screen_text(app)
 
 
 async def test_a_server_never_reached_is_a_sentence_not_a_crash():
@@ -118,7 +118,7 @@ async def test_a_server_never_reached_is_a_sentence_not_a_crash():
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "Nothing listens" in screen_text(app))
         assert "UNKNOWN" in screen_text(app)
-        assert "connecting, next try in 1s" in rows(app)[0]
+        assert "connecting, retry in 1s" in rows(app)[0]
 
 
 async def test_freeze_holds_the_screen_while_polling_goes_on():
@@ -144,7 +144,7 @@ async def test_help_shows_the_live_keys_and_escape_closes_it():
         await pilot.press("question_mark")
         await until(pilot, lambda: "Global" in screen_text(app))
         text = screen_text(app)
-        assert "Hold the screen still" in text
+        assert "Freeze the display" in text
         await pilot.press("escape")
         await until(pilot, lambda: len(app.screen_stack) == 1)
 

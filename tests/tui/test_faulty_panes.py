@@ -69,7 +69,7 @@ async def test_a_fault_marks_what_is_old_on_each_pane_and_heals(name: str, tmp_p
 
     def lost(pane: str) -> tuple[str, ...]:
         failing = {"hogs": ("FAILED",), "limits": (f"! 127.0.0.1: {why}",), "cleanup": (f"! 127.0.0.1: {why}",)}
-        return ("stale", "next try in", why, *failing.get(pane, ()))
+        return ("NO ANSWER", "retry in", why, *failing.get(pane, ()))
 
     with standing(Imitation()) as (_, connection), wired(connection) as wire:
         app = the_app(wire, tmp_path, 0.5)
@@ -77,7 +77,7 @@ async def test_a_fault_marks_what_is_old_on_each_pane_and_heals(name: str, tmp_p
             await waited(pilot, ("live", *HEALTHY["triage"]))
             wire.faults = faults
             wire.drop()
-            await waited(pilot, ("stale", f"? UNKNOWN 127.0.0.1: {why}", *HEALTHY["triage"][1:]))
+            await waited(pilot, ("NO ANSWER", f"? UNKNOWN 127.0.0.1: {why}", *HEALTHY["triage"][1:]))
             await walked(pilot, lost)
             wire.faults = Faults()
             wire.drop()

@@ -51,7 +51,7 @@ async def test_the_palette_does_what_its_line_says():
         await pilot.press("2", "ctrl+p")
         await until(pilot, lambda: app.screen.query(Input))
         await pilot.press(*"freez")
-        await until(pilot, lambda: "Hold the screen still" in screen_text(app))
+        await until(pilot, lambda: "Freeze the display" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: app.main.frozen)
 

@@ -278,7 +278,7 @@ async def test_where_config_is_refused_the_reason_stands_there_and_the_key_is_de
         await until(pilot, lambda: "CONFIG" in screen_text(app))
         assert not isinstance(app.screen, Dialog)
         titles = [command.title for command in app.get_system_commands(app.screen)]
-        assert "Put the last setting back" not in titles
+        assert "Undo the last setting change" not in titles
         assert operator.calls == []
 
 

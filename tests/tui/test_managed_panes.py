@@ -37,7 +37,7 @@ NO_CONFIG = "Settings cannot be changed: CONFIG SET is refused here (unknown com
 def nothing(why: str, *hogs: str) -> Said:
     """All panes where INFO is not to be had: the reason, and no figure, but for what `hogs` finds without it."""
     return {
-        "triage": (f"? UNKNOWN {why}", "memory ?", "Waiting for the first INFO"),
+        "triage": (f"? UNKNOWN {why}", "memory unknown", "Waiting for the first INFO"),
         "hogs": (f"? UNKNOWN {why}", *(hogs or ("FAILED",))),
         "limits": (f"! {why}",),
         "cleanup": (f"! {why}",),

@@ -78,7 +78,7 @@ async def test_figures_from_before_a_failure_stay_and_are_marked():
     app = an_app(source, clock=clock)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "It hung up." in screen_text(app))
-        assert "stale" in rows(app)[0]
+        assert "NO ANSWER" in rows(app)[0]
         assert "544.6 MiB" in screen_text(app)
 
 

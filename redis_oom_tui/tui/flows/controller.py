@@ -27,7 +27,7 @@ from redis_oom_tui.tui.scan_controller import ScanController
 _R = TypeVar("_R")
 
 NO_OPERATOR = "nothing can be changed from this screen, it only looks"
-NOT_YET = "the server has only just been reached, try again in a moment"
+NOT_YET = "still connecting, try again in a moment"
 
 
 class FlowHost(Host, Protocol):

@@ -25,8 +25,8 @@ class ScanKeys(Pane):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "scan", "scan", id="hogs.scan", tooltip="Scan the keyspace (again)"),
-        Binding("p", "pause", "pause", id="hogs.pause", tooltip="Pause the scan, or go on"),
-        Binding("e", "end", "stop", id="hogs.end", tooltip="End the scan and keep what it found"),
+        Binding("p", "pause", "pause", id="hogs.pause", tooltip="Pause or resume the scan"),
+        Binding("e", "end", "stop", id="hogs.end", tooltip="Stop the scan and keep what it found"),
         Binding("plus,equals_sign", "pace(1)", "Scan faster (more load)", show=False, id="hogs.faster"),
         Binding("minus", "pace(-1)", "Scan slower (less load)", show=False, id="hogs.slower"),
         Binding("w", "save", "Save the scan", show=False, id="hogs.save", tooltip="Save the scan to a file"),
@@ -86,7 +86,7 @@ class HogsPane(ScanKeys):
             "x", "plan", "clean up", id="hogs.plan", tooltip="Plan a cleanup of the marked rows, or of this pattern"
         ),
         Binding("l,right", "level(1)", "drill down", id="hogs.deeper", tooltip="Drill down into a pattern (+)"),
-        Binding("h,left", "level(-1)", "Out of the pattern", show=False, id="hogs.upward"),
+        Binding("h,left", "level(-1)", "Back up", show=False, id="hogs.upward"),
     ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002

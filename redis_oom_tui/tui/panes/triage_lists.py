@@ -195,9 +195,7 @@ class NodeList(CursorList[NodeView]):
     """A line each; the cursor stays on its node while the order changes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "enter", "look", "this node", id="nodes.look", tooltip="Look at this node alone, or at the worst again"
-        ),
+        Binding("enter", "look", "this node", id="nodes.look", tooltip="Show this node, or the worst again"),
     ]
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ class TerminalApp(App[int]):
     TITLE = "redis-oom-tui"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+l", "repaint", "Paint the screen anew", show=False, priority=True, id="repaint"),
+        Binding("ctrl+l", "repaint", "Redraw the screen", show=False, priority=True, id="repaint"),
         Binding("ctrl+z", "suspend_process", "Suspend to the shell", show=False, id="suspend"),
     ]
 

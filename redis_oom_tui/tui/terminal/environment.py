@@ -22,13 +22,13 @@ def refusal(environ: Mapping[str, str], stdin: TextIO | None, stderr: TextIO | N
     Textual reads from stdin and draws on stderr, so both must be terminals: with stdin from /dev/null it spins and
     cannot be left, with stderr in a file nobody sees it.
     """
-    hint = "use --plain for a line a tick, or the check and hogs commands"
+    hint = "use --plain, or a command such as check or hogs"
     if stdin is None or not stdin.isatty():
-        return f"The screen needs a terminal on standard input, and this is none: {hint}."
+        return f"The TUI needs a terminal on standard input: {hint}."
     if stderr is None or not stderr.isatty():
-        return f"The screen is drawn on standard error, and that is no terminal: {hint}."
+        return f"The TUI is drawn on standard error, which is not a terminal: {hint}."
     if environ.get("TERM") == "dumb":
-        return f"TERM=dumb cannot show a screen: {hint}."
+        return f"TERM=dumb cannot show the TUI: {hint}."
     return None
 
 
