@@ -72,7 +72,7 @@ async def reap(context: ActionContext, server: LiveServer) -> Done:
         figures = {"expired_keys": reaped, "freed_bytes": freed}
         return Done(Action.REAP, True, f"{words} {size(after.memory.used_bytes)}.", figures)
 
-    return await _recorded(context, server, Action.REAP, "walk all keys, so that expired ones are dropped", act)
+    return await _recorded(context, server, Action.REAP, "scan all keys, so that expired ones are dropped", act)
 
 
 async def _walk(server: LiveServer, db: int, throttle: CallThrottle) -> None:

@@ -69,7 +69,7 @@ class LimitsReader:
         tuning.check_name(asked)
         found = await settings.read_settings(self._server, [asked])
         if not found:
-            raise BadInput(f"This server has no setting {asked!r}: it is too old, or of another family")
+            raise BadInput(f"This server has no setting {asked!r}: it is too old, or another product")
         pid, path = await settings.process(self._server)
         change = tuning.propose(
             asked,

@@ -183,7 +183,7 @@ class NodeSettings:
             raise
         except asyncio.CancelledError:
             self._return_in_doubt(ChangeResult(change, took=False, now=None), revert_after)
-            self._audit.result(action_id, ok=False, result="The tool ended while this ran: look at the setting")
+            self._audit.result(action_id, ok=False, result="The tool ended while this ran: check the setting")
             raise
         if persist and result.took:
             result = replace(result, persisted=await self._writer.rewrite())
@@ -222,7 +222,7 @@ class NodeSettings:
                 back = await self._returning(result)
                 return replace(back, detail=f"{back.detail} {error}".strip())
             except BadInput:
-                why = "somebody else changed it meanwhile"
+                why = "somebody else changed it"
                 break
             except TriageError as error:
                 why = str(error)

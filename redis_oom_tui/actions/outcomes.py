@@ -11,7 +11,7 @@ from redis_oom_tui.models.plan import KeyOutcome, Outcome, PlannedKey
 
 DELETED_EARLIER = "an earlier run of this plan deleted it"
 LOST_AND_GONE = "the reply was lost; it is gone now, perhaps by this run"
-EARLIER_AND_GONE = "it is gone now; an earlier run of this plan was cut off, and perhaps deleted it"
+EARLIER_AND_GONE = "it is gone now; an earlier run of this plan was interrupted, and may have deleted it"
 READ_BY_BACKUP = "it was used since the preview, perhaps only read by this tool's own backup"
 
 _CODES = tuple(Outcome)

@@ -90,10 +90,10 @@ class _Result(Struct, frozen=True):
 @click.option(
     "--type", "types", multiple=True, metavar="TYPE", help="string, hash, list, set, zset, stream or a module's."
 )
-@click.option("--idle-over", metavar="TIME", help="Not used for longer than this, such as 30d.")
+@click.option("--idle-over", metavar="TIME", help="Not used for longer than this, e.g. 30d.")
 @click.option("--no-ttl", is_flag=True, help="Only keys that never expire.")
 @click.option("--with-ttl", is_flag=True, help="Only keys that expire.")
-@click.option("--larger-than", metavar="SIZE", help="Larger than this, such as 1mb.")
+@click.option("--larger-than", metavar="SIZE", help="Larger than this, e.g. 1mb.")
 @click.option("--max-keys", type=click.IntRange(1), metavar="N", help="At most N keys.")
 @click.option("--max-bytes", metavar="SIZE", help="Keys that hold at most so many bytes together.")
 @click.option("--oldest", is_flag=True, help="With a limit: pick longest-idle keys first instead of largest.")
@@ -170,7 +170,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         plan, stopped = await _plan(operator, wanted, operation, seconds)
         if yes and stopped:
             # Whoever stops the search of a cleanup that would begin by itself wants none of it.
-            click.echo("Stopped while looking: nothing was done.", err=True)
+            click.echo("Stopped during the search: nothing was done.", err=True)
             raise click.Abort
         if given["plan_hash"] and not plan.hash.startswith(given["plan_hash"].lower()):
             raise BadInput(f"The plan's hash is {plan.hash[:12]}..., not {given['plan_hash']}: nothing was done")

@@ -131,7 +131,7 @@ def _saved(scan: SavedScan, path: Path) -> None:
     save_scan(scan, path)
     if scan.progress is not None:
         name = safe_text(str(path), 200)
-        click.echo(f"redis-oom-tui: what was found so far is in {name}: hogs --resume {name} goes on with it", err=True)
+        click.echo(f"redis-oom-tui: what was found so far is in {name}: hogs --resume {name} continues it", err=True)
 
 
 def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
@@ -157,8 +157,8 @@ def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
     """The scan to go on with: what it walks and asks was said when it began. Raises BadInput where it cannot go on."""
     if invocation.connection.cluster:
         raise BadInput(
-            "--resume goes on with a scan of one server, and a cluster's slots may have moved since: "
-            "leave --resume out to scan anew, and give the old file to --compare"
+            "--resume continues a scan of one server, and a cluster's slots may have moved since: "
+            "leave --resume out to scan from scratch, and give the old file to --compare"
         )
     name = safe_text(str(given["resume"]), 200)
     options = {"--match": "match", "--pattern": "pattern", "--type": "kind", "--idle": "idle", "--replicas": "replicas"}
@@ -166,12 +166,12 @@ def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
     extra += ["--delimiter"] if given["delimiter"] != ":" else []
     extra += ["-n"] if invocation.connection.db is not None else []
     if extra:
-        raise BadInput(f"--resume goes on with what {name} had begun: leave {' and '.join(extra)} out")
+        raise BadInput(f"--resume continues the scan in {name}: leave {' and '.join(extra)} out")
     saved = load_scan(given["resume"])
     if saved.view.complete:
-        raise BadInput(f"the scan in {name} is complete: there is nothing to go on with")
+        raise BadInput(f"the scan in {name} is complete: there is nothing to resume")
     if saved.progress is None:
-        raise BadInput(f"{name} does not tell where its scan broke off: start a new one")
+        raise BadInput(f"{name} does not say where its scan was interrupted: start a new one")
     return saved
 
 

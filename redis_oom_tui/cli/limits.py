@@ -63,17 +63,17 @@ class _How(NamedTuple):
 
 
 @click.command()
-@click.option("--maxmemory", metavar="SIZE", help="Set the limit, such as 4gb; unlimited for none.")
+@click.option("--maxmemory", metavar="SIZE", help="Set the limit, e.g. 4gb; unlimited for none.")
 @click.option("--policy", metavar="NAME", help="Set the eviction policy.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set another setting (repeatable).")
 @click.option("--node", metavar="HOST:PORT", help="With -c: on this node alone, a primary or a replica.")
 @click.option("--persist", is_flag=True, help="Also persist with CONFIG REWRITE.")
-@click.option("--revert-after", metavar="SPAN", help="Revert after SPAN (such as 60s) unless confirmed.")
+@click.option("--revert-after", metavar="SPAN", help="Revert after SPAN (e.g. 60s) unless confirmed.")
 @click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @click.option(
     "--scan",
     is_flag=True,
-    help=f"First look at up to {SAMPLE:,} keys: bytes that each policy may evict, and which patterns first.",
+    help=f"First sample up to {SAMPLE:,} keys: bytes that each policy may evict, and which patterns first.",
 )
 @click.option(
     "--saved-scan",
@@ -281,7 +281,7 @@ async def _scanned(server: Source) -> PolicyScan | None:
             view = await walk.run()
     if view.state is ScanState.FAILED or not view.scanned_keys:
         reason = view.error or ("there are no keys" if view.complete else "no key was seen")
-        click.echo(f"redis-oom-tui: the scan tells nothing: {safe_text(reason)}", err=True)
+        click.echo(f"redis-oom-tui: the scan shows nothing: {safe_text(reason)}", err=True)
         return None
     return PolicyScan(view, time.time())
 

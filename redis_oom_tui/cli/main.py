@@ -136,7 +136,7 @@ def _run(given: list[str]) -> int:
         return 0
     except OSError as error:
         sentence = (
-            f"the system refused: {safe_text(str(error))}; look at the disk and the file's rights, then try again"
+            f"the system refused: {safe_text(str(error))}; check the disk and the file's permissions, then try again"
         )
         print_failure(given, list(COMMANDS), sentence)
         # As BrokenPipeError: what could not be written to a full disk is not tried again on the way out.

@@ -67,7 +67,7 @@ def report(
     hours: float,
     as_json: bool,
 ) -> int:
-    """An incident report: verdicts, figures before and after, findings, what holds the memory, what was done.
+    """An incident report: verdicts, figures before and after, findings, what uses the memory, what was done.
 
     Live: samples briefly and scans the keys. From a recording: covers all of it. Without
     secrets, and with --no-names without names of keys.

@@ -104,5 +104,5 @@ def as_text(report: RestoreReport, connection_args: Sequence[str]) -> str:
         lines += [f"  {name}" for name in report.left_out[:_SHOWN]]
     if report.resumable:
         option = ["--damaged-ok"] if report.file_damaged else []
-        lines.append(f"To go on: {undo_command.line(connection_args, 'restore', report.path, *option)}")
+        lines.append(f"To continue: {undo_command.line(connection_args, 'restore', report.path, *option)}")
     return "\n".join(lines)

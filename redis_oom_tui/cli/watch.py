@@ -50,7 +50,7 @@ _PERCENT = click.FloatRange(0, 100)
     "--interval", type=click.FloatRange(0.5, 86400), metavar="SECONDS", help="Seconds between polls (default 5)."
 )
 @click.option("--hold", metavar="TIME", help="How long a level must persist before alerting (10s).")
-@click.option("--scan-every", metavar="TIME", help="Also run a gentle scan this often: what holds the memory.")
+@click.option("--scan-every", metavar="TIME", help="Also run a gentle scan this often: what uses the memory.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option(
     "--once", is_flag=True, help="One line, then leave as `check` does: 0 ok, 1 warning, 2 critical, 3 unknown."

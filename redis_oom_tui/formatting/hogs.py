@@ -129,7 +129,7 @@ def _reach(view: ScanView) -> str:
     ended = {
         ScanState.SAMPLED: "a sample",
         ScanState.STOPPED: "stopped early",
-        ScanState.FAILED: "broken off",
+        ScanState.FAILED: "interrupted",
     }.get(view.state, "so far")
     return f"{ended}: {of}"
 

@@ -128,5 +128,5 @@ def outcome_lines(outcomes: Sequence[KeyOutcome]) -> list[str]:
         where = f" on {safe_text(each.id.node, 80)}" if each.id.node else ""
         lines.append(f"{each.outcome.value}: {exact_name(each.id.key)}{where}: {safe_text(each.detail) or '-'}")
     if len(notable) > _SHOWN:
-        lines.append(f"... and {count(len(notable) - _SHOWN)} more (--json tells of each)")
+        lines.append(f"... and {count(len(notable) - _SHOWN)} more (--json lists each)")
     return lines

@@ -163,7 +163,7 @@ def _to_plan(lever: Remedy | None) -> str:
 def _patterns(report: IncidentReport) -> str:
     scan = report.scan
     if scan is not None and scan.error and not scan.scanned_keys:
-        return f"## What holds the memory\n\nThe keys could not be walked: {_plain(scan.error)}."
+        return f"## What uses the memory\n\nThe keys could not be scanned: {_plain(scan.error)}."
     if scan is None or not scan.patterns:
         return ""
     shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
@@ -180,7 +180,7 @@ def _patterns(report: IncidentReport) -> str:
     )
     more = [f"{count(scan.refused_keys)} more may not be read by this user"] if scan.refused_keys else []
     notes = "".join(f" {_plain(note[:1].upper() + note[1:])}." for note in (*more, *_contradiction(scan), *scan.notes))
-    title = f"## What holds the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).{notes}\n\n"
+    title = f"## What uses the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).{notes}\n\n"
     return title + table
 
 
@@ -233,7 +233,7 @@ def _result(entry: AuditEntry, *, names: bool, overdue: bool) -> str:
     counts = ", ".join(f"{name} {count(number)}" for name, number in entry.counts.items())
     change = f"{entry.change.change.old} to {entry.change.now}" if entry.change else ""
     words = entry.result if names else "done" if entry.ok else "failed"
-    late = "the return of the old value is overdue: nothing tells that it came back" if overdue else ""
+    late = "the return of the old value is overdue: nothing shows that it was reverted" if overdue else ""
     return "; ".join(part for part in (words, counts, change, late) if part)
 
 

@@ -10,7 +10,7 @@ from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 
 _NAMED = 5
-_TO_SCAN = "Bytes and patterns that go first are not known: limits --scan looks at some keys for them."
+_TO_SCAN = "Bytes and patterns that go first are not known: limits --scan checks some keys for them."
 _SAMPLED = (
     "Which go first is likely, not certain: an eviction compares as many keys as maxmemory-samples says, not all."
 )
@@ -202,7 +202,7 @@ def limit_lines(shown: Limits, scan: str | None) -> list[str]:
     for setting in shown.settings:
         lines.append(f"  {setting.setting.name} {_setting(shown, setting)}: {setting.sentence}")
     reasons = {setting.setting.why: None for setting in shown.settings if setting.setting.why is not None}
-    lines += [f"  ? is not told: {reason}" for reason in reasons]
+    lines += [f"  ? is unknown: {reason}" for reason in reasons]
     lines += ["", shown.room.words]
     lines += [f"! {sentence}" for sentence in shown.unreturned]
     return [*lines, shown.refused] if shown.refused else lines

@@ -152,7 +152,7 @@ class EmergencyCleanup(Listener):
                 async with self._job.connect(snapshot.server.node) as operator:
                     await self._clean(operator, snapshot, rule, stop)
         except TriageError as error:
-            after = "broke off after it had begun, and the audit log says how far it came"
+            after = "interrupted after it had begun; the audit log says how far it came"
             self._say(f"{after if self._begun else 'not started'}: {error}", level=Level.WARNING)
         except TROUBLE as error:
             after = "failed after it had begun, and the audit log says how far it came"

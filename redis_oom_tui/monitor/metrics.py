@@ -106,15 +106,15 @@ def _counter(name: str, what: str, server: str, values: Values, labels: tuple[st
 
 def _own(exposed: Exposed) -> Iterator[Metric]:
     server, state = exposed.server, exposed.state
-    yield _counter("looks", "Looks at the server", server, [((), exposed.looks)])
+    yield _counter("looks", "Polls of the server", server, [((), exposed.looks)])
     events: Values = [((kind.value,), float(number)) for kind, number in exposed.events]
-    yield _counter("events", "Events told, by kind", server, events, ("event",))
+    yield _counter("events", "Events reported, by kind", server, events, ("event",))
     if state is None:
         return
-    yield _gauge("up", "Whether the server answered the last look", server, [((), float(state.answer is not None))])
-    yield _gauge("last_look_timestamp_seconds", "When it was looked at", server, [((), state.sample.at)])
+    yield _gauge("up", "Whether the server answered the last poll", server, [((), float(state.answer is not None))])
+    yield _gauge("last_look_timestamp_seconds", "When it was last polled", server, [((), state.sample.at)])
     for name, what, holds in (
-        ("verdict", "The verdict of the last look", state.verdict_now.level),
+        ("verdict", "The verdict of the last poll", state.verdict_now.level),
         ("alert", "The alert that stands, held and with hysteresis", state.alert),
     ):
         yield _gauge(name, what, server, [((level.value,), float(level is holds)) for level in Level], ("level",))

@@ -137,7 +137,7 @@ class Poller:
             self.state = self._judged(snapshot, whole)
         except TimeoutError:
             address = self._source.address
-            await self._failed(f"{address} did not answer in time: look at its load and the network")
+            await self._failed(f"{address} did not answer in time: check its load and the network")
         except TROUBLE as error:
             await self._failed(sentence("this poll is", error))
         return self.state

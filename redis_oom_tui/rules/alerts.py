@@ -156,9 +156,7 @@ def _note_sample(taken: _Step, sample: JudgedSample, settings: WatchSettings) ->
         taken.emit(EventKind.BACK, sample, reason, level=taken.state.level, began=began)
     restart = restarted(before, sample)
     if restart:
-        reason = (
-            "Another process answers than before: the server restarted or failed over, and its counters began anew."
-        )
+        reason = "The server restarted or failed over; its counters were reset."
         taken.emit(EventKind.RESTARTED, sample, reason, level=taken.state.level, began=None)
     gap = before is not None and sample.monotonic - before.monotonic > max(
         settings.lost_seconds, 2 * settings.interval_seconds

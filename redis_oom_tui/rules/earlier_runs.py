@@ -31,7 +31,7 @@ def _prior_run(entry: AuditEntry, now: float) -> str:
     begun = ago(now - entry.at)
     what = f"ended: {entry.result}"
     if entry.ended is None:
-        what = "was cut off, unless it runs still: what it took is counted here, too, and passed over if it is gone."
+        what = "was interrupted, or still runs: its keys are counted here, too, and skipped if they are gone."
     copies = f" Its copies are in {entry.undo}" if entry.undo else ""
     return f"A run of this plan, begun {begun}, {what}{copies}"
 
@@ -94,9 +94,9 @@ def _maybe_changed(
         begun = f"{change.name} may have been set to {new} by this tool {ago(now - entry.at)}"
         ends = f"; {shown_value(change.name, change.old)} was to come back by itself" if entry.returns_at else ""
         if value is not None and value == change.new != change.old:
-            sentences.append(f"{begun}, which was cut off before it wrote the end down: it is {new} now{ends}")
+            sentences.append(f"{begun}, which was interrupted before its end was recorded: it is {new} now{ends}")
         elif value is None and (unread or change.name in values):
-            sentences.append(f"{begun}, which was cut off before it wrote the end down: look at it{ends}")
+            sentences.append(f"{begun}, which was interrupted before its end was recorded: check it{ends}")
     return tuple(sentences)
 
 
@@ -119,7 +119,7 @@ def not_returned(
             )
         elif unread and old is not None and name not in values:
             late, was = ago(now - entry.returns_at), shown_value(name, old)
-            sentences.append(f"{name} was to go back to {was} {late}, and nothing tells that it did: look at it")
+            sentences.append(f"{name} was to go back to {was} {late}, and nothing shows that it did: check it")
     return tuple(sentences)
 
 

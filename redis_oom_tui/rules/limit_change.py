@@ -177,7 +177,7 @@ def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
     if new == 0:
         return ("Without a limit the OOM killer may kill the server when RAM runs out, and all data with it.",)
     if limit is None:
-        return ("How much memory the machine has is not known: look before raising.",)
+        return ("How much memory the machine has is not known: check before raising.",)
     if new > limit:
         return (f"{size(new)} is more than the {size(limit)} there are: the kernel would kill the server first.",)
     found: list[str] = []
@@ -213,7 +213,7 @@ def _replication(new: int, snapshot: Snapshot, replicas: Sequence[NodeView]) -> 
         )
     counted = snapshot.memory.counted_bytes
     if new and counted is not None and counted <= new < counted / _COMFORT:
-        found.append("That is hardly more than what is in use: it would be full again at once.")
+        found.append("That is little more than what is in use: it would be full again at once.")
     return tuple(found)
 
 

@@ -51,7 +51,7 @@ def refuse_unknown(criteria: Criteria, known: Capabilities) -> None:
         (criteria.larger_than_bytes is not None, Feature.MEMORY_USAGE, "sizes"),
     ):
         if needed and (reason := known.why_not(feature)):
-            raise BadInput(f"This server tells no {what} ({reason}): choose by pattern, type or TTL")
+            raise BadInput(f"This server does not report {what} ({reason}): choose by pattern, type or TTL")
     if refusal := why_unchecked(known):
         raise BadInput(refusal)
 
@@ -93,15 +93,15 @@ def idle_flags(
     if leans and snapshot.server.uptime_seconds is not None:
         older = sum(1 for key in listed if (key.idle_seconds or 0) > snapshot.server.uptime_seconds + 5)
         if older:
-            found.append(f"{number_of_keys(older)} idle for longer than the server runs: look before deleting.")
+            found.append(f"{number_of_keys(older)} idle for longer than the server runs: check before deleting.")
     if sentence := skew_sentence(snapshot):
         found.append(f"{sentence}: what expires, and when, is by the server's.")
     if snapshot.activity.has_child:
         found.append(CHILD_RUNS)
     if listed and not any(key.idle_seconds is not None for key in listed):
         found.append(
-            "The server tells no idle times: a key that is used or changed after this preview is recognised only by its"
-            " type, expiry and size."
+            "The server does not report idle times: a key that is used or changed after this preview is recognised"
+            " only by its type, expiry and size."
         )
     return tuple(found)
 

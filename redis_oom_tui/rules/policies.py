@@ -116,7 +116,7 @@ def first_out(name: str, scan: ScanView, current: str, share: float) -> FirstOut
     if name == NOEVICTION:
         return FirstOut()
     if is_volatile(name) and not scan.ttls_told:
-        return FirstOut(unknown="TTLs are not told here")
+        return FirstOut(unknown="TTLs are not available here")
     rows = _candidates(name, scan)
     if not rows:
         return FirstOut()
@@ -184,7 +184,7 @@ def _why_unknown(name: str, current: str) -> str:
         return "the server counts frequencies only under an LFU policy"
     if name.endswith("-lru"):
         return "under an LFU policy the server keeps no idle times" if is_lfu(current) else "idle times were not read"
-    return "the server does not tell by what this policy chooses"
+    return "the server does not report what this policy chooses by"
 
 
 def _among_the_first(curves: list[tuple[PatternRow, int, Curve]], share: float) -> tuple[tuple[PatternRow, float], ...]:

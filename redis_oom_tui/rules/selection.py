@@ -291,7 +291,7 @@ def size_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
         return ()
     kinds = ", ".join(sorted({safe_text(key.type, 20) for key in unknown}))
     are = "is" if len(unknown) == 1 else "are"
-    of = f"{number_of_keys(len(unknown))} {are} of a module ({kinds}) that does not tell what a key holds"
+    of = f"{number_of_keys(len(unknown))} {are} of a module ({kinds}) that does not report the size of a key"
     return (f"{of}: what that frees is not known before, and no bound in bytes counts it.",)
 
 
@@ -306,11 +306,11 @@ def left_out(chosen: Selected, refused_keys: int, moved: Mapping[int, int]) -> t
             f"{count(chosen.matched_keys)} keys match; a plan holds {count(MOST_KEYS)}: plan again for the rest."
         )
     if refused_keys:
-        found.append(f"This user may not look at {count(refused_keys)} of the keys, so they are not in the plan.")
+        found.append(f"This user may not read {count(refused_keys)} of the keys, so they are not in the plan.")
     if moved:
         keys = number_of_keys(sum(moved.values()))
         found.append(
             f"{keys} of {slots_by_number(moved)} are on their way from one node to another and may be missing here: "
-            "plan again when the resharding has ended (redis-cli --cluster fix ends one that broke off)."
+            "plan again when the resharding has ended (redis-cli --cluster fix ends an interrupted one)."
         )
     return tuple(found)

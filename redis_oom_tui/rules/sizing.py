@@ -218,7 +218,7 @@ def contradiction(held: int, used: tuple[int, int], overhead: int, *, unsized: i
         return None
     why = "under-reports some of them here, or the server holds memory that it does not count"
     if unsized:
-        why = "does not tell what the keys of modules hold, or under-reports others"
+        why = "does not report the size of keys of modules, or under-reports others"
     return (
         f"The sizes of the keys explain {percent(held / data)} of the {size(data)} that used_memory holds beyond "
         f"known overheads: MEMORY USAGE {why}."
@@ -231,7 +231,7 @@ def corrected_total(told: Mapping[str, int], sample: Mapping[str, tuple[int, int
     `sample` has by type how many keys, what they hold, and what their first elements told.
 
     >>> corrected_total({"hash": 2_000_000, "string": 500_000}, {"hash": (120, 950_000, 500_000)})
-    'Measured as a whole, 120 of the collections hold 1.9 times what their first elements told: by that all keys \
+    'Measured as a whole, 120 of the collections hold 1.9 times what their first elements suggested: by that all keys \
 hold about 4.1 MiB.'
     """
     known = {kind: (held, first) for kind, (keys, held, first) in sample.items() if keys >= _FEWEST_SAMPLED and first}
@@ -241,8 +241,8 @@ hold about 4.1 MiB.'
     times = sum(held for held, _ in known.values()) / sum(first for _, first in known.values())
     total = sum(size_ * known[kind][0] // known[kind][1] if kind in known else size_ for kind, size_ in told.items())
     return (
-        f"Measured as a whole, {count(keys)} of the collections hold {times:.1f} times what their first elements told: "
-        f"by that all keys hold about {size(total)}."
+        f"Measured as a whole, {count(keys)} of the collections hold {times:.1f} times what their first elements "
+        f"suggested: by that all keys hold about {size(total)}."
     )
 
 
@@ -250,13 +250,13 @@ def unsized_note(keys: int) -> tuple[str, ...]:
     """A sentence about keys whose module does not tell their size, none without such keys.
 
     >>> unsized_note(1)
-    ('1 key is of a module that does not tell its size: what it holds is in no sum',)
+    ('1 key is of a module that does not report its size: what it holds is in no sum',)
     """
     if not keys:
         return ()
     what, it = ("is", "it holds") if keys == 1 else ("are", "they hold")
     its = "its size" if keys == 1 else "their sizes"
-    return (f"{number_of_keys(keys)} {what} of a module that does not tell {its}: what {it} is in no sum",)
+    return (f"{number_of_keys(keys)} {what} of a module that does not report {its}: what {it} is in no sum",)
 
 
 # So few keys, or such a part of them, are no sign of anything; where others are at work, ten times that part.

@@ -248,7 +248,7 @@ def rewrite_effects(name: str, file: ServerFile, running: Mapping[str, str], don
     if differing:
         found = [f"CONFIG REWRITE also writes to {where}: {_listed(list(differing.values()))}."]
     else:
-        found = [f"CONFIG REWRITE writes nothing else anew: all that {where} names runs as it says there."]
+        found = [f"CONFIG REWRITE changes nothing else: all settings that {where} names run as it says."]
     found.append("Anything else that was changed since the start and that the file does not name is written as well.")
     return (*found, *_by_this_tool(name, done, differing))
 

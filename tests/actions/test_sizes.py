@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.actions.bound import ByteBound
+from redis_oom_tui.actions.batches import ByteBound
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.keys import KeyId, SizeKind
 from redis_oom_tui.models.plan import Criteria, Outcome
@@ -204,13 +204,13 @@ async def test_a_modules_key_that_tells_no_size_is_shown_as_such(with_module: ob
     row = next(row for row in view.top if row.id.key == b"graph")
     assert (row.size, row.measured, row.size_kind) == (None, False, SizeKind.UNKNOWN)
     assert view.unsized_keys == 1
-    assert any("does not tell its size" in note for note in view.notes)
+    assert any("does not report its size" in note for note in view.notes)
     assert view.contradiction is not None
     assert "keys of modules" in view.contradiction
     assert details is not None
     assert details.row.size_kind is SizeKind.UNKNOWN
     assert {key.id.key: key.size_kind for key in plan.keys}[b"graph"] is SizeKind.UNKNOWN
-    assert any("does not tell what a key holds" in flag for flag in plan.flags)
+    assert any("does not report the size of a key" in flag for flag in plan.flags)
     assert [key.id.key for key in bounded.keys] == [b"plain"]
     assert run.taken_bytes > MIB
 

@@ -133,7 +133,7 @@ def test_a_trial_on_a_cluster_is_told_as_it_ended_on_each_node(cluster: RunningC
     (change,) = json.loads(out)["changes"]
     assert (tool.returncode, change["took"], change["now"]) == (1, False, None)
     assert change["detail"].startswith("it did not go back to ")
-    assert f"Not so: {other.name}: somebody else changed it meanwhile" in change["detail"]
+    assert f"Not so: {other.name}: somebody else changed it" in change["detail"]
     assert _limits(cluster) == [*before[:2], str(500 * 2**20)]
 
 

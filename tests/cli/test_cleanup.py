@@ -107,7 +107,7 @@ def test_who_stops_the_search_gets_no_cleanup(
         code, out, err = valkey_tool("cleanup", "--match", "cache:*", *["--yes"] * yes)
         assert (code, client.dbsize()) == (130, 9000)
     if yes:
-        assert (out, err) == ("", "Stopped while looking: nothing was done.\n")
+        assert (out, err) == ("", "Stopped during the search: nothing was done.\n")
     else:
         assert "The search ended early, after " in out
         assert "Dry run" in out

@@ -228,14 +228,14 @@ def test_a_saved_scan_that_broke_off_is_gone_on_with(server: RunningServer, tmp_
     assert found["types"] == whole["types"]
     done = run(server, "--resume", second)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is complete: there is nothing to go on with" in done.stderr
+    assert "is complete: there is nothing to resume" in done.stderr
 
 
 @pytest.mark.parametrize("extra", [["--match", "a*"], ["--type", "hash"], ["--idle"], ["--delimiter", "/"]])
 def test_what_a_scan_asks_is_said_when_it_begins(filled: RunningServer, extra: list[str]) -> None:
     done = run(filled, "--resume", __file__, *extra)
     assert done.returncode == 2
-    assert done.stderr.endswith(f"had begun: leave {extra[0]} out\n")
+    assert done.stderr.endswith(f"test_hogs.py: leave {extra[0]} out\n")
 
 
 def test_where_a_scan_cannot_be_saved_none_is_begun(filled: RunningServer, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_where_a_scan_cannot_be_saved_none_is_begun(filled: RunningServer, tmp_p
 def test_a_scan_that_broke_off_and_was_saved_says_how_to_go_on(filled: RunningServer, tmp_path: Path) -> None:
     kept = tmp_path / "kept.scan"
     done = run(filled, "--sample", "100", "--save", str(kept))
-    assert f"hogs --resume {kept} goes on with it" in done.stderr
+    assert f"hogs --resume {kept} continues it" in done.stderr
     whole = run(filled, "--save", str(tmp_path / "whole.scan"))
     assert (whole.returncode, whole.stderr) == (0, "")
 
@@ -268,7 +268,7 @@ def test_a_file_that_tells_nothing_to_go_on_with(filled: RunningServer, tmp_path
     kept.write_text(json.dumps(document))
     done = run(filled, "--resume", str(kept))
     assert done.returncode == 2
-    assert "does not tell where its scan broke off: start a new one" in done.stderr
+    assert "does not say where its scan was interrupted: start a new one" in done.stderr
 
 
 @pytest.mark.parametrize(("pace", "place"), [("--gentle", 19), ("--normal", 10), ("--full-speed", 0)])

@@ -36,7 +36,10 @@ def test_a_scan_of_a_cluster_is_not_gone_on_with(capsys: pytest.CaptureFixture[s
     assert ended.value.code == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert "slots may have moved since: leave --resume out to scan anew, and give the old file to --compare" in said.err
+    assert (
+        "slots may have moved since: leave --resume out to scan from scratch, and give the old file to --compare"
+        in said.err
+    )
 
 
 def _slot(tag: str) -> int:

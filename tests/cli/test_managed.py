@@ -63,14 +63,14 @@ HEALTHY: dict[str, tuple[int, str]] = {
     "restore": AT_OOM,
     "watch": (2, "Refusing writes at"),
     "watch --json": (2, '"type":"tick"'),
-    "report": (0, "## What holds the memory"),
+    "report": (0, "## What uses the memory"),
 }
 _ELSEWHERE = "set it in the provider's console or parameter group"
 _UNWALKED: dict[str, tuple[int, str]] = {
     "hogs": (3, "none of 203 keys was seen"),
     "hogs --json": (3, '"bytes": null'),
     "hogs --patterns": (3, "none of 203 keys was seen"),
-    "report": (0, "The keys could not be walked"),
+    "report": (0, "The keys could not be scanned"),
 }
 # What differs from a healthy server, by imitation and command: the exit code, and words that must stand there.
 DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
@@ -101,8 +101,11 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
     },
     "no OBJECT": {
         "hogs": (0, "idle times are unknown here: unknown command 'OBJECT'"),
-        "plan": (0, "The server tells no idle times"),
-        "plan by idle time": (3, "This server tells no idle times (unknown command 'OBJECT'): choose by pattern"),
+        "plan": (0, "The server does not report idle times"),
+        "plan by idle time": (
+            3,
+            "This server does not report idle times (unknown command 'OBJECT'): choose by pattern",
+        ),
     },
     "no TYPE and PTTL": {
         "hogs": (0, "TTLs are unknown here: unknown command 'PTTL'"),
@@ -130,7 +133,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "limits": (0, "log in as a user with permission, or set it in"),
         "limits --set": (3, "log in as a user with permission, or set it in"),
         "plan": (3, "TYPE is refused here"),
-        "plan by idle time": (3, "This server tells no idle times"),
+        "plan by idle time": (3, "This server does not report idle times"),
         "cleanup": (3, "UNLINK is refused here"),
         "report": (0, "allow it by ACL SETUSER with +scan"),
     },

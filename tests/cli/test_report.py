@@ -41,7 +41,7 @@ def test_a_live_server_is_reported_whole(server: RunningServer, capsys: pytest.C
     load(server)
     text = reported(capsys, "-s", server.socket_path, "report")
     assert text.startswith("# Memory incident report: unix:/")
-    for words in ("**OOM: Refusing writes", "## Figures", "## Findings", "## What holds the memory", "## Largest keys"):
+    for words in ("**OOM: Refusing writes", "## Figures", "## Findings", "## What uses the memory", "## Largest keys"):
         assert words in text
     assert "300 of 1,500 keys in session:\\* have no TTL" in text
     assert re.search(r"(?<!\\)(\]\(|<)|://", text) is None

@@ -139,4 +139,4 @@ def test_a_modules_key_that_tells_no_size_is_printed_first(home: None, capsys: p
     assert first["size_kind"] == "not measurable"
     assert (first["bytes_low"], first["bytes_high"]) == (None, None)
     assert found["unsized_keys"] == 1
-    assert "1 key is of a module that does not tell its size" in text
+    assert "1 key is of a module that does not report its size" in text

@@ -478,6 +478,6 @@ async def test_a_run_that_broke_off_is_not_told_as_not_begun_and_all_of_it_count
     await watching.see(*[snapshot(96)] * 16)
     assert keyspace.deleted_keys > 0
     assert "not started" not in watching.said
-    assert "broke off after it had begun" in watching.said
+    assert "interrupted after it had begun" in watching.said
     spent = Ledger(tmp_path / "emergency.json").spent("cache-1", watching.clock.wall())
     assert sum(each.keys for each in spent) >= keyspace.deleted_keys

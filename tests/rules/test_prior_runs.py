@@ -21,7 +21,7 @@ def test_a_run_that_ended_is_told_with_its_result_and_its_backup() -> None:
 
 def test_a_run_that_was_cut_off_is_told_as_such() -> None:
     (told,) = prior_runs([replace(RUN, ended=None, ok=None, result="")], PLAN, 1060.0)
-    assert "was cut off, unless it runs still: what it took is counted here, too" in told
+    assert "was interrupted, or still runs: its keys are counted here, too" in told
     assert told.endswith("Its copies are in /backups/a.jsonl")
 
 

@@ -68,4 +68,4 @@ def test_what_somebody_has_changed_since_and_what_is_of_another_server_is_not_to
 def test_a_value_that_nobody_has_read_is_told_where_that_is_wanted() -> None:
     assert not_returned([SET], "n:1", [], NOW) == ()
     (told,) = not_returned([SET], "n:1", [], NOW, unread=True)
-    assert told.endswith("4 minutes ago, and nothing tells that it did: look at it")
+    assert told.endswith("4 minutes ago, and nothing shows that it did: check it")

@@ -84,7 +84,7 @@ DIFFERENT: dict[str, Said] = {
     "no OBJECT": {
         "triage": ("Not readable here: idle times",),
         "hogs": ("idle times are unknown here: unknown command 'OBJECT'", "none ? cache:v1:0"),
-        "cleanup": ("To delete: 31 keys", "The server tells no idle times"),
+        "cleanup": ("To delete: 31 keys", "The server does not report idle times"),
     },
     "no TYPE and PTTL": {
         "triage": ("Not readable here: types and TTLs",),

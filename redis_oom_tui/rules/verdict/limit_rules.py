@@ -184,7 +184,7 @@ def count_unknown(facts: Facts) -> Verdict | None:
     over = f"over its limit by its own clock for {duration(seconds)}" if seconds else ""
     more = "".join(f"; {clause}" for clause in (over, earlier) if clause)
     level = Level.CRITICAL if seconds else Level.WARNING if earlier else Level.UNKNOWN
-    reason = f"How full it is cannot be told, as {why_unjudged(facts)}{more}."
+    reason = f"Memory pressure is unknown, as {why_unjudged(facts)}{more}."
     return say(facts, level, "count-unknown", reason, _COUNT_STEP[_is_broken(facts)], facts.since)
 
 
@@ -198,8 +198,7 @@ def limit_unknown(facts: Facts) -> Verdict | None:
     per_second = facts.rates.per_second(facts.rates.evicted_keys)
     evicts = f"; {per_second:,.0f} keys/s are evicted" if per_second and per_second >= 1 else ""
     reason = (
-        f"How full it is cannot be told, as {unjudged}: it uses {in_use(facts)}{evicts}"
-        f"{'; ' if earlier else ''}{earlier}."
+        f"Memory pressure is unknown, as {unjudged}: it uses {in_use(facts)}{evicts}{'; ' if earlier else ''}{earlier}."
     )
     step = "State the limit with --limit SIZE, or as `limit` in a profile."
     return say(facts, Level.WARNING if earlier else Level.UNKNOWN, "limit-unknown", reason, step)
@@ -214,6 +213,6 @@ def foreign_rss(facts: Facts) -> Verdict | None:
         return None
     reason = (
         f"{facts.name} is at {in_use(facts)} by its used_memory, and its RSS of {size(rss)} is at the limit: it may"
-        " count more than used_memory tells."
+        " count more than used_memory shows."
     )
     return say(facts, Level.WARNING, "foreign-rss", reason, "Look at its own INFO fields for buffers and replication.")
