@@ -28,7 +28,7 @@ def enabled_keys(app):
     return {key for key, active in app.screen.active_bindings.items() if active.enabled}
 
 
-MARKS = {Stage.PREVIEW: "To ", Stage.REPORT: "used before", Stage.RESTORED: "Put back from"}
+MARKS = {Stage.PREVIEW: "To ", Stage.REPORT: "used before", Stage.RESTORED: "Restored from"}
 
 
 async def at(pilot, stage):
@@ -269,7 +269,7 @@ async def test_leaving_in_the_middle_of_a_run_asks_and_then_waits_for_its_edge()
         await pilot.press("tab", "enter")
         await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.RUNNING)
         await pilot.press("q")
-        await until(pilot, lambda: "Stop it and leave?" in screen_text(app))
+        await until(pilot, lambda: "Stop it and quit?" in screen_text(app))
         await pilot.press("tab", "enter")
         await until(pilot, lambda: not app.is_running)
     assert operator.runs[0].ended == "Stopped by you at the edge of a batch."
@@ -408,7 +408,7 @@ async def test_a_run_that_crashes_is_told_and_leaves_a_report():
         await until(pilot, lambda: "a defect [/red]" in screen_text(app))
         await at(pilot, Stage.REPORT)
         await pilot.press("down")
-        await until(pilot, lambda: "The run broke off" in screen_text(app))
+        await until(pilot, lambda: "The run was interrupted" in screen_text(app))
 
 
 async def test_expired_keys_are_reaped_only_after_a_question():

@@ -333,7 +333,7 @@ async def test_a_client_that_has_gone_is_told():
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.reading.snapshot is not None)
         app.post_message(ApplyRemedy(Remedy("triage", client_id=99)))
-        await until(pilot, lambda: "Client 99 is gone already" in screen_text(app))
+        await until(pilot, lambda: "Client 99 has already disconnected" in screen_text(app))
 
 
 async def test_without_an_operator_the_key_is_grey_and_says_why():

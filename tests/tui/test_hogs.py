@@ -83,7 +83,7 @@ async def test_where_keys_may_not_be_listed_no_scan_is_offered_and_none_begins()
         await pilot.press("4", "x")
         await until(pilot, lambda: refusal in rows(app)[-1])
         await pilot.press("end", "enter")
-        await until(pilot, lambda: f"Keys cannot be looked for: {refusal}" in " ".join(screen_text(app).split()))
+        await until(pilot, lambda: f"Keys cannot be searched: {refusal}" in " ".join(screen_text(app).split()))
         assert source.scans == []
 
 
@@ -125,7 +125,7 @@ async def test_a_second_r_does_not_throw_a_scan_away():
         await scanning(pilot)
         await until(pilot, lambda: app.session.scanner.active)
         await pilot.press("r")
-        await until(pilot, lambda: "A scan is under way" in screen_text(app))
+        await until(pilot, lambda: "A scan is running" in screen_text(app))
         assert len(source.scans) == 1
         assert source.scans[0][1].calls == []
 
@@ -170,14 +170,14 @@ async def test_a_running_scan_is_left_only_after_a_question(key):
         await scanning(pilot)
         await until(pilot, lambda: app.session.scanner.active)
         await pilot.press(key)
-        await until(pilot, lambda: "Leave?" in screen_text(app))
-        assert "Leaving ends the scan" in " ".join(screen_text(app).replace("│", " ").split())
+        await until(pilot, lambda: "Quit?" in screen_text(app))
+        assert "Quitting stops the scan" in " ".join(screen_text(app).replace("│", " ").split())
         assert app.focused.id == "cancel"
         await pilot.press("enter")
-        await until(pilot, lambda: "Leave?" not in screen_text(app))
+        await until(pilot, lambda: "Quit?" not in screen_text(app))
         assert app.session.scanner.active
         await pilot.press(key)
-        await until(pilot, lambda: "Leave?" in screen_text(app))
+        await until(pilot, lambda: "Quit?" in screen_text(app))
         await pilot.press("tab", "enter")
         await until(pilot, lambda: app.return_code == 0)
 

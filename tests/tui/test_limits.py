@@ -217,7 +217,7 @@ async def test_when_the_time_is_up_it_says_that_the_old_value_is_back():
         await change_for_a_minute(pilot)
         await pilot.press("escape")
         clock.move(62)
-        await until(pilot, lambda: "went back to noeviction" in screen_text(app))
+        await until(pilot, lambda: "reverted to noeviction" in screen_text(app))
         assert app.session.actions.limits.changes == ()
 
 
@@ -230,7 +230,7 @@ async def test_an_old_value_that_did_not_return_is_not_said_to_be_back():
         await change_for_a_minute(pilot)
         await pilot.press("escape")
         clock.move(62)
-        await until(pilot, lambda: "did not go back to noeviction (cache-1:6379 closed" in screen_text(app))
+        await until(pilot, lambda: "did not revert to noeviction (cache-1:6379 closed" in screen_text(app))
         assert app.session.actions.limits.went_wrong
         assert len(app.session.actions.limits.changes) == 1, "it can still be undone"
 
@@ -245,7 +245,7 @@ async def test_who_keeps_it_too_late_is_told_how_it_ended():
         await pilot.press("escape")
         await until(pilot, lambda: "s keeps it" in screen_text(app))
         await pilot.press("s")
-        await until(pilot, lambda: "went back to noeviction" in screen_text(app))
+        await until(pilot, lambda: "reverted to noeviction" in screen_text(app))
 
 
 async def test_undo_asks_and_puts_the_old_value_back():
@@ -259,7 +259,7 @@ async def test_undo_asks_and_puts_the_old_value_back():
         await until(pilot, lambda: len(app.session.actions.limits.changes) == 1)
         await pilot.press("z")
         await to_dialog(pilot)
-        assert "Put maxmemory-policy back?" in screen_text(app)
+        assert "Undo maxmemory-policy?" in screen_text(app)
         assert "allkeys-lru → noeviction" in screen_text(app)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.calls[-1] == "undo maxmemory-policy=noeviction")
@@ -285,7 +285,7 @@ async def test_where_config_is_refused_the_reason_stands_there_and_the_key_is_de
 async def test_without_an_operator_it_only_looks():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_limits(pilot, "only looks")
+        await on_limits(pilot, "it is read-only")
         await pilot.press("enter")
         await pilot.pause()
         assert not isinstance(app.screen, Dialog)
@@ -409,7 +409,7 @@ async def test_it_is_told_in_any_pane_that_the_old_value_is_back():
         await pilot.press("1")
         await until(pilot, lambda: "memory by use" in screen_text(app))
         clock.move(62)
-        await until(pilot, lambda: "maxmemory-policy went back to noeviction" in screen_text(app))
+        await until(pilot, lambda: "maxmemory-policy reverted to noeviction" in screen_text(app))
 
 
 async def test_leaving_while_a_setting_waits_to_go_back_asks():
@@ -421,7 +421,7 @@ async def test_leaving_while_a_setting_waits_to_go_back_asks():
         await until(pilot, lambda: "s keeps it" in screen_text(app))
         await pilot.press("q")
         await to_dialog(pilot, ConfirmDialog)
-        assert "maxmemory-policy goes back to noeviction at once" in screen_text(app)
+        assert "maxmemory-policy will revert to noeviction now" in screen_text(app)
         await pilot.press("enter")
         await until(pilot, lambda: "s keeps it" in screen_text(app))
         await pilot.press("q")

@@ -293,7 +293,7 @@ async def test_the_incident_report_is_written_to_a_new_file_and_only_there(tmp_p
         await until(pilot, lambda: app.focused is not None and app.focused.id == "path")
         app.focused.value = str(path)
         await pilot.press("enter")
-        await until(pilot, lambda: "The report is in" in screen_text(app))
+        await until(pilot, lambda: "Report saved to" in screen_text(app))
         text = path.read_text("utf-8")
         assert text.startswith(begins)
         assert "delete 1 keys" in text
@@ -318,7 +318,7 @@ async def test_a_report_can_be_written_where_nothing_can_be_changed(tmp_path):
         await until(pilot, lambda: "This folder does not exist: give another" in screen_text(app))
         app.focused.value = str(tmp_path / "report.md")
         await pilot.press("enter")
-        await until(pilot, lambda: "The report is in" in screen_text(app))
+        await until(pilot, lambda: "Report saved to" in screen_text(app))
 
 
 async def test_a_row_that_did_not_succeed_says_so_before_it_is_cut():

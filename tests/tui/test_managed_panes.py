@@ -41,7 +41,7 @@ def nothing(why: str, *hogs: str) -> Said:
         "hogs": (f"? UNKNOWN {why}", *(hogs or ("FAILED",))),
         "limits": (f"! {why}",),
         "cleanup": (f"! {why}",),
-        "log": (f"? UNKNOWN {why}", "No figures have come yet: whether an alert is due is not known"),
+        "log": (f"? UNKNOWN {why}", "Waiting for the first INFO: alerts are not known yet"),
     }
 
 
@@ -79,7 +79,7 @@ DIFFERENT: dict[str, Said] = {
         "triage": ("! Not readable here: keys",),
         "hogs": ("no scan here", "SCAN is refused here: unknown"),
         "limits": ("not known in bytes: SCAN is refused here (unknown command 'SCAN')", "203 ? ?"),
-        "cleanup": ("Keys cannot be looked for: SCAN is refused here: unknown command 'SCAN'",),
+        "cleanup": ("Keys cannot be searched: SCAN is refused here: unknown command 'SCAN'",),
     },
     "no OBJECT": {
         "triage": ("Not readable here: idle times",),
@@ -90,7 +90,7 @@ DIFFERENT: dict[str, Said] = {
         "triage": ("Not readable here: types and TTLs",),
         "hogs": ("types are unknown here: unknown command 'TYPE'; TTLs are unknown here: unknown command 'PTTL'",),
         "limits": ("What a volatile-* policy may evict is not known in bytes: PTTL is refused here", "60 ? ?"),
-        "cleanup": ("Keys cannot be looked for: Each key is checked by its type and expiry before it goes, and TYPE",),
+        "cleanup": ("Keys cannot be searched: Each key is checked by its type and expiry before it goes, and TYPE",),
     },
     "no INFO": nothing("127.0.0.1: has no INFO: unknown command 'INFO'; try the server's own port", *_WALKED),
     "INFO without memory": nothing(f"127.0.0.1: {_HELD_BACK}", *_WALKED),
@@ -109,7 +109,7 @@ DIFFERENT: dict[str, Said] = {
             f"CONFIG SET is refused here ({user('config|set')}): log in as a user with permission",
             "203 ? ?",
         ),
-        "cleanup": (f"Keys cannot be looked for: SCAN is refused here: {user('scan')}",),
+        "cleanup": (f"Keys cannot be searched: SCAN is refused here: {user('scan')}",),
     },
     "a user of nothing": nothing(f"unix: {_NO_INFO}"),
     "a user of some keys": {

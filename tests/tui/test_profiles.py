@@ -96,7 +96,7 @@ async def test_the_chosen_server_is_shown_from_the_beginning_and_the_old_one_let
         await pilot.press("space", "space")
         before = app.main.panes["hogs"]
         await to_list(pilot)
-        assert "Going there leaves 2 marks and the scan behind." in prose(app)
+        assert "Switching discards 2 marks and the scan." in prose(app)
         assert "Up/Down: select   Enter: connects   Esc: cancel" in screen_text(app)
         await pilot.press("down", "enter")
         await until(pilot, lambda: "orders-1:6379" in rows(app)[0])
@@ -128,7 +128,7 @@ async def test_what_is_not_reached_leaves_everything_as_it_is(board):
         before = app.main.panes["hogs"]
         await to_list(pilot)
         await pilot.press("down", "enter")
-        await until(pilot, lambda: "orders was not reached, this server stays: " in screen_text(app))
+        await until(pilot, lambda: "orders could not be reached, staying" in screen_text(app))
         assert app.session.source is old
         assert not old.closed
         assert app.main.panes["hogs"] is before
@@ -142,12 +142,12 @@ async def test_nobody_walks_away_from_a_run_or_a_setting_that_goes_back():
         await until(pilot, lambda: "live" in screen_text(app))
         app.session.actions.show_cleanup(CleanupState(Stage.RUNNING))
         await pilot.press("P")
-        await until(pilot, lambda: "Something is under way here" in screen_text(app))
+        await until(pilot, lambda: "An action is running here" in screen_text(app))
         app.session.actions.show_cleanup(CleanupState())
         changed = ChangeResult(Change("maxmemory-policy", "noeviction", "allkeys-lru"), True, "allkeys-lru")
         app.session.actions.show_limits(replace(app.session.actions.limits, reverting=changed))
         await pilot.press("P")
-        await until(pilot, lambda: "waits to go back by itself" in screen_text(app))
+        await until(pilot, lambda: "is about to revert" in screen_text(app))
 
 
 async def test_the_server_that_is_shown_is_not_gone_to_and_escape_changes_nothing():

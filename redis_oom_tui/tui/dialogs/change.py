@@ -51,7 +51,7 @@ class ChangeDialog(WordDialog[ChangeChoice]):
         alone: Change | None = None,
     ) -> None:
         name = safe_text(change.name, 40)
-        title = f"Put {name} back?" if undo else f"Change {name}?"
+        title = f"Undo {name}?" if undo else f"Change {name}?"
         act = "Restore" if undo else "Change"
         super().__init__(title, act=act, danger=bool(change.warnings), word=change.word)
         self.for_all = change

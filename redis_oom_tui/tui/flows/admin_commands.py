@@ -49,7 +49,7 @@ async def pick(actions: ActionController) -> ClientBuffer | None:
         raise BadInput("No other client is connected")
     clients = {str(hog.client.id): hog.client for hog in known}
     options = [Option(number, _label(client)) for number, client in clients.items()]
-    picked = await actions.ask(PickDialog("Which client?", "Nothing is closed before another question.", options))
+    picked = await actions.ask(PickDialog("Which client?", "You will be asked to confirm.", options))
     return None if picked is None else clients[picked]
 
 

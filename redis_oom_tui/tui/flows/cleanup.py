@@ -23,7 +23,7 @@ from redis_oom_tui.tui.flows.state import CleanupState, Stage
 
 _LISTED = 500
 _UNDONE = frozenset({Outcome.FAILED, Outcome.CHANGED, Outcome.GONE, Outcome.IN_DOUBT, Outcome.NOT_ATTEMPTED})
-_BUSY = "A cleanup is under way already: let it end, or stop it with Esc"
+_BUSY = "A cleanup is running already: let it end, or stop it with Esc"
 
 
 async def run_flow(actions: ActionController, request: messages.Request) -> None:
@@ -52,14 +52,14 @@ async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0
     def publish(view: PlanningView) -> None:
         actions.show_cleanup(CleanupState(Stage.PLANNING, planning=view, hidden=hidden))
 
-    ended = CleanupState(error="The search broke off.")
+    ended = CleanupState(error="The search was interrupted.")
     try:
         view = await actions.jobs.follow(planning, publish)
         if view.state is PlanningState.FAILED or view.plan is None:
-            ended = CleanupState(error=view.error or "The search found no plan.")
+            ended = CleanupState(error=view.error or "The search made no plan.")
         elif not view.plan.keys:
             left_out = view.plan.matched_keys > 0
-            looked = f"No key matches; {count(view.scanned_keys)} were looked at."
+            looked = f"No key matches; {count(view.scanned_keys)} were checked."
             ended = CleanupState(error=nothing_planned(view.plan) if left_out else looked)
         else:
             ended = CleanupState(Stage.PREVIEW, planning=view, plan=view.plan, hidden=hidden)
@@ -87,7 +87,7 @@ async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> No
     def publish(view: RunView) -> None:
         actions.show_cleanup(CleanupState(Stage.RUNNING, plan=frozen, run=view))
 
-    broken = replace(job.view(), ended="The run broke off; the audit file tells how far it came.", failed=True)
+    broken = replace(job.view(), ended="The run was interrupted; the audit log shows how far it got.", failed=True)
     ended = CleanupState(Stage.REPORT, plan=frozen, run=broken)
     try:
         view = await actions.jobs.follow(job, publish)
@@ -122,19 +122,19 @@ async def restore(actions: ActionController, path: Path | None) -> None:
     def publish(view: RestoreReport) -> None:
         actions.show_cleanup(CleanupState(Stage.RESTORING, restoring=view))
 
-    broken = replace(restoring.view(), ended="Putting back broke off; it can be started again.", failed=True)
+    broken = replace(restoring.view(), ended="The restore was interrupted; run it again to continue.", failed=True)
     ended = CleanupState(Stage.RESTORED, restoring=broken)
     try:
         view = await actions.jobs.follow(restoring, publish)
         ended = CleanupState(Stage.RESTORED, restoring=view)
-        actions.tell("cleanup", view.ended or "Putting back has ended.", bad=view.failed)
+        actions.tell("cleanup", view.ended or "The restore has ended.", bad=view.failed)
     finally:
         actions.show_cleanup(ended)
 
 
 async def _pick(actions: ActionController, known: tuple[Backup, ...]) -> Path | None:
     if not known:
-        raise BadInput("There is no backup in the usual place: give a file to 'redis-oom-tui restore FILE'")
+        raise BadInput("No backup in the usual directory: use 'redis-oom-tui restore FILE'")
     options = [
         Option(
             one.path,
@@ -143,5 +143,5 @@ async def _pick(actions: ActionController, known: tuple[Backup, ...]) -> Path | 
         )
         for one in known
     ]
-    picked = await actions.ask(PickDialog("Which backup?", "Nothing is put back before another question.", options))
+    picked = await actions.ask(PickDialog("Which backup?", "You will be asked to confirm.", options))
     return None if picked is None else Path(picked)

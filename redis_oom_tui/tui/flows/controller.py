@@ -26,7 +26,7 @@ from redis_oom_tui.tui.scan_controller import ScanController
 
 _R = TypeVar("_R")
 
-NO_OPERATOR = "nothing can be changed from this screen, it only looks"
+NO_OPERATOR = "nothing can be changed from this screen: it is read-only"
 NOT_YET = "still connecting, try again in a moment"
 
 

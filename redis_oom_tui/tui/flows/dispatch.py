@@ -62,7 +62,7 @@ def close_client(actions: ActionController, remedy: Remedy) -> bool:
     known = reading.clients if reading is not None and reading.clients else ()
     client = next((one for one in known if one.id == remedy.client_id), None)
     if client is None:
-        actions.host.tell(f"Client {remedy.client_id} is gone already")
+        actions.host.tell(f"Client {remedy.client_id} has already disconnected")
     else:
         handle(actions, messages.KillClient(client))
     return True
@@ -77,15 +77,15 @@ def leave(actions: ActionController) -> None:
 
 
 async def _leave(actions: ActionController) -> None:
-    title, act, lines = "Leave?", "Leave", list[str]()
+    title, act, lines = "Quit?", "Quit", list[str]()
     if actions.jobs:
-        title, act = "Stop it and leave?", "Stop and leave"
-        lines.append("Something is under way. It ends at the edge of its batch, in a known state that is written down.")
+        title, act = "Stop it and quit?", "Stop and quit"
+        lines.append("An action is running. It will stop after the current batch and be recorded.")
     if actions.host.scanner.active:
         standing = scans.standing(actions.scan)
-        lines.append(f"{standing} Leaving ends the scan. To save it: Esc, e to end it, w to save it.")
+        lines.append(f"{standing} Quitting stops the scan. To save it: Esc, then e to stop it and w to save it.")
     if actions.limits.reverting is not None:
         name, old = actions.limits.reverting.change.name, value_before(actions.limits.reverting)
-        lines.append(f"{name} goes back to {old} at once: nobody has kept it. To keep it: Esc, and s in Limits.")
+        lines.append(f"{name} will revert to {old} now, because it was not kept. To keep it: Esc, then s in Limits.")
     if await actions.ask(ConfirmDialog(Question(title, tuple(lines), act))):
         actions.app.exit(0)

@@ -117,7 +117,7 @@ def _view(actions: ActionController, name: str) -> SettingView:
 def _hints(actions: ActionController, name: str) -> list[str]:
     if name != "maxmemory":
         return []
-    hints = ["A size with its unit, as 4gb or 512mb; unlimited lifts the limit."]
+    hints = ["A size with its unit, e.g. 4gb or 512mb; unlimited removes the limit."]
     found = actions.limits.limits
     if found is not None and found.room.words:
         hints.append(found.room.words)
@@ -129,7 +129,7 @@ def _hints(actions: ActionController, name: str) -> list[str]:
 async def undo(actions: ActionController) -> None:
     """Put the last change back, with what that would mean."""
     if not actions.limits.changes:
-        _notice(actions, "Nothing was changed from here yet")
+        _notice(actions, "Nothing to undo: no setting was changed here yet")
         return
     *before, last = actions.limits.changes
     back = await actions.operator.settings.propose_back(last, actions.scan)
@@ -170,16 +170,17 @@ async def gone_back(actions: ActionController) -> None:
         return
     name = held.change.name
     old = value_before(held)
-    actions.show_limits(replace(actions.limits, reverting=None, reverts_at=None, notice=f"{name} goes back to {old}"))
+    notice = f"{name} is reverting to {old}"
+    actions.show_limits(replace(actions.limits, reverting=None, reverts_at=None, notice=notice))
     ended = await actions.operator.settings.returned(held)
     if ended.took:
         left = tuple(one for one in actions.limits.changes if one is not held)
         actions.show_limits(replace(actions.limits, changes=left))
-        _notice(actions, f"{name} went back to {old}")
+        _notice(actions, f"{name} reverted to {old}")
         return
     why = f" ({ended.detail.rstrip('.')})" if ended.detail else ""
-    reads = "nobody knows what it is" if ended.now is None else f"it is {shown_value(name, ended.now)}"
-    _notice(actions, f"{name} did not go back to {old}{why}: {reads}; set it by hand if need be", bad=True)
+    reads = "its value is unknown" if ended.now is None else f"it is {shown_value(name, ended.now)}"
+    _notice(actions, f"{name} did not revert to {old}{why}: {reads}; set it by hand if needed", bad=True)
 
 
 def _tell(actions: ActionController, result: ChangeResult) -> None:

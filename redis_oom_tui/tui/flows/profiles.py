@@ -9,8 +9,8 @@ from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.profiles import ProfileSession, Switchboard, manner, target
 
 _NO_PROFILES = (
-    "There is no profile to go to: a configuration file names them ('redis-oom-tui config example' prints one,"
-    " 'redis-oom-tui config path' where it is looked for)"
+    "No profiles configured: 'redis-oom-tui config example' prints a file with some, 'redis-oom-tui config path' shows"
+    " where it is read from"
 )
 
 
@@ -28,7 +28,7 @@ async def switch(actions: ActionController) -> None:
         for profile in board.profiles
     ]
     at = next((n for n, profile in enumerate(board.profiles) if profile.name == here), 0)
-    name = await actions.ask(PickDialog("Go to which server?", _intro(actions), options, at=at, enter="connects"))
+    name = await actions.ask(PickDialog("Switch to which server?", _intro(actions), options, at=at, enter="connects"))
     if name is None or name == here:
         return
     session = await _reached(board, name)
@@ -49,21 +49,21 @@ async def _reached(board: Switchboard, name: str) -> ProfileSession:
     try:
         session = await board.connect(name)
     except TriageError as error:
-        raise BadInput(f"{told} was not reached, this server stays: {error}") from None
+        raise BadInput(f"{told} could not be reached, staying on the current server: {error}") from None
     try:
         await session.source.open()
     except TriageError as error:
         await session.source.close()
-        raise BadInput(f"{told} was not reached, this server stays: {error}") from None
+        raise BadInput(f"{told} could not be reached, staying on the current server: {error}") from None
     return session
 
 
 def _refuse_if_busy(actions: ActionController) -> None:
     """What changes a server, or waits to, is not walked away from."""
     if actions.jobs or actions.cleanup.working:
-        raise BadInput("Something is under way here: let it end, or stop it with Esc in Cleanup, and then go")
+        raise BadInput("An action is running here: let it end, or stop it with Esc in Cleanup, then switch")
     if actions.limits.reverting is not None:
-        raise BadInput("A setting here waits to go back by itself: keep it with s in Limits, or let it, and then go")
+        raise BadInput("A setting here is about to revert: keep it with s in Limits, or let it revert, then switch")
 
 
 def _label(profile: Profile, *, here: bool) -> str:
@@ -78,8 +78,8 @@ def _badge(profile: Profile) -> tuple[str, str]:
 
 def _intro(actions: ActionController) -> str:
     left = _left_behind(actions)
-    stays = "The server on screen stays until the other one has answered."
-    return f"{stays} Going there leaves {left} behind." if left else stays
+    stays = "The current server stays until the new one connects."
+    return f"{stays} Switching discards {left}." if left else stays
 
 
 def _left_behind(actions: ActionController) -> str:

@@ -37,14 +37,14 @@ async def export(actions: ActionController) -> None:
     as_json = choice.path.suffix.lower() == ".json"
     text = json.dumps(document(made), indent=2) + "\n" if as_json else markdown(made)
     await asyncio.to_thread(write_new, choice.path, text)
-    actions.host.tell(f"The report is in {choice.path}")
+    actions.host.tell(f"Report saved to {choice.path}")
 
 
 def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntry, ...]) -> IncidentReport:
     """The report as things stand. Raises BadInput before the first figures."""
     app, reading = actions.host, actions.host.reading
     if reading is None or reading.snapshot is None or app.timeline.first is None:
-        raise BadInput("There is nothing to report yet: the server has not answered")
+        raise BadInput("Nothing to report yet: the server has not answered")
     scan, clients = actions.scan, reading.clients or ()
     if not names:
         scan, clients = scan and without_names(scan), nameless_clients(clients)

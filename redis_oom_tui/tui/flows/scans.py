@@ -20,12 +20,12 @@ from redis_oom_tui.tui.flows.controller import ActionController
 
 _JUST_NOW_SECONDS = 10.0
 _SAVING = (
-    "Keys, families and totals as this screen has them, to compare with a later scan. It holds names of keys, no"
-    " values, and is readable by you alone. A scan that was ended early can be gone on with from it."
+    "Saves keys, patterns and totals for a later comparison. Contains key names, no values; readable by you only."
+    " A stopped scan can be resumed from this file."
 )
 _OPENING = (
-    "A scan that was saved here or by hogs --save: what grew since is shown, and one that broke off on this run of"
-    " this server can be gone on with. Nothing is asked of the server."
+    "A scan that was saved here or by hogs --save. Shows growth since then; an unfinished scan of this server process"
+    " can be resumed. Sends nothing to the server."
 )
 
 
@@ -33,12 +33,12 @@ async def save(actions: ActionController) -> None:
     """Ask where, and write the scan on screen to a new file."""
     scan = _at_hand(actions)
     if scan is None:
-        raise BadInput("There is no scan to save yet: begin one with r")
+        raise BadInput("There is no scan to save yet: start one with r")
     path = await actions.ask(PathDialog("Save the scan", _SAVING, _proposed(actions), act="Save it", new=True))
     if path is not None:
         await asyncio.to_thread(save_scan, scan, path)
         actions.host.scanner.saved = True
-        actions.host.tell(f"The scan is in {path}")
+        actions.host.tell(f"Scan saved to {path}")
 
 
 async def again(actions: ActionController) -> None:
@@ -64,7 +64,7 @@ def standing(scan: ScanView | None) -> str:
         return "A scan has begun."
     share = f" ({percent(scan.share_scanned)})" if scan.total_keys else ""
     took = duration(scan.elapsed_seconds)
-    return f"The scan on screen has looked at {count(scan.scanned_keys)} keys{share} in {took}."
+    return f"The scan on screen has read {count(scan.scanned_keys)} keys{share} in {took}."
 
 
 async def open_saved(actions: ActionController) -> None:
@@ -79,7 +79,7 @@ async def open_saved(actions: ActionController) -> None:
         actions.host.scanner.go_on(saved)
     elif now is None:
         actions.host.scanner.compare_with(saved)
-        actions.host.tell("Opened to compare with: scan with r, and once that is complete the findings say what grew")
+        actions.host.tell("Loaded as baseline. Press r to scan; growth appears in the findings.")
     else:
         actions.host.scanner.compare_with(saved)
         await actions.ask(ReadDialog("What grew", functools.partial(growth_lines, compare(saved, now))))
@@ -89,7 +89,7 @@ def _at_hand(actions: ActionController) -> SavedScan | None:
     """The scan on screen as it would be saved. Raises BadInput while it runs: its figures are not at rest."""
     scans = actions.host.scanner
     if scans.active:
-        raise BadInput("A scan is under way: p pauses it or goes on, e ends it and keeps what it found")
+        raise BadInput("A scan is running: p pauses or resumes it, e stops it and keeps what it found")
     if actions.host.scan is None:
         return None
     snapshot = actions.snapshot
@@ -116,10 +116,10 @@ def _going_on(actions: ActionController, saved: SavedScan) -> Question:
     view = saved.view
     ended = ago(actions.host.clock.wall() - saved.taken_at)
     lines = (
-        f"It broke off {ended} with {percent(view.share_scanned)} of the keys behind it, on this run of this server.",
-        "Going on leaves no trace, as every scan; what is on screen gives way to it.",
+        f"Stopped {ended} at {percent(view.share_scanned)} of the keys; same server process.",
+        "Resuming is read-only. It replaces the scan on screen.",
     )
-    return Question("Go on with this scan?", lines, "Go on", danger=False)
+    return Question("Resume this scan?", lines, "Resume", danger=False)
 
 
 def _proposed(actions: ActionController) -> Path:

@@ -23,7 +23,7 @@ from redis_oom_tui.tui.panes.cleanup_form import Form
 from redis_oom_tui.tui.panes.cleanup_form_view import EditLine, FormView
 from redis_oom_tui.tui.panes.cleanup_stage_view import StageView
 
-_BUSY = "A cleanup is under way: let it end, or stop it with Esc"
+_BUSY = "A cleanup is running: let it end, or stop it with Esc"
 
 
 class FillingPane(Pane):
@@ -73,7 +73,7 @@ class FillingPane(Pane):
             return
         form, refusal = self.form_view.form, self.why_not("look")
         if refusal is not None:
-            self.form_view.wrong(f"Keys cannot be looked for: {refusal}")
+            self.form_view.wrong(f"Keys cannot be searched: {refusal}")
             return
         try:
             ask = messages.BuildPlan(

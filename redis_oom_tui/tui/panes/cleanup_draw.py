@@ -42,14 +42,14 @@ def form_head(
     """What stands above the form: `refused` is why nothing can be deleted, `unseen` why no key can be looked for."""
     lines: list[Line] = []
     if unseen:
-        lines += marked(" ! ", f"Keys cannot be looked for: {safe_text(unseen, 300)}", width - 1, "warn")
+        lines += marked(" ! ", f"Keys cannot be searched: {safe_text(unseen, 300)}", width - 1, "warn")
     elif refused:
         lines += marked(" ! ", f"Nothing can be deleted: {safe_text(refused, 300)}", width - 1, "warn")
     if error:
         lines += marked(" ! ", safe_text(error, 300), width - 1, "crit")
     head = "Nothing is deleted until you have reviewed the keys and confirmed"
     if form.marks:
-        head = f"{count(len(form.marks))} marked rows (u forgets them); what is filled in below applies to them as well"
+        head = f"{count(len(form.marks))} marked rows (u clears them); the fields below apply to them as well"
     elif form.origin:
         head = f"From {safe_text(form.origin, 60)}"
     return lines + paragraph(head, width - 1, "dim", " ")[: 1 if height < 12 else 2]
@@ -275,7 +275,7 @@ def restore_lines(view: RestoreReport | None, width: int, pen: DrawStyle) -> lis
     if view is None:
         return []
     share = view.done_keys / view.total_keys if view.total_keys else 1.0
-    doing = "Putting back" if view.ended is None else "Put back from"
+    doing = "Restoring" if view.ended is None else "Restored from"
     lines: list[Line] = paragraph(f"{doing} {safe_text(view.path, 400)}", width - 1, "dim", " ")
     if view.ended is not None:
         lines += paragraph(safe_text(view.ended, 400), width - 1, "crit" if view.failed else "ok", " ")

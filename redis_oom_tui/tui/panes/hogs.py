@@ -46,7 +46,7 @@ class ScanKeys(Pane):
     def action_scan(self) -> None:
         """Scan, from the start; never in place of a scan under way, and of one that has ended only after a question."""
         if self.host.scanner.active:
-            self.host.tell("A scan is under way: p pauses it or goes on, e ends it; then r begins a new one.")
+            self.host.tell("A scan is running: p pauses or resumes it, e stops it; then r starts a new one.")
             return
         self.post_message(ScanAgain())
 

@@ -77,7 +77,7 @@ def log_head(standing: Alert | None, skipped: int, width: int, *, now: float, le
 
 def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
     if standing is None and level is None:
-        return ((" No figures have come yet: whether an alert is due is not known. ", "warn"),)
+        return ((" Waiting for the first INFO: alerts are not known yet. ", "warn"),)
     if standing is None:
         return ((" No active alert. ", "ok"),)
     since = duration(max(0.0, now - standing.since))
@@ -91,7 +91,7 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
     if level is Level.OK and not standing.lost:
         return (
             (f" {word} for {since}{quiet}: ", role),
-            ("over for now; it ends once that has lasted a while", "text"),
+            ("cleared, waiting to confirm", "text"),
         )
     reason = safe_text(standing.reason, 300)
     return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))
@@ -206,7 +206,7 @@ def _event_in_full(event: Event) -> list[Piece]:
     use = used_of(figures.used_bytes, figures.maxmemory_bytes, figures.pressure, 1)
     if figures.maxmemory_bytes is None and figures.limit_source is LimitSource.NOT_REPORTED:
         use = f"{size(figures.used_bytes)} used, limit not reported"
-    memory = f"Memory: {use}, {figures.policy or 'policy not told'}."
+    memory = f"Memory: {use}, {figures.policy or 'policy unknown'}."
     refused = f"Refused writes so far {count(figures.refused_writes_total)}"
     pieces: list[Piece] = [
         (f"{moment(event.at)}  {event.kind.value}", "title"),
@@ -216,7 +216,7 @@ def _event_in_full(event: Event) -> list[Piece]:
         (f"{refused}, evicted keys {count(figures.evicted_keys_total)}.", "text"),
     ]
     if event.lasted_seconds is not None:
-        pieces.append((f"What it ended had lasted {duration(event.lasted_seconds)}.", "text"))
+        pieces.append((f"Lasted {duration(event.lasted_seconds)}.", "text"))
     return pieces
 
 
@@ -228,10 +228,10 @@ def _entry_in_full(entry: AuditEntry | None) -> list[Piece]:
         (f"{entry.what}, by {entry.who}, on {entry.server}", "text"),
     ]
     if entry.ended is None:
-        pieces.append(("Its end was not written: it runs now, or the tool was cut off in the middle.", "warn"))
+        pieces.append(("No end recorded: still running, or interrupted.", "warn"))
     else:
         pieces.append((entry.result, "text" if entry.ok else "crit"))
-        pieces.append((f"It took {duration(max(0.0, entry.ended - entry.at))}.", "dim"))
+        pieces.append((f"Duration {duration(max(0.0, entry.ended - entry.at))}.", "dim"))
     pieces += [(f"{outcome}: {count(number)}", "text") for outcome, number in entry.counts.items()]
     if entry.change is not None:
         change = entry.change.change

@@ -25,12 +25,12 @@ def _memory(row: KeyRow) -> str:
         return f"{sizes.size(row.size)} ({sizes.count(row.size)} bytes), {worth_words(row)}"
     if row.type not in _OWN_TYPES:
         return "? (not measurable: its module does not tell what a key holds)"
-    return "? (MEMORY USAGE is not to be had here)"
+    return "? (MEMORY USAGE is not available here)"
 
 
 def _ttl(details: KeyDetails) -> str:
     if not details.ttl_told:
-        return "? (PTTL is not to be had here)"
+        return "? (PTTL is not available here)"
     ttl_ms = details.row.ttl_ms
     return "none: it never expires" if ttl_ms is None else sizes.duration(ttl_ms / 1000)
 
