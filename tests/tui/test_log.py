@@ -363,9 +363,9 @@ async def test_a_setting_that_was_to_go_back_and_did_not_says_so():
     operator.entries = [an_entry(1, at=clock.wall() - 300, returns_at=clock.wall() - 240, **facts)]
     app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_log(pilot, "set        did not go back; maxmemory: 64.0 MiB to 96.0 MiB")
+        await on_log(pilot, "set        not reverted; maxmemory: 64.0 MiB to 96.0 MiB")
         await pilot.press("home", "down", "up", "enter")
-        await until(pilot, lambda: "Nothing tells that it went back, or was kept" in screen_text(app))
+        await until(pilot, lambda: "No record that it was reverted or kept" in screen_text(app))
 
 
 async def test_what_was_done_gives_way_whole_to_what_came_of_it():

@@ -25,10 +25,7 @@ _BEFORE = 11
 _LEAST_NODE = 7
 # What is too long for its column.
 _SHORT = {Action.KILL_CLIENT.value: "close"}
-_FORGOTTEN = (
-    "Nothing tells that it went back, or was kept: the tool that was to see to it was killed before. Limits shows what"
-    " it is now."
-)
+_FORGOTTEN = "No record that it was reverted or kept: the tool was killed before. Limits shows what it is now."
 _DONE = frozenset({Outcome.DELETED.value, Outcome.EXPIRING.value, RestoreOutcome.RESTORED.value})
 
 
@@ -177,7 +174,7 @@ def _deed_pieces(one: LogEntry, entry: AuditEntry) -> list[Piece]:
         # A row that is cut at its end must not read as done.
         return [action, (came, "crit"), (f" ({what})", "dim")]
     if one.forgotten:
-        return [action, ("did not go back; ", "warn"), (what, "text")]
+        return [action, ("not reverted; ", "warn"), (what, "text")]
     if entry.change is not None and entry.change.now is not None:
         change = entry.change.change
         old = f"{safe_text(change.name, 40)}: {short_value(change.name, change.old)} to "
