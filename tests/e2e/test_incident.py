@@ -61,7 +61,7 @@ def type_word(terminal: Terminal, word: str) -> None:
     """Its letters find their line from anywhere. A dialog is deaf for its first moment: then the line is emptied."""
     for _ in range(6):
         terminal.type(word)
-        if soon(lambda: f"Type {word} to go on: {word} " in " ".join(terminal.screen().split())):
+        if soon(lambda: f"Type {word} to confirm: {word} " in " ".join(terminal.screen().split())):
             return
         terminal.press("C-u")
     pytest.fail(f"nowhere to type {word}:\n{terminal.screen()}")
@@ -130,7 +130,7 @@ def clean_up(terminal: Terminal) -> None:
     terminal.press("x")
     terminal.wait_for(f"{OLD} keys")
     terminal.press("x")
-    terminal.wait_for(f"Delete {OLD} keys?", "Type delete to go on:")
+    terminal.wait_for(f"Delete {OLD} keys?", "Type delete to confirm:")
     type_word(terminal, "delete")
     press_button(terminal, f"Delete {OLD} keys")
 

@@ -56,14 +56,14 @@ def come_to_the_button(run: Terminal) -> None:
     run.type("x")
     run.wait_for(f"To delete: {KEYS:,} keys")
     run.type("x")
-    run.wait_for("Type delete to go on:")
+    run.wait_for("Type delete to confirm:")
     for _ in range(10):
         run.type("delete")
-        if _shows(run, "Type delete to go on: delete "):
+        if _shows(run, "Type delete to confirm: delete "):
             break
         # A dialog is deaf for its first moment, and part of the word may have come after it.
         run.type("\x15")
-        _shows(run, "Type delete to go on: ______")
+        _shows(run, "Type delete to confirm: ______")
     for _ in range(10):
         run.type("\t")
         if _shows(run, f"[ Delete {KEYS:,}"):

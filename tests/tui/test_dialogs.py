@@ -377,7 +377,7 @@ async def test_the_word_may_be_typed_wherever_the_focus_is(focus):
     async with app.run_test() as pilot:
         dialog = a_plan_dialog(some_keys(1001))
         answers = await opened(pilot, dialog)
-        assert "Type delete to go on:" in screen_text(app)
+        assert "Type delete to confirm:" in screen_text(app)
         assert 'Type "delete" and press Enter' in screen_text(app)
         dialog.query_one(f"#{focus}").focus()
         await until(pilot, lambda: app.focused.id == focus)

@@ -248,7 +248,7 @@ class WordLine(LabelledField):
 
     def __init__(self, word: str) -> None:
         field = Field(id="word", placeholder="_" * len(word))
-        super().__init__(f" Type {word} to go on:", field, role="warn")
+        super().__init__(f" Type {word} to confirm:", field, role="warn")
         self._word = word
 
     def take(self, event: events.Key) -> bool:
