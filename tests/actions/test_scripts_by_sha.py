@@ -10,6 +10,7 @@ from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.rights import probe_rights
 from tests.actions.test_cluster import OLD, _filled, _planned, acting
 from tests.actions.test_least_rights import lines
@@ -69,9 +70,12 @@ async def test_what_may_be_called_is_used(
         client.execute_command("ACL", "SETUSER", "sre", *rights.split())
         client.config_resetstat()
         connection = replace(server.connection, username="sre", password=Secret("PASSWORD"))
+        live = LiveServer(connection)
+        await live.open()
+        known = await probe_rights(live, await live.capabilities())
+        await live.close()
+        assert known.has(Feature.SCRIPT) is scripted
         async with operating(connection, tmp_path) as operator:
-            known = await probe_rights(operator._desk.server, await operator._desk.server.capabilities())
-            assert known.has(Feature.SCRIPT) is scripted
             plan = await planned(operator, CACHE, operation=Operation.EXPIRE, expire_seconds=600)
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.EXPIRING: KEYS}
