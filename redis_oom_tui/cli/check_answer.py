@@ -14,7 +14,7 @@ from redis_oom_tui.files.audit import AuditFile, state_folder, tail_of
 from redis_oom_tui.files.server_host import with_room
 from redis_oom_tui.formatting.check import AUDIT_UNREAD, check_document
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.server import doubt_lines, server_text, share_of_limit
+from redis_oom_tui.formatting.server import doubt_lines, server_text, share_of_limit, with_commands
 from redis_oom_tui.formatting.sizes import ago, count, size
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
@@ -284,7 +284,7 @@ def _lines(answer: Answer) -> list[str]:
 
         lines += [f"  {line}" for line in node_lines(snapshot.fleet)]
     if verdict.first_step:
-        lines.append(f"  First: {verdict.first_step}")
+        lines.append(f"  Next: {with_commands(verdict.first_step)}")
     if verdict.confirm and verdict.level is not Level.OK:
         lines.append(f"  To confirm: {'; '.join(verdict.confirm)}")
     lines += [f"  - {finding.title}. {finding.advice}" for finding in answer.findings[:_SHOWN]]

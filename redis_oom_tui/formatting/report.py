@@ -12,7 +12,7 @@ from redis_oom_tui.formatting.columns import Column, key_columns, row_document
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import glob_text, safe_text
-from redis_oom_tui.formatting.server import limit_text, server_text
+from redis_oom_tui.formatting.server import limit_text, server_text, with_commands
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines, spoken
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.plan import TtlFilter
@@ -64,7 +64,7 @@ def _heading(report: IncidentReport) -> str:
         f"**{verdict.level.value.upper()}: {_plain(verdict.reason)}**",
     ]
     if verdict.first_step:
-        lines.append(f"First step: {_plain(verdict.first_step)}")
+        lines.append(f"Next: {_plain(with_commands(verdict.first_step))}")
     lines.append("\n".join(f"- {_plain(text)}" for text in verdict.evidence))
     lines.append(_outlook(report.forecast))
     return "\n\n".join(line for line in lines if line)

@@ -86,3 +86,26 @@ def server_text(server: Server) -> str:
     if server.is_foreign:
         return f"{server.product} {server.version}"
     return f"{server.flavour} {server.version} ({server.product})"
+
+
+_COMMANDS = (
+    ("(Hogs, Cleanup)", "(redis-oom-tui hogs --patterns, redis-oom-tui cleanup)"),
+    ("(Hogs)", "(redis-oom-tui hogs --patterns)"),
+    ("(Cleanup)", "(redis-oom-tui cleanup)"),
+    ("(Limits)", "(redis-oom-tui limits)"),
+    ("(Triage)", "(redis-oom-tui report)"),
+    ("(Triage, c)", "(CLIENT KILL ID)"),
+    ("in Cleanup", "with redis-oom-tui cleanup"),
+    ("in Limits", "with redis-oom-tui limits"),
+)
+
+
+def with_commands(step: str) -> str:
+    """A first step that names commands where the screen has panes.
+
+    >>> with_commands("Raise maxmemory in Limits, or cache less.")
+    'Raise maxmemory with redis-oom-tui limits, or cache less.'
+    """
+    for pane, command in _COMMANDS:
+        step = step.replace(pane, command)
+    return step
