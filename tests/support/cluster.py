@@ -7,7 +7,7 @@ from typing import Any
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.structs import replace
-from tests.support.ports import free_pair, free_ports
+from tests.support.ports import BUS, free_ports
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
 
@@ -106,8 +106,9 @@ def _node(stack: ExitStack, flavour: str, lines: tuple[str, ...]) -> Node:
 @contextmanager
 def _started(flavour: str, lines: tuple[str, ...]) -> Iterator[Node]:
     if flavour == "redis6":
-        # It has its bus 10,000 above its port, and no setting for another.
-        port, bus = free_pair(10_000)
+        # It has no setting for the port of its bus.
+        port = free_ports()[0]
+        bus = port + BUS
         ports: tuple[str, ...] = (f"port {port}",)
     else:
         port, bus = free_ports(2)
