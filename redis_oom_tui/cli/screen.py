@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from redis_oom_tui.tui.profiles import ProfileSession
 
 _PATIENCE_SECONDS = 1.0
+_LOCAL_PATIENCE_SECONDS = 0.25
 _DEMO_STAYS = "The demo stays on its own server: start the tool with --profile NAME for another"
 _RECORD_STAYS = "A recording (--record) is of one server: leave, and start again with --profile NAME for another"
 
@@ -69,7 +70,11 @@ class ConnectingServer:
     @property
     def troubled(self) -> bool:
         """Whether the first request has failed already; where there was none, nothing is known."""
-        return self._preflight is not None and self._preflight.over and self.first(0.0) is None
+        if self._preflight is None:
+            return False
+        # A unix socket is answered or refused at once, however late the thread that asks is run.
+        patience = 0.0 if self._connection.address.socket_path is None else _LOCAL_PATIENCE_SECONDS
+        return self.first(patience) is None and self._preflight.over
 
     def first(self, patience: float) -> "Snapshot | None":
         """What the first request read; None also for a server that holds no data, or its memory back."""

@@ -194,8 +194,8 @@ class Preflight:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will be seen."""
-        return not self._thread.is_alive()
+        """Whether the first look was had, or has failed."""
+        return self._first.is_set()
 
     def first(self, patience: float | None = None) -> RawSample | None:
         """The first look: waits for it, so many seconds at most; None where it is not to be had, or not yet."""
