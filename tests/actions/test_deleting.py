@@ -249,7 +249,7 @@ async def test_under_lfu_there_is_no_idle_time_and_the_plan_says_what_that_means
         fill(client, [b"cache:1"])
         async with operating(server.connection, tmp_path) as operator:
             plan = await planned(operator, CACHE)
-            assert any("no idle times" in flag for flag in plan.flags)
+            assert any("does not report idle times" in flag for flag in plan.flags)
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.DELETED: 1}
             refused = await operator.plan(Criteria(idle_over_seconds=5)).run()
