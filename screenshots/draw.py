@@ -44,7 +44,7 @@ FRAMES_SIZE = (80, 24)
 UNSAVED = {"healthy"}  # Only a frame.
 PATIENCE_SECONDS = 300
 KEYS = 300_000
-# Rich's drawing asks for a web font, which a renderer without network has not.
+# Rich's drawing asks for fonts that a renderer without network may not have.
 FONT = "DejaVu Sans Mono"
 
 
@@ -108,7 +108,7 @@ async def wait_for(app: TriageApp, word: str) -> None:
 def save(svg: str, name: str) -> None:
     """The drawing, and the same as an image for those who cannot show one."""
     (HERE / f"{name}.svg").write_text(svg)
-    local = svg.replace("Fira Code", FONT)
+    local = svg.replace("Fira Code", FONT).replace("font-family: arial", f"font-family: {FONT}")
     (HERE / f"{name}.png").write_bytes(bytes(resvg_py.svg_to_bytes(svg_string=local, monospace_family=FONT)))
     sys.stdout.write(f"{name}.svg, {name}.png\n")
 
