@@ -11,7 +11,7 @@ demo: $(STAMP)
 	@$(BIN)/redis-oom-tui demo
 
 test: check
-	@$(BIN)/python -m pytest -n 5 --dist worksteal
+	@$(BIN)/python -m pytest -n 6 --dist worksteal
 
 # What needs no server, in under half a minute: after every small change.
 quick: check
