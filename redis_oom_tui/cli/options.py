@@ -177,35 +177,22 @@ _SCREEN = ""
 """The name by which the table below knows the run without a command."""
 
 _ON_SERVER = frozenset({_SCREEN, "check", "hogs", "limits", "cleanup", "restore", "watch", "report"})
-_WITH_SCREEN = frozenset({_SCREEN, "demo", "replay"})
-# Options that not every command goes by, with those that do. What holds for all of them anyway is not here: a scan
-# changes nothing and has no colors, --read-only or not.
-_USED_BY: dict[str, frozenset[str]] = {
-    "db": frozenset({_SCREEN, "hogs", "cleanup", "report", "watch"}),
-    "limit": _ON_SERVER - {"hogs"},
-    "interval": frozenset({_SCREEN, "demo"}),
-    "color": _WITH_SCREEN | {"watch"},
-    "ascii_only": _WITH_SCREEN,
-    "theme": _WITH_SCREEN,
-    "no_diff": _WITH_SCREEN,
-    "config_path": _ON_SERVER | {"config"},
-    "profile": _ON_SERVER,
-    "record_path": frozenset({_SCREEN, "demo"}),
-}
-_HARMLESS = frozenset({"read_only", "no_mouse", "plain", "audit_path", "version"})
-_WHY_NOT = {
-    "db": "it is about the whole server",
-    "limit": "a scan does not go by the limit",
-    "interval": "it polls nothing",
-    "color": "it has no colors",
-    "record_path": "a recording keeps what the screen shows",
-}
 _ALONE = {
     "demo": "it starts a server of its own",
     "replay": "it shows a recording, and asks no server",
     "config": "it asks no server",
     "completion": "it asks no server",
 }
+# Options that change what a command does or where it does it, with the commands that go by them. Elsewhere they would
+# promise what does not happen. How a screen looks is not here: an alias may hold it for all commands.
+_USED_BY: dict[str, frozenset[str]] = {
+    "db": _ON_SERVER - {"restore"},
+    "interval": _ON_SERVER - {"watch"} | frozenset(_ALONE),
+    "config_path": _ON_SERVER | {"config"},
+    "record_path": frozenset({_SCREEN, "demo"}),
+}
+_LOOKS = frozenset({"color", "ascii_only", "theme", "no_mouse", "no_diff", "plain"})
+_HARMLESS = _LOOKS | {"read_only", "audit_path", "version"}
 _WHY_NOT_THERE = {
     ("db", "restore"): "each key goes back into its own database",
     ("interval", "watch"): "give it after the command, as in watch --interval 5",
@@ -235,17 +222,16 @@ def refuse_beside(decisive: str, given: dict[str, str], useless: Collection[str]
 def refuse_without_effect(context: click.Context) -> None:
     """Raise BadInput for an option before the command that the command does not go by."""
     command = context.invoked_subcommand or _SCREEN
-    given = given_options(context)
-    if not context.params["color"]:
-        given.pop("color", None)
-    for name, option in given.items():
+    for name, option in given_options(context).items():
         if name not in _HARMLESS and command not in _USED_BY.get(name, _ON_SERVER):
-            own = _WHY_NOT_THERE.get((name, command)) or _ALONE.get(command) or _WHY_NOT.get(name)
-            raise BadInput(f"{option} has no effect on {command}: {own or 'it opens no screen'}")
+            why = (
+                _WHY_NOT_THERE.get((name, command)) or _ALONE.get(command) or "a recording keeps what the screen shows"
+            )
+            raise BadInput(f"{option} has no effect on {command}: {why}")
 
 
 def connection_options_given() -> dict[str, str]:
     """Those of the options before the command that say which server, and which of its databases, is meant."""
     context = click.get_current_context().find_root()
-    names = {name for name in context.params if name not in _USED_BY} - _HARMLESS | {"db", "limit"}
+    names = {name for name in context.params if name not in _USED_BY} - _HARMLESS - {"profile"} | {"db"}
     return {name: option for name, option in given_options(context).items() if name in names}

@@ -53,21 +53,15 @@ VALUES = {
     "audit_path": "audit",
     "record_path": "record",
 }
-# Of the options that are not about the connection: the commands that go by them.
+# Of the options that are not about the connection: the commands that go by them, or do what they ask for anyway.
 USED_BY = {
-    "db": ("hogs", "cleanup", "report", "watch"),
-    "limit": ("check", "limits", "cleanup", "restore", "watch", "report"),
-    "interval": ("demo",),
-    "color": ("demo", "replay", "watch"),
-    "ascii_only": ("demo", "replay"),
-    "theme": ("demo", "replay"),
-    "no_diff": ("demo", "replay"),
+    "db": ("check", "hogs", "limits", "cleanup", "report", "watch"),
+    "interval": tuple(command for command in COMMANDS if command != "watch"),
     "config_path": (*SERVER, "config"),
-    "profile": SERVER,
     "record_path": ("demo",),
 }
-# What they ask for is so anyway: no change, no mouse, no screen, no action to write down.
-HOLDS = ("read_only", "no_mouse", "plain", "audit_path")
+# An alias may hold them for all commands: how a screen looks, no change, where actions are written down.
+HOLDS = ("read_only", "no_mouse", "plain", "color", "ascii_only", "theme", "no_diff", "audit_path")
 OPTIONS = [option for option in cli.params if isinstance(option, click.Option) and option.name != "version"]
 
 
