@@ -1,5 +1,6 @@
 """The lines of the audit file, and what they tell of the runs of one plan."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -145,8 +146,8 @@ def change_fields(result: ChangeResult) -> dict[str, Any]:
     return msgspec.structs.asdict(fields)
 
 
-class _PlanRuns:
-    """The batches of the runs of one plan, as the lines of the file tell them."""
+class _PlanRuns(ABC):
+    """The batches of the runs of one plan, read from the lines of the file."""
 
     def __init__(self, plan_hash: str) -> None:
         self._plan_hash = plan_hash
@@ -169,14 +170,17 @@ class _PlanRuns:
                 raise Damaged("`outcomes` is of another number of keys")
             self._done((line.id, line.batch), dict(zip(keys, line.outcomes, strict=True)))
 
+    @abstractmethod
     def _counts(self, line: Intent) -> bool:
-        raise NotImplementedError
+        """Whether this run of the plan is of interest."""
 
+    @abstractmethod
     def _begun(self, keys: tuple[DbAndName, ...]) -> None:
         """A batch began."""
 
+    @abstractmethod
     def _done(self, batch: tuple[str, int], letters: Mapping[DbAndName, str]) -> None:
-        raise NotImplementedError
+        """A batch ended, with a letter for the outcome of each key."""
 
 
 class EarlierRuns(_PlanRuns):
@@ -219,6 +223,9 @@ class UnfinishedRuns(_PlanRuns):
 
     def _counts(self, line: Intent) -> bool:
         return bool(line.backup)
+
+    def _begun(self, keys: tuple[DbAndName, ...]) -> None:
+        """They stay pending until the batch ends: nothing more to keep."""
 
     def _done(self, batch: tuple[str, int], letters: Mapping[DbAndName, str]) -> None:
         self._pending[batch] = tuple(key for key, letter in letters.items() if letter in _UNSETTLED)

@@ -110,7 +110,7 @@ class FillingPane(Pane):
     def action_edit(self) -> None:
         self.form_view.begin()
 
-    def action_anew(self) -> None:
+    def action_clear_form(self) -> None:
         self._fill(Form())
 
 
@@ -130,7 +130,7 @@ class CleanupPane(FillingPane):
         Binding("escape", "leave", "back", id="cleanup.leave", tooltip="Back to the form (kept as is)"),
         Binding("v", "again", "last plan", id="cleanup.again", tooltip="Reopen the last plan"),
         Binding("z", "undo", "restore", id="cleanup.undo", tooltip="Restore keys from a backup; asks first"),
-        Binding("n", "anew", "clear form", id="cleanup.anew", tooltip="Clear the form"),
+        Binding("n", "clear_form", "clear form", id="cleanup.anew", tooltip="Clear the form"),
         Binding("e", "reap", "purge expired", id="cleanup.reap", tooltip="Remove keys that have expired; asks first"),
     ]
 
@@ -202,7 +202,7 @@ class CleanupPane(FillingPane):
             "leave": not working and stage is not Stage.FORM,
             "again": stage is Stage.FORM and self.state.plan is not None,
             "undo": stage in _UNDOABLE and self._undo_makes_sense(),
-            "anew": not working,
+            "clear_form": not working,
             "reap": not working,
         }.get(action, True)
         return None if here and self.why_not(action) is not None else here

@@ -32,7 +32,7 @@ class Findings(CursorList[Finding]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "explain", "explain", id="findings.explain", tooltip="Explain this finding"),
-        Binding("m", "mend", "fix", id="findings.mend", tooltip="Go to the fix; nothing is changed yet"),
+        Binding("m", "fix", "fix", id="findings.mend", tooltip="Go to the fix; nothing is changed yet"),
     ]
 
     def __init__(self) -> None:
@@ -99,14 +99,14 @@ class Findings(CursorList[Finding]):
         """Only what is mended elsewhere leads there, and only where there is a finding is one to explain."""
         del parameters
         explains, leads = _offers(self.current)
-        return {"explain": explains, "mend": leads}.get(action, True)
+        return {"explain": explains, "fix": leads}.get(action, True)
 
     def action_explain(self) -> None:
         finding = self.current
         if finding is not None:
             self.app.push_screen(FindingScreen(finding))
 
-    def action_mend(self) -> None:
+    def action_fix(self) -> None:
         """Go where it is mended."""
         finding = self.current
         if finding is not None and finding.lever is not None:

@@ -66,7 +66,7 @@ class FindingScreen(ReaderScreen):
     """A finding with all that is known of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("m", "mend", "fix", tooltip="Go to the fix; nothing is changed yet"),
+        Binding("m", "fix", "fix", tooltip="Go to the fix; nothing is changed yet"),
     ]
 
     def __init__(self, finding: Finding) -> None:
@@ -88,9 +88,9 @@ class FindingScreen(ReaderScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what is mended elsewhere leads there."""
         del parameters
-        return action != "mend" or self._finding.lever is not None
+        return action != "fix" or self._finding.lever is not None
 
-    def action_mend(self) -> None:
+    def action_fix(self) -> None:
         """Go where it is mended."""
         self.dismiss()
         if self._finding.lever is not None:
