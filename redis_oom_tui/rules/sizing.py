@@ -259,22 +259,32 @@ def unsized_note(keys: int) -> tuple[str, ...]:
     return (f"{number_of_keys(keys)} {what} of a module that does not report {its}: what {it} is in no sum",)
 
 
-# So few keys, or such a part of them, are no sign of anything; where others are at work, ten times that part.
+# So few keys, or such a part of them, are no sign of anything; others' commands may explain ten times that part.
 _FEW_KEYS, _NOT_MANY_SHARE, _UNSURE_SHARE = 2, 100, 10
 
 
-def missing_keys(seen: int, held: int, churn: int | None) -> str | None:
-    """Why a walk to the end that was given `seen` keys is not complete; None where it may be.
+class Churn(NamedTuple):
+    """Why SCAN may give fewer keys than the server counts: keys that it counted as gone, and commands of others."""
 
-    `held` is the least that the server counted before and after; `churn` how many of these may be others than were
-    there all the time, None where nobody knows.
+    gone: int
+    commands: int
 
-    >>> missing_keys(0, 40, 0)
+
+def missing_keys(seen: int, held: int, churn: Churn | None) -> str | None:
+    """Why a scan to the end that was given `seen` keys is not complete; None where it may be.
+
+    `held` is the least that the server counted before and after, `churn` is None where nobody knows it. Nobody counts
+    which of others' commands deleted a key, so they explain a tenth of the keys at most.
+
+    >>> missing_keys(0, 40, Churn(0, 0))
     'SCAN ended after 0 keys, and the server counts 40: keys are missing. Start a new scan, or pass by any proxy.'
-    >>> missing_keys(9_990, 10_000, 0), missing_keys(9_500, 10_000, None), missing_keys(9_000, 10_000, 900)
-    (None, None, None)
+    >>> missing_keys(9_990, 10_000, Churn(0, 0)), missing_keys(9_500, 10_000, None)
+    (None, None)
+    >>> missing_keys(4_000, 10_000, Churn(6_000, 0)), missing_keys(9_000, 10_000, Churn(0, 50_000))
+    (None, None)
     """
-    unsure = held // _UNSURE_SHARE if churn is None else min(churn, held // _UNSURE_SHARE)
+    others = held // _UNSURE_SHARE
+    unsure = others if churn is None else churn.gone + min(churn.commands, others)
     if held - seen <= max(_FEW_KEYS, held // _NOT_MANY_SHARE) + unsure:
         return None
     return (
@@ -283,8 +293,8 @@ def missing_keys(seen: int, held: int, churn: int | None) -> str | None:
     )
 
 
-def churn_between(before: Snapshot, after: Snapshot, sent: int) -> int | None:
-    """How many keys may have come and gone between two snapshots, beside `sent` commands of our own."""
+def churn_between(before: Snapshot, after: Snapshot, sent: int) -> Churn | None:
+    """What may have taken keys between two snapshots, beside `sent` commands of our own; None where unknown."""
     first, last = before.counters, after.counters
     pairs = (
         (first.expired_keys_total, last.expired_keys_total),
@@ -297,4 +307,4 @@ def churn_between(before: Snapshot, after: Snapshot, sent: int) -> int | None:
     known = [each for each in went if each is not None]
     expiring = after.expires if after.server.is_replica else 0
     # A replica counts keys that have expired, and does not show them.
-    return known[0] + known[1] + max(0, known[2] - sent) + expiring
+    return Churn(known[0] + known[1] + expiring, max(0, known[2] - sent))

@@ -7,9 +7,11 @@ import pytest
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.workers import ScanWorkers
+from tests.support.ports import free_ports
 from tests.support.proxy import lying
 from tests.support.servers import RunningServer, started
 from tests.support.sources import opened
+from tests.support.waiting import in_step
 
 KEYS = 3000
 _END = b"*2\r\n$1\r\n0\r\n*0\r\n"
@@ -91,3 +93,22 @@ async def test_a_part_of_the_keys_is_not_compared_with_all(filled: RunningServer
     async with opened(filled.connection) as live:
         view = await _scanned(live, match=b"k:1*")
     assert view.complete, view.error
+
+
+async def test_a_replica_counts_keys_that_have_expired_and_does_not_show_them(flavour: str) -> None:
+    debug = () if flavour == "redis6" else ("enable-debug-command yes",)
+    port = free_ports()[0]
+    with started(flavour, f"port {port}", "repl-diskless-sync-delay 0", *debug) as primary, started(flavour) as replica:
+        with primary.client() as first, replica.client() as second:
+            first.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+            second.replicaof("127.0.0.1", port)
+            in_step(first)
+            pipeline = first.pipeline(transaction=False)
+            for n in range(KEYS):
+                pipeline.set(b"k:%d" % n, b"v", px=1 if n % 2 else None)
+            pipeline.execute()
+            in_step(first)
+            assert second.dbsize() == KEYS
+        async with opened(replica.connection) as live:
+            view = await _scanned(live)
+    assert (view.scanned_keys, view.error) == (KEYS // 2, None)
