@@ -253,7 +253,7 @@ class Cleanups(Protocol):
         """Sentences for the confirmation: server and role, database, count, bytes, the operation, what has no undo."""
 
     def confirm_word(self, plan: Plan) -> str | None:
-        """The word to type before `plan` runs, for a large one (over 1,000 keys or 10 % of the keyspace); else None."""
+        """The word to type before `plan` runs, for a large one (over 1,000 keys or 10% of the keyspace); else None."""
 
     def run(self, plan: Plan, *, backup: BackupChoice) -> PlanRun:
         """A run of `plan` that has not started yet."""

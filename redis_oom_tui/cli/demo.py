@@ -45,7 +45,7 @@ class Progress:
         percent = 100 * done // total
         if self._live and percent != self._shown:
             self._shown = percent
-            sys.stderr.write(f"\rStarting a demo server and filling it: {percent:3d} %")
+            sys.stderr.write(f"\rStarting a demo server and filling it: {percent:3d}%")
             sys.stderr.flush()
 
     def __exit__(self, *_: object) -> None:

@@ -4,6 +4,7 @@ Commands are imported when they are called: `--help` and `check` never pay for t
 """
 
 import importlib
+import io
 import sys
 from typing import Any
 
@@ -98,6 +99,9 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave with its exit code; every error is told on stderr, never a traceback."""
     given = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name with letters that the terminal's encoding lacks is shown by their numbers, as on stderr.
+        sys.stdout.reconfigure(errors="backslashreplace")
     DEFECTS.report = _written_down
     _hide_secrets(given)
     sys.exit(_run(given))

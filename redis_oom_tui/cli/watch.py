@@ -184,9 +184,9 @@ def _output(
     if as_json:
         return JsonLines(stream, address=invocation.connection.address, bell=bell)
     wanted = invocation.screen.color
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ if wanted is None else wanted
+    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ if wanted is None else wanted
     plain = given["plain"] or invocation.screen.plain
-    return TextLines(stream, journal="JOURNAL_STREAM" in os.environ, colour=colour and not plain, bell=bell)
+    return TextLines(stream, journal="JOURNAL_STREAM" in os.environ, color=color and not plain, bell=bell)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

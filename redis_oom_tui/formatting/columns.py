@@ -123,7 +123,7 @@ def key_columns(
         ),
         *([_RANGE] if ranges else []),
         Column(
-            "share", "%", 6, lambda row, _: share_text(share(row)), share, "right", role, 7, heading="share", unit=" %"
+            "share", "%", 6, lambda row, _: share_text(share(row)), share, "right", role, 7, heading="share", unit="%"
         ),
         _TYPE,
         _TTL if ttls_told else _UNTOLD_TTL,
@@ -193,7 +193,7 @@ def _place(row: Sized) -> tuple[str, int]:
 def _node(row: Sized, width: int) -> str:
     """The end of its name, where nodes differ: ports, or the last part of a host's number."""
     name = safe_text(row.id.node, 200)
-    return name if len(name) <= width else f"~{name[1 - width :]}"
+    return name if len(name) <= width else f"…{name[1 - width :]}"
 
 
 def name_text(raw: bytes, width: int) -> str:

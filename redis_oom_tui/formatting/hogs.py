@@ -42,7 +42,7 @@ def summary(view: ScanView) -> list[str]:
         whole = view.estimated_bytes
         lines.append(
             f"estimated total {size(round(whole.value))} "
-            f"(95 % confidence: {size(round(whole.low))} to {size(round(whole.high))})"
+            f"(95% confidence: {size(round(whole.low))} to {size(round(whole.high))})"
         )
     if view.contradiction is not None:
         lines.append(safe_text(view.contradiction, 400))

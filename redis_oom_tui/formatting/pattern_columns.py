@@ -87,7 +87,7 @@ def _share_column(*, all_read: bool) -> Column[PatternRow]:
         lambda row: row.share,
         "right",
         heading="share",
-        unit=" %",
+        unit="%",
         fields={
             "share": lambda row: None if held_bytes(row) is None else round(row.share, 6),
             "error": lambda row: round(row.error, 6),

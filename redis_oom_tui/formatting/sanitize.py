@@ -36,7 +36,7 @@ _GLOB_PIECE = re.compile(r"\\x.{0,2}|\\.|[^\\]+|\\", re.DOTALL)
 
 
 def safe_text(raw: bytes | str, width: int | None = None) -> str:
-    r"""`raw` as harmless text, cut in the middle with `~` to at most `width` cells.
+    r"""`raw` as harmless text, cut in the middle with `…` to at most `width` cells.
 
     >>> safe_text(b"user:1")
     'user:1'
@@ -47,7 +47,7 @@ def safe_text(raw: bytes | str, width: int | None = None) -> str:
     >>> safe_text(b"\x80"), safe_text(b"\xc2\x80")
     ('\\x80', '\\xc2\\x80')
     >>> safe_text(b"abcdefghij", 5)
-    'ab~ij'
+    'ab…ij'
     """
     if isinstance(raw, bytes):
         if raw.isascii() and (width is None or len(raw) <= width):
@@ -57,7 +57,7 @@ def safe_text(raw: bytes | str, width: int | None = None) -> str:
         # A name may be 512 MB long: beyond what could be shown, only its ends matter.
         bound = 4096 if width is None else max(64, 8 * width)
         if len(raw) > 2 * bound:
-            raw = raw[:bound] + b"~" + raw[-bound:]
+            raw = raw[:bound] + "…".encode() + raw[-bound:]
         raw = raw.decode("utf-8", "surrogateescape")
     text = "".join(map(_harmless, raw))
     return text if width is None else cut(text, width)
@@ -154,17 +154,17 @@ def cells(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """`text` in at most `width` cells, its middle given up for a `~`: both ends of a key tell something.
+    """`text` in at most `width` cells, its middle given up for a `…`: both ends of a key tell something.
 
     >>> cut("session:abcdef", 9), cut("ab", 9), cut("ab", 0)
-    ('sess~cdef', 'ab', '')
+    ('sess…cdef', 'ab', '')
     """
     if cells(text) <= width:
         return text
     if width <= 1:
-        return "~"[:width]
+        return "…"[:width]
     tail = (width - 1) // 2
-    return _start(text, width - 1 - tail) + "~" + _start(text[::-1], tail)[::-1]
+    return _start(text, width - 1 - tail) + "…" + _start(text[::-1], tail)[::-1]
 
 
 def _start(text: str, width: int) -> str:

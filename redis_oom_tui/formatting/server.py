@@ -24,12 +24,12 @@ def limit_text(memory: Memory) -> str:
 
 
 def share_of_limit(memory: Memory) -> str:
-    """How full it is, for a line of figures; 100 % only where the limit is reached.
+    """How full it is, for a line of figures; 100% only where the limit is reached.
 
     >>> share_of_limit(Memory(99_996, 100_000)), share_of_limit(Memory(5)), share_of_limit(Memory(None, 2048))
-    ('99.9 % of 97.7 KiB', 'no limit', '? of 2.0 KiB')
+    ('99.9% of 97.7 KiB', 'no limit', '? of 2.0 KiB')
     >>> share_of_limit(Memory(1500, 1000, not_counted_bytes=560))
-    'counted 940 B, 94.0 % of 1000 B'
+    'counted 940 B, 94.0% of 1000 B'
     >>> share_of_limit(Memory(312_000_000, 1))
     'over 100x the limit of 1 B'
     """
@@ -45,7 +45,7 @@ def use_of_limit(memory: Memory, digits: int = 0) -> str:
     """What counts towards the limit, beside it.
 
     >>> use_of_limit(Memory(950, 1000)), use_of_limit(Memory(950)), use_of_limit(Memory(None))
-    ('950 B of 1000 B (95 %)', '950 B used, no limit', '? used, no limit')
+    ('950 B of 1000 B (95%)', '950 B used, no limit', '? used, no limit')
     """
     if memory.maxmemory_bytes is None:
         return f"{size(memory.used_bytes)} used, {limit_text(memory)}"

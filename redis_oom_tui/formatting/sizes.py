@@ -116,7 +116,7 @@ def used_of(used: int | None, limit: int | None, share: float | None = None, dig
     """How much of a limit is in use, with the share where that is known; `limit` None is none.
 
     >>> used_of(6_606_029, None), used_of(950, 1000, 0.95)
-    ('6.3 MiB used, no limit', '950 B of 1000 B (95 %)')
+    ('6.3 MiB used, no limit', '950 B of 1000 B (95%)')
     """
     if limit is None:
         return f"{size(used)} used, no limit"
@@ -131,18 +131,18 @@ def percent(share: float | None, digits: int = 0) -> str:
     """A share as a percentage, as long as one makes sense.
 
     >>> percent(0.954), percent(0.954, 1), percent(None), percent(312_000_000.0)
-    ('95 %', '95.4 %', '?', 'over 100x')
+    ('95%', '95.4%', '?', 'over 100x')
     """
     if share is None:
         return "?"
-    return "over 100x" if share >= _ABSURD_SHARE else f"{share * 100:.{digits}f} %"
+    return "over 100x" if share >= _ABSURD_SHARE else f"{share * 100:.{digits}f}%"
 
 
 def share_of(share: str, whole: str, kind: str = "limit") -> str:
     """A share that `percent` wrote and what it is of; `kind` names that where the share is no percentage.
 
-    >>> share_of("95 %", "64.0 MiB"), share_of("over 100x", "1 B")
-    ('95 % of 64.0 MiB', 'over 100x the limit of 1 B')
+    >>> share_of("95%", "64.0 MiB"), share_of("over 100x", "1 B")
+    ('95% of 64.0 MiB', 'over 100x the limit of 1 B')
     """
     return f"{share} of {whole}" if share.endswith("%") or share == "?" else f"{share} the {kind} of {whole}"
 
@@ -151,7 +151,7 @@ def percent_beside(share: float | None, marks: Iterable[float], digits: int = 0)
     """A share as a percentage that stands on the same side of each of `marks` as the share itself.
 
     >>> percent_beside(0.7951, (0.8, 0.95)), percent_beside(0.79999, (0.8,), 1), percent_beside(0.8, (0.8,))
-    ('79 %', '79.9 %', '80 %')
+    ('79%', '79.9%', '80%')
     """
     if share is None or share >= _ABSURD_SHARE:
         return percent(share)
@@ -161,8 +161,8 @@ def percent_beside(share: float | None, marks: Iterable[float], digits: int = 0)
         power = 10**tried
         for shown in (round(share * 100, tried), math.floor(share * 100 * power) / power):
             if all((shown < mark) == below for mark, below in sides):
-                return f"{shown:.{tried}f} %"
-    return f"{shown:.3f} %"
+                return f"{shown:.{tried}f}%"
+    return f"{shown:.3f}%"
 
 
 def duration(seconds: float | None) -> str:

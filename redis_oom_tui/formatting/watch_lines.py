@@ -149,8 +149,8 @@ def event_title(event: Event) -> str:
     """An event in one line that stands alone, for a chat or a subject.
 
     >>> from redis_oom_tui.models.verdict import Level
-    >>> event_title(Event(1, EventKind.OOM, 0.0, "cache-1:6379", Level.OOM, Level.OK, "Refusing writes at 100 %."))
-    'OOM on cache-1:6379: Refusing writes at 100 %.'
+    >>> event_title(Event(1, EventKind.OOM, 0.0, "cache-1:6379", Level.OOM, Level.OK, "Refusing writes at 100%."))
+    'OOM on cache-1:6379: Refusing writes at 100%.'
     """
     word = "OOM" if event.kind is EventKind.OOM else event.kind.value.capitalize()
     return f"{word} on {event.server}: {safe_text(event.reason)}"

@@ -138,7 +138,7 @@ class Emergency(Struct, frozen=True):
     trust_idle: Flag = False
 
 
-class Colour(StrEnum):
+class Color(StrEnum):
     """What marks a profile on the screen."""
 
     RED = "red"
@@ -167,7 +167,7 @@ class Profile(Struct, frozen=True):
     read_only: Flag = False
     production: Flag = False
     limit_bytes: Size | None = field(default=None, name="limit")
-    colour: Annotated[Colour, CHOICE] | None = None
+    color: Annotated[Color, CHOICE] | None = None
     connect_timeout_seconds: Seconds = field(default=3.0, name="connect_timeout")
     read_timeout_seconds: Seconds = field(default=3.0, name="read_timeout")
     watch: WatchSettings = field(default_factory=WatchSettings)

@@ -54,7 +54,7 @@ class ScanOptions(Struct, frozen=True):
 
 
 class Interval(Struct, frozen=True):
-    """An estimate with its 95 % interval; low == value == high where it was counted."""
+    """An estimate with its 95% interval; low == value == high where it was counted."""
 
     value: float
     low: float

@@ -33,7 +33,7 @@ from redis_oom_tui.monitor.state import ServerState
 
 _T = TypeVar("_T")
 
-_COLOURS = {Level.WARNING: "33", Level.CRITICAL: "31", Level.OOM: "1;31", Level.UNKNOWN: "35"}
+_COLORS = {Level.WARNING: "33", Level.CRITICAL: "31", Level.OOM: "1;31", Level.UNKNOWN: "35"}
 _RINGS = frozenset({EventKind.WARNING, EventKind.CRITICAL, EventKind.OOM, EventKind.LOST})
 
 
@@ -71,10 +71,10 @@ class TextLines:
     """For people: the time of day first; under journald, which has its own clock, a priority instead."""
 
     def __init__(
-        self, stream: Writer, *, journal: bool = False, colour: bool = False, bell: Writer | None = None
+        self, stream: Writer, *, journal: bool = False, color: bool = False, bell: Writer | None = None
     ) -> None:
         self._stream = stream
-        self._colour = colour
+        self._color = color
         self._journal = journal
         self._bell = bell
 
@@ -99,8 +99,8 @@ class TextLines:
 
     def _write(self, line: str, at: float, level: Level) -> None:
         start = priority(level) if self._journal else time.strftime("%H:%M:%S  ", time.localtime(at))
-        if self._colour and level in _COLOURS:
-            line = f"\x1b[{_COLOURS[level]}m{line}\x1b[0m"
+        if self._color and level in _COLORS:
+            line = f"\x1b[{_COLORS[level]}m{line}\x1b[0m"
         self._stream.write(f"{start}{line}\n")
 
 

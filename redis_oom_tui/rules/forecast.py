@@ -24,7 +24,7 @@ _POINTS = 56
 _LEAST_POINTS = 12
 _LEAST_SECONDS = 20.0
 _SPANS = 10
-# Student's t for nine degrees of freedom, 95 % two-sided; Mann and Kendall's z for 99 % two-sided.
+# Student's t for nine degrees of freedom, 95% two-sided; Mann and Kendall's z for 99% two-sided.
 _T = 2.26
 _Z = 2.58
 # A stretch tells enough when it tells of no more than this many times itself; an end is told for less than that.
@@ -33,7 +33,7 @@ _VOUCHED = 1.4
 # What came back time and again is followed further; its end is never told closer than this share of what was watched.
 _VOUCHED_WAVE = 3.0
 _LEAST_SHARE = 0.01
-# Times ahead that are tried, in units of what was watched: 3 % apart, up to a thousandfold.
+# Times ahead that are tried, in units of what was watched: 3% apart, up to a thousandfold.
 _STEPS = (0.0, *(0.01 * 1.03**power for power in range(390)))
 _WINDOWS = (300.0, 1800.0, 10_800.0, math.inf)
 

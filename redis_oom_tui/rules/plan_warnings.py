@@ -100,7 +100,7 @@ def idle_flags(
         found.append(CHILD_RUNS)
     if listed and not any(key.idle_seconds is not None for key in listed):
         found.append(
-            "The server does not report idle times: a key that is used or changed after this preview is recognised"
+            "The server does not report idle times: a key that is used or changed after this preview is recognized"
             " only by its type, expiry and size."
         )
     return tuple(found)

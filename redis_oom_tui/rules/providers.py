@@ -118,7 +118,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "IBM Cloud Databases for Redis",
         _ends(r"databases\.appdomain\.cloud"),
         """ibmcloud cdb deployment-configuration NAME '{"configuration":{"maxmemory-policy":"VALUE"}}'""",
-        "ibmcloud cdb deployment-groups-set NAME member --memory MB; maxmemory is 80 % of a member's memory",
+        "ibmcloud cdb deployment-groups-set NAME member --memory MB; maxmemory is 80% of a member's memory",
         "Its default is noeviction, so a full deployment refuses writes.",
     ),
 )

@@ -2,7 +2,7 @@
 
 Measured with 50,000 keys of each kind on Redis 6.2, 7.0, 8.2 and Valkey 9.1, MEMORY USAGE before against used_memory
 after: strings took 12 to 30 bytes a key more than their sizes, of which the table is about 10; with a TTL 26 to 61;
-small hashes and lists 9 to 35; collections in tables of their own up to 11 % more (7.0, 8.2: RESTORE makes a table for
+small hashes and lists 9 to 35; collections in tables of their own up to 11% more (7.0, 8.2: RESTORE makes a table for
 all elements at once).
 """
 

@@ -24,7 +24,7 @@ from msgspec import Struct
 from redis_oom_tui.models.keys import FamilySample, SampledKey
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval
 
-# Student's t for 95 %, by degrees of freedom: the interval is over a handful of groups.
+# Student's t for 95%, by degrees of freedom: the interval is over a handful of groups.
 _T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
 # A key over this share of all that was seen is a giant.
 _GIANT_SHARE = 1 / 64
@@ -123,7 +123,7 @@ def _unseen_giants(count: int, fraction: float) -> tuple[float, float, float]:
 
 
 def _poisson_low(count: int) -> float:
-    """The lower end of a 95 % interval for a Poisson mean (Wilson and Hilferty), 0 for a single event."""
+    """The lower end of a 95% interval for a Poisson mean (Wilson and Hilferty), 0 for a single event."""
     if count <= 1:
         return 0.0
     return float(count * (1 - 1 / (9 * count) - 1.96 / (3 * math.sqrt(count))) ** 3)

@@ -189,7 +189,7 @@ def _most(kind: str, size: int, encoding: str | None, limit: int | None, *, whol
     return most if limit is None else max(size, min(most, limit))
 
 
-# MEMORY USAGE adds up to 92 to 95 % of used_memory on servers whose sizes are right.
+# MEMORY USAGE adds up to 92 to 95% of used_memory on servers whose sizes are right.
 _TOO_MUCH = 1.10
 _TOO_LITTLE = 0.5
 # Less than this is missing on any server that was just started.
@@ -204,7 +204,7 @@ def contradiction(held: int, used: tuple[int, int], overhead: int, *, unsized: i
     `used` is the least and the most of used_memory meanwhile, of which `overhead` is known to be no data.
 
     >>> contradiction(242, (90, 100), 0)
-    'The sizes of the keys add up to 242 % of used_memory, which cannot be: MEMORY USAGE over-reports some here.'
+    'The sizes of the keys add up to 242% of used_memory, which cannot be: MEMORY USAGE over-reports some here.'
     >>> contradiction(90, (100, 100), 10)
     """
     least, most = used

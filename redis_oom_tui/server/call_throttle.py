@@ -179,7 +179,7 @@ class CallThrottle:
         'deleting'
         >>> throttle.rate.rested([0.001]); throttle.rate.probed(0.04); throttle.rate.decide()
         >>> throttle.words("deleting")
-        'deleting, braking: using 0 % of the server (budget 5 %), which takes 40 ms to answer'
+        'deleting, braking: using 0% of the server (budget 5%), which takes 40 ms to answer'
         """
         if Hold.SLOW in self.rate.holds:
             return f"{doing}, braking: the server answers too slowly"

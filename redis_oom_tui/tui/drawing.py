@@ -1,6 +1,6 @@
 """Drawing without a screen: lines of (text, role), and the bars that they are made of.
 
-A line knows roles, not colours; a look turns them into styles where it is painted. Texts must be harmless already
+A line knows roles, not colors; a look turns them into styles where it is painted. Texts must be harmless already
 (`words.hostile.safe_text`): nothing here or later parses them.
 """
 
@@ -19,7 +19,7 @@ Line: TypeAlias = tuple[Piece, ...]
 
 
 class DrawStyle(Struct, frozen=True):
-    """What a bar is drawn with. `tracks`: the look shows the empty part by its ground colour."""
+    """What a bar is drawn with. `tracks`: the look shows the empty part by its ground color."""
 
     glyphs: Glyphs = field(default=FULL)
     tracks: bool = True
@@ -36,7 +36,7 @@ def width(line: Iterable[Piece]) -> int:
 
 
 def clip(line: Iterable[Piece], room: int) -> Line:
-    """The line in at most `room` cells: the piece that reaches over is cut with a `~`, the rest is left out."""
+    """The line in at most `room` cells: the piece that reaches over is cut with a `…`, the rest is left out."""
     kept: list[Piece] = []
     for text, role in line:
         if room <= 0:
@@ -63,7 +63,7 @@ def pad(text: str, room: int, align: str = "left") -> str:
     """`text` in exactly `room` cells, cut where it must be.
 
     >>> pad("7", 3, "right"), pad("abcdef", 4)
-    ('  7', 'ab~f')
+    ('  7', 'ab…f')
     """
     text = cut(text, room)
     gap = " " * (room - cells(text))
@@ -117,7 +117,7 @@ def _fill(share: float, room: int, steps: int) -> tuple[int, int]:
 def stacked(shares: Sequence[tuple[float, str]], room: int, pen: DrawStyle) -> Line:
     """One bar of several parts, each (share, role); every part that is there gets a cell of its own if it can.
 
-    Without colour the parts would run together, so every second one is drawn in another glyph.
+    Without color the parts would run together, so every second one is drawn in another glyph.
     """
     line: list[Piece] = []
     position = 0.0
@@ -169,13 +169,13 @@ def merged(line: Iterable[Piece]) -> Line:
 def shorten(text: str, room: int) -> str:
     """Prose in at most `room` cells: its end is given up, since it begins with what matters.
 
-    >>> shorten("Refusing writes at 105 %", 10), shorten("short", 10)
-    ('Refusing~', 'short')
+    >>> shorten("Refusing writes at 105%", 10), shorten("short", 10)
+    ('Refusing…', 'short')
     """
     if cells(text) <= room:
         return text
     kept = wrap(text, max(1, room - 1))[0]
-    return f"{kept}~" if room > 1 else "~"[:room]
+    return f"{kept}…" if room > 1 else "…"[:room]
 
 
 def wrap(text: str, room: int) -> list[str]:
@@ -226,16 +226,16 @@ def quoted(raw: bytes, room: int, before: str = "  ", most: int | None = None) -
 
 
 def cut_end(text: str, room: int) -> str:
-    """`text` in at most `room` cells, its end given up for a `~`: right for sentences, as the middle is for names.
+    """`text` in at most `room` cells, its end given up for a `…`: right for sentences, as the middle is for names.
 
     >>> cut_end("It was refused.", 8), cut_end("short", 8)
-    ('It was ~', 'short')
+    ('It was …', 'short')
     """
     if cells(text) <= room:
         return text
     while text and cells(text) > room - 1:
         text = text[: max(0, min(len(text) - 1, room - 1))]
-    return f"{text}~"
+    return f"{text}…"
 
 
 def _breakable(word: str, width: int) -> str:

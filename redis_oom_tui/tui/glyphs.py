@@ -21,7 +21,8 @@ class Glyphs(Struct, frozen=True):
     """A set of characters, each one cell wide.
 
     `eighths` fill a cell from the left, `heights` from below, both from least to whole; `track` is the empty part of a
-    bar where colour does not show it. `line` and `line_track` make thin bars, `crossing` their marks.
+    bar where color does not show it. `line` and `line_track` make thin bars, `crossing` their marks.
+    `cut` stands for what is left out.
     """
 
     eighths: str
@@ -45,6 +46,11 @@ class Glyphs(Struct, frozen=True):
     paused: str
     running: str
     right: str
+    cut: str
+
+    def fitted(self, text: str) -> str:
+        """`text` with the sign for what was cut that this set has."""
+        return text.replace("…", self.cut)
 
     def state(self, level: Level) -> str:
         """The symbol of a level, always shown beside its word."""
@@ -74,6 +80,7 @@ _TABLE: dict[str, tuple[str, str, str]] = {
     "paused": ("‖", "║", "="),
     "running": ("▶", "►", ">"),
     "right": ("→", "→", ">"),
+    "cut": ("…", "~", "~"),
 }
 
 FULL, CP437, ASCII = (Glyphs(**{name: drawn[column] for name, drawn in _TABLE.items()}) for column in range(3))

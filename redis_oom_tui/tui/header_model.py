@@ -10,7 +10,7 @@ from msgspec import Struct
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
 from redis_oom_tui.formatting.server import server_text, use_of_limit
-from redis_oom_tui.models.config import Colour, Profile
+from redis_oom_tui.models.config import Color, Profile
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.monitor.state import Link, ServerState
@@ -42,7 +42,7 @@ _READS_ON = " V: all"
 
 
 def level_word(level: Level, glyphs: Glyphs) -> str:
-    """A state as symbol and word: colour alone tells nobody."""
+    """A state as symbol and word: color alone tells nobody."""
     return f"{glyphs.state(level)} {level.value.upper()}"
 
 
@@ -110,13 +110,13 @@ class HeaderModel(Struct, frozen=True):
         return spread((*name, *badges, *told), link, room)
 
     def _badges(self) -> list[Piece]:
-        """The profile in its colour, a production server in words as well, and that nothing can be changed."""
+        """The profile in its color, a production server in words as well, and that nothing can be changed."""
         profile = self.profile
         badges: list[Piece] = []
         if profile.name or profile.production:
             words = " ".join(word for word in (safe_text(profile.name, 20), "PRODUCTION" * profile.production) if word)
-            colour = profile.colour or (Colour.RED if profile.production else Colour.BLUE)
-            badges.append((f" {words} ", f"mark_{colour.value}"))
+            color = profile.color or (Color.RED if profile.production else Color.BLUE)
+            badges.append((f" {words} ", f"mark_{color.value}"))
         if profile.read_only:
             badges += [(" ", "text"), ("read-only ", "warn")]
         return badges

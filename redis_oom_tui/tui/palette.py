@@ -1,6 +1,6 @@
 """Which inks each look has, and the style that they make of each role that a piece of text can play.
 
-The three state colours keep apart for every common colour vision: at least 32 dE under protanopia, 54 under
+The three state colors keep apart for every common color vision: at least 32 dE under protanopia, 54 under
 deuteranopia, 48 under tritanopia, on a dark ground.
 """
 
@@ -23,7 +23,7 @@ _MARKS = {
 _ON_MARK = "#121212"
 
 
-# The colours of the dark, the light and the high-contrast look, from which their roles are mixed.
+# The colors of the dark, the light and the high-contrast look, from which their roles are mixed.
 _INKS: dict[str, tuple[str, str, str]] = {
     "ground": ("#121212", "#fdfdfd", "#000000"),
     "panel": ("#1c1c1c", "#eeeeee", "#000000"),
@@ -50,7 +50,7 @@ _OWN = {"dark": 0, "light": 1, "high-contrast": 2}
 # Their accent and their warning; the rest is the terminal's.
 _TERMINALS = {"ansi-dark": ("cyan", "yellow"), "ansi-light": ("blue", "magenta")}
 
-# Each role on a ground of our own, and in the terminal's own colours.
+# Each role on a ground of our own, and in the terminal's own colors.
 _ROLES: dict[str, tuple[str, str]] = {
     "text": ("{text}", ""),
     "dim": ("{dim}", "dim"),
@@ -79,26 +79,26 @@ _ROLES: dict[str, tuple[str, str]] = {
     "marked": ("bold {warn}", "bold {warn}"),
     **{f"part{n}": (f"{{part{n}}} on {{track}}", f"{{part{n}}}") for n in range(6)},
     **{f"dot{n}": (f"{{part{n}}}", f"{{part{n}}}") for n in range(6)},
-    **{f"mark_{name}": (f"bold {_ON_MARK} on {colour}", f"bold reverse {name}") for name, colour in _MARKS.items()},
+    **{f"mark_{name}": (f"bold {_ON_MARK} on {color}", f"bold reverse {name}") for name, color in _MARKS.items()},
 }
 
 
 class Palette(Struct, frozen=True):
-    """Colours by name. `own`: a look with a ground of its own, in place of the terminal's sixteen colours."""
+    """Colors by name. `own`: a look with a ground of its own, in place of the terminal's sixteen colors."""
 
-    colours: Mapping[str, str]
+    colors: Mapping[str, str]
     own: bool
 
     @property
     def styles(self) -> dict[str, Style]:
         """How text of each role is drawn."""
         form = 0 if self.own else 1
-        return {role: Style.parse(forms[form].format_map(self.colours) or "none") for role, forms in _ROLES.items()}
+        return {role: Style.parse(forms[form].format_map(self.colors) or "none") for role, forms in _ROLES.items()}
 
     @property
     def base(self) -> Style:
         """What all text stands on."""
-        ink = self.colours
+        ink = self.colors
         return (
             Style(color=ink["text"], bgcolor=ink["ground"]) if self.own else Style(color="default", bgcolor="default")
         )
@@ -108,8 +108,8 @@ class Palette(Struct, frozen=True):
 def palette_of(look: str) -> Palette:
     """Those of that look."""
     if look in _OWN:
-        return Palette({of: colours[_OWN[look]] for of, colours in _INKS.items()}, own=True)
+        return Palette({of: colors[_OWN[look]] for of, colors in _INKS.items()}, own=True)
     accent, warn = _TERMINALS[look]
     ink = {"accent": accent, "ok": accent, "warn": warn, "crit": "red"}
-    ink |= {f"part{n}": colour for n, colour in enumerate((accent, warn, "red", "green", "blue", ""))}
+    ink |= {f"part{n}": color for n, color in enumerate((accent, warn, "red", "green", "blue", ""))}
     return Palette(MappingProxyType(ink), own=False)

@@ -43,5 +43,5 @@ def target(profile: Profile) -> str:
 
 
 def manner(profile: Profile) -> str:
-    """How careful one has to be there, in words: colour alone tells nobody."""
+    """How careful one has to be there, in words: color alone tells nobody."""
     return ", ".join(("PRODUCTION",) * profile.production + ("read-only",) * profile.read_only)

@@ -1,4 +1,4 @@
-"""Colours: five looks, each a Textual theme and one style per role that a piece of text can play."""
+"""Colors: five looks, each a Textual theme and one style per role that a piece of text can play."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from redis_oom_tui.tui.palette import palette_of
 class ScreenTheme(Struct, frozen=True):
     """A theme for Textual's own widgets, and styles for what this product draws.
 
-    `tracks` says that the empty part of a bar shows by its ground colour, so that it needs no glyph.
+    `tracks` says that the empty part of a bar shows by its ground color, so that it needs no glyph.
     """
 
     theme: Theme
@@ -46,14 +46,14 @@ def _theme(name: str, ink: Mapping[str, str], variables: dict[str, str], *, dark
 
 def _own(name: str, *, dark: bool) -> ScreenTheme:
     """A look that brings its ground along."""
-    ink = palette_of(name).colours
+    ink = palette_of(name).colors
     variables = {"block-cursor-text-style": "none", "footer-key-foreground": ink["accent"]}
     return ScreenTheme(_theme(name, ink, variables, dark=dark), palette_of(name).styles)
 
 
 def _terminals(name: str, *, dark: bool) -> ScreenTheme:
-    """A look in the sixteen colours that the terminal has been set to."""
-    plain, around = "ansi_default", f"ansi_{palette_of(name).colours['accent']}"
+    """A look in the sixteen colors that the terminal has been set to."""
+    plain, around = "ansi_default", f"ansi_{palette_of(name).colors['accent']}"
     widgets = {"accent": around, "ok": "ansi_green", "warn": "ansi_yellow", "crit": "ansi_red"}
     widgets |= dict.fromkeys(("text", "ground", "panel"), plain)
     variables = {"ansi-background": "ansi_black", "ansi-foreground": "ansi_white", "border-blurred": around}

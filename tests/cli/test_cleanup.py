@@ -359,7 +359,7 @@ def test_before_a_restore_it_is_said_that_there_is_no_room(
         assert code == 1
         where = "The server is over maxmemory, at " if share > 1 else "The server is at "
         assert f"! {where}" in err
-        assert "Nothing is restored there above 95 %: free memory or raise maxmemory first." in err
+        assert "Nothing is restored there above 95%: free memory or raise maxmemory first." in err
         code, document = tool.json("restore", str(backup), "--yes")
         assert (code, document["ok"], client.exists("cache:1")) == (1, False, 0)
         client.config_set("maxmemory", 0)

@@ -1,6 +1,9 @@
 """`config`: the file, judged without a server."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,10 +42,18 @@ read_only = true
     code, result = call("config", "check", written(tmp_path, text))
     assert code == 0
     assert "is OK" in result.stdout
-    assert "profile prod: cache-1:6379; warn 80 %, crit 95 %; password in the file itself; production" in result.stdout
+    assert "profile prod: cache-1:6379; warn 80%, crit 95%; password in the file itself; production" in result.stdout
     assert "may be armed with plan cache" in result.stdout
-    assert "profile dev: 127.0.0.1:6379; warn 80 %, crit 95 %; password none; read-only" in result.stdout
+    assert "profile dev: 127.0.0.1:6379; warn 80%, crit 95%; password none; read-only" in result.stdout
     assert "hunter2" not in result.output
+
+
+def test_letters_that_the_terminal_lacks_are_shown_by_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "файл.toml"
+    path.write_text("")
+    command = [sys.executable, "-m", "redis_oom_tui", "config", "check", str(path)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, capture_output=True, check=True)
+    assert rb"\u0444\u0430\u0439\u043b.toml is OK" in done.stdout
 
 
 def test_every_fault_is_a_line_and_the_exit_code_says_so(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_a_tick_is_one_line_with_all_that_matters() -> None:
     for words in (
         "OOM",
         "509.0 MiB of 512.0 MiB",
-        "99.4 %",
+        "99.4%",
         "noeviction",
         "refused 42/s",
         "keys 413,200",

@@ -79,7 +79,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     ),
     "redis13547": (
         "redis13547-rss-zero",
-        Right("healthy", "ok", ("at 58 % of 512.0 MiB",), (), ("used_memory_rss",), ("swap", "in RAM")),
+        Right("healthy", "ok", ("at 58% of 512.0 MiB",), (), ("used_memory_rss",), ("swap", "in RAM")),
     ),
     "redis4574": (
         "redis4574-query-buffers",
@@ -114,7 +114,7 @@ INDEX: dict[str, tuple[str, Right]] = {
         "redis11830-fat-argv",
         Right("healthy", "ok", ("37 writes refused", "large values"), ("refused-large", "client-hogs")),
     ),
-    "keydb188": ("keydb188-active-replica", Right("behind", "critical", ("182 % of 2.0 GiB", NOT_REDIS), ("not-redis",),
+    "keydb188": ("keydb188-active-replica", Right("behind", "critical", ("182% of 2.0 GiB", NOT_REDIS), ("not-redis",),
                  never=("make room fast enough",))),
     "keydb234": (
         "keydb234-oom-no-keys",
@@ -127,7 +127,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     ),
     "dragonfly1936": (
         "dragonfly1936-cache-mode",
-        Right("healthy", "ok", ("Dragonfly is at 73 % of 6.4 GiB by its own figures", NOT_REDIS), ("not-redis",)),
+        Right("healthy", "ok", ("Dragonfly is at 73% of 6.4 GiB by its own figures", NOT_REDIS), ("not-redis",)),
     ),
     "dragonfly5431": (
         "dragonfly5431-lsn-buffers",
@@ -140,7 +140,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     ),
     "redis13973": (
         "redis13973-overhead-over-used",
-        Right("close-warning", "warning", ("88 % of 600.0 MiB",), (), ("used_memory_overhead", "used_memory_dataset")),
+        Right("close-warning", "warning", ("88% of 600.0 MiB",), (), ("used_memory_overhead", "used_memory_dataset")),
     ),
 }  # fmt: skip
 
@@ -225,7 +225,7 @@ def test_a_stated_limit_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["memory"]["limit_source"] == "operator"
     assert document["memory"]["pressure"] == round(5_100_000_000 / (6 * 2**30), 4)
     assert "limit-stated" in {finding["id"] for finding in document["findings"]}
-    assert "79.2 % of stated 6.0 GiB" in text
+    assert "79.2% of stated 6.0 GiB" in text
     assert limits.startswith("maxmemory 6.0 GiB (stated)")
 
 

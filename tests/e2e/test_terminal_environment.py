@@ -1,4 +1,4 @@
-"""Whatever terminal is there: colours, glyphs, sizes, and a plain refusal where no screen can be."""
+"""Whatever terminal is there: colors, glyphs, sizes, and a plain refusal where no screen can be."""
 
 import re
 import signal
@@ -10,7 +10,7 @@ import pytest
 from tests.support.terminal import ROOT, terminal
 
 APP = [sys.executable, "-m", "tests.support.app_on_script"]
-COLOUR = re.compile(rb"\x1b\[[0-9;]*(?:\b(?:3[0-8]|4[0-8]|9[0-7]|10[0-7]))[0-9;]*m")
+COLOR = re.compile(rb"\x1b\[[0-9;]*(?:\b(?:3[0-8]|4[0-8]|9[0-7]|10[0-7]))[0-9;]*m")
 pytestmark = pytest.mark.e2e
 
 
@@ -69,12 +69,12 @@ def test_ascii_by_option():
 
 
 @pytest.mark.parametrize(("arguments", "environ"), [([], {"NO_COLOR": "1"}), (["--no-color"], {})])
-def test_no_colour_means_none_and_states_still_read(arguments, environ):
+def test_no_color_means_none_and_states_still_read(arguments, environ):
     with terminal([*APP, *arguments], **environ) as run:
         text = run.wait_for("refused writes")
         run.type("2rjj")
         run.wait_for("scanning")
-        assert not COLOUR.search(bytes(run.raw))
+        assert not COLOR.search(bytes(run.raw))
         assert "!! " in text, "a symbol and a word tell the state"
         assert b"\x1b[0;7m" in run.raw or b";7m" in run.raw or b"[7m" in run.raw, "the cursor shows by reverse video"
 

@@ -12,7 +12,7 @@ from redis_oom_tui.files import config
 from redis_oom_tui.files.config.reader import key_lines
 from redis_oom_tui.files.config.secrets import fetch
 from redis_oom_tui.models.address import Address, Secret, Sentinel
-from redis_oom_tui.models.config import Colour, SecretKind, SecretSource, WebhookFormat
+from redis_oom_tui.models.config import Color, SecretKind, SecretSource, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import Operation, Order, TtlFilter
@@ -64,7 +64,7 @@ crit = 99
 
 [profiles."odd.name"]
 socket = "/run/redis.sock"
-colour = "blue"
+color = "blue"
 
 [profiles.ha]
 sentinels = ["s1:26379", "[::1]:26380"]
@@ -105,7 +105,7 @@ def test_a_profile_takes_over_what_it_leaves_out_but_is_armed_only_in_its_own_ta
     assert (profile.watch.thresholds.warn, profile.watch.thresholds.crit) == (0.70, 0.99)
     assert profile.hooks.command[0] == "/usr/local/bin/page"
     assert (profile.emergency.max_keys, profile.emergency.armed) == (500, False)
-    assert (profile.production, profile.colour) == (True, Colour.RED)
+    assert (profile.production, profile.color) == (True, Color.RED)
 
 
 def test_a_connection_is_made_of_a_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

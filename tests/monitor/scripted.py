@@ -34,7 +34,7 @@ class TurnedClock(Clock):
 
 
 def snapshot(percent: float = 50, *, refused: int = 0, evicted: int = 0, policy: str = "noeviction") -> Snapshot:
-    """A server with a limit of a thousand MiB, so full; over 100 % it is over its limit."""
+    """A server with a limit of a thousand MiB, so full; over 100% it is over its limit."""
     mib = 1024**2
     return Snapshot(
         taken_monotonic=0,

@@ -33,7 +33,7 @@ EVENT = Event(
     server="cache-1:6379",
     level=Level.OOM,
     before=Level.CRITICAL,
-    reason="Refusing writes at 100 %.",
+    reason="Refusing writes at 100%.",
     rule="refusing-data",
     figures=Figures(used_bytes=100, maxmemory_bytes=100, pressure=1.0, policy="noeviction", refused_writes_total=3),
 )
@@ -207,7 +207,7 @@ open({str(out)!r}, "w").write(json.dumps([event, env]))
     assert (event["used_bytes"], event["evicted_keys_total"]) == (100, None)
     assert (env["REDIS_OOM_EVENT"], env["REDIS_OOM_LEVEL"], env["REDIS_OOM_PRESSURE"]) == ("oom", "oom", "1.0")
     assert env["REDIS_OOM_EVICTED_KEYS_TOTAL"] == ""
-    assert env["REDIS_OOM_TITLE"] == "OOM on cache-1:6379: Refusing writes at 100 %."
+    assert env["REDIS_OOM_TITLE"] == "OOM on cache-1:6379: Refusing writes at 100%."
 
 
 async def test_a_command_has_our_environment_without_any_secret(
@@ -372,7 +372,7 @@ async def test_a_webhook_is_sent_the_event() -> None:
 async def test_slack_is_sent_a_text() -> None:
     with receiving(200) as receiver:
         await webhook(receiver.url, [], webhook_format=WebhookFormat.SLACK).deliver(EVENT)
-    assert receiver.bodies == [{"text": "OOM on cache-1:6379: Refusing writes at 100 %."}]
+    assert receiver.bodies == [{"text": "OOM on cache-1:6379: Refusing writes at 100%."}]
 
 
 async def test_what_slack_takes_for_markup_is_escaped() -> None:

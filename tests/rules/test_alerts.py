@@ -35,7 +35,7 @@ def look(tick: int, percent: float, *, settings: WatchSettings = SETTINGS, run_i
         at=1_000_000 + tick * 5.0,
         rising=level_of(percent, settings.thresholds),
         staying=level_of(percent, lenient),
-        reason=f"{percent} %",
+        reason=f"{percent}%",
         figures=Figures(used_bytes=int(percent), maxmemory_bytes=100, pressure=percent / 100),
         run_id=run_id,
         uptime_seconds=tick * 5,
@@ -153,7 +153,7 @@ def test_acknowledging_lasts_until_it_gets_worse() -> None:
         book.observe(look(tick, 85))
     alert = book.standing(0.0)
     assert alert is not None
-    assert (alert.level, alert.quiet, alert.reason) == (Level.WARNING, False, "85 %")
+    assert (alert.level, alert.quiet, alert.reason) == (Level.WARNING, False, "85%")
     book.acknowledge()
     assert book.standing(0.0) == replace(alert, quiet=True)
     book.observe(look(5, 101))

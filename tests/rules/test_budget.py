@@ -60,7 +60,7 @@ def test_a_plan_that_is_too_little_says_by_how_much() -> None:
 
 
 def test_a_plan_that_is_far_too_much_says_how_far() -> None:
-    assert "30.0 %: 3.5 times what must go." in budget(plan(70 * MIB), snapshot()).words
+    assert "30.0%: 3.5 times what must go." in budget(plan(70 * MIB), snapshot()).words
     assert "times" not in budget(plan(39 * MIB), snapshot()).words
 
 
@@ -148,15 +148,15 @@ def test_consent_tells_a_cap_that_small_keys_reach_by_their_names_alone() -> Non
 
 
 def test_consent_tells_a_large_share_of_all_keys() -> None:
-    assert "2 keys (2 B), 20 % of all keys, in database 0" in consent(plan(1, 1, keyspace=10), BackupChoice())[0]
+    assert "2 keys (2 B), 20% of all keys, in database 0" in consent(plan(1, 1, keyspace=10), BackupChoice())[0]
     assert "of all keys" not in consent(plan(1, 1, keyspace=20), BackupChoice())[0]
 
 
 @pytest.mark.parametrize(
     ("held", "operation", "said"),
     [
-        (90, "delete", "Its keys took 90.0 MiB: restoring them all would reach 95 % of maxmemory."),
-        (300, "delete", "restoring them all would reach 200 % of maxmemory; restore stops at 95 %."),
+        (90, "delete", "Its keys took 90.0 MiB: restoring them all would reach 95% of maxmemory."),
+        (300, "delete", "restoring them all would reach 200% of maxmemory; restore stops at 95%."),
         (None, "delete", None),
         (90, "expire", None),
     ],
@@ -171,7 +171,7 @@ def test_what_putting_back_does_to_the_pressure_is_told(held: int | None, operat
 def test_where_nothing_would_be_put_back_it_says_to_make_room_first() -> None:
     backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, "delete", MIB)
     told = str(pressure_after_restore(backup, snapshot(102 * MIB)))
-    assert "It is at 98 % already, and restore stops at 95 %: make room first." in told
+    assert "It is at 98% already, and restore stops at 95%: make room first." in told
 
 
 def test_keys_of_unknown_size_are_not_called_too_large() -> None:

@@ -239,7 +239,7 @@ def test_expired_keys_that_still_hold_memory() -> None:
 )
 def test_giants_by_type(kind: str, id_: str) -> None:
     found = told(look(), scanned(top=(giant(b"x[1]", kind, 30 * MIB, idle_seconds=3 * DAY),)))[id_]
-    assert "30 % of all that is used" in found.title
+    assert "30% of all that is used" in found.title
     assert found.lever is not None
     assert found.lever.match == b"x\\[1\\]"
     # What holds at most so much is no less worth a look.
@@ -346,7 +346,7 @@ def test_zstd_is_measured_where_this_python_has_it(
     summed = summarize(b"*", "string", [SampledKey(b"k", 1700, "raw", len(text), text)])
     assert summed.zstd_ratios == (0.125, 0.125, 0.125)
     found = told(look(), scanned(family(b"*", 50_000, 80 * MIB)), values=(summed,))
-    assert "zstd to 12 %" in found["compressible"].evidence[1]
+    assert "zstd to 12%" in found["compressible"].evidence[1]
     for name in ("zstandard", "compression.zstd", "compression"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 

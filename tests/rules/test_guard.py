@@ -40,7 +40,7 @@ def test_lifting_the_limit_takes_a_word() -> None:
 def test_raising_above_what_is_used_cures() -> None:
     change = proposed(200 * MIB, snapshot())
     assert "writes are accepted again" in change.consequence
-    assert "50.0 %" in change.consequence
+    assert "50.0%" in change.consequence
     assert change.new == str(200 * MIB)
 
 

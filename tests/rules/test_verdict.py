@@ -37,7 +37,7 @@ def test_refused_writes_are_counted_by_rate_and_command() -> None:
     verdict = judge(second(before, counters=gained), before)
     assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-noeviction")
     assert verdict.reason == (
-        "Refusing writes at 100.0 % of 1000 MiB: noeviction evicts nothing;"
+        "Refusing writes at 100.0% of 1000 MiB: noeviction evicts nothing;"
         " 412 refused in the last 10s, mostly SET HSET."
     )
     assert verdict.since == before.taken_at + 10 - 5
@@ -74,7 +74,7 @@ def test_a_single_large_write_may_be_refused_well_below_the_limit() -> None:
     before = look(used=960 * MIB)
     verdict = judge(second(before, counters={"refused_writes_total": 1}), before)
     assert verdict.level is Level.OOM
-    assert "96 % of 1000 MiB" in verdict.reason
+    assert "96% of 1000 MiB" in verdict.reason
 
 
 def test_volatile_policy_without_ttl_is_noeviction_by_another_name() -> None:
@@ -132,7 +132,7 @@ def test_a_full_cache_that_evicts_is_no_outage() -> None:
     before = look(used=999 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10})
     verdict = judge(second(before, counters={"evicted_keys_total": 5010}), before)
     assert (verdict.level, verdict.rule) == (Level.OK, "evicting")
-    assert "500 keys/s at 99.9 % of 1000 MiB, no write refused" in verdict.reason
+    assert "500 keys/s at 99.9% of 1000 MiB, no write refused" in verdict.reason
     assert judge(before).rule == "full-cache"
     assert judge(before).level is Level.OK
 
@@ -143,7 +143,7 @@ def test_evicting_so_hard_that_nothing_hits() -> None:
     gained = {"evicted_keys_total": 5000, "keyspace_hits_total": 100, "keyspace_misses_total": 900}
     verdict = judge(second(before, counters=gained), before)
     assert (verdict.level, verdict.rule) == (Level.WARNING, "churning")
-    assert "keys live about 2s, hit rate only 10 %" in verdict.reason
+    assert "keys live about 2s, hit rate only 10%" in verdict.reason
     useful = {**gained, "keyspace_hits_total": 9000}
     assert judge(second(before, counters=useful), before).rule == "evicting"
 
@@ -232,7 +232,7 @@ def test_a_replica_is_not_refusing_but_may_be_once_promoted() -> None:
 def test_earlier_refusals_do_not_make_a_healthy_server_sick() -> None:
     verdict = judge(look(refused=400))
     began = (
-        "Healthy: at 10 % of 1000 MiB with room to write; 400 writes refused since the last restart or CONFIG RESETSTAT"
+        "Healthy: at 10% of 1000 MiB with room to write; 400 writes refused since the last restart or CONFIG RESETSTAT"
     )
     assert verdict.reason == f"{began}, whether any now is not known yet."
     once, ago = look(used=100 * MIB, refused=1), look(used=100 * MIB, refused=1, at=998.5)
@@ -309,7 +309,7 @@ def test_there_is_always_one_sentence(
 
 @pytest.mark.parametrize(
     ("used", "told"),
-    [(795, "at 79 %"), (799.9999, "at 79 %"), (800, "at 80 %"), (805, "at 80 %"), (949.9, "at 94 %")],
+    [(795, "at 79%"), (799.9999, "at 79%"), (800, "at 80%"), (805, "at 80%"), (949.9, "at 94%")],
 )
 def test_a_percentage_never_stands_beyond_the_threshold_that_it_is_below(used: float, told: str) -> None:
     assert told in judge(look(used=int(used * MIB))).reason
@@ -319,7 +319,7 @@ def test_a_percentage_never_stands_beyond_the_threshold_that_it_is_below(used: f
 def test_the_percentage_agrees_with_the_level(used: int, warn: float) -> None:
     snapshot = look(used=used, over_ms=0)
     verdict = judge(snapshot, thresholds=Thresholds(warn, 0.95))
-    shown = float(re.findall(r"at ([\d.]+) %", verdict.reason)[0])
+    shown = float(re.findall(r"at ([\d.]+)%", verdict.reason)[0])
     assert (shown >= 95) == (snapshot.memory.pressure >= 0.95)  # type: ignore[operator]
     assert (shown >= 100) == (snapshot.memory.pressure >= 1.0)  # type: ignore[operator]
     assert shown >= round(warn * 100, 3) or verdict.level is Level.OK
@@ -329,4 +329,4 @@ def test_a_cache_with_room_again_is_not_called_full() -> None:
     before = look(used=600 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10})
     verdict = judge(second(before, counters={"evicted_keys_total": 5010}), before)
     assert (verdict.level, verdict.rule) == (Level.OK, "evicting")
-    assert verdict.reason.startswith("Has room again at 60 % of 1000 MiB: allkeys-lru evicted 500 keys/s")
+    assert verdict.reason.startswith("Has room again at 60% of 1000 MiB: allkeys-lru evicted 500 keys/s")

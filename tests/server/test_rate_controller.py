@@ -69,7 +69,7 @@ def test_the_share_is_the_scans_part_of_the_main_threads_time() -> None:
     rate.informed(snapshot(100.0, 1000, 10.0), 0)
     rate.informed(snapshot(101.0, 5000, 10.5), 3000)
     assert rate.shown().share == pytest.approx(0.375)
-    assert rate.shown().words == "using 38 % of the server (budget 50 %)"
+    assert rate.shown().words == "using 38% of the server (budget 50%)"
 
 
 def test_it_brakes_by_the_probe_and_says_so() -> None:

@@ -141,7 +141,7 @@ async def test_compressed_values(valkey: RunningServer) -> None:
     found = {finding.id: finding for finding in await findings(valkey)}
     promised = found["compressible"].saves_bytes
     assert promised is not None
-    assert "100 % look like JSON" in found["compressible"].evidence[0]
+    assert "100% look like JSON" in found["compressible"].evidence[0]
     with started("valkey") as server:
         packed = taken(server, ((b"SET", b"cart:%d" % n, zlib.compress(value)) for n, value in documents(1)))
     assert promised[0] <= used - packed <= promised[1]

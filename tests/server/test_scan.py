@@ -347,7 +347,7 @@ async def test_it_says_what_it_costs(valkey: RunningServer) -> None:
     assert brake.share is not None
     assert 0.0 <= brake.share <= 1.0
     assert brake.baseline_ms is not None
-    assert "of the server (budget 20 %)" in brake.words
+    assert "of the server (budget 20%)" in brake.words
 
 
 @pytest.mark.parametrize("flavour", speaking_tls())

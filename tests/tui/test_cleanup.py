@@ -63,7 +63,7 @@ async def test_a_plan_from_the_form_to_the_report():
         assert operator.criteria == [Criteria(patterns=(b"session:*",))]
         assert "40 keys" in screen_text(app)
         assert '"session:000000"' in screen_text(app)
-        assert "To reach 80 %" in screen_text(app)
+        assert "To reach 80%" in screen_text(app)
         await pilot.press("x")
         await to_dialog(pilot)
         assert app.focused.id == "cancel"
@@ -76,7 +76,7 @@ async def test_a_plan_from_the_form_to_the_report():
             "changed 4",
             "backup   /state/backups/one.oomb",
             "509.0 MiB used before",
-            "99.4 MiB more to reach 80 %",
+            "99.4 MiB more to reach 80%",
             '"session:000009"',
         ):
             assert words in text, words
@@ -299,7 +299,7 @@ async def test_undo_of_a_run_asks_and_puts_its_backup_back():
 def test_the_restore_dialog_warns_of_a_server_that_takes_no_key_back():
     full = Snapshot(0.0, 0.0, Server("redis", "7", "master", Address()), Memory(used_bytes=130, maxmemory_bytes=100))
     asked = restore_question("one.oomb", "cache-1", None, full)
-    assert any("over maxmemory, at 130 % of maxmemory. Nothing is restored" in warning for warning in asked.warnings)
+    assert any("over maxmemory, at 130% of maxmemory. Nothing is restored" in warning for warning in asked.warnings)
     roomy = replace(full, memory=replace(full.memory, used_bytes=50))
     asked = restore_question("one.oomb", "cache-1", None, roomy)
     assert (asked.warnings, "There is room for 50 B below maxmemory." in asked.lines) == ((), True)

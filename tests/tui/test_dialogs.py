@@ -93,7 +93,7 @@ async def test_the_focus_is_seen_where_it_is():
         assert "[ Cancel ]" not in screen_text(app)
 
 
-async def test_a_choice_with_the_focus_is_marked_by_more_than_colour():
+async def test_a_choice_with_the_focus_is_marked_by_more_than_color():
     app = an_app()
     async with app.run_test() as pilot:
         await opened(pilot, a_plan_dialog())
@@ -169,7 +169,7 @@ async def test_a_word_must_be_typed_whole():
 async def test_a_plan_names_what_it_does_where_and_how_to_undo():
     app = an_app()
     async with app.run_test(size=(80, 30)) as pilot:
-        await opened(pilot, a_plan_dialog(hidden=3, budget="To reach 80 %, 1 MiB must go."))
+        await opened(pilot, a_plan_dialog(hidden=3, budget="To reach 80%, 1 MiB must go."))
         text = screen_text(app)
         for words in ("Delete 40 keys", "127.0.0.1:6379", "master", "database 0", "session:000000", "backup"):
             assert words in text, words

@@ -384,7 +384,7 @@ async def test_a_scan_that_ends_brings_bytes_and_shares_at_once():
         app.post_message(StartScan(ScanOptions()))
         await until(pilot, lambda: source.scans)
         source.scans[0][1].finish()
-        await until(pilot, lambda: any("volatile-lru" in line and "11 %" in line for line in rows(app)))
+        await until(pilot, lambda: any("volatile-lru" in line and "11%" in line for line in rows(app)))
         assert "BYTES: SCAN" not in screen_text(app)
 
 

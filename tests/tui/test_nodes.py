@@ -140,7 +140,7 @@ async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_na
     what, came = "delete session:* and idle", "Deleted 5 of 5 keys."
     entry = AuditEntry(10.0, "a", "delete", name, "sre", what, 12.0, came, True)
     every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
-    for room, told in ((80, "~.internal:7002  session:* and idle: Deleted 5 of 5 keys."), (68, "Deleted 5 of 5 keys.")):
+    for room, told in ((80, "….internal:7002  session:* and idle: Deleted 5 of 5 keys."), (68, "Deleted 5 of 5 keys.")):
         lines = _lines(every, room)
         row = next(line for line in lines if ":7002  " in line)
         assert told in row, row
@@ -152,7 +152,7 @@ def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -
     every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
     lines = _lines(every, 80)
     told = next(line for line in lines if "n:7003" not in line and "7002" in line).partition("set        ")[2]
-    assert told.endswith("~")
+    assert told.endswith("…")
     assert said.startswith(told[:-1])
 
 
@@ -283,7 +283,7 @@ async def test_hogs_names_the_node_of_each_key() -> None:
         await pilot.press("2", "r")
         await until(pilot, lambda: "big" in screen_text(app))
         line = next(line for line in rows(app) if line.endswith("big"))
-    assert "~3.internal:7002" in line
+    assert "…3.internal:7002" in line
     # Of what all primaries hold, which is 201 MiB.
     assert " 14.9 " in line
 

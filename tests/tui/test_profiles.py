@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.config import Colour, Profile
+from redis_oom_tui.models.config import Color, Profile
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import ScanState
 from redis_oom_tui.models.settings import Change, ChangeResult
@@ -19,7 +19,7 @@ from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
 
 CACHE = Profile("cache", Address("cache-1", 6380), db=2)
-ORDERS = Profile("orders", Address("orders-1"), production=True, read_only=True, colour=Colour.MAGENTA)
+ORDERS = Profile("orders", Address("orders-1"), production=True, read_only=True, color=Color.MAGENTA)
 
 
 class Elsewhere(ScriptedSource):

@@ -55,7 +55,7 @@ async def test_keys_move_along_the_time_line(tmp_path: Path) -> None:
         await until(pilot, lambda: used() == 480)
         assert "Close to its limit" in screen_text(app)
         await pilot.press("comma")
-        await until(pilot, lambda: "Close to its limit at 90 %" in screen_text(app))
+        await until(pilot, lambda: "Close to its limit at 90%" in screen_text(app))
 
 
 async def test_a_scan_is_known_from_the_moment_it_ended(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ SEEN = {
     "valkey2994-underflow": ("its own count is broken", "? of 10.0 GiB", "unknown, as used_memory is"),
     "elasticache-serverless-like": ("its limit is not reported", "limit not reported", "--limit SIZE"),
     "redis14310-cluster-links": ("links of the cluster bus hold 1.9 GiB", "cluster links"),
-    "redis13547-rss-zero": ("58 % of 512.0 MiB",),
+    "redis13547-rss-zero": ("58% of 512.0 MiB",),
     "redis4574-query-buffers": ("client and replica buffers use", "50 clients hold 4.8 GiB of query buffers"),
     "keydb234-oom-no-keys": ("held by no key", "no key", "KeyDB 6.0.13"),
     "dragonfly5431-lsn-buffers": ("neither Redis nor Valkey", "Dragonfly df-v1.31.0"),

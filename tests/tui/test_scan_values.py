@@ -34,7 +34,7 @@ async def test_values_are_sampled_once_and_become_findings() -> None:
     app = an_app(source)
     async with app.run_test(size=(120, 40)) as pilot:
         app.session.scanner.start(ScanOptions())
-        await until(pilot, lambda: "compress to 20 % of their size" in screen_text(app))
+        await until(pilot, lambda: "compress to 20% of their size" in screen_text(app))
         await pilot.pause(1.1)
         assert source.sampled == 1
 

@@ -130,7 +130,7 @@ TERMS = ["xterm-256color", "tmux-256color", "xterm-kitty", "linux", "xterm-16col
 
 @pytest.mark.parametrize("term", TERMS)
 @pytest.mark.parametrize("more", [{}, {"COLORTERM": "truecolor"}, {"COLORTERM": "24bit"}, {"COLORTERM": "yes"}])
-def test_as_many_colours_are_expected_as_textual_will_send(term, more):
+def test_as_many_colors_are_expected_as_textual_will_send(term, more):
     environ = {"TERM": term, **more}
     console = Console(color_system="auto", force_terminal=True, legacy_windows=False, _environ=environ)
     assert color_system(environ) == console.color_system

@@ -40,7 +40,7 @@ async def test_the_figures_stand_there_uncut(size):
         ScriptedSource(clock=FakeClock(), clients=[ClientBuffer(1, "10.0.0.1:1", total_bytes=9 * MIB)]), size
     )
     for words in (
-        "99.4 %",
+        "99.4%",
         "509.0 MiB",
         "512.0 MiB",
         "511.0 MiB",
@@ -49,7 +49,7 @@ async def test_the_figures_stand_there_uncut(size):
         "1,284",
         "413,200",
         "60,000",
-        "15 %",
+        "15%",
     ):
         assert words in text
     assert "noeviction" in text
@@ -291,7 +291,7 @@ async def test_a_verdict_that_the_header_has_to_cut_can_be_read_in_full(size):
         app.main.action_freeze()
         app.session.reading = replace(app.session.reading, verdict=verdict)
         app.main.header.show(app.session.reading, app.main.pane, frozen=True)
-        await until(pilot, lambda: "~ V: all" in screen_text(app))
+        await until(pilot, lambda: "… V: all" in screen_text(app))
         await pilot.press("V")
         await until(pilot, lambda: isinstance(app.screen, VerdictScreen) and "word0" in screen_text(app))
         text = " ".join(screen_text(app).split())

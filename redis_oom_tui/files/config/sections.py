@@ -13,7 +13,7 @@ from redis_oom_tui.formatting.sanitize import unescape_exact
 from redis_oom_tui.models.address import Address, Sentinel, Tls
 from redis_oom_tui.models.config import (
     CHOICE,
-    Colour,
+    Color,
     Databases,
     Emergency,
     Flag,
@@ -211,7 +211,7 @@ def read_profile(section: Section, around: Settings, folder: Path) -> Profile:
     section.finish()
     return replace(
         profile,
-        colour=profile.colour or (Colour.RED if profile.production else None),
+        color=profile.color or (Color.RED if profile.production else None),
         connect_timeout_seconds=profile.connect_timeout_seconds or 3.0,
         read_timeout_seconds=profile.read_timeout_seconds or 3.0,
     )

@@ -268,4 +268,4 @@ def _idle(row: PatternRow) -> tuple[str, ...]:
     if row.idle_quantiles is None:
         return ()
     _, middle, high = row.idle_quantiles
-    return (f"idle: median {duration(middle)}, top 10 % {duration(high)}",)
+    return (f"idle: median {duration(middle)}, top 10% {duration(high)}",)

@@ -147,7 +147,7 @@ def numbers_as_text(case: Case) -> Iterator[Finding]:
                 level=Level.OK,
                 title=f"{case.named(row)} stores numbers as text",
                 advice='Write plain integers (42, not 0042, 42.0 or "42"): they then live inside the key\'s own entry.',
-                evidence=(f"{share * 100:.0f} % of {sample.sampled_keys} sampled values", _encodings(sample)),
+                evidence=(f"{share * 100:.0f}% of {sample.sampled_keys} sampled values", _encodings(sample)),
                 saves_bytes=(low, high),
                 lever=remedy_for(row, "hogs"),
                 in_the_application="Use INCR and plain decimal integers; keep formatting for the screen.",

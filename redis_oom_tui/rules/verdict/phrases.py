@@ -17,7 +17,7 @@ _DOUBTS = 3
 
 
 def in_use(facts: Facts) -> str:
-    """How full it is: `99 % of 64.0 MiB`, or what it uses where no limit is known."""
+    """How full it is: `99% of 64.0 MiB`, or what it uses where no limit is known."""
     memory = facts.now.memory
     if facts.pressure is None:
         return "unknown use" if memory.used_bytes is None else size(memory.used_bytes)

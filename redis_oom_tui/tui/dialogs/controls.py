@@ -45,7 +45,7 @@ class PushButton(Guarded, Button, can_focus=True):
         self.styles.width = cells(label) + 4
 
     def render(self) -> Content:
-        """The label, in brackets where it has the focus: colour alone tells nobody."""
+        """The label, in brackets where it has the focus: color alone tells nobody."""
         label = Content(str(self.label))
         return Content("[ ") + label + Content(" ]") if self.has_focus else Content("  ") + label + Content("  ")
 
@@ -57,7 +57,7 @@ class Toggle(Guarded, Checkbox, can_focus=True):
         super().__init__(Content(label), on, id=id, disabled=disabled, compact=True)
 
     def render(self) -> Content:
-        """A box with a cross in it, or none; marked where it has the focus, as colour alone tells nobody."""
+        """A box with a cross in it, or none; marked where it has the focus, as color alone tells nobody."""
         edge = host_of(self).pen.glyphs.cursor if self.has_focus else " "
         return Content(f"{edge}[{'x' if self.value else ' '}] ") + Content(str(self.label))
 

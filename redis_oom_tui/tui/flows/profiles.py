@@ -2,7 +2,7 @@
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.models.config import Colour, Profile
+from redis_oom_tui.models.config import Color, Profile
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.flows.controller import ActionController
@@ -71,9 +71,9 @@ def _label(profile: Profile, *, here: bool) -> str:
 
 
 def _badge(profile: Profile) -> tuple[str, str]:
-    """How careful one has to be there, in the colour of the profile."""
-    colour = profile.colour or (Colour.RED if profile.production else Colour.BLUE)
-    return manner(profile), f"mark_{colour.value}"
+    """How careful one has to be there, in the color of the profile."""
+    color = profile.color or (Color.RED if profile.production else Color.BLUE)
+    return manner(profile), f"mark_{color.value}"
 
 
 def _intro(actions: ActionController) -> str:

@@ -162,7 +162,7 @@ def facts(key: PlannedKey) -> tuple[str, ...]:
 def shown_name(name: bytes, width: int) -> str:
     """The exact bytes of a name in quotes, the middle of a long one given up."""
     if len(name) > 4 * width:
-        name = name[: 2 * width] + b"~" + name[-2 * width :]
+        name = name[: 2 * width] + name[-2 * width :]
     return cut(f'"{escape_exact(name)}"', width)
 
 

@@ -20,7 +20,7 @@ _WORDS = {
 }
 # A key with less than this share of all bytes is not what fills the memory.
 _LITTLE = 0.01
-_SCATTERED = "No key over 1 %. Tab: by pattern"
+_SCATTERED = "No key over 1%. Tab: by pattern"
 # In less room than this a sentence tells nothing.
 _LEAST_NOTE = 20
 

@@ -159,7 +159,7 @@ def _over(line: Sequence[Piece], width: int) -> int:
 def _end(name: str, width: int) -> str:
     """The end of a node's name, where nodes differ."""
     width = max(_LEAST_NODE, width)
-    return name if len(name) <= width else f"~{name[1 - width :]}"
+    return name if len(name) <= width else f"…{name[1 - width :]}"
 
 
 def _deed_pieces(one: LogEntry, entry: AuditEntry) -> list[Piece]:

@@ -33,7 +33,7 @@ class TerminalApp(App[int]):
         self, options: ScreenOptions, appearance: Appearance, *, driver_class: type[Driver] | None = None
     ) -> None:
         self.options, self.appearance = options, appearance
-        # Said at construction: a look of the terminal's own colours set later is black on black under NO_COLOR.
+        # Said at construction: a look of the terminal's own colors set later is black on black under NO_COLOR.
         super().__init__(driver_class=driver_class, ansi_color=LOOKS[appearance.look].theme.ansi)
         for known in LOOKS.values():
             self.register_theme(known.theme)

@@ -9,8 +9,8 @@ from typing import TextIO
 from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.tui.glyphs import Appearance, GlyphSet
 
-# Terminals that say so have 16 colours or fewer: a theme in RGB would be rounded to mud.
-_FEW_COLOURS = frozenset({"linux", "vt100", "vt102", "vt220", "ansi", "cons25", "xterm", "xterm-color", "screen", ""})
+# Terminals that say so have 16 colors or fewer: a theme in RGB would be rounded to mud.
+_FEW_COLORS = frozenset({"linux", "vt100", "vt102", "vt220", "ansi", "cons25", "xterm", "xterm-color", "screen", ""})
 THEMES = ("dark", "light", "high-contrast", "ansi-dark", "ansi-light")
 _DEFAULTS = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "20", "TEXTUAL_SMOOTH_SCROLL": "0"}
 _SSH_ESCAPE_DELAY_MS = "350"
@@ -33,7 +33,7 @@ def refusal(environ: Mapping[str, str], stdin: TextIO | None, stderr: TextIO | N
 
 
 def color_system(environ: Mapping[str, str]) -> str:
-    """How many colours Textual will take this terminal to have, by the names that it has for that.
+    """How many colors Textual will take this terminal to have, by the names that it has for that.
 
     >>> [color_system({"TERM": term}) for term in ("tmux-256color", "linux", "xterm-kitty")]
     ['256', 'standard', '256']
@@ -72,7 +72,7 @@ def appearance(options: ScreenOptions, environ: Mapping[str, str], encoding: str
     """
     term = environ.get("TERM", "")
     color = options.color if options.color is not None else "NO_COLOR" not in environ
-    few = term in _FEW_COLOURS and "COLORTERM" not in environ
+    few = term in _FEW_COLORS and "COLORTERM" not in environ
     look = options.theme or ("ansi-dark" if few else "dark")
     if not color:
         look = "ansi-light" if look in ("light", "ansi-light") else "ansi-dark"

@@ -63,7 +63,7 @@ class SplashFrame(Struct, frozen=True):
         rows = []
         for line in top.lines(columns, height_for(lines)):
             rest = " " * max(0, columns - width(line))
-            row = [Segment(text, self._seen(base + styles[role])) for text, role in line]
+            row = [Segment(kind.fitted(text), self._seen(base + styles[role])) for text, role in line]
             rows.append([*row, Segment(rest, base)] if rest else row)
         return rows
 

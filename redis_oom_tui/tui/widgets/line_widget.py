@@ -70,11 +70,11 @@ class LineWidget(Widget):
         return (((f" {fault.words}", "warn"),),)
 
     def render_line(self, y: int) -> Strip:
-        """One line, in the colours of the look."""
+        """One line, in the colors of the look."""
         base = self.rich_style
         line = self._drawn[y] if y < len(self._drawn) else ()
-        style = self.look.style
-        strip = Strip([Segment(text, base + style(role)) for text, role in line])
+        style, fitted = self.look.style, self.pen.glyphs.fitted
+        strip = Strip([Segment(fitted(text), base + style(role)) for text, role in line])
         return strip.adjust_cell_length(self.size.width, base)
 
     def on_resize(self, _: events.Resize) -> None:
