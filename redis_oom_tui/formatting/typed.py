@@ -34,6 +34,7 @@ _WORDS = {
 }
 _EXPECTED = re.compile(r"Expected `([a-z| ]+)`, got")
 _MISSING = re.compile(r"Object missing required field (`\w+`)")
+_UNKNOWN = re.compile(r"Object contains unknown field `(\w+)`")
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
 _ROW_PLACE = re.compile(r"\[(\d+)\]")
 
@@ -127,6 +128,8 @@ def exact_bytes(text: str) -> bytes:
 def _sentence(error: str, kind: Any) -> str:
     """msgspec's sentence in our words."""
     missing, expected, place = _MISSING.match(error), _EXPECTED.match(error), _PLACE.search(error)
+    if unknown := _UNKNOWN.match(error):
+        return f"`{'' if place is None or not place[1] else f'{place[1]}.'}{unknown[1]}` is not known here"
     if missing:
         return f"{missing[1]} is missing"
     what = "it" if place is None or not place[1] else f"`{_named(place[1], kind)}`"

@@ -112,7 +112,8 @@ class FamilySample(Struct, frozen=True):
     `key_bytes` is the mean MEMORY USAGE. `zlib_ratios` and `zstd_ratios` are the (lowest, mean, highest) share of
     their size that values keep when compressed; only values worth it count, and they hold `large_share` of the bytes.
     `integer_text_share` is of the sampled strings, or sets by one member: numbers but not stored as such. `elements`
-    is the mean number of a collection's parts, `db` the database that they were read in.
+    is the mean number of a collection's parts, `db` the database that they were read in. `fields` are the names that
+    all sampled hashes have, or the objects in JSON strings; a format, as `<json>`, stands among them.
     """
 
     pattern: bytes
@@ -130,3 +131,4 @@ class FamilySample(Struct, frozen=True):
     elements: float | None = None
     encodings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     db: int = 0
+    fields: frozenset[str] = frozenset()
