@@ -1,13 +1,15 @@
-# Everything runs from .venv, which the first target that needs it makes.
+# Everything runs from .venv, with what uv.lock names; the first target that needs it makes it.
 # Another Python beside it: make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 VENV ?= .venv
+UV_VERSION := 0.13.9
 BIN := $(VENV)/bin
+UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick check man docs screenshots bench clean
+.PHONY: demo test quick check lock man docs screenshots bench dist clean
 
-demo: $(STAMP)
+demo: $(VENV)/.demo
 	@$(BIN)/redis-oom-tui demo
 
 test: check
@@ -24,6 +26,10 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
+# After a change of the dependencies in pyproject.toml; `make lock UPGRADE=--upgrade` takes the newest that they allow.
+lock: $(VENV)/.uv
+	@$(UV) lock $(UPGRADE)
+
 man: $(STAMP)
 	@mkdir -p build
 	@$(BIN)/python -m redis_oom_tui.cli.manual > build/redis-oom-tui.1
@@ -38,13 +44,30 @@ screenshots: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks
 
+# What a release consists of, each built from the one before: sources, wheel, checksums.
+dist: $(STAMP)
+	@rm -rf dist
+	@$(UV) build --quiet --no-build-isolation --no-create-gitignore
+	@cd dist && sha256sum -- * > SHA256SUMS
+	@ls -l dist
+
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(STAMP): pyproject.toml
+# The demo needs a tenth of what the tests need. Each of these adds to .venv, and none takes away from it.
+$(STAMP): pyproject.toml uv.lock | $(VENV)/.uv
+	@echo "Installing the development's dependencies into $(VENV): this takes some seconds, once." >&2
+	@$(UV) sync --quiet --locked --inexact --all-extras
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.demo: pyproject.toml uv.lock | $(VENV)/.uv
+	@echo "Installing the app and the demo's server into $(VENV): this takes some seconds, once." >&2
+	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra demo
+	@touch $@
+
+$(VENV)/.uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "redis-oom-tui needs Python 3.11 or newer: say which with 'make PYTHON=python3.12 ...'" >&2; exit 1; }
-	@echo "Making $(VENV) and installing what is needed into it: this takes about a minute, once." >&2
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: on Debian, 'apt install python3-venv'" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
