@@ -1,0 +1,119 @@
+"""What an application leaves on a server, in a file: read from one server, written to another.
+
+A sample holds each key with its type, its TTL and its elements. Of a long value the beginning and the length are kept.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+
+FOLDER = Path(__file__).parent / "recorded"
+KEPT = 300
+"""Of a longer value so many bytes are kept; the rest comes back as dots."""
+
+
+Keys = dict[bytes, dict[str, Any]]
+"""By key: its `type`, its `ttl` in seconds (0 for none) and its `value`, in the words of JSON."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An application's keys. `source`: "library" or "documentation"; `told_by`: which library, or the address."""
+
+    name: str
+    application: str
+    source: str
+    told_by: str
+    keys: Keys
+
+
+def names() -> list[str]:
+    """Every sample there is."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def load(name: str) -> Sample:
+    """The sample of this name."""
+    held = json.loads((FOLDER / f"{name}.json").read_text())
+    keys = {_bytes(key): of for key, of in held["keys"].items()}
+    return Sample(name, held["application"], held["source"], held["told_by"], keys)
+
+
+def save(sample: Sample) -> None:
+    """Write it to its file, one key a line."""
+    head = {"application": sample.application, "source": sample.source, "told_by": sample.told_by}
+    fields = [f"  {json.dumps(field)}: {json.dumps(of)}," for field, of in head.items()]
+    keys = [f"    {json.dumps(_text(key))}: {json.dumps(of)}" for key, of in sorted(sample.keys.items())]
+    lines = ["{", *fields, '  "keys": {', ",\n".join(keys), "  }", "}", ""]
+    (FOLDER / f"{sample.name}.json").write_text("\n".join(lines))
+
+
+def read(client: redis.Redis) -> Keys:
+    """Every key of the server's database 0."""
+    return {key: _read_key(client, key) for key in client.scan_iter(count=1000)}
+
+
+def write(client: redis.Redis, keys: Keys, prefix: bytes = b"") -> None:
+    """Make these keys on a server, each with this prefix before its name."""
+    pipeline = client.pipeline(transaction=False)
+    for name, of in keys.items():
+        key = prefix + name
+        for command in _COMMANDS[of["type"]](key, of["value"]):
+            pipeline.execute_command(*command)
+        if of["ttl"]:
+            pipeline.pexpire(key, of["ttl"] * 1000)
+    pipeline.execute()
+
+
+def _read_key(client: redis.Redis, key: bytes) -> dict[str, Any]:
+    kind = client.type(key).decode()
+    milliseconds = client.pttl(key)
+    ttl = max(1, round(milliseconds / 1000)) if milliseconds > 0 else 0
+    return {"type": kind, "ttl": ttl, "value": _READERS[kind](client, key)}
+
+
+def _text(value: bytes) -> str:
+    cut = value[:KEPT] + (b"\xff{%d}" % (len(value) - KEPT) if len(value) > KEPT else b"")
+    return cut.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    value = text.encode("utf-8", "surrogateescape")
+    head, mark, rest = value.rpartition(b"\xff{")
+    if mark and rest.endswith(b"}") and rest[:-1].isdigit():
+        return head + b"." * int(rest[:-1])
+    return value
+
+
+def _pairs(client: redis.Redis, key: bytes) -> dict[str, str]:
+    return {_text(field): _text(value) for field, value in sorted(client.hgetall(key).items())}
+
+
+def _stream(client: redis.Redis, key: bytes) -> dict[str, Any]:
+    entries = [[_text(at), [_text(part) for pair in of.items() for part in pair]] for at, of in client.xrange(key)]
+    return {"entries": entries, "groups": [_text(group["name"]) for group in client.xinfo_groups(key)]}
+
+
+_READERS: dict[str, Any] = {
+    "string": lambda client, key: _text(client.get(key)),
+    "hash": _pairs,
+    "list": lambda client, key: [_text(item) for item in client.lrange(key, 0, -1)],
+    "set": lambda client, key: sorted(_text(item) for item in client.smembers(key)),
+    "zset": lambda client, key: {_text(item): score for item, score in client.zrange(key, 0, -1, withscores=True)},
+    "stream": _stream,
+}
+
+_COMMANDS: dict[str, Any] = {
+    "string": lambda key, value: [("SET", key, _bytes(value))],
+    "hash": lambda key, value: [("HSET", key, _bytes(field), _bytes(of)) for field, of in value.items()],
+    "list": lambda key, value: [("RPUSH", key, *map(_bytes, value))],
+    "set": lambda key, value: [("SADD", key, *map(_bytes, value))],
+    "zset": lambda key, value: [("ZADD", key, score, _bytes(member)) for member, score in value.items()],
+    "stream": lambda key, value: [
+        *(("XADD", key, at, *map(_bytes, parts)) for at, parts in value["entries"]),
+        *(("XGROUP", "CREATE", key, group, "0", "MKSTREAM") for group in value["groups"]),
+    ],
+}

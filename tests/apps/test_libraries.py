@@ -1,0 +1,32 @@
+"""The libraries themselves still leave what is recorded of them."""
+
+from collections import Counter
+
+import pytest
+
+from tests.apps import samples
+from tests.apps.running import WRITERS, Writer
+from tests.support.ports import free_ports
+from tests.support.servers import started
+
+
+def kinds(keys: samples.Keys) -> Counter[tuple[str, bool]]:
+    """How many keys there are of each type, with a TTL and without."""
+    return Counter((of["type"], of["ttl"] > 0) for of in keys.values())
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+def test_a_library_leaves_what_is_recorded(writer: Writer) -> None:
+    if writer.version is None:
+        pytest.skip(f"{writer.package} is not installed")
+    port = free_ports()[0]
+    with started("valkey", f"port {port}") as server:
+        assert kinds(writer.run(server, port)) == kinds(samples.load(writer.name).keys)
+
+
+def test_every_script_has_its_sample_and_what_cannot_run_is_counted() -> None:
+    recorded = {name for name in samples.names() if samples.load(name).source == "library"}
+    assert recorded == set(WRITERS)
+    missing = sorted(f"{writer.name} ({writer.package})" for writer in WRITERS.values() if writer.version is None)
+    if missing:
+        pytest.skip(f"{len(missing)} of {len(WRITERS)} are not installed: {', '.join(missing)}")
