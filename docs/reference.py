@@ -1,43 +1,94 @@
-"""Writes the reference in docs/commands.md from what `--help` prints. Run by `make docs`; a test finds it stale."""
+"""Writes what is generated in docs/: the reference of commands, the fields of the JSON documents, their schemas.
 
+Run by `make docs`; a test finds what is stale.
+"""
+
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from redis_oom_tui.cli.main import cli
+from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
+from redis_oom_tui.formatting.documents.terms import FailureDocument
 
-PAGE = Path(__file__).parent / "commands.md"
-MARK = "<!-- Below this line: written by `make docs` from --help. -->\n"
-WIDTH = 100
+DOCS = Path(__file__).parent
+MARK = "<!-- Below this line: written by `make docs`. -->\n"
+WIDTH = 80
+TYPES = {"array": "list"}
 
 
-def written(page: str) -> str:
+def pages() -> dict[Path, str]:
+    """Every file that is written, with its text."""
+    written = {
+        DOCS / "commands.md": _below_mark("commands.md", ["## Reference\n", *_commands(cli, None)]),
+        DOCS / "json.md": _below_mark("json.md", _fields()),
+    }
+    schemas = {DOCS / "schema" / f"{name}.json": json.dumps(json_schema(name), indent=1) + "\n" for name in DOCUMENTS}
+    return written | schemas
+
+
+def _below_mark(name: str, sections: list[str]) -> str:
     """The page with everything below the mark replaced."""
-    return page.partition(MARK)[0] + MARK + "\n" + "\n".join(_sections())
+    by_hand, mark, _ = (DOCS / name).read_text(encoding="utf-8").partition(MARK)
+    return by_hand + mark + "\n" + "\n".join(sections)
 
 
-def _sections() -> Iterator[str]:
-    yield "## Reference\n"
-    root = click.Context(cli, info_name="redis-oom-tui", terminal_width=WIDTH)
-    yield _section(cli, root)
-    yield from _commands(cli, root)
+def _commands(command: click.Command, outer: click.Context | None, name: str = "redis-oom-tui") -> Iterator[str]:
+    context = click.Context(command, info_name=name, parent=outer, terminal_width=WIDTH)
+    yield f"### {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    for inner in command.list_commands(context) if isinstance(command, click.Group) else ():
+        found = command.get_command(context, inner)
+        if found is not None and not found.hidden:
+            yield from _commands(found, context, inner)
 
 
-def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if command is None or command.hidden:
-            continue
-        inner = click.Context(command, info_name=name, parent=context, terminal_width=WIDTH)
-        yield _section(command, inner)
-        if isinstance(command, click.Group):
-            yield from _commands(command, inner)
+def _fields() -> list[str]:
+    """A table for each document; a part that stands in several is described at the first."""
+    sections: list[str] = []
+    described: dict[str, str] = {}
+    for name in DOCUMENTS:
+        schema = json_schema(name)
+        sections.append(f"## {spelled(name)}\n")
+        for kind in [each["$ref"].rpartition("/")[2] for each in schema["anyOf"]]:
+            if kind != FailureDocument.__name__:
+                sections += _table(kind, schema["$defs"], f"`{spelled(name)}`", described)
+    return [*sections, "## A failure\n", *_table(kind, schema["$defs"], "a failure", described)]
 
 
-def _section(command: click.Command, context: click.Context) -> str:
-    return f"### {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+def _table(kind: str, definitions: dict[str, Any], where: str, described: dict[str, str]) -> Iterator[str]:
+    definition = definitions[kind]
+    yield f"{definition['description']}\n\n| Field | Type | Meaning |\n|---|---|---|"
+    rows = _rows(definition, definitions, where, described)
+    yield "\n".join(f"| `{path}` | {type_} | {meaning} |" for path, type_, meaning in rows) + "\n"
+
+
+def _rows(
+    definition: dict[str, Any], definitions: dict[str, Any], where: str, described: dict[str, str], path: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """The path, the type and the meaning of each member."""
+    for name, member in definition["properties"].items():
+        options = [option for option in member.get("anyOf", [member]) if option.get("type") != "null"]
+        held = options[0].get("items", options[0])
+        part = held.get("$ref", "").rpartition("/")[2]
+        kind = "object" if "$ref" in options[0] else TYPES.get(options[0]["type"], options[0]["type"])
+        below = f"{path}{name}{'[]' if kind == 'list' else ''}"
+        meaning = member.get("description", "")
+        values = [f"`{value}`" for value in held.get("enum", [held["const"]] if "const" in held else [])]
+        if not all(value in meaning for value in values):
+            meaning += f" ({', '.join(values)})"
+        if described.get(part):
+            meaning += f"; its fields: as in {described[part]}"
+        kind += " or null" * (len(options) < len(member.get("anyOf", [member])))
+        yield f"{path}{name}", kind if name in definition["required"] else f"{kind}, optional", meaning
+        if part and not described.get(part):
+            described[part] = f"{where}, `{below}`"
+            yield from _rows(definitions[part], definitions, where, described, f"{below}.")
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    (DOCS / "schema").mkdir(exist_ok=True)
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

@@ -3,7 +3,7 @@
 import click
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.documents import PRINTED, print_document
+from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.server.preflight import Preflight
 
@@ -25,9 +25,10 @@ def check(invocation: Invocation, *, as_json: bool) -> int:
         answer = check_answer.examined(invocation, preflight, gap=GAP_SECONDS)
     except TriageError as error:
         return _no_answer(invocation, error, as_json=as_json)
-    text = check_answer.as_json(answer) if as_json else check_answer.as_text(answer)
-    PRINTED.document = True
-    click.echo(text)
+    if as_json:
+        print_document(check_answer.document(answer))
+    else:
+        click.echo(check_answer.as_text(answer))
     return answer.verdict.level.exit_code
 
 

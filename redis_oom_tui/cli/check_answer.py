@@ -1,6 +1,5 @@
 """What `check` finds: two samples of the server, what they amount to, and how that is printed."""
 
-import json
 import re
 import time
 from collections.abc import Awaitable, Mapping
@@ -34,6 +33,7 @@ from redis_oom_tui.rules.verdict.facts import LONGER_SECONDS, STEP_SECONDS, call
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.server import CheckDocument
     from redis_oom_tui.models.snapshot import NodeView
     from redis_oom_tui.server.cluster.source import ClusterSource
     from redis_oom_tui.server.live import LiveServer
@@ -247,11 +247,10 @@ def as_text(answer: Answer) -> str:
     return "\n".join(_lines(answer))
 
 
-def as_json(answer: Answer) -> str:
+def document(answer: Answer) -> "CheckDocument":
     """The promised document."""
     snapshot = answer.snapshot
-    address = snapshot.server.address
-    return json.dumps(check_document(answer.verdict, address, snapshot, answer.findings, answer.unreturned))
+    return check_document(answer.verdict, snapshot.server.address, snapshot, answer.findings, answer.unreturned)
 
 
 def _keys(snapshot: Snapshot) -> str:

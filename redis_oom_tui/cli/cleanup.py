@@ -120,7 +120,7 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, json_wanted
     backup = _backup(given)
     result = asyncio.run(_clean(invocation, given, backup, yes=yes))
     if json_wanted:
-        print_document(as_json(result))
+        print_document(plan_document(result.plan, result.budget, result.consent, result.run, result.outcomes))
     else:
         click.echo(as_text(result, invocation, given, show_all=show_all))
     return _exit_code(result)
@@ -263,11 +263,6 @@ def _backup(given: dict[str, Any]) -> BackupChoice:
         max_total_bytes=parse_size(given["max_backup"]),
         keep_unsaved=not given["delete_unsaved"],
     )
-
-
-def as_json(result: _Result) -> dict[str, Any]:
-    """The plan, and the report where it ran."""
-    return plan_document(result.plan, result.budget, result.consent, result.run, result.outcomes)
 
 
 def as_text(result: _Result, invocation: Invocation, given: dict[str, Any], *, show_all: bool) -> str:

@@ -1,19 +1,24 @@
 """`config`: the configuration file, looked at without any server."""
 
-import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.files.config import default_path, example_text, load, problems
+from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import percent
 from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import TriageError
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.server import ConfigDocument
 
 
 @click.group()
@@ -33,8 +38,7 @@ def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: boo
     """
     path = file or invocation.config_path or default_path()
     if file is None and invocation.config_path is None and not path.exists():
-        document: dict[str, Any] = {"path": None, "problems": [], "notes": [], "profiles": []}
-        _say(document, [f"no configuration at {path}: the defaults hold"], as_json)
+        _say([f"no configuration at {path}: the defaults hold"], _document(None) if as_json else None)
         return 0
     found = list(problems(path))
     settings = Settings() if found else load(path).settings
@@ -42,8 +46,8 @@ def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: boo
         found += _unfetched(path, settings)
     notes = [] if found else _notes(settings)
     lines = found or [f"{path} is OK", *(_profile_line(profile) for profile in settings.profiles.values())]
-    document = {"path": str(path), "problems": found, "notes": notes, "profiles": sorted(settings.profiles)}
-    _say(document, [*lines, *(f"note: {note}" for note in notes)], as_json)
+    document = _document(path, found, notes, sorted(settings.profiles))
+    _say([*lines, *(f"note: {note}" for note in notes)], document if as_json else None)
     return 1 if found else 0
 
 
@@ -59,12 +63,23 @@ def example() -> None:
     click.echo(example_text(), nl=False)
 
 
-def _say(document: dict[str, Any], lines: list[str], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(document, indent=2))
+def _document(
+    path: Path | None, found: Sequence[str] = (), notes: Sequence[str] = (), profiles: Sequence[str] = ()
+) -> "ConfigDocument":
+    return {
+        "schema": SCHEMA,
+        "path": None if path is None else str(path),
+        "problems": list(found),
+        "notes": list(notes),
+        "profiles": list(profiles),
+    }
+
+
+def _say(lines: list[str], document: "ConfigDocument | None") -> None:
+    if document is not None:
+        print_document(document, indent=2)
     else:
-        for line in lines:
-            click.echo(line)
+        click.echo("\n".join(lines))
 
 
 def _profile_line(profile: Profile) -> str:

@@ -2,10 +2,15 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
+
+from redis_oom_tui.formatting import SCHEMA
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.terms import FailureDocument
 
 
 class Printed:
@@ -18,22 +23,27 @@ class Printed:
 PRINTED = Printed()
 
 
-def print_document(document: dict[str, Any], *, indent: int | None = None) -> None:
+def print_document(document: Mapping[str, object], *, indent: int | None = None) -> None:
     """Print the command's document."""
     PRINTED.document = True
     click.echo(json.dumps(document, indent=indent))
+
+
+def failure_document(sentence: str) -> "FailureDocument":
+    """What stands in place of a command's own document; `sentence` says why."""
+    return {"schema": SCHEMA, "verdict": "unknown", "reason": sentence, "error": sentence}
 
 
 def print_failure(given: Sequence[str], commands: Sequence[str], sentence: str) -> None:
     """What a script reads where a command given --json has failed before its document; nothing for the others."""
     if PRINTED.document or "--json" not in given or not any(word in commands for word in given):
         return
-    document: dict[str, Any] = {"verdict": "unknown", "reason": sentence, "error": sentence}
+    document: Mapping[str, object] = failure_document(sentence)
     if "hogs" in given:
         from redis_oom_tui.formatting.hogs import hogs_document
         from redis_oom_tui.models.scan import ScanState, ScanView
 
-        document |= hogs_document(ScanView(ScanState.FAILED, error=sentence))
+        document = {**document, **hogs_document(ScanView(ScanState.FAILED, error=sentence))}
     # Where standard output is what failed, stderr has said it.
     with contextlib.suppress(OSError, ValueError):
         print_document(document)

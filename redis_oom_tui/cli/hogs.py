@@ -1,7 +1,6 @@
 """`hogs`: the scan without a screen; the largest keys and patterns, in words, JSON or CSV."""
 
 import asyncio
-import json
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ import click
 from msgspec import Struct
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.documents import PRINTED
+from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, when_free
 from redis_oom_tui.cli.undo_command import database_args, line
@@ -105,14 +104,12 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
         # What took hours to find is told, even where it cannot be kept.
         keys = _first_rows(scan.view, wish)
         if wish.form == "json":
-            answer = as_json(scan.view, keys, comparison)
+            print_document(hogs_document(scan.view, keys, comparison))
         elif wish.form == "csv":
-            answer = as_csv(scan.view, keys, wish)
+            click.echo(as_csv(scan.view, keys, wish), nl=False)
         else:
             to_plan = _to_plan(scan.view, options, invocation.connection_args)
-            answer = as_text(scan.view, keys, comparison, wish, to_plan)
-        PRINTED.document = True
-        click.echo(answer, nl=False)
+            click.echo(as_text(scan.view, keys, comparison, wish, to_plan), nl=False)
     return _exit_code(scan.view)
 
 
@@ -239,11 +236,6 @@ def _first_rows(view: ScanView, wish: _Wish) -> list[KeyRow]:
         unsized = [row for row in rows if row.size is None][:_UNSIZED_SHOWN]
         rows = unsized + [row for row in rows if row not in unsized]
     return rows[: wish.top]
-
-
-def as_json(view: ScanView, keys: Sequence[KeyRow], comparison: Comparison | None) -> str:
-    """One document."""
-    return json.dumps(hogs_document(view, keys, comparison)) + "\n"
 
 
 def as_csv(view: ScanView, keys: Sequence[KeyRow], wish: _Wish) -> str:

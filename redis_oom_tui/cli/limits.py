@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -29,6 +29,9 @@ from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import Source
 from redis_oom_tui.rules.tuning import as_typed, check_value
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.server import ScanUsed
 
 EXIT_NOT_TAKEN = 1
 # A line to copy ends in shells' histories: it never holds what such a setting was.
@@ -117,17 +120,12 @@ def limits(
     how = _How(node, persist, yes, seconds, scan, _loaded(saved_scan, scan=scan))
     shown, results, found = asyncio.run(_limits(invocation, asked, how))
     if json_wanted:
-        print_document(as_json(shown, results, found))
+        print_document(limits_document(shown, results, _scan_fields(found)))
     elif asked:
         click.echo("\n".join([*result_lines(results), *_back(results, how, invocation.connection_args)]))
     else:
         click.echo(as_text(shown, found))
     return 0 if len(results) == len(asked) and all(result.took for result in results) else EXIT_NOT_TAKEN
-
-
-def as_json(shown: Limits, results: Sequence[ChangeResult], found: PolicyScan | None) -> dict[str, Any]:
-    """How the server reacts when full, what was changed, and the scan that this goes by."""
-    return limits_document(shown, results) | {"scan": _scan_fields(found)}
 
 
 def as_text(shown: Limits, found: PolicyScan | None) -> str:
@@ -318,7 +316,7 @@ def _age_line(found: PolicyScan) -> str:
     return "; ".join((f"Bytes and patterns: from a scan of {reach} {keys} keys{seen}, {age}", *found.notes)) + "."
 
 
-def _scan_fields(found: PolicyScan | None) -> dict[str, Any] | None:
+def _scan_fields(found: PolicyScan | None) -> "ScanUsed | None":
     """The same for JSON."""
     if found is None:
         return None

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("redis_oom_tui.cli.replay", "Replay a session recorded with --record."),
     "demo": ("redis_oom_tui.cli.demo", "Open the screen on a built-in demo server."),
     "config": ("redis_oom_tui.cli.config", "Check the configuration file."),
+    "schema": ("redis_oom_tui.cli.schema", "Print the JSON Schema of a command's --json."),
     "completion": ("redis_oom_tui.cli.completion", "Complete commands and options in bash, zsh or fish."),
 }
 
@@ -41,7 +42,7 @@ EXIT_INTERRUPTED = 130
 # For these, 1 and 2 already mean a server in trouble: a wrong option must not page anybody, nor a defect of ours.
 _MONITORS = frozenset({"check", "watch"})
 # These speak to no server, and must work where the configuration file is broken.
-_WITHOUT_SERVER = frozenset({"completion", "config", "demo", "replay"})
+_WITHOUT_SERVER = frozenset({"completion", "config", "demo", "replay", "schema"})
 
 
 class _Commands(click.Group):

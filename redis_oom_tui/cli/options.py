@@ -181,6 +181,7 @@ _ALONE = {
     "demo": "it starts a server of its own",
     "replay": "it shows a recording, and asks no server",
     "config": "it asks no server",
+    "schema": "it asks no server",
     "completion": "it asks no server",
 }
 # Options that change what a command does or where it does it, with the commands that go by them. Elsewhere they would

@@ -5,14 +5,13 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, confirm, require
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.documents import print_document
+from redis_oom_tui.cli.documents import failure_document, print_document
 from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head
@@ -44,11 +43,11 @@ def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: boo
     if ended is None:
         click.echo("Nothing was restored.", err=True)
         if json_wanted:
-            print_document({"error": "Nothing was restored: it was not confirmed."})
+            print_document(failure_document("Nothing was restored: it was not confirmed."))
         return EXIT_DECLINED
     report, stopped = ended
     if json_wanted:
-        print_document(as_json(report))
+        print_document(restore_document(report))
     else:
         click.echo(as_text(report, invocation.connection_args))
     if report.complete:
@@ -91,13 +90,8 @@ def _question(head: Backup, inspection: BackupInspection, address: str, snapshot
     return [*lines, f"{alone} is left unchanged."]
 
 
-def as_json(report: RestoreReport) -> dict[str, Any]:
-    """What came of it."""
-    return restore_document(report)
-
-
 def as_text(report: RestoreReport, connection_args: Sequence[str]) -> str:
-    """The same for people, with the line that goes on with it."""
+    """What came of it for people, with the line that goes on with it."""
     lines = [str(report.ended)]
     if report.left_out:
         lines.append("Deleted without a copy:")

@@ -1,9 +1,9 @@
 """What `check` says as JSON (names and units are a promise, what is not known is null); a cluster's nodes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from redis_oom_tui.formatting import pattern_text, sizes
+from redis_oom_tui.formatting import SCHEMA, pattern_text, sizes
 from redis_oom_tui.formatting.columns import Column, row_document, text_table
 from redis_oom_tui.formatting.sanitize import glob_text, safe_text
 from redis_oom_tui.formatting.server import doubt_fields, limit_text
@@ -11,6 +11,15 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.server import (
+        CheckDocument,
+        FindingFields,
+        MemoryFields,
+        NodeFields,
+        ServerFields,
+    )
 
 AUDIT_UNREAD = "The audit log cannot be read: whether a setting was to go back by itself and did not is not known."
 """The note where `unreturned` is null."""
@@ -132,7 +141,7 @@ def node_lines(cluster: ClusterView, shown: int = _SHOWN) -> list[str]:
     return [*lines, f"and {sizes.count(more)} more nodes, each better off than these"] if more > 0 else lines
 
 
-def node_documents(cluster: ClusterView) -> list[dict[str, Any]]:
+def node_documents(cluster: ClusterView) -> "list[NodeFields]":
     """Every node, worst first: sizes in bytes, null for what is not known."""
     return [row_document(view, NODE_COLUMNS) for view in cluster.nodes]
 
@@ -143,10 +152,11 @@ def check_document(
     snapshot: Snapshot | None = None,
     findings: tuple[Finding, ...] = (),
     unreturned: tuple[str, ...] | None = (),
-) -> dict[str, Any]:
+) -> "CheckDocument":
     """What `check --json` prints; without a snapshot every figure is null, and so is what was not looked at."""
     counters = None if snapshot is None else snapshot.counters
     return {
+        "schema": SCHEMA,
         "verdict": verdict.level.value,
         "reason": verdict.reason,
         "rule": verdict.rule,
@@ -171,7 +181,7 @@ def check_document(
     }
 
 
-def server_fields(address: Address, snapshot: Snapshot | None) -> dict[str, Any]:
+def server_fields(address: Address, snapshot: Snapshot | None) -> "ServerFields":
     """Who it is; only the address where nobody answered."""
     server = None if snapshot is None else snapshot.server
     return {
@@ -186,7 +196,7 @@ def server_fields(address: Address, snapshot: Snapshot | None) -> dict[str, Any]
     }
 
 
-def memory_fields(memory: Memory | None) -> dict[str, Any]:
+def memory_fields(memory: Memory | None) -> "MemoryFields":
     """Sizes in bytes; `pressure` is the share of maxmemory in use as the server counts it.
 
     `limit_source` tells a limit that is not set (`server`) from one that is not reported (`not_reported`), and one that
@@ -207,7 +217,7 @@ def memory_fields(memory: Memory | None) -> dict[str, Any]:
     }
 
 
-def finding_fields(finding: Finding) -> dict[str, Any]:
+def finding_fields(finding: Finding) -> "FindingFields":
     """One finding; `saves_bytes` is the middle of its range, which stands beside it."""
     saves = finding.saves_bytes
     lever = finding.lever

@@ -60,8 +60,8 @@ class Column(Struct, Generic[Row_contra], frozen=True):
         return self.cell(row) if self.words is None else self.words(row)
 
 
-def row_document(row: R, columns: Iterable[Column[R]], names: Sequence[str] | None = None) -> dict[str, Any]:
-    """The row as a JSON object: all that its columns bring, or the members of these names, in this order."""
+def row_document(row: R, columns: Iterable[Column[R]], names: Sequence[str] | None = None) -> Any:
+    """The row as a JSON object, a dict: all that its columns bring, or the members of these names, in this order."""
     found = {name: value for column in columns for name, value in column.fields.items()}
     return {name: found[name](row) for name in (found if names is None else names)}
 

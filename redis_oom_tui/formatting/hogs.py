@@ -6,9 +6,9 @@ The names and units of the documents are a promise; what is not known is null.
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting import SCHEMA, pattern_text
 from redis_oom_tui.formatting.columns import KEY_CSV, field_names, key_columns, row_document, text_table
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import PATTERN_CSV, interval_fields, pattern_columns
@@ -16,6 +16,9 @@ from redis_oom_tui.formatting.sanitize import key_fields, safe_text
 from redis_oom_tui.formatting.sizes import ago, count, duration, known_bytes, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.keys import ComparisonFields, HogsDocument, HogsPattern, PatternChangeFields
 
 _NAME = 200
 _KEYS = key_columns()
@@ -136,10 +139,11 @@ def _reach(view: ScanView) -> str:
 
 def hogs_document(
     view: ScanView, keys: Sequence[KeyRow] | None = None, comparison: Comparison | None = None
-) -> dict[str, Any]:
+) -> "HogsDocument":
     """What `hogs --json` prints; `keys` are the rows to print where they are not the view's own."""
     nothing = not view.scanned_keys and view.state is ScanState.FAILED
-    found: dict[str, Any] = {
+    found: HogsDocument = {
+        "schema": SCHEMA,
         "scanned_keys": view.scanned_keys,
         "total_keys": view.total_keys,
         "complete": view.complete,
@@ -180,14 +184,14 @@ def _kind(types: Iterable[str], held: int, keys: int, view: ScanView) -> str:
     return kind_of_sum(types, known_bytes(held, keys), view).value
 
 
-def pattern_documents(view: ScanView) -> list[dict[str, Any]]:
+def pattern_documents(view: ScanView) -> "list[HogsPattern]":
     """All patterns of a scan, each with how many of the scanned keys its glob takes at least."""
     taken = pattern_text.keys_of_globs(view.patterns)
     columns = pattern_columns(ttls_told=view.ttls_told, exact=not view.scanned_keys or all_exact(view))
     return [row_document(row, columns) | {"match_keys": keys} for row, keys in zip(view.patterns, taken, strict=True)]
 
 
-def comparison_document(comparison: Comparison) -> dict[str, Any]:
+def comparison_document(comparison: Comparison) -> "ComparisonFields":
     """What changed between two scans."""
     return {
         "before_unix_seconds": comparison.before_at,
@@ -210,7 +214,7 @@ def patterns_csv(rows: Sequence[PatternRow], *, ttls_told: bool = True) -> str:
     return _csv(PATTERN_CSV, [row_document(row, columns, PATTERN_CSV) for row in rows])
 
 
-def _change(change: PatternChange) -> dict[str, Any]:
+def _change(change: PatternChange) -> "PatternChangeFields":
     return {
         "pattern": key_fields(change.pattern)[0],
         "db": change.db,

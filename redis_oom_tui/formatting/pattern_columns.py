@@ -1,13 +1,16 @@
 """The columns of patterns."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting import pattern_text, sizes
 from redis_oom_tui.formatting.columns import Column, name_text, share_text
 from redis_oom_tui.formatting.sanitize import glob_text, key_fields, safe_text
 from redis_oom_tui.models.keys import SizeKind
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval, PatternRow
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.keys import IntervalFields
 
 
 def pattern_columns(
@@ -135,7 +138,7 @@ def _whole(row: PatternRow, _: int) -> str:
     return f"{sizes.short_size(round(whole.value))} +-{min(999, round(off * 100))}%"
 
 
-def interval_fields(interval: Interval | None) -> dict[str, int] | None:
+def interval_fields(interval: Interval | None) -> "IntervalFields | None":
     """An estimate with its range, for JSON."""
     if interval is None:
         return None

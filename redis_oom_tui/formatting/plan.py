@@ -1,13 +1,23 @@
 """What `cleanup` and `restore` print of keys, and their JSON documents: a promise, in which the unknown is null."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.columns import exact_name, key_columns, row_document, text_table
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes
 from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.keys import (
+        BudgetFields,
+        CleanupDocument,
+        PlannedKeyFields,
+        RestoreDocument,
+        RunFields,
+    )
 
 _KEYS = key_columns()
 _SHOWN = 20
@@ -19,10 +29,11 @@ _KEY_FIELDS = (
 
 def plan_document(
     plan: Plan, budget: Budget, consent: Iterable[str], run: RunView | None, outcomes: Iterable[KeyOutcome]
-) -> dict[str, Any]:
+) -> "CleanupDocument":
     """What `cleanup --json` prints: the plan, and the report where it ran."""
     came_to = {outcome.id: outcome for outcome in outcomes}
     return {
+        "schema": SCHEMA,
         "plan": {
             "hash": plan.hash,
             "server": plan.server,
@@ -49,7 +60,7 @@ def plan_document(
     }
 
 
-def _budget_fields(budget: Budget) -> dict[str, Any]:
+def _budget_fields(budget: Budget) -> "BudgetFields":
     return {
         "target": budget.target,
         "needed_bytes": budget.needed_bytes,
@@ -63,15 +74,16 @@ def _budget_fields(budget: Budget) -> dict[str, Any]:
     }
 
 
-def planned_fields(key: PlannedKey, outcome: KeyOutcome | None = None) -> dict[str, Any]:
+def planned_fields(key: PlannedKey, outcome: KeyOutcome | None = None) -> "PlannedKeyFields":
     """A key of a plan, with what became of it where the plan ran."""
-    fields = row_document(key, _KEYS, _KEY_FIELDS)
+    fields: PlannedKeyFields = row_document(key, _KEYS, _KEY_FIELDS)
     if outcome is not None:
-        fields |= {"outcome": outcome.outcome.value, "detail": safe_text(outcome.detail) or None}
+        fields["outcome"] = outcome.outcome.value
+        fields["detail"] = safe_text(outcome.detail) or None
     return fields
 
 
-def run_fields(run: RunView) -> dict[str, Any]:
+def run_fields(run: RunView) -> "RunFields":
     """The report of a run."""
     return {
         "ok": run.complete,
@@ -86,9 +98,10 @@ def run_fields(run: RunView) -> dict[str, Any]:
     }
 
 
-def restore_document(report: RestoreReport) -> dict[str, Any]:
+def restore_document(report: RestoreReport) -> "RestoreDocument":
     """What `restore --json` prints."""
     return {
+        "schema": SCHEMA,
         "ok": report.complete,
         "sentence": report.ended,
         "path": report.path,

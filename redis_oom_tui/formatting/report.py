@@ -4,9 +4,9 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting import SCHEMA, pattern_text
 from redis_oom_tui.formatting.check import NODE_COLUMNS, finding_fields, memory_fields, node_documents, server_fields
 from redis_oom_tui.formatting.columns import Column, key_columns, row_document
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
@@ -20,6 +20,15 @@ from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, Snapshot
 from redis_oom_tui.models.trend import Episode, Forecast, IncidentReport, Trend
 from redis_oom_tui.models.verdict import Finding, Remedy
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.server import (
+        ActionFields,
+        EpisodeFields,
+        ReportDocument,
+        ReportScan,
+        StateFields,
+    )
 
 R = TypeVar("R")
 _ROWS = 15
@@ -237,9 +246,10 @@ def _result(entry: AuditEntry, *, names: bool, overdue: bool) -> str:
     return "; ".join(part for part in (words, counts, change, late) if part)
 
 
-def document(report: IncidentReport) -> dict[str, Any]:
+def document(report: IncidentReport) -> "ReportDocument":
     """The report as one JSON document; what is not known is null, times are Unix seconds."""
     return {
+        "schema": SCHEMA,
         "made_at_unix_seconds": report.made_at,
         "server": server_fields(report.last.server.address, report.last),
         "verdict": {
@@ -257,14 +267,13 @@ def document(report: IncidentReport) -> dict[str, Any]:
         "values_read": report.values_read,
         "scan": None if report.scan is None else _scan_fields(report.scan, names=report.names),
         "actions": [
-            {**_action_fields(entry, names=report.names), "overdue": entry.id in report.overdue}
-            for entry in report.actions
+            _action_fields(entry, names=report.names, overdue=entry.id in report.overdue) for entry in report.actions
         ],
         "actions_skipped": report.actions_skipped,
     }
 
 
-def _scan_fields(scan: ScanView, *, names: bool) -> dict[str, Any]:
+def _scan_fields(scan: ScanView, *, names: bool) -> "ReportScan":
     return {
         "complete": scan.complete,
         "scanned_keys": scan.scanned_keys,
@@ -280,7 +289,7 @@ def _scan_fields(scan: ScanView, *, names: bool) -> dict[str, Any]:
     }
 
 
-def _state(snapshot: Snapshot) -> dict[str, Any]:
+def _state(snapshot: Snapshot) -> "StateFields":
     return {
         "at_unix_seconds": snapshot.taken_at,
         "memory": memory_fields(snapshot.memory),
@@ -291,7 +300,7 @@ def _state(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _episode_fields(episode: Episode) -> dict[str, Any]:
+def _episode_fields(episode: Episode) -> "EpisodeFields":
     return {
         "began_unix_seconds": episode.began,
         "ended_unix_seconds": episode.ended,
@@ -303,7 +312,7 @@ def _episode_fields(episode: Episode) -> dict[str, Any]:
     }
 
 
-def _action_fields(entry: AuditEntry, *, names: bool) -> dict[str, Any]:
+def _action_fields(entry: AuditEntry, *, names: bool, overdue: bool) -> "ActionFields":
     return {
         "at_unix_seconds": entry.at,
         "ended_unix_seconds": entry.ended,
@@ -314,6 +323,7 @@ def _action_fields(entry: AuditEntry, *, names: bool) -> dict[str, Any]:
         "result": entry.result if names else None,
         "ok": entry.ok,
         "counts": dict(entry.counts),
+        "overdue": overdue,
     }
 
 

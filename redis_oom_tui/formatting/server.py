@@ -1,7 +1,12 @@
 """A server in words: who it says it is, its limit (set, not set, not reported or stated), and what is doubtful."""
 
+from typing import TYPE_CHECKING
+
 from redis_oom_tui.formatting.sizes import percent_beside, share_of, size
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.server import DoubtFields
 
 # What does not count towards the limit is worth a word from this share of used_memory on.
 _NOTICEABLE = 0.01
@@ -65,7 +70,7 @@ def doubt_lines(snapshot: Snapshot, most: int) -> list[str]:
     return [*lines, f"and {more} more: --json names them"] if more > 0 else lines
 
 
-def doubt_fields(snapshot: Snapshot) -> list[dict[str, str]]:
+def doubt_fields(snapshot: Snapshot) -> "list[DoubtFields]":
     """The figures of INFO that count as unknown, each with the reason."""
     return [{"field": doubt.field, "reason": doubt.reason} for doubt in snapshot.doubts]
 

@@ -1,13 +1,17 @@
 """Settings and limits in words, and what `limits` prints for people and as JSON; there, what is not known is null."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys, size
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView
-from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.server import LimitsDocument, PolicyFields, ScanUsed, SettingChangeFields
 
 _NAMED = 5
 _TO_SCAN = "Bytes and patterns that go first are not known: limits --scan checks some keys for them."
@@ -87,9 +91,12 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {count(more)} more" if more > 0 else "")
 
 
-def limits_document(limits: Limits, results: Iterable[ChangeResult]) -> dict[str, Any]:
-    """What `limits --json` prints: how the server reacts when full, and what was changed."""
+def limits_document(
+    limits: Limits, results: Iterable[ChangeResult], scan: "ScanUsed | None" = None
+) -> "LimitsDocument":
+    """What `limits --json` prints: how the server reacts when full, what was changed, and the scan this goes by."""
     return {
+        "schema": SCHEMA,
         "node": limits.node or None,
         "maxmemory_bytes": limits.maxmemory_bytes,
         "limit_source": limits.limit_source.value,
@@ -109,10 +116,11 @@ def limits_document(limits: Limits, results: Iterable[ChangeResult]) -> dict[str
         "refused": limits.refused,
         "unreturned": list(limits.unreturned),
         "changes": [result_fields(result) for result in results],
+        "scan": scan,
     }
 
 
-def _policy_fields(view: PolicyView) -> dict[str, Any]:
+def _policy_fields(view: PolicyView) -> "PolicyFields":
     return {
         "name": view.name,
         "current": view.current,
@@ -128,21 +136,15 @@ def _policy_fields(view: PolicyView) -> dict[str, Any]:
     }
 
 
-def change_fields(change: Change) -> dict[str, Any]:
-    """A change before it is made."""
+def result_fields(result: ChangeResult) -> "SettingChangeFields":
+    """A change that was tried."""
+    change = result.change
     return {
         "name": change.name,
         "old": change.old,
         "new": change.new,
         "consequence": change.consequence,
         "warnings": list(change.warnings),
-    }
-
-
-def result_fields(result: ChangeResult) -> dict[str, Any]:
-    """A change that was tried."""
-    return {
-        **change_fields(result.change),
         "took": result.took,
         "now": result.now,
         "detail": result.detail or None,

@@ -3,16 +3,21 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.check import memory_fields, server_fields
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import share_of_limit
 from redis_oom_tui.formatting.sizes import count, duration, full_in, size
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.alert import Event, EventKind, Figures, Silence
+from redis_oom_tui.models.alert import Event, EventKind, Silence
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.models.verdict import Level, Verdict
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.watch import EventLine, TickLine
 
 # syslog's numbers, which journald reads off the start of a line written to it.
 _PRIORITY = {Level.OK: 6, Level.WARNING: 4, Level.CRITICAL: 2, Level.OOM: 2, Level.UNKNOWN: 3}
@@ -59,11 +64,12 @@ def event_line(event: Event) -> str:
 
 def tick_object(
     snapshot: Snapshot, verdict: Verdict, rates: Rates, forecast: Forecast | None = None, *, alert: Level
-) -> dict[str, object]:
+) -> "TickLine":
     """One look, for machines: the fields of `check --json`, with what happened since the last one."""
     address, counters = snapshot.server.address, snapshot.counters
     soonest, latest = (forecast and forecast.seconds_to_limit) or (None, None)
     return {
+        "schema": SCHEMA,
         "type": "tick",
         "at": iso(snapshot.taken_at),
         "verdict": verdict.level.value,
@@ -90,9 +96,10 @@ def tick_object(
     }
 
 
-def silence_object(silence: Silence, waiting: float, *, address: Address, alert: Level) -> dict[str, object]:
+def silence_object(silence: Silence, waiting: float, *, address: Address, alert: Level) -> "TickLine":
     """A tick without an answer, for machines."""
     return {
+        "schema": SCHEMA,
         "type": "tick",
         "at": iso(silence.at),
         "verdict": Level.UNKNOWN.value,
@@ -105,9 +112,11 @@ def silence_object(silence: Silence, waiting: float, *, address: Address, alert:
     }
 
 
-def event_object(event: Event) -> dict[str, object]:
+def event_object(event: Event) -> "EventLine":
     """An event, for machines and hooks."""
+    figures = event.figures
     return {
+        "schema": SCHEMA,
         "type": "event",
         "number": event.number,
         "event": event.kind.value,
@@ -118,13 +127,6 @@ def event_object(event: Event) -> dict[str, object]:
         "rule": event.rule,
         "reason": safe_text(event.reason),
         "lasted_seconds": event.lasted_seconds,
-        **figures_object(event.figures),
-    }
-
-
-def figures_object(figures: Figures) -> dict[str, object]:
-    """The numbers of an event by their names."""
-    return {
         "used_bytes": figures.used_bytes,
         "maxmemory_bytes": figures.maxmemory_bytes,
         "limit_source": figures.limit_source.value,
@@ -142,7 +144,7 @@ def missing_line(lines: int) -> str:
 
 def missing_object(lines: int) -> str:
     """The same for machines, as a whole line."""
-    return json_line({"type": "missing", "lines": lines}) + "\n"
+    return json_line({"schema": SCHEMA, "type": "missing", "lines": lines}) + "\n"
 
 
 def event_title(event: Event) -> str:

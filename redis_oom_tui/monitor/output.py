@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct, field
 
+from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.watch_lines import (
     event_line,
@@ -127,10 +128,16 @@ class JsonLines:
 
     def note(self, note: Note) -> None:
         """Anything else, with its figures."""
-        start = {"type": note.kind, "at": iso(note.at), "level": note.level.value, "text": safe_text(note.text)}
+        start = {
+            "schema": SCHEMA,
+            "type": note.kind,
+            "at": iso(note.at),
+            "level": note.level.value,
+            "text": safe_text(note.text),
+        }
         self._write({**start, **note.figures})
 
-    def _write(self, value: dict[str, object]) -> None:
+    def _write(self, value: Mapping[str, object]) -> None:
         self._stream.write(json_line(value) + "\n")
 
 

@@ -3,19 +3,29 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from redis_oom_tui.cli.main import main
-from redis_oom_tui.formatting import watch_lines
 from redis_oom_tui.formatting.check import check_document
+from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
+from redis_oom_tui.formatting.report import document as report_document
+from redis_oom_tui.formatting.settings import limits_document
+from redis_oom_tui.formatting.watch_lines import json_line, missing_object, silence_object, tick_object
+from redis_oom_tui.models.action import Limits
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
+from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import ClusterNode, ClusterView, Doubt, Memory, NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.trend import Rates
+from redis_oom_tui.models.trend import IncidentReport, Rates
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
+from redis_oom_tui.monitor.output import JsonLines, Note
+from tests.support.documents import ROOT
 from tests.support.servers import RunningServer
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -35,15 +45,47 @@ def fields(value: Any, path: str = "") -> Iterator[str]:
             yield from fields(member, f"{path}.{name}")
 
 
+def described(definition: dict[str, Any], definitions: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The same of a schema."""
+    if "$ref" in definition:
+        definition = definitions[definition["$ref"].rpartition("/")[2]]
+    for option in definition.get("anyOf", ()):
+        yield from described(option, definitions, path)
+    if "items" in definition:
+        yield from described(definition["items"], definitions, f"{path}[]")
+    for name, member in definition.get("properties", {}).items():
+        yield f"{path}.{name}".lstrip(".")
+        yield from described(member, definitions, f"{path}.{name}")
+
+
+def closed(schema: dict[str, Any]) -> Draft202012Validator:
+    """The schema, which here allows no member that it does not describe."""
+    for name, definition in schema["$defs"].items():
+        # Each note of a watch has figures of its own.
+        definition.setdefault("additionalProperties", name == "NoteLine")
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+VALIDATORS = {name: closed(json_schema(name)) for name in DOCUMENTS}
+
+
+def checked(command: str, document: Any) -> Iterator[str]:
+    """The fields of a document that its schema describes exactly."""
+    fault = best_match(VALIDATORS[command].iter_errors(document))
+    assert fault is None, f"{fault.json_path}: {fault.message}"
+    return fields(document)
+
+
 def documents(server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> dict[str, set[str]]:
-    """Of each command, the fields that it prints here."""
+    """Of each command, the fields that it prints here; each document is held against its schema."""
     found: dict[str, set[str]] = {}
 
     def run(name: str, *words: str, where: tuple[str, ...] = ("-s", server.socket_path)) -> None:
         with pytest.raises(SystemExit):
             main([*where, *words])
         out = capsys.readouterr().out
-        printed = out.splitlines()[0].split(",") if "--csv" in words else fields(json.loads(out))
+        printed = out.splitlines()[0].split(",") if "--csv" in words else checked(words[0], json.loads(out))
         found.setdefault(name, set()).update(printed)
 
     scan, backup = str(tmp_path / "scan"), str(tmp_path / "backup")
@@ -51,14 +93,17 @@ def documents(server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_pat
     with server.client() as client:
         client.set("user:9", b"v" * 5000)
     run("hogs", "hogs", "--json", "--compare", scan, "--idle")
+    run("hogs", "hogs", "--json", "--sample", "20")
     run("hogs --csv", "hogs", "--csv")
     run("hogs --patterns --csv", "hogs", "--csv", "--patterns")
-    run("check", "check", "--json")
     run("limits", "limits", "--json", "--saved-scan", scan, "--set", "maxmemory-samples=6", "--yes")
     run("cleanup", "cleanup", "--json", "--match", "user:*")
     run("cleanup", "cleanup", "--json", "--match", "user:1*", "--yes", "--backup", backup)
     run("restore", "restore", "--json", "--yes", backup)
     run("report", "report", "--json")
+    with server.client() as client:
+        client.config_set("maxmemory", 1)
+    run("check", "check", "--json")
     (tmp_path / "good.toml").write_text("", encoding="utf-8")
     run("config check", "config", "check", str(tmp_path / "good.toml"), "--json", where=())
     run("failure", "hogs", "--json", where=("-s", str(tmp_path / "none")))
@@ -75,12 +120,22 @@ def pure_documents() -> dict[str, set[str]]:
         0.0, 0.0, Server("redis", "7", "master", address), Memory(5, 10), doubts=(Doubt("used_memory", "is missing"),)
     )
     cluster = ClusterView((NodeView(node, snapshot, verdict), NodeView(node)))
-    event = Event(1, EventKind.OOM, 0.0, "a:1", Level.OOM, Level.OK, "full")
+    change = Change("hz", "10", "20")
+    by_node = ChangeResult(change, took=True, now="20", nodes=(NodeResult("a:1", took=True, old="10", now="20"),))
+    lines: list[str] = []
+    writer = JsonLines(SimpleNamespace(write=lines.append), address=address)
+    writer.event(Event(1, EventKind.OOM, 0.0, "a:1", Level.OOM, Level.OK, "full"))
+    for kind in ("hook", "cleanup", "scan", "server", "metrics", "failed", "end"):
+        writer.note(Note(kind, "text", 0.0, figures={"more": 1}))
+    lines += [missing_object(3), json_line(silence_object(Silence(0, 0, "x"), 1.0, address=address, alert=Level.OK))]
+    lines.append(json_line(tick_object(snapshot, verdict, Rates(), alert=Level.OK)))
+    told = [set(checked("watch", json.loads(line))) - {"more"} for line in lines]
+    report = IncidentReport(0.0, snapshot, replace(snapshot, fleet=cluster), verdict, (), findings)
     return {
-        "check -c": set(fields(check_document(verdict, address, replace(snapshot, fleet=cluster), findings))),
-        "watch": set(fields(watch_lines.tick_object(snapshot, verdict, Rates(), alert=Level.OK)))
-        | set(fields(watch_lines.silence_object(Silence(0, 0, "x"), 1.0, address=address, alert=Level.OK)))
-        | set(fields(watch_lines.event_object(event))),
+        "check -c": set(checked("check", check_document(verdict, address, replace(snapshot, fleet=cluster), findings))),
+        "limits -c": set(checked("limits", limits_document(Limits(None, "noeviction"), [by_node]))),
+        "report -c": set(checked("report", report_document(report))),
+        "watch": set().union(*told),
     }
 
 
@@ -98,7 +153,50 @@ def full(valkey: RunningServer) -> RunningServer:
     return valkey
 
 
-def test_no_field_goes(full: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_every_document_is_as_its_schema_says_and_no_field_goes(
+    full: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     printed = documents(full, capsys, tmp_path) | pure_documents()
     gone = {name: sorted(set(promised) - printed[name]) for name, promised in PROMISED.items()}
     assert not {name: missing for name, missing in gone.items() if missing}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("check",), ("limits",), ("report",), ("cleanup",), ("cleanup", "--match", "a"), ("restore", "nowhere")),
+        *(("watch", "--warn", "99", "--crit", "1"), ("config", "check", "nowhere")),
+    ],
+    ids=" ".join,
+)
+def test_a_failure_is_as_its_schema_says(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["-s", str(tmp_path / "none")] * (words[0] != "config") + [*words, "--json"])
+    assert set(checked(words[0], json.loads(capsys.readouterr().out))) >= {"schema", "verdict", "reason"}
+
+
+@pytest.mark.parametrize("command", DOCUMENTS)
+def test_every_field_of_a_schema_is_promised(command: str) -> None:
+    schema = json_schema(command)
+    promised = {field for name in (spelled(command), f"{command} -c", "failure") for field in PROMISED.get(name, ())}
+    assert sorted(set(described(schema, schema["$defs"])) - promised) == []
+
+
+def test_every_field_of_a_schema_says_what_it_means() -> None:
+    definitions = {name: each for command in DOCUMENTS for name, each in json_schema(command)["$defs"].items()}
+    members = [(name, *member) for name, each in definitions.items() for member in each["properties"].items()]
+    assert len(members) > 250
+    assert [(name, field) for name, field, member in members if not member.get("description")] == []
+
+
+def test_the_command_prints_what_the_folder_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in DOCUMENTS:
+        with pytest.raises(SystemExit) as ended:
+            main(["schema", command])
+        assert ended.value.code == 0
+        assert capsys.readouterr().out == (ROOT / "docs" / "schema" / f"{command}.json").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["schema"])
+    assert capsys.readouterr().out.split() == list(DOCUMENTS)

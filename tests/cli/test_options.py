@@ -13,7 +13,7 @@ from tests.support.servers import RunningServer
 pytestmark = pytest.mark.usefixtures("home")
 
 SERVER = ("check", "hogs", "limits", "cleanup", "restore", "watch", "report")
-OWN = ("demo", "replay", "config", "completion")
+OWN = ("demo", "replay", "config", "schema", "completion")
 # What a command needs beside the option, so that nothing else is wrong with the line.
 BESIDE = {
     "cleanup": ("--match", "a"),

@@ -6,7 +6,6 @@ import click
 from prometheus_client import CollectorRegistry
 
 from redis_oom_tui.cli.watch import watch
-from redis_oom_tui.formatting.watch_lines import event_object
 from redis_oom_tui.models.alert import Event, EventKind
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
@@ -31,10 +30,6 @@ def table(header: str) -> set[str]:
 
 def test_every_event_is_in_the_table() -> None:
     assert table("| `event` |") == {kind.value for kind in EventKind}
-
-
-def test_every_field_of_an_event_is_in_the_table() -> None:
-    assert table("| Field of an event |") == set(event_object(EVENT)) - {"type"}
 
 
 def test_the_variables_of_a_command_are_those_named() -> None:

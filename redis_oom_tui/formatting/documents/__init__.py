@@ -1,0 +1,49 @@
+"""The JSON documents, described once: the builders are checked against these types, and the schemas come from them.
+
+Nothing of this is imported where a document is printed: `check` must start fast.
+"""
+
+from typing import Any
+
+import msgspec
+
+from redis_oom_tui.formatting.documents import keys, server, terms, watch
+from redis_oom_tui.formatting.documents.keys import CleanupDocument, HogsDocument, RestoreDocument
+from redis_oom_tui.formatting.documents.server import CheckDocument, ConfigDocument, LimitsDocument, ReportDocument
+from redis_oom_tui.formatting.documents.terms import FailureDocument
+from redis_oom_tui.formatting.documents.watch import EventLine, MissingLine, NoteLine, TickLine
+
+DOCUMENTS: dict[str, tuple[type, ...]] = {
+    "check": (CheckDocument, FailureDocument),
+    "hogs": (HogsDocument,),
+    "limits": (LimitsDocument, FailureDocument),
+    "cleanup": (CleanupDocument, FailureDocument),
+    "restore": (RestoreDocument, FailureDocument),
+    "watch": (TickLine, EventLine, NoteLine, MissingLine, FailureDocument),
+    "report": (ReportDocument, FailureDocument),
+    "config": (ConfigDocument, FailureDocument),
+}
+"""Of each command, the documents that it may print; `config` stands for `config check`."""
+
+
+def json_schema(command: str) -> dict[str, Any]:
+    """The JSON Schema of what the command prints with --json; of `watch`, of each line."""
+    references, definitions = msgspec.json.schema_components(DOCUMENTS[command], ref_template="#/$defs/{name}")
+    # msgspec sorts names; here they stand as they are declared, and so as they are printed.
+    kinds = {**vars(terms), **vars(server), **vars(keys), **vars(watch)}
+    for name, definition in definitions.items():
+        order = list(kinds[name].__annotations__)
+        definition["properties"] = {field: definition["properties"][field] for field in order}
+        definition["required"] = sorted(definition["required"], key=order.index)
+    what = "each line of `watch --json`" if command == "watch" else f"`{spelled(command)} --json`"
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"redis-oom-tui: {what}",
+        "anyOf": list(references),
+        "$defs": definitions,
+    }
+
+
+def spelled(command: str) -> str:
+    """The command as it is typed."""
+    return "config check" if command == "config" else command

@@ -1,0 +1,89 @@
+"""The lines of `watch --json`; an event is also what a hook is given."""
+
+from typing import Annotated, NotRequired, TypedDict
+
+from msgspec import Meta
+
+from redis_oom_tui.formatting.documents.server import MemoryFields, ServerFields
+from redis_oom_tui.formatting.documents.terms import Document, LevelName, PolicyName, Share, SourceName, says
+from redis_oom_tui.models.alert import EventKind
+
+_EventName = Annotated[str, Meta(extra_json_schema={"enum": [kind.value for kind in EventKind]})]
+
+
+class WatchLine(Document):
+    """What every line of `watch` has."""
+
+    at: Annotated[str, says("when, in UTC (ISO 8601)")]
+
+
+class SinceLast(TypedDict):
+    """What happened since the poll before."""
+
+    seconds: Annotated[float, says("how long ago that was")]
+    refused_writes: Annotated[int | None, says("writes refused")]
+    refused_by_command: Annotated[dict[str, int], says("the same by command")]
+    evicted_keys: Annotated[int | None, says("keys evicted")]
+    growth_bytes: Annotated[int | None, says("what used_memory grew by")]
+    restarted: Annotated[bool, says("whether the server was restarted")]
+
+
+class TickLine(WatchLine):
+    """A poll. One without an answer has the verdict `unknown` and `silent_seconds`, but no counts."""
+
+    type: Annotated[str, says("a poll"), Meta(extra_json_schema={"const": "tick"})]
+    verdict: Annotated[LevelName, says("the verdict of this poll")]
+    rule: Annotated[str, says("the name of the rule that gave it")]
+    reason: Annotated[str, says("the verdict in one sentence")]
+    alert: Annotated[LevelName, says("the level that stands, held and with hysteresis")]
+    server: Annotated[ServerFields, says("who answered, and where")]
+    memory: Annotated[MemoryFields, says("the server's memory")]
+    keys_total: NotRequired[Annotated[int, says("keys in all databases")]]
+    keys_with_ttl_total: NotRequired[Annotated[int, says("those that expire")]]
+    refused_writes_total: NotRequired[Annotated[int | None, says("writes refused since the counters began")]]
+    evicted_keys_total: NotRequired[Annotated[int | None, says("keys evicted since then")]]
+    since_last: NotRequired[Annotated[SinceLast, says("what happened since the poll before")]]
+    trend: NotRequired[Annotated[str | None, says("where the memory goes, such as `growing`")]]
+    full_in_low_seconds: NotRequired[Annotated[float | None, says("full in this time at the earliest")]]
+    full_in_high_seconds: NotRequired[Annotated[float | None, says("full in this time at the latest")]]
+    silent_seconds: NotRequired[Annotated[float, says("the time since the last answer")]]
+
+
+class EventLine(WatchLine):
+    """Something that is reported once; what a hook is given."""
+
+    type: Annotated[str, says("an event"), Meta(extra_json_schema={"const": "event"})]
+    number: Annotated[int, says("its number in this watch")]
+    event: Annotated[_EventName, says("its kind")]
+    server: Annotated[str, says("the server, or the profile's name")]
+    level: Annotated[LevelName, says("the level now")]
+    before: Annotated[LevelName, says("the level before")]
+    rule: Annotated[str, says("the name of the rule")]
+    reason: Annotated[str, says("what happened, in a sentence")]
+    lasted_seconds: Annotated[float | None, says("how long what it ends had lasted")]
+    used_bytes: Annotated[int | None, says("used_memory")]
+    maxmemory_bytes: Annotated[int | None, says("the limit")]
+    limit_source: Annotated[SourceName, says("where the limit comes from")]
+    pressure: Annotated[Share | None, says("what counts, divided by the limit")]
+    policy: Annotated[PolicyName | None, says("the eviction policy")]
+    refused_writes_total: Annotated[int | None, says("writes refused since the counters began")]
+    evicted_keys_total: Annotated[int | None, says("keys evicted since then")]
+
+
+class NoteLine(WatchLine):
+    """Anything else: a delivery, a cleanup, a scan, a node, a failure, the end; with figures of its own."""
+
+    type: Annotated[
+        str,
+        says("what it is about"),
+        Meta(extra_json_schema={"enum": ["hook", "cleanup", "scan", "server", "metrics", "failed", "end"]}),
+    ]
+    level: Annotated[LevelName, says("how bad it is")]
+    text: Annotated[str, says("what happened, in a sentence")]
+
+
+class MissingLine(Document):
+    """Stands where lines fell out because nobody took them."""
+
+    type: Annotated[str, says("lost lines"), Meta(extra_json_schema={"const": "missing"})]
+    lines: Annotated[int, says("how many")]
