@@ -19,6 +19,7 @@ from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import plan_warnings, selection
+from redis_oom_tui.rules.applications.losses import lost_with_plan
 from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
@@ -295,7 +296,7 @@ def _uncollected() -> Iterator[None]:
 
 def flags_of_keys(keys: Sequence[PlannedKey], operation: Operation) -> tuple[str, ...]:
     """Sentences to read before confirming that follow from which keys are in the plan, and from nothing else."""
-    flags = plan_warnings.critical_flags(keys, operation) + plan_warnings.in_use_flags(keys)
+    flags = lost_with_plan(keys, operation) + plan_warnings.in_use_flags(keys)
     return (
         flags
         + (plan_warnings.freeing_flags(keys) if operation is Operation.DELETE else ())

@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import TypeVar
+
+from msgspec import Struct
 
 from redis_oom_tui.applications.name_shapes import shape
 from redis_oom_tui.formatting.typed import Damaged, converted
-from redis_oom_tui.models.application import Application
+from redis_oom_tui.models.application import Application, GuessedUse
 from redis_oom_tui.models.errors import BadInput
+
+T = TypeVar("T")
 
 
 class BadEntry(ValueError):
@@ -20,19 +25,33 @@ class BadEntry(ValueError):
 def known_applications() -> tuple[Application, ...]:
     """Every application, by name. Raises BadEntry."""
     folder = files(__name__)
-    entries = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    entries = [file for file in folder.iterdir() if file.name.endswith(".toml") and not file.name.startswith("_")]
     return tuple(sorted(map(read_entry, entries), key=lambda application: application.name.lower()))
+
+
+@cache
+def guessed_uses() -> tuple[GuessedUse, ...]:
+    """What names and types tell without an application, in the order in which they are asked. Raises BadEntry."""
+    return _read(files(__name__) / "_uses.toml", _Uses).uses
+
+
+class _Uses(Struct, forbid_unknown_fields=True):
+    uses: tuple[GuessedUse, ...]
 
 
 def read_entry(file: Traversable) -> Application:
     """The application that `file` tells of. Raises BadEntry."""
-    try:
-        application = converted(tomllib.loads(file.read_text("utf-8")), Application)
-    except (tomllib.TOMLDecodeError, Damaged) as error:
-        raise BadEntry(f"{file.name}: {error}") from None
+    application = _read(file, Application)
     for fault in (*_bad_shapes(application), *_unknown_kinds(application)):
         raise BadEntry(f"{file.name}: {fault}")
     return application
+
+
+def _read(file: Traversable, kind: type[T]) -> T:
+    try:
+        return converted(tomllib.loads(file.read_text("utf-8")), kind)
+    except (tomllib.TOMLDecodeError, Damaged) as error:
+        raise BadEntry(f"{file.name}: {error}") from None
 
 
 def _bad_shapes(application: Application) -> Iterator[str]:

@@ -40,6 +40,15 @@ class KeyUse(StrEnum):
     SETTINGS = "settings"
     DATA = "data"
 
+    @property
+    def plural(self) -> str:
+        """Several of them, for a sentence."""
+        if self in (KeyUse.METRICS, KeyUse.SETTINGS, KeyUse.DATA, KeyUse.EVENTS) or self.value.endswith("jobs"):
+            return self.value
+        if self.value.endswith("y"):
+            return f"{self.value[:-1]}ies"
+        return f"{self.value}es" if self.value.endswith("x") else f"{self.value}s"
+
 
 class Loss(StrEnum):
     """What becomes of the application when a key of a kind is gone."""
@@ -66,6 +75,17 @@ class KeyKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     types: tuple[RedisType, ...] = ()
     beside: tuple[str, ...] = ()
     note: str = ""
+
+
+class GuessedUse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What keys of no known application are likely for: those with one of `words` (a regular expression, for names in
+    small letters) in their names, or of `type`.
+    """
+
+    use: KeyUse
+    loss: Loss
+    words: str = ""
+    type: RedisType | None = None
 
 
 class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

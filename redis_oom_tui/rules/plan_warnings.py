@@ -1,4 +1,4 @@
-"""What to read before a plan runs: idle times not to be trusted, data that looks critical, frees that block.
+"""What to read before a plan runs: idle times not to be trusted, frees that block.
 
 A server leaves a value to the background thread when it counts more than 64 allocations in it (lazyfree.c): table
 entries of a hash, set or zset, nodes of a list; of a stream its nodes, and its groups times the pending entries of the
@@ -17,16 +17,13 @@ So the only value that a server is long about for its size is a stream that is l
 bytes, and a string cannot be made shorter. What modules do is not known.
 """
 
-import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, size
+from redis_oom_tui.formatting.sizes import duration, number_of_keys, size
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.plan import Criteria, Operation, Order, PlannedKey
-from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.models.plan import Criteria, Order, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.policies import is_lfu
@@ -114,78 +111,6 @@ def in_use_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     were, them = ("was", "it") if number == 1 else ("were", "them")
     seen = f"{number_of_keys(number)} {were} in use at this preview, so no change since would show"
     return (f"{seen}: only a deletion with a backup takes {them}.",)
-
-
-# Words in names, and the kind they stand for (sidekiq and bullmq are known cases).
-_CRITICAL_WORDS = {
-    "queue": rb"queue|bull:|sidekiq|resque|celery|kombu|(?<![a-z])(?:rq:|jobs?(?![a-z]))",
-    # Short words only where they stand alone: a block, a clock and a release are none.
-    "lock": rb"(?<![a-z])(?:un)?locks?(?![a-z])|mutex|semaphore|(?<![a-z])leases?(?![a-z])",
-    "session": rb"session|(?<![a-z])sess:|login|token",
-}
-_CRITICAL_KINDS = {critical_kind: re.compile(words) for critical_kind, words in _CRITICAL_WORDS.items()}
-_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
-_SHOWN_WIDTH = 40
-
-
-def critical_kind(row: PatternRow) -> str | None:
-    """What a family of keys looks like: queue, lock, session or stream; None for all else."""
-    return _by_name(row.pattern) or ("stream" if any(name == "stream" for name, _ in row.types) else None)
-
-
-def critical_patterns(rows: Iterable[PatternRow]) -> tuple[str, ...]:
-    """Sentences about families that look like queues, locks or sessions, the largest first; one for each kind."""
-    found: dict[str, PatternRow] = {}
-    for row in sorted(rows, key=lambda row: row.size, reverse=True):
-        kind = critical_kind(row)
-        if kind is not None:
-            found.setdefault(kind, row)
-    return tuple(
-        f"{safe_text(row.pattern, _SHOWN_WIDTH)} ({number_of_keys(row.keys)}) looks like {_one_of_kind(kind)}: losing"
-        " one of its keys may break the application that uses it."
-        for kind, row in found.items()
-    )
-
-
-def critical_flags(keys: Iterable[PlannedKey], operation: Operation) -> tuple[str, ...]:
-    """Sentences about the keys of a plan that look like queues, locks, sessions or streams; one for each kind.
-
-    >>> from redis_oom_tui.models.keys import KeyId
-    >>> critical_flags([PlannedKey(KeyId(0, b"queue:mail"), "list", 9)], Operation.DELETE)
-    ('1 key looks like a queue (queue:mail): deleting it may break the application that uses it.',)
-    """
-    numbers: dict[str, int] = {}
-    first: dict[str, PlannedKey] = {}
-    for key in keys:
-        # A hundred thousand names that differ in their numbers are looked at once.
-        kind = _by_shape(key.id.key.translate(_ONE_DIGIT)) or ("stream" if key.type == "stream" else None)
-        if kind is not None:
-            numbers[kind] = numbers.get(kind, 0) + 1
-            first.setdefault(kind, key)
-    doing = "deleting" if operation is Operation.DELETE else "expiring"
-    return tuple(_critical_flag(kind, number, first[kind], doing) for kind, number in numbers.items())
-
-
-def _critical_flag(kind: str, number: int, first: PlannedKey, doing: str) -> str:
-    name = safe_text(first.id.key, _SHOWN_WIDTH)
-    if number == 1:
-        return f"1 key looks like {_one_of_kind(kind)} ({name}): {doing} it may break the application that uses it."
-    return (
-        f"{count(number)} keys look like {kind}s (such as {name}): {doing} them may break the application that uses"
-        " them."
-    )
-
-
-def _one_of_kind(kind: str) -> str:
-    return "sessions" if kind == "session" else f"a {kind}"
-
-
-def _by_name(name: bytes) -> str | None:
-    lowered = name.lower()
-    return next((kind for kind, words in _CRITICAL_KINDS.items() if words.search(lowered)), None)
-
-
-_by_shape = lru_cache(maxsize=4096)(_by_name)
 
 
 _OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})

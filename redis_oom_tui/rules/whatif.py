@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.action import PolicyView, WriteStep
+from redis_oom_tui.models.application import Loss
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
-from redis_oom_tui.rules import plan_warnings
+from redis_oom_tui.rules.applications import Recognition, recognize
+from redis_oom_tui.rules.applications.losses import loss_of, lost_by_eviction
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import (
     KNOWN,
@@ -58,7 +60,7 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
     held = _evictable_bytes(name, snapshot, scan)
     over = over_bytes(snapshot.memory)
     enough = None if name == NOEVICTION or held is None or over is None else held >= over
-    patterns = () if scan is None else _top_patterns(name, scan)
+    recognition = Recognition() if scan is None else recognize(scan)
     first = FirstOut() if scan is None else _first_out(name, scan, snapshot.memory.policy, over or 0)
     return PolicyView(
         name=name,
@@ -69,11 +71,14 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
         share=held / scan.bytes_seen if scan and scan.bytes_seen and held is not None and scan.complete else None,
         equals_noeviction=is_volatile(name) and keys == 0,
         enough=enough,
-        flagged=_flagged(name, keys, enough, _endangered(first)),
+        flagged=_flagged(name, keys, enough, _endangered(first, recognition)),
         first_to_go=tuple(row.pattern for row in first.named),
         first_by=first.by,
         first_unknown=first.unknown if scan is not None else _UNSCANNED if name != NOEVICTION else None,
-        warnings=_warnings(name, snapshot, patterns, enough),
+        warnings=(
+            *_warnings(name, snapshot, enough),
+            *lost_by_eviction(() if scan is None else _at_risk(name, scan, recognition), recognition),
+        ),
     )
 
 
@@ -113,13 +118,21 @@ def why_unsized(known: Capabilities, scan: ScanView | None) -> str | None:
     return None
 
 
-def _top_patterns(name: str, scan: ScanView) -> tuple[PatternRow, ...]:
-    """The patterns that can lose keys, at the top of the tree, the largest first."""
+def _at_risk(name: str, scan: ScanView, recognition: Recognition) -> tuple[PatternRow, ...]:
+    """The patterns that can lose keys: each one that is known to be of an application, of the others those at the top
+    of the tree.
+    """
     if name == NOEVICTION:
         return ()
     rows = [row for row in scan.patterns if not is_volatile(name) or row.no_ttl_keys < row.keys]
     lowest = min((row.level for row in rows), default=0)
-    return tuple(sorted((row for row in rows if row.level == lowest), key=lambda row: row.keys, reverse=True))
+    divided = {(row.db, row.parent) for row in scan.patterns}
+    return tuple(
+        row
+        for row in rows
+        if (recognition.of(row) and (row.db, row.pattern) not in divided)
+        or (row.level == lowest and not recognition.of(row))
+    )
 
 
 def _first_out(name: str, scan: ScanView, current: str, over: int) -> FirstOut:
@@ -134,14 +147,14 @@ def _flagged(name: str, keys: int | None, enough: bool | None, endangered: float
     return name != NOEVICTION and (keys == 0 or enough is False or endangered >= _ALARMING)
 
 
-def _endangered(first: FirstOut) -> float:
+def _endangered(first: FirstOut, recognition: Recognition) -> float:
     """How much of what goes first is of patterns whose loss breaks things, as a share of its keys."""
     every = sum(keys for _, keys in first.patterns)
-    critical = sum(keys for row, keys in first.patterns if plan_warnings.critical_kind(row) is not None)
+    critical = sum(keys for row, keys in first.patterns if loss_of(row, recognition) not in (None, Loss.HARMLESS))
     return critical / every if every else 0.0
 
 
-def _warnings(name: str, snapshot: Snapshot, patterns: tuple[PatternRow, ...], enough: bool | None) -> tuple[str, ...]:
+def _warnings(name: str, snapshot: Snapshot, enough: bool | None) -> tuple[str, ...]:
     if name == NOEVICTION:
         return ()
     found: list[str] = []
@@ -159,7 +172,6 @@ def _warnings(name: str, snapshot: Snapshot, patterns: tuple[PatternRow, ...], e
     if not is_lfu(name) and is_lfu(snapshot.memory.policy) and name.endswith("-lru"):
         found.append("Idle times are wrong for keys used under an LFU policy: at first it evicts almost at random.")
     found.extend(_buffers(snapshot))
-    found.extend(plan_warnings.critical_patterns(patterns))
     return tuple(found)
 
 

@@ -4,8 +4,11 @@ import pytest
 
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Operation, PlannedKey
-from redis_oom_tui.models.scan import PatternRow
-from redis_oom_tui.rules import plan_warnings
+from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.rules.applications import recognize
+from redis_oom_tui.rules.applications.losses import lost_by_eviction, lost_with_plan
+from tests.rules.scanned import Key, scanned
+from tests.rules.test_applications import SIDEKIQ, bull_keys
 
 
 def family(pattern: bytes, *, keys: int = 10, types: tuple[tuple[str, int], ...] = ()) -> PatternRow:
@@ -16,21 +19,25 @@ def key(name: bytes, kind: str = "string") -> PlannedKey:
     return PlannedKey(KeyId(0, name), kind, 100)
 
 
+def evicted(*rows: PatternRow) -> tuple[str, ...]:
+    return lost_by_eviction(rows, recognize(ScanView(ScanState.COMPLETE, patterns=rows)))
+
+
 def test_queues_locks_and_sessions_are_flagged_once_a_kind() -> None:
     rows = [
-        family(b"bull:mail:*"),
+        family(b"mailqueue:*"),
         family(b"lock:*"),
         family(b"session:*", keys=3),
         family(b"sess:*"),
         family(b"cache:*"),
     ]
-    said = plan_warnings.critical_patterns(rows)
+    said = evicted(*rows)
     assert len(said) == 3
-    assert any("bull:mail:*" in sentence and "queue" in sentence for sentence in said)
+    assert any("mailqueue:*" in sentence and "queue" in sentence for sentence in said)
 
 
 def test_a_stream_is_flagged_whatever_its_name() -> None:
-    assert "stream" in plan_warnings.critical_patterns([family(b"x:*", types=(("stream", 10),))])[0]
+    assert "stream" in evicted(family(b"x:*", types=(("stream", 10),)))[0]
 
 
 @pytest.mark.parametrize(
@@ -49,12 +56,12 @@ def test_a_stream_is_flagged_whatever_its_name() -> None:
     ],
 )
 def test_names_that_only_hold_such_a_word_are_no_queue_or_lock(name: bytes, told: bool) -> None:
-    assert bool(plan_warnings.critical_patterns([family(name)])) == told
+    assert bool(evicted(family(name))) == told
 
 
 def test_the_keys_of_a_plan_are_counted_kind_by_kind_and_one_is_named() -> None:
     keys = [key(b"session:%d" % n) for n in range(1500)] + [key(b"cache:%d" % n) for n in range(10)]
-    said = plan_warnings.critical_flags([*keys, key(b"clicks", "stream"), key(b"LOCK:a")], Operation.DELETE)
+    said = lost_with_plan([*keys, key(b"clicks", "stream"), key(b"LOCK:a")], Operation.DELETE)
     assert said == (
         "1,500 keys look like sessions (such as session:0): deleting them may break the application that uses them.",
         "1 key looks like a stream (clicks): deleting it may break the application that uses it.",
@@ -63,14 +70,36 @@ def test_the_keys_of_a_plan_are_counted_kind_by_kind_and_one_is_named() -> None:
 
 
 def test_letting_expire_is_named_so() -> None:
-    assert "expiring it" in plan_warnings.critical_flags([key(b"jobs:1")], Operation.EXPIRE)[0]
+    assert "expiring it" in lost_with_plan([key(b"jobs:1")], Operation.EXPIRE)[0]
 
 
 def test_caches_are_nothing_to_warn_of() -> None:
-    assert plan_warnings.critical_flags([key(b"cache:block:%d" % n) for n in range(20)], Operation.DELETE) == ()
+    assert lost_with_plan([key(b"cache:block:%d" % n) for n in range(20)], Operation.DELETE) == ()
 
 
 def test_a_hostile_name_is_named_harmlessly() -> None:
-    (said,) = plan_warnings.critical_flags([key(b"queue:\x1b[2J" + b"q" * 1000)], Operation.DELETE)
+    (said,) = lost_with_plan([key(b"queue:\x1b[2J" + b"q" * 1000)], Operation.DELETE)
     assert "\x1b" not in said
     assert len(said) < 200
+
+
+def test_what_an_eviction_would_break_is_told_by_application() -> None:
+    view = scanned([*bull_keys(), *SIDEKIQ])
+    leaves = [row for row in view.patterns if (row.db, row.pattern) not in {(r.db, r.parent) for r in view.patterns}]
+    told = lost_by_eviction(leaves, recognize(view))
+    assert told[0] == (
+        "Jobs, settings and waiting jobs of BullMQ (bull:mail:<id>, 202 keys in all) may be evicted silently: that"
+        " breaks the application; BullMQ requires noeviction."
+    )
+    assert told[1].startswith("Waiting jobs, failed jobs and indexes of Sidekiq (queue:mailers, 5 keys in all)")
+    assert not any("looks like a queue" in sentence for sentence in told)
+
+
+def test_the_work_in_a_plan_is_told_by_application_and_what_is_harmless_is_not() -> None:
+    keys: list[Key] = [*SIDEKIQ, ("celery-task-meta-0f0d00b0-2222-4333-8444-555555555555", "string", 90)]
+    told = lost_with_plan([key(str(name).encode(), kind) for name, kind, _ in keys], Operation.DELETE)
+    assert told == (
+        "1 key holds indexes of Sidekiq (queues): deleting it breaks the application.",
+        "2 keys hold waiting jobs of Sidekiq (such as queue:default): deleting them loses work.",
+        "1 key holds failed jobs of Sidekiq (retry): deleting it loses work.",
+    )

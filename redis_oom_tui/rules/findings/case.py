@@ -14,6 +14,7 @@ from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Thresholds
+from redis_oom_tui.rules.applications import Recognition, recognize
 
 MIB = 2**20
 
@@ -106,6 +107,11 @@ class Case(Struct, frozen=True, dict=True):
         """The patterns that no smaller one divides, the largest first: their bytes count once."""
         parents = {(row.db, row.parent) for row in self.patterns}
         return tuple(row for row in self.patterns if (row.db, row.pattern) not in parents)
+
+    @cached_property
+    def recognition(self) -> Recognition:
+        """The applications of the scanned keys."""
+        return Recognition() if self.scan is None else recognize(self.scan, self.values)
 
     def named(self, row: PatternRow) -> str:
         """A pattern's name for a sentence, with its database where the scan has several."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules import plan_warnings
+from redis_oom_tui.rules.applications.losses import lost_by_eviction
 from redis_oom_tui.rules.breakdown import counted_buffers
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.policies import is_allkeys, is_volatile
@@ -114,7 +114,7 @@ def store_with_eviction(case: Case) -> Iterator[Finding]:
     if not is_allkeys(case.policy) or case.memory.maxmemory_bytes is None or case.scan is None:
         return
     # What expires anyway is expected to be gone one day; what does not was meant to stay.
-    found = plan_warnings.critical_patterns(row for row in case.leaves if row.no_ttl_keys >= 0.5 * row.keys)
+    found = lost_by_eviction((row for row in case.leaves if row.no_ttl_keys >= 0.5 * row.keys), case.recognition)
     if not found:
         return
     yield Finding(
