@@ -6,7 +6,7 @@ from redis_oom_tui.actions.context import ActionRecord, Losses, asked_until_lost
 from redis_oom_tui.actions.deployment import ActionNode
 from redis_oom_tui.files.backup import Record
 from redis_oom_tui.formatting.sizes import number_of_keys, percent, percent_beside, size
-from redis_oom_tui.models.action import Backup, RestoreOutcome
+from redis_oom_tui.models.action import Action, Backup, RestoreOutcome
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageError
 from redis_oom_tui.models.plan import Operation
@@ -15,7 +15,15 @@ from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, restored_size, table_growth
 from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnection
 from redis_oom_tui.server.mutations.replies import server_time
-from redis_oom_tui.server.mutations.restoring import Expiry, RestoreReply, Value, put_back, take_back
+from redis_oom_tui.server.mutations.restoring import (
+    Elements,
+    Expiry,
+    RestoreReply,
+    Value,
+    put_back,
+    put_elements,
+    take_back,
+)
 from redis_oom_tui.server.scan.tasks import not_busy
 
 # Where no size was told: a large hash took 61 to 77 MB in memory and 24.6 MB in its DUMP.
@@ -24,6 +32,9 @@ _SWELLS = 3
 _SKEW_MS = 5000
 # What the connections of a restore take besides: query and reply buffers of a few clients.
 _BUFFERS = 64 * 1024
+_ELEMENTS_AT_ONCE = 100
+# What an element takes beside its own bytes.
+_ELEMENT_MORE = 64
 
 
 class NodeRestore:
@@ -145,7 +156,9 @@ class NodeRestore:
         results = [RestoreReply(RestoreOutcome.EXPIRED, "it expired since the backup")] * len(batch)
         records = [_moved_by(later[record.id.node], record) for record in batch] if any(later.values()) else batch
         live = [at for at, record in enumerate(records) if record.expires_ms is None or record.expires_ms > now_ms]
-        if self._head.operation == Operation.EXPIRE.value:
+        if self._head.operation == Action.SHRINK.value:
+            replies = await self._put_elements(connection, [records[at] for at in live])
+        elif self._head.operation == Operation.EXPIRE.value:
             expiries = [_expiry(records[at]) for at in live]
             scripted = (await self._learn()).has(Feature.SCRIPT)
             alone = first is not None and first.mode == "cluster"
@@ -158,6 +171,18 @@ class NodeRestore:
         for at, reply in zip(live, replies, strict=True):
             results[at] = reply
         return results
+
+    @staticmethod
+    async def _put_elements(connection: PinnedConnection, records: Sequence[Record]) -> list[RestoreReply]:
+        """Of one key, as a batch has the elements of one plan; in calls that the server works off quickly."""
+        replies: list[RestoreReply] = []
+        for start in range(0, len(records), _ELEMENTS_AT_ONCE):
+            part = records[start : start + _ELEMENTS_AT_ONCE]
+            elements = [record.element or () for record in part]
+            last = part[-1]
+            facts = Elements(last.id.key, last.type, elements, last.expires_ms, last.end or "left", last.outside)
+            replies += await put_elements(connection.channel, facts)
+        return replies
 
     def _later_ms(self, now_ms: int, node: str) -> int:
         """How much later the times of a record are by this server's clock, which says `now_ms`; `node` is where its key
@@ -180,9 +205,10 @@ class NodeRestore:
 
 def _needed(snapshot: Snapshot, batch: Sequence[Record]) -> int:
     """What the keys of a batch take, with their places in the server's tables; nothing where none has a value."""
+    elements = sum(sum(map(len, record.element)) + _ELEMENT_MORE for record in batch if record.element)
     held = [record for record in batch if record.payload]
     if not held:
-        return 0
+        return elements
     expiring = sum(1 for record in held if record.expires_ms is not None)
     sizes = sum(
         restored_size(

@@ -15,6 +15,8 @@ from redis_oom_tui.actions.planning import PlanMaker, prepared
 from redis_oom_tui.actions.restore import Restore
 from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.actions.run import Run
+from redis_oom_tui.actions.shrink import ShrinkRun
+from redis_oom_tui.actions.shrink_planning import ShrinkPlanner
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.backup_reading import backups, inspect
 from redis_oom_tui.formatting.sizes import count
@@ -24,6 +26,7 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
+from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import Planning
@@ -150,6 +153,15 @@ class LiveOperator:
         rights.must(Action(plan.operation.value))
         rights.must_copy(plan, backup)
         return Run(self._context, self._deployment, plan, backup)
+
+    def plan_shrink(self, request: ShrinkRequest) -> ShrinkPlanner:
+        """A plan to shrink one key that has not been looked for yet; raises BadInput for one that means nothing."""
+        return ShrinkPlanner(self._context, self._deployment, request)
+
+    def run_shrink(self, plan: ShrinkPlan, *, backup: BackupChoice) -> ShrinkRun:
+        """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
+        _node(self._deployment, self._deployment.shown).rights.must(Action.SHRINK)
+        return ShrinkRun(self._context, self._deployment, plan, backup)
 
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""

@@ -14,13 +14,14 @@ from redis_oom_tui.actions.node_restore import NodeRestore
 from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.files.audit import AuditFailed
 from redis_oom_tui.files.backup import Record
-from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head, read_records
+from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head, read_records, records_backward
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, number_of_keys
-from redis_oom_tui.models.action import RestoreOutcome, RestoreReport
+from redis_oom_tui.models.action import Action, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, ServerUnreachable, TriageError, WritesBlocked
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.server.mutations.restoring import RestoreReply
 from redis_oom_tui.server.timers import ActiveClock
 
@@ -114,7 +115,7 @@ class Restore:
         self._record.begin(
             "restore",
             server=self._deployment.name,
-            what=f"restore {number_of_keys(self._head.keys)} of a backup from {self._head.server}",
+            what=f"restore {self._number(self._head.keys)} of a backup from {self._head.server}",
             run_id=run_id,
             backup=str(self._path),
         )
@@ -140,11 +141,11 @@ class Restore:
     def _batches(self) -> Iterator[RestoreBatch]:
         """The file's keys by place, in batches of one database; what was left out or is damaged is counted."""
         held: dict[Place, RestoreBatch] = {}
-        for record in read_records(self._path, damaged_ok=self._damaged_ok):
+        for record in self._records():
             place = self._place(record)
             if record is None or place is None:
                 continue
-            bytes_ = len(record.payload or b"")
+            bytes_ = len(record.payload or b"") + sum(map(len, record.element or ()))
             batch = held.get(place, RestoreBatch(place, [], 0))
             full = len(batch.records) >= _KEYS_AT_ONCE or batch.size + bytes_ > _BYTES_AT_ONCE
             if batch.records and (full or record.id.db != batch.records[0].id.db):
@@ -155,6 +156,14 @@ class Restore:
             if sum(one.size for one in held.values()) > _BYTES_HELD:
                 yield held.pop(max(held, key=lambda one: held[one].size))
         yield from held.values()
+
+    def _records(self) -> Iterator[Record | None]:
+        """The file's records; those of a list that was shrunk from the innermost on, as each is added outside."""
+        if self._head.operation == Action.SHRINK.value:
+            first = next(read_records(self._path, damaged_ok=self._damaged_ok), None)
+            if first is not None and first.type == "list":
+                return records_backward(self._path, damaged_ok=self._damaged_ok)
+        return read_records(self._path, damaged_ok=self._damaged_ok)
 
     def _place(self, record: Record | None) -> Place | None:
         """Where to put a record back; None for one that has nothing to put back, which is counted."""
@@ -233,7 +242,7 @@ class Restore:
 
     def _sentence(self, failure: TriageError | None, *, interrupted: bool) -> str:
         counts = self.view().counts
-        parts = [f"Restored {count(counts.get(RestoreOutcome.RESTORED, 0))} of {number_of_keys(self._view.total_keys)}"]
+        parts = [f"Restored {count(counts.get(RestoreOutcome.RESTORED, 0))} of {self._number(self._view.total_keys)}"]
         for outcome, words in _WORDS:
             if counts.get(outcome):
                 why = self._most_of_all() if outcome is RestoreOutcome.FAILED else ""
@@ -247,6 +256,9 @@ class Restore:
         if reasons:
             return after(reasons, sentence)
         return f"Interrupted. {sentence}" if interrupted else sentence
+
+    def _number(self, number: int) -> str:
+        return number_restored(self._head.operation, number)
 
     def _why_early(self, failure: TriageError | None) -> str:
         """Why it ended early, with the node where there are several."""

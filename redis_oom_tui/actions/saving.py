@@ -45,6 +45,16 @@ class CapReached(TriageError):
     """The backup is as large as it may become."""
 
 
+async def on_disk(writer: BackupWriter) -> None:
+    """Flush beside everything else; whoever cancels this waits for it, as the file is closed after that."""
+    flushing = asyncio.create_task(asyncio.to_thread(writer.flush), name="backup to disk")
+    try:
+        await asyncio.shield(flushing)
+    except asyncio.CancelledError:
+        await asyncio.wait([flushing])
+        raise
+
+
 def outcome_of(said: Said, done: Outcome) -> tuple[Outcome, str]:
     """What a reply about one key means, `done` being what was asked for.
 
@@ -122,7 +132,7 @@ class Saver:
             if waiting:
                 await asyncio.sleep(_FREEING_PAUSE_SECONDS)
         self._writer.add(*self._lines)
-        await self._to_disk()
+        await on_disk(self._writer)
         self.saved.update({position: copied.digest for position, copied in self._ready.items()})
         return self._ready
 
@@ -222,15 +232,6 @@ class Saver:
             detail = READ_BY_BACKUP
         return outcome, detail
 
-    async def _to_disk(self) -> None:
-        """Flush beside everything else; whoever cancels this waits for it, as the file is closed after that."""
-        flushing = asyncio.create_task(asyncio.to_thread(self._writer.flush), name="backup to disk")
-        try:
-            await asyncio.shield(flushing)
-        except asyncio.CancelledError:
-            await asyncio.wait([flushing])
-            raise
-
     async def note(self, batch: Sequence[int], due_ms: Mapping[int, int], now_ms: int) -> None:
         """Write down the present expiry of keys that are about to be given another one; `now_ms` is the server's."""
         self._heed_cap()
@@ -240,7 +241,7 @@ class Saver:
             expires = None if key.ttl_ms is None else read_ms + key.ttl_ms
             id_ = self._placed(key.id)
             self._writer.add(Record(id_, key.type, None, expires_ms=expires, saved_ms=now_ms, due_ms=due_ms[position]))
-        await self._to_disk()
+        await on_disk(self._writer)
 
     def _record(self, key: PlannedKey, saved: Saved) -> Record:
         now_ms, id_ = saved.now_ms, self._placed(key.id)

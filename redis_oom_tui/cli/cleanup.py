@@ -18,6 +18,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
+from redis_oom_tui.cli.shrink import refuse_alone, shrink, shrink_options
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines
@@ -99,6 +100,7 @@ class _Result(Struct, frozen=True):
 @click.option("--oldest", is_flag=True, help="With a limit: pick longest-idle keys first instead of largest.")
 @click.option("--emergency", is_flag=True, help="The plan that the configuration prepared.")
 @click.option("--expire", metavar="TIME", help="Let the keys expire, spread over this time, instead of deleting them.")
+@shrink_options
 @click.option("--backup", "backup_path", type=NEW_FILE, metavar="FILE", help="Write the backup to this new file.")
 @click.option("--no-backup", is_flag=True, help="Keep no copy: there will be no undo.")
 @click.option("--max-key-backup", default="16mb", metavar="SIZE", help="Keys over this are not backed up (16mb).")
@@ -116,6 +118,9 @@ class _Result(Struct, frozen=True):
 @click.pass_obj
 def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, json_wanted: bool, **given: Any) -> int:
     """Plan a cleanup and print it; with --yes, run exactly what was planned."""
+    refuse_alone()
+    if given["shrink"] is not None:
+        return shrink(invocation, given, _backup(given), yes=yes, json_wanted=json_wanted)
     _refuse_what_has_no_effect(given)
     backup = _backup(given)
     result = asyncio.run(_clean(invocation, given, backup, yes=yes))

@@ -20,7 +20,7 @@ from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreReport
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.restoring import backup_contents, restore_outlook, restore_warnings
+from redis_oom_tui.rules.restoring import backup_contents, left_unchanged, restore_outlook, restore_warnings
 
 EXIT_INCOMPLETE = 1
 EXIT_DECLINED = 1
@@ -78,7 +78,7 @@ def _progress(report: RestoreReport) -> str:
 
 def _question(head: Backup, inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at)) if head.made_at else "an unknown time"
-    what = "expiries" if head.operation == "expire" else "keys"
+    what = {"expire": "expiries", "shrink": "elements"}.get(head.operation, "keys")
     lines = [f"Restore the {what} of a backup of {when}, from {head.server}, at {address}.", backup_contents(head)]
     if inspection.note:
         lines.append(f"! {inspection.note}")
@@ -86,8 +86,7 @@ def _question(head: Backup, inspection: BackupInspection, address: str, snapshot
         lines.append(f"! The backup is from {head.server}, not from {address}.")
     too_full = restore_warnings(head, snapshot)
     lines += [f"! {warning}" for warning in too_full] or restore_outlook(head, snapshot)
-    alone = "A key whose expiry was changed since" if head.operation == "expire" else "A key that exists now"
-    return [*lines, f"{alone} is left unchanged."]
+    return [*lines, left_unchanged(head.operation)]
 
 
 def as_text(report: RestoreReport, connection_args: Sequence[str]) -> str:

@@ -2,8 +2,8 @@
 
 First line: where it comes from. Then a line per key: its name and its DUMP in base64, type, absolute expiry, idle time
 or frequency, and a checksum over them; or, for a key deleted without a copy, its name and why. A plan that sets
-expiries writes each key's old and new one instead. A last line tells that the file is whole; without it the tool was
-cut off, and all whole lines still count.
+expiries writes each key's old and new one instead; of a shrunk key there is a line per element, in readable form. A
+last line tells that the file is whole; without it the tool was cut off, and all whole lines still count.
 """
 
 import contextlib
@@ -14,13 +14,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from redis_oom_tui.files.durable import make_folder, sync_folder
-from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.formatting.typed import (
     Count,
@@ -31,11 +31,14 @@ from redis_oom_tui.formatting.typed import (
     Whole,
     decoded,
     encoded,
+    exact_bytes,
     printable,
 )
+from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Operation, Plan
+from redis_oom_tui.models.plan import Plan
+from redis_oom_tui.models.shrink import Element, ShrinkPlan
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.rules.restoring import restored_size
 
@@ -58,7 +61,7 @@ class Head(Struct, kw_only=True):
     version: str
     run_id: str | None = None
     plan: str = ""
-    operation: Operation = field(default=Operation.DELETE, name="deed")
+    operation: Action = field(default=Action.DELETE, name="deed")
     keys: Count
     bytes: Count | None
     clock: str | None = None
@@ -95,6 +98,8 @@ class _Key(Struct, omit_defaults=True):
     due: Whole | None = None
     m: Whole | None = None
     p: bytes | None = None
+    e: tuple[str, ...] | None = None
+    end: str | None = None
     left_out: str | None = None
 
 
@@ -103,6 +108,8 @@ class Record(NamedTuple):
 
     `size` is its MEMORY USAGE, of which a compressed DUMP tells nothing.
     `payload` is None in the backup of an EXPIRE plan, and for a key that was left out: `left_out` then says why.
+    `element` is what was taken out of a key that stays, from the `end` of a list; `payload` is None there, too.
+    `outside` is how many stand before it in the file, where the file is read backward.
     """
 
     id: KeyId
@@ -115,6 +122,9 @@ class Record(NamedTuple):
     due_ms: int | None = None
     size: int | None = None
     left_out: str = ""
+    element: Element | None = None
+    end: str | None = None
+    outside: int = 0
 
 
 END = Record(KeyId(-1, b""), "", None)
@@ -136,10 +146,15 @@ def record_line(record: Record) -> bytes:
     >>> line[: line.index(b',"sum"')]
     b'{"db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
     """
-    key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, left_out = record
+    key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, left_out, element, end, _ = record
     if left_out:
         return packed(_Key(key.db, key.key, kind, key.node, left_out=left_out))
-    line = _Key(key.db, key.key, kind, key.node, saved_ms, expires_ms, idle_seconds, frequency, due_ms, size, payload)
+    readable = None if element is None else tuple(map(escape_exact, element))
+    line = _Key(
+        *(key.db, key.key, kind, key.node, saved_ms, expires_ms, idle_seconds, frequency, due_ms, size, payload),
+        e=readable,
+        end=end,
+    )
     body = encoded(line)[:-1]
     return b'%b%b%b"}\n' % (body, SUM, _sum(body))
 
@@ -167,7 +182,10 @@ def parse_record(line: bytes) -> Record:
         raise Damaged("its checksum differs")
     if found.s is UNSET:
         raise Damaged("`s` is missing")
-    return Record(key, found.t, found.p, found.x, found.i, found.f, found.s, found.due, found.m)
+    element = None if found.e is None else tuple(exact_bytes(part) for part in found.e)
+    return Record(
+        *(key, found.t, found.p, found.x, found.i, found.f, found.s, found.due, found.m), element=element, end=found.end
+    )
 
 
 def _sum(body: bytes) -> bytes:
@@ -182,7 +200,22 @@ class BackupFailed(TriageError):
     """The backup cannot be written, so what it was to hold is not deleted."""
 
 
-def new_path(folder: Path, plan: Plan, wall: float) -> Path:
+class BackupMark(NamedTuple):
+    """A place in a file that is being written: its bytes, its keys, and the digest up to there."""
+
+    size: int
+    keys: int
+    digest: Any
+
+
+def _contents(plan: Plan | ShrinkPlan) -> tuple[Action, int, int | None]:
+    """What is done, to how many keys or elements, and the bytes that they hold."""
+    if isinstance(plan, ShrinkPlan):
+        return Action.SHRINK, plan.going, plan.about_bytes
+    return Action(plan.operation.value), len(plan.keys), known_bytes(plan.size, len(plan.keys))
+
+
+def new_path(folder: Path, plan: Plan | ShrinkPlan, wall: float) -> Path:
     """A path for the backup of `plan` that says when and where, and that nothing stands at."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
     place = re.sub(r"[^A-Za-z0-9.-]+", "_", plan.server)[-60:]
@@ -196,7 +229,7 @@ class BackupWriter:
     def __init__(
         self,
         path: Path,
-        plan: Plan,
+        plan: Plan | ShrinkPlan,
         server: Server,
         wall: float,
         clock_skew_seconds: float | None = None,
@@ -210,6 +243,7 @@ class BackupWriter:
         self._held: int | None = 0
         self.size = 0
         self._torn = False
+        operation, keys, held = _contents(plan)
         head = Head(
             format=FORMAT,
             made_at=round(wall, 3),
@@ -218,9 +252,9 @@ class BackupWriter:
             version=server.version,
             run_id=server.run_id,
             plan=plan.hash,
-            operation=plan.operation,
-            keys=len(plan.keys),
-            bytes=known_bytes(plan.size, len(plan.keys)),
+            operation=operation,
+            keys=keys,
+            bytes=held,
             clock=SERVER_CLOCK,
             clock_skew_seconds=clock_skew_seconds,
             node_skew_seconds=dict(node_skews),
@@ -259,6 +293,21 @@ class BackupWriter:
             os.fsync(self._file.fileno())
         except OSError as error:
             raise self._failed(error) from None
+
+    def mark(self) -> BackupMark:
+        """How far it is now, for `rollback`."""
+        return BackupMark(self.size, self.keys, self._digest.copy())
+
+    def rollback(self, mark: BackupMark) -> None:
+        """Take away the elements that were added since `mark`: they were not removed, so nobody is to restore them."""
+        try:
+            self._file.flush()
+            self._file.truncate(mark.size)
+            self._file.seek(mark.size)
+        except OSError as error:
+            self._torn = True
+            raise self._failed(error) from None
+        self.size, self.keys, self._digest = mark
 
     def close(self) -> None:
         """Write the last line and close. A file that cannot be finished keeps its whole lines."""

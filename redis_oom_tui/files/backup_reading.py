@@ -144,6 +144,22 @@ def numbered_records(path: Path, *, damaged_ok: bool = False) -> Iterator[tuple[
         raise cannot_be_read(path, error) from None
 
 
+def records_backward(path: Path, *, damaged_ok: bool = False) -> Iterator[Record | None]:
+    """As `read_records`, the last first, each with its place in the file as `outside`."""
+    places = [line for line, _ in numbered_records(path, damaged_ok=damaged_ok)]
+    with open_plain(path) as file:
+        for index, line in reversed(list(enumerate(places))):
+            try:
+                raw = (
+                    os.pread(file.fileno(), line.size, line.offset) if line.raw is not None else _long_line(file, line)
+                )
+                yield None if raw is None else parse_record(raw)._replace(outside=index)
+            except Damaged:
+                yield None
+            except OSError as error:
+                raise cannot_be_read(path, error) from None
+
+
 def _long_line(file: BinaryIO, line: Line) -> bytes | None:
     """A line too long to be held unseen, where its checksum says that it is whole: values may be very large."""
     handle, tail = file.fileno(), len(SUM) + SUM_DIGITS + len(b'"}\n')

@@ -19,6 +19,7 @@ class Action(StrEnum):
 
     DELETE = "delete"
     EXPIRE = "expire"
+    SHRINK = "shrink"
     RESTORE = "restore"
     SET = "set"
     REWRITE = "rewrite"
@@ -207,6 +208,8 @@ class RestoreReport(Struct, frozen=True):
 
 class Backup(Struct, frozen=True):
     """A backup file, as its first line and its last tell: what it holds and whether `restore` can use it.
+
+    Where the operation is to shrink a key, its elements are counted in place of keys.
 
     `size` is that of the file; `held_bytes` what the keys took in the server, None where nobody told. One that is not
     `whole` was cut off: `keys` is then how many it was to hold. `left_out_keys` were deleted without a copy. With

@@ -9,8 +9,8 @@ all elements at once).
 from collections.abc import Iterator
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import number_of_keys, percent, percent_beside, size
-from redis_oom_tui.models.action import Backup
+from redis_oom_tui.formatting.sizes import number_of, number_of_keys, percent, percent_beside, size
+from redis_oom_tui.models.action import Action, Backup
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Snapshot
 
@@ -82,6 +82,27 @@ def pressure_after_restore(backup: Backup, snapshot: Snapshot) -> str | None:
     return f"{words}; restore stops at {percent(FILLED_TO)}." if after > FILLED_TO else f"{words}."
 
 
+def number_restored(operation: str, number: int) -> str:
+    """So many of what the backup of an operation holds.
+
+    >>> number_restored("shrink", 2), number_restored("delete", 1)
+    ('2 elements', '1 key')
+    """
+    return number_of(number, "element" if operation == Action.SHRINK.value else "key")
+
+
+def left_unchanged(operation: str) -> str:
+    """What a restore does not overwrite, in a sentence."""
+    if operation == Operation.EXPIRE.value:
+        return "A key whose expiry was changed since is left unchanged."
+    if operation == Action.SHRINK.value:
+        return (
+            "Elements go back into their key; what it has in their place now is left unchanged. Entries of a stream can"
+            " only be restored where the stream is gone."
+        )
+    return "A key that exists now is left unchanged."
+
+
 def backup_contents(backup: Backup) -> str:
     """What a backup holds, in a sentence.
 
@@ -89,14 +110,15 @@ def backup_contents(backup: Backup) -> str:
     'It holds 1,200 keys (4.0 KiB); 1 key more was deleted without a copy.'
     """
     what = "the former expiry of " if backup.operation == Operation.EXPIRE.value else ""
+    number = number_restored(backup.operation, backup.keys)
     held = f" ({size(backup.held_bytes)})" if backup.held_bytes is not None else ""
     if not backup.whole:
-        return f"It was to hold {what}{number_of_keys(backup.keys)}{held} and was interrupted: what is in it counts."
+        return f"It was to hold {what}{number}{held} and was interrupted: what is in it counts."
     missing = ""
     if backup.left_out_keys:
         were = "was" if backup.left_out_keys == 1 else "were"
         missing = f"; {number_of_keys(backup.left_out_keys)} more {were} deleted without a copy"
-    return f"It holds {what}{number_of_keys(backup.keys)}{held}{missing}."
+    return f"It holds {what}{number}{held}{missing}."
 
 
 # A slot of a table, and the old table beside the new one while a server moves from one to the other.

@@ -527,3 +527,46 @@ def test_a_giant_in_a_full_server_evicts_nobody_else(server: RunningServer, tool
         assert code == 1
         assert "too large to save" in out
         assert (client.info("stats")["evicted_keys"], client.dbsize()) == (0, 20_001)
+
+
+def test_a_giant_is_shrunk_and_restored_on_the_command_line(server: RunningServer, tool: Tool, tmp_path: Path) -> None:
+    backup = str(tmp_path / "b")
+    with server.client() as client:
+        client.rpush(HOSTILE, *[b"%d" % n for n in range(50)])
+        words = ("cleanup", "--shrink", escape_exact(HOSTILE), "--keep-last", "20", "--oldest-end", "left")
+        code, out, _ = tool(*words)
+        assert code == 0
+        assert "Remove 30 of 50 elements (all but the newest 20" in out
+        assert "Oldest: 0. Newest that goes: 29." in out
+        assert "The oldest are taken to be at the left end, as RPUSH adds at the right." in out
+        assert "Dry run." in out
+        assert "\x1b" not in out
+        code, planned = tool.json(*words)
+        assert planned["report"] is None
+        assert (planned["shrink"]["removed_elements_total"], planned["shrink"]["oldest"]) == (30, ["0"])
+        assert client.llen(HOSTILE) == 50
+        assert tool(*words, "--yes", "--hash", "0000")[0] == 2
+        code, ran = tool.json(*words, "--yes", "--hash", planned["shrink"]["hash"][:12], "--backup", backup)
+        assert (code, ran["report"]["counts"]) == (0, {"deleted": 30})
+        assert client.lrange(HOSTILE, 0, 0) == [b"30"]
+        code, out, _ = tool("restore", backup, "--yes")
+        assert (code, out) == (0, "Restored 30 of 30 elements.\n")
+        assert client.llen(HOSTILE) == 50
+        code, out, _ = tool(*words[:3], "--keep-last", "50", "--oldest-end", "left")
+        assert (code, out) == (0, "None of the 50 elements is to go: there is nothing to do.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--shrink", "k"), "exactly one of --keep-last, --older-than and --fields"),
+        (("--keep-last", "5"), "--keep-last requires --shrink KEY"),
+        (("--shrink", "k", "--keep-last", "5", "--match", "a"), "--match cannot be given with --shrink"),
+        (("--shrink", "k", "--keep-last", "5"), "There is no such key now"),
+    ],
+)
+def test_a_shrink_that_means_nothing_is_one_sentence(valkey_tool: Tool, words: tuple[str, ...], reason: str) -> None:
+    code, out, err = valkey_tool("cleanup", *words)
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert len(err.splitlines()) == 1

@@ -52,12 +52,18 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "ZSCAN": ("z", 0),
     "LRANGE": ("l", 0, 1),
     "XRANGE": ("x", "-", "+"),
+    "XREVRANGE": ("x", "+", "-"),
+    "XPENDING": ("x", "g"),
+    "HMGET": ("h", "f"),
+    "SMISMEMBER": ("s", "m"),
+    "ZCOUNT": ("z", 0, 1),
+    "ZRANGE": ("z", 0, 1),
     "PEXPIREAT": ("k", 1),
     "RESTORE": ("k", 0, "payload"),
 }
 ON_A_KEY = (
     "TYPE TTL PTTL EXISTS STRLEN HLEN LLEN SCARD ZCARD XLEN DUMP PERSIST UNLINK MEMORY_USAGE OBJECT_ENCODING "
-    "OBJECT_FREQ OBJECT_IDLETIME OBJECT_REFCOUNT XINFO_STREAM"
+    "OBJECT_FREQ OBJECT_IDLETIME OBJECT_REFCOUNT XINFO_STREAM XINFO_GROUPS"
 )
 ARGUMENTS |= {command.replace("_", " "): ("k",) for command in ON_A_KEY.split()}
 

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_oom_tui.files.backup import BackupFailed, BackupWriter, Record, new_path
-from redis_oom_tui.files.backup_reading import backups, inspect, must_be_whole, read_head, read_records
+from redis_oom_tui.files.backup_reading import (
+    backups,
+    inspect,
+    must_be_whole,
+    read_head,
+    read_records,
+    records_backward,
+)
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
@@ -47,6 +54,9 @@ RECORDS = st.builds(
     due_ms=st.none() | st.integers(0, 2**45),
     size=st.none() | st.integers(0, 2**45),
     left_out=st.just(""),
+    element=st.none() | st.lists(st.binary(max_size=20), max_size=3).map(tuple),
+    end=st.none() | st.sampled_from(["left", "right"]),
+    outside=st.just(0),
 )
 
 
@@ -54,6 +64,29 @@ RECORDS = st.builds(
 def test_what_is_added_reads_back(tmp_path_factory: pytest.TempPathFactory, records: list[Record]) -> None:
     path = written(tmp_path_factory.mktemp("b") / "f", *records)
     assert list(read_records(path)) == records
+
+
+@given(records=st.lists(RECORDS, max_size=5))
+def test_what_is_added_reads_back_the_last_first(
+    tmp_path_factory: pytest.TempPathFactory, records: list[Record]
+) -> None:
+    path = written(tmp_path_factory.mktemp("b") / "f", *records)
+    backward = [record._replace(outside=place) for place, record in enumerate(records)][::-1]
+    assert list(records_backward(path)) == backward
+
+
+def test_what_was_rolled_back_is_not_there_and_the_file_is_whole(tmp_path: Path) -> None:
+    writer = BackupWriter(tmp_path / "f", PLAN, SERVER, 5.0)
+    writer.add(KEYS[0])
+    writer.flush()
+    mark = writer.mark()
+    writer.add(*KEYS[1:3])
+    writer.flush()
+    writer.rollback(mark)
+    writer.add(KEYS[3])
+    writer.close()
+    assert list(read_records(tmp_path / "f")) == [KEYS[0], KEYS[3]]
+    assert not inspect(tmp_path / "f").damaged
 
 
 def test_the_head_tells_where_it_is_from(tmp_path: Path) -> None:

@@ -222,6 +222,40 @@ class CleanupDocument(Document):
     report: Annotated[RunFields | None, says("what came of it; null unless it ran")]
 
 
+class ShrinkFields(TypedDict):
+    """A key that is to become smaller; elements as lists of their parts, with odd bytes as `\\xNN`."""
+
+    hash: Annotated[str, says("what --hash compares")]
+    server: Annotated[str, says("the server that it is for")]
+    role: Annotated[str | None, says("that server's role")]
+    run_id: Annotated[str | None, says("that server's process")]
+    made_at_unix_seconds: Annotated[UnixSeconds, says("when it was made")]
+    key: Annotated[str, says("the key's name, printable")]
+    key_base64: Annotated[str | None, says("its exact bytes, where the printable form is not these")]
+    db: Annotated[int, says("its database")]
+    type: Annotated[str, says("its type")]
+    keep_last: Annotated[int | None, says("how many of the newest elements stay")]
+    older_than_seconds: Annotated[int | None, says("the age from which elements go")]
+    fields: Annotated[str | None, says("the glob whose fields or members go")]
+    oldest_end: Annotated[str | None, says("where the list has its oldest elements: `left` or `right`")]
+    score_unit: Annotated[str | None, says("how the scores were read as times: `s` or `ms`")]
+    elements_total: Annotated[int, says("how many elements the key has")]
+    removed_elements_total: Annotated[int, says("how many of them go")]
+    bytes: Annotated[int | None, says("MEMORY USAGE of the key")]
+    removed_bytes_estimate: Annotated[int | None, says("about how much of that goes")]
+    oldest: Annotated[list[str], says("the first element that goes, by its parts")]
+    newest: Annotated[list[str], says("the last that goes")]
+    flags: Annotated[list[str], says("sentences to read before it runs")]
+    consent: Annotated[list[str], says("what --yes agrees to, these among it")]
+
+
+class ShrinkDocument(Document):
+    """With --shrink: which elements of one key go, and the report where it ran."""
+
+    shrink: Annotated[ShrinkFields, says("the frozen choice")]
+    report: Annotated[RunFields | None, says("what came of it, elements in place of keys; null unless it ran")]
+
+
 class RestoreDocument(Document):
     """What came of a restore."""
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from redis_oom_tui.models.action import RestoreOutcome
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, TriageError
+from redis_oom_tui.models.shrink import Element
 from redis_oom_tui.rules.expected_state import TTL_SLACK_MS
 from redis_oom_tui.server.mutations import scripts
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
@@ -20,6 +21,67 @@ from redis_oom_tui.server.mutations.scripts import Reply
 # RESTORE IDLETIME of seven days or more reads back as 97 days on Redis 6.2.
 _OLD_IDLE_LIMIT = 7 * 86400 - 1
 _IDLE_LIMIT = 2**24 - 1
+# Puts elements back into a key. ARGV: its type, when it is to expire if it is gone (Unix ms, -1: never), the end of a
+# list, and how many others belong outside of these there; then each element behind the number of its parts. A list has
+# them already where they stand in a row no deeper than that. A reply per element: 1 it is back, 0 there is one already,
+# -1 the key is of another type, or the refusal as text.
+_PUT_ELEMENTS = scripts.lean("""
+local key, wanted, out, elements, at = KEYS[1], ARGV[1], {}, {}, 5
+while ARGV[at] do
+  local parts = tonumber(ARGV[at])
+  elements[#elements + 1] = {unpack(ARGV, at + 1, at + parts)}
+  at = at + 1 + parts
+end
+local kind = redis.call('TYPE', key)
+kind = kind.ok or kind
+local function every(code)
+  for i = 1, #elements do out[i] = code end
+  return out
+end
+local function answer(reply, new)
+  if type(reply) == 'table' and reply.err then return reply.err end
+  return new and 1 or (reply == 1 and 1 or 0)
+end
+local function in_list()
+  local n, deepest, left = #elements, tonumber(ARGV[4]), ARGV[3] == 'left'
+  local length = redis.call('LLEN', key)
+  local places = redis.call('LPOS', key, elements[n][1], 'RANK', left and 1 or -1, 'COUNT', 100, 'MAXLEN', deepest + n)
+  for _, place in ipairs(places or {}) do
+    local found, same = nil, true
+    if left then found = redis.call('LRANGE', key, place, place + n - 1)
+    else found = redis.call('LRANGE', key, math.max(0, place - n + 1), place) end
+    for i = 1, n do
+      local mine = left and elements[n + 1 - i][1] or elements[i][1]
+      if found[i] ~= mine then same = false break end
+    end
+    if same then return every(0) end
+  end
+  local flat = {}
+  for i, element in ipairs(elements) do flat[i] = element[1] end
+  local reply = redis.pcall(left and 'LPUSH' or 'RPUSH', key, unpack(flat))
+  if type(reply) == 'table' then return every(reply.err) end
+  return every(reply == length + n and 1 or 'the server said OK, but the list is not as long as it should be')
+end
+local function put(element)
+  if wanted == 'hash' then
+    local code = answer(redis.pcall('HSETNX', key, element[1], element[2]))
+    if code == 1 and element[3] then redis.pcall('HPEXPIREAT', key, element[3], 'FIELDS', 1, element[1]) end
+    return code
+  end
+  if wanted == 'set' then return answer(redis.pcall('SADD', key, element[1])) end
+  if wanted == 'zset' then return answer(redis.pcall('ZADD', key, 'NX', element[2], element[1])) end
+  if wanted == 'stream' then return answer(redis.pcall('XADD', key, unpack(element)), true) end
+  return -1
+end
+if kind ~= 'none' and kind ~= wanted then return every(-1) end
+if wanted == 'list' then
+  in_list()
+else
+  for i, element in ipairs(elements) do out[i] = put(element) end
+end
+if kind == 'none' and tonumber(ARGV[2]) >= 0 then redis.pcall('PEXPIREAT', key, ARGV[2]) end
+return out
+""")
 
 
 class Value(NamedTuple):
@@ -39,6 +101,20 @@ class Expiry(NamedTuple):
     type: str
     due_ms: int
     expires_ms: int | None
+
+
+class Elements(NamedTuple):
+    """Elements to put back into one key, those of a list from the innermost on: behind `outside` others at that `end`.
+
+    `expires_ms` is when a key that is gone is to expire, None for never.
+    """
+
+    key: bytes
+    type: str
+    elements: Sequence[Element]
+    expires_ms: int | None = None
+    end: str = "left"
+    outside: int = 0
 
 
 class RestoreReply(NamedTuple):
@@ -139,6 +215,24 @@ async def take_back(
     return told
 
 
+async def put_elements(channel: ExclusiveConnection, part: Elements) -> list[RestoreReply]:
+    """Put elements back where nothing newer stands. Raises ServerUnreachable where the reply was lost."""
+    flat = [word for element in part.elements for word in (b"%d" % len(element), *element)]
+    expires = b"-1" if part.expires_ms is None else b"%d" % part.expires_ms
+    facts = [part.type.encode("ascii", "replace"), expires, part.end.encode("ascii", "replace"), b"%d" % part.outside]
+    (reply,) = await ScriptCaller(channel).call(ScriptCall(_PUT_ELEMENTS, [b"1", part.key, *facts, *flat]))
+    return [_element_told(one) for one in all_said(reply, len(part.elements))]
+
+
+def _element_told(reply: object) -> RestoreReply:
+    if isinstance(reply, bytes) and b"equal or smaller" in reply:
+        return RestoreReply(RestoreOutcome.FAILED, "a stream takes no ID below its last one")
+    code = said(reply)
+    if code is Reply.GONE:
+        return RestoreReply(RestoreOutcome.EXISTS)
+    return _taken(code) if isinstance(code, Reply) else _told(code)
+
+
 def _unexpire(expiries: Sequence[Expiry]) -> ScriptCall:
     wants = [
         (expiry.type, expiry.due_ms, -1 if expiry.expires_ms is None else expiry.expires_ms) for expiry in expiries
@@ -148,7 +242,7 @@ def _unexpire(expiries: Sequence[Expiry]) -> ScriptCall:
 
 
 def _taken(reply: object) -> RestoreReply:
-    code = said(reply)
+    code = reply if isinstance(reply, Reply) else said(reply)
     if isinstance(code, TriageError):
         return _told(code)
     if code is Reply.GONE:

@@ -75,7 +75,7 @@ CHANGED_WORDS = {
 }
 
 
-def _lean(script: str) -> bytes:
+def lean(script: str) -> bytes:
     """What goes over the wire with each call: no indentation."""
     return "\n".join(line.strip() for line in script.strip().splitlines()).encode("ascii")
 
@@ -192,7 +192,7 @@ end
 
 # One UNLINK for all keys that passed costs less than one each. It is carried out or refused as a whole; fewer than
 # were named are gone by it only where a name stands twice, of which the second was gone by then.
-DELETE = _lean(
+DELETE = lean(
     _CHECK
     + _DELETE
     + """
@@ -223,7 +223,7 @@ return out
 
 # Behind each record one more field: when the key is due, in Unix milliseconds. Where the run was held up since
 # that was worked out, each key keeps a second all the same: an expiry in the past would delete it at once.
-EXPIRE = _lean(
+EXPIRE = lean(
     _CHECK
     + """
 local out = {}
@@ -263,7 +263,7 @@ end
 )
 
 # Each unchanged key's DUMP, PTTL, idle time (or frequency), size and the server's time in place of a number.
-SAVE = _lean(
+SAVE = lean(
     _CHECK
     + _MEASURE
     + """
@@ -297,7 +297,7 @@ return out
 )
 
 # Takes an expiry back: type, when the key is due now, and when it was due before (-1: never), in Unix milliseconds.
-UNEXPIRE = _lean(
+UNEXPIRE = lean(
     _NOW
     + """
 local wants = cjson.decode(ARGV[1])

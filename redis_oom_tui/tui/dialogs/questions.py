@@ -9,10 +9,9 @@ from redis_oom_tui.formatting.settings import value_before, value_now
 from redis_oom_tui.formatting.sizes import ago, count, size, spoken
 from redis_oom_tui.models.action import Backup, BackupInspection
 from redis_oom_tui.models.address import ClientBuffer
-from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.restoring import backup_contents, restore_outlook, restore_warnings
+from redis_oom_tui.rules.restoring import backup_contents, left_unchanged, restore_outlook, restore_warnings
 from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
 from redis_oom_tui.tui.drawing import Line, marked, paragraph
 
@@ -109,19 +108,19 @@ def restore_question(
 
     A damaged one is restored as far as it can be read, and the button says so.
     """
-    expiries = backup is not None and backup.operation == Operation.EXPIRE.value
-    lines = [f"On {where}: restores {'expiries' if expiries else 'keys'} from {path}."]
+    operation = "" if backup is None else backup.operation
+    what = {"expire": "expiries", "shrink": "elements"}.get(operation, "keys")
+    lines = [f"On {where}: restores {what} from {path}."]
     warnings = [inspection.note] if inspection is not None and inspection.note else []
     damaged = inspection is not None and inspection.damaged
     if backup is not None:
         lines += [f"Source: {backup.server} ({backup.flavour} {backup.version}).", backup_contents(backup)]
         if backup.server not in where:
             warnings.append(f"Taken from a different address: {backup.server}.")
-    lines.append(
-        "A key whose expiry was changed since is left alone."
-        if expiries
-        else "Existing keys are never overwritten; keys whose TTL has passed are not restored."
-    )
+    if operation in {"expire", "shrink"}:
+        lines.append(left_unchanged(operation))
+    else:
+        lines.append("Existing keys are never overwritten; keys whose TTL has passed are not restored.")
     if snapshot is not None:
         too_full = restore_warnings(backup, snapshot)
         warnings += too_full

@@ -13,6 +13,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import Planning
 from redis_oom_tui.rules.budget import confirm_word, nothing_planned
 from redis_oom_tui.rules.headroom import headroom
+from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
@@ -138,7 +139,7 @@ async def _pick(actions: ActionController, known: tuple[Backup, ...]) -> Path | 
     options = [
         Option(
             one.path,
-            f"{moment(one.made_at)}  {count(one.keys)} keys  {size(one.size)}",
+            f"{moment(one.made_at)}  {number_restored(one.operation, one.keys)}  {size(one.size)}",
             f"{one.operation} on {one.server}, {one.flavour} {one.version}: {Path(one.path).name}",
         )
         for one in known

@@ -1,0 +1,332 @@
+"""A key made smaller: its elements written to the backup, removed in steps that check them, and what came of it."""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from itertools import islice
+from types import MappingProxyType
+
+from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, asked_again
+from redis_oom_tui.actions.deployment import Deployment
+from redis_oom_tui.actions.outcomes import after
+from redis_oom_tui.actions.saving import CapReached, on_disk
+from redis_oom_tui.actions.shrink_planning import marked, node_of, paced
+from redis_oom_tui.files.backup import BackupMark, BackupWriter, Record, new_path
+from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.formatting.sizes import count, size
+from redis_oom_tui.models.action import Action, BackupChoice
+from redis_oom_tui.models.errors import ServerBusy, TriageError
+from redis_oom_tui.models.plan import Outcome, RunView
+from redis_oom_tui.models.shrink import Element, ShrinkPlan
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules import headroom
+from redis_oom_tui.rules.shrinking import BY_NAME, WORDS, id_number
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.latency_monitor import throttled
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.mutations import shrinking as removing
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection, OtherServer, PinnedConnection
+from redis_oom_tui.server.mutations.script_calls import ScriptCaller
+from redis_oom_tui.server.mutations.shrinking import KeyState, Removal
+from redis_oom_tui.server.timers import ActiveClock
+
+_BYTES_AT_ONCE = 1024 * 1024
+# So often a stream, hash or set, whose elements have names, may differ from what was just read.
+_TRIES = 3
+_CHANGED = (
+    "The key changed where its oldest elements are: others added or removed some. Preview again to remove the rest"
+)
+
+
+class KeyChanged(TriageError):
+    """The key is not as the plan and the last look have it: nothing more is removed."""
+
+
+class ShrinkRun:
+    """A run of one shrink plan. Its view counts elements in place of keys."""
+
+    def __init__(self, context: ActionContext, deployment: Deployment, plan: ShrinkPlan, backup: BackupChoice) -> None:
+        self._context = context
+        self._deployment = deployment
+        self._plan = plan
+        self._choice = backup
+        self._record = ActionRecord(context)
+        self._counts: Counter[Outcome] = Counter()
+        self._clock = ActiveClock()
+        self._throttle: CallThrottle | None = None
+        self._writer: BackupWriter | None = None
+        self._state: KeyState | None = None
+        self._used: tuple[int | None, int | None] = (None, None)
+        self._at_once = _BYTES_AT_ONCE
+        self._settled = 0
+        self._names = deque(plan.marked)
+        self._stop = False
+        self._ended: str | None = None
+        self._failed = False
+
+    def stop(self) -> None:
+        """End after the step in flight."""
+        self._stop = True
+        if self._throttle is not None:
+            self._throttle.stop()
+
+    def view(self) -> RunView:
+        """How far it is."""
+        plan, elapsed = self._plan, self._clock.elapsed
+        counts = {outcome: number for outcome, number in self._counts.items() if number}
+        done = sum(counts.values())
+        if done < plan.going:
+            counts[Outcome.NOT_ATTEMPTED] = plan.going - done
+        freed = 0
+        if self._ended is not None and plan.size is not None and self._state is not None:
+            freed = max(0, plan.size - (self._state.size or 0))
+        return RunView(
+            total_keys=plan.going,
+            counts=MappingProxyType(counts),
+            planned_bytes=plan.about_bytes or 0,
+            freed_bytes=freed,
+            used_before_bytes=self._used[0],
+            used_now_bytes=self._used[1],
+            elapsed_seconds=elapsed,
+            keys_per_second=done / elapsed if elapsed > 0 else 0.0,
+            backup_path=str(self._writer.path) if self._writer is not None and self._writer.keys else None,
+            phase="ended" if self._ended else self._phase(),
+            ended=self._ended,
+            failed=self._failed,
+        )
+
+    def _phase(self) -> str:
+        return "starting" if self._throttle is None else self._throttle.words("removing")
+
+    async def run(self) -> RunView:
+        """Remove step by step, read the key again, and report. Never raises but for a defect or where cancelled."""
+        self._clock.start()
+        failure: str | None = DEFECT
+        try:
+            await self._carry_out()
+            failure = None
+        except TriageError as error:
+            failure = str(error)
+        except asyncio.CancelledError:
+            failure = "The tool ended while this ran"
+            raise
+        finally:
+            self._end(failure)
+        return self.view()
+
+    async def _carry_out(self) -> None:
+        await self._deployment.refresh()
+        server, _ = node_of(self._deployment, self._plan.key.key)
+        snapshot = await server.snapshot()
+        self._must_be_the_same(server, snapshot)
+        room = headroom.headroom(snapshot)
+        self._at_once = headroom.at_once(room, _BYTES_AT_ONCE)
+        self._used = (snapshot.memory.used_bytes, snapshot.memory.used_bytes)
+        connection = PinnedConnection(server, self._plan.key.db, self._plan.run_id)
+        try:
+            await connection.open()
+            self._state = await self._look(connection)
+            if self._state is None or self._state.type != self._plan.type:
+                raise KeyChanged("The key is gone, or of another type: preview again")
+            self._begin(snapshot)
+            async with throttled(server, probe=ExclusiveConnection(server)) as self._throttle:
+                if self._stop:
+                    self._throttle.stop()
+                try:
+                    await self._batches(connection, self._throttle)
+                finally:
+                    self._state = await self._look(connection)
+                    self._used = (self._used[0], (await server.snapshot()).memory.used_bytes)
+        finally:
+            await connection.close()
+
+    def _must_be_the_same(self, server: LiveServer, snapshot: Snapshot) -> None:
+        then, now = self._plan.run_id, snapshot.server.run_id
+        if then is not None and now is not None and then != now:
+            raise OtherServer.at(server.address)
+
+    async def _look(self, connection: PinnedConnection) -> KeyState | None:
+        key = self._plan.key.key
+        return await asked_again(connection, lambda: removing.key_state(connection.channel, key), lambda: self._stop)
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        """Write down what is about to happen, and make the backup."""
+        plan, context = self._plan, self._context
+        name = escape_exact(plan.key.key[:200])
+        path = (self._choice.path or new_path(context.backups, plan, context.wall())) if self._choice.wanted else None
+        self._record.begin(
+            Action.SHRINK.value,
+            server=plan.server,
+            what=f"remove {count(plan.going)} of {count(plan.elements)} {WORDS[plan.type]} from {name}",
+            run_id=snapshot.server.run_id,
+            plan=plan.hash,
+            key=[plan.key.db, escape_exact(plan.key.key)],
+            elements=plan.going,
+            bytes=plan.about_bytes,
+            backup=None if path is None else str(path),
+            used_memory=self._used[0],
+        )
+        if path is not None:
+            self._writer = BackupWriter(path, plan, snapshot.server, context.wall(), snapshot.clock_skew_seconds)
+
+    async def _batches(self, connection: PinnedConnection, throttle: CallThrottle) -> None:
+        tries = 0
+        while self._settled < self._plan.going and not throttle.stopping:
+            began = time.monotonic()
+            chunk = await asked_again(
+                connection, lambda: self._next(connection.channel, self._size_of_batch(throttle)), lambda: self._stop
+            )
+            if not chunk:
+                # Others took what was left of a stream, or each field of this batch has changed.
+                if self._plan.type == "stream":
+                    self._put(Outcome.GONE, self._plan.going - self._settled)
+                continue
+            before = self._settled
+            try:
+                await self._batch(connection, throttle, chunk)
+                tries = 0
+            except KeyChanged:
+                tries = tries + 1 if self._settled == before else 0
+                if self._plan.type in {"list", "zset"} or tries >= _TRIES:
+                    raise
+            throttle.batched(len(chunk), time.monotonic() - began)
+
+    def _size_of_batch(self, throttle: CallThrottle) -> int:
+        plan = self._plan
+        each = max(1, (plan.size or 0) // max(1, plan.elements), (plan.about_bytes or 0) // max(1, plan.going))
+        return max(1, min(throttle.keys, plan.going - self._settled, self._at_once // each))
+
+    async def _next(self, channel: ExclusiveConnection, number: int) -> list[Element]:
+        """The next elements that go, as they are now; those of a hash or set that are not as planned are settled."""
+        plan, key = self._plan, self._plan.key.key
+        if plan.type not in BY_NAME:
+            end = plan.request.oldest_end
+            found = await removing.first_elements(channel, key, plan.type, number, end)
+            if plan.type == "stream":
+                found = [entry for entry in found if id_number(entry[0]) <= id_number(plan.newest[0])]
+            return found
+        wanted = list(islice(self._names, number))
+        there = await removing.named_elements(channel, key, plan.type, [one.name for one in wanted])
+        going: list[Element] = []
+        for one, element in zip(wanted, there, strict=True):
+            self._names.popleft()
+            if element is not None and marked(element) == one:
+                going.append(element)
+            else:
+                self._put(Outcome.GONE if element is None else Outcome.CHANGED)
+        self._names.extendleft(reversed([marked(element) for element in going]))
+        return going
+
+    def _put(self, outcome: Outcome, number: int = 1) -> None:
+        self._counts[outcome] += number
+        self._settled += number
+
+    async def _batch(self, connection: PinnedConnection, throttle: CallThrottle, chunk: Sequence[Element]) -> None:
+        """Write `chunk` down, and remove it call by call."""
+        number, mark = self._record.next_batch(), None
+        if self._writer is not None:
+            mark = await self._saved(self._writer, chunk)
+        await self._record.batch(number, [self._plan.key])
+        before, outcome, start = self._settled, Outcome.DELETED, 0
+        caller = ScriptCaller(connection.channel)
+        try:
+            while start < len(chunk) and not throttle.stopping:
+                part = chunk[start : start + throttle.per_call]
+                try:
+                    await self._remove(caller, throttle, part)
+                except ServerBusy:
+                    await connection.hold(lambda: throttle.stopping)
+                    caller = ScriptCaller(connection.channel)
+                    continue
+                start += len(part)
+        except KeyChanged:
+            outcome = Outcome.CHANGED
+            raise
+        except BaseException:
+            outcome = Outcome.IN_DOUBT if self._counts[Outcome.IN_DOUBT] else Outcome.FAILED
+            start += self._counts[Outcome.IN_DOUBT]
+            raise
+        finally:
+            if self._writer is not None and mark is not None and start < len(chunk):
+                # What was not removed is not to be restored: a list would have it twice.
+                self._writer.rollback(mark)
+                await self._saved(self._writer, chunk[:start])
+            words = f"{count(self._settled - before)} of {count(len(chunk))} {WORDS[self._plan.type]}"
+            self._record.done(number, [outcome], {0: words})
+
+    async def _saved(self, writer: BackupWriter, chunk: Sequence[Element]) -> BackupMark:
+        mark = writer.mark()
+        if chunk and mark.size > self._choice.max_total_bytes:
+            raise CapReached(
+                f"The backup has reached its cap of {size(self._choice.max_total_bytes)}, so the rest was left as it is"
+            )
+        plan, state = self._plan, self._state
+        end = plan.request.oldest_end
+        now_ms, expires_ms = (0, None) if state is None else (state.now_ms, state.expires_ms)
+        common = Record(plan.key, plan.type, None, expires_ms, saved_ms=now_ms, end=None if end is None else end.value)
+        writer.add(*[common._replace(element=element) for element in chunk])
+        await on_disk(writer)
+        return mark
+
+    async def _remove(self, caller: ScriptCaller, throttle: CallThrottle, part: Sequence[Element]) -> None:
+        plan = self._plan
+        removal = Removal(part, plan.going - self._settled, plan.newest)
+        call = removing.removing(plan.key.key, plan.type, removal, plan.request.oldest_end)
+        try:
+            (reply,) = await paced(throttle, caller.call(call), len(part))
+        except BaseException:
+            self._put(Outcome.IN_DOUBT, len(part))
+            raise
+        came_to = removing.removed(reply)
+        if came_to.changed:
+            raise KeyChanged(_CHANGED)
+        self._put(Outcome.DELETED, came_to.removed)
+        for _ in part if self._names else ():
+            self._names.popleft()
+        if came_to.removed != len(part):
+            self._put(Outcome.GONE, len(part) - came_to.removed)
+
+    def _end(self, failure: str | None) -> None:
+        self._clock.stop()
+        writer, backup = self._writer, None
+        if writer is not None:
+            writer.close()
+            if writer.keys:
+                backup = str(writer.path)
+            else:
+                writer.discard()
+        self._failed = failure is not None
+        counts = self.view().counts
+        interrupted = self._stop and Outcome.NOT_ATTEMPTED in counts
+        self._ended = self._record.end(
+            ok=not (self._failed or interrupted),
+            result=self._sentence(failure, interrupted=interrupted),
+            counts={outcome.value: number for outcome, number in counts.items()},
+            freed_bytes=None,
+            used_memory=self._used[1],
+            backup=backup,
+            stopped=self._stop,
+        )
+
+    def _sentence(self, failure: str | None, *, interrupted: bool) -> str:
+        plan, state, words = self._plan, self._state, WORDS[self._plan.type]
+        parts = [f"Removed {count(self._counts[Outcome.DELETED])} of {count(plan.going)} {words}"]
+        for outcome, what in _LEFT:
+            if self._counts[outcome]:
+                parts.append(f"{count(self._counts[outcome])} {what}")
+        sentence = f"{'; '.join(parts)}."
+        if state is not None and self._record.begun:
+            was = f" (it took {size(plan.size)})" if plan.size is not None else ""
+            takes = f" and takes about {size(state.size)}{was}" if state.size is not None else ""
+            sentence += f" The key has {count(state.elements)} {words} now{takes}."
+        if failure is not None:
+            return after(failure, sentence)
+        return f"Interrupted. {sentence}" if interrupted else sentence
+
+
+_LEFT = (
+    (Outcome.GONE, "were gone already"),
+    (Outcome.CHANGED, "changed since the preview and were kept"),
+    (Outcome.IN_DOUBT, "in doubt, as the reply was lost"),
+)

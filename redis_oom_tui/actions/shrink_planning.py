@@ -1,0 +1,233 @@
+"""Which elements of a key would go: read without changing anything, counted, and frozen."""
+
+import contextlib
+import hashlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from typing import TypeVar
+
+from redis_oom_tui.actions.context import ActionContext
+from redis_oom_tui.actions.deployment import ActionNode, Deployment
+from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
+from redis_oom_tui.models.shrink import Element, MarkedElement, ScoreUnit, ShrinkPlan, ShrinkRequest
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules import shrinking
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.latency_monitor import throttled
+from redis_oom_tui.server.mutations import shrinking as reading
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
+from redis_oom_tui.server.mutations.shrinking import KeyState
+
+_Answer = TypeVar("_Answer")
+_Page = TypeVar("_Page")
+_SAMPLED = 50
+_TOUCHES = "This server knows no CLIENT NO-TOUCH: reading the key for this preview has reset its idle time."
+_DELETED_MEANWHILE = "The key has changed while it was read: preview again"
+
+
+def node_of(deployment: Deployment, key: bytes) -> ActionNode:
+    """The node that serves `key`. Raises ServerUnreachable where none does."""
+    place = deployment.place_of(key)
+    if place is None:
+        raise ServerUnreachable("No node serves the slot of the key now")
+    return deployment.node(place)
+
+
+async def paced(throttle: CallThrottle, ask: Awaitable[_Answer], keys: int) -> _Answer:
+    """What `ask`, about so many elements, answers once the server is to be asked again."""
+    await throttle.ready()
+    throttle.begun()
+    began, done = time.monotonic(), 0
+    try:
+        answer = await ask
+        done = keys
+    finally:
+        throttle.took(done, time.monotonic() - began)
+    return answer
+
+
+class ShrinkPlanner:
+    """A plan to shrink a key in the making. `counted` is how many elements it has looked at."""
+
+    def __init__(self, context: ActionContext, deployment: Deployment, request: ShrinkRequest) -> None:
+        shrinking.check(request)
+        self._wall = context.wall
+        self._deployment = deployment
+        self._request = request
+        self._throttle: CallThrottle | None = None
+        self._stop = False
+        self.counted = 0
+
+    def stop(self) -> None:
+        """End without a plan."""
+        self._stop = True
+        if self._throttle is not None:
+            self._throttle.stop()
+
+    async def run(self) -> ShrinkPlan:
+        """The frozen plan. Raises BadInput where the key cannot be shrunk like that, or another of `models.errors`."""
+        await self._deployment.refresh()
+        server, rights = node_of(self._deployment, self._request.key.key)
+        known = await rights.learn()
+        snapshot = await server.snapshot()
+        untouched = known.has(Feature.NO_TOUCH)
+        changing = not untouched and not server.connection.read_only
+        channel = ExclusiveConnection(server, self._request.key.db, changing=changing)
+        try:
+            async with throttled(server, walking=True, probe=ExclusiveConnection(server)) as self._throttle:
+                plan = await self._planned(channel, self._throttle)
+        finally:
+            await channel.close()
+        touched = () if untouched else (_TOUCHES,)
+        return shrinking.frozen(
+            replace(
+                plan,
+                server=str(server.address),
+                run_id=snapshot.server.run_id,
+                role=snapshot.server.role,
+                flags=(*plan.flags, *touched, *rights.weaknesses(Action.SHRINK)),
+            )
+        )
+
+    async def _planned(self, channel: ExclusiveConnection, throttle: CallThrottle) -> ShrinkPlan:
+        request = self._request
+        state = await reading.key_state(channel, request.key.key)
+        if state is None:
+            raise BadInput("There is no such key now")
+        shrinking.check_type(request, state.type)
+        plan = ShrinkPlan(request, state.type, state.elements, 0, self._wall(), "", size=state.size)
+        if state.type in shrinking.BY_NAME:
+            return await self._by_name(channel, throttle, plan)
+        if state.type == "stream":
+            return await self._of_stream(channel, throttle, plan, state)
+        return await self._by_rank(channel, plan, state)
+
+    async def _by_rank(self, channel: ExclusiveConnection, plan: ShrinkPlan, state: KeyState) -> ShrinkPlan:
+        """A list or a sorted set: the oldest have the first positions."""
+        request, key, end = plan.request, plan.key.key, plan.request.oldest_end
+        going = max(0, plan.elements - (request.keep_last or 0))
+
+        async def some(start: int, number: int) -> list[Element]:
+            return await reading.first_elements(channel, key, plan.type, number, end, start=start)
+
+        if request.older_than_seconds is not None:
+            scores = [float(element[1]) for at in (0, plan.elements - 1) for element in await some(at, 1)]
+            unit = shrinking.unit_of(scores, request.score_unit)
+            seconds = state.now_ms / 1000 - request.older_than_seconds
+            before = seconds if unit is ScoreUnit.SECONDS else seconds * 1000
+            going = await reading.count_scores_below(channel, key, before)
+            plan = replace(plan, request=replace(request, score_unit=unit))
+        shrinking.stays_alive(plan.type, plan.elements, going)
+        if not going:
+            return plan
+        number = min(_SAMPLED, going)
+        first, last = await some(0, number), await some(going - number, number)
+        stays = await some(going, min(_SAMPLED, plan.elements - going))
+        if not first or not last:
+            raise TriageError(_DELETED_MEANWHILE)
+        return _ended(plan, going, first[0], last[-1], ([*first, *last], stays))
+
+    async def _of_stream(
+        self, channel: ExclusiveConnection, throttle: CallThrottle, plan: ShrinkPlan, state: KeyState
+    ) -> ShrinkPlan:
+        request, key = plan.request, plan.key.key
+        first = await reading.first_elements(channel, key, "stream", _SAMPLED)
+        if not first:
+            return plan
+        if request.older_than_seconds is not None:
+            if not shrinking.has_times(first[0][0]):
+                raise BadInput("The IDs of this stream are no times: say --keep-last N instead of --older-than")
+            below = b"%d-0" % (state.now_ms - request.older_than_seconds * 1000)
+            going, newest = await self._last_of(throttle, reading.entry_pages(channel, key, below=below), None)
+        else:
+            going = max(0, plan.elements - (request.keep_last or 0))
+            kept = plan.elements - going
+            # Whichever way is shorter: what stays, or what goes.
+            backward = kept < going
+            pages = reading.entry_pages(channel, key, newest_first=backward)
+            _, newest = await self._last_of(throttle, pages, kept + 1 if backward else going)
+        if not going or newest is None:
+            return plan
+        stays = await self._newest(channel, key) if going < plan.elements else []
+        plan = _ended(plan, going, first[0], newest, ([*first[:going], newest], stays))
+        flags: tuple[str, ...] = ()
+        for group in await reading.groups_up_to(channel, key, newest[0]):
+            flags += shrinking.group_flags(group.name, group.pending, group.unread)
+        return replace(plan, flags=flags)
+
+    async def _newest(self, channel: ExclusiveConnection, key: bytes) -> list[Element]:
+        async with contextlib.aclosing(_generator(reading.entry_pages(channel, key, newest_first=True))) as pages:
+            return list(await anext(pages))[:_SAMPLED]
+
+    async def _last_of(
+        self, throttle: CallThrottle, pages: AsyncIterator[list[Element]], most: int | None
+    ) -> tuple[int, Element | None]:
+        """How many come, up to `most`, and the last of them."""
+        counted, last = 0, None
+        async for page in self._each(throttle, pages):
+            taken = page if most is None else page[: most - counted]
+            counted, last = counted + len(taken), taken[-1] if taken else last
+            self.counted = counted
+            if most is not None and counted >= most:
+                break
+        return counted, last
+
+    async def _by_name(self, channel: ExclusiveConnection, throttle: CallThrottle, plan: ShrinkPlan) -> ShrinkPlan:
+        glob = plan.request.matching or b""
+        found: dict[bytes, MarkedElement] = {}
+        weights: list[Element] = []
+        async for page in self._each(throttle, reading.matching_elements(channel, plan.key.key, plan.type, glob)):
+            weights += page[: max(0, 2 * _SAMPLED - len(weights))]
+            for element in page:
+                found[element[0]] = marked(element)
+            self.counted += len(page)
+            if len(found) >= shrinking.MOST_MARKED:
+                break
+        shrinking.stays_alive(plan.type, plan.elements, len(found))
+        if not found:
+            return plan
+        more = (
+            (f"Only the first {len(found):,} that match are in this plan: shrink again for the rest.",)
+            if len(found) >= shrinking.MOST_MARKED
+            else ()
+        )
+        names = list(found)
+        plan = replace(plan, marked=tuple(found.values()), flags=more)
+        return _ended(plan, len(found), (names[0],), (names[min(1, len(names) - 1)],), (weights, weights))
+
+    async def _each(self, throttle: CallThrottle, pages: AsyncIterator[_Page]) -> AsyncGenerator[_Page, None]:
+        """The pages, as fast as the server is to be asked; raises BadInput where it was stopped."""
+        async with contextlib.aclosing(_generator(pages)) as source:
+            while True:
+                if self._stop:
+                    raise BadInput("Stopped while the key was read: nothing was done")
+                try:
+                    page = await paced(throttle, anext(source), 1)
+                except StopAsyncIteration:
+                    return
+                yield page
+
+
+async def _generator(pages: AsyncIterator[_Page]) -> AsyncGenerator[_Page, None]:
+    async for page in pages:
+        yield page
+
+
+def marked(element: Element) -> MarkedElement:
+    """What a plan remembers of a field or member."""
+    return MarkedElement(element[0], hashlib.blake2b(b"".join(element[1:2]), digest_size=8).digest())
+
+
+def _ended(
+    plan: ShrinkPlan,
+    going: int,
+    oldest: Element,
+    newest: Element,
+    samples: tuple[Sequence[Element], Sequence[Element]],
+) -> ShrinkPlan:
+    """`plan` with what goes; `samples` are some elements that go and some that stay."""
+    goes, stays = (sum(sum(map(len, one)) for one in some) / len(some) if some else 0.0 for some in samples)
+    about = shrinking.about_bytes(plan.size, plan.elements, going, (goes, stays))
+    return replace(plan, going=going, oldest=oldest, newest=newest, about_bytes=about)

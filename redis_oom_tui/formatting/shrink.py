@@ -1,0 +1,46 @@
+"""What `cleanup --shrink` prints: the plan for people, and the JSON document, in which the unknown is null."""
+
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.formatting import SCHEMA
+from redis_oom_tui.formatting.plan import run_fields
+from redis_oom_tui.formatting.sanitize import escape_exact, key_fields
+from redis_oom_tui.models.plan import RunView
+from redis_oom_tui.models.shrink import ShrinkPlan
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.keys import ShrinkDocument
+
+
+def shrink_document(plan: ShrinkPlan, consent: tuple[str, ...], run: RunView | None) -> "ShrinkDocument":
+    """The plan, and the report where it ran; elements are text, with `\\xNN` for odd bytes."""
+    request = plan.request
+    name, exact = key_fields(plan.key.key)
+    return {
+        "schema": SCHEMA,
+        "shrink": {
+            "hash": plan.hash,
+            "server": plan.server,
+            "role": plan.role or None,
+            "run_id": plan.run_id,
+            "made_at_unix_seconds": plan.made_at,
+            "key": name,
+            "key_base64": exact,
+            "db": plan.key.db,
+            "type": plan.type,
+            "keep_last": request.keep_last,
+            "older_than_seconds": request.older_than_seconds,
+            "fields": None if request.matching is None else escape_exact(request.matching),
+            "oldest_end": None if request.oldest_end is None else request.oldest_end.value,
+            "score_unit": None if request.score_unit is None else request.score_unit.value,
+            "elements_total": plan.elements,
+            "removed_elements_total": plan.going,
+            "bytes": plan.size,
+            "removed_bytes_estimate": plan.about_bytes,
+            "oldest": [escape_exact(part) for part in plan.oldest],
+            "newest": [escape_exact(part) for part in plan.newest],
+            "flags": list(plan.flags),
+            "consent": list(consent),
+        },
+        "report": None if run is None else run_fields(run),
+    }
