@@ -18,14 +18,14 @@ from tests.support.acting import fill, operating, planned
 from tests.support.busy import SOON, Script, script
 from tests.support.servers import RunningServer, started
 
-KEYS = 20_000
+KEYS = 6000
 CACHE = Criteria(patterns=(b"cache:*",))
-SECONDS = 2.5
+SECONDS = 1.0
 
 
 @pytest.fixture
 def busy(flavour: str) -> Iterator[tuple[RunningServer, Script]]:
-    """A server of 20,000 keys, and a script of 2.5 s that is still to be sent."""
+    """A server of 6000 keys, and a script of a second that is still to be sent."""
     with started(flavour, SOON) as server:
         with server.client() as client:
             fill(client, [b"cache:%d" % n for n in range(KEYS)])
@@ -116,7 +116,7 @@ async def test_a_scan_loses_no_key_to_a_script(
     async def hooked(self: ScanConnection, buffer: bytes, replies: int) -> list[Any]:
         nonlocal pages
         pages += 1
-        if pages == 60:
+        if pages == 30:
             await asyncio.to_thread(made.start)
         return await ask(self, buffer, replies)
 
@@ -126,7 +126,7 @@ async def test_a_scan_loses_no_key_to_a_script(
         view = await live.scan(ScanOptions(pace=pace)).run()
     finally:
         await live.close()
-    assert pages > 60
+    assert pages > 30
     assert (view.state, view.scanned_keys, view.refused_keys) == (ScanState.COMPLETE, KEYS, 0), view.error
 
 
@@ -153,10 +153,10 @@ async def test_a_plan_loses_no_key_to_a_script(
 async def test_a_script_without_an_end_ends_the_run_with_the_rest_not_attempted(
     flavour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timeouts, "BUSY", 0.5)
+    monkeypatch.setattr(timeouts, "BUSY", 0.3)
     with started(flavour, SOON) as server, server.client() as client:
         fill(client, [b"cache:%d" % n for n in range(5000)])
-        with script(server, SECONDS) as made:
+        with script(server, 2 * SECONDS) as made:
             async with operating(server.connection, tmp_path) as operator:
                 plan = await planned(operator, CACHE)
                 _at_batch(monkeypatch, 3, made)

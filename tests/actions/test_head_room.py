@@ -17,7 +17,7 @@ from tests.support.acting import names_of, operating, planned, settled
 from tests.support.servers import RunningServer
 
 MB = 1_000_000
-OTHERS = 20_000
+OTHERS = 5000
 PLANNED = Criteria(patterns=(b"plan:*",))
 KEEPING = BackupChoice(keep_unsaved=True)
 Fill = Callable[[redis.Redis], None]
@@ -52,12 +52,9 @@ def uneven_hashes(client: redis.Redis) -> None:
 async def nearly_full(
     server: RunningServer, folder: Path, fill: Fill, room: int, policy: str = "allkeys-lru"
 ) -> AsyncIterator[tuple[LiveOperator, Plan]]:
-    """A plan on a server with 20,000 other keys that is `room` bytes below its limit."""
+    """A plan on a server with others that is `room` bytes below its limit."""
     with server.client() as client:
-        pipeline = client.pipeline(transaction=False)
-        for n in range(OTHERS):
-            pipeline.set(f"other:{n}", "x" * 200)
-        pipeline.execute()
+        client.mset({f"other:{n}": "x" * 200 for n in range(OTHERS)})
         client.config_set("maxmemory-policy", policy)
         with server.client() as filling:
             # What arrived in large pieces leaves buffers behind, which go with the connection.

@@ -17,15 +17,12 @@ from redis_oom_tui.server.live import LiveServer
 from tests.support.acting import operating, planned, settled
 from tests.support.servers import RunningServer
 
-OTHERS = 20_000
+OTHERS = 5000
 MB = 1_000_000
 
 
 def others(client: redis.Redis) -> None:
-    pipeline = client.pipeline(transaction=False)
-    for n in range(OTHERS):
-        pipeline.set(f"other:{n}", "x" * 200)
-    pipeline.execute()
+    client.mset({f"other:{n}": "x" * 200 for n in range(OTHERS)})
 
 
 @contextmanager

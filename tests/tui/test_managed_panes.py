@@ -139,10 +139,10 @@ def held(app: TriageApp) -> str:
 async def waited(pilot, phrases: tuple[str, ...]) -> str:
     """The screen once all of this stands on it."""
     deadline = time.monotonic() + BOUND
-    while missing := [phrase for phrase in phrases if phrase not in held(pilot.app)]:
+    while missing := [phrase for phrase in phrases if phrase not in (shown := held(pilot.app))]:
         assert time.monotonic() < deadline, f"{missing} never came:\n{screen_text(pilot.app)}"
-        await pilot.pause(0.01)
-    return held(pilot.app)
+        await pilot.pause(0.05)
+    return shown
 
 
 def the_app(imitation: Imitation, connection: Connection, folder: Path) -> TriageApp:
