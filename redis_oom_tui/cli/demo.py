@@ -14,18 +14,26 @@ from redis_oom_tui.models.structs import replace
 @click.option(
     "--keys", type=click.IntRange(1000, 5_000_000), default=KEYS, metavar="N", help=f"About how many keys ({KEYS})."
 )
-@click.pass_obj
-def demo(invocation: Invocation, /, *, keys: int) -> int:
+@click.option("--check", "check_only", is_flag=True, help="No screen: print its verdict as check does, and end.")
+@click.pass_context
+def demo(ctx: click.Context, /, *, keys: int, check_only: bool) -> int:
     """Open the screen on an embedded Valkey at its memory limit, with an application whose writes it refuses.
 
     The server listens on a private unix socket, writes nothing to disk, and is gone when the screen is left.
     """
-    from redis_oom_tui.cli.screen import show
-
+    invocation: Invocation = ctx.obj
     with DemoServer() as server:
         with Progress() as progress:
             server.start(keys=keys, on_progress=progress.show)
-        return show(invocation, replace(server.connection, read_only=invocation.connection.read_only))
+        connection = replace(server.connection, read_only=invocation.connection.read_only)
+        if not check_only:
+            from redis_oom_tui.cli.screen import show
+
+            return show(invocation, connection)
+        from redis_oom_tui.cli.check import check
+
+        ctx.obj = replace(invocation, connection=connection)
+        return int(ctx.invoke(check, as_json=False))
 
 
 class Progress:

@@ -1,6 +1,6 @@
 """Runs an application's script against a server; `python -m tests.apps.running [NAME…]` records what each leaves.
 
-A script needs its library: from PyPI (the extra `apps`), npm (NODE_PATH names the folder) or Debian's packages.
+A script needs its library: from PyPI (the group `apps`), npm (NODE_PATH names the folder) or Debian's packages.
 """
 
 import json

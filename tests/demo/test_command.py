@@ -23,6 +23,13 @@ def test_it_is_a_screen_and_says_so_without_a_terminal() -> None:
     assert "filling" in done.stderr.splitlines()[0]
 
 
+def test_its_check_prints_the_verdict_of_a_server_that_refuses_writes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["demo", "--keys", "1000", "--check"])
+    assert left.value.code == 2
+    assert capsys.readouterr().out.startswith("OOM: Refusing writes")
+
+
 def test_without_the_extra_it_names_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SystemExit) as left:
