@@ -16,6 +16,7 @@ from redis_oom_tui.server.live import LiveServer
 from tests.support.acting import NO_BACKUP, operating, planned
 from tests.support.servers import RunningServer, module_with_keys, started
 from tests.support.shapes import SHAPES, jobs, streams_with_consumers, used_at_rest, zset_and_set_with_large_members
+from tests.support.waiting import until
 
 MIB = 1024 * 1024
 ALL = Criteria(patterns=(b"*",))
@@ -97,10 +98,12 @@ async def test_what_does_not_fit_a_bound_is_not_taken(server: RunningServer, tmp
         keys, before = client.dbsize(), used_at_rest(client)
         async with operating(server.connection, tmp_path) as operator:
             plan = await planned(operator, replace(ALL, max_bytes=500_000))
-            await operator.run(plan, backup=NO_BACKUP).run()
+            run = await operator.run(plan, backup=NO_BACKUP).run()
         assert before - used_at_rest(client) <= 550_000
         taken = keys - client.dbsize()
-    assert taken == len(plan.keys)
+    # Where the server gave other memory back meanwhile, used_memory reaches the bound before the plan's end.
+    assert taken == len(plan.keys) or run.taken_bytes >= 500_000
+    assert taken == run.counts.get(Outcome.DELETED, 0)
     assert taken == 0 or shape == "one giant in many"
     assert b"many:giant" not in {key.id.key for key in plan.keys}
 
@@ -200,7 +203,10 @@ async def test_a_modules_key_that_tells_no_size_is_shown_as_such(with_module: ob
         async with operating(server.connection, tmp_path) as operator:
             plan = await planned(operator, Criteria(patterns=(b"graph", b"plain")))
             bounded = await planned(operator, replace(plan.criteria, max_bytes=10**9))
-            run = await operator.run(plan, backup=NO_BACKUP).run()
+            before = client.info("memory")["used_memory"]
+            await operator.run(plan, backup=NO_BACKUP).run()
+        # The module frees its graph in a thread of its own, and no counter tells of it.
+        until(lambda: before - client.info("memory")["used_memory"] > MIB, "the graph was freed")
     row = next(row for row in view.top if row.id.key == b"graph")
     assert (row.size, row.measured, row.size_kind) == (None, False, SizeKind.UNKNOWN)
     assert view.unsized_keys == 1
@@ -212,7 +218,6 @@ async def test_a_modules_key_that_tells_no_size_is_shown_as_such(with_module: ob
     assert {key.id.key: key.size_kind for key in plan.keys}[b"graph"] is SizeKind.UNKNOWN
     assert any("does not report the size of a key" in flag for flag in plan.flags)
     assert [key.id.key for key in bounded.keys] == [b"plain"]
-    assert run.taken_bytes > MIB
 
 
 async def test_sizes_that_add_up_to_more_than_is_used_are_said_to(server: RunningServer) -> None:
