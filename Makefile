@@ -2,12 +2,13 @@
 # Another Python beside it: make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 VENV ?= .venv
+PREFIX ?= /usr/local
 UV_VERSION := 0.13.9
 BIN := $(VENV)/bin
 UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick check lock man docs screenshots bench bundle dist test-release clean
+.PHONY: demo test quick check lock man install-man docs screenshots bench bundle dist test-release clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/redis-oom-tui demo
@@ -34,6 +35,11 @@ man: $(STAMP)
 	@mkdir -p build
 	@$(BIN)/python -m redis_oom_tui.cli.manual > build/redis-oom-tui.1
 	@echo build/redis-oom-tui.1
+
+# For all users: make install-man; for one: make install-man PREFIX=~/.local
+install-man: man
+	@install -D -m 644 build/redis-oom-tui.1 $(DESTDIR)$(PREFIX)/share/man/man1/redis-oom-tui.1
+	@echo $(DESTDIR)$(PREFIX)/share/man/man1/redis-oom-tui.1
 
 docs: $(STAMP)
 	@$(BIN)/python docs/reference.py

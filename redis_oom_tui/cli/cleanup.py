@@ -16,7 +16,7 @@ from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, emergency_plan, require
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
+from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
 from redis_oom_tui.cli.shrink import refuse_alone, shrink, shrink_options
 from redis_oom_tui.files.plans import load_plan, save_plan
@@ -44,7 +44,6 @@ from redis_oom_tui.rules.key_patterns import read
 from redis_oom_tui.rules.selection import check
 
 _SHOWN = 20
-_TYPES = ("string", "hash", "list", "set", "zset", "stream")
 # What a plan is made of: no use beside a plan that is made already.
 _CHOICES = frozenset(
     {
@@ -89,7 +88,12 @@ class _Result(Struct, frozen=True):
 )
 @click.option("--key", "names", multiple=True, metavar="NAME", help="Exact key name, escaped as printed (repeatable).")
 @click.option(
-    "--type", "types", multiple=True, metavar="TYPE", help="string, hash, list, set, zset, stream or a module's."
+    "--type",
+    "types",
+    multiple=True,
+    metavar="TYPE",
+    shell_complete=among(KEY_TYPES),
+    help="string, hash, list, set, zset, stream or a module's.",
 )
 @click.option("--idle-over", metavar="TIME", help="Not used for longer than this, e.g. 30d.")
 @click.option("--no-ttl", is_flag=True, help="Only keys that never expire.")
@@ -241,7 +245,7 @@ def _criteria(given: dict[str, Any]) -> Criteria:
     ttl = TtlFilter.WITHOUT if given["no_ttl"] else TtlFilter.WITH if given["with_ttl"] else TtlFilter.ANY
     criteria = Criteria(
         patterns=tuple(from_glob(pattern) for pattern in given["matches"]),
-        types=tuple(kind.lower() if kind.lower() in _TYPES else kind for kind in given["types"]),
+        types=tuple(kind.lower() if kind.lower() in KEY_TYPES else kind for kind in given["types"]),
         idle_over_seconds=parse_duration(given["idle_over"]) if given["idle_over"] else None,
         ttl=ttl,
         larger_than_bytes=parse_size(given["larger_than"]) if given["larger_than"] else None,

@@ -12,7 +12,8 @@ def completion(shell: str) -> None:
     \b
         bash:  eval "$(redis-oom-tui completion bash)"          in ~/.bashrc
         zsh:   eval "$(redis-oom-tui completion zsh)"           in ~/.zshrc
-        fish:  redis-oom-tui completion fish > ~/.config/fish/completions/redis-oom-tui.fish
+        fish:  redis-oom-tui completion fish \\
+                   > ~/.config/fish/completions/redis-oom-tui.fish
     """
     kind = get_completion_class(shell)
     if kind is None:

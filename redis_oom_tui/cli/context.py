@@ -1,4 +1,4 @@
-"""What the options before the subcommand come to: one value that every command is given."""
+"""What the options of every command come to: one value that every command is given."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -34,12 +34,12 @@ def failure_document(sentence: str) -> "FailureDocument":
     return {"schema": SCHEMA, "verdict": "unknown", "reason": sentence, "error": sentence}
 
 
-def print_failure(given: Sequence[str], commands: Sequence[str], sentence: str) -> None:
+def print_failure(given: Sequence[str], command: str, sentence: str) -> None:
     """What a script reads where a command given --json has failed before its document; nothing for the others."""
-    if PRINTED.document or "--json" not in given or not any(word in commands for word in given):
+    if PRINTED.document or "--json" not in given or not command:
         return
     document: Mapping[str, object] = failure_document(sentence)
-    if "hogs" in given:
+    if command == "hogs":
         from redis_oom_tui.formatting.hogs import hogs_document
         from redis_oom_tui.models.scan import ScanState, ScanView
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, given_options, refuse_beside
+from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, when_free
 from redis_oom_tui.cli.undo_command import database_args, line
 from redis_oom_tui.files.scans import load_scan, save_scan
@@ -58,7 +58,13 @@ class _Wish(Struct, frozen=True):
 @click.option(
     "--pattern", metavar="PATTERN", help="Only keys of a pattern, exactly those it counts, such as 'user:<id>'."
 )
-@click.option("--type", "kind", metavar="TYPE", help="Only keys of this type: string, hash, list, set, zset, stream.")
+@click.option(
+    "--type",
+    "kind",
+    metavar="TYPE",
+    shell_complete=among(KEY_TYPES),
+    help="Only keys of this type: string, hash, list, set, zset, stream.",
+)
 @click.option("--patterns", is_flag=True, help="Group by key pattern.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Stop after N keys; figures are then estimates.")
 @click.option("--replicas", is_flag=True, help="With -c: scan a replica of each primary, where it has one.")

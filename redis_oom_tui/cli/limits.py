@@ -14,7 +14,7 @@ from redis_oom_tui.cli.actions import acting, confirm, require
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.options import READ_FILE
+from redis_oom_tui.cli.options import READ_FILE, among
 from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.cli.timed_change import on_trial
 from redis_oom_tui.files.scans import load_scan
@@ -28,7 +28,8 @@ from redis_oom_tui.models.scan import SavedScan, ScanOptions, ScanState, ScanVie
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import Source
-from redis_oom_tui.rules.tuning import as_typed, check_value
+from redis_oom_tui.rules.policies import KNOWN
+from redis_oom_tui.rules.tuning import SETTINGS, as_typed, check_value
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.server import ScanUsed
@@ -67,8 +68,15 @@ class _How(NamedTuple):
 
 @click.command()
 @click.option("--maxmemory", metavar="SIZE", help="Set the limit, e.g. 4gb; unlimited for none.")
-@click.option("--policy", metavar="NAME", help="Set the eviction policy.")
-@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set another setting (repeatable).")
+@click.option("--policy", metavar="NAME", shell_complete=among(KNOWN), help="Set the eviction policy.")
+@click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=among([f"{name}=" for name in SETTINGS]),
+    help="Set another setting (repeatable).",
+)
 @click.option("--node", metavar="HOST:PORT", help="With -c: on this node alone, a primary or a replica.")
 @click.option("--persist", is_flag=True, help="Also persist with CONFIG REWRITE.")
 @click.option("--revert-after", metavar="SPAN", help="Revert after SPAN (e.g. 60s) unless confirmed.")

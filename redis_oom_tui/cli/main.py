@@ -3,7 +3,6 @@
 Commands are imported when they are called: `--help` and `check` never pay for the screens.
 """
 
-import importlib
 import io
 import sys
 from typing import Any
@@ -13,13 +12,14 @@ import click
 from redis_oom_tui import __version__
 from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.documents import PRINTED, print_failure
-from redis_oom_tui.cli.options import connection_options, file_options, refuse_without_effect, screen_options
+from redis_oom_tui.cli.group import Commands
+from redis_oom_tui.cli.options import refuse_without_effect, root_options
 from redis_oom_tui.formatting.sanitize import crash_report, safe_text
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.rules.guarded import DEFECTS, NotJudged
 
-# name -> (module, what it does). A command's function stands in its module under its own name.
+# name -> (module, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("redis_oom_tui.cli.check", "Health check; exit 0 ok, 1 warning, 2 critical, 3 unknown."),
     "hogs": ("redis_oom_tui.cli.hogs", "The largest keys and key patterns."),
@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("redis_oom_tui.cli.completion", "Complete commands and options in bash, zsh or fish."),
 }
 
+Commands.table = COMMANDS
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNKNOWN = 3
@@ -45,39 +47,24 @@ _MONITORS = frozenset({"check", "watch"})
 _WITHOUT_SERVER = frozenset({"completion", "config", "demo", "replay", "schema"})
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands (none: the screen)"):
-            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
-
-
 @click.group(
-    cls=_Commands,
+    cls=Commands,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["--help"], "max_content_width": 100},
+    subcommand_metavar="[COMMAND] [ARGS]...",
+    context_settings={"help_option_names": ["--help"], "max_content_width": 80},
 )
-@connection_options
-@screen_options
-@file_options
+@root_options
 @click.version_option(__version__, prog_name="redis-oom-tui")
 @click.pass_context
 def cli(ctx: click.Context, /, **given: Any) -> int | None:
     """Triage for Redis and Valkey at their memory limit.
 
-    Without a command it opens the screen. Options stand before the command:
+    Without a command it opens the screen. The options below stand before the
+    command or behind it:
 
     \b
         redis-oom-tui -h cache-1 hogs --top 20
+        redis-oom-tui hogs --top 20 -h cache-1
     """
     refuse_without_effect(ctx)
     if ctx.invoked_subcommand in _WITHOUT_SERVER:
@@ -117,12 +104,13 @@ def _written_down(fault: NotJudged) -> None:
 
 def _run(given: list[str]) -> int:
     PRINTED.document = False
-    usage, failed = (EXIT_UNKNOWN, EXIT_UNKNOWN) if _MONITORS & set(given) else (EXIT_USAGE, EXIT_FAILED)
+    command = next((word for word in given if word in COMMANDS), "")
+    usage, failed = (EXIT_UNKNOWN, EXIT_UNKNOWN) if command in _MONITORS else (EXIT_USAGE, EXIT_FAILED)
     try:
         code = cli.main(args=given, prog_name="redis-oom-tui", standalone_mode=False)
     except click.UsageError as error:
         sentence = _plain(error)
-        print_failure(given, list(COMMANDS), sentence)
+        print_failure(given, command, sentence)
         return _complain(sentence, usage)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
@@ -130,10 +118,10 @@ def _run(given: list[str]) -> int:
         error.show()
         return error.exit_code
     except BadInput as error:
-        print_failure(given, list(COMMANDS), str(error))
+        print_failure(given, command, str(error))
         return _complain(error, usage)
     except TriageError as error:
-        print_failure(given, list(COMMANDS), str(error))
+        print_failure(given, command, str(error))
         return _complain(error, EXIT_UNKNOWN)
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain again while it shuts down.
@@ -143,13 +131,13 @@ def _run(given: list[str]) -> int:
         sentence = (
             f"the system refused: {safe_text(str(error))}; check the disk and the file's permissions, then try again"
         )
-        print_failure(given, list(COMMANDS), sentence)
+        print_failure(given, command, sentence)
         # As BrokenPipeError: what could not be written to a full disk is not tried again on the way out.
         sys.stdout = None
         return _complain(sentence, failed)
     except Exception as error:  # noqa: BLE001 - the last one: a defect is told without the values a traceback may show
         print(crash_report(error), file=sys.stderr)  # noqa: T201
-        print_failure(given, list(COMMANDS), f"a defect of this tool ({type(error).__name__})")
+        print_failure(given, command, f"a defect of this tool ({type(error).__name__})")
         return failed
     return code if isinstance(code, int) else 0
 

@@ -7,23 +7,55 @@ import click
 
 from redis_oom_tui import __version__
 
-_SECTIONS = (
+# Title, then pairs of a term and what it means.
+_SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "EXIT STATUS",
         (
-            "check and watch --once: 0 ok, 1 warning, 2 critical or refusing writes, 3 unknown, as monitoring plugins"
-            " have it; a wrong option is 3 there, and 2 elsewhere. watch: 0 when it was asked to end. Interrupted: 130."
+            ("0", "Done. check, watch --once: ok. watch: it was asked to end."),
+            ("1", "Not done, or done in part. check, watch --once: warning."),
+            ("2", "A wrong option. check, watch --once: critical, or writes are refused."),
+            ("3", "The server cannot be reached, or does not allow it. check, watch --once: unknown; a wrong option."),
+            ("130", "Interrupted."),
         ),
     ),
     (
         "ENVIRONMENT",
-        "REDIS_URL: where to connect, where no option says so. REDISCLI_AUTH: the password. NO_COLOR: no colors.",
+        (
+            ("REDIS_URL", "Where to connect, where no option says so."),
+            ("REDISCLI_AUTH", "The password."),
+            ("REDIS_SENTINEL_AUTH", "The Sentinels' own password."),
+            ("NO_COLOR", "Set: no colors."),
+            (
+                "XDG_CONFIG_HOME, XDG_STATE_HOME",
+                "Where the folders below are, in place of ~/.config and ~/.local/state.",
+            ),
+        ),
     ),
     (
         "FILES",
         (
-            "~/.config/redis-oom-tui/config.toml: the configuration, see redis-oom-tui config path."
-            " ~/.local/state/redis-oom-tui/: the audit file, backups, and what emergency cleanups have taken."
+            ("~/.config/redis-oom-tui/config.toml", "The configuration; redis-oom-tui config example prints one."),
+            (
+                "~/.local/state/redis-oom-tui/audit.jsonl",
+                "What the tool did: when, who, on which server, what came of it.",
+            ),
+            ("~/.local/state/redis-oom-tui/backups/", "Backups of cleanups, for restore."),
+            ("~/.local/state/redis-oom-tui/emergency.json", "What emergency cleanups have taken in the last hour."),
+            ("~/.local/state/redis-oom-tui/defects.log", "Defects of the tool, without values: please report them."),
+        ),
+    ),
+    (
+        "EXAMPLES",
+        (
+            ("redis-oom-tui -h cache-1 --read-only", "The screen, without any change."),
+            ("redis-oom-tui check -h cache-1", "Is it refusing writes, why, and what to do first."),
+            ("redis-oom-tui hogs -h cache-1 --patterns", "What uses the memory."),
+            ("redis-oom-tui cleanup -h cache-1 --match 'cache:*' --no-ttl", "Plan a cleanup; add --yes to run it."),
+            ("redis-oom-tui restore FILE -h cache-1", "Undo it from its backup."),
+            ("redis-oom-tui limits -h cache-1 --maxmemory 6gb --revert-after 60s", "Raise the limit, for a minute."),
+            ("redis-oom-tui watch -h cache-1 --warn 80 --crit 95", "Report each change once."),
+            ("redis-oom-tui demo", "Everything, on a server of its own."),
         ),
     ),
 )
@@ -47,8 +79,11 @@ def page() -> str:
         ".SH COMMANDS",
         *_commands(cli, context),
     ]
-    for title, text in _SECTIONS:
-        lines += [f".SH {title}", _text(text)]
+    for title, terms in _SECTIONS:
+        lines.append(f".SH {title}")
+        for term, meaning in terms:
+            lines += [".TP", f"\\fB{_text(term)}\\fR", _text(meaning)]
+    lines += [".SH SEE ALSO", _text("redis-cli(1), valkey-cli(1)")]
     return "\n".join(lines) + "\n"
 
 

@@ -1,8 +1,8 @@
-"""The options that stand before the command, paths as options take them, and options that would have no effect."""
+"""The options of every command, paths as options take them, and options that would have no effect."""
 
 import errno
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +92,29 @@ def _beginning(names: Mapping[str, object], incomplete: str) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete))
 
 
-def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def among(values: Iterable[str]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """For a shell to complete: those of `values` that begin so; others may be given all the same."""
+    return lambda _context, _param, incomplete: [value for value in values if value.startswith(incomplete)]
+
+
+KEY_TYPES = ("string", "hash", "list", "set", "zset", "stream")
+_THEMES = ("dark", "light", "high-contrast", "ansi-dark", "ansi-light")
+TOPICS: dict[str, str] = {}
+"""Under which heading of the help each option of every command stands, by its parameter's name."""
+
+
+def _options(topic: str, *decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def apply(function: Any) -> Any:
         for decorator in reversed(decorators):
             function = decorator(function)
+            TOPICS[function.__click_params__[-1].name] = topic
         return function
 
     return apply
 
 
-connection_options = _options(
+_CONNECTION = _options(
+    "Connection",
     click.option("-h", "--host", "host", metavar="HOST", help="Server host (127.0.0.1)."),
     click.option("-p", "--port", "port", type=click.IntRange(1, 65535), metavar="PORT", help="Server port (6379)."),
     click.option("-s", "--socket", "socket", metavar="PATH", help="Unix socket, in place of host and port."),
@@ -112,13 +125,25 @@ connection_options = _options(
     click.option("--pass-file", "password_file", type=READ_FILE, metavar="FILE", help="Read the password from a file."),
     click.option("--pass-command", "password_command", metavar="CMD", help="Run a command that prints the password."),
     click.option("-n", "--db", "db", type=click.IntRange(0), metavar="DB", help="Database number (default: all)."),
+    click.option("-c", "--cluster", "cluster", is_flag=True, help="The server is a node of a cluster: show them all."),
+    click.option(
+        "--limit", "limit", metavar="SIZE", help="State the limit of a server that does not report maxmemory."
+    ),
+    click.option("--read-only", is_flag=True, help="Never change anything on the server."),
+)
+
+_TLS = _options(
+    "TLS",
     click.option("--tls", is_flag=True, help="Use TLS."),
     click.option("--cacert", "ca_file", type=READ_FILE, metavar="FILE", help="CA certificate file."),
     click.option("--cert", "cert_file", type=READ_FILE, metavar="FILE", help="Client certificate."),
     click.option("--key", "key_file", type=READ_FILE, metavar="FILE", help="Its private key."),
     click.option("--sni", "server_name", metavar="NAME", help="Server name for TLS, where it is not the host."),
     click.option("--insecure", is_flag=True, help="Use TLS without checking the certificate."),
-    click.option("-c", "--cluster", "cluster", is_flag=True, help="The server is a node of a cluster: show them all."),
+)
+
+_SENTINEL = _options(
+    "Sentinel",
     click.option("--sentinel", "sentinels", multiple=True, metavar="HOST:PORT", help="Ask this Sentinel (repeatable)."),
     click.option("--master", "master", metavar="NAME", help="The master that the Sentinels watch."),
     click.option("--sentinel-user", "sentinel_user", metavar="NAME", help="The Sentinels' own ACL user name."),
@@ -138,13 +163,10 @@ connection_options = _options(
     click.option("--sentinel-key", "sentinel_key_file", type=READ_FILE, metavar="FILE", help="Its private key."),
     click.option("--sentinel-sni", "sentinel_server_name", metavar="NAME", help="Their name for TLS."),
     click.option("--sentinel-insecure", is_flag=True, help="Use TLS for Sentinels without checking the certificate."),
-    click.option(
-        "--limit", "limit", metavar="SIZE", help="State the limit of a server that does not report maxmemory."
-    ),
-    click.option("--read-only", is_flag=True, help="Never change anything on the server."),
 )
 
-screen_options = _options(
+_SCREEN_LOOKS = _options(
+    "Screen",
     click.option(
         "--interval",
         type=click.FloatRange(0.1, 3600),
@@ -155,12 +177,18 @@ screen_options = _options(
     click.option("--color/--no-color", "color", default=None, help="Force or drop colors (NO_COLOR is honored)."),
     click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII only."),
     click.option("--no-mouse", is_flag=True, help="Do not capture the mouse."),
-    click.option("--theme", metavar="NAME", help="dark, light, high-contrast, ansi-dark or ansi-light."),
+    click.option(
+        "--theme",
+        metavar="NAME",
+        shell_complete=among(_THEMES),
+        help="dark, light, high-contrast, ansi-dark or ansi-light.",
+    ),
     click.option("--plain", is_flag=True, help="Print one line per poll instead of the screen."),
     click.option("--no-diff", is_flag=True, help="Redraw full frames (for terminals that garble partial updates)."),
 )
 
-file_options = _options(
+_FILES = _options(
+    "Files",
     click.option("--config", "config_path", type=READ_FILE, metavar="FILE", help="Configuration file (TOML)."),
     click.option(
         "--profile",
@@ -173,10 +201,16 @@ file_options = _options(
     click.option("--record", "record_path", type=NEW_FILE, metavar="FILE", help="Record the session for `replay`."),
 )
 
+
+def root_options(function: Any) -> Any:
+    """The options of every command, by topic."""
+    return _CONNECTION(_TLS(_SENTINEL(_SCREEN_LOOKS(_FILES(function)))))
+
+
 _SCREEN = ""
 """The name by which the table below knows the run without a command."""
 
-_ON_SERVER = frozenset({_SCREEN, "check", "hogs", "limits", "cleanup", "restore", "watch", "report"})
+ON_SERVER = frozenset({_SCREEN, "check", "hogs", "limits", "cleanup", "restore", "watch", "report"})
 _ALONE = {
     "demo": "it starts a server of its own",
     "replay": "it shows a recording, and asks no server",
@@ -187,9 +221,9 @@ _ALONE = {
 # Options that change what a command does or where it does it, with the commands that go by them. Elsewhere they would
 # promise what does not happen. How a screen looks is not here: an alias may hold it for all commands.
 _USED_BY: dict[str, frozenset[str]] = {
-    "db": _ON_SERVER - {"restore"},
-    "interval": _ON_SERVER - {"watch"} | frozenset(_ALONE),
-    "config_path": _ON_SERVER | {"config"},
+    "db": ON_SERVER - {"restore"},
+    "interval": ON_SERVER - {"watch"} | frozenset(_ALONE),
+    "config_path": ON_SERVER | {"config"},
     "record_path": frozenset({_SCREEN, "demo"}),
 }
 _LOOKS = frozenset({"color", "ascii_only", "theme", "no_mouse", "no_diff", "plain"})
@@ -221,10 +255,10 @@ def refuse_beside(decisive: str, given: dict[str, str], useless: Collection[str]
 
 
 def refuse_without_effect(context: click.Context) -> None:
-    """Raise BadInput for an option before the command that the command does not go by."""
+    """Raise BadInput for an option of every command that this one does not go by."""
     command = context.invoked_subcommand or _SCREEN
     for name, option in given_options(context).items():
-        if name not in _HARMLESS and command not in _USED_BY.get(name, _ON_SERVER):
+        if name not in _HARMLESS and command not in _USED_BY.get(name, ON_SERVER):
             why = (
                 _WHY_NOT_THERE.get((name, command)) or _ALONE.get(command) or "a recording keeps what the screen shows"
             )
@@ -232,7 +266,7 @@ def refuse_without_effect(context: click.Context) -> None:
 
 
 def connection_options_given() -> dict[str, str]:
-    """Those of the options before the command that say which server, and which of its databases, is meant."""
+    """Those of the options of every command that say which server, and which of its databases, is meant."""
     context = click.get_current_context().find_root()
     names = {name for name in context.params if name not in _USED_BY} - _HARMLESS - {"profile"} | {"db"}
     return {name: option for name, option in given_options(context).items() if name in names}

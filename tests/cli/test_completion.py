@@ -62,6 +62,54 @@ def test_commands_options_profiles_and_plans_are_completed(
     assert expected in [line.split(",")[1] for line in done.stdout.splitlines()]
 
 
+# What a person's Tab does, without a terminal: the script is read, and its function called for these words.
+SHELLS = {
+    "bash": 'eval "$(redis-oom-tui completion bash)"; COMP_WORDS=({words}); COMP_CWORD=$((${#COMP_WORDS[@]} - 1));'
+    ' _redis_oom_tui_completion redis-oom-tui; printf "%s\\n" "${{COMPREPLY[@]}}"',
+    "zsh": "autoload -U compinit; compinit -D; "
+    'eval "$(redis-oom-tui completion zsh)"; words=({words}); CURRENT=${{#words}};'
+    " compadd() {{ print -l -- $completions }}; _describe() {{ print -l -- $completions_with_descriptions }};"
+    " _redis_oom_tui_completion",
+    "fish": "redis-oom-tui completion fish | source; complete -C '{words}'",
+}
+
+
+COMPLETED = [
+    ("redis-oom-tui limits --policy allk", {"allkeys-lru", "allkeys-lfu", "allkeys-random"}),
+    ("redis-oom-tui watch --on-critical c", {"cache"}),
+    ("redis-oom-tui --theme ans", {"ansi-dark", "ansi-light"}),
+    ("redis-oom-tui check --theme da", {"dark"}),
+    ("redis-oom-tui cleanup --no-ttl --type z", {"zset"}),
+    ("redis-oom-tui hogs --profile ord", {"orders", "ordinary"}),
+    ("redis-oom-tui check --sentinel-c", {"--sentinel-cacert", "--sentinel-cert"}),
+    ("redis-oom-tui schema che", {"check"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("shell", "words", "expected"),
+    [("bash", *each) for each in COMPLETED] + [(shell, *each) for shell in ("zsh", "fish") for each in COMPLETED[:2]],
+)
+def test_a_shell_completes_values(shell: str, words: str, expected: set[str], tmp_path: Path) -> None:
+    binary = shutil.which(shell)
+    if binary is None:
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "redis-oom-tui").mkdir()
+    (tmp_path / "redis-oom-tui" / "config.toml").write_text(CONFIG)
+    script = SHELLS[shell].replace("{words}", words).replace("{{", "{").replace("}}", "}")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [binary, *(["-f"] if shell == "zsh" else []), "-c", script],
+        env={"PATH": path, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "LANG": "C.UTF-8"},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert {re.split(r"[\t:]", line)[0] for line in done.stdout.splitlines()} == expected
+
+
 def test_another_shell_is_refused() -> None:
     with pytest.raises(click.UsageError):
         cli.main(["completion", "csh"], standalone_mode=False)
@@ -74,6 +122,8 @@ def test_the_manual_page_knows_every_command_and_option() -> None:
         assert f".SS redis-oom-tui {name}" in plain
     for option in ("--sentinel", "--on-critical", "--webhook", "--profile"):
         assert option in plain
+    heads = re.findall(r"^\.SH (.+)$", text, re.MULTILINE)
+    assert heads[-5:] == ["EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"]
     assert not re.findall(r"^(?!\.(?:TH|SH|SS|TP|PP|nf|fi)\b)[.'].*", text, re.MULTILINE)
     groff = shutil.which("groff")
     if groff is not None:
@@ -88,6 +138,4 @@ def test_no_help_shows_a_mark_that_was_meant_for_its_layout(command: str | None)
     assert "\b" not in result.stdout
     assert "\\b" not in result.stdout
     if command == "completion":
-        assert (
-            "    fish:  redis-oom-tui completion fish > ~/.config/fish/completions/redis-oom-tui.fish" in result.stdout
-        )
+        assert "    fish:  redis-oom-tui completion fish \\\n" in result.stdout

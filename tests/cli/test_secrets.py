@@ -7,15 +7,13 @@ import pytest
 
 from redis_oom_tui.cli.connecting import ConnectionOptions, resolve
 from redis_oom_tui.cli.context import Invocation, read_invocation
-from redis_oom_tui.cli.options import connection_options, file_options, screen_options
+from redis_oom_tui.cli.options import root_options
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.errors import BadInput
 
 
 @click.command(context_settings={"help_option_names": ["--help"]})
-@connection_options
-@screen_options
-@file_options
+@root_options
 @click.pass_context
 def _probe(ctx: click.Context, /, **given: object) -> Invocation:
     return read_invocation(given)

@@ -1,0 +1,140 @@
+"""The group of commands: options of the connection on both sides of the command, `-h` and `help`, help by topic."""
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+
+import click
+
+from redis_oom_tui.cli.options import ON_SERVER, TOPICS
+
+_HELP = "--help"
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are called: `table` has of each its module, and what it does.
+
+    A command's function stands in its module under its own name.
+    """
+
+    table: Mapping[str, tuple[str, str]] = {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None where there is none. Where a shell completes it, our options are its own."""
+        command = self._loaded(cmd_name)
+        if command is None or isinstance(command, click.Group) or not ctx.resilient_parsing:
+            return command
+        command = copy(command)
+        own = _by_name(command.params)
+        command.params = [*command.params, *(each for each in self.params if not own.keys() & {*each.opts})]
+        return command
+
+    def _loaded(self, name: str) -> click.Command | None:
+        if name not in self.table:
+            return None
+        command: click.Command = getattr(importlib.import_module(self.table[name][0]), name)
+        if name in ON_SERVER:
+            command.epilog = "All options of redis-oom-tui --help may stand here too, such as -h HOST and -p PORT."
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, with what stands behind the command put where click looks for it."""
+        return super().parse_args(ctx, self._in_order(ctx, args))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Commands first, then the options by topic."""
+        with formatter.section("Commands (none: the screen)"):
+            formatter.write_dl([(name, words) for name, (_, words) in self.table.items()])
+        topics: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                topics.setdefault(TOPICS.get(str(parameter.name), "Other"), []).append(record)
+        for topic, records in topics.items():
+            with formatter.section(topic):
+                formatter.write_dl(records)
+
+    def _in_order(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
+        """The words with our own options before the command, and `help` and a last `-h` as what they mean."""
+        known = _by_name(self.params)
+        front, rest = _split(args, known, first=True)
+        if rest and rest[0] == "help":
+            return [*rest[1:], _HELP]
+        command = self._loaded(rest[0]) if rest else None
+        if command is None:
+            return [*front, *rest]
+        inner = command.commands.values() if isinstance(command, click.Group) else ()
+        own = _by_name([parameter for each in (command, *inner) for parameter in each.get_params(ctx)])
+        moved, kept = _split(rest[1:], {**known, **own}, keep=own, strict=not ctx.resilient_parsing)
+        return [*front, *moved, rest[0], *kept]
+
+
+def _by_name(parameters: Iterable[click.Parameter]) -> dict[str, click.Option]:
+    """Options by each of their spellings."""
+    options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
+    return {name: option for option in options for name in (*option.opts, *option.secondary_opts)}
+
+
+def _split(
+    words: Sequence[str],
+    known: Mapping[str, click.Option],
+    *,
+    keep: Iterable[str] = (),
+    first: bool = False,
+    strict: bool = False,
+) -> tuple[list[str], list[str]]:
+    """The options among `words`, each with its value, and all other words; those of `keep` are among the latter.
+
+    `first`: only those before the first word that is none. A last `-h` has no host behind it: it asks for help. Another
+    last option that lacks its value stays where it is, so that it takes no command for it; `strict` raises UsageError.
+    """
+    taken: list[str] = []
+    left: list[str] = []
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        if word == "--" or (first and not _is_option(word)):
+            return taken, [*left, word, *queue]
+        if word == "-h" and not queue:
+            left.append(_HELP)
+            continue
+        spelled = list(_spelled(word, known)) if _is_option(word) else []
+        needs_value = bool(spelled) and _wants_next(word, spelled, known)
+        piece = [word, *([queue.pop(0)] if needs_value and queue else [])]
+        ours = bool(spelled) and not set(spelled) & set(keep)
+        lacking = len(piece) < 1 + needs_value
+        if ours and lacking and strict:
+            raise click.BadOptionUsage(word, f"Option {word!r} requires an argument.")
+        (taken if ours and not lacking else left).extend(piece)
+    return taken, left
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and word != "-"
+
+
+def _spelled(word: str, known: Mapping[str, click.Option]) -> Iterator[str]:
+    """The options that a word gives, several where short flags stand together; none for one that is not known."""
+    if word.startswith("--"):
+        name = word.partition("=")[0]
+        if name in known:
+            yield name
+        return
+    for letter in word[1:]:
+        name = f"-{letter}"
+        if name not in known:
+            return
+        yield name
+        if not known[name].is_flag:
+            return
+
+
+def _wants_next(word: str, spelled: Sequence[str], known: Mapping[str, click.Option]) -> bool:
+    """Whether the value of the last option in `word` is the next word."""
+    if known[spelled[-1]].is_flag:
+        return False
+    return "=" not in word if word.startswith("--") else len(word) == 1 + len(spelled)
