@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from redis_oom_tui.models.plan import Operation
 
@@ -32,7 +32,11 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
     from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, RunView
     from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
     from redis_oom_tui.models.settings import Change, ChangeResult
+    from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
     from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
+
+_Result_co = TypeVar("_Result_co", covariant=True)
+_View_co = TypeVar("_View_co", covariant=True)
 
 
 class StoppableJob(Protocol):
@@ -42,14 +46,18 @@ class StoppableJob(Protocol):
         """End after the page or batch in flight; what was done or found so far is kept, marked as incomplete."""
 
 
-class Scan(StoppableJob, Protocol):
-    """A scan under way. `run` scans; the others may be called while it does, from the same event loop."""
+class Job(StoppableJob, Protocol[_Result_co, _View_co]):
+    """Work that is followed while it goes on: `view` and `stop` may be called meanwhile, in the same event loop."""
 
-    async def run(self) -> ScanView:
-        """Scan to the end, a stop or a failure, and return the last view. Never raises for a server's fault."""
+    async def run(self) -> _Result_co:
+        """To the end, a stop or a failure."""
 
-    def view(self) -> ScanView:
-        """The scan as it stands: a bounded, frozen value, cheap enough for two a second."""
+    def view(self) -> _View_co:
+        """How far it is."""
+
+
+class Scan(Job["ScanView", "ScanView"], Protocol):
+    """A scan under way, and its last view. Views are bounded and cheap. It never raises for a server's fault."""
 
     def pause(self) -> None:
         """Send nothing more until `resume`."""
@@ -201,37 +209,21 @@ class SeesReplicas(Protocol):
         take a second or two: to be asked seldom, and beside the polls."""
 
 
-class Planning(StoppableJob, Protocol):
-    """A plan in the making. `run` searches; `view` and `stop` may be called while it does, from the same event loop."""
+Planning: TypeAlias = "Job[PlanningView, PlanningView]"
+"""A plan in the making; its last view holds the frozen plan, and `run` never raises."""
+Restoring: TypeAlias = "Job[RestoreReport, RestoreReport]"
+"""A backup being restored: what is not there. It never raises for a server's or a file's fault."""
+ShrinkPlanning: TypeAlias = "Job[ShrinkPlan, int]"
+"""What goes of a key being counted; the view is how many elements were looked at. Raises one of `models.errors`."""
+ShrinkRunning: TypeAlias = "Job[RunView, RunView]"
+"""A key being shrunk, checked again in each step. Its views count elements in place of keys; it never raises."""
 
-    async def run(self) -> PlanningView:
-        """Search to the end, a stop or a failure; the view then holds the frozen plan. Never raises."""
 
-    def view(self) -> PlanningView:
-        """How far it is."""
-
-
-class PlanRun(StoppableJob, Protocol):
-    """A plan being carried out. Start `run` in a worker that outlives the dialog that asked for it."""
-
-    async def run(self) -> RunView:
-        """Act on each key, checked again, to the end, a stop or a failure; returns the last view and never raises."""
-
-    def view(self) -> RunView:
-        """Progress and, once `ended` is set, the report: a small frozen value."""
+class PlanRun(Job["RunView", "RunView"], Protocol):
+    """A plan being carried out, each key checked again. Start it in a worker that outlives the dialog that asked."""
 
     def outcomes(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
         """What became of each key, in the plan's order; `only` those of some outcomes."""
-
-
-class Restoring(StoppableJob, Protocol):
-    """A backup being restored."""
-
-    async def run(self) -> RestoreReport:
-        """Restore what is not there; never overwrites, never raises for a server's or a file's fault."""
-
-    def view(self) -> RestoreReport:
-        """How far it is."""
 
 
 class Cleanups(Protocol):
@@ -256,6 +248,12 @@ class Cleanups(Protocol):
         """The word to type before `plan` runs, for a large one (over 1,000 keys or 10% of the keyspace); else None."""
 
     def run(self, plan: Plan, *, backup: BackupChoice) -> PlanRun:
+        """A run of `plan` that has not started yet."""
+
+    def plan_shrink(self, request: ShrinkRequest) -> ShrinkPlanning:
+        """A plan to remove elements of one key, not made yet; raises BadInput for a request that means nothing."""
+
+    def run_shrink(self, plan: ShrinkPlan, *, backup: BackupChoice) -> ShrinkRunning:
         """A run of `plan` that has not started yet."""
 
 

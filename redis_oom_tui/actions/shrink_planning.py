@@ -49,7 +49,7 @@ async def paced(throttle: CallThrottle, ask: Awaitable[_Answer], keys: int) -> _
 
 
 class ShrinkPlanner:
-    """A plan to shrink a key in the making. `counted` is how many elements it has looked at."""
+    """A plan to shrink a key in the making. Implements `ports.ShrinkPlanning`."""
 
     def __init__(self, context: ActionContext, deployment: Deployment, request: ShrinkRequest) -> None:
         shrinking.check(request)
@@ -58,7 +58,11 @@ class ShrinkPlanner:
         self._request = request
         self._throttle: CallThrottle | None = None
         self._stop = False
-        self.counted = 0
+        self._counted = 0
+
+    def view(self) -> int:
+        """How many elements were looked at."""
+        return self._counted
 
     def stop(self) -> None:
         """End without a plan."""
@@ -169,7 +173,7 @@ class ShrinkPlanner:
         async for page in self._each(throttle, pages):
             taken = page if most is None else page[: most - counted]
             counted, last = counted + len(taken), taken[-1] if taken else last
-            self.counted = counted
+            self._counted = counted
             if most is not None and counted >= most:
                 break
         return counted, last
@@ -182,7 +186,7 @@ class ShrinkPlanner:
             weights += page[: max(0, 2 * _SAMPLED - len(weights))]
             for element in page:
                 found[element[0]] = marked(element)
-            self.counted += len(page)
+            self._counted += len(page)
             if len(found) >= shrinking.MOST_MARKED:
                 break
         shrinking.stays_alive(plan.type, plan.elements, len(found))

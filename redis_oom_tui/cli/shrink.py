@@ -101,7 +101,7 @@ async def _shrink(
         give_way(Pace.NORMAL)
         planner = operator.plan_shrink(request)
         with stopping(planner.stop):
-            async with Ticker(lambda: f"reading the key: {count(planner.counted)} elements"):
+            async with Ticker(lambda: f"reading the key: {count(planner.view())} elements"):
                 plan = await planner.run()
         if wanted_hash and not plan.hash.startswith(wanted_hash.lower()):
             raise BadInput(f"The plan's hash is {plan.hash[:12]}..., not {wanted_hash}: nothing was done")

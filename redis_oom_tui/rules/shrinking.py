@@ -25,6 +25,7 @@ WORDS = {"stream": "entries", "list": "elements", "zset": "members", "hash": "fi
 _FIRST_SECOND, _LAST_SECOND = 1_000_000_000, 4_102_444_800
 _STREAM_TIME = re.compile(rb"(\d{12,14})-\d+")
 _SHOWN_BYTES = 60
+_WORD_ABOVE = 1000
 
 
 def check(request: ShrinkRequest) -> None:
@@ -218,6 +219,6 @@ def way_back(kind: str, backup: BackupChoice) -> str:
 
 
 def confirm_word(plan: ShrinkPlan, backup: BackupChoice) -> str | None:
-    """The word to type: wherever something cannot come back, or most of a key goes."""
-    loses = not backup.wanted or plan.type == "stream" or bool(plan.flags)
-    return "shrink" if loses or plan.going > 1000 else None
+    """The word to type where something cannot come back, or much goes; else None."""
+    loses = not backup.wanted or plan.type == "stream"
+    return "shrink" if loses or plan.going > _WORD_ABOVE else None

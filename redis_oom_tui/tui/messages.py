@@ -172,6 +172,15 @@ class RunPlan(Request):
         return Action.EXPIRE if self.plan.operation is Operation.EXPIRE else Action.DELETE
 
 
+@dataclass(eq=False, repr=False)
+class ShrinkKey(Request):
+    """Remove elements of a key that stays, of type `kind`; asks which, and again before anything goes."""
+
+    key: KeyId
+    kind: str
+    action = Action.SHRINK
+
+
 class StopWork(Request):
     """End the planning, the run or the restore that goes on, after its batch."""
 

@@ -19,6 +19,7 @@ from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, restore_question
 from redis_oom_tui.tui.drawing import moment
+from redis_oom_tui.tui.flows import shrink
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 
@@ -45,6 +46,8 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
             await run(actions, request.plan, hidden=request.hidden)
         case messages.RestoreBackup():
             await restore(actions, request.path)
+        case messages.ShrinkKey():
+            await shrink.run_flow(actions, request.key, request.kind)
 
 
 async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0) -> None:

@@ -38,7 +38,13 @@ def _flow(actions: ActionController, request: messages.Request) -> Awaitable[Non
     match request:
         case messages.ReadLimits() | messages.ChangeSetting() | messages.UndoSetting() | messages.KeepSetting():
             return limits.run_flow(actions, request)
-        case messages.BuildPlan() | messages.BuildEmergency() | messages.RunPlan() | messages.RestoreBackup():
+        case (
+            messages.BuildPlan()
+            | messages.BuildEmergency()
+            | messages.RunPlan()
+            | messages.RestoreBackup()
+            | messages.ShrinkKey()
+        ):
             return cleanup.run_flow(actions, request)
         case messages.ExportReport():
             return report.export(actions)

@@ -2,26 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-_V = TypeVar("_V")
-_V_co = TypeVar("_V_co", covariant=True)
+from redis_oom_tui.ports import Job
+
+_Result = TypeVar("_Result")
+_View = TypeVar("_View")
 
 _LOOK_SECONDS = 0.5
 _LEAVE_SECONDS = 1.5
-
-
-class BackgroundJob(Protocol[_V_co]):
-    """A planning, a run or a restoring."""
-
-    async def run(self) -> _V_co:
-        """To the end."""
-
-    def view(self) -> _V_co:
-        """How far it is."""
-
-    def stop(self) -> None:
-        """End at the next edge."""
 
 
 class BackgroundJobs:
@@ -34,7 +23,7 @@ class BackgroundJobs:
         """Whether a job goes on."""
         return bool(self._stops)
 
-    async def follow(self, job: BackgroundJob[_V], publish: Callable[[_V], None]) -> _V:
+    async def follow(self, job: Job[_Result, _View], publish: Callable[[_View], None]) -> _Result:
         """Run a job to its end, publishing how far it is twice a second."""
         task = asyncio.create_task(job.run())
         self._stops[task] = job.stop

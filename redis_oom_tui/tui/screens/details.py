@@ -12,8 +12,9 @@ from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.rules.shrinking import WORDS
 from redis_oom_tui.tui.drawing import Line, clip, pad, wrap
-from redis_oom_tui.tui.messages import MakePlan
+from redis_oom_tui.tui.messages import MakePlan, ShrinkKey
 from redis_oom_tui.tui.screens.reader import ReaderScreen
 
 _LONGEST_NAME = 1024
@@ -61,6 +62,7 @@ class DetailsScreen(ReaderScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "plan", "plan", tooltip="Plan the cleanup of this key"),
+        Binding("s", "shrink", "shrink…", tooltip="Remove its oldest elements, or fields that match; asks first"),
         Binding("c", "copy", "copy", tooltip="Copy the name, with \\xNN for odd bytes"),
     ]
 
@@ -74,6 +76,7 @@ class DetailsScreen(ReaderScreen):
     def show(self, details: KeyDetails | None, absent: str = "") -> None:
         """Show what was read, or the sentence that says why there is nothing."""
         self._details, self._absent = details, absent
+        self.refresh_bindings()
         self.reader.redraw()
 
     def text(self, width: int) -> Sequence[Line]:
@@ -132,6 +135,19 @@ class DetailsScreen(ReaderScreen):
     def action_plan(self) -> None:
         self.dismiss()
         self.app.post_message(MakePlan(Criteria(keys=(self._key,)), "one key of Hogs"))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Greyed where the key cannot be shrunk."""
+        del parameters
+        if action != "shrink":
+            return True
+        kind = None if self._details is None else self._details.row.type
+        return True if kind in WORDS else None
+
+    def action_shrink(self) -> None:
+        if self._details is not None:
+            self.dismiss()
+            self.app.post_message(ShrinkKey(self._details.row.id, self._details.row.type))
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(escape_exact(self._key.key))

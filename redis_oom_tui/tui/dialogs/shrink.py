@@ -1,0 +1,121 @@
+"""Making a key smaller: which of its elements go, and the confirmation of what was found."""
+
+from collections.abc import Iterable, Sequence
+
+from textual import on
+from textual.widget import Widget
+from textual.widgets import Input
+
+from redis_oom_tui.formatting.sanitize import escape_exact, from_glob, safe_text
+from redis_oom_tui.formatting.sizes import count, parse_duration
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
+from redis_oom_tui.rules import shrinking
+from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
+from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle
+from redis_oom_tui.tui.drawing import Line, marked, paragraph
+from redis_oom_tui.tui.widgets.fields import Field, LabelledField
+
+_ASKED = {
+    "list": ("How many of the newest elements are to stay? The rest is counted and shown first.", "Keep the newest:"),
+    "hash": ("Which fields go? A glob such as session:* matches whole names.", "Fields:"),
+    "set": ("Which members go? A glob such as session:* matches whole names.", "Members:"),
+}
+_ORDERED = (
+    "How many of the newest are to stay (such as 10000), or from which age on do they go (such as 7d)? What goes is"
+    " counted and shown first."
+)
+
+
+class ShrinkChoiceDialog(Dialog[ShrinkRequest]):
+    """Answers with what is to go of a key of type `kind`; nothing happens yet."""
+
+    AUTO_FOCUS = "#wanted"
+
+    def __init__(self, key: KeyId, kind: str) -> None:
+        super().__init__("Shrink this key", act="Preview")
+        self.key = key
+        self.kind = kind
+        self.wrong = ""
+
+    def body(self, width: int) -> Sequence[Line]:
+        intro, _ = _ASKED.get(self.kind, (_ORDERED, ""))
+        name = escape_exact(self.key.key[:200])
+        lines = [*paragraph(f"{self.kind} {name}", width, "title"), *paragraph(intro, width)]
+        return [*lines, *(marked("! ", safe_text(self.wrong), width, "warn", "warn") if self.wrong else ())]
+
+    def fields(self) -> Iterable[Widget]:
+        _, label = _ASKED.get(self.kind, ("", "Number or age:"))
+        yield LabelledField(f" {label}", Field(id="wanted"), role="text")
+
+    def order(self) -> list[Widget]:
+        """The field comes first: a preview harms nobody."""
+        return [self.query_one("#wanted"), self.query_one("#act"), self.query_one("#cancel")]
+
+    @on(Input.Changed, "#wanted")
+    def _changed(self, message: Input.Changed) -> None:
+        message.stop()
+        if self.wrong:
+            self.wrong = ""
+            self.refit()
+
+    @on(Input.Submitted, "#wanted")
+    def _entered(self, message: Input.Submitted) -> None:
+        message.stop()
+        self.conclude()
+
+    def answer(self) -> ShrinkRequest | None:
+        try:
+            request = self._request(self.query_one("#wanted", Input).value.strip())
+            shrinking.check(request)
+        except BadInput as error:
+            self.wrong = str(error)
+            self.refit()
+            return None
+        return request
+
+    def _request(self, typed: str) -> ShrinkRequest:
+        if self.kind in shrinking.BY_NAME:
+            return ShrinkRequest(self.key, matching=from_glob(typed))
+        number = typed.replace(",", "")
+        if number.isascii() and number.isdigit():
+            return ShrinkRequest(self.key, keep_last=int(number))
+        if self.kind == "list":
+            raise BadInput("The elements of a list carry no time: type a number")
+        return ShrinkRequest(self.key, older_than_seconds=parse_duration(typed))
+
+
+class ShrinkDialog(WordDialog[BackupChoice]):
+    """Answers with the choice of a backup. The plan is frozen: nothing that happens behind the dialog changes it."""
+
+    def __init__(self, plan: ShrinkPlan) -> None:
+        self.plan = plan
+        self.choice = BackupChoice()
+        words = shrinking.WORDS[plan.type]
+        self._act = f"Remove {count(plan.going)}"
+        super().__init__(f"Remove {count(plan.going)} {words}?", act=self._act, danger=True, word=self._word())
+
+    def body(self, width: int) -> Sequence[Line]:
+        first, *others = shrinking.consent(self.plan, self.choice)
+        lines = list(paragraph(safe_text(first), width, "title"))
+        for sentence in others:
+            lines += marked("! " if sentence in self.plan.flags else "", safe_text(sentence), width, "text", "warn")
+        return lines
+
+    def fields(self) -> Iterable[Widget]:
+        yield Toggle("write each of them to a backup first", on=True, id="backup")
+
+    async def on_checkbox_changed(self) -> None:
+        """Without a backup there is no way back: the text says so, and the word has to be typed."""
+        self.choice = BackupChoice(wanted=self.query_one("#backup", Toggle).value)
+        self.query_one("#act", PushButton).relabel(self._act if self.choice.wanted else f"{self._act}, no backup")
+        await self.want(self._word())
+        self.refit()
+
+    def _word(self) -> str | None:
+        return shrinking.confirm_word(self.plan, self.choice)
+
+    def answer(self) -> BackupChoice:
+        return self.choice
