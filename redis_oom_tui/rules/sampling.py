@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from redis_oom_tui.models.keys import FamilySample, SampledKey
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval
+from redis_oom_tui.rules.value_fields import fields_of
 
 # Student's t for 95%, by degrees of freedom: the interval is over a handful of groups.
 _T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
@@ -248,6 +249,9 @@ def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey], *, db: int 
         elements=statistics.fmean(lengths) if lengths and not is_string else None,
         encodings=MappingProxyType(dict(Counter(key.encoding for key in keys if key.encoding))),
         db=db,
+        fields=frozenset.intersection(*(fields_of(key.head or b"") for key in heads))
+        if heads and is_string
+        else frozenset(),
     )
 
 

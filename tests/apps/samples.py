@@ -4,11 +4,16 @@ A sample holds each key with its type, its TTL and its elements. Of a long value
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import redis
+
+from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.rules.value_fields import fields_of
 
 FOLDER = Path(__file__).parent / "recorded"
 KEPT = 300
@@ -117,3 +122,19 @@ _COMMANDS: dict[str, Any] = {
         *(("XGROUP", "CREATE", key, group, "0", "MKSTREAM") for group in value["groups"]),
     ],
 }
+
+
+def families(view: ScanView, keys: Keys) -> tuple[FamilySample, ...]:
+    """What a closer look at each pattern tells: the fields that all its hashes have, or the format of its values."""
+    found = []
+    for row in view.patterns:
+        glob = re.compile(b".+".join(map(re.escape, row.pattern.replace(b"<id>", b"*").split(b"*"))), re.DOTALL)
+        held = [_fields(of) for key, of in keys.items() if glob.fullmatch(key) and of["type"] in ("string", "hash")]
+        if held:
+            fields = frozenset.intersection(*held)
+            found.append(FamilySample(row.pattern, row.types[0][0], len(held), db=0, fields=fields))
+    return tuple(found)
+
+
+def _fields(of: dict[str, Any]) -> frozenset[str]:
+    return frozenset(of["value"]) if of["type"] == "hash" else fields_of(_bytes(of["value"]))

@@ -118,7 +118,7 @@ def test_a_list_is_a_task_queue_only_where_its_binding_is_there() -> None:
 
 def test_jobs_without_the_keys_beside_them_are_only_possible_and_need_their_own_prefix() -> None:
     jobs: list[Key] = [(f"bull:mail:{number}", "hash", 10_000) for number in range(100)]
-    assert found(recognize(scanned(jobs))) == {"BullMQ": "possible"}
+    assert found(recognize(scanned(jobs))) == {"Bull": "possible", "BullMQ": "possible"}
     assert found(recognize(scanned([(str(name).replace("bull", "pitbull"), *rest) for name, *rest in jobs]))) == {}
 
 
