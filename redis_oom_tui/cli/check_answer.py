@@ -22,7 +22,7 @@ from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
-from redis_oom_tui.rules.breakdown import with_clients
+from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.findings import Case, examine
@@ -90,7 +90,7 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
         thresholds=thresholds,
     )
     late = _unreturned(invocation, now, samples.settings)
-    return Answer(judge(now, samples.before, thresholds), now, examine(case), late)
+    return Answer(judge(now, samples.before, thresholds, clients=samples.clients), now, examine(case), late)
 
 
 def _sampled_longer(invocation: Invocation, preflight: Preflight, samples: CheckSamples) -> CheckSamples | None:

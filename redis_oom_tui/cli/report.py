@@ -28,6 +28,7 @@ from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import IncidentReport
 from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
+from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
@@ -175,7 +176,7 @@ def _report(
     history = History()
     for snapshot in gathered.snapshots:
         history.add(snapshot)
-    last = gathered.snapshots[-1]
+    last = with_clients(gathered.snapshots[-1], gathered.clients)
     # The looks of a report lie close together: what any of them saw is of now.
     rates = history.rates() if gathered.recorded else replace(history.rates(), refused_just_now=None)
     outlook = forecast(history.samples)
@@ -196,7 +197,7 @@ def _report(
         made_at=time.time(),
         first=gathered.snapshots[0],
         last=last,
-        verdict=judge(last, thresholds=thresholds, rates=rates, forecast=outlook),
+        verdict=judge(last, thresholds=thresholds, rates=rates, forecast=outlook, clients=clients, scan=scan),
         episodes=episodes(gathered.snapshots, thresholds),
         findings=examine(case, refused_reads),
         forecast=outlook,

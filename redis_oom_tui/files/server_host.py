@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from redis_oom_tui.files.reading import MIB, read_small
-from redis_oom_tui.formatting.sizes import size
+from redis_oom_tui.formatting.sizes import number_of, size
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
@@ -15,6 +15,7 @@ from redis_oom_tui.models.structs import replace
 _LOOPBACK = frozenset({"localhost", "::1"})
 # cgroup v1 says "no limit" by a number near 2^63.
 _ABSURD = 2**60
+_NEAR = 0.75
 
 
 def is_local(address: Address) -> bool:
@@ -32,20 +33,26 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
         return Room(
             host_bytes, None, f"The server is not seen from here: {known}, and a container's limit may be lower."
         )
-    limit = _cgroup_limit(root, pid)
+    limit, left = _cgroup(root, pid)
     available = _kilobytes(root / "proc/meminfo", "MemAvailable")
+    free = min((value for value in (available, left) if value is not None), default=None)
     total = min(value for value in (limit, host_bytes) if value is not None) if limit or host_bytes else None
     if limit is not None and (host_bytes is None or limit < host_bytes):
-        words = f"The server's cgroup allows {size(limit)}."
+        words = (
+            f"The server's cgroup allows {size(limit)}{'' if free is None else f', {size(free)} of it free for use'}."
+        )
     else:
         words = f"The machine has {size(host_bytes)}, {size(available)} of it free for use."
-    return Room(total, available, words)
+    number, held = neighbours(root, pid)
+    more = f" {number_of(number, 'other Redis or Valkey server')} there: {size(held)} of RSS." if number else ""
+    return Room(total, free, words + more)
 
 
 def with_room(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:
     """`snapshot` with what only its own machine knows, where that is this one.
 
-    That is `host_bytes` as small as its cgroup really allows, and how much of the server is in swap.
+    That is `host_bytes` as small as its cgroup really allows, what is free of it, who else is there, and how much of
+    the server is in swap.
     """
     server, memory = snapshot.server, snapshot.memory
     pid = server.process_id
@@ -53,7 +60,12 @@ def with_room(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:
         return snapshot
     seen = room(server.address, pid, memory.host_bytes, root)
     known = replace(
-        memory, host_bytes=seen.limit_bytes, swapped_bytes=_kilobytes(root / f"proc/{pid}/status", "VmSwap")
+        memory,
+        host_bytes=seen.limit_bytes,
+        host_free_bytes=seen.free_bytes,
+        # All of /proc is read for them: only where it matters.
+        neighbours=neighbours(root, pid) if (memory.pressure or 0.0) >= _NEAR else (0, 0),
+        swapped_bytes=_kilobytes(root / f"proc/{pid}/status", "VmSwap"),
     )
     return snapshot if known == memory else replace(snapshot, memory=known)
 
@@ -64,18 +76,52 @@ def is_server(root: Path, pid: int) -> bool:
     return name is not None and ("redis" in name or "valkey" in name)
 
 
-def _cgroup_limit(root: Path, pid: int) -> int | None:
-    """The least memory limit on the way from the process's cgroup up; None where there is none."""
-    limits = []
+def neighbours(root: Path, pid: int) -> tuple[int, int]:
+    """How many other Redis and Valkey servers run here, and the RSS of all of them in bytes."""
+    others = [int(path.parent.name) for path in (root / "proc").glob("[1-9]*/comm") if _serves(path)]
+    held = [_kilobytes(root / f"proc/{other}/status", "VmRSS") for other in others if other != pid]
+    return len(held), sum(rss or 0 for rss in held)
+
+
+def _serves(comm: Path) -> bool:
+    """Whether the process of this file is a server, and not redis-cli or this tool."""
+    return (_read(comm) or "").startswith(("redis-server", "valkey-server", "keydb-server"))
+
+
+def _cgroup(root: Path, pid: int) -> tuple[int | None, int | None]:
+    """The least memory limit on the way from the process's cgroup up, and the least that is free below one."""
+    limits, free = [], []
     for line in (_read(root / "proc" / str(pid) / "cgroup") or "").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers not in {"", "memory"} and "memory" not in controllers.split(","):
             continue
-        mount, name = ("memory", "memory.limit_in_bytes") if controllers else ("", "memory.max")
+        mount, names = ("memory", _V1) if controllers else ("", _V2)
         folder = root / "sys/fs/cgroup" / mount
         parts = [part for part in path.split("/") if part and part != ".."]
-        limits += [_number(folder.joinpath(*parts[:depth]) / name) for depth in range(len(parts), -1, -1)]
-    return min((limit for limit in limits if limit is not None and limit < _ABSURD), default=None)
+        for depth in range(len(parts), -1, -1):
+            here = folder.joinpath(*parts[:depth])
+            limit, taken = (_number(here / name) for name in names[:2])
+            if limit is None or limit >= _ABSURD:
+                continue
+            limits.append(limit)
+            if taken is not None:
+                # Of the files that it has read, the kernel lets go before it kills.
+                free.append(max(0, limit - taken + _in_stat(here / "memory.stat", names[2])))
+    return min(limits, default=None), min(free, default=None)
+
+
+# A group's limit, what it takes, and the name of the part of that which the kernel can take back at once.
+_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_V2 = ("memory.max", "memory.current", "inactive_file")
+
+
+def _in_stat(path: Path, name: str) -> int:
+    """The bytes of the line `name n` of a group's memory.stat."""
+    for line in (_read(path) or "").splitlines():
+        word, _, value = line.partition(" ")
+        if word == name and value.isdigit():
+            return int(value)
+    return 0
 
 
 def _kilobytes(path: Path, name: str) -> int | None:

@@ -142,7 +142,7 @@ class ClusterNode(Struct, frozen=True):
 class ClientBuffer(Struct, frozen=True):
     """A line of CLIENT LIST: who holds how much outside the data. Sizes in bytes, ages in seconds.
 
-    `node` names the server that it is connected to, in a cluster.
+    `node` names the server that it is connected to, in a cluster. `queued_bytes` are commands behind a MULTI.
     """
 
     id: int
@@ -155,6 +155,7 @@ class ClientBuffer(Struct, frozen=True):
     total_bytes: int = 0
     output_bytes: int = 0
     query_bytes: int = 0
+    queued_bytes: int = 0
     age_seconds: int = 0
     idle_seconds: int = 0
     subscriptions: int = 0

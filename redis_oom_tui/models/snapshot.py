@@ -86,7 +86,9 @@ class Memory(Struct, frozen=True):
     """INFO memory. Sizes in bytes, None where unknown.
 
     `maxmemory_bytes` is None where no limit is set, and where none is reported: `limit_source` tells which.
-    `swapped_bytes` is the kernel's own figure, known only where server and tool share a machine.
+    `host_free_bytes` (what may still be taken there, by the kernel and the cgroup), `neighbours` (how many other Redis
+    and Valkey servers run there, and the RSS of all) and `swapped_bytes` are the kernel's own figures, known only where
+    server and tool share a machine.
     """
 
     used_bytes: int | None
@@ -105,15 +107,19 @@ class Memory(Struct, frozen=True):
     replication_buffers_bytes: Annotated[int | None, info("mem_total_replication_buffers")] = None
     aof_buffer_bytes: Annotated[int | None, info("mem_aof_buffer")] = None
     cluster_links_bytes: Annotated[int | None, info("mem_cluster_links")] = None
+    migration_bytes: int | None = None
+    rehashing_bytes: Annotated[int | None, info("mem_overhead_db_hashtable_rehashing")] = None
     lua_bytes: Annotated[int | None, info("used_memory_vm_total", "used_memory_lua")] = None
     scripts_bytes: int | None = None
-    functions_bytes: Annotated[int | None, info("used_memory_functions")] = None
+    functions_bytes: int | None = None
     allocator: Annotated[str | None, info("mem_allocator", kind="text")] = None
     allocator_active_bytes: Annotated[int | None, info("allocator_active", kind="positive")] = None
     allocator_resident_bytes: Annotated[int | None, info("allocator_resident", kind="positive")] = None
     lazyfree_pending_objects: Annotated[int | None, info("lazyfree_pending_objects")] = None
     lazyfreed_objects_total: Annotated[int | None, info("lazyfreed_objects")] = None
     host_bytes: Annotated[int | None, info("total_system_memory", kind="memory")] = None
+    host_free_bytes: int | None = None
+    neighbours: tuple[int, int] = (0, 0)
     swapped_bytes: int | None = None
     limit_source: LimitSource = LimitSource.SERVER
 
@@ -146,11 +152,12 @@ class Memory(Struct, frozen=True):
 
 
 class Database(Struct, frozen=True):
-    """A line of INFO keyspace: how many keys, and how many of them can expire."""
+    """A line of INFO keyspace: how many keys, how many of them can expire, and how many only have fields that can."""
 
     db: int
     keys: int
     expires: int
+    field_expires: int = 0
 
 
 class Counters(Struct, frozen=True):
@@ -183,7 +190,7 @@ class Activity(Struct, frozen=True):
 
     `copying_master` is a replica's full copy of its master's data, under way. `good_replicas` are those in touch, told
     only where writes need some; `wanted_replicas` is how many they need. `save_needed` is whether a failed save to disk
-    stops writes, by the server's settings. What is not told is None.
+    stops writes, by the server's settings. `modules` are the names of those loaded. What is not told is None.
     """
 
     connected_clients: Annotated[int | None, info("connected_clients")] = None
@@ -196,15 +203,20 @@ class Activity(Struct, frozen=True):
     master_link_up: bool | None = None
     copying_master: Annotated[bool, info("master_sync_in_progress", kind="flag")] = False
     pubsub_channels: Annotated[int | None, info("pubsub_channels")] = None
+    pubsub_patterns: Annotated[int | None, info("pubsub_patterns")] = None
+    shard_channels: Annotated[int | None, info("pubsubshard_channels")] = None
+    watched_keys: Annotated[int | None, info("total_watched_keys")] = None
     tracking_keys: Annotated[int | None, info("tracking_total_keys")] = None
     tracking_items: Annotated[int | None, info("tracking_total_items")] = None
     replica_expires_tracked: Annotated[int | None, info("slave_expires_tracked_keys")] = None
     cached_scripts: Annotated[int | None, info("number_of_cached_scripts")] = None
+    loaded_keys: Annotated[int | None, info("rdb_last_load_keys_loaded")] = None
     aof_enabled: Annotated[bool, info("aof_enabled", kind="flag")] = False
     aof_write_failed: bool = False
     good_replicas: Annotated[int | None, info("min_slaves_good_slaves")] = None
     wanted_replicas: int | None = None
     save_needed: bool | None = None
+    modules: tuple[str, ...] = ()
 
     @property
     def has_child(self) -> bool:
@@ -247,6 +259,11 @@ class Snapshot(Struct, frozen=True):
     def expires(self) -> int:
         """Keys with a TTL, in all databases: all that a volatile-* policy may evict."""
         return sum(database.expires for database in self.databases)
+
+    @property
+    def field_expires(self) -> int:
+        """Hashes of which only fields have a TTL: no policy evicts for that."""
+        return sum(database.field_expires for database in self.databases)
 
 
 class NodeView(Struct, frozen=True):

@@ -14,12 +14,15 @@ from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.rules.selection import within
+from redis_oom_tui.rules.verdict.causes import CAUSES
 
 HOUR_SECONDS = 3600.0
 
 # The rules of the verdict under which memory that keys give back is what is missing. Under any other, deleting is in
 # vain: client buffers hold the memory, the disk refuses every write, the limit is below what an empty server takes.
-_HELPED = frozenset({"close-critical", "behind", "refusing-noeviction", "refusing-no-ttl", "refusing-behind"})
+_HELPED = frozenset(
+    {"close-critical", "behind", *(f"refusing-{cause.name}" for cause in CAUSES if cause.in_keys and cause.of_policy)}
+)
 
 
 class Spent(Struct, frozen=True):

@@ -131,23 +131,40 @@ def _memory(fields: InfoFields, address: Address, stated_limit: int | None) -> M
         rss_bytes=fields.memory("used_memory_rss", why_not_zero="the server cannot read it on this system"),
         fragmentation_ratio=fields.number("mem_fragmentation_ratio") or None,
         not_counted_bytes=fields.whole("mem_not_counted_for_evict") or 0,
-        scripts_bytes=_scripts(fields),
+        scripts_bytes=_with_vm(fields, "used_memory_vm_eval", "used_memory_scripts_eval", "used_memory_scripts"),
+        functions_bytes=_with_vm(fields, "used_memory_vm_functions", "used_memory_functions"),
+        migration_bytes=_sum(fields, _MIGRATION),
     )
 
 
-def _scripts(fields: InfoFields) -> int | None:
-    """Cached scripts; from Redis 7.4 on with the Lua VM that holds them compiled, which is then in used_memory as well.
+def _with_vm(fields: InfoFields, vm: str, *names: str) -> int | None:
+    """Scripts or functions; from Redis 7.4 on with the Lua VM that holds them compiled, which is then in used_memory.
 
     Measured on 8.2.3: SCRIPT FLUSH gave back both.
     """
-    held = fields.whole("used_memory_scripts_eval", "used_memory_scripts")
+    held = fields.whole(*names)
     identity = identify(fields)
     release = _RELEASE.match(identity.version)
     flavour = FLAVOURS.get(identity.flavour)
     if held is None or flavour is None or flavour.lua_counted_from is None or release is None:
         return held
     counted = (int(release[1]), int(release[2])) >= flavour.lua_counted_from
-    return held + (fields.whole("used_memory_vm_total") or 0) if counted else held
+    return held + (fields.whole(vm) or 0) if counted else held
+
+
+# Of slots on their way to or from another node: Valkey's names, and Redis's.
+_MIGRATION = (
+    "mem_cluster_slot_import",
+    "mem_cluster_slot_export",
+    "mem_cluster_slot_migration_input_buffer",
+    "mem_cluster_slot_migration_output_buffer",
+)
+
+
+def _sum(fields: InfoFields, names: tuple[str, ...]) -> int | None:
+    """What these add up to; None where none of them is told."""
+    told = [value for value in map(fields.whole, names) if value is not None]
+    return sum(told) if told else None
 
 
 def _limit(fields: InfoFields, stated: int | None) -> tuple[int | None, LimitSource]:
@@ -195,7 +212,9 @@ def _databases(fields: InfoFields) -> tuple[tuple[Database, ...], bool]:
         elif expires > keys:
             fields.doubt(name, f"has {int(expires):,} keys with a TTL of only {int(keys):,} keys")
         keys = keys or 0.0
-        found.append(Database(int(match[1]), int(keys), int(min(expires or 0.0, keys))))
+        fields_only, _ = believed(pairs.get("subexpiry", pairs.get("keys_with_volatile_items", 0)))
+        with_fields = int(min(fields_only or 0.0, keys))
+        found.append(Database(int(match[1]), int(keys), int(min(expires or 0.0, keys)), with_fields))
     return tuple(sorted(found, key=lambda database: database.db)), known
 
 
@@ -264,7 +283,16 @@ def _activity(fields: InfoFields) -> Activity:
         last_save_failed=fields.text("rdb_last_bgsave_status") == "err" or aof_write_failed,
         master_link_up=None if link is None else link == "up",
         aof_write_failed=aof_write_failed,
+        modules=_modules(fields.info),
     )
+
+
+def _modules(info: Mapping[str, object]) -> tuple[str, ...]:
+    """The names of the modules that are loaded, by their lines in INFO."""
+    lines = info.get("module", ())
+    found = lines if isinstance(lines, list | tuple) else (lines,)
+    names = [pairs.get("name") for pairs in found if isinstance(pairs, Mapping)]
+    return tuple(safe_text(str(name), 40) for name in names if name is not None)
 
 
 def _count(pairs: Mapping[str, object], name: str) -> int | None:

@@ -7,7 +7,7 @@ from redis_oom_tui.formatting.sizes import count, parse_size, percent, share_of,
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.models.snapshot import NodeView, Snapshot
+from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known, is_volatile
 from redis_oom_tui.rules.whatif import over_bytes
 
@@ -16,6 +16,28 @@ PER_NODE = "maxmemory is per node: the other nodes keep theirs."
 # A fork copies the pages that are written to while it lives, and RSS runs ahead of used_memory.
 _FORK_SHARE = 0.75
 _COMFORT = 0.95
+# What a raised limit may be of the host's memory, and of what is free there at this moment.
+_OF_HOST, _OF_FREE = 0.7, 0.8
+
+
+def higher_limit(memory: Memory) -> int | None:
+    """What maxmemory could be raised to for relief; None where the host has no room for it, as far as anybody says.
+
+    The host's memory and cgroup bound it, less what other Redis servers there take; so does what is free there now.
+
+    >>> higher_limit(Memory(used_bytes=99, maxmemory_bytes=100, host_bytes=1000))
+    150
+    >>> higher_limit(Memory(used_bytes=99, maxmemory_bytes=100, host_bytes=1000, host_free_bytes=20)) is None
+    True
+    """
+    limit, counted, host = memory.maxmemory_bytes, memory.counted_bytes, memory.host_bytes
+    if limit is None or counted is None or not host:
+        return None
+    wanted = max(limit + limit // 2, counted + counted // 4)
+    if wanted > _OF_HOST * (host - memory.neighbours[1]):
+        return None
+    free = memory.host_free_bytes
+    return wanted if free is None or wanted - counted <= _OF_FREE * free else None
 
 
 def parse_limit(text: str) -> int:

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 
 from redis_oom_tui.models import address, timeouts
-from redis_oom_tui.rules.breakdown import OWN_NAME
+from redis_oom_tui.rules.clients import OWN_NAME
 from redis_oom_tui.rules.flavours import no_touch_crash
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.errors import waits

@@ -21,11 +21,15 @@ def info_in(reply: bytes) -> dict[str, object]:
     {'used_memory': '12', 'db0': {'keys': '3', 'expires': '1'}}
     """
     fields: dict[str, object] = {}
+    modules = []
     for line in _text(reply).splitlines():
         name, colon, value = line.partition(":")
-        if colon and not line.startswith("#"):
+        if name == "module":
+            # The one name that stands there several times.
+            modules.append(_pairs(value))
+        elif colon and not line.startswith("#"):
             fields[name] = _pairs(value) if "=" in value else value
-    return fields
+    return fields | {"module": modules} if modules else fields
 
 
 def room_in(replies: Iterable[object], stated_limit: int | None) -> int | None:
@@ -89,6 +93,7 @@ def _client_buffer(line: Mapping[str, str]) -> ClientBuffer:
         total_bytes=max(number("tot-mem"), output + query),
         output_bytes=output,
         query_bytes=query,
+        queued_bytes=number("multi-mem"),
         age_seconds=number("age"),
         idle_seconds=number("idle"),
         subscriptions=number("sub") + number("psub") + number("ssub"),

@@ -9,7 +9,7 @@ import pytest
 
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.models.verdict import Finding, Verdict
-from redis_oom_tui.rules.breakdown import with_clients
+from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.findings import Case as Evidence
 from redis_oom_tui.rules.findings import examine
 from redis_oom_tui.rules.verdict import judge
@@ -119,7 +119,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     "keydb234": (
         "keydb234-oom-no-keys",
         Right(
-            "close-critical",
+            "close-nothing-left",
             "critical",
             ("132.6 MiB is held by no key", NOT_REDIS),
             ("held-by-no-key", "not-redis"),

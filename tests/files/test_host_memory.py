@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from redis_oom_tui.files.server_host import room, with_room
+from redis_oom_tui.files.server_host import neighbours, room, with_room
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.structs import replace
 from tests.rules.snapshots import look
@@ -62,3 +62,23 @@ def test_a_snapshot_is_told_the_containers_limit(tmp_path: Path) -> None:
     elsewhere = replace(told, server=replace(told.server, address=Address("cache-1"), process_id=7))
     assert with_room(elsewhere, root) is elsewhere
     assert with_room(told, root) is told
+
+
+def test_what_is_free_of_the_cgroup_counts_with_what_the_kernel_can_take_back(tmp_path: Path) -> None:
+    root = machine(tmp_path, a__b="max", a=str(2 * GIB))
+    group = root / "sys/fs/cgroup/a"
+    (group / "memory.current").write_text(f"{2 * GIB - 4096}\n")
+    assert room(HERE, 7, 8 * GIB, root).free_bytes == 4096
+    (group / "memory.stat").write_text(f"anon 12\ninactive_file {GIB // 2}\n")
+    assert room(HERE, 7, 8 * GIB, root).free_bytes == GIB // 2 + 4096
+
+
+def test_other_servers_on_the_machine_are_counted(tmp_path: Path) -> None:
+    root = machine(tmp_path)
+    for pid, name in ((8, "redis-server"), (9, "redis-cli"), (10, "valkey-server")):
+        folder = root / "proc" / str(pid)
+        folder.mkdir()
+        (folder / "comm").write_text(f"{name}\n")
+        (folder / "status").write_text("VmRSS:\t    1024 kB\n")
+    assert neighbours(root, 7) == (2, 2 * 2**20)
+    assert "2 other Redis or Valkey servers there: 2.0 MiB of RSS." in room(HERE, 7, 8 * GIB, root).words

@@ -1,7 +1,7 @@
 """Who a client is, in words; and whose buffers are worth a line."""
 
 from redis_oom_tui.models.address import ClientBuffer
-from redis_oom_tui.rules.breakdown import HOG_BYTES, OWN_NAME, Hog, kind_of, noteworthy_bytes, others
+from redis_oom_tui.rules.clients import HOG_BYTES, OWN_NAME, Hog, kind_of, noteworthy_bytes, others
 
 
 def words(**about) -> str:

@@ -15,7 +15,7 @@ from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level
-from redis_oom_tui.rules.breakdown import ClientKind, rank
+from redis_oom_tui.rules.clients import ClientKind, rank
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import PatternTree

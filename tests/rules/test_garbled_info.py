@@ -318,7 +318,7 @@ def test_scripts_that_hold_most_are_named() -> None:
     info = {**VALKEY_9_1, "used_memory": 33 * 2**20, "used_memory_peak": 33 * 2**20, "maxmemory": 32 * 2**20}
     info |= {"used_memory_scripts_eval": 30 * 2**20, "used_memory_overhead": 2**20, "number_of_cached_scripts": 30_000}
     now = taken({**info, "current_eviction_exceeded_time": 5000, "mem_clients_normal": 0})
-    assert "cached scripts and functions hold 30.0 MiB of it, not data" in judge(now).reason
+    assert "cached scripts hold 30.0 MiB of it, not data" in judge(now).reason
     assert examine(Case(now))[0].id == "scripts"
 
 

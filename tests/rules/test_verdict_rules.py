@@ -4,12 +4,17 @@ from typing import Any
 
 import pytest
 
+from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.scan import ScanState, ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.rules import verdict as verdicts
+from redis_oom_tui.rules.emergency import in_vain
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.verdict.causes import CAUSES
+from redis_oom_tui.rules.verdict.facts import Facts
 from tests.rules.snapshots import GIB, MIB, look
 
 UNREPORTED: dict[str, Any] = {"limit_source": LimitSource.NOT_REPORTED}
@@ -21,20 +26,28 @@ def foreign(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, server=replace(snapshot.server, flavour="other", product="Dragonfly"))
 
 
+NAMED = ClientBuffer(1, "10.0.0.7:4431", b"n" * 300 * MIB)
+GIANT = KeyRow(KeyId(0, b"export:2026"), "list", 900 * MIB, None)
+SCAN_OF_ONE = ScanView(ScanState.COMPLETE, scanned_keys=1000, total_keys=1000, bytes_seen=990 * MIB, top=(GIANT,))
+SCAN_OF_LITTLE = replace(SCAN_OF_ONE, bytes_seen=90 * MIB, top=())
+
+
 STATES: dict[str, tuple[Snapshot, dict[str, Any]]] = {
     "loading": (look(activity={"loading": True}), {}),
     "refusing": (look(used=1001 * MIB, over_ms=500), {}),
     "writes_blocked": (look(activity={"last_save_failed": True, "save_needed": True}), {}),
     "count_unknown": (replace(look(), memory=replace(look().memory, used_bytes=None)), {}),
-    "buffers": (look(used=960 * MIB, memory={"clients_normal_bytes": 900 * MIB, "overhead_bytes": 910 * MIB}), {}),
+    "in_no_key": (look(used=960 * MIB, memory={"clients_normal_bytes": 900 * MIB, "overhead_bytes": 910 * MIB}), {}),
     "over_limit": (look(used=1001 * MIB, policy="allkeys-lru", over_ms=2500), {}),
     "close_to_limit": (look(used=960 * MIB), {}),
     "replica": (look(role="replica", activity={"master_link_up": False}), {}),
     "last_save_failed": (look(activity={"last_save_failed": True}), {}),
     "contradictory": (look(used=4 * GIB, limit=None, memory={"host_bytes": 3 * GIB, "rss_bytes": GIB}), {}),
     "host_full": (look(used=45 * GIB, limit=None, memory={"rss_bytes": 62 * GIB}), {}),
+    "machine_full": (look(memory={"host_free_bytes": GIB}), {}),
     "swapped": (look(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": GIB}), {}),
     "fragmented": (look(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": 12 * GIB}), {}),
+    "crowded": (look(used=999 * MIB, policy="allkeys-lru"), {"scan": SCAN_OF_ONE}),
     "churning": (look(used=999 * MIB, policy="allkeys-lru"), {"rates": CHURN}),
     "growing": (look(used=700 * MIB), {"forecast": SOON}),
     "evicting": (look(used=999 * MIB, policy="allkeys-lru"), {"rates": Rates(seconds=10.0, evicted_keys=50)}),
@@ -58,23 +71,56 @@ def test_each_declared_rule_is_asked_and_tells_how_to_confirm_it() -> None:
 def test_each_cause_has_a_state_of_its_own() -> None:
     full: dict[str, Any] = {"used": 1001 * MIB, "over_ms": 500}
     held = {"overhead_bytes": 910 * MIB}
-    states = {
-        "links": look(**full, memory={"cluster_links_bytes": 900 * MIB, **held}),
-        "buffers": look(**full, memory={"clients_normal_bytes": 900 * MIB, **held}),
-        "tiny-limit": look(used=1_100_000, limit=1_000_000, over_ms=500),
-        "scripts": look(**full, memory={"scripts_bytes": 900 * MIB, **held}),
-        "tracking": look(**full, activity={"tracking_keys": 10**7}),
-        "nothing-left": look(**full, keys=0),
-        "no-ttl": look(**full, policy="volatile-lru"),
-        "behind": look(**full, policy="allkeys-lru", counters={"errors_by_kind": {"OOM": 3}}),
-        "noeviction": look(**full),
+    lazy, dead = {"lazyfree_pending_objects": 3}, {"expired_stale_percent": 9.0, "errors_by_kind": {"OOM": 3}}
+    states: dict[str, tuple[Snapshot, ScanView | None]] = {
+        "refusing-links": (look(**full, memory={"cluster_links_bytes": 900 * MIB, **held}), None),
+        "refusing-migration": (look(**full, memory={"migration_bytes": 900 * MIB, **held}), None),
+        "refusing-backlog": (look(**full, memory={"replication_backlog_bytes": 900 * MIB, **held}), None),
+        "refusing-replicas": (look(**full, memory={"clients_replicas_bytes": 900 * MIB, **held}), None),
+        "refusing-names": (look(**full), None),
+        "refusing-connections": (
+            look(**full, memory={"clients_normal_bytes": 900 * MIB, **held}, activity={"connected_clients": 9000}),
+            None,
+        ),
+        "refusing-buffers": (look(**full, memory={"clients_normal_bytes": 900 * MIB, **held}), None),
+        "refusing-tiny-limit": (look(used=1_100_000, limit=1_000_000, over_ms=500), None),
+        "refusing-scripts": (look(**full, memory={"scripts_bytes": 900 * MIB, **held}), None),
+        "refusing-functions": (look(**full, memory={"functions_bytes": 900 * MIB, **held}), None),
+        "refusing-tracking": (look(**full, activity={"tracking_keys": 10**7}), None),
+        "refusing-channels": (look(**full, activity={"pubsub_channels": 4 * 10**6}), None),
+        "refusing-watched": (look(**full, activity={"watched_keys": 5 * 10**6}), None),
+        "refusing-freeing": (look(**full, keys=0, memory=lazy), None),
+        "refusing-nothing-left": (look(**full, keys=0), None),
+        "refusing-unexplained": (look(**full), SCAN_OF_LITTLE),
+        "refusing-rehashing": (look(**full, memory={"rehashing_bytes": 64 * MIB, "overhead_bytes": 200 * MIB}), None),
+        "refusing-lowered": (look(used=1200 * MIB, over_ms=500), None),
+        "refusing-giant": (look(**full), SCAN_OF_ONE),
+        "refusing-expired": (look(**full, expires=1000, counters=dead), None),
+        "refusing-no-ttl": (look(**full, policy="volatile-lru"), None),
+        "refusing-few-evictable": (look(**full, policy="volatile-lru", expires=20), None),
+        "refusing-behind": (look(**full, policy="allkeys-lru", counters={"errors_by_kind": {"OOM": 3}}), None),
+        "refusing-noeviction": (look(**full), None),
     }
-    assert [cause.name for cause in CAUSES] == list(states)
-    for name, snapshot in states.items():
-        verdict = judge(snapshot, rates=Rates(seconds=1.0, refused_writes=3))
-        cause = next(cause for cause in CAUSES if cause.name == name)
-        assert verdict.rule == f"refusing-{name}"
-        assert (verdict.first_step, verdict.confirm) == (cause.first_step, cause.confirm)
+    assert [f"refusing-{cause.name}" for cause in CAUSES] == list(states)
+    for name, (snapshot, scan) in states.items():
+        rates = Rates(seconds=1.0, refused_writes=3)
+        clients = (NAMED,) if name == "refusing-names" else ()
+        verdict = judge(snapshot, rates=rates, scan=scan, clients=clients)
+        cause = next(cause for cause in CAUSES if f"refusing-{cause.name}" == name)
+        assert verdict.rule == name
+        facts = Facts(snapshot, rates=rates, scan=scan, clients=clients)
+        assert (verdict.first_step, verdict.confirm) == (cause.first_step(facts), cause.confirm)
+        assert cause.clause(facts) in verdict.reason
+
+
+def test_what_no_key_holds_is_no_reason_to_raise_the_limit_or_to_delete() -> None:
+    """But for a limit below the empty server, where only a higher one helps."""
+    facts = Facts(look(used=1001 * MIB, keys=0))
+    for cause in CAUSES:
+        if not cause.cured_by_limit:
+            assert "maxmemory" not in cause.first_step(facts).replace("maxmemory-clients", ""), cause.name
+            assert in_vain(f"refusing-{cause.name}"), cause.name
+            assert in_vain(f"close-{cause.name}"), cause.name
 
 
 @pytest.mark.parametrize("name", STATES)

@@ -17,6 +17,8 @@ from tests.cli import test_check as checked
 from tests.cli import test_public_reports as reported
 from tests.cli import test_skewed_clock as skewed
 from tests.rules import test_garbled_info as garbled
+from tests.rules import test_verdict_rules as by_figures
+from tests.server import test_causes_live as causes
 from tests.server import test_cluster as cluster
 from tests.server import test_cluster_failover as failover
 from tests.server import test_cluster_replicas as replicas
@@ -37,7 +39,22 @@ VERDICTS: Shown = {
     "refusing-behind": (states.test_a_refusal_before_eviction_was_allowed,),
     "refusing-scripts": (states.test_scripts_that_fill_the_limit_are_named,),
     "refusing-links": (reported.test_check_tells_it,),
-    "refusing-tracking": (garbled.test_where_no_key_holds_it_an_armed_cleanup_stays_away,),
+    "refusing-tracking": (causes.test_the_cause_and_the_first_step,),
+    "refusing-backlog": (causes.test_the_cause_and_the_first_step,),
+    "refusing-names": (causes.test_the_cause_and_the_first_step,),
+    "refusing-connections": (causes.test_the_cause_and_the_first_step,),
+    "refusing-functions": (causes.test_the_cause_and_the_first_step,),
+    "refusing-channels": (causes.test_the_cause_and_the_first_step,),
+    "refusing-watched": (causes.test_the_cause_and_the_first_step,),
+    "refusing-freeing": (causes.test_the_cause_and_the_first_step,),
+    "refusing-unexplained": (causes.test_the_cause_and_the_first_step,),
+    "refusing-lowered": (causes.test_the_cause_and_the_first_step,),
+    "refusing-giant": (causes.test_the_cause_and_the_first_step,),
+    "refusing-migration": (by_figures.test_each_cause_has_a_state_of_its_own,),
+    "refusing-replicas": (by_figures.test_each_cause_has_a_state_of_its_own,),
+    "refusing-rehashing": (by_figures.test_each_cause_has_a_state_of_its_own,),
+    "refusing-expired": (by_figures.test_each_cause_has_a_state_of_its_own,),
+    "refusing-few-evictable": (by_figures.test_each_cause_has_a_state_of_its_own,),
     "refusing-count-unknown": (reported.test_check_tells_it,),
     "refusing-limit-unknown": (reported.test_check_tells_it,),
     "refusing-no-limit": (garbled.test_refusals_without_a_limit_name_no_cause,),
@@ -45,8 +62,10 @@ VERDICTS: Shown = {
     "limit-unknown": (reported.test_check_tells_it,),
     "foreign-rss": (reported.test_check_tells_it,),
     "contradictory": (garbled.test_more_in_use_than_the_host_has_is_a_contradiction,),
-    "behind-tracking": (garbled.test_where_no_key_holds_it_an_armed_cleanup_stays_away,),
-    "close-tracking": (reported.test_check_tells_it,),
+    "behind-": (garbled.test_where_no_key_holds_it_an_armed_cleanup_stays_away,),
+    "close-": (reported.test_check_tells_it,),
+    "crowded": (causes.test_the_cause_and_the_first_step,),
+    "machine-full": (states.test_a_machine_that_others_have_filled,),
     "refusing-large": (states.test_a_write_larger_than_the_room_left,),
     "misconf": (judged.test_a_failed_save_is_told_apart_from_memory,),
     "noreplicas": (judged.test_too_few_replicas_block_writes_whatever_the_memory,),
@@ -123,10 +142,9 @@ FINDINGS: Shown = {
 
 def test_every_rule_of_the_verdict_is_in_the_table() -> None:
     declared = {id_ for rule in verdict.DECLARED for id_ in rule.ids}
-    begun = {id_ for id_ in declared if id_.endswith("-")}
     refusing = {id_ for id_ in VERDICTS if id_.startswith("refusing-")}
-    assert declared - begun | refusing == VERDICTS.keys() - {"node-lost"}
-    assert begun == {"refusing-"}
+    assert declared - {"refusing-"} | refusing == VERDICTS.keys() - {"node-lost"}
+    assert {id_ for id_ in declared if id_.endswith("-")} == {"refusing-", "close-", "behind-"}
     source = "".join(inspect.getsource(module) for module in (limit_rules, state_rules))
     literal = set(re.findall(r'\bsay\(\s*facts,\s*[\w.]+,\s*"([a-z-]+)"', source))
     assert len(literal) > 15

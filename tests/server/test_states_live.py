@@ -13,6 +13,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
+from redis_oom_tui.rules.limit_change import higher_limit
 from redis_oom_tui.rules.verdict import judge, state_rules
 from redis_oom_tui.server.live import LiveServer
 from tests.server.test_verdict_live import fill, limited, looked_at, write
@@ -38,10 +39,22 @@ def filled(client: redis.Redis, keys: int, size: int) -> None:
         client.mset({f"k:{number}": b"x" * size for number in range(start, min(keys, start + 1000))})
 
 
-def seen_on(snapshot: Snapshot, root: Path, *, limit: int | None = None, swapped: int = 0) -> Snapshot:
-    """The server as the tool sees it when they share a machine that is so small, or that swaps."""
+async def resident(server: RunningServer) -> Snapshot:
+    """The server with 20 MiB of data: RSS is read now and then, and falls behind what was just written."""
+    write(server, "k", 20 * MIB)
+    snapshot = await seen(server)
+    while (snapshot.memory.rss_bytes or 0) < (snapshot.memory.used_bytes or 0):
+        await asyncio.sleep(0.05)
+        snapshot = await seen(server)
+    return snapshot
+
+
+def seen_on(
+    snapshot: Snapshot, root: Path, *, limit: int | None = None, swapped: int = 0, taken: int | None = None
+) -> Snapshot:
+    """The server as the tool sees it when they share a machine that is so small, so full, or that swaps."""
     assert snapshot.server.process_id is not None
-    return with_room(snapshot, machine(root, snapshot.server.process_id, limit=limit, swapped=swapped))
+    return with_room(snapshot, machine(root, snapshot.server.process_id, limit=limit, swapped=swapped, taken=taken))
 
 
 async def test_growth_that_ends_at_the_limit_within_the_hour(flavour: str) -> None:
@@ -99,7 +112,7 @@ async def test_scripts_that_fill_the_limit_are_named(flavour: str) -> None:
             client.script_load(f"return '{number:030000}'")
         verdict, _ = await looked_at(server, meanwhile="k")
         assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-scripts")
-        assert "cached scripts and functions hold" in verdict.reason
+        assert "cached scripts hold" in verdict.reason
 
 
 async def test_channels_that_fill_the_limit_leave_nothing_to_evict(flavour: str) -> None:
@@ -148,12 +161,7 @@ async def test_a_write_larger_than_the_room_left(flavour: str) -> None:
 @pytest.mark.parametrize(("share", "level"), [(0.85, Level.WARNING), (0.97, Level.CRITICAL)])
 async def test_a_container_that_is_nearly_full(flavour: str, tmp_path: Path, share: float, level: Level) -> None:
     with started(flavour) as server:
-        write(server, "k", 20 * MIB)
-        snapshot = await seen(server)
-        # RSS is read now and then, and falls behind what was just written.
-        while (snapshot.memory.rss_bytes or 0) < (snapshot.memory.used_bytes or 0):
-            await asyncio.sleep(0.05)
-            snapshot = await seen(server)
+        snapshot = await resident(server)
         rss = snapshot.memory.rss_bytes
         assert rss is not None
         full = seen_on(snapshot, tmp_path, limit=int(rss / share))
@@ -163,6 +171,19 @@ async def test_a_container_that_is_nearly_full(flavour: str, tmp_path: Path, sha
         roomy = seen_on(snapshot, tmp_path, limit=20 * rss)
         assert judge(roomy).rule == "no-limit"
         assert find(roomy) == ()
+
+
+async def test_a_machine_that_others_have_filled(flavour: str, tmp_path: Path) -> None:
+    """The container is full though this server is small: the limit is no way out."""
+    with limited(flavour, mib=64) as server:
+        snapshot = await resident(server)
+        rss = snapshot.memory.rss_bytes or 0
+        full = seen_on(snapshot, tmp_path, limit=4 * rss, taken=4 * rss - MIB)
+        verdict = judge(full)
+        assert (verdict.level, verdict.rule) == (Level.WARNING, "machine-full")
+        assert "1.0 MiB of " in verdict.reason
+        assert higher_limit(full.memory) is None
+        assert judge(seen_on(snapshot, tmp_path, limit=4 * rss, taken=rss)).rule == "healthy"
 
 
 async def test_a_server_whose_machine_swaps(flavour: str, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ async def test_a_lowered_limit_is_seen_without_any_write(flavour: str) -> None:
             client.config_set("maxmemory", 3 * MIB)
         await asyncio.sleep(0.3)
         verdict, _ = await looked_at(server)
-        assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-noeviction")
+        assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-lowered")
 
 
 async def test_volatile_policy_without_any_ttl(flavour: str) -> None:

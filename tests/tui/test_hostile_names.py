@@ -11,7 +11,7 @@ from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.monitor.state import Link
-from redis_oom_tui.rules.breakdown import rank
+from redis_oom_tui.rules.clients import rank
 from redis_oom_tui.tui.drawing import pad
 from redis_oom_tui.tui.screens.details import facts
 from redis_oom_tui.tui.widgets.table_model import cells_of, fitting

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules.breakdown import HOG_BYTES, ClientKind, Hog, Share, break_down, rank, tracking_bytes
+from redis_oom_tui.rules.breakdown import Share, break_down, tracking_bytes
+from redis_oom_tui.rules.clients import HOG_BYTES, ClientKind, Hog, rank
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 
 _READ_FASTER = {
@@ -51,7 +52,7 @@ def hogs(case: Case) -> Iterator[Finding]:
     low = (
         0
         if counted.clients_unbelievable
-        else min(held, counted.size(Share.CLIENTS) + counted.size(Share.REPLICATION)) // 2
+        else min(held, counted.size(Share.CLIENTS, Share.BACKLOG, Share.REPLICAS)) // 2
     )
     yield Finding(
         id="client-hogs",

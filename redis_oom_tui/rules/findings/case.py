@@ -15,6 +15,8 @@ from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Thresholds
 from redis_oom_tui.rules.applications import Recognition, recognize
+from redis_oom_tui.rules.verdict.causes import Cause, cause_of
+from redis_oom_tui.rules.verdict.facts import Facts
 
 MIB = 2**20
 
@@ -92,6 +94,11 @@ class Case(Struct, frozen=True, dict=True):
     def at_least_warning(self) -> Level:
         """As `near`, and a warning below the thresholds."""
         return Level.WARNING if self.near is Level.OK else self.near
+
+    @cached_property
+    def cause(self) -> Cause:
+        """Why the server is as full as it is."""
+        return cause_of(Facts(self.now, self.thresholds, clients=self.clients, scan=self.scan))
 
     def matters(self, size: float, share: float = 0.01) -> bool:
         """Whether `size` bytes are worth a line: a share of what is used, and not next to nothing."""

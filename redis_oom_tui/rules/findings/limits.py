@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
-from redis_oom_tui.formatting.sizes import count, percent, size
+from redis_oom_tui.formatting.sizes import count, number_of, percent, size
 from redis_oom_tui.models.snapshot import LimitSource
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.applications.losses import lost_by_eviction
-from redis_oom_tui.rules.breakdown import counted_buffers
+from redis_oom_tui.rules.breakdown import room_for_data
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
+from redis_oom_tui.rules.limit_change import higher_limit
 from redis_oom_tui.rules.policies import is_allkeys, is_volatile
 
 _TTL_ON_WRITE = "Give each key a TTL where it is written (SET key value EX seconds), also on the rewrite: SET drops it."
@@ -52,22 +54,29 @@ def limit_over_host(case: Case) -> Iterator[Finding]:
 @finding("raise-limit")
 def raise_limit(case: Case) -> Iterator[Finding]:
     """The quickest cure, where the host has room and data fills the limit."""
-    memory, host = case.memory, case.host
-    limit, counted = memory.maxmemory_bytes, memory.counted_bytes
-    if limit is None or counted is None or case.near is Level.OK or not host or is_allkeys(case.policy):
+    memory, limit = case.memory, case.memory.maxmemory_bytes
+    if limit is None or case.near is Level.OK or is_allkeys(case.policy):
         return
     # What the operator states, and another product's limit, may be set elsewhere than by this setting.
     if memory.limit_source is not LimitSource.SERVER or case.now.server.is_foreign:
         return
-    wanted = max(limit + limit // 2, counted + counted // 4)
-    if wanted > 0.7 * host or 2 * counted_buffers(memory) > counted:
+    wanted = higher_limit(memory)
+    if wanted is None or not case.cause.cured_by_limit:
         return
+    number, held = memory.neighbours
+    others = (f"{number_of(number, 'other Redis server')} there with {size(held)}",) if number else ()
+    free = "" if memory.host_free_bytes is None else f", and {size(memory.host_free_bytes)} are free"
+    data = room_for_data(replace(memory, maxmemory_bytes=wanted))
     yield Finding(
         id="raise-limit",
         level=case.near,
         title=f"The host has room: maxmemory can be raised from {size(limit)} to {size(wanted)}",
         advice="Raise it for immediate relief, then find what grew. Check the container's own limit first.",
-        evidence=(f"host RAM {size(host)}, of which the server uses {size(memory.rss_bytes)} (RSS)",),
+        evidence=(
+            f"host RAM {size(case.host)}, of which the server uses {size(memory.rss_bytes)} (RSS){free}",
+            *others,
+            f"room for data: {size(data)} then, {size(room_for_data(memory))} now",
+        ),
         lever=Remedy("limits", setting="maxmemory", value=str(wanted)),
     )
 

@@ -2,6 +2,8 @@
 
 import functools
 
+from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates
@@ -20,15 +22,17 @@ RULES: tuple[VerdictRule, ...] = (
     limit_rules.refusing,
     state_rules.writes_blocked,
     limit_rules.count_unknown,
-    limit_rules.buffers,
+    limit_rules.in_no_key,
     limit_rules.over_limit,
     limit_rules.close_to_limit,
     state_rules.replica,
     state_rules.last_save_failed,
     state_rules.contradictory,
     state_rules.host_full,
+    state_rules.machine_full,
     state_rules.swapped,
     state_rules.fragmented,
+    limit_rules.crowded,
     state_rules.churning,
     limit_rules.growing,
     limit_rules.evicting,
@@ -50,11 +54,14 @@ def judge(
     rates: Rates | None = None,
     forecast: Forecast | None = None,
     host_bytes: int | None = None,
+    clients: tuple[ClientBuffer, ...] = (),
+    scan: ScanView | None = None,
 ) -> Verdict:
     """What is the matter with this server now.
 
     `previous`, or `rates` over a span of the caller's choice, tells what happened lately; without either, only what
-    stands in one snapshot is known. `host_bytes` is the container's memory where the caller knows it.
+    stands in one snapshot is known. `host_bytes` is the container's memory where the caller knows it; `clients` and
+    `scan` are what CLIENT LIST and a scan of the keys told, where they were asked for.
     """
     facts = Facts(
         now=snapshot,
@@ -62,6 +69,8 @@ def judge(
         rates=between(previous, snapshot) if rates is None else rates,
         forecast=forecast,
         host_bytes=host_bytes,
+        clients=clients,
+        scan=scan,
     )
     verdict = _spoken(facts)
     return attempt(

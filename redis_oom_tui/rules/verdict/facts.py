@@ -5,10 +5,13 @@ from functools import cached_property
 
 from msgspec import Struct, field
 
+from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.rules.breakdown import counted_buffers
+from redis_oom_tui.rules.breakdown import Share, counted_buffers, counted_parts, estimated_bytes
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import NOEVICTION, is_known
 
@@ -16,16 +19,23 @@ from redis_oom_tui.rules.policies import NOEVICTION, is_known
 FEW_EVICTABLE = 0.10
 # Where eviction works, used memory strays from the limit by some buffers, not by as much as this.
 _BEYOND_FLICKER = 1.05
+# What would be missed: of the limit, at the critical threshold, and at the warning's.
+_GOOD_PART, _LARGE_PART = 0.15, 0.25
 
 
 class Facts(Struct, frozen=True, dict=True):
-    """The evidence. `host_bytes` is the memory that the server's host or container really has, None where unknown."""
+    """The evidence. `host_bytes` is the memory that the server's host or container really has, None where unknown.
+
+    `clients` is what CLIENT LIST told, `scan` what the keys were found to hold: both may be absent.
+    """
 
     now: Snapshot
-    thresholds: Thresholds
+    thresholds: Thresholds = field(default_factory=Thresholds)
     rates: Rates = field(default_factory=Rates)
     forecast: Forecast | None = None
     host_bytes: int | None = None
+    clients: tuple[ClientBuffer, ...] = ()
+    scan: ScanView | None = None
 
     @property
     def policy(self) -> str:
@@ -68,6 +78,58 @@ class Facts(Struct, frozen=True, dict=True):
     def buffer_bytes(self) -> int:
         """Client and replication buffers that count towards the limit."""
         return counted_buffers(self.now.memory)
+
+    @cached_property
+    def parts(self) -> dict[Share, int]:
+        """What is compared with the limit, by part; what the server tells only numbers of, by its least size."""
+        low = {share: size for share, (size, _) in estimated_bytes(self.now.activity).items()}
+        return counted_parts(self.now.memory) | low
+
+    @cached_property
+    def used_by_data(self) -> int:
+        """What is counted beyond the empty server."""
+        return max(0, (self.now.memory.counted_bytes or 0) - (self.now.memory.startup_bytes or 0))
+
+    def explains(self, size: int) -> bool:
+        """Whether `size` bytes are why it is full: most of what is counted, or it would be fine without them.
+
+        A cache fills whatever room there is, so there only the first holds.
+        """
+        counted, limit = self.now.memory.counted_bytes, self.now.memory.maxmemory_bytes
+        if counted is None or size <= 0:
+            return False
+        if 2 * size > max(self.used_by_data, counted / 2):
+            return True
+        if limit is None or not self.limit_is_hard or self.near is Level.OK:
+            return False
+        without = (counted - size) / limit
+        if self.near is Level.CRITICAL:
+            return size >= _GOOD_PART * limit and without < self.thresholds.crit
+        return size >= _LARGE_PART * limit and without < self.thresholds.warn
+
+    @cached_property
+    def explained_by_keys(self) -> float | None:
+        """What keys and their tables hold by a complete scan, as a share of all beyond the empty server; else None."""
+        scan = self.scan
+        if scan is None or not scan.complete or scan.error is not None or not self.used_by_data:
+            return None
+        # One of some keys or databases only, or of long ago.
+        if scan.scanned_keys < 0.9 * self.now.keys:
+            return None
+        now = (scan.bytes_seen + self.parts.get(Share.TABLES, 0)) / self.used_by_data
+        # A key that went away since then, or memory that came since, is not for the scan to explain.
+        return max(now, scan.explained_share or 0.0)
+
+    @property
+    def giant(self) -> KeyRow | None:
+        """The key that holds most of what is counted; None where there is none, or nobody looked."""
+        top = None if self.scan is None else next(iter(self.scan.top), None)
+        return top if top is not None and 2 * (top.size or 0) > (self.now.memory.counted_bytes or 0) else None
+
+    @property
+    def falling(self) -> int:
+        """By how many bytes memory fell between the two looks."""
+        return max(0, -(self.rates.growth_bytes or 0))
 
     @property
     def over_limit_seconds(self) -> float | None:

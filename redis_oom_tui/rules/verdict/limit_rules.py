@@ -1,11 +1,11 @@
 """The rules of the verdict about the limit: refused, close to it, evicting, no limit, or a limit that nobody knows."""
 
-from redis_oom_tui.formatting.sizes import count, duration, full_in, size
+from redis_oom_tui.formatting.sizes import duration, full_in, size
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.info_fields import FELL_BELOW_ZERO
-from redis_oom_tui.rules.verdict.causes import FREE_SOME, LARGE, buffers_hold_it, cause_of, why_full
+from redis_oom_tui.rules.verdict.causes import LARGE, cause_of, free_some, why_full
 from redis_oom_tui.rules.verdict.facts import Facts, earlier_refusals
 from redis_oom_tui.rules.verdict.phrases import in_use, refusals, refused_before, rule, say, why_unjudged
 from redis_oom_tui.rules.verdict.state_rules import unblocked_first
@@ -22,25 +22,33 @@ def refusing(facts: Facts) -> Verdict | None:
     if facts.near is Level.OK and not facts.over_limit:
         now = f"though it is at {in_use(facts)} now: {LARGE.clause(facts)}"
         reason = f"Refusing writes: {seen}, {now}."
-        return say(facts, Level.OOM, "refusing-large", reason, LARGE.first_step, confirm=LARGE.confirm)
+        return say(facts, Level.OOM, "refusing-large", reason, LARGE.first_step(facts), confirm=LARGE.confirm)
     reason = f"Refusing writes at {in_use(facts)}: {why_full(facts)}{'; ' if seen else ''}{seen}."
     cause = cause_of(facts)
-    step = unblocked_first(facts, cause.first_step)
+    step = unblocked_first(facts, cause.first_step(facts))
     return say(facts, Level.OOM, f"refusing-{cause.name}", reason, step, facts.since, cause.confirm)
 
 
-@rule("buffers")
-def buffers(facts: Facts) -> Verdict | None:
-    """Close to the limit by what clients have not read, so that making room among the keys is in vain."""
-    if facts.near is Level.OK or not buffers_hold_it(facts) or facts.now.server.is_replica:
+@rule("buffers", "close-", "behind-")
+def in_no_key(facts: Facts) -> Verdict | None:
+    """Close to the limit by what no key holds, so that making room among the keys is in vain."""
+    if facts.near is Level.OK or facts.now.server.is_replica:
         return None
-    loss = f"; {facts.policy} is evicting but cannot keep up" if facts.can_evict else ""
-    reason = f"At {in_use(facts)}, but {why_full(facts)}{loss}."
     cause = cause_of(facts)
-    return say(facts, facts.near, "buffers", reason, cause.first_step, confirm=cause.confirm)
+    if cause.in_keys:
+        return None
+    losing = facts.over_limit and facts.losing
+    cannot = "is evicting but cannot keep up" if losing else "evicts keys to make room for it"
+    loss = f"; {facts.policy} {cannot}" if facts.can_evict else ""
+    so_far = refused_before(facts)
+    reason = f"At {in_use(facts)}, but {why_full(facts)}{loss}{', and ' if so_far else ''}{so_far}."
+    # By its rule an armed cleanup knows whether deleting keys helps.
+    id_ = "buffers" if cause.name == "buffers" else f"{'behind' if losing else 'close'}-{cause.name}"
+    level = Level.CRITICAL if losing else facts.near
+    return say(facts, level, id_, reason, cause.first_step(facts), facts.since if losing else None, cause.confirm)
 
 
-@rule("behind", "behind-tracking")
+@rule("behind")
 def over_limit(facts: Facts) -> Verdict | None:
     """Over the limit for seconds although the policy may evict: it is losing the race."""
     if not facts.over_limit or facts.now.server.is_replica or not facts.losing:
@@ -52,28 +60,31 @@ def over_limit(facts: Facts) -> Verdict | None:
         doubtful = "; no write is refused, so the stated limit may be too low"
     reason = f"Over its limit{lasting} at {in_use(facts)}: {why_full(facts)}{doubtful}."
     cause = cause_of(facts)
-    if cause.name == "tracking":
-        return say(facts, Level.CRITICAL, "behind-tracking", reason, cause.first_step, facts.since, cause.confirm)
-    step = "Raise maxmemory in Limits, or slow the writers."
+    step = unblocked_first(facts, cause.first_step(facts))
     return say(facts, Level.CRITICAL, "behind", reason, step, facts.since, cause.confirm)
 
 
-@rule("close-warning", "close-critical", "close-tracking")
+@rule("close-warning", "close-critical")
 def close_to_limit(facts: Facts) -> Verdict | None:
     """Close to a limit that no eviction softens."""
     if facts.near is Level.OK or not facts.limit_is_hard or facts.now.server.is_replica:
         return None
-    if facts.can_evict:
-        why = f"only {count(facts.now.expires)} of {count(facts.now.keys)} keys may be evicted by {facts.policy}"
-    else:
-        why = why_full(facts)
     so_far = refused_before(facts)
     where = "Over" if (facts.pressure or 0.0) >= 1.0 else "Close to"
-    reason = f"{where} its limit at {in_use(facts)}: {why}{', and ' if so_far else ''}{so_far}."
-    # By its rule an armed cleanup knows whether deleting keys helps.
+    reason = f"{where} its limit at {in_use(facts)}: {why_full(facts)}{', and ' if so_far else ''}{so_far}."
     cause = cause_of(facts)
-    id_ = "close-tracking" if cause.name == "tracking" else f"close-{facts.near.value}"
-    return say(facts, facts.near, id_, reason, unblocked_first(facts, cause.first_step), confirm=cause.confirm)
+    step = unblocked_first(facts, cause.first_step(facts))
+    return say(facts, facts.near, f"close-{facts.near.value}", reason, step, confirm=cause.confirm)
+
+
+@rule("crowded")
+def crowded(facts: Facts) -> Verdict | None:
+    """A full cache of which one key holds most."""
+    if facts.near is Level.OK or facts.giant is None or facts.now.server.is_replica:
+        return None
+    cause = cause_of(facts)
+    reason = f"At {in_use(facts)}, and {why_full(facts)}: {facts.policy} evicts all others around it."
+    return say(facts, Level.WARNING, "crowded", reason, cause.first_step(facts), confirm=cause.confirm)
 
 
 @rule("growing", confirm=("INFO memory (used_memory, maxmemory)",))
@@ -86,7 +97,7 @@ def growing(facts: Facts) -> Verdict | None:
         return None
     full = f"{full_in(*trend.seconds_to_limit)} at this rate"
     reason = f"Growing: at {in_use(facts)} and {full}; {why_full(facts)} then."
-    return say(facts, Level.WARNING, "growing", reason, FREE_SOME)
+    return say(facts, Level.WARNING, "growing", reason, free_some(facts))
 
 
 @rule("evicting", confirm=("INFO stats (evicted_keys)",))

@@ -1,7 +1,8 @@
 """The rules of the verdict about the server's state: loading, writes refused whatever the memory, replica, host."""
 
-from redis_oom_tui.formatting.sizes import count, duration, percent, percent_beside, size
+from redis_oom_tui.formatting.sizes import count, duration, number_of, percent, percent_beside, size
 from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.limit_change import higher_limit
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import in_use, rule, say, why_unjudged
 
@@ -176,6 +177,28 @@ def host_full(facts: Facts) -> Verdict | None:
     )
 
 
+# What is left of a machine's memory where the next one who asks for some may be killed.
+_LITTLE_LEFT = 0.03
+
+
+@rule("machine-full", confirm=("INFO memory (used_memory_rss, total_system_memory)", "free -m on the host"))
+def machine_full(facts: Facts) -> Verdict | None:
+    """Others on the machine have taken its memory: the kernel may kill this server though it is far below its limit."""
+    memory, host = facts.now.memory, facts.host
+    if not host or memory.host_free_bytes is None or memory.host_free_bytes > _LITTLE_LEFT * host:
+        return None
+    number, held = memory.neighbours
+    others = f", {number_of(number, 'other Redis server')} there {size(held)}" if number else ""
+    reason = (
+        f"The machine is nearly full: {size(memory.host_free_bytes)} of {size(host)} are free; this server takes"
+        f" {size(memory.rss_bytes)}{others}."
+    )
+    step = (
+        "Free memory on the machine (other processes first): the kernel kills what takes most. Do not raise maxmemory."
+    )
+    return say(facts, Level.WARNING, "machine-full", reason, step)
+
+
 @rule("swapped", confirm=("INFO memory (used_memory, used_memory_rss)",))
 def swapped(facts: Facts) -> Verdict | None:
     """A good part of it on disk: by the kernel's word where it can be read, else less resident than allocated."""
@@ -225,4 +248,8 @@ def churning(facts: Facts) -> Verdict | None:
         return None
     lives = duration(facts.now.keys / per_second)
     reason = f"Evicting hard: {per_second:,.0f} keys/s, keys live about {lives}, hit rate only {percent(hits)}."
-    return say(facts, Level.WARNING, "churning", reason, "Raise maxmemory in Limits, or cache less.")
+    room = higher_limit(facts.now.memory) is not None
+    step = (
+        "Raise maxmemory in Limits, or cache less." if room else "Cache less: the host has no room for a higher limit."
+    )
+    return say(facts, Level.WARNING, "churning", reason, step)

@@ -8,7 +8,7 @@ from redis_oom_tui.models.action import Done
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.rules.breakdown import others
+from redis_oom_tui.rules.clients import others
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, kill_question, purge_question, reap_question

@@ -10,7 +10,7 @@ from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView
 from redis_oom_tui.models.verdict import Finding, Level
-from redis_oom_tui.rules.breakdown import Hog, noteworthy_bytes, others
+from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
 from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, shorten, spread
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.header_model import PANES, level_role, pressure_role

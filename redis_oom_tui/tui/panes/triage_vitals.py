@@ -10,7 +10,7 @@ from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.rules.breakdown import Breakdown, Share, break_down
+from redis_oom_tui.rules.breakdown import Breakdown, Share, breakdown_of
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, columns, line_bar, merged, pad, spread, stacked
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.header_model import pressure_role
@@ -25,9 +25,12 @@ _PARTS = {
     Share.DATA: "part0",
     Share.TABLES: "part1",
     Share.CLIENTS: "part2",
-    Share.REPLICATION: "part3",
+    Share.BACKLOG: "part3",
+    Share.REPLICAS: "part3",
     Share.LINKS: "part3",
+    Share.MIGRATION: "part3",
     Share.SCRIPTS: "part4",
+    Share.FUNCTIONS: "part4",
 }
 
 
@@ -149,10 +152,9 @@ class BreakdownView(_Figures):
 
     def figures(self, reading: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
         """The bar, its legend, the trend; with a blank line between where there is room."""
-        keys = snapshot.keys if snapshot.keyspace_known else None
         return [
             (),
-            *breakdown(break_down(snapshot.memory, keys), width, self.pen),
+            *breakdown(breakdown_of(snapshot), width, self.pen),
             *(((),) if height > 6 else ()),
             *trend(reading.samples, reading.forecast, width, self.pen, max(1, height - (4 if height > 6 else 3))),
         ]

@@ -1,0 +1,121 @@
+"""Which clients hold buffers, and what they do that fills them."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from msgspec import Struct
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import duration, size
+from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.snapshot import NOT_REPORTED, Doubt, Snapshot
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.breakdown import Share, break_down
+
+# Every connection takes some KB of buffers; what holds less than this is nobody's hog.
+HOG_BYTES = 2**20
+# What this tool calls its own connections.
+OWN_NAME = b"redis-oom-tui"
+_LEAST_BYTES = 2**16
+_LEAST_SHARE = 0.001
+
+
+class ClientKind(StrEnum):
+    """What a client does that fills its buffers."""
+
+    MONITOR = "a MONITOR client"
+    REPLICA = "a replica"
+    SUBSCRIBER = "a subscriber"
+    SENDER = "a client sending an incomplete command"
+    QUEUER = "a client with a long MULTI"
+    READER = "a client that does not read its replies"
+    ORDINARY = "a client"
+
+
+class Hog(Struct, frozen=True):
+    """A client with what it holds and what it is."""
+
+    client: ClientBuffer
+    kind: ClientKind
+
+    @property
+    def words(self) -> str:
+        """Who it is, as far as it said: `a subscriber named feed from 10.0.0.7:4431 (lib jedis, last SUBSCRIBE)`."""
+        client = self.client
+        name = f" named {safe_text(client.name, 32)}" if client.name else ""
+        details = [
+            f"lib {safe_text(client.library, 24)}" if client.library else "",
+            f"last {safe_text(client.command.upper(), 24)}" if client.command not in (b"", b"NULL") else "",
+            f"user {safe_text(client.user, 24)}" if client.user not in (b"", b"default") else "",
+        ]
+        more = ", ".join(text for text in details if text)
+        # Over a unix socket, the server tells the socket's own path for everybody.
+        origin = "" if "/" in client.address else f" from {safe_text(client.address, 40)}"
+        return f"{self.kind}{name}{origin}{f' ({more})' if more else ''}"
+
+    @property
+    def holding(self) -> str:
+        """What it holds, as one clause."""
+        client = self.client
+        queued = f", MULTI {size(client.queued_bytes)}" if client.queued_bytes else ""
+        return (
+            f"{size(client.total_bytes)} (output {size(client.output_bytes)}, query {size(client.query_bytes)}"
+            f"{queued}), idle {duration(client.idle_seconds)}"
+        )
+
+
+def rank(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
+    """All clients, those that hold most first; a forgotten MONITOR comes before others of its size."""
+    hogs = [Hog(client, kind_of(client)) for client in clients]
+    return tuple(sorted(hogs, key=lambda hog: (-hog.client.total_bytes, hog.kind is not ClientKind.MONITOR)))
+
+
+def others(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
+    """As `rank`, without what seems to be this tool itself: one by its name that holds little."""
+    return tuple(hog for hog in rank(clients) if hog.client.name != OWN_NAME or hog.client.total_bytes >= HOG_BYTES)
+
+
+def with_clients(snapshot: Snapshot, clients: Iterable[ClientBuffer]) -> Snapshot:
+    """`snapshot` with what CLIENT LIST sums up to, where mem_clients_normal lags behind it, or is not reported.
+
+    The server books a client's buffers when its cron comes round to it (and not at all before 5.0). Valkey 9 tells more
+    in CLIENT LIST than there is: a sum for which used_memory has no room is not believed.
+    """
+    memory = snapshot.memory
+    if snapshot.fleet is not None or memory.used_bytes is None:
+        return snapshot
+    held = sum(client.total_bytes for client in clients if not {"S", "M"} & set(client.flags))
+    booked = memory.clients_normal_bytes
+    if held < HOG_BYTES + (booked or 0):
+        return snapshot
+    if booked is None:
+        doubt = Doubt("mem_clients_normal", f"{NOT_REPORTED}: the {size(held)} that CLIENT LIST shows stand for it")
+        return replace(snapshot, memory=replace(memory, clients_normal_bytes=held), doubts=(*snapshot.doubts, doubt))
+    if held - booked > break_down(memory).size(Share.DATA, Share.REST):
+        return snapshot
+    overhead = None if memory.overhead_bytes is None else memory.overhead_bytes + held - booked
+    return replace(snapshot, memory=replace(memory, clients_normal_bytes=held, overhead_bytes=overhead))
+
+
+def noteworthy_bytes(used_bytes: int) -> int:
+    """What a client must hold to be worth a line beside `used_bytes` of memory.
+
+    >>> noteworthy_bytes(2**20), noteworthy_bytes(2**30), noteworthy_bytes(2**40)
+    (65536, 1048576, 1048576)
+    """
+    return min(HOG_BYTES, max(_LEAST_BYTES, round(used_bytes * _LEAST_SHARE)))
+
+
+def kind_of(client: ClientBuffer) -> ClientKind:
+    """By its flags (networking.c, catClientInfoString: O is MONITOR, S a replica, P a subscriber) and its buffers."""
+    if "O" in client.flags:
+        return ClientKind.MONITOR
+    if "S" in client.flags:
+        return ClientKind.REPLICA
+    if "P" in client.flags or client.subscriptions:
+        return ClientKind.SUBSCRIBER
+    if client.total_bytes < HOG_BYTES:
+        return ClientKind.ORDINARY
+    if client.queued_bytes > max(client.query_bytes, client.output_bytes):
+        return ClientKind.QUEUER
+    return ClientKind.SENDER if client.query_bytes > client.output_bytes else ClientKind.READER
