@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from redis import exceptions
@@ -37,9 +38,6 @@ async def test_the_parser_has_what_the_fast_path_needs(valkey: RunningServer) ->
     assert driver.DefaultParser is _AsyncHiredisParser
     async with opened(valkey) as lane:
         assert lane.bulk
-        parser = lane._connection._get_parser()
-        assert isinstance(parser, _AsyncHiredisParser)
-        assert callable(parser._reader.feed)
     assert "check_health" in inspect.signature(driver.Connection.send_packed_command).parameters
     assert "disconnect_on_error" in inspect.signature(driver.Connection.read_response).parameters
 
@@ -81,6 +79,15 @@ async def test_long_names_and_large_pages(valkey: RunningServer) -> None:
             client.set(name, b"v")
     async with opened(valkey) as lane:
         assert await lane.ask(packed_by_key((KeyQuestion.TYPE,), names), 50) == [b"string"] * 50
+
+
+def test_a_parser_that_keeps_its_reader_elsewhere_is_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_AsyncHiredisParser, "on_connect", lambda self, connection: None)
+    kind = lanes._bulk_parser()
+    assert kind is not None
+    connection = SimpleNamespace()
+    kind(socket_read_size=1024).on_connect(connection)
+    assert connection.expect is None
 
 
 async def test_without_that_parser_the_public_way_stands_in(

@@ -36,6 +36,11 @@ def _bulk_parser() -> type[Any] | None:
     class BulkParser(_AsyncHiredisParser):
         """Replies are cheapest as one array that hiredis builds in C. The server sends no such array: we do."""
 
+        def on_connect(self, connection: Any) -> None:
+            super().on_connect(connection)  # type: ignore[no-untyped-call]
+            # Where redis-py keeps its reader elsewhere, the replies are read one by one.
+            connection.expect = self.expect if hasattr(getattr(self, "_reader", None), "feed") else None
+
         def expect(self, replies: int) -> None:
             """Let the next `replies` replies come as one list, errors in their places."""
             reader: Any = self._reader
@@ -82,7 +87,7 @@ class ScanConnection:
         finally:
             if not connected:
                 await self.close()
-        self._expect = getattr(self._connection._get_parser(), "expect", None)
+        self._expect = getattr(self._connection, "expect", None)
         # One timeout stands around a whole page below; redis-py's own, for each write and read, would double the cost.
         self._connection.socket_timeout = None
 
