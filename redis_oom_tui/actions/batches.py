@@ -13,7 +13,7 @@ from redis_oom_tui.rules.sizing import weight
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import PinnedConnection, PinnedConnections
-from redis_oom_tui.server.scan.tasks import end
+from redis_oom_tui.server.tasks import end
 
 # The first batch holds at most this share of the bound, so that sizes which are wrong show before it is too late, and
 # those behind it the second share of what is left.

@@ -17,8 +17,7 @@ from redis_oom_tui.rules.cluster import cluster_behind
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.server.cluster.migrating_slots import newcomers
 from redis_oom_tui.server.cluster.source import ClusterSource
-from redis_oom_tui.server.scan.tasks import run_all
-from redis_oom_tui.server.timers import ActiveClock
+from redis_oom_tui.server.tasks import ActiveClock, run_all
 
 Sent = Mapping[str, Sequence[KeyId]]
 _Made = Sequence[tuple[str, Plan]]

@@ -24,7 +24,7 @@ from redis_oom_tui.server.mutations.restoring import (
     put_elements,
     take_back,
 )
-from redis_oom_tui.server.scan.tasks import not_busy
+from redis_oom_tui.server.tasks import not_busy
 
 # Where no size was told: a large hash took 61 to 77 MB in memory and 24.6 MB in its DUMP.
 _SWELLS = 3

@@ -20,7 +20,7 @@ from redis_oom_tui.rules.headroom import headroom, pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, OtherServer, PinnedConnections
-from redis_oom_tui.server.scan.tasks import monitored
+from redis_oom_tui.server.tasks import monitored
 
 OF_ALL_NODES = (AuditFailed, BackupFailed, CapReached)
 """What nodes share: where that fails on one, it fails on all."""

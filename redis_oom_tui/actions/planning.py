@@ -30,7 +30,7 @@ from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.rights import deletion_refused
-from redis_oom_tui.server.timers import ActiveClock
+from redis_oom_tui.server.tasks import ActiveClock
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
 _MEASURING_SECONDS = 3.0

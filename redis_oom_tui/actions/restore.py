@@ -23,7 +23,7 @@ from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.server.mutations.restoring import RestoreReply
-from redis_oom_tui.server.timers import ActiveClock
+from redis_oom_tui.server.tasks import ActiveClock
 
 _KEYS_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024

@@ -20,8 +20,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, RunView
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.rules.sizing import weight
-from redis_oom_tui.server.scan.tasks import run_all, together
-from redis_oom_tui.server.timers import ActiveClock
+from redis_oom_tui.server.tasks import ActiveClock, run_all, together
 
 _MAY_EXPIRE = {Outcome.EXPIRING, Outcome.FAILED, Outcome.IN_DOUBT}
 _UNSETTLED = (Outcome.NOT_ATTEMPTED, Outcome.FAILED, Outcome.IN_DOUBT)

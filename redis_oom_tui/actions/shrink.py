@@ -29,7 +29,7 @@ from redis_oom_tui.server.mutations import shrinking as removing
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, OtherServer, PinnedConnection
 from redis_oom_tui.server.mutations.script_calls import ScriptCaller
 from redis_oom_tui.server.mutations.shrinking import KeyState, Removal
-from redis_oom_tui.server.timers import ActiveClock
+from redis_oom_tui.server.tasks import ActiveClock
 
 _BYTES_AT_ONCE = 1024 * 1024
 # So often a stream, hash or set, whose elements have names, may differ from what was just read.

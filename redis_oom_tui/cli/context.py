@@ -89,7 +89,7 @@ def _password(given: Mapping[str, Any]) -> Secret | None:
 
 
 def _fetched(source: SecretSource, option: str) -> Secret:
-    from redis_oom_tui.files.config.secrets import fetch
+    from redis_oom_tui.files.config.file import fetch
 
     return fetch(source, f"{option}: the password")
 

@@ -77,7 +77,7 @@ class Ticker:
 
 async def when_free(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
     """What `ask` returns, asked again while the server is busy; stderr says once that, and for how long, it waits."""
-    from redis_oom_tui.server.scan.tasks import not_busy
+    from redis_oom_tui.server.tasks import not_busy
 
     waits = False
 

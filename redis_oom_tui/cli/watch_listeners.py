@@ -14,7 +14,7 @@ from redis_oom_tui.cli.actions import acting
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.options import KEPT_FILE, plan_names
-from redis_oom_tui.files.config.secrets import variables
+from redis_oom_tui.files.config.file import variables
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Secret

@@ -25,7 +25,7 @@ from redis_oom_tui.rules.flavours import no_touch_crash
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.errors import waits
 from redis_oom_tui.server.resp import ASKING, asking
-from redis_oom_tui.server.timers import ReusableTimeout
+from redis_oom_tui.server.tasks import ReusableTimeout
 
 CLIENT_NAME = OWN_NAME.decode()
 

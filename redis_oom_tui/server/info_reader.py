@@ -13,11 +13,17 @@ from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.rules.info import snapshot_from_info
-from redis_oom_tui.server.config_reader import ask_settings, refused_settings, settings_in
-from redis_oom_tui.server.decode import data
 from redis_oom_tui.server.errors import translated
-from redis_oom_tui.server.replies import client_buffers, clients_in, info_in
-from redis_oom_tui.server.scan.tasks import together
+from redis_oom_tui.server.replies import (
+    ask_settings,
+    client_buffers,
+    clients_in,
+    data,
+    info_in,
+    refused_settings,
+    settings_in,
+)
+from redis_oom_tui.server.tasks import together
 from redis_oom_tui.server.tls_fallback import with_tls_hint
 
 Closely = tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]

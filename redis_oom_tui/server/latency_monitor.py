@@ -13,10 +13,9 @@ from redis_oom_tui.rules.headroom import pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.rate_controller import Hold, RateController
-from redis_oom_tui.server.resp import packed
+from redis_oom_tui.server.resp import Walker, packed
 from redis_oom_tui.server.scan.connection import MonitoredServer, ScanConnection
-from redis_oom_tui.server.scan.packing import Walker
-from redis_oom_tui.server.scan.tasks import monitored
+from redis_oom_tui.server.tasks import monitored
 
 Command = tuple[bytes, ...]
 _PING = (b"PING",)

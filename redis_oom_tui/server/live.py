@@ -19,9 +19,9 @@ from redis_oom_tui.server import probing
 from redis_oom_tui.server.client import borrowed, make_client
 from redis_oom_tui.server.cluster.sentinels import MasterLocator
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
-from redis_oom_tui.server.config_reader import read_settings
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.info_reader import Closely, InfoReader, replicas_of
+from redis_oom_tui.server.replies import read_settings
 
 if TYPE_CHECKING:
     from redis_oom_tui.server.scan.keyspace import KeyspaceScan

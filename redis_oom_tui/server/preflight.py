@@ -157,13 +157,13 @@ class RawSample(Struct, frozen=True):
 
     def settings(self) -> Mapping[str, str]:
         """The settings that a diagnosis looks at, as far as they may be read."""
-        from redis_oom_tui.server.config_reader import settings_in  # noqa: PLC0415 - likewise
+        from redis_oom_tui.server.replies import settings_in  # noqa: PLC0415 - likewise
 
         return settings_in(self.more[:-1])
 
     def capabilities(self) -> "Capabilities":
         """What was found to be refused: the settings, as far as this look asked for them."""
-        from redis_oom_tui.server.config_reader import refused_settings  # noqa: PLC0415 - likewise
+        from redis_oom_tui.server.replies import refused_settings  # noqa: PLC0415 - likewise
 
         return refused_settings(self.more[:-1])
 
@@ -257,6 +257,6 @@ class Preflight:
 
 
 def _settings() -> tuple[Words, ...]:
-    from redis_oom_tui.server.config_reader import PATTERNS  # noqa: PLC0415 - not before the first look
+    from redis_oom_tui.server.replies import PATTERNS  # noqa: PLC0415 - not before the first look
 
     return tuple((b"CONFIG", b"GET", pattern.encode()) for pattern in PATTERNS)

@@ -1,10 +1,88 @@
-"""The texts that servers answer with, taken apart."""
+"""What servers answer, taken apart: no reply is believed before it was looked at, whoever it came from.
+
+A broken reply raises what redis-py raises for a broken protocol, which `errors.translated` makes one of ours; a refusal
+among the replies is raised as it is. Of the settings a handful is asked for, and never one that holds a secret.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.rules.headroom import headroom_in
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from redis.asyncio.client import Pipeline
+
+
+_LARGEST_CURSOR = 2**64
+
+
+def data(reply: object) -> bytes:
+    """A bulk or simple string."""
+    if isinstance(reply, bytes):
+        return reply
+    raise _unexpected(reply, "a string")
+
+
+def whole(reply: object) -> int:
+    """An integer."""
+    if isinstance(reply, int):
+        return reply
+    raise _unexpected(reply, "an integer")
+
+
+def array(reply: object, length: int | None = None) -> list[Any]:
+    """An array, of `length` items where that is given."""
+    if isinstance(reply, list) and (length is None or len(reply) == length):
+        return reply
+    raise _unexpected(reply, "an array" if length is None else f"an array of {length}")
+
+
+def strings(reply: object) -> list[bytes]:
+    """An array of strings."""
+    found = array(reply)
+    # Asked of every page of a scan: the types of all at once, in C.
+    if set(map(type, found)) <= {bytes}:
+        return found
+    raise _unexpected(found, "an array of strings")
+
+
+def page(reply: object) -> tuple[int, list[bytes]]:
+    """The next cursor and the names of a SCAN."""
+    cursor, names = array(reply, 2)
+    if isinstance(cursor, bytes) and cursor.isdigit() and len(cursor) <= 20 and int(cursor) < _LARGEST_CURSOR:
+        return int(cursor), strings(names)
+    raise _unexpected(cursor, "a cursor")
+
+
+def pairs(reply: object) -> dict[bytes, bytes]:
+    """An array of names and values in turn; empty where an odd number came."""
+    found = strings(reply)
+    if len(found) % 2:
+        raise _unexpected(found, "names and values")
+    return dict(zip(found[::2], found[1::2], strict=True))
+
+
+def at_least(reply: object, length: int) -> Sequence[Any]:
+    """An array of `length` items or more."""
+    found = array(reply)
+    if len(found) < length:
+        raise _unexpected(found, f"an array of {length} or more")
+    return found
+
+
+def _unexpected(reply: object, wanted: str) -> Exception:
+    from redis import exceptions  # noqa: PLC0415 - `check` does without the driver
+
+    if isinstance(reply, exceptions.RedisError):
+        return reply
+    return exceptions.InvalidResponse(f"{wanted} was expected, and {type(reply).__name__} came")
+
 
 ROOM_QUESTIONS: tuple[tuple[bytes, ...], ...] = tuple(
     (b"INFO", section) for section in (b"memory", b"keyspace", b"replication")
@@ -100,5 +178,67 @@ def _client_buffer(line: Mapping[str, str]) -> ClientBuffer:
     )
 
 
-def _text(reply: bytes) -> str:
-    return reply.decode("utf-8", "replace")
+# Redis 6.2 takes one pattern per CONFIG GET; these reach only sizes, counts and choices.
+PATTERNS = (
+    "maxmemory*",
+    "lazyfree-lazy-*",
+    "*-max-[lzi]*",
+    "act*",
+    "repl-backlog-size",
+    "replica-ignore-maxmemory",
+    "min-replicas-to-write",
+    "stop-writes-on-bgsave-error",
+    "save",
+)
+"""What CONFIG GET is asked for, one at a time."""
+_DIGITS = 20
+
+
+async def read_settings(client: "Redis") -> Mapping[str, str]:
+    """Settings by name; those that may not be read are left out, all of them where CONFIG is not to be had.
+
+    Raises redis-py's errors.
+    """
+    pipeline = client.pipeline(transaction=False)
+    ask_settings(pipeline)
+    return settings_in(await pipeline.execute(raise_on_error=False))
+
+
+def ask_settings(pipeline: "Pipeline") -> int:
+    """Add the questions to `pipeline`; returns how many replies they have."""
+    for pattern in PATTERNS:
+        pipeline.execute_command("CONFIG GET", pattern)
+    return len(PATTERNS)
+
+
+def settings_in(replies: Iterable[object]) -> Mapping[str, str]:
+    """What the replies to those questions tell; a refused one tells nothing."""
+    settings: dict[str, str] = {}
+    for reply in replies:
+        told = reply if isinstance(reply, list) and all(isinstance(word, bytes) for word in reply) else ()
+        pairs = zip(told[::2], told[1::2], strict=False)
+        # No setting is a number of so many digits, and Python itself refuses to read the longest of them.
+        settings |= {_text(name): _text(value) for name, value in pairs if not _endless(value)}
+    return MappingProxyType(settings)
+
+
+def refused_settings(replies: Iterable[object]) -> Capabilities:
+    """CONFIG GET as missing, in the server's words, where every one of those questions was refused.
+
+    >>> refused_settings([ValueError("ERR unknown command 'CONFIG', with args beginning with: 'GET'")]).missing
+    mappingproxy({<Feature.CONFIG_GET: 'CONFIG GET'>: "unknown command 'CONFIG'"})
+    """
+    known = Capabilities()
+    asked = list(replies)
+    if not asked or not all(isinstance(reply, Exception) for reply in asked):
+        return known
+    said = str(asked[0]).partition(", with args")[0].removeprefix("ERR ").removeprefix("NOPERM ")
+    return known.without(Feature.CONFIG_GET, safe_text(said, 200))
+
+
+def _endless(value: bytes) -> bool:
+    return len(value) > _DIGITS and value.isdigit()
+
+
+def _text(word: object) -> str:
+    return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)

@@ -18,8 +18,8 @@ from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.replies import ROOM_QUESTIONS, room_in
 from redis_oom_tui.server.scan.connection import ThrottledConnection
-from redis_oom_tui.server.scan.tasks import not_busy
 from redis_oom_tui.server.sizing import Words
+from redis_oom_tui.server.tasks import not_busy
 
 _FAMILIES = 40
 _KEYS_EACH = 32

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_oom_tui.files import config
+from redis_oom_tui.files.config.file import fetch
 from redis_oom_tui.files.config.reader import key_lines
-from redis_oom_tui.files.config.secrets import fetch
 from redis_oom_tui.models.address import Address, Secret, Sentinel
 from redis_oom_tui.models.config import Color, SecretKind, SecretSource, WebhookFormat
 from redis_oom_tui.models.errors import BadInput

@@ -9,8 +9,8 @@ from redis.crc import key_slot
 from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
+from redis_oom_tui.server.resp import KeyQuestion, Walker, packed_by_key
 from redis_oom_tui.server.scan.connection import ScanConnection
-from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, packed_by_key
 from tests.support.cluster import Node, RunningCluster, clustered, half_moved
 from tests.support.servers import available
 from tests.support.sources import fleet_opened

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from redis_oom_tui.server.timers import ReusableTimeout
+from redis_oom_tui.server.tasks import ReusableTimeout
 
 
 async def test_what_never_ends_is_ended() -> None:

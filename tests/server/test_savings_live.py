@@ -14,8 +14,8 @@ from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.sampling import summarize
-from redis_oom_tui.server.config_reader import read_settings
 from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.replies import read_settings
 from redis_oom_tui.server.values import sample_families
 from tests.support.servers import RunningServer, started
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from redis_oom_tui.server.resp import KeyQuestion
 from redis_oom_tui.server.scan.aggregates import Columns
-from redis_oom_tui.server.scan.control import PageBatch
-from redis_oom_tui.server.scan.packing import KeyQuestion
+from redis_oom_tui.server.scan.workers import PageBatch
 
 ASKED = (KeyQuestion.SIZE, KeyQuestion.TYPE, KeyQuestion.TTL)
 

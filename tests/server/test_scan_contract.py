@@ -16,11 +16,10 @@ from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.resp import packed
+from redis_oom_tui.server.resp import KeyQuestion, Walker, admit_all, packed, packed_by_key
 from redis_oom_tui.server.scan import connection as lanes
 from redis_oom_tui.server.scan.connection import ScanConnection
-from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, admit_all, packed_by_key
-from redis_oom_tui.server.scan.tasks import end
+from redis_oom_tui.server.tasks import end
 from tests.support.servers import RunningServer
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from redis_oom_tui.models.errors import MonitorBroken
-from redis_oom_tui.server.scan.tasks import monitored, run_all, together
+from redis_oom_tui.server.tasks import monitored, run_all, together
 
 
 class Run:

@@ -80,7 +80,7 @@ class Configuration(Struct, frozen=True):
         """The secret kept at `source`; None where there is none. Raises BadInput in which `what` names it."""
         if source is None:
             return None
-        from redis_oom_tui.files.config.secrets import fetch  # noqa: PLC0415 - most runs have none to fetch
+        from redis_oom_tui.files.config.file import fetch  # noqa: PLC0415 - most runs have none to fetch
 
         return fetch(source, what)
 

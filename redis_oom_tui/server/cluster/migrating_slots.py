@@ -12,7 +12,7 @@ from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.server.cluster.topology import Topology, keys_in_slots, slots_on_their_way
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.scan.tasks import together
+from redis_oom_tui.server.tasks import together
 
 _AT_ONCE = 64
 

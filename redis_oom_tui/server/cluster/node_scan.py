@@ -11,12 +11,12 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import NodeShare, ScanOptions
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.resp import checked, packed_by_key
 from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates, TopKey
 from redis_oom_tui.server.scan.connection import ScanConnection
-from redis_oom_tui.server.scan.control import sorted_out
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
-from redis_oom_tui.server.scan.packing import checked, packed_by_key
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
+from redis_oom_tui.server.scan.workers import sorted_out
 
 # Fewer keys than this tell nothing about the order in which the server walks.
 _TELLING = 16

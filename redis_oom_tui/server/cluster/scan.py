@@ -29,7 +29,7 @@ from redis_oom_tui.server.cluster.scan_view import (
 from redis_oom_tui.server.cluster.topology import Owners
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
-from redis_oom_tui.server.scan.tasks import together
+from redis_oom_tui.server.tasks import together
 
 # One client core reads what about this many gentle servers send; more would only wait for it.
 _AT_ONCE = 32

@@ -14,9 +14,8 @@ from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
 from redis_oom_tui.server.cluster.topology import Owners
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
-from redis_oom_tui.server.scan.tasks import together
 from redis_oom_tui.server.scan.view import PatternRows
-from redis_oom_tui.server.timers import ActiveClock
+from redis_oom_tui.server.tasks import ActiveClock, together
 
 
 class ClusterScanProgress(Struct):

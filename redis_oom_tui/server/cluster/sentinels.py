@@ -14,7 +14,7 @@ from redis_oom_tui.models.errors import LoginRefused, NotRedis, ServerUnreachabl
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.client import make_client
 from redis_oom_tui.server.errors import not_redis, translated
-from redis_oom_tui.server.scan.tasks import together
+from redis_oom_tui.server.tasks import together
 from redis_oom_tui.server.tls_fallback import with_tls_hint
 
 _ASK = ("SENTINEL GET-MASTER-ADDR-BY-NAME",)

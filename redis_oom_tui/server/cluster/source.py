@@ -20,10 +20,10 @@ from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.server.cluster.nodes import Nodes
 from redis_oom_tui.server.cluster.scan import ClusterScan
 from redis_oom_tui.server.cluster.topology import Topology
-from redis_oom_tui.server.config_reader import read_settings
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.scan.tasks import together
+from redis_oom_tui.server.replies import read_settings
+from redis_oom_tui.server.tasks import together
 from redis_oom_tui.server.values import sample_families
 
 # Questions under way at a time: enough for a wide cluster, few enough for the box that asks.

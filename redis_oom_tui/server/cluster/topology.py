@@ -13,8 +13,8 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.server.decode import array, at_least, data, whole
 from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.replies import array, at_least, data, whole
 
 _LARGEST_PORT = 65535
 _RANGE = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?")

@@ -19,7 +19,7 @@ from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageErr
 from redis_oom_tui.server.client import GatedConnection
 from redis_oom_tui.server.errors import as_ours, translated
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.scan.tasks import not_busy
+from redis_oom_tui.server.tasks import not_busy
 
 Word = bytes | str | int
 Command = tuple[Word, ...]

@@ -18,9 +18,9 @@ from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.replies import ASKED, PACKED_TIME, told_time
+from redis_oom_tui.server.resp import KeyQuestion, Walker, checked, packed_by_key
 from redis_oom_tui.server.scan.connection import ThrottledConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
-from redis_oom_tui.server.scan.packing import KeyQuestion, Walker, checked, packed_by_key
 from redis_oom_tui.server.sizing import Sizer
 
 # Keys that are all looked at, and keys that SCAN passes by for the most part: one or two milliseconds of the server.

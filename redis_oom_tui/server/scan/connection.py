@@ -11,14 +11,12 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.client import WHOLE_REPLY, connection_class, connection_options
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
-from redis_oom_tui.server.decode import array
 from redis_oom_tui.server.errors import translated, waits
-from redis_oom_tui.server.resp import packed
+from redis_oom_tui.server.replies import array
+from redis_oom_tui.server.resp import Walker, admit_all, packed
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
-from redis_oom_tui.server.scan.packing import Walker, admit_all
-from redis_oom_tui.server.scan.tasks import not_busy
 from redis_oom_tui.server.sizing import Words, command_of
-from redis_oom_tui.server.timers import ReusableTimeout
+from redis_oom_tui.server.tasks import ReusableTimeout, not_busy
 
 try:
     from redis._parsers import _AsyncHiredisParser

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from redis_oom_tui.server.decode import page
-from redis_oom_tui.server.scan.packing import Walker
+from redis_oom_tui.server.replies import page
+from redis_oom_tui.server.resp import Walker
 
 _BITS = 64
 # A walk's first keys are remembered until its neighbour has ended, whose last page may reach into them: twice as many

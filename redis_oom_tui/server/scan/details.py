@@ -16,12 +16,11 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.headroom import has_room
 from redis_oom_tui.rules.sizing import SAMPLES, SizeAnswer, judged, most_of_all
 from redis_oom_tui.server.client import borrowed
-from redis_oom_tui.server.decode import array, data, strings
 from redis_oom_tui.server.errors import translated, waits
-from redis_oom_tui.server.replies import ROOM_QUESTIONS, room_in
+from redis_oom_tui.server.replies import ROOM_QUESTIONS, array, data, room_in, strings
 from redis_oom_tui.server.scan.aggregates import with_size
-from redis_oom_tui.server.scan.tasks import not_busy
 from redis_oom_tui.server.sizing import LENGTHS, Known, Sizer, Words, worth_asking
+from redis_oom_tui.server.tasks import not_busy
 
 _ELEMENTS = 5
 _BYTES = 256

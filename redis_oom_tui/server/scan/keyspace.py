@@ -13,16 +13,15 @@ from redis_oom_tui.rules.key_patterns import glob, matcher
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.latency_monitor import LatencyMonitor
 from redis_oom_tui.server.rate_controller import Hold
+from redis_oom_tui.server.resp import Walker
 from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates
 from redis_oom_tui.server.scan.checkpoint import Checkpoint, checkpoint_values
-from redis_oom_tui.server.scan.control import ScanControl
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange
-from redis_oom_tui.server.scan.packing import Walker
 from redis_oom_tui.server.scan.preparation import RETRY_SECONDS, AnotherServer, ScanPreparation, ScanServer
-from redis_oom_tui.server.scan.tasks import monitored, not_busy
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
 from redis_oom_tui.server.scan.view import ScanProgress, ScanViewBuilder
-from redis_oom_tui.server.scan.workers import ScanWorkers
+from redis_oom_tui.server.scan.workers import ScanControl, ScanWorkers
+from redis_oom_tui.server.tasks import monitored, not_busy
 
 _CLOSER_EVERY_SECONDS = 0.5
 _Answer = TypeVar("_Answer")

@@ -10,11 +10,10 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.sizing import SAMPLES, Size, SizeAnswer, judged
-from redis_oom_tui.server.resp import packed
+from redis_oom_tui.server.resp import KeyQuestion, Walker, packed
 from redis_oom_tui.server.scan.aggregates import ScanAggregates, TopKey, with_size
 from redis_oom_tui.server.scan.connection import ScanConnection
-from redis_oom_tui.server.scan.control import ScanControl
-from redis_oom_tui.server.scan.packing import KeyQuestion, Walker
+from redis_oom_tui.server.scan.workers import ScanControl
 from redis_oom_tui.server.sizing import LENGTHS, Known, Sizer, Words, command_of, worth_asking
 
 _BATCH = 64

@@ -1,0 +1,232 @@
+"""Running several things at once so that none goes on unseen, ending what takes too long, and how long it took."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.models import timeouts
+from redis_oom_tui.models.errors import MonitorBroken, ServerBusy
+
+
+class ReusableTimeout:
+    """`with alarm:` raises TimeoutError in its body after `seconds`; to be used again and again, by one task at a time.
+
+    asyncio's own timeout sets a timer and takes it away each time. This one leaves its timer standing: only when it
+    rings does it look whether that which it was last set for is still going on, and for how much longer it may.
+    """
+
+    __slots__ = ("_cancelled_before", "_rang", "_seconds", "_task", "_timer", "_until")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until = 0.0
+        self._rang = False
+        self._cancelled_before = 0
+        self._task: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        if task is None or self._task is not None:
+            raise RuntimeError("an alarm is for one task at a time")
+        self._task = task
+        self._cancelled_before = task.cancelling()
+        self._until = loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_at(self._until, self._ring, loop)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if not self._rang or task is None:
+            return
+        self._rang = False
+        # Somebody else may have cancelled the task as well: that is not ours to swallow.
+        if task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._task is None:
+            return
+        if loop.time() < self._until:
+            self._timer = loop.call_at(self._until, self._ring, loop)
+        else:
+            self._rang = True
+            self._task.cancel()
+
+
+# The loop is heard of so often; when it is heard of so much too late, the process was suspended (Ctrl+Z, SIGSTOP) or
+# the machine slept: what it measures stood still as well.
+_BEAT_SECONDS = 0.5
+_GAP_SECONDS = 2.0
+
+
+class ActiveClock:
+    """Counts seconds by `clock` while it runs, on from `elapsed`. `gaps` is how often the process stood still."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, elapsed: float = 0.0) -> None:
+        self._clock = clock
+        self._started: float | None = None
+        self._elapsed = elapsed
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._heard = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.gaps = 0
+
+    @property
+    def runs(self) -> bool:
+        """Whether it counts now."""
+        return self._started is not None
+
+    def start(self) -> None:
+        """Count from now on."""
+        self._started = self._clock()
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._heard = self._loop.time()
+        self._beat(self._loop)
+
+    def stop(self) -> None:
+        """Count no further."""
+        self._elapsed = self.elapsed
+        self._started = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop = self._timer = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that it ran in all."""
+        self._heed_gap()
+        return self._elapsed + (0.0 if self._started is None else self._clock() - self._started)
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._heed_gap()
+        self._timer = loop.call_later(_BEAT_SECONDS, self._beat, loop)
+
+    def _heed_gap(self) -> None:
+        if self._loop is None or self._started is None:
+            return
+        before, self._heard = self._heard, self._loop.time()
+        if self._heard - before > _BEAT_SECONDS + _GAP_SECONDS:
+            self._elapsed -= self._heard - before
+            self.gaps += 1
+
+
+_AGAIN_SECONDS = 0.2
+
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Stoppable(Protocol[T_co]):
+    """A run that can be asked to end at its next safe point."""
+
+    async def run(self) -> T_co:
+        """Carry it out."""
+
+    def stop(self) -> None:
+        """End it at the next safe point."""
+
+
+async def end(tasks: Iterable["asyncio.Task[Any]"]) -> None:
+    """Cancel `tasks`, and return when they have let go of their connections.
+
+    Once is not enough: up to Python 3.11, `asyncio.wait_for`, which redis-py connects with, may swallow a cancellation
+    that comes just as it is done.
+    """
+    ending = list(tasks)
+    while waiting := [task for task in ending if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=_AGAIN_SECONDS)
+    await asyncio.gather(*ending, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def monitored(job: Coroutine[Any, Any, None], stop: Callable[[], None], name: str) -> AsyncIterator[None]:
+    """Run the monitor `job` for as long as the context lasts. One that breaks calls `stop` at once, so that what it
+    watches over ends at its next safe point; MonitorBroken is raised then, with `name` in its sentence.
+    """
+    task = asyncio.create_task(job, name=name)
+
+    def ended(_: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            stop()
+
+    task.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        await end([task])
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        defect = f"{type(error).__name__}: {safe_text(str(error), 200)}"
+        raise MonitorBroken(f"The {name} broke ({defect}): stopped, as nothing would brake") from error
+
+
+async def together(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What each of `asked` returns, in order. The first error ends the others before it is raised."""
+    tasks = [asyncio.create_task(one) for one in asked]
+    if not tasks:
+        return []
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task in done:
+                task.result()
+        return [task.result() for task in tasks]
+    finally:
+        await end(tasks)
+
+
+async def run_all(runs: Sequence[Stoppable[T]]) -> list[T]:
+    """Each of `runs` to its end. One that breaks stops the others: they end at a safe point, where they record what
+    they did, and only then is its error raised.
+    """
+    tasks = [asyncio.create_task(run.run()) for run in runs]
+    if not tasks:
+        return []
+    try:
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        if any(task.cancelled() or task.exception() is not None for task in done):
+            for run in runs:
+                run.stop()
+        if pending:
+            await asyncio.wait(pending)
+    finally:
+        await end(tasks)
+    return [task.result() for task in tasks]
+
+
+_Answer = TypeVar("_Answer")
+
+# Between two questions whether it has ended.
+_WAIT = 0.2
+
+
+async def not_busy(ask: Callable[[], Awaitable[_Answer]], stopped: Callable[[], bool] = lambda: False) -> _Answer:
+    """What `ask` returns; asked again while it raises ServerBusy, unless `stopped`, for at most `timeouts.BUSY`.
+
+    Raises what `ask` raises; the ServerBusy says then how long was waited.
+    """
+    deadline = time.monotonic() + timeouts.BUSY
+    while True:
+        try:
+            return await ask()
+        except ServerBusy as busy:
+            if stopped():
+                raise
+            if time.monotonic() >= deadline:
+                raise ServerBusy(f"{str(busy).rstrip('.')}: gave up after {timeouts.BUSY:.0f} s") from None
+        await asyncio.sleep(_WAIT)
