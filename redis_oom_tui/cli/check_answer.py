@@ -242,11 +242,6 @@ def _tells_of_any(tail: bytes) -> bool:
     return _TIMED.search(tail) is not None or not set(_BEGUN.findall(tail)) <= set(_ENDED.findall(tail))
 
 
-def as_text(answer: Answer) -> str:
-    """A few lines for people."""
-    return "\n".join(_lines(answer))
-
-
 def document(answer: Answer) -> "CheckDocument":
     """The promised document."""
     snapshot = answer.snapshot
@@ -258,13 +253,14 @@ def _keys(snapshot: Snapshot) -> str:
     return f"{least}{count(snapshot.keys)} keys, {least}{count(snapshot.expires)} with a TTL"
 
 
-def _lines(answer: Answer) -> list[str]:
+def lines(answer: Answer) -> list[str]:
+    """A few lines for people, the verdict first."""
     verdict, snapshot = answer.verdict, answer.snapshot
     server, memory = snapshot.server, snapshot.memory
     counters = snapshot.counters
     use = f"used {size(memory.used_bytes)} ({share_of_limit(memory)}), rss {size(memory.rss_bytes)}"
     totals = f"refused writes {count(counters.refused_writes_total)}, evicted keys {count(counters.evicted_keys_total)}"
-    lines = [
+    found = [
         f"{verdict.level.value.upper()}: {verdict.reason}",
         f"  {server.address}  {server_text(server)}, {server.role}",
         f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
@@ -272,19 +268,19 @@ def _lines(answer: Answer) -> list[str]:
     ]
     if verdict.since is not None:
         began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
-        lines.append(f"  since {began}, {ago(snapshot.taken_at - verdict.since)}")
-    lines += [f"  ! {safe_text(note)}" for note in snapshot.notes]
-    lines += [f"  ! {sentence}" for sentence in ((AUDIT_UNREAD,) if answer.unreturned is None else answer.unreturned)]
+        found.append(f"  since {began}, {ago(snapshot.taken_at - verdict.since)}")
+    found += [f"  ! {safe_text(note)}" for note in snapshot.notes]
+    found += [f"  ! {sentence}" for sentence in ((AUDIT_UNREAD,) if answer.unreturned is None else answer.unreturned)]
     if sentence := skew_sentence(snapshot):
-        lines.append(f"  ! {sentence}: expiries and idle times are by the server's")
-    lines += [f"  ? {line}" for line in doubt_lines(snapshot, _DOUBTS)]
+        found.append(f"  ! {sentence}: expiries and idle times are by the server's")
+    found += [f"  ? {line}" for line in doubt_lines(snapshot, _DOUBTS)]
     if snapshot.fleet is not None:
         from redis_oom_tui.formatting.check import node_lines
 
-        lines += [f"  {line}" for line in node_lines(snapshot.fleet)]
+        found += [f"  {line}" for line in node_lines(snapshot.fleet)]
     if verdict.first_step:
-        lines.append(f"  Next: {with_commands(verdict.first_step)}")
+        found.append(f"  Next: {with_commands(verdict.first_step)}")
     if verdict.confirm and verdict.level is not Level.OK:
-        lines.append(f"  To confirm: {'; '.join(verdict.confirm)}")
-    lines += [f"  - {finding.title}. {finding.advice}" for finding in answer.findings[:_SHOWN]]
-    return lines
+        found.append(f"  To confirm: {'; '.join(verdict.confirm)}")
+    found += [f"  - {finding.title}. {finding.advice}" for finding in answer.findings[:_SHOWN]]
+    return found

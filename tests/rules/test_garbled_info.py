@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_oom_tui.cli.check_answer import Answer, as_text
+from redis_oom_tui.cli.check_answer import Answer, lines
 from redis_oom_tui.formatting.check import check_document
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
@@ -135,7 +135,7 @@ def test_the_document_and_the_breakdown_hold(info: dict[str, object]) -> None:
     assert all(part.size > 0 for part in split.parts)
     assert 0 <= counted_buffers(now.memory) <= (now.memory.counted_bytes or 0)
     assert 0 <= now.expires <= now.keys
-    assert_plausible(now, as_text(Answer(verdict, now, found)) + sentences(verdict, found))
+    assert_plausible(now, "\n".join(lines(Answer(verdict, now, found))) + sentences(verdict, found))
     assert not re.search(r"(?<![\d-])-\d[\d.,]* (?:B|[KMGTP]iB|%)", sentences(verdict, found))
     for step in write_path(now):
         assert step.answer

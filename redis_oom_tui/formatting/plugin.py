@@ -1,0 +1,104 @@
+"""What `check` prints for monitoring plugins: threshold ranges, the status line and performance data.
+
+After the Monitoring Plugins Development Guidelines.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.verdict import Level
+
+_NUMBER = r"\d+(?:\.\d+)?|\.\d+"
+_RANGE = re.compile(rf"(?P<inside>@)?(?:(?P<low>~|{_NUMBER})?%?:)?(?P<high>{_NUMBER})?%?")
+_FORMS = "10 (above 10), 10: (below 10), ~:10 (above 10), 10:20 (outside) or @10:20 (inside)"
+
+
+class Range(Struct, frozen=True):
+    """A threshold in per cent of the limit: it alerts outside of `low` to `high`, or with `inside` within them."""
+
+    low: float = 0.0
+    high: float = math.inf
+    inside: bool = False
+
+    def alerts(self, value: float) -> bool:
+        """Whether `value` calls for an alert; the bounds themselves are part of the range.
+
+        >>> read_range("80").alerts(80), read_range("80").alerts(80.1), read_range("@10:20").alerts(20)
+        (False, True, True)
+        """
+        return (self.low <= value <= self.high) is self.inside
+
+    def text(self, unit: float = 1.0) -> str:
+        """As it is written; `unit` is what its bounds are multiplied with.
+
+        >>> [read_range(text).text() for text in ("80", "10:", "~:10", "@10:20")], read_range("50:").text(2.5)
+        (['80', '10:', '~:10', '@10:20'], '125:')
+        """
+        low = "~:" if self.low == -math.inf else f"{self.low * unit:.10g}:" if self.low else ""
+        high = "" if self.high == math.inf else f"{self.high * unit:.10g}"
+        return f"{'@' if self.inside else ''}{low or ('' if high else '0:')}{high}"
+
+
+def read_range(text: str, option: str = "--warn") -> Range:
+    """The range that is written so. Raises BadInput, which names the option.
+
+    >>> read_range("~:10")
+    Range(low=-inf, high=10.0, inside=False)
+    """
+    found = _RANGE.fullmatch(text.strip())
+    if found is None or not (found["low"] or found["high"]):
+        raise BadInput(f"{option}: {safe_text(text, 40)!r} is not a range: write {_FORMS}, in % of maxmemory")
+    low = -math.inf if found["low"] == "~" else float(found["low"] or 0)
+    high = math.inf if found["high"] is None else float(found["high"])
+    if low > high:
+        raise BadInput(f"{option}: the range {safe_text(text, 40)!r} begins above its end")
+    return Range(low, high, inside=found["inside"] is not None)
+
+
+def status_word(level: Level) -> str:
+    """The word that plugins begin with.
+
+    >>> status_word(Level.OOM), status_word(Level.WARNING)
+    ('CRITICAL', 'WARNING')
+    """
+    return (Level.CRITICAL if level is Level.OOM else level).value.upper()
+
+
+def plugin_lines(level: Level, reason: str, more: Sequence[str], data: Sequence[str]) -> list[str]:
+    """The status line, with its performance data where there is any, and more lines; no text has a `|`.
+
+    >>> plugin_lines(Level.OOM, "Refusing | writes.", ["a:1"], ["used=5B"])
+    ['CRITICAL: Refusing / writes. | used=5B', 'a:1']
+    """
+    first, *rest = [line.replace("|", "/") for line in (f"{status_word(level)}: {safe_text(reason)}", *more)]
+    return [f"{first} | {' '.join(data)}" if data else first, *rest]
+
+
+def performance_data(snapshot: Snapshot, warn: Range, crit: Range) -> list[str]:
+    """`label=value;warn;crit;min;max` of each figure that is known; ranges and maximum only where there is a limit."""
+    return list(_data(snapshot, warn, crit))
+
+
+def _data(snapshot: Snapshot, warn: Range, crit: Range) -> Iterator[str]:
+    memory, counters = snapshot.memory, snapshot.counters
+    limit = memory.maxmemory_bytes
+    if memory.counted_bytes is not None:
+        bounds = ";;;0;" if not limit else f";{warn.text(limit / 100)};{crit.text(limit / 100)};0;{limit}"
+        yield f"used={memory.counted_bytes}B{bounds}"
+    if memory.pressure is not None:
+        yield f"pressure={memory.pressure * 100:.2f}%;{warn.text()};{crit.text()};0;"
+    figures = (
+        ("rss", memory.rss_bytes, "B"),
+        ("refused_writes", counters.refused_writes_total, "c"),
+        ("evicted_keys", counters.evicted_keys_total, "c"),
+        ("keys", snapshot.keys if snapshot.keyspace_known else None, ""),
+    )
+    for label, value, unit in figures:
+        if value is not None:
+            yield f"{label}={value}{unit};;;0;"
