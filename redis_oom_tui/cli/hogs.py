@@ -18,6 +18,7 @@ from redis_oom_tui.cli.undo_command import database_args, line
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting import hogs as text
 from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting.applications import application_lines
 from redis_oom_tui.formatting.hogs import hogs_document, keys_csv, patterns_csv
 from redis_oom_tui.formatting.sanitize import from_glob, glob_text, safe_text
 from redis_oom_tui.models.errors import BadInput, CommandRefused
@@ -25,6 +26,7 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import GoesOn, KeepsItsPlace, Scan, Source
+from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.key_patterns import contains, read
 
@@ -110,7 +112,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
         # What took hours to find is told, even where it cannot be kept.
         keys = _first_rows(scan.view, wish)
         if wish.form == "json":
-            print_document(hogs_document(scan.view, keys, comparison))
+            print_document(hogs_document(scan.view, keys, comparison, recognize(scan.view)))
         elif wish.form == "csv":
             click.echo(as_csv(scan.view, keys, wish), nl=False)
         else:
@@ -246,18 +248,22 @@ def _first_rows(view: ScanView, wish: _Wish) -> list[KeyRow]:
 
 def as_csv(view: ScanView, keys: Sequence[KeyRow], wish: _Wish) -> str:
     """The keys or the patterns."""
-    return patterns_csv(view.patterns[: wish.top], ttls_told=view.ttls_told) if wish.patterns else keys_csv(keys)
+    if not wish.patterns:
+        return keys_csv(keys)
+    return patterns_csv(view.patterns[: wish.top], recognize(view), ttls_told=view.ttls_told)
 
 
 def as_text(
     view: ScanView, keys: Sequence[KeyRow], comparison: Comparison | None, wish: _Wish, to_plan: Sequence[str]
 ) -> str:
     """A summary, and a table of what was asked for; `to_plan` stands under patterns."""
-    lines = text.summary(view)
+    lines, recognition = text.summary(view), recognize(view)
+    if recognition.found:
+        lines += ["", *application_lines(recognition, view)]
     if comparison is not None:
         lines += ["", *text.changes(comparison, wish.top)]
     elif wish.patterns:
-        lines += ["", *text.patterns(view.patterns[: wish.top], view), *to_plan]
+        lines += ["", *text.patterns(view.patterns[: wish.top], view, recognition), *to_plan]
     else:
         lines += ["", *text.keys(keys, view)]
     return "\n".join(lines) + "\n"

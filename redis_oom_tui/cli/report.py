@@ -202,6 +202,7 @@ def _report(
         findings=examine(case, refused_reads),
         forecast=outlook,
         scan=scan,
+        recognition=case.recognition,
         actions=actions,
         names=names,
         values_read=were_read(gathered.values),

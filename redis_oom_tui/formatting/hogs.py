@@ -9,12 +9,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting import SCHEMA, pattern_text
+from redis_oom_tui.formatting.applications import application_documents
 from redis_oom_tui.formatting.columns import KEY_CSV, field_names, key_columns, row_document, text_table
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import PATTERN_CSV, interval_fields, pattern_columns
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
 from redis_oom_tui.formatting.sizes import ago, count, duration, known_bytes, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.keys import KeyRow, SizeKind
+from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _NAME = 200
 _KEYS = key_columns()
+_NONE_RECOGNIZED = Recognition()
 
 
 def progress(view: ScanView) -> str:
@@ -87,13 +90,14 @@ def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
     return text_table(rows, columns)
 
 
-def patterns(rows: Sequence[PatternRow], view: ScanView) -> list[str]:
+def patterns(rows: Sequence[PatternRow], view: ScanView, recognition: Recognition) -> list[str]:
     """A table of patterns, each level indented under the one that holds it."""
     columns = pattern_columns(
         databases=len({row.db for row in rows}) > 1,
         ttls_told=view.ttls_told,
         all_read=not view.refused_keys,
         exact=all_exact(view),
+        recognition=recognition,
     )
     return text_table(rows, columns)
 
@@ -138,7 +142,10 @@ def _reach(view: ScanView) -> str:
 
 
 def hogs_document(
-    view: ScanView, keys: Sequence[KeyRow] | None = None, comparison: Comparison | None = None
+    view: ScanView,
+    keys: Sequence[KeyRow] | None = None,
+    comparison: Comparison | None = None,
+    recognition: Recognition = _NONE_RECOGNIZED,
 ) -> "HogsDocument":
     """What `hogs --json` prints; `keys` are the rows to print where they are not the view's own."""
     nothing = not view.scanned_keys and view.state is ScanState.FAILED
@@ -164,7 +171,7 @@ def hogs_document(
         "refused_keys": view.refused_keys,
         "server_share": None if view.brake.share is None else round(view.brake.share, 4),
         "keys": [row_document(row, _KEYS) for row in (view.top if keys is None else keys)],
-        "patterns": pattern_documents(view),
+        "patterns": pattern_documents(view, recognition),
         "types": [
             {
                 "type": row.type,
@@ -174,6 +181,7 @@ def hogs_document(
             }
             for row in view.types
         ],
+        "applications": application_documents(recognition),
     }
     if comparison is not None:
         found["comparison"] = comparison_document(comparison)
@@ -184,10 +192,11 @@ def _kind(types: Iterable[str], held: int, keys: int, view: ScanView) -> str:
     return kind_of_sum(types, known_bytes(held, keys), view).value
 
 
-def pattern_documents(view: ScanView) -> "list[HogsPattern]":
+def pattern_documents(view: ScanView, recognition: Recognition) -> "list[HogsPattern]":
     """All patterns of a scan, each with how many of the scanned keys its glob takes at least."""
     taken = pattern_text.keys_of_globs(view.patterns)
-    columns = pattern_columns(ttls_told=view.ttls_told, exact=not view.scanned_keys or all_exact(view))
+    exact = not view.scanned_keys or all_exact(view)
+    columns = pattern_columns(ttls_told=view.ttls_told, exact=exact, recognition=recognition)
     return [row_document(row, columns) | {"match_keys": keys} for row, keys in zip(view.patterns, taken, strict=True)]
 
 
@@ -208,9 +217,9 @@ def keys_csv(rows: Sequence[KeyRow]) -> str:
     return _csv(names, [row_document(row, _KEYS, names) for row in rows])
 
 
-def patterns_csv(rows: Sequence[PatternRow], *, ttls_told: bool = True) -> str:
+def patterns_csv(rows: Sequence[PatternRow], recognition: Recognition, *, ttls_told: bool = True) -> str:
     """The patterns as CSV with a header."""
-    columns = pattern_columns(ttls_told=ttls_told)
+    columns = pattern_columns(ttls_told=ttls_told, recognition=recognition)
     return _csv(PATTERN_CSV, [row_document(row, columns, PATTERN_CSV) for row in rows])
 
 

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Any
 from redis_oom_tui.formatting import pattern_text, sizes
 from redis_oom_tui.formatting.columns import Column, name_text, share_text
 from redis_oom_tui.formatting.sanitize import glob_text, key_fields, safe_text
+from redis_oom_tui.models.application import Confidence
 from redis_oom_tui.models.keys import SizeKind
+from redis_oom_tui.models.recognition import KeyLabel, Recognition
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval, PatternRow
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.keys import KeyLabelFields
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.keys import IntervalFields
@@ -21,13 +26,16 @@ def pattern_columns(
     ttls_told: bool = True,
     all_read: bool = True,
     exact: bool = True,
+    recognition: Recognition | None = None,
 ) -> tuple[Column[PatternRow], ...]:
     """Columns of patterns. `opens` says which are made of patterns themselves, and without it names are indented;
     `partial` adds what the whole may be, `databases` where the keys are.
 
     Where not `all_read`, keys were refused, and what they hold is part of no share; where not `exact`, sums of other
-    types than strings are estimates, but for those of which every size is known to be exact.
+    types than strings are estimates, but for those of which every size is known to be exact. With a `recognition` that
+    found any application, a column tells which one and what the keys are to it.
     """
+    labels = recognition or Recognition()
 
     def kind(row: PatternRow) -> SizeKind:
         if held_bytes(row) is None:
@@ -45,6 +53,7 @@ def pattern_columns(
         _no_ttl_column(ttls_told=ttls_told),
         _MAIN_TYPE,
         *([_PATTERN_DB] if databases else []),
+        _application_column(labels),
         _name_column(opens),
         *_UNSHOWN,
     )
@@ -110,6 +119,56 @@ def _name_column(opens: Callable[[PatternRow], bool] | None) -> Column[PatternRo
     return Column(
         "pattern", "PATTERN", 0, text, lambda row: row.pattern, falling=False, words=words, fields=_NAME_FIELDS
     )
+
+
+def _application_column(recognition: Recognition) -> Column[PatternRow]:
+    """Shown only where an application was recognized."""
+
+    def text(row: PatternRow, width: int) -> str:
+        return _cut(application_of(row, recognition), width)
+
+    return Column(
+        "application",
+        "APPLICATION" if recognition.found else "",
+        20,
+        text,
+        lambda row: application_of(row, recognition) or None,
+        yields=6,
+        falling=False,
+        fields={
+            "application": lambda row: application_of(row, recognition) or None,
+            "applications": lambda row: [label_fields(label) for label in recognition.of(row)],
+        },
+    )
+
+
+def application_of(row: PatternRow, recognition: Recognition) -> str:
+    """`BullMQ: job`, a question mark behind the name where it is not sure; the name alone for a pattern of several
+    kinds; '' where nothing is recognized.
+    """
+    labels = recognition.of(row)
+    if not labels:
+        return ""
+    names = " or ".join(label.application.name for label in labels)
+    sure = "" if labels[0].confidence is Confidence.HIGH else "?"
+    divided = row.select is not None and row.select.below
+    return f"{names}{sure}" if divided else f"{names}{sure}: {labels[0].kind.id}"
+
+
+def label_fields(label: KeyLabel) -> "KeyLabelFields":
+    """A label in JSON."""
+    return {
+        "name": label.application.name,
+        "confidence": label.confidence.value,
+        "kind": label.kind.id,
+        "use": label.kind.use.value,
+        "loss": label.kind.loss.value,
+        "instance": None if label.instance is None else key_fields(label.instance)[0],
+    }
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def held_bytes(row: PatternRow) -> int | None:
@@ -231,5 +290,17 @@ _UNSHOWN: tuple[Column[PatternRow], ...] = (
     ),
 )
 
-PATTERN_CSV = ("pattern", "match", "db", "level", "keys", "bytes", "share", "no_ttl_keys", "error", "select")
+PATTERN_CSV = (
+    "pattern",
+    "match",
+    "db",
+    "level",
+    "keys",
+    "bytes",
+    "share",
+    "no_ttl_keys",
+    "error",
+    "select",
+    "application",
+)
 """The columns of patterns in CSV, which stay."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from redis_oom_tui.formatting import SCHEMA, pattern_text
+from redis_oom_tui.formatting.applications import application_columns, application_documents
 from redis_oom_tui.formatting.check import NODE_COLUMNS, finding_fields, memory_fields, node_documents, server_fields
 from redis_oom_tui.formatting.columns import Column, key_columns, row_document
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
@@ -16,6 +17,7 @@ from redis_oom_tui.formatting.server import limit_text, server_text, with_comman
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines, spoken
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.plan import TtlFilter
+from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, Snapshot
 from redis_oom_tui.models.trend import Episode, Forecast, IncidentReport, Trend
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 _ROWS = 15
 _KEY_FIELDS = ("key", "key_base64", "db", "type", "bytes", "size_kind", "bytes_low", "bytes_high")
-_PATTERN_FIELDS = ("pattern", "db", "select", "match", "keys", "bytes", "no_ttl_keys")
+_PATTERN_FIELDS = ("pattern", "db", "select", "match", "keys", "bytes", "no_ttl_keys", "application")
 _NODES = 50
 _LONGEST_SELECT = 120
 # Snapshots closer together than this show one state, not a before and an after.
@@ -55,6 +57,7 @@ def markdown(report: IncidentReport) -> str:
         _nodes(report.last.fleet),
         _timeline(report.episodes),
         _findings(report),
+        _applications(report),
         _patterns(report),
         _keys(report),
         _actions(report),
@@ -169,6 +172,12 @@ def _to_plan(lever: Remedy | None) -> str:
     return shlex.join(words)
 
 
+def _applications(report: IncidentReport) -> str:
+    if report.scan is None or not report.recognition.found:
+        return ""
+    return "## Applications\n\n" + _row_table(report.recognition.found, application_columns(report.scan))
+
+
 def _patterns(report: IncidentReport) -> str:
     scan = report.scan
     if scan is not None and scan.error and not scan.scanned_keys:
@@ -177,7 +186,10 @@ def _patterns(report: IncidentReport) -> str:
         return ""
     shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
     columns = pattern_columns(
-        ttls_told=scan.ttls_told, all_read=bool(scan.bytes_seen) and not scan.refused_keys, exact=all_exact(scan)
+        ttls_told=scan.ttls_told,
+        all_read=bool(scan.bytes_seen) and not scan.refused_keys,
+        exact=all_exact(scan),
+        recognition=report.recognition,
     )
     table = _row_table(shown, [*columns, *([_SELECT] if report.names else [])])
     known = known_bytes(scan.bytes_seen, scan.scanned_keys)
@@ -265,7 +277,7 @@ def document(report: IncidentReport) -> "ReportDocument":
         "episodes": [_episode_fields(episode) for episode in report.episodes],
         "findings": [finding_fields(finding) for finding in report.findings],
         "values_read": report.values_read,
-        "scan": None if report.scan is None else _scan_fields(report.scan, names=report.names),
+        "scan": None if report.scan is None else _scan_fields(report.scan, report.recognition, names=report.names),
         "actions": [
             _action_fields(entry, names=report.names, overdue=entry.id in report.overdue) for entry in report.actions
         ],
@@ -273,16 +285,18 @@ def document(report: IncidentReport) -> "ReportDocument":
     }
 
 
-def _scan_fields(scan: ScanView, *, names: bool) -> "ReportScan":
+def _scan_fields(scan: ScanView, recognition: Recognition, *, names: bool) -> "ReportScan":
+    columns = pattern_columns(ttls_told=scan.ttls_told, recognition=recognition)
     return {
         "complete": scan.complete,
         "scanned_keys": scan.scanned_keys,
         "scanned_bytes": known_bytes(scan.bytes_seen, scan.scanned_keys),
         "patterns": [
-            row_document(row, pattern_columns(ttls_told=scan.ttls_told), _PATTERN_FIELDS)
+            row_document(row, columns, _PATTERN_FIELDS)
             | ({"match_keys": taken} if names else {"match_keys": taken, "match": None})
             for row, taken in zip(scan.patterns[:100], pattern_text.keys_of_globs(scan.patterns), strict=False)
         ],
+        "applications": application_documents(recognition),
         "contradiction": scan.contradiction,
         "unsized_keys": scan.unsized_keys,
         "keys": [row_document(row, key_columns(), _KEY_FIELDS) for row in scan.top[:100]],

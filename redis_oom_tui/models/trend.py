@@ -7,6 +7,7 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
@@ -110,7 +111,8 @@ class IncidentReport(Struct, frozen=True):
     """What goes into the report. `first` and `last` are the snapshots at its ends, one and the same where one was
     taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown,
     `actions_skipped` counts lines of the audit log that could not be read, `values_read` whether values could be looked
-    into: None where no string was sampled. `overdue` are the ids of actions whose timed return is, as far as is known.
+    into: None where no string was sampled. `overdue` are the ids of actions whose timed return is, as far as is known;
+    `recognition` are the applications of the scanned keys.
     """
 
     made_at: float
@@ -126,3 +128,4 @@ class IncidentReport(Struct, frozen=True):
     values_read: bool | None = None
     actions_skipped: int = 0
     overdue: frozenset[str] = frozenset()
+    recognition: Recognition = field(default_factory=Recognition)

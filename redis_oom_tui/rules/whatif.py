@@ -7,9 +7,10 @@ from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.action import PolicyView, WriteStep
 from redis_oom_tui.models.application import Loss
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
-from redis_oom_tui.rules.applications import Recognition, recognize
+from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.losses import loss_of, lost_by_eviction
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import (

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from redis_oom_tui.cli.hogs import from_glob
+from tests.apps import samples
 from tests.cli.ran import place_among_processes
 from tests.support.servers import RunningServer, started
 
@@ -274,3 +276,33 @@ def test_a_file_that_tells_nothing_to_go_on_with(filled: RunningServer, tmp_path
 @pytest.mark.parametrize(("pace", "place"), [("--gentle", 19), ("--normal", 10), ("--full-speed", 0)])
 def test_others_on_its_machine_are_served_first(filled: RunningServer, pace: str, place: int) -> None:
     assert place_among_processes(filled, "hogs", pace) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + place)
+
+
+def test_the_application_behind_the_keys_is_named(server: RunningServer) -> None:
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        client.set("other:1", b"v" * 50_000)
+    done = run(server, "--patterns")
+    assert re.search(r"^ *bytes +share +keys +application +most of it$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r" BullMQ at myapp:bull +", done.stdout)
+    assert re.search(r" BullMQ: events +bull:mail:events$", done.stdout, re.MULTILINE)
+    found = json.loads(run(server, "--json").stdout)
+    assert sorted((one["name"], one["confidence"], one["prefix"]) for one in found["applications"]) == [
+        ("BullMQ", "high", "bull"),
+        ("BullMQ", "high", "myapp:bull"),
+    ]
+    assert "removeOnComplete" in {setting["name"] for setting in found["applications"][0]["settings"]}
+    (events,) = [row for row in found["patterns"] if row["pattern"] == "bull:mail:events"]
+    assert events["applications"] == [
+        {
+            "name": "BullMQ",
+            "confidence": "high",
+            "kind": "events",
+            "use": "events",
+            "loss": "harmless",
+            "instance": "mail",
+        }
+    ]
+    rows = list(csv.DictReader(io.StringIO(run(server, "--patterns", "--csv", "--top", "50").stdout)))
+    told = {row["pattern"]: row["application"] for row in rows}
+    assert (told["bull:mail:completed"], told["other:*"]) == ("BullMQ: completed", "")

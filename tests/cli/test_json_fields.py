@@ -25,6 +25,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import IncidentReport, Rates
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.monitor.output import JsonLines, Note
+from tests.apps import samples
 from tests.support.documents import ROOT
 from tests.support.servers import RunningServer
 
@@ -152,6 +153,7 @@ def full(valkey: RunningServer) -> RunningServer:
         client.config_set("maxmemory", 64 * 1024 * 1024)
         client.xadd("stream:1", {"field": b"v" * 3000})
         client.xadd("stream:1", {"field": b"v" * 3000})
+        samples.write(client, samples.load("bullmq").keys)
     return valkey
 
 

@@ -7,7 +7,8 @@ import pytest
 from redis_oom_tui.applications import BadEntry, known_applications, read_entry
 from redis_oom_tui.applications.name_shapes import shape
 from redis_oom_tui.models.application import Application, Confidence
-from redis_oom_tui.rules.applications import Recognition, recognize
+from redis_oom_tui.models.recognition import Recognition
+from redis_oom_tui.rules.applications import recognize
 from tests.rules.scanned import Key, scanned
 
 

@@ -16,6 +16,7 @@ from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import IncidentReport
@@ -119,8 +120,8 @@ def tables(some: Sequence[bytes]) -> Iterator[list[str]]:
     rows = [KeyRow(KeyId(0, name, text_of(name)), text_of(name), 1) for name in some]
     families = [PatternRow(name, name, 1, 1, 0.1, 0, types=((text_of(name), 1),)) for name in some]
     yield hogs.keys(rows, a_view(ScanState.COMPLETE))
-    yield hogs.patterns(families, a_view(ScanState.COMPLETE))
-    for one in (hogs.keys_csv(rows), hogs.patterns_csv(families)):
+    yield hogs.patterns(families, a_view(ScanState.COMPLETE), Recognition())
+    for one in (hogs.keys_csv(rows), hogs.patterns_csv(families, Recognition())):
         yield one.replace("\r", "").split("\n")
 
 

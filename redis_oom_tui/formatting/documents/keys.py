@@ -12,11 +12,15 @@ from redis_oom_tui.formatting.documents.terms import (
     UnixSeconds,
     says,
 )
+from redis_oom_tui.models.application import Confidence, KeyUse, Loss
 from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.models.scan import ScanState
 
 _OutcomeName = Annotated[str, Meta(extra_json_schema={"enum": [outcome.value for outcome in Outcome]})]
 _DeedName = Annotated[str, Meta(extra_json_schema={"enum": [operation.value for operation in Operation]})]
+_ConfidenceName = Annotated[str, Meta(extra_json_schema={"enum": [one.value for one in Confidence]})]
+_UseName = Annotated[str, Meta(extra_json_schema={"enum": [use.value for use in KeyUse]})]
+_LossName = Annotated[str, Meta(extra_json_schema={"enum": [loss.value for loss in Loss]})]
 _StateName = Annotated[str, Meta(extra_json_schema={"enum": [state.value for state in ScanState]})]
 
 
@@ -58,6 +62,17 @@ class HogsKey(KeyFields):
     slot: Annotated[int | None, says("with -c: its slot")]
 
 
+class KeyLabelFields(TypedDict):
+    """What keys are to an application."""
+
+    name: Annotated[str, says("the application")]
+    confidence: Annotated[_ConfidenceName, says("how sure it is")]
+    kind: Annotated[str, says("its kind of key, as the application's file calls it; of several, the largest")]
+    use: Annotated[_UseName, says("what such a key is for")]
+    loss: Annotated[_LossName, says("what becomes of the application when it is gone")]
+    instance: Annotated[str | None, says("the queue, or whatever the application has several of")]
+
+
 class HogsPattern(TypedDict):
     """A pattern of keys."""
 
@@ -78,6 +93,8 @@ class HogsPattern(TypedDict):
     share: Annotated[Share | None, says("of all bytes scanned")]
     error: Annotated[Share, says("how much the merging of small patterns may have moved, as a share of all bytes")]
     types: Annotated[dict[str, int], says("keys by type")]
+    application: Annotated[str | None, says("the application and its kind of key, in words; `?` where not sure")]
+    applications: Annotated[list[KeyLabelFields], says("the same in detail; several where several could be meant")]
     no_ttl_keys: Annotated[int | None, says("how many of them never expire")]
     ttl_p10_seconds: Annotated[float | None, says("a tenth of those that expire has a shorter TTL")]
     ttl_p50_seconds: Annotated[float | None, says("half of them")]
@@ -87,6 +104,41 @@ class HogsPattern(TypedDict):
     idle_p90_seconds: Annotated[float | None, says("nine tenths of them")]
     estimated_bytes: Annotated[IntervalFields | None, says("of a partial scan: what all keys would come to")]
     estimated_keys: Annotated[IntervalFields | None, says("of a partial scan: how many keys there would be")]
+
+
+class KindFields(TypedDict):
+    """All keys of one kind of an application."""
+
+    kind: Annotated[str, says("the kind, by the name that the application's file gives it")]
+    use: Annotated[_UseName, says("what such a key is for")]
+    loss: Annotated[_LossName, says("what becomes of the application when it is gone")]
+    keys: Annotated[int, says("how many there are")]
+    bytes: Annotated[int | None, says("what they hold")]
+
+
+class BoundingSetting(TypedDict):
+    """A setting of an application that bounds what its keys hold."""
+
+    name: Annotated[str, says("its name, as the application spells it")]
+    bounds: Annotated[list[str], says("the kinds of key that it bounds")]
+    default: Annotated[str, says("what happens without it")]
+    value: Annotated[str, says("a sensible value")]
+    where: Annotated[str | None, says("where it is set")]
+    link: Annotated[str, says("the application's own documentation")]
+
+
+class ApplicationFields(TypedDict):
+    """An application that was recognized by its keys."""
+
+    name: Annotated[str, says("the application")]
+    confidence: Annotated[_ConfidenceName, says("how sure it is")]
+    db: Annotated[int, says("the database of its keys")]
+    prefix: Annotated[str, says("what their names begin with, printable")]
+    keys: Annotated[int, says("how many there are")]
+    bytes: Annotated[int | None, says("what they hold")]
+    policy: Annotated[str | None, says("the eviction policy that its documentation demands")]
+    kinds: Annotated[list[KindFields], says("the same by kind, the largest first")]
+    settings: Annotated[list[BoundingSetting], says("which of its settings bound them")]
 
 
 class TypeFields(TypedDict):
@@ -150,6 +202,7 @@ class HogsDocument(Failed):
     keys: Annotated[list[HogsKey], says("the largest keys, or those first by --sort")]
     patterns: Annotated[list[HogsPattern], says("the patterns, the largest first")]
     types: Annotated[list[TypeFields], says("the same by type")]
+    applications: Annotated[list[ApplicationFields], says("the applications that were recognized, the largest first")]
     comparison: NotRequired[Annotated[ComparisonFields, says("with --compare: what changed")]]
 
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated, TypedDict
 
+from redis_oom_tui.formatting.documents.keys import ApplicationFields
 from redis_oom_tui.formatting.documents.terms import (
     Document,
     LevelName,
@@ -176,6 +177,7 @@ class ReportPattern(TypedDict):
     keys: Annotated[int, says("how many keys it has")]
     bytes: Annotated[int | None, says("what they hold")]
     no_ttl_keys: Annotated[int | None, says("how many of them never expire")]
+    application: Annotated[str | None, says("the application and its kind of key, in words; `?` where not sure")]
 
 
 class ReportKey(TypedDict):
@@ -198,6 +200,7 @@ class ReportScan(TypedDict):
     scanned_keys: Annotated[int, says("how many were")]
     scanned_bytes: Annotated[int | None, says("what they hold")]
     patterns: Annotated[list[ReportPattern], says("the patterns that use most, at most 100")]
+    applications: Annotated[list[ApplicationFields], says("the applications that were recognized, the largest first")]
     contradiction: Annotated[str | None, says("why the sizes cannot be true beside used_memory")]
     unsized_keys: Annotated[int, says("keys of modules that do not report their size")]
     keys: Annotated[list[ReportKey], says("the largest keys, at most 100")]

@@ -3,63 +3,11 @@
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from msgspec import Struct, field
-
-from redis_oom_tui.models.application import Application, Confidence, KeyKind
 from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.recognition import KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.rules import patterns
 from redis_oom_tui.rules.applications.matching import Group, Name, groups_of, rank, surer
-
-__all__ = ["KeyLabel", "Recognition", "Recognized", "labels_of_keys", "recognize"]
-
-
-class KeyLabel(Struct, frozen=True):
-    """What keys are: of which application, with what prefix and in which instance (as a queue), and of which kind."""
-
-    application: Application
-    kind: KeyKind
-    confidence: Confidence
-    prefix: bytes = b""
-    instance: bytes | None = None
-
-
-class Recognized(Struct, frozen=True):
-    """One application found in a database under one prefix, by the best evidence; `rows` are its patterns by kind.
-
-    A pattern that may as well be of another application stands in both.
-    """
-
-    application: Application
-    confidence: Confidence
-    db: int
-    prefix: bytes
-    rows: Mapping[str, tuple[PatternRow, ...]]
-
-    @property
-    def size(self) -> int:
-        """The bytes of all its patterns."""
-        return sum(row.size for rows in self.rows.values() for row in rows)
-
-    @property
-    def keys(self) -> int:
-        """The keys of all its patterns."""
-        return sum(row.keys for rows in self.rows.values() for row in rows)
-
-
-class Recognition(Struct, frozen=True):
-    """What was recognized in one scan: the applications, those that hold most first, and labels of patterns."""
-
-    found: tuple[Recognized, ...] = ()
-    labels: Mapping[tuple[int, bytes], tuple[KeyLabel, ...]] = field(default_factory=dict)
-
-    def of(self, row: PatternRow) -> tuple[KeyLabel, ...]:
-        """What the keys of a pattern are: several labels where several applications could be meant, none if unknown.
-
-        A pattern that others divide has the labels of the largest, where all of them are of the same application.
-        """
-        return self.labels.get((row.db or 0, row.pattern), ())
-
 
 # Screen, findings and policies ask about the same view, which is large to compare and the same object for all of them.
 _LATEST: deque[tuple[ScanView, tuple[FamilySample, ...], Recognition]] = deque(maxlen=4)

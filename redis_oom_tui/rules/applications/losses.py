@@ -11,8 +11,9 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.application import Application, Confidence, GuessedUse, KeyUse, Loss
 from redis_oom_tui.models.plan import Operation, PlannedKey
+from redis_oom_tui.models.recognition import KeyLabel, Recognition
 from redis_oom_tui.models.scan import PatternRow
-from redis_oom_tui.rules.applications import KeyLabel, Recognition, labels_of_keys
+from redis_oom_tui.rules.applications import labels_of_keys
 
 _SHOWN_WIDTH = 40
 _DOUBT = {Confidence.HIGH: "", Confidence.LIKELY: "what is probably ", Confidence.POSSIBLE: "what may be "}

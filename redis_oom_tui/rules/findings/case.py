@@ -11,10 +11,11 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Thresholds
-from redis_oom_tui.rules.applications import Recognition, recognize
+from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.verdict.causes import Cause, cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 

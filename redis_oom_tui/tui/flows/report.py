@@ -68,6 +68,7 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         findings=examine(case, refused_reads),
         forecast=reading.forecast,
         scan=scan,
+        recognition=case.recognition,
         actions=entries,
         names=names,
         values_read=were_read(app.scanner.values),

@@ -12,6 +12,7 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.key_patterns import compiled_glob, contains
 from redis_oom_tui.rules.key_patterns import matcher as matcher_of
 from redis_oom_tui.tui.messages import MakePlan
@@ -151,6 +152,7 @@ class HogsTables(Horizontal):
             ttls_told=view.ttls_told,
             all_read=not view.refused_keys,
             exact=all_exact(view),
+            recognition=recognize(view),
         )
         moving = view.state is ScanState.RUNNING
         nothing = self.selection.nothing(view)
