@@ -5,6 +5,7 @@ import re
 import click
 from prometheus_client import CollectorRegistry
 
+from redis_oom_tui.cli.check import check
 from redis_oom_tui.cli.watch import watch
 from redis_oom_tui.models.alert import Event, EventKind
 from redis_oom_tui.models.config import WatchSettings
@@ -50,6 +51,7 @@ def test_the_metrics_named_are_exposed() -> None:
 
 
 def test_the_options_named_are_there() -> None:
-    known = {option for parameter in watch.params if isinstance(parameter, click.Option) for option in parameter.opts}
+    parameters = [each for each in (*watch.params, *check.params) if isinstance(each, click.Option)]
+    known = {option for parameter in parameters for option in parameter.opts}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", SECTION)) - {"--profile", "--team"}
     assert named <= known
