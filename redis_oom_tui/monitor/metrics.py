@@ -15,6 +15,7 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, Metric, start_http_server, write_to_textfile
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from redis_oom_tui import __version__
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.alert import Event, EventKind
@@ -106,6 +107,7 @@ def _counter(name: str, what: str, server: str, values: Values, labels: tuple[st
 
 def _own(exposed: Exposed) -> Iterator[Metric]:
     server, state = exposed.server, exposed.state
+    yield _gauge("build_info", "The version of redis-oom-tui", server, [((__version__,), 1.0)], ("version",))
     yield _counter("looks", "Polls of the server", server, [((), exposed.looks)])
     events: Values = [((kind.value,), float(number)) for kind, number in exposed.events]
     yield _counter("events", "Events reported, by kind", server, events, ("event",))

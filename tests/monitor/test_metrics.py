@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from redis_oom_tui import __version__
 from redis_oom_tui.models.alert import JudgedSample
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import BadInput
@@ -60,7 +61,7 @@ def test_the_verdict_and_its_figures_are_exposed() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     metrics = Metrics(book())
-    assert set(samples(metrics)) == {"looks_total"}
+    assert set(samples(metrics)) == {"looks_total", f"build_info{{version={__version__}}}"}
     snap = snapshot(50)
     memory = replace(snap.memory, maxmemory_bytes=None, policy="unknown")
     metrics.on_state(look(replace(snap, memory=memory, counters=replace(snap.counters, refused_writes_total=None))))
