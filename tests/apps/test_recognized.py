@@ -14,6 +14,8 @@ NAMED_BY_USERS = {
     "dramatiq": {b"one-at-a-time", b"per-minute@*"},
     "flask_caching": {b"<id>"},
     "rails_cache": {b"shop:articles/*", b"shop:articles/*/forever", b"shop:articles/*/visits"},
+    "nextcloud": {b"*.svg"},
+    "redisson": {b"prices"},
     "symfony_cache": {b"settings"},
 }
 """Patterns of samples that have nothing of their application in their names."""
