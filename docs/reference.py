@@ -1,10 +1,11 @@
-"""Writes what is generated in docs/: the reference of commands, the fields of the JSON documents, their schemas.
+"""Writes what is generated in docs/: the reference of commands, the fields and schemas of the JSON documents, the ids.
 
 Run by `make docs`; a test finds what is stale.
 """
 
+import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ import click
 from redis_oom_tui.cli.main import cli
 from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
 from redis_oom_tui.formatting.documents.terms import FailureDocument
+from redis_oom_tui.rules import findings, verdict
+from redis_oom_tui.rules.verdict import limit_rules
+from redis_oom_tui.rules.verdict.causes import CAUSES
 
 DOCS = Path(__file__).parent
+PROMISED = DOCS.parent / "tests" / "rules" / "public_ids.json"
+FINDING_RULES = (*findings.RULES, *findings.ON_DEMAND)
 MARK = "<!-- Below this line: written by `make docs`. -->\n"
 WIDTH = 80
 TYPES = {"array": "list"}
@@ -25,6 +31,9 @@ def pages() -> dict[Path, str]:
     written = {
         DOCS / "commands.md": _below_mark("commands.md", ["## Reference\n", *_commands(cli, None)]),
         DOCS / "json.md": _below_mark("json.md", _fields()),
+        DOCS / "findings.md": _below_mark("findings.md", _ids()),
+        PROMISED: json.dumps({kind: sorted({*ids, *_promised()[kind]}) for kind, ids in _declared().items()}, indent=1)
+        + "\n",
     }
     schemas = {DOCS / "schema" / f"{name}.json": json.dumps(json_schema(name), indent=1) + "\n" for name in DOCUMENTS}
     return written | schemas
@@ -45,6 +54,48 @@ def _commands(command: click.Command, outer: click.Context | None, name: str = "
             yield from _commands(found, context, inner)
 
 
+def _declared() -> dict[str, list[str]]:
+    """The ids that there are; of those made of a cause or a setting, the beginning."""
+    kinds = {"verdicts": (*verdict.RULES, limit_rules.healthy), "findings": FINDING_RULES}
+    found = {kind: list(dict.fromkeys(id_ for rule in rules for id_ in rule.ids)) for kind, rules in kinds.items()}
+    return found | {"causes": [cause.name for cause in CAUSES]}
+
+
+def _promised() -> dict[str, list[str]]:
+    """The ids of all versions: none may go."""
+    promised: dict[str, list[str]] = json.loads(PROMISED.read_text(encoding="utf-8"))
+    return promised
+
+
+def _ids() -> list[str]:
+    """The ids of the verdicts, of the causes, and of the findings."""
+    verdicts = (*verdict.RULES, limit_rules.healthy)
+    causes = [(f"`{cause.name}`", ", ".join(f"`{each}`" for each in cause.confirm)) for cause in CAUSES]
+    return [
+        "## Verdicts\n",
+        _table("Id", "When", [(_named(rule.ids, "CAUSE"), _first_line(rule.judge)) for rule in verdicts]),
+        "## Causes\n",
+        _table("Cause", "To confirm", causes),
+        "## Findings\n",
+        _table("Id", "When", [(_named(rule.ids, "SETTING"), _first_line(rule.judge)) for rule in FINDING_RULES]),
+    ]
+
+
+def _named(ids: Iterable[str], rest: str) -> str:
+    return " ".join(f"`{id_}{rest if id_.endswith('-') else ''}`" for id_ in ids)
+
+
+def _table(*rows: Any) -> str:
+    """Its heads, then a list of its rows."""
+    *heads, cells = rows
+    head, *body = (f"| {' | '.join(line)} |" for line in (heads, *cells))
+    return "\n".join((head, f"|{'---|' * len(heads)}", *body)) + "\n"
+
+
+def _first_line(function: object) -> str:
+    return " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+
+
 def _fields() -> list[str]:
     """A table for each document; a part that stands in several is described at the first."""
     sections: list[str] = []
@@ -54,15 +105,13 @@ def _fields() -> list[str]:
         sections.append(f"## {spelled(name)}\n")
         for kind in [each["$ref"].rpartition("/")[2] for each in schema["anyOf"]]:
             if kind != FailureDocument.__name__:
-                sections += _table(kind, schema["$defs"], f"`{spelled(name)}`", described)
-    return [*sections, "## A failure\n", *_table(kind, schema["$defs"], "a failure", described)]
+                sections += _members(kind, schema["$defs"], f"`{spelled(name)}`", described)
+    return [*sections, "## A failure\n", *_members(kind, schema["$defs"], "a failure", described)]
 
 
-def _table(kind: str, definitions: dict[str, Any], where: str, described: dict[str, str]) -> Iterator[str]:
-    definition = definitions[kind]
-    yield f"{definition['description']}\n\n| Field | Type | Meaning |\n|---|---|---|"
-    rows = _rows(definition, definitions, where, described)
-    yield "\n".join(f"| `{path}` | {type_} | {meaning} |" for path, type_, meaning in rows) + "\n"
+def _members(kind: str, definitions: dict[str, Any], where: str, described: dict[str, str]) -> list[str]:
+    rows = [(f"`{path}`", *more) for path, *more in _rows(definitions[kind], definitions, where, described)]
+    return [f"{definitions[kind]['description']}\n", _table("Field", "Type", "Meaning", rows)]
 
 
 def _rows(

@@ -6,8 +6,8 @@ from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Verdict
 
-# These rules take their level from the share of the limit in use, and nothing else.
-_BY_SHARE = frozenset({"close-warning", "close-critical", "close-tracking", "buffers"})
+# Verdicts of these names take their level from the share of the limit in use.
+_BY_SHARE = ("close-", "buffers")
 _RANK = (Level.OK, Level.UNKNOWN, Level.WARNING, Level.CRITICAL, Level.OOM)
 
 
@@ -21,9 +21,10 @@ def with_ranges(verdict: Verdict, memory: Memory, warn: Range | None, crit: Rang
     if share is None or (warn is None and crit is None):
         return verdict
     level = verdict.level
-    if verdict.rule in _BY_SHARE and level is Level.CRITICAL and crit is not None:
+    by_share = verdict.rule.startswith(_BY_SHARE)
+    if by_share and level is Level.CRITICAL and crit is not None:
         level = Level.WARNING
-    if verdict.rule in _BY_SHARE and level is Level.WARNING and warn is not None:
+    if by_share and level is Level.WARNING and warn is not None:
         level = Level.OK
     reason = verdict.reason
     for option, found, alert in (("--warn", warn, Level.WARNING), ("--crit", crit, Level.CRITICAL)):
