@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick check lock man install-man docs screenshots bench bundle dist test-release clean
+.PHONY: demo test quick check lock man install-man docs screenshots bench bundle dist test-release smoke test-lowest canary clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/redis-oom-tui demo
@@ -61,6 +61,28 @@ bundle: $(STAMP)
 dist: bundle
 	@cd dist && sha256sum -- * > SHA256SUMS
 	@ls -l dist
+
+# Each command of the wheel once, in an environment of its own: with the newest dependencies that it allows, and with the
+# lowest. Any Python: make smoke PYTHON=python3.13
+SMOKE := build/smoke
+smoke: smoke-highest test-lowest
+test-lowest: smoke-lowest-direct
+smoke-%: $(STAMP)
+	@$(UV) build --quiet --wheel --no-build-isolation --no-create-gitignore --out-dir $(SMOKE)/dist
+	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(SMOKE)/venv
+	@$(BIN)/uv pip install --quiet --python $(SMOKE)/venv --resolution $* -r pyproject.toml --all-extras
+	@$(BIN)/uv pip install --quiet --python $(SMOKE)/venv --no-deps $(SMOKE)/dist/*.whl
+	@$(BIN)/uv pip freeze --python $(SMOKE)/venv
+	@$(SMOKE)/venv/bin/python scripts/smoke.py
+
+# The suite with the newest releases, whatever the bounds in pyproject.toml: what breaks next.
+CANARY := build/canary
+canary: $(STAMP)
+	@mkdir -p build && sed -En 's/^    "((textual|redis\[hiredis\])>=[^,"]*),.*/\1/p' pyproject.toml > $(CANARY).txt
+	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(CANARY)
+	@$(BIN)/uv pip install --quiet --python $(CANARY) --upgrade --override $(CANARY).txt --group dev --editable '.[demo,prometheus]'
+	@$(BIN)/uv pip freeze --python $(CANARY)
+	@$(CANARY)/bin/python -m pytest -n 6 --dist worksteal $(TESTS)
 
 # What is handed out, on a host without Python: two minutes to build, seconds to test.
 test-release: dist
